@@ -1,0 +1,11 @@
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Engine;
+
+namespace Shimmy.Tests.Engine;
+
+[TestClass]
+public sealed class PromptTests
+{
+    [TestMethod]
+    public void A_prompt_of_tokens_adds_no_bos() => Assert.IsFalse(Prompt.FromTokens([1, 2]).AddBos);
+}

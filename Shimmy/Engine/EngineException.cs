@@ -1,0 +1,39 @@
+namespace Shimmy.Engine;
+
+/// <summary>What an engine could not do. The server turns <see cref="Failure"/> into a status and the dialect's error body.</summary>
+public sealed class EngineException(EngineFailure failure, string message, Exception? inner = null) : Exception(message, inner)
+{
+    /// <summary>The kind of failure.</summary>
+    public EngineFailure Failure { get; } = failure;
+
+    /// <summary>For <see cref="EngineFailure.PromptTooLong"/>: tokens of the prompt.</summary>
+    public int PromptTokens { get; init; }
+
+    /// <summary>For <see cref="EngineFailure.PromptTooLong"/>: tokens the context has.</summary>
+    public int ContextLength { get; init; }
+
+    /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the option at fault, by its name in <see cref="GenerationOptions"/>.</summary>
+    public string? Option { get; init; }
+}
+
+/// <summary>Kinds of failure of an engine.</summary>
+public enum EngineFailure
+{
+    /// <summary>The model could not be loaded (502; exit code 2 of the commands).</summary>
+    LoadFailed,
+
+    /// <summary>The prompt has no room in the context (400).</summary>
+    PromptTooLong,
+
+    /// <summary>An option or a grammar is wrong (400).</summary>
+    InvalidRequest,
+
+    /// <summary>More requests wait than may (429).</summary>
+    QueueFull,
+
+    /// <summary>The worker died or was unloaded while it generated (502).</summary>
+    WorkerLost,
+
+    /// <summary>llama.cpp could not decode (502).</summary>
+    GenerationFailed,
+}

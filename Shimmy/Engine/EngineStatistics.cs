@@ -1,0 +1,44 @@
+namespace Shimmy.Engine;
+
+/// <summary>Counters of one model's scheduler; totals count since the load, the others are of this moment.</summary>
+public sealed record EngineStatistics
+{
+    /// <summary>Sequences that are prefilling or decoding now.</summary>
+    public int SlotsBusy { get; init; }
+
+    /// <summary>Requests that wait for a slot now.</summary>
+    public int Waiting { get; init; }
+
+    /// <summary>KV cells in use now, idle prefixes included.</summary>
+    public int CellsUsed { get; init; }
+
+    /// <summary>All KV cells.</summary>
+    public int Cells { get; init; }
+
+    /// <summary>Requests admitted.</summary>
+    public long Requests { get; init; }
+
+    /// <summary>Prompt tokens of admitted requests.</summary>
+    public long PromptTokens { get; init; }
+
+    /// <summary>Prompt tokens that were really computed.</summary>
+    public long PrefilledTokens { get; init; }
+
+    /// <summary>Prompt tokens taken over from a slot's cells.</summary>
+    public long CachedTokens { get; init; }
+
+    /// <summary>Tokens generated.</summary>
+    public long GeneratedTokens { get; init; }
+
+    /// <summary>llama_decode calls.</summary>
+    public long DecodeCalls { get; init; }
+
+    /// <summary>Sequences pushed back to the queue because the cells ran out; they are computed again later.</summary>
+    public long Preemptions { get; init; }
+
+    /// <summary>Idle prefixes dropped because their cells were needed.</summary>
+    public long PrefixesDropped { get; init; }
+
+    /// <summary>Resident bytes of the worker.</summary>
+    public long ResidentBytes { get; init; }
+}

@@ -1,0 +1,82 @@
+namespace Shimmy.Engine;
+
+/// <summary>What a generation reports, in this order: one <see cref="Start"/>, any number of tokens, one <see cref="End"/>.</summary>
+public readonly struct GenerationEvent
+{
+    private GenerationEvent(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability,
+        GenerationStart? start, GenerationEnd? end)
+    {
+        Token = token;
+        Piece = piece;
+        LogProbability = logProbability;
+        Start = start;
+        End = end;
+    }
+
+    /// <summary>Set on the first event alone: the prompt was admitted.</summary>
+    public GenerationStart? Start { get; }
+
+    /// <summary>Set on the last event alone.</summary>
+    public GenerationEnd? End { get; }
+
+    /// <summary>Whether this event is a token.</summary>
+    public bool IsToken => Start is null && End is null;
+
+    /// <summary>The token's id.</summary>
+    public int Token { get; }
+
+    /// <summary>The token's text in UTF-8; may begin or end inside a character. Empty for control tokens.</summary>
+    public ReadOnlyMemory<byte> Piece { get; }
+
+    /// <summary>Log probabilities, where the request asked for them.</summary>
+    public TokenLogProbability? LogProbability { get; }
+
+    /// <summary>The prompt was admitted.</summary>
+    public static GenerationEvent OfStart(GenerationStart start) => new(0, default, null, start, null);
+
+    /// <summary>A token was generated.</summary>
+    public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability = null) =>
+        new(token, piece, logProbability, null, null);
+
+    /// <summary>The generation ended by itself.</summary>
+    public static GenerationEvent OfEnd(GenerationEnd end) => new(0, default, null, null, end);
+}
+
+/// <summary>A prompt was admitted to a slot.</summary>
+/// <param name="PromptTokens">Tokens of the prompt, cached ones included.</param>
+/// <param name="CachedTokens">Those of them that were not computed again.</param>
+/// <param name="Seed">The seed in use, given or drawn.</param>
+public sealed record GenerationStart(int PromptTokens, int CachedTokens, uint Seed);
+
+/// <summary>A generation ended.</summary>
+/// <param name="Reason">Why.</param>
+/// <param name="GeneratedTokens">Tokens generated, an end-of-generation token not counted.</param>
+/// <param name="Timings">Where the time went.</param>
+public sealed record GenerationEnd(FinishReason Reason, int GeneratedTokens, GenerationTimings Timings);
+
+/// <summary>Why a generation ended.</summary>
+public enum FinishReason
+{
+    /// <summary>The model gave an end-of-generation token, or the grammar was complete.</summary>
+    Stop,
+
+    /// <summary>max_tokens was reached or the context is full.</summary>
+    Length,
+}
+
+/// <summary>Where the time of a generation went, in milliseconds.</summary>
+/// <param name="QueueMilliseconds">From arrival in the worker to a slot.</param>
+/// <param name="PrefillMilliseconds">From the slot to the first token.</param>
+/// <param name="DecodeMilliseconds">From the first token to the end.</param>
+public sealed record GenerationTimings(double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds);
+
+/// <summary>How likely a token was, before any sampler changed the logits.</summary>
+/// <param name="LogProbability">Natural logarithm of the probability of the token that was taken.</param>
+/// <param name="Top">The most likely tokens, most likely first.</param>
+public sealed record TokenLogProbability(float LogProbability, IReadOnlyList<TopToken> Top);
+
+/// <summary>One of the most likely tokens.</summary>
+/// <param name="Token">Its id.</param>
+/// <param name="Piece">Its text in UTF-8.</param>
+/// <param name="LogProbability">Natural logarithm of its probability.</param>
+public readonly record struct TopToken(int Token, ReadOnlyMemory<byte> Piece, float LogProbability);

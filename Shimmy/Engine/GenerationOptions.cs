@@ -1,0 +1,100 @@
+namespace Shimmy.Engine;
+
+/// <summary>
+/// How to sample. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
+/// apply is fixed: logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, distribution.
+/// </summary>
+public sealed record GenerationOptions
+{
+    /// <summary>Most tokens to generate, at least 1; null generates until the model ends or the context is full.</summary>
+    public int? MaxTokens { get; init; }
+
+    /// <summary>Seed of the random numbers; null draws one, which <see cref="GenerationStart.Seed"/> reports.</summary>
+    public uint? Seed { get; init; }
+
+    /// <summary>Temperature, at least 0; 0 takes the most likely token each time.</summary>
+    public float Temperature { get; init; } = 0.8f;
+
+    /// <summary>Half-width of the dynamic temperature around <see cref="Temperature"/>; 0 is off.</summary>
+    public float DynamicTemperatureRange { get; init; }
+
+    /// <summary>Exponent of the dynamic temperature's entropy curve.</summary>
+    public float DynamicTemperatureExponent { get; init; } = 1f;
+
+    /// <summary>Keep this many most likely tokens; 0 is off.</summary>
+    public int TopK { get; init; } = 40;
+
+    /// <summary>Nucleus sampling (Holtzman et al. 2019), in (0, 1]; 1 is off.</summary>
+    public float TopP { get; init; } = 0.95f;
+
+    /// <summary>Drop tokens less likely than this share of the most likely one, in [0, 1]; 0 is off.</summary>
+    public float MinP { get; init; } = 0.05f;
+
+    /// <summary>Locally typical sampling (Meister et al. 2022), in (0, 1]; 1 is off.</summary>
+    public float TypicalP { get; init; } = 1f;
+
+    /// <summary>Keep tokens within this many standard deviations of the best logit (arXiv 2411.07641); negative is off.</summary>
+    public float TopNSigma { get; init; } = -1f;
+
+    /// <summary>Chance of excluding the top choices, in [0, 1]; 0 is off.</summary>
+    public float XtcProbability { get; init; }
+
+    /// <summary>Least probability of a token that XTC may exclude; above 0.5 is off.</summary>
+    public float XtcThreshold { get; init; } = 0.1f;
+
+    /// <summary>How many last tokens the penalties look at; 0 is off, -1 the whole context.</summary>
+    public int RepeatLastN { get; init; } = 64;
+
+    /// <summary>Divides the logits of tokens seen before, above 0; 1 is off.</summary>
+    public float RepeatPenalty { get; init; } = 1f;
+
+    /// <summary>Subtracted once per earlier occurrence, in [-2, 2]; 0 is off.</summary>
+    public float FrequencyPenalty { get; init; }
+
+    /// <summary>Subtracted once where a token occurred before, in [-2, 2]; 0 is off.</summary>
+    public float PresencePenalty { get; init; }
+
+    /// <summary>DRY repetition penalty; 0 is off.</summary>
+    public float DryMultiplier { get; init; }
+
+    /// <summary>Base of DRY's exponential.</summary>
+    public float DryBase { get; init; } = 1.75f;
+
+    /// <summary>Longest repetition that DRY leaves alone, in tokens.</summary>
+    public int DryAllowedLength { get; init; } = 2;
+
+    /// <summary>How far back DRY looks, in tokens; 0 is off, -1 the whole context.</summary>
+    public int DryPenaltyLastN { get; init; } = -1;
+
+    /// <summary>Texts that end a repetition for DRY.</summary>
+    public IReadOnlyList<string> DrySequenceBreakers { get; init; } = ["\n", ":", "\"", "*"];
+
+    /// <summary>0 off, 1 Mirostat, 2 Mirostat 2.0 (arXiv 2007.14966); replaces the truncating samplers.</summary>
+    public int Mirostat { get; init; }
+
+    /// <summary>Mirostat's target entropy.</summary>
+    public float MirostatTau { get; init; } = 5f;
+
+    /// <summary>Mirostat's learning rate.</summary>
+    public float MirostatEta { get; init; } = 0.1f;
+
+    /// <summary>Added to the logits of single tokens; negative infinity bans one.</summary>
+    public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
+
+    /// <summary>Never end at an end-of-generation token.</summary>
+    public bool IgnoreEos { get; init; }
+
+    /// <summary>Texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>Report each token's log probability and this many alternatives, 0 to 20; null reports none.</summary>
+    public int? TopLogProbabilities { get; init; }
+
+    /// <summary>Whether the prompt may take over cells that are computed already.</summary>
+    public bool CachePrompt { get; init; } = true;
+}
+
+/// <summary>A change to one token's logit.</summary>
+/// <param name="Token">The token's id.</param>
+/// <param name="Bias">What is added to its logit.</param>
+public readonly record struct LogitBias(int Token, float Bias);

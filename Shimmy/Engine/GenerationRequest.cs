@@ -1,0 +1,41 @@
+namespace Shimmy.Engine;
+
+/// <summary>One answer to generate: the arrow from Chat to Engine.</summary>
+public sealed record GenerationRequest
+{
+    /// <summary>What the model reads first.</summary>
+    public required Prompt Prompt { get; init; }
+
+    /// <summary>How to sample.</summary>
+    public GenerationOptions Options { get; init; } = new();
+
+    /// <summary>GBNF grammar that the answer must match from its first token; null leaves it free.</summary>
+    public string? Grammar { get; init; }
+}
+
+/// <summary>
+/// A prompt: either tokens, or text in parts, where each part says whether it may hold special tokens. Text that users wrote
+/// may not, so that a message holding <c>&lt;|im_end|&gt;</c> stays text.
+/// </summary>
+public sealed record Prompt
+{
+    /// <summary>Tokens taken as they are; null where the prompt is text.</summary>
+    public IReadOnlyList<int>? Tokens { get; init; }
+
+    /// <summary>The text in order; empty where the prompt is tokens. Neighbouring parts are tokenized as one text.</summary>
+    public IReadOnlyList<PromptPart> Parts { get; init; } = [];
+
+    /// <summary>Whether BOS is put first where the vocabulary wants it; it is never doubled.</summary>
+    public bool AddBos { get; init; } = true;
+
+    /// <summary>A prompt of plain text in which special tokens are recognised, as raw completions have it.</summary>
+    public static Prompt FromText(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: true)] };
+
+    /// <summary>A prompt of tokens.</summary>
+    public static Prompt FromTokens(IReadOnlyList<int> tokens) => new() { Tokens = tokens, AddBos = false };
+}
+
+/// <summary>A stretch of prompt text.</summary>
+/// <param name="Text">The text.</param>
+/// <param name="ParseSpecial">True for a template's own text, false for text from a user.</param>
+public readonly record struct PromptPart(string Text, bool ParseSpecial);

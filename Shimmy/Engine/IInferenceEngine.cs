@@ -1,0 +1,42 @@
+namespace Shimmy.Engine;
+
+/// <summary>Loads models of the formats it knows. Implemented by the worker-backed llama engine and by the tests' scripted one.</summary>
+public interface IInferenceEngine
+{
+    /// <summary>Whether this engine runs the file, judged by its format.</summary>
+    bool CanLoad(ModelSpec spec);
+
+    /// <summary>
+    /// Loads a model. <paramref name="progress"/> gets the share done, 0 to 1.
+    /// Throws <see cref="EngineException"/> with <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded.
+    /// </summary>
+    Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation);
+}
+
+/// <summary>A model that is ready to generate. Disposing it unloads it and ends what still runs on it.</summary>
+public interface ILoadedModel : IAsyncDisposable
+{
+    /// <summary>What was asked for.</summary>
+    ModelSpec Spec { get; }
+
+    /// <summary>What came out of loading.</summary>
+    ModelFacts Facts { get; }
+
+    /// <summary>Ends when the model can no longer be used, by disposal or because its worker died. Never faults.</summary>
+    Task Completion { get; }
+
+    /// <summary>
+    /// Generates one answer. Cancelling the token (or leaving the enumeration) frees the slot within one decode step.
+    /// Throws <see cref="EngineException"/>: from the first move for what is wrong with the request, later only where the worker died.
+    /// </summary>
+    IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation);
+
+    /// <summary>The tokens that this prompt has for the model.</summary>
+    Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation);
+
+    /// <summary>The text of these tokens, special ones included, in UTF-8.</summary>
+    Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation);
+
+    /// <summary>Counters of the model's scheduler since it was loaded.</summary>
+    Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation);
+}

@@ -1,0 +1,122 @@
+namespace Shimmy.Engine;
+
+/// <summary>What a worker learned by loading a model; every number is read back from llama.cpp, none is taken from the request.</summary>
+public sealed record ModelFacts
+{
+    /// <summary><c>general.architecture</c>, for example <c>llama</c>.</summary>
+    public required string Architecture { get; init; }
+
+    /// <summary>llama.cpp's own one-line description.</summary>
+    public required string Description { get; init; }
+
+    /// <summary>Parameters of all tensors.</summary>
+    public long ParameterCount { get; init; }
+
+    /// <summary>Bytes of all tensors.</summary>
+    public long SizeBytes { get; init; }
+
+    /// <summary>Tokens in the vocabulary.</summary>
+    public int VocabularySize { get; init; }
+
+    /// <summary>Width of the embeddings that the model gives out.</summary>
+    public int EmbeddingLength { get; init; }
+
+    /// <summary>The context the model was trained with, in tokens.</summary>
+    public int TrainedContextLength { get; init; }
+
+    /// <summary>Tokens one request may use here, prompt and answer together.</summary>
+    public int ContextLength { get; init; }
+
+    /// <summary>KV cells shared by all sequences.</summary>
+    public int Cells { get; init; }
+
+    /// <summary>Sequences that are decoded at once.</summary>
+    public int Slots { get; init; }
+
+    /// <summary>Text of the begin-of-sequence token, or null where the vocabulary has none.</summary>
+    public string? BosText { get; init; }
+
+    /// <summary>Text of the end-of-sequence token, or null where the vocabulary has none.</summary>
+    public string? EosText { get; init; }
+
+    /// <summary>Whether the tokenizer puts BOS before a prompt by itself.</summary>
+    public bool AddsBos { get; init; }
+
+    /// <summary>The model's chat templates by name; <c>default</c> is <c>tokenizer.chat_template</c>.</summary>
+    public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text.</summary>
+    public IReadOnlyDictionary<string, string> SamplingDefaults { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Threads that decode, chosen or measured.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Threads that prefill.</summary>
+    public int BatchThreads { get; init; }
+
+    /// <summary>Devices that the model may use, the CPU included.</summary>
+    public IReadOnlyList<DeviceFacts> Devices { get; init; } = [];
+
+    /// <summary>Milliseconds from the load request to readiness, inside the worker.</summary>
+    public double LoadMilliseconds { get; init; }
+
+    /// <summary>Resident bytes of the worker once loaded.</summary>
+    public long ResidentBytes { get; init; }
+
+    /// <summary>Version of the llama.cpp library that was loaded.</summary>
+    public string LibraryVersion { get; init; } = "";
+
+    /// <summary>Process id of the worker; 0 for an engine that lives in this process.</summary>
+    public int ProcessId { get; init; }
+}
+
+/// <summary>One device that a backend offers.</summary>
+public sealed record DeviceFacts
+{
+    /// <summary>ggml's name of the device, for example <c>CPU</c> or <c>Vulkan0</c>.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>What the driver calls it.</summary>
+    public required string Description { get; init; }
+
+    /// <summary><c>cpu</c>, <c>gpu</c>, <c>igpu</c> or <c>accel</c>.</summary>
+    public required string Kind { get; init; }
+
+    /// <summary>The backend that offers it, for example <c>CPU</c> or <c>Vulkan</c>.</summary>
+    public required string Backend { get; init; }
+
+    /// <summary>Free bytes of its memory.</summary>
+    public long MemoryFreeBytes { get; init; }
+
+    /// <summary>All bytes of its memory.</summary>
+    public long MemoryTotalBytes { get; init; }
+}
+
+/// <summary>What the native libraries offer on this machine, found without a model.</summary>
+public sealed record BackendReport
+{
+    /// <summary>Version of the llama.cpp library.</summary>
+    public required string LibraryVersion { get; init; }
+
+    /// <summary>Folder the libraries came from.</summary>
+    public required string RuntimeDirectory { get; init; }
+
+    /// <summary>Every backend plug-in found beside the libraries, loaded or not.</summary>
+    public required IReadOnlyList<BackendFacts> Backends { get; init; }
+
+    /// <summary>Devices of all loaded backends.</summary>
+    public required IReadOnlyList<DeviceFacts> Devices { get; init; }
+}
+
+/// <summary>One backend plug-in.</summary>
+public sealed record BackendFacts
+{
+    /// <summary><c>CPU</c>, <c>Vulkan</c>, <c>CUDA</c> …</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Whether it loaded and registered.</summary>
+    public bool Loaded { get; init; }
+
+    /// <summary>Why it did not load; null where it did.</summary>
+    public string? Reason { get; init; }
+}

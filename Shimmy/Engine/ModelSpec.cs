@@ -1,0 +1,29 @@
+namespace Shimmy.Engine;
+
+/// <summary>What to load and how: everything a worker needs to own one model. Plain data; crosses the pipe as JSON.</summary>
+public sealed record ModelSpec
+{
+    /// <summary>The name under which the model is served.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Full path of the model file; of the first shard where there are several.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>Tokens one request may use, prompt and answer together; 0 takes the model's own training context.</summary>
+    public int ContextLength { get; init; }
+
+    /// <summary>Sequences that may be decoded at once (slots), at least 1.</summary>
+    public int Parallel { get; init; } = 4;
+
+    /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
+    public int Threads { get; init; }
+
+    /// <summary>Layers to put on the GPU; null means all where a GPU is used.</summary>
+    public int? GpuLayers { get; init; }
+
+    /// <summary>Most tokens in one llama_decode call, so the longest prompt chunk.</summary>
+    public int BatchSize { get; init; } = 512;
+
+    /// <summary>False computes every prompt from its first token: for benchmarks that show what sharing is worth.</summary>
+    public bool SharePrefixes { get; init; } = true;
+}
