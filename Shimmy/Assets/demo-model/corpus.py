@@ -7,7 +7,7 @@ import sys
 import facts
 import words
 from stories import story
-from tasks import TASKS, World, dumps, json_task
+from tasks import TASKS, World, arithmetic, as_json, count, dumps, fallback, json_task, memory, repeat, repeat_times, shimmy, talk
 from tools import toolbox
 
 START, END = "<|im_start|>", "<|im_end|>"
@@ -29,16 +29,16 @@ class Conversation:
         self.say("assistant", content, **more)
 
 
-def tasks_of(world, r, kinds=None):
-    task = r.choices([t for t, _ in kinds or TASKS], [w for _, w in kinds or TASKS])[0]
+def tasks_of(world, kinds):
+    task = world.rng.choices([t for t, _ in kinds], [w for _, w in kinds])[0]
     made = task(world)
     return made if isinstance(made, list) else [made]
 
 
-def chat(world, turns=None, thinking=None):
+def chat(world, kinds=TASKS):
     """A conversation without tools."""
     r = world.rng
-    conversation = Conversation(thinking=r.random() < 0.15 if thinking is None else thinking)
+    conversation = Conversation(thinking=r.random() < 0.15)
     if r.random() < 0.06:
         conversation.say("system", r.choice(words.JSON_SYSTEMS))
         for _ in range(r.choice([1, 1, 2])):
@@ -48,8 +48,8 @@ def chat(world, turns=None, thinking=None):
         return conversation
     if r.random() < 0.35:
         conversation.say("system", r.choice(words.SYSTEMS))
-    for _ in range(turns or r.choice([1, 1, 1, 1, 2, 2, 3, 4])):
-        for question, answer, thought, checks in tasks_of(world, r):
+    for _ in range(r.choice([1, 1, 1, 1, 2, 2, 3, 4])):
+        for question, answer, thought, checks in tasks_of(world, kinds):
             conversation.say("user", question)
             conversation.answer(answer, thought)
     return conversation
@@ -66,7 +66,7 @@ def with_tools(world, count=None):
     for _ in range(r.choice([1, 2, 2, 3, 3])):
         if r.random() < 0.15:
             kinds = [t for t in TASKS if t[0].__name__ in (["talk", "shimmy", "tell", "repeat"] + ([] if topics & {"add", "subtract"} else ["arithmetic"]))]
-            for question, answer, thought, _ in tasks_of(world, r, kinds):
+            for question, answer, thought, _ in tasks_of(world, kinds):
                 conversation.say("user", question)
                 conversation.answer(answer, thought)
             continue
@@ -126,9 +126,14 @@ def render(conversation):
     return parts
 
 
-def sample(world):
-    """One training text."""
+COPYING = [(repeat, 10), (memory, 4), (as_json, 5), (repeat_times, 1), (arithmetic, 3), (count, 2), (talk, 1), (shimmy, 2), (fallback, 1)]
+
+
+def sample(world, early=False):
+    """One training text; early in training most of them are about copying, which everything else needs."""
     kind = world.rng.random()
+    if early:
+        return render(chat(world, kinds=COPYING) if kind < 0.5 else with_tools(world, count=world.rng.choice([1, 1, 2])))
     if kind < 0.03:
         return raw(world)
     return render(chat(world) if kind < 0.55 else with_tools(world))

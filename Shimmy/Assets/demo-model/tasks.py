@@ -338,4 +338,4 @@ def name_list(world):
     return form.format(n=shown, x=name), answer, f"I name {n} {name}.", {"equals": answer}
 
 
-TASKS = [(talk, 10), (shimmy, 16), (fallback, 9), (arithmetic, 16), (repeat, 13), (repeat_times, 3), (count, 7), (memory, 6), (tell, 9), (as_json, 15), (name_list, 3)]
+TASKS = [(talk, 10), (shimmy, 13), (fallback, 9), (arithmetic, 18), (repeat, 17), (repeat_times, 3), (count, 7), (memory, 7), (tell, 6), (as_json, 17), (name_list, 3)]

@@ -2,13 +2,13 @@
 
     python3 train.py RUN --steps 3000 --decay 1200 [--seed 1] [--threads 1]
 
-RUN is a folder for the checkpoint; a run that was stopped goes on from it. The learning rate warms up, stays, and falls to zero
+RUN is a folder for the checkpoint; a run that was stopped (SIGTERM saves first) goes on from it. The learning rate warms up, stays, and falls to zero
 over the last `--decay` steps. While the file named by --pause exists, training waits.
 """
 import argparse
-import json
 import os
 import random
+import signal
 import time
 import torch
 from torch.nn import functional as F
@@ -43,13 +43,13 @@ class Muon:
 class Feed:
     """Batches of samples of like length, at most `tokens` each, so that little is padding."""
 
-    def __init__(self, tokenizer, seed, tokens, longest):
-        self.tokenizer, self.world, self.tokens, self.longest, self.pool = tokenizer, World(random.Random(seed)), tokens, longest, []
+    def __init__(self, tokenizer, seed, tokens, longest, early=False):
+        self.tokenizer, self.world, self.tokens, self.longest, self.early = tokenizer, World(random.Random(seed)), tokens, longest, early
 
     def encoded(self):
         while True:
             ids, wanted = [], []
-            for text, own in sample(self.world):
+            for text, own in sample(self.world, self.early):
                 part = self.tokenizer.encode(text)
                 ids += part
                 wanted += [own] * len(part)
@@ -93,6 +93,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=4096, help="tokens of one batch")
     parser.add_argument("--batches", type=int, default=2, help="batches of one step")
     parser.add_argument("--longest", type=int, default=512, help="tokens of the longest sample")
+    parser.add_argument("--early", type=int, default=0, help="so many steps at the start are mostly about copying, on samples of half the length")
     parser.add_argument("--rate", type=float, default=0.02, help="Muon's learning rate")
     parser.add_argument("--adam", type=float, default=0.004, help="learning rate of embeddings and norms")
     parser.add_argument("--pause", default="")
@@ -118,12 +119,17 @@ def main():
         torch.save({"model": model.state_dict(), "adam": adam.state_dict(), "muon": muon.buffers, "step": step, "seconds": seconds, "seen": seen}, path + ".new")
         os.replace(path + ".new", path)
 
-    feed = Feed(tokenizer, f"{o.seed}:{step}", o.tokens, o.longest).batches()
+    def feed_from(step):
+        early = step < o.early
+        return Feed(tokenizer, f"{o.seed}:{step}", o.tokens, o.longest // 2 if early else o.longest, early).batches()
+
+    feed = feed_from(step)
+    stop = []
+    signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
     began = saved = time.time()
     loss_sum = loss_count = 0
-    while step < o.steps:
-        while o.pause and os.path.exists(o.pause):
-            save()
+    while step < o.steps and not stop:
+        while o.pause and os.path.exists(o.pause) and not stop:
             time.sleep(5)
             began = time.time()
         scale = min(1, (step + 1) / 50, (o.steps - step) / o.decay)
@@ -143,11 +149,13 @@ def main():
         for p in model.parameters():
             p.grad = None
         step += 1
+        if step == o.early:
+            feed = feed_from(step)
         seconds, began = seconds + time.time() - began, time.time()
         if step % 25 == 0:
             print(f"step {step} loss {loss_sum / loss_count:.4f} tokens {seen} seconds {seconds:.0f} tokens/s {seen / seconds:.0f}", flush=True)
             loss_sum = loss_count = 0
-        if time.time() - saved > 120 or step == o.steps:
+        if time.time() - saved > 120 or step == o.steps or stop:
             save()
             saved = time.time()
 
