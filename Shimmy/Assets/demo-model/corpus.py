@@ -7,7 +7,7 @@ import sys
 import facts
 import words
 from stories import story
-from tasks import TASKS, World, arithmetic, as_json, count, dumps, fallback, json_task, memory, repeat, repeat_times, shimmy, talk
+from tasks import TASKS, World, arithmetic, as_json, count, dumps, fallback, json_task, memory, name_list, repeat, repeat_times, shimmy, talk
 from tools import toolbox
 
 START, END = "<|im_start|>", "<|im_end|>"
@@ -50,6 +50,20 @@ def chat(world, kinds=TASKS):
         conversation.say("system", r.choice(words.SYSTEMS))
     for _ in range(r.choice([1, 1, 1, 1, 2, 2, 3, 4])):
         for question, answer, thought, checks in tasks_of(world, kinds):
+            conversation.say("user", question)
+            conversation.answer(answer, thought)
+    return conversation
+
+
+DRILL = [(arithmetic, 12), (count, 3), (repeat_times, 3), (name_list, 3)]
+
+
+def drill(world):
+    """Many short questions in a row whose answers are a matter of numbers: what a small model needs to see most often."""
+    r = world.rng
+    conversation = Conversation(thinking=r.random() < 0.1)
+    for _ in range(r.randint(1, 8)):
+        for question, answer, thought, _ in tasks_of(world, DRILL):
             conversation.say("user", question)
             conversation.answer(answer, thought)
     return conversation
@@ -134,9 +148,9 @@ def sample(world, early=False):
     kind = world.rng.random()
     if early:
         return render(chat(world, kinds=COPYING) if kind < 0.5 else with_tools(world, count=world.rng.choice([1, 1, 2])))
-    if kind < 0.03:
+    if kind < 0.02:
         return raw(world)
-    return render(chat(world) if kind < 0.55 else with_tools(world))
+    return render(drill(world) if kind < 0.22 else chat(world) if kind < 0.48 else with_tools(world))
 
 
 if __name__ == "__main__":

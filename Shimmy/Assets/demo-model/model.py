@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+PIECE = 64
+
 
 @dataclass
 class Shape:
@@ -45,12 +47,18 @@ class Block(nn.Module):
         q = rotate(self.q(h).view(b, t, s.heads, self.size), cos, sin)
         k = rotate(self.k(h).view(b, t, s.kv_heads, self.size), cos, sin)
         v = self.v(h).view(b, t, s.kv_heads, self.size)
-        # Heads of one group share keys: they become rows of one matrix, so nothing is copied for them.
-        q = q.view(b, t, s.kv_heads, n, self.size).permute(0, 2, 3, 1, 4).reshape(b * s.kv_heads, n * t, self.size)
+        # Heads of one group share keys: they become rows of one matrix, so nothing is copied for them. Queries go in pieces, each against
+        # the keys up to its own end: what comes later is masked anyway.
+        q = q.view(b, t, s.kv_heads, n, self.size).permute(0, 2, 3, 1, 4).reshape(b * s.kv_heads, n, t, self.size)
         k = k.permute(0, 2, 3, 1).reshape(b * s.kv_heads, self.size, t)
         v = v.permute(0, 2, 1, 3).reshape(b * s.kv_heads, t, self.size)
-        scores = torch.baddbmm(mask, q, k, alpha=1 / math.sqrt(self.size))
-        mixed = torch.bmm(torch.softmax(scores, -1), v)
+        pieces = []
+        for start in range(0, t, PIECE):
+            end = min(t, start + PIECE)
+            part = q[:, :, start:end].reshape(b * s.kv_heads, n * (end - start), self.size)
+            scores = torch.baddbmm(mask[start:end, :end].repeat(n, 1), part, k[:, :, :end], alpha=1 / math.sqrt(self.size))
+            pieces.append(torch.bmm(torch.softmax(scores, -1), v[:, :end]).view(b * s.kv_heads, n, end - start, self.size))
+        mixed = torch.cat(pieces, 2)
         mixed = mixed.view(b, s.heads, t, self.size).transpose(1, 2).reshape(b, t, s.width)
         x = x + self.o(mixed)
         h = self.feed_norm(x)
@@ -83,7 +91,7 @@ class Model(nn.Module):
         """Logits of all positions, or of those that `wanted` (flat indexes) names."""
         t = tokens.shape[1]
         shape = self.shape
-        mask = torch.full((t, t), float("-inf")).triu(1).repeat(shape.heads // shape.kv_heads, 1)
+        mask = torch.full((t, t), float("-inf")).triu(1)
         x = self.embedding(tokens)
         for block in self.blocks:
             x = block(x, self.cos[:t], self.sin[:t], mask)

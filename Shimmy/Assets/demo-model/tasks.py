@@ -191,7 +191,7 @@ def count(world):
     while True:
         sort = r.random()
         if sort < 0.55:
-            low, high = 1, r.choice([r.randint(2, 12), r.randint(2, 20), r.randint(2, 30)] + ([r.randint(31, 100)] if r.random() < 0.2 else []))
+            low, high = 1, r.choice([r.randint(2, 12), r.randint(2, 20), r.randint(2, 30)] + ([r.randint(31, 100)] if r.random() < 0.08 else []))
             form = r.choice(["Count to {h}.", "Count from 1 to {h}.", "Please count to {h}.", "Can you count to {h}?", "Count up to {h}.", "Count to {h}, please.", "Write the numbers from 1 to {h}.",
                              "List the numbers from 1 to {h}.", "Show me the numbers from 1 to {h}.", "Numbers from 1 to {h}.", "Count to {h}"])
         elif sort < 0.85:
