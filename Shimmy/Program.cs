@@ -1,1 +1,3 @@
-return 0;
+using Shimmy.Cli;
+
+return args is ["worker"] ? WorkerCommand.Run() : 2;
