@@ -125,8 +125,8 @@ internal sealed unsafe class LlamaModel : IDisposable
     /// <inheritdoc/>
     public void Dispose()
     {
-        _threads.Dispose();
         Context.Dispose();
+        _threads.Dispose();
         Handle.Dispose();
     }
 

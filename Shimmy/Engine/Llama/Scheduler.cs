@@ -19,6 +19,7 @@ namespace Shimmy.Engine.Llama;
 ///            5. Sample     each sequence with its own chain; the turn's events leave in one frame
 /// </code>
 /// </summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class Scheduler
 {
     // A join must save more than the turn it may cost.

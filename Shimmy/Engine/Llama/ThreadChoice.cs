@@ -21,8 +21,7 @@ internal sealed class ThreadChoice : IDisposable
     private static readonly TimeSpan BigModel = TimeSpan.FromMilliseconds(25);
 
     private readonly LlamaModel _model;
-    private Threadpool? _decodePool;
-    private Threadpool? _batchPool;
+    private readonly List<Threadpool> _pools = [];
 
     private ThreadChoice(LlamaModel model) => _model = model;
 
@@ -47,14 +46,12 @@ internal sealed class ThreadChoice : IDisposable
         return choice;
     }
 
-    /// <inheritdoc/>
+    /// <summary>Frees the threads; the context must be freed before.</summary>
     public void Dispose()
     {
-        LlamaApi.llama_detach_threadpool(_model.Context);
-        if (_batchPool != _decodePool)
-            _batchPool?.Dispose();
-        _decodePool?.Dispose();
-        _decodePool = _batchPool = null;
+        foreach (var pool in _pools)
+            pool.Dispose();
+        _pools.Clear();
     }
 
     private (int Threads, TimeSpan Time) Fastest(int tokens)
@@ -108,13 +105,31 @@ internal sealed class ThreadChoice : IDisposable
 
     private void Use(int decode, int batch)
     {
-        Dispose();
         Decode = decode;
         Batch = batch;
-        _decodePool = Threadpool.Create(decode, Poll);
-        _batchPool = batch == decode ? _decodePool : Threadpool.Create(batch, Poll);
+        var old = _pools.ToArray();
+        var decodePool = Add(decode);
+        var batchPool = batch == decode ? decodePool : Add(batch);
         LlamaApi.llama_set_n_threads(_model.Context, decode, batch);
-        if (_decodePool is not null && _batchPool is not null)
-            LlamaApi.llama_attach_threadpool(_model.Context, _decodePool.Pointer, _batchPool.Pointer);
+        if (decodePool is null || batchPool is null)
+            return;
+        LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
+        if (old.Length == 0)
+            return;
+        // The backend still points at the pool of its last decode and touches it once more when it changes over.
+        RunOnce(1);
+        foreach (var pool in old)
+        {
+            pool.Dispose();
+            _pools.Remove(pool);
+        }
+    }
+
+    private Threadpool? Add(int threads)
+    {
+        var pool = Threadpool.Create(threads, Poll);
+        if (pool is not null)
+            _pools.Add(pool);
+        return pool;
     }
 }

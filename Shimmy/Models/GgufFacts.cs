@@ -1,0 +1,60 @@
+namespace Shimmy.Models;
+
+/// <summary>What discovery wants to know of one GGUF file. Plain data, kept in the scan cache.</summary>
+internal sealed record GgufFacts
+{
+    /// <summary>What the file holds.</summary>
+    public required GgufContent Content { get; init; }
+
+    /// <summary>Why it cannot be used; null where it can.</summary>
+    public string? Fault { get; init; }
+
+    /// <summary><c>general.architecture</c>.</summary>
+    public string? Architecture { get; init; }
+
+    /// <summary>Parameters of this file's tensors.</summary>
+    public long ParameterCount { get; init; }
+
+    /// <summary><c>general.size_label</c> where it is one.</summary>
+    public string? SizeLabel { get; init; }
+
+    /// <summary>Name of the quantization.</summary>
+    public string? Quantization { get; init; }
+
+    /// <summary>Tokens of context the model was trained with; 0 where the file does not say.</summary>
+    public int ContextLength { get; init; }
+
+    /// <summary>What the model is for; null where metadata does not tell.</summary>
+    public ModelType? Type { get; init; }
+
+    /// <summary>Shards that belong together (<c>split.count</c>); 0 or 1 where it is a whole file.</summary>
+    public int ShardCount { get; init; }
+
+    /// <summary>Width of the embeddings; of an adapter, of the model it was made for. 0 where unknown.</summary>
+    public int EmbeddingLength { get; init; }
+
+    /// <summary>Layers; of an adapter, the least that a model must have. 0 where unknown.</summary>
+    public int Layers { get; init; }
+
+    /// <summary>Of an adapter: the name of the model that it was made for, where it says so.</summary>
+    public string? BaseModel { get; init; }
+}
+
+/// <summary>What a GGUF file holds.</summary>
+internal enum GgufContent
+{
+    /// <summary>A model, or a shard of one.</summary>
+    Model,
+
+    /// <summary>A LoRA adapter or control vector.</summary>
+    Adapter,
+
+    /// <summary>The part of a multimodal model that turns images or sound into embeddings (mmproj).</summary>
+    Projector,
+
+    /// <summary>An importance matrix for quantizing.</summary>
+    ImportanceMatrix,
+
+    /// <summary>A vocabulary without weights.</summary>
+    Vocabulary,
+}
