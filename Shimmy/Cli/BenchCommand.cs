@@ -18,7 +18,7 @@ internal static class BenchCommand
     /// <param name="cancellation">The user interrupts.</param>
     public static async Task RunAsync(
         ConsoleAppContext context,
-        [Argument] string? name = null,
+        [Argument, NotAnOption] string? name = null,
         string? maxTokens = null,
         string? promptTokens = null,
         string? parallel = null,
@@ -31,11 +31,11 @@ internal static class BenchCommand
         {
             MaxTokens = reader.Whole("--max-tokens", maxTokens, options.MaxTokens, least: 2),
             PromptTokens = reader.WholeOrNull("--prompt-tokens", promptTokens, least: 1),
-            BenchParallel = reader.Whole("--parallel", parallel, options.BenchParallel, least: 1, most: Options.MostParallel),
+            Parallel = reader.Whole("--parallel", parallel, options.Parallel, least: 1, most: Options.MostParallel),
         };
         json = reader.Flag("--json", json);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await new ModelAccess(options, loggers).LoadAsync(name, options.BenchParallel, cancellation);
+        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
 
         var fits = model.Facts.ContextLength - options.MaxTokens;
         var prompt = options.PromptTokens ?? Math.Min(Options.DefaultPromptTokens, fits);
@@ -44,7 +44,7 @@ internal static class BenchCommand
             throw new UsageException($"a prompt of {Math.Max(prompt, 1)} and {options.MaxTokens} generated tokens do not fit " +
                 $"into the context of {model.Facts.ContextLength} tokens: lower --prompt-tokens or --max-tokens, or raise --ctx");
         }
-        var report = await new Benchmark(model, prompt, options.MaxTokens, options.BenchParallel).RunAsync(
+        var report = await new Benchmark(model, prompt, options.MaxTokens, options.Parallel).RunAsync(
             run => Printer.Progress(run == 0 ? "warming up" : $"run {run} of {Benchmark.Runs}"), cancellation);
         Printer.ClearProgress();
         if (json)

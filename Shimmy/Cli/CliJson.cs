@@ -7,4 +7,5 @@ namespace Shimmy.Cli;
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]
+[JsonSerializable(typeof(ListedModel[]))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -1,3 +1,4 @@
+using System.Text.Json.Serialization;
 using Microsoft.Extensions.Logging;
 using ZLogger;
 
@@ -16,10 +17,19 @@ internal static class ConsoleLog
             // Otherwise a value that cannot be formatted vanishes, and may take earlier lines with it.
             options.InternalErrorLogger = error => Console.Error.WriteLine($"shimmy: an entry of the log was lost: {error.Message}");
             if (asJson)
-                options.UseJsonFormatter();
+                options.UseJsonFormatter(formatter => formatter.JsonSerializerOptions = LogJson.Default.Options);
             else
                 options.UsePlainTextFormatter(formatter => formatter.SetPrefixFormatter($"{0:utc-longdate} {1:short} {2}: ",
                     (in MessageTemplate template, in LogInfo info) => template.Format(info.Timestamp, info.LogLevel, info.Category)));
         });
     });
 }
+
+/// <summary>The kinds of values that entries of the log hold.</summary>
+[JsonSerializable(typeof(string))]
+[JsonSerializable(typeof(bool))]
+[JsonSerializable(typeof(int))]
+[JsonSerializable(typeof(long))]
+[JsonSerializable(typeof(float))]
+[JsonSerializable(typeof(double))]
+internal sealed partial class LogJson : JsonSerializerContext;

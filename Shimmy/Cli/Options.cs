@@ -6,8 +6,8 @@ namespace Shimmy.Cli;
 /// <summary>Every option of every command with its default. The command line, the environment and these defaults meet here, once.</summary>
 internal sealed record Options
 {
-    /// <summary>Folders to look for models in beside those of the environment; <c>--model-dirs</c>.</summary>
-    public IReadOnlyList<string> ModelDirs { get; init; } = [];
+    /// <summary>Folders to look for models in beside those of the environment, separated by <c>;</c>; <c>--model-dirs</c>.</summary>
+    public string? ModelDirs { get; init; }
 
     /// <summary>Tokens one request may use; 0 takes the model's own; <c>--ctx</c>.</summary>
     public int ContextLength { get; init; }
@@ -24,8 +24,8 @@ internal sealed record Options
     /// <summary>Whether the log is JSON; <c>--log-format</c>.</summary>
     public bool LogAsJson { get; init; }
 
-    /// <summary>Requests one model answers at once; <c>--parallel</c> of <c>serve</c>.</summary>
-    public int Parallel { get; init; } = 4;
+    /// <summary>Requests one model answers at once, 4 for <c>serve</c>; <c>--parallel</c>.</summary>
+    public int Parallel { get; init; } = 1;
 
     /// <summary>Where to listen; <c>--bind</c>.</summary>
     public string Bind { get; init; } = "auto";
@@ -48,9 +48,6 @@ internal sealed record Options
     /// <summary>Tokens of the prompt of <c>bench</c>; null is <see cref="DefaultPromptTokens"/>, or what the context holds; <c>--prompt-tokens</c>.</summary>
     public int? PromptTokens { get; init; }
 
-    /// <summary>Generations that <c>bench</c> runs at once; its <c>--parallel</c>.</summary>
-    public int BenchParallel { get; init; } = 1;
-
     /// <summary>Tokens of the prompt of <c>bench</c> where none are asked for.</summary>
     public const int DefaultPromptTokens = 512;
 
@@ -70,7 +67,7 @@ internal sealed record Options
         var defaults = new Options { LogLevel = logLevel };
         return defaults with
         {
-            ModelDirs = reader.Text("--model-dirs", given.ModelDirs)?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [],
+            ModelDirs = reader.Text("--model-dirs", given.ModelDirs),
             ContextLength = reader.Whole("--ctx", given.Ctx, defaults.ContextLength, least: 0),
             Threads = reader.Whole("--threads", given.Threads, defaults.Threads, least: 0, most: MostThreads),
             GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),

@@ -12,11 +12,12 @@ internal static class ProbeCommand
     /// <param name="context">The parser's.</param>
     /// <param name="name">NAME — A registered or discovered name, or the path of a file</param>
     /// <param name="cancellation">The user interrupts.</param>
-    public static async Task RunAsync(ConsoleAppContext context, [Argument] string? name = null, CancellationToken cancellation = default)
+    public static async Task RunAsync(ConsoleAppContext context, [Argument, NotAnOption] string? name = null, CancellationToken cancellation = default)
     {
-        var options = Options.Read(context.GlobalOptions, OptionReader.ForProcess);
+        var reader = OptionReader.ForProcess;
+        var options = Options.Read(context.GlobalOptions, reader);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await new ModelAccess(options, loggers).LoadAsync(name, parallel: 1, cancellation);
+        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
 
         var started = Stopwatch.GetTimestamp();
         var request = new GenerationRequest

@@ -12,9 +12,17 @@ internal sealed class UsageException(string message) : Exception(message)
             return new UsageException(message);
         var name = message[(first + 1)..last];
         if (message.Contains("failed to parse", StringComparison.Ordinal))
-            return new UsageException($"--{name.TrimStart('-')}: a value is missing");
-        if (!message.Contains("not recognized", StringComparison.Ordinal))
+        {
+            // An argument has no dashes, and only one that looks like an option is refused.
+            const string value = "provided value: ";
+            if (name != "name")
+                return new UsageException($"--{name.TrimStart('-')}: a value is missing");
+            name = message[(message.IndexOf(value, StringComparison.Ordinal) + value.Length)..];
+        }
+        else if (!message.Contains("not recognized", StringComparison.Ordinal))
+        {
             return new UsageException(message);
+        }
         if (!name.StartsWith('-'))
             return new UsageException($"unexpected argument '{name}'");
         var equals = name.IndexOf('=', StringComparison.Ordinal);
