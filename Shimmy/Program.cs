@@ -1,3 +1,6 @@
 using Shimmy.Cli;
 
-return args is ["worker"] ? WorkerCommand.Run() : 2;
+// The hidden child of serve and of the commands that run a model: before anything else is touched.
+if (args is ["worker"])
+    return WorkerCommand.Run();
+return await CommandLine.RunAsync(args);

@@ -9,6 +9,7 @@ namespace Shimmy.Models;
 internal sealed record ModelFileName
 {
     private const string Extension = ".gguf";
+    private const int ShardLength = 15;
 
     /// <summary>The name without extension and shard number.</summary>
     public required string Stem { get; init; }
@@ -36,10 +37,9 @@ internal sealed record ModelFileName
     public static ModelFileName Parse(string fileName)
     {
         string stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
-        (int shard, int shardCount) = (0, 0);
-        if (TryReadShard(stem, out int from, out shard, out shardCount))
+        if (TryReadShard(stem, out int shard, out int shardCount))
         {
-            stem = stem[..from];
+            stem = stem[..^ShardLength];
         }
 
         int quantizationAt = FindQuantization(stem);
@@ -76,18 +76,22 @@ internal sealed record ModelFileName
         return false;
     }
 
-    // -00001-of-00003, llama.cpp's LLAMA_SPLIT naming: five digits each.
-    private static bool TryReadShard(string stem, out int from, out int shard, out int count)
+    // -00001-of-00003, llama.cpp's naming of splits: five digits each.
+    private static bool TryReadShard(string stem, out int shard, out int count)
     {
-        const int Length = 15;
-        from = stem.Length - Length;
         shard = count = 0;
-        return from > 0
+        int from = stem.Length - ShardLength;
+        if (from > 0
             && stem[from] == '-'
             && stem.AsSpan(from + 6, 4).Equals("-of-", StringComparison.OrdinalIgnoreCase)
-            && int.TryParse(stem.AsSpan(from + 1, 5), NumberStyles.None, null, out shard)
-            && int.TryParse(stem.AsSpan(from + 10, 5), NumberStyles.None, null, out count)
-            && shard >= 1 && shard <= count;
+            && int.TryParse(stem.AsSpan(from + 1, 5), NumberStyles.None, null, out int number)
+            && int.TryParse(stem.AsSpan(from + 10, 5), NumberStyles.None, null, out int all)
+            && number >= 1 && number <= all)
+        {
+            (shard, count) = (number, all);
+        }
+
+        return count > 0;
     }
 
     // The longest end of the name that is a quantization; -1 where none is.
