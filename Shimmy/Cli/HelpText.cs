@@ -41,6 +41,6 @@ internal static partial class HelpText
         _ => entry.Groups["name"].Value,
     };
 
-    [GeneratedRegex("""^  (?<name>(?:-|\[)\S+(?:, --?\S+)*)(?: <[^>]*>)?\s+(?:(?<value>[^—]+?) — )?(?<description>.*?)(?: \[Default: null\])?$""")]
+    [GeneratedRegex("""^  (?<name>(?:-|\[)[^\s,]+(?:, --?\S+)*)(?: <[^>]*>)?\s+(?:(?<value>[^—]+?) — )?(?<description>.*?)(?: \[Default: null\])?$""")]
     private static partial Regex Entry();
 }
