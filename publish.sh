@@ -42,7 +42,7 @@ if [ "$rid" != "$host" ] && [ "${host%-*}" = linux ]; then
         linux-x64) triple=x86_64-linux-gnu package=crossbuild-essential-amd64 ;;
     esac
     command -v "$triple-gcc" >/dev/null || fail "$triple-gcc is missing: install $package to publish for $rid on $host"
-    cross="-p:CppCompilerAndLinker=$triple-gcc -p:ObjCopyName=$triple-objcopy -p:SysRoot=/usr/$triple"
+    cross="-p:CppCompilerAndLinker=$triple-gcc -p:ObjCopyName=$triple-objcopy"
 elif [ "${host%-*}" = linux ]; then
     command -v clang >/dev/null || command -v gcc >/dev/null || fail "a linker is missing: install clang or gcc"
 fi
