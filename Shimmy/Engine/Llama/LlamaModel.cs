@@ -176,6 +176,8 @@ internal sealed unsafe class LlamaModel : IDisposable
 
         static long Cells(ModelSpec spec, ModelHandle handle, int contextLength)
         {
+            if (spec.Cells > 0)
+                return Math.Max(spec.Cells, contextLength);
             // K and V of every layer in f16. Models whose heads are sized otherwise come out a little off, which costs only comfort.
             var headSize = (long)llama_model_n_embd(handle) / Math.Max(1, llama_model_n_head(handle));
             var bytesPerCell = Math.Max(1, 2 * 2 * headSize * llama_model_n_head_kv(handle) * llama_model_n_layer(handle));

@@ -225,6 +225,9 @@ internal sealed unsafe class Sampler : IDisposable
         // NUL would end the text early on the native side and accept what stands before it.
         if (grammar.Contains('\0'))
             throw new EngineException(EngineFailure.InvalidRequest, "the grammar holds a NUL character") { Option = "grammar" };
+        // An empty one would be taken for "no grammar".
+        if (string.IsNullOrWhiteSpace(grammar))
+            throw new EngineException(EngineFailure.InvalidRequest, "the grammar is empty") { Option = "grammar" };
         NativeLog.TakeErrors();
         var sampler = llama_sampler_init_grammar(vocabulary.Pointer, grammar, "root");
         if (sampler == 0)

@@ -130,7 +130,8 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 PromptTokens = prompt.Count,
                 ContextLength = model.ContextLength,
             };
-        var seed = request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue);
+        // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
+        var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength));
