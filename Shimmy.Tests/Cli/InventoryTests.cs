@@ -11,8 +11,11 @@ public sealed partial class InventoryTests
         "--model-dirs --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads --template --lora --log-level --log-format " +
         "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft";
 
+    // "Sampling options": those of the requests, under the same names.
     private const string Sampling =
-        "--temperature --top-k --top-p --min-p --repeat-penalty --seed --stop";
+        "--temperature --top-k --top-p --min-p --typical-p --top-n-sigma --xtc-probability --xtc-threshold --repeat-penalty --repeat-last-n " +
+        "--frequency-penalty --presence-penalty --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n " +
+        "--mirostat --mirostat-tau --mirostat-eta --seed --stop --ignore-eos";
 
     private static readonly Dictionary<string, string> Inventory = new()
     {
@@ -30,12 +33,14 @@ public sealed partial class InventoryTests
     };
 
     // What no issue has brought yet. Each issue shortens these lists.
-    private static readonly string[] AbsentCommands = ["serve", "generate", "exec", "discover", "chat", "init"];
+    private static readonly string[] AbsentCommands = ["exec", "discover", "chat", "init"];
 
     private static readonly string[] AbsentOptions =
     [
         "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--template", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
         "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
+        "--json-schema", "--alias", "--response-cache", "--record", "--replay", "--replay-miss", "--request-timeout", "--queue",
+        "--log-prompts", "--tls-cert", "--tls-key",
     ];
 
     [TestMethod]

@@ -17,6 +17,10 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         {
             Environment.ExitCode = ExitCode.Interrupted;
         }
+        catch (OutputClosedException)
+        {
+            Environment.ExitCode = ExitCode.Failed;
+        }
         catch (Exception e)
         {
             var (exitCode, message) = Describe(e);

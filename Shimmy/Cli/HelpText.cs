@@ -37,7 +37,7 @@ internal static partial class HelpText
     {
         // An argument stands under its own name.
         { Success: true } value when entry.Groups["name"].Value.StartsWith('[') => value.Value,
-        { Success: true } value => $"{entry.Groups["name"].Value} {value.Value}",
+        { Success: true } value => $"{ParserNames.FromParser(entry.Groups["name"].Value)} {value.Value}",
         _ => entry.Groups["name"].Value,
     };
 

@@ -11,10 +11,10 @@ internal static class OptionName
     /// <summary><c>TopK</c> is <c>--top-k</c>.</summary>
     public static string FromProperty(string property)
     {
-        var name = new StringBuilder("-");
+        var name = new StringBuilder("--");
         foreach (var letter in property)
         {
-            if (char.IsUpper(letter))
+            if (char.IsUpper(letter) && name.Length > 2)
                 name.Append('-');
             name.Append(char.ToLowerInvariant(letter));
         }

@@ -33,27 +33,6 @@ internal sealed class OptionReader(Func<string, string?> environment)
         throw found.Refuse(most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}");
     }
 
-    /// <summary>A whole number from 0 to 4294967295, or null.</summary>
-    public uint? SeedOrNull(string option, string? given)
-    {
-        if (Find(option, given) is not { } found)
-            return null;
-        return uint.TryParse(found.Value, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
-            ? number
-            : throw found.Refuse($"a whole number from 0 to {uint.MaxValue}");
-    }
-
-    /// <summary>A number that <paramref name="allowed"/> accepts, said in words by <paramref name="range"/>.</summary>
-    public float Number(string option, string? given, float fallback, Func<float, bool> allowed, string range)
-    {
-        if (Find(option, given) is not { } found)
-            return fallback;
-        const NumberStyles style = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
-        if (float.TryParse(found.Value, style, CultureInfo.InvariantCulture, out var number) && float.IsFinite(number) && allowed(number))
-            return number;
-        throw found.Refuse(range);
-    }
-
     /// <summary>A duration: seconds (<c>90</c>), with units (<c>30s</c>, <c>5m</c>, <c>1h30m</c>), or <c>-1</c>, one second less than nothing, for ever.</summary>
     public TimeSpan Duration(string option, string? given, TimeSpan fallback)
     {
@@ -79,20 +58,13 @@ internal sealed class OptionReader(Func<string, string?> environment)
         total += Math.Max(number, 0);
         return total <= MostSeconds ? TimeSpan.FromSeconds(total) : throw Refused(found);
 
-        static UsageException Refused(Found found) => found.Refuse("a duration: seconds, or units as in 30s, 5m or 1h30m, at most a year; -1 is for ever");
+        static UsageException Refused(OptionValue found) => found.Refuse("a duration: seconds, or units as in 30s, 5m or 1h30m, at most a year; -1 is for ever");
     }
 
     /// <summary>A switch: on where given; its variable says true or 1, false or 0.</summary>
     public bool Flag(string option, bool given)
     {
-        if (given || Find(option, null) is not { } found)
-            return given;
-        return found.Value.ToLowerInvariant() switch
-        {
-            "1" or "true" => true,
-            "0" or "false" => false,
-            _ => throw found.Refuse("true, 1, false or 0"),
-        };
+        return given || (Find(option, null)?.ToFlag() ?? false);
     }
 
     /// <summary>One of several words, whatever their case.</summary>
@@ -112,16 +84,12 @@ internal sealed class OptionReader(Func<string, string?> environment)
     /// <summary>The values of a repeatable option; its variable holds one.</summary>
     public IReadOnlyList<string> Repeated(string option, string? given) => Find(option, given)?.Value.Split(CommandLine.Separator) ?? [];
 
-    private Found? Find(string option, string? given)
+    /// <summary>The value as it was given, or else its variable's; null where neither is there.</summary>
+    public OptionValue? Find(string option, string? given)
     {
         if (given is not null)
-            return new Found(option, given);
+            return new OptionValue(option, given);
         var variable = OptionName.ToVariable(option);
-        return Variable(variable) is { } value ? new Found(variable, value) : null;
-    }
-
-    private readonly record struct Found(string Source, string Value)
-    {
-        public UsageException Refuse(string allowed) => new($"{Source}: '{Value}' is not {allowed}");
+        return Variable(variable) is { } value ? new OptionValue(variable, value) : null;
     }
 }

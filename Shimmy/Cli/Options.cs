@@ -1,5 +1,8 @@
 using Microsoft.Extensions.Logging;
+using Shimmy.Api.Native;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
+using Shimmy.Server;
 
 namespace Shimmy.Cli;
 
@@ -24,23 +27,35 @@ internal sealed record Options
     /// <summary>Whether the log is JSON; <c>--log-format</c>.</summary>
     public bool LogAsJson { get; init; }
 
-    /// <summary>Requests one model answers at once, 4 for <c>serve</c>; <c>--parallel</c>.</summary>
+    /// <summary>Requests one model answers at once; <c>serve</c> has <see cref="ServerParallel"/>; <c>--parallel</c>.</summary>
     public int Parallel { get; init; } = 1;
-
-    /// <summary>Where to listen; <c>--bind</c>.</summary>
-    public string Bind { get; init; } = "auto";
 
     /// <summary>A model file to serve beside those found; <c>--model-path</c>.</summary>
     public string? ModelPath { get; init; }
 
-    /// <summary>Keys of which a client must have one; none lets everybody in; <c>--api-key</c>.</summary>
-    public IReadOnlyList<string> ApiKeys { get; init; } = [];
+    /// <summary>How <c>serve</c> listens and whom it lets in.</summary>
+    public ServerOptions Server { get; init; } = new();
 
-    /// <summary>Origin that browsers may call from; null is any on this machine, <c>*</c> any at all; <c>--cors</c>.</summary>
-    public string? Cors { get; init; }
+    /// <summary>How long models stay in memory and how many.</summary>
+    public ResidencyOptions Residency { get; init; } = new();
 
-    /// <summary>File that gets the address once the server is ready; <c>--ready-file</c>.</summary>
-    public string? ReadyFile { get; init; }
+    /// <summary>What <c>generate</c> answers or goes on with; <c>--prompt</c>.</summary>
+    public string Prompt { get; init; } = "";
+
+    /// <summary>What the model is told to be; <c>--system</c>.</summary>
+    public string? System { get; init; }
+
+    /// <summary>Whether the prompt is taken without the chat template; <c>--raw</c>.</summary>
+    public bool Raw { get; init; }
+
+    /// <summary>Whether the answer is printed while it is generated; <c>--stream</c>.</summary>
+    public bool Stream { get; init; }
+
+    /// <summary>GBNF grammar that the answer must match; the content of <c>--grammar</c>'s file.</summary>
+    public string? Grammar { get; init; }
+
+    /// <summary>How to sample; <see cref="MaxTokens"/> stands beside it.</summary>
+    public GenerationOptions Sampling { get; init; } = GenerateRequestBody.Defaults;
 
     /// <summary>Tokens that <c>generate</c> and <c>bench</c> generate; <c>--max-tokens</c>.</summary>
     public int MaxTokens { get; init; } = 64;
@@ -51,11 +66,11 @@ internal sealed record Options
     /// <summary>Tokens of the prompt of <c>bench</c> where none are asked for.</summary>
     public const int DefaultPromptTokens = 512;
 
-    /// <summary>How the commands sample where the command line does not say: the native dialect's defaults.</summary>
-    public static GenerationOptions Sampling { get; } = new() { Temperature = 0.7f, TopP = 0.9f, TopK = 40, RepeatPenalty = 1.1f };
-
     /// <summary>Most threads that can be asked for, llama.cpp's GGML_MAX_N_THREADS.</summary>
     private const int MostThreads = 512;
+
+    /// <summary>Requests one model answers at once where <c>serve</c> is not told otherwise.</summary>
+    public const int ServerParallel = 4;
 
     /// <summary>Most requests one model may answer at once, llama.cpp's LLAMA_MAX_SEQ.</summary>
     public const int MostParallel = 256;

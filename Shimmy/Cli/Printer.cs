@@ -10,15 +10,41 @@ internal static class Printer
 {
     private static readonly Lazy<Stream> Output = new(OpenOutput);
     private static bool s_progressShown;
+    private static bool s_lineOpen;
 
     /// <summary>A line of the result.</summary>
-    public static void Line(string text) => Text(Encoding.UTF8.GetBytes(text.EndsWith('\n') ? text : text + "\n"));
+    public static void Line(string text) => Text(text.EndsWith('\n') ? text : text + "\n");
 
-    /// <summary>A piece of the result, UTF-8, at once: it may end inside a character, which the next piece completes.</summary>
-    public static void Text(ReadOnlySpan<byte> utf8)
+    /// <summary>A piece of the result, at once. Throws <see cref="OutputClosedException"/> where nobody reads it any more.</summary>
+    public static void Text(string text)
     {
-        Output.Value.Write(utf8);
-        Output.Value.Flush();
+        if (text.Length == 0)
+            return;
+        ClearProgress();
+        try
+        {
+            Output.Value.Write(Encoding.UTF8.GetBytes(text));
+            Output.Value.Flush();
+        }
+        catch (IOException e)
+        {
+            throw new OutputClosedException(e);
+        }
+        s_lineOpen = text[^1] != '\n';
+    }
+
+    /// <summary>Ends the line of a result that did not do so itself, where somebody looks at it; what a program reads stays as it is.</summary>
+    public static void EndText()
+    {
+        if (s_lineOpen && !Console.IsOutputRedirected)
+            Text("\n");
+    }
+
+    /// <summary>How it went, for somebody who looks on; nothing where stderr is not a terminal.</summary>
+    public static void Remark(string text)
+    {
+        if (!Console.IsErrorRedirected)
+            Console.Error.WriteLine(text);
     }
 
     /// <summary>Why <paramref name="command"/> failed.</summary>
@@ -57,3 +83,6 @@ internal static class Printer
         return Console.OpenStandardOutput();
     }
 }
+
+/// <summary>Who reads the result has gone, as <c>head</c> does; there is nobody to tell.</summary>
+internal sealed class OutputClosedException(IOException inner) : Exception(inner.Message, inner);
