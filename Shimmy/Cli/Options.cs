@@ -39,6 +39,12 @@ internal sealed record Options
     /// <summary>Origin that browsers may call from; null is any on this machine, <c>*</c> any at all; <c>--cors</c>.</summary>
     public string? Cors { get; init; }
 
+    /// <summary>How long a model stays loaded after its last request; negative is for ever; <c>--keep-alive</c>.</summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Models in memory at once; 0 sets no limit; <c>--max-loaded</c>.</summary>
+    public int MaxLoaded { get; init; }
+
     /// <summary>File that gets the address once the server is ready; <c>--ready-file</c>.</summary>
     public string? ReadyFile { get; init; }
 
