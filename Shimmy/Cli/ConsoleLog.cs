@@ -11,6 +11,8 @@ internal static class ConsoleLog
     public static ILoggerFactory Create(LogLevel least, bool asJson) => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(least);
+        // The framework tells each request four times over; our own line has it all.
+        logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
         logging.AddZLoggerConsole(options =>
         {
             options.LogToStandardErrorThreshold = LogLevel.Trace;

@@ -104,7 +104,7 @@ internal static partial class ServeCommand
         }
     }
 
-    [LoggerMessage(LogLevel.Information, "{Count} models can be asked for")]
+    [LoggerMessage(LogLevel.Information, "models that can be asked for: {Count}")]
     private static partial void LogModels(ILogger logger, int count);
 
     [LoggerMessage(LogLevel.Error, "looking for models failed")]
