@@ -157,6 +157,60 @@ public sealed class ModelRegistryTests
     }
 
     [TestMethod]
+    public void Aliases_find_what_no_name_finds_and_the_first_one_counts()
+    {
+        var registry = Registry("/absent");
+        registry.Register(new ModelEntry { Name = "qwen", Path = "/q.gguf", OtherNames = ["shared", "q"] });
+        registry.Register(new ModelEntry { Name = "llama", Path = "/l.gguf", OtherNames = ["shared", "gpt-4o"] });
+        registry.SetConfigured([], [new ModelAlias("gpt-*", "qwen"), new ModelAlias("q", "llama")]);
+        registry.AddAlias(ModelAlias.Parse("gpt-4*=llama")!);
+        registry.AddAlias(ModelAlias.Parse("claude-* = q")!);
+        registry.AddAlias(ModelAlias.Parse("qwen=llama")!);
+        registry.AddAlias(ModelAlias.Parse("lost=nowhere")!);
+
+        Assert.AreEqual("llama", registry.Find("GPT-4-turbo")?.Name, "by hand comes first");
+        Assert.AreEqual("qwen", registry.Find("gpt-3.5-turbo")?.Name);
+        Assert.AreEqual("qwen", registry.Find("claude-sonnet")?.Name, "an alias may lead to another name");
+        Assert.AreEqual("qwen", registry.Find("qwen")?.Name, "a model's own name beats an alias");
+        Assert.AreEqual("llama", registry.Find("q")?.Name, "an alias beats another name");
+        Assert.AreEqual("llama", registry.Find("gpt-4o")?.Name, "another name beats a wildcard");
+        Assert.IsNull(registry.Find("shared"), "a name that two models claim finds neither");
+        Assert.IsNull(registry.Find("lost"));
+        registry.SetConfigured([], []);
+        Assert.IsNull(registry.Find("gpt-3.5-turbo"));
+    }
+
+    [TestMethod]
+    [DataRow("a=b", "a", "b")]
+    [DataRow(" gpt-* = org/x:Q4=K ", "gpt-*", "org/x:Q4=K")]
+    [DataRow("=b", null, null)]
+    [DataRow("a=", null, null)]
+    [DataRow("a", null, null)]
+    public void An_alias_is_pattern_and_name(string text, string? pattern, string? target)
+    {
+        var alias = ModelAlias.Parse(text);
+        Assert.AreEqual((pattern, target), (alias?.Pattern, alias?.Target));
+    }
+
+    [TestMethod]
+    [DataRow("gpt-4*", "GPT-4o", true)]
+    [DataRow("*", "", true)]
+    [DataRow("?", "", false)]
+    [DataRow("g?t", "gpt", true)]
+    [DataRow("g?t", "gppt", false)]
+    [DataRow("*-mini", "gpt-4o-mini", true)]
+    [DataRow("*-mini", "gpt-4o-mini-2", false)]
+    [DataRow("a*b*c", "aXbXbXc", true)]
+    [DataRow("a*b*c", "aXcXb", false)]
+    [DataRow("exact", "exact", true)]
+    public void Wildcards_match(string pattern, string name, bool expected) => Assert.AreEqual(expected, Wildcard.Matches(pattern, name));
+
+    [TestMethod]
+    [Timeout(5_000, CooperativeCancellation = true)]
+    public void A_pattern_of_many_stars_takes_no_time() =>
+        Assert.IsFalse(Wildcard.Matches(string.Concat(Enumerable.Repeat("a*", 500)) + "b", new string('a', 10_000)));
+
+    [TestMethod]
     [DataRow("llama3", "llama-3-8b-instruct")]
     [DataRow("qwen2-7", "qwen2-7b")]
     [DataRow("Qwen2.5-7B", "qwen2-7b")]
@@ -199,6 +253,8 @@ public sealed class ModelRegistryTests
         public int Scans { get; private set; }
 
         public string Origin => "gated";
+
+        public IReadOnlyList<string> Places => [];
 
         public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
         {

@@ -11,9 +11,8 @@ internal static class ConsoleLog
     public static ILoggerFactory Create(LogLevel least, bool asJson) => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(least);
-        // The framework says at the level of information what we say ourselves, with more sense.
-        if (least == LogLevel.Information)
-            logging.AddFilter("Microsoft", LogLevel.Warning);
+        // The framework tells each request four times over; our own line has it all.
+        logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
         // A server that cannot start throws as well, and that is told in one line.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddZLoggerConsole(options =>

@@ -36,7 +36,7 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         CommandException failed => (failed.ExitCode, e.Message),
         EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
         EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
-            (ExitCode.Usage, $"{OptionName.FromProperty(option)}: {e.Message}"),
+            (ExitCode.Usage, $"{OptionName.FromField(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
         EngineException => (ExitCode.Failed, e.Message),
         // Not foreseen: a fault of ours, so with all that helps to find it.

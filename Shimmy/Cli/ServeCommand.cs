@@ -56,6 +56,8 @@ internal static partial class ServeCommand
             },
         };
 
+        if (options.Server.ApiKeys.Any(string.IsNullOrWhiteSpace))
+            throw new UsageException("--api-key: a key may not be empty");
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var models = ModelAccess.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
@@ -84,7 +86,7 @@ internal static partial class ServeCommand
         {
             throw new UsageException($"--bind: {e.Message}");
         }
-        catch (IOException e)
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new CommandException(ExitCode.Failed, e.Message);
         }

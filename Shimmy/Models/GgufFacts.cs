@@ -27,10 +27,18 @@ internal sealed record GgufFacts
     /// <summary>What the model is for; null where metadata does not tell.</summary>
     public ModelType? Type { get; init; }
 
+    /// <summary>
+    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where nothing does.
+    /// </summary>
+    public string? OllamaVariant { get; init; }
+
+    /// <summary>Whether the metadata bear a mark of llama.cpp's own converter.</summary>
+    public bool FromLlamaCpp { get; init; }
+
     /// <summary>Shards that belong together (<c>split.count</c>); 0 or 1 where it is a whole file.</summary>
     public int ShardCount { get; init; }
 
-    /// <summary>Width of the embeddings; of an adapter, of the model it was made for. 0 where unknown.</summary>
+    /// <summary>Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.</summary>
     public int EmbeddingLength { get; init; }
 
     /// <summary>Layers; of an adapter, the least that a model must have. 0 where unknown.</summary>

@@ -39,8 +39,15 @@ internal static class GgufInspection
             Quantization = Quantizations.Of(header),
             ContextLength = Positive(header.OfArchitecture("context_length")),
             Type = TypeOf(header),
+            OllamaVariant = OllamaArchitectures.VariantOf(header, content),
+            FromLlamaCpp = header.Text("general.type") is not null,
             ShardCount = (int)Math.Clamp(header.Integer("split.count") ?? 0, 0, 99_999),
-            EmbeddingLength = content == GgufContent.Adapter ? AdaptedWidth(header) : Positive(header.OfArchitecture("embedding_length")),
+            EmbeddingLength = content switch
+            {
+                GgufContent.Adapter => AdaptedWidth(header),
+                GgufContent.Projector => ProjectedWidth(header),
+                _ => Positive(header.OfArchitecture("embedding_length")),
+            },
             Layers = content == GgufContent.Adapter ? AdaptedLayers(header) : Positive(header.OfArchitecture("block_count")),
             BaseModel = header.Text("general.base_model.0.name"),
         };
@@ -92,6 +99,10 @@ internal static class GgufInspection
         var tensor = header.Tensors.FirstOrDefault(tensor => tensor.Name.EndsWith(".attn_q.weight.lora_a", StringComparison.Ordinal));
         return tensor is null ? 0 : (int)Math.Min(tensor.Dimensions[0], int.MaxValue);
     }
+
+    // A projector gives vectors of the model's width.
+    private static int ProjectedWidth(GgufHeader header) => (int)Math.Clamp(
+        header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0, 0, int.MaxValue);
 
     private static int AdaptedLayers(GgufHeader header)
     {

@@ -30,6 +30,12 @@ internal sealed record ModelEntry
     /// <summary>The context that the model was trained with, in tokens; 0 where the file does not say.</summary>
     public int ContextLength { get; init; }
 
+    /// <summary>Width of its embeddings; 0 where the file does not say.</summary>
+    public int EmbeddingLength { get; init; }
+
+    /// <summary>Number of its layers; 0 where the file does not say.</summary>
+    public int Layers { get; init; }
+
     /// <summary>What it is for.</summary>
     public ModelType Type { get; init; }
 
@@ -45,8 +51,20 @@ internal sealed record ModelEntry
     /// <summary>When the file was last written.</summary>
     public DateTimeOffset ModifiedAt { get; init; }
 
-    /// <summary>Further names that find it and that no other model has first: the file's own, an older spelling.</summary>
+    /// <summary>Further names that find it where no other model claims them too: the file's own, a tag of the same weights.</summary>
     public IReadOnlyList<string> OtherNames { get; init; } = [];
+
+    /// <summary>LoRA adapters found that fit it. They are shown, not applied: <see cref="ModelSettings.Loras"/> are applied.</summary>
+    public IReadOnlyList<string> Adapters { get; init; } = [];
+
+    /// <summary>The file that turns images or sound into its embeddings; null where none was found.</summary>
+    public string? Projector { get; init; }
+
+    /// <summary>Why it is known and cannot be loaded all the same; null where it can.</summary>
+    public string? WhyUnloadable { get; init; }
+
+    /// <summary>How it wants to be loaded and used.</summary>
+    public ModelSettings Settings { get; init; } = ModelSettings.None;
 }
 
 /// <summary>How a model came to be known.</summary>

@@ -9,7 +9,10 @@ namespace Shimmy.Models;
 internal sealed class ModelRegistry(ModelDiscovery discovery)
 {
     private readonly Lock _lock = new();
-    private ModelCatalogue _catalogue = new([], ScanResult.Empty);
+    private ModelEntry[] _byHand = [];
+    private ModelAlias[] _aliases = [];
+    private (IReadOnlyList<ModelEntry> Models, IReadOnlyList<ModelAlias> Aliases) _configured = ([], []);
+    private volatile ModelCatalogue _catalogue = new([], [], ScanResult.Empty);
     private Task<int>? _running;
     private Task<int>? _next;
 
@@ -17,10 +20,17 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     public IReadOnlyList<ModelEntry> Entries => _catalogue.Entries;
 
     /// <summary>Number of models registered by hand.</summary>
-    public int RegisteredCount => _catalogue.Registered.Count;
+    public int RegisteredCount => _catalogue.RegisteredCount;
 
     /// <summary>Number of models found by the last scan, those hidden by a registered one of the same file left out.</summary>
-    public int DiscoveredCount => Entries.Count - RegisteredCount;
+    public int DiscoveredCount
+    {
+        get
+        {
+            var catalogue = _catalogue;
+            return catalogue.Entries.Count - catalogue.RegisteredCount;
+        }
+    }
 
     /// <summary>What the last scan gave, with what it skipped.</summary>
     public ScanResult LastScan => _catalogue.Scan;
@@ -57,14 +67,34 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     /// <summary>The names most like this one, nearest first: for messages about a name that is unknown.</summary>
     public IReadOnlyList<string> ClosestNames(string name, int count = 3) => CloseNames.Of(name, Entries.Select(entry => entry.Name), count);
 
-    /// <summary>Adds a model by hand, or replaces the one of the same name that was added before.</summary>
+    /// <summary>Adds a model by hand, or replaces the one of the same name that was added before. Beats the config file.</summary>
     public void Register(ModelEntry entry)
     {
-        entry = entry with { Source = ModelSource.Registered };
         lock (_lock)
         {
-            var others = _catalogue.Registered.Where(other => !string.Equals(other.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
-            _catalogue = new ModelCatalogue([.. others, entry], _catalogue.Scan);
+            var others = _byHand.Where(other => !string.Equals(other.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
+            _byHand = [.. others, entry with { Source = ModelSource.Registered }];
+            Renew(_catalogue.Scan);
+        }
+    }
+
+    /// <summary>Adds an alias by hand. Comes before those of the config file.</summary>
+    public void AddAlias(ModelAlias alias)
+    {
+        lock (_lock)
+        {
+            _aliases = [.. _aliases, alias];
+            Renew(_catalogue.Scan);
+        }
+    }
+
+    /// <summary>Puts the models and aliases of the config file in place of those that it brought before.</summary>
+    public void SetConfigured(IReadOnlyList<ModelEntry> models, IReadOnlyList<ModelAlias> aliases)
+    {
+        lock (_lock)
+        {
+            _configured = ([.. models.Select(entry => entry with { Source = ModelSource.Registered })], aliases);
+            Renew(_catalogue.Scan);
         }
     }
 
@@ -96,7 +126,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             var result = discovery.Scan(CancellationToken.None);
             lock (_lock)
             {
-                _catalogue = new ModelCatalogue(_catalogue.Registered, result);
+                Renew(result);
                 return DiscoveredCount;
             }
         }
@@ -108,4 +138,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             }
         }
     }
+
+    private void Renew(ScanResult scan) =>
+        _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _aliases, .. _configured.Aliases], scan);
 }

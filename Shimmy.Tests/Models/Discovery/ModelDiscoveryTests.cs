@@ -20,11 +20,10 @@ public sealed class ModelDiscoveryTests
     [TestMethod]
     public void creates_discovery()
     {
-        var host = Host("/home/me/work") with { Variable = name => name == "SHIMMY_MODEL_PATHS" ? "/data/a; ~/b" : null };
-        var discovery = new ModelDiscovery(SearchOrder.Sources(host, modelDirs: "c;/data/d"));
+        var discovery = new ModelDiscovery(SearchOrder.Sources(HostEnvironments.Linux(("SHIMMY_MODEL_PATHS", "/data/a; ~/b")), modelDirs: "c;/data/d"));
         Assert.AreEqual(
-            "models /home/me/work/models, app /opt/shimmy/models, dirs /home/me/work/c, dirs /data/d, dirs /data/a, dirs /home/me/b",
-            string.Join(", ", discovery.Sources.OfType<FolderSource>().Select(source => $"{source.Origin} {source.Folder}")));
+            "models app dirs dirs dirs dirs huggingface ollama ollama lmstudio llama.cpp",
+            string.Join(' ', discovery.Sources.Select(source => source.Origin)));
     }
 
     [TestMethod]
@@ -34,7 +33,7 @@ public sealed class ModelDiscoveryTests
         RandomModel.Write(folder["base/one.gguf"]);
         RandomModel.Write(folder["base/two.gguf"]);
         RandomModel.Write(folder["base/deeper/three.gguf"]);
-        var host = Host(folder.Path) with { Variable = name => name == "SHIMMY_BASE_GGUF" ? "base/one.gguf" : null };
+        var host = HostEnvironments.In(folder, ("SHIMMY_BASE_GGUF", "base/one.gguf")) with { CurrentDirectory = folder.Path };
 
         var result = new ModelDiscovery(SearchOrder.Sources(host)).Scan();
 
@@ -110,8 +109,8 @@ public sealed class ModelDiscoveryTests
         StringAssert.Contains(reasons["fake.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["empty.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["cut.gguf"], "truncated");
-        Assert.AreEqual("multimodal projector, not a model", reasons["vision.gguf"]);
-        Assert.AreEqual("adapter, not a model", reasons["anything.gguf"]);
+        Assert.AreEqual("multimodal projector, not a model; fits no model found", reasons["vision.gguf"]);
+        Assert.AreEqual("adapter, not a model; fits no model found", reasons["anything.gguf"]);
         Assert.AreEqual("importance matrix, not a model", reasons["matrix.gguf"]);
         Assert.AreEqual("vocabulary without weights, not a model", reasons["vocab.gguf"]);
         Assert.AreEqual("multimodal projector by its name, not a model", reasons["mmproj-model.gguf"]);
@@ -252,15 +251,6 @@ public sealed class ModelDiscoveryTests
 
     private static string Reason(ScanResult result, string fileName) =>
         result.Skipped.First(skipped => Path.GetFileName(skipped.Path) == fileName).Reason;
-
-    private static HostEnvironment Host(string current) => new()
-    {
-        Variable = _ => null,
-        Home = "/home/me",
-        CurrentDirectory = current,
-        ExecutableDirectory = "/opt/shimmy",
-        System = HostSystem.Linux,
-    };
 
     private static GgufWriter Tensor(GgufWriter writer) => writer.AddTensor("t", GgmlType.F32, [32], Zero(128));
 

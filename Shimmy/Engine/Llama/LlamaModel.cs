@@ -14,7 +14,6 @@ internal sealed unsafe class LlamaModel : IDisposable
     // Cells beyond one request's context make room for more requests at once, but are memory: at most this much is spent on them.
     private const long ExtraCellsBytes = 1L << 30;
 
-    private readonly ThreadChoice _threads;
     private readonly Dictionary<string, string> _metadata;
 
     private LlamaModel(ModelSpec spec, ModelHandle handle, ContextHandle context, Dictionary<string, string> metadata, int contextLength)
@@ -27,7 +26,7 @@ internal sealed unsafe class LlamaModel : IDisposable
         Cells = (int)llama_n_ctx(context);
         BatchSize = (int)llama_n_batch(context);
         Vocabulary = new Vocabulary(handle);
-        _threads = ThreadChoice.Make(this, spec.Threads);
+        Threads = new ThreadChoice(this, spec.Threads);
     }
 
     public ModelSpec Spec { get; }
@@ -37,6 +36,9 @@ internal sealed unsafe class LlamaModel : IDisposable
     public ContextHandle Context { get; }
 
     public Vocabulary Vocabulary { get; }
+
+    /// <summary>The threads that compute.</summary>
+    public ThreadChoice Threads { get; }
 
     /// <summary>Tokens one request may use.</summary>
     public int ContextLength { get; }
@@ -112,8 +114,8 @@ internal sealed unsafe class LlamaModel : IDisposable
             AddsBos = Vocabulary.AddsBos,
             ChatTemplates = ChatTemplates(),
             SamplingDefaults = ByLastName("general.sampling."),
-            Threads = _threads.Decode,
-            BatchThreads = _threads.Batch,
+            Threads = Threads.Decode,
+            BatchThreads = Threads.Batch,
             Devices = Devices.List(),
             LoadMilliseconds = loadTime.TotalMilliseconds,
             ResidentBytes = Process.GetCurrentProcess().WorkingSet64,
@@ -126,7 +128,7 @@ internal sealed unsafe class LlamaModel : IDisposable
     public void Dispose()
     {
         Context.Dispose();
-        _threads.Dispose();
+        Threads.Dispose();
         Handle.Dispose();
     }
 

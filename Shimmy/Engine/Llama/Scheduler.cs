@@ -292,7 +292,9 @@ internal sealed class Scheduler
         if (code == 0)
         {
             LlamaApi.llama_synchronize(_model.Context);
-            LearnSpeed(Stopwatch.GetElapsedTime(before));
+            var elapsed = Stopwatch.GetElapsedTime(before);
+            LearnSpeed(elapsed);
+            _model.Threads.Observe(_batch.Count, elapsed);
             foreach (var (sequence, tokens) in _composed)
                 NoteComputed(sequence, tokens);
             SampleAll();

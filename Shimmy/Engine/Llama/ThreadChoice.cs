@@ -4,8 +4,9 @@ using Shimmy.Engine.Llama.Native;
 namespace Shimmy.Engine.Llama;
 
 /// <summary>
-/// How many threads compute. Given, or measured at load: on small models threads wait for each other longer than they work, and
-/// how much longer depends on the machine, so no rule by size is right.
+/// How many threads compute. Given, or measured: on small models threads wait for each other longer than they work, and how much longer
+/// depends on the machine and on what else runs on it, so no rule by size is right. Measured once at load, and watched from then on
+/// (<see cref="ThreadTuner"/>).
 /// </summary>
 internal sealed class ThreadChoice : IDisposable
 {
@@ -13,7 +14,9 @@ internal sealed class ThreadChoice : IDisposable
     // sleeping thread only once a decode. Inside a decode ggml's barriers spin anyway.
     private const uint Poll = 0;
 
-    private const int BatchProbe = 16;
+    // Batches from this size on are alike enough that their time for each token can be compared.
+    private const int ComparableBatch = 32;
+
     private static readonly TimeSpan TimeEach = TimeSpan.FromMilliseconds(15);
     private static readonly TimeSpan LongestTimeEach = TimeSpan.FromMilliseconds(60);
 
@@ -21,9 +24,30 @@ internal sealed class ThreadChoice : IDisposable
     private static readonly TimeSpan BigModel = TimeSpan.FromMilliseconds(25);
 
     private readonly LlamaModel _model;
-    private readonly List<Threadpool> _pools = [];
 
-    private ThreadChoice(LlamaModel model) => _model = model;
+    // A pool for each number that may be used; idle ones sleep. None is freed while the context lives: its backend keeps pointing at
+    // the pool of its last decode.
+    private readonly Dictionary<int, Threadpool?> _pools = [];
+    private readonly ThreadTuner _decodeTuner;
+    private readonly ThreadTuner _batchTuner;
+
+    /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
+    public ThreadChoice(LlamaModel model, int given)
+    {
+        _model = model;
+        if (given > 0 || !model.CanGenerate)
+        {
+            var threads = given > 0 ? given : Environment.ProcessorCount;
+            _decodeTuner = _batchTuner = new ThreadTuner([threads], threads);
+            Use(threads, threads);
+            return;
+        }
+        var (decode, time) = Fastest(tokens: 1);
+        var batch = time > BigModel ? Environment.ProcessorCount : Fastest(Math.Min(ComparableBatch, model.BatchSize)).Threads;
+        _decodeTuner = new ThreadTuner([.. Candidates().Reverse()], decode);
+        _batchTuner = new ThreadTuner([.. Candidates().Reverse()], batch);
+        Use(decode, batch);
+    }
 
     /// <summary>Threads for one token at a time.</summary>
     public int Decode { get; private set; }
@@ -31,26 +55,22 @@ internal sealed class ThreadChoice : IDisposable
     /// <summary>Threads for prompts and for several sequences at once.</summary>
     public int Batch { get; private set; }
 
-    /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
-    public static ThreadChoice Make(LlamaModel model, int given)
+    /// <summary>Learns how long a decode of so many tokens took, and changes the threads of the next where that seems better.</summary>
+    public void Observe(int tokens, TimeSpan elapsed)
     {
-        var choice = new ThreadChoice(model);
-        if (given > 0 || !model.CanGenerate)
-        {
-            choice.Use(given > 0 ? given : Environment.ProcessorCount, given > 0 ? given : Environment.ProcessorCount);
-            return choice;
-        }
-        var (decode, time) = choice.Fastest(tokens: 1);
-        var batch = time > BigModel ? Environment.ProcessorCount : choice.Fastest(Math.Min(BatchProbe, model.BatchSize)).Threads;
-        choice.Use(decode, batch);
-        return choice;
+        if (tokens == 1)
+            _decodeTuner.Observe(elapsed.TotalSeconds);
+        else if (tokens >= ComparableBatch)
+            _batchTuner.Observe(elapsed.TotalSeconds / tokens);
+        if (_decodeTuner.Threads != Decode || _batchTuner.Threads != Batch)
+            Use(_decodeTuner.Threads, _batchTuner.Threads);
     }
 
     /// <summary>Frees the threads; the context must be freed before.</summary>
     public void Dispose()
     {
-        foreach (var pool in _pools)
-            pool.Dispose();
+        foreach (var pool in _pools.Values)
+            pool?.Dispose();
         _pools.Clear();
     }
 
@@ -107,29 +127,15 @@ internal sealed class ThreadChoice : IDisposable
     {
         Decode = decode;
         Batch = batch;
-        var old = _pools.ToArray();
-        var decodePool = Add(decode);
-        var batchPool = batch == decode ? decodePool : Add(batch);
         LlamaApi.llama_set_n_threads(_model.Context, decode, batch);
-        if (decodePool is null || batchPool is null)
-            return;
-        LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
-        if (old.Length == 0)
-            return;
-        // The backend still points at the pool of its last decode and touches it once more when it changes over.
-        RunOnce(1);
-        foreach (var pool in old)
-        {
-            pool.Dispose();
-            _pools.Remove(pool);
-        }
+        if (Pool(decode) is { } decodePool && Pool(batch) is { } batchPool)
+            LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
     }
 
-    private Threadpool? Add(int threads)
+    private Threadpool? Pool(int threads)
     {
-        var pool = Threadpool.Create(threads, Poll);
-        if (pool is not null)
-            _pools.Add(pool);
+        if (!_pools.TryGetValue(threads, out var pool))
+            _pools[threads] = pool = Threadpool.Create(threads, Poll);
         return pool;
     }
 }

@@ -12,20 +12,13 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     /// <inheritdoc/>
     public string Origin => origin;
 
-    /// <summary>The folder.</summary>
-    public string Folder => folder;
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Places => [folder];
 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
         var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) => skipped(new SkippedFile(path, origin, reason)));
-        return walk.Files(folder, cancellation).Select(file => new ModelCandidate
-        {
-            Path = file.Path,
-            RealPath = file.RealPath,
-            Origin = origin,
-            SizeBytes = file.SizeBytes,
-            ModifiedUtc = file.ModifiedUtc,
-        });
+        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin));
     }
 }

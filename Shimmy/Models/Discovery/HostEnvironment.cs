@@ -31,6 +31,38 @@ internal sealed record HostEnvironment
     /// <summary>The variable's value; null where it is not set or blank.</summary>
     public string? Value(string variable) => Variable(variable) is { } value && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
 
+    /// <summary>The folder that a variable names; null where it is not set.</summary>
+    public string? Folder(string variable) => Value(variable) is { } folder ? Absolute(folder) : null;
+
+    /// <summary>A path as a user wrote it, made whole: <c>~</c> is the home folder, what is relative begins in the current one.</summary>
+    public string Absolute(string path)
+    {
+        if (path is "~" || path is ['~', '/' or '\\', ..])
+        {
+            return path.Length <= 2 ? Home : Join(Home, path[2..]);
+        }
+
+        bool rooted = System == HostSystem.Windows
+            ? path is ['\\' or '/', ..] or [_, ':', '\\' or '/', ..]
+            : path.StartsWith('/');
+        return rooted ? path : Join(CurrentDirectory, path is ['.', '/' or '\\', .. var rest] ? rest : path);
+    }
+
+    /// <summary>The folder that a path lies in.</summary>
+    public string FolderOf(string path)
+    {
+        int at = System == HostSystem.Windows ? path.AsSpan().LastIndexOfAny('\\', '/') : path.LastIndexOf('/');
+        return at <= 0 ? path[..(at + 1)] : path[..at];
+    }
+
+    /// <summary>The folder for files that can be made again: XDG_CACHE_HOME or <c>~/.cache</c>, <c>~/Library/Caches</c>, LOCALAPPDATA.</summary>
+    public string CacheFolder() => System switch
+    {
+        HostSystem.Windows => Value("LOCALAPPDATA") ?? Join(Home, "AppData", "Local"),
+        HostSystem.MacOS => Join(Home, "Library", "Caches"),
+        _ => Value("XDG_CACHE_HOME") ?? Join(Home, ".cache"),
+    };
+
     /// <summary>Joins path parts in the system's own way.</summary>
     public string Join(string folder, params ReadOnlySpan<string> parts)
     {

@@ -8,9 +8,9 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
     public string? WhyNoModel(bool byName = true) => Facts switch
     {
         { Fault: { } fault } => fault,
-        { Content: GgufContent.Projector } => "multimodal projector, not a model",
+        { Content: GgufContent.Projector } => Companions.ProjectorReason,
         { Content: GgufContent.ImportanceMatrix } => "importance matrix, not a model",
-        { Content: GgufContent.Adapter } => "adapter, not a model",
+        { Content: GgufContent.Adapter } => Companions.AdapterReason,
         { Content: GgufContent.Vocabulary } => "vocabulary without weights, not a model",
         _ when !byName => null,
         _ when FileName.HasWord("mmproj") => "multimodal projector by its name, not a model",
@@ -26,7 +26,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         long parameters = shards.Sum(shard => shard.Facts.ParameterCount);
         return new ModelEntry
         {
-            Name = Candidate.Name ?? Printable(FileName.Name),
+            Name = Candidate.Name ?? NameInRepository() ?? Printable(FileName.Name),
             Path = Candidate.Path,
             SizeBytes = shards.Sum(shard => shard.Candidate.SizeBytes),
             Architecture = Facts.Architecture ?? ModelEntry.Unknown,
@@ -34,18 +34,39 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             ParameterLabel = Facts.SizeLabel ?? (parameters > 0 ? ParameterLabels.Of(parameters) : FileName.ParameterLabel) ?? ModelEntry.Unknown,
             Quantization = Facts.Quantization ?? FileName.Quantization ?? ModelEntry.Unknown,
             ContextLength = Facts.ContextLength,
+            EmbeddingLength = Facts.EmbeddingLength,
+            Layers = Facts.Layers,
             Type = Facts.Type ?? TypeByName(),
             Origin = Candidate.Origin,
             Shards = [.. shards.Select(shard => shard.Candidate.Path)],
             ModifiedAt = Candidate.ModifiedUtc,
-            OtherNames = OtherNames(),
+            OtherNames = [.. Candidate.OtherNames, .. NamesOfFile()],
+            Projector = Candidate.Projector,
+            Settings = Candidate.Settings,
+            WhyUnloadable = WhyUnloadable(),
         };
     }
 
-    // The file's own name always finds it, and the name with the quantization behind it as Hugging Face and Ollama write it.
-    private string[] OtherNames() => FileName.Quantization is { } quantization
-        ? [Printable(FileName.Stem), Printable($"{FileName.Name}:{quantization}")]
+    private string? NameInRepository() =>
+        Candidate.Repository is not { } repository ? null
+        : (FileName.Quantization ?? Facts.Quantization) is { } quantization ? Printable($"{repository}:{quantization}")
+        : Printable(repository);
+
+    // The file's own name always finds it, and the name with the quantization behind it as Hugging Face and Ollama write it. A file
+    // named by its digest has no name of its own.
+    private string[] NamesOfFile() =>
+        Candidate.Name is not null ? []
+        : Candidate.Repository is { } repository ? [Printable(repository), Printable(FileName.Stem)]
+        : FileName.Quantization is { } quantization ? [Printable(FileName.Stem), Printable($"{FileName.Name}:{quantization}")]
         : [Printable(FileName.Stem)];
+
+    private string? WhyUnloadable()
+    {
+        string? variant = Facts.OllamaVariant
+            ?? (Candidate.FromOllama && !Facts.FromLlamaCpp && OllamaArchitectures.Differs(Facts.Architecture)
+                ? $"Ollama keeps '{Facts.Architecture}' models in a variant of its own" : null);
+        return variant is null ? null : $"{variant}; llama.cpp cannot load it. The same model as published for llama.cpp will do";
+    }
 
     private ModelType TypeByName() =>
         FileName.HasWord("rerank") || FileName.HasWord("reranker") ? ModelType.Reranker

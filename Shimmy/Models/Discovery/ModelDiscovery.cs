@@ -4,7 +4,7 @@ namespace Shimmy.Models.Discovery;
 
 /// <summary>
 /// One scan, in steps: the sources name files; a file reached twice counts once; headers are read; what is no model goes; shards
-/// become one model; names are made unique. The order of the sources decides who comes first at every step.
+/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the sources decides who comes first at every step.
 /// </summary>
 internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
 {
@@ -18,20 +18,29 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
         var skipped = new List<SkippedFile>();
         var candidates = Candidates(skipped, cancellation);
         var facts = Inspect(candidates, cancellation);
-        var models = ShardGroups.Join(Usable(candidates, facts, skipped), skipped);
-        return new ScanResult(ModelNames.MakeUnique(models), skipped, Stopwatch.GetElapsedTime(started));
+        var companions = new Companions();
+        var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, companions, skipped), skipped));
+        return new ScanResult(companions.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
     }
 
+    // Where one file is found again, its further names are kept: a tag of Ollama's is as good a name as the first.
     private List<ModelCandidate> Candidates(List<SkippedFile> skipped, CancellationToken cancellation)
     {
         var found = new List<ModelCandidate>();
-        var known = new HashSet<string>(OperatingSystem.IsWindows() ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal);
+        var known = new Dictionary<(string RealPath, string Variant), int>(FileComparer.Instance);
         foreach (var source in sources)
         {
             foreach (var candidate in source.Find(skipped.Add, cancellation))
             {
-                if (known.Add(candidate.RealPath))
+                var key = (candidate.RealPath, candidate.Variant);
+                if (known.TryGetValue(key, out int index))
                 {
+                    var first = found[index];
+                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name ? [name] : (string[])[], .. candidate.OtherNames] };
+                }
+                else
+                {
+                    known.Add(key, found.Count);
                     found.Add(candidate);
                 }
             }
@@ -48,22 +57,35 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
         return facts;
     }
 
-    private static List<InspectedFile> Usable(List<ModelCandidate> candidates, GgufFacts[] facts, List<SkippedFile> skipped)
+    private static List<InspectedFile> Usable(
+        List<ModelCandidate> candidates, GgufFacts[] facts, Companions companions, List<SkippedFile> skipped)
     {
         var usable = new List<InspectedFile>(candidates.Count);
         for (int i = 0; i < facts.Length; i++)
         {
             var file = new InspectedFile(candidates[i], ModelFileName.Parse(Path.GetFileName(candidates[i].Path)), facts[i]);
-            if (file.WhyNoModel() is { } reason)
-            {
-                skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
-            }
-            else
+            if (file.WhyNoModel() is not { } reason)
             {
                 usable.Add(file);
+            }
+            else if (!companions.Take(file))
+            {
+                skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
             }
         }
 
         return usable;
+    }
+
+    private sealed class FileComparer : IEqualityComparer<(string RealPath, string Variant)>
+    {
+        public static FileComparer Instance { get; } = new();
+
+        private static StringComparer Paths { get; } = OperatingSystem.IsWindows() ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
+
+        public bool Equals((string RealPath, string Variant) x, (string RealPath, string Variant) y) =>
+            Paths.Equals(x.RealPath, y.RealPath) && x.Variant == y.Variant;
+
+        public int GetHashCode((string RealPath, string Variant) file) => Paths.GetHashCode(file.RealPath);
     }
 }

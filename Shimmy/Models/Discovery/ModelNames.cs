@@ -12,7 +12,8 @@ internal static class ModelNames
         return [.. models.Select(model => model with { Name = Possible(model).First(taken.Add) })];
     }
 
-    private static IEnumerable<string> Possible(ModelEntry model)
+    /// <summary>The names that a model may have, the best first; endless.</summary>
+    public static IEnumerable<string> Possible(ModelEntry model)
     {
         yield return model.Name;
         string qualified = $"{model.Origin}/{model.Name}";

@@ -19,24 +19,25 @@ internal static class SearchOrder
             new FolderSource("models", host.Join(host.CurrentDirectory, "models")),
             new FolderSource("app", host.Join(host.ExecutableDirectory, "models")),
         };
-        if (host.Value(BaseGguf) is { } file && Path.GetDirectoryName(Path.GetFullPath(file, host.CurrentDirectory)) is { } folder)
+        if (host.Value(BaseGguf) is { } file)
         {
             // Only what lies right beside it: the file may lie in a home folder.
-            sources.Add(new FolderSource("base", folder, maxDepth: 0));
+            sources.Add(new FolderSource("base", host.FolderOf(host.Absolute(file)), maxDepth: 0));
         }
 
-        foreach (string given in Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))))
+        sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder => new FolderSource("dirs", host.Absolute(folder))));
+        if (host.Folder(OllamaSource.FolderVariable) is { } ollama)
         {
-            sources.Add(new FolderSource("dirs", Path.GetFullPath(Expanded(given, host), host.CurrentDirectory)));
+            sources.Add(new OllamaSource(ollama));
         }
 
+        sources.Add(new HuggingFaceSource(host));
+        sources.AddRange(OllamaSource.DefaultFolders(host).Select(folder => new OllamaSource(folder)));
+        sources.Add(new LmStudioSource(host));
+        sources.Add(new LlamaCppCacheSource(host));
         return sources;
     }
 
     private static string[] Folders(string? list) =>
         list?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
-
-    // A shell leaves the tilde alone inside a list.
-    private static string Expanded(string folder, HostEnvironment host) =>
-        folder is "~" ? host.Home : folder is ['~', '/' or '\\', .. var rest] ? host.Join(host.Home, rest) : folder;
 }
