@@ -8,12 +8,15 @@ internal static class GgufInspection
 {
     private const int PoolingRank = 4; // LLAMA_POOLING_TYPE_RANK
 
+    // Of arrays nothing but their being there is asked; a vocabulary takes longer to read than all the rest.
+    private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
+
     /// <summary>Facts about a file. A file that is no usable GGUF gives facts with a <see cref="GgufFacts.Fault"/>; nothing is thrown for it.</summary>
     public static GgufFacts Inspect(string path)
     {
         try
         {
-            return FactsOf(GgufReader.ReadFile(path));
+            return FactsOf(GgufReader.ReadFile(path, Limits));
         }
         catch (GgufException e)
         {
@@ -21,7 +24,7 @@ internal static class GgufInspection
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            return new GgufFacts { Content = GgufContent.Model, Fault = $"cannot be read: {e.Message}" };
+            return new GgufFacts { Content = GgufContent.Model, Fault = $"cannot be read: {e.Message}", IsTransient = true };
         }
     }
 

@@ -153,10 +153,7 @@ internal static class GgufReader
             return;
         }
 
-        for (long i = 0; i < count; i++)
-        {
-            cursor.SkipText(key);
-        }
+        cursor.SkipTexts(key, count);
     }
 
     private static GgufValue ReadValue(GgufCursor cursor, GgufType type, string key, GgufLimits limits) => type switch

@@ -75,6 +75,11 @@ internal sealed class ModelResidency : IAsyncDisposable
         ModelEntry entry, IProgress<float>? progress, TimeSpan? keepAlive, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
+        if (entry.WhyUnloadable is { } reason)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        }
+
         var spec = _specOf(entry);
         long bytes = NeedsEstimate(entry, spec) ? _options.Estimate(entry, spec) : 0;
         ModelWaiter waiter;
@@ -175,7 +180,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    private TimeSpan KeepAliveOf(ModelEntry entry) => _options.KeepAliveOf(entry) ?? _options.KeepAlive;
+    private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
 
     private void Schedule()
     {
@@ -411,7 +416,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Load(ModelSlot slot)
     {
         slot.State = ResidencyState.Loading;
-        slot.Pinned = _options.IsPinned(slot.Entry);
+        slot.Pinned = slot.Entry.Settings.Pinned;
         Run(Task.Run(() => LoadAsync(slot)));
     }
 

@@ -15,13 +15,7 @@ internal sealed record ResidencyOptions
     public long? MemoryBudget { get; init; }
 
     /// <summary>What a load will need in bytes, asked before it starts.</summary>
-    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, _) => entry.SizeBytes;
-
-    /// <summary>How long the model wants to stay after its last request; null leaves it to <see cref="KeepAlive"/>.</summary>
-    public Func<ModelEntry, TimeSpan?> KeepAliveOf { get; init; } = static _ => null;
-
-    /// <summary>Whether the model is never unloaded to make room, nor for being idle.</summary>
-    public Func<ModelEntry, bool> IsPinned { get; init; } = static _ => false;
+    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) => MemoryEstimate.Of(entry, spec).Total;
 
     /// <summary>
     /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the waiting one
