@@ -31,7 +31,8 @@ internal sealed record GgufFacts
     public ModelType? Type { get; init; }
 
     /// <summary>
-    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where nothing does.
+    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where
+    /// nothing does.
     /// </summary>
     public string? OllamaVariant { get; init; }
 
@@ -41,7 +42,9 @@ internal sealed record GgufFacts
     /// <summary>Shards that belong together (<c>split.count</c>); 0 or 1 where it is a whole file.</summary>
     public int ShardCount { get; init; }
 
-    /// <summary>Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.</summary>
+    /// <summary>
+    /// Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.
+    /// </summary>
     public int EmbeddingLength { get; init; }
 
     /// <summary>Layers; of an adapter, the least that a model must have. 0 where unknown.</summary>
@@ -67,7 +70,10 @@ internal sealed record GgufFacts
         }
     }
 
-    /// <summary>Reads what <see cref="Write"/> wrote. Throws <see cref="IOException"/> or <see cref="FormatException"/> for anything else.</summary>
+    /// <summary>
+    /// Reads what <see cref="Write"/> wrote. Throws <see cref="IOException"/> or <see cref="FormatException"/> for anything
+    /// else.
+    /// </summary>
     public static GgufFacts Read(BinaryReader reader)
     {
         var content = (GgufContent)reader.ReadByte();
@@ -116,4 +122,7 @@ internal enum GgufContent
 
     /// <summary>A vocabulary without weights.</summary>
     Vocabulary,
+
+    /// <summary>A small model that guesses ahead for another and is nothing without it.</summary>
+    Draft,
 }

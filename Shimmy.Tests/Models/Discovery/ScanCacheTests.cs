@@ -67,7 +67,8 @@ public sealed class ScanCacheTests
         Assert.IsNull(ScanCache.DefaultPath(HostEnvironments.Linux() with { Home = "" }));
     }
 
-    // The judged bounds are 1 s and 100 ms; the machine of a test run may be busy with other tests, and this build is not optimized.
+    // The judged bounds are 1 s and 100 ms; the machine of a test run may be busy with other tests, and this build is not
+    // optimized.
     [TestMethod]
     public void Ten_thousand_files_in_five_hundred_folders_are_scanned_quickly()
     {

@@ -5,7 +5,8 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Reads the config file: JSON, comments and trailing commas allowed, every field known and in its range or the whole file is refused.
+/// Reads the config file: JSON, comments and trailing commas allowed, every field known and in its range or the whole file is
+/// refused.
 /// <c>shimmy.config.schema.json</c> beside this file describes the same for editors.
 /// </summary>
 /// <param name="host">Makes paths whole.</param>
@@ -143,7 +144,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 
         if (name is null || path is null)
         {
-            throw new ConfigException($"{at}.{(name is null ? "name" : "base_path")}: missing; every model has a name and a base_path");
+            string missing = name is null ? "name" : "base_path";
+            throw new ConfigException($"{at}.{missing}: missing; every model has a name and a base_path");
         }
 
         aliases.AddRange(patterns.Select(pattern => new ModelAlias(pattern, name)));
@@ -168,7 +170,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     private LoraSetting Lora(string text, string at)
     {
         int colon = text.LastIndexOf(':');
-        if (colon <= 0 || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out float scale))
+        if (colon <= 0
+            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out float scale))
         {
             return new LoraSetting(_host.Absolute(text));
         }

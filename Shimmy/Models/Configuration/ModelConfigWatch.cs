@@ -3,8 +3,8 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Keeps a registry in step with the config file. The file is looked at every two seconds rather than watched: change notices are lost
-/// on network and container file systems, where links are swapped under the same name.
+/// Keeps a registry in step with the config file. The file is looked at every two seconds rather than watched: change notices
+/// are lost on network and container file systems, where links are swapped under the same name.
 /// </summary>
 internal sealed class ModelConfigWatch : IDisposable
 {
@@ -35,13 +35,17 @@ internal sealed class ModelConfigWatch : IDisposable
         _timer = time.CreateTimer(_ => Check(), null, Interval, Interval);
     }
 
-    /// <summary>Reads the file, registers its models and goes on watching it. Throws <see cref="ConfigException"/> where it is wrong now.</summary>
+    /// <summary>
+    /// Reads the file, registers its models and goes on watching it. Throws <see cref="ConfigException"/> where it is wrong
+    /// now.
+    /// </summary>
     /// <param name="path">Full path of the file.</param>
     /// <param name="registry">Gets the models and aliases.</param>
     /// <param name="host">Makes paths whole.</param>
     /// <param name="time">Gives the intervals.</param>
     /// <param name="report">Hears, in one line each time, that a change took effect or why it did not.</param>
-    public static ModelConfigWatch Start(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time, Action<string> report) =>
+    public static ModelConfigWatch Start(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time,
+        Action<string> report) =>
         new(path, registry, host, time, report);
 
     /// <inheritdoc/>
@@ -84,7 +88,8 @@ internal sealed class ModelConfigWatch : IDisposable
         }
     }
 
-    private void Apply(ModelConfig config) => _registry.SetConfigured([.. config.Models.Select(RegisteredModels.Of)], config.Aliases);
+    private void Apply(ModelConfig config) =>
+        _registry.SetConfigured([.. config.Models.Select(RegisteredModels.Of)], config.Aliases);
 
     private Fingerprint Look()
     {

@@ -3,10 +3,15 @@ using Shimmy.Models.Gguf;
 
 namespace Shimmy.Models.Configuration;
 
-/// <summary>Makes entries of models that a user registered. A file that is not there or no model is listed all the same, with the reason.</summary>
+/// <summary>
+/// Makes entries of models that a user registered. A file that is not there or no model is listed all the same, with the
+/// reason.
+/// </summary>
 internal static class RegisteredModels
 {
-    /// <summary>The variable that names a LoRA adapter for the model of <see cref="SearchOrder.BaseGguf"/>, as <c>FILE</c>.</summary>
+    /// <summary>
+    /// The variable that names a LoRA adapter for the model of <see cref="SearchOrder.BaseGguf"/>, as <c>FILE</c>.
+    /// </summary>
     public const string LoraGguf = "SHIMMY_LORA_GGUF";
 
     /// <summary>The model of SHIMMY_BASE_GGUF with the adapter of SHIMMY_LORA_GGUF; null where the variable is not set.</summary>
@@ -17,7 +22,9 @@ internal static class RegisteredModels
             return null;
         }
 
-        var settings = host.Folder(LoraGguf) is { } lora ? ModelSettings.None with { Loras = [new LoraSetting(lora)] } : ModelSettings.None;
+        var settings = host.Folder(LoraGguf) is { } lora
+            ? ModelSettings.None with { Loras = [new LoraSetting(lora)] }
+            : ModelSettings.None;
         return Open(path, name: null, settings);
     }
 
@@ -55,7 +62,8 @@ internal static class RegisteredModels
             Origin = "",
             Source = ModelSource.Registered,
             Settings = settings,
-            WhyUnloadable = entry.WhyUnloadable ?? (missing is null ? null : $"there is no file '{missing}' for its LoRA adapter"),
+            WhyUnloadable = entry.WhyUnloadable
+                ?? (missing is null ? null : $"there is no file '{missing}' for its LoRA adapter"),
         };
     }
 }

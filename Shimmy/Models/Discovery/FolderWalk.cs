@@ -63,7 +63,9 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 }
                 else
                 {
-                    string real = ReferenceEquals(folder.Path, folder.RealPath) ? entryPath : Path.Join(folder.RealPath, entry.Name);
+                    string real = ReferenceEquals(folder.Path, folder.RealPath)
+                        ? entryPath
+                        : Path.Join(folder.RealPath, entry.Name);
                     yield return new WalkedFile(entryPath, real, entry.SizeBytes, entry.ModifiedUtc);
                 }
             }
@@ -124,7 +126,8 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
         try
         {
             // Size and time are asked for only where they are needed: each is a system call.
-            var enumeration = new FileSystemEnumerable<Entry>(folder, Transform, new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0 })
+            var enumeration = new FileSystemEnumerable<Entry>(folder, Transform,
+                new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0 })
             {
                 ShouldIncludePredicate = (ref FileSystemEntry entry) =>
                     entry.IsDirectory || (entry.Attributes & FileAttributes.ReparsePoint) != 0 || wants(entry.FileName),

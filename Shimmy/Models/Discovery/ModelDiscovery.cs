@@ -4,7 +4,8 @@ namespace Shimmy.Models.Discovery;
 
 /// <summary>
 /// One scan, in steps: the sources name files; a file reached twice counts once; headers are read; what is no model goes; shards
-/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the sources decides who comes first at every step.
+/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the
+/// sources decides who comes first at every step.
 /// </summary>
 /// <param name="sources">Where to look, first match first.</param>
 /// <param name="cache">What earlier scans read; null reads every header anew.</param>
@@ -45,7 +46,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
                 if (known.TryGetValue(key, out int index))
                 {
                     var first = found[index];
-                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name ? [name] : (string[])[], .. candidate.OtherNames] };
+                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
+                        ? [name]
+                        : (string[])[], .. candidate.OtherNames] };
                 }
                 else
                 {
@@ -109,7 +112,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
     {
         public static FileComparer Instance { get; } = new();
 
-        private static StringComparer Paths { get; } = OperatingSystem.IsWindows() ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
+        private static StringComparer Paths { get; } = OperatingSystem.IsWindows()
+            ? StringComparer.OrdinalIgnoreCase
+            : StringComparer.Ordinal;
 
         public bool Equals((string RealPath, string Variant) x, (string RealPath, string Variant) y) =>
             Paths.Equals(x.RealPath, y.RealPath) && x.Variant == y.Variant;

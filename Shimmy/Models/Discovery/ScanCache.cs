@@ -4,8 +4,9 @@ using System.Text;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// What headers said, by path, size and time of the file, in memory and on disk, so that a second scan opens no file that did not change.
-/// A cache file that is missing, damaged or of another version counts for nothing; one that cannot be written is done without.
+/// What headers said, by path, size and time of the file, in memory and on disk, so that a second scan opens no file that did
+/// not change. A cache file that is missing, damaged or of another version counts for nothing; one that cannot be written is
+/// done without.
 /// </summary>
 /// <param name="path">Full path of the cache file; null keeps the cache in memory alone.</param>
 internal sealed class ScanCache(string? path)
@@ -19,14 +20,21 @@ internal sealed class ScanCache(string? path)
 
     /// <summary>The cache file of this machine's user; null where there is no folder for it.</summary>
     public static string? DefaultPath(HostEnvironment host) =>
-        string.IsNullOrEmpty(host.Home) && host.Value("XDG_CACHE_HOME") is null ? null : host.Join(host.CacheFolder(), "shimmy", "models.cache");
+        string.IsNullOrEmpty(host.Home)
+            && host.Value("XDG_CACHE_HOME") is null
+            ? null
+            : host.Join(host.CacheFolder(), "shimmy", "models.cache");
 
     /// <summary>Begins a scan: reads the file where that was not done yet.</summary>
     public void Open() => _entries ??= Load() ?? [];
 
-    /// <summary>The facts of a file that has not changed since they were read. Safe from several threads between Open and Replace.</summary>
+    /// <summary>
+    /// The facts of a file that has not changed since they were read. Safe from several threads between Open and Replace.
+    /// </summary>
     public GgufFacts? Find(ModelCandidate file) =>
-        _entries!.TryGetValue(file.RealPath, out var entry) && entry.Size == file.SizeBytes && entry.Ticks == file.ModifiedUtc.Ticks ? entry.Facts : null;
+        _entries!.TryGetValue(file.RealPath, out var entry)
+            && entry.Size == file.SizeBytes
+            && entry.Ticks == file.ModifiedUtc.Ticks ? entry.Facts : null;
 
     /// <summary>How many files are known.</summary>
     public int Count => _entries!.Count;
@@ -44,7 +52,8 @@ internal sealed class ScanCache(string? path)
             }
         }
 
-        bool changed = entries.Count != _entries!.Count || entries.Any(entry => !_entries.TryGetValue(entry.Key, out var old) || old != entry.Value);
+        bool changed = entries.Count != _entries!.Count
+            || entries.Any(entry => !_entries.TryGetValue(entry.Key, out var old) || old != entry.Value);
         _entries = entries;
         if (changed)
         {

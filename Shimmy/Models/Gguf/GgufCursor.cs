@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Shimmy.Models.Gguf;
 
-/// <summary>Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.</summary>
+/// <summary>
+/// Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.
+/// </summary>
 internal sealed class GgufCursor : IDisposable
 {
     private const int BufferSize = 32 << 10;

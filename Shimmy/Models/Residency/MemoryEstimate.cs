@@ -4,8 +4,8 @@ using Shimmy.Models.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// What a worker will need in memory for a model, by parts, in bytes. Counts what becomes resident: llama.cpp reserves more for its compute
-/// buffers (the logits of a whole batch, for one) than it ever touches on the CPU.
+/// What a worker will need in memory for a model, by parts, in bytes. Counts what becomes resident: llama.cpp reserves more for
+/// its compute buffers (the logits of a whole batch, for one) than it ever touches on the CPU.
 /// </summary>
 /// <param name="Weights">The file: tensors, and the vocabulary once more as llama.cpp keeps it.</param>
 /// <param name="KeyValueCache">Keys and values of all cells, and the state of recurrent layers.</param>
@@ -26,7 +26,9 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <summary>All parts together.</summary>
     public long Total => Weights + KeyValueCache + Compute + Process;
 
-    /// <summary>The estimate for a model. Reads the header of its first file; a file that cannot be read counts with its size.</summary>
+    /// <summary>
+    /// The estimate for a model. Reads the header of its first file; a file that cannot be read counts with its size.
+    /// </summary>
     /// <param name="entry">The model.</param>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="onGpu">Whether a GPU computes, which takes its buffers whole.</param>
@@ -101,7 +103,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             _header = header;
             _layers = (int)Math.Clamp(Number("block_count"), 0, 4096);
             Embedding = Number("embedding_length");
-            FeedForward = Math.Max(PerLayer("feed_forward_length", 0, 0), Number("expert_used_count") * Number("expert_feed_forward_length"));
+            FeedForward = Math.Max(PerLayer("feed_forward_length", 0, 0),
+                Number("expert_used_count") * Number("expert_feed_forward_length"));
             TrainedContext = Number("context_length");
             _heads = Math.Max(1, PerLayer("attention.head_count", 0, 1));
             _window = Number("attention.sliding_window");
@@ -117,7 +120,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         public long TrainedContext { get; }
 
         /// <summary>The bytes of a cell as the worker reckons them to choose the number of cells: every layer alike.</summary>
-        public long PlainBytesPerCell => 2 * HalfBytes * (Embedding / _heads) * PerLayer("attention.head_count_kv", 0, _heads) * _layers;
+        public long PlainBytesPerCell =>
+            2 * HalfBytes * (Embedding / _heads) * PerLayer("attention.head_count_kv", 0, _heads) * _layers;
 
         /// <summary>Bytes of the caches of all layers.</summary>
         public long CacheBytes(long cells, int sequences, long batch)
@@ -144,8 +148,12 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
             long headSize = Embedding / _heads;
             bool windowed = Windowed(layer);
-            long key = (windowed ? Number("attention.key_length_swa") : 0) is > 0 and var narrow ? narrow : Number("attention.key_length", headSize);
-            long value = (windowed ? Number("attention.value_length_swa") : 0) is > 0 and var thin ? thin : Number("attention.value_length", headSize);
+            long key = (windowed ? Number("attention.key_length_swa") : 0) is > 0 and var narrow
+                ? narrow
+                : Number("attention.key_length", headSize);
+            long value = (windowed ? Number("attention.value_length_swa") : 0) is > 0 and var thin
+                ? thin
+                : Number("attention.value_length", headSize);
             return HalfBytes * heads * (key + value);
         }
 
@@ -179,7 +187,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         }
 
         // Forged numbers may not overflow what is multiplied with them.
-        private long Number(string key, long missing = 0) => Math.Clamp(_header.OfArchitecture(key)?.Integer ?? missing, 0, 1 << 24);
+        private long Number(string key, long missing = 0) =>
+            Math.Clamp(_header.OfArchitecture(key)?.Integer ?? missing, 0, 1 << 24);
 
         private long PerLayer(string key, int layer, long missing) =>
             _header.OfArchitecture(key)?.Array?.Items is { } items

@@ -5,7 +5,9 @@ namespace Shimmy.Models.Residency;
 /// <summary>How long models stay and how many fit. The defaults keep everything for five minutes after its last use.</summary>
 internal sealed record ResidencyOptions
 {
-    /// <summary>How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.</summary>
+    /// <summary>
+    /// How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.
+    /// </summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Most models in memory at once; 0 sets no limit.</summary>
@@ -15,11 +17,12 @@ internal sealed record ResidencyOptions
     public long? MemoryBudget { get; init; }
 
     /// <summary>What a load will need in bytes, asked before it starts.</summary>
-    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) => MemoryEstimate.Of(entry, spec).Total;
+    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) =>
+        MemoryEstimate.Of(entry, spec).Total;
 
     /// <summary>
-    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the waiting one
-    /// had its turn. Shorter is fairer, longer loads less often.
+    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the
+    /// waiting one had its turn. Shorter is fairer, longer loads less often.
     /// </summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
 }
