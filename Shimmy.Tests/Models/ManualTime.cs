@@ -31,7 +31,7 @@ internal sealed class ManualTime : TimeProvider
                     return;
                 }
 
-                due.Due = null;
+                due.Due = due.Period is { } period ? due.Due + period : null;
             }
 
             due.Fire();
@@ -54,12 +54,15 @@ internal sealed class ManualTime : TimeProvider
     {
         public DateTimeOffset? Due { get; set; }
 
+        public TimeSpan? Period { get; private set; }
+
         public void Fire() => fire();
 
         public bool Change(TimeSpan dueTime, TimeSpan period)
         {
             lock (time._lock)
             {
+                Period = period > TimeSpan.Zero ? period : null;
                 Due = dueTime == Timeout.InfiniteTimeSpan ? null : time._now + dueTime;
             }
 

@@ -5,8 +5,8 @@ using Shimmy.Models.Gguf;
 namespace Shimmy.Tests.Models;
 
 /// <summary>
-/// Writes GGUF models of the llama architecture with random weights that llama.cpp loads and runs. The same shape and seed give the
-/// same bytes. Weights are made while they are written, so 100 MB take well under three seconds.
+/// Writes GGUF models of the llama architecture with random weights that llama.cpp loads and runs. The same shape and seed give
+/// the same bytes. Weights are made while they are written, so 100 MB take well under three seconds.
 /// </summary>
 internal static class RandomModel
 {
@@ -158,8 +158,8 @@ internal static class RandomModel
         AddEmbedding(writer, shape, "output.weight", ++seed, Word, Eos);
     }
 
-    // Random rows; or, for a model that says its word, a chain: any token is followed by the word, the word by the end. Every token is
-    // embedded as axis 0, the word as axis 1; the output has the word along axis 0 and the end along axis 1.
+    // Random rows; or, for a model that says its word, a chain: any token is followed by the word, the word by the end. Every
+    // token is embedded as axis 0, the word as axis 1; the output has the word along axis 0 and the end along axis 1.
     private static void AddEmbedding(
         GgufWriter writer, RandomModelShape shape, string name, int seed, int alongFirstAxis, int alongSecondAxis)
     {

@@ -2,7 +2,9 @@ using Shimmy.Models.Gguf;
 
 namespace Shimmy.Tests.Models;
 
-/// <summary>What <see cref="RandomModel"/> writes. The defaults give a file of about 1 MB that loads in a few milliseconds.</summary>
+/// <summary>
+/// What <see cref="RandomModel"/> writes. The defaults give a file of about 1 MB that loads in a few milliseconds.
+/// </summary>
 internal sealed record RandomModelShape
 {
     public string Name { get; init; } = "random";
@@ -11,7 +13,9 @@ internal sealed record RandomModelShape
 
     public int Layers { get; init; } = 2;
 
-    /// <summary>Width of the embeddings; a multiple of 32 × <see cref="Heads"/> for Q8_0, of 2 × <see cref="Heads"/> else.</summary>
+    /// <summary>
+    /// Width of the embeddings; a multiple of 32 × <see cref="Heads"/> for Q8_0, of 2 × <see cref="Heads"/> else.
+    /// </summary>
     public int Embedding { get; init; } = 64;
 
     public int Heads { get; init; } = 4;
@@ -34,8 +38,8 @@ internal sealed record RandomModelShape
     public string? ChatTemplate { get; init; }
 
     /// <summary>
-    /// A word that the model answers to every prompt, and then ends; null gives the noise that random weights give. The word is one
-    /// token of the vocabulary. For tests that must see which model answered.
+    /// A word that the model answers to every prompt, and then ends; null gives the noise that random weights give. The word is
+    /// one token of the vocabulary. For tests that must see which model answered.
     /// </summary>
     public string? Says { get; init; }
 

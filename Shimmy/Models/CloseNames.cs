@@ -5,7 +5,9 @@ internal static class CloseNames
 {
     private const int MaxLength = 200;
 
-    /// <summary>Up to <paramref name="count"/> of the names, the most alike first. Short work for any input: long names are cut.</summary>
+    /// <summary>
+    /// Up to <paramref name="count"/> of the names, the most alike first. Short work for any input: long names are cut.
+    /// </summary>
     public static IReadOnlyList<string> Of(string name, IEnumerable<string> names, int count)
     {
         string wanted = Folded(name);
@@ -17,7 +19,8 @@ internal static class CloseNames
 
     // A name that holds the other is near whatever its length: people leave out the publisher, the size or the quantization.
     private static double Distance(string wanted, string known) =>
-        wanted.Length > 0 && (known.Contains(wanted, StringComparison.Ordinal) || wanted.Contains(known, StringComparison.Ordinal))
+        wanted.Length > 0
+            && (known.Contains(wanted, StringComparison.Ordinal) || wanted.Contains(known, StringComparison.Ordinal))
             ? 0.01 * Math.Abs(known.Length - wanted.Length) / MaxLength
             : (double)Edits(wanted, known) / Math.Max(1, Math.Max(wanted.Length, known.Length));
 

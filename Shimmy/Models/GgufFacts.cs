@@ -9,6 +9,9 @@ internal sealed record GgufFacts
     /// <summary>Why it cannot be used; null where it can.</summary>
     public string? Fault { get; init; }
 
+    /// <summary>Whether the fault may go without the file being changed: it could not be read.</summary>
+    public bool IsTransient { get; init; }
+
     /// <summary><c>general.architecture</c>.</summary>
     public string? Architecture { get; init; }
 
@@ -28,7 +31,8 @@ internal sealed record GgufFacts
     public ModelType? Type { get; init; }
 
     /// <summary>
-    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where nothing does.
+    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where
+    /// nothing does.
     /// </summary>
     public string? OllamaVariant { get; init; }
 
@@ -38,7 +42,9 @@ internal sealed record GgufFacts
     /// <summary>Shards that belong together (<c>split.count</c>); 0 or 1 where it is a whole file.</summary>
     public int ShardCount { get; init; }
 
-    /// <summary>Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.</summary>
+    /// <summary>
+    /// Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.
+    /// </summary>
     public int EmbeddingLength { get; init; }
 
     /// <summary>Layers; of an adapter, the least that a model must have. 0 where unknown.</summary>
@@ -46,6 +52,57 @@ internal sealed record GgufFacts
 
     /// <summary>Of an adapter: the name of the model that it was made for, where it says so.</summary>
     public string? BaseModel { get; init; }
+
+    /// <summary>Writes all facts for the scan cache, in the order in which <see cref="Read"/> reads them.</summary>
+    public void Write(BinaryWriter writer)
+    {
+        writer.Write((byte)Content);
+        writer.Write((sbyte)(Type is { } type ? (int)type : -1));
+        writer.Write(FromLlamaCpp);
+        writer.Write(ParameterCount);
+        writer.Write(ContextLength);
+        writer.Write(ShardCount);
+        writer.Write(EmbeddingLength);
+        writer.Write(Layers);
+        foreach (string? text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
+        {
+            writer.Write(text ?? "");
+        }
+    }
+
+    /// <summary>
+    /// Reads what <see cref="Write"/> wrote. Throws <see cref="IOException"/> or <see cref="FormatException"/> for anything
+    /// else.
+    /// </summary>
+    public static GgufFacts Read(BinaryReader reader)
+    {
+        var content = (GgufContent)reader.ReadByte();
+        int type = reader.ReadSByte();
+        if (!Enum.IsDefined(content) || (type != -1 && !Enum.IsDefined((ModelType)type)))
+        {
+            throw new FormatException("unknown kind of file or model");
+        }
+
+        return new GgufFacts
+        {
+            Content = content,
+            Type = type < 0 ? null : (ModelType)type,
+            FromLlamaCpp = reader.ReadBoolean(),
+            ParameterCount = reader.ReadInt64(),
+            ContextLength = reader.ReadInt32(),
+            ShardCount = reader.ReadInt32(),
+            EmbeddingLength = reader.ReadInt32(),
+            Layers = reader.ReadInt32(),
+            Fault = Text(),
+            Architecture = Text(),
+            SizeLabel = Text(),
+            Quantization = Text(),
+            OllamaVariant = Text(),
+            BaseModel = Text(),
+        };
+
+        string? Text() => reader.ReadString() is { Length: > 0 } text ? text : null;
+    }
 }
 
 /// <summary>What a GGUF file holds.</summary>
@@ -65,4 +122,7 @@ internal enum GgufContent
 
     /// <summary>A vocabulary without weights.</summary>
     Vocabulary,
+
+    /// <summary>A small model that guesses ahead for another and is nothing without it.</summary>
+    Draft,
 }

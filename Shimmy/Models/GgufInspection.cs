@@ -3,17 +3,26 @@ using Shimmy.Models.Gguf;
 
 namespace Shimmy.Models;
 
-/// <summary>Reads a GGUF file's header and keeps what discovery wants of it. Knows the metadata keys and architecture names of llama.cpp v0.4.0.</summary>
+/// <summary>
+/// Reads a GGUF file's header and keeps what discovery wants of it. Knows the metadata keys and architecture names of llama.cpp
+/// v0.4.0.
+/// </summary>
 internal static class GgufInspection
 {
     private const int PoolingRank = 4; // LLAMA_POOLING_TYPE_RANK
 
-    /// <summary>Facts about a file. A file that is no usable GGUF gives facts with a <see cref="GgufFacts.Fault"/>; nothing is thrown for it.</summary>
+    // Of arrays nothing but their being there is asked; a vocabulary takes longer to read than all the rest.
+    private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
+
+    /// <summary>
+    /// Facts about a file. A file that is no usable GGUF gives facts with a <see cref="GgufFacts.Fault"/>; nothing is thrown
+    /// for it.
+    /// </summary>
     public static GgufFacts Inspect(string path)
     {
         try
         {
-            return FactsOf(GgufReader.ReadFile(path));
+            return FactsOf(GgufReader.ReadFile(path, Limits));
         }
         catch (GgufException e)
         {
@@ -21,7 +30,7 @@ internal static class GgufInspection
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            return new GgufFacts { Content = GgufContent.Model, Fault = $"cannot be read: {e.Message}" };
+            return new GgufFacts { Content = GgufContent.Model, Fault = $"cannot be read: {e.Message}", IsTransient = true };
         }
     }
 
@@ -61,6 +70,7 @@ internal static class GgufInspection
         "mmproj" => GgufContent.Projector,
         "imatrix" => GgufContent.ImportanceMatrix,
         _ when header.Architecture is "clip" => GgufContent.Projector,
+        _ when header.Architecture is "eagle3" or "dflash" => GgufContent.Draft,
         _ when header.Architecture is "controlvector" || header.Text("adapter.type") is not null => GgufContent.Adapter,
         _ when header.Architecture is "imatrix" || header.Array("imatrix.datasets") is not null => GgufContent.ImportanceMatrix,
         "vocab" => GgufContent.Vocabulary,
@@ -78,17 +88,19 @@ internal static class GgufInspection
 
         return header.Architecture switch
         {
-            "bert" or "modern-bert" or "nomic-bert" or "nomic-bert-moe" or "neo-bert" or "eurobert" or "jina-bert-v2" or "jina-bert-v3"
-                or "gemma-embedding" or "llama-embed" => ModelType.Embedding,
+            "bert" or "modern-bert" or "nomic-bert" or "nomic-bert-moe" or "neo-bert" or "eurobert" or "jina-bert-v2"
+                or "jina-bert-v3" or "gemma-embedding" or "llama-embed" => ModelType.Embedding,
             "t5encoder" => ModelType.Encoder,
             "clip" => ModelType.Clip,
             "whisper" or "wavtokenizer-dec" => ModelType.Speech,
             "vae" => ModelType.Vae,
             // Image and video models of stable-diffusion.cpp and its kin; then language models that diffuse.
-            "sd1" or "sd2" or "sd3" or "sdxl" or "flux" or "aura" or "ltxv" or "hyvid" or "hidream" or "wan" or "cosmos" or "lumina2"
-                or "qwen_image" or "pixart" or "chroma" or "kolors" or "diffusion" or "dream" or "llada" or "llada-moe" or "rnd1"
+            "sd1" or "sd2" or "sd3" or "sdxl" or "flux" or "aura" or "ltxv" or "hyvid" or "hidream" or "wan" or "cosmos"
+                or "lumina2" or "qwen_image" or "pixart" or "chroma" or "kolors" or "diffusion" or "dream" or "llada"
+                or "llada-moe" or "rnd1"
                 => ModelType.Diffusion,
-            _ when header.Text("tokenizer.chat_template") is not null || header.Array("tokenizer.chat_templates") is not null => ModelType.Chat,
+            _ when header.Text("tokenizer.chat_template") is not null || header.Array("tokenizer.chat_templates") is not null =>
+                ModelType.Chat,
             _ => null,
         };
     }
@@ -96,7 +108,8 @@ internal static class GgufInspection
     // lora_a of the query projection takes vectors of the model's width.
     private static int AdaptedWidth(GgufHeader header)
     {
-        var tensor = header.Tensors.FirstOrDefault(tensor => tensor.Name.EndsWith(".attn_q.weight.lora_a", StringComparison.Ordinal));
+        var tensor = header.Tensors.FirstOrDefault(tensor =>
+            tensor.Name.EndsWith(".attn_q.weight.lora_a", StringComparison.Ordinal));
         return tensor is null ? 0 : (int)Math.Min(tensor.Dimensions[0], int.MaxValue);
     }
 

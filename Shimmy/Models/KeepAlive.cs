@@ -13,7 +13,8 @@ internal static class KeepAlive
     public static TimeSpan Forever { get; } = TimeSpan.FromMilliseconds(-1);
 
     /// <summary>What to tell about a value that is none of the forms.</summary>
-    public const string Allowed = "a number of seconds or a duration such as \"5m\" or \"1h30m\"; 0 unloads at once, a negative one keeps for ever";
+    public const string Allowed =
+        "a number of seconds or a duration such as \"5m\" or \"1h30m\"; 0 unloads at once, a negative one keeps for ever";
 
     // Go's units (time.ParseDuration), longer names first where one begins another.
     private static readonly (string Name, double Seconds)[] Units =
@@ -29,7 +30,8 @@ internal static class KeepAlive
             return false;
         }
 
-        if (double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double seconds))
+        if (double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+            out double seconds))
         {
             return FromSeconds(seconds, out keepAlive);
         }
@@ -89,7 +91,8 @@ internal static class KeepAlive
     // Longer than a TimeSpan can say is for ever.
     private static bool FromSeconds(double seconds, out TimeSpan keepAlive)
     {
-        keepAlive = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2 ? Forever : TimeSpan.FromSeconds(double.IsNaN(seconds) ? 0 : seconds);
+        bool forever = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2;
+        keepAlive = forever || double.IsNaN(seconds) ? Forever : TimeSpan.FromSeconds(seconds);
         return !double.IsNaN(seconds);
     }
 }

@@ -53,8 +53,8 @@ internal sealed class ModelCatalogue
     public int RegisteredCount { get; }
 
     /// <summary>
-    /// The model of this name, whatever its case: by its own name, then by an alias without wildcards, then by another name that is no other
-    /// model's too, then by the first alias with wildcards that matches. Null where there is none.
+    /// The model of this name, whatever its case: by its own name, then by an alias without wildcards, then by another name
+    /// that is no other model's too, then by the first alias with wildcards that matches. Null where there is none.
     /// </summary>
     public ModelEntry? Find(string name) =>
         _byName.GetValueOrDefault(name)
@@ -67,7 +67,8 @@ internal sealed class ModelCatalogue
     {
         foreach (var alias in _aliases)
         {
-            if (matches(alias) && (_byName.GetValueOrDefault(alias.Target) ?? _byOtherName.GetValueOrDefault(alias.Target)) is { } entry)
+            if (matches(alias)
+                && (_byName.GetValueOrDefault(alias.Target) ?? _byOtherName.GetValueOrDefault(alias.Target)) is { } entry)
             {
                 return entry;
             }

@@ -42,7 +42,10 @@ internal sealed record ModelEntry
     /// <summary>Whether it was registered by hand or found.</summary>
     public ModelSource Source { get; init; } = ModelSource.Discovered;
 
-    /// <summary>Where it was found, for example <c>models</c>, <c>ollama</c> or <c>huggingface</c>; the prefix that tells apart two of one name.</summary>
+    /// <summary>
+    /// Where it was found, for example <c>models</c>, <c>ollama</c> or <c>huggingface</c>; the prefix that tells apart two of
+    /// one name.
+    /// </summary>
     public string Origin { get; init; } = "";
 
     /// <summary>Full paths of all shards in order; one path where it is one file.</summary>
@@ -51,10 +54,14 @@ internal sealed record ModelEntry
     /// <summary>When the file was last written.</summary>
     public DateTimeOffset ModifiedAt { get; init; }
 
-    /// <summary>Further names that find it where no other model claims them too: the file's own, a tag of the same weights.</summary>
+    /// <summary>
+    /// Further names that find it where no other model claims them too: the file's own, a tag of the same weights.
+    /// </summary>
     public IReadOnlyList<string> OtherNames { get; init; } = [];
 
-    /// <summary>LoRA adapters found that fit it. They are shown, not applied: <see cref="ModelSettings.Loras"/> are applied.</summary>
+    /// <summary>
+    /// LoRA adapters found that fit it. They are shown, not applied: <see cref="ModelSettings.Loras"/> are applied.
+    /// </summary>
     public IReadOnlyList<string> Adapters { get; init; } = [];
 
     /// <summary>The file that turns images or sound into its embeddings; null where none was found.</summary>

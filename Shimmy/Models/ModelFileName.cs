@@ -11,13 +11,18 @@ internal sealed record ModelFileName
     private const string Extension = ".gguf";
     private const int ShardLength = 15;
 
+    private static readonly string[] WholeNames =
+        ["F16", "F32", "BF16", "FP16", "FP32", "FP8", "MXFP4", "MXFP4_MOE", "NVFP4"];
+
     /// <summary>The name without extension and shard number.</summary>
     public required string Stem { get; init; }
 
     /// <summary>The name without extension, shard number and quantization.</summary>
     public required string Name { get; init; }
 
-    /// <summary>The quantization in capitals, with a publisher's mark where it has one (<c>UD-Q4_K_XL</c>); null where there is none.</summary>
+    /// <summary>
+    /// The quantization in capitals, with a publisher's mark where it has one (<c>UD-Q4_K_XL</c>); null where there is none.
+    /// </summary>
     public string? Quantization { get; init; }
 
     /// <summary>The size, for example <c>8B</c>, <c>8x7B</c> or <c>30B-A3B</c>; null where there is none.</summary>
@@ -111,7 +116,7 @@ internal sealed record ModelFileName
     // F16, BF16, FP32, MXFP4, MXFP4_MOE, NVFP4, Q8_0, IQ2_XXS, TQ1_0, Q4_K_M, …
     private static bool IsQuantization(ReadOnlySpan<char> text)
     {
-        foreach (string whole in (ReadOnlySpan<string>)["F16", "F32", "BF16", "FP16", "FP32", "FP8", "MXFP4", "MXFP4_MOE", "NVFP4"])
+        foreach (string whole in WholeNames)
         {
             if (text.Equals(whole, StringComparison.OrdinalIgnoreCase))
             {
@@ -149,7 +154,9 @@ internal sealed record ModelFileName
     {
         foreach (string mark in (ReadOnlySpan<string>)["UD", "i1"])
         {
-            if (name.Length > mark.Length + 1 && name.EndsWith(mark, StringComparison.OrdinalIgnoreCase) && name[^(mark.Length + 1)] is '-' or '.')
+            if (name.Length > mark.Length + 1
+                && name.EndsWith(mark, StringComparison.OrdinalIgnoreCase)
+                && name[^(mark.Length + 1)] is '-' or '.')
             {
                 name = name[..^(mark.Length + 1)];
                 return mark == "UD" ? "UD-" : null;
@@ -191,7 +198,10 @@ internal sealed record ModelFileName
 
     private static bool IsSize(string part, string units)
     {
-        if (part.Length < 2 || !units.Contains(char.ToLowerInvariant(part[^1])) || !char.IsAsciiDigit(part[0]) || !char.IsAsciiDigit(part[^2]))
+        if (part.Length < 2
+            || !units.Contains(char.ToLowerInvariant(part[^1]))
+            || !char.IsAsciiDigit(part[0])
+            || !char.IsAsciiDigit(part[^2]))
         {
             return false;
         }

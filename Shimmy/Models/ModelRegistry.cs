@@ -39,7 +39,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     public ModelEntry? Find(string name) => _catalogue.Find(name);
 
     /// <summary>
-    /// The model of this name; where it is not known and a scan is under way, the answer waits for the scan. Null where there is none.
+    /// The model of this name; where it is not known and a scan is under way, the answer waits for the scan. Null where there
+    /// is none.
     /// </summary>
     public async ValueTask<ModelEntry?> FindAsync(string name, CancellationToken cancellation = default)
     {
@@ -65,9 +66,12 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     }
 
     /// <summary>The names most like this one, nearest first: for messages about a name that is unknown.</summary>
-    public IReadOnlyList<string> ClosestNames(string name, int count = 3) => CloseNames.Of(name, Entries.Select(entry => entry.Name), count);
+    public IReadOnlyList<string> ClosestNames(string name, int count = 3) =>
+        CloseNames.Of(name, Entries.Select(entry => entry.Name), count);
 
-    /// <summary>Adds a model by hand, or replaces the one of the same name that was added before. Beats the config file.</summary>
+    /// <summary>
+    /// Adds a model by hand, or replaces the one of the same name that was added before. Beats the config file.
+    /// </summary>
     public void Register(ModelEntry entry)
     {
         lock (_lock)
@@ -99,8 +103,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     }
 
     /// <summary>
-    /// Scans all places again, off this thread, and gives the number of discovered models. A call during a scan waits for that one
-    /// and then for a new one, which all such calls share, so that what was on disk before the call is found.
+    /// Scans all places again, off this thread, and gives the number of discovered models. A call during a scan waits for that
+    /// one and then for a new one, which all such calls share, so that what was on disk before the call is found.
     /// </summary>
     public Task<int> RefreshAsync(CancellationToken cancellation = default)
     {

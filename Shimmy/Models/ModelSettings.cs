@@ -1,6 +1,9 @@
 namespace Shimmy.Models;
 
-/// <summary>How a model wants to be loaded and used, by the config file or by the tool that it comes from. Null leaves it to the program's options.</summary>
+/// <summary>
+/// How a model wants to be loaded and used, by the config file or by the tool that it comes from. Null leaves it to the
+/// program's options.
+/// </summary>
 internal sealed record ModelSettings
 {
     /// <summary>No wishes.</summary>
@@ -34,8 +37,8 @@ internal sealed record ModelSettings
     public IReadOnlyList<string> Stop { get; init; } = [];
 
     /// <summary>
-    /// Sampling defaults by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c> …), as
-    /// text, so that they go the way of those; and <c>max_tokens</c> and <c>seed</c>.
+    /// Sampling defaults by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>,
+    /// <c>penalty_repeat</c> …), as text, so that they go the way of those; and <c>max_tokens</c> and <c>seed</c>.
     /// </summary>
     public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
 }

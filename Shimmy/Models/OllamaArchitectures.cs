@@ -3,8 +3,8 @@ using Shimmy.Models.Gguf;
 namespace Shimmy.Models;
 
 /// <summary>
-/// Ollama converts some models for an engine of its own, with tensors and keys that llama.cpp does not take: it ends with "wrong number of
-/// tensors" or a missing key. Better to say so before.
+/// Ollama converts some models for an engine of its own, with tensors and keys that llama.cpp does not take: it ends with
+/// "wrong number of tensors" or a missing key. Better to say so before.
 /// </summary>
 internal static class OllamaArchitectures
 {
@@ -30,7 +30,8 @@ internal static class OllamaArchitectures
 
         // llama.cpp keeps the eyes of a model in a file of their own; Ollama puts them in with the rest.
         return OllamaOnly.Contains(architecture) ? $"'{architecture}' is an architecture of Ollama's own engine"
-            : header.Tensors.Any(tensor => tensor.Name.StartsWith("v.", StringComparison.Ordinal) || tensor.Name.StartsWith("mm.", StringComparison.Ordinal))
+            : header.Tensors.Any(tensor =>
+                tensor.Name.StartsWith("v.", StringComparison.Ordinal) || tensor.Name.StartsWith("mm.", StringComparison.Ordinal))
                 ? $"its vision tensors are in the same file as '{architecture}', as only Ollama's own engine reads them"
             : null;
     }

@@ -6,8 +6,8 @@ namespace Shimmy.Models;
 internal static class Quantizations
 {
     /// <summary>
-    /// The name that <c>general.file_type</c> stands for (llama_ftype of llama.cpp v0.4.0); else the tensor type that has the most
-    /// bytes; null for a file without either.
+    /// The name that <c>general.file_type</c> stands for (llama_ftype of llama.cpp v0.4.0); else the tensor type that has the
+    /// most bytes; null for a file without either.
     /// </summary>
     public static string? Of(GgufHeader header) =>
         OfFileType(header.Integer("general.file_type")) ?? Dominant(header.Tensors);

@@ -6,7 +6,9 @@ internal static class Wildcard
     /// <summary>Whether a pattern has a wildcard at all.</summary>
     public static bool Is(string pattern) => pattern.AsSpan().IndexOfAny('*', '?') >= 0;
 
-    /// <summary>Whether the whole name matches. Takes time in proportion to the product of both lengths at worst, whatever the pattern.</summary>
+    /// <summary>
+    /// Whether the whole name matches. Takes time in proportion to the product of both lengths at worst, whatever the pattern.
+    /// </summary>
     public static bool Matches(string pattern, string name)
     {
         (int p, int n) = (0, 0);
@@ -17,7 +19,8 @@ internal static class Wildcard
             {
                 (star, resume) = (p++, n);
             }
-            else if (p < pattern.Length && (pattern[p] == '?' || char.ToLowerInvariant(pattern[p]) == char.ToLowerInvariant(name[n])))
+            else if (p < pattern.Length
+                && (pattern[p] == '?' || char.ToLowerInvariant(pattern[p]) == char.ToLowerInvariant(name[n])))
             {
                 p++;
                 n++;

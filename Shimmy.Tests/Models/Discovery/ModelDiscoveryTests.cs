@@ -96,6 +96,7 @@ public sealed class ModelDiscoveryTests
         Write(folder["anything.gguf"], Tensor(new GgufWriter().Add("general.architecture", "llama").Add("general.type", "adapter")));
         Write(folder["matrix.gguf"], Tensor(new GgufWriter().Add("general.type", "imatrix")));
         Write(folder["vocab.gguf"], new GgufWriter().Add("general.architecture", "llama"));
+        Write(folder["guess.gguf"], Tensor(new GgufWriter().Add("general.architecture", "eagle3")));
         RandomModel.Write(folder["mmproj-model.gguf"]);
         RandomModel.Write(folder["model-imatrix.gguf"]);
         RandomModel.Write(folder["model-0.5b-draft.gguf"]);
@@ -105,7 +106,7 @@ public sealed class ModelDiscoveryTests
 
         Assert.AreEqual("real", Names(result));
         var reasons = result.Skipped.ToDictionary(skipped => Path.GetFileName(skipped.Path), skipped => skipped.Reason);
-        Assert.HasCount(10, reasons);
+        Assert.HasCount(11, reasons);
         StringAssert.Contains(reasons["fake.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["empty.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["cut.gguf"], "truncated");
@@ -113,6 +114,7 @@ public sealed class ModelDiscoveryTests
         Assert.AreEqual("adapter, not a model; fits no model found", reasons["anything.gguf"]);
         Assert.AreEqual("importance matrix, not a model", reasons["matrix.gguf"]);
         Assert.AreEqual("vocabulary without weights, not a model", reasons["vocab.gguf"]);
+        Assert.AreEqual("draft model, used beside another", reasons["guess.gguf"]);
         Assert.AreEqual("multimodal projector by its name, not a model", reasons["mmproj-model.gguf"]);
         Assert.AreEqual("importance matrix by its name, not a model", reasons["model-imatrix.gguf"]);
         Assert.AreEqual("draft model by its name, used beside another", reasons["model-0.5b-draft.gguf"]);

@@ -1,6 +1,8 @@
 namespace Shimmy.Models.Discovery;
 
-/// <summary>Files that serve a model and are none: LoRA adapters and multimodal projectors. Finds the models that they fit.</summary>
+/// <summary>
+/// Files that serve a model and are none: LoRA adapters and multimodal projectors. Finds the models that they fit.
+/// </summary>
 internal sealed class Companions
 {
     /// <summary>What a projector is.</summary>
@@ -38,14 +40,16 @@ internal sealed class Companions
         foreach (var adapter in _adapters)
         {
             var fitting = FittingAdapter(adapter, paired);
-            fitting.ForEach(index => paired[index] = paired[index] with { Adapters = [.. paired[index].Adapters, adapter.Candidate.Path] });
+            fitting.ForEach(index =>
+                paired[index] = paired[index] with { Adapters = [.. paired[index].Adapters, adapter.Candidate.Path] });
             Report(adapter, AdapterReason, fitting);
         }
 
         foreach (var projector in _projectors)
         {
             var fitting = Where(paired, model => InOneFolder(model, projector) && FitsProjector(model, projector));
-            fitting.ForEach(index => paired[index] = paired[index] with { Projector = paired[index].Projector ?? projector.Candidate.Path });
+            fitting.ForEach(index =>
+                paired[index] = paired[index] with { Projector = paired[index].Projector ?? projector.Candidate.Path });
             Report(projector, ProjectorReason, fitting);
         }
 
@@ -54,7 +58,9 @@ internal sealed class Companions
         void Report(InspectedFile file, string reason, List<int> fitting) => skipped.Add(new SkippedFile(
             file.Candidate.Path,
             file.Candidate.Origin,
-            fitting.Count == 0 ? $"{reason}; fits no model found" : $"{reason}; fits {string.Join(", ", fitting.Select(index => paired[index].Name))}"));
+            fitting.Count == 0
+                ? $"{reason}; fits no model found"
+                : $"{reason}; fits {string.Join(", ", fitting.Select(index => paired[index].Name))}"));
     }
 
     // The shape must fit. Of those that fit, the one that the adapter names as its base; else those in its folder; else all.

@@ -18,7 +18,8 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
-        var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) => skipped(new SkippedFile(path, origin, reason)));
+        var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
+            skipped(new SkippedFile(path, origin, reason)));
         return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin));
     }
 }

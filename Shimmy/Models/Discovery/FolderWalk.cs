@@ -36,7 +36,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
 
         string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
         var folders = new Queue<(string Path, string RealPath, int Depth)>();
-        Enter(path, depth: 0);
+        EnterLink(path, depth: 0);
         while (folders.TryDequeue(out var folder))
         {
             cancellation.ThrowIfCancellationRequested();
@@ -58,33 +58,36 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 }
                 else if (entry.IsFolder)
                 {
-                    Enter(entryPath, folder.Depth + 1);
+                    bool plain = ReferenceEquals(folder.Path, folder.RealPath);
+                    Enter(entryPath, plain ? entryPath : Path.Join(folder.RealPath, entry.Name), folder.Depth + 1);
                 }
                 else
                 {
-                    yield return new WalkedFile(entryPath, Path.Join(folder.RealPath, entry.Name), entry.SizeBytes, entry.ModifiedUtc);
+                    string real = ReferenceEquals(folder.Path, folder.RealPath)
+                        ? entryPath
+                        : Path.Join(folder.RealPath, entry.Name);
+                    yield return new WalkedFile(entryPath, real, entry.SizeBytes, entry.ModifiedUtc);
                 }
             }
         }
 
-        void Enter(string folder, int depth)
+        void EnterLink(string folder, int depth)
         {
-            if (depth > maxDepth)
-            {
-                return;
-            }
-
             try
             {
-                string real = RealPath.Of(folder);
-                if (_entered.Add(real))
-                {
-                    folders.Enqueue((folder, real, depth));
-                }
+                Enter(folder, RealPath.Of(folder), depth);
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
                 skipped(folder, $"cannot be read: {e.Message}");
+            }
+        }
+
+        void Enter(string folder, string real, int depth)
+        {
+            if (depth <= maxDepth && _entered.Add(real))
+            {
+                folders.Enqueue((folder, real == folder ? folder : real, depth));
             }
         }
 
@@ -95,7 +98,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 string real = RealPath.Of(link);
                 if (Directory.Exists(real))
                 {
-                    Enter(link, depth + 1);
+                    Enter(link, real, depth + 1);
                 }
                 else if (wants(Path.GetFileName(link.AsSpan())))
                 {
@@ -123,7 +126,8 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
         try
         {
             // Size and time are asked for only where they are needed: each is a system call.
-            var enumeration = new FileSystemEnumerable<Entry>(folder, Transform, new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0 })
+            var enumeration = new FileSystemEnumerable<Entry>(folder, Transform,
+                new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0 })
             {
                 ShouldIncludePredicate = (ref FileSystemEntry entry) =>
                     entry.IsDirectory || (entry.Attributes & FileAttributes.ReparsePoint) != 0 || wants(entry.FileName),

@@ -25,16 +25,21 @@ internal sealed record HostEnvironment
         Home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile, Environment.SpecialFolderOption.DoNotVerify),
         CurrentDirectory = Environment.CurrentDirectory,
         ExecutableDirectory = AppContext.BaseDirectory,
-        System = OperatingSystem.IsWindows() ? HostSystem.Windows : OperatingSystem.IsMacOS() ? HostSystem.MacOS : HostSystem.Linux,
+        System = OperatingSystem.IsWindows() ? HostSystem.Windows
+            : OperatingSystem.IsMacOS() ? HostSystem.MacOS
+            : HostSystem.Linux,
     };
 
     /// <summary>The variable's value; null where it is not set or blank.</summary>
-    public string? Value(string variable) => Variable(variable) is { } value && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
+    public string? Value(string variable) =>
+        Variable(variable) is { } value && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
 
     /// <summary>The folder that a variable names; null where it is not set.</summary>
     public string? Folder(string variable) => Value(variable) is { } folder ? Absolute(folder) : null;
 
-    /// <summary>A path as a user wrote it, made whole: <c>~</c> is the home folder, what is relative begins in the current one.</summary>
+    /// <summary>
+    /// A path as a user wrote it, made whole: <c>~</c> is the home folder, what is relative begins in the current one.
+    /// </summary>
     public string Absolute(string path)
     {
         if (path is "~" || path is ['~', '/' or '\\', ..])
@@ -55,7 +60,9 @@ internal sealed record HostEnvironment
         return at <= 0 ? path[..(at + 1)] : path[..at];
     }
 
-    /// <summary>The folder for files that can be made again: XDG_CACHE_HOME or <c>~/.cache</c>, <c>~/Library/Caches</c>, LOCALAPPDATA.</summary>
+    /// <summary>
+    /// The folder for files that can be made again: XDG_CACHE_HOME or <c>~/.cache</c>, <c>~/Library/Caches</c>, LOCALAPPDATA.
+    /// </summary>
     public string CacheFolder() => System switch
     {
         HostSystem.Windows => Value("LOCALAPPDATA") ?? Join(Home, "AppData", "Local"),

@@ -1,9 +1,9 @@
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The cache of the Hugging Face hub: <c>models--ORG--NAME/snapshots/COMMIT/…</c>, where <c>refs/main</c> names the commit and the files are
-/// links into <c>blobs</c>. The same layout serves the <c>hf</c> command, transformers and llama.cpp's <c>-hf</c>.
-/// (huggingface.co/docs/huggingface_hub/guides/manage-cache)
+/// The cache of the Hugging Face hub: <c>models--ORG--NAME/snapshots/COMMIT/…</c>, where <c>refs/main</c> names the commit and
+/// the files are links into <c>blobs</c>. The same layout serves the <c>hf</c> command, transformers and llama.cpp's
+/// <c>-hf</c>. (huggingface.co/docs/huggingface_hub/guides/manage-cache)
 /// </summary>
 internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
 {
@@ -34,7 +34,8 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
                 continue;
             }
 
-            var walk = new FolderWalk(FolderSource.MaxDepth, ModelFileName.IsGguf, (path, reason) => skipped(new SkippedFile(path, Origin, reason)));
+            var walk = new FolderWalk(FolderSource.MaxDepth, ModelFileName.IsGguf, (path, reason) =>
+                skipped(new SkippedFile(path, Origin, reason)));
             foreach (var file in walk.Files(snapshot, cancellation))
             {
                 yield return ModelCandidate.Of(file, Origin) with { Repository = repository };
@@ -53,7 +54,9 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
             {
                 string commit = SmallFile.ReadText(reference).Trim();
                 string snapshot = Path.Join(snapshots, commit);
-                if (commit.Length is 0 or > MaxCommitLength || !commit.All(char.IsAsciiLetterOrDigit) || !Directory.Exists(snapshot))
+                if (commit.Length is 0 or > MaxCommitLength
+                    || !commit.All(char.IsAsciiLetterOrDigit)
+                    || !Directory.Exists(snapshot))
                 {
                     skipped(new SkippedFile(reference, Origin, "names no snapshot that is there"));
                     return null;
@@ -63,7 +66,8 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
             }
 
             return Directory.Exists(snapshots)
-                ? new DirectoryInfo(snapshots).EnumerateDirectories().MaxBy(snapshot => (snapshot.LastWriteTimeUtc, snapshot.Name))?.FullName
+                ? new DirectoryInfo(snapshots).EnumerateDirectories()
+                    .MaxBy(snapshot => (snapshot.LastWriteTimeUtc, snapshot.Name))?.FullName
                 : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -77,7 +81,9 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
     {
         try
         {
-            return Directory.Exists(folder) ? [.. Directory.EnumerateDirectories(folder, pattern).Order(StringComparer.Ordinal)] : [];
+            return Directory.Exists(folder)
+                ? [.. Directory.EnumerateDirectories(folder, pattern).Order(StringComparer.Ordinal)]
+                : [];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -10,8 +10,8 @@ internal interface IModelSource
     IReadOnlyList<string> Places { get; }
 
     /// <summary>
-    /// Finds its GGUF files. What is absent gives nothing; what is broken or unreadable is reported to <paramref name="skipped"/>,
-    /// never thrown.
+    /// Finds its GGUF files. What is absent gives nothing; what is broken or unreadable is reported to
+    /// <paramref name="skipped"/>, never thrown.
     /// </summary>
     IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation);
 }

@@ -12,6 +12,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         { Content: GgufContent.ImportanceMatrix } => "importance matrix, not a model",
         { Content: GgufContent.Adapter } => Companions.AdapterReason,
         { Content: GgufContent.Vocabulary } => "vocabulary without weights, not a model",
+        { Content: GgufContent.Draft } => "draft model, used beside another",
         _ when !byName => null,
         _ when FileName.HasWord("mmproj") => "multimodal projector by its name, not a model",
         _ when FileName.HasWord("imatrix") => "importance matrix by its name, not a model",
@@ -31,7 +32,9 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             SizeBytes = shards.Sum(shard => shard.Candidate.SizeBytes),
             Architecture = Facts.Architecture ?? ModelEntry.Unknown,
             ParameterCount = parameters > 0 ? parameters : null,
-            ParameterLabel = Facts.SizeLabel ?? (parameters > 0 ? ParameterLabels.Of(parameters) : FileName.ParameterLabel) ?? ModelEntry.Unknown,
+            ParameterLabel = Facts.SizeLabel
+                ?? (parameters > 0 ? ParameterLabels.Of(parameters) : FileName.ParameterLabel)
+                ?? ModelEntry.Unknown,
             Quantization = Facts.Quantization ?? FileName.Quantization ?? ModelEntry.Unknown,
             ContextLength = Facts.ContextLength,
             EmbeddingLength = Facts.EmbeddingLength,
@@ -52,8 +55,8 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         : (FileName.Quantization ?? Facts.Quantization) is { } quantization ? Printable($"{repository}:{quantization}")
         : Printable(repository);
 
-    // The file's own name always finds it, and the name with the quantization behind it as Hugging Face and Ollama write it. A file
-    // named by its digest has no name of its own.
+    // The file's own name always finds it, and the name with the quantization behind it as Hugging Face and Ollama write it. A
+    // file named by its digest has no name of its own.
     private string[] NamesOfFile() =>
         Candidate.Name is not null ? []
         : Candidate.Repository is { } repository ? [Printable(repository), Printable(FileName.Stem)]

@@ -44,11 +44,14 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
                 string prefix = $"{organization}_{repository}_";
                 if (FileOf(document.RootElement, "ggufFile", prefix) is { } model)
                 {
-                    string? projector = FileOf(document.RootElement, "mmprojFile", prefix) is { } file ? Path.Join(Root, file) : null;
+                    string? projector = FileOf(document.RootElement, "mmprojFile", prefix) is { } file
+                        ? Path.Join(Root, file)
+                        : null;
                     claims[model] = ($"{organization}/{repository}", File.Exists(projector) ? projector : null);
                 }
             }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
+            catch (Exception e) when
+                (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
             {
                 skipped(new SkippedFile(manifest, Origin, $"cannot be read: {e.Message}"));
             }

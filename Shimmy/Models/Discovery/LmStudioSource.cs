@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The models of LM Studio: <c>PUBLISHER/MODEL/FILE.gguf</c> below <c>models</c> in its home folder, or below the folder that its settings
-/// name (<c>downloadsFolder</c>). (lmstudio.ai/docs/basics/import-model)
+/// The models of LM Studio: <c>PUBLISHER/MODEL/FILE.gguf</c> below <c>models</c> in its home folder, or below the folder that
+/// its settings name (<c>downloadsFolder</c>). (lmstudio.ai/docs/basics/import-model)
 /// </summary>
 internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
 {
@@ -44,7 +44,8 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
         string pointer = host.Join(host.Home, ".lmstudio-home-pointer");
         try
         {
-            return File.Exists(pointer) && SmallFile.ReadText(pointer).Trim() is { Length: > 0 } home && Directory.Exists(home) ? home : null;
+            string home = File.Exists(pointer) ? SmallFile.ReadText(pointer).Trim() : "";
+            return Directory.Exists(home) ? home : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

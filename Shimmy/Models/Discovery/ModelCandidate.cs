@@ -18,7 +18,9 @@ internal sealed record ModelCandidate
     /// <summary>When it was last written.</summary>
     public required DateTime ModifiedUtc { get; init; }
 
-    /// <summary>The name that the source's own tool shows; null takes it from <see cref="Repository"/> or the file name.</summary>
+    /// <summary>
+    /// The name that the source's own tool shows; null takes it from <see cref="Repository"/> or the file name.
+    /// </summary>
     public string? Name { get; init; }
 
     /// <summary>The repository that the file comes from, as <c>ORG/NAME</c>; the quantization makes it a model's name.</summary>

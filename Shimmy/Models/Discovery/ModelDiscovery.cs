@@ -4,10 +4,15 @@ namespace Shimmy.Models.Discovery;
 
 /// <summary>
 /// One scan, in steps: the sources name files; a file reached twice counts once; headers are read; what is no model goes; shards
-/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the sources decides who comes first at every step.
+/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the
+/// sources decides who comes first at every step.
 /// </summary>
-internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
+/// <param name="sources">Where to look, first match first.</param>
+/// <param name="cache">What earlier scans read; null reads every header anew.</param>
+internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
 {
+    private readonly Lock _scanning = new();
+
     /// <summary>The places that are searched, first match first.</summary>
     public IReadOnlyList<IModelSource> Sources => sources;
 
@@ -17,7 +22,12 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
         long started = Stopwatch.GetTimestamp();
         var skipped = new List<SkippedFile>();
         var candidates = Candidates(skipped, cancellation);
-        var facts = Inspect(candidates, cancellation);
+        GgufFacts[] facts;
+        lock (_scanning)
+        {
+            facts = Inspect(candidates, cancellation);
+        }
+
         var companions = new Companions();
         var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, companions, skipped), skipped));
         return new ScanResult(companions.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
@@ -36,7 +46,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
                 if (known.TryGetValue(key, out int index))
                 {
                     var first = found[index];
-                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name ? [name] : (string[])[], .. candidate.OtherNames] };
+                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
+                        ? [name]
+                        : (string[])[], .. candidate.OtherNames] };
                 }
                 else
                 {
@@ -49,11 +61,30 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
         return found;
     }
 
-    private static GgufFacts[] Inspect(List<ModelCandidate> candidates, CancellationToken cancellation)
+    private GgufFacts[] Inspect(List<ModelCandidate> candidates, CancellationToken cancellation)
     {
+        cache?.Open();
         var facts = new GgufFacts[candidates.Count];
-        Parallel.For(0, facts.Length, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = 8 },
+        var unknown = new List<int>();
+        for (int i = 0; i < facts.Length; i++)
+        {
+            if (cache?.Find(candidates[i]) is { } known)
+            {
+                facts[i] = known;
+            }
+            else
+            {
+                unknown.Add(i);
+            }
+        }
+
+        Parallel.ForEach(unknown, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = 8 },
             index => facts[index] = GgufInspection.Inspect(candidates[index].Path));
+        if (cache is not null && (unknown.Count > 0 || cache.Count != facts.Length))
+        {
+            cache.Replace(candidates, facts);
+        }
+
         return facts;
     }
 
@@ -81,7 +112,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources)
     {
         public static FileComparer Instance { get; } = new();
 
-        private static StringComparer Paths { get; } = OperatingSystem.IsWindows() ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal;
+        private static StringComparer Paths { get; } = OperatingSystem.IsWindows()
+            ? StringComparer.OrdinalIgnoreCase
+            : StringComparer.Ordinal;
 
         public bool Equals((string RealPath, string Variant) x, (string RealPath, string Variant) y) =>
             Paths.Equals(x.RealPath, y.RealPath) && x.Variant == y.Variant;

@@ -5,8 +5,8 @@ using System.Text.Json;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// What an Ollama manifest says: the layers of one tag, by media type. Layers are files named by digest; those that hold text are read
-/// when the manifest is. (github.com/ollama/ollama, docs/modelfile.md names the parameters)
+/// What an Ollama manifest says: the layers of one tag, by media type. Layers are files named by digest; those that hold text
+/// are read when the manifest is. (github.com/ollama/ollama, docs/modelfile.md names the parameters)
 /// </summary>
 internal sealed record OllamaManifest
 {
@@ -33,7 +33,10 @@ internal sealed record OllamaManifest
         ["num_predict"] = "max_tokens",
     };
 
-    /// <summary>Digest of the layer that is the model, as <c>sha256-HEX</c>; null where there is none, and then <see cref="WhyNoModel"/> says why.</summary>
+    /// <summary>
+    /// Digest of the layer that is the model, as <c>sha256-HEX</c>; null where there is none, and then <see cref="WhyNoModel"/>
+    /// says why.
+    /// </summary>
     public string? Model { get; private init; }
 
     /// <summary>Digest of the first projector, or null.</summary>
@@ -66,7 +69,8 @@ internal sealed record OllamaManifest
             throw new JsonException("it has no list of layers");
         }
 
-        var layers = list.ValueKind == JsonValueKind.Array ? list.EnumerateArray().Select(Layer).OfType<(string Kind, string Digest)>().ToList() : [];
+        var layers = list.ValueKind == JsonValueKind.Array
+            ? list.EnumerateArray().Select(Layer).OfType<(string Kind, string Digest)>().ToList() : [];
         return new OllamaManifest
         {
             Model = First(layers, "model"),
@@ -78,7 +82,9 @@ internal sealed record OllamaManifest
         };
     }
 
-    /// <summary>Reads the layer of parameters into settings. Throws <see cref="JsonException"/> where it is not an object.</summary>
+    /// <summary>
+    /// Reads the layer of parameters into settings. Throws <see cref="JsonException"/> where it is not an object.
+    /// </summary>
     public static ModelSettings ReadParameters(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json);
@@ -143,11 +149,13 @@ internal sealed record OllamaManifest
     private static string[] Texts(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.String => [value.GetString()!],
-        JsonValueKind.Array => [.. value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!)],
+        JsonValueKind.Array =>
+            [.. value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!)],
         _ => [],
     };
 
-    private static int? Integer(JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : null;
+    private static int? Integer(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : null;
 
     private static string? Number(JsonElement value) =>
         value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)

@@ -4,7 +4,8 @@ using System.Text.Json;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The models of Ollama in one of its folders: <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and the layers they name in
+/// The models of Ollama in one of its folders: <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and the layers
+/// they name in
 /// <c>blobs</c>. Names are as Ollama shows them.
 /// </summary>
 internal sealed class OllamaSource(string root) : IModelSource
@@ -23,7 +24,9 @@ internal sealed class OllamaSource(string root) : IModelSource
     /// <inheritdoc/>
     public IReadOnlyList<string> Places => [root];
 
-    /// <summary>Where Ollama keeps its models unless it is told otherwise: the user's, and on Linux those of the system service.</summary>
+    /// <summary>
+    /// Where Ollama keeps its models unless it is told otherwise: the user's, and on Linux those of the system service.
+    /// </summary>
     public static IEnumerable<string> DefaultFolders(HostEnvironment host)
     {
         yield return host.Join(host.Home, ".ollama", "models");
@@ -106,7 +109,8 @@ internal sealed class OllamaSource(string root) : IModelSource
 
     private ModelSettings Settings(OllamaManifest manifest)
     {
-        var settings = manifest.Parameters is { } parameters ? OllamaManifest.ReadParameters(SmallFile.ReadBytes(Blob(parameters))) : ModelSettings.None;
+        var settings = manifest.Parameters is { } parameters
+            ? OllamaManifest.ReadParameters(SmallFile.ReadBytes(Blob(parameters))) : ModelSettings.None;
         return settings with
         {
             System = manifest.System is { } system ? Encoding.UTF8.GetString(SmallFile.ReadBytes(Blob(system))) : null,

@@ -1,6 +1,8 @@
 namespace Shimmy.Models.Discovery;
 
-/// <summary>The places that are searched for models, in their order: where two files have one name, the earlier place wins.</summary>
+/// <summary>
+/// The places that are searched for models, in their order: where two files have one name, the earlier place wins.
+/// </summary>
 internal static class SearchOrder
 {
     /// <summary>The variable that names one model to register by hand; its folder is searched too.</summary>
@@ -11,7 +13,8 @@ internal static class SearchOrder
 
     /// <summary>The sources of this machine.</summary>
     /// <param name="host">Where to look.</param>
-    /// <param name="modelDirs">Folders of <c>--model-dirs</c>, separated by <c>;</c>; null where the option was not given.</param>
+    /// <param name="modelDirs">Folders of <c>--model-dirs</c>, separated by <c>;</c>; null where the option was not
+    /// given.</param>
     public static IReadOnlyList<IModelSource> Sources(HostEnvironment host, string? modelDirs = null)
     {
         var sources = new List<IModelSource>
@@ -25,7 +28,8 @@ internal static class SearchOrder
             sources.Add(new FolderSource("base", host.FolderOf(host.Absolute(file)), maxDepth: 0));
         }
 
-        sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder => new FolderSource("dirs", host.Absolute(folder))));
+        sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder =>
+            new FolderSource("dirs", host.Absolute(folder))));
         if (host.Folder(OllamaSource.FolderVariable) is { } ollama)
         {
             sources.Add(new OllamaSource(ollama));

@@ -32,7 +32,9 @@ internal static class ShardGroups
         {
             if (file.Facts.ShardCount > 1)
             {
-                Skip(file, $"one of {file.Facts.ShardCount} shards, but its name does not say which: llama.cpp needs …-00001-of-{file.Facts.ShardCount:D5}.gguf");
+                Skip(file,
+                    $"one of {file.Facts.ShardCount} shards, but its name does not say which: "
+                    + $"llama.cpp needs …-00001-of-{file.Facts.ShardCount:D5}.gguf");
             }
             else
             {
@@ -51,10 +53,13 @@ internal static class ShardGroups
             var present = group.Select(file => file.FileName.Shard).ToHashSet();
             var missing = Enumerable.Range(1, first.FileName.ShardCount).Where(number => !present.Contains(number)).ToList();
             string names = string.Join(", ", missing.Take(3).Select(first.FileName.OfShard));
-            Skip(first, missing.Count <= 3 ? $"missing shards: {names}" : $"missing shards: {names} and {missing.Count - 3} more");
+            Skip(first, missing.Count <= 3
+                ? $"missing shards: {names}"
+                : $"missing shards: {names} and {missing.Count - 3} more");
             return null;
         }
 
-        void Skip(InspectedFile file, string reason) => skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
+        void Skip(InspectedFile file, string reason) =>
+            skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
     }
 }

@@ -5,12 +5,14 @@ namespace Shimmy.Models.Discovery;
 /// <summary>A model given by its path, on the command line or in the config file.</summary>
 internal static class SingleFile
 {
-    /// <summary>Whether a name on the command line is meant as a path: it ends in <c>.gguf</c> and there is such a file.</summary>
+    /// <summary>
+    /// Whether a name on the command line is meant as a path: it ends in <c>.gguf</c> and there is such a file.
+    /// </summary>
     public static bool IsPath(string name) => ModelFileName.IsGguf(name) && File.Exists(name);
 
     /// <summary>
-    /// The model in a file; of any one of its shards where it is split. Throws <see cref="FileNotFoundException"/> where there is no such
-    /// file and <see cref="GgufException"/> where it holds no model.
+    /// The model in a file; of any one of its shards where it is split. Throws <see cref="FileNotFoundException"/> where there
+    /// is no such file and <see cref="GgufException"/> where it holds no model.
     /// </summary>
     public static ModelEntry Open(string path)
     {

@@ -11,7 +11,8 @@ internal static class SmallFile
     /// <summary>All bytes. Throws <see cref="IOException"/> for a file that is too large or cannot be read.</summary>
     public static byte[] ReadBytes(string path)
     {
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
+            bufferSize: 0);
         if (stream.Length > MaxBytes)
         {
             throw new IOException($"it has {stream.Length} bytes; at most {MaxBytes} were expected");

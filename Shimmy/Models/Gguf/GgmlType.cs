@@ -1,6 +1,8 @@
 namespace Shimmy.Models.Gguf;
 
-/// <summary>Types of tensor elements, with ggml's numbers (ggml.h of llama.cpp v0.4.0). Numbers that are missing were withdrawn by ggml.</summary>
+/// <summary>
+/// Types of tensor elements, with ggml's numbers (ggml.h of llama.cpp v0.4.0). Numbers that are missing were withdrawn by ggml.
+/// </summary>
 internal enum GgmlType
 {
 #pragma warning disable CS1591 // The names are ggml's own.

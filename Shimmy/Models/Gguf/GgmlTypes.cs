@@ -1,12 +1,15 @@
 namespace Shimmy.Models.Gguf;
 
-/// <summary>How elements of each type are packed: elements a block and bytes a block, as ggml_blck_size and ggml_type_size give them.</summary>
+/// <summary>
+/// How elements of each type are packed: elements a block and bytes a block, as ggml_blck_size and ggml_type_size give them.
+/// </summary>
 internal static class GgmlTypes
 {
     // Index is the type's number; a zero block marks a number that ggml has withdrawn.
     private static ReadOnlySpan<ushort> BlockElements =>
     [
-        1, 1, 32, 32, 0, 0, 32, 32, 32, 32, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 32, 256, 256, 256, 1, 1, 1, 1, 1, 256, 1,
+        1, 1, 32, 32, 0, 0, 32, 32, 32, 32, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 32, 256, 256, 256, 1, 1, 1, 1, 1,
+            256, 1,
         0, 0, 0, 256, 256, 0, 0, 0, 32, 64, 128, 64,
     ];
 

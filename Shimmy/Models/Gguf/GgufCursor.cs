@@ -4,7 +4,9 @@ using System.Text;
 
 namespace Shimmy.Models.Gguf;
 
-/// <summary>Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.</summary>
+/// <summary>
+/// Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.
+/// </summary>
 internal sealed class GgufCursor : IDisposable
 {
     private const int BufferSize = 32 << 10;
@@ -71,18 +73,19 @@ internal sealed class GgufCursor : IDisposable
         }
     }
 
-    /// <summary>Steps over a text after its length.</summary>
-    public void SkipText(string what)
+    /// <summary>Steps over texts, each after its length.</summary>
+    public void SkipTexts(string what, long count)
     {
-        int length = ReadLength(_limits.TextLength, what);
-        if (length <= BufferSize)
+        while (count > 0)
         {
-            Take(length);
-        }
-        else
-        {
-            Walk(length);
-            Skip(length);
+            // Nearly all texts lie whole in the buffer; the others take the careful way.
+            long done = SkipBuffered(count);
+            count -= done;
+            if (count > 0)
+            {
+                SkipText(what);
+                count--;
+            }
         }
     }
 
@@ -123,6 +126,43 @@ internal sealed class GgufCursor : IDisposable
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
+
+    private long SkipBuffered(long count)
+    {
+        var buffered = _buffer.AsSpan(_start.._end);
+        int at = 0;
+        long done = 0;
+        while (done < count && buffered.Length - at >= sizeof(ulong))
+        {
+            ulong length = BinaryPrimitives.ReadUInt64LittleEndian(buffered[at..]);
+            if (length > (ulong)(buffered.Length - at - sizeof(ulong)))
+            {
+                break;
+            }
+
+            at += sizeof(ulong) + (int)length;
+            done++;
+        }
+
+        Walk(at);
+        _start += at;
+        Position += at;
+        return done;
+    }
+
+    private void SkipText(string what)
+    {
+        int length = ReadLength(_limits.TextLength, what);
+        if (length <= BufferSize)
+        {
+            Take(length);
+        }
+        else
+        {
+            Walk(length);
+            Skip(length);
+        }
+    }
 
     private int ReadLength(long limit, string what)
     {

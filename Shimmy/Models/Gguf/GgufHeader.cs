@@ -42,7 +42,9 @@ internal sealed record GgufHeader
     /// <summary>The array under a key; null where there is none.</summary>
     public GgufArray? Array(string key) => Metadata.TryGetValue(key, out var value) ? value.Array : null;
 
-    /// <summary>The value of a key of the architecture, for example <c>llama.context_length</c> for <c>context_length</c>.</summary>
+    /// <summary>
+    /// The value of a key of the architecture, for example <c>llama.context_length</c> for <c>context_length</c>.
+    /// </summary>
     public GgufValue? OfArchitecture(string key) =>
         Architecture is { } architecture && Metadata.TryGetValue($"{architecture}.{key}", out var value) ? value : null;
 }

@@ -1,8 +1,8 @@
 namespace Shimmy.Models.Gguf;
 
 /// <summary>
-/// What a header may cost, whatever it claims. Each limit is several times what the largest published models need (a vocabulary of
-/// 262,144 tokens with merges walks 15 MB; the models with the most tensors have a few thousand).
+/// What a header may cost, whatever it claims. Each limit is several times what the largest published models need (a vocabulary
+/// of 262,144 tokens with merges walks 15 MB; the models with the most tensors have a few thousand).
 /// </summary>
 internal sealed record GgufLimits
 {

@@ -16,11 +16,15 @@ internal static class GgufReader
     private const int LeastEntry = 8 + 4 + 1; // key length, type, one byte
     private const int LeastTensor = 8 + 4 + 8 + 4 + 8; // name length, dimension count, one dimension, type, offset
 
-    /// <summary>Reads a file's header. Throws <see cref="GgufException"/> for a bad file, <see cref="IOException"/> where it cannot be read.</summary>
+    /// <summary>
+    /// Reads a file's header. Throws <see cref="GgufException"/> for a bad file, <see cref="IOException"/> where it cannot be
+    /// read.
+    /// </summary>
     public static GgufHeader ReadFile(string path, GgufLimits? limits = null)
     {
         // Unbuffered: the cursor has its own buffer. Others may write or delete the file meanwhile.
-        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, bufferSize: 0);
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
+            bufferSize: 0);
         return Read(stream, limits);
     }
 
@@ -66,7 +70,8 @@ internal static class GgufReader
         {
             2 or 3 => (int)version,
             // A version above 65535 is a small one with its bytes the other way round.
-            _ when (version & 0xFFFF) == 0 && version != 0 => throw new GgufException("the file is big-endian; only little-endian GGUF is supported"),
+            _ when (version & 0xFFFF) == 0 && version != 0 =>
+                throw new GgufException("the file is big-endian; only little-endian GGUF is supported"),
             _ => throw new GgufException($"GGUF version {version} is not supported; versions 2 and 3 are"),
         };
     }
@@ -93,7 +98,9 @@ internal static class GgufReader
         {
             string key = cursor.ReadText(limits.KeyLength, "a metadata key");
             var type = ReadType(cursor, key);
-            var value = type == GgufType.Array ? GgufValue.OfArray(ReadArray(cursor, key, limits)) : ReadValue(cursor, type, key, limits);
+            var value = type == GgufType.Array
+                ? GgufValue.OfArray(ReadArray(cursor, key, limits))
+                : ReadValue(cursor, type, key, limits);
             if (!metadata.TryAdd(key, value))
             {
                 throw new GgufException($"metadata key '{Shown(key)}' occurs twice");
@@ -153,10 +160,7 @@ internal static class GgufReader
             return;
         }
 
-        for (long i = 0; i < count; i++)
-        {
-            cursor.SkipText(key);
-        }
+        cursor.SkipTexts(key, count);
     }
 
     private static GgufValue ReadValue(GgufCursor cursor, GgufType type, string key, GgufLimits limits) => type switch
@@ -238,7 +242,8 @@ internal static class GgufReader
         if (dimensions[0] % type.ElementsPerBlock() != 0)
         {
             throw new GgufException(
-                $"tensor '{Shown(name)}' has rows of {dimensions[0]} elements, not a multiple of {type}'s block of {type.ElementsPerBlock()}");
+                $"tensor '{Shown(name)}' has rows of {dimensions[0]} elements, "
+                + $"not a multiple of {type}'s block of {type.ElementsPerBlock()}");
         }
 
         ulong offset = cursor.ReadUInt64();
@@ -247,7 +252,8 @@ internal static class GgufReader
             throw new GgufException($"tensor '{Shown(name)}' begins at {offset}, not a multiple of the alignment {alignment}");
         }
 
-        return new GgufTensor { Name = name, Type = type, Dimensions = dimensions, Offset = (long)offset, ElementCount = (long)elements };
+        return new GgufTensor { Name = name, Type = type, Dimensions = dimensions, Offset = (long)offset,
+            ElementCount = (long)elements };
     }
 
     // Offsets in the file count from the start of the data; ours count from the start of the file.
@@ -260,7 +266,8 @@ internal static class GgufReader
             var end = (UInt128)dataOffset + (UInt128)tensor.Offset + size;
             if (end > (UInt128)fileLength)
             {
-                throw new GgufException($"file is truncated: tensor '{Shown(tensor.Name)}' ends at {end} but the file has {fileLength} bytes");
+                throw new GgufException(
+                    $"file is truncated: tensor '{Shown(tensor.Name)}' ends at {end} but the file has {fileLength} bytes");
             }
 
             infos[i] = tensor with { Offset = dataOffset + tensor.Offset };

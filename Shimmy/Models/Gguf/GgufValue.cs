@@ -20,7 +20,9 @@ internal readonly struct GgufValue
     /// <summary>A whole number's or truth value's bits, sign-extended; a floating point number's as a double.</summary>
     public long Bits { get; }
 
-    /// <summary>A whole number or a truth value; null where it is something else or an unsigned one above <see cref="long.MaxValue"/>.</summary>
+    /// <summary>
+    /// A whole number or a truth value; null where it is something else or an unsigned one above <see cref="long.MaxValue"/>.
+    /// </summary>
     public long? Integer => Type switch
     {
         GgufType.Text or GgufType.Array or GgufType.Float32 or GgufType.Float64 => null,

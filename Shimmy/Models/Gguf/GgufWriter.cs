@@ -4,14 +4,15 @@ using System.Text;
 namespace Shimmy.Models.Gguf;
 
 /// <summary>
-/// Writes a GGUF file, version 3, little endian. Metadata and tensors are announced first; tensor data are asked for one tensor at
-/// a time while the file is written, so that a model larger than memory can pass through.
+/// Writes a GGUF file, version 3, little endian. Metadata and tensors are announced first; tensor data are asked for one tensor
+/// at a time while the file is written, so that a model larger than memory can pass through.
 /// </summary>
 /// <param name="alignment">Bytes to whose multiples tensor data are aligned; a power of two.</param>
 internal sealed class GgufWriter(int alignment = 32)
 {
     private readonly List<(string Key, GgufValue Value)> _metadata = [];
-    private readonly List<(string Name, GgmlType Type, long[] Dimensions, long SizeBytes, Action<Stream> WriteData)> _tensors = [];
+    private readonly List<(string Name, GgmlType Type, long[] Dimensions, long SizeBytes,
+        Action<Stream> WriteData)> _tensors = [];
     private readonly byte[] _scratch = new byte[8];
 
     /// <summary>Adds a text.</summary>
@@ -57,13 +58,17 @@ internal sealed class GgufWriter(int alignment = 32)
     /// <summary>Adds a tensor.</summary>
     /// <param name="name">Its name, at most 63 bytes.</param>
     /// <param name="type">Type of its elements.</param>
-    /// <param name="dimensions">One to four dimensions, the contiguous one first; it must be a multiple of the type's block.</param>
+    /// <param name="dimensions">One to four dimensions, the contiguous one first; it must be a multiple of the type's
+    /// block.</param>
     /// <param name="writeData">Writes exactly the tensor's bytes; called once by each write of the file.</param>
     public GgufWriter AddTensor(string name, GgmlType type, ReadOnlySpan<long> dimensions, Action<Stream> writeData)
     {
-        if (dimensions.Length is 0 or > 4 || Encoding.UTF8.GetByteCount(name) > 63 || dimensions[0] % type.ElementsPerBlock() != 0)
+        if (dimensions.Length is 0 or > 4
+            || Encoding.UTF8.GetByteCount(name) > 63
+            || dimensions[0] % type.ElementsPerBlock() != 0)
         {
-            throw new ArgumentException($"tensor '{name}' of {dimensions.Length} dimensions, rows of {type}, cannot be written", nameof(dimensions));
+            throw new ArgumentException($"tensor '{name}' of {dimensions.Length} dimensions, rows of {type}, cannot be written",
+                nameof(dimensions));
         }
 
         long elements = 1;
@@ -76,7 +81,9 @@ internal sealed class GgufWriter(int alignment = 32)
         return this;
     }
 
-    /// <summary>Writes the file beside its final path and moves it there once it is whole, so that nobody reads half of it.</summary>
+    /// <summary>
+    /// Writes the file beside its final path and moves it there once it is whole, so that nobody reads half of it.
+    /// </summary>
     public void WriteFile(string path)
     {
         string partial = path + ".partial";

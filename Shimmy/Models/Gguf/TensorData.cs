@@ -12,7 +12,10 @@ internal static class TensorData
     /// <summary>Whether <see cref="Encode"/> knows the type.</summary>
     public static bool CanEncode(GgmlType type) => type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q8_0;
 
-    /// <summary>Encodes whole blocks of elements. Throws <see cref="NotSupportedException"/> for a type that <see cref="CanEncode"/> denies.</summary>
+    /// <summary>
+    /// Encodes whole blocks of elements. Throws <see cref="NotSupportedException"/> for a type that <see cref="CanEncode"/>
+    /// denies.
+    /// </summary>
     /// <param name="type">What to encode to.</param>
     /// <param name="source">The elements; a multiple of the type's block.</param>
     /// <param name="destination">Takes the bytes; at least as many as the type needs.</param>

@@ -3,19 +3,19 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which models are in memory. Everything that happens (a request, the end of one, of a load, of a worker, a timer) changes the state
-/// under one lock and then calls <see cref="Schedule"/>, which decides, in this order:
+/// Which models are in memory. Everything that happens (a request, the end of one, of a load, of a worker, a timer) changes the
+/// state under one lock and then calls <see cref="Schedule"/>, which decides, in this order:
 /// <code>
 /// 1. admit    a ready model takes all requests that wait for it
 /// 2. end      a model that is idle for too long, or was asked to go, is unloaded when its last request has ended
-/// 3. load     waiting models, the longest-waiting first: start the load where there is room, else
+/// 3. load     waiting models, the most wanted first: start the load where there is room, else
 ///             make room: unload idle models, least recently used first; where even that is not enough and the wait is longer
 ///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains)
 /// </code>
-/// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without it, since
-/// a client that gave up usually asks again, unless its room is needed for another.
-/// Nobody starves: the models are loaded in the order of their oldest request, a drained model's new requests queue
-/// behind it, and every model that was loaded serves for at least <see cref="ResidencyOptions.Patience"/> where it has requests.
+/// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without
+/// it, since a client that gave up usually asks again, unless its room is needed for another. Nobody starves: a request that
+/// has waited for <see cref="ResidencyOptions.Patience"/> comes before all younger ones, a drained model's new requests queue
+/// behind it, and every model that was loaded serves at least that long where it has requests.
 /// </summary>
 internal sealed class ModelResidency : IAsyncDisposable
 {
@@ -32,13 +32,14 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     /// <param name="engines">Engines, the first that can load a file wins.</param>
     /// <param name="specOf">
-    /// How a model is to be loaded. Where two results for one name differ (compared as records), the model is loaded again: a changed
-    /// configuration takes effect with the next request.
+    /// How a model is to be loaded. Where two results for one name differ (compared as records), the model is loaded again: a
+    /// changed configuration takes effect with the next request.
     /// </param>
     /// <param name="time">Clock and timers.</param>
     /// <param name="options">Limits; null for the defaults.</param>
     public ModelResidency(
-        IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time, ResidencyOptions? options = null)
+        IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time,
+        ResidencyOptions? options = null)
     {
         _engines = engines;
         _specOf = specOf;
@@ -54,27 +55,36 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             lock (_lock)
             {
-                return [.. _slots.Values.Select(slot => slot.ToStatus()).OrderBy(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase)];
+                var models = _slots.Values.Select(slot => slot.ToStatus());
+                return [.. models.OrderBy(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase)];
             }
         }
     }
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
-    public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>
+    public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null,
+        CancellationToken cancellation = default) =>
         AcquireAsync(entry, progress, keepAlive: null, cancellation);
 
     /// <summary>
-    /// Waits until the model is in memory and keeps it there until the lease is disposed. Throws <see cref="EngineException"/> with
+    /// Waits until the model is in memory and keeps it there until the lease is disposed. Throws <see cref="EngineException"/>
+    /// with
     /// <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded or can never fit; the next call tries again.
     /// </summary>
     /// <param name="entry">The model.</param>
     /// <param name="progress">Hears the share of the load that is done, 0 to 1; null where nobody listens.</param>
-    /// <param name="keepAlive">How long the model stays after this request; null for its own; negative for ever; zero not at all.</param>
+    /// <param name="keepAlive">How long the model stays after this request; null for its own; negative for ever; zero not at
+    /// all.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public async Task<ModelLease> AcquireAsync(
         ModelEntry entry, IProgress<float>? progress, TimeSpan? keepAlive, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
+        if (entry.WhyUnloadable is { } reason)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        }
+
         var spec = _specOf(entry);
         long bytes = NeedsEstimate(entry, spec) ? _options.Estimate(entry, spec) : 0;
         ModelWaiter waiter;
@@ -109,7 +119,8 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// Unloads a model once the requests it has begun are over; what asks for it later loads it anew. False where it was not in memory.
+    /// Unloads a model once the requests it has begun are over; what asks for it later loads it anew. False where it was not in
+    /// memory.
     /// </summary>
     public async Task<bool> UnloadAsync(string name, CancellationToken cancellation = default)
     {
@@ -175,7 +186,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    private TimeSpan KeepAliveOf(ModelEntry entry) => _options.KeepAliveOf(entry) ?? _options.KeepAlive;
+    private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
 
     private void Schedule()
     {
@@ -193,14 +204,16 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
 
         var next = slots.Min(slot => slot.ExpiresAt);
-        foreach (var slot in slots.Where(slot => slot.State == ResidencyState.Waiting).OrderBy(slot => slot.Waiters[0].Number))
+        var waiting = slots.Where(slot => slot.State == ResidencyState.Waiting)
+            .OrderByDescending(slot => Claim(slot, now)).ThenBy(slot => slot.Waiters[0].Number);
+        foreach (var slot in waiting)
         {
-            if (WhyNever(slot) is { } reason)
+            if (new RoomPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
             {
                 Fail(slot, new EngineException(EngineFailure.LoadFailed, reason));
                 _slots.Remove(slot.Entry.Name);
             }
-            else if (Fits(slot, leaving: []))
+            else if (new RoomPlan(_options, _slots.Values).Fits(slot))
             {
                 Load(slot);
             }
@@ -215,9 +228,16 @@ internal sealed class ModelResidency : IAsyncDisposable
         Arm(next, now);
     }
 
+    // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
+    // that.
+    private int Claim(ModelSlot slot, DateTimeOffset now) =>
+        slot.Waiters[0].Since + _options.Patience <= now ? int.MaxValue : slot.Waiters.Count;
+
     private void Admit(ModelSlot slot, DateTimeOffset now)
     {
-        if (slot.State == ResidencyState.Draining && !slot.EndAsked && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
+        if (slot.State == ResidencyState.Draining
+            && !slot.EndAsked
+            && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
         {
             slot.State = ResidencyState.Ready; // the one that it was to make room for has given up
         }
@@ -302,91 +322,17 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     // Room
 
-    private bool Fits(ModelSlot slot, IReadOnlyCollection<ModelSlot> leaving)
-    {
-        var staying = _slots.Values.Where(other => other.TakesRoom && !leaving.Contains(other));
-        return FitsBeside(slot, staying);
-    }
-
-    private bool FitsBeside(ModelSlot slot, IEnumerable<ModelSlot> others)
-    {
-        (int count, long bytes) = others.Aggregate((Count: 0, Bytes: 0L), (sum, other) => (sum.Count + 1, sum.Bytes + other.Bytes));
-        return (_options.MaxLoaded <= 0 || count < _options.MaxLoaded)
-            && (_options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);
-    }
-
-    private string? WhyNever(ModelSlot slot)
-    {
-        var pinned = _slots.Values.Where(other => other is { TakesRoom: true, Pinned: true }).ToList();
-        if (FitsBeside(slot, pinned))
-        {
-            return null;
-        }
-
-        if (_options.MaxLoaded > 0 && pinned.Count >= _options.MaxLoaded)
-        {
-            return $"model '{slot.Entry.Name}' cannot be loaded: at most {_options.MaxLoaded} models may be in memory and as many are pinned";
-        }
-
-        string beside = pinned.Count == 0 ? "" : $", of which {Megabytes(pinned.Sum(other => other.Bytes))} MB are taken by pinned models";
-        return $"model '{slot.Entry.Name}' needs about {Megabytes(slot.Bytes)} MB but the memory budget is "
-            + $"{Megabytes(_options.MemoryBudget ?? 0)} MB{beside}";
-    }
-
     // Returns when it is worth trying again if nothing else happens before.
     private DateTimeOffset? MakeRoom(ModelSlot slot, DateTimeOffset now)
     {
-        var leaving = _slots.Values.Where(other => other.State is ResidencyState.Unloading or ResidencyState.Draining || other.IsCalledOff).ToHashSet();
-        var mayGo = _slots.Values.Where(other => !leaving.Contains(other) && !other.Pinned
-            && other.State is ResidencyState.Ready or ResidencyState.Loading).ToList();
-        var idle = mayGo.Where(other => other.IsIdle);
-        if (Gather(slot, leaving, idle.OrderBy(other => other.LastUsed ?? other.ReadyAt)) is { } enough)
+        var plan = new RoomPlan(_options, _slots.Values);
+        var victims = plan.WhoMakesRoomFor(slot, now, out var again);
+        foreach (var victim in victims)
         {
-            foreach (var victim in enough)
-            {
-                End(victim);
-            }
-
-            return null;
+            End(victim);
         }
 
-        var turn = slot.Waiters[0].Since + _options.Patience;
-        if (turn > now)
-        {
-            return turn;
-        }
-
-        var due = mayGo.Where(other => other.IsIdle || (other.State == ResidencyState.Ready && other.ReadyAt + _options.Patience <= now));
-        if (Gather(slot, leaving, due.OrderByDescending(other => other.IsIdle).ThenBy(other => other.ReadyAt)) is { } drained)
-        {
-            foreach (var victim in drained)
-            {
-                End(victim);
-            }
-
-            return null;
-        }
-
-        return mayGo.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + _options.Patience > now)
-            .Min(other => (DateTimeOffset?)(other.ReadyAt + _options.Patience));
-    }
-
-    // The first of the candidates that together make room; null where all of them do not.
-    private List<ModelSlot>? Gather(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
-    {
-        var chosen = new List<ModelSlot>();
-        using var next = candidates.GetEnumerator();
-        while (!Fits(slot, [.. leaving, .. chosen]))
-        {
-            if (!next.MoveNext())
-            {
-                return null;
-            }
-
-            chosen.Add(next.Current);
-        }
-
-        return chosen;
+        return again;
     }
 
     private void End(ModelSlot victim)
@@ -411,7 +357,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Load(ModelSlot slot)
     {
         slot.State = ResidencyState.Loading;
-        slot.Pinned = _options.IsPinned(slot.Entry);
+        slot.Pinned = slot.Entry.Settings.Pinned;
         Run(Task.Run(() => LoadAsync(slot)));
     }
 
@@ -448,7 +394,8 @@ internal sealed class ModelResidency : IAsyncDisposable
             Schedule();
         }
 
-        _ = model.Completion.ContinueWith(_ => OnDied(slot), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+        _ = model.Completion.ContinueWith(_ =>
+            OnDied(slot), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
     private void OnLoadFailed(ModelSlot slot, Exception e)
@@ -534,6 +481,4 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b : a;
-
-    private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }

@@ -3,8 +3,8 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// One life of one model, from the first request that waits for it to the end of its worker. What comes back after that is another
-/// slot. Guarded by the lock of <see cref="ModelResidency"/>.
+/// One life of one model, from the first request that waits for it to the end of its worker. What comes back after that is
+/// another slot. Guarded by the lock of <see cref="ModelResidency"/>.
 /// </summary>
 internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 {
@@ -40,7 +40,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public bool Pinned { get; set; }
 
-    /// <summary>Someone asked that it goes, or it is loaded in another way than is wanted now; it goes when its requests have ended.</summary>
+    /// <summary>
+    /// Someone asked that it goes, or it is loaded in another way than is wanted now; it goes when its requests have ended.
+    /// </summary>
     public bool EndAsked { get; set; }
 
     /// <summary>Its load was cancelled and will end soon.</summary>
@@ -57,7 +59,12 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     /// <summary>When it is to go for being idle; null while it is busy, pinned or kept for ever.</summary>
     public DateTimeOffset? ExpiresAt =>
-        State == ResidencyState.Ready && IsIdle && !Pinned && KeepAlive >= TimeSpan.Zero ? Later(LastUsed ?? ReadyAt, KeepAlive) : null;
+        State == ResidencyState.Ready
+            && IsIdle
+            && !Pinned
+            && KeepAlive >= TimeSpan.Zero
+            ? Later(LastUsed ?? ReadyAt, KeepAlive)
+            : null;
 
     public ResidentModel ToStatus() => new()
     {

@@ -5,7 +5,9 @@ namespace Shimmy.Models.Residency;
 /// <summary>How long models stay and how many fit. The defaults keep everything for five minutes after its last use.</summary>
 internal sealed record ResidencyOptions
 {
-    /// <summary>How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.</summary>
+    /// <summary>
+    /// How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.
+    /// </summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMinutes(5);
 
     /// <summary>Most models in memory at once; 0 sets no limit.</summary>
@@ -15,17 +17,12 @@ internal sealed record ResidencyOptions
     public long? MemoryBudget { get; init; }
 
     /// <summary>What a load will need in bytes, asked before it starts.</summary>
-    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, _) => entry.SizeBytes;
-
-    /// <summary>How long the model wants to stay after its last request; null leaves it to <see cref="KeepAlive"/>.</summary>
-    public Func<ModelEntry, TimeSpan?> KeepAliveOf { get; init; } = static _ => null;
-
-    /// <summary>Whether the model is never unloaded to make room, nor for being idle.</summary>
-    public Func<ModelEntry, bool> IsPinned { get; init; } = static _ => false;
+    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) =>
+        MemoryEstimate.Of(entry, spec).Total;
 
     /// <summary>
-    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the waiting one
-    /// had its turn. Shorter is fairer, longer loads less often.
+    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the
+    /// waiting one had its turn. Shorter is fairer, longer loads less often.
     /// </summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
 }
