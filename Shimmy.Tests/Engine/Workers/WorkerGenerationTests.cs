@@ -69,7 +69,9 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task The_same_seed_gives_the_same_tokens_and_another_seed_others()
     {
-        var request = Greedy("seeds", 40) with { Options = new GenerationOptions { Temperature = 1.2f, TopK = 0, TopP = 1, MaxTokens = 40, IgnoreEos = true, Seed = 5 } };
+        // A prompt out of the cache is computed in a batch of another size, which rounds differently on some processors.
+        var options = new GenerationOptions { Temperature = 1.2f, TopK = 0, TopP = 1, MaxTokens = 40, IgnoreEos = true, Seed = 5, CachePrompt = false };
+        var request = Greedy("seeds", 40) with { Options = options };
         var first = await RunAsync(s_model, request);
         var again = await RunAsync(s_model, request);
         var other = await RunAsync(s_model, request with { Options = request.Options with { Seed = 6 } });
