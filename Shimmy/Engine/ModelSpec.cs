@@ -15,6 +15,12 @@ public sealed record ModelSpec
     /// <summary>Sequences that may be decoded at once (slots), at least 1.</summary>
     public int Parallel { get; init; } = 4;
 
+    /// <summary>
+    /// KV cells of all sequences together, at least one request's context; 0 gives each slot its own context where that costs no more
+    /// than 1 GiB.
+    /// </summary>
+    public int Cells { get; init; }
+
     /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
     public int Threads { get; init; }
 

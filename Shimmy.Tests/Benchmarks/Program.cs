@@ -1,0 +1,22 @@
+using System.Globalization;
+using Shimmy.Tests.Benchmarks;
+
+// Programs that measure; each prints what it ran, medians and ratios. Build them with -c Release.
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
+switch (args)
+{
+    case ["overhead", .. var rest]:
+        await OverheadBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    case ["sharing", .. var rest]:
+        await SharingBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    default:
+        Console.Error.WriteLine("""
+            usage: dotnet run -c Release --project Shimmy.Tests/Benchmarks -- BENCHMARK [MODEL.gguf]
+              overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
+              sharing    eight requests with a common prefix, with prefix sharing and without
+            SHIMMY_EXECUTABLE names the executable whose worker is measured; by default the one built beside this program.
+            """);
+        return 2;
+}

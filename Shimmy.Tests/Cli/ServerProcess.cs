@@ -1,0 +1,68 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Sockets;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Cli;
+
+/// <summary>A running <c>shimmy serve</c>; disposing it kills it.</summary>
+internal sealed class ServerProcess : IDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _output;
+
+    private ServerProcess(Process process, Uri address)
+    {
+        _process = process;
+        _output = process.StandardOutput.ReadToEndAsync();
+        process.ErrorDataReceived += static (_, _) => { };
+        process.BeginErrorReadLine();
+        Client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(30) };
+    }
+
+    /// <summary>Sends to it; paths have no leading slash.</summary>
+    public HttpClient Client { get; }
+
+    /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
+    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments)
+    {
+        var ready = folder["ready"];
+        var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path))!;
+        for (var begun = Stopwatch.GetTimestamp(); !File.Exists(ready);)
+        {
+            if (process.HasExited || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))
+            {
+                var errors = process.HasExited ? await process.StandardError.ReadToEndAsync() : "it was not ready within 30 seconds";
+                process.Kill();
+                throw new InvalidOperationException(errors);
+            }
+            await Task.Delay(10);
+        }
+        return new ServerProcess(process, new Uri((await File.ReadAllTextAsync(ready)).Trim()));
+    }
+
+    /// <summary>Sends SIGTERM and waits for the end; gives exit code and stdout.</summary>
+    public async Task<(int ExitCode, string Output)> TerminateAsync()
+    {
+        using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        await _process.WaitForExitAsync(limit.Token);
+        return (_process.ExitCode, await _output);
+    }
+
+    /// <summary>A port that was free a moment ago.</summary>
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    public void Dispose()
+    {
+        Client.Dispose();
+        if (!_process.HasExited)
+            _process.Kill(entireProcessTree: true);
+        _process.Dispose();
+    }
+}

@@ -1,0 +1,33 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api;
+
+/// <summary>From the name in a request to a loaded model.</summary>
+internal static class ModelAsked
+{
+    /// <summary>
+    /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no name was given or no
+    /// model has it: nothing is ever answered by another model than the one asked for.
+    /// </summary>
+    public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
+    {
+        var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
+        return await context.RequestServices.GetRequiredService<ModelResidency>()
+            .AcquireAsync(entry, null, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
+    public static async Task<ModelEntry> FindAsync(HttpContext context, string name)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
+            return entry;
+        var close = registry.ClosestNames(name);
+        throw new ApiException(404, close.Count == 0
+            ? $"the model '{name}' does not exist here; no models were found"
+            : $"the model '{name}' does not exist here; the closest names are {string.Join(", ", close)}", "model_not_found", "model");
+    }
+}

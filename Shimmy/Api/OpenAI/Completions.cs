@@ -1,0 +1,72 @@
+using System.Runtime.CompilerServices;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
+using Shimmy.Chat;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary><c>POST /v1/completions</c>: goes on with prompts as they are.</summary>
+internal static class Completions
+{
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/v1/completions", (RequestDelegate)Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        var name = lease.Entry.Name;
+        RequestLog.Of(context).Model = name;
+        var request = CompletionRequestBody.Read(fields, lease.Model.Facts);
+        var id = OpenAIJson.NewId("cmpl-");
+        var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        if (request.Stream)
+        {
+            var writer = new CompletionStreamWriter(id, created, name, request.IncludeUsage);
+            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, request, writer, context.RequestAborted), writer);
+            return;
+        }
+        var answers = await Task.WhenAll(request.Prompts.Select(prompt => Answer.CollectAsync(context, Run(lease.Model, request, prompt, context.RequestAborted))));
+        var usage = answers.Select(answer => answer.End.Usage).Aggregate(CompletionUsage.Add);
+        RequestLog.Of(context).Usage = usage;
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("id", id);
+            json.WriteString("object"u8, "text_completion"u8);
+            json.WriteNumber("created", created);
+            json.WriteString("model", name);
+            json.WriteStartArray("choices");
+            for (var i = 0; i < answers.Length; i++)
+            {
+                json.WriteStartObject();
+                json.WriteNumber("index", i);
+                json.WriteString("text", answers[i].Text);
+                json.WriteNull("logprobs");
+                json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            OpenAIJson.WriteUsage(json, usage);
+            json.WriteEndObject();
+        });
+    }
+
+    private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CompletionRequestBody request, Prompt prompt, CancellationToken cancellation) =>
+        ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = prompt, Options = request.Options, Grammar = request.Grammar }, cancellation);
+
+    private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
+        ILoadedModel model, CompletionRequestBody request, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        for (var i = 0; i < request.Prompts.Count; i++)
+        {
+            writer.Index = i;
+            writer.Last = i == request.Prompts.Count - 1;
+            await foreach (var happened in Run(model, request, request.Prompts[i], cancellation).ConfigureAwait(false))
+                yield return happened;
+        }
+    }
+}

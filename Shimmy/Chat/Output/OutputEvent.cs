@@ -1,0 +1,46 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Chat.Output;
+
+/// <summary>What a dialect writes: one <see cref="Start"/>, then text, then one <see cref="End"/>.</summary>
+internal readonly struct OutputEvent
+{
+    private OutputEvent(string text, GenerationStart? start, OutputEnd? end)
+    {
+        Text = text;
+        Start = start;
+        End = end;
+    }
+
+    /// <summary>Text of the answer; empty on the first and last event alone.</summary>
+    public string Text { get; }
+
+    /// <summary>Set on the first event: the prompt was admitted.</summary>
+    public GenerationStart? Start { get; }
+
+    /// <summary>Set on the last event.</summary>
+    public OutputEnd? End { get; }
+
+    public static OutputEvent OfStart(GenerationStart start) => new("", start, null);
+
+    public static OutputEvent OfText(string text) => new(text, null, null);
+
+    public static OutputEvent OfEnd(OutputEnd end) => new("", null, end);
+}
+
+/// <summary>How an answer ended, and what it took.</summary>
+/// <param name="Reason">Why it ended; a stop string counts as <see cref="FinishReason.Stop"/>.</param>
+/// <param name="StopString">The stop string that ended it, if one did.</param>
+/// <param name="Usage">Tokens.</param>
+/// <param name="Timings">Where the time went.</param>
+internal sealed record OutputEnd(FinishReason Reason, string? StopString, Usage Usage, GenerationTimings Timings);
+
+/// <summary>Tokens of a request, counted by the engine.</summary>
+/// <param name="PromptTokens">Tokens of the prompt.</param>
+/// <param name="CachedTokens">Those of them that were not computed again.</param>
+/// <param name="CompletionTokens">Tokens of the answer; where a stop string ended it, up to the token that completed it.</param>
+internal sealed record Usage(int PromptTokens, int CachedTokens, int CompletionTokens)
+{
+    /// <summary>Prompt and answer.</summary>
+    public int TotalTokens => PromptTokens + CompletionTokens;
+}

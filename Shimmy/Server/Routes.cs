@@ -1,0 +1,20 @@
+using Microsoft.AspNetCore.Routing;
+using Shimmy.Api.Native;
+using Shimmy.Api.OpenAI;
+
+namespace Shimmy.Server;
+
+/// <summary>The route table; the inventory's test reads it.</summary>
+internal static class Routes
+{
+    /// <summary>Maps every route.</summary>
+    public static void Map(IEndpointRouteBuilder routes)
+    {
+        Health.Map(routes);
+        ModelList.Map(routes);
+        ChatCompletions.Map(routes);
+        Completions.Map(routes);
+        Generate.Map(routes);
+        GenerateSocket.Map(routes);
+    }
+}
