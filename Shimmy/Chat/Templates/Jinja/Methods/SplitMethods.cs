@@ -10,7 +10,7 @@ internal static class SplitMethods
     public static ListValue Split(TextValue text, Value? separator, Value? limit, Rendering rendering)
     {
         var most = Parameters.Integer(limit, -1);
-        var parts = separator is null or NoneValue
+        IEnumerable<Value> parts = separator is null or NoneValue
             ? SplitAtSpace(text, most, rendering)
             : SplitAt(text, Separator(separator), most, rendering);
         return new ListValue([.. parts]);

@@ -32,6 +32,9 @@ internal sealed record Scope
     /// <summary>An inner scope that is a function of its own.</summary>
     public Scope InnerFunction() => Within(new FunctionLayout(Symbols.Function), isInLoop: false);
 
+    /// <summary>A further scope of a function that another inner scope began.</summary>
+    public Scope InnerFunction(FunctionLayout function) => Within(function, isInLoop: false);
+
     /// <summary>Where the variable of a name is at run time.</summary>
     public Location Locate(string name) => Symbols.OwnerOf(name) is { } owner
         ? Locate(owner, name)
