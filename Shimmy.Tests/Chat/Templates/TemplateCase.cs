@@ -10,7 +10,7 @@ namespace Shimmy.Tests.Chat.Templates;
 /// <param name="Scenario">What the context shows.</param>
 /// <param name="Context">The variables.</param>
 /// <param name="Expected">The text, or null for a refusal.</param>
-/// <param name="Error">Of a refusal: the message of <c>raise_exception</c>; null where any failure is right.</param>
+/// <param name="Error">Of a refusal: the message of <c>raise_exception</c> or of Jinja; null where any failure is right.</param>
 internal sealed record TemplateCase(string Template, string Scenario, JsonElement Context, string? Expected, string? Error)
 {
     /// <summary>Reads the cases of a folder and the time at which they were rendered.</summary>
@@ -46,7 +46,7 @@ internal sealed record TemplateCase(string Template, string Scenario, JsonElemen
         }
         catch (TemplateException failure) when (Expected is null)
         {
-            return Error is null || (failure.Failure == TemplateFailure.Refused && failure.Detail == Error)
+            return Error is null || failure.Detail == Error
                 ? null
                 : $"refused with '{failure.Message}' instead of '{Error}'";
         }

@@ -83,10 +83,8 @@ internal static class SplitMethods
             var start = at;
             if (limit >= 0 && parts.Count == limit)
             {
-                var end = units.Length;
-                while (CharacterClasses.IsSpace(units[end - 1]))
-                    end--;
-                parts.Add(text.Substring(start, end - start));
+                // Python keeps what follows as it is, white space at the end included.
+                parts.Add(text.Substring(start, units.Length - start));
                 return parts;
             }
 

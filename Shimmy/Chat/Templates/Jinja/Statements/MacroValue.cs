@@ -27,6 +27,8 @@ internal sealed class MacroValue(Macro macro, Frame parent) : Value
         "catch_kwargs" => BooleanValue.Of(macro.TakesKeywords),
         "catch_varargs" => BooleanValue.Of(macro.TakesRest),
         "caller" => BooleanValue.Of(macro.TakesCaller),
+        // What the sandbox forbids must exist to be forbidden.
+        "_func" or "_argument_count" or "_environment" or "_default_autoescape" or "_invoke" => NoneValue.Instance,
         _ => null,
     };
 
