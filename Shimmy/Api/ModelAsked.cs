@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -18,6 +19,10 @@ internal static class ModelAsked
         return await context.RequestServices.GetRequiredService<ModelResidency>()
             .AcquireAsync(entry, null, context.RequestAborted).ConfigureAwait(false);
     }
+
+    /// <summary>The log for what becomes known of a model while it serves.</summary>
+    public static ILogger LoggerOf(HttpContext context) =>
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy");
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
     public static async Task<ModelEntry> FindAsync(HttpContext context, string name)

@@ -1,6 +1,8 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 
 namespace Shimmy.Chat;
@@ -19,9 +21,20 @@ namespace Shimmy.Chat;
 /// </summary>
 internal static class ChatPipeline
 {
-    /// <summary>Answers a conversation.</summary>
-    public static IAsyncEnumerable<OutputEvent> ChatAsync(ILoadedModel model, ChatRequest request, CancellationToken cancellation) =>
-        CompleteAsync(model, ChatPrompt.Render(model, request), cancellation);
+    /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen.</summary>
+    public static async IAsyncEnumerable<OutputEvent> ChatAsync(
+        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null)
+    {
+        var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var generation = new GenerationRequest
+        {
+            Prompt = template.Render(request),
+            Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
+            Grammar = request.Grammar,
+        };
+        await foreach (var happened in CompleteAsync(model, generation, cancellation).ConfigureAwait(false))
+            yield return happened;
+    }
 
     /// <summary>Goes on with a prompt as it is.</summary>
     public static async IAsyncEnumerable<OutputEvent> CompleteAsync(

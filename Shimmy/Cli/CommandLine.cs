@@ -40,6 +40,7 @@ internal static class CommandLine
             Ctx: builder.AddGlobalOption<string?>("--ctx", "N — Tokens one request may use, prompt and answer together; 0 takes the model's own (default 0)"),
             Threads: builder.AddGlobalOption<string?>("--threads", "N — Threads that decode; 0 measures at load which number is fastest (default 0)"),
             GpuLayers: builder.AddGlobalOption<string?>("--gpu-layers", "N — Layers to put on the GPU (default: all where a GPU is used)"),
+            Template: builder.AddGlobalOption<string?>("--template", "NAME|FILE — Chat template in place of the model's own: a built-in family or a file (default: the model's own)"),
             LogLevel: builder.AddGlobalOption<string?>("--log-level", "LEVEL — trace, debug, information, warning, error, critical or none (default: information for serve, else warning)"),
             LogFormat: builder.AddGlobalOption<string?>("--log-format", "FORMAT — text or json, on stderr (default text)")));
         app.UseFilter<FailureFilter>();

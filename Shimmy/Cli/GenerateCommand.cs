@@ -108,7 +108,7 @@ internal static partial class GenerateCommand
 
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
-        await PrintAsync(Run(model, options, cancellation), options.Stream, loggers.CreateLogger("generate"));
+        await PrintAsync(Run(model, options, loggers.CreateLogger("shimmy"), cancellation), options.Stream, loggers.CreateLogger("generate"));
     }
 
     private static bool StreamOf(OptionReader reader, bool stream, bool noStream)
@@ -118,7 +118,7 @@ internal static partial class GenerateCommand
         return !noStream && reader.Flag("--stream", stream);
     }
 
-    private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, Options options, CancellationToken cancellation)
+    private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, Options options, ILogger logger, CancellationToken cancellation)
     {
         var sampling = options.Sampling with { MaxTokens = options.MaxTokens };
         if (options.Raw)
@@ -130,7 +130,7 @@ internal static partial class GenerateCommand
         if (options.System is { } system)
             messages.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         messages.Add(new ChatMessage { Role = "user", Content = [new ContentPart(options.Prompt)] });
-        return ChatPipeline.ChatAsync(model, new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar }, cancellation);
+        return ChatPipeline.ChatAsync(model, new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar }, cancellation, logger);
     }
 
     private static async Task PrintAsync(IAsyncEnumerable<OutputEvent> events, bool stream, ILogger logger)

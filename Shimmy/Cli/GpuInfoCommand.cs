@@ -36,6 +36,7 @@ internal static class GpuInfoCommand
             { Ctx: not null } => "--ctx",
             { Threads: not null } => "--threads",
             { GpuLayers: not null } => "--gpu-layers",
+            { Template: not null } => "--template",
             _ => null,
         };
         if (option is not null)

@@ -10,7 +10,7 @@ namespace Shimmy.Cli;
 internal static partial class HelpText
 {
     // Options for loading models that every command has from the parser, and that one which loads none refuses.
-    private static readonly string[] ForModels = ["--model-dirs", "--ctx", "--threads", "--gpu-layers"];
+    private static readonly string[] ForModels = ["--model-dirs", "--ctx", "--threads", "--gpu-layers", "--template"];
 
     /// <summary>Lays out the help of <paramref name="command"/>; any other text stays as it is.</summary>
     public static string Arrange(string command, string help)

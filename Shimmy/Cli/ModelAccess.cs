@@ -45,6 +45,7 @@ internal sealed class ModelAccess
         Parallel = _options.Parallel,
         Threads = _options.Threads,
         GpuLayers = _options.GpuLayers,
+        Template = _options.Template ?? entry.Settings.Template,
     };
 
     /// <summary>Scans for models, showing that it does.</summary>

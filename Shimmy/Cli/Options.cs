@@ -21,6 +21,9 @@ internal sealed record Options
     /// <summary>Layers on the GPU; null is all where a GPU is used; <c>--gpu-layers</c>.</summary>
     public int? GpuLayers { get; init; }
 
+    /// <summary>Family, or full path of a file, of the chat template in place of the model's own; <c>--template</c>.</summary>
+    public string? Template { get; init; }
+
     /// <summary>Least severe entries that are logged; <c>--log-level</c>.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Warning;
 
@@ -86,6 +89,7 @@ internal sealed record Options
             ContextLength = reader.Whole("--ctx", given.Ctx, defaults.ContextLength, least: 0),
             Threads = reader.Whole("--threads", given.Threads, defaults.Threads, least: 0, most: MostThreads),
             GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),
+            Template = TemplateOption.Read(reader.Find("--template", given.Template)),
             LogLevel = reader.Choice("--log-level", given.LogLevel, defaults.LogLevel,
                 ("trace", LogLevel.Trace), ("debug", LogLevel.Debug), ("information", LogLevel.Information), ("warning", LogLevel.Warning),
                 ("error", LogLevel.Error), ("critical", LogLevel.Critical), ("none", LogLevel.None)),

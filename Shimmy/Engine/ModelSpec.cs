@@ -27,6 +27,12 @@ public sealed record ModelSpec
     /// <summary>Layers to put on the GPU; null means all where a GPU is used.</summary>
     public int? GpuLayers { get; init; }
 
+    /// <summary>
+    /// Chat template in place of the model's own: the name of a built-in family, or the path of a file. Null takes the model's own. No
+    /// engine looks at it; it stands here so that a model is loaded with all that was asked for.
+    /// </summary>
+    public string? Template { get; init; }
+
     /// <summary>Most tokens in one llama_decode call, so the longest prompt chunk.</summary>
     public int BatchSize { get; init; } = 512;
 

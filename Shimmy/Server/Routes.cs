@@ -16,5 +16,8 @@ internal static class Routes
         Completions.Map(routes);
         Generate.Map(routes);
         GenerateSocket.Map(routes);
+        ApplyTemplate.Map(routes);
+        Tokenize.Map(routes);
+        Detokenize.Map(routes);
     }
 }

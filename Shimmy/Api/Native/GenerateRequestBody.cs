@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -48,8 +49,8 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CancellationToken cancellation) => Chat is not null
-        ? ChatPipeline.ChatAsync(model, Chat, cancellation)
+    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+        ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger)
         : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cancellation);
 
     private static ChatMessage Message(RequestFields message) => new()

@@ -20,7 +20,7 @@ internal static class ChatCompletions
         var request = ChatRequestBody.Read(fields, lease.Model.Facts);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        var events = ChatPipeline.ChatAsync(lease.Model, request.Request, context.RequestAborted);
+        var events = ChatPipeline.ChatAsync(lease.Model, request.Request, context.RequestAborted, ModelAsked.LoggerOf(context));
         if (request.Stream)
         {
             await EventStream.SendAsync(context, events, new ChatStreamWriter(id, created, name, request.IncludeUsage));

@@ -143,10 +143,8 @@ internal static class SplitMethods
             var start = end;
             if (parts.Count == limit)
             {
-                start = 0;
-                while (CharacterClasses.IsSpace(units[start]))
-                    start++;
-                parts.Add(text.Substring(start, end - start));
+                // As in SplitAtSpace: the rest keeps its white space on the far side.
+                parts.Add(text.Substring(0, end));
                 return parts;
             }
 
