@@ -22,10 +22,12 @@ internal static class BenchmarkModel
         return path;
     }
 
+    /// <summary>The executable that is measured.</summary>
+    public static string Executable { get; } = Environment.GetEnvironmentVariable("SHIMMY_EXECUTABLE")
+        ?? Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
+
     /// <summary>The worker engine that is measured.</summary>
-    public static WorkerEngine Engine() => new(NullLoggerFactory.Instance,
-        Environment.GetEnvironmentVariable("SHIMMY_EXECUTABLE")
-        ?? Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy"));
+    public static WorkerEngine Engine() => new(NullLoggerFactory.Instance, Executable);
 
     /// <summary>Generates and returns how many tokens came, calling back at each.</summary>
     public static async Task<int> GenerateAsync(ILoadedModel model, IReadOnlyList<int> prompt, int maxTokens, Action? onToken = null)

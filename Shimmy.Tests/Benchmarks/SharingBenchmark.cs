@@ -30,6 +30,7 @@ internal static class SharingBenchmark
             foreach (var share in new[] { true, false })
             {
                 var (time, computed) = await RunOnceAsync(share ? sharing : alone, round);
+                await output.WriteLineAsync($"round {round + 1}, {(share ? "shared" : "alone")}: {time:F2} s{(round < 0 ? " (not counted)" : "")}");
                 if (round < 0)
                     continue;
                 times[share].Add(time);

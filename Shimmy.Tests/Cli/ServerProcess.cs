@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Shimmy.Tests.Models;
@@ -23,10 +24,28 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>Sends to it; paths have no leading slash.</summary>
     public HttpClient Client { get; }
 
+    /// <summary>The server's process id.</summary>
+    public int Id => _process.Id;
+
+    /// <summary>Memory of the server's process that is in RAM now, in bytes.</summary>
+    public long ResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
+    /// <summary>The processes of its loaded models; Linux alone tells them.</summary>
+    public IReadOnlyList<Process> Workers => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+        .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id).Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
+
     /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
     public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments)
     {
-        var ready = folder["ready"];
+        // A name of its own: a server that was killed leaves its file behind.
+        var ready = folder[$"ready-{Guid.NewGuid():N}"];
         var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path))!;
         for (var begun = Stopwatch.GetTimestamp(); !File.Exists(ready);)
         {
@@ -56,6 +75,27 @@ internal sealed class ServerProcess : IDisposable
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Ends it at once, as <c>kill -9</c> does, and nothing beside it.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
+    // The fields of stat after the name, which is in parentheses and may hold anything: state, parent, ...
+    private static int ParentOf(string process)
+    {
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{process}/stat");
+            return int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
     }
 
     public void Dispose()

@@ -100,6 +100,9 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
         yield return GenerationEvent.OfEnd(new GenerationEnd(reason, generated, new GenerationTimings(0, 0, 0)));
     }
 
+    public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) =>
+        new([3, 4], (await TokenizeAsync(request.Prompt, cancellation)).Count);
+
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => Task.FromResult(
         prompt.Tokens ?? [.. string.Concat(prompt.Parts.Select(part => part.Text)).Split(' ').Select((_, index) => index)]);
 

@@ -182,10 +182,10 @@ internal static class RandomModel
         });
     }
 
-    private static void AddOnes(GgufWriter writer, string name, int width) =>
+    internal static void AddOnes(GgufWriter writer, string name, int width) =>
         writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, Enumerable.Repeat(1f, width).ToArray()));
 
-    private static void AddRandom(
+    internal static void AddRandom(
         GgufWriter writer, string name, GgmlType type, int columns, int rows, int seed, bool silent = false) =>
         writer.AddTensor(name, type, [columns, rows], output =>
         {

@@ -21,7 +21,7 @@ internal static class EventStream
 {
     /// <summary>
     /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
-    /// the dialect's error event, and the connection ends without the dialect's normal end.
+    /// the dialect's error event, which is the last: the dialect's normal end does not follow it.
     /// </summary>
     public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer)
     {
@@ -55,8 +55,6 @@ internal static class EventStream
             writer.WriteError(output, error ?? ApiError.Internal);
             await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
             StreamFailure.Note(context, e);
-            await context.Response.CompleteAsync().ConfigureAwait(false);
-            context.Abort();
             if (error is null)
                 throw;
         }

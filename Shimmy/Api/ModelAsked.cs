@@ -30,9 +30,6 @@ internal static class ModelAsked
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
             return entry;
-        var close = registry.ClosestNames(name);
-        throw new ApiException(404, close.Count == 0
-            ? $"the model '{name}' does not exist here; no models were found"
-            : $"the model '{name}' does not exist here; the closest names are {string.Join(", ", close)}", "model_not_found", "model");
+        throw new ApiException(404, $"the model '{name}' does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
     }
 }

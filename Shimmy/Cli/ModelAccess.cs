@@ -92,10 +92,8 @@ internal sealed class ModelAccess
             return found;
         if (File.Exists(name))
             throw new CommandException(ExitCode.CannotLoad, $"'{name}' is not a .gguf file");
-        var close = Registry.ClosestNames(name);
-        throw new CommandException(ExitCode.Failed, close.Count == 0
-            ? $"unknown model '{name}'; no models were found (shimmy list --help says where they are looked for)"
-            : $"unknown model '{name}'; the closest names are {string.Join(", ", close)}");
+        throw new CommandException(ExitCode.Failed, $"unknown model '{name}'; {Registry.ExplainUnknown(name)}"
+            + (Registry.Entries.Count == 0 ? " (shimmy list --help says where models are looked for)" : ""));
     }
 
     private static ModelEntry Open(string source, string path)

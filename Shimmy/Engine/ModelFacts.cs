@@ -21,6 +21,12 @@ public sealed record ModelFacts
     /// <summary>Width of the embeddings that the model gives out.</summary>
     public int EmbeddingLength { get; init; }
 
+    /// <summary>Whether it generates text; what does not may embed or rerank.</summary>
+    public bool CanGenerate { get; init; } = true;
+
+    /// <summary>Whether it judges how well a document answers a query.</summary>
+    public bool CanRerank { get; init; }
+
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }
 

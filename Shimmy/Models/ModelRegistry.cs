@@ -70,6 +70,21 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         CloseNames.Of(name, Entries.Select(entry => entry.Name), count);
 
     /// <summary>
+    /// Why a name is unknown, as the end of a sentence: its file was passed by and for what reason, or else what it may have been meant to be.
+    /// </summary>
+    public string ExplainUnknown(string name)
+    {
+        if (LastScan.Skipped.FirstOrDefault(file => IsCalled(file, name)) is { } file)
+            return $"{Path.GetFileName(file.Path)} was passed by: {file.Reason}";
+        var close = ClosestNames(name);
+        return close.Count == 0 ? "no models were found" : $"the closest names are {string.Join(", ", close)}";
+
+        static bool IsCalled(SkippedFile file, string name) =>
+            string.Equals(Path.GetFileNameWithoutExtension(file.Path), name, StringComparison.OrdinalIgnoreCase)
+            || string.Equals(Path.GetFileName(file.Path), name, StringComparison.OrdinalIgnoreCase);
+    }
+
+    /// <summary>
     /// Adds a model by hand, or replaces the one of the same name that was added before. Beats the config file.
     /// </summary>
     public void Register(ModelEntry entry)

@@ -14,6 +14,8 @@ internal static class Routes
         ModelList.Map(routes);
         ChatCompletions.Map(routes);
         Completions.Map(routes);
+        Embeddings.Map(routes);
+        Rerank.Map(routes);
         Generate.Map(routes);
         GenerateSocket.Map(routes);
         ApplyTemplate.Map(routes);

@@ -15,6 +15,7 @@ internal sealed unsafe class LlamaModel : IDisposable
     private const long ExtraCellsBytes = 1L << 30;
 
     private readonly Dictionary<string, string> _metadata;
+    private EmbeddingContext? _embedding;
 
     private LlamaModel(ModelSpec spec, ModelHandle handle, ContextHandle context, Dictionary<string, string> metadata, int contextLength)
     {
@@ -53,7 +54,16 @@ internal sealed unsafe class LlamaModel : IDisposable
     public int Slots => Spec.Parallel;
 
     /// <summary>Whether the model gives logits to sample from, token after token.</summary>
-    public bool CanGenerate => llama_model_has_decoder(Handle) && !llama_model_has_encoder(Handle) && !llama_model_is_diffusion(Handle);
+    public bool CanGenerate => GeneratesText(_metadata, Handle);
+
+    /// <summary>How texts are embedded; of models that do not say it, by their last token if they generate, else by the mean.</summary>
+    public PoolingType Pooling => PoolingOf(_metadata, Handle);
+
+    /// <summary>The text into which a reranker wants query and document put; null where it names none.</summary>
+    public string? RerankTemplate => _metadata.GetValueOrDefault("tokenizer.chat_template.rerank");
+
+    /// <summary>What embeds texts, made at the first use.</summary>
+    public EmbeddingContext Embedding => _embedding ??= EmbeddingContext.Create(this);
 
     /// <summary>
     /// Loads a model; <paramref name="progress"/> gets 0 to 1. Throws <see cref="EngineException"/>
@@ -70,7 +80,10 @@ internal sealed unsafe class LlamaModel : IDisposable
         {
             var metadata = ReadMetadata(handle);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
-            var context = llama_init_from_model(handle, ContextParams(spec, handle, contextLength));
+            var pooling = PoolingOf(metadata, handle);
+            var context = llama_init_from_model(handle, GeneratesText(metadata, handle)
+                ? ContextParams(spec, handle, contextLength)
+                : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)");
             return new LlamaModel(spec, handle, new ContextHandle(context, handle), metadata, contextLength);
@@ -105,6 +118,8 @@ internal sealed unsafe class LlamaModel : IDisposable
             SizeBytes = (long)llama_model_size(Handle),
             VocabularySize = Vocabulary.Size,
             EmbeddingLength = llama_model_n_embd_out(Handle),
+            CanGenerate = CanGenerate,
+            CanRerank = Pooling == PoolingType.Rank,
             TrainedContextLength = llama_model_n_ctx_train(Handle),
             ContextLength = ContextLength,
             Cells = Cells,
@@ -130,6 +145,25 @@ internal sealed unsafe class LlamaModel : IDisposable
         Context.Dispose();
         Threads.Dispose();
         Handle.Dispose();
+    }
+
+    // llama.cpp counts BERT and its like as decoders; what they lack is that a token looks backwards alone.
+    private static bool GeneratesText(Dictionary<string, string> metadata, ModelHandle handle)
+    {
+        var architecture = metadata.GetValueOrDefault("general.architecture", "");
+        return llama_model_has_decoder(handle) && !llama_model_has_encoder(handle) && !llama_model_is_diffusion(handle)
+            && metadata.GetValueOrDefault($"{architecture}.attention.causal") != "false"
+            && !architecture.Contains("bert", StringComparison.Ordinal) && !architecture.EndsWith("-embedding", StringComparison.Ordinal)
+            && metadata.GetValueOrDefault($"{architecture}.pooling_type") != $"{(int)PoolingType.Rank}";
+    }
+
+    private static PoolingType PoolingOf(Dictionary<string, string> metadata, ModelHandle handle)
+    {
+        var architecture = metadata.GetValueOrDefault("general.architecture", "");
+        return int.TryParse(metadata.GetValueOrDefault($"{architecture}.pooling_type"), CultureInfo.InvariantCulture, out var type)
+            && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
+            ? (PoolingType)type
+            : GeneratesText(metadata, handle) ? PoolingType.Last : PoolingType.Mean;
     }
 
     private static nint LoadFile(ModelSpec spec, Action<float> progress)

@@ -38,6 +38,7 @@ internal sealed class Scheduler
     private readonly SemaphoreSlim _wake = new(0);
     private readonly LinkedList<Sequence> _waiting = new();
     private readonly List<Sequence> _running = [];
+    private readonly LinkedList<(uint RequestId, Action Work)> _chores = new();
     private readonly List<(Sequence Sequence, int Tokens)> _composed = [];
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
@@ -59,11 +60,21 @@ internal sealed class Scheduler
     /// <summary>Hands in a request; from any thread. The sequence is disposed by the scheduler.</summary>
     public void Submit(Sequence sequence) => Post(() => _waiting.AddLast(sequence));
 
+    /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
+    public void Submit(uint requestId, Action work) => Post(() => _chores.AddLast((requestId, work)));
+
     /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
     {
         foreach (var sequence in _waiting.Concat(_running).Where(sequence => sequence.RequestId == requestId))
             _anyCancelled = sequence.Cancelled = true;
+        for (var node = _chores.First; node is not null; node = node.Next)
+        {
+            if (node.Value.RequestId != requestId)
+                continue;
+            _chores.Remove(node);
+            break;
+        }
     });
 
     /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
@@ -81,10 +92,11 @@ internal sealed class Scheduler
     {
         while (true)
         {
-            if (_running.Count == 0 && _waiting.Count == 0 && _inbox.IsEmpty)
+            if (_running.Count == 0 && _waiting.Count == 0 && _chores.Count == 0 && _inbox.IsEmpty)
                 _wake.Wait();
             while (_inbox.TryDequeue(out var action))
                 action();
+            DoChore();
             RetireCancelled();
             Admit();
             Join();
@@ -99,6 +111,14 @@ internal sealed class Scheduler
     {
         _inbox.Enqueue(action);
         _wake.Release();
+    }
+
+    private void DoChore()
+    {
+        if (_chores.First is not { } chore)
+            return;
+        _chores.RemoveFirst();
+        chore.Value.Work();
     }
 
     private void RetireCancelled()

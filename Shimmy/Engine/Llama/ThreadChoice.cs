@@ -66,6 +66,16 @@ internal sealed class ThreadChoice : IDisposable
             Use(_decodeTuner.Threads, _batchTuner.Threads);
     }
 
+    /// <summary>Lets another context of the model compute with the threads of prompts.</summary>
+    public void UseFor(ContextHandle context)
+    {
+        if (context == _model.Context)
+            return;
+        LlamaApi.llama_set_n_threads(context, Batch, Batch);
+        if (Pool(Batch) is { } pool)
+            LlamaApi.llama_attach_threadpool(context, pool.Pointer, pool.Pointer);
+    }
+
     /// <summary>Frees the threads; the context must be freed before.</summary>
     public void Dispose()
     {

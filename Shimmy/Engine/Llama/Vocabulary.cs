@@ -104,6 +104,61 @@ internal sealed unsafe class Vocabulary
         return WithBos(tokens, prompt.AddBos);
     }
 
+    /// <summary>The tokens of a whole text to embed, with what the vocabulary wants before and after it; given tokens as they are.</summary>
+    public List<int> TokenizeWhole(Prompt prompt)
+    {
+        if (prompt.Tokens is not null)
+            return Tokenize(prompt);
+        var tokens = new List<int>();
+        AppendText(tokens, string.Concat(prompt.Parts.Select(part => part.Text)), parseSpecial: false, addSpecial: true);
+        return tokens;
+    }
+
+    /// <summary>
+    /// The tokens of a query and a document for a reranker: in its own template, where it brings one with <c>{query}</c> and
+    /// <c>{document}</c>, else one after the other with the vocabulary's marks around them (as llama.cpp's server joins them).
+    /// </summary>
+    public List<int> TokenizePair(Prompt query, Prompt document, string? template)
+    {
+        var (queryText, documentText) = (TextOf(query), TextOf(document));
+        if (template is not null)
+        {
+            // Only the template's own text is tokenized with special tokens.
+            var parts = new List<PromptPart>();
+            foreach (var piece in template.Split("{query}") is [var before, var after] ? [before, "{query}", after] : new[] { template })
+            {
+                if (piece == "{query}")
+                {
+                    parts.Add(new PromptPart(queryText, ParseSpecial: false));
+                    continue;
+                }
+                var around = piece.Split("{document}");
+                for (var i = 0; i < around.Length; i++)
+                {
+                    if (i > 0)
+                        parts.Add(new PromptPart(documentText, ParseSpecial: false));
+                    parts.Add(new PromptPart(around[i], ParseSpecial: true));
+                }
+            }
+            return Tokenize(new Prompt { Parts = parts });
+        }
+        var end = Eos >= 0 ? Eos : llama_vocab_sep(_vocab);
+        var tokens = new List<int>();
+        if (AddsBos)
+            tokens.Add(Bos);
+        AppendText(tokens, queryText, parseSpecial: false);
+        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+            tokens.Add(end);
+        if (llama_vocab_get_add_sep(_vocab))
+            tokens.Add(llama_vocab_sep(_vocab));
+        AppendText(tokens, documentText, parseSpecial: false);
+        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+            tokens.Add(end);
+        return tokens;
+
+        static string TextOf(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Text));
+    }
+
     private List<int> WithBos(List<int> tokens, bool addBos)
     {
         if (addBos && AddsBos && (tokens.Count == 0 || tokens[0] != Bos))
@@ -163,7 +218,7 @@ internal sealed unsafe class Vocabulary
         }
     }
 
-    private void AppendText(List<int> tokens, ReadOnlySpan<char> text, bool parseSpecial)
+    private void AppendText(List<int> tokens, ReadOnlySpan<char> text, bool parseSpecial, bool addSpecial = false)
     {
         if (text.IsEmpty)
             return;
@@ -176,13 +231,13 @@ internal sealed unsafe class Vocabulary
             {
                 int count;
                 fixed (int* tokenPointer = room)
-                    count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, false, parseSpecial);
+                    count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
                 if (count < 0 && count != int.MinValue)
                 {
                     ArrayPool<int>.Shared.Return(room);
                     room = ArrayPool<int>.Shared.Rent(-count);
                     fixed (int* tokenPointer = room)
-                        count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, false, parseSpecial);
+                        count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
                 }
                 if (count < 0)
                     throw new EngineException(EngineFailure.InvalidRequest, "the prompt is too long to be tokenized") { Option = "prompt" };

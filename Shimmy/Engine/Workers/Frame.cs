@@ -27,6 +27,9 @@ internal enum FrameKind : byte
     /// <summary>P: answered by <see cref="Reply"/> with the JSON of a <see cref="BackendReport"/>; loads no model.</summary>
     ReportBackends = 7,
 
+    /// <summary>P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.</summary>
+    Embed = 8,
+
     /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
     Progress = 32,
 

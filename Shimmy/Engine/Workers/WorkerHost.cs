@@ -52,6 +52,9 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             case FrameKind.Generate:
                 Generate(frame.Id, Parse(frame, WorkerJson.Default.GenerationRequest));
                 break;
+            case FrameKind.Embed:
+                Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest));
+                break;
             case FrameKind.Cancel:
                 _scheduler?.Cancel(frame.Id);
                 break;
@@ -135,6 +138,32 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength));
+    }
+
+    private void Embed(uint id, EmbeddingRequest request)
+    {
+        var model = Model;
+        if (request.Document is not null != model.Pooling is PoolingType.Rank)
+            throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
+                ? "this model is a reranker: it judges documents by a query and embeds no text"
+                : "this model is no reranker") { Option = "model" };
+        var tokens = request.Document is { } document
+            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.RerankTemplate)
+            : model.Vocabulary.TokenizeWhole(request.Prompt);
+        if (tokens.Count == 0)
+            throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
+        _scheduler!.Submit(id, () =>
+        {
+            try
+            {
+                var embedding = model.Embedding.Compute(tokens);
+                Send(FrameKind.Reply, id, [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
+            }
+            catch (EngineException e)
+            {
+                Fail(id, e);
+            }
+        });
     }
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);

@@ -9,6 +9,7 @@ namespace Shimmy.Engine.Workers;
 [JsonSerializable(typeof(ModelFacts))]
 [JsonSerializable(typeof(GenerationRequest))]
 [JsonSerializable(typeof(Prompt))]
+[JsonSerializable(typeof(EmbeddingRequest))]
 [JsonSerializable(typeof(EngineStatistics))]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(WorkerError))]

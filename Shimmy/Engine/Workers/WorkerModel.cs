@@ -29,6 +29,13 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         }
     }
 
+    public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
+    {
+        var payload = JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.EmbeddingRequest);
+        var reply = await worker.AskAsync(FrameKind.Embed, payload, cancellation).ConfigureAwait(false);
+        return new Embedding(MemoryMarshal.Cast<byte, float>(reply.AsSpan(sizeof(int))).ToArray(), BitConverter.ToInt32(reply));
+    }
+
     public async Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation)
     {
         var request = JsonSerializer.SerializeToUtf8Bytes(prompt, WorkerJson.Default.Prompt);

@@ -56,6 +56,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
             UseShellExecute = false,
             CreateNoWindow = true,
         };
+        // A failed assertion would start a debugger for its backtrace, whose lines push out the one that says what failed.
+        start.Environment["GGML_NO_BACKTRACE"] = "1";
         Process process;
         try
         {
@@ -82,6 +84,11 @@ internal sealed class WorkerProcess : IAsyncDisposable
         {
             Write(kind, id, payload.Span);
             return await reply.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_lost is null)
+        {
+            TryCancel(id);
+            throw;
         }
         finally
         {
@@ -111,8 +118,12 @@ internal sealed class WorkerProcess : IAsyncDisposable
     /// <summary>Nobody waits for this generation any more.</summary>
     public void Cancel(uint id)
     {
-        if (!_generations.TryRemove(id, out _) || _lost is not null)
-            return;
+        if (_generations.TryRemove(id, out _) && _lost is null)
+            TryCancel(id);
+    }
+
+    private void TryCancel(uint id)
+    {
         try
         {
             Write(FrameKind.Cancel, id, []);

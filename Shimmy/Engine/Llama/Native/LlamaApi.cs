@@ -83,6 +83,19 @@ internal static unsafe partial class LlamaApi
     [return: MarshalAs(UnmanagedType.U1)]
     [LibraryImport(Library)] public static partial bool llama_vocab_get_add_bos(nint vocab);
 
+    [return: MarshalAs(UnmanagedType.U1)]
+    [LibraryImport(Library)] public static partial bool llama_vocab_get_add_eos(nint vocab);
+
+    [return: MarshalAs(UnmanagedType.U1)]
+    [LibraryImport(Library)] public static partial bool llama_vocab_get_add_sep(nint vocab);
+
+    [LibraryImport(Library)] public static partial int llama_vocab_sep(nint vocab);
+
+    [LibraryImport(Library)] public static partial uint llama_model_n_cls_out(ModelHandle model);
+
+    /// <summary>The pooled embedding of a sequence of the last decode; null where there is none.</summary>
+    [LibraryImport(Library)] public static partial float* llama_get_embeddings_seq(ContextHandle context, int sequence);
+
     /// <summary>Number of tokens; negative its size where <paramref name="capacity"/> is too small; INT32_MIN on overflow.</summary>
     [LibraryImport(Library)]
     public static partial int llama_tokenize(nint vocab, byte* text, int textLength, int* tokens, int capacity,
