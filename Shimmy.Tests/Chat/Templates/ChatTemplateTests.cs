@@ -133,6 +133,10 @@ public sealed class ChatTemplateTests
     }
 
     [TestMethod]
+    public void Content_is_empty_where_the_template_shows_no_calls() =>
+        Assert.AreEqual("<user>U</><assistant></><assistant>", Of(Plain).Render(Turns(Says("user", "U"), Calls("c", "f", "{}"))).Text());
+
+    [TestMethod]
     public void Content_is_a_list_of_parts_where_the_template_takes_no_text()
     {
         var template = Of("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}({{ p.text }}){% endif %}{% endfor %}{% endfor %}");

@@ -84,7 +84,8 @@ internal sealed class CapabilityProbe
             };
         }
 
-        return basis;
+        // Calls are not shown, so an empty text is what a message that only calls tools says.
+        return basis with { NullContent = false };
     }
 
     private bool PrintsNone(TemplateCapabilities form)
