@@ -14,11 +14,15 @@ switch (args)
     case ["start", .. var rest]:
         await StartBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["templates", .. var rest]:
+        await TemplateBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     default:
         Console.Error.WriteLine("""
             usage: dotnet run -c Release --project Shimmy.Tests/Benchmarks -- BENCHMARK [MODEL.gguf]
               overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
               sharing    eight requests with a common prefix, with prefix sharing and without
+              templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
               start      serve from exec to the first 200 of /health, and the memory it takes
             SHIMMY_EXECUTABLE names the executable that is measured; by default the one built beside this program.
             """);

@@ -26,6 +26,9 @@ internal sealed class CapabilityProbe
     private readonly IReadOnlyDictionary<string, Value> constants;
     private readonly TimeProvider clock;
 
+    // Some variants are only made for conversations with tools and render no others.
+    private bool needsTools;
+
     private CapabilityProbe(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
         (this.source, this.constants, this.clock) = (source, constants, clock);
 
@@ -38,7 +41,9 @@ internal sealed class CapabilityProbe
 
     private TemplateCapabilities Run()
     {
-        var found = Content(new TemplateCapabilities());
+        var basis = new TemplateCapabilities();
+        needsTools = Render(basis, [User]) is null && Render(basis, [User], withTools: true) is not null;
+        var found = Content(basis);
         found = found with
         {
             System = Shows(Render(found, [new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]), SystemText, UserText),
@@ -79,7 +84,8 @@ internal sealed class CapabilityProbe
             };
         }
 
-        return basis;
+        // Calls are not shown, so an empty text is what a message that only calls tools says.
+        return basis with { NullContent = false };
     }
 
     private bool PrintsNone(TemplateCapabilities form)
@@ -126,6 +132,7 @@ internal sealed class CapabilityProbe
     private string? Render(TemplateCapabilities form, IReadOnlyList<ChatMessage> messages, bool withTools = false, bool prompt = true,
         (string Name, bool Value)? variable = null)
     {
+        withTools |= needsTools;
         IReadOnlyList<ToolDefinition> tools = withTools ? [new ToolDefinition(ToolName, "A tool.", default)] : [];
         var variables = new Dictionary<string, Value>(constants)
         {

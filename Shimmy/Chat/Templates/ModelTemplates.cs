@@ -49,7 +49,7 @@ internal static partial class ModelTemplates
         return TemplateSource.Of(family);
     }
 
-    [LoggerMessage(LogLevel.Warning, "the model {Model} carries no chat template; guessed the family {Family}, since {Reason}. " +
+    [LoggerMessage(LogLevel.Information, "the model {Model} carries no chat template; guessed the family {Family}, since {Reason}. " +
         "--template names another")]
     private static partial void LogGuessed(ILogger logger, string model, string family, string reason);
 

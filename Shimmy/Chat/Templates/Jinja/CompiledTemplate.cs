@@ -16,6 +16,10 @@ namespace Shimmy.Chat.Templates.Jinja;
 /// </summary>
 internal sealed class CompiledTemplate
 {
+    // Binding and evaluating recurse over the tree. What a thread's stack is sure to have left where a macro is entered
+    // (RuntimeHelpers.TryEnsureSufficientExecutionStack: 128 KiB) must do for the deepest path through one.
+    private const int MostDepth = 250;
+
     private readonly Body body;
     private readonly FunctionLayout layout;
     private readonly ScopeEntry entry;
@@ -38,7 +42,12 @@ internal sealed class CompiledTemplate
 
     /// <summary>Compiles a template.</summary>
     /// <exception cref="TemplateException">It is not valid Jinja, or uses a filter or test that does not exist.</exception>
-    public static CompiledTemplate Compile(string template) => new(Parser.Parse(template));
+    public static CompiledTemplate Compile(string template)
+    {
+        var body = Parser.Parse(template);
+        CheckDepth(body);
+        return new CompiledTemplate(body);
+    }
 
     /// <summary>Renders the template.</summary>
     /// <param name="variables">The variables by name.</param>
@@ -64,6 +73,22 @@ internal sealed class CompiledTemplate
         catch (TemplateException failure)
         {
             throw failure.At(rendering.Line);
+        }
+    }
+
+    /// <summary>
+    /// Refuses a tree that is too deep. Without recursion: chains such as <c>a + b + c …</c> nest without the parser doing so.
+    /// </summary>
+    private static void CheckDepth(Node root)
+    {
+        var open = new Stack<(Node Node, int Depth)>();
+        open.Push((root, 0));
+        while (open.TryPop(out var at))
+        {
+            if (at.Depth > MostDepth)
+                throw TemplateException.Syntax($"the template nests more than {MostDepth} levels deep", at.Node.Line, 0);
+            foreach (var child in at.Node.Children)
+                open.Push((child, at.Depth + 1));
         }
     }
 }

@@ -10,7 +10,11 @@ internal static class Sorting
     public static T[] Sort<T>(T[] elements, Func<T, Value> keyOf, bool reverse, Rendering rendering)
     {
         rendering.ReserveValues(4L * elements.Length);
-        var keyed = Array.ConvertAll(elements, element => (Key: keyOf(element), Element: element));
+        var keyed = Array.ConvertAll(elements, element =>
+        {
+            rendering.Step(4);
+            return (Key: keyOf(element), Element: element);
+        });
         var spare = new (Value, T)[keyed.Length];
         Sort(keyed, spare, 0, keyed.Length, reverse, rendering);
         return Array.ConvertAll(keyed, pair => pair.Element);

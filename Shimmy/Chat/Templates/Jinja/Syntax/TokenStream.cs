@@ -4,7 +4,7 @@ namespace Shimmy.Chat.Templates.Jinja.Syntax;
 internal sealed class TokenStream(IReadOnlyList<Token> tokens)
 {
     // Nesting is the parser's own recursion; well above what any template has, well below what overflows the stack.
-    private const int MostNesting = 200;
+    private const int MostNesting = 100;
 
     private int at;
     private int nesting;
