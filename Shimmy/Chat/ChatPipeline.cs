@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 
@@ -26,14 +27,52 @@ internal static class ChatPipeline
         ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null)
     {
         var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var prompt = template.Render(request);
+        var format = FormatOf(template, request, prompt);
         var generation = new GenerationRequest
         {
-            Prompt = template.Render(request),
+            Prompt = prompt,
             Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
             Grammar = request.Grammar,
+            GrammarTrigger = request.Grammar is not null && format.Reasoning is { } marks && format.BeginsReasoning ? marks.Close : null,
+            ShownControlTokens = format.Marks,
         };
-        await foreach (var happened in CompleteAsync(model, generation, cancellation).ConfigureAwait(false))
+        var events = CompleteAsync(model, generation, cancellation);
+        await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return happened;
+    }
+
+    private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
+    {
+        var marks = request.ContinueFinalMessage ? null : template.Reasoning;
+        return new AnswerFormat
+        {
+            Reasoning = marks,
+            BeginsReasoning = marks is not null && string.Concat(prompt.Parts.TakeLast(8).Select(part => part.Text)).AsSpan().TrimEnd().EndsWith(marks.Open),
+            Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
+            Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
+        };
+    }
+
+    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerFormat format, bool parallel)
+    {
+        var parser = new AnswerParser(format);
+        await foreach (var happened in events.ConfigureAwait(false))
+        {
+            if (happened.Start is not null)
+            {
+                yield return happened;
+                continue;
+            }
+            foreach (var part in happened.End is null ? parser.Push(happened.Text) : parser.End())
+            {
+                // Where one call is allowed, the second is not begun.
+                if (part.Call is not { Index: > 0 } || parallel)
+                    yield return part;
+            }
+            if (happened.End is { } end)
+                yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
+        }
     }
 
     /// <summary>Goes on with a prompt as it is.</summary>

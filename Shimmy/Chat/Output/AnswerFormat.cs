@@ -18,6 +18,13 @@ internal sealed record AnswerFormat
     /// <summary>The functions that may be called, with the schemas of their arguments.</summary>
     public IReadOnlyDictionary<string, JsonElement> Tools { get; init; } = new Dictionary<string, JsonElement>();
 
+    /// <summary>All texts in which marks stand.</summary>
+    public IReadOnlyList<string> Marks =>
+    [
+        .. Reasoning is { } marks ? new[] { marks.Open, marks.Close } : [],
+        .. Calls?.Texts ?? [],
+    ];
+
     /// <summary>Whether an answer is text from its first to its last character.</summary>
     public bool IsPlain => Reasoning is null && Calls is null;
 }

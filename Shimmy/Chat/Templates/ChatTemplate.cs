@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
@@ -32,6 +33,7 @@ internal sealed class ChatTemplate
             constants["eos_token"] = TextValue.Own(eos);
         Capabilities = CapabilityProbe.Run(source, constants, clock);
         ToolCalls = ToolCallProbe.Run(Capabilities, RenderForProbe);
+        Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
     }
 
     /// <summary>Where the template comes from, for people.</summary>
@@ -42,6 +44,9 @@ internal sealed class ChatTemplate
 
     /// <summary>How the model writes tool calls; null where the template shows none.</summary>
     public ToolCallSyntax? ToolCalls { get; }
+
+    /// <summary>The marks between which the model thinks; null where it does not.</summary>
+    public ReasoningMarks? Reasoning { get; }
 
     /// <summary>Texts that end an answer.</summary>
     public IReadOnlyList<string> Stop => source.Stop;
@@ -79,7 +84,7 @@ internal sealed class ChatTemplate
     {
         try
         {
-            var request = new ChatRequest { Messages = messages, Tools = [new ToolDefinition("needle_tool", "A tool.", default)] };
+            var request = new ChatRequest { Messages = messages, Tools = Capabilities.Tools ? [new ToolDefinition("needle_tool", "A tool.", default)] : [] };
             return string.Concat(Render(request, messages, addGenerationPrompt: false).Select(part => part.Text));
         }
         catch (EngineException)

@@ -29,6 +29,23 @@ internal sealed record ToolCallSyntax
     /// <summary>Where the name of the argument stands once more.</summary>
     public const char KeyHole = '\uE003';
 
+    /// <summary>What is looked for in the answers of models whose templates show no calls: bare JSON.</summary>
+    public static ToolCallSyntax Generic { get; } = new()
+    {
+        Shape = ToolCallShape.Json,
+        CallBegin = "{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = "}",
+        Separator = null,
+        NameKey = "name",
+        ArgumentsKey = "arguments",
+    };
+
+    /// <summary>All texts around names and arguments.</summary>
+    public IReadOnlyList<string> Texts =>
+        [SectionBegin, CallBegin, AfterName, CallEnd, Separator ?? "", SectionEnd, ParameterBegin, AfterKey, AfterKeyOfJson, ParameterEnd,
+            ParameterEndOfJson, ParameterSeparator];
+
     /// <summary>In which way arguments are written.</summary>
     public required ToolCallShape Shape { get; init; }
 
