@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using Shimmy.Chat.Constraints;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 
@@ -27,6 +28,7 @@ internal static class ChatPipeline
     public static async IAsyncEnumerable<OutputEvent> CompleteAsync(
         ILoadedModel model, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        GrammarCheck.Require(request.Grammar);
         var characters = new Utf8Assembler();
         var stops = new StopStrings(request.Options.Stop);
         var start = new GenerationStart(0, 0, 0);

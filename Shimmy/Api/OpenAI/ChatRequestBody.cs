@@ -27,7 +27,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool In
             {
                 Messages = [.. messages.Select((message, i) => Message(RequestFields.Of(message, $"messages[{i}]")))],
                 Options = options,
-                Grammar = fields.Text("grammar"),
+                Grammar = ConstraintFields.Read(fields, responseFormat: true),
                 ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
             },
             fields.Flag("stream") ?? false,
@@ -82,9 +82,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool In
         fields.Refuse("tool_choice", "tools are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
         fields.Refuse("functions", "functions are not supported yet", IsEmptyArray);
         fields.Refuse("function_call", "functions are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
-        fields.Refuse("response_format", "only {\"type\":\"text\"} is supported yet", value => value.ValueKind == JsonValueKind.Object
-            && value.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text"));
-        fields.Refuse("json_schema", "is not supported yet");
         fields.Refuse("n", "only 1 answer is supported yet", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1);
         fields.Refuse("logprobs", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
         fields.Refuse("top_logprobs", "is not supported yet", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 0);

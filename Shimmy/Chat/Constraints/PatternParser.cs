@@ -49,7 +49,7 @@ internal sealed class PatternParser
 
     private char Here => _at < _pattern.Length ? _pattern[_at] : '\0';
 
-    private PatternNode Anchored()
+    private PatternSequence Anchored()
     {
         var parts = new List<PatternNode>();
         if (!Take('^'))

@@ -18,7 +18,7 @@ internal sealed class SchemaCase(string pointer)
     public List<JsonElement>? Values { get; set; }
 
     /// <summary>Bounds of numbers.</summary>
-    public NumberBounds Bounds { get; set; } = new();
+    public NumberBounds Bounds { get; set; }
 
     /// <summary>Shortest length of a string in characters.</summary>
     public int MinLength { get; set; }

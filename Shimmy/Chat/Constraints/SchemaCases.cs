@@ -141,7 +141,7 @@ internal sealed class SchemaCases(JsonElement document, SchemaOptions options, I
             return false;
         }
 
-        public static IEnumerable<SchemaNode> InOrder(Held? held)
+        public static Stack<SchemaNode> InOrder(Held? held)
         {
             var nodes = new Stack<SchemaNode>();
             for (; held is not null; held = held.Before)

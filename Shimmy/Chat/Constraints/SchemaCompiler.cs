@@ -110,18 +110,18 @@ internal sealed class SchemaCompiler
         }
         if (one.Values is not null)
             return ValueGrammar.Of(this, one);
-        var types1 = one.Meant;
-        if (types1 == JsonTypes.All && one.Spoken == JsonTypes.None)
+        var meant = one.Meant;
+        if (meant == JsonTypes.All && one.Spoken == JsonTypes.None)
             return Json.Value;
         return Choice(
             Of(JsonTypes.Object, () => ObjectGrammar.Of(_builder, this, one, name)),
             Of(JsonTypes.Array, () => ArrayGrammar.Of(_builder, this, one, name)),
             Of(JsonTypes.String, () => StringGrammar.Of(_builder, this, one)),
-            NumberOf(one, types1),
+            NumberOf(one, meant),
             Of(JsonTypes.Boolean, () => Json.Boolean),
             Of(JsonTypes.Null, () => JsonRules.Null));
 
-        Fragment Of(JsonTypes type, Func<Fragment> make) => (types1 & type) != 0 ? make() : Fragment.Nothing;
+        Fragment Of(JsonTypes type, Func<Fragment> make) => (meant & type) != 0 ? make() : Fragment.Nothing;
     }
 
     private Fragment NumberOf(SchemaCase one, JsonTypes types) => (types & JsonTypes.Number) switch

@@ -7,7 +7,7 @@ internal sealed record SchemaOptions
     public bool Strict { get; init; }
 
     /// <summary>
-    /// Leave out what a grammar cannot express instead of refusing it, and say so in <see cref="SchemaCompiler.LeftOut"/>: for the
+    /// Leave out what a grammar cannot express instead of refusing it, and say so in <see cref="SchemaCompiler.Compile"/>'s result: for the
     /// parameters of tools that nobody asked to be strict. What is no valid schema is refused all the same.
     /// </summary>
     public bool LeaveOutInexpressible { get; init; }
