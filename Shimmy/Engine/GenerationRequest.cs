@@ -9,12 +9,11 @@ public sealed record GenerationRequest
     /// <summary>How to sample.</summary>
     public GenerationOptions Options { get; init; } = new();
 
-    /// <summary>GBNF grammar that the answer must match from its first token, or from its trigger on; null leaves it free.</summary>
+    /// <summary>GBNF grammar that the answer must match from its first token, or behind its trigger; null leaves it free.</summary>
     public string? Grammar { get; init; }
 
     /// <summary>
-    /// The answer is free until this text appears in it, and from the text's first character on it must match the grammar; null where it
-    /// must from its beginning.
+    /// The answer is free until this text appears in it, and what follows the text must match the grammar; null where all of the answer must.
     /// </summary>
     public string? GrammarTrigger { get; init; }
 

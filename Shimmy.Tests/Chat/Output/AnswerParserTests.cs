@@ -13,13 +13,13 @@ public sealed class AnswerParserTests
 
     private static readonly ToolCallSyntax Hermes = new()
     {
-        Shape = ToolCallShape.Json, CallBegin = "<tool_call>\n{\"name\": \"", AfterName = "\", \"arguments\": ", CallEnd = "}\n</tool_call>",
+        Style = ToolCallStyle.Json, CallBegin = "<tool_call>\n{\"name\": \"", AfterName = "\", \"arguments\": ", CallEnd = "}\n</tool_call>",
         Separator = "\n", NameKey = "name", ArgumentsKey = "arguments",
     };
 
     private static readonly ToolCallSyntax Bare = new()
     {
-        Shape = ToolCallShape.Json, CallBegin = "{\"name\": \"", AfterName = "\", \"parameters\": ", CallEnd = "}",
+        Style = ToolCallStyle.Json, CallBegin = "{\"name\": \"", AfterName = "\", \"parameters\": ", CallEnd = "}",
         Separator = null, NameKey = "name", ArgumentsKey = "parameters",
     };
 

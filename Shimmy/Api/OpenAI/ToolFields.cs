@@ -7,7 +7,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>tools</c>, <c>tool_choice</c> and <c>parallel_tool_calls</c> as OpenAI has them.</summary>
 /// <param name="Tools">The functions that the model may call, those left out that <c>tool_choice</c> leaves out.</param>
 /// <param name="Choice">Whether it may or must call one.</param>
-internal sealed partial record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice)
+internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice)
 {
     private const int MostTools = 512;
     private const int LongestName = 128;
@@ -29,7 +29,7 @@ internal sealed partial record ToolFields(IReadOnlyList<ToolDefinition> Tools, T
             if (type == "function")
                 tools.Add(Function(tool));
             else if (logger is not null)
-                LogLeftOut(logger, type);
+                LeftOutTools.Log(logger, type);
         }
         if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
             throw ApiException.BadField("tools", $"two functions are called '{twice.Key}'");
@@ -94,7 +94,11 @@ internal sealed partial record ToolFields(IReadOnlyList<ToolDefinition> Tools, T
     private static IReadOnlyList<ToolDefinition> AtLeastOne(IReadOnlyList<ToolDefinition> tools, string field) => tools.Count > 0
         ? tools
         : throw ApiException.BadField(field, "demands a call, but tools has no function");
+}
 
+/// <summary>The line in the log about tools that are none here.</summary>
+internal static partial class LeftOutTools
+{
     [LoggerMessage(LogLevel.Information, "a tool of type {Type} is left out: there are functions only")]
-    private static partial void LogLeftOut(ILogger logger, string type);
+    public static partial void Log(ILogger logger, string type);
 }

@@ -83,7 +83,7 @@ internal sealed class ToolCallProbe
         var inObject = marks.CallBegin.EndsWith('"') && marks.CallBegin.Contains('{', StringComparison.Ordinal);
         return marks with
         {
-            Shape = inObject ? ToolCallShape.Json : ToolCallShape.NamedJson,
+            Style = inObject ? ToolCallStyle.Json : ToolCallStyle.NamedJson,
             AfterName = WithIndex(afterName, end, "{"),
             NameKey = inObject ? nameKey : null,
             ArgumentsKey = inObject ? argumentsKey : null,
@@ -127,7 +127,7 @@ internal sealed class ToolCallProbe
             (textEnd, numberEnd, separator) = (quote, "", afterText[quote.Length..]);
         return marks with
         {
-            Shape = ToolCallShape.Parameters,
+            Style = ToolCallStyle.Parameters,
             AfterName = afterName[..^begin.Length],
             ParameterBegin = begin,
             AfterKey = afterKey,
@@ -148,7 +148,7 @@ internal sealed class ToolCallProbe
         {
             return new ToolCallSyntax
             {
-                Shape = default,
+                Style = default,
                 CallBegin = before,
                 AfterName = "",
                 CallEnd = WithoutTail(_calls[end..].Replace(First, $"{ToolCallSyntax.NameHole}", StringComparison.Ordinal)),
@@ -166,7 +166,7 @@ internal sealed class ToolCallProbe
         var callEnd = between[..CommonPrefix(between[..^begin.Length], after)];
         return new ToolCallSyntax
         {
-            Shape = default,
+            Style = default,
             SectionBegin = before[..^begin.Length],
             CallBegin = begin,
             AfterName = "",

@@ -5,12 +5,12 @@ using Shimmy.Engine.Llama.Native;
 namespace Shimmy.Engine.Llama;
 
 /// <summary>
-/// Waits in an answer for the text from which on a grammar holds. llama.cpp's own lazy grammars look for it with a regular expression over
+/// Waits in an answer for the text behind which a grammar holds. llama.cpp's own lazy grammars look for it with a regular expression over
 /// all that was generated, whose recursion a long answer overflows; this one keeps no more than the text's length.
 /// </summary>
 /// <param name="text">The text.</param>
 /// <param name="makeGrammar">
-/// Makes the grammar for an answer whose last tokens begin with some text before the trigger: tokens are not cut where texts are.
+/// Makes the grammar for the last tokens of an answer, which begin with what is given: the text itself, and what one token may hold before it.
 /// </param>
 internal sealed class GrammarTrigger(string text, Func<string, SamplerHandle> makeGrammar)
 {
@@ -43,16 +43,16 @@ internal sealed class GrammarTrigger(string text, Func<string, SamplerHandle> ma
         _found = true;
         while (at >= _recent.Peek().Piece.Length)
             at -= _recent.Dequeue().Piece.Length;
-        var lead = Encoding.UTF8.GetString(_recent.Peek().Piece.AsSpan(0, at));
+        var lead = Encoding.UTF8.GetString(_recent.SelectMany(entry => entry.Piece).Take(at + _text.Length).ToArray());
         return (makeGrammar(lead), [.. _recent.Select(entry => entry.Token)]);
     }
 
-    /// <summary>The grammar, with a text that stands before what it describes.</summary>
+    /// <summary>The grammar, with a text that stands before what it describes, and white space if the model puts some.</summary>
     public static string After(string lead, string grammar)
     {
         var literal = new StringBuilder();
         foreach (var rune in lead.EnumerateRunes())
             literal.Append(CultureInfo.InvariantCulture, $"\\U{rune.Value:X8}");
-        return lead.Length == 0 ? $"{grammar}\n{RootAfterLead} ::= {Root}\n" : $"{grammar}\n{RootAfterLead} ::= \"{literal}\" {Root}\n";
+        return $"{grammar}\n{RootAfterLead} ::= \"{literal}\" [ \\n]{{0,4}} {Root}\n";
     }
 }

@@ -29,7 +29,7 @@ internal sealed class ToolCallReader
         _tools = tools;
         Calls = firstIndex;
         // Of an object only its braces are marks: keys are read as JSON, in whatever order they come.
-        var inObject = syntax.Shape == ToolCallShape.Json;
+        var inObject = syntax.Style == ToolCallStyle.Json;
         _callBegin = inObject ? syntax.CallBegin[..(syntax.CallBegin.IndexOf('{', StringComparison.Ordinal) + 1)] : syntax.CallBegin;
         _callEnd = inObject ? syntax.CallEnd[Math.Max(0, syntax.CallEnd.IndexOf('}', StringComparison.Ordinal))..] : syntax.CallEnd;
         _steps = Read().GetEnumerator();
@@ -76,10 +76,10 @@ internal sealed class ToolCallReader
         {
             var begin = _position;
             var calls = Calls;
-            foreach (var wait in _syntax.Shape switch
+            foreach (var wait in _syntax.Style switch
             {
-                ToolCallShape.Json => ReadObject(),
-                ToolCallShape.NamedJson => ReadNamed(),
+                ToolCallStyle.Json => ReadObject(),
+                ToolCallStyle.NamedJson => ReadNamed(),
                 _ => ReadParameters(),
             })
                 yield return wait;

@@ -32,7 +32,7 @@ internal sealed record ToolCallSyntax
     /// <summary>What is looked for in the answers of models whose templates show no calls: bare JSON.</summary>
     public static ToolCallSyntax Generic { get; } = new()
     {
-        Shape = ToolCallShape.Json,
+        Style = ToolCallStyle.Json,
         CallBegin = "{\"name\": \"",
         AfterName = "\", \"arguments\": ",
         CallEnd = "}",
@@ -47,7 +47,7 @@ internal sealed record ToolCallSyntax
             ParameterEndOfJson, ParameterSeparator];
 
     /// <summary>In which way arguments are written.</summary>
-    public required ToolCallShape Shape { get; init; }
+    public required ToolCallStyle Style { get; init; }
 
     /// <summary>What stands once before all calls of an answer; may be empty.</summary>
     public string SectionBegin { get; init; } = "";
@@ -67,28 +67,28 @@ internal sealed record ToolCallSyntax
     /// <summary>What stands once after all calls; may be empty.</summary>
     public string SectionEnd { get; init; } = "";
 
-    /// <summary>For <see cref="ToolCallShape.Json"/>: the key under which the name stands; null where the name itself is the key.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Json"/>: the key under which the name stands; null where the name itself is the key.</summary>
     public string? NameKey { get; init; }
 
-    /// <summary>For <see cref="ToolCallShape.Json"/>: the key under which the arguments stand; null where the name itself is the key.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Json"/>: the key under which the arguments stand; null where the name itself is the key.</summary>
     public string? ArgumentsKey { get; init; }
 
-    /// <summary>For <see cref="ToolCallShape.Parameters"/>: what stands before the name of an argument.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Parameters"/>: what stands before the name of an argument.</summary>
     public string ParameterBegin { get; init; } = "";
 
-    /// <summary>For <see cref="ToolCallShape.Parameters"/>: what stands between an argument's name and a value that is a text.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Parameters"/>: what stands between an argument's name and a value that is a text.</summary>
     public string AfterKey { get; init; } = "";
 
     /// <summary>The same before a value that is no text and is written as JSON.</summary>
     public string AfterKeyOfJson { get; init; } = "";
 
-    /// <summary>For <see cref="ToolCallShape.Parameters"/>: what stands after a value that is a text.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Parameters"/>: what stands after a value that is a text.</summary>
     public string ParameterEnd { get; init; } = "";
 
     /// <summary>The same after a value that is written as JSON.</summary>
     public string ParameterEndOfJson { get; init; } = "";
 
-    /// <summary>For <see cref="ToolCallShape.Parameters"/>: what stands between two arguments.</summary>
+    /// <summary>For <see cref="ToolCallStyle.Parameters"/>: what stands between two arguments.</summary>
     public string ParameterSeparator { get; init; } = "";
 
     /// <summary>
@@ -114,7 +114,7 @@ internal sealed record ToolCallSyntax
 }
 
 /// <summary>Ways in which templates write the arguments of a call.</summary>
-internal enum ToolCallShape
+internal enum ToolCallStyle
 {
     /// <summary>Name and arguments in one JSON object.</summary>
     Json,
