@@ -27,7 +27,7 @@ public sealed class AnswerParserTests
 
     [TestMethod]
     [DataRow("Hello there.", "T:Hello there.")]
-    [DataRow("<think>\nhm\n</think>\n\nHi", "R:\nhm\n|T:Hi")]
+    [DataRow("<think>\nhm\n</think>\n\nHi", "R:hm|T:Hi")]
     [DataRow("<thin is not a mark", "T:<thin is not a mark")]
     [DataRow("I look. \n<tool_call>\n{\"name\": \"get\", \"arguments\": {\"a\": [1, \"}\"]}}\n</tool_call>", "T:I look.|C0:get {\"a\": [1, \"}\"]}")]
     [DataRow("<tool_call>{\"arguments\":{\"x\":1},\"name\":\"add\"}</tool_call>", "C0:add {\"x\":1}")]

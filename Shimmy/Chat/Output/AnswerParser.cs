@@ -25,6 +25,7 @@ internal sealed class AnswerParser
     private Part _part;
     private int _calls;
     private bool _anyText;
+    private bool _anyReasoning;
 
     public AnswerParser(AnswerFormat format)
     {
@@ -91,17 +92,20 @@ internal sealed class AnswerParser
 
     private bool Reason(bool ended)
     {
+        if (!_anyReasoning)
+            TrimStart(_buffer);
         var text = _buffer.ToString();
         var close = _format.Reasoning!.Close;
         var end = text.IndexOf(close, StringComparison.Ordinal);
         if (end >= 0)
         {
-            Emit(text[..end], reasoning: true);
+            Emit(text[..end].TrimEnd(), reasoning: true);
             _buffer.Remove(0, end + close.Length);
             TrimStart(_buffer);
             return Enter(Part.Text);
         }
-        Release(text, ended ? text.Length : text.Length - HeldBack(text, close), reasoning: true);
+        var safe = ended ? text.Length : text.Length - HeldBack(text, close);
+        Release(text, text.AsSpan(0, safe).TrimEnd().Length, reasoning: true);
         return false;
     }
 
@@ -178,6 +182,7 @@ internal sealed class AnswerParser
         if (text.Length == 0)
             return;
         _anyText |= !reasoning;
+        _anyReasoning |= reasoning;
         _events.Add(reasoning ? OutputEvent.OfReasoning(text) : OutputEvent.OfText(text));
     }
 
