@@ -2,9 +2,12 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Shimmy.Chat;
+using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Tests.Engine.Workers;
+using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Chat.Output;
 
@@ -22,6 +25,12 @@ public sealed class ToolCallFormatTests
         """).RootElement;
 
     private static readonly ToolDefinition[] Tools = [new("get_weather", "Tells the weather.", Schema), new("add_numbers", "Adds.", Schema)];
+
+    private static readonly ToolDefinition[] Required = [new("add_numbers", "Adds.", JsonDocument.Parse(
+        """
+        {"type":"object","properties":{"days":{"type":"integer","minimum":0,"maximum":99,"description":"d"},"on":{"type":"boolean","description":"o"}},
+        "required":["days","on"],"additionalProperties":false}
+        """).RootElement)];
 
     public static IEnumerable<object[]> Templates() => Environment.GetEnvironmentVariable("SHIMMY_TEMPLATE_CASES") is { Length: > 0 } folder
         ? Directory.EnumerateFiles(folder, "*.jinja").Order(StringComparer.Ordinal).Select(path => new object[] { Path.GetFileNameWithoutExtension(path), path })
@@ -60,6 +69,51 @@ public sealed class ToolCallFormatTests
                     $"{name}: {read[i].Arguments} instead of {calls[i].Arguments} in {text}");
             }
         }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Templates))]
+    public async Task A_model_that_answers_nonsense_calls_in_the_templates_own_way(string name, string path)
+    {
+        if (path.Length == 0)
+            Assert.Inconclusive("SHIMMY_TEMPLATE_CASES names no folder of templates.");
+        using var folder = new TemporaryFolder();
+        await using var model = await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
+        var template = await ModelTemplates.OfAsync(model, null, CancellationToken.None);
+        if (!template.Capabilities.Tools || template.ToolCalls is null)
+            return;
+        var request = new ChatRequest
+        {
+            Messages = [new ChatMessage { Role = "user", Content = [new ContentPart("What is it like?")] }],
+            Tools = Required,
+            ToolChoice = ToolChoice.Required,
+            ParallelToolCalls = false,
+            EnableThinking = false,
+            Options = new GenerationOptions { Temperature = 1, Seed = 11, MaxTokens = 2000 },
+        };
+        // Nonsense never stops thinking by itself.
+        if (string.Concat(template.Render(request).Parts.Select(part => part.Text)).TrimEnd() is var prompt
+            && template.Reasoning is { } marks && prompt.EndsWith(marks.Open, StringComparison.Ordinal))
+            return;
+
+        var arguments = new StringBuilder();
+        var called = "";
+        var text = new StringBuilder();
+        OutputEnd? end = null;
+        await foreach (var happened in ChatPipeline.ChatAsync(model, request, CancellationToken.None))
+        {
+            called += happened.Call?.Name;
+            arguments.Append(happened.Call?.Arguments);
+            text.Append(happened.Text);
+            end = happened.End ?? end;
+        }
+
+        Assert.AreEqual("add_numbers", called, $"{name}: {text}");
+        Assert.AreEqual("", text.ToString().Trim(), name);
+        Assert.IsTrue(end!.CalledTools, name);
+        using var json = JsonDocument.Parse(arguments.ToString());
+        Assert.IsInRange(0, 99, json.RootElement.GetProperty("days").GetInt32(), $"{name}: {arguments}");
+        Assert.IsTrue(json.RootElement.GetProperty("on").ValueKind is JsonValueKind.True or JsonValueKind.False, $"{name}: {arguments}");
     }
 
     private static string Answer(ChatTemplate template, ToolCall[] calls)
