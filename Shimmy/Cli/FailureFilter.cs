@@ -35,6 +35,8 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         UsageException => (ExitCode.Usage, e.Message),
         CommandException failed => (failed.ExitCode, e.Message),
         EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
+        // No option of a command: what the chat template says of the conversation speaks for itself.
+        EngineException { Failure: EngineFailure.InvalidRequest, Option: "messages" } => (ExitCode.Usage, e.Message),
         EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
             (ExitCode.Usage, $"{OptionName.FromField(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),

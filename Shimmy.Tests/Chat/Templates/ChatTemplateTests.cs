@@ -156,6 +156,21 @@ public sealed class ChatTemplateTests
     }
 
     [TestMethod]
+    public void Parts_stay_parts_where_the_template_joins_them_itself()
+    {
+        var template = Of("{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}" +
+            "{{ m.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join(' + ') }}{% endif %}{% endfor %}");
+
+        Assert.AreEqual("a + b", template.Render(Turns(new ChatMessage { Role = "user", Content = [new ContentPart("a"), new ContentPart("b")] })).Text());
+    }
+
+    [TestMethod]
+    [DataRow("{% if tools is not none %}T{% endif %}{{ messages[0].content }}", "U")]
+    [DataRow("{% for t in tools %}T{% endfor %}{{ messages[0].content }}", "U")]
+    public void No_tools_are_None_unless_the_template_cannot_bear_it(string template, string expected) =>
+        Assert.AreEqual(expected, Of(template).Render(Turns(Says("user", "U"))).Text());
+
+    [TestMethod]
     public void Ids_of_calls_become_short_where_the_template_takes_no_others()
     {
         var template = Of("{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('nine') }}{% endif %}" +

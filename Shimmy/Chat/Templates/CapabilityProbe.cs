@@ -42,6 +42,9 @@ internal sealed class CapabilityProbe
     private TemplateCapabilities Run()
     {
         var basis = new TemplateCapabilities();
+        var withoutTools = basis with { ToolsMayBeNone = false };
+        if (Render(basis, [User]) is null && Render(withoutTools, [User]) is not null)
+            basis = withoutTools;
         needsTools = Render(basis, [User]) is null && Render(basis, [User], withTools: true) is not null;
         var found = Content(basis);
         found = found with
@@ -134,13 +137,7 @@ internal sealed class CapabilityProbe
     {
         withTools |= needsTools;
         IReadOnlyList<ToolDefinition> tools = withTools ? [new ToolDefinition(ToolName, "A tool.", default)] : [];
-        var variables = new Dictionary<string, Value>(constants)
-        {
-            ["messages"] = new Conversation(form).Messages(messages),
-            ["tools"] = Conversation.Tools(tools),
-            ["documents"] = NoneValue.Instance,
-            ["add_generation_prompt"] = BooleanValue.Of(prompt),
-        };
+        var variables = new Conversation(form).Variables(constants, messages, tools, prompt);
         if (variable is { } extra)
             variables[extra.Name] = BooleanValue.Of(extra.Value);
         try

@@ -95,13 +95,7 @@ internal sealed class ChatTemplate
 
     private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
-        var variables = new Dictionary<string, Value>(constants, StringComparer.Ordinal)
-        {
-            ["messages"] = new Conversation(Capabilities).Messages(messages),
-            ["tools"] = Conversation.Tools(request.Tools),
-            ["documents"] = NoneValue.Instance,
-            ["add_generation_prompt"] = BooleanValue.Of(addGenerationPrompt),
-        };
+        var variables = new Conversation(Capabilities).Variables(constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         foreach (var (name, value) in request.TemplateArguments)

@@ -25,17 +25,33 @@ internal sealed class Conversation(TemplateCapabilities capabilities)
     private static readonly DictionaryValue NoParameters = DictionaryValue.OfDistinct(
         [new(Type, TextValue.Own("object")), new(TextValue.Own("properties"), DictionaryValue.Empty)]);
 
-    /// <summary>The messages.</summary>
-    public ListValue Messages(IReadOnlyList<ChatMessage> messages)
+    private ListValue Messages(IReadOnlyList<ChatMessage> messages)
     {
         var adapted = SystemFor(messages);
         var names = adapted.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
         return new ListValue([.. adapted.Select(message => Message(message, names))]);
     }
 
-    /// <summary>The tools; None where there are none, as transformers passes it.</summary>
-    public static Value Tools(IReadOnlyList<ToolDefinition> tools) =>
-        tools.Count == 0 ? NoneValue.Instance : new ListValue([.. tools.Select(Tool)]);
+    /// <summary>The variables of a rendering without those that never change.</summary>
+    /// <param name="constants">Those that never change.</param>
+    /// <param name="messages">The messages.</param>
+    /// <param name="tools">The tools; None, as transformers passes it, where there are none.</param>
+    /// <param name="addGenerationPrompt">Whether the assistant's turn is begun.</param>
+    public Dictionary<string, Value> Variables(IReadOnlyDictionary<string, Value> constants, IReadOnlyList<ChatMessage> messages,
+        IReadOnlyList<ToolDefinition> tools, bool addGenerationPrompt)
+    {
+        var variables = new Dictionary<string, Value>(constants, StringComparer.Ordinal)
+        {
+            ["messages"] = Messages(messages),
+            ["documents"] = NoneValue.Instance,
+            ["add_generation_prompt"] = BooleanValue.Of(addGenerationPrompt),
+        };
+        if (tools.Count > 0)
+            variables["tools"] = new ListValue([.. tools.Select(Tool)]);
+        else if (capabilities.ToolsMayBeNone)
+            variables["tools"] = NoneValue.Instance;
+        return variables;
+    }
 
     private static DictionaryValue Tool(ToolDefinition tool)
     {
@@ -104,7 +120,8 @@ internal sealed class Conversation(TemplateCapabilities capabilities)
     {
         if (message.Content.Count == 0 && message.ToolCalls.Count > 0 && capabilities.NullContent)
             return NoneValue.Instance;
-        if (capabilities.TextContent)
+        // Templates that know parts join several in their own way.
+        if (capabilities.TextContent && (message.Content.Count < 2 || !capabilities.TypedContent))
             return TextValue.FromRequest(message.Text);
         return new ListValue([.. message.Content.Select(part =>
             DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.FromRequest(part.Text))]))]);

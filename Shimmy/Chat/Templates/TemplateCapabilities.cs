@@ -9,6 +9,9 @@ internal sealed record TemplateCapabilities
     /// <summary>Whether it lists the tools of the request.</summary>
     public bool Tools { get; init; }
 
+    /// <summary>Whether it takes None for the tools of a request without any; where not, the variable is left out.</summary>
+    public bool ToolsMayBeNone { get; init; } = true;
+
     /// <summary>Whether it shows the assistant's tool calls.</summary>
     public bool ToolCalls { get; init; }
 

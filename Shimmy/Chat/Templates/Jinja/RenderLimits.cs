@@ -26,7 +26,11 @@ internal sealed record RenderLimits
 
     /// <summary>
     /// Steps that are granted before the clock is looked at, so that a machine that pauses the process for a while does not make
-    /// a small template fail. A step is about one node of the tree.
+    /// an ordinary conversation fail: a model that computes on all cores does that all the time. A step is about one node of the tree,
+    /// and a hundred thousand take a few milliseconds.
     /// </summary>
-    public int FreeSteps { get; init; } = 20_000;
+    public int FreeSteps { get; init; } = 100_000;
+
+    /// <summary>Further such steps for each KiB of the request's text.</summary>
+    public int FreeStepsPerKibibyte { get; init; } = 200;
 }

@@ -37,7 +37,7 @@ internal sealed class Rendering
         Clock = clock;
         milliseconds = limits.Milliseconds + limits.MillisecondsPerMebibyte * inputBytes / (1 << 20);
         bytes = limits.Bytes + limits.BytesPerByte * inputBytes;
-        nextCheck = limits.FreeSteps;
+        nextCheck = limits.FreeSteps + limits.FreeStepsPerKibibyte * inputBytes / 1024;
     }
 
     /// <summary>What <c>strftime_now</c> reads.</summary>

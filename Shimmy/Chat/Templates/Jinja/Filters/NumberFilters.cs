@@ -26,6 +26,8 @@ internal static class NumberFilters
                 if (ParseInteger(text.Text, Parameters.Integer(arguments[1], 10)) is { } parsed)
                     return IntegerValue.Of(parsed);
                 return ParseFloat(text.Text) is { } wide && double.IsFinite(wide) ? IntegerValue.Of(new BigInteger(wide)) : absent;
+            case UndefinedValue undefined:
+                throw undefined.Fail();
             default:
                 return absent;
         }
@@ -43,6 +45,8 @@ internal static class NumberFilters
                 if (ParseFloat(text.Text) is { } parsed)
                     return new FloatValue(parsed);
                 break;
+            case UndefinedValue undefined:
+                throw undefined.Fail();
         }
 
         return arguments[0] ?? new FloatValue(0);
@@ -90,7 +94,7 @@ internal static class NumberFilters
             return TextValue.Own("1 Byte");
         double unit = isBinary ? 1024 : 1000;
         if (bytes < unit)
-            return TextValue.Own($"{FloatText.Fixed(Math.Truncate(bytes), 0)} Bytes");
+            return TextValue.Own($"{(bytes <= -1 ? "-" : "")}{FloatText.Fixed(Math.Abs(Math.Truncate(bytes)), 0)} Bytes");
         var size = bytes / unit;
         var prefix = 0;
         for (; size >= unit && prefix < 7; prefix++)

@@ -18,10 +18,13 @@ internal static class SequenceFilters
     public static Value Last(Value value, Rendering rendering) =>
         Backwards(value, rendering) is [var last, ..] ? last : UndefinedValue.Because("No last item, sequence was empty.");
 
-    /// <summary><c>reverse</c>: a text backwards, or an iterator over the elements from the last.</summary>
-    public static Value Reverse(Value value, Rendering rendering) => value is TextValue text
-        ? text.Slice(NoneValue.Instance, NoneValue.Instance, IntegerValue.Of(-1), rendering)
-        : IteratorValue.Generator(((IEnumerable<Value>)Reversed(value, rendering)).GetEnumerator());
+    /// <summary><c>reverse</c>: a text backwards, or an iterator over the elements from the last; of an iterator a list of them.</summary>
+    public static Value Reverse(Value value, Rendering rendering) => value switch
+    {
+        TextValue text => text.Slice(NoneValue.Instance, NoneValue.Instance, IntegerValue.Of(-1), rendering),
+        IteratorValue => new ListValue(Reversed(value, rendering)),
+        _ => IteratorValue.Generator(((IEnumerable<Value>)Reversed(value, rendering)).GetEnumerator()),
+    };
 
     /// <summary><c>min</c> or <c>max</c>.</summary>
     public static Value Extreme(Value value, Value?[] arguments, bool largest, Rendering rendering)
@@ -65,12 +68,20 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>items</c>.</summary>
-    public static Value Items(Value value) => value switch
+    public static Value Items(Value value)
     {
-        UndefinedValue => IteratorValue.Generator(Enumerable.Empty<Value>().GetEnumerator()),
-        DictionaryValue => IteratorValue.Generator(((IEnumerable<Value>)Pairs(value)).GetEnumerator()),
-        _ => throw TemplateException.Evaluation("Can only get item pairs from a mapping."),
-    };
+        return IteratorValue.Generator(Go());
+
+        IEnumerator<Value> Go()
+        {
+            if (value is UndefinedValue)
+                yield break;
+            if (value is not DictionaryValue)
+                throw TemplateException.Evaluation("Can only get item pairs from a mapping.");
+            foreach (var pair in Pairs(value))
+                yield return pair;
+        }
+    }
 
     /// <summary><c>unique</c>.</summary>
     public static IteratorValue Unique(Value value, Value?[] arguments, Rendering rendering)

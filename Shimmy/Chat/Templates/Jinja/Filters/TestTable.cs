@@ -32,8 +32,8 @@ internal static class TestTable
         Add("string", value => value is TextValue);
         Add("true", value => value == BooleanValue.True);
         Add("undefined", value => value is UndefinedValue);
-        Add("filter", value => value is TextValue name && FilterTable.Find(name.Text) is not null);
-        Add("test", value => value is TextValue name && Find(name.Text) is not null);
+        Add("filter", value => Key(value) is { } name && FilterTable.Find(name) is not null);
+        Add("test", value => Key(value) is { } name && Find(name) is not null);
         table.Add("lower", new("lower", Signature.Empty, (value, _, rendering) =>
             ClassMethods.IsOfCase(value.ToText(rendering).Text, upper: false, rendering)));
         table.Add("upper", new("upper", Signature.Empty, (value, _, rendering) =>
@@ -64,6 +64,11 @@ internal static class TestTable
                     ComparisonExpression.Holds(value, @operator, a[0]!, rendering)));
         }
     }
+
+    /// <summary>The text by which something is looked up; null for what is no text, which no table has.</summary>
+    private static string? Key(Value value) => value.IsHashable
+        ? (value as TextValue)?.Text
+        : throw TemplateException.Evaluation($"unhashable type: '{value.TypeName}'");
 
     private static bool Remainder(Value value, int divisor, int remainder, Rendering rendering) =>
         Arithmetic.Modulo(value, IntegerValue.Of(divisor), rendering).EqualTo(IntegerValue.Of(remainder), rendering);

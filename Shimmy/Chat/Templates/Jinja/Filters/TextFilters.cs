@@ -109,9 +109,8 @@ internal static class TextFilters
     }
 
     /// <summary><c>truncate</c>.</summary>
-    public static TextValue Truncate(Value value, Value?[] arguments, Rendering rendering)
+    public static Value Truncate(Value value, Value?[] arguments, Rendering rendering)
     {
-        var text = Text(value);
         var length = Parameters.Integer(arguments[0], 255);
         var end = arguments[2] is null ? TextValue.Own("...") : Parameters.Text(arguments[2]);
         var leeway = arguments[3] is NoneValue ? 5 : Parameters.Integer(arguments[3], 5);
@@ -119,8 +118,11 @@ internal static class TextFilters
             throw TemplateException.Evaluation($"expected length >= {end.CodePoints}, got {length}");
         if (leeway < 0)
             throw TemplateException.Evaluation($"expected leeway >= 0, got {leeway}");
-        if (text.Length(rendering) <= (long)length + leeway)
-            return text;
+        // What is short enough is given back whatever it is.
+        if (value.Length(rendering) <= (long)length + leeway)
+            return value;
+        var text = value as TextValue ??
+            throw TemplateException.Evaluation($"can only concatenate {value.TypeName} (not \"str\") to {value.TypeName}");
         var kept = text.Substring(0, text.UnitOf(length - end.CodePoints));
         if (!Parameters.Flag(arguments[1]) && kept.Text.LastIndexOf(' ') is >= 0 and var space)
             kept = kept.Substring(0, space);
@@ -205,11 +207,6 @@ internal static class TextFilters
 
         return rendering.Finish(builder, rendering.AutoEscape);
     }
-
-    /// <summary>A text that the filter needs as such.</summary>
-    private static TextValue Text(Value value) => value as TextValue ?? throw (value is UndefinedValue undefined
-        ? undefined.Fail()
-        : TemplateException.Evaluation($"object of type '{value.TypeName}' has no len()"));
 
     private static void AppendUrl(TextValue text, string safe, TextBuilder builder)
     {

@@ -57,7 +57,7 @@ internal static class Translation
         if (keys.Length != values.Length)
             throw TemplateException.Evaluation("the first two maketrans arguments must have equal length");
         for (var i = 0; i < keys.Length; i++)
-            entries.Add(new(PointOf((TextValue)keys[i]), values[i]));
+            entries.Add(new(PointOf((TextValue)keys[i]), PointOf((TextValue)values[i])));
         if (dropped is not null)
             foreach (var character in Parameters.Elements(Parameters.Text(dropped), rendering))
                 entries.Add(new(PointOf((TextValue)character), NoneValue.Instance));

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Numerics;
 
 namespace Shimmy.Chat.Templates.Jinja.Values;
@@ -5,6 +6,9 @@ namespace Shimmy.Chat.Templates.Jinja.Values;
 /// <summary>What booleans and integers share: Python's bool is an int.</summary>
 internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
 {
+    // The integers up to here are all doubles.
+    private static readonly BigInteger Exact = BigInteger.One << 53;
+
     /// <summary>The number.</summary>
     public BigInteger Number { get; } = number;
 
@@ -14,7 +18,10 @@ internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
     /// <inheritdoc/>
     public override double ToDouble()
     {
-        var value = (double)Number;
+        // .NET cuts large integers off where Python rounds them to the nearest double.
+        var value = BigInteger.Abs(Number) <= Exact
+            ? (double)Number
+            : double.Parse(Number.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
         return double.IsInfinity(value) ? throw TemplateException.Evaluation("int too large to convert to float") : value;
     }
 

@@ -11,7 +11,7 @@ internal abstract class NumberValue : Value
         other is NumberValue number && Operations.Ordering.CompareNumbers(this, number) == 0;
 
     /// <inheritdoc/>
-    public override int Hash(Rendering rendering) => this is IntegerLikeValue integer
-        ? ((double)integer.Number).GetHashCode()
+    public override int Hash(Rendering rendering) => this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
+        ? ((double)number is var wide && double.IsInfinity(wide) ? number.GetHashCode() : ToDouble().GetHashCode())
         : ToDouble().GetHashCode();
 }
