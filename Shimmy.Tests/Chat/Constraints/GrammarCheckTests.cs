@@ -111,7 +111,7 @@ public sealed class GrammarCheckTests
         const string alphabet = "root ac::=\"\"[]()|*+?{}0123,\\xuU^-.#\n\r<!>é\0";
         var random = new Random(5);
         var taken = 0;
-        for (var i = 0; i < 20_000; i++)
+        for (var i = 0; i < 8000; i++)
         {
             var text = new StringBuilder(seed);
             for (var j = random.Next(1, 5); j > 0; j--)
@@ -140,6 +140,6 @@ public sealed class GrammarCheckTests
                 Assert.IsTrue(e.Line >= 1 && e.Column >= 1, e.Message);
             }
         }
-        Assert.IsInRange(500, 19_000, taken);
+        Assert.IsInRange(200, 7800, taken);
     }
 }

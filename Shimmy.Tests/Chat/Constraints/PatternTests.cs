@@ -23,6 +23,7 @@ public sealed class PatternTests
     [DataRow("^\\/\\\\\"$", "/\\\"", "/")]
     [DataRow("^(a*)*b$", "b aab", "a")]
     [DataRow("^(a?|b)+$", "a b aba", "c")]
+    [DataRow("^(a*b?)*c$", "c abbac bc", "ab")]
     [DataRow("^(|x){3}$", "x xx xxx", "xxxx")]
     [DataRow("^a{0}b$", "b", "ab")]
     [DataRow("^.{1,4}$", "a ab\" 😀", "abcde")]
@@ -49,7 +50,6 @@ public sealed class PatternTests
     [DataRow("a**", "repetition without parentheses")]
     [DataRow("\\q", "unknown escape")]
     [DataRow("a\\", "ends with a backslash")]
-    [DataRow("(a*b*)*", "what may be empty")]
     [DataRow("a{999999999}", "count above")]
     public void A_pattern_that_no_grammar_can_express_is_refused_with_the_reason(string pattern, string problem)
     {
@@ -106,15 +106,7 @@ public sealed class PatternTests
         for (var i = 0; i < 300; i++)
         {
             var pattern = $"^{Part(random, 3)}$";
-            string grammar;
-            try
-            {
-                grammar = Compile($"{{\"type\":\"string\",\"pattern\":\"{pattern}\"}}");
-            }
-            catch (SchemaException e) when (e.Problem.Contains("what may be empty", StringComparison.Ordinal))
-            {
-                continue;
-            }
+            var grammar = Compile($"{{\"type\":\"string\",\"pattern\":\"{pattern}\"}}");
             var matcher = new GrammarMatcher(grammar);
             var regex = new Regex(pattern.Replace("$", "\\z", StringComparison.Ordinal));
             for (var j = 0; j < 30; j++)

@@ -13,7 +13,8 @@ internal sealed class RandomSchemas(int seed)
     public string Next(int depth)
     {
         _usesNode = false;
-        var schema = Value(depth);
+        // NJsonSchema forgets the definitions beside a reference.
+        var schema = Object(("allOf", new JsonArray(Value(depth))));
         if (_usesNode)
         {
             schema["definitions"] = new JsonObject
@@ -53,7 +54,7 @@ internal sealed class RandomSchemas(int seed)
             var name = string.Create(CultureInfo.InvariantCulture, $"{"nvxyz"[_random.Next(5)]}{i}");
             properties[name] = Value(depth);
             if (_random.Next(3) > 0)
-                required.Add(name);
+                required.Add(JsonValue.Create(name));
         }
         var schema = Object(("type", "object"), ("properties", properties), ("required", required));
         if (_random.Next(3) > 0)
@@ -68,7 +69,7 @@ internal sealed class RandomSchemas(int seed)
         var least = _random.Next(3);
         return _random.Next(3) > 0
             ? Object(("type", "array"), ("items", Value(depth)), ("minItems", least), ("maxItems", least + _random.Next(3)))
-            : Object(("type", "array"), ("prefixItems", new JsonArray(Value(depth), Value(depth))), ("items", Object(("type", "null"))), ("minItems", least), ("maxItems", 4));
+            : Object(("type", "array"), ("items", new JsonArray(Value(depth), Value(depth))), ("additionalItems", Object(("type", "null"))), ("minItems", least), ("maxItems", 4));
     }
 
     private JsonObject Union(int depth) => _random.Next(2) == 0

@@ -130,6 +130,7 @@ public sealed class SchemaRefusalTests
             {
                 Assert.IsGreaterThan(10, e.Problem.Length);
             }
+            Console.WriteLine($"{watch.ElapsedMilliseconds} {schema[..Math.Min(60, schema.Length)]}");
             Assert.IsLessThan(TimeSpan.FromSeconds(5), watch.Elapsed, schema[..Math.Min(60, schema.Length)]);
         }
     }
@@ -145,7 +146,7 @@ public sealed class SchemaRefusalTests
         const string alphabet = "{}[]\",:01-.e#/$\\utrfalsn ";
         var random = new Random(6);
         var (compiled, refused) = (0, 0);
-        for (var i = 0; i < 20_000; i++)
+        for (var i = 0; i < 6000; i++)
         {
             var text = new StringBuilder("{" + string.Join(',', random.GetItems(words, random.Next(1, 5)).Distinct()) + "}");
             for (var j = random.Next(3); j > 0; j--)
@@ -172,7 +173,7 @@ public sealed class SchemaRefusalTests
                 }
             }
         }
-        Assert.IsGreaterThan(1000, compiled);
-        Assert.IsGreaterThan(1000, refused);
+        Assert.IsGreaterThan(500, compiled);
+        Assert.IsGreaterThan(500, refused);
     }
 }

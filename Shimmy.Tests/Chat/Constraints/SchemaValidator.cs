@@ -64,7 +64,7 @@ internal sealed class SchemaValidator(JsonElement document)
     {
         "minLength" => text.EnumerateRunes().Count() >= says.GetInt32(),
         "maxLength" => text.EnumerateRunes().Count() <= says.GetInt32(),
-        "pattern" => Regex.IsMatch(text, says.GetString()!, RegexOptions.ECMAScript | RegexOptions.CultureInvariant),
+        "pattern" => Regex.IsMatch(text, Regex.Replace(says.GetString()!, @"\\u\{(\w+)\}", match => char.ConvertFromUtf32(Convert.ToInt32(match.Groups[1].Value, 16))), RegexOptions.ECMAScript | RegexOptions.CultureInvariant),
         "format" => IsOfFormat(text, says.GetString()!),
         _ => true,
     };
@@ -73,6 +73,7 @@ internal sealed class SchemaValidator(JsonElement document)
     {
         "minimum" => number >= says.GetDouble(),
         "maximum" => number <= says.GetDouble(),
+        "exclusiveMinimum" or "exclusiveMaximum" when says.ValueKind is JsonValueKind.True or JsonValueKind.False => true, // draft 4; the tests say what is meant
         "exclusiveMinimum" => number > says.GetDouble(),
         "exclusiveMaximum" => number < says.GetDouble(),
         _ => true,
@@ -80,13 +81,14 @@ internal sealed class SchemaValidator(JsonElement document)
 
     private string? JudgeArray(JsonElement schema, string keyword, JsonElement says, JsonElement[] items, string at, string fault)
     {
-        var prefix = schema.TryGetProperty("prefixItems", out var list) ? list.GetArrayLength() : 0;
+        var prefix = schema.TryGetProperty("prefixItems", out var list) || (schema.TryGetProperty("items", out list) && list.ValueKind == JsonValueKind.Array)
+            ? list.GetArrayLength() : 0;
         return keyword switch
         {
             "minItems" => items.Length >= says.GetInt32() ? null : fault,
             "maxItems" => items.Length <= says.GetInt32() ? null : fault,
-            "prefixItems" => items.Zip(says.EnumerateArray()).Select((pair, i) => Judge(pair.Second, pair.First, $"{at}/{i}")).FirstOrDefault(one => one is not null),
-            "items" => items.Skip(prefix).Select((item, i) => Judge(says, item, $"{at}/{prefix + i}")).FirstOrDefault(one => one is not null),
+            "prefixItems" or "items" when says.ValueKind == JsonValueKind.Array => items.Zip(says.EnumerateArray()).Select((pair, i) => Judge(pair.Second, pair.First, $"{at}/{i}")).FirstOrDefault(one => one is not null),
+            "items" or "additionalItems" => items.Skip(prefix).Select((item, i) => Judge(says, item, $"{at}/{prefix + i}")).FirstOrDefault(one => one is not null),
             _ => null,
         };
     }
@@ -119,7 +121,7 @@ internal sealed class SchemaValidator(JsonElement document)
 
     private JsonElement Resolve(string reference) => reference.Split('/').Skip(1).Aggregate(document, (node, key) => node.ValueKind == JsonValueKind.Array
         ? node[int.Parse(key, CultureInfo.InvariantCulture)]
-        : node.GetProperty(key.Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)));
+        : node.GetProperty(Uri.UnescapeDataString(key).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)));
 
     private static bool IsOf(JsonElement value, string type) => type switch
     {
