@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Text;
+using Shimmy.Chat;
 using Shimmy.Chat.Constraints;
+using Shimmy.Engine;
+using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Chat.Constraints;
 
@@ -75,6 +78,22 @@ public sealed class GrammarCheckTests
 
         Assert.Contains(problem, error.Message);
         Assert.AreEqual((line, column), (error.Line, error.Column), error.Message);
+    }
+
+    [TestMethod]
+    public async Task No_grammar_reaches_an_engine_unchecked()
+    {
+        await using var model = await new ScriptedEngine().LoadAsync(new ModelSpec { Name = "m", Path = "m.gguf" }, null, CancellationToken.None);
+        var request = new GenerationRequest { Prompt = Prompt.FromText("x"), Grammar = "root ::= \"a\"{5,3}" };
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
+        {
+            await foreach (var happened in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+                Assert.Fail(happened.Text);
+        });
+
+        Assert.AreEqual((EngineFailure.InvalidRequest, "grammar"), (error.Failure, error.Option));
+        Assert.StartsWith("grammar: line 1, column 13: ", error.Message);
     }
 
     [TestMethod]

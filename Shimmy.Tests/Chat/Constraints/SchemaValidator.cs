@@ -151,13 +151,8 @@ internal sealed class SchemaValidator(JsonElement document)
         _ => true,
     };
 
-    // No format of the framework has one to nine digits of seconds; it reads seven.
-    private static bool IsDateTime(string text)
-    {
-        var cut = Regex.Replace(text, "(\\.\\d{1,7})\\d*", "$1");
-        return DateTimeOffset.TryParseExact(cut.Replace("Z", "+00:00", StringComparison.Ordinal), ["yyyy-MM-ddTHH:mm:sszzz", "yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz"],
-            CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
-    }
+    private static bool IsDateTime(string text) => DateTimeOffset.TryParseExact(text.Replace("Z", "+00:00", StringComparison.Ordinal),
+        ["yyyy-MM-ddTHH:mm:sszzz", "yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz"], CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
 
     private static bool IsDuration(string text) => Regex.IsMatch(text, "^P(?=.)((\\d+Y)?(\\d+M)?(\\d+D)?(T(?=\\d)(\\d+H)?(\\d+M)?(\\d+S)?)?|\\d+W)$");
 }
