@@ -156,8 +156,9 @@ internal sealed class GrammarBuilder
             return Sequence(must, new Fragment(item.Text + "*", FragmentForm.Item));
         // Up to n: either fewer than a block, or a block and up to n less a block.
         var may = UpTo(item, (bound - least) % Block);
+        var part = SharedRule("part", UpTo(item, Block - 1));
         for (var left = (bound - least) / Block; left > 0; left--)
-            may = SharedRule("up-to", Choice(UpTo(item, Block - 1), Sequence(block, may)));
+            may = SharedRule("up-to", Choice(part, Sequence(block, may)));
         return Sequence(must, may);
     }
 

@@ -13,6 +13,7 @@ internal sealed class PatternParser
     private const int Longest = 4096;
     private const int Deepest = 40;
     private const int MostTimes = 100_000;
+    private const int MostSteps = 1000;
 
     private static readonly CharacterSet s_digits = CharacterSet.Of(('0', '9'));
     private static readonly CharacterSet s_word = CharacterSet.Of(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z'));
@@ -27,6 +28,7 @@ internal sealed class PatternParser
     private readonly string _pattern;
     private int _at;
     private int _depth;
+    private int _steps;
 
     private PatternParser(string pattern) => _pattern = pattern;
 
@@ -171,22 +173,29 @@ internal sealed class PatternParser
     }
 
     // What may be empty is repeated without its empty form: an empty item repeated without bound is a left recursion to llama.cpp.
-    private PatternNode Repeat(PatternNode part, int least, int? most)
+    private PatternNode Repeat(PatternNode part, int least, int? most) => part.Shortest > 0
+        ? new PatternRepeat(part, least, most)
+        : NotEmpty(part) is { } full ? new PatternRepeat(full, 0, most) : part;
+
+    // The texts of a part but for the empty one; null where there are no others.
+    private PatternNode? NotEmpty(PatternNode part)
     {
-        if (part.Shortest > 0)
-            return new PatternRepeat(part, least, most);
+        if (++_steps > MostSteps)
+            throw Fault("repeats what may be empty in too many ways");
         switch (part)
         {
-            case PatternSequence { Parts: [var only] }:
-                return Repeat(only, 0, most);
-            case PatternSequence { Parts.Count: 0 }:
+            case { Shortest: > 0 }:
                 return part;
-            case PatternRepeat { Least: 0, Most: null or 1, Part: var inner } repeated when repeated.Most is 1 || most is null or > 0:
-                return Repeat(inner, 0, repeated.Most is null ? null : most);
-            case PatternChoice choice when choice.Alternatives.Where(one => one.Longest != 0).ToArray() is { Length: > 0 } full && full.All(one => one.Shortest > 0):
-                return new PatternRepeat(full.Length == 1 ? full[0] : new PatternChoice(full), 0, most);
+            case { Longest: 0 }:
+                return null;
+            case PatternRepeat repeat:
+                return new PatternRepeat(NotEmpty(repeat.Part)!, 1, repeat.Most);
+            case PatternChoice choice:
+                return new PatternChoice([.. choice.Alternatives.Select(NotEmpty).OfType<PatternNode>()]);
             default:
-                return most is not null ? new PatternRepeat(part, 0, most) : throw Fault("repeats without bound what may be empty, which a grammar cannot express");
+                // Some part is the first that is not empty; the parts after it are as they were.
+                var parts = ((PatternSequence)part).Parts;
+                return new PatternChoice([.. parts.Select((one, i) => NotEmpty(one) is { } first ? new PatternSequence([first, .. parts.Skip(i + 1)]) : null).OfType<PatternNode>()]);
         }
     }
 

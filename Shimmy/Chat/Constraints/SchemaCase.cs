@@ -57,9 +57,11 @@ internal sealed class SchemaCase(string pointer)
     /// The types that answers have: those given; where none are, those that the keywords speak of, since who writes <c>properties</c>
     /// means an object.
     /// </summary>
-    public JsonTypes Meant => Values is { } values ? values.Aggregate(JsonTypes.None, (types, value) => types | JsonTypesReader.Of(value)) & Types
-        : Types == JsonTypes.All && Spoken != JsonTypes.None ? Spoken
-        : Types;
+    public JsonTypes Meant => Values is null && Types == JsonTypes.All && Spoken != JsonTypes.None ? Spoken : Possible;
+
+    /// <summary>The types that a value which satisfies the case may have.</summary>
+    public JsonTypes Possible =>
+        Values is { } values ? values.Aggregate(JsonTypes.None, (types, value) => types | JsonTypesReader.Of(value)) & Types : Types;
 
     /// <summary>Keywords that no grammar can express, each for the types that it concerns.</summary>
     public List<Inexpressible> Inexpressible { get; } = [];

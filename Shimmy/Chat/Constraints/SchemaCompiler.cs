@@ -85,14 +85,14 @@ internal sealed class SchemaCompiler
     {
         List<SchemaNode> root = [new SchemaNode(_schema, "")];
         if (objectsOnly)
-            root.Insert(0, new SchemaNode(s_object, "/(an object)"));
+            root.Add(new SchemaNode(s_object, "/(an object)"));
         var result = Value(root, name);
         while (_waiting.TryDequeue(out var next))
         {
             var (together, rule) = next;
             var fragment = Choice(_cases.Of(together).Select(one => CaseOf(one, rule.Text)));
             if (fragment.IsNothing)
-                throw new SchemaException(together[^1].Pointer, "no value satisfies this schema");
+                throw new SchemaException(together[0].Pointer, "no value satisfies this schema");
             _builder.Define(rule, fragment);
         }
         if (result.IsNothing)

@@ -13,7 +13,7 @@ internal static class SchemaExclusion
         if (a.Values is { } ones && b.Values is { } others)
             return !ones.Exists(one => others.Exists(other => JsonElement.DeepEquals(one, other)));
         // An answer to the one must not satisfy the other.
-        var shared = (a.Meant & b.Types) | (a.Types & b.Meant);
+        var shared = (a.Meant & b.Possible) | (a.Possible & b.Meant);
         return (shared & JsonTypes.Null) == 0
             && (shared & JsonTypes.Boolean) == 0
             && ((shared & JsonTypes.Number) == 0 || NumbersExclude(a, b))
