@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Models;
@@ -11,14 +12,31 @@ internal static class ModelAsked
 {
     /// <summary>
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no name was given or no
-    /// model has it: nothing is ever answered by another model than the one asked for.
+    /// model has it: nothing is ever answered by another model than the one asked for. <c>keep_alive</c> says how long the model stays
+    /// afterwards, in Ollama's forms.
     /// </summary>
     public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
     {
+        var keepAlive = KeepAliveOf(fields);
         var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
         return await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, context.RequestAborted).ConfigureAwait(false);
+            .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
     }
+
+    /// <summary>The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is no duration.</summary>
+    public static TimeSpan? KeepAliveOf(RequestFields fields)
+    {
+        const string name = "keep_alive";
+        if (fields.Find(name) is not { } value)
+            return null;
+        return KeepAlive.TryParse(value, out var duration)
+            ? duration
+            : throw ApiException.BadField(name, $"must be {KeepAlive.Allowed}, not {RequestFields.Describe(value)}");
+    }
+
+    /// <summary>A model's name out of the route, where clients may have escaped its slashes.</summary>
+    public static string NameOf(HttpContext context, string parameter) =>
+        ((string?)context.GetRouteValue(parameter) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The log for what becomes known of a model while it serves.</summary>
     public static ILogger LoggerOf(HttpContext context) =>

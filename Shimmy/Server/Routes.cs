@@ -16,6 +16,8 @@ internal static class Routes
         Completions.Map(routes);
         Embeddings.Map(routes);
         Rerank.Map(routes);
+        KnownModels.Map(routes);
+        ModelControl.Map(routes);
         Generate.Map(routes);
         GenerateSocket.Map(routes);
         ApplyTemplate.Map(routes);

@@ -17,6 +17,7 @@ internal static class Health
         ("chat_completions", "/v1/chat/completions"),
         ("completions", "/v1/completions"),
         ("models", "/v1/models"),
+        ("native_models", "/api/models"),
         ("generate", "/api/generate"),
         ("websocket", "/ws/generate"),
         ("health", "/health"),

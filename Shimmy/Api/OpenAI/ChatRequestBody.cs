@@ -18,9 +18,10 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
         var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
-        var options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
+        var defaults = SamplingFields.ModelDefaults(facts);
+        var options = SamplingFields.Read(fields, defaults) with
         {
-            MaxTokens = MaxTokens(fields),
+            MaxTokens = MaxTokens(fields) ?? defaults.MaxTokens,
             TopLogProbabilities = LogProbabilities(fields),
         };
         return new ChatRequestBody(

@@ -12,11 +12,12 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
         RefuseUnsupported(fields);
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
+        var defaults = SamplingFields.ModelDefaults(facts);
         return new CompletionRequestBody(
             prompts,
-            SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
+            SamplingFields.Read(fields, defaults) with
             {
-                MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue),
+                MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? defaults.MaxTokens,
             },
             ConstraintFields.Read(fields, responseFormat: false),
             stream,

@@ -23,6 +23,12 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     private const int HalfBytes = 2; // K and V are f16
     private const int CellPadding = 256;
 
+    /// <summary>
+    /// What models may need together where nobody says it: nine tenths of the memory that this machine, or the container, has. The rest is
+    /// for the system and whoever else runs on it.
+    /// </summary>
+    public static long DefaultBudget { get; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
+
     /// <summary>All parts together.</summary>
     public long Total => Weights + KeyValueCache + Compute + Process;
 
