@@ -26,7 +26,11 @@ internal static class DiscoverCommand
         // The registry's names: one that a registered model has is another's no more.
         var models = access.Registry.Entries.Where(entry => entry.Source == ModelSource.Discovered)
             .Where(entry => !llmOnly || entry.Type.IsLanguageModel()).ToList();
-        var places = access.Discovery.Sources.SelectMany(source => source.Places.Select(place => new SearchedPlace(source.Origin, place, Directory.Exists(place)))).ToList();
+        models = [.. models.Select(entry => entry with
+        {
+            OtherNames = [.. entry.OtherNames.Where(name => name != entry.Name && access.Registry.Find(name)?.Name == entry.Name)],
+        })];
+        var places = access.Discovery.Sources.SelectMany(source => source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
         if (json)
             Printer.Line(JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places), CliJson.Default.DiscoveryReport));
         else
