@@ -55,11 +55,10 @@ public sealed class DiscoverTests
         foreach (var one in skipped.Select(line => line.Split(": ", 2)))
             StringAssert.StartsWith(skips[one[0]], one[1]);
 
-        var story = json.RootElement.GetProperty("models")[0];
+        var story = Model(json, "story");
         Assert.AreEqual(folder["work/models/lora.gguf"], story.GetProperty("adapters")[0].GetString());
         Assert.AreEqual(folder["work/models/mmproj-story.gguf"], story.GetProperty("projector").GetString());
-        var gemma = json.RootElement.GetProperty("models").EnumerateArray().Single(model => model.GetProperty("name").GetString() == "me/gemma3:latest");
-        StringAssert.Contains(gemma.GetProperty("why_unloadable").GetString(), "Ollama");
+        StringAssert.Contains(Model(json, "me/gemma3:latest").GetProperty("why_unloadable").GetString(), "Ollama");
         Assert.AreEqual("dirs", json.RootElement.GetProperty("places").EnumerateArray().First(place => !place.GetProperty("exists").GetBoolean()
             && place.GetProperty("path").GetString()!.Contains("nowhere", StringComparison.Ordinal)).GetProperty("origin").GetString());
     }
@@ -187,6 +186,9 @@ public sealed class DiscoverTests
     private static string[] Models(JsonDocument json) => [.. json.RootElement.GetProperty("models").EnumerateArray().Select(model =>
         $"{model.GetProperty("name").GetString()} {model.GetProperty("origin").GetString()} {model.GetProperty("shards").GetArrayLength()} "
         + $"{model.GetProperty("size_bytes").GetInt64()}")];
+
+    private static JsonElement Model(JsonDocument json, string name) =>
+        json.RootElement.GetProperty("models").EnumerateArray().Single(model => model.GetProperty("name").GetString() == name);
 
     private static Task<ShimmyResult> RunAsync(TemporaryFolder folder, params string[] arguments) =>
         ShimmyProcess.RunAsync(arguments, Path.GetDirectoryName(folder["work/x"]), new Dictionary<string, string>
