@@ -89,6 +89,8 @@ public sealed class GenerateTests
     [DataRow("--prompt x --top-k 1.5", "--top-k: must be a whole number from -1 to 2147483647, not 1.5")]
     [DataRow("--prompt x --topk 1", "unknown option --topk")]
     [DataRow("--prompt x --grammar /missing.gbnf", "--grammar: Could not find file")]
+    [DataRow("--prompt x --json-schema /missing.json", "--json-schema: Could not find file")]
+    [DataRow("--prompt x --json-schema a --grammar b", "--grammar and --json-schema exclude each other")]
     public async Task What_is_wrong_with_an_option_is_said_by_its_name(string arguments, string error)
     {
         var run = await GenerateAsync("talker", arguments.Split(' ', StringSplitOptions.RemoveEmptyEntries));
@@ -106,7 +108,32 @@ public sealed class GenerateTests
         var run = await GenerateAsync("noise", ["--raw", "--prompt", "a", "--grammar", Folder["broken.gbnf"], "--log-level", "none"]);
 
         Assert.AreEqual(2, run.ExitCode);
-        Assert.StartsWith("shimmy generate: --grammar: ", run.Errors);
+        Assert.StartsWith("shimmy generate: --grammar: line 1, column 10: ", run.Errors);
+    }
+
+    [TestMethod]
+    public async Task A_json_schema_binds_the_answer()
+    {
+        File.WriteAllText(Folder["answer.json"], """{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"],"additionalProperties":false}""");
+
+        var run = await GenerateAsync("noise", ["--raw", "--prompt", "a", "--max-tokens", "200", "--json-schema", Folder["answer.json"]]);
+
+        Assert.AreEqual(0, run.ExitCode, run.Errors);
+        Assert.IsTrue(System.Text.Json.JsonElement.Parse(run.Output).GetProperty("a").GetRawText() is "true" or "false", run.Output);
+    }
+
+    [TestMethod]
+    [DataRow("{\"type\":", "'0x00'")]
+    [DataRow("{\"properties\":{\"a\":{\"not\":{}}}}", "/properties/a: not cannot be expressed")]
+    public async Task A_json_schema_that_cannot_be_held_to_is_refused_by_the_options_name(string schema, string problem)
+    {
+        File.WriteAllText(Folder["broken.json"], schema);
+
+        var run = await GenerateAsync("noise", ["--raw", "--prompt", "a", "--json-schema", Folder["broken.json"], "--log-level", "none"]);
+
+        Assert.AreEqual(2, run.ExitCode);
+        Assert.StartsWith("shimmy generate: --json-schema: ", run.Errors);
+        Assert.Contains(problem, run.Errors);
     }
 
     [TestMethod]

@@ -43,6 +43,7 @@ internal static partial class GenerateCommand
     /// <param name="seed">N — Seed of the random numbers (default: a random one, reported)</param>
     /// <param name="stop">TEXT — Ends the answer and is not part of it; may be repeated</param>
     /// <param name="ignoreEos">Go on where the model would end</param>
+    /// <param name="jsonSchema">FILE — JSON schema that the answer must satisfy</param>
     /// <param name="grammar">FILE — GBNF grammar that the answer must match</param>
     /// <param name="stream">Print the answer while it is generated</param>
     /// <param name="noStream">Print the answer when it is complete (default)</param>
@@ -76,6 +77,7 @@ internal static partial class GenerateCommand
         string? seed = null,
         string? stop = null,
         bool ignoreEos = false,
+        string? jsonSchema = null,
         string? grammar = null,
         bool stream = false,
         bool noStream = false,
@@ -102,7 +104,7 @@ internal static partial class GenerateCommand
             throw new UsageException("--system and --raw exclude each other: without the chat template there is no system message");
         options = options with
         {
-            Grammar = ReadGrammar(reader.Find("--grammar", grammar)),
+            Grammar = GrammarFiles.Read(reader.Find("--grammar", grammar), reader.Find("--json-schema", jsonSchema)),
             Prompt = await ReadPromptAsync(reader.Text("--prompt", prompt), cancellation),
         };
 
@@ -170,20 +172,6 @@ internal static partial class GenerateCommand
                 throw new UsageException($"--prompt: stdin holds more than {LongestPrompt} characters");
         }
         return text.ToString();
-    }
-
-    private static string? ReadGrammar(OptionValue? file)
-    {
-        if (file is not { } given)
-            return null;
-        try
-        {
-            return File.ReadAllText(given.Value);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
-        {
-            throw new UsageException($"{given.Source}: {e.Message}");
-        }
     }
 
     [LoggerMessage(LogLevel.Information, "generated {Tokens} tokens after {PromptTokens} of prompt " +

@@ -54,7 +54,7 @@ internal sealed record Options
     /// <summary>Whether the answer is printed while it is generated; <c>--stream</c>.</summary>
     public bool Stream { get; init; }
 
-    /// <summary>GBNF grammar that the answer must match; the content of <c>--grammar</c>'s file.</summary>
+    /// <summary>GBNF grammar that the answer must match; the content of <c>--grammar</c>'s file, or made from <c>--json-schema</c>'s.</summary>
     public string? Grammar { get; init; }
 
     /// <summary>How to sample; <see cref="MaxTokens"/> stands beside it.</summary>

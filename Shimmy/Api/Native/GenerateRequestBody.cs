@@ -32,7 +32,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         {
             MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? DefaultMaxTokens,
         };
-        var grammar = fields.Text("grammar");
+        var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var stream = fields.Flag("stream") ?? false;
         if (messages is null && system is null)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);

@@ -1,7 +1,9 @@
+using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat;
+using Shimmy.Chat.Output;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -17,16 +19,22 @@ internal static class ChatCompletions
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var request = ChatRequestBody.Read(fields, lease.Model.Facts);
+        var logger = ModelAsked.LoggerOf(context);
+        var request = ChatRequestBody.Read(fields, lease.Model.Facts, logger);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        var events = ChatPipeline.ChatAsync(lease.Model, request.Request, context.RequestAborted, ModelAsked.LoggerOf(context));
+        var choices = Enumerable.Range(0, request.Choices)
+            .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger)).ToArray();
         if (request.Stream)
         {
-            await EventStream.SendAsync(context, events, new ChatStreamWriter(id, created, name, request.IncludeUsage));
+            var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices);
+            await EventStream.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
             return;
         }
-        var answer = await Answer.CollectAsync(context, events);
+        var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
+        // Every answer has the same prompt, which counts once.
+        var usage = answers.Skip(1).Aggregate(answers[0].End.Usage, (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
+        RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
         {
             json.WriteStartObject();
@@ -35,19 +43,61 @@ internal static class ChatCompletions
             json.WriteNumber("created", created);
             json.WriteString("model", name);
             json.WriteStartArray("choices");
-            json.WriteStartObject();
-            json.WriteNumber("index", 0);
-            json.WriteStartObject("message");
-            json.WriteString("role"u8, "assistant"u8);
-            json.WriteString("content", answer.Text);
-            json.WriteNull("refusal");
-            json.WriteEndObject();
-            json.WriteNull("logprobs");
-            json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answer.End));
-            json.WriteEndObject();
+            for (var i = 0; i < answers.Length; i++)
+            {
+                json.WriteStartObject();
+                json.WriteNumber("index", i);
+                ChatAnswerJson.WriteMessage(json, answers[i]);
+                ChatAnswerJson.WriteLogProbabilities(json, request.Request.Options.TopLogProbabilities is null ? null : answers[i].Tokens ?? []);
+                json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
+                json.WriteEndObject();
+            }
             json.WriteEndArray();
-            OpenAIJson.WriteUsage(json, answer.End.Usage);
+            OpenAIJson.WriteUsage(json, usage);
             json.WriteEndObject();
         });
+    }
+
+    // The same seed would give the same answer again.
+    private static ChatRequest OfChoice(ChatRequest request, int choice) => choice == 0 || request.Options.Seed is not { } seed
+        ? request
+        : request with { Options = request.Options with { Seed = seed + (uint)choice } };
+
+    // All choices run at once; each event is written under the number of its choice.
+    private static async IAsyncEnumerable<OutputEvent> SideBySide(
+        IAsyncEnumerable<OutputEvent>[] choices, ChatStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        // What one of them cannot do ends all.
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var enumerators = choices.Select(choice => choice.GetAsyncEnumerator(end.Token)).ToArray();
+        var next = enumerators.Select(choice => choice.MoveNextAsync().AsTask()).ToArray();
+        try
+        {
+            var running = choices.Length;
+            while (running > 0)
+            {
+                var done = await Task.WhenAny(next.Where(task => task is not null)).ConfigureAwait(false);
+                var i = Array.IndexOf(next, done);
+                if (!await done.ConfigureAwait(false))
+                {
+                    next[i] = null!;
+                    running--;
+                    continue;
+                }
+                writer.Index = i;
+                yield return enumerators[i].Current;
+                next[i] = enumerators[i].MoveNextAsync().AsTask();
+            }
+        }
+        finally
+        {
+            await end.CancelAsync().ConfigureAwait(false);
+            foreach (var (enumerator, task) in enumerators.Zip(next))
+            {
+                if (task is not null)
+                    await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await enumerator.DisposeAsync().ConfigureAwait(false);
+            }
+        }
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Engine;
 
@@ -8,30 +9,62 @@ namespace Shimmy.Api.OpenAI;
 /// <c>POST /v1/chat/completions</c>, read and checked (OpenAI's API reference). Fields that we cannot honour yet are refused by name;
 /// fields that neither OpenAI nor llama.cpp documents are none of our business.
 /// </summary>
-internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool IncludeUsage)
+internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ChatRequestBody Read(RequestFields fields, ModelFacts facts)
+    public static ChatRequestBody Read(RequestFields fields, ModelFacts facts, ILogger? logger)
     {
         RefuseUnsupported(fields);
-        var messages = fields.List("messages")
-            ?? throw ApiException.BadField("messages", "is missing; an array of messages is required", "missing_required_parameter");
-        if (messages.Count == 0)
-            throw ApiException.BadField("messages", "is empty; at least one message is required");
+        var messages = ChatMessages.Read(fields);
+        var tools = ToolFields.Read(fields, logger);
+        var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
         var options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
         {
             MaxTokens = MaxTokens(fields),
+            TopLogProbabilities = LogProbabilities(fields),
         };
         return new ChatRequestBody(
             new ChatRequest
             {
-                Messages = [.. messages.Select((message, i) => Message(RequestFields.Of(message, $"messages[{i}]")))],
+                Messages = messages,
+                Tools = tools.Tools,
+                ToolChoice = tools.Choice,
+                ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Options = options,
-                Grammar = fields.Text("grammar"),
+                Grammar = ConstraintFields.Read(fields, responseFormat: true),
+                EnableThinking = fields.Flag("enable_thinking") ?? (effort == "none" ? false : null),
+                TemplateArguments = TemplateArguments(fields, effort),
                 ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
             },
+            ReadChoices(fields, facts),
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields));
+    }
+
+    // Each answer needs a slot, or the last would wait for the first.
+    private static int ReadChoices(RequestFields fields, ModelFacts facts)
+    {
+        var n = fields.Whole("n", 1, 128) ?? 1;
+        var most = Math.Max(1, facts.Slots);
+        return n <= most ? n : throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {n}");
+    }
+
+    private static int? LogProbabilities(RequestFields fields)
+    {
+        var top = fields.Whole("top_logprobs", 0, 20);
+        var wanted = fields.Flag("logprobs") ?? false;
+        if (top is not null && !wanted)
+            throw ApiException.BadField("top_logprobs", "needs logprobs to be true");
+        return wanted ? top ?? 0 : null;
+    }
+
+    private static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)
+    {
+        var given = fields.Object("chat_template_kwargs");
+        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? default) ?? [];
+        if (effort is not null and not "none")
+            arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
+        return arguments;
     }
 
     // max_completion_tokens is OpenAI's present name of max_tokens; both at once must agree.
@@ -44,53 +77,10 @@ internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool In
             : present ?? old;
     }
 
-    private static ChatMessage Message(RequestFields message)
-    {
-        var role = message.Choice("role", "system", "developer", "user", "assistant")
-            ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'developer', 'user' or 'assistant' is required");
-        message.Refuse("tool_calls", "tool calls are not supported yet", IsEmptyArray);
-        message.Refuse("function_call", "function calls are not supported yet");
-        message.Refuse("audio", "audio is not supported");
-        var content = Content(message);
-        if (content.Count == 0 && role != "assistant")
-            throw ApiException.BadField(message.FullName("content"), "is missing; a string or an array of text parts is required");
-        return new ChatMessage { Role = role, Content = content, Name = message.Text("name") };
-    }
-
-    private static IReadOnlyList<ContentPart> Content(RequestFields message)
-    {
-        var full = message.FullName("content");
-        return message.Find("content") switch
-        {
-            null => message.Text("refusal") is { } refusal ? [new ContentPart(refusal)] : [],
-            { ValueKind: JsonValueKind.Array } parts => [.. parts.EnumerateArray().Select((part, i) => Part(RequestFields.Of(part, $"{full}[{i}]")))],
-            { ValueKind: JsonValueKind.String } text => [new ContentPart(RequestFields.TextOf(text, full))],
-            { } other => throw ApiException.BadField(full, $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
-        };
-    }
-
-    private static ContentPart Part(RequestFields part) => part.RequiredText("type") switch
-    {
-        "text" => new ContentPart(part.RequiredText("text")),
-        "refusal" => new ContentPart(part.RequiredText("refusal")),
-        var type => throw ApiException.BadField(part.FullName("type"), $"'{type}' is not supported by this model; 'text' is"),
-    };
-
     private static void RefuseUnsupported(RequestFields fields)
     {
-        fields.Refuse("tools", "tools are not supported yet", IsEmptyArray);
-        fields.Refuse("tool_choice", "tools are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
         fields.Refuse("functions", "functions are not supported yet", IsEmptyArray);
         fields.Refuse("function_call", "functions are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
-        fields.Refuse("response_format", "only {\"type\":\"text\"} is supported yet", value => value.ValueKind == JsonValueKind.Object
-            && value.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("text"));
-        fields.Refuse("json_schema", "is not supported yet");
-        fields.Refuse("n", "only 1 answer is supported yet", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1);
-        fields.Refuse("logprobs", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
-        fields.Refuse("top_logprobs", "is not supported yet", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 0);
-        fields.Refuse("reasoning_effort", "is not supported yet");
-        fields.Refuse("chat_template_kwargs", "is not supported yet");
-        fields.Refuse("enable_thinking", "is not supported yet");
         fields.Refuse("audio", "audio is not supported");
         fields.Refuse("modalities", "only text is supported", value => value.ValueKind == JsonValueKind.Array
             && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String && item.ValueEquals("text")));

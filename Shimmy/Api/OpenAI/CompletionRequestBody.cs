@@ -18,7 +18,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
             {
                 MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue),
             },
-            fields.Text("grammar"),
+            ConstraintFields.Read(fields, responseFormat: false),
             stream,
             StreamOptions.IncludeUsage(fields));
     }
@@ -30,7 +30,6 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
         fields.Refuse("logprobs", "is not supported yet");
         fields.Refuse("n", "only 1 answer to each prompt is supported yet", IsOne);
         fields.Refuse("best_of", "only 1 is supported", IsOne);
-        fields.Refuse("json_schema", "is not supported yet");
 
         static bool IsOne(JsonElement value) => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1;
     }

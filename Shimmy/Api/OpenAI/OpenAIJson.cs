@@ -12,7 +12,8 @@ internal static class OpenAIJson
     public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
 
     /// <summary>OpenAI's names of the reasons.</summary>
-    public static string FinishReasonOf(OutputEnd end) => end.Reason == FinishReason.Length ? "length" : "stop";
+    public static string FinishReasonOf(OutputEnd end) => 
+        end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";
 
     /// <summary>The object <c>usage</c>.</summary>
     public static void WriteUsage(Utf8JsonWriter json, Usage usage)

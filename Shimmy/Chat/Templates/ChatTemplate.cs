@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
 
@@ -30,6 +32,8 @@ internal sealed class ChatTemplate
         if (facts.EosText is { } eos)
             constants["eos_token"] = TextValue.Own(eos);
         Capabilities = CapabilityProbe.Run(source, constants, clock);
+        ToolCalls = ToolCallProbe.Run(Capabilities, RenderForProbe);
+        Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
     }
 
     /// <summary>Where the template comes from, for people.</summary>
@@ -37,6 +41,12 @@ internal sealed class ChatTemplate
 
     /// <summary>What the template can show.</summary>
     public TemplateCapabilities Capabilities { get; }
+
+    /// <summary>How the model writes tool calls; null where the template shows none.</summary>
+    public ToolCallSyntax? ToolCalls { get; }
+
+    /// <summary>The marks between which the model thinks; null where it does not.</summary>
+    public ReasoningMarks? Reasoning { get; }
 
     /// <summary>Texts that end an answer.</summary>
     public IReadOnlyList<string> Stop => source.Stop;
@@ -69,6 +79,19 @@ internal sealed class ChatTemplate
     /// <summary>A field of the request that the template cannot serve.</summary>
     internal static EngineException Refusal(string field, string message, Exception? inner = null) =>
         new(EngineFailure.InvalidRequest, inner is null ? $"{field}: {message}" : message, inner) { Option = field };
+
+    private string? RenderForProbe(IReadOnlyList<ChatMessage> messages)
+    {
+        try
+        {
+            var request = new ChatRequest { Messages = messages, Tools = Capabilities.Tools ? [new ToolDefinition("needle_tool", "A tool.", default)] : [] };
+            return string.Concat(Render(request, messages, addGenerationPrompt: false).Select(part => part.Text));
+        }
+        catch (EngineException)
+        {
+            return null;
+        }
+    }
 
     private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {

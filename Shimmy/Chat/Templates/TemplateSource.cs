@@ -12,6 +12,9 @@ internal sealed record TemplateSource
     /// <summary>Where it comes from, for people: <c>the model</c>, <c>family chatml</c>, <c>file …</c>.</summary>
     public required string Origin { get; init; }
 
+    /// <summary>The template's own text.</summary>
+    public required string Text { get; init; }
+
     /// <summary>The template.</summary>
     public required CompiledTemplate Default { get; init; }
 
@@ -25,6 +28,7 @@ internal sealed record TemplateSource
     public static TemplateSource Of(TemplateFamily family) => new()
     {
         Origin = $"family {family.Name}",
+        Text = family.Template,
         Default = CompiledTemplate.Compile(family.Template),
         Stop = family.Stop,
     };
@@ -39,6 +43,7 @@ internal sealed record TemplateSource
         return string.IsNullOrWhiteSpace(text) ? null : new TemplateSource
         {
             Origin = "the model",
+            Text = text,
             Default = CompiledTemplate.Compile(text),
             ToolUse = toolUse is null || toolUse == text ? null : CompiledTemplate.Compile(toolUse),
             Stop = StopsOf(text),
@@ -55,7 +60,7 @@ internal sealed record TemplateSource
         try
         {
             var text = File.ReadAllText(nameOrFile);
-            return new TemplateSource { Origin = $"file {nameOrFile}", Default = CompiledTemplate.Compile(text), Stop = StopsOf(text) };
+            return new TemplateSource { Origin = $"file {nameOrFile}", Text = text, Default = CompiledTemplate.Compile(text), Stop = StopsOf(text) };
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

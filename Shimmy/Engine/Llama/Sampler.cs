@@ -15,7 +15,9 @@ namespace Shimmy.Engine.Llama;
 internal sealed unsafe class Sampler : IDisposable
 {
     private readonly SamplerHandle _chain;
-    private readonly SamplerHandle? _grammar;
+    private readonly Vocabulary _vocabulary;
+    private readonly GrammarTrigger? _trigger;
+    private SamplerHandle? _grammar;
     private readonly RepetitionPenalties? _penalties;
     private readonly LogitBias[] _biases;
     private readonly bool _greedy;
@@ -31,7 +33,18 @@ internal sealed unsafe class Sampler : IDisposable
         var options = request.Options;
         _biases = Biases(options, vocabulary);
         _penalties = RepetitionPenalties.Of(options, contextLength);
-        _grammar = request.Grammar is { } grammar ? ParseGrammar(model, vocabulary, grammar) : null;
+        _vocabulary = vocabulary;
+        if (request.Grammar is { } grammar)
+        {
+            // Parsed in any case, so that one that is wrong is refused before anything is generated.
+            _grammar = ParseGrammar(model, vocabulary, grammar, GrammarTrigger.Root);
+            if (request.GrammarTrigger is { Length: > 0 } trigger)
+            {
+                _grammar.Dispose();
+                _grammar = null;
+                _trigger = new GrammarTrigger(trigger, lead => ParseGrammar(model, vocabulary, GrammarTrigger.After(lead, grammar), GrammarTrigger.RootAfterLead));
+            }
+        }
         _chain = new SamplerHandle(llama_sampler_chain_init(new LlamaSamplerChainParams { NoPerf = 1 }), model);
 
         var dry = options.DryMultiplier != 0f && options.DryPenaltyLastN != 0;
@@ -114,6 +127,8 @@ internal sealed unsafe class Sampler : IDisposable
         }
         if (_grammar is not null)
             llama_sampler_accept(_grammar, chosen);
+        else if (_trigger?.Accept(chosen, _vocabulary.Spelled(chosen)) is { } begun)
+            Constrain(begun.Grammar, begun.Tokens);
         LookBackAt(chosen);
         return chosen;
     }
@@ -162,6 +177,22 @@ internal sealed unsafe class Sampler : IDisposable
             return array.Selected >= 0 && (nuint)array.Selected < array.Size && !float.IsNaN(data[array.Selected].Logit)
                 ? data[array.Selected].Id
                 : -1;
+        }
+    }
+
+    // The tokens that hold the trigger are tested like all others; where the grammar does not go on from them, the answer stays free.
+    private void Constrain(SamplerHandle grammar, IReadOnlyList<int> tokens)
+    {
+        _grammar = grammar;
+        foreach (var token in tokens)
+        {
+            if (!GrammarAllows(token))
+            {
+                grammar.Dispose();
+                _grammar = null;
+                return;
+            }
+            llama_sampler_accept(grammar, token);
         }
     }
 
@@ -220,7 +251,7 @@ internal sealed unsafe class Sampler : IDisposable
         return [.. biases];
     }
 
-    private static SamplerHandle ParseGrammar(ModelHandle model, Vocabulary vocabulary, string grammar)
+    private static SamplerHandle ParseGrammar(ModelHandle model, Vocabulary vocabulary, string grammar, string root)
     {
         // NUL would end the text early on the native side and accept what stands before it.
         if (grammar.Contains('\0'))
@@ -229,7 +260,7 @@ internal sealed unsafe class Sampler : IDisposable
         if (string.IsNullOrWhiteSpace(grammar))
             throw new EngineException(EngineFailure.InvalidRequest, "the grammar is empty") { Option = "grammar" };
         NativeLog.TakeErrors();
-        var sampler = llama_sampler_init_grammar(vocabulary.Pointer, grammar, "root");
+        var sampler = llama_sampler_init_grammar(vocabulary.Pointer, grammar, root);
         if (sampler == 0)
         {
             var reason = NativeLog.TakeErrors();

@@ -421,7 +421,8 @@ internal sealed class Scheduler
         }
         sequence.Append(token);
         _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
-        _events.Token(sequence.RequestId, token, _model.Vocabulary.Piece(token), report?.Of(token, _model.Vocabulary));
+        var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
+        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary));
         if (sequence.Generated >= sequence.MaxTokens)
             End(sequence, FinishReason.Length);
     }

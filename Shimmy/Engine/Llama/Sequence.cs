@@ -34,6 +34,9 @@ internal sealed class Sequence : IDisposable
     /// <summary>Most tokens to generate: what was asked for, or what the context has room for.</summary>
     public int MaxTokens { get; }
 
+    /// <summary>Control tokens that are spelled out in the answer.</summary>
+    public IReadOnlySet<int> Shown { get; init; } = System.Collections.Frozen.FrozenSet<int>.Empty;
+
     /// <summary>Prompt and what was generated so far.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 

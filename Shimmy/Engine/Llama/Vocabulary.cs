@@ -71,6 +71,13 @@ internal sealed unsafe class Vocabulary
     /// <summary>The bytes a token adds to the answer; none for control tokens.</summary>
     public ReadOnlyMemory<byte> Piece(int token) => _pieces[token] ??= PieceOf(token, special: false);
 
+    /// <summary>The bytes of a token, a control token spelled out.</summary>
+    public ReadOnlyMemory<byte> Spelled(int token) => PieceOf(token, special: true);
+
+    /// <summary>The control tokens that stand in these texts.</summary>
+    public IReadOnlySet<int> ControlTokensIn(IReadOnlyList<string> texts) =>
+        texts.SelectMany(text => _controlTokens.Value.Find(text, []).Ours).Select(found => found.Token).ToHashSet();
+
     /// <summary>The bytes of the tokens, control tokens spelled out.</summary>
     public byte[] Detokenize(IReadOnlyList<int> tokens)
     {

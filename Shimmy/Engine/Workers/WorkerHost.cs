@@ -137,7 +137,8 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
-        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength));
+        var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown });
     }
 
     private void Embed(uint id, EmbeddingRequest request)
