@@ -27,7 +27,7 @@ internal static class ModelAsked
             return entry;
         var close = registry.ClosestNames(name);
         throw new ApiException(404, close.Count == 0
-            ? $"the model '{name}' does not exist here; no models were found"
-            : $"the model '{name}' does not exist here; the closest names are {string.Join(", ", close)}", "model_not_found", "model");
+            ? $"the model {RequestFields.Quote(name)} does not exist here; no models were found"
+            : $"the model {RequestFields.Quote(name)} does not exist here; the closest names are {string.Join(", ", close)}", "model_not_found", "model");
     }
 }

@@ -73,7 +73,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool In
     {
         "text" => new ContentPart(part.RequiredText("text")),
         "refusal" => new ContentPart(part.RequiredText("refusal")),
-        var type => throw ApiException.BadField(part.FullName("type"), $"'{type}' is not supported by this model; 'text' is"),
+        var type => throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'text' is"),
     };
 
     private static void RefuseUnsupported(RequestFields fields)
