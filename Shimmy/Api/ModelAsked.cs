@@ -30,6 +30,7 @@ internal static class ModelAsked
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
             return entry;
-        throw new ApiException(404, $"the model '{name}' does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
+        throw new ApiException(
+            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
     }
 }

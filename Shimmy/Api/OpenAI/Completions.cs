@@ -29,7 +29,7 @@ internal static class Completions
             await EventStream.SendAsync(context, OneAfterAnother(lease.Model, request, writer, context.RequestAborted), writer);
             return;
         }
-        var answers = await Task.WhenAll(request.Prompts.Select(prompt => Answer.CollectAsync(context, Run(lease.Model, request, prompt, context.RequestAborted))));
+        var answers = await CollectAsync(context, lease.Model, request);
         var usage = answers.Select(answer => answer.End.Usage).Aggregate(CompletionUsage.Add);
         RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
@@ -53,6 +53,24 @@ internal static class Completions
             OpenAIJson.WriteUsage(json, usage);
             json.WriteEndObject();
         });
+    }
+
+    // All prompts at once; one that fails ends the others, whose answers nobody would get.
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CompletionRequestBody request)
+    {
+        using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        return await Task.WhenAll(request.Prompts.Select(async prompt =>
+        {
+            try
+            {
+                return await Answer.CollectAsync(context, Run(model, request, prompt, failed.Token));
+            }
+            catch
+            {
+                await failed.CancelAsync();
+                throw;
+            }
+        }));
     }
 
     private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CompletionRequestBody request, Prompt prompt, CancellationToken cancellation) =>
