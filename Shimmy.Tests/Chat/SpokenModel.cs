@@ -41,6 +41,8 @@ internal sealed class SpokenModel(IReadOnlyList<byte[]> pieces, FinishReason rea
         }
     }
 
+    public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) => throw new NotSupportedException();
+
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => throw new NotSupportedException();
 
     public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) => throw new NotSupportedException();

@@ -22,6 +22,9 @@ internal sealed class RequestFields
         _prefix = prefix;
     }
 
+    /// <summary>The names of all fields that the client sent.</summary>
+    public IEnumerable<string> Names => _object.EnumerateObject().Select(property => property.Name);
+
     /// <summary>
     /// Reads a request's body. The document must be disposed when the request has been read. Throws <see cref="ApiException"/> where the
     /// body is not a JSON object.
