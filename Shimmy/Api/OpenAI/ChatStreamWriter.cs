@@ -29,7 +29,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
                 json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(end));
                 json.WriteEndObject();
                 json.WriteEndArray();
-                json.WriteEndObject();
+                End(json);
             });
             if (includeUsage)
                 WriteUsage(output, end.Usage);
@@ -62,7 +62,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         json.WriteNull("finish_reason");
         json.WriteEndObject();
         json.WriteEndArray();
-        json.WriteEndObject();
+        End(json);
     });
 
     // OpenAI: the chunk with the usage has no choices.
@@ -82,5 +82,13 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         json.WriteString("object"u8, "chat.completion.chunk"u8);
         json.WriteNumber("created", created);
         json.WriteString("model", model);
+    }
+
+    // OpenAI: where the usage comes at the end, all other chunks have it as null.
+    private void End(Utf8JsonWriter json)
+    {
+        if (includeUsage)
+            json.WriteNull("usage");
+        json.WriteEndObject();
     }
 }
