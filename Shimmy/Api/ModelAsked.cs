@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -18,6 +19,10 @@ internal static class ModelAsked
         return await context.RequestServices.GetRequiredService<ModelResidency>()
             .AcquireAsync(entry, null, context.RequestAborted).ConfigureAwait(false);
     }
+
+    /// <summary>A name that is part of the path. Clients escape its slashes, and those are what Kestrel leaves escaped.</summary>
+    public static string NameInPath(HttpContext context, string routeValue) =>
+        ((string?)context.GetRouteValue(routeValue) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
     public static async Task<ModelEntry> FindAsync(HttpContext context, string name)

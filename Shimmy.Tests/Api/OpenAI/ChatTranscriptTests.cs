@@ -79,10 +79,10 @@ public sealed class ChatTranscriptTests
         const string body = """{"model":"talker","messages":[{"role":"user","content":"hi"}]}""";
 
         Assert.Contains("""
-            "content":"<b> & 'ü' 中😀\"\\\n\u0000
+            "content":"<b> & 'ü' 中\uD83D\uDE00\"\\\n\u0000\u007F",
             """.Trim(), await server.AnswerAsync(Route, body));
         Assert.Contains("""
-            "content":"<b> & 'ü' 中😀"}
+            "content":"<b> & 'ü' 中\uD83D\uDE00"}
             """.Trim(), await server.AnswerAsync(Route, body.Replace("{\"model\"", "{\"stream\":true,\"model\"", StringComparison.Ordinal)));
     }
 

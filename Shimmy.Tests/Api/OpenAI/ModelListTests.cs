@@ -33,7 +33,7 @@ public sealed class ModelListTests
     [TestMethod]
     public async Task An_unknown_model_is_404_and_names_close_ones()
     {
-        await using var server = await ServerFixture.StartAsync(models: ["talker", "walker", "zebra", "nothing-alike-at-all"]);
+        await using var server = await ServerFixture.StartAsync(models: ["zebra", "walker", "talker"]);
         using var answer = await server.Client.GetAsync("v1/models/talkr");
 
         Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
