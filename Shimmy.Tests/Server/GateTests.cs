@@ -121,7 +121,7 @@ public sealed class GateTests
         var log = new CapturedLog();
         await using var server = await ServerFixture.StartAsync(loggers: log);
         var ids = new HashSet<string>();
-        foreach (var (given, kept) in new[] { ("", false), ("mine-1_a.b:c", true), (new string('a', 128), true), (new string('a', 129), false), ("a b", false), ("é", false) })
+        foreach (var (given, kept) in new[] { ("", false), ("mine-1_a.b:c", true), (new string('a', 128), true), (new string('a', 129), false), ("a b", false), ("<i>", false) })
         {
             using var answer = await SendAsync(server, HttpMethod.Get, "nowhere", ("x-request-id", given));
             var id = Header(answer, "x-request-id")!;
