@@ -191,7 +191,9 @@ public sealed class BadRequestTests
     [DataRow(Native)]
     public async Task An_unknown_model_is_404_and_names_close_ones(string route)
     {
-        using var answer = await s_server.PostAsync(route, """{"model":"tolker","prompt":"hi"}""");
+        using var answer = await s_server.PostAsync(route, route == Chat
+            ? """{"model":"tolker","messages":[{"role":"user","content":"hi"}]}"""
+            : """{"model":"tolker","prompt":"hi"}""");
         Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
         var error = (await answer.JsonAsync()).GetProperty("error");
         var message = "the model 'tolker' does not exist here; the closest names are talker";
@@ -202,6 +204,57 @@ public sealed class BadRequestTests
         }
         Assert.AreEqual((message, "model_not_found", "model"),
             (error.GetProperty("message").GetString(), error.GetProperty("code").GetString(), error.GetProperty("param").GetString()));
+    }
+
+    [TestMethod]
+    public async Task A_request_that_is_wrong_loads_no_model()
+    {
+        var engine = new ScriptedEngine();
+        await using var server = await ServerFixture.StartAsync(engine);
+        foreach (var (route, body) in new[]
+        {
+            (Chat, """{"model":"talker","messages":[]}"""),
+            (Text, """{"model":"talker","prompt":"a","top_p":2}"""),
+            (Native, """{"model":"talker"}"""),
+        })
+        {
+            using var answer = await server.PostAsync(route, body);
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        }
+        Assert.AreEqual(0, engine.Loads);
+    }
+
+    [TestMethod]
+    public async Task What_a_request_does_not_say_the_model_says_or_llama_cpp()
+    {
+        GenerationRequest? seen = null;
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, request) =>
+            {
+                seen = request;
+                return ["ok"];
+            },
+            Facts = spec => new ModelFacts
+            {
+                Architecture = "scripted",
+                Description = "",
+                SamplingDefaults = new Dictionary<string, string> { ["temp"] = "0.6", ["top_k"] = "20", ["min_p"] = "none", ["penalty_repeat"] = "NaN" },
+            },
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+        foreach (var (route, prompt) in new[] { (Chat, """ "messages":[{"role":"user","content":"a"}] """), (Text, """ "prompt":"a" """) })
+        {
+            await server.AnswerAsync(route, $$"""{"model":"talker",{{prompt}}}""");
+            Assert.AreEqual((0.6f, 20, 0.95f, 0.05f, 1f), Sampling(seen!.Options));
+            Assert.AreEqual(route == Chat ? null : 16, seen.Options.MaxTokens);
+            await server.AnswerAsync(route, $$"""{"model":"talker","temperature":1,"min_p":0,"max_tokens":3,{{prompt}}}""");
+            Assert.AreEqual((1f, 20, 0.95f, 0f, 1f), Sampling(seen.Options));
+            Assert.AreEqual(3, seen.Options.MaxTokens);
+        }
+
+        static (float, int, float, float, float) Sampling(GenerationOptions options) =>
+            (options.Temperature, options.TopK, options.TopP, options.MinP, options.RepeatPenalty);
     }
 
     [TestMethod]

@@ -79,13 +79,14 @@ public sealed class DisconnectTests
         {
             using var client = new System.Net.Sockets.TcpClient();
             await client.ConnectAsync(server.Server.Address.Host, server.Server.Address.Port);
-            await client.GetStream().WriteAsync(Encoding.ASCII.GetBytes($"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{body[..sent]}"));
+            var stream = client.GetStream();
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{body[..sent]}"));
             client.Client.Shutdown(System.Net.Sockets.SocketShutdown.Send);
             using var limit = new CancellationTokenSource(Soon);
             using var answer = new MemoryStream();
             try
             {
-                await client.GetStream().CopyToAsync(answer, limit.Token);
+                await stream.CopyToAsync(answer, limit.Token);
             }
             catch (IOException)
             {

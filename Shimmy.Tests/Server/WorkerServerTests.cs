@@ -89,7 +89,7 @@ public sealed class WorkerServerTests
             Assert.AreEqual("context_length_exceeded", error.GetProperty("code").GetString());
             Assert.MatchesRegex("has 60[0-9] tokens, but the context has 512", error.GetProperty("message").GetString()!);
 
-            foreach (var (field, value) in new[] { ("grammar", "\"root ::= \""), ("logit_bias", "{\"1000000\":1}"), ("prompt", "[1000000]") })
+            foreach (var (field, value) in new[] { ("grammar", "\"root ::= (\""), ("logit_bias", "{\"1000000\":1}"), ("prompt", "[1000000]") })
             {
                 using var answer = await server.Http.PostAsync("v1/completions",
                     $$"""{"model":"talker","stream":{{stream}},{{(field == "prompt" ? "" : "\"prompt\":\"a\",")}}"{{field}}":{{value}}}""");

@@ -14,10 +14,12 @@ internal static class ChatCompletions
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var request = ChatRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var request = ChatRequestBody.Read(fields, lease.Model.Facts);
+        request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var events = ChatPipeline.ChatAsync(lease.Model, request.Request, context.RequestAborted);

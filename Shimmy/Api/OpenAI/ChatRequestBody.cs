@@ -11,17 +11,14 @@ namespace Shimmy.Api.OpenAI;
 internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool IncludeUsage)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ChatRequestBody Read(RequestFields fields, ModelFacts facts)
+    public static ChatRequestBody Read(RequestFields fields)
     {
         RefuseUnsupported(fields);
         var messages = fields.List("messages")
             ?? throw ApiException.BadField("messages", "is missing; an array of messages is required", "missing_required_parameter");
         if (messages.Count == 0)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
-        var options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
-        {
-            MaxTokens = MaxTokens(fields),
-        };
+        var options = SamplingFields.Read(fields, new GenerationOptions()) with { MaxTokens = MaxTokens(fields) };
         return new ChatRequestBody(
             new ChatRequest
             {
@@ -33,6 +30,15 @@ internal sealed record ChatRequestBody(ChatRequest Request, bool Stream, bool In
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields));
     }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public ChatRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields) => this with
+    {
+        Request = Request with
+        {
+            Options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with { MaxTokens = Request.Options.MaxTokens },
+        },
+    };
 
     // max_completion_tokens is OpenAI's present name of max_tokens; both at once must agree.
     private static int? MaxTokens(RequestFields fields)

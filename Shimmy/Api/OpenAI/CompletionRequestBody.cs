@@ -12,14 +12,14 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
     private const int DefaultMaxTokens = 16;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static CompletionRequestBody Read(RequestFields fields, ModelFacts facts)
+    public static CompletionRequestBody Read(RequestFields fields)
     {
         RefuseUnsupported(fields);
         var prompts = ReadPrompts(fields);
         var stream = fields.Flag("stream") ?? false;
         return new CompletionRequestBody(
             prompts,
-            SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
+            SamplingFields.Read(fields, new GenerationOptions()) with
             {
                 MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? DefaultMaxTokens,
             },
@@ -27,6 +27,12 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
             stream,
             StreamOptions.IncludeUsage(fields));
     }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields) => this with
+    {
+        Options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with { MaxTokens = Options.MaxTokens },
+    };
 
     // A string, tokens, or an array of either.
     private static IReadOnlyList<Prompt> ReadPrompts(RequestFields fields)
