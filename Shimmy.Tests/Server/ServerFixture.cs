@@ -16,16 +16,18 @@ namespace Shimmy.Tests.Server;
 /// <summary>The real server on a port of its own, before models that say what the test wants.</summary>
 internal sealed class ServerFixture : IAsyncDisposable
 {
-    private readonly ModelResidency _residency;
-
     private ServerFixture(ShimmyServer server, ModelResidency residency)
     {
         Server = server;
-        _residency = residency;
-        Client = new HttpClient { BaseAddress = server.Address, Timeout = TimeSpan.FromSeconds(30) };
+        Residency = residency;
+        // A client that leaves a stream is to leave at once, not to read on for the sake of its connection.
+        Client = new HttpClient(new SocketsHttpHandler { ResponseDrainTimeout = TimeSpan.Zero }) { BaseAddress = server.Address, Timeout = TimeSpan.FromSeconds(30) };
     }
 
     public ShimmyServer Server { get; }
+
+    /// <summary>The models in memory.</summary>
+    public ModelResidency Residency { get; }
 
     /// <summary>Sends to it; paths have no leading slash.</summary>
     public HttpClient Client { get; }
@@ -97,7 +99,7 @@ internal sealed class ServerFixture : IAsyncDisposable
     {
         Client.Dispose();
         await Server.DisposeAsync();
-        await _residency.DisposeAsync();
+        await Residency.DisposeAsync();
     }
 
     private static ModelSpec SpecOf(ModelEntry entry) => new() { Name = entry.Name, Path = entry.Path, ContextLength = 64 };

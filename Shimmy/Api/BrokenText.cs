@@ -42,7 +42,7 @@ internal static class BrokenText
                     if (!IsText(() => property.Name))
                         return "";
                     if (Search(property.Value) is { } inside)
-                        return $".{property.Name}{inside}";
+                        return $".{RequestFields.Shorten(property.Name)}{inside}";
                 }
                 return null;
             default:

@@ -11,6 +11,7 @@ namespace Shimmy.Api;
 internal sealed class RequestFields
 {
     private const int LongestQuote = 100;
+    private const int LongestReason = 300;
     private const string NoText = "holds a character that is none (half of a surrogate pair, or bytes that are no UTF-8)";
 
     private readonly JsonElement _object;
@@ -165,8 +166,11 @@ internal sealed class RequestFields
     };
 
     /// <summary>A client's text inside an error message: in quotes, and short however long it was.</summary>
-    public static string Quote(string text) =>
-        text.Length <= LongestQuote ? $"'{text}'" : $"'{text.AsSpan(0, LongestQuote - (char.IsHighSurrogate(text[LongestQuote - 1]) ? 1 : 0))}…'";
+    public static string Quote(string text) => $"'{Shorten(text)}'";
+
+    /// <summary>A client's text, cut where it is too long for an error message.</summary>
+    public static string Shorten(string text, int longest = LongestQuote) =>
+        text.Length <= longest ? text : $"{text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0))}…";
 
     private static RequestFields OfBody(JsonDocument document)
     {
@@ -197,6 +201,6 @@ internal sealed class RequestFields
     private static string FirstSentence(string message)
     {
         var end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        return end < 0 ? message : message[..end];
+        return Shorten(end < 0 ? message : message[..end], LongestReason);
     }
 }

@@ -7,14 +7,14 @@ namespace Shimmy.Api.OpenAI;
 internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, GenerationOptions Options, string? Grammar, bool Stream, bool IncludeUsage)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static CompletionRequestBody Read(RequestFields fields, ModelFacts facts)
+    public static CompletionRequestBody Read(RequestFields fields)
     {
         RefuseUnsupported(fields);
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
         return new CompletionRequestBody(
             prompts,
-            SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
+            SamplingFields.Read(fields, new GenerationOptions()) with
             {
                 MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue),
             },
@@ -22,6 +22,12 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
             stream,
             StreamOptions.IncludeUsage(fields));
     }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields) => this with
+    {
+        Options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with { MaxTokens = Options.MaxTokens },
+    };
 
     private static void RefuseUnsupported(RequestFields fields)
     {

@@ -17,10 +17,12 @@ internal static class Completions
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var request = CompletionRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var request = CompletionRequestBody.Read(fields, lease.Model.Facts);
+        request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         if (request.Stream)

@@ -33,7 +33,7 @@ internal static class ModelList
 
     private static async Task HandleOne(HttpContext context)
     {
-        var entry = await ModelAsked.FindAsync(context, (string?)context.GetRouteValue("id") ?? "");
+        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "id"));
         await Reply.JsonAsync(context, json => Write(json, entry));
     }
 
