@@ -89,7 +89,7 @@ public sealed class GenerateTranscriptTests
         await server.AnswerAsync(Route, """{"model":"talker","system":"rules","prompt":"q"}""");
         var prompt = string.Concat(seen.Prompt.Parts.Select(part => part.Text));
         await server.AnswerAsync(Route, """{"model":"talker","messages":[{"role":"system","content":"rules"},{"role":"user","content":"q"}]}""");
-        Assert.AreEqual("<|im_start|>system\nrules<|im_end|>\n<|im_start|>user\nq<|im_end|>\n<|im_start|>assistant\n", prompt);
+        Assert.AreEqual("rules<|end_of_turn|>GPT4 Correct User: q<|end_of_turn|>GPT4 Correct Assistant:", prompt);
         Assert.AreEqual(prompt, string.Concat(seen.Prompt.Parts.Select(part => part.Text)));
     }
 

@@ -51,7 +51,7 @@ public sealed class ChatTranscriptTests
 
             data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[{"index":0,"delta":{},"finish_reason":"length"}],"usage":null}
 
-            data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[],"usage":{"prompt_tokens":3,"completion_tokens":1,"total_tokens":4,"prompt_tokens_details":{"cached_tokens":0}}}
+            data: {"id":"chatcmpl-ID","object":"chat.completion.chunk","created":0,"model":"talker","choices":[],"usage":{"prompt_tokens":8,"completion_tokens":1,"total_tokens":9,"prompt_tokens_details":{"cached_tokens":0}}}
 
             data: [DONE]
 
@@ -67,7 +67,7 @@ public sealed class ChatTranscriptTests
 
         Assert.AreEqual("application/json", answer.Content.Headers.ContentType!.ToString());
         Assert.AreEqual(
-            """{"id":"chatcmpl-ID","object":"chat.completion","created":0,"model":"talker","choices":[{"index":0,"message":{"role":"assistant","content":"I am talker","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":3,"total_tokens":6,"prompt_tokens_details":{"cached_tokens":0}}}""",
+            """{"id":"chatcmpl-ID","object":"chat.completion","created":0,"model":"talker","choices":[{"index":0,"message":{"role":"assistant","content":"I am talker","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":8,"completion_tokens":3,"total_tokens":11,"prompt_tokens_details":{"cached_tokens":0}}}""",
             Transcript.Of(await answer.Content.ReadAsStringAsync()));
     }
 
@@ -147,7 +147,7 @@ public sealed class ChatTranscriptTests
             """);
 
         Assert.AreEqual(
-            "<|im_start|>system\nrules<|im_end|>\n<|im_start|>user\na<|im_end|>b<|im_end|>\n<|im_start|>assistant\nno<|im_end|>\n<|im_start|>user\n\0 é<|im_end|>\n<|im_start|>assistant\n",
+            "rules<|end_of_turn|>GPT4 Correct User: a<|im_end|>b<|end_of_turn|>GPT4 Correct Assistant: no<|end_of_turn|>GPT4 Correct User: \0 é<|end_of_turn|>GPT4 Correct Assistant:",
             string.Concat(seen!.Prompt.Parts.Select(part => part.Text)));
         // What users wrote stays text: it makes no special token.
         Assert.IsTrue(seen.Prompt.Parts.Where(part => part.Text.Contains("a<|im_end|>b", StringComparison.Ordinal)).All(part => !part.ParseSpecial));

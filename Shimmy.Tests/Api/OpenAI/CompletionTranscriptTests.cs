@@ -71,14 +71,14 @@ public sealed class CompletionTranscriptTests
     }
 
     [TestMethod]
-    public async Task Without_max_tokens_16_are_generated_as_OpenAI_documents()
+    public async Task Without_max_tokens_the_answer_goes_on_until_it_ends()
     {
         var engine = new ScriptedEngine { Answer = (_, _) => Enumerable.Repeat("a", 100) };
         await using var server = await ServerFixture.StartAsync(engine);
         using var answer = JsonDocument.Parse(await server.AnswerAsync(Route, """{"model":"talker","prompt":"x"}"""));
 
-        Assert.AreEqual(16, answer.RootElement.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
-        Assert.AreEqual("length", answer.RootElement.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
+        Assert.AreEqual(100, answer.RootElement.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
+        Assert.AreEqual("stop", answer.RootElement.GetProperty("choices")[0].GetProperty("finish_reason").GetString());
     }
 
     [TestMethod]

@@ -96,7 +96,7 @@ public sealed class OpenAIClientTests
             ("tolker", new(), 404, "model_not_found"),
             ("tolker", new(), 404, "the closest names are talker"),
             ("talker", new() { Temperature = -1 }, 400, "temperature: must be a number from 0 to 100, not -1"),
-            ("talker", new() { TopLogProbabilityCount = 2, IncludeLogProbabilities = true }, 400, "logprobs"),
+            ("talker", new() { TopLogProbabilityCount = 21, IncludeLogProbabilities = true }, 400, "top_logprobs"),
         })
         {
             var whole = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Chat(model).CompleteChatAsync([new UserChatMessage("?")], options));
