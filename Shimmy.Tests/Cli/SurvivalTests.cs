@@ -185,7 +185,20 @@ public sealed class SurvivalTests
         public async Task<IReadOnlyList<string>> ReadToEndAsync()
         {
             using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-            return [.. (await reader.ReadToEndAsync(limit.Token)).Split('\n', StringSplitOptions.RemoveEmptyEntries)];
+            var lines = new List<string>();
+            try
+            {
+                while (await reader.ReadLineAsync(limit.Token) is { } line)
+                {
+                    if (line.Length > 0)
+                        lines.Add(line);
+                }
+            }
+            catch (HttpIOException)
+            {
+                // A stream that breaks off has no end that could be taken for a normal one.
+            }
+            return lines;
         }
 
         public void Dispose()

@@ -21,11 +21,12 @@ internal static class EventStream
 {
     /// <summary>
     /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
-    /// the dialect's error event, which is the last: the dialect's normal end does not follow it.
+    /// the dialect's error event and thrown as <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
     /// </summary>
     public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer)
     {
-        await using var enumerator = events.GetAsyncEnumerator(context.RequestAborted);
+        using var generation = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        await using var enumerator = events.GetAsyncEnumerator(generation.Token);
         var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
         context.Response.ContentType = "text/event-stream; charset=utf-8";
         context.Response.Headers.CacheControl = "no-cache";
@@ -42,21 +43,18 @@ internal static class EventStream
                 writer.Write(output, happened);
                 var next = enumerator.MoveNextAsync();
                 // Events that are there already go out together; only a pause is worth a system call.
-                if (!next.IsCompleted)
-                    await FlushAsync(output, context.RequestAborted).ConfigureAwait(false);
-                more = await next.ConfigureAwait(false);
+                more = next.IsCompleted
+                    ? await next.ConfigureAwait(false)
+                    : await FlushMeanwhileAsync(output, next.AsTask(), generation).ConfigureAwait(false);
             }
             await FlushAsync(output, context.RequestAborted).ConfigureAwait(false);
         }
         catch (Exception e) when (!ClientConnection.IsGone(context))
         {
-            // Unknown errors are thrown on, to be logged, once the client has been told.
             var error = ApiError.Of(e);
             writer.WriteError(output, error ?? ApiError.Internal);
             await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
-            StreamFailure.Note(context, e);
-            if (error is null)
-                throw;
+            throw new StreamBrokenException(e, isOurFault: error is null);
         }
     }
 
@@ -67,6 +65,22 @@ internal static class EventStream
         using (var json = new Utf8JsonWriter(output, JsonText.WriterOptions))
             write(json);
         output.Write("\n\n"u8);
+    }
+
+    // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.
+    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next, CancellationTokenSource generation)
+    {
+        try
+        {
+            await FlushAsync(output, generation.Token).ConfigureAwait(false);
+        }
+        catch
+        {
+            await generation.CancelAsync().ConfigureAwait(false);
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
+        return await next.ConfigureAwait(false);
     }
 
     private static async Task FlushAsync(PipeWriter output, CancellationToken cancellation)

@@ -42,12 +42,17 @@ internal static class ModelAsked
     public static ILogger LoggerOf(HttpContext context) =>
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy");
 
+    /// <summary>A name that is part of the path. Clients escape its slashes, and those are what Kestrel leaves escaped.</summary>
+    public static string NameInPath(HttpContext context, string routeValue) =>
+        ((string?)context.GetRouteValue(routeValue) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
+
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
     public static async Task<ModelEntry> FindAsync(HttpContext context, string name)
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
             return entry;
-        throw new ApiException(404, $"the model '{name}' does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
+        throw new ApiException(
+            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
     }
 }

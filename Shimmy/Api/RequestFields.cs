@@ -10,6 +10,10 @@ namespace Shimmy.Api;
 /// </summary>
 internal sealed class RequestFields
 {
+    private const int LongestQuote = 100;
+    private const int LongestReason = 300;
+    private const string NoText = "holds a character that is none (half of a surrogate pair, or bytes that are no UTF-8)";
+
     private readonly JsonElement _object;
     private readonly string _prefix;
 
@@ -33,9 +37,9 @@ internal sealed class RequestFields
         {
             document = await JsonDocument.ParseAsync(request.Body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw new ApiException(400, Explain(e), "invalid_json");
+            throw NoJson(e);
         }
         return (document, OfBody(document));
     }
@@ -48,9 +52,9 @@ internal sealed class RequestFields
         {
             document = JsonDocument.Parse(body, JsonText.ReaderOptions);
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
-            throw new ApiException(400, Explain(e), "invalid_json");
+            throw NoJson(e);
         }
         return (document, OfBody(document));
     }
@@ -87,7 +91,7 @@ internal sealed class RequestFields
             if (choice == text)
                 return text;
         }
-        throw ApiException.BadField(FullName(name), $"must be one of {string.Join(", ", allowed.ToArray().Select(a => $"'{a}'"))}, not '{text}'");
+        throw ApiException.BadField(FullName(name), $"must be one of {string.Join(", ", allowed.ToArray().Select(a => $"'{a}'"))}, not {Quote(text)}");
     }
 
     /// <summary>A truth value; null where it is absent.</summary>
@@ -145,14 +149,7 @@ internal sealed class RequestFields
     {
         if (value.ValueKind != JsonValueKind.String)
             throw ApiException.BadField(fullName, $"must be a string, not {Describe(value)}");
-        try
-        {
-            return value.GetString()!;
-        }
-        catch (InvalidOperationException)
-        {
-            throw ApiException.BadField(fullName, "holds a character that is none (half of a surrogate pair, or bytes that are no UTF-8)");
-        }
+        return value.GetString()!;
     }
 
     /// <summary>A value in a few words, for error messages.</summary>
@@ -168,23 +165,42 @@ internal sealed class RequestFields
         _ => "nothing",
     };
 
+    /// <summary>A client's text inside an error message: in quotes, and short however long it was.</summary>
+    public static string Quote(string text) => $"'{Shorten(text)}'";
+
+    /// <summary>A client's text, cut where it is too long for an error message.</summary>
+    public static string Shorten(string text, int longest = LongestQuote) =>
+        text.Length <= longest ? text : $"{text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0))}…";
+
     private static RequestFields OfBody(JsonDocument document)
     {
-        if (document.RootElement.ValueKind == JsonValueKind.Object)
+        try
+        {
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new ApiException(400, $"the body must be a JSON object, not {Describe(document.RootElement)}", "invalid_json");
+            if (BrokenText.Find(document.RootElement) is { } field)
+                throw field.Length == 0 ? new ApiException(400, $"the body {NoText}", "invalid_json") : ApiException.BadField(field, NoText);
             return new RequestFields(document.RootElement, "");
-        var what = Describe(document.RootElement);
-        document.Dispose();
-        throw new ApiException(400, $"the body must be a JSON object, not {what}", "invalid_json");
+        }
+        catch
+        {
+            document.Dispose();
+            throw;
+        }
     }
 
-    private static string Explain(JsonException e) =>
-        e.LineNumber is { } line
-            ? $"the body is not valid JSON (line {line + 1}, byte {e.BytePositionInLine + 1}): {FirstSentence(e.Message)}"
-            : $"the body is not valid JSON: {FirstSentence(e.Message)}";
+
+    // What is no JSON comes as the one; where two names that are compared hold what is no text, as the other.
+    private static ApiException NoJson(Exception e) => new(400, e switch
+    {
+        JsonException { LineNumber: { } line } at => $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",
+        JsonException => $"the body is not valid JSON: {FirstSentence(e.Message)}",
+        _ => $"the body {NoText}",
+    }, "invalid_json");
 
     private static string FirstSentence(string message)
     {
         var end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
-        return end < 0 ? message : message[..end];
+        return Shorten(end < 0 ? message : message[..end], LongestReason);
     }
 }

@@ -112,7 +112,7 @@ internal static class SamplingFields
         var biases = value.ValueKind switch
         {
             JsonValueKind.Object => value.EnumerateObject()
-                .Select(property => Bias(Token(property.Name, $"{full}.{property.Name}"), property.Value, $"{full}.{property.Name}")).ToList(),
+                .Select(property => Bias(Token(property.Name, full), property.Value, $"{full}.{property.Name}")).ToList(),
             JsonValueKind.Array => value.EnumerateArray().Select((pair, i) => Pair(pair, $"{full}[{i}]")).ToList(),
             _ => throw ApiException.BadField(full, $"must be an object of token ids and biases, not {RequestFields.Describe(value)}"),
         };
@@ -128,7 +128,7 @@ internal static class SamplingFields
         static int Token(string text, string name) =>
             int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var token)
                 ? token
-                : throw ApiException.BadField(name, "is not a token id; a whole number is required");
+                : throw ApiException.BadField(name, $"{RequestFields.Quote(text)} is not a token id; a whole number is required");
 
         static LogitBias Bias(int token, JsonElement value, string name)
         {

@@ -114,14 +114,15 @@ internal static class ChatPipeline
         var stops = new StopStrings([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);
         var tokens = 0;
-        var begun = Stopwatch.GetTimestamp();
-        var first = 0L;
+        var arrived = Stopwatch.GetTimestamp();
+        var (begun, first) = (arrived, 0L);
         var told = request.Options.TopLogProbabilities is null ? null : new List<GeneratedToken>();
         await foreach (var happened in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
         {
             if (happened.Start is { } admitted)
             {
                 start = admitted;
+                begun = Stopwatch.GetTimestamp();
                 yield return OutputEvent.OfStart(admitted);
             }
             else if (happened.End is { } end)
@@ -150,7 +151,8 @@ internal static class ChatPipeline
                 // The engine knows no stop strings. Leaving the enumeration cancels it there; what it generated meanwhile is not counted.
                 yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Stop, stops.Hit,
                     new Usage(start.PromptTokens, start.CachedTokens, tokens),
-                    new GenerationTimings(0, Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)));
+                    new GenerationTimings(Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
+                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)));
                 yield break;
             }
         }

@@ -31,6 +31,14 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
             LogGone(logger, context.TraceIdentifier, e.GetType().Name);
             return;
         }
+        catch (StreamBrokenException e)
+        {
+            if (e.IsOurFault)
+                LogFault(logger, context.TraceIdentifier, e);
+            LogBroken(logger, context.TraceIdentifier, context.Request.Method, RouteOf(context), RequestLog.Of(context).Model ?? "-",
+                Stopwatch.GetElapsedTime(start).TotalMilliseconds, e.Message);
+            throw;
+        }
         catch (Exception e)
         {
             await AnswerAsync(context, e).ConfigureAwait(false);
@@ -74,17 +82,15 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
     private void LogLine(HttpContext context, TimeSpan elapsed)
     {
         var log = RequestLog.Of(context);
-        var path = context.Request.Path.Value ?? "";
+        var route = RouteOf(context);
         // A page of health checks a minute says nothing.
-        var level = path == "/health" ? LogLevel.Debug : LogLevel.Information;
-        if (StreamFailure.Of(context) is { } failure)
-        {
-            LogBroken(logger, context.TraceIdentifier, context.Request.Method, path, log.Model ?? "-", elapsed.TotalMilliseconds, failure);
-            return;
-        }
-        LogRequest(logger, level, context.TraceIdentifier, context.Request.Method, path, log.Model ?? "-", context.Response.StatusCode,
+        var level = context.Request.Path == "/health" ? LogLevel.Debug : LogLevel.Information;
+        LogRequest(logger, level, context.TraceIdentifier, context.Request.Method, route, log.Model ?? "-", context.Response.StatusCode,
             log.Usage?.PromptTokens ?? 0, log.Usage?.CachedTokens ?? 0, log.Usage?.CompletionTokens ?? 0, elapsed.TotalMilliseconds);
     }
+
+    // Escaped as in a URL: what a client sends could forge a line of the log.
+    private static string RouteOf(HttpContext context) => context.Request.Path.ToUriComponent();
 
     [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), {CompletionTokens} generated, {Milliseconds:F0} ms")]
     private static partial void LogRequest(ILogger logger, LogLevel level, string requestId, string method, string route, string model, int status,

@@ -36,7 +36,7 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
         TaskCompletionSource empty;
         lock (_lock)
         {
-            state.Draining = true;
+            state.BeginDrain();
             empty = _empty = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_count == 0)
                 empty.SetResult();

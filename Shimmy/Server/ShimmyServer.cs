@@ -1,8 +1,10 @@
 using System.Net;
+using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
@@ -32,6 +34,13 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     /// <summary>Where it listens.</summary>
     public Uri Address { get; }
 
+    /// <summary>The route table: the methods that each pattern takes.</summary>
+    public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes =>
+    [
+        .. _application.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
+            .Select(route => (route.Metadata.GetRequiredMetadata<IHttpMethodMetadata>().HttpMethods, route.RoutePattern.RawText!)),
+    ];
+
     /// <summary>
     /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
     /// can be bound.
@@ -50,9 +59,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             {
                 await application.StartAsync(cancellation).ConfigureAwait(false);
             }
-            catch (IOException e)
+            catch (Exception e) when (e is IOException or SocketException)
             {
-                taken = e;
+                // A port that is taken comes as the one, what the system forbids or does not know as the other.
+                taken = e as IOException ?? new IOException($"cannot listen on {endpoint}: {e.Message}", e);
                 await application.DisposeAsync().ConfigureAwait(false);
                 running.Dispose();
                 continue;
@@ -93,7 +103,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Listen(endpoint);
         });
         builder.Services.AddRoutingCore();
-        builder.Services.AddSingleton(loggers);
+        builder.Services.AddSingleton<ILoggerFactory>(new FrameworkLog(loggers));
         builder.Services.AddSingleton(registry);
         builder.Services.AddSingleton(residency);
         builder.Services.AddSingleton(state);
@@ -107,7 +117,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         application.Use(next => context => keys.InvokeAsync(context, next));
         application.UseWebSockets();
         application.UseRouting();
-        Routes.Map(application);
+        Server.Routes.Map(application);
         return application;
     }
 

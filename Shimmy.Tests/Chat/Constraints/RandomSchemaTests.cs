@@ -88,11 +88,12 @@ public sealed class RandomSchemaTests
         }
     }
 
-    // Random weights would hardly ever close a string; the tokens that end things are made likelier, and bytes that are no ASCII are left out, because
-    // llama.cpp lets pass overlong forms of UTF-8 where a byte is a token.
+    // Random weights would hardly ever close a string, so the tokens that end things are made likelier. Left out are bytes that are no ASCII, because
+    // llama.cpp lets pass overlong forms of UTF-8 where a byte is a token, and control tokens: the grammar sees their text, the answer does not have it.
     private static async Task<List<LogitBias>> LikelyTokensAsync()
     {
-        var biases = Enumerable.Range(RandomModel.FirstByte + 0x80, 0x80).Select(token => new LogitBias(token, float.NegativeInfinity)).ToList();
+        int[] control = [RandomModel.Unknown, RandomModel.Bos, RandomModel.ImStart];
+        var biases = Enumerable.Range(RandomModel.FirstByte + 0x80, 0x80).Concat(control).Select(token => new LogitBias(token, float.NegativeInfinity)).ToList();
         foreach (var text in new[] { "\"", "}", "]", "," })
         {
             var tokens = await s_model.TokenizeAsync(new Prompt { Parts = [new PromptPart("a" + text, ParseSpecial: false)], AddBos = false }, CancellationToken.None);

@@ -53,6 +53,7 @@ public sealed class HostileTemplateTests
     [DataRow("{{ cycler(*range(99999)) }}{% for i in range(99999) %}{{ range(99999) | list | length }}{% endfor %}")]
     [DataRow("{% set c = cycler(1, 2) %}{% for i in range(99999) %}{% for j in range(99999) %}{% set x = c.next() %}{% endfor %}{% endfor %}")]
     [DataRow("{% for i in range(99999) %}{{ strftime_now('%Y' * 9999) }}{% endfor %}")]
+    [DataRow("{{ strftime_now('%9999Y' * 9999) }}")]
     [DataRow("{{ l | map('string') | map('string') | list }}{% for a in range(99999) %}{{ range(99999) | map('string') | join | length }}{% endfor %}")]
     public void It_ends_in_an_error_in_time_and_memory(string source)
     {
@@ -60,7 +61,7 @@ public sealed class HostileTemplateTests
         var runs = new List<(TemplateException? Failure, TimeSpan Time, long Bytes)>();
         do
             runs.Add(Run(source));
-        while (runs.Count < 2 || (runs.Count < 5 && runs.Min(run => run.Time.TotalMilliseconds) >= MostMilliseconds));
+        while (runs.Count < 2 || (runs.Count < 20 && runs.Min(run => run.Time.TotalMilliseconds) >= MostMilliseconds));
 
         var (failure, time, bytes) = runs.MinBy(run => run.Time);
 

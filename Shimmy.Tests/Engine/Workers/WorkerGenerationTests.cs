@@ -30,12 +30,14 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task Eight_at_once_give_the_tokens_that_each_gives_alone()
     {
+        // Sums of a batch round differently than those of one row, and random weights have near ties: only the first tokens are compared here.
+        // A trained model is held to whole answers by SameTextTests.
         var prompts = Enumerable.Range(0, 8).Select(i => $"prompt number {i} of eight").ToArray();
         var alone = new List<List<int>>();
         foreach (var prompt in prompts)
-            alone.Add((await RunAsync(s_model, Greedy(prompt, 60))).Tokens);
+            alone.Add((await RunAsync(s_model, Greedy(prompt, 16))).Tokens);
 
-        var together = await Task.WhenAll(prompts.Select(prompt => RunAsync(s_model, Greedy(prompt, 60))));
+        var together = await Task.WhenAll(prompts.Select(prompt => RunAsync(s_model, Greedy(prompt, 16))));
 
         for (var i = 0; i < prompts.Length; i++)
             CollectionAssert.AreEqual(alone[i], together[i].Tokens, prompts[i]);

@@ -30,21 +30,19 @@ internal static partial class GenerateSocket
     {
         private const int LargestMessage = 16 << 20;
 
+        private static readonly TimeSpan CloseTime = TimeSpan.FromSeconds(1);
+
         private readonly ArrayBufferWriter<byte> _frame = new(512);
         private readonly CancellationToken _gone = ClientConnection.Token(context);
+        private readonly ServerState _state = context.RequestServices.GetRequiredService<ServerState>();
 
         public async Task RunAsync()
         {
             try
             {
                 var received = ReceiveAsync();
-                while (await received is { } message)
-                {
-                    using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-                    received = ReceiveAsync();
-                    var answering = AnswerAsync(message, cancel.Token);
-                    received = await ListenWhileAsync(answering, received, cancel);
-                }
+                while (await NextAsync(received) is { } message)
+                    received = await AnswerAndListenAsync(message);
                 if (socket.State == WebSocketState.CloseReceived)
                     await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, _gone);
             }
@@ -54,21 +52,47 @@ internal static partial class GenerateSocket
             }
         }
 
-        // Returns the receive that is still open, or done with the next request.
-        private async Task<Task<byte[]?>> ListenWhileAsync(Task answering, Task<byte[]?> received, CancellationTokenSource cancel)
+        // The next request; null where the client closed the socket, or the server stops: an idle socket keeps nobody from stopping.
+        private async Task<byte[]?> NextAsync(Task<byte[]?> received)
         {
-            while (await Task.WhenAny(answering, received) == received)
+            await Task.WhenAny(received, _state.DrainBegun);
+            if (!_state.Draining)
+                return await received;
+            if (socket.State == WebSocketState.Open)
+                await socket.CloseOutputAsync(WebSocketCloseStatus.EndpointUnavailable, "the server is stopping", _gone);
+            await ((Task)received).WaitAsync(CloseTime, _gone).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return null;
+        }
+
+        // Returns the receive that is still open, or done with the next request.
+        private async Task<Task<byte[]?>> AnswerAndListenAsync(byte[] message)
+        {
+            using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+            var received = ReceiveAsync();
+            var answering = AnswerAsync(message, cancel.Token);
+            try
             {
-                // What follows a request while it runs is a cancel, the end of the socket, or the next request, which waits.
-                if (await received is { } message && !IsCancel(message))
-                    break;
-                await cancel.CancelAsync();
-                if (received.Result is null)
-                    break;
-                received = ReceiveAsync();
+                while (await Task.WhenAny(answering, received) == received)
+                {
+                    // What follows a request while it runs is a cancel, the end of the socket, or the next request, which waits.
+                    var next = await received;
+                    if (next is not null && !IsCancel(next))
+                        break;
+                    await cancel.CancelAsync();
+                    if (next is null)
+                        break;
+                    received = ReceiveAsync();
+                }
+                await answering;
+                return received;
             }
-            await answering;
-            return received;
+            catch
+            {
+                // A client that left is noticed by whoever listens; the answer may not outlive the socket.
+                await cancel.CancelAsync();
+                await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                throw;
+            }
         }
 
         private async Task AnswerAsync(byte[] message, CancellationToken cancellation)
@@ -159,11 +183,11 @@ internal static partial class GenerateSocket
         {
             try
             {
-                using var document = JsonDocument.Parse(message, JsonText.ReaderOptions);
-                return document.RootElement.ValueKind == JsonValueKind.Object
-                    && document.RootElement.TryGetProperty("cancel", out var cancel) && cancel.ValueKind == JsonValueKind.True;
+                var (document, fields) = RequestFields.Parse(message);
+                using var body = document;
+                return fields.Find("cancel") is { ValueKind: JsonValueKind.True };
             }
-            catch (JsonException)
+            catch (ApiException)
             {
                 return false;
             }

@@ -23,7 +23,7 @@ internal static class Health
         ("health", "/health"),
     ];
 
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapGet("/health", (RequestDelegate)Handle);
+    public static void Map(IEndpointRouteBuilder routes) => routes.MapRead("/health", Handle);
 
     private static Task Handle(HttpContext context)
     {

@@ -16,11 +16,13 @@ internal static class ChatCompletions
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var logger = ModelAsked.LoggerOf(context);
+        var request = ChatRequestBody.Read(fields, logger);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var logger = ModelAsked.LoggerOf(context);
-        var request = ChatRequestBody.Read(fields, lease.Model.Facts, logger);
+        request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var choices = Enumerable.Range(0, request.Choices)

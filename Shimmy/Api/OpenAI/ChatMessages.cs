@@ -57,7 +57,7 @@ internal static class ChatMessages
     {
         "text" => new ContentPart(part.RequiredText("text")),
         "refusal" => new ContentPart(part.RequiredText("refusal")),
-        var type => throw ApiException.BadField(part.FullName("type"), $"'{type}' is not supported by this model; 'text' is"),
+        var type => throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'text' is"),
     };
 
     private static ToolCall Call(RequestFields call)

@@ -12,16 +12,15 @@ namespace Shimmy.Api.OpenAI;
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ChatRequestBody Read(RequestFields fields, ModelFacts facts, ILogger? logger)
+    public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
     {
         RefuseUnsupported(fields);
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
         var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
-        var defaults = SamplingFields.ModelDefaults(facts);
-        var options = SamplingFields.Read(fields, defaults) with
+        var options = SamplingFields.Read(fields, new GenerationOptions()) with
         {
-            MaxTokens = MaxTokens(fields) ?? defaults.MaxTokens,
+            MaxTokens = MaxTokens(fields),
             TopLogProbabilities = LogProbabilities(fields),
         };
         return new ChatRequestBody(
@@ -37,17 +36,9 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 TemplateArguments = TemplateArguments(fields, effort),
                 ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
             },
-            ReadChoices(fields, facts),
+            fields.Whole("n", 1, 128) ?? 1,
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields));
-    }
-
-    // Each answer needs a slot, or the last would wait for the first.
-    private static int ReadChoices(RequestFields fields, ModelFacts facts)
-    {
-        var n = fields.Whole("n", 1, 128) ?? 1;
-        var most = Math.Max(1, facts.Slots);
-        return n <= most ? n : throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {n}");
     }
 
     private static int? LogProbabilities(RequestFields fields)
@@ -66,6 +57,22 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         if (effort is not null and not "none")
             arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
         return arguments;
+    }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public ChatRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
+    {
+        // Each answer needs a slot, or the last would wait for the first.
+        var most = Math.Max(1, facts.Slots);
+        if (Choices > most)
+            throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        var defaults = SamplingFields.ModelDefaults(facts);
+        var options = SamplingFields.Read(fields, defaults) with
+        {
+            MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
+            TopLogProbabilities = Request.Options.TopLogProbabilities,
+        };
+        return this with { Request = Request with { Options = options } };
     }
 
     // max_completion_tokens is OpenAI's present name of max_tokens; both at once must agree.

@@ -77,7 +77,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             json.WriteString("finish_reason", finishReason);
             json.WriteEndObject();
             json.WriteEndArray();
-            json.WriteEndObject();
+            End(json);
         });
 
     // OpenAI: the chunk with the usage has no choices.
@@ -97,5 +97,13 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         json.WriteString("object"u8, "chat.completion.chunk"u8);
         json.WriteNumber("created", created);
         json.WriteString("model", model);
+    }
+
+    // OpenAI: where the usage comes at the end, all other chunks have it as null.
+    private void End(Utf8JsonWriter json)
+    {
+        if (includeUsage)
+            json.WriteNull("usage");
+        json.WriteEndObject();
     }
 }

@@ -7,21 +7,27 @@ namespace Shimmy.Api.OpenAI;
 internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, GenerationOptions Options, string? Grammar, bool Stream, bool IncludeUsage)
 {
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static CompletionRequestBody Read(RequestFields fields, ModelFacts facts)
+    public static CompletionRequestBody Read(RequestFields fields)
     {
         RefuseUnsupported(fields);
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
-        var defaults = SamplingFields.ModelDefaults(facts);
         return new CompletionRequestBody(
             prompts,
-            SamplingFields.Read(fields, defaults) with
+            SamplingFields.Read(fields, new GenerationOptions()) with
             {
-                MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? defaults.MaxTokens,
+                MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue),
             },
             ConstraintFields.Read(fields, responseFormat: false),
             stream,
             StreamOptions.IncludeUsage(fields));
+    }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
+    {
+        var defaults = SamplingFields.ModelDefaults(facts);
+        return this with { Options = SamplingFields.Read(fields, defaults) with { MaxTokens = Options.MaxTokens ?? defaults.MaxTokens } };
     }
 
     private static void RefuseUnsupported(RequestFields fields)

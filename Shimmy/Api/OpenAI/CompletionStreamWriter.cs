@@ -60,6 +60,9 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         json.WriteString("finish_reason", finishReason);
         json.WriteEndObject();
         json.WriteEndArray();
+        // OpenAI: where the usage comes at the end, all other chunks have it as null.
+        if (includeUsage)
+            json.WriteNull("usage");
         json.WriteEndObject();
     });
 

@@ -17,10 +17,12 @@ internal static class Completions
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var request = CompletionRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var request = CompletionRequestBody.Read(fields, lease.Model.Facts);
+        request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         if (request.Stream)
@@ -29,7 +31,7 @@ internal static class Completions
             await EventStream.SendAsync(context, OneAfterAnother(lease.Model, request, writer, context.RequestAborted), writer);
             return;
         }
-        var answers = await Task.WhenAll(request.Prompts.Select(prompt => Answer.CollectAsync(context, Run(lease.Model, request, prompt, context.RequestAborted))));
+        var answers = await CollectAsync(context, lease.Model, request);
         var usage = answers.Select(answer => answer.End.Usage).Aggregate(CompletionUsage.Add);
         RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
@@ -53,6 +55,24 @@ internal static class Completions
             OpenAIJson.WriteUsage(json, usage);
             json.WriteEndObject();
         });
+    }
+
+    // All prompts at once; one that fails ends the others, whose answers nobody would get.
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CompletionRequestBody request)
+    {
+        using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        return await Task.WhenAll(request.Prompts.Select(async prompt =>
+        {
+            try
+            {
+                return await Answer.CollectAsync(context, Run(model, request, prompt, failed.Token));
+            }
+            catch
+            {
+                await failed.CancelAsync();
+                throw;
+            }
+        }));
     }
 
     private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CompletionRequestBody request, Prompt prompt, CancellationToken cancellation) =>

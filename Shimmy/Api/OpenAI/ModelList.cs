@@ -12,8 +12,8 @@ internal static class ModelList
 {
     public static void Map(IEndpointRouteBuilder routes)
     {
-        routes.MapGet("/v1/models", (RequestDelegate)HandleList);
-        routes.MapGet("/v1/models/{**id}", (RequestDelegate)HandleOne);
+        routes.MapRead("/v1/models", HandleList);
+        routes.MapRead("/v1/models/{**id}", HandleOne);
     }
 
     private static Task HandleList(HttpContext context)
@@ -33,7 +33,7 @@ internal static class ModelList
 
     private static async Task HandleOne(HttpContext context)
     {
-        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameOf(context, "id"));
+        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "id"));
         await Reply.JsonAsync(context, json => Write(json, entry));
     }
 

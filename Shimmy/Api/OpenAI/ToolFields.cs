@@ -41,7 +41,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
         var function = tool.Object("function") ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
         var name = function.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':' or '/'))
-            throw ApiException.BadField(function.FullName("name"), $"must be 1 to {LongestName} letters, digits, _, -, . or :, not '{name}'");
+            throw ApiException.BadField(function.FullName("name"), $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
         var parameters = function.Find("parameters") ?? default;
         if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined))
             throw ApiException.BadField(function.FullName("parameters"), $"must be an object, not {RequestFields.Describe(parameters)}");
@@ -77,7 +77,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
                     ? new ToolFields(AtLeastOne(some, allowed.FullName("tools")), ToolChoice.Required)
                     : new ToolFields(some, ToolChoice.Auto);
             case var type:
-                throw ApiException.BadField("tool_choice.type", $"'{type}' is no kind of tool that there is here; 'function' and 'allowed_tools' are");
+                throw ApiException.BadField("tool_choice.type", $"{RequestFields.Quote(type)} is no kind of tool that there is here; 'function' and 'allowed_tools' are");
         }
     }
 
@@ -89,7 +89,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
     }
 
     private static ToolDefinition Find(IReadOnlyList<ToolDefinition> tools, string name, string field) => tools.FirstOrDefault(tool => tool.Name == name)
-        ?? throw ApiException.BadField(field, $"'{name}' is none of the functions in tools");
+        ?? throw ApiException.BadField(field, $"{RequestFields.Quote(name)} is none of the functions in tools");
 
     private static IReadOnlyList<ToolDefinition> AtLeastOne(IReadOnlyList<ToolDefinition> tools, string field) => tools.Count > 0
         ? tools

@@ -9,14 +9,17 @@ namespace Shimmy.Chat.Constraints;
 /// </summary>
 internal sealed class ToolCallConstraint
 {
+    // Far more than a model means to make; without a bound a weak one never stops.
+    private const int MostCalls = 32;
+
     private readonly GrammarBuilder _builder = new();
-    private readonly ToolCallGrammar _grammar;
+    private readonly ToolArguments _arguments;
     private readonly ToolCallSyntax _syntax;
 
     private ToolCallConstraint(ToolCallSyntax syntax)
     {
         _syntax = syntax;
-        _grammar = new ToolCallGrammar(_builder);
+        _arguments = new ToolArguments(_builder);
     }
 
     /// <summary>
@@ -36,7 +39,7 @@ internal sealed class ToolCallConstraint
             ? _builder.Rule("first-call", Choice(tools.Select(tool => Call(tool, 0, begin[_syntax.Trigger.Length..].TrimStart()))))
             : Sequence(Text(_syntax.SectionBegin, null, 0), calls(0));
         var more = parallel
-            ? _builder.Repeat(_builder.Rule("next-call", Sequence(Text(_syntax.Separator!, null, 1), calls(1))), 0, ToolCallGrammar.MostCalls - 1)
+            ? _builder.Repeat(_builder.Rule("next-call", Sequence(Text(_syntax.Separator!, null, 1), calls(1))), 0, MostCalls - 1)
             : Fragment.Empty;
         return _builder.Build(Sequence(first, more, Text(_syntax.SectionEnd, null, 0)));
     }
@@ -49,7 +52,7 @@ internal sealed class ToolCallConstraint
 
     private Fragment Call(ToolDefinition tool, int index, string begin) => _builder.Rule($"{tool.Name}-call", Sequence(
         Text(begin, tool.Name, index), Literal(tool.Name), Text(_syntax.AfterName, tool.Name, index),
-        _syntax.Style == ToolCallStyle.Parameters ? Parameters(tool) : _grammar.Arguments(tool),
+        _syntax.Style == ToolCallStyle.Parameters ? Parameters(tool) : _arguments.Arguments(tool),
         Text(_syntax.CallEnd, tool.Name, index)));
 
     // A text of the syntax, its holes filled.
@@ -109,7 +112,7 @@ internal sealed class ToolCallConstraint
         var isText = type == "string";
         var value = isText
             ? Text(property.Value)
-            : SchemaCompiler.Compile(_builder, _grammar.Json, property.Value, $"{tool.Name}-{property.Name}",
+            : SchemaCompiler.Compile(_builder, _arguments.Json, property.Value, $"{tool.Name}-{property.Name}",
                 new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
         var afterKey = isText ? _syntax.AfterKey : _syntax.AfterKeyOfJson.Replace($"{ToolCallSyntax.IdHole}", WordOf(type), StringComparison.Ordinal);
         return _builder.Rule($"{tool.Name}-{property.Name}-parameter", Sequence(

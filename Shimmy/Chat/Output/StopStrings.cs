@@ -44,15 +44,18 @@ internal sealed class StopStrings
         return rest;
     }
 
-    // The one that begins first; of two that begin together the longer, so that the result does not hang on the order they were given in.
+    // The one that is complete first; of those that are complete together the longest. So the result hangs neither on the order that they were
+    // given in nor on how the text was split into tokens.
     private (int Position, string? Stop) First(string text)
     {
         (int Position, string? Stop) first = (text.Length, null);
+        var end = int.MaxValue;
         foreach (var stop in _stops)
         {
             var position = text.IndexOf(stop, StringComparison.Ordinal);
-            if (position >= 0 && (position < first.Position || (position == first.Position && stop.Length > first.Stop!.Length)))
-                first = (position, stop);
+            var ends = position + stop.Length;
+            if (position >= 0 && (ends < end || (ends == end && stop.Length > first.Stop!.Length)))
+                (first, end) = ((position, stop), ends);
         }
         return first;
     }

@@ -17,6 +17,8 @@ internal sealed unsafe class Sampler : IDisposable
     private readonly SamplerHandle _chain;
     private readonly Vocabulary _vocabulary;
     private readonly GrammarTrigger? _trigger;
+    private readonly IReadOnlySet<int> _shown;
+    private readonly bool _ignoreEos;
     private SamplerHandle? _grammar;
     private readonly RepetitionPenalties? _penalties;
     private readonly LogitBias[] _biases;
@@ -28,9 +30,12 @@ internal sealed unsafe class Sampler : IDisposable
     /// Builds the chain. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for a grammar that does
     /// not parse or a bias on a token that does not exist.
     /// </summary>
-    public Sampler(ModelHandle model, Vocabulary vocabulary, GenerationRequest request, uint seed, int contextLength)
+    public Sampler(
+        ModelHandle model, Vocabulary vocabulary, GenerationRequest request, IReadOnlySet<int> shown, uint seed, int contextLength)
     {
         var options = request.Options;
+        _shown = shown;
+        _ignoreEos = options.IgnoreEos;
         _biases = Biases(options, vocabulary);
         _penalties = RepetitionPenalties.Of(options, contextLength);
         _vocabulary = vocabulary;
@@ -122,6 +127,9 @@ internal sealed unsafe class Sampler : IDisposable
         {
             ApplyGrammarToAll(logits, candidates);
             chosen = Choose(logits, candidates);
+            // A grammar that is complete leaves nothing but the end, which the request asked to ignore.
+            if (chosen < 0 && _ignoreEos && _vocabulary.EndTokens is [var end, ..])
+                return end;
             if (chosen < 0 || !GrammarAllows(chosen))
                 throw new EngineException(EngineFailure.GenerationFailed, "the grammar allows no token of the vocabulary here");
         }
@@ -198,11 +206,16 @@ internal sealed unsafe class Sampler : IDisposable
 
     private bool GrammarAllows(int token)
     {
+        if (IsHidden(token))
+            return false;
         var candidate = new LlamaTokenData { Id = token, Logit = 1f };
         var array = new LlamaTokenDataArray { Data = &candidate, Size = 1, Selected = -1 };
         llama_sampler_apply(_grammar!, &array);
         return !float.IsNegativeInfinity(candidate.Logit);
     }
+
+    // llama.cpp's grammars match the text of control tokens, which an answer does not have: it would be what the grammar forbids.
+    private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
 
     private void ApplyGrammarToAll(Span<float> logits, Span<LlamaTokenData> candidates)
     {
@@ -214,6 +227,11 @@ internal sealed unsafe class Sampler : IDisposable
             llama_sampler_apply(_grammar!, &array);
             for (nuint i = 0; i < array.Size; i++)
                 logits[data[i].Id] = data[i].Logit;
+        }
+        foreach (var token in _vocabulary.ControlTokens)
+        {
+            if (IsHidden(token))
+                logits[token] = float.NegativeInfinity;
         }
     }
 

@@ -19,6 +19,7 @@ internal sealed unsafe class Vocabulary
     private readonly nint _vocab;
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
+    private readonly Lazy<int[]> _control;
 
     public Vocabulary(ModelHandle model)
     {
@@ -30,6 +31,7 @@ internal sealed unsafe class Vocabulary
         AddsBos = Bos >= 0 && llama_vocab_get_add_bos(_vocab);
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
+        _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -62,6 +64,12 @@ internal sealed unsafe class Vocabulary
 
     /// <summary>Tokens that the model's file asks never to sample.</summary>
     public IReadOnlyList<int> SuppressedTokens { get; }
+
+    /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
+    public IReadOnlyList<int> ControlTokens => _control.Value;
+
+    /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
+    public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;
 
     public bool IsEnd(int token) => llama_vocab_is_eog(_vocab, token);
 

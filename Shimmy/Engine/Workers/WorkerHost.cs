@@ -135,9 +135,9 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             };
         // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
-        var sampler = new Sampler(model.Handle, model.Vocabulary, request, seed, model.ContextLength);
-        sampler.AcceptPrompt(prompt);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
+        var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
+        sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown });
     }
 

@@ -29,7 +29,7 @@ internal static class Globals
         ["raise_exception"] = BuiltIn.Function("raise_exception", (arguments, rendering) => throw new TemplateException(
             TemplateFailure.Refused, Message.Bind("raise_exception", arguments)[0]!.ToText(rendering).Text)),
         ["strftime_now"] = BuiltIn.Function("strftime_now", (arguments, rendering) => TextValue.Own(TimeFormat.Format(
-            rendering.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text))),
+            rendering.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text, rendering))),
     }.ToFrozenDictionary();
 
     private static RangeValue Range(Arguments arguments)

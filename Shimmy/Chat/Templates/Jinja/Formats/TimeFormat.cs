@@ -11,9 +11,10 @@ internal static class TimeFormat
 {
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
 
-    /// <summary>Writes a time.</summary>
-    public static string Format(DateTime time, string format)
+    /// <summary>Writes a time; <paramref name="rendering"/> pays for it, null where a directive stands for a few others.</summary>
+    public static string Format(DateTime time, string format, Rendering? rendering)
     {
+        rendering?.Step(format.Length);
         var text = new StringBuilder();
         for (var at = 0; at < format.Length; at++)
         {
@@ -28,6 +29,8 @@ internal static class TimeFormat
             var width = 0;
             while (at < format.Length && char.IsAsciiDigit(format[at]) && width < 1000)
                 width = width * 10 + format[at++] - '0';
+            rendering?.Step(width);
+            rendering?.Reserve(text.Length + width);
             var directive = at < format.Length ? Directive(time, format[at]) : null;
             // What the C library does not know stays as it is.
             text.Append(directive is { } known ? Apply(known, flag, width) : format[start..Math.Min(at + 1, format.Length)]);
@@ -66,13 +69,13 @@ internal static class TimeFormat
         'A' => Words(time.ToString("dddd", Invariant)),
         'b' or 'h' => Words(time.ToString("MMM", Invariant)),
         'B' => Words(time.ToString("MMMM", Invariant)),
-        'c' => Words(Format(time, "%a %b %e %H:%M:%S %Y")),
+        'c' => Words(Format(time, "%a %b %e %H:%M:%S %Y", null)),
         'C' => Number(time.Year / 100, 2),
         'd' => Number(time.Day, 2),
-        'D' or 'x' => Words(Format(time, "%m/%d/%y")),
+        'D' or 'x' => Words(Format(time, "%m/%d/%y", null)),
         'e' => Number(time.Day, 2, ' '),
         'f' => Number(time.Ticks % TimeSpan.TicksPerSecond / 10, 6),
-        'F' => Words(Format(time, "%Y-%m-%d")),
+        'F' => Words(Format(time, "%Y-%m-%d", null)),
         'g' => Number(ISOWeek.GetYear(time) % 100, 2),
         'G' => Number(ISOWeek.GetYear(time), 4),
         'H' => Number(time.Hour, 2),
@@ -85,12 +88,12 @@ internal static class TimeFormat
         'n' => Words("\n"),
         'p' => Words(time.Hour < 12 ? "AM" : "PM"),
         'P' => Words(time.Hour < 12 ? "am" : "pm"),
-        'r' => Words(Format(time, "%I:%M:%S %p")),
-        'R' => Words(Format(time, "%H:%M")),
+        'r' => Words(Format(time, "%I:%M:%S %p", null)),
+        'R' => Words(Format(time, "%H:%M", null)),
         's' => Number(new DateTimeOffset(DateTime.SpecifyKind(time, DateTimeKind.Utc)).ToUnixTimeSeconds(), 1),
         'S' => Number(time.Second, 2),
         't' => Words("\t"),
-        'T' or 'X' => Words(Format(time, "%H:%M:%S")),
+        'T' or 'X' => Words(Format(time, "%H:%M:%S", null)),
         'u' => Number(((int)time.DayOfWeek + 6) % 7 + 1, 1),
         'U' => Number((time.DayOfYear + 6 - (int)time.DayOfWeek) / 7, 2),
         'V' => Number(ISOWeek.GetWeekOfYear(time), 2),

@@ -139,8 +139,17 @@ internal static class Arithmetic
         if (count.Sign <= 0 || text.Text.Length == 0)
             return TextValue.Empty.Marked(text.IsMarkup);
         rendering.Reserve((long)BigInteger.Min(count * text.Text.Length, long.MaxValue / 4));
+        // What the limits grant fits an array.
+        var times = (int)count;
         var builder = rendering.Rent();
-        for (var i = 0; i < count; i++)
+        if (text.Text.Length == 1)
+        {
+            builder.Append(text.Text[0], times, text.Provenance.HasRequest);
+            return rendering.Finish(builder, text.IsMarkup);
+        }
+
+        rendering.Step(times / 2);
+        for (var i = 0; i < times; i++)
             builder.Append(text);
         return rendering.Finish(builder, text.IsMarkup);
     }
