@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Models;
@@ -34,17 +33,13 @@ internal static class ModelAsked
             : throw ApiException.BadField(name, $"must be {KeepAlive.Allowed}, not {RequestFields.Describe(value)}");
     }
 
-    /// <summary>A model's name out of the route, where clients may have escaped its slashes.</summary>
-    public static string NameOf(HttpContext context, string parameter) =>
-        ((string?)context.GetRouteValue(parameter) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
-
     /// <summary>The log for what becomes known of a model while it serves.</summary>
     public static ILogger LoggerOf(HttpContext context) =>
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy");
 
     /// <summary>A name that is part of the path. Clients escape its slashes, and those are what Kestrel leaves escaped.</summary>
     public static string NameInPath(HttpContext context, string routeValue) =>
-        ((string?)context.GetRouteValue(routeValue) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
+        ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
     public static async Task<ModelEntry> FindAsync(HttpContext context, string name)

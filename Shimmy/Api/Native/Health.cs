@@ -1,7 +1,5 @@
 using System.Globalization;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -23,7 +21,7 @@ internal static class Health
         ("health", "/health"),
     ];
 
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapRead("/health", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle);
 
     private static Task Handle(HttpContext context)
     {

@@ -1,7 +1,5 @@
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -11,10 +9,10 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /api/models</c>, and <c>POST /api/models/discover</c>, which scans again first.</summary>
 internal static class KnownModels
 {
-    public static void Map(IEndpointRouteBuilder routes)
+    public static void Map(RouteTable routes)
     {
-        routes.MapGet("/api/models", (RequestDelegate)HandleList);
-        routes.MapPost("/api/models/discover", (RequestDelegate)HandleDiscover);
+        routes.MapRead("/api/models", HandleList);
+        routes.MapPost("/api/models/discover", HandleDiscover);
     }
 
     private static Task HandleList(HttpContext context)

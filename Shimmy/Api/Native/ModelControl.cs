@@ -1,8 +1,6 @@
 using System.Globalization;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -11,57 +9,50 @@ namespace Shimmy.Api.Native;
 
 /// <summary>
 /// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive}</c>) and <c>/unload</c>, <c>GET …/status</c>. All answer with
-/// what is true of the model afterwards. A name may hold slashes, so that the last segment says what is wanted.
+/// what is true of the model afterwards.
 /// </summary>
 internal static class ModelControl
 {
-    public static void Map(IEndpointRouteBuilder routes)
+    public static void Map(RouteTable routes)
     {
-        routes.MapPost("/api/models/{**path}", (RequestDelegate)HandlePost);
-        routes.MapGet("/api/models/{**path}", (RequestDelegate)HandleGet);
+        routes.MapPost("/api/models/{name}/load", HandleLoad);
+        routes.MapPost("/api/models/{name}/unload", HandleUnload);
+        routes.MapRead("/api/models/{name}/status", HandleStatus);
     }
 
-    private static async Task HandlePost(HttpContext context)
+    private static async Task HandleLoad(HttpContext context)
     {
-        var (name, action) = Split(context);
-        if (action is not ("load" or "unload"))
-            throw NoRoute(context, "POST /api/models/{name}/load and /unload are");
-        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        var keepAlive = await ReadKeepAliveAsync(context, action);
-        var entry = await ModelAsked.FindAsync(context, name);
-        RequestLog.Of(context).Model = entry.Name;
-        if (action == "load")
-            (await residency.AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
-        else
-            await residency.UnloadAsync(entry.Name, context.RequestAborted);
+        var keepAlive = await ReadKeepAliveAsync(context, "keep_alive");
+        var entry = await FindAsync(context);
+        (await ResidencyOf(context).AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
         await WriteStatusAsync(context, entry);
     }
 
-    private static async Task HandleGet(HttpContext context)
+    private static async Task HandleUnload(HttpContext context)
     {
-        var (name, action) = Split(context);
-        if (action != "status")
-            throw NoRoute(context, "GET /api/models/{name}/status is");
-        await WriteStatusAsync(context, await ModelAsked.FindAsync(context, name));
+        await ReadKeepAliveAsync(context, null);
+        var entry = await FindAsync(context);
+        await ResidencyOf(context).UnloadAsync(entry.Name, context.RequestAborted);
+        await WriteStatusAsync(context, entry);
     }
 
-    private static (string Name, string Action) Split(HttpContext context)
+    private static async Task HandleStatus(HttpContext context) => await WriteStatusAsync(context, await FindAsync(context));
+
+    private static async Task<ModelEntry> FindAsync(HttpContext context)
     {
-        var path = ModelAsked.NameOf(context, "path");
-        var slash = path.LastIndexOf('/');
-        return slash <= 0 ? ("", "") : (path[..slash], path[(slash + 1)..]);
+        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "name"));
+        RequestLog.Of(context).Model = entry.Name;
+        return entry;
     }
 
-    private static ApiException NoRoute(HttpContext context, string known) =>
-        new(404, $"there is no route {context.Request.Method} {context.Request.Path}; {known}", "route_not_found");
+    private static ModelResidency ResidencyOf(HttpContext context) => context.RequestServices.GetRequiredService<ModelResidency>();
 
-    private static async Task<TimeSpan?> ReadKeepAliveAsync(HttpContext context, string action)
+    private static async Task<TimeSpan?> ReadKeepAliveAsync(HttpContext context, string? allowed)
     {
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
             return null;
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var allowed = action == "load" ? "keep_alive" : null;
         if (fields.Names.FirstOrDefault(name => name != allowed) is { } unknown)
             throw ApiException.BadField(unknown, allowed is null ? "is not known here; nothing is" : $"is not known here; {allowed} is");
         return ModelAsked.KeepAliveOf(fields);
@@ -69,7 +60,7 @@ internal static class ModelControl
 
     private static Task WriteStatusAsync(HttpContext context, ModelEntry entry)
     {
-        var resident = context.RequestServices.GetRequiredService<ModelResidency>().Resident
+        var resident = ResidencyOf(context).Resident
             .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
         return Reply.JsonAsync(context, json =>
         {
