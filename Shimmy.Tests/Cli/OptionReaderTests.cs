@@ -64,8 +64,8 @@ public sealed class OptionReaderTests
     [DataRow("5m", 300)]
     [DataRow("1h", 3600)]
     [DataRow("1h30m", 5400)]
-    [DataRow("-1", -1)]
-    public void Durations_are_seconds_or_carry_units(string text, int seconds) =>
+    [DataRow("1500ms", 1.5)]
+    public void Durations_are_seconds_or_carry_units(string text, double seconds) =>
         Assert.AreEqual(TimeSpan.FromSeconds(seconds), With().Duration("--keep-alive", text, default));
 
     [TestMethod]
@@ -73,10 +73,16 @@ public sealed class OptionReaderTests
     [DataRow("5 minutes")]
     [DataRow("m")]
     [DataRow("5m3")]
-    [DataRow("-5m")]
-    [DataRow("99999999999h")]
+    [DataRow("NaN")]
     public void Other_durations_are_refused(string text) =>
         Assert.ThrowsExactly<UsageException>(() => With().Duration("--keep-alive", text, default));
+
+    [TestMethod]
+    [DataRow("-1")]
+    [DataRow("-5m")]
+    [DataRow("99999999999h")]
+    public void A_negative_or_endless_duration_is_for_ever(string text) =>
+        Assert.IsLessThan(TimeSpan.Zero, With().Duration("--keep-alive", text, default));
 
     [TestMethod]
     public void Values_of_a_repeated_option_are_kept_apart()

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Globalization;
 using System.Net;
@@ -16,13 +17,16 @@ internal sealed class ServerProcess : IDisposable
     {
         _process = process;
         _output = process.StandardOutput.ReadToEndAsync();
-        process.ErrorDataReceived += static (_, _) => { };
+        process.ErrorDataReceived += (_, line) => Log.Enqueue(line.Data ?? "");
         process.BeginErrorReadLine();
         Client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(30) };
     }
 
     /// <summary>Sends to it; paths have no leading slash.</summary>
     public HttpClient Client { get; }
+
+    /// <summary>What it has logged so far, line by line.</summary>
+    public ConcurrentQueue<string> Log { get; } = [];
 
     /// <summary>The server's process id.</summary>
     public int Id => _process.Id;
@@ -42,11 +46,14 @@ internal sealed class ServerProcess : IDisposable
         .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id).Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
 
     /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
-    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments)
+    public static Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments) => StartAsync(folder, null, arguments);
+
+    /// <summary>Starts one in a folder with variables of its own.</summary>
+    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
     {
         // A name of its own: a server that was killed leaves its file behind.
         var ready = folder[$"ready-{Guid.NewGuid():N}"];
-        var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path))!;
+        var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path, environment))!;
         for (var begun = Stopwatch.GetTimestamp(); !File.Exists(ready);)
         {
             if (process.HasExited || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))

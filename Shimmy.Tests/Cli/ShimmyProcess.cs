@@ -17,6 +17,9 @@ internal static class ShimmyProcess
     /// <summary>Whether it is the published native executable.</summary>
     public static bool IsPublished => Environment.GetEnvironmentVariable("SHIMMY_EXECUTABLE") is { Length: > 0 };
 
+    // One for all runs, for the scan cache.
+    private static string Home { get; } = Directory.CreateDirectory(Path.Combine(Path.GetTempPath(), "shimmy-tests-home")).FullName;
+
     /// <summary>How to start it.</summary>
     public static ProcessStartInfo CreateStart(
         IEnumerable<string> arguments, string? folder = null, IReadOnlyDictionary<string, string>? environment = null)
@@ -33,6 +36,11 @@ internal static class ShimmyProcess
         };
         foreach (var name in start.Environment.Keys.Where(name => name.StartsWith("SHIMMY_", StringComparison.Ordinal)).ToList())
             start.Environment.Remove(name);
+        // What other tools keep on this machine is not what a test put there.
+        foreach (var name in new[] { "OLLAMA_MODELS", "HF_HOME", "HF_HUB_CACHE", "HUGGINGFACE_HUB_CACHE", "XDG_CACHE_HOME", "LLAMA_CACHE" })
+            start.Environment.Remove(name);
+        foreach (var name in new[] { "HOME", "USERPROFILE", "LOCALAPPDATA", "APPDATA" })
+            start.Environment[name] = Home;
         foreach (var (name, value) in environment ?? new Dictionary<string, string>())
             start.Environment[name] = value;
         return start;

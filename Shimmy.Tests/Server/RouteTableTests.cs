@@ -25,8 +25,6 @@ public sealed class RouteTableTests
     private static readonly string[] Absent =
     [
         "GET /metrics", "GET /diag",
-        "GET /api/models", "POST /api/models/discover",
-        "POST /api/models/{name}/load", "POST /api/models/{name}/unload", "GET /api/models/{name}/status",
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
         "POST /v1/responses",
         "POST /v1/messages", "POST /v1/messages/count_tokens",

@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Models;
@@ -12,13 +11,26 @@ internal static class ModelAsked
 {
     /// <summary>
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no name was given or no
-    /// model has it: nothing is ever answered by another model than the one asked for.
+    /// model has it: nothing is ever answered by another model than the one asked for. <c>keep_alive</c> says how long the model stays
+    /// afterwards, in Ollama's forms.
     /// </summary>
     public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
     {
+        var keepAlive = KeepAliveOf(fields);
         var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
         return await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, context.RequestAborted).ConfigureAwait(false);
+            .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is no duration.</summary>
+    public static TimeSpan? KeepAliveOf(RequestFields fields)
+    {
+        const string name = "keep_alive";
+        if (fields.Find(name) is not { } value)
+            return null;
+        return KeepAlive.TryParse(value, out var duration)
+            ? duration
+            : throw ApiException.BadField(name, $"must be {KeepAlive.Allowed}, not {RequestFields.Describe(value)}");
     }
 
     /// <summary>The log for what becomes known of a model while it serves.</summary>
@@ -27,7 +39,7 @@ internal static class ModelAsked
 
     /// <summary>A name that is part of the path. Clients escape its slashes, and those are what Kestrel leaves escaped.</summary>
     public static string NameInPath(HttpContext context, string routeValue) =>
-        ((string?)context.GetRouteValue(routeValue) ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
+        ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
     public static async Task<ModelEntry> FindAsync(HttpContext context, string name)

@@ -56,13 +56,19 @@ internal static class SamplingFields
             TopK = (int)Number("top_k", llama.TopK),
             TopP = Number("top_p", llama.TopP),
             MinP = Number("min_p", llama.MinP),
+            TypicalP = Number("typ_p", llama.TypicalP),
             XtcProbability = Number("xtc_probability", llama.XtcProbability),
             XtcThreshold = Number("xtc_threshold", llama.XtcThreshold),
             RepeatLastN = (int)Number("penalty_last_n", llama.RepeatLastN),
             RepeatPenalty = Number("penalty_repeat", llama.RepeatPenalty),
+            FrequencyPenalty = Number("penalty_freq", llama.FrequencyPenalty),
+            PresencePenalty = Number("penalty_present", llama.PresencePenalty),
             Mirostat = (int)Number("mirostat", llama.Mirostat),
             MirostatTau = Number("mirostat_tau", llama.MirostatTau),
             MirostatEta = Number("mirostat_eta", llama.MirostatEta),
+            Seed = own.TryGetValue("seed", out var seed) && uint.TryParse(seed, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null,
+            MaxTokens = own.TryGetValue("max_tokens", out var most) && int.TryParse(most, NumberStyles.None, CultureInfo.InvariantCulture, out var tokens)
+                && tokens > 0 ? tokens : null,
         };
 
         // A file's metadata is input like any other: what is no number is as good as absent.

@@ -111,7 +111,7 @@ internal static class ChatPipeline
     {
         GrammarCheck.Require(request.Grammar);
         var characters = new Utf8Assembler();
-        var stops = new StopStrings(request.Options.Stop);
+        var stops = new StopStrings([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);
         var tokens = 0;
         var arrived = Stopwatch.GetTimestamp();

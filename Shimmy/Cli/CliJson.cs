@@ -8,4 +8,6 @@ namespace Shimmy.Cli;
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]
 [JsonSerializable(typeof(ListedModel[]))]
+[JsonSerializable(typeof(DiscoveryReport))]
+[JsonSerializable(typeof(ProbeReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

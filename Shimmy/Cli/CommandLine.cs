@@ -6,12 +6,12 @@ namespace Shimmy.Cli;
 internal static class CommandLine
 {
     /// <summary>Every command by name; what is not here is refused before the parser sees it, which would show its help and exit 0.</summary>
-    public static readonly IReadOnlyList<string> Commands = ["serve", "generate", "list", "probe", "bench", "gpu-info"];
+    public static readonly IReadOnlyList<string> Commands = ["serve", "generate", "list", "discover", "probe", "bench", "gpu-info"];
 
     // The parser has no repeatable options; what is given more than once reaches the command as one text with this between the values.
     internal const char Separator = '\u001f';
 
-    private static readonly string[] Repeatable = ["--api-key", "--stop"];
+    private static readonly string[] Repeatable = ["--api-key", "--alias", "--stop"];
 
     /// <summary>Runs what the arguments ask for.</summary>
     /// <returns>One of <see cref="ExitCode"/>, or 130 where the user interrupted.</returns>
@@ -47,6 +47,7 @@ internal static class CommandLine
         app.Add("serve", ServeCommand.RunAsync);
         app.Add("generate", GenerateCommand.RunAsync);
         app.Add("list", ListCommand.RunAsync);
+        app.Add("discover", DiscoverCommand.RunAsync);
         app.Add("probe", ProbeCommand.RunAsync);
         app.Add("bench", BenchCommand.RunAsync);
         app.Add("gpu-info", GpuInfoCommand.RunAsync);

@@ -8,7 +8,7 @@ namespace Shimmy.Cli;
 /// <summary>The command <c>list</c>.</summary>
 internal static class ListCommand
 {
-    /// <summary>Lists the models: registered by hand (--model-path, SHIMMY_BASE_GGUF), and found in ./models, in models beside the executable and in the folders of --model-dirs and SHIMMY_MODEL_PATHS</summary>
+    /// <summary>Lists the models: registered by hand (SHIMMY_BASE_GGUF, SHIMMY_CONFIG), and found in ./models, in models beside the executable, in the folders of --model-dirs and SHIMMY_MODEL_PATHS, and where Ollama, Hugging Face, LM Studio and llama.cpp keep theirs</summary>
     /// <param name="context">The parser's.</param>
     /// <param name="short">-s, One name a line</param>
     /// <param name="json">As JSON</param>
@@ -27,7 +27,7 @@ internal static class ListCommand
         if (json)
             Printer.Line(JsonSerializer.Serialize([.. entries.Select(ListedModel.Of)], CliJson.Default.ListedModelArray));
         else if (entries.Count == 0)
-            Printer.Notice(context.CommandName, "no models were found; shimmy list --help says where they are looked for");
+            Printer.Notice(context.CommandName, "no models were found; shimmy discover says where they are looked for");
         else if (@short)
             Printer.Line(string.Join('\n', entries.Select(entry => entry.Name)));
         else

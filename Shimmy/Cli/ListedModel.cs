@@ -3,7 +3,7 @@ using Shimmy.Models;
 namespace Shimmy.Cli;
 
 /// <summary>A model as <c>list --json</c> shows it.</summary>
-internal sealed record ListedModel
+internal record ListedModel
 {
     /// <inheritdoc cref="ModelEntry.Name"/>
     public required string Name { get; init; }

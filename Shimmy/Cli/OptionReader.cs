@@ -1,4 +1,5 @@
 using System.Globalization;
+using Shimmy.Models;
 
 namespace Shimmy.Cli;
 
@@ -8,8 +9,6 @@ namespace Shimmy.Cli;
 /// </summary>
 internal sealed class OptionReader(Func<string, string?> environment)
 {
-    private const long MostSeconds = 366 * 24 * 3600;
-
     /// <summary>Reads the process's environment.</summary>
     public static OptionReader ForProcess { get; } = new(Environment.GetEnvironmentVariable);
 
@@ -33,32 +32,12 @@ internal sealed class OptionReader(Func<string, string?> environment)
         throw found.Refuse(most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}");
     }
 
-    /// <summary>A duration: seconds (<c>90</c>), with units (<c>30s</c>, <c>5m</c>, <c>1h30m</c>), or <c>-1</c>, one second less than nothing, for ever.</summary>
+    /// <summary>How long to keep something, in all forms of <see cref="KeepAlive"/>; negative is for ever.</summary>
     public TimeSpan Duration(string option, string? given, TimeSpan fallback)
     {
         if (Find(option, given) is not { } found)
             return fallback;
-        if (found.Value == "-1")
-            return TimeSpan.FromSeconds(-1);
-        var total = 0L;
-        var number = -1L;
-        foreach (var letter in found.Value)
-        {
-            var seconds = letter switch { 's' => 1, 'm' => 60, 'h' => 3600, _ => 0 };
-            if (char.IsAsciiDigit(letter) && number < MostSeconds)
-                number = Math.Max(number, 0) * 10 + (letter - '0');
-            else if (seconds > 0 && number >= 0)
-                (total, number) = (total + number * seconds, -1);
-            else
-                throw Refused(found);
-        }
-        // A number without a unit stands alone.
-        if (found.Value.Length == 0 || (number >= 0 && found.Value.Any(char.IsAsciiLetter)))
-            throw Refused(found);
-        total += Math.Max(number, 0);
-        return total <= MostSeconds ? TimeSpan.FromSeconds(total) : throw Refused(found);
-
-        static UsageException Refused(OptionValue found) => found.Refuse("a duration: seconds, or units as in 30s, 5m or 1h30m, at most a year; -1 is for ever");
+        return KeepAlive.TryParse(found.Value, out var duration) ? duration : throw found.Refuse(KeepAlive.Allowed);
     }
 
     /// <summary>A switch: on where given; its variable says true or 1, false or 0.</summary>

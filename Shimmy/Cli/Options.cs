@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Api.Native;
 using Shimmy.Engine;
+using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Server;
 
@@ -12,11 +13,11 @@ internal sealed record Options
     /// <summary>Folders to look for models in beside those of the environment, separated by <c>;</c>; <c>--model-dirs</c>.</summary>
     public string? ModelDirs { get; init; }
 
-    /// <summary>Tokens one request may use; 0 takes the model's own; <c>--ctx</c>.</summary>
-    public int ContextLength { get; init; }
+    /// <summary>Tokens one request may use; 0 takes the model's own; null leaves it to the model's settings; <c>--ctx</c>.</summary>
+    public int? ContextLength { get; init; }
 
-    /// <summary>Threads that decode; 0 measures at load which number is fastest; <c>--threads</c>.</summary>
-    public int Threads { get; init; }
+    /// <summary>Threads that decode; 0 measures at load which number is fastest; null leaves it to the model's settings; <c>--threads</c>.</summary>
+    public int? Threads { get; init; }
 
     /// <summary>Layers on the GPU; null is all where a GPU is used; <c>--gpu-layers</c>.</summary>
     public int? GpuLayers { get; init; }
@@ -35,6 +36,9 @@ internal sealed record Options
 
     /// <summary>A model file to serve beside those found; <c>--model-path</c>.</summary>
     public string? ModelPath { get; init; }
+
+    /// <summary>Further names of models, with wildcards or without, in their order; <c>--alias</c>.</summary>
+    public IReadOnlyList<ModelAlias> Aliases { get; init; } = [];
 
     /// <summary>How <c>serve</c> listens and whom it lets in.</summary>
     public ServerOptions Server { get; init; } = new();
@@ -86,8 +90,8 @@ internal sealed record Options
         return defaults with
         {
             ModelDirs = reader.Text("--model-dirs", given.ModelDirs),
-            ContextLength = reader.Whole("--ctx", given.Ctx, defaults.ContextLength, least: 0),
-            Threads = reader.Whole("--threads", given.Threads, defaults.Threads, least: 0, most: MostThreads),
+            ContextLength = reader.WholeOrNull("--ctx", given.Ctx, least: 0),
+            Threads = reader.WholeOrNull("--threads", given.Threads, least: 0, most: MostThreads),
             GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),
             Template = TemplateOption.Read(reader.Find("--template", given.Template)),
             LogLevel = reader.Choice("--log-level", given.LogLevel, defaults.LogLevel,

@@ -2,6 +2,7 @@ using System.Runtime.InteropServices;
 using ConsoleAppFramework;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Workers;
+using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Server;
 
@@ -14,8 +15,9 @@ internal static partial class ServeCommand
     /// <param name="context">The parser's.</param>
     /// <param name="bind">ADDRESS — auto, PORT or HOST:PORT; auto is SHIMMY_BIND_ADDRESS or the first free port from 11435 on this machine alone (default auto)</param>
     /// <param name="modelPath">FILE — A model to serve beside those found</param>
+    /// <param name="alias">PATTERN=NAME — Another name for a model, with * and ? as wildcards; may be repeated</param>
     /// <param name="parallel">N — Requests that one model answers at once (default 4)</param>
-    /// <param name="keepAlive">DURATION — How long an idle model stays in memory: seconds, or as 30s, 5m, 1h30m; -1 is for ever (default 5m)</param>
+    /// <param name="keepAlive">DURATION — How long an idle model stays in memory: seconds, or as 30s, 5m, 1h30m; 0 unloads at once, -1 is for ever (default 5m)</param>
     /// <param name="maxLoaded">N — Most models in memory at once; 0 sets no limit (default 0)</param>
     /// <param name="apiKey">KEY — A key that lets a client in; may be repeated (default: everybody is let in)</param>
     /// <param name="cors">ORIGIN — Origin of web pages that may call, * for all (default: pages of this machine)</param>
@@ -26,6 +28,7 @@ internal static partial class ServeCommand
         ConsoleAppContext context,
         string? bind = null,
         string? modelPath = null,
+        string? alias = null,
         string? parallel = null,
         string? keepAlive = null,
         string? maxLoaded = null,
@@ -40,6 +43,7 @@ internal static partial class ServeCommand
         options = options with
         {
             ModelPath = reader.Text("--model-path", modelPath),
+            Aliases = [.. reader.Repeated("--alias", alias).Select(AliasOf)],
             Parallel = reader.Whole("--parallel", parallel, Options.ServerParallel, least: 1, most: Options.MostParallel),
             Residency = options.Residency with
             {
@@ -62,7 +66,9 @@ internal static partial class ServeCommand
         var models = ModelAccess.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
         var scan = models.Registry.RefreshAsync(cancellation);
-        await using var residency = new ModelResidency([new WorkerEngine(loggers)], models.SpecOf, TimeProvider.System, options.Residency);
+        await using var residency = new ModelResidency([new WorkerEngine(loggers)], models.SpecOf, TimeProvider.System,
+            options.Residency with { MemoryBudget = models.MemoryBudget });
+        using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(options.Server, models, residency, loggers, cancellation);
         Printer.Line($"shimmy listens on {server.Address}");
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
@@ -92,6 +98,9 @@ internal static partial class ServeCommand
         }
     }
 
+    private static ModelAlias AliasOf(string text) => ModelAlias.Parse(text)
+        ?? throw new UsageException($"--alias: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct");
+
     private static string? OriginOf(OptionValue? origin)
     {
         if (origin is not { } given || given.Value == "*")
@@ -112,6 +121,9 @@ internal static partial class ServeCommand
 
     [LoggerMessage(LogLevel.Information, "models: {Registered} registered, {Discovered} discovered in {Milliseconds:F0} ms")]
     private static partial void LogFound(ILogger logger, int registered, int discovered, double milliseconds);
+
+    [LoggerMessage(LogLevel.Warning, "{Text}")]
+    private static partial void LogConfig(ILogger logger, string text);
 
     [LoggerMessage(LogLevel.Error, "looking for models failed")]
     private static partial void LogScanFailed(ILogger logger, Exception? fault);

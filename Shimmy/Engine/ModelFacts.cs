@@ -51,7 +51,7 @@ public sealed record ModelFacts
     /// <summary>The model's chat templates by name; <c>default</c> is <c>tokenizer.chat_template</c>.</summary>
     public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text.</summary>
+    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text, under what <see cref="ModelSpec.Defaults"/> says.</summary>
     public IReadOnlyDictionary<string, string> SamplingDefaults { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Threads that decode, chosen or measured.</summary>

@@ -33,9 +33,24 @@ public sealed record ModelSpec
     /// </summary>
     public string? Template { get; init; }
 
+    /// <summary>LoRA adapters that change the model's weights for all requests.</summary>
+    public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
+
+    /// <summary>What stands in for what requests leave out.</summary>
+    public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
+
     /// <summary>Most tokens in one llama_decode call, so the longest prompt chunk.</summary>
     public int BatchSize { get; init; } = 512;
 
     /// <summary>False computes every prompt from its first token: for benchmarks that show what sharing is worth.</summary>
     public bool SharePrefixes { get; init; } = true;
+
+    /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
+    public bool LoadsLike(ModelSpec other) =>
+        this with { Loras = other.Loras, Defaults = other.Defaults } == other && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults);
 }
+
+/// <summary>A LoRA adapter to apply.</summary>
+/// <param name="Path">Full path of the GGUF file.</param>
+/// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
+public sealed record LoraSetting(string Path, float Scale = 1f);

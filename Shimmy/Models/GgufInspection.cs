@@ -105,12 +105,27 @@ internal static class GgufInspection
         };
     }
 
-    // lora_a of the query projection takes vectors of the model's width.
+    // What reads the residual stream has its width in lora_a, what writes to it in lora_b.
     private static int AdaptedWidth(GgufHeader header)
     {
-        var tensor = header.Tensors.FirstOrDefault(tensor =>
-            tensor.Name.EndsWith(".attn_q.weight.lora_a", StringComparison.Ordinal));
-        return tensor is null ? 0 : (int)Math.Min(tensor.Dimensions[0], int.MaxValue);
+        foreach (var tensor in header.Tensors)
+        {
+            string[] parts = tensor.Name.Split('.');
+            int? side = parts is [_, _, var layer, "weight", var half]
+                ? (layer, half) switch
+                {
+                    ("attn_q" or "attn_k" or "attn_v" or "attn_qkv" or "ffn_up" or "ffn_gate", "lora_a") => 0,
+                    ("attn_output" or "ffn_down", "lora_b") => 1,
+                    _ => null,
+                }
+                : null;
+            if (side is { } dimension && dimension < tensor.Dimensions.Count)
+            {
+                return (int)Math.Min(tensor.Dimensions[dimension], int.MaxValue);
+            }
+        }
+
+        return 0;
     }
 
     // A projector gives vectors of the model's width.

@@ -1,3 +1,5 @@
+using Shimmy.Engine;
+
 namespace Shimmy.Models;
 
 /// <summary>
@@ -30,20 +32,6 @@ internal sealed record ModelSettings
     /// <summary>Whether it is never unloaded to make room or for being idle.</summary>
     public bool Pinned { get; init; }
 
-    /// <summary>System prompt where a conversation brings none.</summary>
-    public string? System { get; init; }
-
-    /// <summary>Texts that end an answer.</summary>
-    public IReadOnlyList<string> Stop { get; init; } = [];
-
-    /// <summary>
-    /// Sampling defaults by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>,
-    /// <c>penalty_repeat</c> …), as text, so that they go the way of those; and <c>max_tokens</c> and <c>seed</c>.
-    /// </summary>
-    public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
+    /// <summary>System prompt, stops and sampling for requests that bring none.</summary>
+    public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 }
-
-/// <summary>A LoRA adapter to apply.</summary>
-/// <param name="Path">Full path of the GGUF file.</param>
-/// <param name="Scale">Strength; 1 is the adapter as trained.</param>
-internal sealed record LoraSetting(string Path, float Scale = 1f);

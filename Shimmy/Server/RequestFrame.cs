@@ -22,8 +22,6 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         {
             using var entered = running.Enter(context);
             await next(context).ConfigureAwait(false);
-            if (context.Response is { HasStarted: false, StatusCode: 404 or 405 } && context.GetEndpoint() is null or { DisplayName: "405 HTTP Method Not Supported" })
-                await WriteErrorAsync(context, NoRoute(context)).ConfigureAwait(false);
         }
         catch (Exception e) when (ClientConnection.IsGone(context))
         {
@@ -68,10 +66,6 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         if (!HttpMethods.IsHead(context.Request.Method))
             await context.Response.Body.WriteAsync(body, CancellationToken.None).ConfigureAwait(false);
     }
-
-    private static ApiError NoRoute(HttpContext context) => context.Response.StatusCode == 405
-        ? new ApiError(405, $"{context.Request.Method} is not what {context.Request.Path} takes; it takes {context.Response.Headers.Allow}", "method_not_allowed", null)
-        : new ApiError(404, $"there is no route {context.Request.Method} {context.Request.Path}; GET /health names those that there are", "route_not_found", null);
 
     // A client's own id is kept, so that its log and ours can be read side by side; only if it could not forge a line of either.
     private static string IdOf(string given) =>

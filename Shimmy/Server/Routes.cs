@@ -1,4 +1,4 @@
-using Microsoft.AspNetCore.Routing;
+using Shimmy.Api;
 using Shimmy.Api.Native;
 using Shimmy.Api.OpenAI;
 
@@ -8,7 +8,7 @@ namespace Shimmy.Server;
 internal static class Routes
 {
     /// <summary>Maps every route.</summary>
-    public static void Map(IEndpointRouteBuilder routes)
+    public static void Map(RouteTable routes)
     {
         Health.Map(routes);
         ModelList.Map(routes);
@@ -16,6 +16,8 @@ internal static class Routes
         Completions.Map(routes);
         Embeddings.Map(routes);
         Rerank.Map(routes);
+        KnownModels.Map(routes);
+        ModelControl.Map(routes);
         Generate.Map(routes);
         GenerateSocket.Map(routes);
         ApplyTemplate.Map(routes);

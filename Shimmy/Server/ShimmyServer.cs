@@ -1,12 +1,16 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
-using Microsoft.AspNetCore.Routing;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebSockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
 using Shimmy.Api;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -14,18 +18,21 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Server;
 
 /// <summary>
-/// The HTTP server: Kestrel on the empty host builder (no configuration files, no features but those named here), and the order in which a
-/// request meets what stands before its endpoint.
+/// The HTTP server: bare Kestrel, and the order in which a request meets what stands before its endpoint.
 /// </summary>
 internal sealed partial class ShimmyServer : IAsyncDisposable
 {
-    private readonly WebApplication _application;
+    private readonly ServiceProvider _services;
+    private readonly IServer _kestrel;
+    private readonly RouteTable _routes;
     private readonly RunningRequests _running;
     private readonly ServerOptions _options;
 
-    private ShimmyServer(WebApplication application, RunningRequests running, ServerOptions options, Uri address)
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, Uri address)
     {
-        _application = application;
+        _services = services;
+        _kestrel = kestrel;
+        _routes = routes;
         _running = running;
         _options = options;
         Address = address;
@@ -35,11 +42,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     public Uri Address { get; }
 
     /// <summary>The route table: the methods that each pattern takes.</summary>
-    public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes =>
-    [
-        .. _application.Services.GetRequiredService<EndpointDataSource>().Endpoints.OfType<RouteEndpoint>()
-            .Select(route => (route.Metadata.GetRequiredMetadata<IHttpMethodMetadata>().HttpMethods, route.RoutePattern.RawText!)),
-    ];
+    public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
 
     /// <summary>
     /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
@@ -54,20 +57,21 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         {
             var state = new ServerState();
             var running = new RunningRequests(state);
-            var application = Build(options, endpoint, registry, residency, state, running, loggers, logger);
+            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, loggers, logger);
+            var kestrel = services.GetRequiredService<IServer>();
             try
             {
-                await application.StartAsync(cancellation).ConfigureAwait(false);
+                await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
             catch (Exception e) when (e is IOException or SocketException)
             {
                 // A port that is taken comes as the one, what the system forbids or does not know as the other.
                 taken = e as IOException ?? new IOException($"cannot listen on {endpoint}: {e.Message}", e);
-                await application.DisposeAsync().ConfigureAwait(false);
+                await services.DisposeAsync().ConfigureAwait(false);
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(application, running, options, AddressOf(application));
+            var server = new ShimmyServer(services, kestrel, routes, running, options, AddressOf(kestrel));
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
             if (!IPAddress.IsLoopback(endpoint.Address) && options.ApiKeys.Count == 0)
@@ -82,48 +86,54 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     {
         await _running.DrainAsync(_options.DrainTime).ConfigureAwait(false);
         using var now = new CancellationTokenSource(TimeSpan.FromSeconds(1));
-        await _application.StopAsync(now.Token).ConfigureAwait(false);
+        await _kestrel.StopAsync(now.Token).ConfigureAwait(false);
     }
 
     /// <inheritdoc/>
     public async ValueTask DisposeAsync()
     {
-        await _application.DisposeAsync().ConfigureAwait(false);
+        // Stops at once what has not stopped yet.
+        await _kestrel.StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        await _services.DisposeAsync().ConfigureAwait(false);
         _running.Dispose();
     }
 
-    private static WebApplication Build(ServerOptions options, IPEndPoint endpoint, ModelRegistry registry, ModelResidency residency,
-        ServerState state, RunningRequests running, ILoggerFactory loggers, ILogger logger)
+    private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, IPEndPoint endpoint,
+        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, ILoggerFactory loggers, ILogger logger)
     {
-        var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
-        builder.WebHost.UseKestrelCore().ConfigureKestrel(kestrel =>
+        var log = new FrameworkLog(loggers);
+        var parts = new ServiceCollection().AddOptions()
+            .AddSingleton<ILoggerFactory>(log)
+            .AddSingleton<IMeterFactory, NoMeters>()
+            .AddSingleton<DiagnosticSource>(new DiagnosticListener("Microsoft.AspNetCore"))
+            .AddSingleton(registry)
+            .AddSingleton(residency)
+            .AddSingleton(state);
+        new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
             kestrel.Listen(endpoint);
         });
-        builder.Services.AddRoutingCore();
-        builder.Services.AddSingleton<ILoggerFactory>(new FrameworkLog(loggers));
-        builder.Services.AddSingleton(registry);
-        builder.Services.AddSingleton(residency);
-        builder.Services.AddSingleton(state);
+        var services = parts.BuildServiceProvider();
 
-        var application = builder.Build();
-        application.Use(next => context => new RequestFrame(logger, running).InvokeAsync(context, next));
-        var cors = new CorsRules(options.CorsOrigin);
-        application.Use(next => context => cors.InvokeAsync(context, next));
-        application.Use(next => context => HostCheck.InvokeAsync(context, next));
+        var routes = new RouteTable();
+        Server.Routes.Map(routes);
+        // From the inside out.
+        RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
         var keys = new ApiKeys(options.ApiKeys);
-        application.Use(next => context => keys.InvokeAsync(context, next));
-        application.UseWebSockets();
-        application.UseRouting();
-        Server.Routes.Map(application);
-        return application;
+        next = With(keys.InvokeAsync, next);
+        next = With(HostCheck.InvokeAsync, next);
+        next = With(new CorsRules(options.CorsOrigin).InvokeAsync, next);
+        next = With(new RequestFrame(logger, running).InvokeAsync, next);
+        return (services, new HttpPipeline(next, services), routes);
+
+        static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
     }
 
     // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
-    private static Uri AddressOf(WebApplication application) =>
-        new(application.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses.First()
+    private static Uri AddressOf(IServer kestrel) =>
+        new(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()
             .Replace("[::]", "[::1]", StringComparison.Ordinal).Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal));
 
     // Moved into place, so that whoever waits for the file never reads half an address.

@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Tests.Models.Discovery;
@@ -22,6 +23,7 @@ public sealed class ModelConfigReaderTests
             { "name": "plain", "base_path": "/abs/p.gguf" },
           ],
           "aliases": { "claude-*": "plain", "gpt-4o": "plain" },
+          "memory_budget": "1.5GB",
         }
         """;
 
@@ -35,6 +37,7 @@ public sealed class ModelConfigReaderTests
         Assert.AreEqual(new LoraSetting("/home/me/l.gguf", 0.5f), qwen.Settings.Loras.Single());
         Assert.AreEqual(("chatml", 8192, 4, 0), (qwen.Settings.Template, qwen.Settings.ContextLength, qwen.Settings.Threads, qwen.Settings.GpuLayers));
         Assert.AreEqual((TimeSpan.FromMinutes(10), true), (qwen.Settings.KeepAlive, qwen.Settings.Pinned));
+        Assert.AreEqual(3L << 29, config.MemoryBudget);
         Assert.AreEqual("/abs/p.gguf", plain.Path);
         Assert.AreEqual(ModelSettings.None, plain.Settings);
         Assert.AreEqual("gpt-4*=qwen fast=qwen claude-*=plain gpt-4o=plain", string.Join(' ', config.Aliases.Select(alias => $"{alias.Pattern}={alias.Target}")));
@@ -53,7 +56,7 @@ public sealed class ModelConfigReaderTests
 
     [TestMethod]
     [DataRow("[]", "the file: [] is not allowed; an object is")]
-    [DataRow("{\"model\":[]}", "model: not a field; allowed are $schema, models, aliases")]
+    [DataRow("{\"model\":[]}", "model: not a field; allowed are $schema, models, aliases, memory_budget")]
     [DataRow("{\"models\":{}}", "models: {} is not allowed; a list of models is")]
     [DataRow("{\"models\":[7]}", "models[0]: 7 is not allowed; an object is")]
     [DataRow("{\"models\":[{\"name\":\"a\"}]}", "models[0].base_path: missing")]
@@ -68,6 +71,11 @@ public sealed class ModelConfigReaderTests
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"aliases\":[\"b\",3]}]}", "models[0].aliases[1]: 3 is not allowed")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"lora_path\":\"x:NaN\"}]}", "models[0].lora_path: the scale NaN")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\"},{\"name\":\"A\",\"base_path\":\"b\"}]}", "models[1].name: 'A' is another model's name already")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"n_threads\":513}]}", "models[0].n_threads: 513 is not allowed; a whole number from 0 to 512 is")]
+    [DataRow("{\"memory_budget\":0}", "memory_budget: 0 is not allowed; a number of bytes above 0 or a size such as")]
+    [DataRow("{\"memory_budget\":\"8 parsecs\"}", "memory_budget: \"8 parsecs\" is not allowed")]
+    [DataRow("{\"memory_budget\":\"-8GB\"}", "memory_budget: \"-8GB\" is not allowed")]
+    [DataRow("{\"memory_budget\":\"99999999TB\"}", "memory_budget: ")]
     [DataRow("{\"aliases\":{\"a\":7}}", "aliases.a: 7 is not allowed")]
     [DataRow("{\"aliases\":{\" \":\"b\"}}", "aliases: a pattern is empty")]
     [DataRow("{\"models\":[],\"models\":[]}", "not valid JSON: ")]
@@ -76,6 +84,26 @@ public sealed class ModelConfigReaderTests
     [DataRow("{\"models\":[{\"name\":\"\\ud800\",\"base_path\":\"a\"}]}", "not valid JSON: ")]
     public void What_is_wrong_is_named_with_what_is_allowed(string json, string expected) =>
         StringAssert.StartsWith(Assert.ThrowsExactly<ConfigException>(() => Read(json)).Message, expected);
+
+    [TestMethod]
+    [DataRow("1024", 1024)]
+    [DataRow("\"1024\"", 1024)]
+    [DataRow("\"512MB\"", 512L << 20)]
+    [DataRow("\"2 GiB\"", 2L << 30)]
+    [DataRow("\"7b\"", 7)]
+    public void A_memory_budget_is_bytes_or_a_size(string json, long bytes) =>
+        Assert.AreEqual(bytes, Read($$"""{"memory_budget":{{json}}}""").MemoryBudget);
+
+    [TestMethod]
+    public void A_template_is_a_family_or_a_file_beside_the_config()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["own"], "{{ messages }}");
+        var reader = new ModelConfigReader(HostEnvironments.In(folder), folder.Path);
+        string?[] templates = [.. new[] { "chatml", "own", "sub/x.jinja" }.Select(template => reader.Read(Encoding.UTF8.GetBytes(
+            $$"""{"models":[{"name":"a","base_path":"a","template":"{{template}}"}]}""")).Models[0].Settings.Template)];
+        CollectionAssert.AreEqual(new[] { "chatml", folder["own"], Path.Join(folder.Path, "sub/x.jinja") }, templates);
+    }
 
     [TestMethod]
     public void Paths_of_Windows_keep_their_colons()

@@ -72,7 +72,7 @@ public sealed class ModelConfigWatchTests
         File.WriteAllText(folder["bad.json"], "{");
         StringAssert.StartsWith(
             Assert.ThrowsExactly<ConfigException>(() => Start(folder, folder["bad.json"])).Message, folder["bad.json"] + ": not valid JSON");
-        Assert.ThrowsExactly<ConfigException>(() => Start(folder, folder["absent.json"]));
+        Assert.ThrowsExactly<FileNotFoundException>(() => Start(folder, folder["absent.json"]));
     }
 
     [TestMethod]

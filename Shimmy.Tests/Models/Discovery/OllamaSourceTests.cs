@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Gguf;
@@ -34,7 +35,7 @@ public sealed class OllamaSourceTests
 
         Assert.AreEqual("hf.co/org/other-GGUF:Q8_0 tiny:1b someone/other:q8", Names(result));
         Assert.AreEqual("tiny:latest tiny", string.Join(' ', result.Models[1].OtherNames));
-        Assert.AreEqual("You are terse.", result.Models[2].Settings.System);
+        Assert.AreEqual("You are terse.", result.Models[2].Settings.Defaults.System);
         Assert.AreEqual(folder["ollama/blobs/sha256-" + tiny], result.Models[1].Path);
         var reasons = result.Skipped.ToDictionary(
             skipped => Path.GetRelativePath(folder["ollama"], skipped.Path), skipped => skipped.Reason);
@@ -78,11 +79,11 @@ public sealed class OllamaSourceTests
              "num_predict":-1,"seed":42,"repeat_last_n":-1,"top_p":"high","unknown":true}
             """u8);
 
-        Assert.AreEqual("<|eot_id|> User:", string.Join(' ', settings.Stop));
+        Assert.AreEqual("<|eot_id|> User:", string.Join(' ', settings.Defaults.Stop));
         Assert.AreEqual((8192, 0, 3), (settings.ContextLength, settings.GpuLayers, settings.Threads));
         Assert.AreEqual(
             "penalty_last_n=-1 penalty_repeat=1.05 seed=42 temp=0.6 top_k=20",
-            string.Join(' ', settings.Sampling.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}")));
+            string.Join(' ', settings.Defaults.Sampling.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}")));
     }
 
     [TestMethod]
@@ -157,7 +158,7 @@ public sealed class OllamaSourceTests
             long before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
-                _ = i % 2 == 0 ? OllamaManifest.Parse(json).Variant.Length : OllamaManifest.ReadParameters(json).Stop.Count;
+                _ = i % 2 == 0 ? OllamaManifest.Parse(json).Variant.Length : OllamaManifest.ReadParameters(json).Defaults.Stop.Count;
                 read++;
             }
             catch (Exception e) when (e is JsonException or InvalidOperationException)

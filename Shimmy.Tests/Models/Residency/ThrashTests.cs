@@ -3,6 +3,7 @@ using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
+using Shimmy.Tests.Cli;
 using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Models.Residency;
@@ -60,7 +61,7 @@ public sealed class ThrashTests
                 cancellation)));
         }
 
-        int least = LeastLoads(asked);
+        int least = ResidencyRun.LeastFor(asked, Room);
         TestContext.WriteLine($"{asked.Count} requests, {engine.Loads} loads, in their order at least {least}; longest wait {waits.Max().TotalMilliseconds:0} ms");
         Assert.AreEqual(0, wrong);
         Assert.AreEqual(0, engine.Alive);
@@ -79,27 +80,5 @@ public sealed class ThrashTests
         }
 
         return text.ToString();
-    }
-
-    // Belady: who knows all that will be asked keeps what is asked for next.
-    private static int LeastLoads(List<int> asked)
-    {
-        var loaded = new HashSet<int>();
-        int loads = 0;
-        for (int i = 0; i < asked.Count; i++)
-        {
-            if (!loaded.Contains(asked[i]))
-            {
-                loads++;
-                if (loaded.Count == Room)
-                {
-                    loaded.Remove(loaded.MaxBy(model => asked.FindIndex(i, other => other == model) is >= 0 and var next ? next : int.MaxValue));
-                }
-
-                loaded.Add(asked[i]);
-            }
-        }
-
-        return loads;
     }
 }

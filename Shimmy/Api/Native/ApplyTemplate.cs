@@ -1,6 +1,4 @@
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat.Templates;
 
 namespace Shimmy.Api.Native;
@@ -11,7 +9,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class ApplyTemplate
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/apply-template", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/apply-template", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -1,15 +1,13 @@
 using System.Text;
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 
 namespace Shimmy.Api.Native;
 
 /// <summary><c>POST /detokenize</c>: the text of <c>tokens</c>, special ones included (llama.cpp's answer <c>{content}</c>).</summary>
 internal static class Detokenize
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/detokenize", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/detokenize", Handle);
 
     private static async Task Handle(HttpContext context)
     {

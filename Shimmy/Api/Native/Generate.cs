@@ -1,7 +1,5 @@
 using System.Buffers;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat.Output;
 
 namespace Shimmy.Api.Native;
@@ -9,7 +7,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>POST /api/generate</c>.</summary>
 internal static class Generate
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/api/generate", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -1,9 +1,7 @@
 using System.Buffers;
 using System.Net.WebSockets;
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 
@@ -15,7 +13,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static partial class GenerateSocket
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapGet("/ws/generate", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -1,7 +1,5 @@
 using System.Globalization;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -17,12 +15,13 @@ internal static class Health
         ("chat_completions", "/v1/chat/completions"),
         ("completions", "/v1/completions"),
         ("models", "/v1/models"),
+        ("native_models", "/api/models"),
         ("generate", "/api/generate"),
         ("websocket", "/ws/generate"),
         ("health", "/health"),
     ];
 
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapRead("/health", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle);
 
     private static Task Handle(HttpContext context)
     {

@@ -1,8 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 
@@ -16,7 +14,7 @@ internal static class Tokenize
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/tokenize", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/tokenize", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 
@@ -10,7 +8,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/chat/completions</c>.</summary>
 internal static class ChatCompletions
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/v1/chat/completions", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/chat/completions", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -66,9 +66,10 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var most = Math.Max(1, facts.Slots);
         if (Choices > most)
             throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
-        var options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with
+        var defaults = SamplingFields.ModelDefaults(facts);
+        var options = SamplingFields.Read(fields, defaults) with
         {
-            MaxTokens = Request.Options.MaxTokens,
+            MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
             TopLogProbabilities = Request.Options.TopLogProbabilities,
         };
         return this with { Request = Request with { Options = options } };

@@ -24,10 +24,11 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
     }
 
     /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
-    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields) => this with
+    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
     {
-        Options = SamplingFields.Read(fields, SamplingFields.ModelDefaults(facts)) with { MaxTokens = Options.MaxTokens },
-    };
+        var defaults = SamplingFields.ModelDefaults(facts);
+        return this with { Options = SamplingFields.Read(fields, defaults) with { MaxTokens = Options.MaxTokens ?? defaults.MaxTokens } };
+    }
 
     private static void RefuseUnsupported(RequestFields fields)
     {

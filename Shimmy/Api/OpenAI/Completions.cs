@@ -1,7 +1,5 @@
 using System.Runtime.CompilerServices;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -11,7 +9,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/completions</c>: goes on with prompts as they are.</summary>
 internal static class Completions
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/v1/completions", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/completions", Handle);
 
     private static async Task Handle(HttpContext context)
     {

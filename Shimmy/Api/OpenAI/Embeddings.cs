@@ -1,8 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 
@@ -11,7 +9,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/embeddings</c> (OpenAI's API reference), from models that embed and from those that generate.</summary>
 internal static class Embeddings
 {
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/v1/embeddings", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/embeddings", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -1,7 +1,5 @@
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Models;
 
@@ -10,10 +8,10 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>GET /v1/models</c> and <c>/v1/models/{id}</c>; an id may hold slashes.</summary>
 internal static class ModelList
 {
-    public static void Map(IEndpointRouteBuilder routes)
+    public static void Map(RouteTable routes)
     {
         routes.MapRead("/v1/models", HandleList);
-        routes.MapRead("/v1/models/{**id}", HandleOne);
+        routes.MapRead("/v1/models/{id}", HandleOne);
     }
 
     private static Task HandleList(HttpContext context)

@@ -1,7 +1,5 @@
 using System.Text.Json;
-using Microsoft.AspNetCore.Builder;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Routing;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 
@@ -12,7 +10,7 @@ internal static class Rerank
 {
     private const int MostDocuments = 2048;
 
-    public static void Map(IEndpointRouteBuilder routes) => routes.MapPost("/v1/rerank", (RequestDelegate)Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/rerank", Handle);
 
     private static async Task Handle(HttpContext context)
     {

@@ -36,6 +36,9 @@ internal sealed class ChatTemplate
         Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
     }
 
+    /// <summary>The system message of conversations that have none; null leaves them as they are.</summary>
+    public string? DefaultSystem { get; init; }
+
     /// <summary>Where the template comes from, for people.</summary>
     public string Origin => source.Origin;
 
@@ -64,7 +67,7 @@ internal sealed class ChatTemplate
         var continues = request.ContinueFinalMessage;
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
             throw Refusal("continue_final_message", "the last message is none of the assistant's that could be continued");
-        var messages = request.Messages;
+        var messages = WithSystem(request.Messages);
         if (continues && messages[^1].Text.Length == 0 && string.IsNullOrEmpty(messages[^1].Reasoning))
         {
             // Nothing was said yet: to continue it is to begin it.
@@ -75,6 +78,11 @@ internal sealed class ChatTemplate
         var parts = Render(request, messages, addGenerationPrompt && !continues);
         return new Prompt { Parts = continues ? Prefill.Cut(parts, messages[^1]) : parts };
     }
+
+    private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages) =>
+        DefaultSystem is null || messages.Any(message => message.Role is "system" or "developer")
+            ? messages
+            : [new ChatMessage { Role = "system", Content = [new ContentPart(DefaultSystem)] }, .. messages];
 
     /// <summary>A field of the request that the template cannot serve.</summary>
     internal static EngineException Refusal(string field, string message, Exception? inner = null) =>

@@ -21,7 +21,10 @@ internal static partial class ModelTemplates
         if (Known.TryGetValue(model, out var known))
             return known;
         // Two requests may both come here first; they find the same, and the second's is kept.
-        var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System);
+        var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
+        {
+            DefaultSystem = model.Spec.Defaults.System,
+        };
         Known.AddOrUpdate(model, template);
         if (logger is not null)
             LogChosen(logger, model.Spec.Name, template.Origin);

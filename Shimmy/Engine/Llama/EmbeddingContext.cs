@@ -39,9 +39,11 @@ internal sealed unsafe class EmbeddingContext
         NativeLog.TakeErrors();
         var parameters = Params(model.Spec, model.Pooling, Math.Min(model.ContextLength, LongestOfGenerators), canGenerate: true);
         var context = llama_init_from_model(model.Handle, parameters);
-        return context != 0
-            ? new EmbeddingContext(model, new ContextHandle(context, model.Handle))
-            : throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
+        if (context == 0)
+            throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
+        var handle = new ContextHandle(context, model.Handle);
+        model.Adapters.ApplyTo(handle);
+        return new EmbeddingContext(model, handle);
     }
 
     /// <summary>How such a context is made.</summary>

@@ -17,9 +17,12 @@ internal sealed unsafe class LlamaModel : IDisposable
     private readonly Dictionary<string, string> _metadata;
     private EmbeddingContext? _embedding;
 
-    private LlamaModel(ModelSpec spec, ModelHandle handle, ContextHandle context, Dictionary<string, string> metadata, int contextLength)
+    private LlamaModel(
+        ModelSpec spec, ModelHandle handle, ContextHandle context, LoraAdapters adapters, Dictionary<string, string> metadata, int contextLength)
     {
         Spec = spec;
+        Adapters = adapters;
+        adapters.ApplyTo(context);
         Handle = handle;
         Context = context;
         _metadata = metadata;
@@ -37,6 +40,9 @@ internal sealed unsafe class LlamaModel : IDisposable
     public ContextHandle Context { get; }
 
     public Vocabulary Vocabulary { get; }
+
+    /// <summary>The adapters that every context of the model applies.</summary>
+    public LoraAdapters Adapters { get; }
 
     /// <summary>The threads that compute.</summary>
     public ThreadChoice Threads { get; }
@@ -78,6 +84,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             throw Failure($"cannot load {spec.Path}");
         try
         {
+            var adapters = LoraAdapters.Load(handle, spec.Loras);
             var metadata = ReadMetadata(handle);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
@@ -86,7 +93,7 @@ internal sealed unsafe class LlamaModel : IDisposable
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)");
-            return new LlamaModel(spec, handle, new ContextHandle(context, handle), metadata, contextLength);
+            return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength);
         }
         catch
         {
@@ -128,7 +135,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             EosText = Vocabulary.Text(Vocabulary.Eos),
             AddsBos = Vocabulary.AddsBos,
             ChatTemplates = ChatTemplates(),
-            SamplingDefaults = ByLastName("general.sampling."),
+            SamplingDefaults = SamplingDefaults(),
             Threads = Threads.Decode,
             BatchThreads = Threads.Batch,
             Devices = Devices.List(),
@@ -233,6 +240,14 @@ internal sealed unsafe class LlamaModel : IDisposable
                 templates[name[(key.Length + 1)..]] = value;
         }
         return templates;
+    }
+
+    private Dictionary<string, string> SamplingDefaults()
+    {
+        var defaults = ByLastName("general.sampling.");
+        foreach (var (name, value) in Spec.Defaults.Sampling)
+            defaults[name] = value;
+        return defaults;
     }
 
     private Dictionary<string, string> ByLastName(string prefix) =>

@@ -156,6 +156,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
             _process.Kill();
         }
         await _ended.Task.ConfigureAwait(false);
+        // A stream that was asked for is not the process's any more.
+        _process.StandardOutput.Dispose();
         _process.Dispose();
     }
 

@@ -3,7 +3,8 @@ namespace Shimmy.Models.Configuration;
 /// <summary>What a config file says.</summary>
 /// <param name="Models">Models to register, in the file's order; names are unique.</param>
 /// <param name="Aliases">Aliases, those of the models first.</param>
-internal sealed record ModelConfig(IReadOnlyList<ConfiguredModel> Models, IReadOnlyList<ModelAlias> Aliases)
+/// <param name="MemoryBudget">Bytes that all loaded models together may need; null leaves it to the program.</param>
+internal sealed record ModelConfig(IReadOnlyList<ConfiguredModel> Models, IReadOnlyList<ModelAlias> Aliases, long? MemoryBudget = null)
 {
     /// <summary>A file that says nothing.</summary>
     public static ModelConfig Empty { get; } = new([], []);

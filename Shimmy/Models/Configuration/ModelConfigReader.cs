@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text.Json;
+using Shimmy.Engine;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Models.Configuration;
@@ -14,7 +15,7 @@ namespace Shimmy.Models.Configuration;
 internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 {
     private const int MaxContext = 1 << 24;
-    private const int MaxThreads = 1024;
+    private const int MaxThreads = 512; // GGML_MAX_N_THREADS
     private const int MaxGpuLayers = 10_000;
 
     private static readonly JsonDocumentOptions Options = new()
@@ -28,11 +29,34 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     private readonly HostEnvironment _host = host with { CurrentDirectory = folder };
 
     /// <summary>Fields of the file.</summary>
-    public static IReadOnlyList<string> RootFields { get; } = ["$schema", "models", "aliases"];
+    public static IReadOnlyList<string> RootFields { get; } = ["$schema", "models", "aliases", "memory_budget"];
 
     /// <summary>Fields of a model.</summary>
     public static IReadOnlyList<string> ModelFields { get; } =
         ["name", "base_path", "lora_path", "template", "ctx_len", "n_threads", "gpu_layers", "aliases", "keep_alive", "pinned"];
+
+    /// <summary>
+    /// Reads a file. Throws <see cref="FileNotFoundException"/> where there is none, <see cref="ConfigException"/> with the path where it
+    /// is wrong or cannot be read.
+    /// </summary>
+    /// <param name="path">Its path.</param>
+    /// <param name="host">Makes paths whole.</param>
+    public static ModelConfig ReadFile(string path, HostEnvironment host)
+    {
+        string full = Path.GetFullPath(path);
+        try
+        {
+            return new ModelConfigReader(host, Path.GetDirectoryName(full)!).Read(SmallFile.ReadBytes(full));
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new FileNotFoundException($"there is no file '{path}'", full, e);
+        }
+        catch (Exception e) when (e is ConfigException or IOException or UnauthorizedAccessException)
+        {
+            throw new ConfigException($"{path}: {e.Message}", e);
+        }
+    }
 
     /// <summary>Reads a file's bytes. Throws <see cref="ConfigException"/>.</summary>
     public ModelConfig Read(ReadOnlyMemory<byte> json)
@@ -58,6 +82,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         var models = new List<ConfiguredModel>();
         var aliases = new List<ModelAlias>();
         var general = new List<ModelAlias>();
+        long? budget = null;
         foreach (var field in root.EnumerateObject())
         {
             switch (field.Name)
@@ -70,12 +95,15 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
                 case "aliases":
                     ReadAliases(field.Value, general);
                     break;
+                case "memory_budget":
+                    budget = Bytes(field.Value, field.Name);
+                    break;
                 default:
                     throw Unknown(field.Name, RootFields);
             }
         }
 
-        return new ModelConfig(models, [.. aliases, .. general]);
+        return new ModelConfig(models, [.. aliases, .. general], budget);
     }
 
     private void ReadModels(JsonElement list, List<ConfiguredModel> models, List<ModelAlias> aliases)
@@ -116,7 +144,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
                     settings = settings with { Loras = [Lora(Text(value, here), here)] };
                     break;
                 case "template":
-                    settings = settings with { Template = Text(value, here) };
+                    settings = settings with { Template = Template(Text(value, here)) };
                     break;
                 case "ctx_len":
                     settings = settings with { ContextLength = Integer(value, here, 0, MaxContext) };
@@ -180,6 +208,17 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
             ? new LoraSetting(_host.Absolute(text[..colon]), scale)
             : throw new ConfigException($"{at}: the scale {text[(colon + 1)..]} is not a finite number");
     }
+
+    // A family's name, or a file. Which families there are is not known in this room: what is no file stays a name.
+    private string Template(string text) =>
+        text.AsSpan().IndexOfAny('/', '\\') >= 0 || File.Exists(_host.Absolute(text)) ? _host.Absolute(text) : text;
+
+    private static long Bytes(JsonElement value, string at) => value.ValueKind switch
+    {
+        JsonValueKind.Number when value.TryGetInt64(out long bytes) && bytes > 0 => bytes,
+        JsonValueKind.String when ByteCount.TryParse(value.GetString(), out long bytes) && bytes > 0 => bytes,
+        _ => throw new ConfigException($"{at}: {Shown(value)} is not allowed; {ByteCount.Allowed}"),
+    };
 
     private static string Text(JsonElement value, string at) =>
         value.ValueKind == JsonValueKind.String && value.GetString()!.Trim() is { Length: > 0 } text

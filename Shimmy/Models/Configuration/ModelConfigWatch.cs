@@ -18,35 +18,39 @@ internal sealed class ModelConfigWatch : IDisposable
     private readonly ModelRegistry _registry;
     private readonly HostEnvironment _host;
     private readonly Action<string> _report;
+    private readonly Action<ModelConfig> _applied;
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
     private Fingerprint _seen;
 
     private readonly record struct Fingerprint(string RealPath, bool Exists, long Length, DateTime Modified);
 
-    private ModelConfigWatch(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time, Action<string> report)
+    private ModelConfigWatch(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time, Action<string> report,
+        Action<ModelConfig> applied)
     {
         _path = path;
         _registry = registry;
         _host = host;
         _report = report;
+        _applied = applied;
         _seen = Look();
-        Apply(Read());
+        Apply(ModelConfigReader.ReadFile(_path, _host));
         _timer = time.CreateTimer(_ => Check(), null, Interval, Interval);
     }
 
     /// <summary>
-    /// Reads the file, registers its models and goes on watching it. Throws <see cref="ConfigException"/> where it is wrong
-    /// now.
+    /// Reads the file, registers its models and goes on watching it. Throws as
+    /// <see cref="ModelConfigReader.ReadFile"/> does where it is wrong now.
     /// </summary>
     /// <param name="path">Full path of the file.</param>
     /// <param name="registry">Gets the models and aliases.</param>
     /// <param name="host">Makes paths whole.</param>
     /// <param name="time">Gives the intervals.</param>
     /// <param name="report">Hears, in one line each time, that a change took effect or why it did not.</param>
+    /// <param name="applied">Gets each config that takes effect, the first included.</param>
     public static ModelConfigWatch Start(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time,
-        Action<string> report) =>
-        new(path, registry, host, time, report);
+        Action<string> report, Action<ModelConfig>? applied = null) =>
+        new(path, registry, host, time, report, applied ?? (_ => { }));
 
     /// <inheritdoc/>
     public void Dispose() => _timer.Dispose();
@@ -64,32 +68,22 @@ internal sealed class ModelConfigWatch : IDisposable
             _seen = now;
             try
             {
-                var config = Read();
+                var config = ModelConfigReader.ReadFile(_path, _host);
                 Apply(config);
                 _report($"config file {_path} changed: {config.Models.Count} models, {config.Aliases.Count} aliases");
             }
-            catch (ConfigException e)
+            catch (Exception e) when (e is ConfigException or FileNotFoundException)
             {
                 _report($"config file changed but is wrong, the one before stays in force: {e.Message}");
             }
         }
     }
 
-    private ModelConfig Read()
+    private void Apply(ModelConfig config)
     {
-        try
-        {
-            string full = Path.GetFullPath(_path);
-            return new ModelConfigReader(_host, Path.GetDirectoryName(full)!).Read(SmallFile.ReadBytes(full));
-        }
-        catch (Exception e) when (e is ConfigException or IOException or UnauthorizedAccessException)
-        {
-            throw new ConfigException($"{_path}: {e.Message}", e);
-        }
+        RegisteredModels.Put(_registry, config);
+        _applied(config);
     }
-
-    private void Apply(ModelConfig config) =>
-        _registry.SetConfigured([.. config.Models.Select(RegisteredModels.Of)], config.Aliases);
 
     private Fingerprint Look()
     {

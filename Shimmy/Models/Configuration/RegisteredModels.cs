@@ -1,3 +1,4 @@
+using Shimmy.Engine;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Gguf;
 
@@ -27,6 +28,9 @@ internal static class RegisteredModels
             : ModelSettings.None;
         return Open(path, name: null, settings);
     }
+
+    /// <summary>Puts what a config file says in place of what it said before.</summary>
+    public static void Put(ModelRegistry registry, ModelConfig config) => registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
 
     /// <summary>The entry of a model of the config file.</summary>
     public static ModelEntry Of(ConfiguredModel model) => Open(model.Path, model.Name, model.Settings);

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Globalization;
 using System.Text.Json;
+using Shimmy.Engine;
 
 namespace Shimmy.Models.Discovery;
 
@@ -95,6 +96,7 @@ internal sealed record OllamaManifest
         }
 
         var settings = ModelSettings.None;
+        string[] stop = [];
         var sampling = new Dictionary<string, string>();
         foreach (var parameter in document.RootElement.EnumerateObject())
         {
@@ -102,7 +104,7 @@ internal sealed record OllamaManifest
             switch (parameter.Name)
             {
                 case "stop":
-                    settings = settings with { Stop = Texts(value) };
+                    stop = Texts(value);
                     break;
                 case "num_ctx" when Integer(value) is > 0 and var context:
                     settings = settings with { ContextLength = context };
@@ -122,7 +124,7 @@ internal sealed record OllamaManifest
             }
         }
 
-        return settings with { Sampling = sampling };
+        return settings with { Defaults = new RequestDefaults { Stop = stop, Sampling = sampling } };
     }
 
     private static string? First(List<(string Kind, string Digest)> layers, string kind) =>

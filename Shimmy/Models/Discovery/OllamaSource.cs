@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Shimmy.Engine;
 
 namespace Shimmy.Models.Discovery;
 
@@ -113,7 +114,10 @@ internal sealed class OllamaSource(string root) : IModelSource
             ? OllamaManifest.ReadParameters(SmallFile.ReadBytes(Blob(parameters))) : ModelSettings.None;
         return settings with
         {
-            System = manifest.System is { } system ? Encoding.UTF8.GetString(SmallFile.ReadBytes(Blob(system))) : null,
+            Defaults = settings.Defaults with
+            {
+                System = manifest.System is { } system ? Encoding.UTF8.GetString(SmallFile.ReadBytes(Blob(system))) : null,
+            },
             Loras = [.. manifest.Adapters.Select(adapter => new LoraSetting(Blob(adapter)))],
         };
     }

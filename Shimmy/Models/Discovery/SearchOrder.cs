@@ -29,7 +29,7 @@ internal static class SearchOrder
         }
 
         sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder =>
-            new FolderSource("dirs", host.Absolute(folder))));
+            new FolderSource("dirs", host.Absolute(folder), asked: true)));
         if (host.Folder(OllamaSource.FolderVariable) is { } ollama)
         {
             sources.Add(new OllamaSource(ollama));

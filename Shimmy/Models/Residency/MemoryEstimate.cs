@@ -13,8 +13,8 @@ namespace Shimmy.Models.Residency;
 /// <param name="Process">The worker itself with its libraries.</param>
 internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Compute, long Process)
 {
-    // Measured on linux-x64 with models from 1 MB to 660 MB: the published worker after a full batch.
-    private const long ProcessBytes = 15L << 20;
+    // Measured on linux-x64 with models from 1 MB to 660 MB: the published worker after a full batch (benchmark memory).
+    private const long ProcessBytes = 21L << 20;
     private const long BytesPerToken = 180;
 
     // As the worker does (Engine/Llama): cells beyond one request's context only as far as they cost no more than this.
@@ -22,6 +22,12 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
     private const int HalfBytes = 2; // K and V are f16
     private const int CellPadding = 256;
+
+    /// <summary>
+    /// What models may need together where nobody says it: nine tenths of the memory that this machine, or the container, has. The rest is
+    /// for the system and whoever else runs on it.
+    /// </summary>
+    public static long DefaultBudget { get; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
 
     /// <summary>All parts together.</summary>
     public long Total => Weights + KeyValueCache + Compute + Process;

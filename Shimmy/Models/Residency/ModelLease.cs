@@ -14,7 +14,7 @@ internal sealed class ModelLease : IDisposable
         _release = release;
     }
 
-    /// <summary>The model's entry at the time of the load.</summary>
+    /// <summary>The model's entry as the request named it.</summary>
     public ModelEntry Entry { get; }
 
     /// <summary>The model. It may die meanwhile, which its <see cref="ILoadedModel.Completion"/> and its methods tell.</summary>

@@ -22,7 +22,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private readonly IReadOnlyList<IInferenceEngine> _engines;
     private readonly Func<ModelEntry, ModelSpec> _specOf;
     private readonly TimeProvider _time;
-    private readonly ResidencyOptions _options;
+    private ResidencyOptions _options;
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
@@ -32,7 +32,7 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     /// <param name="engines">Engines, the first that can load a file wins.</param>
     /// <param name="specOf">
-    /// How a model is to be loaded. Where two results for one name differ (compared as records), the model is loaded again: a
+    /// How a model is to be loaded. Where two results for one name differ (<see cref="ModelSpec.LoadsLike"/>), the model is loaded again: a
     /// changed configuration takes effect with the next request.
     /// </param>
     /// <param name="time">Clock and timers.</param>
@@ -58,6 +58,16 @@ internal sealed class ModelResidency : IAsyncDisposable
                 var models = _slots.Values.Select(slot => slot.ToStatus());
                 return [.. models.OrderBy(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase)];
             }
+        }
+    }
+
+    /// <summary>Sets <see cref="ResidencyOptions.MemoryBudget"/> from now on. What is in memory stays until its room is wanted.</summary>
+    public void SetMemoryBudget(long? bytes)
+    {
+        lock (_lock)
+        {
+            _options = _options with { MemoryBudget = bytes };
+            Schedule();
         }
     }
 
@@ -182,7 +192,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         lock (_lock)
         {
-            return !_slots.TryGetValue(entry.Name, out var slot) || slot.Spec != spec;
+            return !_slots.TryGetValue(entry.Name, out var slot) || !slot.Spec.LoadsLike(spec);
         }
     }
 
@@ -253,14 +263,15 @@ internal sealed class ModelResidency : IAsyncDisposable
             return;
         }
 
-        foreach (var waiter in slot.Waiters.Where(waiter => waiter.Spec == slot.Spec).ToList())
+        foreach (var waiter in slot.Waiters.Where(waiter => waiter.Spec.LoadsLike(slot.Spec)).ToList())
         {
             slot.Waiters.Remove(waiter);
             slot.Progress.Remove(waiter.Progress);
             slot.Leases++;
             slot.LastUsed = now;
             slot.KeepAlive = waiter.KeepAlive;
-            waiter.Lease.SetResult(new ModelLease(slot.Entry, slot.Model, () => Release(slot)));
+            slot.Pinned = waiter.Entry.Settings.Pinned; // the config file may have changed meanwhile
+            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Model, () => Release(slot)));
         }
 
         slot.EndAsked |= slot.Waiters.Count > 0; // they want it loaded in another way

@@ -26,9 +26,12 @@ internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<Mod
         string beside = pinned.Count == 0
             ? ""
             : $", of which {Megabytes(pinned.Sum(other => other.Bytes))} MB are taken by pinned models";
-        return $"model '{slot.Entry.Name}' needs about {Megabytes(slot.Bytes)} MB but the memory budget is "
-            + $"{Megabytes(options.MemoryBudget ?? 0)} MB{beside}";
+        return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
     }
+
+    /// <summary>Says that a model does not fit, with the numbers.</summary>
+    public static string WhyTooLarge(string name, long bytes, long budget) =>
+        $"model '{name}' needs about {Megabytes(bytes)} MB but the memory budget is {Megabytes(budget)} MB";
 
     /// <summary>
     /// The models to end so that this one fits: idle ones, least recently used first; after the patience of its oldest request

@@ -31,6 +31,17 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial void llama_detach_threadpool(ContextHandle context);
     [LibraryImport(Library)] public static partial void llama_set_n_threads(ContextHandle context, int threads, int threadsBatch);
 
+    // LoRA
+
+    /// <summary>Null when the file is no adapter for the model; belongs to the model, which frees it.</summary>
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint llama_adapter_lora_init(ModelHandle model, string path);
+
+    [LibraryImport(Library)] public static partial ulong llama_adapter_get_alora_n_invocation_tokens(nint adapter);
+
+    /// <summary>Replaces the adapters of the context; zero when done.</summary>
+    [LibraryImport(Library)] public static partial int llama_set_adapters_lora(ContextHandle context, nint* adapters, nuint count, float* scales);
+
     // Model facts
 
     [LibraryImport(Library)] public static partial nint llama_model_get_vocab(ModelHandle model);
