@@ -1,1 +1,6 @@
-return 0;
+using Shimmy.Cli;
+
+// The hidden child of serve and of the commands that run a model: before anything else is touched.
+if (args is ["worker"])
+    return WorkerCommand.Run();
+return await CommandLine.RunAsync(args);

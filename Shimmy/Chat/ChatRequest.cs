@@ -12,6 +12,12 @@ public sealed record ChatRequest
     /// <summary>Functions the model may call.</summary>
     public IReadOnlyList<ToolDefinition> Tools { get; init; } = [];
 
+    /// <summary>Whether the model may or must call them. A named function is the only one in <see cref="Tools"/>.</summary>
+    public ToolChoice ToolChoice { get; init; }
+
+    /// <summary>Whether one answer may hold several calls.</summary>
+    public bool ParallelToolCalls { get; init; } = true;
+
     /// <summary>How to sample.</summary>
     public GenerationOptions Options { get; init; } = new();
 

@@ -12,7 +12,7 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.PromptTooLong"/>: tokens the context has.</summary>
     public int ContextLength { get; init; }
 
-    /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the option at fault, by its name in <see cref="GenerationOptions"/>.</summary>
+    /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }
 

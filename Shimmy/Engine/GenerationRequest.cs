@@ -9,8 +9,19 @@ public sealed record GenerationRequest
     /// <summary>How to sample.</summary>
     public GenerationOptions Options { get; init; } = new();
 
-    /// <summary>GBNF grammar that the answer must match from its first token; null leaves it free.</summary>
+    /// <summary>GBNF grammar that the answer must match from its first token, or behind its trigger; null leaves it free.</summary>
     public string? Grammar { get; init; }
+
+    /// <summary>
+    /// The answer is free until this text appears in it, and what follows the text must match the grammar; null where all of the answer must.
+    /// </summary>
+    public string? GrammarTrigger { get; init; }
+
+    /// <summary>
+    /// Texts of which the control tokens in them are spelled out where the model generates them; other control tokens add nothing to an
+    /// answer's text. For the marks of tool calls and of thinking.
+    /// </summary>
+    public IReadOnlyList<string> ShownControlTokens { get; init; } = [];
 }
 
 /// <summary>

@@ -31,6 +31,11 @@ public interface ILoadedModel : IAsyncDisposable
     /// </summary>
     IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation);
 
+    /// <summary>
+    /// Embeds a text, or judges a document by a query. Throws <see cref="EngineException"/> for what is wrong with the request or the model.
+    /// </summary>
+    Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation);
+
     /// <summary>The tokens that this prompt has for the model.</summary>
     Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation);
 

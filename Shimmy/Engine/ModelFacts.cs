@@ -21,6 +21,12 @@ public sealed record ModelFacts
     /// <summary>Width of the embeddings that the model gives out.</summary>
     public int EmbeddingLength { get; init; }
 
+    /// <summary>Whether it generates text; what does not may embed or rerank.</summary>
+    public bool CanGenerate { get; init; } = true;
+
+    /// <summary>Whether it judges how well a document answers a query.</summary>
+    public bool CanRerank { get; init; }
+
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }
 
@@ -45,7 +51,7 @@ public sealed record ModelFacts
     /// <summary>The model's chat templates by name; <c>default</c> is <c>tokenizer.chat_template</c>.</summary>
     public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text.</summary>
+    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text, under what <see cref="ModelSpec.Defaults"/> says.</summary>
     public IReadOnlyDictionary<string, string> SamplingDefaults { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Threads that decode, chosen or measured.</summary>

@@ -15,15 +15,42 @@ public sealed record ModelSpec
     /// <summary>Sequences that may be decoded at once (slots), at least 1.</summary>
     public int Parallel { get; init; } = 4;
 
+    /// <summary>
+    /// KV cells of all sequences together, at least one request's context; 0 gives each slot its own context where that costs no more
+    /// than 1 GiB.
+    /// </summary>
+    public int Cells { get; init; }
+
     /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
     public int Threads { get; init; }
 
     /// <summary>Layers to put on the GPU; null means all where a GPU is used.</summary>
     public int? GpuLayers { get; init; }
 
+    /// <summary>
+    /// Chat template in place of the model's own: the name of a built-in family, or the path of a file. Null takes the model's own. No
+    /// engine looks at it; it stands here so that a model is loaded with all that was asked for.
+    /// </summary>
+    public string? Template { get; init; }
+
+    /// <summary>LoRA adapters that change the model's weights for all requests.</summary>
+    public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
+
+    /// <summary>What stands in for what requests leave out.</summary>
+    public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
+
     /// <summary>Most tokens in one llama_decode call, so the longest prompt chunk.</summary>
     public int BatchSize { get; init; } = 512;
 
     /// <summary>False computes every prompt from its first token: for benchmarks that show what sharing is worth.</summary>
     public bool SharePrefixes { get; init; } = true;
+
+    /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
+    public bool LoadsLike(ModelSpec other) =>
+        this with { Loras = other.Loras, Defaults = other.Defaults } == other && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults);
 }
+
+/// <summary>A LoRA adapter to apply.</summary>
+/// <param name="Path">Full path of the GGUF file.</param>
+/// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
+public sealed record LoraSetting(string Path, float Scale = 1f);

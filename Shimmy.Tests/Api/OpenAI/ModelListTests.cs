@@ -1,0 +1,44 @@
+using System.Net;
+using Shimmy.Tests.Server;
+
+namespace Shimmy.Tests.Api.OpenAI;
+
+[TestClass]
+public sealed class ModelListTests
+{
+    private const string Talker = """{"id":"talker","object":"model","created":0,"owned_by":"shimmy"}""";
+    private const string Other = """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy"}""";
+
+    [TestMethod]
+    public async Task All_models_are_listed_and_none_is_loaded_for_it()
+    {
+        await using var server = await ServerFixture.StartAsync(models: ["talker", "people/other:7b"]);
+
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}]}""", await server.Client.GetStringAsync("v1/models"));
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}]}""", await server.Client.GetStringAsync("v1/models/"));
+        Assert.IsEmpty(server.Residency.Resident);
+    }
+
+    [TestMethod]
+    [DataRow("talker", Talker)]
+    [DataRow("TALKER", Talker)]
+    [DataRow("people/other:7b", Other)]
+    [DataRow("people%2Fother%3A7b", Other)]
+    public async Task One_model_is_found_by_its_name_which_may_hold_slashes(string id, string expected)
+    {
+        await using var server = await ServerFixture.StartAsync(models: ["talker", "people/other:7b"]);
+        Assert.AreEqual(expected, await server.Client.GetStringAsync("v1/models/" + id));
+    }
+
+    [TestMethod]
+    public async Task An_unknown_model_is_404_and_names_close_ones()
+    {
+        await using var server = await ServerFixture.StartAsync(models: ["zebra", "walker", "talker"]);
+        using var answer = await server.Client.GetAsync("v1/models/talkr");
+
+        Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.AreEqual(
+            """{"error":{"message":"the model 'talkr' does not exist here; the closest names are talker, walker, zebra","type":"not_found_error","param":"model","code":"model_not_found"}}""",
+            await answer.Content.ReadAsStringAsync());
+    }
+}

@@ -1,0 +1,42 @@
+using System.Globalization;
+using Shimmy.Tests.Benchmarks;
+
+// Programs that measure; each prints what it ran, medians and ratios. Build them with -c Release.
+CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;
+switch (args)
+{
+    case ["overhead", .. var rest]:
+        await OverheadBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    case ["sharing", .. var rest]:
+        await SharingBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    case ["start", .. var rest]:
+        await StartBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    case ["templates", .. var rest]:
+        await TemplateBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
+    case ["scan"]:
+        await ScanBenchmark.RunAsync(Console.Out);
+        return 0;
+    case ["memory"]:
+        await MemoryBenchmark.RunAsync(Console.Out);
+        return 0;
+    case ["residency", .. var rest] when int.TryParse(rest.FirstOrDefault() ?? "120", out var seconds):
+        Console.WriteLine($"{seconds} s: {await Shimmy.Tests.Cli.ResidencyRun.RunAsync(TimeSpan.FromSeconds(seconds))}");
+        return 0;
+    default:
+        Console.Error.WriteLine("""
+            usage: dotnet run -c Release --project Shimmy.Tests/Benchmarks -- BENCHMARK [MODEL.gguf]
+              overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
+              sharing    eight requests with a common prefix, with prefix sharing and without
+              templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
+              scan       discover on 10,000 files in 500 folders, without a cache and from it
+              memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
+              residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)
+              start      serve from exec to the first 200 of /health, and the memory it takes
+            SHIMMY_EXECUTABLE names the executable that is measured; by default the one built beside this program.
+            """);
+        return 2;
+}

@@ -1,0 +1,72 @@
+using System.Text;
+using Shimmy.Chat;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+using Shimmy.Tests.Chat.Output;
+
+namespace Shimmy.Tests.Chat;
+
+[TestClass]
+public sealed class ChatPipelineTests
+{
+    [TestMethod]
+    public async Task Bytes_and_stop_strings_that_span_tokens_come_out_as_text()
+    {
+        var random = new Random(4);
+        for (var round = 0; round < 300; round++)
+        {
+            var text = RandomText.Next(random, 0, 20) + "中<stop>" + RandomText.Next(random, 0, 10);
+            var model = new SpokenModel([.. RandomText.Split(random, Encoding.UTF8.GetBytes(text))]);
+
+            var events = await RunAsync(model, "<stop>", "never");
+
+            Assert.AreEqual(text[..text.IndexOf("<stop>", StringComparison.Ordinal)], string.Concat(events.Select(one => one.Text)));
+            Assert.AreEqual(42u, events[0].Start!.Seed);
+            Assert.IsTrue(events[1..^1].All(one => one is { Start: null, End: null, Text.Length: > 0 }));
+            var end = events[^1].End!;
+            Assert.AreEqual((FinishReason.Stop, "<stop>"), (end.Reason, end.StopString));
+            // Counted up to the token that completed the stop string; the engine was left there.
+            Assert.AreEqual(new Usage(7, 3, model.Given), end.Usage);
+            Assert.IsTrue(model.Left);
+        }
+    }
+
+    [TestMethod]
+    public async Task Without_a_stop_string_the_engines_own_end_is_told()
+    {
+        var events = await RunAsync(new SpokenModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");
+
+        Assert.AreEqual("a\uFFFD", string.Concat(events.Select(one => one.Text)));
+        var end = events[^1].End!;
+        Assert.AreEqual((FinishReason.Length, null), (end.Reason, end.StopString));
+        Assert.AreEqual(new Usage(7, 3, 2), end.Usage);
+        Assert.AreEqual(new GenerationTimings(1, 2, 3), end.Timings);
+    }
+
+    [TestMethod]
+    public async Task A_beginning_of_a_stop_string_at_the_end_is_text()
+    {
+        var events = await RunAsync(new SpokenModel(["one <st"u8.ToArray(), "op"u8.ToArray()]), "<stop>");
+
+        Assert.AreEqual("one <stop", string.Concat(events.Select(one => one.Text)));
+        Assert.IsNull(events[^1].End!.StopString);
+    }
+
+    [TestMethod]
+    public async Task A_stop_string_may_be_completed_by_the_last_unfinished_character()
+    {
+        var events = await RunAsync(new SpokenModel(["a!"u8.ToArray(), [0xE4]], FinishReason.Length), "!\uFFFD");
+
+        Assert.AreEqual("a", string.Concat(events.Select(one => one.Text)));
+        Assert.AreEqual((FinishReason.Stop, "!\uFFFD"), (events[^1].End!.Reason, events[^1].End!.StopString));
+    }
+
+    private static async Task<List<OutputEvent>> RunAsync(ILoadedModel model, params string[] stops)
+    {
+        var events = new List<OutputEvent>();
+        var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
+        await foreach (var happened in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+            events.Add(happened);
+        return events;
+    }
+}

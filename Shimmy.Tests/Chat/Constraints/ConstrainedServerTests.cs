@@ -1,0 +1,71 @@
+using System.Net;
+using System.Text.Json;
+using Shimmy.Tests.Cli;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Chat.Constraints;
+
+/// <summary>Forms of answers over HTTP, with a model that by itself answers noise.</summary>
+[TestClass]
+[TestCategory("Executable")]
+public sealed class ConstrainedServerTests
+{
+    private const string Schema = """{"type":"object","properties":{"ok":{"type":"boolean"},"n":{"type":"integer","minimum":1,"maximum":9}},"required":["ok","n"],"additionalProperties":false}""";
+
+    private static readonly TemporaryFolder s_folder = new();
+    private static ServerProcess s_server = null!;
+
+    [ClassInitialize]
+    public static async Task StartAsync(TestContext context)
+    {
+        _ = context;
+        RandomModel.Write(s_folder["models/noise.gguf"]);
+        s_server = await ServerProcess.StartAsync(s_folder, "--threads", "1");
+    }
+
+    [ClassCleanup]
+    public static void End()
+    {
+        s_server.Dispose();
+        s_folder.Dispose();
+    }
+
+    [TestMethod]
+    [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"answer\",\"strict\":true,\"schema\":@}}")]
+    [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"json_schema\":@")]
+    [DataRow("v1/completions", "\"prompt\":\"x\",\"json_schema\":@")]
+    [DataRow("api/generate", "\"prompt\":\"x\",\"json_schema\":@")]
+    [DataRow("api/generate", "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"json_schema\":@")]
+    public async Task Each_dialect_answers_by_a_schema(string route, string fields)
+    {
+        var body = await PostAsync(route, fields.Replace("@", Schema, StringComparison.Ordinal), HttpStatusCode.OK);
+
+        var answer = JsonElement.Parse(TextOf(body));
+        Assert.IsNull(new SchemaValidator(JsonElement.Parse(Schema)).Judge(answer), answer.ToString());
+    }
+
+    [TestMethod]
+    [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"grammar\":\"root ::= \\\"a\\\"{5,3}\"", "grammar", "line 1, column 13: the count runs backwards")]
+    [DataRow("v1/completions", "\"prompt\":\"x\",\"grammar\":\"root ::= (\"", "grammar", "line 1, column 10: the parenthesis")]
+    [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"x\"}],\"response_format\":{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"not\":{}}}}",
+        "response_format.json_schema.schema", "not cannot be expressed")]
+    public async Task What_cannot_be_held_to_is_refused_by_the_fields_name(string route, string fields, string field, string problem)
+    {
+        var error = (await PostAsync(route, fields, HttpStatusCode.BadRequest)).GetProperty("error");
+
+        Assert.AreEqual(field, error.GetProperty("param").GetString());
+        Assert.Contains(problem, error.GetProperty("message").GetString()!);
+    }
+
+    private static async Task<JsonElement> PostAsync(string route, string fields, HttpStatusCode status)
+    {
+        using var answer = await s_server.Client.PostAsync(route, new StringContent($"{{\"model\":\"noise\",\"max_tokens\":300,{fields}}}"));
+        var body = await answer.Content.ReadAsStringAsync();
+        Assert.AreEqual(status, answer.StatusCode, body);
+        return JsonElement.Parse(body);
+    }
+
+    private static string TextOf(JsonElement body) => !body.TryGetProperty("choices", out var choices) ? body.GetProperty("response").GetString()!
+        : choices[0].TryGetProperty("message", out var message) ? message.GetProperty("content").GetString()!
+        : choices[0].GetProperty("text").GetString()!;
+}

@@ -1,0 +1,92 @@
+using System.Net;
+using System.Net.Sockets;
+using System.Text.Json;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Cli;
+
+/// <summary>The command <c>serve</c> as a process: addresses, ready file, end.</summary>
+[TestClass]
+[TestCategory("Executable")]
+public sealed class ServeTests
+{
+    [TestMethod]
+    public async Task The_address_is_in_the_ready_file_and_on_stdout_and_SIGTERM_ends_the_server_with_0()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("Windows has no SIGTERM for another process.");
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
+        using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
+
+        using var health = JsonDocument.Parse(await server.Client.GetStringAsync("health"));
+        Assert.AreEqual("ok", health.RootElement.GetProperty("status").GetString());
+        using var answer = await server.Client.PostAsync("v1/completions", new StringContent("""{"model":"talker","prompt":"who?"}"""));
+        Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
+        Assert.Contains(" hello", await answer.Content.ReadAsStringAsync());
+
+        var (exitCode, output) = await server.TerminateAsync();
+        Assert.AreEqual(0, exitCode);
+        Assert.StartsWith($"shimmy listens on {server.Client.BaseAddress}", output);
+    }
+
+    [TestMethod]
+    public async Task Two_keys_let_clients_in_and_others_are_kept_out()
+    {
+        using var folder = new TemporaryFolder();
+        using var server = await ServerProcess.StartAsync(folder, "--api-key", "one,1", "--api-key", "two");
+
+        foreach (var (key, status) in new[] { ("one,1", HttpStatusCode.OK), ("two", HttpStatusCode.OK), ("one", HttpStatusCode.Unauthorized) })
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "x-api-key", key } } };
+            using var answer = await server.Client.SendAsync(request);
+            Assert.AreEqual(status, answer.StatusCode, key);
+        }
+    }
+
+    [TestMethod]
+    public async Task A_port_that_is_taken_ends_with_1_and_one_line()
+    {
+        using var taken = new TcpListener(IPAddress.Loopback, 0);
+        taken.Start();
+        var address = taken.LocalEndpoint.ToString()!;
+
+        var run = await ShimmyProcess.RunAsync(["serve", "--bind", address]);
+
+        Assert.AreEqual(1, run.ExitCode);
+        Assert.AreEqual("", run.Output);
+        Assert.Contains(address, run.Errors);
+        Assert.HasCount(1, run.Errors.TrimEnd().Split('\n'), run.Errors);
+    }
+
+    [TestMethod]
+    [DataRow("--bind nonsense", 2, "--bind: 'nonsense' is no address to listen on")]
+    [DataRow("--model-path /missing.gguf", 1, "--model-path: there is no file '/missing.gguf'")]
+    [DataRow("--keep-alive soon", 2, "--keep-alive: 'soon' is not a number of seconds or a duration")]
+    [DataRow("--alias gpt-4", 2, "--alias: 'gpt-4' is not PATTERN=NAME")]
+    [DataRow("--cors ftp://x", 2, "--cors: 'ftp://x' is not *, or an origin")]
+    [DataRow("--parallel 0", 2, "--parallel: '0' is not a whole number from 1 to 256")]
+    [DataRow("--body-limit 5", 2, "--body-limit: '5' is not a whole number of at least 1024")]
+    public async Task What_is_wrong_is_said_in_one_line(string arguments, int exitCode, string error)
+    {
+        var run = await ShimmyProcess.RunAsync(["serve", .. arguments.Split(' ')]);
+
+        Assert.AreEqual(exitCode, run.ExitCode);
+        Assert.AreEqual("", run.Output);
+        Assert.StartsWith("shimmy serve: " + error, run.Errors);
+    }
+
+    [TestMethod]
+    public async Task The_published_server_takes_less_than_25_megabytes_with_a_model_found_and_not_loaded()
+    {
+        if (!ShimmyProcess.IsPublished || !OperatingSystem.IsLinux())
+            Assert.Inconclusive("SHIMMY_EXECUTABLE names no published executable; .ci/run publishes one and runs this.");
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["models/found.gguf"]);
+        using var server = await ServerProcess.StartAsync(folder);
+        while (!(await server.Client.GetStringAsync("health")).Contains("\"discovered\":1", StringComparison.Ordinal))
+            await Task.Delay(5);
+
+        Assert.IsLessThanOrEqualTo(25_000_000, server.ResidentBytes);
+    }
+}

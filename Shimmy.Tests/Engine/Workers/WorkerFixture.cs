@@ -1,0 +1,66 @@
+using System.Text;
+using Microsoft.Extensions.Logging.Abstractions;
+using Shimmy.Engine;
+using Shimmy.Engine.Workers;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Engine.Workers;
+
+/// <summary>Workers of the executable that was built beside the tests, on random models.</summary>
+internal static class WorkerFixture
+{
+    public static string Executable { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
+
+    public static WorkerEngine NewEngine() => new(NullLoggerFactory.Instance, Executable);
+
+    /// <summary>Loads a small random model; the folder must outlive it.</summary>
+    public static async Task<ILoadedModel> LoadAsync(TemporaryFolder folder, Func<ModelSpec, ModelSpec>? change = null, RandomModelShape? shape = null)
+    {
+        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"], shape), Threads = 1 };
+        return await NewEngine().LoadAsync(change?.Invoke(spec) ?? spec, null, CancellationToken.None);
+    }
+
+    /// <summary>Runs a request to its end.</summary>
+    public static async Task<Answer> RunAsync(ILoadedModel model, GenerationRequest request, Action<int>? onToken = null)
+    {
+        var answer = new Answer();
+        await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
+        {
+            if (happened.Start is { } start)
+                answer.Start = start;
+            else if (happened.End is { } end)
+                answer.End = end;
+            else
+            {
+                answer.Tokens.Add(happened.Token);
+                answer.Bytes.Write(happened.Piece.Span);
+                answer.LogProbabilities.Add(happened.LogProbability);
+                onToken?.Invoke(happened.Token);
+            }
+        }
+        return answer;
+    }
+
+    /// <summary>A greedy request that never ends by itself.</summary>
+    public static GenerationRequest Greedy(string prompt, int maxTokens) => new()
+    {
+        Prompt = Prompt.FromText(prompt),
+        Options = new GenerationOptions { Temperature = 0, MaxTokens = maxTokens, IgnoreEos = true },
+    };
+}
+
+/// <summary>All that a generation gave.</summary>
+internal sealed class Answer
+{
+    public GenerationStart Start { get; set; } = null!;
+
+    public GenerationEnd End { get; set; } = null!;
+
+    public List<int> Tokens { get; } = [];
+
+    public MemoryStream Bytes { get; } = new();
+
+    public List<TokenLogProbability?> LogProbabilities { get; } = [];
+
+    public string Text => Encoding.UTF8.GetString(Bytes.ToArray());
+}

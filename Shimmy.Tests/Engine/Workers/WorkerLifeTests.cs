@@ -1,0 +1,163 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Engine;
+using Shimmy.Engine.Workers;
+using Shimmy.Tests.Models;
+using static Shimmy.Tests.Engine.Workers.WorkerFixture;
+
+namespace Shimmy.Tests.Engine.Workers;
+
+[TestClass]
+public sealed class WorkerLifeTests
+{
+    [TestMethod]
+    public async Task A_worker_killed_in_the_middle_ends_its_stream_with_an_error_and_a_new_one_serves()
+    {
+        using var folder = new TemporaryFolder();
+        var model = await LoadAsync(folder);
+        var tokens = 0;
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("until death", 400), _ =>
+        {
+            if (++tokens == 5)
+                Process.GetProcessById(model.Facts.ProcessId).Kill();
+        }));
+
+        Assert.AreEqual(EngineFailure.WorkerLost, error.Failure);
+        StringAssert.Contains(error.Message, "killed");
+        await model.Completion.WaitAsync(TimeSpan.FromSeconds(5));
+        var afterwards = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("too late", 1)));
+        Assert.AreEqual(EngineFailure.WorkerLost, afterwards.Failure);
+        await model.DisposeAsync();
+        await using var next = await LoadAsync(folder);
+        Assert.AreEqual(3, (await RunAsync(next, Greedy("again", 3))).End.GeneratedTokens);
+    }
+
+    [TestMethod]
+    public async Task Unloading_ends_what_still_runs_and_the_process()
+    {
+        using var folder = new TemporaryFolder();
+        var model = await LoadAsync(folder);
+        var process = Process.GetProcessById(model.Facts.ProcessId);
+        var first = new TaskCompletionSource();
+        var running = RunAsync(model, Greedy("unloaded", 400), _ => first.TrySetResult());
+        await first.Task;
+
+        await model.DisposeAsync();
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => running);
+        StringAssert.Contains(error.Message, "unloaded");
+        Assert.IsTrue(process.WaitForExit(TimeSpan.FromSeconds(2)));
+    }
+
+    [TestMethod]
+    public void A_worker_whose_parent_is_gone_ends_in_the_middle_of_a_generation()
+    {
+        using var folder = new TemporaryFolder();
+        var start = new ProcessStartInfo(Executable, ["worker"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        process.BeginErrorReadLine();
+        using var pipe = new FramePipe(process.StandardOutput.BaseStream, process.StandardInput.BaseStream);
+        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1 };
+        pipe.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
+        ReadUntil(pipe, FrameKind.Reply);
+        pipe.Write(FrameKind.Generate, 2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
+        ReadUntil(pipe, FrameKind.Events);
+
+        // What the system does to the pipe of a parent that was killed.
+        process.StandardInput.BaseStream.Dispose();
+
+        Assert.IsTrue(process.WaitForExit(TimeSpan.FromSeconds(2)), "the worker outlived its parent");
+    }
+
+    [TestMethod]
+    [DataRow("not a model at all", "magic")]
+    [DataRow("GGUF", null)]
+    [DataRow("", null)]
+    public async Task A_file_that_is_no_model_is_refused_with_the_reason(string content, string? reason)
+    {
+        using var folder = new TemporaryFolder();
+        await File.WriteAllTextAsync(folder["bad.gguf"], content);
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            NewEngine().LoadAsync(new ModelSpec { Name = "bad", Path = folder["bad.gguf"] }, null, CancellationToken.None));
+
+        Assert.AreEqual(EngineFailure.LoadFailed, error.Failure);
+        StringAssert.Contains(error.Message, folder["bad.gguf"]);
+        StringAssert.Contains(error.Message, reason ?? "");
+    }
+
+    [TestMethod]
+    [DataRow(0.3)]
+    [DataRow(0.6)]
+    [DataRow(0.99)]
+    public async Task A_truncated_model_is_refused(double share)
+    {
+        using var folder = new TemporaryFolder();
+        var bytes = RandomModel.Bytes();
+        await File.WriteAllBytesAsync(folder["cut.gguf"], bytes[..(int)(bytes.Length * share)]);
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            NewEngine().LoadAsync(new ModelSpec { Name = "cut", Path = folder["cut.gguf"] }, null, CancellationToken.None));
+
+        Assert.AreEqual(EngineFailure.LoadFailed, error.Failure);
+    }
+
+    [TestMethod]
+    public async Task A_missing_executable_and_a_cancelled_load_are_clean()
+    {
+        using var folder = new TemporaryFolder();
+        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]) };
+        var missing = new WorkerEngine(Microsoft.Extensions.Logging.Abstractions.NullLoggerFactory.Instance, folder["nothing here"]);
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => missing.LoadAsync(spec, null, CancellationToken.None));
+        Assert.AreEqual(EngineFailure.LoadFailed, error.Failure);
+
+        await Assert.ThrowsAsync<OperationCanceledException>(() => NewEngine().LoadAsync(spec, null, new CancellationToken(canceled: true)));
+    }
+
+    [TestMethod]
+    public async Task Loading_reports_progress_up_to_the_end()
+    {
+        using var folder = new TemporaryFolder();
+        var shares = new List<float>();
+        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"], new RandomModelShape { Layers = 8 }), Threads = 1 };
+
+        await using var model = await NewEngine().LoadAsync(spec, new Collector(shares), CancellationToken.None);
+
+        Assert.AreEqual(1f, shares[^1]);
+        CollectionAssert.AreEqual(shares.Order().ToArray(), shares);
+    }
+
+    [TestMethod]
+    public async Task The_backends_are_told_without_a_model()
+    {
+        var report = await NewEngine().ReportBackendsAsync(CancellationToken.None);
+
+        Assert.IsTrue(report.Backends.Any(backend => backend is { Name: "CPU", Loaded: true }));
+        var cpu = report.Devices.Single(device => device.Kind == "cpu");
+        Assert.IsGreaterThan(0L, cpu.MemoryTotalBytes);
+        StringAssert.StartsWith(report.LibraryVersion, "0.4.0");
+    }
+
+    private static void ReadUntil(FramePipe pipe, FrameKind kind)
+    {
+        while (pipe.Read() is { } frame)
+        {
+            Assert.AreNotEqual(FrameKind.Failed, frame.Kind);
+            if (frame.Kind == kind)
+                return;
+        }
+        Assert.Fail($"the worker ended before a {kind} frame");
+    }
+
+    private sealed class Collector(List<float> shares) : IProgress<float>
+    {
+        public void Report(float value) => shares.Add(value);
+    }
+}

@@ -1,0 +1,44 @@
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api;
+
+/// <summary>A whole answer, for requests that do not stream.</summary>
+/// <param name="Text">Its text.</param>
+/// <param name="Reasoning">What the model thought.</param>
+/// <param name="Calls">The tools that it called, with their arguments as JSON text.</param>
+/// <param name="Tokens">Its tokens with their probabilities; null where they were not asked for.</param>
+/// <param name="Start">How it began.</param>
+/// <param name="End">How it ended.</param>
+internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls, IReadOnlyList<GeneratedToken>? Tokens,
+    GenerationStart Start, OutputEnd End)
+{
+    /// <summary>Runs the events to their end.</summary>
+    public static async Task<Answer> CollectAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events)
+    {
+        var text = new StringBuilder();
+        var reasoning = new StringBuilder();
+        var calls = new List<(string Name, StringBuilder Arguments)>();
+        List<GeneratedToken>? tokens = null;
+        GenerationStart? start = null;
+        OutputEnd? end = null;
+        await foreach (var happened in events.ConfigureAwait(false))
+        {
+            start ??= happened.Start;
+            end = happened.End;
+            text.Append(happened.Text);
+            reasoning.Append(happened.Reasoning);
+            if (happened.Tokens is { } told)
+                (tokens ??= []).AddRange(told);
+            if (happened.Call is not { } call)
+                continue;
+            if (call.Name is { } name)
+                calls.Add((name, new StringBuilder()));
+            calls[call.Index].Arguments.Append(call.Arguments);
+        }
+        RequestLog.Of(context).Usage = end!.Usage;
+        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, start!, end);
+    }
+}

@@ -1,0 +1,53 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api;
+
+/// <summary>From the name in a request to a loaded model.</summary>
+internal static class ModelAsked
+{
+    /// <summary>
+    /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no name was given or no
+    /// model has it: nothing is ever answered by another model than the one asked for. <c>keep_alive</c> says how long the model stays
+    /// afterwards, in Ollama's forms.
+    /// </summary>
+    public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
+    {
+        var keepAlive = KeepAliveOf(fields);
+        var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
+        return await context.RequestServices.GetRequiredService<ModelResidency>()
+            .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    /// <summary>The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is no duration.</summary>
+    public static TimeSpan? KeepAliveOf(RequestFields fields)
+    {
+        const string name = "keep_alive";
+        if (fields.Find(name) is not { } value)
+            return null;
+        return KeepAlive.TryParse(value, out var duration)
+            ? duration
+            : throw ApiException.BadField(name, $"must be {KeepAlive.Allowed}, not {RequestFields.Describe(value)}");
+    }
+
+    /// <summary>The log for what becomes known of a model while it serves.</summary>
+    public static ILogger LoggerOf(HttpContext context) =>
+        context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy");
+
+    /// <summary>A name that is part of the path. Clients escape its slashes, and those are what Kestrel leaves escaped.</summary>
+    public static string NameInPath(HttpContext context, string routeValue) =>
+        ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
+    public static async Task<ModelEntry> FindAsync(HttpContext context, string name)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
+            return entry;
+        throw new ApiException(
+            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
+    }
+}

@@ -1,0 +1,63 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Api.Native;
+
+/// <summary><c>POST /api/generate</c>.</summary>
+internal static class Generate
+{
+    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var request = GenerateRequestBody.Read(fields);
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        var name = lease.Entry.Name;
+        RequestLog.Of(context).Model = name;
+        var events = request.Run(lease.Model, context.RequestAborted, ModelAsked.LoggerOf(context));
+        if (request.Stream)
+        {
+            await EventStream.SendAsync(context, events, new GenerateStreamWriter(name));
+            return;
+        }
+        var answer = await Answer.CollectAsync(context, events);
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("response", answer.Text);
+            json.WriteString("model", name);
+            NativeJson.WriteTail(json, answer.Start.Seed, answer.End);
+            json.WriteEndObject();
+        });
+    }
+}
+
+/// <summary>The stream of <c>/api/generate</c>: <c>{token}</c> an event, then <c>{done:true, …}</c>.</summary>
+internal sealed class GenerateStreamWriter(string model) : IStreamWriter
+{
+    private uint _seed;
+
+    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    {
+        if (happened.Start is { } start)
+        {
+            _seed = start.Seed;
+            return;
+        }
+        var text = happened.Text;
+        if (happened.End is { } end)
+            EventStream.WriteData(output, json => NativeJson.WriteDone(json, model, _seed, end));
+        else
+            EventStream.WriteData(output, json => NativeJson.WriteToken(json, text));
+    }
+
+    public void WriteError(IBufferWriter<byte> output, ApiError error)
+    {
+        output.Write("data: "u8);
+        output.Write(Dialect.ErrorBody("/api/generate", error));
+        output.Write("\n\n"u8);
+    }
+}

@@ -1,0 +1,62 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.Native;
+
+/// <summary>A request of Shimmy's own dialect, the same over HTTP and WebSocket: a <c>prompt</c> as it is, or <c>messages</c>.</summary>
+internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, GenerationOptions Options, string? Grammar, bool Stream)
+{
+    private const int DefaultMaxTokens = 256;
+
+    /// <summary>The defaults of the native dialect and of the commands.</summary>
+    public static GenerationOptions Defaults { get; } = new()
+    {
+        MaxTokens = DefaultMaxTokens,
+        Temperature = 0.7f,
+        TopP = 0.9f,
+        TopK = 40,
+        RepeatPenalty = 1.1f,
+    };
+
+    /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
+    public static GenerateRequestBody Read(RequestFields fields)
+    {
+        var prompt = fields.Text("prompt");
+        var messages = fields.List("messages");
+        var system = fields.Text("system");
+        if (prompt is null == messages is null)
+            throw ApiException.BadField("prompt", prompt is null ? "is missing; prompt or messages is required" : "was given beside messages; give one of them");
+        var options = SamplingFields.Read(fields, Defaults) with
+        {
+            MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? DefaultMaxTokens,
+        };
+        var grammar = ConstraintFields.Read(fields, responseFormat: false);
+        var stream = fields.Flag("stream") ?? false;
+        if (messages is null && system is null)
+            return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);
+        var turns = new List<ChatMessage>();
+        if (system is not null)
+            turns.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
+        if (prompt is not null)
+            turns.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
+        for (var i = 0; i < messages?.Count; i++)
+            turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
+        if (turns.Count == 0)
+            throw ApiException.BadField("messages", "is empty; at least one message is required");
+        return new GenerateRequestBody(null, new ChatRequest { Messages = turns, Options = options, Grammar = grammar }, options, grammar, stream);
+    }
+
+    /// <summary>Runs the request on a model.</summary>
+    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+        ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger)
+        : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cancellation);
+
+    private static ChatMessage Message(RequestFields message) => new()
+    {
+        Role = message.Choice("role", "system", "user", "assistant")
+            ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required"),
+        Content = [new ContentPart(message.RequiredText("content"))],
+    };
+}

@@ -1,0 +1,197 @@
+using System.Buffers;
+using System.Net.WebSockets;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+
+namespace Shimmy.Api.Native;
+
+/// <summary>
+/// <c>GET /ws/generate</c>: the client sends a request as for <c>/api/generate</c>, each token comes as a text frame of its own, the last frame
+/// has <c>"done":true</c>. A further request may follow; <c>{"cancel":true}</c> stops the one that runs, whose last frame then says so.
+/// </summary>
+internal static partial class GenerateSocket
+{
+    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        if (!context.WebSockets.IsWebSocketRequest)
+            throw new ApiException(400, "/ws/generate speaks WebSocket: send an upgrade request");
+        using var socket = await context.WebSockets.AcceptWebSocketAsync();
+        await new Conversation(context, socket).RunAsync();
+    }
+
+    /// <summary>One socket: a request at a time, and an ear open for a cancel meanwhile.</summary>
+    private sealed class Conversation(HttpContext context, WebSocket socket)
+    {
+        private const int LargestMessage = 16 << 20;
+
+        private static readonly TimeSpan CloseTime = TimeSpan.FromSeconds(1);
+
+        private readonly ArrayBufferWriter<byte> _frame = new(512);
+        private readonly CancellationToken _gone = ClientConnection.Token(context);
+        private readonly ServerState _state = context.RequestServices.GetRequiredService<ServerState>();
+
+        public async Task RunAsync()
+        {
+            try
+            {
+                var received = ReceiveAsync();
+                while (await NextAsync(received) is { } message)
+                    received = await AnswerAndListenAsync(message);
+                if (socket.State == WebSocketState.CloseReceived)
+                    await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, _gone);
+            }
+            catch (Exception e) when (e is WebSocketException or OperationCanceledException)
+            {
+                // The client is gone; the generation was cancelled with it.
+            }
+        }
+
+        // The next request; null where the client closed the socket, or the server stops: an idle socket keeps nobody from stopping.
+        private async Task<byte[]?> NextAsync(Task<byte[]?> received)
+        {
+            await Task.WhenAny(received, _state.DrainBegun);
+            if (!_state.Draining)
+                return await received;
+            if (socket.State == WebSocketState.Open)
+                await socket.CloseOutputAsync(WebSocketCloseStatus.EndpointUnavailable, "the server is stopping", _gone);
+            await ((Task)received).WaitAsync(CloseTime, _gone).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            return null;
+        }
+
+        // Returns the receive that is still open, or done with the next request.
+        private async Task<Task<byte[]?>> AnswerAndListenAsync(byte[] message)
+        {
+            using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+            var received = ReceiveAsync();
+            var answering = AnswerAsync(message, cancel.Token);
+            try
+            {
+                while (await Task.WhenAny(answering, received) == received)
+                {
+                    // What follows a request while it runs is a cancel, the end of the socket, or the next request, which waits.
+                    var next = await received;
+                    if (next is not null && !IsCancel(next))
+                        break;
+                    await cancel.CancelAsync();
+                    if (next is null)
+                        break;
+                    received = ReceiveAsync();
+                }
+                await answering;
+                return received;
+            }
+            catch
+            {
+                // A client that left is noticed by whoever listens; the answer may not outlive the socket.
+                await cancel.CancelAsync();
+                await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                throw;
+            }
+        }
+
+        private async Task AnswerAsync(byte[] message, CancellationToken cancellation)
+        {
+            try
+            {
+                var (document, fields) = RequestFields.Parse(message);
+                using var body = document;
+                if (IsCancel(message))
+                    throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
+                var request = GenerateRequestBody.Read(fields);
+                using var lease = await ModelAsked.AcquireAsync(context, fields);
+                RequestLog.Of(context).Model = lease.Entry.Name;
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, cancellation, ModelAsked.LoggerOf(context)));
+            }
+            catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+            {
+                await SendAsync(json =>
+                {
+                    json.WriteStartObject();
+                    json.WriteBoolean("done", true);
+                    json.WriteString("finish_reason"u8, "cancelled"u8);
+                    json.WriteEndObject();
+                });
+            }
+            catch (Exception e) when (!_gone.IsCancellationRequested && e is not WebSocketException)
+            {
+                var error = ApiError.Of(e);
+                if (error is null)
+                    LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"), context.TraceIdentifier, e);
+                await SendAsync(json =>
+                {
+                    json.WriteStartObject();
+                    json.WriteString("error", (error ?? ApiError.Internal).Message);
+                    json.WriteEndObject();
+                });
+            }
+        }
+
+        private async Task SendAnswerAsync(string model, IAsyncEnumerable<Chat.Output.OutputEvent> events)
+        {
+            uint seed = 0;
+            await foreach (var happened in events)
+            {
+                seed = happened.Start?.Seed ?? seed;
+                var text = happened.Text;
+                if (happened.End is { } end)
+                {
+                    RequestLog.Of(context).Usage = end.Usage;
+                    await SendAsync(json => NativeJson.WriteDone(json, model, seed, end));
+                }
+                else if (text.Length > 0)
+                {
+                    await SendAsync(json => NativeJson.WriteToken(json, text));
+                }
+            }
+        }
+
+        private async Task SendAsync(Action<Utf8JsonWriter> write)
+        {
+            _frame.ResetWrittenCount();
+            using (var json = new Utf8JsonWriter(_frame, JsonText.WriterOptions))
+                write(json);
+            await socket.SendAsync(_frame.WrittenMemory, WebSocketMessageType.Text, endOfMessage: true, _gone);
+        }
+
+        // Null where the client closed the socket.
+        private async Task<byte[]?> ReceiveAsync()
+        {
+            var message = new ArrayBufferWriter<byte>(4096);
+            while (true)
+            {
+                var received = await socket.ReceiveAsync(message.GetMemory(4096), _gone);
+                if (received.MessageType == WebSocketMessageType.Close)
+                    return null;
+                message.Advance(received.Count);
+                if (message.WrittenCount > LargestMessage)
+                {
+                    await socket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, $"a message may have {LargestMessage} bytes", _gone);
+                    return null;
+                }
+                if (received.EndOfMessage)
+                    return message.WrittenSpan.ToArray();
+            }
+        }
+
+        private static bool IsCancel(byte[] message)
+        {
+            try
+            {
+                var (document, fields) = RequestFields.Parse(message);
+                using var body = document;
+                return fields.Find("cancel") is { ValueKind: JsonValueKind.True };
+            }
+            catch (ApiException)
+            {
+                return false;
+            }
+        }
+    }
+
+    [LoggerMessage(LogLevel.Error, "request {RequestId} failed on its socket")]
+    private static partial void LogFault(ILogger logger, string requestId, Exception exception);
+}

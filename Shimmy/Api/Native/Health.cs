@@ -1,0 +1,58 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api.Native;
+
+/// <summary><c>GET /health</c>: 200 while the server takes requests, 503 while it drains.</summary>
+internal static class Health
+{
+    /// <summary>What of the routes is there, by the name under which <c>endpoints</c> tells it.</summary>
+    private static readonly (string Name, string Route)[] Endpoints =
+    [
+        ("chat_completions", "/v1/chat/completions"),
+        ("completions", "/v1/completions"),
+        ("models", "/v1/models"),
+        ("native_models", "/api/models"),
+        ("generate", "/api/generate"),
+        ("websocket", "/ws/generate"),
+        ("health", "/health"),
+    ];
+
+    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle);
+
+    private static Task Handle(HttpContext context)
+    {
+        var state = context.RequestServices.GetRequiredService<ServerState>();
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident.Count(model => model.State == ResidencyState.Ready);
+        return Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("status"u8, state.Draining ? "draining"u8 : "ok"u8);
+            json.WriteString("service"u8, "shimmy"u8);
+            json.WriteString("version", ServerState.Version);
+            json.WriteStartObject("models");
+            json.WriteNumber("total", registry.Entries.Count);
+            json.WriteNumber("discovered", registry.DiscoveredCount);
+            json.WriteNumber("manual", registry.RegisteredCount);
+            json.WriteNumber("loaded", loaded);
+            json.WriteEndObject();
+            json.WriteStartObject("endpoints");
+            foreach (var (name, route) in Endpoints)
+                json.WriteString(name, route);
+            json.WriteEndObject();
+            json.WriteStartObject("compatibility");
+            json.WriteBoolean("openai", true);
+            json.WriteBoolean("anthropic", false);
+            json.WriteBoolean("ollama", false);
+            json.WriteBoolean("cors", true);
+            json.WriteEndObject();
+            json.WriteString("timestamp", DateTimeOffset.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+            json.WriteNumber("uptime_seconds", Math.Round(state.Uptime.TotalSeconds, 3));
+            json.WriteEndObject();
+        }, state.Draining ? 503 : 200);
+    }
+}

@@ -1,0 +1,45 @@
+using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.Native;
+
+/// <summary>Pieces that the answers of Shimmy's own dialect share.</summary>
+internal static class NativeJson
+{
+    /// <summary>Usage, finish reason, seed and timings: the tail of every answer, streamed or not.</summary>
+    public static void WriteTail(Utf8JsonWriter json, uint seed, OutputEnd end)
+    {
+        json.WriteStartObject("usage");
+        json.WriteNumber("prompt_tokens", end.Usage.PromptTokens);
+        json.WriteNumber("completion_tokens", end.Usage.CompletionTokens);
+        json.WriteNumber("total_tokens", end.Usage.TotalTokens);
+        json.WriteNumber("cached_tokens", end.Usage.CachedTokens);
+        json.WriteEndObject();
+        json.WriteString("finish_reason", end.Reason == FinishReason.Length ? "length" : "stop");
+        json.WriteNumber("seed", seed);
+        json.WriteStartObject("timings");
+        json.WriteNumber("queue_ms", Math.Round(end.Timings.QueueMilliseconds, 3));
+        json.WriteNumber("prefill_ms", Math.Round(end.Timings.PrefillMilliseconds, 3));
+        json.WriteNumber("decode_ms", Math.Round(end.Timings.DecodeMilliseconds, 3));
+        json.WriteEndObject();
+    }
+
+    /// <summary>One token, as an event or a frame.</summary>
+    public static void WriteToken(Utf8JsonWriter json, string text)
+    {
+        json.WriteStartObject();
+        json.WriteString("token", text);
+        json.WriteEndObject();
+    }
+
+    /// <summary>The last event or frame.</summary>
+    public static void WriteDone(Utf8JsonWriter json, string model, uint seed, OutputEnd end)
+    {
+        json.WriteStartObject();
+        json.WriteBoolean("done", true);
+        json.WriteString("model", model);
+        WriteTail(json, seed, end);
+        json.WriteEndObject();
+    }
+}

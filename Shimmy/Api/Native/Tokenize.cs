@@ -1,0 +1,87 @@
+using System.Text;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Templates;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.Native;
+
+/// <summary>
+/// <c>POST /tokenize</c>: the tokens of a text (<c>content</c>, with llama.cpp's <c>add_special</c>, <c>parse_special</c> and
+/// <c>with_pieces</c>), or of a conversation (<c>messages</c>, as for <c>/apply-template</c>).
+/// </summary>
+internal static class Tokenize
+{
+    private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
+
+    public static void Map(RouteTable routes) => routes.MapPost("/tokenize", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var content = fields.Text("content");
+        if (content is not null == fields.Has("messages"))
+            throw ApiException.BadField("content", content is null
+                ? "is missing; content or messages is required"
+                : "was given beside messages; give one of them");
+        var conversation = content is null ? ConversationBody.Read(fields) : null;
+        if (conversation is not null)
+            foreach (var name in (string[])["add_special", "parse_special"])
+                fields.Refuse(name, "is for content; of messages the chat template decides it");
+        var text = content is null ? null : new Prompt
+        {
+            Parts = [new PromptPart(content, fields.Flag("parse_special") ?? true)],
+            AddBos = fields.Flag("add_special") ?? false,
+        };
+        var withPieces = fields.Flag("with_pieces") ?? false;
+
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        RequestLog.Of(context).Model = lease.Entry.Name;
+        var prompt = text ?? (await ModelTemplates.OfAsync(lease.Model, ModelAsked.LoggerOf(context), context.RequestAborted))
+            .Render(conversation!.Request, conversation.AddGenerationPrompt);
+        var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
+        var pieces = withPieces ? await PiecesOfAsync(lease.Model, tokens, context.RequestAborted) : null;
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteStartArray("tokens");
+            foreach (var token in tokens)
+            {
+                if (pieces is null)
+                    json.WriteNumberValue(token);
+                else
+                    WritePiece(json, token, pieces[token]);
+            }
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+
+    private static async Task<Dictionary<int, byte[]>> PiecesOfAsync(ILoadedModel model, IReadOnlyList<int> tokens, CancellationToken cancellation)
+    {
+        var pieces = new Dictionary<int, byte[]>();
+        foreach (var token in tokens.Distinct())
+            pieces[token] = (await model.DetokenizeAsync([token], cancellation)).ToArray();
+        return pieces;
+    }
+
+    // As in llama.cpp: the piece is a text, or its bytes where they are no characters of their own.
+    private static void WritePiece(Utf8JsonWriter json, int token, byte[] piece)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("id", token);
+        try
+        {
+            json.WriteString("piece", Strict.GetString(piece));
+        }
+        catch (DecoderFallbackException)
+        {
+            json.WriteStartArray("piece");
+            foreach (var part in piece)
+                json.WriteNumberValue(part);
+            json.WriteEndArray();
+        }
+        json.WriteEndObject();
+    }
+}

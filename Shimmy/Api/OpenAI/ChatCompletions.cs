@@ -1,0 +1,103 @@
+using System.Runtime.CompilerServices;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat;
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary><c>POST /v1/chat/completions</c>.</summary>
+internal static class ChatCompletions
+{
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/chat/completions", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var logger = ModelAsked.LoggerOf(context);
+        var request = ChatRequestBody.Read(fields, logger);
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        var name = lease.Entry.Name;
+        RequestLog.Of(context).Model = name;
+        request = request.WithDefaultsOf(lease.Model.Facts, fields);
+        var id = OpenAIJson.NewId("chatcmpl-");
+        var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var choices = Enumerable.Range(0, request.Choices)
+            .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger)).ToArray();
+        if (request.Stream)
+        {
+            var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices);
+            await EventStream.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
+            return;
+        }
+        var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
+        // Every answer has the same prompt, which counts once.
+        var usage = answers.Skip(1).Aggregate(answers[0].End.Usage, (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
+        RequestLog.Of(context).Usage = usage;
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("id", id);
+            json.WriteString("object"u8, "chat.completion"u8);
+            json.WriteNumber("created", created);
+            json.WriteString("model", name);
+            json.WriteStartArray("choices");
+            for (var i = 0; i < answers.Length; i++)
+            {
+                json.WriteStartObject();
+                json.WriteNumber("index", i);
+                ChatAnswerJson.WriteMessage(json, answers[i]);
+                ChatAnswerJson.WriteLogProbabilities(json, request.Request.Options.TopLogProbabilities is null ? null : answers[i].Tokens ?? []);
+                json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            OpenAIJson.WriteUsage(json, usage);
+            json.WriteEndObject();
+        });
+    }
+
+    // The same seed would give the same answer again.
+    private static ChatRequest OfChoice(ChatRequest request, int choice) => choice == 0 || request.Options.Seed is not { } seed
+        ? request
+        : request with { Options = request.Options with { Seed = seed + (uint)choice } };
+
+    // All choices run at once; each event is written under the number of its choice.
+    private static async IAsyncEnumerable<OutputEvent> SideBySide(
+        IAsyncEnumerable<OutputEvent>[] choices, ChatStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        // What one of them cannot do ends all.
+        using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        var enumerators = choices.Select(choice => choice.GetAsyncEnumerator(end.Token)).ToArray();
+        var next = enumerators.Select(choice => choice.MoveNextAsync().AsTask()).ToArray();
+        try
+        {
+            var running = choices.Length;
+            while (running > 0)
+            {
+                var done = await Task.WhenAny(next.Where(task => task is not null)).ConfigureAwait(false);
+                var i = Array.IndexOf(next, done);
+                if (!await done.ConfigureAwait(false))
+                {
+                    next[i] = null!;
+                    running--;
+                    continue;
+                }
+                writer.Index = i;
+                yield return enumerators[i].Current;
+                next[i] = enumerators[i].MoveNextAsync().AsTask();
+            }
+        }
+        finally
+        {
+            await end.CancelAsync().ConfigureAwait(false);
+            foreach (var (enumerator, task) in enumerators.Zip(next))
+            {
+                if (task is not null)
+                    await ((Task)task).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await enumerator.DisposeAsync().ConfigureAwait(false);
+            }
+        }
+    }
+}

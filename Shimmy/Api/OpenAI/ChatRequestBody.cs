@@ -1,0 +1,104 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary>
+/// <c>POST /v1/chat/completions</c>, read and checked (OpenAI's API reference). Fields that we cannot honour yet are refused by name;
+/// fields that neither OpenAI nor llama.cpp documents are none of our business.
+/// </summary>
+internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
+{
+    /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
+    public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
+    {
+        RefuseUnsupported(fields);
+        var messages = ChatMessages.Read(fields);
+        var tools = ToolFields.Read(fields, logger);
+        var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
+        var options = SamplingFields.Read(fields, new GenerationOptions()) with
+        {
+            MaxTokens = MaxTokens(fields),
+            TopLogProbabilities = LogProbabilities(fields),
+        };
+        return new ChatRequestBody(
+            new ChatRequest
+            {
+                Messages = messages,
+                Tools = tools.Tools,
+                ToolChoice = tools.Choice,
+                ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
+                Options = options,
+                Grammar = ConstraintFields.Read(fields, responseFormat: true),
+                EnableThinking = fields.Flag("enable_thinking") ?? (effort == "none" ? false : null),
+                TemplateArguments = TemplateArguments(fields, effort),
+                ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
+            },
+            fields.Whole("n", 1, 128) ?? 1,
+            fields.Flag("stream") ?? false,
+            StreamOptions.IncludeUsage(fields));
+    }
+
+    private static int? LogProbabilities(RequestFields fields)
+    {
+        var top = fields.Whole("top_logprobs", 0, 20);
+        var wanted = fields.Flag("logprobs") ?? false;
+        if (top is not null && !wanted)
+            throw ApiException.BadField("top_logprobs", "needs logprobs to be true");
+        return wanted ? top ?? 0 : null;
+    }
+
+    private static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)
+    {
+        var given = fields.Object("chat_template_kwargs");
+        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? default) ?? [];
+        if (effort is not null and not "none")
+            arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
+        return arguments;
+    }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public ChatRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
+    {
+        // Each answer needs a slot, or the last would wait for the first.
+        var most = Math.Max(1, facts.Slots);
+        if (Choices > most)
+            throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        var defaults = SamplingFields.ModelDefaults(facts);
+        var options = SamplingFields.Read(fields, defaults) with
+        {
+            MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
+            TopLogProbabilities = Request.Options.TopLogProbabilities,
+        };
+        return this with { Request = Request with { Options = options } };
+    }
+
+    // max_completion_tokens is OpenAI's present name of max_tokens; both at once must agree.
+    private static int? MaxTokens(RequestFields fields)
+    {
+        var old = fields.Whole("max_tokens", 1, int.MaxValue);
+        var present = fields.Whole("max_completion_tokens", 1, int.MaxValue);
+        return old is not null && present is not null && old != present
+            ? throw ApiException.BadField("max_tokens", "differs from max_completion_tokens; give one of them")
+            : present ?? old;
+    }
+
+    private static void RefuseUnsupported(RequestFields fields)
+    {
+        fields.Refuse("functions", "functions are not supported yet", IsEmptyArray);
+        fields.Refuse("function_call", "functions are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
+        fields.Refuse("audio", "audio is not supported");
+        fields.Refuse("modalities", "only text is supported", value => value.ValueKind == JsonValueKind.Array
+            && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String && item.ValueEquals("text")));
+        fields.Refuse("prediction", "predicted outputs are not supported");
+        fields.Refuse("web_search_options", "web search is not supported");
+        fields.Refuse("store", "nothing is stored here", value => value.ValueKind == JsonValueKind.False);
+        fields.Refuse("verbosity", "is not supported by local models");
+        fields.Refuse("return_tokens", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
+        fields.Refuse("timings_per_token", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
+    }
+
+    private static bool IsEmptyArray(JsonElement value) => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0;
+}

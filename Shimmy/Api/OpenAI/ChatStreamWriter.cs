@@ -1,0 +1,109 @@
+using System.Buffers;
+using System.Text.Json;
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary>
+/// The stream of <c>/v1/chat/completions</c>: a chunk with the role, one for each piece of text, one with the finish reason, one with the usage
+/// where it was asked for, then <c>[DONE]</c>. Id, time and model are the same on every chunk.
+/// </summary>
+/// <param name="id">Id of the answer.</param>
+/// <param name="created">When it began, in seconds since 1970.</param>
+/// <param name="model">The model's name.</param>
+/// <param name="includeUsage">Whether a chunk with the usage is wanted.</param>
+/// <param name="choices">Answers that are streamed side by side.</param>
+internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1) : IStreamWriter
+{
+    private int _ended;
+    private Usage? _usage;
+
+    /// <summary>Number of the answer that the next event belongs to.</summary>
+    public int Index { get; set; }
+
+    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    {
+        if (happened.Start is not null)
+        {
+            WriteChunk(output, happened, static (json, _) =>
+            {
+                json.WriteString("role"u8, "assistant"u8);
+                json.WriteString("content"u8, ""u8);
+            });
+        }
+        else if (happened.End is { } end)
+        {
+            WriteChunk(output, happened, static (_, _) => { }, OpenAIJson.FinishReasonOf(end));
+            _usage = _usage is { } usage ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens } : end.Usage;
+            if (++_ended < choices)
+                return;
+            if (includeUsage)
+                WriteUsage(output, _usage);
+            output.Write("data: [DONE]\n\n"u8);
+        }
+        else
+        {
+            WriteChunk(output, happened, static (json, happened) =>
+            {
+                if (happened.Call is { } call)
+                    ChatAnswerJson.WriteCall(json, call);
+                else if (happened.Reasoning.Length > 0)
+                    json.WriteString("reasoning_content", happened.Reasoning);
+                else
+                    json.WriteString("content", happened.Text);
+            });
+        }
+    }
+
+    public void WriteError(IBufferWriter<byte> output, ApiError error)
+    {
+        output.Write("data: "u8);
+        output.Write(Dialect.ErrorBody("/v1/chat/completions", error));
+        output.Write("\n\n"u8);
+    }
+
+    private void WriteChunk(IBufferWriter<byte> output, OutputEvent happened, Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
+        EventStream.WriteData(output, json =>
+        {
+            Begin(json);
+            json.WriteStartArray("choices");
+            json.WriteStartObject();
+            json.WriteNumber("index", Index);
+            json.WriteStartObject("delta");
+            writeDelta(json, happened);
+            json.WriteEndObject();
+            if (happened.Tokens is { } tokens)
+                ChatAnswerJson.WriteLogProbabilities(json, tokens);
+            json.WriteString("finish_reason", finishReason);
+            json.WriteEndObject();
+            json.WriteEndArray();
+            End(json);
+        });
+
+    // OpenAI: the chunk with the usage has no choices.
+    private void WriteUsage(IBufferWriter<byte> output, Usage usage) => EventStream.WriteData(output, json =>
+    {
+        Begin(json);
+        json.WriteStartArray("choices");
+        json.WriteEndArray();
+        OpenAIJson.WriteUsage(json, usage);
+        json.WriteEndObject();
+    });
+
+    private void Begin(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", id);
+        json.WriteString("object"u8, "chat.completion.chunk"u8);
+        json.WriteNumber("created", created);
+        json.WriteString("model", model);
+    }
+
+    // OpenAI: where the usage comes at the end, all other chunks have it as null.
+    private void End(Utf8JsonWriter json)
+    {
+        if (includeUsage)
+            json.WriteNull("usage");
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,51 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Models;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary><c>GET /v1/models</c> and <c>/v1/models/{id}</c>; an id may hold slashes.</summary>
+internal static class ModelList
+{
+    public static void Map(RouteTable routes)
+    {
+        routes.MapRead("/v1/models", HandleList);
+        routes.MapRead("/v1/models/{id}", HandleOne);
+    }
+
+    private static Task HandleList(HttpContext context)
+    {
+        var entries = context.RequestServices.GetRequiredService<ModelRegistry>().Entries;
+        return Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("object"u8, "list"u8);
+            json.WriteStartArray("data");
+            foreach (var entry in entries)
+                Write(json, entry);
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+
+    private static async Task HandleOne(HttpContext context)
+    {
+        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "id"));
+        await Reply.JsonAsync(context, json => Write(json, entry));
+    }
+
+    private static void Write(Utf8JsonWriter json, ModelEntry entry)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", entry.Name);
+        json.WriteString("object"u8, "model"u8);
+        json.WriteNumber("created", Created(entry.Path));
+        json.WriteString("owned_by"u8, "shimmy"u8);
+        json.WriteEndObject();
+    }
+
+    // A model is as old as its file; a file that is gone meanwhile has no age.
+    private static long Created(string path) =>
+        File.Exists(path) ? new DateTimeOffset(File.GetLastWriteTimeUtc(path)).ToUnixTimeSeconds() : 0;
+}

@@ -1,0 +1,30 @@
+using System.Security.Cryptography;
+using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary>Pieces that OpenAI's answers share.</summary>
+internal static class OpenAIJson
+{
+    /// <summary>A new id, such as <c>chatcmpl-…</c>.</summary>
+    public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
+
+    /// <summary>OpenAI's names of the reasons.</summary>
+    public static string FinishReasonOf(OutputEnd end) => 
+        end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";
+
+    /// <summary>The object <c>usage</c>.</summary>
+    public static void WriteUsage(Utf8JsonWriter json, Usage usage)
+    {
+        json.WriteStartObject("usage");
+        json.WriteNumber("prompt_tokens", usage.PromptTokens);
+        json.WriteNumber("completion_tokens", usage.CompletionTokens);
+        json.WriteNumber("total_tokens", usage.TotalTokens);
+        json.WriteStartObject("prompt_tokens_details");
+        json.WriteNumber("cached_tokens", usage.CachedTokens);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,87 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI;
+
+/// <summary><c>POST /v1/rerank</c>, in the shape that Jina gave it: documents ordered by how well they answer a query.</summary>
+internal static class Rerank
+{
+    private const int MostDocuments = 2048;
+
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/rerank", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var query = fields.RequiredText("query");
+        var documents = ReadDocuments(fields);
+        var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
+        var withText = fields.Flag("return_documents") ?? true;
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        RequestLog.Of(context).Model = lease.Entry.Name;
+        if (!lease.Model.Facts.CanRerank)
+            throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
+        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, $"documents[{i}]", context.RequestAborted)));
+        var tokens = judged.Sum(one => one.Tokens);
+        RequestLog.Of(context).Usage = new Usage(tokens, 0, 0);
+        var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("model", lease.Entry.Name);
+            json.WriteString("object"u8, "list"u8);
+            json.WriteStartObject("usage");
+            json.WriteNumber("prompt_tokens", tokens);
+            json.WriteNumber("total_tokens", tokens);
+            json.WriteEndObject();
+            json.WriteStartArray("results");
+            foreach (var (index, score) in order)
+                WriteResult(json, index, score, withText ? documents[index] : null);
+            json.WriteEndArray();
+            json.WriteEndObject();
+        });
+    }
+
+    private static async Task<Embedding> JudgeAsync(ILoadedModel model, string query, string document, string name, CancellationToken cancellation)
+    {
+        try
+        {
+            return await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(query), Document = Prompt.FromText(document) }, cancellation);
+        }
+        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
+        {
+            throw ApiException.BadField(name, $"with the query, {e.Message}");
+        }
+    }
+
+    // A single score is a logit; several are probabilities already, that of "relevant" first.
+    private static float ScoreOf(float[] values) => values.Length == 1 ? 1 / (1 + MathF.Exp(-values[0])) : values[0];
+
+    private static void WriteResult(Utf8JsonWriter json, int index, float score, string? text)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("index", index);
+        json.WriteNumber("relevance_score", score);
+        if (text is not null)
+        {
+            json.WriteStartObject("document");
+            json.WriteString("text", text);
+            json.WriteEndObject();
+        }
+        json.WriteEndObject();
+    }
+
+    private static IReadOnlyList<string> ReadDocuments(RequestFields fields)
+    {
+        var documents = fields.List("documents")
+            ?? throw ApiException.BadField("documents", "is missing; an array of strings or of objects with a text is required", "missing_required_parameter");
+        if (documents.Count is 0 or > MostDocuments)
+            throw ApiException.BadField("documents", $"has {documents.Count} entries; 1 to {MostDocuments} are allowed");
+        return [.. documents.Select((document, i) => document.ValueKind == JsonValueKind.Object
+            ? RequestFields.Of(document, $"documents[{i}]").RequiredText("text")
+            : RequestFields.TextOf(document, $"documents[{i}]"))];
+    }
+}

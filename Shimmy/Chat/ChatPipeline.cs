@@ -1,0 +1,160 @@
+using System.Diagnostics;
+using System.Runtime.CompilerServices;
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
+using Shimmy.Chat.Templates;
+using Shimmy.Engine;
+
+namespace Shimmy.Chat;
+
+/// <summary>
+/// Runs one request on a loaded model: what all dialects and commands share.
+///
+/// <code>
+///   ChatRequest ─► template ─► GenerationRequest ─► engine ─► token events
+///                                                                │ bytes → characters (Utf8Assembler)
+///                                                                ▼ text → text without stop strings (StopStrings)
+///   dialect     ◄─────────────────────────────────────────── OutputEvent
+/// </code>
+///
+/// The enumeration throws <see cref="EngineException"/> on its first move for what is wrong with the request; leaving it frees the slot.
+/// </summary>
+internal static class ChatPipeline
+{
+    /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen.</summary>
+    public static async IAsyncEnumerable<OutputEvent> ChatAsync(
+        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null)
+    {
+        var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var prompt = template.Render(request);
+        var format = FormatOf(template, request, prompt);
+        var (grammar, trigger) = ConstraintOf(request, format);
+        var generation = new GenerationRequest
+        {
+            Prompt = prompt,
+            Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
+            Grammar = grammar,
+            GrammarTrigger = trigger,
+            ShownControlTokens = format.Marks,
+        };
+        var events = CompleteAsync(model, generation, cancellation);
+        await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
+            yield return happened;
+    }
+
+    // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
+    private static (string? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
+    {
+        var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
+        if (format.Calls is not { } calls)
+            return (request.Grammar, request.Grammar is null ? null : thought);
+        if (request.Grammar is not null)
+            throw ChatTemplate.Refusal("response_format", "cannot be held to beside tools; leave out one of them, or set tool_choice to none");
+        try
+        {
+            if (request.ToolChoice == ToolChoice.Required)
+                return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
+            // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
+            return calls.Trigger.Length == 0
+                ? (null, null)
+                : (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: true), calls.Trigger);
+        }
+        catch (SchemaException e)
+        {
+            throw ChatTemplate.Refusal("tools", e.Message);
+        }
+    }
+
+    private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
+    {
+        var marks = request.ContinueFinalMessage ? null : template.Reasoning;
+        return new AnswerFormat
+        {
+            Reasoning = marks,
+            BeginsReasoning = marks is not null && string.Concat(prompt.Parts.TakeLast(8).Select(part => part.Text)).AsSpan().TrimEnd().EndsWith(marks.Open),
+            Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
+            Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
+        };
+    }
+
+    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerFormat format, bool parallel)
+    {
+        var parser = new AnswerParser(format);
+        List<GeneratedToken>? tokens = null;
+        await foreach (var happened in events.ConfigureAwait(false))
+        {
+            if (happened.Tokens is { } told)
+                (tokens ??= []).AddRange(told);
+            if (happened.Start is not null)
+            {
+                yield return happened;
+                continue;
+            }
+            foreach (var part in happened.End is null ? parser.Push(happened.Text) : parser.End())
+            {
+                // Where one call is allowed, the second is not begun.
+                if (part.Call is { Index: > 0 } && !parallel)
+                    continue;
+                yield return part with { Tokens = tokens };
+                tokens = tokens is null ? null : [];
+            }
+            if (happened.End is { } end)
+                yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
+        }
+    }
+
+    /// <summary>Goes on with a prompt as it is.</summary>
+    public static async IAsyncEnumerable<OutputEvent> CompleteAsync(
+        ILoadedModel model, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        GrammarCheck.Require(request.Grammar);
+        var characters = new Utf8Assembler();
+        var stops = new StopStrings([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
+        var start = new GenerationStart(0, 0, 0);
+        var tokens = 0;
+        var arrived = Stopwatch.GetTimestamp();
+        var (begun, first) = (arrived, 0L);
+        var told = request.Options.TopLogProbabilities is null ? null : new List<GeneratedToken>();
+        await foreach (var happened in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
+        {
+            if (happened.Start is { } admitted)
+            {
+                start = admitted;
+                begun = Stopwatch.GetTimestamp();
+                yield return OutputEvent.OfStart(admitted);
+            }
+            else if (happened.End is { } end)
+            {
+                var rest = stops.Push(characters.Flush());
+                rest += stops.Hit is null ? stops.Flush() : "";
+                if (rest.Length > 0 || told is { Count: > 0 })
+                    yield return OutputEvent.OfText(rest) with { Tokens = told is null ? null : [.. told] };
+                yield return OutputEvent.OfEnd(new OutputEnd(stops.Hit is null ? end.Reason : FinishReason.Stop, stops.Hit,
+                    new Usage(start.PromptTokens, start.CachedTokens, end.GeneratedTokens), end.Timings));
+            }
+            else
+            {
+                tokens++;
+                first = first == 0 ? Stopwatch.GetTimestamp() : first;
+                var text = stops.Push(characters.Push(happened.Piece.Span));
+                if (happened.LogProbability is { } likely)
+                    told?.Add(new GeneratedToken(happened.Piece, likely));
+                if (text.Length > 0)
+                {
+                    yield return OutputEvent.OfText(text) with { Tokens = told is null ? null : [.. told] };
+                    told?.Clear();
+                }
+                if (stops.Hit is null)
+                    continue;
+                // The engine knows no stop strings. Leaving the enumeration cancels it there; what it generated meanwhile is not counted.
+                yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Stop, stops.Hit,
+                    new Usage(start.PromptTokens, start.CachedTokens, tokens),
+                    new GenerationTimings(Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
+                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)));
+                yield break;
+            }
+        }
+    }
+}

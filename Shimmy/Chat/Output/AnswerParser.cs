@@ -1,0 +1,207 @@
+using System.Text;
+using Shimmy.Chat.Output.Tools;
+
+namespace Shimmy.Chat.Output;
+
+/// <summary>
+/// Tells thinking, text and tool calls apart while an answer is generated. What may be the beginning of a mark is held back until it is
+/// decided; white space between the parts belongs to none of them.
+/// </summary>
+internal sealed class AnswerParser
+{
+    private enum Part
+    {
+        Beginning,
+        Reasoning,
+        Text,
+        Calls,
+    }
+
+    private readonly AnswerFormat _format;
+    private readonly string _trigger;
+    private readonly StringBuilder _buffer = new();
+    private readonly List<OutputEvent> _events = [];
+    private ToolCallReader? _reader;
+    private Part _part;
+    private int _calls;
+    private bool _anyText;
+    private bool _anyReasoning;
+
+    public AnswerParser(AnswerFormat format)
+    {
+        _format = format;
+        _trigger = format.Calls?.Trigger ?? "";
+        _part = format.BeginsReasoning ? Part.Reasoning : Part.Beginning;
+    }
+
+    /// <summary>Whether the answer has called a tool.</summary>
+    public bool HasCalls => _calls > 0;
+
+    /// <summary>Takes the next text and gives what it completes.</summary>
+    public IReadOnlyList<OutputEvent> Push(string text)
+    {
+        _buffer.Append(text);
+        return Run(ended: false);
+    }
+
+    /// <summary>The answer has ended: gives what was held back.</summary>
+    public IReadOnlyList<OutputEvent> End() => Run(ended: true);
+
+    private IReadOnlyList<OutputEvent> Run(bool ended)
+    {
+        _events.Clear();
+        while (Step(ended))
+        {
+        }
+        return [.. _events];
+    }
+
+    // True where the rest is to be looked at again, in another part.
+    private bool Step(bool ended) => _part switch
+    {
+        Part.Beginning => Begin(ended),
+        Part.Reasoning => Reason(ended),
+        Part.Text => ReadText(ended),
+        _ => ReadCalls(ended),
+    };
+
+    private bool Begin(bool ended)
+    {
+        var text = _buffer.ToString();
+        var start = text.AsSpan().TrimStart();
+        if (start.IsEmpty && !ended)
+            return false;
+        if (_format.Reasoning is { } marks)
+        {
+            if (start.StartsWith(marks.Open))
+            {
+                _buffer.Remove(0, text.Length - start.Length + marks.Open.Length);
+                return Enter(Part.Reasoning);
+            }
+            if (!ended && marks.Open.AsSpan().StartsWith(start))
+                return false;
+        }
+        // Calls without a mark of their own are an answer that begins as JSON.
+        if (_format.Calls is not null && _trigger.Length == 0 && !start.IsEmpty && start[0] is '{' or '[')
+        {
+            _buffer.Remove(0, text.Length - start.Length);
+            return Enter(Part.Calls);
+        }
+        return Enter(Part.Text);
+    }
+
+    private bool Reason(bool ended)
+    {
+        if (!_anyReasoning)
+            TrimStart(_buffer);
+        var text = _buffer.ToString();
+        var close = _format.Reasoning!.Close;
+        var end = text.IndexOf(close, StringComparison.Ordinal);
+        if (end >= 0)
+        {
+            Emit(text[..end].TrimEnd(), reasoning: true);
+            _buffer.Remove(0, end + close.Length);
+            TrimStart(_buffer);
+            return Enter(Part.Text);
+        }
+        var safe = ended ? text.Length : text.Length - HeldBack(text, close);
+        Release(text, text.AsSpan(0, safe).TrimEnd().Length, reasoning: true);
+        return false;
+    }
+
+    private bool ReadText(bool ended)
+    {
+        if (!_anyText && _format.Reasoning is not null)
+            TrimStart(_buffer);
+        var text = _buffer.ToString();
+        if (text.Length == 0)
+            return false;
+        if (_trigger.Length == 0)
+        {
+            Release(text, text.Length, reasoning: false);
+            return false;
+        }
+        var start = text.IndexOf(_trigger, StringComparison.Ordinal);
+        if (start >= 0)
+        {
+            Emit(text[..start].TrimEnd(), reasoning: false);
+            _buffer.Remove(0, start);
+            return Enter(Part.Calls);
+        }
+        // White space before a call is not text; whether it is before one is not known yet.
+        var safe = text.Length - HeldBack(text, _trigger);
+        safe = ended ? text.Length : text.AsSpan(0, safe).TrimEnd().Length;
+        Release(text, safe, reasoning: false);
+        return false;
+    }
+
+    private bool ReadCalls(bool ended)
+    {
+        _reader ??= new ToolCallReader(_format.Calls!, _format.Tools, _calls);
+        var text = _buffer.ToString();
+        _buffer.Clear();
+        var before = _reader.Calls;
+        foreach (var delta in _reader.Push(text))
+            _events.Add(OutputEvent.OfCall(delta));
+        if (ended)
+        {
+            foreach (var delta in _reader.End())
+                _events.Add(OutputEvent.OfCall(delta));
+        }
+        _calls = Math.Max(_calls, Math.Max(before, _reader.Calls));
+        if (!_reader.Done)
+            return false;
+        var rest = _reader.Rest;
+        var none = _reader.Calls == before && rest.StartsWith(_trigger, StringComparison.Ordinal);
+        _reader = null;
+        if (none)
+        {
+            // The mark was text after all; what follows it may hold another.
+            var length = Math.Max(1, _trigger.Length);
+            Emit(rest[..Math.Min(length, rest.Length)], reasoning: false);
+            rest = rest[Math.Min(length, rest.Length)..];
+        }
+        _buffer.Append(none ? rest : rest.TrimStart());
+        return Enter(Part.Text);
+    }
+
+    private bool Enter(Part part)
+    {
+        _part = part;
+        return true;
+    }
+
+    private void Release(string text, int length, bool reasoning)
+    {
+        Emit(text[..length], reasoning);
+        _buffer.Remove(0, length);
+    }
+
+    private void Emit(string text, bool reasoning)
+    {
+        if (text.Length == 0)
+            return;
+        _anyText |= !reasoning;
+        _anyReasoning |= reasoning;
+        _events.Add(reasoning ? OutputEvent.OfReasoning(text) : OutputEvent.OfText(text));
+    }
+
+    private static void TrimStart(StringBuilder text)
+    {
+        var spaces = 0;
+        while (spaces < text.Length && char.IsWhiteSpace(text[spaces]))
+            spaces++;
+        text.Remove(0, spaces);
+    }
+
+    // Length of the longest end of the text that may be the beginning of the mark.
+    private static int HeldBack(string text, string mark)
+    {
+        for (var length = Math.Min(mark.Length - 1, text.Length); length > 0; length--)
+        {
+            if (text.AsSpan(text.Length - length).SequenceEqual(mark.AsSpan(0, length)))
+                return length;
+        }
+        return 0;
+    }
+}

@@ -1,0 +1,80 @@
+using System.Text;
+
+namespace Shimmy.Chat.Output;
+
+/// <summary>
+/// Cuts an answer at the first stop string. Text that may be the beginning of one is held back until it is decided, so that a stop
+/// string that spans tokens never leaks in part.
+/// </summary>
+internal sealed class StopStrings
+{
+    private readonly string[] _stops;
+    private readonly StringBuilder _held = new();
+
+    public StopStrings(IReadOnlyList<string> stops) => _stops = stops.Where(stop => stop.Length > 0).ToArray();
+
+    /// <summary>The stop string that ended the answer; null while none has.</summary>
+    public string? Hit { get; private set; }
+
+    /// <summary>Takes the next text and gives back what of all text so far can be sent now; nothing any more after a hit.</summary>
+    public string Push(string text)
+    {
+        if (Hit is not null)
+            return "";
+        if (_stops.Length == 0)
+            return text;
+        var all = _held.Length == 0 ? text : _held.Append(text).ToString();
+        _held.Clear();
+        var (position, stop) = First(all);
+        if (stop is not null)
+        {
+            Hit = stop;
+            return all[..position];
+        }
+        var safe = all.Length - PossibleStart(all);
+        _held.Append(all, safe, all.Length - safe);
+        return all[..safe];
+    }
+
+    /// <summary>The text that was held back, once the answer has ended by itself.</summary>
+    public string Flush()
+    {
+        var rest = _held.ToString();
+        _held.Clear();
+        return rest;
+    }
+
+    // The one that is complete first; of those that are complete together the longest. So the result hangs neither on the order that they were
+    // given in nor on how the text was split into tokens.
+    private (int Position, string? Stop) First(string text)
+    {
+        (int Position, string? Stop) first = (text.Length, null);
+        var end = int.MaxValue;
+        foreach (var stop in _stops)
+        {
+            var position = text.IndexOf(stop, StringComparison.Ordinal);
+            var ends = position + stop.Length;
+            if (position >= 0 && (ends < end || (ends == end && stop.Length > first.Stop!.Length)))
+                (first, end) = ((position, stop), ends);
+        }
+        return first;
+    }
+
+    // Length of the longest end of the text that is the beginning of a stop string.
+    private int PossibleStart(string text)
+    {
+        var longest = 0;
+        foreach (var stop in _stops)
+        {
+            for (var length = Math.Min(stop.Length - 1, text.Length); length > longest; length--)
+            {
+                if (text.AsSpan(text.Length - length).SequenceEqual(stop.AsSpan(0, length)))
+                {
+                    longest = length;
+                    break;
+                }
+            }
+        }
+        return longest;
+    }
+}

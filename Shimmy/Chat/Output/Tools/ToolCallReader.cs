@@ -1,0 +1,432 @@
+using System.Text;
+using System.Text.Json;
+
+namespace Shimmy.Chat.Output.Tools;
+
+/// <summary>
+/// Reads tool calls out of an answer while it is generated. Each step takes what is there and waits for more where it is undecided, so that
+/// nothing is given out that has to be taken back: a name only when it is whole and known, arguments only as the beginning of valid JSON.
+/// What turns out to be no call is text.
+/// </summary>
+internal sealed class ToolCallReader
+{
+    private readonly ToolCallSyntax _syntax;
+    private readonly IReadOnlyDictionary<string, JsonElement> _tools;
+    private readonly StringBuilder _buffer = new();
+    private readonly List<ToolCallDelta> _found = [];
+    private readonly IEnumerator<bool> _steps;
+    private readonly string _callBegin;
+    private readonly string _callEnd;
+    private int _position;
+    private bool _ended;
+
+    /// <param name="syntax">How the model writes calls.</param>
+    /// <param name="tools">The functions it may call, with the schemas of their arguments.</param>
+    /// <param name="firstIndex">Number of the first call.</param>
+    public ToolCallReader(ToolCallSyntax syntax, IReadOnlyDictionary<string, JsonElement> tools, int firstIndex)
+    {
+        _syntax = syntax;
+        _tools = tools;
+        Calls = firstIndex;
+        // Of an object only its braces are marks: keys are read as JSON, in whatever order they come.
+        var inObject = syntax.Style == ToolCallStyle.Json;
+        _callBegin = inObject ? syntax.CallBegin[..(syntax.CallBegin.IndexOf('{', StringComparison.Ordinal) + 1)] : syntax.CallBegin;
+        _callEnd = inObject ? syntax.CallEnd[Math.Max(0, syntax.CallEnd.IndexOf('}', StringComparison.Ordinal))..] : syntax.CallEnd;
+        _steps = Read().GetEnumerator();
+    }
+
+    /// <summary>Number of the next call.</summary>
+    public int Calls { get; private set; }
+
+    /// <summary>Whether the calls have ended; what follows them is <see cref="Rest"/>.</summary>
+    public bool Done { get; private set; }
+
+    /// <summary>What was not taken as part of a call.</summary>
+    public string Rest => _buffer.ToString(_position, _buffer.Length - _position);
+
+    /// <summary>Takes text, which begins with the first mark of the calls, and gives what it completes.</summary>
+    public IReadOnlyList<ToolCallDelta> Push(string text)
+    {
+        _buffer.Append(text);
+        return Step();
+    }
+
+    /// <summary>The answer has ended.</summary>
+    public IReadOnlyList<ToolCallDelta> End()
+    {
+        _ended = true;
+        return Step();
+    }
+
+    private IReadOnlyList<ToolCallDelta> Step()
+    {
+        _found.Clear();
+        if (!Done && !_steps.MoveNext())
+            Done = true;
+        return [.. _found];
+    }
+
+    // Yields where more text is needed; ends where the calls do.
+    private IEnumerable<bool> Read()
+    {
+        foreach (var wait in Skip(_syntax.SectionBegin))
+            yield return wait;
+        var first = Calls;
+        while (true)
+        {
+            var begin = _position;
+            var calls = Calls;
+            foreach (var wait in _syntax.Style switch
+            {
+                ToolCallStyle.Json => ReadObject(),
+                ToolCallStyle.NamedJson => ReadNamed(),
+                _ => ReadParameters(),
+            })
+                yield return wait;
+            if (Calls == calls)
+            {
+                // Where there was no call at all, the marks before it are text as well.
+                _position = calls == first ? 0 : begin;
+                yield break;
+            }
+            foreach (var wait in Skip(_callEnd))
+                yield return wait;
+            if (_syntax.Separator is { } separator)
+            {
+                var at = _position;
+                foreach (var wait in Skip(separator + _callBegin, take: false))
+                    yield return wait;
+                if (_matched)
+                {
+                    foreach (var wait in Skip(separator))
+                        yield return wait;
+                    continue;
+                }
+                _position = at;
+            }
+            foreach (var wait in Skip(_syntax.SectionEnd))
+                yield return wait;
+            yield break;
+        }
+    }
+
+    private bool _matched;
+
+    // Goes past a text of the syntax if it stands here.
+    private IEnumerable<bool> Skip(string literal, bool take = true)
+    {
+        _matched = false;
+        if (literal.Length == 0)
+        {
+            _matched = true;
+            yield break;
+        }
+        while (true)
+        {
+            var state = LiteralMatch.At(Ahead(), literal, _ended, out var end);
+            if (state == MatchState.Open)
+            {
+                yield return true;
+                continue;
+            }
+            _matched = state == MatchState.Yes;
+            if (_matched && take)
+                _position += end;
+            yield break;
+        }
+    }
+
+    private ReadOnlySpan<char> Ahead() => _buffer.ToString(_position, _buffer.Length - _position);
+
+    private IEnumerable<bool> ReadNamed()
+    {
+        foreach (var wait in ReadName(_syntax.AfterName))
+            yield return wait;
+        if (_name is null)
+            yield break;
+        foreach (var wait in ReadJson(_name))
+            yield return wait;
+    }
+
+    private string? _name;
+
+    // CallBegin, then the name up to what follows it.
+    private IEnumerable<bool> ReadName(string follower)
+    {
+        _name = null;
+        foreach (var wait in Skip(_syntax.CallBegin))
+            yield return wait;
+        if (!_matched)
+            yield break;
+        while (true)
+        {
+            var ahead = Ahead().ToString();
+            var length = NameLength(ahead);
+            if (length == ahead.Length && !_ended)
+            {
+                yield return true;
+                continue;
+            }
+            var name = ahead[..length];
+            if (!_tools.ContainsKey(name))
+                yield break;
+            var state = LiteralMatch.At(ahead.AsSpan(length), follower, _ended, out var end);
+            if (state == MatchState.Open)
+            {
+                yield return true;
+                continue;
+            }
+            if (state == MatchState.Yes)
+            {
+                _position += length + end;
+                _name = name;
+            }
+            yield break;
+        }
+    }
+
+    // The longest name that is known, so that what follows it need not be set off.
+    private int NameLength(string ahead)
+    {
+        var length = 0;
+        while (length < ahead.Length && LiteralMatch.IsOfName(ahead[length]))
+            length++;
+        if (length == ahead.Length && !_ended)
+            return length;
+        for (var shorter = length; shorter > 0; shorter--)
+        {
+            if (_tools.ContainsKey(ahead[..shorter]))
+                return shorter;
+        }
+        return length;
+    }
+
+    private void Begin(string name) => _found.Add(new ToolCallDelta(Calls++, name, ""));
+
+    private void Add(string arguments)
+    {
+        if (arguments.Length > 0)
+            _found.Add(new ToolCallDelta(Calls - 1, null, arguments));
+    }
+
+    // A JSON object, given out as it comes; what is no object makes the call one without arguments.
+    private IEnumerable<bool> ReadJson(string? name)
+    {
+        foreach (var wait in SkipSpace())
+            yield return wait;
+        if (name is not null)
+            Begin(name);
+        if (_position >= _buffer.Length || _buffer[_position] != '{')
+        {
+            Add("{}");
+            yield break;
+        }
+        var scanner = new JsonScanner();
+        while (true)
+        {
+            var from = _position;
+            while (_position < _buffer.Length && !scanner.Done && scanner.Take(_buffer[_position]))
+                _position++;
+            Add(_buffer.ToString(from, _position - from));
+            if (scanner.Done || _ended)
+                yield break;
+            yield return true;
+        }
+    }
+
+    private IEnumerable<bool> SkipSpace()
+    {
+        while (true)
+        {
+            while (_position < _buffer.Length && char.IsWhiteSpace(_buffer[_position]))
+                _position++;
+            if (_position < _buffer.Length || _ended)
+                yield break;
+            yield return true;
+        }
+    }
+
+    // {"name": …, "arguments": …} in whatever order, or {NAME: arguments}.
+    private IEnumerable<bool> ReadObject()
+    {
+        foreach (var wait in Skip(_callBegin))
+            yield return wait;
+        if (!_matched)
+            yield break;
+        string? name = null;
+        string? held = null;
+        while (true)
+        {
+            foreach (var wait in SkipSpace())
+                yield return wait;
+            if (_position < _buffer.Length && _buffer[_position] == ',')
+            {
+                _position++;
+                continue;
+            }
+            if (_position >= _buffer.Length || _buffer[_position] != '"')
+                break;
+            foreach (var wait in ReadValue())
+                yield return wait;
+            var key = AsText(_value);
+            foreach (var wait in Skip(":"))
+                yield return wait;
+            if (key is null || !_matched)
+                break;
+            var isName = key == (_syntax.NameKey ?? "");
+            if (_syntax.NameKey is null && _tools.ContainsKey(key) && name is null)
+            {
+                name = key;
+                foreach (var wait in ReadJson(name))
+                    yield return wait;
+                held = null;
+            }
+            else if (key == _syntax.ArgumentsKey && name is not null)
+            {
+                foreach (var wait in ReadJson(null))
+                    yield return wait;
+                held = null;
+            }
+            else
+            {
+                foreach (var wait in SkipSpace())
+                    yield return wait;
+                foreach (var wait in ReadValue())
+                    yield return wait;
+                if (isName && AsText(_value) is { } given && _tools.ContainsKey(given))
+                {
+                    name = given;
+                    Begin(name);
+                    held ??= "{}";
+                    // Arguments that came before their name.
+                    if (held != "{}")
+                        Add(held);
+                }
+                else if (key == _syntax.ArgumentsKey)
+                {
+                    held = _value;
+                }
+            }
+        }
+        if (name is not null && held == "{}")
+            Add("{}");
+    }
+
+    private string _value = "";
+
+    // Any JSON value, kept whole.
+    private IEnumerable<bool> ReadValue()
+    {
+        var scanner = new JsonScanner();
+        var from = _position;
+        while (true)
+        {
+            while (_position < _buffer.Length && !scanner.Done && scanner.Take(_buffer[_position]))
+                _position++;
+            if (scanner.Done || _ended)
+                break;
+            yield return true;
+        }
+        _value = _buffer.ToString(from, _position - from);
+    }
+
+    private static string? AsText(string json)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            return document.RootElement.ValueKind == JsonValueKind.String ? document.RootElement.GetString() : null;
+        }
+        catch (JsonException)
+        {
+            return null;
+        }
+    }
+
+    private IEnumerable<bool> ReadParameters()
+    {
+        foreach (var wait in ReadName(_syntax.AfterName))
+            yield return wait;
+        if (_name is not { } name)
+            yield break;
+        Begin(name);
+        var arguments = new ParameterWriter(_tools[name]);
+        for (var separator = ""; ; separator = _until == _syntax.ParameterSeparator ? "" : _syntax.ParameterSeparator)
+        {
+            // The mark of an argument may be the beginning of that of the end.
+            foreach (var wait in Skip(_syntax.CallEnd, take: false))
+                yield return wait;
+            if (_matched)
+                break;
+            foreach (var wait in Skip(separator + _syntax.ParameterBegin))
+                yield return wait;
+            if (!_matched)
+                break;
+            foreach (var wait in ReadUntil(_syntax.AfterKey, _syntax.AfterKeyOfJson))
+                yield return wait;
+            if (_until is null)
+                break;
+            var key = _value.Trim();
+            var asText = _until == _syntax.AfterKey && (_syntax.AfterKey != _syntax.AfterKeyOfJson);
+            Add(arguments.Key(key));
+            var closing = asText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson.Length > 0 ? _syntax.ParameterEndOfJson : _syntax.ParameterSeparator;
+            foreach (var wait in ReadUntil(closing, _syntax.ParameterEndOfJson.Length > 0 ? closing : _syntax.CallEnd))
+                yield return wait;
+            Add(arguments.Value(key, _value, asText ? true : _syntax.AfterKey == _syntax.AfterKeyOfJson ? null : false));
+            if (_until is null)
+                break;
+            if (_until == _syntax.CallEnd && closing != _syntax.CallEnd)
+            {
+                _position -= _untilLength;
+                break;
+            }
+        }
+        Add(arguments.End());
+    }
+
+    private string? _until;
+    private int _untilLength;
+
+    // Text up to the first of two marks, which is passed.
+    private IEnumerable<bool> ReadUntil(string first, string second)
+    {
+        var from = _position;
+        var at = from;
+        _until = null;
+        while (true)
+        {
+            var ahead = _buffer.ToString(from, _buffer.Length - from);
+            var open = false;
+            for (; at - from < ahead.Length; at++)
+            {
+                var here = ahead.AsSpan(at - from);
+                var state = LiteralMatch.At(here, first, _ended, out var end);
+                var mark = first;
+                if (state == MatchState.No && second != first)
+                {
+                    state = LiteralMatch.At(here, second, _ended, out end);
+                    mark = second;
+                }
+                if (state == MatchState.Yes)
+                {
+                    _value = ahead[..(at - from)];
+                    _position = at + end;
+                    (_until, _untilLength) = (mark, end);
+                    yield break;
+                }
+                if (state == MatchState.Open)
+                {
+                    open = true;
+                    break;
+                }
+            }
+            if (_ended)
+            {
+                _value = ahead;
+                _position = _buffer.Length;
+                yield break;
+            }
+            yield return open;
+        }
+    }
+}

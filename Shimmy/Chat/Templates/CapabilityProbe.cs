@@ -1,0 +1,163 @@
+using Shimmy.Chat.Templates.Jinja;
+using Shimmy.Chat.Templates.Jinja.Values;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>
+/// Finds out what a template can show: renders small conversations that hold needles and looks which of them appear. What fails or
+/// refuses does not show them.
+/// </summary>
+internal sealed class CapabilityProbe
+{
+    private const string UserText = "needle-user";
+    private const string SystemText = "needle-system";
+    private const string ToolName = "needle_tool";
+    private const string CallName = "needle_call";
+    private const string OtherCallName = "needle_other";
+    private const string Key = "needle_key";
+    private const string ArgumentValue = "needle-value";
+    private const string ResultText = "needle-result";
+    private const string ReasoningText = "needle-reasoning";
+    private const string LongId = "call_0123456789abcdef";
+
+    private static readonly ChatMessage User = new() { Role = "user", Content = [new ContentPart(UserText)] };
+
+    private readonly TemplateSource source;
+    private readonly IReadOnlyDictionary<string, Value> constants;
+    private readonly TimeProvider clock;
+
+    // Some variants are only made for conversations with tools and render no others.
+    private bool needsTools;
+
+    private CapabilityProbe(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
+        (this.source, this.constants, this.clock) = (source, constants, clock);
+
+    /// <summary>What the template can show.</summary>
+    /// <param name="source">The template.</param>
+    /// <param name="constants">Variables of every rendering, such as <c>bos_token</c>.</param>
+    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    public static TemplateCapabilities Run(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
+        new CapabilityProbe(source, constants, clock).Run();
+
+    private TemplateCapabilities Run()
+    {
+        var basis = new TemplateCapabilities();
+        var withoutTools = basis with { ToolsMayBeNone = false };
+        if (Render(basis, [User]) is null && Render(withoutTools, [User]) is not null)
+            basis = withoutTools;
+        needsTools = Render(basis, [User]) is null && Render(basis, [User], withTools: true) is not null;
+        var found = Content(basis);
+        found = found with
+        {
+            System = Shows(Render(found, [new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]), SystemText, UserText),
+            Tools = Shows(Render(found, [User], withTools: true), ToolName),
+        };
+        return Thinking(Reasoning(Calls(found)));
+    }
+
+    private TemplateCapabilities Content(TemplateCapabilities basis)
+    {
+        var asText = Render(basis, [User]);
+        var asParts = Render(basis with { TextContent = false }, [User]);
+        // A template that prints whatever it is given prints a list as Python does.
+        var typed = Shows(asParts, UserText) && !asParts!.Contains("'type'", StringComparison.Ordinal) &&
+            !asParts.Contains("\"type\"", StringComparison.Ordinal);
+        return basis with { TypedContent = typed, TextContent = Shows(asText, UserText) || !typed };
+    }
+
+    /// <summary>Tries the forms in which calls can be given until one shows name and arguments as JSON or as text, the likeliest first.</summary>
+    private TemplateCapabilities Calls(TemplateCapabilities basis)
+    {
+        foreach (var shortIds in (bool[])[false, true])
+        foreach (var nullContent in (bool[])[true, false])
+        {
+            var form = basis with { ShortCallIds = shortIds, NullContent = nullContent };
+            var asObject = RenderCall(form with { ObjectArguments = true });
+            var asText = RenderCall(form with { ObjectArguments = false });
+            // A dict that is printed shows its keys in Python's quotes; a text that is made JSON shows its quotes escaped.
+            var objects = Shows(asObject, CallName, Key, ArgumentValue) && !asObject!.Contains($"'{Key}'", StringComparison.Ordinal);
+            var texts = Shows(asText, CallName, Key, ArgumentValue) && !asText!.Contains($"\\\"{Key}\\\"", StringComparison.Ordinal);
+            if ((!objects && !texts) || (nullContent && PrintsNone(form with { ObjectArguments = objects })))
+                continue;
+            form = form with { ToolCalls = true, ObjectArguments = objects };
+            return form with
+            {
+                ParallelToolCalls = Shows(RenderCall(form, both: true), CallName, OtherCallName),
+                ToolResults = Shows(RenderCall(form), ResultText),
+            };
+        }
+
+        // Calls are not shown, so an empty text is what a message that only calls tools says.
+        return basis with { NullContent = false };
+    }
+
+    private bool PrintsNone(TemplateCapabilities form)
+    {
+        var withNull = RenderCall(form);
+        var withEmpty = RenderCall(form with { NullContent = false });
+        return Count(withNull, "None") > Count(withEmpty, "None") || Count(withNull, "null") > Count(withEmpty, "null");
+
+        static int Count(string? text, string part) => text is null ? 0 : text.Split(part).Length - 1;
+    }
+
+    private TemplateCapabilities Reasoning(TemplateCapabilities basis)
+    {
+        foreach (var field in (string[])["reasoning_content", "reasoning", "thinking", "thought"])
+        {
+            var form = basis with { ReasoningField = field };
+            var answer = new ChatMessage { Role = "assistant", Content = [new ContentPart("needle-answer")], Reasoning = ReasoningText };
+            if (Shows(Render(form, [User, answer], prompt: false), ReasoningText) || Shows(RenderCall(form, reasoning: ReasoningText), ReasoningText))
+                return form;
+        }
+
+        return basis;
+    }
+
+    private TemplateCapabilities Thinking(TemplateCapabilities basis)
+    {
+        foreach (var variable in (string[])["enable_thinking", "thinking"])
+            if (Render(basis, [User], variable: (variable, true)) is { } on && Render(basis, [User], variable: (variable, false)) is { } off && on != off)
+                return basis with { ThinkingSwitch = variable };
+        return basis;
+    }
+
+    private string? RenderCall(TemplateCapabilities form, bool both = false, string? reasoning = null)
+    {
+        var calls = new List<ToolCall> { new(LongId, CallName, $$"""{"{{Key}}": "{{ArgumentValue}}"}""") };
+        if (both)
+            calls.Add(new ToolCall("call_fedcba9876543210", OtherCallName, "{}"));
+        var messages = new List<ChatMessage> { User, new() { Role = "assistant", ToolCalls = calls, Reasoning = reasoning } };
+        foreach (var call in calls)
+            messages.Add(new ChatMessage { Role = "tool", ToolCallId = call.Id, Name = call.Name, Content = [new ContentPart(ResultText)] });
+        return Render(form, messages, withTools: true);
+    }
+
+    private string? Render(TemplateCapabilities form, IReadOnlyList<ChatMessage> messages, bool withTools = false, bool prompt = true,
+        (string Name, bool Value)? variable = null)
+    {
+        withTools |= needsTools;
+        IReadOnlyList<ToolDefinition> tools = withTools ? [new ToolDefinition(ToolName, "A tool.", default)] : [];
+        var variables = new Conversation(form).Variables(constants, messages, tools, prompt);
+        if (variable is { } extra)
+            variables[extra.Name] = BooleanValue.Of(extra.Value);
+        try
+        {
+            var template = withTools ? source.ToolUse ?? source.Default : source.Default;
+            return string.Concat(template.Render(variables, inputBytes: 0, clock).Select(part => part.Text));
+        }
+        catch (TemplateException)
+        {
+            return null;
+        }
+    }
+
+    private static bool Shows(string? text, params ReadOnlySpan<string> needles)
+    {
+        if (text is null)
+            return false;
+        foreach (var needle in needles)
+            if (!text.Contains(needle, StringComparison.Ordinal))
+                return false;
+        return true;
+    }
+}

@@ -1,0 +1,131 @@
+using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
+using Shimmy.Chat.Templates.Jinja.Values;
+using Shimmy.Engine;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>
+/// A model's chat template with what is known of it: turns conversations into prompts. Safe for use from many threads.
+/// <code>
+///   ChatRequest ─► Conversation (adapted to TemplateCapabilities) ─► CompiledTemplate ─► parts ─► Prefill cuts ─► Prompt
+/// </code>
+/// </summary>
+internal sealed class ChatTemplate
+{
+    private readonly TemplateSource source;
+    private readonly Dictionary<string, Value> constants;
+    private readonly TimeProvider clock;
+
+    /// <param name="source">The template.</param>
+    /// <param name="facts">The model's own texts of BOS and EOS.</param>
+    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    public ChatTemplate(TemplateSource source, ModelFacts facts, TimeProvider clock)
+    {
+        this.source = source;
+        this.clock = clock;
+        // As in transformers, a token that the vocabulary does not have is no variable at all.
+        constants = new Dictionary<string, Value>(StringComparer.Ordinal);
+        if (facts.BosText is { } bos)
+            constants["bos_token"] = TextValue.Own(bos);
+        if (facts.EosText is { } eos)
+            constants["eos_token"] = TextValue.Own(eos);
+        Capabilities = CapabilityProbe.Run(source, constants, clock);
+        ToolCalls = ToolCallProbe.Run(Capabilities, RenderForProbe);
+        Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
+    }
+
+    /// <summary>The system message of conversations that have none; null leaves them as they are.</summary>
+    public string? DefaultSystem { get; init; }
+
+    /// <summary>Where the template comes from, for people.</summary>
+    public string Origin => source.Origin;
+
+    /// <summary>What the template can show.</summary>
+    public TemplateCapabilities Capabilities { get; }
+
+    /// <summary>How the model writes tool calls; null where the template shows none.</summary>
+    public ToolCallSyntax? ToolCalls { get; }
+
+    /// <summary>The marks between which the model thinks; null where it does not.</summary>
+    public ReasoningMarks? Reasoning { get; }
+
+    /// <summary>Texts that end an answer.</summary>
+    public IReadOnlyList<string> Stop => source.Stop;
+
+    /// <summary>Renders a conversation, the turn of the assistant begun.</summary>
+    /// <param name="request">The conversation.</param>
+    /// <param name="addGenerationPrompt">Whether the assistant's turn is begun; it is not where its last message is continued.</param>
+    /// <exception cref="EngineException">
+    /// <see cref="EngineFailure.InvalidRequest"/>, naming the field: the template refuses the conversation or cannot show it.
+    /// </exception>
+    public Prompt Render(ChatRequest request, bool addGenerationPrompt = true)
+    {
+        if (request.Tools.Count > 0 && !Capabilities.Tools)
+            throw Refusal("tools", "the chat template of this model takes no tools");
+        var continues = request.ContinueFinalMessage;
+        if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
+            throw Refusal("continue_final_message", "the last message is none of the assistant's that could be continued");
+        var messages = WithSystem(request.Messages);
+        if (continues && messages[^1].Text.Length == 0 && string.IsNullOrEmpty(messages[^1].Reasoning))
+        {
+            // Nothing was said yet: to continue it is to begin it.
+            continues = false;
+            messages = [.. messages.SkipLast(1)];
+        }
+
+        var parts = Render(request, messages, addGenerationPrompt && !continues);
+        return new Prompt { Parts = continues ? Prefill.Cut(parts, messages[^1]) : parts };
+    }
+
+    private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages) =>
+        DefaultSystem is null || messages.Any(message => message.Role is "system" or "developer")
+            ? messages
+            : [new ChatMessage { Role = "system", Content = [new ContentPart(DefaultSystem)] }, .. messages];
+
+    /// <summary>A field of the request that the template cannot serve.</summary>
+    internal static EngineException Refusal(string field, string message, Exception? inner = null) =>
+        new(EngineFailure.InvalidRequest, inner is null ? $"{field}: {message}" : message, inner) { Option = field };
+
+    private string? RenderForProbe(IReadOnlyList<ChatMessage> messages)
+    {
+        try
+        {
+            var request = new ChatRequest { Messages = messages, Tools = Capabilities.Tools ? [new ToolDefinition("needle_tool", "A tool.", default)] : [] };
+            return string.Concat(Render(request, messages, addGenerationPrompt: false).Select(part => part.Text));
+        }
+        catch (EngineException)
+        {
+            return null;
+        }
+    }
+
+    private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    {
+        var variables = new Conversation(Capabilities).Variables(constants, messages, request.Tools, addGenerationPrompt);
+        if (request.EnableThinking is { } thinking)
+            variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
+        foreach (var (name, value) in request.TemplateArguments)
+            variables[name] = name is "messages" or "tools" or "add_generation_prompt"
+                ? throw Refusal("chat_template_kwargs", $"'{name}' is a field of the request itself")
+                : JsonValues.Of(value);
+        try
+        {
+            var template = request.Tools.Count > 0 ? source.ToolUse ?? source.Default : source.Default;
+            return template.Render(variables, SizeOf(request), clock);
+        }
+        catch (TemplateException failure)
+        {
+            throw Refusal("messages", failure.Message, failure);
+        }
+    }
+
+    /// <summary>Bytes of text in the request, about.</summary>
+    private static long SizeOf(ChatRequest request) =>
+        2L * request.Messages.Sum(message => message.Content.Sum(part => (long)part.Text.Length) + (message.Reasoning?.Length ?? 0) +
+            message.ToolCalls.Sum(call => (long)call.Arguments.Length + call.Name.Length)) +
+        2L * request.Tools.Sum(tool => (tool.Description?.Length ?? 0) +
+            (tool.Parameters.ValueKind == JsonValueKind.Undefined ? 0L : tool.Parameters.GetRawText().Length)) +
+        2L * request.TemplateArguments.Sum(argument => (long)argument.Value.GetRawText().Length);
+}

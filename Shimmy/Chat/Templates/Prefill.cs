@@ -1,0 +1,63 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>
+/// Ends a prompt where its last message ends, so that the model goes on with it. As in transformers
+/// (<c>continue_final_message</c>): rendered as a message that is complete, then cut behind its text.
+/// </summary>
+internal static class Prefill
+{
+    /// <summary>The parts up to the end of the message's text.</summary>
+    /// <exception cref="EngineException">The template does not show the text as it is.</exception>
+    public static IReadOnlyList<PromptPart> Cut(IReadOnlyList<PromptPart> parts, ChatMessage message)
+    {
+        var whole = message.Text.Length > 0 ? message.Text : message.Reasoning!;
+        var trimmed = whole.Trim();
+        var text = string.Concat(parts.Select(part => part.Text));
+        var end = text.Length;
+        while (trimmed.Length > 0 && text.LastIndexOf(trimmed, end, StringComparison.Ordinal) is >= 0 and var start)
+        {
+            if (IsFromRequest(parts, start, trimmed.Length))
+                // What the template trimmed off the message's end is not there to be continued.
+                return Take(parts, start + (Follows(text, start, whole, trimmed) ? whole.TrimStart().Length : trimmed.Length));
+            if (start == 0)
+                break;
+            end = start + trimmed.Length - 2;
+        }
+
+        throw ChatTemplate.Refusal("continue_final_message",
+            "the chat template of this model does not show the last message as it is, so it cannot be continued");
+    }
+
+    private static bool Follows(string text, int start, string whole, string trimmed) =>
+        whole.Length > trimmed.Length && text.AsSpan(start).StartsWith(whole.AsSpan().TrimStart());
+
+    private static bool IsFromRequest(IReadOnlyList<PromptPart> parts, int start, int length)
+    {
+        var at = 0;
+        foreach (var part in parts)
+        {
+            var overlaps = at < start + length && at + part.Text.Length > start;
+            if (overlaps && part.ParseSpecial)
+                return false;
+            at += part.Text.Length;
+        }
+
+        return true;
+    }
+
+    private static List<PromptPart> Take(IReadOnlyList<PromptPart> parts, int length)
+    {
+        var taken = new List<PromptPart>(parts.Count);
+        foreach (var part in parts)
+        {
+            if (length <= 0)
+                break;
+            taken.Add(part.Text.Length <= length ? part : part with { Text = part.Text[..length] });
+            length -= part.Text.Length;
+        }
+
+        return taken;
+    }
+}

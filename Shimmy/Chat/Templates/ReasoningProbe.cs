@@ -1,0 +1,52 @@
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>Reads off a template between which marks its model thinks.</summary>
+internal static class ReasoningProbe
+{
+    private const string Thought = "needle-thought";
+    private const string Answer = "needle-answer";
+
+    private static readonly ReasoningMarks Usual = new("<think>", "</think>");
+    private static readonly ChatMessage User = new() { Role = "user", Content = [new ContentPart("needle-user")] };
+
+    /// <summary>
+    /// The marks; null where the model does not think. <paramref name="render"/> renders messages, the answer not begun;
+    /// <paramref name="text"/> is the template's own.
+    /// </summary>
+    public static ReasoningMarks? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
+    {
+        if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking && Read(thinking, render([User, Message(null)])) is { } marks)
+            return marks;
+        // Templates of models that think often take the thoughts out of earlier answers, which they find by the usual mark.
+        return text.Contains(Usual.Close, StringComparison.Ordinal) ? Usual : null;
+    }
+
+    private static ChatMessage Message(string? thought) => new() { Role = "assistant", Content = [new ContentPart(Answer)], Reasoning = thought };
+
+    private static ReasoningMarks? Read(string thinking, string? plain)
+    {
+        var thought = thinking.IndexOf(Thought, StringComparison.Ordinal);
+        var answer = thought < 0 ? -1 : thinking.IndexOf(Answer, thought, StringComparison.Ordinal);
+        if (answer < 0)
+            return null;
+        // Without a thought some templates leave its marks out and some leave them empty; the turn's own beginning is common to both.
+        var start = Math.Min(thought, plain is null ? 0 : plain.AsSpan().CommonPrefixLength(thinking));
+        var user = thinking.IndexOf("needle-user", StringComparison.Ordinal) + "needle-user".Length;
+        var before = thinking[Math.Max(start, user)..thought];
+        if (string.IsNullOrWhiteSpace(before))
+            before = LastMark(thinking[user..thought]);
+        var (open, close) = (before.Trim(), thinking[(thought + Thought.Length)..answer].Trim());
+        // The mark may have been cut where both begin alike.
+        if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark && mark.EndsWith(open, StringComparison.Ordinal))
+            open = mark;
+        return open.Length > 0 && close.Length > 0 ? new ReasoningMarks(open, close) : null;
+    }
+
+    private static string LastMark(string text)
+    {
+        var begin = text.LastIndexOfAny(['<', '[']);
+        return begin < 0 ? "" : text[begin..];
+    }
+}

@@ -1,0 +1,101 @@
+using ConsoleAppFramework;
+
+namespace Shimmy.Cli;
+
+/// <summary>From the arguments to a command's exit code: the only place that talks to the argument parser.</summary>
+internal static class CommandLine
+{
+    /// <summary>Every command by name; what is not here is refused before the parser sees it, which would show its help and exit 0.</summary>
+    public static readonly IReadOnlyList<string> Commands = ["serve", "generate", "list", "discover", "probe", "bench", "gpu-info"];
+
+    // The parser has no repeatable options; what is given more than once reaches the command as one text with this between the values.
+    internal const char Separator = '\u001f';
+
+    private static readonly string[] Repeatable = ["--api-key", "--alias", "--stop"];
+
+    /// <summary>Runs what the arguments ask for.</summary>
+    /// <returns>One of <see cref="ExitCode"/>, or 130 where the user interrupted.</returns>
+    public static async Task<int> RunAsync(string[] args)
+    {
+        Environment.ExitCode = ExitCode.Success;
+        ConsoleApp.Log = text => Printer.Line(HelpText.Arrange(args.Length > 0 ? args[0] : "", text));
+        // For what is wrong before a command's filter runs: a global option.
+        ConsoleApp.LogError = message => Environment.ExitCode = Refuse(args, UsageException.FromParser(message));
+        // The parser ends the process this long after a signal; a server drains first and bounds that itself.
+        ConsoleApp.Timeout = args is ["serve", ..] ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
+        try
+        {
+            if (args.Length > 0 && args[0] is not ("-h" or "--help" or "--version") && !Commands.Contains(args[0]))
+                throw new UsageException($"unknown command '{args[0]}'; there are {string.Join(", ", Commands)} (shimmy --help)");
+            args = Join(args);
+        }
+        catch (UsageException e)
+        {
+            return Refuse(args, e);
+        }
+
+        var app = ConsoleApp.Create();
+        app.ConfigureGlobalOptions((ref ConsoleApp.GlobalOptionsBuilder builder) => new GlobalOptions(
+            ModelDirs: builder.AddGlobalOption<string?>("--model-dirs", "DIR;DIR — More folders to look for models in, beside SHIMMY_MODEL_PATHS"),
+            Ctx: builder.AddGlobalOption<string?>("--ctx", "N — Tokens one request may use, prompt and answer together; 0 takes the model's own (default 0)"),
+            Threads: builder.AddGlobalOption<string?>("--threads", "N — Threads that decode; 0 measures at load which number is fastest (default 0)"),
+            GpuLayers: builder.AddGlobalOption<string?>("--gpu-layers", "N — Layers to put on the GPU (default: all where a GPU is used)"),
+            Template: builder.AddGlobalOption<string?>("--template", "NAME|FILE — Chat template in place of the model's own: a built-in family or a file (default: the model's own)"),
+            LogLevel: builder.AddGlobalOption<string?>("--log-level", "LEVEL — trace, debug, information, warning, error, critical or none (default: information for serve, else warning)"),
+            LogFormat: builder.AddGlobalOption<string?>("--log-format", "FORMAT — text or json, on stderr (default text)")));
+        app.UseFilter<FailureFilter>();
+        app.Add("serve", ServeCommand.RunAsync);
+        app.Add("generate", GenerateCommand.RunAsync);
+        app.Add("list", ListCommand.RunAsync);
+        app.Add("discover", DiscoverCommand.RunAsync);
+        app.Add("probe", ProbeCommand.RunAsync);
+        app.Add("bench", BenchCommand.RunAsync);
+        app.Add("gpu-info", GpuInfoCommand.RunAsync);
+        await app.RunAsync(args);
+        return Environment.ExitCode;
+    }
+
+    private static int Refuse(string[] args, UsageException e)
+    {
+        Printer.Error(args.Length > 0 && Commands.Contains(args[0]) ? args[0] : "", e.Message);
+        return ExitCode.Usage;
+    }
+
+    /// <summary>
+    /// What the parser gets: options under its own names, the values of repeatable ones joined. Refuses any other option given twice, of
+    /// which the parser would take the last.
+    /// </summary>
+    internal static string[] Join(string[] args)
+    {
+        var joined = new List<string>(args.Length);
+        var values = new Dictionary<string, int>(StringComparer.OrdinalIgnoreCase);
+        for (var i = 0; i < args.Length; i++)
+        {
+            var name = args[i];
+            if (!name.StartsWith("--", StringComparison.Ordinal) || name.Length == 2)
+            {
+                joined.Add(name);
+                if (name == "--")
+                    return [.. joined, .. args[(i + 1)..]];
+                continue;
+            }
+            if (!Repeatable.Contains(name, StringComparer.OrdinalIgnoreCase) || i + 1 == args.Length)
+            {
+                if (!values.TryAdd(name, -1))
+                    throw new UsageException($"{name}: given twice");
+                joined.Add(ParserNames.ToParser(name));
+                continue;
+            }
+            i++;
+            if (values.TryGetValue(name, out var at))
+            {
+                joined[at] += Separator + args[i];
+                continue;
+            }
+            joined.Add(name);
+            values.Add(name, joined.Count);
+            joined.Add(args[i]);
+        }
+        return [.. joined];
+    }
+}

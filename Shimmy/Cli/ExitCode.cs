@@ -1,0 +1,20 @@
+namespace Shimmy.Cli;
+
+/// <summary>What the process answers to the shell.</summary>
+internal static class ExitCode
+{
+    /// <summary>Done.</summary>
+    public const int Success = 0;
+
+    /// <summary>Unknown model, missing file, address that cannot be bound, generation that failed.</summary>
+    public const int Failed = 1;
+
+    /// <summary>Unknown option or bad value.</summary>
+    public const int Usage = 2;
+
+    /// <summary>The model was found and cannot be loaded.</summary>
+    public const int CannotLoad = 2;
+
+    /// <summary>Interrupted by the user, as shells count it (128 + SIGINT).</summary>
+    public const int Interrupted = 130;
+}

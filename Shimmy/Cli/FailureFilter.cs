@@ -1,0 +1,47 @@
+using ConsoleAppFramework;
+using Shimmy.Engine;
+
+namespace Shimmy.Cli;
+
+/// <summary>Turns what a command throws into one line on stderr and an exit code.</summary>
+internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(next)
+{
+    /// <inheritdoc/>
+    public override async Task InvokeAsync(ConsoleAppContext context, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await Next.InvokeAsync(context, cancellationToken);
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            Environment.ExitCode = ExitCode.Interrupted;
+        }
+        catch (OutputClosedException)
+        {
+            Environment.ExitCode = ExitCode.Failed;
+        }
+        catch (Exception e)
+        {
+            var (exitCode, message) = Describe(e);
+            Environment.ExitCode = exitCode;
+            Printer.Error(context.CommandName, message);
+        }
+    }
+
+    internal static (int ExitCode, string Message) Describe(Exception e) => e switch
+    {
+        ArgumentParseFailedException => (ExitCode.Usage, UsageException.FromParser(e.Message).Message),
+        UsageException => (ExitCode.Usage, e.Message),
+        CommandException failed => (failed.ExitCode, e.Message),
+        EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
+        // No option of a command: what the chat template says of the conversation speaks for itself.
+        EngineException { Failure: EngineFailure.InvalidRequest, Option: "messages" } => (ExitCode.Usage, e.Message),
+        EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
+            (ExitCode.Usage, $"{OptionName.FromField(option)}: {e.Message}"),
+        EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
+        EngineException => (ExitCode.Failed, e.Message),
+        // Not foreseen: a fault of ours, so with all that helps to find it.
+        _ => (ExitCode.Failed, e.ToString()),
+    };
+}

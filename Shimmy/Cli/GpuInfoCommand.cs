@@ -1,0 +1,60 @@
+using System.Globalization;
+using System.Text.Json;
+using ConsoleAppFramework;
+using Shimmy.Engine;
+using Shimmy.Engine.Workers;
+
+namespace Shimmy.Cli;
+
+/// <summary>The command <c>gpu-info</c>.</summary>
+internal static class GpuInfoCommand
+{
+    /// <summary>Shows the backends that really loaded, and their devices</summary>
+    /// <param name="context">The parser's.</param>
+    /// <param name="json">As JSON</param>
+    /// <param name="cancellation">The user interrupts.</param>
+    public static async Task RunAsync(ConsoleAppContext context, bool json = false, CancellationToken cancellation = default)
+    {
+        RefuseModelOptions((GlobalOptions)context.GlobalOptions!);
+        var reader = OptionReader.ForProcess;
+        json = reader.Flag("--json", json);
+        var options = Options.Read(context.GlobalOptions, reader);
+        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        var report = await new WorkerEngine(loggers).ReportBackendsAsync(cancellation);
+        if (json)
+            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.BackendReport));
+        else
+            Print(report);
+    }
+
+    // The parser gives every command the options for models; here they would do nothing.
+    private static void RefuseModelOptions(GlobalOptions given)
+    {
+        var option = given switch
+        {
+            { ModelDirs: not null } => "--model-dirs",
+            { Ctx: not null } => "--ctx",
+            { Threads: not null } => "--threads",
+            { GpuLayers: not null } => "--gpu-layers",
+            { Template: not null } => "--template",
+            _ => null,
+        };
+        if (option is not null)
+            throw new UsageException($"unknown option {option}");
+    }
+
+    private static void Print(BackendReport report)
+    {
+        Printer.Line($"llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory})");
+        Printer.Line("");
+        Printer.Line(Table.Format(["BACKEND", "STATE"],
+            report.Backends.Select(backend => new[] { backend.Name, backend.Loaded ? "loaded" : $"not loaded: {backend.Reason}" })));
+        Printer.Line("");
+        Printer.Line(Table.Format(["DEVICE", "KIND", "BACKEND", "FREE MB", "TOTAL MB", "DESCRIPTION"], report.Devices.Select(device => new[]
+        {
+            device.Name, device.Kind, device.Backend, Megabytes(device.MemoryFreeBytes), Megabytes(device.MemoryTotalBytes), device.Description,
+        })));
+    }
+
+    private static string Megabytes(long bytes) => (bytes / (1024 * 1024)).ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,74 @@
+using System.Globalization;
+using Shimmy.Models;
+
+namespace Shimmy.Cli;
+
+/// <summary>
+/// Reads an option's value: the command line wins over the SHIMMY_ variable of the same name, which wins over the default.
+/// A value that is wrong is refused by the name it was given under, with what is allowed.
+/// </summary>
+internal sealed class OptionReader(Func<string, string?> environment)
+{
+    /// <summary>Reads the process's environment.</summary>
+    public static OptionReader ForProcess { get; } = new(Environment.GetEnvironmentVariable);
+
+    /// <summary>A variable by its full name; null where it is unset or empty.</summary>
+    public string? Variable(string name) => environment(name) is { Length: > 0 } value ? value : null;
+
+    /// <summary>Any text, or null.</summary>
+    public string? Text(string option, string? given) => Find(option, given)?.Value;
+
+    /// <summary>A whole number from <paramref name="least"/> to <paramref name="most"/>.</summary>
+    public int Whole(string option, string? given, int fallback, int least, int most = int.MaxValue) =>
+        WholeOrNull(option, given, least, most) ?? fallback;
+
+    /// <summary>A whole number from <paramref name="least"/> to <paramref name="most"/>, or null.</summary>
+    public int? WholeOrNull(string option, string? given, int least, int most = int.MaxValue)
+    {
+        if (Find(option, given) is not { } found)
+            return null;
+        if (int.TryParse(found.Value, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) && number >= least && number <= most)
+            return number;
+        throw found.Refuse(most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}");
+    }
+
+    /// <summary>How long to keep something, in all forms of <see cref="KeepAlive"/>; negative is for ever.</summary>
+    public TimeSpan Duration(string option, string? given, TimeSpan fallback)
+    {
+        if (Find(option, given) is not { } found)
+            return fallback;
+        return KeepAlive.TryParse(found.Value, out var duration) ? duration : throw found.Refuse(KeepAlive.Allowed);
+    }
+
+    /// <summary>A switch: on where given; its variable says true or 1, false or 0.</summary>
+    public bool Flag(string option, bool given)
+    {
+        return given || (Find(option, null)?.ToFlag() ?? false);
+    }
+
+    /// <summary>One of several words, whatever their case.</summary>
+    public T Choice<T>(string option, string? given, T fallback, params ReadOnlySpan<(string Word, T Value)> choices)
+    {
+        if (Find(option, given) is not { } found)
+            return fallback;
+        foreach (var (word, value) in choices)
+            if (string.Equals(word, found.Value, StringComparison.OrdinalIgnoreCase))
+                return value;
+        var words = new List<string>();
+        foreach (var (word, _) in choices)
+            words.Add(word);
+        throw found.Refuse($"{string.Join(", ", words.Take(words.Count - 1))} or {words[^1]}");
+    }
+
+    /// <summary>The values of a repeatable option; its variable holds one.</summary>
+    public IReadOnlyList<string> Repeated(string option, string? given) => Find(option, given)?.Value.Split(CommandLine.Separator) ?? [];
+
+    /// <summary>The value as it was given, or else its variable's; null where neither is there.</summary>
+    public OptionValue? Find(string option, string? given)
+    {
+        if (given is not null)
+            return new OptionValue(option, given);
+        var variable = OptionName.ToVariable(option);
+        return Variable(variable) is { } value ? new OptionValue(variable, value) : null;
+    }
+}

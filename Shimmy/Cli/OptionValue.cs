@@ -1,0 +1,16 @@
+namespace Shimmy.Cli;
+
+/// <summary>What an option was given as, and under which name: its own, or its variable's.</summary>
+internal readonly record struct OptionValue(string Source, string Value)
+{
+    /// <summary>The value is none of those <paramref name="allowed"/>.</summary>
+    public UsageException Refuse(string allowed) => new($"{Source}: '{Value}' is not {allowed}");
+
+    /// <summary>A switch's value; throws <see cref="UsageException"/> for what is none.</summary>
+    public bool ToFlag() => Value.ToLowerInvariant() switch
+    {
+        "1" or "true" => true,
+        "0" or "false" => false,
+        _ => throw Refuse("true, 1, false or 0"),
+    };
+}

@@ -1,0 +1,130 @@
+using System.Runtime.InteropServices;
+using ConsoleAppFramework;
+using Microsoft.Extensions.Logging;
+using Shimmy.Engine.Workers;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+using Shimmy.Server;
+
+namespace Shimmy.Cli;
+
+/// <summary>The command <c>serve</c>.</summary>
+internal static partial class ServeCommand
+{
+    /// <summary>Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end</summary>
+    /// <param name="context">The parser's.</param>
+    /// <param name="bind">ADDRESS — auto, PORT or HOST:PORT; auto is SHIMMY_BIND_ADDRESS or the first free port from 11435 on this machine alone (default auto)</param>
+    /// <param name="modelPath">FILE — A model to serve beside those found</param>
+    /// <param name="alias">PATTERN=NAME — Another name for a model, with * and ? as wildcards; may be repeated</param>
+    /// <param name="parallel">N — Requests that one model answers at once (default 4)</param>
+    /// <param name="keepAlive">DURATION — How long an idle model stays in memory: seconds, or as 30s, 5m, 1h30m; 0 unloads at once, -1 is for ever (default 5m)</param>
+    /// <param name="maxLoaded">N — Most models in memory at once; 0 sets no limit (default 0)</param>
+    /// <param name="apiKey">KEY — A key that lets a client in; may be repeated (default: everybody is let in)</param>
+    /// <param name="cors">ORIGIN — Origin of web pages that may call, * for all (default: pages of this machine)</param>
+    /// <param name="bodyLimit">BYTES — Most bytes of a request's body (default 67108864)</param>
+    /// <param name="readyFile">FILE — Gets the address once the server listens</param>
+    /// <param name="cancellation">SIGINT or SIGTERM.</param>
+    public static async Task RunAsync(
+        ConsoleAppContext context,
+        string? bind = null,
+        string? modelPath = null,
+        string? alias = null,
+        string? parallel = null,
+        string? keepAlive = null,
+        string? maxLoaded = null,
+        string? apiKey = null,
+        string? cors = null,
+        string? bodyLimit = null,
+        string? readyFile = null,
+        CancellationToken cancellation = default)
+    {
+        var reader = OptionReader.ForProcess;
+        var options = Options.Read(context.GlobalOptions, reader, LogLevel.Information);
+        options = options with
+        {
+            ModelPath = reader.Text("--model-path", modelPath),
+            Aliases = [.. reader.Repeated("--alias", alias).Select(AliasOf)],
+            Parallel = reader.Whole("--parallel", parallel, Options.ServerParallel, least: 1, most: Options.MostParallel),
+            Residency = options.Residency with
+            {
+                KeepAlive = reader.Duration("--keep-alive", keepAlive, options.Residency.KeepAlive),
+                MaxLoaded = reader.Whole("--max-loaded", maxLoaded, options.Residency.MaxLoaded, least: 0),
+            },
+            Server = options.Server with
+            {
+                Bind = reader.Text("--bind", bind) ?? options.Server.Bind,
+                ApiKeys = reader.Repeated("--api-key", apiKey),
+                CorsOrigin = OriginOf(reader.Find("--cors", cors)),
+                BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),
+                ReadyFile = reader.Text("--ready-file", readyFile),
+            },
+        };
+
+        if (options.Server.ApiKeys.Any(string.IsNullOrWhiteSpace))
+            throw new UsageException("--api-key: a key may not be empty");
+        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        var models = ModelAccess.Create(options, reader);
+        // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
+        var scan = models.Registry.RefreshAsync(cancellation);
+        await using var residency = new ModelResidency([new WorkerEngine(loggers)], models.SpecOf, TimeProvider.System,
+            options.Residency with { MemoryBudget = models.MemoryBudget });
+        using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
+        await using var server = await StartAsync(options.Server, models, residency, loggers, cancellation);
+        Printer.Line($"shimmy listens on {server.Address}");
+        var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
+
+        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        Printer.Notice(context.CommandName, "stopping; running requests may end, a second signal ends them");
+        using var again = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(ExitCode.Interrupted));
+        using var againTerm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(ExitCode.Interrupted));
+        await server.StopAsync();
+        await logged;
+    }
+
+    private static async Task<ShimmyServer> StartAsync(
+        ServerOptions options, ModelAccess models, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        try
+        {
+            return await ShimmyServer.StartAsync(options, models.Registry, residency, loggers, cancellation);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"--bind: {e.Message}");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCode.Failed, e.Message);
+        }
+    }
+
+    private static ModelAlias AliasOf(string text) => ModelAlias.Parse(text)
+        ?? throw new UsageException($"--alias: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct");
+
+    private static string? OriginOf(OptionValue? origin)
+    {
+        if (origin is not { } given || given.Value == "*")
+            return origin?.Value;
+        return Uri.TryCreate(given.Value, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.PathAndQuery == "/"
+            ? given.Value
+            : throw given.Refuse("*, or an origin such as http://localhost:3000");
+    }
+
+    private static async Task LogScanAsync(ILogger logger, Task scan, ModelAccess models)
+    {
+        await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        if (scan.Exception is { } fault)
+            LogScanFailed(logger, fault.InnerException);
+        else if (scan.IsCompletedSuccessfully)
+            LogFound(logger, models.Registry.RegisteredCount, models.Registry.DiscoveredCount, models.Registry.LastScan.Elapsed.TotalMilliseconds);
+    }
+
+    [LoggerMessage(LogLevel.Information, "models: {Registered} registered, {Discovered} discovered in {Milliseconds:F0} ms")]
+    private static partial void LogFound(ILogger logger, int registered, int discovered, double milliseconds);
+
+    [LoggerMessage(LogLevel.Warning, "{Text}")]
+    private static partial void LogConfig(ILogger logger, string text);
+
+    [LoggerMessage(LogLevel.Error, "looking for models failed")]
+    private static partial void LogScanFailed(ILogger logger, Exception? fault);
+}

@@ -1,0 +1,297 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Shimmy.Engine.Llama.Native;
+using static Shimmy.Engine.Llama.Native.LlamaApi;
+
+namespace Shimmy.Engine.Llama;
+
+/// <summary>One model and its context, loaded. Used by the scheduler's thread alone, the vocabulary excepted.</summary>
+internal sealed unsafe class LlamaModel : IDisposable
+{
+    // Cells beyond one request's context make room for more requests at once, but are memory: at most this much is spent on them.
+    private const long ExtraCellsBytes = 1L << 30;
+
+    private readonly Dictionary<string, string> _metadata;
+    private EmbeddingContext? _embedding;
+
+    private LlamaModel(
+        ModelSpec spec, ModelHandle handle, ContextHandle context, LoraAdapters adapters, Dictionary<string, string> metadata, int contextLength)
+    {
+        Spec = spec;
+        Adapters = adapters;
+        adapters.ApplyTo(context);
+        Handle = handle;
+        Context = context;
+        _metadata = metadata;
+        ContextLength = contextLength;
+        Cells = (int)llama_n_ctx(context);
+        BatchSize = (int)llama_n_batch(context);
+        Vocabulary = new Vocabulary(handle);
+        Threads = new ThreadChoice(this, spec.Threads);
+    }
+
+    public ModelSpec Spec { get; }
+
+    public ModelHandle Handle { get; }
+
+    public ContextHandle Context { get; }
+
+    public Vocabulary Vocabulary { get; }
+
+    /// <summary>The adapters that every context of the model applies.</summary>
+    public LoraAdapters Adapters { get; }
+
+    /// <summary>The threads that compute.</summary>
+    public ThreadChoice Threads { get; }
+
+    /// <summary>Tokens one request may use.</summary>
+    public int ContextLength { get; }
+
+    /// <summary>KV cells of all sequences together.</summary>
+    public int Cells { get; }
+
+    /// <summary>Most tokens in one decode.</summary>
+    public int BatchSize { get; }
+
+    /// <summary>Sequences decoded at once.</summary>
+    public int Slots => Spec.Parallel;
+
+    /// <summary>Whether the model gives logits to sample from, token after token.</summary>
+    public bool CanGenerate => GeneratesText(_metadata, Handle);
+
+    /// <summary>How texts are embedded; of models that do not say it, by their last token if they generate, else by the mean.</summary>
+    public PoolingType Pooling => PoolingOf(_metadata, Handle);
+
+    /// <summary>The text into which a reranker wants query and document put; null where it names none.</summary>
+    public string? RerankTemplate => _metadata.GetValueOrDefault("tokenizer.chat_template.rerank");
+
+    /// <summary>What embeds texts, made at the first use.</summary>
+    public EmbeddingContext Embedding => _embedding ??= EmbeddingContext.Create(this);
+
+    /// <summary>
+    /// Loads a model; <paramref name="progress"/> gets 0 to 1. Throws <see cref="EngineException"/>
+    /// (<see cref="EngineFailure.LoadFailed"/>) with llama.cpp's own reason.
+    /// </summary>
+    public static LlamaModel Load(ModelSpec spec, Action<float> progress)
+    {
+        RuntimeLibraries.Load();
+        NativeLog.TakeErrors();
+        var handle = new ModelHandle(LoadFile(spec, progress));
+        if (handle.IsInvalid)
+            throw Failure($"cannot load {spec.Path}");
+        try
+        {
+            var adapters = LoraAdapters.Load(handle, spec.Loras);
+            var metadata = ReadMetadata(handle);
+            var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
+            var pooling = PoolingOf(metadata, handle);
+            var context = llama_init_from_model(handle, GeneratesText(metadata, handle)
+                ? ContextParams(spec, handle, contextLength)
+                : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
+            if (context == 0)
+                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)");
+            return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength);
+        }
+        catch
+        {
+            handle.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The logits of the batch's token at this index; valid until the next decode, and free to be changed.</summary>
+    public Span<float> Logits(int index)
+    {
+        var logits = llama_get_logits_ith(Context, index);
+        return logits is null
+            ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no logits for the last token")
+            : new Span<float>(logits, Vocabulary.Size);
+    }
+
+    /// <summary>Everything worth telling about the model.</summary>
+    public ModelFacts Facts(TimeSpan loadTime)
+    {
+        Span<byte> description = stackalloc byte[128];
+        fixed (byte* pointer = description)
+            llama_model_desc(Handle, pointer, (nuint)description.Length);
+        return new ModelFacts
+        {
+            Architecture = _metadata.GetValueOrDefault("general.architecture", "unknown"),
+            Description = Encoding.UTF8.GetString(description[..Math.Max(0, description.IndexOf((byte)0))]),
+            ParameterCount = (long)llama_model_n_params(Handle),
+            SizeBytes = (long)llama_model_size(Handle),
+            VocabularySize = Vocabulary.Size,
+            EmbeddingLength = llama_model_n_embd_out(Handle),
+            CanGenerate = CanGenerate,
+            CanRerank = Pooling == PoolingType.Rank,
+            TrainedContextLength = llama_model_n_ctx_train(Handle),
+            ContextLength = ContextLength,
+            Cells = Cells,
+            Slots = Slots,
+            BosText = Vocabulary.Text(Vocabulary.Bos),
+            EosText = Vocabulary.Text(Vocabulary.Eos),
+            AddsBos = Vocabulary.AddsBos,
+            ChatTemplates = ChatTemplates(),
+            SamplingDefaults = SamplingDefaults(),
+            Threads = Threads.Decode,
+            BatchThreads = Threads.Batch,
+            Devices = Devices.List(),
+            LoadMilliseconds = loadTime.TotalMilliseconds,
+            ResidentBytes = Process.GetCurrentProcess().WorkingSet64,
+            LibraryVersion = RuntimeLibraries.Version,
+            ProcessId = Environment.ProcessId,
+        };
+    }
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+        Context.Dispose();
+        Threads.Dispose();
+        Handle.Dispose();
+    }
+
+    // llama.cpp counts BERT and its like as decoders; what they lack is that a token looks backwards alone.
+    private static bool GeneratesText(Dictionary<string, string> metadata, ModelHandle handle)
+    {
+        var architecture = metadata.GetValueOrDefault("general.architecture", "");
+        return llama_model_has_decoder(handle) && !llama_model_has_encoder(handle) && !llama_model_is_diffusion(handle)
+            && metadata.GetValueOrDefault($"{architecture}.attention.causal") != "false"
+            && !architecture.Contains("bert", StringComparison.Ordinal) && !architecture.EndsWith("-embedding", StringComparison.Ordinal)
+            && metadata.GetValueOrDefault($"{architecture}.pooling_type") != $"{(int)PoolingType.Rank}";
+    }
+
+    private static PoolingType PoolingOf(Dictionary<string, string> metadata, ModelHandle handle)
+    {
+        var architecture = metadata.GetValueOrDefault("general.architecture", "");
+        return int.TryParse(metadata.GetValueOrDefault($"{architecture}.pooling_type"), CultureInfo.InvariantCulture, out var type)
+            && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
+            ? (PoolingType)type
+            : GeneratesText(metadata, handle) ? PoolingType.Last : PoolingType.Mean;
+    }
+
+    private static nint LoadFile(ModelSpec spec, Action<float> progress)
+    {
+        var parameters = llama_model_default_params();
+        parameters.GpuLayers = spec.GpuLayers ?? -1;
+        var callback = GCHandle.Alloc(progress);
+        try
+        {
+            parameters.ProgressCallback = &OnProgress;
+            parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
+            return llama_model_load_from_file(spec.Path, parameters);
+        }
+        finally
+        {
+            callback.Free();
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static byte OnProgress(float share, void* userData)
+    {
+        try
+        {
+            ((Action<float>)GCHandle.FromIntPtr((nint)userData).Target!)(share);
+            return 1;
+        }
+        catch (Exception)
+        {
+            // Zero makes llama.cpp give up the load; the exception itself may not pass its frames.
+            return 0;
+        }
+    }
+
+    private static LlamaContextParams ContextParams(ModelSpec spec, ModelHandle handle, int contextLength)
+    {
+        var parameters = llama_context_default_params();
+        parameters.ContextLength = (uint)Cells(spec, handle, contextLength);
+        parameters.BatchSize = (uint)spec.BatchSize;
+        parameters.MicroBatchSize = (uint)spec.BatchSize;
+        parameters.MaxSequences = (uint)spec.Parallel;
+        parameters.KvUnified = 1;
+        parameters.SwaFull = 0;
+        parameters.NoPerf = 1;
+        return parameters;
+
+        static long Cells(ModelSpec spec, ModelHandle handle, int contextLength)
+        {
+            if (spec.Cells > 0)
+                return Math.Max(spec.Cells, contextLength);
+            // K and V of every layer in f16. Models whose heads are sized otherwise come out a little off, which costs only comfort.
+            var headSize = (long)llama_model_n_embd(handle) / Math.Max(1, llama_model_n_head(handle));
+            var bytesPerCell = Math.Max(1, 2 * 2 * headSize * llama_model_n_head_kv(handle) * llama_model_n_layer(handle));
+            return Math.Clamp(ExtraCellsBytes / bytesPerCell, contextLength, (long)contextLength * spec.Parallel);
+        }
+    }
+
+    private Dictionary<string, string> ChatTemplates()
+    {
+        const string key = "tokenizer.chat_template";
+        var templates = new Dictionary<string, string>();
+        foreach (var (name, value) in _metadata)
+        {
+            if (name == key)
+                templates["default"] = value;
+            else if (name.StartsWith(key + ".", StringComparison.Ordinal))
+                templates[name[(key.Length + 1)..]] = value;
+        }
+        return templates;
+    }
+
+    private Dictionary<string, string> SamplingDefaults()
+    {
+        var defaults = ByLastName("general.sampling.");
+        foreach (var (name, value) in Spec.Defaults.Sampling)
+            defaults[name] = value;
+        return defaults;
+    }
+
+    private Dictionary<string, string> ByLastName(string prefix) =>
+        _metadata.Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(pair => pair.Key[prefix.Length..], pair => pair.Value);
+
+    private static Dictionary<string, string> ReadMetadata(ModelHandle handle)
+    {
+        var metadata = new Dictionary<string, string>(StringComparer.Ordinal);
+        for (var i = 0; i < llama_model_meta_count(handle); i++)
+        {
+            var index = i;
+            var key = ReadText((buffer, size) => llama_model_meta_key_by_index(handle, index, buffer, size));
+            var value = ReadText((buffer, size) => llama_model_meta_val_str_by_index(handle, index, buffer, size));
+            if (key is not null && value is not null)
+                metadata[key] = value;
+        }
+        return metadata;
+    }
+
+    private delegate int TextReader(byte* buffer, nuint size);
+
+    // The functions behave like snprintf: they return the length that the whole text has.
+    private static string? ReadText(TextReader read)
+    {
+        var buffer = new byte[256];
+        for (var attempt = 0; attempt < 2; attempt++)
+        {
+            int length;
+            fixed (byte* pointer = buffer)
+                length = read(pointer, (nuint)buffer.Length);
+            if (length < 0)
+                return null;
+            if (length < buffer.Length)
+                return Encoding.UTF8.GetString(buffer, 0, length);
+            buffer = new byte[length + 1];
+        }
+        return null;
+    }
+
+    private static EngineException Failure(string what)
+    {
+        var reason = NativeLog.TakeErrors();
+        return new EngineException(EngineFailure.LoadFailed,
+            reason.Length > 0 ? string.Create(CultureInfo.InvariantCulture, $"{what}: {reason}") : what);
+    }
+}

@@ -1,0 +1,41 @@
+using System.Runtime.InteropServices;
+
+namespace Shimmy.Engine.Llama.Native;
+
+/// <summary>libggml and libggml-base of llama.cpp v0.4.0: backends, devices, thread pools. C names verbatim.</summary>
+internal static unsafe partial class GgmlApi
+{
+    /// <summary>libggml: the registry of backends.</summary>
+    public const string Library = "ggml";
+
+    /// <summary>libggml-base: what backends share.</summary>
+    public const string BaseLibrary = "ggml-base";
+
+    // Backends
+
+    /// <summary>Loads the best CPU variant and every GPU plug-in of a folder; what does not load is logged and left out.</summary>
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial void ggml_backend_load_all_from_path(string directory);
+
+    [LibraryImport(Library)] public static partial nuint ggml_backend_reg_count();
+    [LibraryImport(Library)] public static partial nint ggml_backend_reg_get(nuint index);
+    [LibraryImport(BaseLibrary)] public static partial byte* ggml_backend_reg_name(nint registration);
+
+    [LibraryImport(BaseLibrary, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial void* ggml_backend_reg_get_proc_address(nint registration, string name);
+
+    // Devices
+
+    [LibraryImport(Library)] public static partial nuint ggml_backend_dev_count();
+    [LibraryImport(Library)] public static partial nint ggml_backend_dev_get(nuint index);
+    [LibraryImport(Library)] public static partial nint ggml_backend_dev_by_type(int type);
+    [LibraryImport(BaseLibrary)] public static partial void ggml_backend_dev_get_props(nint device, GgmlDeviceProps* props);
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_dev_backend_reg(nint device);
+
+    // Thread pools: made and freed by the CPU plug-in, so those two are asked for by name (see Threadpool)
+
+    [LibraryImport(BaseLibrary)] public static partial void ggml_threadpool_params_init(GgmlThreadpoolParams* parameters, int threads);
+
+    [LibraryImport(BaseLibrary)] public static partial void ggml_log_set(
+        delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
+}

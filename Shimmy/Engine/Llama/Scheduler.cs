@@ -1,0 +1,462 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Shimmy.Engine.Llama.Native;
+
+namespace Shimmy.Engine.Llama;
+
+/// <summary>
+/// Runs all requests of one model on one context, on one thread: the one that calls <see cref="Run"/>.
+///
+/// <code>
+///   Submit ──► inbox ──► waiting ──► slot ──► prefill ──► generate ──► retired; its cells stay as a prefix
+///   Cancel ──►   │          ▲          │ joins: waits for a prefix      │
+///                │          └──────────┴── preempted: out of cells ◄────┘
+///
+///   a turn:  1. Admit      waiting requests get slots and take over the longest prefix there is, or will be
+///            2. Join       those that waited for a prefix take it over once it is computed
+///            3. Compose    a token for every generating sequence, then prompt chunks up to the limit
+///            4. Decode     out of cells: drop an idle prefix, then preempt the youngest, only then end
+///            5. Sample     each sequence with its own chain; the turn's events leave in one frame
+/// </code>
+/// </summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
+internal sealed class Scheduler
+{
+    // A join must save more than the turn it may cost.
+    private const int ShortestJoin = 16;
+
+    // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
+    private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
+    private const int SmallestChunk = 32;
+
+    private readonly LlamaModel _model;
+    private readonly PrefixCache _cache;
+    private readonly DecodeBatch _batch;
+    private readonly IEventSink _events;
+    private readonly ConcurrentQueue<Action> _inbox = new();
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly List<Sequence> _running = [];
+    private readonly LinkedList<(uint RequestId, Action Work)> _chores = new();
+    private readonly List<(Sequence Sequence, int Tokens)> _composed = [];
+    private readonly LlamaTokenData[] _candidates;
+    private readonly bool _sharePrefixes;
+    private double _secondsPerPromptToken;
+    private bool _anyCancelled;
+    private bool _cellsShort;
+    private EngineStatistics _statistics = new();
+
+    public Scheduler(LlamaModel model, IEventSink events)
+    {
+        _model = model;
+        _events = events;
+        _sharePrefixes = model.Spec.SharePrefixes;
+        _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
+        _batch = new DecodeBatch(model.BatchSize);
+        _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
+    }
+
+    /// <summary>Hands in a request; from any thread. The sequence is disposed by the scheduler.</summary>
+    public void Submit(Sequence sequence) => Post(() => _waiting.AddLast(sequence));
+
+    /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
+    public void Submit(uint requestId, Action work) => Post(() => _chores.AddLast((requestId, work)));
+
+    /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
+    public void Cancel(uint requestId) => Post(() =>
+    {
+        foreach (var sequence in _waiting.Concat(_running).Where(sequence => sequence.RequestId == requestId))
+            _anyCancelled = sequence.Cancelled = true;
+        for (var node = _chores.First; node is not null; node = node.Next)
+        {
+            if (node.Value.RequestId != requestId)
+                continue;
+            _chores.Remove(node);
+            break;
+        }
+    });
+
+    /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
+    public void Report(Action<EngineStatistics> callback) => Post(() => callback(_statistics with
+    {
+        SlotsBusy = _running.Count,
+        Waiting = _waiting.Count,
+        CellsUsed = _cache.CellsUsed,
+        Cells = _model.Cells,
+        PrefixesDropped = _cache.Dropped,
+    }));
+
+    /// <summary>The loop. It never returns: a worker ends as a process.</summary>
+    public void Run()
+    {
+        while (true)
+        {
+            if (_running.Count == 0 && _waiting.Count == 0 && _chores.Count == 0 && _inbox.IsEmpty)
+                _wake.Wait();
+            while (_inbox.TryDequeue(out var action))
+                action();
+            DoChore();
+            RetireCancelled();
+            Admit();
+            Join();
+            Compose();
+            if (_batch.Count > 0)
+                DecodeAndSample();
+            _events.Flush();
+        }
+    }
+
+    private void Post(Action action)
+    {
+        _inbox.Enqueue(action);
+        _wake.Release();
+    }
+
+    private void DoChore()
+    {
+        if (_chores.First is not { } chore)
+            return;
+        _chores.RemoveFirst();
+        chore.Value.Work();
+    }
+
+    private void RetireCancelled()
+    {
+        if (!_anyCancelled)
+            return;
+        _anyCancelled = false;
+        for (var node = _waiting.First; node is not null;)
+        {
+            var next = node.Next;
+            if (node.Value.Cancelled)
+            {
+                node.Value.Dispose();
+                _waiting.Remove(node);
+            }
+            node = next;
+        }
+        foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())
+            Retire(sequence);
+    }
+
+    // 1. Admit
+
+    private void Admit()
+    {
+        // Once cells ran out, a newcomer would only push somebody out again: it waits until a sequence has left.
+        while (_waiting.First is { } node && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
+        {
+            _cellsShort = false;
+            _waiting.RemoveFirst();
+            var sequence = node.Value;
+            if (sequence.AdmittedAt == 0)
+            {
+                sequence.AdmittedAt = Stopwatch.GetTimestamp();
+                _statistics = _statistics with
+                {
+                    Requests = _statistics.Requests + 1,
+                    PromptTokens = _statistics.PromptTokens + sequence.PromptLength,
+                };
+            }
+            Place(sequence);
+        }
+    }
+
+    private void Place(Sequence sequence)
+    {
+        var share = _sharePrefixes && sequence.Options.CachePrompt;
+        var (source, length) = share ? _cache.Longest(sequence.Tokens) : (null, 0);
+        var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
+        if (computing is not null && future >= length + ShortestJoin)
+        {
+            sequence.Joins = (computing, future);
+            // It holds nothing yet, so it takes whatever slot can be spared best.
+            Occupy(sequence, _cache.ChooseIdle(null, 0));
+            return;
+        }
+        var slot = _cache.ChooseIdle(source, length);
+        Occupy(sequence, slot);
+        Begin(sequence, _cache.TakeOver(source, slot, length));
+    }
+
+    private void Occupy(Sequence sequence, Slot slot)
+    {
+        slot.Owner = sequence;
+        sequence.Slot = slot;
+        _running.Add(sequence);
+    }
+
+    private (Sequence? Source, int Length) LongestInTheMaking(Sequence sequence)
+    {
+        (Sequence? Source, int Length) best = (null, 0);
+        foreach (var other in _running)
+        {
+            // What a sequence will generate is unknown, so only its prompt counts; one that joins another itself is no source.
+            if (other == sequence || other.Joins is not null || other.Pending <= 1)
+                continue;
+            var length = other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]);
+            if (length > best.Length)
+                best = (other, length);
+        }
+        return best;
+    }
+
+    private void Begin(Sequence sequence, int cached)
+    {
+        _statistics = _statistics with { CachedTokens = _statistics.CachedTokens + cached };
+        if (sequence.Started)
+            return;
+        sequence.Started = true;
+        _events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed));
+    }
+
+    // 2. Join
+
+    private void Join()
+    {
+        foreach (var sequence in _running)
+        {
+            if (sequence.Joins is not { } join)
+                continue;
+            var (source, length) = join;
+            var computed = source.Slot?.CommonPrefix(sequence.Tokens, length) ?? 0;
+            if (source.Slot is not null && computed < length && source.Pending > 1)
+                continue;
+            sequence.Joins = null;
+            if (source.Slot is not null && computed == length)
+            {
+                Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length));
+                continue;
+            }
+            // The source left before it got that far. Another one may compute the prefix now: the first of those that waited.
+            var (holder, held) = _cache.Longest(sequence.Tokens);
+            var (computing, future) = LongestInTheMaking(sequence);
+            if (computing is not null && future >= held + ShortestJoin)
+                sequence.Joins = (computing, future);
+            else
+                Begin(sequence, _cache.TakeOver(holder == sequence.Slot ? null : holder, sequence.Slot!, held));
+        }
+    }
+
+    // 3. Compose
+
+    private void Compose()
+    {
+        _batch.Clear();
+        _composed.Clear();
+        foreach (var sequence in _running)
+        {
+            if (sequence.Joins is null && sequence.Pending == 1)
+                Put(sequence, 1);
+        }
+        var chunk = ChunkLimit(others: _composed.Count > 0);
+        foreach (var sequence in _running)
+        {
+            // One token is pending for those that generate, and they have it already.
+            if (sequence.Joins is not null || sequence.Pending <= 1)
+                continue;
+            var count = Math.Min(Math.Min(sequence.Pending, chunk), _batch.Room);
+            count = Math.Min(count, UpToNextJoin(sequence));
+            if (count <= 0)
+                break;
+            Put(sequence, count);
+            chunk -= count;
+        }
+    }
+
+    private int ChunkLimit(bool others)
+    {
+        if (_secondsPerPromptToken <= 0)
+            return others ? SmallestChunk * 4 : _model.BatchSize;
+        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
+        return (int)Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, _model.BatchSize);
+    }
+
+    // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.
+    private int UpToNextJoin(Sequence sequence)
+    {
+        var computed = sequence.Slot!.Tokens.Count;
+        var nearest = int.MaxValue;
+        foreach (var other in _running)
+        {
+            if (other.Joins is { } join && join.Source == sequence && join.Length > computed)
+                nearest = Math.Min(nearest, join.Length - computed);
+        }
+        return nearest;
+    }
+
+    private void Put(Sequence sequence, int count)
+    {
+        var slot = sequence.Slot!;
+        var computed = slot.Tokens.Count;
+        var tokens = sequence.Tokens.Slice(computed, count);
+        sequence.LogitsIndex = -1;
+        for (var i = 0; i < count; i++)
+        {
+            var last = computed + i == sequence.Tokens.Length - 1;
+            var index = _batch.Add(tokens[i], computed + i, slot.Id, last);
+            if (last)
+                sequence.LogitsIndex = index;
+        }
+        _composed.Add((sequence, count));
+    }
+
+    // 4. Decode
+
+    private void DecodeAndSample()
+    {
+        var before = Stopwatch.GetTimestamp();
+        var code = _batch.Decode(_model.Context);
+        _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
+        if (code == 0)
+        {
+            LlamaApi.llama_synchronize(_model.Context);
+            var elapsed = Stopwatch.GetElapsedTime(before);
+            LearnSpeed(elapsed);
+            _model.Threads.Observe(_batch.Count, elapsed);
+            foreach (var (sequence, tokens) in _composed)
+                NoteComputed(sequence, tokens);
+            SampleAll();
+            return;
+        }
+        if (code == 1)
+        {
+            MakeRoom();
+            return;
+        }
+        // The memory is in doubt after any other code; every running sequence had cells in it.
+        var reason = NativeLog.TakeErrors();
+        var message = $"llama.cpp could not decode (code {code})" + (reason.Length > 0 ? $": {reason}" : "");
+        foreach (var sequence in _running.ToArray())
+            Fail(sequence, new EngineException(EngineFailure.GenerationFailed, message));
+        _cache.ClearAll();
+    }
+
+    private void NoteComputed(Sequence sequence, int count)
+    {
+        var slot = sequence.Slot!;
+        var computed = slot.Tokens.Count;
+        foreach (var token in sequence.Tokens.Slice(computed, count))
+            _cache.Computed(slot, token);
+        var prefilled = Math.Clamp(sequence.PromptLength - computed, 0, count);
+        _statistics = _statistics with { PrefilledTokens = _statistics.PrefilledTokens + prefilled };
+    }
+
+    // Only batches that are prompts for the most part tell how long a prompt token takes.
+    private void LearnSpeed(TimeSpan elapsed)
+    {
+        var prompt = _composed.Where(entry => entry.Tokens > 1).Sum(entry => entry.Tokens);
+        if (prompt < SmallestChunk / 2 || prompt * 2 < _batch.Count)
+            return;
+        var seconds = elapsed.TotalSeconds / _batch.Count;
+        _secondsPerPromptToken = _secondsPerPromptToken <= 0 ? seconds : 0.5 * (_secondsPerPromptToken + seconds);
+    }
+
+    // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
+    private void MakeRoom()
+    {
+        if (_cache.DropIdle())
+            return;
+        var youngest = _running.Where(sequence => sequence.Slot!.Tokens.Count > 0).MaxBy(sequence => sequence.AdmittedAt);
+        if (youngest is not null && _running.Count > 1)
+        {
+            Preempt(youngest);
+            return;
+        }
+        // Alone and still no room: the context is as full as it gets.
+        foreach (var sequence in _running.ToArray())
+        {
+            if (sequence.Generated > 0)
+                End(sequence, FinishReason.Length);
+            else
+                Fail(sequence, new EngineException(EngineFailure.GenerationFailed,
+                    $"the prompt of {sequence.PromptLength} tokens found no room in {_model.Cells} KV cells"));
+        }
+        _cache.ClearAll();
+    }
+
+    // It waits at the head of the queue with what it has generated, and is computed again when there is room.
+    private void Preempt(Sequence sequence)
+    {
+        var slot = sequence.Slot!;
+        _cache.Clear(slot);
+        Leave(sequence);
+        sequence.Joins = null;
+        _waiting.AddFirst(sequence);
+        _cellsShort = true;
+        _statistics = _statistics with { Preemptions = _statistics.Preemptions + 1 };
+    }
+
+    // 5. Sample
+
+    private void SampleAll()
+    {
+        foreach (var (sequence, _) in _composed)
+        {
+            if (sequence.LogitsIndex < 0)
+                continue;
+            try
+            {
+                SampleOne(sequence);
+            }
+            catch (EngineException e)
+            {
+                Fail(sequence, e);
+            }
+        }
+    }
+
+    private void SampleOne(Sequence sequence)
+    {
+        var logits = _model.Logits(sequence.LogitsIndex);
+        var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
+        var token = sequence.Sampler.Sample(logits, _candidates);
+        if (sequence.FirstTokenAt == 0)
+            sequence.FirstTokenAt = Stopwatch.GetTimestamp();
+        if (_model.Vocabulary.IsEnd(token))
+        {
+            End(sequence, FinishReason.Stop);
+            return;
+        }
+        sequence.Append(token);
+        _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
+        var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
+        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary));
+        if (sequence.Generated >= sequence.MaxTokens)
+            End(sequence, FinishReason.Length);
+    }
+
+    private void End(Sequence sequence, FinishReason reason)
+    {
+        var now = Stopwatch.GetTimestamp();
+        var first = sequence.FirstTokenAt == 0 ? now : sequence.FirstTokenAt;
+        _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
+            Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)));
+        Retire(sequence);
+    }
+
+    private void Fail(Sequence sequence, EngineException error)
+    {
+        _events.Failed(sequence.RequestId, error);
+        Retire(sequence);
+    }
+
+    private void Retire(Sequence sequence)
+    {
+        Leave(sequence);
+        sequence.Dispose();
+        _cellsShort = false;
+    }
+
+    private void Leave(Sequence sequence)
+    {
+        if (sequence.Slot is { } slot)
+            _cache.Release(slot);
+        sequence.Slot = null;
+        sequence.LogitsIndex = -1;
+        _running.Remove(sequence);
+    }
+}

@@ -1,0 +1,27 @@
+namespace Shimmy.Engine;
+
+/// <summary>
+/// What the tool that a model comes from says of its use (Ollama's Modelfile). Stands in for what a request leaves out, in the dialects
+/// that ask a model for its defaults; no engine samples differently for it.
+/// </summary>
+public sealed record RequestDefaults
+{
+    /// <summary>Nothing said.</summary>
+    public static RequestDefaults None { get; } = new();
+
+    /// <summary>System prompt where a conversation brings none.</summary>
+    public string? System { get; init; }
+
+    /// <summary>Texts that end an answer, beside those of the request and of the chat template.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>
+    /// Sampling options by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c> …),
+    /// as text; and <c>max_tokens</c> and <c>seed</c>. They win over the metadata of the file.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Whether both say the same.</summary>
+    public bool IsSameAs(RequestDefaults other) => System == other.System && Stop.SequenceEqual(other.Stop)
+        && Sampling.Count == other.Sampling.Count && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
+}

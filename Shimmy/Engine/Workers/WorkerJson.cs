@@ -1,0 +1,26 @@
+using System.Text.Json.Serialization;
+
+namespace Shimmy.Engine.Workers;
+
+/// <summary>The records that cross the pipe as JSON: those sent once a request or less.</summary>
+[JsonSourceGenerationOptions(NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+    DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
+[JsonSerializable(typeof(ModelSpec))]
+[JsonSerializable(typeof(ModelFacts))]
+[JsonSerializable(typeof(GenerationRequest))]
+[JsonSerializable(typeof(Prompt))]
+[JsonSerializable(typeof(EmbeddingRequest))]
+[JsonSerializable(typeof(EngineStatistics))]
+[JsonSerializable(typeof(BackendReport))]
+[JsonSerializable(typeof(WorkerError))]
+internal sealed partial class WorkerJson : JsonSerializerContext;
+
+/// <summary>An <see cref="EngineException"/> on the pipe.</summary>
+internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option)
+{
+    public static WorkerError Of(EngineException error) =>
+        new(error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option);
+
+    public EngineException ToException() =>
+        new(Failure, Message) { PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option };
+}

@@ -1,0 +1,57 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text.Json;
+
+namespace Shimmy.Engine.Workers;
+
+/// <summary>A model that lives in a worker process.</summary>
+internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFacts facts) : ILoadedModel
+{
+    public ModelSpec Spec { get; } = spec;
+
+    public ModelFacts Facts { get; } = facts;
+
+    public Task Completion => worker.Completion;
+
+    public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        var (id, events) = worker.Generate(JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.GenerationRequest));
+        try
+        {
+            await foreach (var happened in events.ReadAllAsync(cancellation).ConfigureAwait(false))
+                yield return happened;
+        }
+        finally
+        {
+            worker.Cancel(id);
+        }
+    }
+
+    public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
+    {
+        var payload = JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.EmbeddingRequest);
+        var reply = await worker.AskAsync(FrameKind.Embed, payload, cancellation).ConfigureAwait(false);
+        return new Embedding(MemoryMarshal.Cast<byte, float>(reply.AsSpan(sizeof(int))).ToArray(), BitConverter.ToInt32(reply));
+    }
+
+    public async Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation)
+    {
+        var request = JsonSerializer.SerializeToUtf8Bytes(prompt, WorkerJson.Default.Prompt);
+        var reply = await worker.AskAsync(FrameKind.Tokenize, request, cancellation).ConfigureAwait(false);
+        return MemoryMarshal.Cast<byte, int>(reply).ToArray();
+    }
+
+    public async Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
+        await worker.AskAsync(FrameKind.Detokenize, MemoryMarshal.AsBytes(tokens.ToArray().AsSpan()).ToArray(), cancellation)
+            .ConfigureAwait(false);
+
+    public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
+    {
+        var reply = await worker.AskAsync(FrameKind.Statistics, default, cancellation).ConfigureAwait(false);
+        return JsonSerializer.Deserialize(reply, WorkerJson.Default.EngineStatistics)!;
+    }
+
+    public ValueTask DisposeAsync() => worker.DisposeAsync();
+}

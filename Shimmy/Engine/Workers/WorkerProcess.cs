@@ -1,0 +1,282 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Text;
+using System.Text.Json;
+using System.Threading.Channels;
+
+namespace Shimmy.Engine.Workers;
+
+/// <summary>
+/// The parent's end of the pipe: a child process, the requests that wait for its answers, and what became of it. The server never
+/// loads llama.cpp; a failed assertion or a corrupt file ends the child alone.
+/// </summary>
+internal sealed class WorkerProcess : IAsyncDisposable
+{
+    private const int KeptErrorLines = 6;
+    private static readonly TimeSpan TimeToEnd = TimeSpan.FromSeconds(2);
+
+    private readonly Process _process;
+    private readonly FramePipe _pipe;
+    private readonly ConcurrentDictionary<uint, TaskCompletionSource<byte[]>> _replies = new();
+    private readonly ConcurrentDictionary<uint, ChannelWriter<GenerationEvent>> _generations = new();
+    private readonly Queue<string> _errorLines = new();
+    private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly Action<int, string> _log;
+    private readonly Action<float> _progress;
+    private uint _lastId;
+    private volatile EngineException? _lost;
+    private bool _disposing;
+
+    private WorkerProcess(Process process, Action<int, string> log, Action<float> progress)
+    {
+        _process = process;
+        _log = log;
+        _progress = progress;
+        _pipe = new FramePipe(process.StandardOutput.BaseStream, process.StandardInput.BaseStream);
+    }
+
+    /// <summary>Process id of the worker.</summary>
+    public int Id => _process.Id;
+
+    /// <summary>Ends when the worker has ended, however it did. Never faults.</summary>
+    public Task Completion => _ended.Task;
+
+    /// <summary>
+    /// Starts a worker. <paramref name="log"/> gets llama.cpp's lines with their ggml level, <paramref name="progress"/> the
+    /// share of the model that is loaded. Throws <see cref="EngineException"/> where the process does not start.
+    /// </summary>
+    public static WorkerProcess Start(string executable, Action<int, string> log, Action<float> progress)
+    {
+        var start = new ProcessStartInfo(executable, ["worker"])
+        {
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            StandardErrorEncoding = Encoding.UTF8,
+            UseShellExecute = false,
+            CreateNoWindow = true,
+        };
+        // A failed assertion would start a debugger for its backtrace, whose lines push out the one that says what failed.
+        start.Environment["GGML_NO_BACKTRACE"] = "1";
+        Process process;
+        try
+        {
+            process = Process.Start(start)!;
+        }
+        catch (Exception e) when (e is System.ComponentModel.Win32Exception or IOException)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"cannot start a worker process ({executable}): {e.Message}", e);
+        }
+        var worker = new WorkerProcess(process, log, progress);
+        process.ErrorDataReceived += (_, line) => worker.KeepErrorLine(line.Data);
+        process.BeginErrorReadLine();
+        new Thread(worker.ReadFrames) { IsBackground = true, Name = $"worker {process.Id}" }.Start();
+        return worker;
+    }
+
+    /// <summary>Sends a request and waits for its answer.</summary>
+    public async Task<byte[]> AskAsync(FrameKind kind, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+    {
+        var id = Interlocked.Increment(ref _lastId);
+        var reply = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
+        _replies[id] = reply;
+        try
+        {
+            Write(kind, id, payload.Span);
+            return await reply.Task.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (_lost is null)
+        {
+            TryCancel(id);
+            throw;
+        }
+        finally
+        {
+            _replies.TryRemove(id, out _);
+        }
+    }
+
+    /// <summary>Sends a generation; its events, or its failure, come out of the channel.</summary>
+    public (uint Id, ChannelReader<GenerationEvent> Events) Generate(ReadOnlySpan<byte> request)
+    {
+        var id = Interlocked.Increment(ref _lastId);
+        // Unbounded, but never more than the events of one context: nothing may make the scheduler wait for one slow reader.
+        var channel = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        _generations[id] = channel.Writer;
+        try
+        {
+            Write(FrameKind.Generate, id, request);
+        }
+        catch (EngineException)
+        {
+            _generations.TryRemove(id, out _);
+            throw;
+        }
+        return (id, channel.Reader);
+    }
+
+    /// <summary>Nobody waits for this generation any more.</summary>
+    public void Cancel(uint id)
+    {
+        if (_generations.TryRemove(id, out _) && _lost is null)
+            TryCancel(id);
+    }
+
+    private void TryCancel(uint id)
+    {
+        try
+        {
+            Write(FrameKind.Cancel, id, []);
+        }
+        catch (EngineException)
+        {
+            // The worker is gone, and the generation with it.
+        }
+    }
+
+    /// <summary>Closes the pipe, upon which a healthy worker ends at once, and makes sure that it has.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        _disposing = true;
+        try
+        {
+            _process.StandardInput.BaseStream.Dispose();
+        }
+        catch (IOException)
+        {
+            // The worker was gone already.
+        }
+        using var timeout = new CancellationTokenSource(TimeToEnd);
+        try
+        {
+            await _process.WaitForExitAsync(timeout.Token).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException)
+        {
+            _process.Kill();
+        }
+        await _ended.Task.ConfigureAwait(false);
+        // A stream that was asked for is not the process's any more.
+        _process.StandardOutput.Dispose();
+        _process.Dispose();
+    }
+
+    private void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    {
+        if (_lost is { } lost)
+            throw new EngineException(lost.Failure, lost.Message, lost);
+        try
+        {
+            _pipe.Write(kind, id, payload);
+        }
+        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        {
+            throw new EngineException(EngineFailure.WorkerLost, "the worker process of this model has ended", e);
+        }
+    }
+
+    private void ReadFrames()
+    {
+        try
+        {
+            while (_pipe.Read() is { } frame)
+                Dispatch(frame);
+        }
+        catch (Exception e) when (e is InvalidDataException or ArgumentException or JsonException)
+        {
+            KeepErrorLine(e.Message);
+            _process.Kill();
+        }
+        Lose();
+    }
+
+    private void Dispatch(Frame frame)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Events:
+                EventCodec.Read(frame.Payload, TakeEvent);
+                break;
+            case FrameKind.Reply:
+                if (_replies.TryGetValue(frame.Id, out var reply))
+                    reply.TrySetResult(frame.Payload);
+                break;
+            case FrameKind.Failed:
+                var error = JsonSerializer.Deserialize(frame.Payload, WorkerJson.Default.WorkerError)!.ToException();
+                if (_replies.TryGetValue(frame.Id, out var waiting))
+                    waiting.TrySetException(error);
+                else if (_generations.TryRemove(frame.Id, out var failed))
+                    failed.TryComplete(error);
+                break;
+            case FrameKind.Progress:
+                _progress(BitConverter.ToSingle(frame.Payload));
+                break;
+            case FrameKind.Log:
+                _log(frame.Payload[0], Encoding.UTF8.GetString(frame.Payload.AsSpan(1)));
+                break;
+            default:
+                throw new InvalidDataException($"a frame of unknown kind {(byte)frame.Kind} on the worker pipe");
+        }
+    }
+
+    // An event of a generation that was cancelled meanwhile finds no channel.
+    private void TakeEvent(uint id, GenerationEvent happened, EngineException? failure)
+    {
+        if (failure is not null)
+        {
+            if (_generations.TryRemove(id, out var failed))
+                failed.TryComplete(failure);
+            return;
+        }
+        if (!_generations.TryGetValue(id, out var channel))
+            return;
+        channel.TryWrite(happened);
+        if (happened.End is not null && _generations.TryRemove(id, out _))
+            channel.TryComplete();
+    }
+
+    private void Lose()
+    {
+        _lost = new EngineException(EngineFailure.WorkerLost, _disposing ? "the model was unloaded" : Obituary());
+        foreach (var id in _generations.Keys)
+        {
+            if (_generations.TryRemove(id, out var channel))
+                channel.TryComplete(_lost);
+        }
+        foreach (var reply in _replies.Values)
+            reply.TrySetException(_lost);
+        _ended.TrySetResult();
+    }
+
+    private string Obituary()
+    {
+        // The pipe breaks a moment before the system knows how the process ended, and before its last words are read.
+        if (!_process.WaitForExit(TimeToEnd))
+            _process.Kill();
+        _process.WaitForExit();
+        var message = $"the worker process of this model ended unexpectedly ({ExitText(_process.ExitCode)})";
+        lock (_errorLines)
+            return _errorLines.Count == 0 ? message : $"{message}; its last words: {string.Join(" | ", _errorLines)}";
+    }
+
+    // .NET reports a death by signal as 128 plus its number.
+    private static string ExitText(int code) => code switch
+    {
+        134 => "aborted",
+        137 => "killed",
+        139 => "segmentation fault",
+        _ => $"exit code {code}",
+    };
+
+    private void KeepErrorLine(string? line)
+    {
+        if (string.IsNullOrWhiteSpace(line))
+            return;
+        lock (_errorLines)
+        {
+            _errorLines.Enqueue(line.Trim());
+            if (_errorLines.Count > KeptErrorLines)
+                _errorLines.Dequeue();
+        }
+    }
+}

@@ -1,0 +1,102 @@
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// Files that serve a model and are none: LoRA adapters and multimodal projectors. Finds the models that they fit.
+/// </summary>
+internal sealed class Companions
+{
+    /// <summary>What a projector is.</summary>
+    public const string ProjectorReason = "multimodal projector, not a model";
+
+    /// <summary>What an adapter is.</summary>
+    public const string AdapterReason = "adapter, not a model";
+
+    private readonly List<InspectedFile> _adapters = [];
+    private readonly List<InspectedFile> _projectors = [];
+
+    /// <summary>Keeps the file where it is an adapter or projector.</summary>
+    public bool Take(InspectedFile file)
+    {
+        var kind = file.Facts switch
+        {
+            { Fault: not null } => null,
+            { Content: GgufContent.Adapter } => _adapters,
+            { Content: GgufContent.Projector } => _projectors,
+            _ => null,
+        };
+        kind?.Add(file);
+        return kind is not null;
+    }
+
+    /// <summary>The models, each with its companions; every companion is reported with the models that it fits.</summary>
+    public IReadOnlyList<ModelEntry> PairWith(IReadOnlyList<ModelEntry> models, List<SkippedFile> skipped)
+    {
+        if (_adapters.Count == 0 && _projectors.Count == 0)
+        {
+            return models;
+        }
+
+        var paired = models.ToArray();
+        foreach (var adapter in _adapters)
+        {
+            var fitting = FittingAdapter(adapter, paired);
+            fitting.ForEach(index =>
+                paired[index] = paired[index] with { Adapters = [.. paired[index].Adapters, adapter.Candidate.Path] });
+            Report(adapter, AdapterReason, fitting);
+        }
+
+        foreach (var projector in _projectors)
+        {
+            var fitting = Where(paired, model => InOneFolder(model, projector) && FitsProjector(model, projector));
+            fitting.ForEach(index =>
+                paired[index] = paired[index] with { Projector = paired[index].Projector ?? projector.Candidate.Path });
+            Report(projector, ProjectorReason, fitting);
+        }
+
+        return paired;
+
+        void Report(InspectedFile file, string reason, List<int> fitting) => skipped.Add(new SkippedFile(
+            file.Candidate.Path,
+            file.Candidate.Origin,
+            fitting.Count == 0
+                ? $"{reason}; fits no model found"
+                : $"{reason}; fits {string.Join(", ", fitting.Select(index => paired[index].Name))}"));
+    }
+
+    // The shape must fit. Of those that fit, the one that the adapter names as its base; else those in its folder; else all.
+    private static List<int> FittingAdapter(InspectedFile adapter, ModelEntry[] models)
+    {
+        var facts = adapter.Facts;
+        if (facts is { EmbeddingLength: 0, Layers: 0 })
+        {
+            return [];
+        }
+
+        var fitting = Where(models, model =>
+            (facts.Architecture is null || model.Architecture == facts.Architecture)
+            && Agree(model.EmbeddingLength, facts.EmbeddingLength)
+            && (facts.Layers == 0 || model.Layers == 0 || model.Layers >= facts.Layers));
+        var named = facts.BaseModel is { } name
+            ? fitting.FindAll(index => Letters(models[index].Name).Contains(Letters(name), StringComparison.Ordinal))
+            : [];
+        var near = named.Count > 0 ? named : fitting.FindAll(index => InOneFolder(models[index], adapter));
+        return near.Count > 0 ? near : fitting;
+    }
+
+    // In a repository all files belong together; elsewhere the widths must be known to be one.
+    private static bool FitsProjector(ModelEntry model, InspectedFile projector) =>
+        Agree(model.EmbeddingLength, projector.Facts.EmbeddingLength)
+        && (projector.Candidate.Repository is not null || projector.Facts.EmbeddingLength > 0);
+
+    private static List<int> Where(ModelEntry[] models, Func<ModelEntry, bool> condition) =>
+        [.. Enumerable.Range(0, models.Length).Where(index => condition(models[index]))];
+
+    private static bool InOneFolder(ModelEntry model, InspectedFile file) =>
+        Path.GetDirectoryName(model.Path) == Path.GetDirectoryName(file.Candidate.Path);
+
+    // What is not known does not disagree.
+    private static bool Agree(int a, int b) => a == 0 || b == 0 || a == b;
+
+    // "Llama 3.2 1B Instruct" and "llama-3.2-1b-instruct" are one name.
+    private static string Letters(string name) => string.Concat(name.Where(char.IsLetterOrDigit)).ToLowerInvariant();
+}

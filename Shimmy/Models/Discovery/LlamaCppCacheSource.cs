@@ -1,0 +1,83 @@
+using System.Text.Json;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// The cache in which llama.cpp kept what <c>-hf</c> downloaded before it took to the Hugging Face cache: files
+/// <c>ORG_REPO_FILE.gguf</c> in one folder, and <c>manifest=ORG=REPO=TAG.json</c> that says which of them belong together.
+/// </summary>
+internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
+{
+    /// <inheritdoc/>
+    public string Origin => "llama.cpp";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Places => [Root];
+
+    private string Root => host.Folder("LLAMA_CACHE") ?? host.Join(host.CacheFolder(), "llama.cpp");
+
+    /// <inheritdoc/>
+    public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
+    {
+        var claims = Claims(skipped);
+        return new FolderSource(Origin, Root, maxDepth: 0).Find(skipped, cancellation).Select(candidate =>
+            claims.TryGetValue(Path.GetFileName(candidate.Path), out var claim)
+                ? candidate with { Repository = claim.Repository, Projector = claim.Projector }
+                : candidate);
+    }
+
+    // By file name: the repository and the projector beside it.
+    private Dictionary<string, (string Repository, string? Projector)> Claims(Action<SkippedFile> skipped)
+    {
+        var claims = new Dictionary<string, (string, string?)>(StringComparer.Ordinal);
+        foreach (string manifest in Manifests())
+        {
+            string[] parts = Path.GetFileNameWithoutExtension(manifest).Split('=');
+            if (parts is not ["manifest", var organization, var repository, _])
+            {
+                continue;
+            }
+
+            try
+            {
+                using var document = JsonDocument.Parse(SmallFile.ReadBytes(manifest));
+                string prefix = $"{organization}_{repository}_";
+                if (FileOf(document.RootElement, "ggufFile", prefix) is { } model)
+                {
+                    string? projector = FileOf(document.RootElement, "mmprojFile", prefix) is { } file
+                        ? Path.Join(Root, file)
+                        : null;
+                    claims[model] = ($"{organization}/{repository}", File.Exists(projector) ? projector : null);
+                }
+            }
+            catch (Exception e) when
+                (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
+            {
+                skipped(new SkippedFile(manifest, Origin, $"cannot be read: {e.Message}"));
+            }
+        }
+
+        return claims;
+    }
+
+    private string[] Manifests()
+    {
+        try
+        {
+            return Directory.Exists(Root) ? Directory.GetFiles(Root, "manifest=*.json") : [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return []; // the walk of the same folder reports it
+        }
+    }
+
+    private static string? FileOf(JsonElement manifest, string property, string prefix) =>
+        manifest.ValueKind == JsonValueKind.Object
+        && manifest.TryGetProperty(property, out var file)
+        && file.ValueKind == JsonValueKind.Object
+        && file.TryGetProperty("rfilename", out var name)
+        && name.ValueKind == JsonValueKind.String
+            ? prefix + name.GetString()!.Replace('/', '_').Replace('\\', '_')
+            : null;
+}

@@ -1,0 +1,124 @@
+using System.Diagnostics;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// One scan, in steps: the sources name files; a file reached twice counts once; headers are read; what is no model goes; shards
+/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the
+/// sources decides who comes first at every step.
+/// </summary>
+/// <param name="sources">Where to look, first match first.</param>
+/// <param name="cache">What earlier scans read; null reads every header anew.</param>
+internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
+{
+    private readonly Lock _scanning = new();
+
+    /// <summary>The places that are searched, first match first.</summary>
+    public IReadOnlyList<IModelSource> Sources => sources;
+
+    /// <summary>Scans all sources. Blocks; never throws for what it finds.</summary>
+    public ScanResult Scan(CancellationToken cancellation = default)
+    {
+        long started = Stopwatch.GetTimestamp();
+        var skipped = new List<SkippedFile>();
+        var candidates = Candidates(skipped, cancellation);
+        GgufFacts[] facts;
+        lock (_scanning)
+        {
+            facts = Inspect(candidates, cancellation);
+        }
+
+        var companions = new Companions();
+        var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, companions, skipped), skipped));
+        return new ScanResult(companions.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
+    }
+
+    // Where one file is found again, its further names are kept: a tag of Ollama's is as good a name as the first.
+    private List<ModelCandidate> Candidates(List<SkippedFile> skipped, CancellationToken cancellation)
+    {
+        var found = new List<ModelCandidate>();
+        var known = new Dictionary<(string RealPath, string Variant), int>(FileComparer.Instance);
+        foreach (var source in sources)
+        {
+            foreach (var candidate in source.Find(skipped.Add, cancellation))
+            {
+                var key = (candidate.RealPath, candidate.Variant);
+                if (known.TryGetValue(key, out int index))
+                {
+                    var first = found[index];
+                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
+                        ? [name]
+                        : (string[])[], .. candidate.OtherNames] };
+                }
+                else
+                {
+                    known.Add(key, found.Count);
+                    found.Add(candidate);
+                }
+            }
+        }
+
+        return found;
+    }
+
+    private GgufFacts[] Inspect(List<ModelCandidate> candidates, CancellationToken cancellation)
+    {
+        cache?.Open();
+        var facts = new GgufFacts[candidates.Count];
+        var unknown = new List<int>();
+        for (int i = 0; i < facts.Length; i++)
+        {
+            if (cache?.Find(candidates[i]) is { } known)
+            {
+                facts[i] = known;
+            }
+            else
+            {
+                unknown.Add(i);
+            }
+        }
+
+        Parallel.ForEach(unknown, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = 8 },
+            index => facts[index] = GgufInspection.Inspect(candidates[index].Path));
+        if (cache is not null && (unknown.Count > 0 || cache.Count != facts.Length))
+        {
+            cache.Replace(candidates, facts);
+        }
+
+        return facts;
+    }
+
+    private static List<InspectedFile> Usable(
+        List<ModelCandidate> candidates, GgufFacts[] facts, Companions companions, List<SkippedFile> skipped)
+    {
+        var usable = new List<InspectedFile>(candidates.Count);
+        for (int i = 0; i < facts.Length; i++)
+        {
+            var file = new InspectedFile(candidates[i], ModelFileName.Parse(Path.GetFileName(candidates[i].Path)), facts[i]);
+            if (file.WhyNoModel() is not { } reason)
+            {
+                usable.Add(file);
+            }
+            else if (!companions.Take(file))
+            {
+                skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
+            }
+        }
+
+        return usable;
+    }
+
+    private sealed class FileComparer : IEqualityComparer<(string RealPath, string Variant)>
+    {
+        public static FileComparer Instance { get; } = new();
+
+        private static StringComparer Paths { get; } = OperatingSystem.IsWindows()
+            ? StringComparer.OrdinalIgnoreCase
+            : StringComparer.Ordinal;
+
+        public bool Equals((string RealPath, string Variant) x, (string RealPath, string Variant) y) =>
+            Paths.Equals(x.RealPath, y.RealPath) && x.Variant == y.Variant;
+
+        public int GetHashCode((string RealPath, string Variant) file) => Paths.GetHashCode(file.RealPath);
+    }
+}

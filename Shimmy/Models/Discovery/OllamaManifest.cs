@@ -1,0 +1,166 @@
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
+using Shimmy.Engine;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// What an Ollama manifest says: the layers of one tag, by media type. Layers are files named by digest; those that hold text
+/// are read when the manifest is. (github.com/ollama/ollama, docs/modelfile.md names the parameters)
+/// </summary>
+internal sealed record OllamaManifest
+{
+    private const string LayerPrefix = "application/vnd.ollama.image.";
+
+    private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
+
+    // Ollama's name of a parameter, llama.cpp's name of it in general.sampling.* metadata.
+    private static readonly Dictionary<string, string> SamplingNames = new(StringComparer.Ordinal)
+    {
+        ["temperature"] = "temp",
+        ["top_k"] = "top_k",
+        ["top_p"] = "top_p",
+        ["min_p"] = "min_p",
+        ["typical_p"] = "typ_p",
+        ["repeat_penalty"] = "penalty_repeat",
+        ["repeat_last_n"] = "penalty_last_n",
+        ["frequency_penalty"] = "penalty_freq",
+        ["presence_penalty"] = "penalty_present",
+        ["mirostat"] = "mirostat",
+        ["mirostat_tau"] = "mirostat_tau",
+        ["mirostat_eta"] = "mirostat_eta",
+        ["seed"] = "seed",
+        ["num_predict"] = "max_tokens",
+    };
+
+    /// <summary>
+    /// Digest of the layer that is the model, as <c>sha256-HEX</c>; null where there is none, and then <see cref="WhyNoModel"/>
+    /// says why.
+    /// </summary>
+    public string? Model { get; private init; }
+
+    /// <summary>Digest of the first projector, or null.</summary>
+    public string? Projector { get; private init; }
+
+    /// <summary>Digests of LoRA adapters.</summary>
+    public IReadOnlyList<string> Adapters { get; private init; } = [];
+
+    /// <summary>Digest of the layer of parameters, or null.</summary>
+    public string? Parameters { get; private init; }
+
+    /// <summary>Digest of the layer of the system prompt, or null.</summary>
+    public string? System { get; private init; }
+
+    /// <summary>Why the tag is no model for us.</summary>
+    public string? WhyNoModel { get; private init; }
+
+    /// <summary>What tells two tags of the same weights apart; empty where nothing but the weights is used.</summary>
+    public string Variant => string.Join(' ', [.. Adapters, Projector, Parameters, System]).Trim();
+
+    /// <summary>Reads a manifest. Throws <see cref="JsonException"/> where it is not one.</summary>
+    public static OllamaManifest Parse(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json);
+        using var document = JsonDocument.ParseValue(ref reader);
+        if (document.RootElement.ValueKind != JsonValueKind.Object
+            || !document.RootElement.TryGetProperty("layers", out var list)
+            || list.ValueKind is not (JsonValueKind.Array or JsonValueKind.Null))
+        {
+            throw new JsonException("it has no list of layers");
+        }
+
+        var layers = list.ValueKind == JsonValueKind.Array
+            ? list.EnumerateArray().Select(Layer).OfType<(string Kind, string Digest)>().ToList() : [];
+        return new OllamaManifest
+        {
+            Model = First(layers, "model"),
+            Projector = First(layers, "projector"),
+            Adapters = [.. layers.Where(layer => layer.Kind == "adapter").Select(layer => layer.Digest)],
+            Parameters = First(layers, "params"),
+            System = First(layers, "system"),
+            WhyNoModel = WhyNot(layers),
+        };
+    }
+
+    /// <summary>
+    /// Reads the layer of parameters into settings. Throws <see cref="JsonException"/> where it is not an object.
+    /// </summary>
+    public static ModelSettings ReadParameters(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json);
+        using var document = JsonDocument.ParseValue(ref reader);
+        if (document.RootElement.ValueKind != JsonValueKind.Object)
+        {
+            throw new JsonException("parameters are not an object");
+        }
+
+        var settings = ModelSettings.None;
+        string[] stop = [];
+        var sampling = new Dictionary<string, string>();
+        foreach (var parameter in document.RootElement.EnumerateObject())
+        {
+            var value = parameter.Value;
+            switch (parameter.Name)
+            {
+                case "stop":
+                    stop = Texts(value);
+                    break;
+                case "num_ctx" when Integer(value) is > 0 and var context:
+                    settings = settings with { ContextLength = context };
+                    break;
+                case "num_gpu" when Integer(value) is >= 0 and var layers:
+                    settings = settings with { GpuLayers = layers };
+                    break;
+                case "num_thread" when Integer(value) is > 0 and var threads:
+                    settings = settings with { Threads = threads };
+                    break;
+                // -1 and -2 mean no limit.
+                case "num_predict" when Integer(value) is null or <= 0:
+                    break;
+                case var name when SamplingNames.TryGetValue(name, out string? known) && Number(value) is { } number:
+                    sampling[known] = number;
+                    break;
+            }
+        }
+
+        return settings with { Defaults = new RequestDefaults { Stop = stop, Sampling = sampling } };
+    }
+
+    private static string? First(List<(string Kind, string Digest)> layers, string kind) =>
+        layers.Where(layer => layer.Kind == kind).Select(layer => layer.Digest).FirstOrDefault();
+
+    private static string? WhyNot(List<(string Kind, string Digest)> layers) =>
+        layers.Exists(layer => layer.Kind == "model") ? null
+        : layers.Exists(layer => layer.Kind is "tensor" or "json") ? "safetensors of Ollama's own engine, not a GGUF"
+        : layers.Count == 0 ? "a stub of a cloud model: its weights are not on this machine"
+        : "its manifest names no model";
+
+    // A digest becomes part of a path: nothing but the form that Ollama writes is let through.
+    private static (string Kind, string Digest)? Layer(JsonElement layer) =>
+        layer.ValueKind == JsonValueKind.Object
+        && Text(layer, "mediaType") is { } mediaType && mediaType.StartsWith(LayerPrefix, StringComparison.Ordinal)
+        && Text(layer, "digest") is { Length: 71 } digest && digest.StartsWith("sha256:", StringComparison.Ordinal)
+        && digest.AsSpan(7).IndexOfAnyExcept(HexDigits) < 0
+            ? (mediaType[LayerPrefix.Length..], "sha256-" + digest[7..])
+            : null;
+
+    private static string? Text(JsonElement element, string property) =>
+        element.TryGetProperty(property, out var value) && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+
+    private static string[] Texts(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.String => [value.GetString()!],
+        JsonValueKind.Array =>
+            [.. value.EnumerateArray().Where(item => item.ValueKind == JsonValueKind.String).Select(item => item.GetString()!)],
+        _ => [],
+    };
+
+    private static int? Integer(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : null;
+
+    private static string? Number(JsonElement value) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)
+            ? number.ToString("R", CultureInfo.InvariantCulture)
+            : null;
+}

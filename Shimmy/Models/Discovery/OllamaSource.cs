@@ -1,0 +1,126 @@
+using System.Text;
+using System.Text.Json;
+using Shimmy.Engine;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// The models of Ollama in one of its folders: <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and the layers
+/// they name in
+/// <c>blobs</c>. Names are as Ollama shows them.
+/// </summary>
+internal sealed class OllamaSource(string root) : IModelSource
+{
+    /// <summary>Ollama's own variable for its folder of models.</summary>
+    public const string FolderVariable = "OLLAMA_MODELS";
+
+    private const string DefaultHost = "registry.ollama.ai";
+    private const string DefaultNamespace = "library";
+    private const string DefaultTag = "latest";
+    private const int ManifestLevels = 4;
+
+    /// <inheritdoc/>
+    public string Origin => "ollama";
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Places => [root];
+
+    /// <summary>
+    /// Where Ollama keeps its models unless it is told otherwise: the user's, and on Linux those of the system service.
+    /// </summary>
+    public static IEnumerable<string> DefaultFolders(HostEnvironment host)
+    {
+        yield return host.Join(host.Home, ".ollama", "models");
+        if (host.System == HostSystem.Linux)
+        {
+            yield return "/usr/share/ollama/.ollama/models";
+        }
+    }
+
+    /// <inheritdoc/>
+    public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
+    {
+        string manifests = Path.Join(root, "manifests");
+        var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), (path, reason) => Skip(path, reason));
+        foreach (var file in walk.Files(manifests, cancellation))
+        {
+            string[] parts = Path.GetRelativePath(manifests, file.Path).Split(Path.DirectorySeparatorChar);
+            if (parts is not [var host, var space, var model, var tag])
+            {
+                Skip(file.Path, "not at HOST/NAMESPACE/MODEL/TAG below manifests");
+            }
+            else if (Read(file.Path, Skip) is { } candidate)
+            {
+                yield return candidate with
+                {
+                    Name = NameOf(host, space, model, tag),
+                    OtherNames = tag == DefaultTag ? [NameOf(host, space, model, tag)[..^(DefaultTag.Length + 1)]] : [],
+                };
+            }
+        }
+
+        void Skip(string path, string reason) => skipped(new SkippedFile(path, Origin, reason));
+    }
+
+    /// <summary>The name that <c>ollama list</c> shows: host and namespace are left out where they are the usual ones.</summary>
+    public static string NameOf(string host, string space, string model, string tag)
+    {
+        string name = $"{model}:{tag}";
+        bool usualSpace = space == DefaultNamespace;
+        return host != DefaultHost ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
+    }
+
+    private ModelCandidate? Read(string manifestPath, Action<string, string> skip)
+    {
+        try
+        {
+            var manifest = OllamaManifest.Parse(SmallFile.ReadBytes(manifestPath));
+            if (manifest.Model is null)
+            {
+                skip(manifestPath, manifest.WhyNoModel ?? "its manifest names no model");
+                return null;
+            }
+
+            var file = new FileInfo(Blob(manifest.Model));
+            if (!file.Exists)
+            {
+                skip(manifestPath, $"{manifest.Model} is missing from blobs");
+                return null;
+            }
+
+            return new ModelCandidate
+            {
+                Path = file.FullName,
+                RealPath = RealPath.Of(file.FullName),
+                Origin = Origin,
+                SizeBytes = file.Length,
+                ModifiedUtc = file.LastWriteTimeUtc,
+                Variant = manifest.Variant,
+                Projector = manifest.Projector is { } projector ? Blob(projector) : null,
+                Settings = Settings(manifest),
+                FromOllama = true,
+            };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
+        {
+            skip(manifestPath, $"cannot be read: {e.Message}");
+            return null;
+        }
+    }
+
+    private ModelSettings Settings(OllamaManifest manifest)
+    {
+        var settings = manifest.Parameters is { } parameters
+            ? OllamaManifest.ReadParameters(SmallFile.ReadBytes(Blob(parameters))) : ModelSettings.None;
+        return settings with
+        {
+            Defaults = settings.Defaults with
+            {
+                System = manifest.System is { } system ? Encoding.UTF8.GetString(SmallFile.ReadBytes(Blob(system))) : null,
+            },
+            Loras = [.. manifest.Adapters.Select(adapter => new LoraSetting(Blob(adapter)))],
+        };
+    }
+
+    private string Blob(string digest) => Path.Join(root, "blobs", digest);
+}

@@ -1,0 +1,167 @@
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// What headers said, by path, size and time of the file, in memory and on disk, so that a second scan opens no file that did
+/// not change. A cache file that is missing, damaged or of another version counts for nothing; one that cannot be written is
+/// done without.
+/// </summary>
+/// <param name="path">Full path of the cache file; null keeps the cache in memory alone.</param>
+internal sealed class ScanCache(string? path)
+{
+    private const ulong Magic = 0x31_4E_41_43_53_4D_48_53; // "SHMSCAN1": the last character is the version of the format
+    private const int MaxBytes = 64 << 20;
+
+    private Dictionary<string, Entry>? _entries;
+
+    private readonly record struct Entry(long Size, long Ticks, GgufFacts Facts);
+
+    /// <summary>The cache file of this machine's user; null where there is no folder for it.</summary>
+    public static string? DefaultPath(HostEnvironment host) =>
+        string.IsNullOrEmpty(host.Home)
+            && host.Value("XDG_CACHE_HOME") is null
+            ? null
+            : host.Join(host.CacheFolder(), "shimmy", "models.cache");
+
+    /// <summary>Begins a scan: reads the file where that was not done yet.</summary>
+    public void Open() => _entries ??= Load() ?? [];
+
+    /// <summary>
+    /// The facts of a file that has not changed since they were read. Safe from several threads between Open and Replace.
+    /// </summary>
+    public GgufFacts? Find(ModelCandidate file) =>
+        _entries!.TryGetValue(file.RealPath, out var entry)
+            && entry.Size == file.SizeBytes
+            && entry.Ticks == file.ModifiedUtc.Ticks ? entry.Facts : null;
+
+    /// <summary>How many files are known.</summary>
+    public int Count => _entries!.Count;
+
+    /// <summary>Ends a scan: keeps what it saw, forgets everything else, and writes the file where something changed.</summary>
+    public void Replace(IReadOnlyList<ModelCandidate> files, IReadOnlyList<GgufFacts> facts)
+    {
+        var entries = new Dictionary<string, Entry>(files.Count, StringComparer.Ordinal);
+        for (int i = 0; i < files.Count; i++)
+        {
+            // What could not be read today may be readable tomorrow without having changed.
+            if (!facts[i].IsTransient)
+            {
+                entries[files[i].RealPath] = new Entry(files[i].SizeBytes, files[i].ModifiedUtc.Ticks, facts[i]);
+            }
+        }
+
+        bool changed = entries.Count != _entries!.Count
+            || entries.Any(entry => !_entries.TryGetValue(entry.Key, out var old) || old != entry.Value);
+        _entries = entries;
+        if (changed)
+        {
+            Save();
+        }
+    }
+
+    private void Save()
+    {
+        if (path is null)
+        {
+            return;
+        }
+
+        string partial = $"{path}.{Environment.ProcessId}.partial";
+        try
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            File.WriteAllBytes(partial, Encode(_entries!));
+            File.Move(partial, path, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            // The next start reads the headers again; nothing else is lost.
+        }
+    }
+
+    private Dictionary<string, Entry>? Load()
+    {
+        if (path is null)
+        {
+            return null;
+        }
+
+        try
+        {
+            var file = new FileInfo(path);
+            return file.Exists && file.Length <= MaxBytes ? Decode(File.ReadAllBytes(path)) : null;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            return null;
+        }
+    }
+
+    // Magic, checksum of the rest, count, entries.
+    private static byte[] Encode(Dictionary<string, Entry> entries)
+    {
+        var stream = new MemoryStream(entries.Count * 160);
+        var writer = new BinaryWriter(stream, Encoding.UTF8);
+        writer.Write(Magic);
+        writer.Write(0ul);
+        writer.Write(entries.Count);
+        foreach (var (file, entry) in entries)
+        {
+            writer.Write(file);
+            writer.Write(entry.Size);
+            writer.Write(entry.Ticks);
+            entry.Facts.Write(writer);
+        }
+
+        byte[] bytes = stream.ToArray();
+        BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(8), Checksum(bytes.AsSpan(16)));
+        return bytes;
+    }
+
+    private static Dictionary<string, Entry>? Decode(byte[] bytes)
+    {
+        if (bytes.Length < 20
+            || BinaryPrimitives.ReadUInt64LittleEndian(bytes) != Magic
+            || BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(8)) != Checksum(bytes.AsSpan(16)))
+        {
+            return null;
+        }
+
+        try
+        {
+            var reader = new BinaryReader(new MemoryStream(bytes, 16, bytes.Length - 16), Encoding.UTF8);
+            int count = reader.ReadInt32();
+            var entries = new Dictionary<string, Entry>(Math.Clamp(count, 0, bytes.Length / 64), StringComparer.Ordinal);
+            for (int i = 0; i < count; i++)
+            {
+                string file = reader.ReadString();
+                entries[file] = new Entry(reader.ReadInt64(), reader.ReadInt64(), GgufFacts.Read(reader));
+            }
+
+            return entries;
+        }
+        catch (Exception e) when (e is IOException or FormatException or ArgumentException)
+        {
+            return null; // written with the right checksum by something else
+        }
+    }
+
+    // Finds damage, not malice: eight bytes at a time, multiplied and rotated.
+    private static ulong Checksum(ReadOnlySpan<byte> bytes)
+    {
+        ulong sum = (ulong)bytes.Length;
+        for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
+        {
+            sum = ulong.RotateLeft((sum ^ BinaryPrimitives.ReadUInt64LittleEndian(bytes)) * 0x9E3779B97F4A7C15, 29);
+        }
+
+        foreach (byte value in bytes)
+        {
+            sum = (sum ^ value) * 0x100000001B3;
+        }
+
+        return sum;
+    }
+}

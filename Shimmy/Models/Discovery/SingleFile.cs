@@ -1,0 +1,58 @@
+using Shimmy.Models.Gguf;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>A model given by its path, on the command line or in the config file.</summary>
+internal static class SingleFile
+{
+    /// <summary>
+    /// Whether a name on the command line is meant as a path: it ends in <c>.gguf</c> and there is such a file.
+    /// </summary>
+    public static bool IsPath(string name) => ModelFileName.IsGguf(name) && File.Exists(name);
+
+    /// <summary>
+    /// The model in a file; of any one of its shards where it is split. Throws <see cref="FileNotFoundException"/> where there
+    /// is no such file and <see cref="GgufException"/> where it holds no model.
+    /// </summary>
+    public static ModelEntry Open(string path)
+    {
+        string full = Path.GetFullPath(path);
+        if (!File.Exists(full))
+        {
+            throw new FileNotFoundException($"there is no file '{path}'", full);
+        }
+
+        var name = ModelFileName.Parse(Path.GetFileName(full));
+        string folder = Path.GetDirectoryName(full)!;
+        IEnumerable<string> paths = name.Shard == 0
+            ? [full]
+            : Enumerable.Range(1, name.ShardCount).Select(number => Path.Join(folder, name.OfShard(number))).Where(File.Exists);
+        var skipped = new List<SkippedFile>();
+        var files = new List<InspectedFile>();
+        foreach (var file in paths.Select(Inspect))
+        {
+            if (file.WhyNoModel(byName: false) is { } reason)
+            {
+                throw new GgufException(reason);
+            }
+
+            files.Add(file);
+        }
+
+        return ShardGroups.Join(files, skipped) is [var model, ..] ? model : throw new GgufException(skipped[0].Reason);
+    }
+
+    private static InspectedFile Inspect(string path)
+    {
+        var file = new FileInfo(path);
+        var candidate = new ModelCandidate
+        {
+            Path = path,
+            RealPath = path,
+            Origin = "file",
+            SizeBytes = file.Length,
+            ModifiedUtc = file.LastWriteTimeUtc,
+        };
+        return new InspectedFile(candidate, ModelFileName.Parse(file.Name), GgufInspection.Inspect(path));
+    }
+}

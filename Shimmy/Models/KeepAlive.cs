@@ -1,0 +1,98 @@
+using System.Globalization;
+using System.Text.Json;
+
+namespace Shimmy.Models;
+
+/// <summary>
+/// How long a model stays after its last request, in the forms that Ollama takes: a number of seconds, or a duration such as
+/// <c>5m</c>, <c>1h30m</c>, <c>1.5s</c>; zero unloads at once, anything negative keeps for ever.
+/// </summary>
+internal static class KeepAlive
+{
+    /// <summary>For ever.</summary>
+    public static TimeSpan Forever { get; } = TimeSpan.FromMilliseconds(-1);
+
+    /// <summary>What to tell about a value that is none of the forms.</summary>
+    public const string Allowed =
+        "a number of seconds or a duration such as \"5m\" or \"1h30m\"; 0 unloads at once, a negative one keeps for ever";
+
+    // Go's units (time.ParseDuration), longer names first where one begins another.
+    private static readonly (string Name, double Seconds)[] Units =
+        [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)];
+
+    /// <summary>Reads text from the command line, the environment or a JSON string.</summary>
+    public static bool TryParse(string? text, out TimeSpan keepAlive)
+    {
+        keepAlive = default;
+        text = text?.Trim();
+        if (string.IsNullOrEmpty(text))
+        {
+            return false;
+        }
+
+        if (double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
+            out double seconds))
+        {
+            return FromSeconds(seconds, out keepAlive);
+        }
+
+        bool negative = text[0] == '-';
+        var rest = text.AsSpan(text[0] is '-' or '+' ? 1 : 0);
+        double sum = 0;
+        do
+        {
+            int digits = 0;
+            while (digits < rest.Length && (char.IsAsciiDigit(rest[digits]) || rest[digits] == '.'))
+            {
+                digits++;
+            }
+
+            if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number)
+                || !TryTakeUnit(ref rest, digits, out double unit))
+            {
+                return false;
+            }
+
+            sum += number * unit;
+        }
+        while (rest.Length > 0);
+
+        return FromSeconds(negative ? -sum : sum, out keepAlive);
+    }
+
+    /// <summary>Reads a JSON number or string.</summary>
+    public static bool TryParse(JsonElement value, out TimeSpan keepAlive)
+    {
+        keepAlive = default;
+        return value.ValueKind switch
+        {
+            JsonValueKind.Number => value.TryGetDouble(out double seconds) && FromSeconds(seconds, out keepAlive),
+            JsonValueKind.String => TryParse(value.GetString(), out keepAlive),
+            _ => false,
+        };
+    }
+
+    private static bool TryTakeUnit(ref ReadOnlySpan<char> rest, int from, out double seconds)
+    {
+        foreach (var (name, value) in Units)
+        {
+            if (rest[from..].StartsWith(name, StringComparison.Ordinal))
+            {
+                rest = rest[(from + name.Length)..];
+                seconds = value;
+                return true;
+            }
+        }
+
+        seconds = 0;
+        return false;
+    }
+
+    // Longer than a TimeSpan can say is for ever.
+    private static bool FromSeconds(double seconds, out TimeSpan keepAlive)
+    {
+        bool forever = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2;
+        keepAlive = forever || double.IsNaN(seconds) ? Forever : TimeSpan.FromSeconds(seconds);
+        return !double.IsNaN(seconds);
+    }
+}

@@ -1,0 +1,495 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Models.Residency;
+
+/// <summary>
+/// Which models are in memory. Everything that happens (a request, the end of one, of a load, of a worker, a timer) changes the
+/// state under one lock and then calls <see cref="Schedule"/>, which decides, in this order:
+/// <code>
+/// 1. admit    a ready model takes all requests that wait for it
+/// 2. end      a model that is idle for too long, or was asked to go, is unloaded when its last request has ended
+/// 3. load     waiting models, the most wanted first: start the load where there is room, else
+///             make room: unload idle models, least recently used first; where even that is not enough and the wait is longer
+///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains)
+/// </code>
+/// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without
+/// it, since a client that gave up usually asks again, unless its room is needed for another. Nobody starves: a request that
+/// has waited for <see cref="ResidencyOptions.Patience"/> comes before all younger ones, a drained model's new requests queue
+/// behind it, and every model that was loaded serves at least that long where it has requests.
+/// </summary>
+internal sealed class ModelResidency : IAsyncDisposable
+{
+    private readonly IReadOnlyList<IInferenceEngine> _engines;
+    private readonly Func<ModelEntry, ModelSpec> _specOf;
+    private readonly TimeProvider _time;
+    private ResidencyOptions _options;
+    private readonly ITimer _timer;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
+    private readonly HashSet<Task> _work = [];
+    private long _requests;
+    private bool _disposed;
+
+    /// <param name="engines">Engines, the first that can load a file wins.</param>
+    /// <param name="specOf">
+    /// How a model is to be loaded. Where two results for one name differ (<see cref="ModelSpec.LoadsLike"/>), the model is loaded again: a
+    /// changed configuration takes effect with the next request.
+    /// </param>
+    /// <param name="time">Clock and timers.</param>
+    /// <param name="options">Limits; null for the defaults.</param>
+    public ModelResidency(
+        IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time,
+        ResidencyOptions? options = null)
+    {
+        _engines = engines;
+        _specOf = specOf;
+        _time = time;
+        _options = options ?? new ResidencyOptions();
+        _timer = time.CreateTimer(_ => OnTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    }
+
+    /// <summary>The models in memory, or on their way in or out, by name.</summary>
+    public IReadOnlyList<ResidentModel> Resident
+    {
+        get
+        {
+            lock (_lock)
+            {
+                var models = _slots.Values.Select(slot => slot.ToStatus());
+                return [.. models.OrderBy(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase)];
+            }
+        }
+    }
+
+    /// <summary>Sets <see cref="ResidencyOptions.MemoryBudget"/> from now on. What is in memory stays until its room is wanted.</summary>
+    public void SetMemoryBudget(long? bytes)
+    {
+        lock (_lock)
+        {
+            _options = _options with { MemoryBudget = bytes };
+            Schedule();
+        }
+    }
+
+    /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
+    public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null,
+        CancellationToken cancellation = default) =>
+        AcquireAsync(entry, progress, keepAlive: null, cancellation);
+
+    /// <summary>
+    /// Waits until the model is in memory and keeps it there until the lease is disposed. Throws <see cref="EngineException"/>
+    /// with
+    /// <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded or can never fit; the next call tries again.
+    /// </summary>
+    /// <param name="entry">The model.</param>
+    /// <param name="progress">Hears the share of the load that is done, 0 to 1; null where nobody listens.</param>
+    /// <param name="keepAlive">How long the model stays after this request; null for its own; negative for ever; zero not at
+    /// all.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task<ModelLease> AcquireAsync(
+        ModelEntry entry, IProgress<float>? progress, TimeSpan? keepAlive, CancellationToken cancellation)
+    {
+        cancellation.ThrowIfCancellationRequested();
+        if (entry.WhyUnloadable is { } reason)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        }
+
+        var spec = _specOf(entry);
+        long bytes = NeedsEstimate(entry, spec) ? _options.Estimate(entry, spec) : 0;
+        ModelWaiter waiter;
+        lock (_lock)
+        {
+            ObjectDisposedException.ThrowIf(_disposed, this);
+            waiter = new ModelWaiter(entry, spec, ++_requests)
+            {
+                Bytes = bytes,
+                Since = _time.GetUtcNow(),
+                KeepAlive = keepAlive ?? KeepAliveOf(entry),
+                Progress = progress,
+            };
+            if (!_slots.TryGetValue(entry.Name, out var slot))
+            {
+                _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, bytes));
+            }
+
+            slot.Waiters.Add(waiter);
+            slot.Progress.Add(progress);
+            Schedule();
+        }
+
+        using (cancellation.UnsafeRegister(static (state, token) =>
+        {
+            var (residency, waiter) = ((ModelResidency, ModelWaiter))state!;
+            residency.Abandon(waiter, token);
+        }, (this, waiter)))
+        {
+            return await waiter.Lease.Task.ConfigureAwait(false);
+        }
+    }
+
+    /// <summary>
+    /// Unloads a model once the requests it has begun are over; what asks for it later loads it anew. False where it was not in
+    /// memory.
+    /// </summary>
+    public async Task<bool> UnloadAsync(string name, CancellationToken cancellation = default)
+    {
+        Task gone;
+        lock (_lock)
+        {
+            if (!_slots.TryGetValue(name, out var slot) || !slot.TakesRoom)
+            {
+                return false;
+            }
+
+            slot.EndAsked = true;
+            gone = slot.Gone.Task;
+            Schedule();
+        }
+
+        await gone.WaitAsync(cancellation).ConfigureAwait(false);
+        return true;
+    }
+
+    /// <summary>Ends everything: what waits fails, loads are cancelled, busy models end what runs on them.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        Task[] work;
+        lock (_lock)
+        {
+            if (!_disposed)
+            {
+                _disposed = true;
+                foreach (var slot in _slots.Values.ToList())
+                {
+                    Fail(slot, new ObjectDisposedException(nameof(ModelResidency)));
+                    if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
+                    {
+                        Unload(slot);
+                    }
+                    else if (slot.State == ResidencyState.Loading)
+                    {
+                        Run(slot.LoadCancellation.CancelAsync());
+                    }
+                }
+            }
+
+            work = [.. _work];
+        }
+
+        await _timer.DisposeAsync().ConfigureAwait(false);
+        while (work.Length > 0)
+        {
+            await Task.WhenAll(work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            lock (_lock)
+            {
+                work = [.. _work.Where(task => !task.IsCompleted)];
+            }
+        }
+    }
+
+    private bool NeedsEstimate(ModelEntry entry, ModelSpec spec)
+    {
+        lock (_lock)
+        {
+            return !_slots.TryGetValue(entry.Name, out var slot) || !slot.Spec.LoadsLike(spec);
+        }
+    }
+
+    private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
+
+    private void Schedule()
+    {
+        if (_disposed)
+        {
+            return;
+        }
+
+        var now = _time.GetUtcNow();
+        var slots = _slots.Values.ToList();
+        foreach (var slot in slots)
+        {
+            Admit(slot, now);
+            EndIfDue(slot, now);
+        }
+
+        var next = slots.Min(slot => slot.ExpiresAt);
+        var waiting = slots.Where(slot => slot.State == ResidencyState.Waiting)
+            .OrderByDescending(slot => Claim(slot, now)).ThenBy(slot => slot.Waiters[0].Number);
+        foreach (var slot in waiting)
+        {
+            if (new RoomPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
+            {
+                Fail(slot, new EngineException(EngineFailure.LoadFailed, reason));
+                _slots.Remove(slot.Entry.Name);
+            }
+            else if (new RoomPlan(_options, _slots.Values).Fits(slot))
+            {
+                Load(slot);
+            }
+            else
+            {
+                // Whoever comes later waits behind this one, even where it would fit: room must not trickle away.
+                next = Earlier(next, MakeRoom(slot, now));
+                break;
+            }
+        }
+
+        Arm(next, now);
+    }
+
+    // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
+    // that.
+    private int Claim(ModelSlot slot, DateTimeOffset now) =>
+        slot.Waiters[0].Since + _options.Patience <= now ? int.MaxValue : slot.Waiters.Count;
+
+    private void Admit(ModelSlot slot, DateTimeOffset now)
+    {
+        if (slot.State == ResidencyState.Draining
+            && !slot.EndAsked
+            && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
+        {
+            slot.State = ResidencyState.Ready; // the one that it was to make room for has given up
+        }
+
+        if (slot.State != ResidencyState.Ready)
+        {
+            return;
+        }
+
+        if (slot.Model!.Completion.IsCompleted)
+        {
+            Unload(slot); // its worker died a moment ago
+            return;
+        }
+
+        foreach (var waiter in slot.Waiters.Where(waiter => waiter.Spec.LoadsLike(slot.Spec)).ToList())
+        {
+            slot.Waiters.Remove(waiter);
+            slot.Progress.Remove(waiter.Progress);
+            slot.Leases++;
+            slot.LastUsed = now;
+            slot.KeepAlive = waiter.KeepAlive;
+            slot.Pinned = waiter.Entry.Settings.Pinned; // the config file may have changed meanwhile
+            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Model, () => Release(slot)));
+        }
+
+        slot.EndAsked |= slot.Waiters.Count > 0; // they want it loaded in another way
+    }
+
+    private void EndIfDue(ModelSlot slot, DateTimeOffset now)
+    {
+        if (slot.State == ResidencyState.Ready && slot.EndAsked)
+        {
+            slot.State = ResidencyState.Draining;
+        }
+
+        if (slot.Leases == 0 && (slot.State == ResidencyState.Draining || slot.ExpiresAt <= now))
+        {
+            Unload(slot);
+        }
+        else if (slot.State == ResidencyState.Loading && slot.EndAsked && slot.Waiters.Count == 0 && !slot.IsCalledOff)
+        {
+            slot.IsCalledOff = true;
+            Run(slot.LoadCancellation.CancelAsync());
+        }
+    }
+
+    private void Release(ModelSlot slot)
+    {
+        lock (_lock)
+        {
+            slot.Leases--;
+            slot.LastUsed = _time.GetUtcNow();
+            Schedule();
+        }
+    }
+
+    private void Abandon(ModelWaiter waiter, CancellationToken token)
+    {
+        lock (_lock)
+        {
+            if (_slots.TryGetValue(waiter.Entry.Name, out var slot) && slot.Waiters.Remove(waiter))
+            {
+                slot.Progress.Remove(waiter.Progress);
+                if (slot is { State: ResidencyState.Waiting, Waiters.Count: 0 })
+                {
+                    _slots.Remove(slot.Entry.Name);
+                }
+
+                waiter.Lease.SetCanceled(token);
+                Schedule();
+            }
+        }
+    }
+
+    private void OnTimer()
+    {
+        lock (_lock)
+        {
+            Schedule();
+        }
+    }
+
+    // Room
+
+    // Returns when it is worth trying again if nothing else happens before.
+    private DateTimeOffset? MakeRoom(ModelSlot slot, DateTimeOffset now)
+    {
+        var plan = new RoomPlan(_options, _slots.Values);
+        var victims = plan.WhoMakesRoomFor(slot, now, out var again);
+        foreach (var victim in victims)
+        {
+            End(victim);
+        }
+
+        return again;
+    }
+
+    private void End(ModelSlot victim)
+    {
+        if (victim.State == ResidencyState.Loading)
+        {
+            victim.IsCalledOff = true;
+            Run(victim.LoadCancellation.CancelAsync());
+        }
+        else if (victim.Leases == 0)
+        {
+            Unload(victim);
+        }
+        else
+        {
+            victim.State = ResidencyState.Draining;
+        }
+    }
+
+    // Loading and unloading
+
+    private void Load(ModelSlot slot)
+    {
+        slot.State = ResidencyState.Loading;
+        slot.Pinned = slot.Entry.Settings.Pinned;
+        Run(Task.Run(() => LoadAsync(slot)));
+    }
+
+    private async Task LoadAsync(ModelSlot slot)
+    {
+        try
+        {
+            var engine = _engines.FirstOrDefault(engine => engine.CanLoad(slot.Spec))
+                ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(slot.Spec.Path)}'");
+            var model = await engine.LoadAsync(slot.Spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
+            OnLoaded(slot, model);
+        }
+        catch (Exception e)
+        {
+            OnLoadFailed(slot, e);
+        }
+    }
+
+    private void OnLoaded(ModelSlot slot, ILoadedModel model)
+    {
+        lock (_lock)
+        {
+            slot.Model = model;
+            slot.State = ResidencyState.Ready;
+            slot.IsCalledOff = false; // too late
+            slot.ReadyAt = _time.GetUtcNow();
+            slot.Bytes = Math.Max(slot.Bytes, model.Facts.ResidentBytes);
+            slot.KeepAlive = slot.Waiters.Count > 0 ? slot.Waiters[^1].KeepAlive : KeepAliveOf(slot.Entry);
+            if (_disposed)
+            {
+                Unload(slot);
+            }
+
+            Schedule();
+        }
+
+        _ = model.Completion.ContinueWith(_ =>
+            OnDied(slot), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
+    }
+
+    private void OnLoadFailed(ModelSlot slot, Exception e)
+    {
+        lock (_lock)
+        {
+            // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
+            if (!slot.IsCalledOff)
+            {
+                Fail(slot, e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
+            }
+
+            Leave(slot);
+        }
+    }
+
+    // Its worker is gone, with or without our doing. Leases still out are given back to this slot and change nothing.
+    private void OnDied(ModelSlot slot)
+    {
+        lock (_lock)
+        {
+            if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
+            {
+                Unload(slot);
+            }
+        }
+    }
+
+    private void Unload(ModelSlot slot)
+    {
+        slot.State = ResidencyState.Unloading;
+        Run(Task.Run(async () =>
+        {
+            try
+            {
+                await slot.Model!.DisposeAsync().ConfigureAwait(false);
+            }
+            finally
+            {
+                lock (_lock)
+                {
+                    Leave(slot);
+                }
+            }
+        }));
+    }
+
+    // What still waits for the model goes on in a slot of its own.
+    private void Leave(ModelSlot slot)
+    {
+        _slots.Remove(slot.Entry.Name);
+        slot.Gone.TrySetResult();
+        if (slot.Waiters.Count > 0)
+        {
+            var first = slot.Waiters[0];
+            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes);
+            next.Waiters.AddRange(slot.Waiters);
+            next.Waiters.ForEach(waiter => next.Progress.Add(waiter.Progress));
+            _slots.Add(first.Entry.Name, next);
+        }
+
+        Schedule();
+    }
+
+    private static void Fail(ModelSlot slot, Exception e)
+    {
+        slot.Waiters.ForEach(waiter => waiter.Lease.SetException(e));
+        slot.Waiters.Clear();
+    }
+
+    private void Run(Task work)
+    {
+        _work.RemoveWhere(task => task.IsCompleted);
+        _work.Add(work);
+    }
+
+    private void Arm(DateTimeOffset? next, DateTimeOffset now)
+    {
+        var wait = next is not { } at ? Timeout.InfiniteTimeSpan
+            : at <= now ? TimeSpan.Zero
+            : at - now < TimeSpan.FromDays(1) ? at - now + TimeSpan.FromMilliseconds(1) : TimeSpan.FromDays(1);
+        _timer.Change(wait, Timeout.InfiniteTimeSpan);
+    }
+
+    private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b : a;
+}

@@ -1,0 +1,28 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Models.Residency;
+
+/// <summary>How long models stay and how many fit. The defaults keep everything for five minutes after its last use.</summary>
+internal sealed record ResidencyOptions
+{
+    /// <summary>
+    /// How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.
+    /// </summary>
+    public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMinutes(5);
+
+    /// <summary>Most models in memory at once; 0 sets no limit.</summary>
+    public int MaxLoaded { get; init; }
+
+    /// <summary>Bytes that all models together may need; null sets no limit.</summary>
+    public long? MemoryBudget { get; init; }
+
+    /// <summary>What a load will need in bytes, asked before it starts.</summary>
+    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) =>
+        MemoryEstimate.Of(entry, spec).Total;
+
+    /// <summary>
+    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the
+    /// waiting one had its turn. Shorter is fairer, longer loads less often.
+    /// </summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
+}

@@ -1,0 +1,104 @@
+namespace Shimmy.Models.Residency;
+
+/// <summary>Who fits beside whom, and who goes for whom. Looks at the slots and changes none.</summary>
+/// <param name="options">The limits.</param>
+/// <param name="slots">All slots.</param>
+internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
+{
+    /// <summary>Whether the model fits beside all that take room now.</summary>
+    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom));
+
+    /// <summary>Why the model will never fit, with the numbers; null where it may.</summary>
+    public string? WhyNever(ModelSlot slot)
+    {
+        var pinned = slots.Where(other => other is { TakesRoom: true, Pinned: true }).ToList();
+        if (FitsBeside(slot, pinned))
+        {
+            return null;
+        }
+
+        if (options.MaxLoaded > 0 && pinned.Count >= options.MaxLoaded)
+        {
+            return $"model '{slot.Entry.Name}' cannot be loaded: at most {options.MaxLoaded} models may be in memory "
+                + "and as many are pinned";
+        }
+
+        string beside = pinned.Count == 0
+            ? ""
+            : $", of which {Megabytes(pinned.Sum(other => other.Bytes))} MB are taken by pinned models";
+        return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
+    }
+
+    /// <summary>Says that a model does not fit, with the numbers.</summary>
+    public static string WhyTooLarge(string name, long bytes, long budget) =>
+        $"model '{name}' needs about {Megabytes(bytes)} MB but the memory budget is {Megabytes(budget)} MB";
+
+    /// <summary>
+    /// The models to end so that this one fits: idle ones, least recently used first; after the patience of its oldest request
+    /// busy ones too, longest ready first, of those that have served for as long. None where those on their way out suffice, or
+    /// where nothing helps yet.
+    /// </summary>
+    /// <param name="slot">The model that waits.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="again">When waiting alone will change the answer; null where it will not.</param>
+    public IReadOnlyList<ModelSlot> WhoMakesRoomFor(ModelSlot slot, DateTimeOffset now, out DateTimeOffset? again)
+    {
+        again = null;
+        var leaving = slots.Where(other =>
+            other.State is ResidencyState.Unloading or ResidencyState.Draining || other.IsCalledOff).ToHashSet();
+        var mayGo = slots.Where(other => other is { Pinned: false, State: ResidencyState.Ready or ResidencyState.Loading }
+            && !leaving.Contains(other)).ToList();
+        var idle = mayGo.Where(other => other.IsIdle).OrderBy(other => other.LastUsed ?? other.ReadyAt);
+        if (Gather(slot, leaving, idle) is { } enough)
+        {
+            return enough;
+        }
+
+        var turn = slot.Waiters[0].Since + options.Patience;
+        if (turn > now)
+        {
+            again = turn;
+            return [];
+        }
+
+        var due = mayGo.Where(other =>
+            other.IsIdle || (other.State == ResidencyState.Ready && other.ReadyAt + options.Patience <= now))
+            .OrderByDescending(other => other.IsIdle).ThenBy(other => other.ReadyAt);
+        if (Gather(slot, leaving, due) is { } drained)
+        {
+            return drained;
+        }
+
+        again = mayGo.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + options.Patience > now)
+            .Min(other => (DateTimeOffset?)(other.ReadyAt + options.Patience));
+        return [];
+    }
+
+    // The first of the candidates that together make room; null where all of them do not.
+    private List<ModelSlot>? Gather(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
+    {
+        var chosen = new List<ModelSlot>();
+        using var next = candidates.GetEnumerator();
+        while (!FitsBeside(slot, slots.Where(other => other.TakesRoom && !leaving.Contains(other) && !chosen.Contains(other))))
+        {
+            if (!next.MoveNext())
+            {
+                return null;
+            }
+
+            chosen.Add(next.Current);
+        }
+
+        return chosen;
+    }
+
+    private bool FitsBeside(ModelSlot slot, IEnumerable<ModelSlot> others)
+    {
+        (int count, long bytes) = others.Aggregate((Count: 0, Bytes: 0L), (sum, other) =>
+            (sum.Count + 1, sum.Bytes + other.Bytes));
+        return (options.MaxLoaded <= 0 || count < options.MaxLoaded)
+            && (options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);
+    }
+
+    private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
+}

@@ -1,0 +1,27 @@
+using Shimmy.Api;
+using Shimmy.Api.Native;
+using Shimmy.Api.OpenAI;
+
+namespace Shimmy.Server;
+
+/// <summary>The route table; the inventory's test reads it.</summary>
+internal static class Routes
+{
+    /// <summary>Maps every route.</summary>
+    public static void Map(RouteTable routes)
+    {
+        Health.Map(routes);
+        ModelList.Map(routes);
+        ChatCompletions.Map(routes);
+        Completions.Map(routes);
+        Embeddings.Map(routes);
+        Rerank.Map(routes);
+        KnownModels.Map(routes);
+        ModelControl.Map(routes);
+        Generate.Map(routes);
+        GenerateSocket.Map(routes);
+        ApplyTemplate.Map(routes);
+        Tokenize.Map(routes);
+        Detokenize.Map(routes);
+    }
+}

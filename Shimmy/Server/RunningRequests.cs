@@ -1,0 +1,89 @@
+using Microsoft.AspNetCore.Http;
+using Shimmy.Api;
+
+namespace Shimmy.Server;
+
+/// <summary>
+/// The requests in flight, and how a server stops: first it takes no new ones and lets these end (drain), then it ends them.
+/// </summary>
+internal sealed class RunningRequests(ServerState state) : IDisposable
+{
+    private readonly CancellationTokenSource _end = new();
+    private readonly Lock _lock = new();
+    private TaskCompletionSource? _empty;
+    private int _count;
+
+    /// <summary>
+    /// Counts a request in until it is disposed, and lets its <see cref="HttpContext.RequestAborted"/> end with the drain time. Throws
+    /// <see cref="ApiException"/> (503) while the server drains; <c>/health</c> goes on, to say so.
+    /// </summary>
+    public IDisposable Enter(HttpContext context)
+    {
+        if (context.Request.Path == "/health")
+            return Nothing.Instance;
+        lock (_lock)
+        {
+            if (state.Draining)
+                throw new ApiException(503, "the server is stopping", "draining") { RetryAfterSeconds = 1 };
+            _count++;
+        }
+        return new Entry(this, context);
+    }
+
+    /// <summary>Takes no new requests from now on, waits for those that run, at most <paramref name="limit"/>, then ends what is left.</summary>
+    public async Task DrainAsync(TimeSpan limit)
+    {
+        TaskCompletionSource empty;
+        lock (_lock)
+        {
+            state.BeginDrain();
+            empty = _empty = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            if (_count == 0)
+                empty.SetResult();
+        }
+        await empty.Task.WaitAsync(limit).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await _end.CancelAsync().ConfigureAwait(false);
+        // Those that were ended still say so to their clients.
+        await empty.Task.WaitAsync(TimeSpan.FromSeconds(2)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _end.Dispose();
+
+    private void Leave()
+    {
+        lock (_lock)
+        {
+            if (--_count == 0)
+                _empty?.TrySetResult();
+        }
+    }
+
+    private sealed class Nothing : IDisposable
+    {
+        public static readonly Nothing Instance = new();
+
+        public void Dispose()
+        {
+        }
+    }
+
+    private sealed class Entry : IDisposable
+    {
+        private readonly RunningRequests _requests;
+        private readonly CancellationTokenSource _either;
+
+        public Entry(RunningRequests requests, HttpContext context)
+        {
+            _requests = requests;
+            _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token);
+            ClientConnection.EndWith(context, _either.Token);
+        }
+
+        public void Dispose()
+        {
+            _either.Dispose();
+            _requests.Leave();
+        }
+    }
+}

@@ -1,0 +1,149 @@
+using System.Diagnostics;
+using System.Diagnostics.Metrics;
+using System.Net;
+using System.Net.Sockets;
+using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Hosting.Server.Features;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.WebSockets;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Microsoft.Extensions.Options;
+using Shimmy.Api;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Server;
+
+/// <summary>
+/// The HTTP server: bare Kestrel, and the order in which a request meets what stands before its endpoint.
+/// </summary>
+internal sealed partial class ShimmyServer : IAsyncDisposable
+{
+    private readonly ServiceProvider _services;
+    private readonly IServer _kestrel;
+    private readonly RouteTable _routes;
+    private readonly RunningRequests _running;
+    private readonly ServerOptions _options;
+
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, Uri address)
+    {
+        _services = services;
+        _kestrel = kestrel;
+        _routes = routes;
+        _running = running;
+        _options = options;
+        Address = address;
+    }
+
+    /// <summary>Where it listens.</summary>
+    public Uri Address { get; }
+
+    /// <summary>The route table: the methods that each pattern takes.</summary>
+    public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
+
+    /// <summary>
+    /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
+    /// can be bound.
+    /// </summary>
+    public static async Task<ShimmyServer> StartAsync(
+        ServerOptions options, ModelRegistry registry, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        var logger = loggers.CreateLogger("shimmy");
+        IOException? taken = null;
+        foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
+        {
+            var state = new ServerState();
+            var running = new RunningRequests(state);
+            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, loggers, logger);
+            var kestrel = services.GetRequiredService<IServer>();
+            try
+            {
+                await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is IOException or SocketException)
+            {
+                // A port that is taken comes as the one, what the system forbids or does not know as the other.
+                taken = e as IOException ?? new IOException($"cannot listen on {endpoint}: {e.Message}", e);
+                await services.DisposeAsync().ConfigureAwait(false);
+                running.Dispose();
+                continue;
+            }
+            var server = new ShimmyServer(services, kestrel, routes, running, options, AddressOf(kestrel));
+            if (options.ReadyFile is { } file)
+                await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
+            if (!IPAddress.IsLoopback(endpoint.Address) && options.ApiKeys.Count == 0)
+                LogOpen(logger, server.Address);
+            return server;
+        }
+        throw taken!;
+    }
+
+    /// <summary>Lets running requests end, at most for the drain time, then stops.</summary>
+    public async Task StopAsync()
+    {
+        await _running.DrainAsync(_options.DrainTime).ConfigureAwait(false);
+        using var now = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+        await _kestrel.StopAsync(now.Token).ConfigureAwait(false);
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        // Stops at once what has not stopped yet.
+        await _kestrel.StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
+        await _services.DisposeAsync().ConfigureAwait(false);
+        _running.Dispose();
+    }
+
+    private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, IPEndPoint endpoint,
+        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, ILoggerFactory loggers, ILogger logger)
+    {
+        var log = new FrameworkLog(loggers);
+        var parts = new ServiceCollection().AddOptions()
+            .AddSingleton<ILoggerFactory>(log)
+            .AddSingleton<IMeterFactory, NoMeters>()
+            .AddSingleton<DiagnosticSource>(new DiagnosticListener("Microsoft.AspNetCore"))
+            .AddSingleton(registry)
+            .AddSingleton(residency)
+            .AddSingleton(state);
+        new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
+        {
+            kestrel.AddServerHeader = false;
+            kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
+            kestrel.Listen(endpoint);
+        });
+        var services = parts.BuildServiceProvider();
+
+        var routes = new RouteTable();
+        Server.Routes.Map(routes);
+        // From the inside out.
+        RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
+        var keys = new ApiKeys(options.ApiKeys);
+        next = With(keys.InvokeAsync, next);
+        next = With(HostCheck.InvokeAsync, next);
+        next = With(new CorsRules(options.CorsOrigin).InvokeAsync, next);
+        next = With(new RequestFrame(logger, running).InvokeAsync, next);
+        return (services, new HttpPipeline(next, services), routes);
+
+        static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
+    }
+
+    // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
+    private static Uri AddressOf(IServer kestrel) =>
+        new(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()
+            .Replace("[::]", "[::1]", StringComparison.Ordinal).Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal));
+
+    // Moved into place, so that whoever waits for the file never reads half an address.
+    private static async Task WriteReadyFileAsync(string file, Uri address, CancellationToken cancellation)
+    {
+        var part = file + ".part";
+        await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
+        File.Move(part, file, overwrite: true);
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Address} can be reached from other machines and no API key is set: everybody there can use the models")]
+    private static partial void LogOpen(ILogger logger, Uri address);
+}
