@@ -18,7 +18,7 @@ public sealed class ModelControlTests
         using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
 
         using (var found = await PostAsync(server, "api/models/discover"))
-            Assert.AreEqual(1, found.RootElement.GetProperty("discovered").GetInt32());
+            Assert.AreEqual(2, found.RootElement.GetProperty("discovered").GetInt32());
         Assert.AreEqual("unloaded", await StatusAsync(server, "talker"));
         using (var loaded = await PostAsync(server, "api/models/talker/load"))
         {
