@@ -75,9 +75,9 @@ internal static class ChatAnswerJson
         foreach (var token in tokens)
         {
             json.WriteStartObject();
-            WriteToken(json, token.Piece, token.LogProbability.LogProbability);
+            WriteToken(json, token.Piece, token.LogProbability!.LogProbability);
             json.WriteStartArray("top_logprobs");
-            foreach (var top in token.LogProbability.Top)
+            foreach (var top in token.LogProbability!.Top)
             {
                 json.WriteStartObject();
                 WriteToken(json, top.Piece, top.LogProbability);

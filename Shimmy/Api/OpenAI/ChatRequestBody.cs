@@ -11,6 +11,9 @@ namespace Shimmy.Api.OpenAI;
 /// </summary>
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
+    /// <summary>What is told beside the text.</summary>
+    public AnswerExtras Extras { get; private init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
     {
@@ -18,10 +21,13 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
         var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
+        var top = LogProbabilities(fields);
+        var extras = AnswerExtras.Read(fields, top is not null);
         var options = SamplingFields.Read(fields, new GenerationOptions()) with
         {
             MaxTokens = MaxTokens(fields),
-            TopLogProbabilities = LogProbabilities(fields),
+            TopLogProbabilities = top,
+            ReportTokens = extras.Tokens || extras.Timings,
         };
         return new ChatRequestBody(
             new ChatRequest
@@ -38,7 +44,10 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
             },
             fields.Whole("n", 1, 128) ?? 1,
             fields.Flag("stream") ?? false,
-            StreamOptions.IncludeUsage(fields));
+            StreamOptions.IncludeUsage(fields))
+        {
+            Extras = extras,
+        };
     }
 
     private static int? LogProbabilities(RequestFields fields)
@@ -71,6 +80,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         {
             MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
             TopLogProbabilities = Request.Options.TopLogProbabilities,
+            ReportTokens = Request.Options.ReportTokens,
         };
         return this with { Request = Request with { Options = options } };
     }
@@ -96,8 +106,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         fields.Refuse("web_search_options", "web search is not supported");
         fields.Refuse("store", "nothing is stored here", value => value.ValueKind == JsonValueKind.False);
         fields.Refuse("verbosity", "is not supported by local models");
-        fields.Refuse("return_tokens", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
-        fields.Refuse("timings_per_token", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
     }
 
     private static bool IsEmptyArray(JsonElement value) => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0;

@@ -56,6 +56,12 @@ internal sealed unsafe class Vocabulary
     /// <summary>End-of-sequence token, negative where there is none.</summary>
     public int Eos { get; }
 
+    /// <summary>The marks of a prompt whose middle is missing, or null where one of them is.</summary>
+    public FillInTheMiddle? FillInTheMiddle =>
+        Text(llama_vocab_fim_pre(_vocab)) is { } prefix && Text(llama_vocab_fim_suf(_vocab)) is { } suffix && Text(llama_vocab_fim_mid(_vocab)) is { } middle
+            ? new FillInTheMiddle(prefix, suffix, middle)
+            : null;
+
     /// <summary>Whether prompts begin with BOS.</summary>
     public bool AddsBos { get; }
 
