@@ -99,7 +99,7 @@ public sealed class CommandLineTests
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         using var json = JsonDocument.Parse(run.Output);
         var models = json.RootElement.EnumerateArray().ToArray();
-        CollectionAssert.AreEqual(new[] { "by-hand", "found-7b-Q4_K_M", "shimmy-demo" }, models.Select(model => model.GetProperty("name").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "by-hand", "found-7b", "shimmy-demo" }, models.Select(model => model.GetProperty("name").GetString()).ToArray());
         Assert.AreEqual("by-hand", models[0].GetProperty("name").GetString());
         Assert.AreEqual("registered", models[0].GetProperty("source").GetString());
         Assert.AreEqual("completion", models[0].GetProperty("model_type").GetString());

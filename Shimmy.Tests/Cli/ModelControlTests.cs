@@ -31,7 +31,7 @@ public sealed class ModelControlTests
         }
         using (var list = JsonDocument.Parse(await server.Client.GetStringAsync("api/models")))
         {
-            var model = list.RootElement.GetProperty("models").EnumerateArray().Single();
+            var model = list.RootElement.GetProperty("models").EnumerateArray().First();
             Assert.AreEqual(("talker", "discovered", true, true), (model.GetProperty("name").GetString(), model.GetProperty("source").GetString(),
                 model.GetProperty("is_discovered").GetBoolean(), model.GetProperty("loaded").GetBoolean()));
             Assert.AreEqual(new FileInfo(folder["models/talker.gguf"]).Length, model.GetProperty("size_bytes").GetInt64());
