@@ -20,6 +20,7 @@ internal sealed unsafe class Vocabulary
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
+    private readonly Lazy<FirstCharacters> _firstCharacters;
 
     public Vocabulary(ModelHandle model)
     {
@@ -32,6 +33,7 @@ internal sealed unsafe class Vocabulary
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
+        _firstCharacters = new Lazy<FirstCharacters>(() => new FirstCharacters(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -73,6 +75,9 @@ internal sealed unsafe class Vocabulary
 
     /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
     public IReadOnlyList<int> ControlTokens => _control.Value;
+
+    /// <summary>The tokens by the first character of their text; found out on first use.</summary>
+    public FirstCharacters FirstCharacters => _firstCharacters.Value;
 
     /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
     public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;
