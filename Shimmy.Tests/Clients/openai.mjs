@@ -81,6 +81,25 @@ await run({
     assert.ok(Math.abs(Math.hypot(...data[0].embedding) - 1) < 1e-3);
   },
 
+  async 'responses are answered, streamed, kept and forgotten'() {
+    const whole = await client.responses.create({ model, temperature: 0, input: 'What is Shimmy?' });
+    assert.equal(whole.status, 'completed');
+    const stream = client.responses.stream({ model, temperature: 0, input: 'What is Shimmy?' });
+    const names = [];
+    for await (const event of stream) names.push(event.type);
+    assert.deepEqual([names[0], names[1], names.at(-1)], ['response.created', 'response.in_progress', 'response.completed']);
+    assert.equal((await stream.finalResponse()).output_text, whole.output_text);
+    const called = await client.responses.create({ model, temperature: 0, input: 'What is the weather in Rome?', tools: [{ type: 'function', ...weather, strict: true }], tool_choice: 'required' });
+    const call = called.output.find(item => item.type === 'function_call');
+    assert.deepEqual([call.name, JSON.parse(call.arguments).city], ['get_weather', 'Rome']);
+    const told = await client.responses.create({ model, temperature: 0, previous_response_id: called.id, tools: [{ type: 'function', ...weather, strict: true }],
+      input: [{ type: 'function_call_output', call_id: call.call_id, output: '{"temperature": 25, "weather": "sunny"}' }] });
+    assert.match(told.output_text, /sunny/);
+    assert.equal((await client.responses.retrieve(told.id)).output_text, told.output_text);
+    await client.responses.delete(told.id);
+    await assert.rejects(client.responses.retrieve(told.id), OpenAI.NotFoundError);
+  },
+
   async 'errors have their classes'() {
     await assert.rejects(client.chat.completions.create({ ...ask('Hi'), model: 'nobody' }), error => error instanceof OpenAI.NotFoundError && error.code === 'model_not_found');
     await assert.rejects(client.chat.completions.create(ask('Hi', { temperature: -1 })), error => error instanceof OpenAI.BadRequestError && error.param === 'temperature');
