@@ -72,6 +72,15 @@ internal static class ChatAnswerJson
         }
         json.WriteStartObject("logprobs");
         json.WriteStartArray("content");
+        WriteTokens(json, tokens);
+        json.WriteEndArray();
+        json.WriteNull("refusal");
+        json.WriteEndObject();
+    }
+
+    /// <summary>Tokens and their probabilities, as elements of an array.</summary>
+    public static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
+    {
         foreach (var token in tokens)
         {
             json.WriteStartObject();
@@ -86,9 +95,6 @@ internal static class ChatAnswerJson
             json.WriteEndArray();
             json.WriteEndObject();
         }
-        json.WriteEndArray();
-        json.WriteNull("refusal");
-        json.WriteEndObject();
     }
 
     // A token may be part of a character: its text then has U+FFFD, and the bytes tell.
