@@ -83,6 +83,18 @@ public sealed class ResponseStoreTests
         Assert.IsNull(store.FindItem("a-out"));
     }
 
+    [TestMethod]
+    public void An_item_that_two_answers_hold_is_found_until_both_are_gone()
+    {
+        var store = new ResponseStore();
+        store.Add(Response("a"));
+        store.Add(Response("a") with { Id = "b" });
+        store.Remove("b");
+        Assert.AreEqual("a-in", store.FindItem("a-in")!.Id);
+        store.Remove("a");
+        Assert.IsNull(store.FindItem("a-in"));
+    }
+
     private static StoredResponse Response(string id, StoredResponse? previous = null, int text = 5) => new(id, "completed", new byte[10],
         [new MessageItem(id + "-in", "user", [new ItemPart("input_text", new string('x', text))])],
         [new MessageItem(id + "-out", "assistant", [new ItemPart("output_text", "answer")])], previous);

@@ -11,7 +11,7 @@ namespace Shimmy.Api.OpenAI.Responses;
 internal abstract record ResponseItem(string Id)
 {
     /// <summary>About how much memory it takes, in bytes.</summary>
-    public virtual int Size => 128 + (2 * Id.Length);
+    public virtual int Size => 256 + (2 * Id.Length);
 
     /// <summary>Writes it as an object.</summary>
     public void Write(Utf8JsonWriter json)

@@ -9,11 +9,13 @@ namespace Shimmy.Api.OpenAI.Responses;
 /// </summary>
 /// <param name="most">Most answers that are kept.</param>
 /// <param name="mostBytes">Most bytes that they take, what came before them included.</param>
-internal sealed class ResponseStore(int most = 1000, long mostBytes = 256L << 20)
+internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
 {
     private readonly Lock _lock = new();
     private readonly Dictionary<string, LinkedListNode<StoredResponse>> _known = [];
     private readonly LinkedList<StoredResponse> _byAge = [];
+    // Clients that send a whole conversation again bring the same items again.
+    private readonly Dictionary<string, List<StoredResponse>> _byItem = [];
     private readonly ConcurrentDictionary<string, RunningResponse> _running = [];
 
     /// <summary>Bytes that the answers take, about.</summary>
@@ -35,6 +37,12 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 256L << 20
         lock (_lock)
         {
             _known[response.Id] = _byAge.AddLast(response);
+            foreach (var id in ItemsOf(response))
+            {
+                if (!_byItem.TryGetValue(id, out var responses))
+                    _byItem[id] = responses = [];
+                responses.Add(response);
+            }
             Hold(response);
             while (_known.Count > most || (Bytes > mostBytes && _known.Count > 0))
                 Forget(_byAge.First!);
@@ -53,12 +61,9 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 256L << 20
     {
         lock (_lock)
         {
-            for (var node = _byAge.Last; node is not null; node = node.Previous)
-            {
-                if (node.Value.Output.Concat(node.Value.Input).FirstOrDefault(item => item.Id == id) is { } found)
-                    return found;
-            }
-            return null;
+            return _byItem.TryGetValue(id, out var responses)
+                ? responses[^1].Output.Concat(responses[^1].Input).First(item => item.Id == id)
+                : null;
         }
     }
 
@@ -89,8 +94,17 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 256L << 20
     {
         _known.Remove(node.Value.Id);
         _byAge.Remove(node);
+        foreach (var id in ItemsOf(node.Value))
+        {
+            var responses = _byItem[id];
+            responses.Remove(node.Value);
+            if (responses.Count == 0)
+                _byItem.Remove(id);
+        }
         LetGo(node.Value);
     }
+
+    private static IEnumerable<string> ItemsOf(StoredResponse response) => response.Input.Concat(response.Output).Select(item => item.Id).Distinct();
 
     // An answer takes room while it can be found, and while one that followed it does.
     private void Hold(StoredResponse response)
