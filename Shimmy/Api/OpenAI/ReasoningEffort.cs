@@ -7,6 +7,8 @@ namespace Shimmy.Api.OpenAI;
 /// </summary>
 internal static class ReasoningEffort
 {
+    private static readonly JsonElement Null = JsonDocument.Parse("null").RootElement;
+
     /// <summary>The effort that a field names; null where it is absent.</summary>
     public static string? Read(RequestFields fields, string name) => fields.Choice(name, "none", "minimal", "low", "medium", "high", "xhigh");
 
@@ -17,7 +19,7 @@ internal static class ReasoningEffort
     public static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)
     {
         var given = fields.Object("chat_template_kwargs");
-        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? default) ?? [];
+        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? Null) ?? [];
         if (effort is not null and not "none")
             arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
         return arguments;

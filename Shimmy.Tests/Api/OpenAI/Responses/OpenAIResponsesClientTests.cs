@@ -26,11 +26,13 @@ public sealed class OpenAIResponsesClientTests
         Assert.IsNull(first.Error);
 
         var updates = new List<StreamingResponseUpdate>();
-        var options = new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("and now?")]) { Temperature = 0, PreviousResponseId = first.Id, StreamingEnabled = true };
+        var options = new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("and now?")]) { Temperature = 0, PreviousResponseId = first.Id, StreamingEnabled = true, TopLogProbabilityCount = 2 };
         await foreach (var update in await client.CreateResponseStreamingAsync(options))
             updates.Add(update);
         Assert.IsInstanceOfType<StreamingResponseCreatedUpdate>(updates[0]);
         Assert.AreEqual(" hello", string.Concat(updates.OfType<StreamingResponseOutputTextDeltaUpdate>().Select(update => update.Delta)));
+        var token = updates.OfType<StreamingResponseOutputTextDeltaUpdate>().SelectMany(update => update.TokenLogProbabilities).Single();
+        Assert.AreEqual((" hello", 2, " hello"), (token.Token, token.TopLogProbabilities.Count, token.TopLogProbabilities[0].Token));
         CollectionAssert.AreEqual(Enumerable.Range(0, updates.Count).ToArray(), updates.Select(update => update.SequenceNumber).ToArray());
         var second = ((StreamingResponseCompletedUpdate)updates[^1]).Response;
         Assert.AreEqual((" hello", first.Id), (second.GetOutputText(), second.PreviousResponseId));

@@ -145,6 +145,36 @@ public sealed class ResponseConversationTests
     }
 
     [TestMethod]
+    public async Task What_the_template_refuses_is_the_input()
+    {
+        await using var server = await ServerFixture.StartAsync(ResponseEvents.Thinker([], "ok"));
+        foreach (var route in (string[])[Route, Route + "/input_tokens"])
+        {
+            using var answer = await server.PostAsync(route, """{"model":"talker","input":"bad","chat_template_kwargs":{"a":null}}""");
+            var error = (await answer.JsonAsync()).GetProperty("error");
+            Assert.AreEqual((400, "input"), ((int)answer.StatusCode, error.GetProperty("param").GetString()));
+            Assert.StartsWith("input: ", error.GetProperty("message").GetString()!);
+            Assert.Contains("nothing bad is said here", error.GetProperty("message").GetString()!);
+        }
+    }
+
+    [TestMethod]
+    [DataRow("null")]
+    [DataRow("{\"a\":1}")]
+    public async Task Variables_of_the_template_may_be_null(string value)
+    {
+        var seen = new List<GenerationRequest>();
+        await using var server = await ServerFixture.StartAsync(ResponseEvents.Thinker(seen, "ok"));
+        await Answer(server, $$$"""
+            {"model":"talker","input":"?","chat_template_kwargs":{"tail":{{{value}}}}}
+            """);
+        await server.AnswerAsync("v1/chat/completions", $$$"""
+            {"model":"talker","messages":[{"role":"user","content":"?"}],"chat_template_kwargs":{"tail":{{{value}}}}}
+            """);
+        Assert.AreEqual(2, seen.Count(request => request.Text().EndsWith(value == "null" ? "assistant\n" : "assistant\n{\"a\": 1}", StringComparison.Ordinal)));
+    }
+
+    [TestMethod]
     [DataRow("\"required\"", true)]
     [DataRow("{\"type\":\"function\",\"name\":\"weather\"}", true)]
     [DataRow("{\"type\":\"allowed_tools\",\"mode\":\"required\",\"tools\":[{\"type\":\"function\",\"name\":\"weather\"}]}", true)]

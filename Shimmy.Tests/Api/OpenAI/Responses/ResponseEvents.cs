@@ -16,9 +16,10 @@ internal static partial class ResponseEvents
     private const string Template =
         "{% if tools %}<|im_start|>tools\n{% for tool in tools %}{{ tool | tojson }}\n{% endfor %}<|im_end|>\n{% endif %}"
         + "{% for m in messages %}<|im_start|>{{ m.role }}\n{% if m.reasoning_content %}<think>\n{{ m.reasoning_content }}\n</think>\n\n{% endif %}"
+        + "{% if m.content == 'bad' %}{{ raise_exception('nothing bad is said here') }}{% endif %}"
         + "{% if m.content %}{{ m.content }}{% endif %}{% if m.tool_calls %}{% for c in m.tool_calls %}{{ '\\n<tool_call>\\n' }}"
         + "{\"name\": \"{{ c.function.name }}\", \"arguments\": {{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
-        + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+        + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}{% if tail %}{{ tail | tojson }}{% endif %}";
 
     /// <summary>A model that answers each request with the next of these texts, cut into pieces; <paramref name="seen"/> gets the requests.</summary>
     public static ScriptedEngine Thinker(List<GenerationRequest> seen, params string[] answers) => new()

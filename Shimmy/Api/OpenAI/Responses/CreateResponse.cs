@@ -61,6 +61,10 @@ internal static class CreateResponse
             {
                 break;
             }
+            catch (EngineException e) when (TemplateRefusal.Is(e))
+            {
+                throw TemplateRefusal.Reworded(e);
+            }
             if (!more)
                 yield break;
             var happened = enumerator.Current;

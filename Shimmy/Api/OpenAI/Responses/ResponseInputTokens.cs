@@ -1,6 +1,8 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Chat;
 using Shimmy.Chat.Templates;
+using Shimmy.Engine;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
@@ -18,7 +20,7 @@ internal static class ResponseInputTokens
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         RequestLog.Of(context).Model = lease.Entry.Name;
         var template = await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(template.Render(asked.Request), context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
         await Reply.JsonAsync(context, json =>
         {
             json.WriteStartObject();
@@ -26,5 +28,17 @@ internal static class ResponseInputTokens
             json.WriteNumber("input_tokens", tokens.Count);
             json.WriteEndObject();
         });
+    }
+
+    private static Prompt Render(ChatTemplate template, ChatRequest request)
+    {
+        try
+        {
+            return template.Render(request);
+        }
+        catch (EngineException e) when (TemplateRefusal.Is(e))
+        {
+            throw TemplateRefusal.Reworded(e);
+        }
     }
 }
