@@ -82,7 +82,7 @@ public sealed class FieldPropertyTests
             yield return ("stop", value);
         foreach (var value in new[] { "1", "\"a\"", "{\"a\":1}", "{\"5\":\"x\"}", "[[1]]", "[1]", "{\"-1\":1}" })
             yield return ("logit_bias", value);
-        foreach (var value in NoTexts.Append("\"root ::= \"").Append("\"x\""))
+        foreach (var value in NoTexts.Append("\"root = x\"").Append("\"x\""))
             yield return ("grammar", value);
     }
 

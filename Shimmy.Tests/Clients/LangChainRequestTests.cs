@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Shimmy.Tests.Cli;
 using Shimmy.Tests.Models;
 
@@ -45,7 +46,7 @@ public sealed class LangChainRequestTests
         var arguments = string.Concat(calls.Select(call => call.GetProperty("function").GetProperty("arguments").GetString()));
         Assert.AreEqual("Rome", JsonDocument.Parse(arguments).RootElement.GetProperty("city").GetString());
 
-        var call = $$$"""{"content":null,"role":"assistant","tool_calls":[{"type":"function","id":{{{calls[0].GetProperty("id").GetRawText()}}},"function":{"name":"get_weather","arguments":{{{JsonSerializer.Serialize(arguments)}}}}}]}""";
+        var call = $$$"""{"content":null,"role":"assistant","tool_calls":[{"type":"function","id":{{{calls[0].GetProperty("id").GetRawText()}}},"function":{"name":"get_weather","arguments":{{{JsonValue.Create(arguments).ToJsonString()}}}}}]}""";
         var result = $$"""{"content":"{\"temperature\": 25, \"weather\": \"sunny\"}","role":"tool","tool_call_id":{{calls[0].GetProperty("id").GetRawText()}}}""";
         using var told = JsonDocument.Parse(await PostAsync("v1/chat/completions",
             $$"""{"messages":[{{first}},{{call}},{{result}}],"model":"shimmy-demo","stream":false,"temperature":0.0,{{Tools}}}"""));

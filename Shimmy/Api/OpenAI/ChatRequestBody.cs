@@ -20,7 +20,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         RefuseUnsupported(fields);
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
-        var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
+        var effort = ReasoningEffort.Read(fields, "reasoning_effort");
         var top = LogProbabilities(fields);
         var extras = AnswerExtras.Read(fields, top is not null);
         var options = SamplingFields.Read(fields, new GenerationOptions()) with
@@ -38,8 +38,8 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Options = options,
                 Grammar = ConstraintFields.Read(fields, responseFormat: true),
-                EnableThinking = fields.Flag("enable_thinking") ?? (effort == "none" ? false : null),
-                TemplateArguments = TemplateArguments(fields, effort),
+                EnableThinking = ReasoningEffort.Thinking(fields, effort),
+                TemplateArguments = ReasoningEffort.TemplateArguments(fields, effort),
                 ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
             },
             fields.Whole("n", 1, 128) ?? 1,
@@ -57,15 +57,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         if (top is not null && !wanted)
             throw ApiException.BadField("top_logprobs", "needs logprobs to be true");
         return wanted ? top ?? 0 : null;
-    }
-
-    private static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)
-    {
-        var given = fields.Object("chat_template_kwargs");
-        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? default) ?? [];
-        if (effort is not null and not "none")
-            arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
-        return arguments;
     }
 
     /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
