@@ -5,7 +5,7 @@ namespace Shimmy.Api;
 
 /// <summary>
 /// The fields that hold an answer to a form: llama.cpp's <c>grammar</c> and <c>json_schema</c>, OpenAI's <c>response_format</c>. All of them
-/// become a grammar; a grammar that the client sent is checked where the request runs.
+/// become a grammar; one that the client sent is checked at once, so that no model is loaded for one that is wrong.
 /// </summary>
 internal static class ConstraintFields
 {
@@ -17,6 +17,7 @@ internal static class ConstraintFields
     public static string? Read(RequestFields fields, bool responseFormat)
     {
         var grammar = fields.Text("grammar");
+        GrammarCheck.Require(grammar);
         var schema = fields.Find("json_schema");
         if (grammar is not null && schema is not null)
             throw ApiException.BadField("json_schema", "was given beside grammar; give one of them");
