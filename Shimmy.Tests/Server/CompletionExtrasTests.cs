@@ -62,6 +62,13 @@ public sealed class CompletionExtrasTests
         var offsets = chunks.Where(one => one.GetProperty("logprobs").ValueKind == JsonValueKind.Object)
             .SelectMany(one => one.GetProperty("logprobs").GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32())).ToArray();
         CollectionAssert.AreEqual(logs.GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32()).ToArray(), offsets);
+        // Each token stands where its text does.
+        var text = echoed.GetProperty("text").GetString()!;
+        for (var i = 1; i < tokens.Length - 1; i++)
+        {
+            if (!tokens[i].GetString()!.Contains('\uFFFD') && !tokens[i].GetString()!.StartsWith("bytes:", StringComparison.Ordinal) && !text[..offsets[i]].Contains('\uFFFD'))
+                Assert.AreEqual(tokens[i].GetString(), text[offsets[i]..offsets[i + 1]]);
+        }
         Assert.AreEqual(0, offsets[0]);
     }
 

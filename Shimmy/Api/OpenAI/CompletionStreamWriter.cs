@@ -9,7 +9,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
 {
     private readonly List<GeneratedToken> _prompt = [];
     private Usage _usage = new(0, 0, 0);
-    private LegacyLogProbabilities _logProbabilities = new();
+    private LegacyLogProbabilities? _logProbabilities;
     private AnswerTimes _times = new();
     private string _echo = "";
     private int _index;
@@ -20,7 +20,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
     {
         (_index, _echo, _last) = (index, echo, last);
         _prompt.Clear();
-        _logProbabilities = new LegacyLogProbabilities();
+        _logProbabilities = null;
         _times = new AnswerTimes();
     }
 
@@ -75,7 +75,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             json.WriteNumber("index", _index);
             json.WriteString("text", text);
             if (request.Extras.LogProbabilities && tokens is not null)
-                _logProbabilities.Write(json, tokens);
+                (_logProbabilities ??= new LegacyLogProbabilities(text)).Write(json, tokens);
             else
                 json.WriteNull("logprobs");
             if (request.Extras.Tokens)

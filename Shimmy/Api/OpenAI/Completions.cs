@@ -48,8 +48,9 @@ internal static class Completions
             {
                 json.WriteStartObject();
                 json.WriteNumber("index", i);
-                json.WriteString("text", runs[i].Echo + answers[i].Text);
-                LegacyLogProbabilities.Write(json, request.Extras, answers[i]);
+                var text = runs[i].Echo + answers[i].Text;
+                json.WriteString("text", text);
+                LegacyLogProbabilities.Write(json, request.Extras, text, answers[i]);
                 if (request.Extras.Tokens)
                     OpenAIJson.WriteTokens(json, answers[i].Tokens);
                 json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));

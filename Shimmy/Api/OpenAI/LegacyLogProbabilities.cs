@@ -9,9 +9,11 @@ namespace Shimmy.Api.OpenAI;
 /// The object <c>logprobs</c> of <c>/v1/completions</c> (OpenAI's legacy API reference): four arrays side by side. Offsets count the
 /// characters of the choice's text, an echoed prompt included.
 /// </summary>
-internal sealed class LegacyLogProbabilities
+/// <param name="text">The beginning of the choice's text.</param>
+internal sealed class LegacyLogProbabilities(string text)
 {
     private int _offset;
+    private bool _begun;
 
     /// <summary>Writes the object for the next tokens of a choice.</summary>
     public void Write(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
@@ -32,7 +34,11 @@ internal sealed class LegacyLogProbabilities
         json.WriteStartArray("text_offset");
         foreach (var token in tokens)
         {
-            json.WriteNumberValue(_offset);
+            // Vocabularies of SentencePiece put a space before a prompt, which its text has not.
+            if (!_begun && token.Piece.Span is [(byte)' ', ..] && !text.StartsWith(' '))
+                _offset = -1;
+            _begun = true;
+            json.WriteNumberValue(Math.Max(0, _offset));
             _offset += Encoding.UTF8.GetCharCount(token.Piece.Span);
         }
         json.WriteEndArray();
@@ -40,10 +46,10 @@ internal sealed class LegacyLogProbabilities
     }
 
     /// <summary>Writes the object for a whole choice, or null where it was not asked for.</summary>
-    public static void Write(Utf8JsonWriter json, AnswerExtras extras, Answer answer)
+    public static void Write(Utf8JsonWriter json, AnswerExtras extras, string text, Answer answer)
     {
         if (extras.LogProbabilities)
-            new LegacyLogProbabilities().Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []]);
+            new LegacyLogProbabilities(text).Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []]);
         else
             json.WriteNull("logprobs");
     }
