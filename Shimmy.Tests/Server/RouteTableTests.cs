@@ -27,7 +27,6 @@ public sealed class RouteTableTests
     [
         "GET /metrics", "GET /diag",
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
-        "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
     ];
 

@@ -57,7 +57,8 @@ internal static class ConstraintFields
         }
     }
 
-    private static string Compile(JsonElement schema, string field, bool strict)
+    /// <summary>The grammar of a schema; <paramref name="field"/> is for the error.</summary>
+    public static string Compile(JsonElement schema, string field, bool strict)
     {
         if (schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
             throw ApiException.BadField(field, $"must be a JSON schema, not {RequestFields.Describe(schema)}");

@@ -39,7 +39,9 @@ internal static class ChatPipeline
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
-        var events = CompleteAsync(model, generation, cancellation);
+        var events = request.ThinkingBudget is { } budget && format.Reasoning is { } marks
+            ? ThoughtBudget.RunAsync(model, generation, marks, format.BeginsReasoning, budget, cancellation)
+            : CompleteAsync(model, generation, cancellation);
         await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return happened;
     }

@@ -1,4 +1,5 @@
 using Shimmy.Api;
+using Shimmy.Api.Anthropic;
 using Shimmy.Api.Native;
 using Shimmy.Api.OpenAI;
 using Shimmy.Api.OpenAI.Responses;
@@ -18,6 +19,7 @@ internal static class Routes
         CreateResponse.Map(routes);
         StoredResponses.Map(routes);
         ResponseInputTokens.Map(routes);
+        Messages.Map(routes);
         Embeddings.Map(routes);
         Rerank.Map(routes);
         KnownModels.Map(routes);

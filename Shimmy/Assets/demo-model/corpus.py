@@ -55,7 +55,7 @@ def chat(world, kinds=TASKS):
     return conversation
 
 
-DRILL = [(arithmetic, 12), (count, 3), (repeat_times, 3), (name_list, 3)]
+DRILL = [(arithmetic, 14), (count, 2), (repeat_times, 2), (name_list, 1)]
 
 
 def drill(world):
@@ -150,7 +150,7 @@ def sample(world, early=False):
         return render(chat(world, kinds=COPYING) if kind < 0.5 else with_tools(world, count=world.rng.choice([1, 1, 2])))
     if kind < 0.02:
         return raw(world)
-    return render(drill(world) if kind < 0.22 else chat(world) if kind < 0.48 else with_tools(world))
+    return render(drill(world) if kind < 0.22 else chat(world) if kind < 0.42 else with_tools(world))
 
 
 if __name__ == "__main__":

@@ -134,7 +134,7 @@ def arithmetic(world):
             if world.fresh(question):
                 return question, facts.TOO_BIG, f"{a} {sign} {b} is too large for me.", {"equals": facts.TOO_BIG}
             continue
-        plus = r.random() < 0.7
+        plus = r.random() < 0.5
         if plus:
             total = r.randint(0, 20)
             a = r.randint(0, total)
