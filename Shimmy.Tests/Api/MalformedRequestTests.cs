@@ -16,6 +16,9 @@ public sealed class MalformedRequestTests
             """{"model":"talker","messages":[{"role":"system","content":"é\u00e9"},{"role":"user","content":[{"type":"text","text":"hi 😀"}]}],"max_tokens":3,"temperature":0.5,"stop":["x","yz"],"logit_bias":{"5":-1},"seed":7,"n":1,"tools":[]}"""),
         ("v1/chat/completions",
             """{"model":"talker","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi","name":"me"}],"response_format":{"type":"text"},"tool_choice":"none"}"""),
+        ("v1/responses",
+            """{"model":"talker","store":false,"instructions":"é","input":[{"role":"user","content":[{"type":"input_text","text":"hi 😀"}]},{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"t"}]},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"tools":[{"type":"web_search"}],"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"}}"""),
+        ("v1/responses", """{"model":"talker","stream":true,"input":"hi","max_output_tokens":2,"include":["reasoning.encrypted_content"],"metadata":{"a":"b"},"tool_choice":"auto"}"""),
         ("v1/completions", """{"model":"talker","prompt":["a","b \n c"],"max_tokens":2,"top_k":5,"top_p":0.9,"logit_bias":[[1,false],[2,1.5]],"echo":false}"""),
         ("v1/completions", """{"model":"talker","prompt":[[1,2,3],[4]],"stream":true,"dry_sequence_breakers":["\n"],"mirostat":0,"grammar":"root ::= [a-z]+"}"""),
         ("api/generate", """{"model":"talker","prompt":"hi \ud83d\ude00","system":"s","max_tokens":2,"repeat_penalty":1.1,"stream":false}"""),
@@ -55,7 +58,7 @@ public sealed class MalformedRequestTests
         if (status == 200)
         {
             var stream = answer.Content.Headers.ContentType!.MediaType == "text/event-stream";
-            Assert.IsTrue(stream ? text.EndsWith(route == "api/generate" ? "}}\n\n" : "data: [DONE]\n\n", StringComparison.Ordinal) : text.EndsWith('}'), what);
+            Assert.IsTrue(stream ? text.EndsWith(route is "api/generate" or "v1/responses" ? "}}\n\n" : "data: [DONE]\n\n", StringComparison.Ordinal) : text.EndsWith('}'), what);
             Assert.DoesNotContain("{\"error\"", text, what);
             return status;
         }

@@ -17,6 +17,9 @@ switch (args)
     case ["templates", .. var rest]:
         await TemplateBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["grammar", .. var rest]:
+        await GrammarBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["scan"]:
         await ScanBenchmark.RunAsync(Console.Out);
         return 0;
@@ -32,6 +35,7 @@ switch (args)
               overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
               sharing    eight requests with a common prefix, with prefix sharing and without
               templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
+              grammar    tokens under a grammar and without, on a vocabulary of 150,000
               scan       discover on 10,000 files in 500 folders, without a cache and from it
               memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
               residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)

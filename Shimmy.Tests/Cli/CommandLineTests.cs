@@ -54,7 +54,7 @@ public sealed class CommandLineTests
         var run = await ShimmyProcess.RunAsync(["list", "-s", "--model-dirs", folder["a"]], folder.Path,
             new Dictionary<string, string> { ["SHIMMY_MODEL_DIRS"] = folder["b"] });
 
-        Assert.AreEqual("one\n", run.Output, run.Errors);
+        Assert.AreEqual("shimmy-demo\none\n", run.Output, run.Errors);
     }
 
     [TestMethod]
@@ -99,7 +99,7 @@ public sealed class CommandLineTests
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         using var json = JsonDocument.Parse(run.Output);
         var models = json.RootElement.EnumerateArray().ToArray();
-        Assert.HasCount(2, models);
+        CollectionAssert.AreEqual(new[] { "by-hand", "found-7b", "shimmy-demo" }, models.Select(model => model.GetProperty("name").GetString()).ToArray());
         Assert.AreEqual("by-hand", models[0].GetProperty("name").GetString());
         Assert.AreEqual("registered", models[0].GetProperty("source").GetString());
         Assert.AreEqual("completion", models[0].GetProperty("model_type").GetString());
@@ -110,16 +110,17 @@ public sealed class CommandLineTests
     }
 
     [TestMethod]
-    public async Task List_without_models_prints_nothing_on_stdout_and_says_so_on_stderr()
+    public async Task Where_there_is_nothing_else_the_demo_model_is_listed()
     {
         using var folder = new TemporaryFolder();
 
         var text = await ShimmyProcess.RunAsync(["list", "--short"], folder.Path);
-        Assert.AreEqual((0, ""), (text.ExitCode, text.Output));
-        Assert.Contains("no models were found", text.Errors);
+        Assert.AreEqual((0, "shimmy-demo\n", ""), (text.ExitCode, text.Output, text.Errors));
 
         var json = await ShimmyProcess.RunAsync(["list", "--json"], folder.Path);
-        Assert.AreEqual((0, "[]"), (json.ExitCode, json.Output.TrimEnd()));
+        using var models = JsonDocument.Parse(json.Output);
+        var demo = models.RootElement.EnumerateArray().Single();
+        Assert.AreEqual(("chat", "llama", 2048), (demo.GetProperty("model_type").GetString(), demo.GetProperty("architecture").GetString(), demo.GetProperty("context_length").GetInt32()));
     }
 
     [TestMethod]
@@ -131,7 +132,7 @@ public sealed class CommandLineTests
         var run = await ShimmyProcess.RunAsync(["probe", "storyteller"], folder.Path);
 
         Assert.AreEqual(1, run.ExitCode);
-        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller", run.Errors.TrimEnd());
+        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller, shimmy-demo", run.Errors.TrimEnd());
     }
 
     [TestMethod]

@@ -28,6 +28,7 @@ public sealed class DiscoverTests
             Line(folder, "story", "models", 1, "work/models/story.gguf"),
             Line(folder, "split-7b", "models", 2, "work/models/split-7b-00001-of-00002.gguf", "work/models/split-7b-00002-of-00002.gguf"),
             Line(folder, "deep", "models", 1, "work/models/1/2/3/4/deep.gguf"),
+            Line(folder, "shimmy-demo", "app", 1, Path.GetRelativePath(folder.Path, Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.gguf"))),
             Line(folder, "dirs/story", "dirs", 1, "dirs/story.gguf"),
             Line(folder, "bge-embed", "dirs", 1, "dirs/bge-embed.gguf"),
             Line(folder, "org/Tiny-GGUF:Q8_0", "huggingface", 1, Hub + "blobs/b1"),
@@ -71,8 +72,8 @@ public sealed class DiscoverTests
         RandomModel.Write(folder["work/models/bge-embed.gguf"]);
 
         using var json = JsonDocument.Parse((await RunAsync(folder, "discover", "--json", "--llm-only")).Output);
-        Assert.AreEqual("story", json.RootElement.GetProperty("models").EnumerateArray().Single().GetProperty("name").GetString());
-        Assert.AreEqual("bge-embed\nstory\n", (await RunAsync(folder, "list", "-s")).Output);
+        CollectionAssert.AreEqual(new[] { "story", "shimmy-demo" }, json.RootElement.GetProperty("models").EnumerateArray().Select(model => model.GetProperty("name").GetString()).ToArray());
+        Assert.AreEqual("bge-embed\nstory\nshimmy-demo\n", (await RunAsync(folder, "list", "-s")).Output);
     }
 
     [TestMethod]
@@ -89,7 +90,7 @@ public sealed class DiscoverTests
             "story: a LoRA adapter that fits: " + folder["work/models/lora.gguf"],
             "me/gemma3:latest: cannot be loaded: ",
             "skipped (models) " + folder["work/models/text.gguf"],
-            "10 models, 6 skipped",
+            "11 models, 6 skipped",
             "huggingface  " + folder["home/.cache/huggingface/hub"],
         })
             StringAssert.Contains(run.Output, text);
@@ -113,14 +114,14 @@ public sealed class DiscoverTests
     {
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["work/models/story.gguf"]);
-        Assert.AreEqual("story\n", (await RunAsync(folder, "list", "-s")).Output);
+        Assert.AreEqual("story\nshimmy-demo\n", (await RunAsync(folder, "list", "-s")).Output);
 
         // The same size and time: only the cache can still know what was in it.
         var time = File.GetLastWriteTimeUtc(folder["work/models/story.gguf"]);
         File.WriteAllBytes(folder["work/models/story.gguf"], new byte[new FileInfo(folder["work/models/story.gguf"]).Length]);
         File.SetLastWriteTimeUtc(folder["work/models/story.gguf"], time);
 
-        Assert.AreEqual("story\n", (await RunAsync(folder, "list", "-s")).Output);
+        Assert.AreEqual("story\nshimmy-demo\n", (await RunAsync(folder, "list", "-s")).Output);
     }
 
     private static void Furnish(TemporaryFolder folder)

@@ -18,7 +18,7 @@ public sealed class ModelControlTests
         using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
 
         using (var found = await PostAsync(server, "api/models/discover"))
-            Assert.AreEqual(1, found.RootElement.GetProperty("discovered").GetInt32());
+            Assert.AreEqual(2, found.RootElement.GetProperty("discovered").GetInt32());
         Assert.AreEqual("unloaded", await StatusAsync(server, "talker"));
         using (var loaded = await PostAsync(server, "api/models/talker/load"))
         {
@@ -31,7 +31,7 @@ public sealed class ModelControlTests
         }
         using (var list = JsonDocument.Parse(await server.Client.GetStringAsync("api/models")))
         {
-            var model = list.RootElement.GetProperty("models").EnumerateArray().Single();
+            var model = list.RootElement.GetProperty("models").EnumerateArray().First();
             Assert.AreEqual(("talker", "discovered", true, true), (model.GetProperty("name").GetString(), model.GetProperty("source").GetString(),
                 model.GetProperty("is_discovered").GetBoolean(), model.GetProperty("loaded").GetBoolean()));
             Assert.AreEqual(new FileInfo(folder["models/talker.gguf"]).Length, model.GetProperty("size_bytes").GetInt64());

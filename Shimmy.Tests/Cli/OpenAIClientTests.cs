@@ -158,7 +158,7 @@ public sealed class OpenAIClientTests
     public async Task Models_are_listed_and_texts_are_embedded()
     {
         var models = (await s_client.GetOpenAIModelClient().GetModelsAsync()).Value.Select(model => model.Id).Order(StringComparer.Ordinal).ToArray();
-        CollectionAssert.AreEqual(new[] { "noise", "talker" }, models);
+        CollectionAssert.AreEqual(new[] { "noise", "shimmy-demo", "talker" }, models);
 
         var embeddings = (await s_client.GetEmbeddingClient("noise").GenerateEmbeddingsAsync(["one text", "another"])).Value;
 

@@ -23,10 +23,10 @@ public sealed class PublishedTests
     public void The_executable_has_at_most_12_megabytes() => Assert.IsLessThanOrEqualTo(12_000_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
-    public void Beside_the_executable_are_only_its_libraries_licences_and_the_schema_of_its_config()
+    public void Beside_the_executable_are_only_its_model_libraries_licences_and_the_schema_of_its_config()
     {
         var names = Directory.GetFileSystemEntries(Folder).Select(Path.GetFileName).ToArray();
-        string[] expected = ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "runtimes", "shimmy.config.schema.json", Path.GetFileName(ShimmyProcess.Executable)];
+        string[] expected = ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "models", "runtimes", "shimmy.config.schema.json", Path.GetFileName(ShimmyProcess.Executable)];
         CollectionAssert.AreEquivalent(expected, names);
     }
 

@@ -7,7 +7,7 @@ namespace Shimmy.Tests.Server;
 [TestClass]
 public sealed class RouteTableTests
 {
-    // As the inventory has them, and /v1/rerank, which came with embeddings; HEAD goes with GET where a route only tells something.
+    // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses; HEAD goes with GET where a route only tells something.
     private static readonly string[] Inventory =
     [
         "GET /health", "GET /metrics", "GET /diag",
@@ -16,6 +16,7 @@ public sealed class RouteTableTests
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
         "GET /ws/generate",
         "GET /v1/models", "GET /v1/models/{id}", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank", "POST /v1/responses",
+        "GET /v1/responses/{id}", "DELETE /v1/responses/{id}", "POST /v1/responses/{id}/cancel", "GET /v1/responses/{id}/input_items", "POST /v1/responses/input_tokens",
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
@@ -26,8 +27,6 @@ public sealed class RouteTableTests
     [
         "GET /metrics", "GET /diag",
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
-        "POST /v1/responses",
-        "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
     ];
 

@@ -117,6 +117,6 @@ public sealed class WorkerServerTests
         return document.RootElement.Clone();
     }
 
-    private static IEnumerable<JsonElement> Events(string stream) => stream.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+    internal static IEnumerable<JsonElement> Events(string stream) => stream.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
         .Select(one => one["data: ".Length..]).Where(one => one != "[DONE]").Select(Json);
 }

@@ -9,11 +9,12 @@ namespace Shimmy.Api;
 /// <param name="Text">Its text.</param>
 /// <param name="Reasoning">What the model thought.</param>
 /// <param name="Calls">The tools that it called, with their arguments as JSON text.</param>
-/// <param name="Tokens">Its tokens with their probabilities; null where they were not asked for.</param>
+/// <param name="Tokens">Its tokens; null where they were not asked for.</param>
+/// <param name="PromptTokens">The prompt's tokens; empty where they were not asked for.</param>
 /// <param name="Start">How it began.</param>
 /// <param name="End">How it ended.</param>
 internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls, IReadOnlyList<GeneratedToken>? Tokens,
-    GenerationStart Start, OutputEnd End)
+    IReadOnlyList<GeneratedToken> PromptTokens, GenerationStart Start, OutputEnd End)
 {
     /// <summary>Runs the events to their end.</summary>
     public static async Task<Answer> CollectAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events)
@@ -22,6 +23,7 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
         var reasoning = new StringBuilder();
         var calls = new List<(string Name, StringBuilder Arguments)>();
         List<GeneratedToken>? tokens = null;
+        var promptTokens = new List<GeneratedToken>();
         GenerationStart? start = null;
         OutputEnd? end = null;
         await foreach (var happened in events.ConfigureAwait(false))
@@ -30,6 +32,8 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
             end = happened.End;
             text.Append(happened.Text);
             reasoning.Append(happened.Reasoning);
+            if (happened.PromptToken is { } read)
+                promptTokens.Add(read);
             if (happened.Tokens is { } told)
                 (tokens ??= []).AddRange(told);
             if (happened.Call is not { } call)
@@ -39,6 +43,6 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
             calls[call.Index].Arguments.Append(call.Arguments);
         }
         RequestLog.Of(context).Usage = end!.Usage;
-        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, start!, end);
+        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end);
     }
 }

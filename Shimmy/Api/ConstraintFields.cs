@@ -5,7 +5,7 @@ namespace Shimmy.Api;
 
 /// <summary>
 /// The fields that hold an answer to a form: llama.cpp's <c>grammar</c> and <c>json_schema</c>, OpenAI's <c>response_format</c>. All of them
-/// become a grammar; a grammar that the client sent is checked where the request runs.
+/// become a grammar; one that the client sent is checked at once, so that no model is loaded for one that is wrong.
 /// </summary>
 internal static class ConstraintFields
 {
@@ -17,19 +17,24 @@ internal static class ConstraintFields
     public static string? Read(RequestFields fields, bool responseFormat)
     {
         var grammar = fields.Text("grammar");
+        GrammarCheck.Require(grammar);
         var schema = fields.Find("json_schema");
         if (grammar is not null && schema is not null)
             throw ApiException.BadField("json_schema", "was given beside grammar; give one of them");
-        var format = responseFormat ? ReadFormat(fields) : null;
+        var format = responseFormat && fields.Object("response_format") is { } asked ? ReadFormat(asked, flat: false) : null;
         if (format is not null && (grammar is not null || schema is not null))
             throw ApiException.BadField("response_format", $"was given beside {(schema is null ? "grammar" : "json_schema")}; give one of them");
         return grammar ?? format ?? (schema is { } given ? Compile(given, "json_schema", strict: false) : null);
     }
 
-    private static string? ReadFormat(RequestFields fields)
+    /// <summary>
+    /// The grammar of a format: <c>text</c> (null), <c>json_object</c> or <c>json_schema</c>. Throws <see cref="ApiException"/> naming what is
+    /// wrong with it.
+    /// </summary>
+    /// <param name="format">OpenAI's <c>response_format</c>, or <c>text.format</c> of <c>/v1/responses</c>.</param>
+    /// <param name="flat">Whether the schema's fields stand in the format itself, as in the latter, rather than in an object of it.</param>
+    public static string? ReadFormat(RequestFields format, bool flat)
     {
-        if (fields.Object("response_format") is not { } format)
-            return null;
         switch (format.Choice("type", "text", "json_object", "json_schema"))
         {
             case "text":
@@ -38,7 +43,7 @@ internal static class ConstraintFields
                 // llama.cpp takes a schema here too.
                 return format.Find("schema") is { } beside ? Compile(beside, format.FullName("schema"), strict: false) : AnswerGrammar.AnyObject;
             case "json_schema":
-                var wrapped = format.Object("json_schema")
+                var wrapped = flat ? format : format.Object("json_schema")
                     ?? throw ApiException.BadField(format.FullName("json_schema"), "is missing; an object with name and schema is required", "missing_required_parameter");
                 var name = wrapped.RequiredText("name");
                 if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
@@ -52,7 +57,8 @@ internal static class ConstraintFields
         }
     }
 
-    private static string Compile(JsonElement schema, string field, bool strict)
+    /// <summary>The grammar of a schema; <paramref name="field"/> is for the error.</summary>
+    public static string Compile(JsonElement schema, string field, bool strict)
     {
         if (schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
             throw ApiException.BadField(field, $"must be a JSON schema, not {RequestFields.Describe(schema)}");

@@ -1,20 +1,23 @@
 using System.Buffers;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Api.Anthropic;
 
 namespace Shimmy.Api;
 
-/// <summary>The error bodies of the dialects, chosen by route: OpenAI's below <c>/v1</c>, our own elsewhere.</summary>
+/// <summary>The error bodies of the dialects, chosen by route: Anthropic's for messages, OpenAI's else below <c>/v1</c>, our own elsewhere.</summary>
 internal static class Dialect
 {
     /// <summary>The body of an error for the route of this request.</summary>
-    public static byte[] ErrorBody(PathString path, ApiError error)
+    public static byte[] ErrorBody(PathString path, ApiError error, string? requestId = null)
     {
         var buffer = new ArrayBufferWriter<byte>(256);
         using (var writer = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
         {
             writer.WriteStartObject();
-            if (path.StartsWithSegments("/v1"))
+            if (path.StartsWithSegments("/v1/messages"))
+                AnthropicJson.WriteError(writer, error, requestId);
+            else if (path.StartsWithSegments("/v1"))
                 WriteOpenAI(writer, error);
             else
                 writer.WriteString("error", error.Message);

@@ -12,6 +12,14 @@ internal interface IStreamWriter
     /// <summary>Writes what the dialect says for an event; may be nothing.</summary>
     void Write(IBufferWriter<byte> output, in OutputEvent happened);
 
+    /// <summary>How long a stream may be silent before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
+    TimeSpan? PingAfter => null;
+
+    /// <summary>Writes the dialect's sign of life.</summary>
+    void WritePing(IBufferWriter<byte> output)
+    {
+    }
+
     /// <summary>Writes the dialect's error event; the stream ends after it.</summary>
     void WriteError(IBufferWriter<byte> output, ApiError error);
 }
@@ -45,7 +53,7 @@ internal static class EventStream
                 // Events that are there already go out together; only a pause is worth a system call.
                 more = next.IsCompleted
                     ? await next.ConfigureAwait(false)
-                    : await FlushMeanwhileAsync(output, next.AsTask(), generation).ConfigureAwait(false);
+                    : await FlushMeanwhileAsync(output, next.AsTask(), writer, generation).ConfigureAwait(false);
             }
             await FlushAsync(output, context.RequestAborted).ConfigureAwait(false);
         }
@@ -68,11 +76,16 @@ internal static class EventStream
     }
 
     // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.
-    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next, CancellationTokenSource generation)
+    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next, IStreamWriter writer, CancellationTokenSource generation)
     {
         try
         {
             await FlushAsync(output, generation.Token).ConfigureAwait(false);
+            while (writer.PingAfter is { } silence && !await EndsWithinAsync(next, silence, generation.Token).ConfigureAwait(false))
+            {
+                writer.WritePing(output);
+                await FlushAsync(output, generation.Token).ConfigureAwait(false);
+            }
         }
         catch
         {
@@ -81,6 +94,19 @@ internal static class EventStream
             throw;
         }
         return await next.ConfigureAwait(false);
+    }
+
+    private static async Task<bool> EndsWithinAsync(Task next, TimeSpan time, CancellationToken cancellation)
+    {
+        try
+        {
+            await next.WaitAsync(time, cancellation).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException) when (!next.IsCompleted)
+        {
+            return false;
+        }
     }
 
     private static async Task FlushAsync(PipeWriter output, CancellationToken cancellation)

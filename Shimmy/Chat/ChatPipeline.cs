@@ -39,7 +39,9 @@ internal static class ChatPipeline
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
-        var events = CompleteAsync(model, generation, cancellation);
+        var events = request.ThinkingBudget is { } budget && format.Reasoning is { } marks
+            ? ThoughtBudget.RunAsync(model, generation, marks, format.BeginsReasoning, budget, cancellation)
+            : CompleteAsync(model, generation, cancellation);
         await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return happened;
     }
@@ -50,12 +52,16 @@ internal static class ChatPipeline
         var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
         if (format.Calls is not { } calls)
             return (request.Grammar, request.Grammar is null ? null : thought);
-        if (request.Grammar is not null)
-            throw ChatTemplate.Refusal("response_format", "cannot be held to beside tools; leave out one of them, or set tool_choice to none");
         try
         {
             if (request.ToolChoice == ToolChoice.Required)
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
+            // An answer in words must match; one that calls has none.
+            if (request.Grammar is { } words)
+            {
+                GrammarCheck.Require(words);
+                return (GrammarChoice.Of(ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), words), thought);
+            }
             // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
             return calls.Trigger.Length == 0
                 ? (null, null)
@@ -116,7 +122,7 @@ internal static class ChatPipeline
         var tokens = 0;
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
-        var told = request.Options.TopLogProbabilities is null ? null : new List<GeneratedToken>();
+        var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
         await foreach (var happened in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
         {
             if (happened.Start is { } admitted)
@@ -134,13 +140,16 @@ internal static class ChatPipeline
                 yield return OutputEvent.OfEnd(new OutputEnd(stops.Hit is null ? end.Reason : FinishReason.Stop, stops.Hit,
                     new Usage(start.PromptTokens, start.CachedTokens, end.GeneratedTokens), end.Timings));
             }
+            else if (happened.OfPrompt)
+            {
+                yield return OutputEvent.OfText("") with { PromptToken = new GeneratedToken(happened.Token, happened.Piece, happened.LogProbability) };
+            }
             else
             {
                 tokens++;
                 first = first == 0 ? Stopwatch.GetTimestamp() : first;
                 var text = stops.Push(characters.Push(happened.Piece.Span));
-                if (happened.LogProbability is { } likely)
-                    told?.Add(new GeneratedToken(happened.Piece, likely));
+                told?.Add(new GeneratedToken(happened.Token, happened.Piece, happened.LogProbability));
                 if (text.Length > 0)
                 {
                     yield return OutputEvent.OfText(text) with { Tokens = told is null ? null : [.. told] };

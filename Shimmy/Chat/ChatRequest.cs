@@ -27,6 +27,9 @@ public sealed record ChatRequest
     /// <summary>Whether the model should reason first; null leaves it to the template.</summary>
     public bool? EnableThinking { get; init; }
 
+    /// <summary>Most tokens that it may think before it answers, at least 1; null leaves it free.</summary>
+    public int? ThinkingBudget { get; init; }
+
     /// <summary>Variables for the chat template beside the usual ones (<c>chat_template_kwargs</c>).</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
 

@@ -1,16 +1,17 @@
 namespace Shimmy.Engine;
 
-/// <summary>What a generation reports, in this order: one <see cref="Start"/>, any number of tokens, one <see cref="End"/>.</summary>
+/// <summary>What a generation reports, in this order: one <see cref="Start"/>, the prompt's tokens where they are asked for, any number of tokens, one <see cref="End"/>.</summary>
 public readonly struct GenerationEvent
 {
     private GenerationEvent(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability,
-        GenerationStart? start, GenerationEnd? end)
+        GenerationStart? start, GenerationEnd? end, bool ofPrompt = false)
     {
         Token = token;
         Piece = piece;
         LogProbability = logProbability;
         Start = start;
         End = end;
+        OfPrompt = ofPrompt;
     }
 
     /// <summary>Set on the first event alone: the prompt was admitted.</summary>
@@ -21,6 +22,9 @@ public readonly struct GenerationEvent
 
     /// <summary>Whether this event is a token.</summary>
     public bool IsToken => Start is null && End is null;
+
+    /// <summary>Whether the token is one of the prompt's (<see cref="GenerationOptions.ReportPrompt"/>).</summary>
+    public bool OfPrompt { get; }
 
     /// <summary>The token's id.</summary>
     public int Token { get; }
@@ -37,6 +41,10 @@ public readonly struct GenerationEvent
     /// <summary>A token was generated.</summary>
     public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability = null) =>
         new(token, piece, logProbability, null, null);
+
+    /// <summary>A token of the prompt was read.</summary>
+    public static GenerationEvent OfPromptToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
+        new(token, piece, logProbability, null, null, ofPrompt: true);
 
     /// <summary>The generation ended by itself.</summary>
     public static GenerationEvent OfEnd(GenerationEnd end) => new(0, default, null, null, end);

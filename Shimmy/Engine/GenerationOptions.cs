@@ -6,7 +6,7 @@ namespace Shimmy.Engine;
 /// </summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Most tokens to generate, at least 1; null generates until the model ends or the context is full.</summary>
+    /// <summary>Most tokens to generate; 0 only reads the prompt, null generates until the model ends or the context is full.</summary>
     public int? MaxTokens { get; init; }
 
     /// <summary>Seed of the random numbers; null draws one, which <see cref="GenerationStart.Seed"/> reports.</summary>
@@ -89,6 +89,15 @@ public sealed record GenerationOptions
 
     /// <summary>Report each token's log probability and this many alternatives, 0 to 20; null reports none.</summary>
     public int? TopLogProbabilities { get; init; }
+
+    /// <summary>
+    /// Report the prompt's tokens before the answer's, each with its log probability and <see cref="TopLogProbabilities"/> alternatives. All
+    /// of the prompt is computed then; nothing is taken over. A BOS is not reported, and what stands first has no probability.
+    /// </summary>
+    public bool ReportPrompt { get; init; }
+
+    /// <summary>Keep each token beside the text that it gave. Applied by Chat/Output; a worker reports every token anyway.</summary>
+    public bool ReportTokens { get; init; }
 
     /// <summary>Whether the prompt may take over cells that are computed already.</summary>
     public bool CachePrompt { get; init; } = true;

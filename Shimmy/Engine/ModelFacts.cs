@@ -45,6 +45,9 @@ public sealed record ModelFacts
     /// <summary>Text of the end-of-sequence token, or null where the vocabulary has none.</summary>
     public string? EosText { get; init; }
 
+    /// <summary>The marks of a prompt whose middle is missing, or null where the vocabulary has none.</summary>
+    public FillInTheMiddle? FillInTheMiddle { get; init; }
+
     /// <summary>Whether the tokenizer puts BOS before a prompt by itself.</summary>
     public bool AddsBos { get; init; }
 
@@ -75,6 +78,12 @@ public sealed record ModelFacts
     /// <summary>Process id of the worker; 0 for an engine that lives in this process.</summary>
     public int ProcessId { get; init; }
 }
+
+/// <summary>Texts of the tokens for filling in the middle (Bavarian et al. 2022): the prefix, the suffix and the middle follow them.</summary>
+/// <param name="Prefix">Stands before the text in front of the gap.</param>
+/// <param name="Suffix">Stands before the text behind it.</param>
+/// <param name="Middle">Stands where the answer begins.</param>
+public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle);
 
 /// <summary>One device that a backend offers.</summary>
 public sealed record DeviceFacts

@@ -18,6 +18,9 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         var start = Stopwatch.GetTimestamp();
         context.TraceIdentifier = IdOf(context.Request.Headers["x-request-id"].ToString());
         context.Response.Headers["x-request-id"] = context.TraceIdentifier;
+        // Anthropic's clients look for it under this name.
+        if (context.Request.Path.StartsWithSegments("/v1/messages"))
+            context.Response.Headers["request-id"] = context.TraceIdentifier;
         try
         {
             using var entered = running.Enter(context);
@@ -55,7 +58,7 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
 
     private static async Task WriteErrorAsync(HttpContext context, ApiError error)
     {
-        var body = Dialect.ErrorBody(context.Request.Path, error);
+        var body = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier);
         context.Response.StatusCode = error.Status;
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;

@@ -1,6 +1,8 @@
 using Shimmy.Api;
+using Shimmy.Api.Anthropic;
 using Shimmy.Api.Native;
 using Shimmy.Api.OpenAI;
+using Shimmy.Api.OpenAI.Responses;
 
 namespace Shimmy.Server;
 
@@ -14,6 +16,10 @@ internal static class Routes
         ModelList.Map(routes);
         ChatCompletions.Map(routes);
         Completions.Map(routes);
+        CreateResponse.Map(routes);
+        StoredResponses.Map(routes);
+        ResponseInputTokens.Map(routes);
+        Messages.Map(routes);
         Embeddings.Map(routes);
         Rerank.Map(routes);
         KnownModels.Map(routes);

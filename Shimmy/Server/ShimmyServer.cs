@@ -12,6 +12,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
+using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -108,7 +109,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton<DiagnosticSource>(new DiagnosticListener("Microsoft.AspNetCore"))
             .AddSingleton(registry)
             .AddSingleton(residency)
-            .AddSingleton(state);
+            .AddSingleton(state)
+            .AddSingleton(new ResponseStore());
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

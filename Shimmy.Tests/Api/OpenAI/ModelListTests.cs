@@ -6,16 +6,21 @@ namespace Shimmy.Tests.Api.OpenAI;
 [TestClass]
 public sealed class ModelListTests
 {
-    private const string Talker = """{"id":"talker","object":"model","created":0,"owned_by":"shimmy"}""";
-    private const string Other = """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy"}""";
+    private const string Talker = """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+    private const string Other = """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+
+    private const string Models =
+        """
+        [{"name":"talker","model":"talker","size":0,"capabilities":["completion"],"details":{"format":"gguf","family":"unknown","parameter_size":"unknown","quantization_level":"unknown"}},{"name":"people/other:7b","model":"people/other:7b","size":0,"capabilities":["completion"],"details":{"format":"gguf","family":"unknown","parameter_size":"unknown","quantization_level":"unknown"}}]
+        """;
 
     [TestMethod]
     public async Task All_models_are_listed_and_none_is_loaded_for_it()
     {
         await using var server = await ServerFixture.StartAsync(models: ["talker", "people/other:7b"]);
 
-        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}]}""", await server.Client.GetStringAsync("v1/models"));
-        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}]}""", await server.Client.GetStringAsync("v1/models/"));
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""", await server.Client.GetStringAsync("v1/models"));
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""", await server.Client.GetStringAsync("v1/models/"));
         Assert.IsEmpty(server.Residency.Resident);
     }
 

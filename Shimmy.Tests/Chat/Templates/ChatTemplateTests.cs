@@ -228,11 +228,12 @@ public sealed class ChatTemplateTests
     }
 
     [TestMethod]
-    public void Tools_are_refused_by_a_template_that_shows_none()
+    public void Tools_are_told_in_words_by_a_template_that_shows_none()
     {
-        var failure = Refuses(() => Of(Plain).Render(Turns(Says("user", "U")) with { Tools = [Weather] }));
+        var prompt = string.Concat(Of(Plain).Render(Turns(Says("user", "U")) with { Tools = [Weather] }).Parts.Select(part => part.Text));
 
-        Assert.AreEqual((EngineFailure.InvalidRequest, "tools"), (failure.Failure, failure.Option));
+        Assert.Contains("You can call functions.", prompt);
+        Assert.Contains($"- {Weather.Name}", prompt);
     }
 
     [TestMethod]

@@ -72,12 +72,23 @@ internal static class ChatAnswerJson
         }
         json.WriteStartObject("logprobs");
         json.WriteStartArray("content");
+        WriteTokens(json, tokens);
+        json.WriteEndArray();
+        json.WriteNull("refusal");
+        json.WriteEndObject();
+    }
+
+    /// <summary>Tokens and their probabilities, as elements of an array.</summary>
+    public static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
+    {
         foreach (var token in tokens)
         {
+            if (token.LogProbability is not { } likely)
+                continue;
             json.WriteStartObject();
-            WriteToken(json, token.Piece, token.LogProbability.LogProbability);
+            WriteToken(json, token.Piece, likely.LogProbability);
             json.WriteStartArray("top_logprobs");
-            foreach (var top in token.LogProbability.Top)
+            foreach (var top in likely.Top)
             {
                 json.WriteStartObject();
                 WriteToken(json, top.Piece, top.LogProbability);
@@ -86,9 +97,6 @@ internal static class ChatAnswerJson
             json.WriteEndArray();
             json.WriteEndObject();
         }
-        json.WriteEndArray();
-        json.WriteNull("refusal");
-        json.WriteEndObject();
     }
 
     // A token may be part of a character: its text then has U+FFFD, and the bytes tell.

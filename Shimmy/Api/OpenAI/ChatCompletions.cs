@@ -27,7 +27,7 @@ internal static class ChatCompletions
             .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger)).ToArray();
         if (request.Stream)
         {
-            var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices);
+            var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
             await EventStream.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
             return;
         }
@@ -48,12 +48,16 @@ internal static class ChatCompletions
                 json.WriteStartObject();
                 json.WriteNumber("index", i);
                 ChatAnswerJson.WriteMessage(json, answers[i]);
-                ChatAnswerJson.WriteLogProbabilities(json, request.Request.Options.TopLogProbabilities is null ? null : answers[i].Tokens ?? []);
+                ChatAnswerJson.WriteLogProbabilities(json, request.Extras.LogProbabilities ? answers[i].Tokens ?? [] : null);
+                if (request.Extras.Tokens)
+                    OpenAIJson.WriteTokens(json, answers[i].Tokens);
                 json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
                 json.WriteEndObject();
             }
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
+            if (request.Extras.Timings)
+                AnswerTimes.Write(json, answers[0].End);
             json.WriteEndObject();
         });
     }

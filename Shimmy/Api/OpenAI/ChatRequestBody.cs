@@ -11,17 +11,23 @@ namespace Shimmy.Api.OpenAI;
 /// </summary>
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
+    /// <summary>What is told beside the text.</summary>
+    public AnswerExtras Extras { get; private init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
     {
         RefuseUnsupported(fields);
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
-        var effort = fields.Choice("reasoning_effort", "none", "minimal", "low", "medium", "high", "xhigh");
+        var effort = ReasoningEffort.Read(fields, "reasoning_effort");
+        var top = LogProbabilities(fields);
+        var extras = AnswerExtras.Read(fields, top is not null);
         var options = SamplingFields.Read(fields, new GenerationOptions()) with
         {
             MaxTokens = MaxTokens(fields),
-            TopLogProbabilities = LogProbabilities(fields),
+            TopLogProbabilities = top,
+            ReportTokens = extras.Tokens || extras.Timings,
         };
         return new ChatRequestBody(
             new ChatRequest
@@ -32,13 +38,16 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Options = options,
                 Grammar = ConstraintFields.Read(fields, responseFormat: true),
-                EnableThinking = fields.Flag("enable_thinking") ?? (effort == "none" ? false : null),
-                TemplateArguments = TemplateArguments(fields, effort),
+                EnableThinking = ReasoningEffort.Thinking(fields, effort),
+                TemplateArguments = ReasoningEffort.TemplateArguments(fields, effort),
                 ContinueFinalMessage = fields.Flag("continue_final_message") ?? false,
             },
             fields.Whole("n", 1, 128) ?? 1,
             fields.Flag("stream") ?? false,
-            StreamOptions.IncludeUsage(fields));
+            StreamOptions.IncludeUsage(fields))
+        {
+            Extras = extras,
+        };
     }
 
     private static int? LogProbabilities(RequestFields fields)
@@ -48,15 +57,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         if (top is not null && !wanted)
             throw ApiException.BadField("top_logprobs", "needs logprobs to be true");
         return wanted ? top ?? 0 : null;
-    }
-
-    private static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)
-    {
-        var given = fields.Object("chat_template_kwargs");
-        var arguments = given?.Names.ToDictionary(name => name, name => given.Find(name) ?? default) ?? [];
-        if (effort is not null and not "none")
-            arguments.TryAdd("reasoning_effort", JsonDocument.Parse($"\"{effort}\"").RootElement);
-        return arguments;
     }
 
     /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
@@ -71,6 +71,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         {
             MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
             TopLogProbabilities = Request.Options.TopLogProbabilities,
+            ReportTokens = Request.Options.ReportTokens,
         };
         return this with { Request = Request with { Options = options } };
     }
@@ -96,8 +97,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         fields.Refuse("web_search_options", "web search is not supported");
         fields.Refuse("store", "nothing is stored here", value => value.ValueKind == JsonValueKind.False);
         fields.Refuse("verbosity", "is not supported by local models");
-        fields.Refuse("return_tokens", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
-        fields.Refuse("timings_per_token", "is not supported yet", value => value.ValueKind == JsonValueKind.False);
     }
 
     private static bool IsEmptyArray(JsonElement value) => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0;

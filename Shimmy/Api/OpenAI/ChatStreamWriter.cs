@@ -13,8 +13,10 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="model">The model's name.</param>
 /// <param name="includeUsage">Whether a chunk with the usage is wanted.</param>
 /// <param name="choices">Answers that are streamed side by side.</param>
-internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1) : IStreamWriter
+/// <param name="extras">What is told beside the text.</param>
+internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, AnswerExtras extras = default) : IStreamWriter
 {
+    private readonly AnswerTimes[] _times = [.. Enumerable.Range(0, choices).Select(_ => new AnswerTimes())];
     private int _ended;
     private Usage? _usage;
 
@@ -23,6 +25,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
 
     public void Write(IBufferWriter<byte> output, in OutputEvent happened)
     {
+        _times[Index].Note(happened);
         if (happened.Start is not null)
         {
             WriteChunk(output, happened, static (json, _) =>
@@ -72,11 +75,15 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             json.WriteStartObject("delta");
             writeDelta(json, happened);
             json.WriteEndObject();
-            if (happened.Tokens is { } tokens)
+            if (extras.LogProbabilities && happened.Tokens is { } tokens)
                 ChatAnswerJson.WriteLogProbabilities(json, tokens);
+            if (extras.Tokens)
+                OpenAIJson.WriteTokens(json, happened.Tokens);
             json.WriteString("finish_reason", finishReason);
             json.WriteEndObject();
             json.WriteEndArray();
+            if (extras.Timings)
+                _times[Index].Write(json);
             End(json);
         });
 

@@ -4,31 +4,48 @@ using Shimmy.Chat.Output;
 
 namespace Shimmy.Api.OpenAI;
 
-/// <summary>The stream of <c>/v1/completions</c> for one of its prompts; the last one ends it.</summary>
-internal sealed class CompletionStreamWriter(string id, long created, string model, bool includeUsage) : IStreamWriter
+/// <summary>The stream of <c>/v1/completions</c>: its choices one after another; the last one ends it.</summary>
+internal sealed class CompletionStreamWriter(string id, long created, string model, CompletionRequestBody request) : IStreamWriter
 {
+    private readonly List<GeneratedToken> _prompt = [];
     private Usage _usage = new(0, 0, 0);
+    private LegacyLogProbabilities? _logProbabilities;
+    private AnswerTimes _times = new();
+    private string _echo = "";
+    private int _index;
+    private bool _last;
 
-    /// <summary>The prompt that is being answered.</summary>
-    public int Index { get; set; }
-
-    /// <summary>Whether it is the last prompt.</summary>
-    public bool Last { get; set; }
+    /// <summary>Goes on to the next choice.</summary>
+    public void Begin(int index, string echo, bool last)
+    {
+        (_index, _echo, _last) = (index, echo, last);
+        _prompt.Clear();
+        _logProbabilities = null;
+        _times = new AnswerTimes();
+    }
 
     public void Write(IBufferWriter<byte> output, in OutputEvent happened)
     {
-        if (happened.Start is not null)
+        _times.Note(happened);
+        if (happened.PromptToken is { } read)
+            _prompt.Add(read);
+        if (happened.Start is not null || happened.PromptToken is not null)
             return;
+        if (_echo.Length > 0)
+        {
+            WriteChoice(output, _echo, request.Extras.LogProbabilities ? _prompt : null, null);
+            _echo = "";
+        }
         if (happened.End is not { } end)
         {
-            WriteChoice(output, happened.Text, finishReason: null);
+            WriteChoice(output, happened.Text, happened.Tokens, finishReason: null);
             return;
         }
-        WriteChoice(output, "", OpenAIJson.FinishReasonOf(end));
-        _usage = CompletionUsage.Add(_usage, end.Usage);
-        if (!Last)
+        WriteChoice(output, "", null, OpenAIJson.FinishReasonOf(end));
+        _usage = CompletionUsage.Add(_usage, _index % request.Choices == 0 ? end.Usage : end.Usage with { PromptTokens = 0, CachedTokens = 0 });
+        if (!_last)
             return;
-        if (includeUsage)
+        if (request.IncludeUsage)
         {
             EventStream.WriteData(output, json =>
             {
@@ -49,22 +66,30 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         output.Write("\n\n"u8);
     }
 
-    private void WriteChoice(IBufferWriter<byte> output, string text, string? finishReason) => EventStream.WriteData(output, json =>
-    {
-        Begin(json);
-        json.WriteStartArray("choices");
-        json.WriteStartObject();
-        json.WriteNumber("index", Index);
-        json.WriteString("text", text);
-        json.WriteNull("logprobs");
-        json.WriteString("finish_reason", finishReason);
-        json.WriteEndObject();
-        json.WriteEndArray();
-        // OpenAI: where the usage comes at the end, all other chunks have it as null.
-        if (includeUsage)
-            json.WriteNull("usage");
-        json.WriteEndObject();
-    });
+    private void WriteChoice(IBufferWriter<byte> output, string text, IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
+        EventStream.WriteData(output, json =>
+        {
+            Begin(json);
+            json.WriteStartArray("choices");
+            json.WriteStartObject();
+            json.WriteNumber("index", _index);
+            json.WriteString("text", text);
+            if (request.Extras.LogProbabilities && tokens is not null)
+                (_logProbabilities ??= new LegacyLogProbabilities(text)).Write(json, tokens);
+            else
+                json.WriteNull("logprobs");
+            if (request.Extras.Tokens)
+                OpenAIJson.WriteTokens(json, tokens);
+            json.WriteString("finish_reason", finishReason);
+            json.WriteEndObject();
+            json.WriteEndArray();
+            if (request.Extras.Timings)
+                _times.Write(json);
+            // OpenAI: where the usage comes at the end, all other chunks have it as null.
+            if (request.IncludeUsage)
+                json.WriteNull("usage");
+            json.WriteEndObject();
+        });
 
     private void Begin(Utf8JsonWriter json)
     {

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
@@ -23,14 +24,17 @@ internal static class Completions
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
         if (request.Stream)
         {
-            var writer = new CompletionStreamWriter(id, created, name, request.IncludeUsage);
-            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, request, writer, context.RequestAborted), writer);
+            var writer = new CompletionStreamWriter(id, created, name, request);
+            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, runs, writer, context.RequestAborted), writer);
             return;
         }
-        var answers = await CollectAsync(context, lease.Model, request);
-        var usage = answers.Select(answer => answer.End.Usage).Aggregate(CompletionUsage.Add);
+        var answers = await CollectAsync(context, lease.Model, runs);
+        // The answers to one prompt have it in common, and it counts once.
+        var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
+            .Aggregate(CompletionUsage.Add);
         RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
         {
@@ -44,26 +48,54 @@ internal static class Completions
             {
                 json.WriteStartObject();
                 json.WriteNumber("index", i);
-                json.WriteString("text", answers[i].Text);
-                json.WriteNull("logprobs");
+                var text = runs[i].Echo + answers[i].Text;
+                json.WriteString("text", text);
+                LegacyLogProbabilities.Write(json, request.Extras, text, answers[i]);
+                if (request.Extras.Tokens)
+                    OpenAIJson.WriteTokens(json, answers[i].Tokens);
                 json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
                 json.WriteEndObject();
             }
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
+            if (request.Extras.Timings)
+                AnswerTimes.Write(json, answers[0].End);
             json.WriteEndObject();
         });
     }
 
+    // One for each choice: n for the first prompt, n for the second …
+    private static async Task<Run[]> RunsAsync(ILoadedModel model, CompletionRequestBody request, CancellationToken cancellation)
+    {
+        var runs = new List<Run>();
+        foreach (var prompt in request.Prompts)
+        {
+            var echo = request.Echo ? await EchoAsync(model, prompt, request, cancellation) : "";
+            for (var i = 0; i < request.Choices; i++)
+            {
+                // The same seed would give the same answer again.
+                var options = i > 0 && request.Options.Seed is { } seed ? request.Options with { Seed = seed + (uint)i } : request.Options;
+                runs.Add(new Run(echo, new GenerationRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
+            }
+        }
+        return [.. runs];
+    }
+
+    // The prompt as it came; of one around a gap, what is in front of it.
+    private static async Task<string> EchoAsync(ILoadedModel model, Prompt prompt, CompletionRequestBody request, CancellationToken cancellation) =>
+        prompt.Tokens is { } tokens
+            ? Encoding.UTF8.GetString((await model.DetokenizeAsync(tokens, cancellation)).Span)
+            : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
+
     // All prompts at once; one that fails ends the others, whose answers nobody would get.
-    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CompletionRequestBody request)
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, Run[] runs)
     {
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
-        return await Task.WhenAll(request.Prompts.Select(async prompt =>
+        return await Task.WhenAll(runs.Select(async run =>
         {
             try
             {
-                return await Answer.CollectAsync(context, Run(model, request, prompt, failed.Token));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, failed.Token));
             }
             catch
             {
@@ -73,18 +105,19 @@ internal static class Completions
         }));
     }
 
-    private static IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CompletionRequestBody request, Prompt prompt, CancellationToken cancellation) =>
-        ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = prompt, Options = request.Options, Grammar = request.Grammar }, cancellation);
-
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ILoadedModel model, CompletionRequestBody request, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        for (var i = 0; i < request.Prompts.Count; i++)
+        for (var i = 0; i < runs.Length; i++)
         {
-            writer.Index = i;
-            writer.Last = i == request.Prompts.Count - 1;
-            await foreach (var happened in Run(model, request, request.Prompts[i], cancellation).ConfigureAwait(false))
+            writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
+            await foreach (var happened in ChatPipeline.CompleteAsync(model, runs[i].Request, cancellation).ConfigureAwait(false))
                 yield return happened;
         }
     }
+
+    /// <summary>One choice.</summary>
+    /// <param name="Echo">What of the prompt stands before the answer.</param>
+    /// <param name="Request">What is generated.</param>
+    private sealed record Run(string Echo, GenerationRequest Request);
 }

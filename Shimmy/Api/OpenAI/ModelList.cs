@@ -25,6 +25,11 @@ internal static class ModelList
             foreach (var entry in entries)
                 Write(json, entry);
             json.WriteEndArray();
+            // Clients of Ollama and of Codex look here.
+            json.WriteStartArray("models");
+            foreach (var entry in entries)
+                WriteAsOllama(json, entry);
+            json.WriteEndArray();
             json.WriteEndObject();
         });
     }
@@ -42,7 +47,34 @@ internal static class ModelList
         json.WriteString("object"u8, "model"u8);
         json.WriteNumber("created", Created(entry.Path));
         json.WriteString("owned_by"u8, "shimmy"u8);
+        json.WriteNumber("size", entry.SizeBytes);
+        json.WriteNumber("context_length", entry.ContextLength);
+        WriteCapabilities(json, entry);
         json.WriteEndObject();
+    }
+
+    private static void WriteAsOllama(Utf8JsonWriter json, ModelEntry entry)
+    {
+        json.WriteStartObject();
+        json.WriteString("name", entry.Name);
+        json.WriteString("model", entry.Name);
+        json.WriteNumber("size", entry.SizeBytes);
+        WriteCapabilities(json, entry);
+        json.WriteStartObject("details");
+        json.WriteString("format"u8, "gguf"u8);
+        json.WriteString("family", entry.Architecture);
+        json.WriteString("parameter_size", entry.ParameterLabel);
+        json.WriteString("quantization_level", entry.Quantization);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    // Ollama's words; every model embeds, but only those made for it say so.
+    private static void WriteCapabilities(Utf8JsonWriter json, ModelEntry entry)
+    {
+        json.WriteStartArray("capabilities");
+        json.WriteStringValue(entry.Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" });
+        json.WriteEndArray();
     }
 
     // A model is as old as its file; a file that is gone meanwhile has no age.

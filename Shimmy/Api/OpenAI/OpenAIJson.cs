@@ -15,6 +15,15 @@ internal static class OpenAIJson
     public static string FinishReasonOf(OutputEnd end) => 
         end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";
 
+    /// <summary>llama.cpp's array <c>tokens</c>: the ids of the tokens that a text is made of.</summary>
+    public static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken>? tokens)
+    {
+        json.WriteStartArray("tokens");
+        foreach (var token in tokens ?? [])
+            json.WriteNumberValue(token.Token);
+        json.WriteEndArray();
+    }
+
     /// <summary>The object <c>usage</c>.</summary>
     public static void WriteUsage(Utf8JsonWriter json, Usage usage)
     {

@@ -16,7 +16,10 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
     /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong with them. Kinds of tools that there are only in the cloud
     /// are left out with a line in the log, because coding agents send them unasked.
     /// </summary>
-    public static ToolFields Read(RequestFields fields, ILogger? logger)
+    /// <param name="fields">The request.</param>
+    /// <param name="logger">Learns what was left out.</param>
+    /// <param name="flat">Whether a tool is the function itself, as in <c>/v1/responses</c>, rather than an object that holds it.</param>
+    public static ToolFields Read(RequestFields fields, ILogger? logger, bool flat = false)
     {
         var given = fields.List("tools") ?? [];
         if (given.Count > MostTools)
@@ -27,7 +30,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
             var tool = RequestFields.Of(given[i], $"tools[{i}]");
             var type = tool.Text("type") ?? "function";
             if (type == "function")
-                tools.Add(Function(tool));
+                tools.Add(Function(tool, flat));
             else if (logger is not null)
                 LeftOutTools.Log(logger, type);
         }
@@ -36,9 +39,9 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
         return Choose(fields, tools);
     }
 
-    private static ToolDefinition Function(RequestFields tool)
+    private static ToolDefinition Function(RequestFields tool, bool flat)
     {
-        var function = tool.Object("function") ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
+        var function = flat ? tool : tool.Object("function") ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
         var name = function.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':' or '/'))
             throw ApiException.BadField(function.FullName("name"), $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");

@@ -26,8 +26,11 @@ internal readonly struct OutputEvent
     /// <summary>A piece of a tool call; null where the event is something else.</summary>
     public ToolCallDelta? Call { get; }
 
-    /// <summary>The tokens that this event and those before it that had none are made of; null where their probabilities were not asked for.</summary>
+    /// <summary>The tokens that this event and those before it that had none are made of; null where tokens were not asked for.</summary>
     public IReadOnlyList<GeneratedToken>? Tokens { get; init; }
+
+    /// <summary>A token of the prompt, where they were asked for; null where the event is something else.</summary>
+    public GeneratedToken? PromptToken { get; init; }
 
     /// <summary>Set on the first event: the prompt was admitted.</summary>
     public GenerationStart? Start { get; }
@@ -46,10 +49,11 @@ internal readonly struct OutputEvent
     public static OutputEvent OfEnd(OutputEnd end) => new("", "", null, null, end);
 }
 
-/// <summary>A token of an answer and how likely it was.</summary>
+/// <summary>A token and how likely it was.</summary>
+/// <param name="Token">Its id.</param>
 /// <param name="Piece">Its text in UTF-8; may be part of a character.</param>
-/// <param name="LogProbability">How likely it was.</param>
-internal readonly record struct GeneratedToken(ReadOnlyMemory<byte> Piece, TokenLogProbability LogProbability);
+/// <param name="LogProbability">How likely it was; null where that was not asked for, and for what nothing stands before.</param>
+internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> Piece, TokenLogProbability? LogProbability);
 
 /// <summary>How an answer ended, and what it took.</summary>
 /// <param name="Reason">Why it ended; a stop string counts as <see cref="FinishReason.Stop"/>.</param>

@@ -63,7 +63,7 @@ internal sealed class ChatTemplate
     public Prompt Render(ChatRequest request, bool addGenerationPrompt = true)
     {
         if (request.Tools.Count > 0 && !Capabilities.Tools)
-            throw Refusal("tools", "the chat template of this model takes no tools");
+            request = ToolsAsText.Of(request);
         var continues = request.ContinueFinalMessage;
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
             throw Refusal("continue_final_message", "the last message is none of the assistant's that could be continued");

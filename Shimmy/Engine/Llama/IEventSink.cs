@@ -7,6 +7,8 @@ internal interface IEventSink
 
     void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
 
+    void PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
+
     void Ended(uint requestId, GenerationEnd end);
 
     void Failed(uint requestId, EngineException error);

@@ -133,6 +133,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             Slots = Slots,
             BosText = Vocabulary.Text(Vocabulary.Bos),
             EosText = Vocabulary.Text(Vocabulary.Eos),
+            FillInTheMiddle = Vocabulary.FillInTheMiddle,
             AddsBos = Vocabulary.AddsBos,
             ChatTemplates = ChatTemplates(),
             SamplingDefaults = SamplingDefaults(),

@@ -1,4 +1,6 @@
+using System.Buffers;
 using System.Runtime.InteropServices;
+using System.Text;
 using Shimmy.Engine.Llama.Native;
 using static Shimmy.Engine.Llama.Native.LlamaApi;
 
@@ -14,6 +16,10 @@ namespace Shimmy.Engine.Llama;
 /// </summary>
 internal sealed unsafe class Sampler : IDisposable
 {
+    // Of the likeliest tokens, so many are shown to a grammar before all are.
+    private const int FewestLikeliest = 32;
+    private const int MostLikeliest = 1024;
+
     private readonly SamplerHandle _chain;
     private readonly Vocabulary _vocabulary;
     private readonly GrammarTrigger? _trigger;
@@ -25,6 +31,8 @@ internal sealed unsafe class Sampler : IDisposable
     private readonly bool _greedy;
     private readonly int _topK;
     private readonly bool _chainLooksBack;
+    private readonly List<LlamaTokenData> _others = [];
+    private bool _betweenCharacters = true;
 
     /// <summary>
     /// Builds the chain. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for a grammar that does
@@ -125,7 +133,8 @@ internal sealed unsafe class Sampler : IDisposable
             throw new EngineException(EngineFailure.GenerationFailed, "the model gave no usable logits (all are NaN or negative infinity)");
         if (_grammar is not null && !GrammarAllows(chosen))
         {
-            ApplyGrammarToAll(logits, candidates);
+            if (!ApplyGrammarToLikeliest(logits, candidates))
+                ApplyGrammarToAll(logits, candidates);
             chosen = Choose(logits, candidates);
             // A grammar that is complete leaves nothing but the end, which the request asked to ignore.
             if (chosen < 0 && _ignoreEos && _vocabulary.EndTokens is [var end, ..])
@@ -134,7 +143,7 @@ internal sealed unsafe class Sampler : IDisposable
                 throw new EngineException(EngineFailure.GenerationFailed, "the grammar allows no token of the vocabulary here");
         }
         if (_grammar is not null)
-            llama_sampler_accept(_grammar, chosen);
+            AcceptByGrammar(_grammar, chosen);
         else if (_trigger?.Accept(chosen, _vocabulary.Spelled(chosen)) is { } begun)
             Constrain(begun.Grammar, begun.Tokens);
         LookBackAt(chosen);
@@ -200,8 +209,16 @@ internal sealed unsafe class Sampler : IDisposable
                 _grammar = null;
                 return;
             }
-            llama_sampler_accept(grammar, token);
+            AcceptByGrammar(grammar, token);
         }
+    }
+
+    private void AcceptByGrammar(SamplerHandle grammar, int token)
+    {
+        llama_sampler_accept(grammar, token);
+        var text = _vocabulary.Spelled(token).Span;
+        // The last character is whole, or more of it must follow; what was no character at all counts as the latter.
+        _betweenCharacters = text.Length > 0 && Rune.DecodeLastFromUtf8(text, out _, out _) == OperationStatus.Done;
     }
 
     private bool GrammarAllows(int token)
@@ -217,21 +234,89 @@ internal sealed unsafe class Sampler : IDisposable
     // llama.cpp's grammars match the text of control tokens, which an answer does not have: it would be what the grammar forbids.
     private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
 
+    // Forbids what the grammar does not take of the likeliest tokens. True where that is all that can be chosen from: one for a greedy
+    // choice, as many as top-k keeps. The cut comes first in the chain then, so that what lies behind them cannot matter.
+    private bool ApplyGrammarToLikeliest(Span<float> logits, Span<LlamaTokenData> candidates)
+    {
+        var needed = _greedy ? 1 : _topK;
+        if (needed is 0 or > MostLikeliest / 2)
+            return false;
+        var count = TopCandidates.Select(logits, Math.Min(logits.Length, Math.Max(needed * 2, FewestLikeliest)), candidates);
+        ApplyGrammar(candidates[..count]);
+        var allowed = 0;
+        foreach (var candidate in candidates[..count])
+        {
+            if (float.IsNegativeInfinity(candidate.Logit) || IsHidden(candidate.Id))
+                logits[candidate.Id] = float.NegativeInfinity;
+            else
+                allowed++;
+        }
+        return allowed >= needed;
+    }
+
     private void ApplyGrammarToAll(Span<float> logits, Span<LlamaTokenData> candidates)
     {
-        for (var i = 0; i < logits.Length; i++)
-            candidates[i] = new LlamaTokenData { Id = i, Logit = logits[i] };
+        var (tested, allowed) = (0, new List<LlamaTokenData>());
+        var tokens = _vocabulary.FirstCharacters;
+        foreach (var token in tokens.Single)
+        {
+            if (!IsHidden(token))
+                candidates[tested++] = new LlamaTokenData { Id = token, Logit = logits[token] };
+        }
+        var speakers = tested;
+        foreach (var (speaker, others) in tokens.Groups)
+        {
+            candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = logits[speaker] };
+            // Inside a character, what its next bytes may be no first character tells.
+            for (var i = 0; !_betweenCharacters && i < others.Length; i++)
+                candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = logits[others[i]] };
+        }
+        // One that is forbidden anyway must still speak for the others.
+        for (var i = speakers; i < tested; i++)
+        {
+            if (float.IsNegativeInfinity(candidates[i].Logit))
+                candidates[i].Logit = float.MinValue;
+        }
+        ApplyGrammar(candidates[..tested]);
+        Keep(candidates[..tested], logits);
+        if (_betweenCharacters)
+        {
+            var takes = speakers;
+            tested = 0;
+            foreach (var (_, others) in tokens.Groups)
+            {
+                if (float.IsNegativeInfinity(candidates[takes++].Logit))
+                    continue;
+                foreach (var token in others)
+                    _others.Add(new LlamaTokenData { Id = token, Logit = logits[token] });
+            }
+            var rest = CollectionsMarshal.AsSpan(_others);
+            ApplyGrammar(rest);
+            Keep(rest, logits);
+            _others.Clear();
+        }
+        logits.Fill(float.NegativeInfinity);
+        foreach (var token in allowed)
+            logits[token.Id] = token.Logit;
+
+        void Keep(ReadOnlySpan<LlamaTokenData> of, ReadOnlySpan<float> given)
+        {
+            foreach (var candidate in of)
+            {
+                if (!float.IsNegativeInfinity(candidate.Logit) && !float.IsNegativeInfinity(given[candidate.Id]))
+                    allowed.Add(candidate);
+            }
+        }
+    }
+
+    private void ApplyGrammar(Span<LlamaTokenData> candidates)
+    {
+        if (candidates.IsEmpty)
+            return;
         fixed (LlamaTokenData* data = candidates)
         {
-            var array = new LlamaTokenDataArray { Data = data, Size = (nuint)logits.Length, Selected = -1 };
+            var array = new LlamaTokenDataArray { Data = data, Size = (nuint)candidates.Length, Selected = -1 };
             llama_sampler_apply(_grammar!, &array);
-            for (nuint i = 0; i < array.Size; i++)
-                logits[data[i].Id] = data[i].Logit;
-        }
-        foreach (var token in _vocabulary.ControlTokens)
-        {
-            if (IsHidden(token))
-                logits[token] = float.NegativeInfinity;
         }
     }
 

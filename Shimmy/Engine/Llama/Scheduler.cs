@@ -30,6 +30,9 @@ internal sealed class Scheduler
     private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
     private const int SmallestChunk = 32;
 
+    // Each token of a prompt that is reported has logits of its own: a row as wide as the vocabulary.
+    private const int LargestReportedChunk = 64;
+
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
@@ -165,7 +168,7 @@ internal sealed class Scheduler
 
     private void Place(Sequence sequence)
     {
-        var share = _sharePrefixes && sequence.Options.CachePrompt;
+        var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
         var (source, length) = share ? _cache.Longest(sequence.Tokens) : (null, 0);
         var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
         if (computing is not null && future >= length + ShortestJoin)
@@ -258,6 +261,8 @@ internal sealed class Scheduler
                 continue;
             var count = Math.Min(Math.Min(sequence.Pending, chunk), _batch.Room);
             count = Math.Min(count, UpToNextJoin(sequence));
+            if (sequence.Options.ReportPrompt)
+                count = Math.Min(count, LargestReportedChunk);
             if (count <= 0)
                 break;
             Put(sequence, count);
@@ -295,7 +300,9 @@ internal sealed class Scheduler
         for (var i = 0; i < count; i++)
         {
             var last = computed + i == sequence.Tokens.Length - 1;
-            var index = _batch.Add(tokens[i], computed + i, slot.Id, last);
+            var index = _batch.Add(tokens[i], computed + i, slot.Id, last || sequence.Options.ReportPrompt);
+            if (i == 0)
+                sequence.Chunk = (computed, index);
             if (last)
                 sequence.LogitsIndex = index;
         }
@@ -392,8 +399,10 @@ internal sealed class Scheduler
 
     private void SampleAll()
     {
-        foreach (var (sequence, _) in _composed)
+        foreach (var (sequence, tokens) in _composed)
         {
+            if (sequence.Options.ReportPrompt)
+                ReportPrompt(sequence, tokens);
             if (sequence.LogitsIndex < 0)
                 continue;
             try
@@ -407,8 +416,37 @@ internal sealed class Scheduler
         }
     }
 
+    // How likely a token is, the logits of the one before it tell.
+    private void ReportPrompt(Sequence sequence, int count)
+    {
+        var (position, index) = sequence.Chunk;
+        if (sequence.PromptReported == 0)
+        {
+            sequence.PromptReported = 1;
+            if (sequence.Tokens[0] != _model.Vocabulary.Bos)
+                Report(sequence.Tokens[0], null);
+        }
+        for (var i = 0; i < count; i++)
+        {
+            var next = position + i + 1;
+            if (next < sequence.PromptReported || next >= sequence.PromptLength)
+                continue;
+            sequence.PromptReported = next + 1;
+            var token = sequence.Tokens[next];
+            Report(token, new LogProbabilities(_model.Logits(index + i), sequence.Options.TopLogProbabilities ?? 0).Of(token, _model.Vocabulary));
+        }
+
+        void Report(int token, TokenLogProbability? likely) =>
+            _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Piece(token), likely);
+    }
+
     private void SampleOne(Sequence sequence)
     {
+        if (sequence.MaxTokens == 0)
+        {
+            End(sequence, FinishReason.Length);
+            return;
+        }
         var logits = _model.Logits(sequence.LogitsIndex);
         var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
         var token = sequence.Sampler.Sample(logits, _candidates);

@@ -55,6 +55,12 @@ internal sealed class Sequence : IDisposable
     /// <summary>Index in the batch of the token whose logits come next; -1 where this turn computes none.</summary>
     public int LogitsIndex { get; set; } = -1;
 
+    /// <summary>Position of the first token that this turn computes, and its index in the batch.</summary>
+    public (int Position, int Index) Chunk { get; set; }
+
+    /// <summary>Tokens of the prompt that were reported, or are not to be.</summary>
+    public int PromptReported { get; set; }
+
     /// <summary>Whether its start was reported.</summary>
     public bool Started { get; set; }
 

@@ -20,6 +20,7 @@ internal sealed unsafe class Vocabulary
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
+    private readonly Lazy<FirstCharacters> _firstCharacters;
 
     public Vocabulary(ModelHandle model)
     {
@@ -32,6 +33,7 @@ internal sealed unsafe class Vocabulary
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
+        _firstCharacters = new Lazy<FirstCharacters>(() => new FirstCharacters(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -56,6 +58,12 @@ internal sealed unsafe class Vocabulary
     /// <summary>End-of-sequence token, negative where there is none.</summary>
     public int Eos { get; }
 
+    /// <summary>The marks of a prompt whose middle is missing, or null where one of them is.</summary>
+    public FillInTheMiddle? FillInTheMiddle =>
+        Text(llama_vocab_fim_pre(_vocab)) is { } prefix && Text(llama_vocab_fim_suf(_vocab)) is { } suffix && Text(llama_vocab_fim_mid(_vocab)) is { } middle
+            ? new FillInTheMiddle(prefix, suffix, middle)
+            : null;
+
     /// <summary>Whether prompts begin with BOS.</summary>
     public bool AddsBos { get; }
 
@@ -67,6 +75,9 @@ internal sealed unsafe class Vocabulary
 
     /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
     public IReadOnlyList<int> ControlTokens => _control.Value;
+
+    /// <summary>The tokens by the first character of their text; found out on first use.</summary>
+    public FirstCharacters FirstCharacters => _firstCharacters.Value;
 
     /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
     public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;

@@ -6,7 +6,7 @@ namespace Shimmy.Engine.Workers;
 
 /// <summary>
 /// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed (4 each);
-/// for a token its id (4), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
+/// for a token of the answer or the prompt its id (4), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
 /// log probability (4), piece length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each); for a failure
 /// kind (1), message length (4), message. Numbers little endian.
 /// </summary>
@@ -19,6 +19,8 @@ internal static class EventCodec
         TokenWithLogProbability = 2,
         End = 3,
         Failure = 4,
+        PromptToken = 5,
+        PromptTokenWithLogProbability = 6,
     }
 
     public static void WriteStart(IBufferWriter<byte> writer, uint requestId, GenerationStart start)
@@ -30,9 +32,16 @@ internal static class EventCodec
     }
 
     public static void WriteToken(
-        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece, TokenLogProbability? logProbability)
+        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece, TokenLogProbability? logProbability, bool ofPrompt = false)
     {
-        var span = Begin(writer, requestId, logProbability is null ? Kind.Token : Kind.TokenWithLogProbability, 4);
+        var kind = (logProbability is null, ofPrompt) switch
+        {
+            (true, false) => Kind.Token,
+            (false, false) => Kind.TokenWithLogProbability,
+            (true, true) => Kind.PromptToken,
+            (false, true) => Kind.PromptTokenWithLogProbability,
+        };
+        var span = Begin(writer, requestId, kind, 4);
         BinaryPrimitives.WriteInt32LittleEndian(span, token);
         WritePiece(writer, piece);
         if (logProbability is null)
@@ -81,11 +90,13 @@ internal static class EventCodec
                 case Kind.Start:
                     take(requestId, GenerationEvent.OfStart(new GenerationStart(reader.Int32(), reader.Int32(), (uint)reader.Int32())), null);
                     break;
-                case Kind.Token or Kind.TokenWithLogProbability:
+                case Kind.Token or Kind.TokenWithLogProbability or Kind.PromptToken or Kind.PromptTokenWithLogProbability:
                     var token = reader.Int32();
                     var piece = reader.Bytes(reader.UInt16());
-                    var logProbability = kind == Kind.Token ? null : ReadLogProbability(ref reader);
-                    take(requestId, GenerationEvent.OfToken(token, piece, logProbability), null);
+                    var logProbability = kind is Kind.Token or Kind.PromptToken ? null : ReadLogProbability(ref reader);
+                    take(requestId, kind is Kind.Token or Kind.TokenWithLogProbability
+                        ? GenerationEvent.OfToken(token, piece, logProbability)
+                        : GenerationEvent.OfPromptToken(token, piece, logProbability), null);
                     break;
                 case Kind.End:
                     take(requestId, GenerationEvent.OfEnd(new GenerationEnd((FinishReason)reader.Byte(), reader.Int32(),

@@ -172,6 +172,9 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
     void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
         EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability);
 
+    void IEventSink.PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, ofPrompt: true);
+
     void IEventSink.Ended(uint requestId, GenerationEnd end) => EventCodec.WriteEnd(_events, requestId, end);
 
     void IEventSink.Failed(uint requestId, EngineException error) => EventCodec.WriteFailure(_events, requestId, error);

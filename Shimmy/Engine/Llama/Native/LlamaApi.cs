@@ -85,6 +85,9 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial byte* llama_vocab_get_text(nint vocab, int token);
     [LibraryImport(Library)] public static partial int llama_vocab_get_attr(nint vocab, int token);
     [LibraryImport(Library)] public static partial int llama_vocab_bos(nint vocab);
+    [LibraryImport(Library)] public static partial int llama_vocab_fim_pre(nint vocab);
+    [LibraryImport(Library)] public static partial int llama_vocab_fim_suf(nint vocab);
+    [LibraryImport(Library)] public static partial int llama_vocab_fim_mid(nint vocab);
     [LibraryImport(Library)] public static partial int llama_vocab_eos(nint vocab);
     [LibraryImport(Library)] public static partial int* llama_vocab_get_suppress_tokens(nint vocab, int* count);
 

@@ -1,0 +1,78 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Shimmy.Api.OpenAI;
+using Shimmy.Chat;
+
+namespace Shimmy.Api.Anthropic;
+
+/// <summary><c>tools</c> and <c>tool_choice</c> as Anthropic has them.</summary>
+/// <param name="Tools">The functions that the model may call; a tool that is demanded is the only one.</param>
+/// <param name="Choice">Whether it may or must call one.</param>
+/// <param name="Parallel">Whether one answer may hold several calls.</param>
+internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice, bool Parallel)
+{
+    private const int MostTools = 512;
+    private const int LongestName = 128;
+
+    /// <summary>
+    /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong. Tools that Anthropic's servers run are left out with a line
+    /// in the log, because Claude Code sends them unasked.
+    /// </summary>
+    public static AnthropicTools Read(RequestFields fields, ILogger? logger)
+    {
+        var given = fields.List("tools") ?? [];
+        if (given.Count > MostTools)
+            throw ApiException.BadField("tools", $"has {given.Count} entries; at most {MostTools} are allowed");
+        var tools = new List<ToolDefinition>();
+        for (var i = 0; i < given.Count; i++)
+        {
+            var tool = RequestFields.Of(given[i], $"tools[{i}]");
+            if (tool.Text("type") is { } type and not "custom")
+            {
+                if (logger is not null)
+                    LeftOutTools.Log(logger, type);
+                continue;
+            }
+            tools.Add(Tool(tool));
+        }
+        if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
+            throw ApiException.BadField("tools", $"two tools are called '{twice.Key}'");
+        return Choose(fields, tools);
+    }
+
+    private static ToolDefinition Tool(RequestFields tool)
+    {
+        var name = tool.RequiredText("name");
+        if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+            throw ApiException.BadField(tool.FullName("name"), $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
+        var schema = tool.Find("input_schema") ?? throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
+        if (schema.ValueKind != JsonValueKind.Object)
+            throw ApiException.BadField(tool.FullName("input_schema"), $"must be an object, not {RequestFields.Describe(schema)}");
+        return new ToolDefinition(name, tool.Text("description"), schema) { Strict = tool.Flag("strict") ?? false };
+    }
+
+    private static AnthropicTools Choose(RequestFields fields, List<ToolDefinition> tools)
+    {
+        if (fields.Object("tool_choice") is not { } choice)
+            return new AnthropicTools(tools, ToolChoice.Auto, Parallel: true);
+        var parallel = choice.Flag("disable_parallel_tool_use") != true;
+        switch (choice.Choice("type", "auto", "any", "tool", "none"))
+        {
+            case "auto":
+                return new AnthropicTools(tools, ToolChoice.Auto, parallel);
+            case "none":
+                return new AnthropicTools([], ToolChoice.None, parallel);
+            case "any":
+                return tools.Count > 0
+                    ? new AnthropicTools(tools, ToolChoice.Required, parallel)
+                    : throw ApiException.BadField("tool_choice", "demands a call, but tools has none that can be called here");
+            case "tool":
+                var name = choice.RequiredText("name");
+                var named = tools.FirstOrDefault(tool => tool.Name == name)
+                    ?? throw ApiException.BadField("tool_choice.name", $"{RequestFields.Quote(name)} is none of the tools that can be called here");
+                return new AnthropicTools([named], ToolChoice.Required, parallel);
+            default:
+                throw ApiException.BadField("tool_choice.type", "is missing; 'auto', 'any', 'tool' or 'none' is required");
+        }
+    }
+}

@@ -1,0 +1,82 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Chat;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI.Responses;
+
+/// <summary><c>POST /v1/responses</c>.</summary>
+internal static class CreateResponse
+{
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/responses", Handle);
+
+    private static async Task Handle(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var logger = ModelAsked.LoggerOf(context);
+        var store = context.RequestServices.GetRequiredService<ResponseStore>();
+        // Read first: a request that is wrong loads no model.
+        var asked = ResponseRequestBody.Read(fields, store, logger);
+        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        RequestLog.Of(context).Model = lease.Entry.Name;
+        var outline = new ResponseOutline(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
+            asked.WithDefaultsOf(lease.Model.Facts));
+        using var running = store.Begin(outline.Id, context.RequestAborted);
+        var writer = new ResponseWriter(outline, running, store);
+        var events = UntilCancelled(
+            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger), lease.Model, running, writer, context.RequestAborted);
+        if (asked.Stream)
+        {
+            await EventStream.SendAsync(context, events, writer);
+            return;
+        }
+        await foreach (var happened in events)
+        {
+            writer.Take(happened);
+            if (happened.End is { } end)
+                RequestLog.Of(context).Usage = end.Usage;
+        }
+        await Reply.JsonAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
+    }
+
+    // Somebody who cancels an answer ends it without an error; and at the end, what the model thought is counted.
+    private static async IAsyncEnumerable<OutputEvent> UntilCancelled(IAsyncEnumerable<OutputEvent> events, ILoadedModel model,
+        RunningResponse running, ResponseWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var thoughts = new StringBuilder();
+        var start = new GenerationStart(0, 0, 0);
+        await using var enumerator = events.GetAsyncEnumerator(cancellation);
+        while (true)
+        {
+            bool more;
+            try
+            {
+                more = await enumerator.MoveNextAsync().ConfigureAwait(false);
+            }
+            catch (OperationCanceledException) when (running.Cancelled && !cancellation.IsCancellationRequested)
+            {
+                break;
+            }
+            catch (EngineException e) when (TemplateRefusal.Is(e))
+            {
+                throw TemplateRefusal.Reworded(e);
+            }
+            if (!more)
+                yield break;
+            var happened = enumerator.Current;
+            start = happened.Start ?? start;
+            thoughts.Append(happened.Reasoning);
+            if (happened.End is not null && thoughts.Length > 0)
+                writer.ReasoningTokens = (await model.TokenizeAsync(Unmarked(thoughts.ToString()), cancellation).ConfigureAwait(false)).Count;
+            yield return happened;
+        }
+        yield return OutputEvent.OfEnd(
+            new OutputEnd(FinishReason.Stop, null, new Usage(start.PromptTokens, start.CachedTokens, 0), new GenerationTimings(0, 0, 0)));
+    }
+
+    private static Prompt Unmarked(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: false)], AddBos = false };
+}

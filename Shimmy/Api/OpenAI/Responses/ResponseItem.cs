@@ -1,0 +1,121 @@
+using System.Text.Json;
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Api.OpenAI.Responses;
+
+/// <summary>
+/// A piece of a conversation as <c>/v1/responses</c> has it: what a client sends in <c>input</c>, and what an answer holds in <c>output</c>,
+/// which comes back as input of a later turn.
+/// </summary>
+/// <param name="Id">The item's id, given or made.</param>
+internal abstract record ResponseItem(string Id)
+{
+    /// <summary>About how much memory it takes, in bytes.</summary>
+    public virtual int Size => 256 + (2 * Id.Length);
+
+    /// <summary>Writes it as an object.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("id", Id);
+        WriteFields(json);
+        json.WriteEndObject();
+    }
+
+    protected abstract void WriteFields(Utf8JsonWriter json);
+}
+
+/// <summary>A message.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Role"><c>system</c>, <c>developer</c>, <c>user</c> or <c>assistant</c>.</param>
+/// <param name="Parts">Its content in order.</param>
+/// <param name="Status"><c>in_progress</c>, <c>completed</c> or <c>incomplete</c>.</param>
+internal sealed record MessageItem(string Id, string Role, IReadOnlyList<ItemPart> Parts, string Status = "completed") : ResponseItem(Id)
+{
+    public override int Size => base.Size + Parts.Sum(part => 64 + (2 * part.Text.Length));
+
+    protected override void WriteFields(Utf8JsonWriter json)
+    {
+        json.WriteString("type"u8, "message"u8);
+        json.WriteString("status", Status);
+        json.WriteString("role", Role);
+        json.WriteStartArray("content");
+        foreach (var part in Parts)
+            part.Write(json);
+        json.WriteEndArray();
+    }
+}
+
+/// <summary>A part of a message or of what a model thought.</summary>
+/// <param name="Type"><c>input_text</c>, <c>output_text</c>, <c>refusal</c>, <c>reasoning_text</c> or <c>summary_text</c>.</param>
+/// <param name="Text">Its text.</param>
+internal sealed record ItemPart(string Type, string Text)
+{
+    /// <summary>Its tokens with their probabilities; empty where they were not asked for.</summary>
+    public IReadOnlyList<GeneratedToken> Tokens { get; init; } = [];
+
+    /// <summary>Writes it as an object.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteStartObject();
+        json.WriteString("type", Type);
+        if (Type == "output_text")
+        {
+            json.WriteStartArray("annotations");
+            json.WriteEndArray();
+            json.WriteStartArray("logprobs");
+            ChatAnswerJson.WriteTokens(json, Tokens);
+            json.WriteEndArray();
+        }
+        json.WriteString(Type == "refusal" ? "refusal" : "text", Text);
+        json.WriteEndObject();
+    }
+}
+
+/// <summary>A call of a function.</summary>
+/// <param name="Id">The item's id.</param>
+/// <param name="CallId">The call's id, which its result names.</param>
+/// <param name="Name">The function's name.</param>
+/// <param name="Arguments">The arguments as JSON text.</param>
+/// <param name="Status"><c>in_progress</c>, <c>completed</c> or <c>incomplete</c>.</param>
+internal sealed record FunctionCallItem(string Id, string CallId, string Name, string Arguments, string Status = "completed") : ResponseItem(Id)
+{
+    public override int Size => base.Size + (2 * (CallId.Length + Name.Length + Arguments.Length));
+
+    protected override void WriteFields(Utf8JsonWriter json)
+    {
+        json.WriteString("type"u8, "function_call"u8);
+        json.WriteString("status", Status);
+        json.WriteString("arguments", Arguments);
+        json.WriteString("call_id", CallId);
+        json.WriteString("name", Name);
+    }
+}
+
+/// <summary>The result of a call.</summary>
+/// <param name="Id">The item's id.</param>
+/// <param name="CallId">The call that it answers.</param>
+/// <param name="Parts">The result, in one text or several parts.</param>
+internal sealed record FunctionOutputItem(string Id, string CallId, IReadOnlyList<ItemPart> Parts) : ResponseItem(Id)
+{
+    /// <summary>Whether the client gave an array of parts rather than one text.</summary>
+    public bool InParts { get; init; }
+
+    public override int Size => base.Size + Parts.Sum(part => 64 + (2 * part.Text.Length));
+
+    protected override void WriteFields(Utf8JsonWriter json)
+    {
+        json.WriteString("type"u8, "function_call_output"u8);
+        json.WriteString("status"u8, "completed"u8);
+        json.WriteString("call_id", CallId);
+        if (!InParts)
+        {
+            json.WriteString("output", Parts[0].Text);
+            return;
+        }
+        json.WriteStartArray("output");
+        foreach (var part in Parts)
+            part.Write(json);
+        json.WriteEndArray();
+    }
+}

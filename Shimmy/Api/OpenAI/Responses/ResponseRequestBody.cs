@@ -1,0 +1,179 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat;
+using Shimmy.Engine;
+
+namespace Shimmy.Api.OpenAI.Responses;
+
+/// <summary>
+/// <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). What we cannot honour is refused by name; fields that OpenAI does
+/// not document are none of our business.
+/// </summary>
+internal sealed record ResponseRequestBody
+{
+    private const int MostMetadata = 16;
+
+    /// <summary>The conversation to answer.</summary>
+    public required ChatRequest Request { get; init; }
+
+    /// <summary>What the request brought, references resolved.</summary>
+    public required IReadOnlyList<ResponseItem> Input { get; init; }
+
+    /// <summary>The answer that this one follows; null where it is the first.</summary>
+    public required StoredResponse? Previous { get; init; }
+
+    /// <summary>Whether the answer is streamed.</summary>
+    public required bool Stream { get; init; }
+
+    /// <summary>Whether the answer can be named later.</summary>
+    public required bool Store { get; init; }
+
+    /// <summary>Whether thoughts are given in the form that clients bring back (<c>reasoning.encrypted_content</c>).</summary>
+    public required bool SealReasoning { get; init; }
+
+    /// <summary>The request itself, which answers repeat in part.</summary>
+    public required RequestFields Fields { get; init; }
+
+    /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
+    public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger)
+    {
+        RefuseUnsupported(fields);
+        CheckHarmless(fields);
+        var include = Include(fields);
+        var previous = Previously(fields, store);
+        var input = InputItems.Read(fields, store) ?? (previous is not null
+            ? []
+            : throw ApiException.BadField("input", "is missing; a string or an array of items is required", "missing_required_parameter"));
+        if (input.Count == 0 && previous is null)
+            throw ApiException.BadField("input", "is empty; at least one item is required");
+        ResponseItem[] context = previous is null ? [] : [.. previous.Context, .. previous.Output];
+        CheckCalls(context, input);
+        var tools = ToolFields.Read(fields, logger, flat: true);
+        return new ResponseRequestBody
+        {
+            Request = new ChatRequest
+            {
+                Messages = ItemConversation.Of(fields.Text("instructions"), context.Concat(input)),
+                Tools = tools.Tools,
+                ToolChoice = tools.Choice,
+                ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
+                Options = Options(fields, new GenerationOptions(), include),
+                Grammar = Grammar(fields, tools),
+                EnableThinking = ReasoningEffort.Thinking(fields, Effort(fields)),
+                TemplateArguments = ReasoningEffort.TemplateArguments(fields, Effort(fields)),
+            },
+            Input = input,
+            Previous = previous,
+            Stream = fields.Flag("stream") ?? false,
+            Store = fields.Flag("store") ?? true,
+            SealReasoning = include.Contains("reasoning.encrypted_content"),
+            Fields = fields,
+        };
+    }
+
+    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    public ResponseRequestBody WithDefaultsOf(ModelFacts facts) => this with
+    {
+        Request = Request with { Options = Options(Fields, SamplingFields.ModelDefaults(facts), Include(Fields)) },
+    };
+
+    /// <summary>The field <c>reasoning.effort</c>; null where it is absent.</summary>
+    public static string? Effort(RequestFields fields) =>
+        fields.Object("reasoning") is { } reasoning ? ReasoningEffort.Read(reasoning, "effort") : null;
+
+    private static GenerationOptions Options(RequestFields fields, GenerationOptions defaults, string[] include) =>
+        SamplingFields.Read(fields, defaults) with
+        {
+            MaxTokens = fields.Whole("max_output_tokens", 1, int.MaxValue) ?? defaults.MaxTokens,
+            TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) is { } top
+                ? top
+                : include.Contains("message.output_text.logprobs") ? 0 : null,
+        };
+
+    private static string? Grammar(RequestFields fields, ToolFields tools)
+    {
+        var grammar = ConstraintFields.Read(fields, responseFormat: false);
+        var format = fields.Object("text")?.Object("format") is { } asked ? ConstraintFields.ReadFormat(asked, flat: true) : null;
+        if (format is null)
+            return grammar;
+        if (grammar is not null)
+            throw ApiException.BadField("text.format", $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
+        return tools.Tools.Count == 0
+            ? format
+            : throw ApiException.BadField("text.format", "cannot be held to beside tools; leave out one of them, or set tool_choice to none");
+    }
+
+    private static string[] Include(RequestFields fields)
+    {
+        var include = fields.List("include") ?? [];
+        var names = include.Select((value, i) => RequestFields.TextOf(value, $"include[{i}]")).ToArray();
+        for (var i = 0; i < names.Length; i++)
+        {
+            // The first two are honoured; the others belong to tools that never answer here.
+            if (names[i] is not ("reasoning.encrypted_content" or "message.output_text.logprobs" or "web_search_call.action.sources"
+                or "web_search_call.results" or "file_search_call.results" or "code_interpreter_call.outputs" or "message.input_image.image_url"
+                or "computer_call_output.output.image_url"))
+                throw ApiException.BadField($"include[{i}]", $"{RequestFields.Quote(names[i])} is nothing that an answer can include");
+        }
+        return names;
+    }
+
+    private static StoredResponse? Previously(RequestFields fields, ResponseStore store)
+    {
+        const string name = "previous_response_id";
+        if (fields.Text(name) is not { } id)
+            return null;
+        // The status is OpenAI's, whose clients know the code; an answer that still runs is none yet.
+        return store.Find(id) ?? throw ApiException.BadField(
+            name, $"no response with id {RequestFields.Quote(id)} is stored here; send the whole conversation in input", "previous_response_not_found");
+    }
+
+    private static void CheckCalls(IReadOnlyList<ResponseItem> context, IReadOnlyList<ResponseItem> input)
+    {
+        var calls = context.OfType<FunctionCallItem>().Select(call => call.CallId).ToHashSet(StringComparer.Ordinal);
+        for (var i = 0; i < input.Count; i++)
+        {
+            if (input[i] is FunctionCallItem call)
+                calls.Add(call.CallId);
+            else if (input[i] is FunctionOutputItem output && !calls.Contains(output.CallId))
+                throw ApiException.BadField($"input[{i}].call_id", $"no function_call before it has the call_id {RequestFields.Quote(output.CallId)}");
+        }
+    }
+
+    private static void RefuseUnsupported(RequestFields fields)
+    {
+        fields.Refuse("background", "answers are not given in the background here", IsFalse);
+        fields.Refuse("conversation", "conversations are not stored here; use previous_response_id");
+        fields.Refuse("prompt", "prompts are not stored here; use instructions and input");
+        fields.Refuse("context_management", "the context is never changed here", value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
+        if (fields.Choice("truncation", "auto", "disabled") == "auto")
+            throw ApiException.BadField("truncation", "'auto' is not supported: nothing is ever left out of a conversation; 'disabled' is", "unsupported_value");
+    }
+
+    // Fields that ask for nothing a local model could do otherwise; they are held to their types all the same.
+    private static void CheckHarmless(RequestFields fields)
+    {
+        fields.Whole("max_tool_calls", 1, int.MaxValue);
+        fields.Choice("service_tier", "auto", "default", "flex", "scale", "priority");
+        foreach (var name in (string[])["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"])
+            fields.Text(name);
+        fields.Object("stream_options")?.Flag("include_obfuscation");
+        fields.Object("text")?.Choice("verbosity", "low", "medium", "high");
+        var reasoning = fields.Object("reasoning");
+        reasoning?.Choice("summary", "auto", "concise", "detailed", "none");
+        reasoning?.Choice("generate_summary", "auto", "concise", "detailed");
+        if (fields.Object("metadata") is not { } metadata)
+            return;
+        if (metadata.Names.Count() > MostMetadata)
+            throw ApiException.BadField("metadata", $"has {metadata.Names.Count()} entries; at most {MostMetadata} are allowed");
+        foreach (var name in metadata.Names)
+        {
+            if (name.Length > 64)
+                throw ApiException.BadField("metadata", $"has a key of {name.Length} characters; at most 64 are allowed");
+            if (metadata.Text(name) is { Length: > 512 } value)
+                throw ApiException.BadField(metadata.FullName(RequestFields.Shorten(name)), $"has {value.Length} characters; at most 512 are allowed");
+        }
+    }
+
+    private static bool IsFalse(JsonElement value) => value.ValueKind == JsonValueKind.False;
+}

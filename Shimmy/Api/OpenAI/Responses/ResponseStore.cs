@@ -1,0 +1,121 @@
+using System.Collections.Concurrent;
+using System.Diagnostics.CodeAnalysis;
+
+namespace Shimmy.Api.OpenAI.Responses;
+
+/// <summary>
+/// The answers that clients may name later, and those that are being given. In memory alone, and bounded: the oldest go first. An answer
+/// holds what came before it, so that a conversation can go on where only its last answer is still known.
+/// </summary>
+/// <param name="most">Most answers that are kept.</param>
+/// <param name="mostBytes">Most bytes that they take, what came before them included.</param>
+internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
+{
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, LinkedListNode<StoredResponse>> _known = [];
+    private readonly LinkedList<StoredResponse> _byAge = [];
+    // Clients that send a whole conversation again bring the same items again.
+    private readonly Dictionary<string, List<StoredResponse>> _byItem = [];
+    private readonly ConcurrentDictionary<string, RunningResponse> _running = [];
+
+    /// <summary>Bytes that the answers take, about.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>Answers that can be found.</summary>
+    public int Count
+    {
+        get
+        {
+            lock (_lock)
+                return _known.Count;
+        }
+    }
+
+    /// <summary>Keeps an answer; one that is too large for all of the room is not kept.</summary>
+    public void Add(StoredResponse response)
+    {
+        lock (_lock)
+        {
+            _known[response.Id] = _byAge.AddLast(response);
+            foreach (var id in ItemsOf(response))
+            {
+                if (!_byItem.TryGetValue(id, out var responses))
+                    _byItem[id] = responses = [];
+                responses.Add(response);
+            }
+            Hold(response);
+            while (_known.Count > most || (Bytes > mostBytes && _known.Count > 0))
+                Forget(_byAge.First!);
+        }
+    }
+
+    /// <summary>The answer with this id; null where there is none.</summary>
+    public StoredResponse? Find(string id)
+    {
+        lock (_lock)
+            return _known.GetValueOrDefault(id)?.Value;
+    }
+
+    /// <summary>The item with this id, out of the input or the output of any answer; null where there is none.</summary>
+    public ResponseItem? FindItem(string id)
+    {
+        lock (_lock)
+        {
+            return _byItem.TryGetValue(id, out var responses)
+                ? responses[^1].Output.Concat(responses[^1].Input).First(item => item.Id == id)
+                : null;
+        }
+    }
+
+    /// <summary>Forgets an answer; answers that followed it can still be gone on with. False where there is none.</summary>
+    public bool Remove(string id)
+    {
+        lock (_lock)
+        {
+            if (!_known.TryGetValue(id, out var node))
+                return false;
+            Forget(node);
+            return true;
+        }
+    }
+
+    /// <summary>Notes that an answer is being given, until it is disposed; <paramref name="cancellation"/> ends it too.</summary>
+    public RunningResponse Begin(string id, CancellationToken cancellation)
+    {
+        var running = new RunningResponse(id, ended => _running.TryRemove(ended.Id, out _), cancellation);
+        _running[id] = running;
+        return running;
+    }
+
+    /// <summary>An answer that is being given.</summary>
+    public bool TryFindRunning(string id, [NotNullWhen(true)] out RunningResponse? running) => _running.TryGetValue(id, out running);
+
+    private void Forget(LinkedListNode<StoredResponse> node)
+    {
+        _known.Remove(node.Value.Id);
+        _byAge.Remove(node);
+        foreach (var id in ItemsOf(node.Value))
+        {
+            var responses = _byItem[id];
+            responses.Remove(node.Value);
+            if (responses.Count == 0)
+                _byItem.Remove(id);
+        }
+        LetGo(node.Value);
+    }
+
+    private static IEnumerable<string> ItemsOf(StoredResponse response) => response.Input.Concat(response.Output).Select(item => item.Id).Distinct();
+
+    // An answer takes room while it can be found, and while one that followed it does.
+    private void Hold(StoredResponse response)
+    {
+        for (var next = response; next is not null && next.Holders++ == 0; next = next.Previous)
+            Bytes += next.Size;
+    }
+
+    private void LetGo(StoredResponse response)
+    {
+        for (var next = response; next is not null && --next.Holders == 0; next = next.Previous)
+            Bytes -= next.Size;
+    }
+}

@@ -1,0 +1,266 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
+
+namespace Shimmy.Api.OpenAI.Responses;
+
+/// <summary>
+/// Builds an answer of <c>/v1/responses</c> out of what the model gives, and writes the events of its stream, in OpenAI's order:
+///
+/// <code>
+///   response.created, response.in_progress
+///     for each item: response.output_item.added
+///       for text and thoughts: response.content_part.added, ….delta …, ….done, response.content_part.done
+///       for calls: response.function_call_arguments.delta …, .done
+///     response.output_item.done
+///   response.completed, or .incomplete, or error and .failed
+/// </code>
+///
+/// An answer that is not streamed is built by the same steps, so both are the same.
+/// </summary>
+/// <param name="outline">What is known of the answer.</param>
+/// <param name="running">The answer as others see it.</param>
+/// <param name="store">Where it goes if it is to be stored.</param>
+internal sealed class ResponseWriter(ResponseOutline outline, RunningResponse running, ResponseStore store) : IStreamWriter
+{
+    private readonly List<ResponseItem> _output = [];
+    private readonly StringBuilder _text = new();
+    private readonly List<GeneratedToken> _tokens = [];
+    private IBufferWriter<byte>? _stream;
+    private int _sequence;
+    private bool _begun;
+
+    // The item that is being given: its first form, which says what kind it is.
+    private ResponseItem? _open;
+    private int _call = -1;
+
+    /// <summary>The answer as JSON; null before it has ended.</summary>
+    public byte[]? Json { get; private set; }
+
+    /// <summary>Those of the tokens that were thoughts; to be set before the end.</summary>
+    public int ReasoningTokens { get; set; }
+
+    /// <summary>Takes what happened without streaming it.</summary>
+    public void Take(in OutputEvent happened) => Write(null, happened);
+
+    void IStreamWriter.Write(IBufferWriter<byte> output, in OutputEvent happened) => Write(output, happened);
+
+    public void WriteError(IBufferWriter<byte> output, ApiError error)
+    {
+        _stream = output;
+        Begin();
+        Close("incomplete");
+        Emit("error", json =>
+        {
+            json.WriteString("code", error.Code ?? ResponseJson.CodeOf(error));
+            json.WriteString("message", error.Message);
+            json.WriteString("param", error.Field);
+        });
+        End(new ResponseOutcome("failed", _output) { Error = error });
+    }
+
+    private void Write(IBufferWriter<byte>? output, in OutputEvent happened)
+    {
+        _stream = output;
+        Begin();
+        if (happened.Start is not null)
+            return;
+        if (happened.End is { } end)
+            End(end);
+        else if (happened.Call is { } call)
+            TakeCall(call);
+        else if (happened.Reasoning.Length > 0)
+            TakeThoughts(happened.Reasoning);
+        else if (happened.Text.Length > 0)
+            TakeText(happened.Text, happened.Tokens ?? []);
+    }
+
+    private void Begin()
+    {
+        if (_begun)
+            return;
+        _begun = true;
+        var json = ResponseJson.Of(outline, new ResponseOutcome("in_progress", []));
+        running.Json = json;
+        EmitResponse("response.created", json);
+        EmitResponse("response.in_progress", json);
+    }
+
+    private void End(OutputEnd end)
+    {
+        if (running.Cancelled)
+        {
+            Close("incomplete");
+            End(new ResponseOutcome("cancelled", _output));
+            return;
+        }
+        // Clients look for a message where nothing else came.
+        if (_output.Count == 0 && _open is null)
+            OpenMessage();
+        var status = end.Reason == Engine.FinishReason.Length ? "incomplete" : "completed";
+        Close(status);
+        End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = Math.Min(ReasoningTokens, end.Usage.CompletionTokens) });
+    }
+
+    // Stored before the client hears of it: its next request may name it at once.
+    private void End(ResponseOutcome outcome)
+    {
+        Json = ResponseJson.Of(outline, outcome);
+        var stored = new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input, [.. _output.Select(WithoutTokens)], outline.Body.Previous);
+        if (outline.Body.Store)
+            store.Add(stored);
+        running.End(stored);
+        // OpenAI has no event for an answer that was cancelled; it is one that is not whole.
+        EmitResponse($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", Json);
+    }
+
+    private void TakeText(string text, IReadOnlyList<GeneratedToken> tokens)
+    {
+        if (_open is not MessageItem)
+            OpenMessage();
+        _text.Append(text);
+        _tokens.AddRange(tokens);
+        EmitPart("response.output_text.delta", json =>
+        {
+            json.WriteString("delta", text);
+            WriteTokens(json, tokens);
+        });
+    }
+
+    private void TakeThoughts(string text)
+    {
+        if (_open is not ReasoningItem)
+        {
+            Open(new ReasoningItem(OpenAIJson.NewId("rs_"), [], []));
+            EmitPart("response.content_part.added", json => WritePart(json, new ItemPart("reasoning_text", "")));
+        }
+        _text.Append(text);
+        EmitPart("response.reasoning_text.delta", json => json.WriteString("delta", text));
+    }
+
+    private void TakeCall(ToolCallDelta call)
+    {
+        if (call.Index != _call || _open is not FunctionCallItem)
+        {
+            _call = call.Index;
+            Open(new FunctionCallItem(OpenAIJson.NewId("fc_"), ChatAnswerJson.NewCallId(), call.Name ?? "", "", "in_progress"));
+        }
+        if (call.Arguments.Length == 0)
+            return;
+        _text.Append(call.Arguments);
+        EmitItem("response.function_call_arguments.delta", json => json.WriteString("delta", call.Arguments));
+    }
+
+    private void OpenMessage()
+    {
+        Open(new MessageItem(OpenAIJson.NewId("msg_"), "assistant", [], "in_progress"));
+        EmitPart("response.content_part.added", json => WritePart(json, new ItemPart("output_text", "")));
+    }
+
+    private void Open(ResponseItem item)
+    {
+        Close("completed");
+        _open = item;
+        Emit("response.output_item.added", json => WriteItem(json, item));
+    }
+
+    private void Close(string status)
+    {
+        if (_open is null)
+            return;
+        var text = _text.ToString();
+        ResponseItem done;
+        switch (_open)
+        {
+            case ReasoningItem thoughts:
+                EmitPart("response.reasoning_text.done", json => json.WriteString("text", text));
+                EmitPart("response.content_part.done", json => WritePart(json, new ItemPart("reasoning_text", text)));
+                done = thoughts with { Content = [text], Sealed = outline.Body.SealReasoning };
+                break;
+            case FunctionCallItem call:
+                EmitItem("response.function_call_arguments.done", json =>
+                {
+                    json.WriteString("name", call.Name);
+                    json.WriteString("arguments", text);
+                });
+                done = call with { Arguments = text, Status = status };
+                break;
+            default:
+                var part = new ItemPart("output_text", text) { Tokens = [.. _tokens] };
+                EmitPart("response.output_text.done", json =>
+                {
+                    json.WriteString("text", text);
+                    WriteTokens(json, part.Tokens);
+                });
+                EmitPart("response.content_part.done", json => WritePart(json, part));
+                done = (MessageItem)_open with { Parts = [part], Status = status };
+                break;
+        }
+        Emit("response.output_item.done", json => WriteItem(json, done));
+        _output.Add(done);
+        _open = null;
+        _text.Clear();
+        _tokens.Clear();
+    }
+
+    private static ResponseItem WithoutTokens(ResponseItem item) =>
+        item is MessageItem message ? message with { Parts = [.. message.Parts.Select(part => part with { Tokens = [] })] } : item;
+
+    private void WriteItem(Utf8JsonWriter json, ResponseItem item)
+    {
+        json.WriteNumber("output_index", _output.Count);
+        json.WritePropertyName("item");
+        item.Write(json);
+    }
+
+    private static void WritePart(Utf8JsonWriter json, ItemPart part)
+    {
+        json.WritePropertyName("part");
+        part.Write(json);
+    }
+
+    private static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
+    {
+        json.WriteStartArray("logprobs");
+        ChatAnswerJson.WriteTokens(json, tokens);
+        json.WriteEndArray();
+    }
+
+    // An event about the one part of the open item.
+    private void EmitPart(string type, Action<Utf8JsonWriter> write) => EmitItem(type, json =>
+    {
+        json.WriteNumber("content_index", 0);
+        write(json);
+    });
+
+    // An event about the open item.
+    private void EmitItem(string type, Action<Utf8JsonWriter> write) => Emit(type, json =>
+    {
+        json.WriteString("item_id", _open!.Id);
+        json.WriteNumber("output_index", _output.Count);
+        write(json);
+    });
+
+    private void EmitResponse(string type, byte[] response) => Emit(type, json =>
+    {
+        json.WritePropertyName("response");
+        json.WriteRawValue(response, skipInputValidation: true);
+    });
+
+    private void Emit(string type, Action<Utf8JsonWriter> write)
+    {
+        if (_stream is null)
+            return;
+        _stream.Write(Encoding.UTF8.GetBytes($"event: {type}\n"));
+        EventStream.WriteData(_stream, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("type", type);
+            json.WriteNumber("sequence_number", _sequence++);
+            write(json);
+            json.WriteEndObject();
+        });
+    }
+}

@@ -1,0 +1,62 @@
+using System.Runtime.CompilerServices;
+using System.Text;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Chat;
+
+/// <summary>
+/// Holds a model that thinks to a number of tokens: once they are spent, the block is closed for it, and it goes on behind the mark as
+/// if it had written it. What was computed so far is a prefix of the second request, and is not computed again.
+/// </summary>
+internal static class ThoughtBudget
+{
+    /// <summary>Runs a request as one answer; <paramref name="begun"/> says that the prompt opens the block already.</summary>
+    public static async IAsyncEnumerable<OutputEvent> RunAsync(ILoadedModel model, GenerationRequest request, ReasoningMarks marks, bool begun, int budget,
+        [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
+        var counted = request with { Options = request.Options with { ReportTokens = true } };
+        var text = new StringBuilder();
+        var spent = 0;
+        GenerationStart? start = null;
+        await foreach (var happened in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
+        {
+            start ??= happened.Start;
+            spent += happened.Tokens?.Count ?? 0;
+            text.Append(happened.Text);
+            yield return told ? happened : happened with { Tokens = null };
+            if (happened.End is not null)
+                yield break;
+            if (spent >= budget && IsThinking(text.ToString(), marks, begun))
+                break;
+        }
+        var close = $"\n{marks.Close}\n\n";
+        yield return OutputEvent.OfText(close);
+        var rest = request with
+        {
+            Prompt = request.Prompt with { Parts = [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, begun), new PromptPart(close, ParseSpecial: true)] },
+            Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
+            GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
+        };
+        await foreach (var happened in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
+        {
+            if (happened.End is { } end)
+                yield return OutputEvent.OfEnd(end with { Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens) });
+            else if (happened.Start is null)
+                yield return happened;
+        }
+    }
+
+    private static bool IsThinking(string text, ReasoningMarks marks, bool begun) =>
+        (begun || text.AsSpan().TrimStart().StartsWith(marks.Open)) && !text.Contains(marks.Close, StringComparison.Ordinal);
+
+    // Only the mark is more than text: what a model thinks may hold what looks like one.
+    private static IEnumerable<PromptPart> Thought(string text, ReasoningMarks marks, bool begun)
+    {
+        if (begun)
+            return [new PromptPart(text, ParseSpecial: false)];
+        var end = text.IndexOf(marks.Open, StringComparison.Ordinal) + marks.Open.Length;
+        return [new PromptPart(text[..end], ParseSpecial: true), new PromptPart(text[end..], ParseSpecial: false)];
+    }
+}
