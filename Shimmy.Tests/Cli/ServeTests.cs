@@ -84,8 +84,10 @@ public sealed class ServeTests
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["models/found.gguf"]);
         using var server = await ServerProcess.StartAsync(folder);
-        while (!(await server.Client.GetStringAsync("health")).Contains("\"discovered\":1", StringComparison.Ordinal))
-            await Task.Delay(5);
+        // The demo model beside the executable, and this one.
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        while (!(await server.Client.GetStringAsync("health", limit.Token)).Contains("\"discovered\":2", StringComparison.Ordinal))
+            await Task.Delay(5, limit.Token);
 
         Assert.IsLessThanOrEqualTo(25_000_000, server.ResidentBytes);
     }
