@@ -72,10 +72,10 @@ public sealed class DemoModelTests
         var report = string.Join(", ", rates.Select(rate => string.Create(CultureInfo.InvariantCulture, $"{rate.Key} {rate.Value:P0}")));
         Console.WriteLine($"{ended} of {cases.Length} end by themselves; right: {report}");
         Assert.IsGreaterThanOrEqualTo(0.95, ended / (double)cases.Length, report);
-        // The goals are 90 % and 80 %; the model of this commit needs more training for them. What it has reached it keeps.
-        Assert.IsGreaterThanOrEqualTo(0.70, rates["tool_call"], report);
+        // The goal is 90 %; the model of this commit needs more training for it. What it has reached it keeps.
+        Assert.IsGreaterThanOrEqualTo(0.75, rates["tool_call"], report);
         Assert.IsGreaterThanOrEqualTo(0.95, json / (double)cases.Count(one => one["checks"]!["json"] is not null), report);
-        Assert.IsGreaterThanOrEqualTo(0.65, rates["sum"], report);
+        Assert.IsGreaterThanOrEqualTo(0.80, rates["sum"], report);
     }
 
     private static string Kind(JsonNode one) => one["kind"]!.GetValue<string>();

@@ -101,6 +101,19 @@ def with_tools(world, count=None):
     return conversation
 
 
+def tool_drill(world):
+    """Many calls in a row of the same few tools: how often a small model must see that name, argument names and values are copied."""
+    r = world.rng
+    box = toolbox(world, r.choice([1, 2, 3, 3, 4, 5, 6]))
+    conversation = Conversation([t.definition for t in box], thinking=r.random() < 0.1)
+    for _ in range(r.randint(2, 6)):
+        one = r.choice(box)
+        use = one.use()
+        conversation.say("user", use.question)
+        conversation.answer("", f"I call {one.name}.", [(one.name, use.arguments)])
+    return conversation
+
+
 def raw(world):
     """A text without any chat around it."""
     first, rest, _ = story(world)
@@ -148,9 +161,9 @@ def sample(world, early=False):
     kind = world.rng.random()
     if early:
         return render(chat(world, kinds=COPYING) if kind < 0.5 else with_tools(world, count=world.rng.choice([1, 1, 2])))
-    if kind < 0.02:
+    if kind < 0.01:
         return raw(world)
-    return render(drill(world) if kind < 0.22 else chat(world) if kind < 0.42 else with_tools(world))
+    return render(drill(world) if kind < 0.12 else chat(world) if kind < 0.34 else with_tools(world) if kind < 0.54 else tool_drill(world))
 
 
 if __name__ == "__main__":
