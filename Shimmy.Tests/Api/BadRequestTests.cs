@@ -300,7 +300,7 @@ public sealed class BadRequestTests
     [DataRow(EngineFailure.GenerationFailed, 502, "generation_failed", null)]
     public void Each_failure_of_an_engine_has_its_status(EngineFailure failure, int status, string code, int? retryAfter)
     {
-        var error = ApiError.Of(new EngineException(failure, "why") { Option = failure == EngineFailure.InvalidRequest ? "grammar" : null })!;
+        var error = ApiError.Of(new EngineException(failure, "why") { Option = failure == EngineFailure.InvalidRequest ? "grammar" : null }, new DefaultHttpContext())!;
         Assert.AreEqual((status, "why", code, retryAfter), (error.Status, error.Message, error.Code, error.RetryAfterSeconds));
         Assert.AreEqual(failure == EngineFailure.InvalidRequest ? "grammar" : null, error.Field);
         var type = status switch { 429 => "rate_limit_error", >= 500 => "server_error", _ => "invalid_request_error" };

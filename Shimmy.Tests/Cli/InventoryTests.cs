@@ -20,7 +20,7 @@ public sealed partial class InventoryTests
     private static readonly Dictionary<string, string> Inventory = new()
     {
         ["serve"] = "--bind --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
-            "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --tls-cert --tls-key " + Shared,
+            "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,
         ["list"] = "-s --short --json " + Shared,
         ["discover"] = "--llm-only --json " + Shared,
@@ -39,8 +39,8 @@ public sealed partial class InventoryTests
     [
         "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
         "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
-        "--response-cache", "--record", "--replay", "--replay-miss", "--request-timeout", "--queue",
-        "--log-prompts", "--tls-cert", "--tls-key",
+        "--response-cache", "--record", "--replay", "--replay-miss",
+        "--tls-cert", "--tls-key",
     ];
 
     [TestMethod]

@@ -15,6 +15,7 @@ public sealed class BindAddressTests
     [DataRow("0.0.0.0:80", "0.0.0.0:80")]
     [DataRow("[::1]:80", "[::1]:80")]
     [DataRow("[::]:80", "[::]:80")]
+    [DataRow("unix:/tmp/shimmy.sock", "/tmp/shimmy.sock")]
     public void An_address_is_read(string text, string endpoint) => Assert.AreEqual(endpoint, BindAddress.Parse(text).ToString());
 
     [TestMethod]
@@ -29,6 +30,7 @@ public sealed class BindAddressTests
     [DataRow("::1")]
     [DataRow(":80")]
     [DataRow("127.0.0.1:")]
+    [DataRow("unixx:/tmp/shimmy.sock")]
     public void What_is_no_address_is_said(string text)
     {
         var error = Assert.ThrowsExactly<FormatException>(() => BindAddress.Parse(text));
@@ -39,7 +41,7 @@ public sealed class BindAddressTests
     public void Auto_takes_the_variable_or_goes_from_port_to_port()
     {
         Assert.AreEqual("0.0.0.0:99", BindAddress.Candidates("auto", name => name == "SHIMMY_BIND_ADDRESS" ? "*:99" : null).Single().ToString());
-        var ports = BindAddress.Candidates("auto", _ => null);
+        var ports = BindAddress.Candidates("auto", _ => null).Cast<IPEndPoint>().ToArray();
         Assert.IsTrue(ports.All(one => one.Address.Equals(IPAddress.Loopback)));
         CollectionAssert.AreEqual(Enumerable.Range(11435, 101).Append(0).ToArray(), ports.Select(one => one.Port).ToArray());
         // What was asked for by name is tried alone.
@@ -62,7 +64,7 @@ public sealed class BindAddressTests
     public async Task Listening_for_everybody_without_a_key_is_warned_of()
     {
         var log = new CapturedLog();
-        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", ApiKeys = ["key"] }, loggers: log))
+        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", Keys = KeyList.Read(["key"]) }, loggers: log))
             Assert.AreEqual("127.0.0.1", server.Server.Address.Host);
         Assert.IsEmpty(log.Lines);
         await using (await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0" }, loggers: log))

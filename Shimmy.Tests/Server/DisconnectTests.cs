@@ -41,7 +41,7 @@ public sealed class DisconnectTests
 
         await ended.Task.WaitAsync(Soon);
         await asking.ContinueWith(static _ => { }, TaskScheduler.Default);
-        Assert.StartsWith("Information", await log.WaitForAsync("the client left"));
+        Assert.StartsWith("Information", await log.WaitForAsync(" 499: "));
         for (var waited = 0; server.Residency.Resident.Single().Requests > 0; waited++)
         {
             Assert.IsLessThan(1000, waited, "the lease outlived the client");

@@ -28,6 +28,7 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
         OutputEnd? end = null;
         await foreach (var happened in events.ConfigureAwait(false))
         {
+            RequestLog.Of(context).Note(happened);
             start ??= happened.Start;
             end = happened.End;
             text.Append(happened.Text);
@@ -42,7 +43,6 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
                 calls.Add((name, new StringBuilder()));
             calls[call.Index].Arguments.Append(call.Arguments);
         }
-        RequestLog.Of(context).Usage = end!.Usage;
-        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end);
+        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end!);
     }
 }

@@ -11,8 +11,10 @@ namespace Shimmy.Api;
 /// <param name="RetryAfterSeconds">Seconds after which a retry makes sense, or null.</param>
 internal sealed record ApiError(int Status, string Message, string? Code, string? Field, int? RetryAfterSeconds = null)
 {
-    /// <summary>What an exception means to the client; null where it is a fault of ours, which nobody but the log learns about.</summary>
-    public static ApiError? Of(Exception exception) => exception switch
+    /// <summary>What an exception means to the client of this request; null where it is a fault of ours, which nobody but the log learns about.</summary>
+    public static ApiError? Of(Exception exception, HttpContext context) => RequestDeadline.ErrorOf(context, exception) ?? Of(exception);
+
+    private static ApiError? Of(Exception exception) => exception switch
     {
         ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds),
         EngineException e => Of(e),
@@ -30,7 +32,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     {
         EngineFailure.PromptTooLong => new ApiError(400, e.Message, "context_length_exceeded", null),
         EngineFailure.InvalidRequest => new ApiError(400, e.Message, "invalid_value", e.Option),
-        EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, RetryAfterSeconds: 1),
+        EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, e.RetryAfterSeconds),
         EngineFailure.LoadFailed => new ApiError(502, e.Message, "model_load_failed", null),
         _ => new ApiError(502, e.Message, "generation_failed", null),
     };

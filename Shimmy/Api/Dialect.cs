@@ -41,6 +41,7 @@ internal static class Dialect
         401 => "authentication_error",
         404 => "not_found_error",
         429 => "rate_limit_error",
+        504 => "timeout_error",
         >= 500 => "server_error",
         _ => "invalid_request_error",
     };

@@ -46,8 +46,7 @@ internal static class EventStream
             while (more)
             {
                 var happened = enumerator.Current;
-                if (happened.End is { } end)
-                    RequestLog.Of(context).Usage = end.Usage;
+                RequestLog.Of(context).Note(happened);
                 writer.Write(output, happened);
                 var next = enumerator.MoveNextAsync();
                 // Events that are there already go out together; only a pause is worth a system call.
@@ -59,7 +58,7 @@ internal static class EventStream
         }
         catch (Exception e) when (!ClientConnection.IsGone(context))
         {
-            var error = ApiError.Of(e);
+            var error = ApiError.Of(e, context);
             writer.WriteError(output, error ?? ApiError.Internal);
             await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
             throw new StreamBrokenException(e, isOurFault: error is null);

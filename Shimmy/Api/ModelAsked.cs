@@ -1,6 +1,7 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -9,17 +10,39 @@ namespace Shimmy.Api;
 /// <summary>From the name in a request to a loaded model.</summary>
 internal static class ModelAsked
 {
+    private const int MostPriority = 1000;
+
     /// <summary>
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no name was given or no
     /// model has it: nothing is ever answered by another model than the one asked for. <c>keep_alive</c> says how long the model stays
-    /// afterwards, in Ollama's forms.
+    /// afterwards, in Ollama's forms; <c>timeout</c> how many seconds the request may take; <c>priority</c> where it stands among the waiting
+    /// requests of its client, lower first as in vLLM.
     /// </summary>
     public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
     {
         var keepAlive = KeepAliveOf(fields);
+        RequestDeadline.Read(context, fields);
+        var priority = fields.Whole("priority", -MostPriority, MostPriority) ?? 0;
+        var client = RequestLog.Of(context).Client;
         var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
-        return await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
+        var entered = client?.Enter();
+        try
+        {
+            var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
+                .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
+            var asked = new AskedModel(lease.Model, new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, priority), context.TraceIdentifier,
+                context.RequestServices.GetRequiredService<ServerState>().LogsPrompts ? LoggerOf(context) : null);
+            return new ModelLease(lease.Entry, asked, () =>
+            {
+                lease.Dispose();
+                entered?.Dispose();
+            });
+        }
+        catch
+        {
+            entered?.Dispose();
+            throw;
+        }
     }
 
     /// <summary>The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is no duration.</summary>

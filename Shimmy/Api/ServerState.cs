@@ -18,6 +18,15 @@ internal sealed class ServerState
     /// <summary>Time since the server was made.</summary>
     public TimeSpan Uptime => Stopwatch.GetElapsedTime(_started);
 
+    /// <summary>The limits in force, for <c>/diag</c>: name, and value or null where there is none.</summary>
+    public IReadOnlyList<(string Name, double? Value)> Limits { get; init; } = [];
+
+    /// <summary>How long a request may take; null sets no limit.</summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>Whether the log gets prompts as models read them.</summary>
+    public bool LogsPrompts { get; init; }
+
     /// <summary>Takes no new requests from now on.</summary>
     public void BeginDrain() => _draining.TrySetResult();
 

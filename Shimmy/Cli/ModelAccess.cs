@@ -68,6 +68,7 @@ internal sealed class ModelAccess
         Path = entry.Path,
         ContextLength = _options.ContextLength ?? entry.Settings.ContextLength ?? 0,
         Parallel = _options.Parallel,
+        Queue = _options.Queue,
         Threads = _options.Threads ?? entry.Settings.Threads ?? 0,
         GpuLayers = _options.GpuLayers ?? entry.Settings.GpuLayers,
         Template = _options.Template ?? entry.Settings.Template,

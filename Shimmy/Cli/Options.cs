@@ -34,6 +34,9 @@ internal sealed record Options
     /// <summary>Requests one model answers at once; <c>serve</c> has <see cref="ServerParallel"/>; <c>--parallel</c>.</summary>
     public int Parallel { get; init; } = 1;
 
+    /// <summary>Requests that may wait for a slot of one model; <c>--queue</c>.</summary>
+    public int Queue { get; init; } = DefaultQueue;
+
     /// <summary>A model file to serve beside those found; <c>--model-path</c>.</summary>
     public string? ModelPath { get; init; }
 
@@ -79,6 +82,9 @@ internal sealed record Options
     /// <summary>Requests one model answers at once where <c>serve</c> is not told otherwise.</summary>
     public const int ServerParallel = 4;
 
+    /// <summary>Requests that may wait for a slot of one model where <c>serve</c> is not told otherwise; Ollama's OLLAMA_MAX_QUEUE.</summary>
+    public const int DefaultQueue = 512;
+
     /// <summary>Most requests one model may answer at once, llama.cpp's LLAMA_MAX_SEQ.</summary>
     public const int MostParallel = 256;
 
@@ -94,7 +100,7 @@ internal sealed record Options
             Threads = reader.WholeOrNull("--threads", given.Threads, least: 0, most: MostThreads),
             GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),
             Template = TemplateOption.Read(reader.Find("--template", given.Template)),
-            LogLevel = reader.Choice("--log-level", given.LogLevel, defaults.LogLevel,
+            LogLevel = reader.Choice("--log-level", given.LogLevel, logLevel,
                 ("trace", LogLevel.Trace), ("debug", LogLevel.Debug), ("information", LogLevel.Information), ("warning", LogLevel.Warning),
                 ("error", LogLevel.Error), ("critical", LogLevel.Critical), ("none", LogLevel.None)),
             LogAsJson = reader.Choice("--log-format", given.LogFormat, defaults.LogAsJson, ("text", false), ("json", true)),

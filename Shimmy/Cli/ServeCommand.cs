@@ -1,6 +1,8 @@
 using System.Runtime.InteropServices;
 using ConsoleAppFramework;
 using Microsoft.Extensions.Logging;
+using Shimmy.Api;
+using Shimmy.Engine;
 using Shimmy.Engine.Workers;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -13,15 +15,19 @@ internal static partial class ServeCommand
 {
     /// <summary>Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end</summary>
     /// <param name="context">The parser's.</param>
-    /// <param name="bind">ADDRESS — auto, PORT or HOST:PORT; auto is SHIMMY_BIND_ADDRESS or the first free port from 11435 on this machine alone (default auto)</param>
+    /// <param name="bind">ADDRESS — auto, PORT, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS or the first free port from 11435 on this machine alone (default auto)</param>
     /// <param name="modelPath">FILE — A model to serve beside those found</param>
     /// <param name="alias">PATTERN=NAME — Another name for a model, with * and ? as wildcards; may be repeated</param>
     /// <param name="parallel">N — Requests that one model answers at once (default 4)</param>
     /// <param name="keepAlive">DURATION — How long an idle model stays in memory: seconds, or as 30s, 5m, 1h30m; 0 unloads at once, -1 is for ever (default 5m)</param>
     /// <param name="maxLoaded">N — Most models in memory at once; 0 sets no limit (default 0)</param>
-    /// <param name="apiKey">KEY — A key that lets a client in; may be repeated (default: everybody is let in)</param>
+    /// <param name="apiKey">KEY — A key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each; may be repeated (default: everybody is let in)</param>
     /// <param name="cors">ORIGIN — Origin of web pages that may call, * for all (default: pages of this machine)</param>
     /// <param name="bodyLimit">BYTES — Most bytes of a request's body (default 67108864)</param>
+    /// <param name="queue">N — Requests that may wait for one model; one more gets 429 (default 512)</param>
+    /// <param name="requestTimeout">DURATION — How long a request may take: seconds, or as 30s, 5m; 0 sets no limit (default 0)</param>
+    /// <param name="logPrompts">Log prompts as models read them</param>
+    /// <param name="verbose">Log as with --log-level debug</param>
     /// <param name="readyFile">FILE — Gets the address once the server listens</param>
     /// <param name="cancellation">SIGINT or SIGTERM.</param>
     public static async Task RunAsync(
@@ -35,16 +41,21 @@ internal static partial class ServeCommand
         string? apiKey = null,
         string? cors = null,
         string? bodyLimit = null,
+        string? queue = null,
+        string? requestTimeout = null,
+        bool logPrompts = false,
+        bool verbose = false,
         string? readyFile = null,
         CancellationToken cancellation = default)
     {
         var reader = OptionReader.ForProcess;
-        var options = Options.Read(context.GlobalOptions, reader, LogLevel.Information);
+        var options = Options.Read(context.GlobalOptions, reader, reader.Flag("--verbose", verbose) ? LogLevel.Debug : LogLevel.Information);
         options = options with
         {
             ModelPath = reader.Text("--model-path", modelPath),
             Aliases = [.. reader.Repeated("--alias", alias).Select(AliasOf)],
             Parallel = reader.Whole("--parallel", parallel, Options.ServerParallel, least: 1, most: Options.MostParallel),
+            Queue = reader.Whole("--queue", queue, Options.DefaultQueue, least: 0),
             Residency = options.Residency with
             {
                 KeepAlive = reader.Duration("--keep-alive", keepAlive, options.Residency.KeepAlive),
@@ -53,23 +64,24 @@ internal static partial class ServeCommand
             Server = options.Server with
             {
                 Bind = reader.Text("--bind", bind) ?? options.Server.Bind,
-                ApiKeys = reader.Repeated("--api-key", apiKey),
+                Keys = KeysOf(reader.Repeated("--api-key", apiKey)),
+                RequestTimeout = reader.Duration("--request-timeout", requestTimeout, TimeSpan.Zero) is { Ticks: > 0 } limit ? limit : null,
+                LogPrompts = reader.Flag("--log-prompts", logPrompts),
                 CorsOrigin = OriginOf(reader.Find("--cors", cors)),
                 BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),
                 ReadyFile = reader.Text("--ready-file", readyFile),
             },
         };
 
-        if (options.Server.ApiKeys.Any(string.IsNullOrWhiteSpace))
-            throw new UsageException("--api-key: a key may not be empty");
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var models = ModelAccess.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
         var scan = models.Registry.RefreshAsync(cancellation);
-        await using var residency = new ModelResidency([new WorkerEngine(loggers)], models.SpecOf, TimeProvider.System,
+        var engine = new WorkerEngine(loggers);
+        await using var residency = new ModelResidency([engine], models.SpecOf, SteadyTime.Instance,
             options.Residency with { MemoryBudget = models.MemoryBudget });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
-        await using var server = await StartAsync(options.Server, models, residency, loggers, cancellation);
+        await using var server = await StartAsync(WithModelLimits(options, models), models, residency, loggers, new BackendProbe(engine.ReportBackendsAsync), cancellation);
         Printer.Line($"shimmy listens on {server.Address}");
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
 
@@ -82,11 +94,11 @@ internal static partial class ServeCommand
     }
 
     private static async Task<ShimmyServer> StartAsync(
-        ServerOptions options, ModelAccess models, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation)
+        ServerOptions options, ModelAccess models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends, CancellationToken cancellation)
     {
         try
         {
-            return await ShimmyServer.StartAsync(options, models.Registry, residency, loggers, cancellation);
+            return await ShimmyServer.StartAsync(options, models.Registry, residency, loggers, cancellation, backends);
         }
         catch (FormatException e)
         {
@@ -95,6 +107,30 @@ internal static partial class ServeCommand
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new CommandException(ExitCode.Failed, e.Message);
+        }
+    }
+
+    private static ServerOptions WithModelLimits(Options options, ModelAccess models) => options.Server with
+    {
+        ModelLimits =
+        [
+            ("parallel", options.Parallel),
+            ("queue", options.Queue),
+            ("max_loaded", options.Residency.MaxLoaded > 0 ? options.Residency.MaxLoaded : null),
+            ("keep_alive_seconds", options.Residency.KeepAlive >= TimeSpan.Zero ? options.Residency.KeepAlive.TotalSeconds : null),
+            ("memory_budget_bytes", models.MemoryBudget),
+        ],
+    };
+
+    private static IReadOnlyList<ClientKey> KeysOf(IReadOnlyList<string> values)
+    {
+        try
+        {
+            return KeyList.Read(values);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"--api-key: {e.Message}");
         }
     }
 

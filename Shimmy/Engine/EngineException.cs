@@ -12,6 +12,9 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.PromptTooLong"/>: tokens the context has.</summary>
     public int ContextLength { get; init; }
 
+    /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which there may be room, at least 1.</summary>
+    public int RetryAfterSeconds { get; init; } = 1;
+
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }

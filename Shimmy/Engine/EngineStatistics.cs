@@ -30,6 +30,18 @@ public sealed record EngineStatistics
     /// <summary>Tokens generated.</summary>
     public long GeneratedTokens { get; init; }
 
+    /// <summary>Upper bounds, included, of <see cref="BatchSizes"/>, in tokens.</summary>
+    public static IReadOnlyList<int> BatchSizeBounds { get; } = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
+
+    /// <summary>How many batches had so many tokens; one entry more than <see cref="BatchSizeBounds"/> has, for what lies above.</summary>
+    public IReadOnlyList<long> BatchSizes { get; init; } = [];
+
+    /// <summary>Tokens of all batches.</summary>
+    public long BatchTokens { get; init; }
+
+    /// <summary>Requests refused because too many waited.</summary>
+    public long Refused { get; init; }
+
     /// <summary>llama_decode calls.</summary>
     public long DecodeCalls { get; init; }
 

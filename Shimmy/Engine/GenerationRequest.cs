@@ -17,6 +17,9 @@ public sealed record GenerationRequest
     /// </summary>
     public string? GrammarTrigger { get; init; }
 
+    /// <summary>Where it stands among those that wait for a slot.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
+
     /// <summary>
     /// Texts of which the control tokens in them are spelled out where the model generates them; other control tokens add nothing to an
     /// answer's text. For the marks of tool calls and of thinking.

@@ -21,6 +21,9 @@ public sealed record ModelSpec
     /// </summary>
     public int Cells { get; init; }
 
+    /// <summary>Requests that may wait for a slot; one more is refused (<see cref="EngineFailure.QueueFull"/>). At least 0.</summary>
+    public int Queue { get; init; } = 512;
+
     /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
     public int Threads { get; init; }
 

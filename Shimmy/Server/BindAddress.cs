@@ -1,19 +1,22 @@
 using System.Globalization;
 using System.Net;
+using System.Net.Sockets;
 
 namespace Shimmy.Server;
 
 /// <summary>
 /// Where to listen. <c>auto</c> means SHIMMY_BIND_ADDRESS if it is set; else 127.0.0.1:11435; if that is taken, the first free port of
-/// 11436 to 11535; else one that the system picks. Anything else is tried as it is and nowhere else.
+/// 11436 to 11535; else one that the system picks. <c>unix:PATH</c> is a socket in the file system. Anything else is tried as it is and
+/// nowhere else.
 /// </summary>
 internal static class BindAddress
 {
     private const int FirstPort = 11435;
     private const int LastPort = 11535;
+    private const string UnixMark = "unix:";
 
     /// <summary>The addresses to try, in order. Throws <see cref="FormatException"/> for a text that is no address.</summary>
-    public static IReadOnlyList<IPEndPoint> Candidates(string bind, Func<string, string?> environment)
+    public static IReadOnlyList<EndPoint> Candidates(string bind, Func<string, string?> environment)
     {
         if (bind != "auto")
             return [Parse(bind)];
@@ -23,15 +26,17 @@ internal static class BindAddress
     }
 
     /// <summary>
-    /// Reads <c>HOST:PORT</c> or <c>PORT</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all addresses. Throws
+    /// Reads <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all addresses. Throws
     /// <see cref="FormatException"/> with a message for the user.
     /// </summary>
-    public static IPEndPoint Parse(string text)
+    public static EndPoint Parse(string text)
     {
+        if (text.StartsWith(UnixMark, StringComparison.Ordinal))
+            return UnixSocket(text[UnixMark.Length..]);
         var colon = text.LastIndexOf(':');
         var (host, portText) = colon < 0 ? ("127.0.0.1", text) : (text[..colon], text[(colon + 1)..]);
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
-            throw new FormatException($"'{text}' is no address to listen on: auto, PORT or HOST:PORT is, with a port from 0 to {IPEndPoint.MaxPort}");
+            throw new FormatException($"'{text}' is no address to listen on: auto, PORT, HOST:PORT or unix:PATH is, with a port from 0 to {IPEndPoint.MaxPort}");
         return host switch
         {
             "localhost" => new IPEndPoint(IPAddress.Loopback, port),
@@ -40,5 +45,17 @@ internal static class BindAddress
                 => new IPEndPoint(address, port),
             _ => throw new FormatException($"'{host}' is no host to listen on: an IP address (IPv6 in brackets), localhost or * is"),
         };
+    }
+
+    private static UnixDomainSocketEndPoint UnixSocket(string path)
+    {
+        try
+        {
+            return new UnixDomainSocketEndPoint(Path.GetFullPath(path));
+        }
+        catch (Exception e) when (e is ArgumentException or PlatformNotSupportedException or NotSupportedException)
+        {
+            throw new FormatException($"'{path}' cannot be a socket: {e.Message}", e);
+        }
     }
 }

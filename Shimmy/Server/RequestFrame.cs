@@ -1,69 +1,99 @@
-using System.Diagnostics;
+using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
+using Shimmy.Api.Native;
+using Shimmy.Observability;
 
 namespace Shimmy.Server;
 
 /// <summary>
-/// The frame around every request: gives it an id, turns what is thrown into the dialect's error body, and writes its line in the log.
+/// The frame around every request: gives it an id and a place in a trace, turns what is thrown into the dialect's error body, and reports
+/// how it ended.
 /// </summary>
-internal sealed partial class RequestFrame(ILogger logger, RunningRequests running)
+/// <param name="logger">Learns of our own faults.</param>
+/// <param name="running">The requests in flight.</param>
+/// <param name="report">What is done with those that ended.</param>
+/// <param name="traces">Whether requests that come without a trace begin one.</param>
+internal sealed partial class RequestFrame(ILogger logger, RunningRequests running, RequestReport report, bool traces)
 {
     private const int LongestId = 128;
+    private const int ClientLeft = 499; // as nginx logs it
 
     /// <summary>Runs the request.</summary>
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        var start = Stopwatch.GetTimestamp();
         context.TraceIdentifier = IdOf(context.Request.Headers["x-request-id"].ToString());
         context.Response.Headers["x-request-id"] = context.TraceIdentifier;
         // Anthropic's clients look for it under this name.
         if (context.Request.Path.StartsWithSegments("/v1/messages"))
             context.Response.Headers["request-id"] = context.TraceIdentifier;
+        var log = RequestLog.Of(context);
+        log.Trace = TraceContext.Of(context.Request.Headers.TraceParent.ToString(), traces);
+        // A socket's messages are reported one by one.
+        var quiet = context.Request.Path == "/health" || context.Request.Path == "/metrics" || GenerateSocket.IsAskedFor(context);
+        if (!quiet)
+            report.Begin();
+        var status = 0;
+        string? brokenBy = null;
         try
         {
             using var entered = running.Enter(context);
-            await next(context).ConfigureAwait(false);
+            await AnswerAsync(context, next).ConfigureAwait(false);
         }
-        catch (Exception e) when (ClientConnection.IsGone(context))
+        catch (Exception) when (ClientConnection.IsGone(context))
         {
             // The client is gone: nobody is left to tell, and what ran for it was cancelled.
-            LogGone(logger, context.TraceIdentifier, e.GetType().Name);
-            return;
+            status = ClientLeft;
         }
         catch (StreamBrokenException e)
         {
             if (e.IsOurFault)
                 LogFault(logger, context.TraceIdentifier, e);
-            LogBroken(logger, context.TraceIdentifier, context.Request.Method, RouteOf(context), RequestLog.Of(context).Model ?? "-",
-                Stopwatch.GetElapsedTime(start).TotalMilliseconds, e.Message);
+            brokenBy = e.Message;
             throw;
         }
         catch (Exception e)
         {
-            await AnswerAsync(context, e).ConfigureAwait(false);
+            await WriteErrorAsync(context, e).ConfigureAwait(false);
         }
-        LogLine(context, Stopwatch.GetElapsedTime(start));
+        finally
+        {
+            var summary = log.Summarise(context, context.Request.Method, status == 0 ? context.Response.StatusCode : status, brokenBy);
+            if (quiet)
+                report.EndQuietly(summary);
+            else
+                report.End(summary, log.Client);
+        }
     }
 
-    private async Task AnswerAsync(HttpContext context, Exception exception)
+    // Inside the deadline, which is known only as long as the request counts as running.
+    private async Task AnswerAsync(HttpContext context, RequestDelegate next)
     {
-        var error = ApiError.Of(exception);
-        if (error is null)
+        try
+        {
+            await next(context).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not StreamBrokenException && !ClientConnection.IsGone(context))
+        {
+            await WriteErrorAsync(context, e).ConfigureAwait(false);
+        }
+    }
+
+    private async Task WriteErrorAsync(HttpContext context, Exception exception)
+    {
+        var known = ApiError.Of(exception, context);
+        if (known is null)
             LogFault(logger, context.TraceIdentifier, exception);
-        if (!context.Response.HasStarted)
-            await WriteErrorAsync(context, error ?? ApiError.Internal).ConfigureAwait(false);
-    }
-
-    private static async Task WriteErrorAsync(HttpContext context, ApiError error)
-    {
+        if (context.Response.HasStarted)
+            return;
+        var error = known ?? ApiError.Internal;
         var body = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier);
         context.Response.StatusCode = error.Status;
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;
         if (error.RetryAfterSeconds is { } seconds)
-            context.Response.Headers.RetryAfter = seconds.ToString(System.Globalization.CultureInfo.InvariantCulture);
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
         if (error.Status == 401)
             context.Response.Headers.WWWAuthenticate = "Bearer";
         if (!HttpMethods.IsHead(context.Request.Method))
@@ -75,30 +105,6 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         given.Length is > 0 and <= LongestId && given.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or ':')
             ? given
             : "req_" + Guid.NewGuid().ToString("N");
-
-    private void LogLine(HttpContext context, TimeSpan elapsed)
-    {
-        var log = RequestLog.Of(context);
-        var route = RouteOf(context);
-        // A page of health checks a minute says nothing.
-        var level = context.Request.Path == "/health" ? LogLevel.Debug : LogLevel.Information;
-        LogRequest(logger, level, context.TraceIdentifier, context.Request.Method, route, log.Model ?? "-", context.Response.StatusCode,
-            log.Usage?.PromptTokens ?? 0, log.Usage?.CachedTokens ?? 0, log.Usage?.CompletionTokens ?? 0, elapsed.TotalMilliseconds);
-    }
-
-    // Escaped as in a URL: what a client sends could forge a line of the log.
-    private static string RouteOf(HttpContext context) => context.Request.Path.ToUriComponent();
-
-    [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), {CompletionTokens} generated, {Milliseconds:F0} ms")]
-    private static partial void LogRequest(ILogger logger, LogLevel level, string requestId, string method, string route, string model, int status,
-        int promptTokens, int cachedTokens, int completionTokens, double milliseconds);
-
-    [LoggerMessage(LogLevel.Warning, "{RequestId} {Method} {Route} {Model} broke off after {Milliseconds:F0} ms: {Reason}")]
-    private static partial void LogBroken(
-        ILogger logger, string requestId, string method, string route, string model, double milliseconds, string reason);
-
-    [LoggerMessage(LogLevel.Information, "{RequestId} the client left ({Exception})")]
-    private static partial void LogGone(ILogger logger, string requestId, string exception);
 
     [LoggerMessage(LogLevel.Error, "{RequestId} failed")]
     private static partial void LogFault(ILogger logger, string requestId, Exception exception);

@@ -13,6 +13,8 @@ internal static class Routes
     public static void Map(RouteTable routes)
     {
         Health.Map(routes);
+        Metrics.Map(routes);
+        Diagnostics.Map(routes);
         ModelList.Map(routes);
         ChatCompletions.Map(routes);
         Completions.Map(routes);

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Shimmy.Api;
+using Shimmy.Api.Native;
 
 namespace Shimmy.Server;
 
@@ -10,16 +11,18 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
 {
     private readonly CancellationTokenSource _end = new();
     private readonly Lock _lock = new();
+    private readonly TimeSpan? _limit = state.RequestTimeout;
     private TaskCompletionSource? _empty;
     private int _count;
 
     /// <summary>
     /// Counts a request in until it is disposed, and lets its <see cref="HttpContext.RequestAborted"/> end with the drain time. Throws
-    /// <see cref="ApiException"/> (503) while the server drains; <c>/health</c> goes on, to say so.
+    /// <see cref="ApiException"/> (503) while the server drains; <c>/health</c> and <c>/metrics</c> go on.
     /// </summary>
     public IDisposable Enter(HttpContext context)
     {
-        if (context.Request.Path == "/health")
+        // They go on while the server drains: one says so, the other is still scraped.
+        if (context.Request.Path == "/health" || context.Request.Path == "/metrics")
             return Nothing.Instance;
         lock (_lock)
         {
@@ -72,17 +75,21 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
     {
         private readonly RunningRequests _requests;
         private readonly CancellationTokenSource _either;
+        private readonly RequestDeadline _deadline;
 
         public Entry(RunningRequests requests, HttpContext context)
         {
             _requests = requests;
-            _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token);
+            // Each message on a socket has a deadline of its own; the socket has none.
+            _deadline = RequestDeadline.Begin(context, GenerateSocket.IsAskedFor(context) ? null : requests._limit);
+            _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token, _deadline.Token);
             ClientConnection.EndWith(context, _either.Token);
         }
 
         public void Dispose()
         {
             _either.Dispose();
+            _deadline.Dispose();
             _requests.Leave();
         }
     }

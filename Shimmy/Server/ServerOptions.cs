@@ -1,13 +1,15 @@
+using Shimmy.Api;
+
 namespace Shimmy.Server;
 
 /// <summary>How the server listens and whom it lets in.</summary>
 internal sealed record ServerOptions
 {
-    /// <summary><c>auto</c>, <c>HOST:PORT</c> or <c>PORT</c> (<see cref="BindAddress"/>).</summary>
+    /// <summary><c>auto</c>, <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c> (<see cref="BindAddress"/>).</summary>
     public string Bind { get; init; } = "auto";
 
-    /// <summary>Keys of which a client must have one; none lets everybody in.</summary>
-    public IReadOnlyList<string> ApiKeys { get; init; } = [];
+    /// <summary>Keys of which a client must have one (<see cref="KeyList"/>); none lets everybody in.</summary>
+    public IReadOnlyList<ClientKey> Keys { get; init; } = [];
 
     /// <summary>Origin that browsers may call from; null allows loopback origins, <c>*</c> all.</summary>
     public string? CorsOrigin { get; init; }
@@ -17,6 +19,21 @@ internal sealed record ServerOptions
 
     /// <summary>Most bytes of a request's body.</summary>
     public long BodyLimit { get; init; } = 64L << 20;
+
+    /// <summary>How long a request may take, from its arrival to its end; null sets no limit.</summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>Whether the log gets prompts as models read them.</summary>
+    public bool LogPrompts { get; init; }
+
+    /// <summary>How long a connection may be idle between requests.</summary>
+    public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(130);
+
+    /// <summary>How long a client may take for the head of a request.</summary>
+    public TimeSpan HeadersTimeout { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Limits of models that <c>/diag</c> shows beside the server's: name, and value or null where there is none.</summary>
+    public IReadOnlyList<(string Name, double? Value)> ModelLimits { get; init; } = [];
 
     /// <summary>How long running requests may go on after the server was told to stop.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(30);

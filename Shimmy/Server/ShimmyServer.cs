@@ -13,8 +13,10 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
+using Shimmy.Observability;
 
 namespace Shimmy.Server;
 
@@ -28,15 +30,17 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RouteTable _routes;
     private readonly RunningRequests _running;
     private readonly ServerOptions _options;
+    private readonly EndPoint _endpoint;
 
-    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, Uri address)
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, EndPoint endpoint)
     {
         _services = services;
         _kestrel = kestrel;
         _routes = routes;
         _running = running;
         _options = options;
-        Address = address;
+        _endpoint = endpoint;
+        Address = AddressOf(kestrel, endpoint);
     }
 
     /// <summary>Where it listens.</summary>
@@ -50,18 +54,21 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     /// can be bound.
     /// </summary>
     public static async Task<ShimmyServer> StartAsync(
-        ServerOptions options, ModelRegistry registry, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation)
+        ServerOptions options, ModelRegistry registry, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation,
+        BackendProbe? backends = null)
     {
         var logger = loggers.CreateLogger("shimmy");
         IOException? taken = null;
         foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
         {
-            var state = new ServerState();
+            var state = new ServerState { RequestTimeout = options.RequestTimeout, LogsPrompts = options.LogPrompts, Limits = LimitsOf(options) };
             var running = new RunningRequests(state);
-            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, loggers, logger);
+            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, backends, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
+                if (endpoint is UnixDomainSocketEndPoint socket)
+                    UnixSocketFile.MakeWay(socket);
                 await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
             catch (Exception e) when (e is IOException or SocketException)
@@ -72,10 +79,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, AddressOf(kestrel));
+            var server = new ShimmyServer(services, kestrel, routes, running, options, endpoint);
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
-            if (!IPAddress.IsLoopback(endpoint.Address) && options.ApiKeys.Count == 0)
+            if (endpoint is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own) && options.Keys.Count == 0)
                 LogOpen(logger, server.Address);
             return server;
         }
@@ -97,12 +104,16 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         await _kestrel.StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
         await _services.DisposeAsync().ConfigureAwait(false);
         _running.Dispose();
+        if (_endpoint is UnixDomainSocketEndPoint socket)
+            UnixSocketFile.Remove(socket);
     }
 
-    private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, IPEndPoint endpoint,
-        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, ILoggerFactory loggers, ILogger logger)
+    private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, EndPoint endpoint,
+        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, BackendProbe? backends, ILoggerFactory loggers, ILogger logger)
     {
         var log = new FrameworkLog(loggers);
+        var metrics = new RequestMetrics();
+        var report = new RequestReport(logger, metrics);
         var parts = new ServiceCollection().AddOptions()
             .AddSingleton<ILoggerFactory>(log)
             .AddSingleton<IMeterFactory, NoMeters>()
@@ -110,11 +121,17 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(registry)
             .AddSingleton(residency)
             .AddSingleton(state)
+            .AddSingleton(metrics)
+            .AddSingleton(report)
             .AddSingleton(new ResponseStore());
+        if (backends is not null)
+            parts.AddSingleton(backends);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
+            kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
+            kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
             kestrel.Listen(endpoint);
         });
         var services = parts.BuildServiceProvider();
@@ -123,19 +140,30 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         Server.Routes.Map(routes);
         // From the inside out.
         RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
-        var keys = new ApiKeys(options.ApiKeys);
+        var keys = new ApiKeys(options.Keys);
         next = With(keys.InvokeAsync, next);
         next = With(HostCheck.InvokeAsync, next);
         next = With(new CorsRules(options.CorsOrigin).InvokeAsync, next);
-        next = With(new RequestFrame(logger, running).InvokeAsync, next);
+        next = With(new RequestFrame(logger, running, report, traces: false).InvokeAsync, next);
         return (services, new HttpPipeline(next, services), routes);
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
     }
 
+    private static IReadOnlyList<(string Name, double? Value)> LimitsOf(ServerOptions options) =>
+    [
+        ("body_bytes", options.BodyLimit),
+        ("request_timeout_seconds", options.RequestTimeout?.TotalSeconds),
+        ("drain_seconds", options.DrainTime.TotalSeconds),
+        ("idle_connection_seconds", options.IdleTimeout.TotalSeconds),
+        ("request_headers_seconds", options.HeadersTimeout.TotalSeconds),
+        .. options.ModelLimits,
+    ];
+
     // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
-    private static Uri AddressOf(IServer kestrel) =>
-        new(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()
+    private static Uri AddressOf(IServer kestrel, EndPoint endpoint) => endpoint is UnixDomainSocketEndPoint socket
+        ? new Uri($"unix:{socket}")
+        : new Uri(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()
             .Replace("[::]", "[::1]", StringComparison.Ordinal).Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal));
 
     // Moved into place, so that whoever waits for the file never reads half an address.

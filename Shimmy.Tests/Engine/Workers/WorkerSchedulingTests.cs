@@ -31,6 +31,59 @@ public sealed class WorkerSchedulingTests
     }
 
     [TestMethod]
+    public async Task Beyond_the_queue_a_request_is_refused_with_a_time_to_come_back()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1, Queue = 2 });
+        using var leaving = new CancellationTokenSource();
+        var begun = new TaskCompletionSource();
+        var first = Task.Run(async () =>
+        {
+            await foreach (var _ in model.GenerateAsync(Greedy("a", 100_000), leaving.Token))
+                begun.TrySetResult();
+        });
+        await begun.Task;
+        // Of the two that wait, the one with the better place is next, though it came later.
+        var order = new List<string>();
+        var later = RunAsync(model, Greedy("b", 3) with { Place = new QueuePlace("", 0, 5) }, _ => Note("later"));
+        while ((await model.GetStatisticsAsync(CancellationToken.None)).Waiting < 1)
+            await Task.Delay(5);
+        var sooner = RunAsync(model, Greedy("c", 3) with { Place = new QueuePlace("", 0, 1) }, _ => Note("sooner"));
+        while ((await model.GetStatisticsAsync(CancellationToken.None)).Waiting < 2)
+            await Task.Delay(5);
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("d", 3)));
+        Assert.AreEqual(EngineFailure.QueueFull, refused.Failure);
+        Assert.IsInRange(1, 60, refused.RetryAfterSeconds);
+        Assert.Contains("2 requests wait for this model already and 1 run", refused.Message);
+
+        await leaving.CancelAsync();
+        await first.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll(later, sooner);
+        Assert.AreEqual("sooner,sooner,sooner,later,later,later", string.Join(',', order));
+        var statistics = await model.GetStatisticsAsync(CancellationToken.None);
+        Assert.AreEqual((1L, 0, 0), (statistics.Refused, statistics.Waiting, statistics.SlotsBusy));
+        Assert.AreEqual(statistics.DecodeCalls, statistics.BatchSizes.Sum());
+        // Every token of a batch is one of a prompt, or one that was generated and read again; the last of an answer is never read.
+        Assert.AreEqual(statistics.PrefilledTokens + statistics.GeneratedTokens - 3, statistics.BatchTokens);
+
+        void Note(string who)
+        {
+            lock (order)
+                order.Add(who);
+        }
+    }
+
+    [TestMethod]
+    public async Task Without_a_queue_only_what_has_a_slot_is_taken()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 2, Queue = 0 });
+        var answers = await Task.WhenAll(RunAsync(model, Greedy("a", 50)), RunAsync(model, Greedy("b", 50)));
+        Assert.AreEqual(100, answers.Sum(answer => answer.Tokens.Count));
+    }
+
+    [TestMethod]
     public async Task A_conversation_computes_only_what_is_new()
     {
         using var folder = new TemporaryFolder();

@@ -15,6 +15,10 @@ internal static partial class GenerateSocket
 {
     public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle);
 
+    /// <summary>Whether a request is one for a socket, whose messages are requests of their own.</summary>
+    public static bool IsAskedFor(HttpContext context) =>
+        context.Request.Path == "/ws/generate" && context.Request.Headers.Upgrade.Count > 0;
+
     private static async Task Handle(HttpContext context)
     {
         if (!context.WebSockets.IsWebSocketRequest)
@@ -32,6 +36,7 @@ internal static partial class GenerateSocket
 
         private readonly ArrayBufferWriter<byte> _frame = new(512);
         private readonly CancellationToken _gone = ClientConnection.Token(context);
+        private readonly RequestReport _report = context.RequestServices.GetRequiredService<RequestReport>();
         private readonly ServerState _state = context.RequestServices.GetRequiredService<ServerState>();
 
         public async Task RunAsync()
@@ -67,7 +72,10 @@ internal static partial class GenerateSocket
         {
             using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
             var received = ReceiveAsync();
-            var answering = AnswerAsync(message, cancel.Token);
+            RequestLog.Renew(context);
+            using var deadline = RequestDeadline.Begin(context, _state.RequestTimeout);
+            using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel.Token, deadline.Token);
+            var answering = AnswerAsync(message, either.Token);
             try
             {
                 while (await Task.WhenAny(answering, received) == received)
@@ -95,6 +103,9 @@ internal static partial class GenerateSocket
 
         private async Task AnswerAsync(byte[] message, CancellationToken cancellation)
         {
+            // As HTTP would say it.
+            var status = 499;
+            _report.Begin();
             try
             {
                 var (document, fields) = RequestFields.Parse(message);
@@ -105,8 +116,9 @@ internal static partial class GenerateSocket
                 using var lease = await ModelAsked.AcquireAsync(context, fields);
                 RequestLog.Of(context).Model = lease.Entry.Name;
                 await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, cancellation, ModelAsked.LoggerOf(context)));
+                status = 200;
             }
-            catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
+            catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)
             {
                 await SendAsync(json =>
                 {
@@ -118,7 +130,8 @@ internal static partial class GenerateSocket
             }
             catch (Exception e) when (!_gone.IsCancellationRequested && e is not WebSocketException)
             {
-                var error = ApiError.Of(e);
+                var error = ApiError.Of(e, context);
+                status = (error ?? ApiError.Internal).Status;
                 if (error is null)
                     LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"), context.TraceIdentifier, e);
                 await SendAsync(json =>
@@ -127,6 +140,10 @@ internal static partial class GenerateSocket
                     json.WriteString("error", (error ?? ApiError.Internal).Message);
                     json.WriteEndObject();
                 });
+            }
+            finally
+            {
+                _report.End(RequestLog.Of(context).Summarise(context, "WS", status), RequestLog.Of(context).Client);
             }
         }
 
@@ -137,9 +154,9 @@ internal static partial class GenerateSocket
             {
                 seed = happened.Start?.Seed ?? seed;
                 var text = happened.Text;
+                RequestLog.Of(context).Note(happened);
                 if (happened.End is { } end)
                 {
-                    RequestLog.Of(context).Usage = end.Usage;
                     await SendAsync(json => NativeJson.WriteDone(json, model, seed, end));
                 }
                 else if (text.Length > 0)

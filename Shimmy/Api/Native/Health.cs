@@ -14,11 +14,17 @@ internal static class Health
     [
         ("chat_completions", "/v1/chat/completions"),
         ("completions", "/v1/completions"),
+        ("responses", "/v1/responses"),
+        ("embeddings", "/v1/embeddings"),
+        ("rerank", "/v1/rerank"),
+        ("messages", "/v1/messages"),
         ("models", "/v1/models"),
         ("native_models", "/api/models"),
         ("generate", "/api/generate"),
         ("websocket", "/ws/generate"),
         ("health", "/health"),
+        ("metrics", "/metrics"),
+        ("diag", "/diag"),
     ];
 
     public static void Map(RouteTable routes) => routes.MapRead("/health", Handle);
@@ -46,7 +52,7 @@ internal static class Health
             json.WriteEndObject();
             json.WriteStartObject("compatibility");
             json.WriteBoolean("openai", true);
-            json.WriteBoolean("anthropic", false);
+            json.WriteBoolean("anthropic", true);
             json.WriteBoolean("ollama", false);
             json.WriteBoolean("cors", true);
             json.WriteEndObject();

@@ -34,7 +34,6 @@ internal static class ChatCompletions
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
         // Every answer has the same prompt, which counts once.
         var usage = answers.Skip(1).Aggregate(answers[0].End.Usage, (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
-        RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
         {
             json.WriteStartObject();

@@ -35,7 +35,6 @@ internal static class Completions
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate(CompletionUsage.Add);
-        RequestLog.Of(context).Usage = usage;
         await Reply.JsonAsync(context, json =>
         {
             json.WriteStartObject();

@@ -4,10 +4,10 @@ using Shimmy.Engine;
 
 namespace Shimmy.Chat.Templates;
 
-/// <summary>The chat templates of loaded models: each is compiled and probed once, when its model first chats.</summary>
+/// <summary>The chat templates of loaded models: each is compiled and probed once, when its model first chats. A load is known by its facts.</summary>
 internal static partial class ModelTemplates
 {
-    private static readonly ConditionalWeakTable<ILoadedModel, ChatTemplate> Known = [];
+    private static readonly ConditionalWeakTable<ModelFacts, ChatTemplate> Known = [];
 
     /// <summary>
     /// The model's chat template: the one that the user named, else the model's own, else that of the family that it most likely
@@ -18,14 +18,14 @@ internal static partial class ModelTemplates
     /// </exception>
     public static async Task<ChatTemplate> OfAsync(ILoadedModel model, ILogger? logger, CancellationToken cancellation)
     {
-        if (Known.TryGetValue(model, out var known))
+        if (Known.TryGetValue(model.Facts, out var known))
             return known;
         // Two requests may both come here first; they find the same, and the second's is kept.
         var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
         {
             DefaultSystem = model.Spec.Defaults.System,
         };
-        Known.AddOrUpdate(model, template);
+        Known.AddOrUpdate(model.Facts, template);
         if (logger is not null)
             LogChosen(logger, model.Spec.Name, template.Origin);
         return template;

@@ -25,6 +25,8 @@ internal sealed class Scheduler
     // A join must save more than the turn it may cost.
     private const int ShortestJoin = 16;
 
+    private const int LongestRetryAfter = 60;
+
     // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
     private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
@@ -39,13 +41,15 @@ internal sealed class Scheduler
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
     private readonly SemaphoreSlim _wake = new(0);
-    private readonly LinkedList<Sequence> _waiting = new();
+    private readonly WaitingLine _waiting = new();
+    private readonly BatchSizes _batchSizes = new();
     private readonly List<Sequence> _running = [];
     private readonly LinkedList<(uint RequestId, Action Work)> _chores = new();
     private readonly List<(Sequence Sequence, int Tokens)> _composed = [];
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
     private double _secondsPerPromptToken;
+    private double _secondsPerRequest;
     private bool _anyCancelled;
     private bool _cellsShort;
     private EngineStatistics _statistics = new();
@@ -61,10 +65,25 @@ internal sealed class Scheduler
     }
 
     /// <summary>Hands in a request; from any thread. The sequence is disposed by the scheduler.</summary>
-    public void Submit(Sequence sequence) => Post(() => _waiting.AddLast(sequence));
+    public void Submit(Sequence sequence) => Post(() =>
+    {
+        if (_waiting.Count < _model.Spec.Queue + _model.Slots - _running.Count)
+        {
+            _waiting.Add(sequence);
+            return;
+        }
+        _events.Failed(sequence.RequestId, Refusal());
+        sequence.Dispose();
+    });
 
     /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
-    public void Submit(uint requestId, Action work) => Post(() => _chores.AddLast((requestId, work)));
+    public void Submit(uint requestId, Action work, Action<EngineException> refused) => Post(() =>
+    {
+        if (_chores.Count <= _model.Spec.Queue)
+            _chores.AddLast((requestId, work));
+        else
+            refused(Refusal());
+    });
 
     /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
@@ -88,6 +107,8 @@ internal sealed class Scheduler
         CellsUsed = _cache.CellsUsed,
         Cells = _model.Cells,
         PrefixesDropped = _cache.Dropped,
+        BatchSizes = _batchSizes.Counts,
+        BatchTokens = _batchSizes.Tokens,
     }));
 
     /// <summary>The loop. It never returns: a worker ends as a process.</summary>
@@ -116,6 +137,18 @@ internal sealed class Scheduler
         _wake.Release();
     }
 
+    // When there may be room: once as many have ended as wait now, at the pace of late.
+    private EngineException Refusal()
+    {
+        _statistics = _statistics with { Refused = _statistics.Refused + 1 };
+        var seconds = Math.Clamp(Math.Ceiling(_secondsPerRequest * (_waiting.Count + 1) / _model.Slots), 1, LongestRetryAfter);
+        return new EngineException(EngineFailure.QueueFull,
+            $"{_waiting.Count + _chores.Count} requests wait for this model already and {_running.Count} run; try again in {seconds} s (--queue sets how many may wait)")
+        {
+            RetryAfterSeconds = (int)seconds,
+        };
+    }
+
     private void DoChore()
     {
         if (_chores.First is not { } chore)
@@ -129,16 +162,8 @@ internal sealed class Scheduler
         if (!_anyCancelled)
             return;
         _anyCancelled = false;
-        for (var node = _waiting.First; node is not null;)
-        {
-            var next = node.Next;
-            if (node.Value.Cancelled)
-            {
-                node.Value.Dispose();
-                _waiting.Remove(node);
-            }
-            node = next;
-        }
+        foreach (var sequence in _waiting.TakeCancelled())
+            sequence.Dispose();
         foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())
             Retire(sequence);
     }
@@ -148,11 +173,10 @@ internal sealed class Scheduler
     private void Admit()
     {
         // Once cells ran out, a newcomer would only push somebody out again: it waits until a sequence has left.
-        while (_waiting.First is { } node && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
+        while (_waiting.Count > 0 && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
         {
             _cellsShort = false;
-            _waiting.RemoveFirst();
-            var sequence = node.Value;
+            var sequence = _waiting.TakeNext(_running);
             if (sequence.AdmittedAt == 0)
             {
                 sequence.AdmittedAt = Stopwatch.GetTimestamp();
@@ -322,6 +346,7 @@ internal sealed class Scheduler
             var elapsed = Stopwatch.GetElapsedTime(before);
             LearnSpeed(elapsed);
             _model.Threads.Observe(_batch.Count, elapsed);
+            _batchSizes.Note(_batch.Count);
             foreach (var (sequence, tokens) in _composed)
                 NoteComputed(sequence, tokens);
             SampleAll();
@@ -390,7 +415,7 @@ internal sealed class Scheduler
         _cache.Clear(slot);
         Leave(sequence);
         sequence.Joins = null;
-        _waiting.AddFirst(sequence);
+        _waiting.Return(sequence);
         _cellsShort = true;
         _statistics = _statistics with { Preemptions = _statistics.Preemptions + 1 };
     }
@@ -473,6 +498,8 @@ internal sealed class Scheduler
             Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
             Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
             Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)));
+        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt, now).TotalSeconds;
+        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
         Retire(sequence);
     }
 

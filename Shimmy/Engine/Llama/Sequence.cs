@@ -37,6 +37,9 @@ internal sealed class Sequence : IDisposable
     /// <summary>Control tokens that are spelled out in the answer.</summary>
     public IReadOnlySet<int> Shown { get; init; } = System.Collections.Frozen.FrozenSet<int>.Empty;
 
+    /// <summary>Where it stands among those that wait for a slot.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
+
     /// <summary>Prompt and what was generated so far.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 

@@ -138,7 +138,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
-        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown });
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown, Place = request.Place });
     }
 
     private void Embed(uint id, EmbeddingRequest request)
@@ -164,7 +164,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             {
                 Fail(id, e);
             }
-        });
+        }, refused => Fail(id, refused));
     }
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);

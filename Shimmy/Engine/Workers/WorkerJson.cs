@@ -16,11 +16,11 @@ namespace Shimmy.Engine.Workers;
 internal sealed partial class WorkerJson : JsonSerializerContext;
 
 /// <summary>An <see cref="EngineException"/> on the pipe.</summary>
-internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option)
+internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds)
 {
     public static WorkerError Of(EngineException error) =>
-        new(error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option);
+        new(error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds);
 
     public EngineException ToException() =>
-        new(Failure, Message) { PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option };
+        new(Failure, Message) { PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds };
 }

@@ -61,6 +61,9 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
+    /// <summary>What has happened so far.</summary>
+    public ResidencyTotals Totals { get; } = new();
+
     /// <summary>Sets <see cref="ResidencyOptions.MemoryBudget"/> from now on. What is in memory stays until its room is wanted.</summary>
     public void SetMemoryBudget(long? bytes)
     {
@@ -165,7 +168,7 @@ internal sealed class ModelResidency : IAsyncDisposable
                     Fail(slot, new ObjectDisposedException(nameof(ModelResidency)));
                     if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
                     {
-                        Unload(slot);
+                        Unload(slot, UnloadReason.Asked);
                     }
                     else if (slot.State == ResidencyState.Loading)
                     {
@@ -259,7 +262,7 @@ internal sealed class ModelResidency : IAsyncDisposable
 
         if (slot.Model!.Completion.IsCompleted)
         {
-            Unload(slot); // its worker died a moment ago
+            Unload(slot, UnloadReason.Crash); // its worker died a moment ago
             return;
         }
 
@@ -286,7 +289,7 @@ internal sealed class ModelResidency : IAsyncDisposable
 
         if (slot.Leases == 0 && (slot.State == ResidencyState.Draining || slot.ExpiresAt <= now))
         {
-            Unload(slot);
+            Unload(slot, slot.EndAsked ? UnloadReason.Asked : slot.State == ResidencyState.Draining ? UnloadReason.Room : UnloadReason.Idle);
         }
         else if (slot.State == ResidencyState.Loading && slot.EndAsked && slot.Waiters.Count == 0 && !slot.IsCalledOff)
         {
@@ -355,7 +358,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
         else if (victim.Leases == 0)
         {
-            Unload(victim);
+            Unload(victim, UnloadReason.Room);
         }
         else
         {
@@ -397,9 +400,10 @@ internal sealed class ModelResidency : IAsyncDisposable
             slot.ReadyAt = _time.GetUtcNow();
             slot.Bytes = Math.Max(slot.Bytes, model.Facts.ResidentBytes);
             slot.KeepAlive = slot.Waiters.Count > 0 ? slot.Waiters[^1].KeepAlive : KeepAliveOf(slot.Entry);
+            Totals.Loaded(slot.Entry.Name, TimeSpan.FromMilliseconds(model.Facts.LoadMilliseconds));
             if (_disposed)
             {
-                Unload(slot);
+                Unload(slot, UnloadReason.Asked);
             }
 
             Schedule();
@@ -416,6 +420,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
             if (!slot.IsCalledOff)
             {
+                Totals.LoadFailed(slot.Entry.Name);
                 Fail(slot, e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
             }
 
@@ -430,14 +435,15 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
             {
-                Unload(slot);
+                Unload(slot, UnloadReason.Crash);
             }
         }
     }
 
-    private void Unload(ModelSlot slot)
+    private void Unload(ModelSlot slot, UnloadReason reason)
     {
         slot.State = ResidencyState.Unloading;
+        Totals.Unloaded(slot.Entry.Name, reason);
         Run(Task.Run(async () =>
         {
             try

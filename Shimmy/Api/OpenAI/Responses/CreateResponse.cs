@@ -37,8 +37,7 @@ internal static class CreateResponse
         await foreach (var happened in events)
         {
             writer.Take(happened);
-            if (happened.End is { } end)
-                RequestLog.Of(context).Usage = end.Usage;
+            RequestLog.Of(context).Note(happened);
         }
         await Reply.JsonAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
     }

@@ -1,0 +1,43 @@
+using System.Net.Sockets;
+
+namespace Shimmy.Server;
+
+/// <summary>The file of a Unix socket: one that a server left behind that is gone is in the way of the next.</summary>
+internal static class UnixSocketFile
+{
+    /// <summary>Removes a socket that nobody listens on. Throws <see cref="IOException"/> where somebody does, or where the file is none.</summary>
+    public static void MakeWay(UnixDomainSocketEndPoint endpoint)
+    {
+        var path = endpoint.ToString();
+        if (!File.Exists(path))
+            return;
+        using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            probe.Connect(endpoint);
+        }
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused && new FileInfo(path).Length == 0)
+        {
+            File.Delete(path);
+            return;
+        }
+        catch (SocketException e)
+        {
+            throw new IOException($"cannot listen on {path}: a file is there already ({e.Message})", e);
+        }
+        throw new IOException($"cannot listen on {path}: another server does");
+    }
+
+    /// <summary>Removes the file of a socket that is closed.</summary>
+    public static void Remove(UnixDomainSocketEndPoint endpoint)
+    {
+        try
+        {
+            File.Delete(endpoint.ToString());
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // The next server finds it and makes way.
+        }
+    }
+}
