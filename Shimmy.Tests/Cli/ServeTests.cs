@@ -45,6 +45,44 @@ public sealed class ServeTests
     }
 
     [TestMethod]
+    public async Task Prompts_are_in_the_log_only_where_that_is_asked_for()
+    {
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
+        foreach (var (arguments, logged) in new (string[], bool)[] { ([], false), (["--log-prompts"], true), (["--verbose"], false) })
+        {
+            using var server = await ServerProcess.StartAsync(folder, ["--threads", "1", .. arguments]);
+            using var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions")
+            {
+                Content = new StringContent("""{"model":"talker","prompt":"a secret"}"""),
+                Headers = { { "traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01" } },
+            };
+            using var answer = await server.Client.SendAsync(request);
+            Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
+            await server.TerminateAsync();
+            var log = string.Join('\n', server.Log);
+            Assert.AreEqual(logged, log.Contains("reads: a secret", StringComparison.Ordinal), log);
+            Assert.AreEqual(logged, log.Contains("secret", StringComparison.Ordinal), log);
+            Assert.Contains("POST /v1/completions talker 200: ", log);
+            Assert.Contains("trace 4bf92f3577b34da6a3ce929d0e0e4736", log);
+            Assert.AreEqual(arguments is ["--verbose"], log.Contains(" DBG ", StringComparison.Ordinal), log);
+        }
+    }
+
+    [TestMethod]
+    public async Task Diag_says_which_backends_and_devices_there_are()
+    {
+        using var folder = new TemporaryFolder();
+        using var server = await ServerProcess.StartAsync(folder, "--queue", "3", "--parallel", "2");
+        using var diag = JsonDocument.Parse(await server.Client.GetStringAsync("diag"));
+        Assert.IsNotEmpty(diag.RootElement.GetProperty("native_library").GetString()!);
+        Assert.IsTrue(diag.RootElement.GetProperty("devices").EnumerateArray().Any(device => device.GetProperty("kind").GetString() == "cpu"));
+        Assert.AreEqual(3, diag.RootElement.GetProperty("limits").GetProperty("queue").GetInt32());
+        Assert.AreEqual(2, diag.RootElement.GetProperty("limits").GetProperty("parallel").GetInt32());
+        Assert.IsEmpty(server.Workers);
+    }
+
+    [TestMethod]
     public async Task A_port_that_is_taken_ends_with_1_and_one_line()
     {
         using var taken = new TcpListener(IPAddress.Loopback, 0);
@@ -66,6 +104,10 @@ public sealed class ServeTests
     [DataRow("--alias gpt-4", 2, "--alias: 'gpt-4' is not PATTERN=NAME")]
     [DataRow("--cors ftp://x", 2, "--cors: 'ftp://x' is not *, or an origin")]
     [DataRow("--parallel 0", 2, "--parallel: '0' is not a whole number from 1 to 256")]
+    [DataRow("--queue -1", 2, "--queue: '-1' is not a whole number of at least 0")]
+    [DataRow("--request-timeout soon", 2, "--request-timeout: 'soon' is not a number of seconds or a duration")]
+    [DataRow("--api-key @/missing/keys", 2, "--api-key: cannot read /missing/keys")]
+    [DataRow("--api-key sha256:12", 2, "--api-key: a key: behind sha256: stand 64 hexadecimal digits")]
     [DataRow("--body-limit 5", 2, "--body-limit: '5' is not a whole number of at least 1024")]
     public async Task What_is_wrong_is_said_in_one_line(string arguments, int exitCode, string error)
     {

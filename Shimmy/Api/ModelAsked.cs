@@ -30,6 +30,7 @@ internal static class ModelAsked
         {
             var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
                 .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
+            RequestLog.Of(context).NoteModel(entry.Name);
             var asked = new AskedModel(lease.Model, new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, priority), context.TraceIdentifier,
                 context.RequestServices.GetRequiredService<ServerState>().LogsPrompts ? LoggerOf(context) : null);
             return new ModelLease(lease.Entry, asked, () =>

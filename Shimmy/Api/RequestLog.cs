@@ -12,6 +12,8 @@ internal sealed class RequestLog
 
     private readonly long _arrived = Stopwatch.GetTimestamp();
     private readonly List<AnswerTimings> _answers = [];
+    private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
+    private long _acquired;
     private long _first;
 
     /// <summary>The pattern of the route.</summary>
@@ -40,9 +42,16 @@ internal sealed class RequestLog
     public static RequestLog Renew(HttpContext context)
     {
         var before = context.Items.TryGetValue(Key, out var known) ? (RequestLog?)known : null;
-        var log = new RequestLog { Client = before?.Client, Route = before?.Route, Trace = before?.Trace ?? TraceContext.None };
+        var log = new RequestLog { Client = before?.Client, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
         context.Items[Key] = log;
         return log;
+    }
+
+    /// <summary>Takes note that the model is loaded.</summary>
+    public void NoteModel(string name)
+    {
+        Model = name;
+        _acquired = Stopwatch.GetTimestamp();
     }
 
     /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
@@ -56,7 +65,8 @@ internal sealed class RequestLog
             return;
         lock (_answers)
         {
-            _answers.Add(new AnswerTimings(end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds, end.Usage.CompletionTokens));
+            _answers.Add(new AnswerTimings(end.TemplateMilliseconds, end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds,
+                end.Timings.DecodeMilliseconds, end.Usage.CompletionTokens, Stopwatch.GetElapsedTime(_arrived)));
             Usage = Usage is { } before
                 ? new Usage(before.PromptTokens + end.Usage.PromptTokens, before.CachedTokens + end.Usage.CachedTokens, before.CompletionTokens + end.Usage.CompletionTokens)
                 : end.Usage;
@@ -67,7 +77,9 @@ internal sealed class RequestLog
     public RequestSummary Summarise(HttpContext context, string method, int status, string? brokenBy = null) => new()
     {
         Id = context.TraceIdentifier,
-        TraceId = Trace.IsKnown ? Trace.TraceId : null,
+        Trace = Trace,
+        StartedAt = _startedAt,
+        ToModel = _acquired == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _acquired),
         Method = method,
         // Escaped as in a URL: what a client sends could forge a line of the log.
         Path = context.Request.Path.ToUriComponent(),

@@ -29,7 +29,7 @@ internal sealed partial class RequestReport(ILogger logger, RequestMetrics metri
         var queued = request.Answers.Count == 0 ? 0 : request.Answers.Max(answer => answer.QueueMilliseconds);
         LogRequest(logger, level, request.Id, request.Method, request.Path, request.Model ?? "-", request.Status,
             request.PromptTokens, request.CachedTokens, request.GeneratedTokens, queued, request.ToFirstToken?.TotalMilliseconds ?? 0,
-            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.TraceId ?? "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
+            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.Trace.IsKnown ? request.Trace.TraceId : "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
     }
 
     [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), " +

@@ -28,7 +28,9 @@ internal static class ChatPipeline
         ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null)
     {
         var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var began = Stopwatch.GetTimestamp();
         var prompt = template.Render(request);
+        var rendering = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
         var format = FormatOf(template, request, prompt);
         var (grammar, trigger) = ConstraintOf(request, format);
         var generation = new GenerationRequest
@@ -43,7 +45,7 @@ internal static class ChatPipeline
             ? ThoughtBudget.RunAsync(model, generation, marks, format.BeginsReasoning, budget, cancellation)
             : CompleteAsync(model, generation, cancellation);
         await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
-            yield return happened;
+            yield return happened.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = happened.Tokens } : happened;
     }
 
     // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.

@@ -13,6 +13,7 @@ internal sealed class RequestMetrics
     private readonly Counter _promptTokens = new("shimmy_prompt_tokens_total", "Tokens of prompts.");
     private readonly Counter _cachedTokens = new("shimmy_prompt_tokens_cached_total", "Tokens of prompts that were taken over and not computed again.");
     private readonly Counter _generatedTokens = new("shimmy_generated_tokens_total", "Tokens generated.");
+    private readonly Counter _cache = new("shimmy_response_cache_requests_total", "Requests by what the response cache did: hit, miss or bypass.");
     private readonly Histogram _elapsed = new("shimmy_request_duration_seconds", "From the arrival of a request to its end.", Seconds);
     private readonly Histogram _toFirstToken = new("shimmy_time_to_first_token_seconds", "From the arrival of a request to the first piece of its answer.", Seconds);
     private readonly Histogram _perToken = new("shimmy_time_per_output_token_seconds", "Time of each token of an answer behind its first.", ShortSeconds);
@@ -53,6 +54,8 @@ internal sealed class RequestMetrics
             _broken.Add(model);
         if (request.ToFirstToken is { } first)
             _toFirstToken.Observe(model, first.TotalSeconds);
+        if (request.Cache is { } outcome)
+            _cache.Add(MetricsText.Labels("outcome", outcome));
         // What came from the response cache was computed, and counted, when it was put there.
         if (request.Model is null || request.Cache == "hit")
             return;
@@ -71,7 +74,7 @@ internal sealed class RequestMetrics
     /// <summary>Writes all families.</summary>
     public void WriteTo(MetricsText text)
     {
-        foreach (var counter in (ReadOnlySpan<Counter>)[_requests, _broken, _promptTokens, _cachedTokens, _generatedTokens])
+        foreach (var counter in (ReadOnlySpan<Counter>)[_requests, _broken, _promptTokens, _cachedTokens, _generatedTokens, _cache])
             counter.WriteTo(text);
         foreach (var histogram in (ReadOnlySpan<Histogram>)[_elapsed, _toFirstToken, _perToken, _queued, _prefill])
             histogram.WriteTo(text);

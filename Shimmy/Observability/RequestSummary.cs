@@ -6,8 +6,11 @@ internal sealed record RequestSummary
     /// <summary>Its id.</summary>
     public required string Id { get; init; }
 
-    /// <summary>Its trace, 32 hexadecimal digits; the client's where it sent one.</summary>
-    public string? TraceId { get; init; }
+    /// <summary>The trace that it belongs to.</summary>
+    public TraceContext Trace { get; init; } = TraceContext.None;
+
+    /// <summary>When it arrived.</summary>
+    public DateTimeOffset StartedAt { get; init; }
 
     /// <summary>HTTP method.</summary>
     public required string Method { get; init; }
@@ -45,6 +48,9 @@ internal sealed record RequestSummary
     /// <summary>From the request's arrival to its end.</summary>
     public required TimeSpan Elapsed { get; init; }
 
+    /// <summary>From the request's arrival until it had a loaded model; null where it had none.</summary>
+    public TimeSpan? ToModel { get; init; }
+
     /// <summary>From the request's arrival to the first piece of the answer; null where there was none.</summary>
     public TimeSpan? ToFirstToken { get; init; }
 
@@ -53,8 +59,11 @@ internal sealed record RequestSummary
 }
 
 /// <summary>Where the time of one answer went, in milliseconds.</summary>
+/// <param name="TemplateMilliseconds">The chat template's; 0 where there was none.</param>
 /// <param name="QueueMilliseconds">Until it had a slot.</param>
 /// <param name="PrefillMilliseconds">From the slot to the first token.</param>
 /// <param name="DecodeMilliseconds">From the first token to the last.</param>
 /// <param name="Tokens">Tokens generated.</param>
-internal readonly record struct AnswerTimings(double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds, int Tokens);
+/// <param name="EndedAfter">From the request's arrival to the answer's end.</param>
+internal readonly record struct AnswerTimings(
+    double TemplateMilliseconds, double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds, int Tokens, TimeSpan EndedAfter);

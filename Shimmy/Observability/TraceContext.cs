@@ -30,6 +30,9 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Parent
         return begin ? new TraceContext(NewId(16), NewId(8), "", true) : None;
     }
 
+    /// <summary>The place of a further request in the same trace.</summary>
+    public TraceContext Next() => IsKnown ? this with { SpanId = NewId(8) } : this;
+
     /// <summary>A new id of so many bytes.</summary>
     public static string NewId(int bytes) => Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(bytes));
 

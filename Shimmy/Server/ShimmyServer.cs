@@ -113,7 +113,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     {
         var log = new FrameworkLog(loggers);
         var metrics = new RequestMetrics();
-        var report = new RequestReport(logger, metrics);
+        var traces = TraceExport.Of(Environment.GetEnvironmentVariable, ServerState.Version, logger);
+        var report = new RequestReport(logger, metrics, traces is null ? null : traces.Add);
         var parts = new ServiceCollection().AddOptions()
             .AddSingleton<ILoggerFactory>(log)
             .AddSingleton<IMeterFactory, NoMeters>()
@@ -126,6 +127,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(new ResponseStore());
         if (backends is not null)
             parts.AddSingleton(backends);
+        if (traces is not null)
+            parts.AddSingleton(_ => traces);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;
@@ -135,6 +138,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Listen(endpoint);
         });
         var services = parts.BuildServiceProvider();
+        // What was asked for is disposed with the services, which sends the traces that wait.
+        _ = services.GetService<TraceExport>();
 
         var routes = new RouteTable();
         Server.Routes.Map(routes);
@@ -144,7 +149,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         next = With(keys.InvokeAsync, next);
         next = With(HostCheck.InvokeAsync, next);
         next = With(new CorsRules(options.CorsOrigin).InvokeAsync, next);
-        next = With(new RequestFrame(logger, running, report, traces: false).InvokeAsync, next);
+        next = With(new RequestFrame(logger, running, report, traces is not null).InvokeAsync, next);
         return (services, new HttpPipeline(next, services), routes);
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);

@@ -24,7 +24,6 @@ internal static class Messages
         var asked = MessagesRequestBody.Read(fields, logger, counts: false);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        RequestLog.Of(context).Model = name;
         asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger);
@@ -55,7 +54,6 @@ internal static class Messages
         var logger = ModelAsked.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: true);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var template = await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(template.Render(asked.Request), context.RequestAborted);
         await Reply.JsonAsync(context, json =>

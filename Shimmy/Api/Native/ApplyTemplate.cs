@@ -17,7 +17,6 @@ internal static class ApplyTemplate
         using var body = document;
         var conversation = ConversationBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var template = await ModelTemplates.OfAsync(lease.Model, ModelAsked.LoggerOf(context), context.RequestAborted);
         var prompt = template.Render(conversation.Request, conversation.AddGenerationPrompt);
         await Reply.JsonAsync(context, json =>

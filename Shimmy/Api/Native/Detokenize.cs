@@ -17,7 +17,6 @@ internal static class Detokenize
             ?? throw ApiException.BadField("tokens", "is missing; an array of token numbers is required", "missing_required_parameter");
         var tokens = given.Select((token, i) => Token(token, i)).ToArray();
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var last = lease.Model.Facts.VocabularySize - 1;
         var outside = Array.FindIndex(tokens, token => token > last);
         if (outside >= 0)

@@ -16,7 +16,6 @@ internal static class Generate
         var request = GenerateRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        RequestLog.Of(context).Model = name;
         var events = request.Run(lease.Model, context.RequestAborted, ModelAsked.LoggerOf(context));
         if (request.Stream)
         {

@@ -114,7 +114,6 @@ internal static partial class GenerateSocket
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
                 using var lease = await ModelAsked.AcquireAsync(context, fields);
-                RequestLog.Of(context).Model = lease.Entry.Name;
                 await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, cancellation, ModelAsked.LoggerOf(context)));
                 status = 200;
             }

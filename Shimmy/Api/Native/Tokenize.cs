@@ -37,7 +37,6 @@ internal static class Tokenize
         var withPieces = fields.Flag("with_pieces") ?? false;
 
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var prompt = text ?? (await ModelTemplates.OfAsync(lease.Model, ModelAsked.LoggerOf(context), context.RequestAborted))
             .Render(conversation!.Request, conversation.AddGenerationPrompt);
         var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);

@@ -19,7 +19,6 @@ internal static class ChatCompletions
         var request = ChatRequestBody.Read(fields, logger);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        RequestLog.Of(context).Model = name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();

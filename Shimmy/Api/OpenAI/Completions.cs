@@ -20,7 +20,6 @@ internal static class Completions
         var request = CompletionRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        RequestLog.Of(context).Model = name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();

@@ -18,7 +18,6 @@ internal static class Embeddings
         var inputs = PromptInputs.Read(fields, "input");
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         RefuseOtherDimensions(fields, lease.Model.Facts);
         var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease.Model, input, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);

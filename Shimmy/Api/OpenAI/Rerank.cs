@@ -21,7 +21,6 @@ internal static class Rerank
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         if (!lease.Model.Facts.CanRerank)
             throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
         var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, $"documents[{i}]", context.RequestAborted)));

@@ -62,6 +62,9 @@ internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> P
 /// <param name="Timings">Where the time went.</param>
 internal sealed record OutputEnd(FinishReason Reason, string? StopString, Usage Usage, GenerationTimings Timings)
 {
+    /// <summary>Milliseconds that the chat template took; 0 where there was none.</summary>
+    public double TemplateMilliseconds { get; init; }
+
     /// <summary>Whether the answer called tools and ended by itself.</summary>
     public bool CalledTools { get; init; }
 }

@@ -22,7 +22,6 @@ internal static class CreateResponse
         // Read first: a request that is wrong loads no model.
         var asked = ResponseRequestBody.Read(fields, store, logger);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var outline = new ResponseOutline(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);

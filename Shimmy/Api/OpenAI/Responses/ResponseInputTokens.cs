@@ -18,7 +18,6 @@ internal static class ResponseInputTokens
         var logger = ModelAsked.LoggerOf(context);
         var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
-        RequestLog.Of(context).Model = lease.Entry.Name;
         var template = await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
         await Reply.JsonAsync(context, json =>
