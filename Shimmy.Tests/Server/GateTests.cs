@@ -53,6 +53,20 @@ public sealed class GateTests
     }
 
     [TestMethod]
+    public async Task A_client_that_takes_too_long_over_a_head_or_between_requests_is_let_go()
+    {
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions
+        {
+            HeadersTimeout = TimeSpan.FromSeconds(1),
+            IdleTimeout = TimeSpan.FromSeconds(1),
+        });
+        // Reads until the server closes the connection.
+        Assert.StartsWith("HTTP/1.1 408", await server.RawAsync("GET /health HTTP/1.1\r\nHost: localhost\r\nX-Slow: "));
+        var answer = await server.RawAsync("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        Assert.StartsWith("HTTP/1.1 200", answer);
+    }
+
+    [TestMethod]
     [DataRow("localhost", true)]
     [DataRow("LOCALHOST:1234", true)]
     [DataRow("app.localhost", true)]
