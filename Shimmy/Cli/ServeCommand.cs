@@ -22,6 +22,7 @@ internal static partial class ServeCommand
     /// <param name="apiKey">KEY — A key that lets a client in; may be repeated (default: everybody is let in)</param>
     /// <param name="cors">ORIGIN — Origin of web pages that may call, * for all (default: pages of this machine)</param>
     /// <param name="bodyLimit">BYTES — Most bytes of a request's body (default 67108864)</param>
+    /// <param name="responseCache">BYTES — Most bytes of answers kept for requests that would have them again, as 512KiB, 64MiB; 0 keeps none (default 64MiB)</param>
     /// <param name="readyFile">FILE — Gets the address once the server listens</param>
     /// <param name="cancellation">SIGINT or SIGTERM.</param>
     public static async Task RunAsync(
@@ -35,6 +36,7 @@ internal static partial class ServeCommand
         string? apiKey = null,
         string? cors = null,
         string? bodyLimit = null,
+        string? responseCache = null,
         string? readyFile = null,
         CancellationToken cancellation = default)
     {
@@ -56,6 +58,7 @@ internal static partial class ServeCommand
                 ApiKeys = reader.Repeated("--api-key", apiKey),
                 CorsOrigin = OriginOf(reader.Find("--cors", cors)),
                 BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),
+                ResponseCacheBytes = reader.Bytes("--response-cache", responseCache, options.Server.ResponseCacheBytes),
                 ReadyFile = reader.Text("--ready-file", readyFile),
             },
         };

@@ -1,3 +1,5 @@
+using Shimmy.Caching;
+
 namespace Shimmy.Server;
 
 /// <summary>How the server listens and whom it lets in.</summary>
@@ -17,6 +19,9 @@ internal sealed record ServerOptions
 
     /// <summary>Most bytes of a request's body.</summary>
     public long BodyLimit { get; init; } = 64L << 20;
+
+    /// <summary>Most bytes of answers that are kept for requests that would have them again; 0 keeps none.</summary>
+    public long ResponseCacheBytes { get; init; } = ResponseCache.DefaultCapacity;
 
     /// <summary>How long running requests may go on after the server was told to stop.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(30);

@@ -13,6 +13,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
+using Shimmy.Caching;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -110,7 +111,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(registry)
             .AddSingleton(residency)
             .AddSingleton(state)
-            .AddSingleton(new ResponseStore());
+            .AddSingleton(new ResponseStore())
+            .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

@@ -17,7 +17,7 @@ internal static class Generate
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         RequestLog.Of(context).Model = name;
-        var events = request.Run(lease.Model, context.RequestAborted, ModelAsked.LoggerOf(context));
+        var events = request.Run(lease.Model, CacheHeader.Use(context), context.RequestAborted, ModelAsked.LoggerOf(context));
         if (request.Stream)
         {
             await EventStream.SendAsync(context, events, new GenerateStreamWriter(name));

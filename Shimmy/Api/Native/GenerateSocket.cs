@@ -104,7 +104,7 @@ internal static partial class GenerateSocket
                 var request = GenerateRequestBody.Read(fields);
                 using var lease = await ModelAsked.AcquireAsync(context, fields);
                 RequestLog.Of(context).Model = lease.Entry.Name;
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, cancellation, ModelAsked.LoggerOf(context)));
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheHeader.Use(context), cancellation, ModelAsked.LoggerOf(context)));
             }
             catch (OperationCanceledException) when (!context.RequestAborted.IsCancellationRequested)
             {
