@@ -39,7 +39,7 @@ public sealed partial class InventoryTests
     [
         "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
         "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
-        "--record", "--replay", "--replay-miss", "--request-timeout", "--queue",
+        "--request-timeout", "--queue",
         "--log-prompts", "--tls-cert", "--tls-key",
     ];
 

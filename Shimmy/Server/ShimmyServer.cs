@@ -14,6 +14,7 @@ using Microsoft.Extensions.Options;
 using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Caching;
+using Shimmy.Caching.Recording;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -29,9 +30,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RouteTable _routes;
     private readonly RunningRequests _running;
     private readonly ServerOptions _options;
+    private readonly RecordingFile? _recording;
 
-    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, Uri address)
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, RecordingFile? recording, Uri address)
     {
+        _recording = recording;
         _services = services;
         _kestrel = kestrel;
         _routes = routes;
@@ -48,18 +51,20 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     /// <summary>
     /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
-    /// can be bound.
+    /// can be bound, or a recording not be read or written.
     /// </summary>
     public static async Task<ShimmyServer> StartAsync(
         ServerOptions options, ModelRegistry registry, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation)
     {
         var logger = loggers.CreateLogger("shimmy");
+        var replayed = ReplayedBy(options, logger);
+        var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
         foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
         {
             var state = new ServerState();
             var running = new RunningRequests(state);
-            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, loggers, logger);
+            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, recording, replayed, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
@@ -73,13 +78,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, AddressOf(kestrel));
+            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, AddressOf(kestrel));
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
             if (!IPAddress.IsLoopback(endpoint.Address) && options.ApiKeys.Count == 0)
                 LogOpen(logger, server.Address);
             return server;
         }
+        recording?.Dispose();
         throw taken!;
     }
 
@@ -98,10 +104,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         await _kestrel.StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
         await _services.DisposeAsync().ConfigureAwait(false);
         _running.Dispose();
+        _recording?.Dispose();
     }
 
     private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, IPEndPoint endpoint,
-        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, ILoggerFactory loggers, ILogger logger)
+        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, RecordingFile? recording, Recording? replayed,
+        ILoggerFactory loggers, ILogger logger)
     {
         var log = new FrameworkLog(loggers);
         var parts = new ServiceCollection().AddOptions()
@@ -125,6 +133,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         Server.Routes.Map(routes);
         // From the inside out.
         RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
+        if (recording is not null)
+            next = With(new Recorder(recording, logger).InvokeAsync, next);
+        if (replayed is not null)
+            next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         var keys = new ApiKeys(options.ApiKeys);
         next = With(keys.InvokeAsync, next);
         next = With(HostCheck.InvokeAsync, next);
@@ -133,6 +145,16 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         return (services, new HttpPipeline(next, services), routes);
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
+    }
+
+    // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.
+    private static Recording? ReplayedBy(ServerOptions options, ILogger logger)
+    {
+        if (options.ReplayFile is not { } path || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
+            return null;
+        var recording = Recording.Read(path, logger);
+        LogReplays(logger, recording.Count, path);
+        return recording;
     }
 
     // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
@@ -147,6 +169,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
         File.Move(part, file, overwrite: true);
     }
+
+    [LoggerMessage(LogLevel.Information, "{Exchanges} recorded exchanges are replayed from {Path}")]
+    private static partial void LogReplays(ILogger logger, int exchanges, string path);
 
     [LoggerMessage(LogLevel.Warning, "{Address} can be reached from other machines and no API key is set: everybody there can use the models")]
     private static partial void LogOpen(ILogger logger, Uri address);

@@ -54,16 +54,16 @@ internal static class ExchangeLine
         {
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
-            var route = root.GetProperty("request").GetString() ?? throw new FormatException("its request is null");
-            var body = root.TryGetProperty("body", out var fields) ? fields.GetRawText() : root.TryGetProperty("text", out var text) ? text.GetString() : "";
-            var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body ?? "")), root.GetProperty("status").GetInt32());
+            var route = TextOf(root.GetProperty("request"));
+            var body = root.TryGetProperty("body", out var fields) ? fields.GetRawText() : root.TryGetProperty("text", out var text) ? TextOf(text) : "";
+            var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body)), root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
             if (exchange.Status is < 200 or > 599)
-                throw new FormatException($"its status {exchange.Status} is none");
+                throw new FormatException("its status is none");
             return root.TryGetProperty("stream", out var stream)
                 ? exchange with { Stream = [.. stream.EnumerateArray().Select(ReadPiece)] }
                 : exchange with
                 {
-                    Answer = Encoding.UTF8.GetBytes(root.TryGetProperty("raw", out var raw) ? raw.GetString()! : root.GetProperty("answer").GetRawText()),
+                    Answer = Encoding.UTF8.GetBytes(root.TryGetProperty("raw", out var raw) ? TextOf(raw) : root.GetProperty("answer").GetRawText()),
                     Milliseconds = root.TryGetProperty("ms", out var time) ? time.GetDouble() : 0,
                 };
         }
@@ -71,11 +71,13 @@ internal static class ExchangeLine
         {
             throw new FormatException("it is no JSON");
         }
-        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException)
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException )
         {
             throw new FormatException("it lacks request, status, or answer and stream, or one of them is of another type");
         }
     }
+
+    private static string TextOf(JsonElement value) => value.GetString() ?? throw new FormatException("it has null where a text belongs");
 
     private static void WriteAnswer(Utf8JsonWriter json, byte[] answer)
     {
@@ -110,7 +112,7 @@ internal static class ExchangeLine
     {
         var at = piece.TryGetProperty("ms", out var time) ? time.GetDouble() : 0;
         if (piece.TryGetProperty("raw", out var raw))
-            return new StreamPiece(raw.GetString()!, at);
+            return new StreamPiece(TextOf(raw), at);
         var data = piece.GetProperty("data");
         var text = data.ValueKind == JsonValueKind.String ? data.GetString()! : data.GetRawText();
         return new StreamPiece(piece.TryGetProperty("event", out var name) ? $"event: {name.GetString()}\ndata: {text}\n\n" : $"data: {text}\n\n", at);
