@@ -29,7 +29,7 @@ public sealed class ExchangeLineTests
     public void A_stream_keeps_its_bytes_and_reads_well()
     {
         const string stream = "event: message_start\ndata: {\"a\":1.0}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n: a comment\n\ndata: {\"b\":\"é\"}\n\ndata: two\ndata: lines\n\ndata: [DONE]\n\n";
-        var pieces = StreamPiece.Split(Encoding.UTF8.GetBytes(stream), [(37, 1), (38, 2), (Encoding.UTF8.GetByteCount(stream), 9.96)]);
+        var pieces = StreamPiece.Split(Encoding.UTF8.GetBytes(stream), [(38, 1), (39, 2), (Encoding.UTF8.GetByteCount(stream), 9.96)]);
         var line = Encoding.UTF8.GetString(ExchangeLine.Write(new Exchange(Request(), 200) { Stream = pieces }));
 
         Assert.AreEqual(
