@@ -39,7 +39,6 @@ public sealed partial class InventoryTests
     [
         "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
         "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
-        "--response-cache", "--record", "--replay", "--replay-miss",
         "--tls-cert", "--tls-key",
     ];
 

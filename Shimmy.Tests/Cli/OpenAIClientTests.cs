@@ -28,14 +28,27 @@ public sealed class OpenAIClientTests
     private static ServerProcess s_server = null!;
     private static OpenAIClient s_client = null!;
 
+    /// <summary>The client that asks; another where the suite runs against another server.</summary>
+    internal OpenAIClient Client { get; init; } = s_client;
+
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
-        RandomModel.Write(Folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
-        RandomModel.Write(Folder["models/noise.gguf"], new RandomModelShape { ChatTemplate = Template, Context = 2048 });
+        WriteModels(Folder);
         s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
-        s_client = new OpenAIClient(new ApiKeyCredential("any"), new OpenAIClientOptions { Endpoint = new Uri(s_server.Client.BaseAddress!, "v1") });
+        s_client = ClientOf(s_server, "any");
     }
+
+    /// <summary>Puts the models that the suite asks for into a folder.</summary>
+    internal static void WriteModels(TemporaryFolder folder)
+    {
+        RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
+        RandomModel.Write(folder["models/noise.gguf"], new RandomModelShape { ChatTemplate = Template, Context = 2048 });
+    }
+
+    /// <summary>OpenAI's client for a server.</summary>
+    internal static OpenAIClient ClientOf(ServerProcess server, string key) =>
+        new(new ApiKeyCredential(key), new OpenAIClientOptions { Endpoint = new Uri(server.Client.BaseAddress!, "v1") });
 
     [ClassCleanup]
     public static void Clean()
@@ -47,7 +60,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task Chat_answers_whole_and_streamed_alike()
     {
-        var client = s_client.GetChatClient("talker");
+        var client = Client.GetChatClient("talker");
 
         var whole = (await client.CompleteChatAsync("Who are you?")).Value;
         var streamed = new StringBuilder();
@@ -72,7 +85,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task Several_answers_and_probabilities_come_where_they_are_asked_for()
     {
-        var client = s_client.GetChatClient("talker");
+        var client = Client.GetChatClient("talker");
 
         var answer = (await client.CompleteChatAsync([new UserChatMessage("Who?")], new ChatCompletionOptions
         {
@@ -90,7 +103,7 @@ public sealed class OpenAIClientTests
     [DataRow(3)]
     public async Task A_model_that_answers_nonsense_still_calls_as_it_must(int seed)
     {
-        var client = s_client.GetChatClient("noise");
+        var client = Client.GetChatClient("noise");
         var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateRequiredChoice(), Tools = { Weather, Add }, Temperature = 1, Seed = seed, AllowParallelToolCalls = false };
 
         var answer = (await client.CompleteChatAsync([new UserChatMessage("Go.")], options)).Value;
@@ -104,7 +117,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task A_named_function_is_the_one_that_is_called_streamed_as_well()
     {
-        var client = s_client.GetChatClient("noise");
+        var client = Client.GetChatClient("noise");
         var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("get_weather"), Tools = { Add, Weather }, Temperature = 1, Seed = 5, AllowParallelToolCalls = false };
         var name = "";
         var arguments = new StringBuilder();
@@ -129,7 +142,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task A_calls_result_goes_back_into_the_conversation()
     {
-        var client = s_client.GetChatClient("noise");
+        var client = Client.GetChatClient("noise");
         var call = ChatToolCall.CreateFunctionToolCall("call_1", "get_weather", BinaryData.FromString("""{"city":"Ulm","days":2}"""));
 
         var answer = (await client.CompleteChatAsync(
@@ -143,7 +156,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task A_schema_holds_the_answer()
     {
-        var client = s_client.GetChatClient("noise");
+        var client = Client.GetChatClient("noise");
         var format = ChatResponseFormat.CreateJsonSchemaFormat("point", BinaryData.FromString(
             """{"type":"object","properties":{"x":{"type":"integer","minimum":0,"maximum":99},"on":{"type":"boolean"}},"required":["x","on"],"additionalProperties":false}"""), jsonSchemaIsStrict: true);
 
@@ -157,10 +170,10 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task Models_are_listed_and_texts_are_embedded()
     {
-        var models = (await s_client.GetOpenAIModelClient().GetModelsAsync()).Value.Select(model => model.Id).Order(StringComparer.Ordinal).ToArray();
+        var models = (await Client.GetOpenAIModelClient().GetModelsAsync()).Value.Select(model => model.Id).Order(StringComparer.Ordinal).ToArray();
         CollectionAssert.AreEqual(new[] { "noise", "shimmy-demo", "talker" }, models);
 
-        var embeddings = (await s_client.GetEmbeddingClient("noise").GenerateEmbeddingsAsync(["one text", "another"])).Value;
+        var embeddings = (await Client.GetEmbeddingClient("noise").GenerateEmbeddingsAsync(["one text", "another"])).Value;
 
         Assert.HasCount(2, embeddings);
         Assert.AreEqual(64, embeddings[0].ToFloats().Length);
@@ -169,8 +182,8 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task What_is_wrong_is_told_with_its_status_and_field()
     {
-        var unknown = await Assert.ThrowsExactlyAsync<ClientResultException>(() => s_client.GetChatClient("talkr").CompleteChatAsync("Hi"));
-        var tooMany = await Assert.ThrowsExactlyAsync<ClientResultException>(() => s_client.GetChatClient("talker").CompleteChatAsync(
+        var unknown = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talkr").CompleteChatAsync("Hi"));
+        var tooMany = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talker").CompleteChatAsync(
             [new UserChatMessage("Hi")], new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("nobody"), Tools = { Add } }));
 
         Assert.AreEqual(404, unknown.Status);

@@ -109,6 +109,11 @@ public sealed class ServeTests
     [DataRow("--api-key @/missing/keys", 2, "--api-key: cannot read /missing/keys")]
     [DataRow("--api-key sha256:12", 2, "--api-key: a key: behind sha256: stand 64 hexadecimal digits")]
     [DataRow("--body-limit 5", 2, "--body-limit: '5' is not a whole number of at least 1024")]
+    [DataRow("--response-cache -1", 2, "--response-cache: '-1' is not 0, a number of bytes, or a size such as 64MiB or 1GB")]
+    [DataRow("--replay-miss pass", 2, "--replay-miss: says what to do with what --replay does not have, and needs it")]
+    [DataRow("--replay x --replay-miss maybe", 2, "--replay-miss: 'maybe' is not fail or pass")]
+    [DataRow("--replay /nowhere/x.jsonl", 1, "cannot replay '/nowhere/x.jsonl': ")]
+    [DataRow("--record /nowhere/x.jsonl", 1, "cannot record to '/nowhere/x.jsonl': ")]
     public async Task What_is_wrong_is_said_in_one_line(string arguments, int exitCode, string error)
     {
         var run = await ShimmyProcess.RunAsync(["serve", .. arguments.Split(' ')]);

@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Caching;
 using Shimmy.Chat.Output;
 using Shimmy.Observability;
 
@@ -31,8 +32,8 @@ internal sealed class RequestLog
     /// <summary>The trace that the request belongs to.</summary>
     public TraceContext Trace { get; set; } = TraceContext.None;
 
-    /// <summary>What the response cache did: hit, miss or bypass; null where it was not asked.</summary>
-    public string? Cache { get; set; }
+    /// <summary>Its use of the response cache; null where it generates nothing.</summary>
+    public CacheUse? Cache { get; set; }
 
     /// <summary>The log of this request.</summary>
     public static RequestLog Of(HttpContext context) =>
@@ -88,7 +89,7 @@ internal sealed class RequestLog
         Key = Client?.Name,
         Status = status,
         BrokenBy = brokenBy,
-        Cache = Cache,
+        Cache = Cache?.Outcome is { } outcome ? CacheHeader.WordOf(outcome) : null,
         PromptTokens = Usage?.PromptTokens ?? 0,
         CachedTokens = Usage?.CachedTokens ?? 0,
         GeneratedTokens = Usage?.CompletionTokens ?? 0,

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
+using Shimmy.Caching;
 using Shimmy.Chat.Constraints;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
@@ -14,18 +15,18 @@ namespace Shimmy.Chat;
 ///
 /// <code>
 ///   ChatRequest ─► template ─► GenerationRequest ─► engine ─► token events
-///                                                                │ bytes → characters (Utf8Assembler)
-///                                                                ▼ text → text without stop strings (StopStrings)
-///   dialect     ◄─────────────────────────────────────────── OutputEvent
+///                                     │ known?                   │ bytes → characters (Utf8Assembler)
+///                                     ▼                          ▼ text → text without stop strings (StopStrings)
+///   dialect     ◄── AnswerParser ◄── CacheUse ◄────────────── OutputEvent
 /// </code>
 ///
 /// The enumeration throws <see cref="EngineException"/> on its first move for what is wrong with the request; leaving it frees the slot.
 /// </summary>
 internal static class ChatPipeline
 {
-    /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen.</summary>
+    /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen, <paramref name="cache"/> may know the answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
-        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null)
+        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CacheUse? cache = null)
     {
         var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
         var began = Stopwatch.GetTimestamp();
@@ -41,9 +42,9 @@ internal static class ChatPipeline
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
-        var events = request.ThinkingBudget is { } budget && format.Reasoning is { } marks
-            ? ThoughtBudget.RunAsync(model, generation, marks, format.BeginsReasoning, budget, cancellation)
-            : CompleteAsync(model, generation, cancellation);
+        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ThoughtLimit(budget, marks, format.BeginsReasoning) : null;
+        var events = limit is null ? CompleteAsync(model, generation, cancellation) : ThoughtBudget.RunAsync(model, generation, limit, cancellation);
+        events = cache?.Through(model, generation, limit, events) ?? events;
         await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return happened.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = happened.Tokens } : happened;
     }
@@ -112,6 +113,10 @@ internal static class ChatPipeline
                 yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
         }
     }
+
+    /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
+    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ILoadedModel model, GenerationRequest request, CacheUse cache, CancellationToken cancellation) =>
+        cache.Through(model, request, null, CompleteAsync(model, request, cancellation));
 
     /// <summary>Goes on with a prompt as it is.</summary>
     public static async IAsyncEnumerable<OutputEvent> CompleteAsync(

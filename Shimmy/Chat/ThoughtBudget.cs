@@ -11,10 +11,11 @@ namespace Shimmy.Chat;
 /// </summary>
 internal static class ThoughtBudget
 {
-    /// <summary>Runs a request as one answer; <paramref name="begun"/> says that the prompt opens the block already.</summary>
-    public static async IAsyncEnumerable<OutputEvent> RunAsync(ILoadedModel model, GenerationRequest request, ReasoningMarks marks, bool begun, int budget,
-        [EnumeratorCancellation] CancellationToken cancellation)
+    /// <summary>Runs a request as one answer.</summary>
+    public static async IAsyncEnumerable<OutputEvent> RunAsync(
+        ILoadedModel model, GenerationRequest request, ThoughtLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        var (budget, marks, begun) = limit;
         var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
         var counted = request with { Options = request.Options with { ReportTokens = true } };
         var text = new StringBuilder();

@@ -32,6 +32,14 @@ internal sealed class OptionReader(Func<string, string?> environment)
         throw found.Refuse(most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}");
     }
 
+    /// <summary>Bytes, in all forms of <see cref="ByteCount"/>; 0 where that is given.</summary>
+    public long Bytes(string option, string? given, long fallback)
+    {
+        if (Find(option, given) is not { } found)
+            return fallback;
+        return ByteCount.TryParse(found.Value, out var bytes) ? bytes : throw found.Refuse("0, a number of bytes, or a size such as 64MiB or 1GB");
+    }
+
     /// <summary>How long to keep something, in all forms of <see cref="KeepAlive"/>; negative is for ever.</summary>
     public TimeSpan Duration(string option, string? given, TimeSpan fallback)
     {

@@ -28,6 +28,10 @@ internal static partial class ServeCommand
     /// <param name="requestTimeout">DURATION — How long a request may take: seconds, or as 30s, 5m; 0 sets no limit (default 0)</param>
     /// <param name="logPrompts">Log prompts as models read them</param>
     /// <param name="verbose">Log as with --log-level debug</param>
+    /// <param name="responseCache">BYTES — Most bytes of answers kept for requests that would have them again, as 512KiB, 64MiB; 0 keeps none (default 64MiB)</param>
+    /// <param name="record">FILE — Appends every exchange to this file, for --replay</param>
+    /// <param name="replay">FILE — Answers what --record wrote, without a model</param>
+    /// <param name="replayMiss">WHAT — fail refuses what was not recorded, pass asks the models (default fail)</param>
     /// <param name="readyFile">FILE — Gets the address once the server listens</param>
     /// <param name="cancellation">SIGINT or SIGTERM.</param>
     public static async Task RunAsync(
@@ -45,6 +49,10 @@ internal static partial class ServeCommand
         string? requestTimeout = null,
         bool logPrompts = false,
         bool verbose = false,
+        string? responseCache = null,
+        string? record = null,
+        string? replay = null,
+        string? replayMiss = null,
         string? readyFile = null,
         CancellationToken cancellation = default)
     {
@@ -69,10 +77,16 @@ internal static partial class ServeCommand
                 LogPrompts = reader.Flag("--log-prompts", logPrompts),
                 CorsOrigin = OriginOf(reader.Find("--cors", cors)),
                 BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),
+                ResponseCacheBytes = reader.Bytes("--response-cache", responseCache, options.Server.ResponseCacheBytes),
+                RecordFile = reader.Text("--record", record),
+                ReplayFile = reader.Text("--replay", replay),
+                ReplayPasses = reader.Choice("--replay-miss", replayMiss, false, ("fail", false), ("pass", true)),
                 ReadyFile = reader.Text("--ready-file", readyFile),
             },
         };
 
+        if (replayMiss is not null && options.Server.ReplayFile is null)
+            throw new UsageException("--replay-miss: says what to do with what --replay does not have, and needs it");
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var models = ModelAccess.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.

@@ -1,4 +1,5 @@
 using Shimmy.Api;
+using Shimmy.Caching;
 
 namespace Shimmy.Server;
 
@@ -34,6 +35,18 @@ internal sealed record ServerOptions
 
     /// <summary>Limits of models that <c>/diag</c> shows beside the server's: name, and value or null where there is none.</summary>
     public IReadOnlyList<(string Name, double? Value)> ModelLimits { get; init; } = [];
+
+    /// <summary>Most bytes of answers that are kept for requests that would have them again; 0 keeps none.</summary>
+    public long ResponseCacheBytes { get; init; } = ResponseCache.DefaultCapacity;
+
+    /// <summary>File that every exchange is appended to; null records none.</summary>
+    public string? RecordFile { get; init; }
+
+    /// <summary>File of recorded exchanges that are answered without a model; null answers all from models.</summary>
+    public string? ReplayFile { get; init; }
+
+    /// <summary>Whether what <see cref="ReplayFile"/> does not have is answered by models; else it is refused.</summary>
+    public bool ReplayPasses { get; init; }
 
     /// <summary>How long running requests may go on after the server was told to stop.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(30);

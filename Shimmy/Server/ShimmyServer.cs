@@ -13,6 +13,8 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
+using Shimmy.Caching;
+using Shimmy.Caching.Recording;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -31,9 +33,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RunningRequests _running;
     private readonly ServerOptions _options;
     private readonly EndPoint _endpoint;
+    private readonly RecordingFile? _recording;
 
-    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options, EndPoint endpoint)
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options,
+        RecordingFile? recording, EndPoint endpoint)
     {
+        _recording = recording;
         _services = services;
         _kestrel = kestrel;
         _routes = routes;
@@ -51,19 +56,22 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     /// <summary>
     /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
-    /// can be bound.
+    /// can be bound, or a recording not be read or written.
     /// </summary>
     public static async Task<ShimmyServer> StartAsync(
         ServerOptions options, ModelRegistry registry, ModelResidency residency, ILoggerFactory loggers, CancellationToken cancellation,
         BackendProbe? backends = null)
     {
         var logger = loggers.CreateLogger("shimmy");
+        var replayed = ReplayedBy(options, logger);
+        var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
         foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
         {
             var state = new ServerState { RequestTimeout = options.RequestTimeout, LogsPrompts = options.LogPrompts, Limits = LimitsOf(options) };
             var running = new RunningRequests(state);
-            var (services, pipeline, routes) = Build(options, endpoint, registry, residency, state, running, backends, loggers, logger);
+            var (services, pipeline, routes) = Build(
+                options, endpoint, registry, residency, state, running, backends, recording, replayed, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
@@ -79,13 +87,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, endpoint);
+            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, endpoint);
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
             if (endpoint is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own) && options.Keys.Count == 0)
                 LogOpen(logger, server.Address);
             return server;
         }
+        recording?.Dispose();
         throw taken!;
     }
 
@@ -106,10 +115,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _running.Dispose();
         if (_endpoint is UnixDomainSocketEndPoint socket)
             UnixSocketFile.Remove(socket);
+        _recording?.Dispose();
     }
 
     private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, EndPoint endpoint,
-        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, BackendProbe? backends, ILoggerFactory loggers, ILogger logger)
+        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, BackendProbe? backends,
+        RecordingFile? recording, Recording? replayed, ILoggerFactory loggers, ILogger logger)
     {
         var log = new FrameworkLog(loggers);
         var metrics = new RequestMetrics();
@@ -124,7 +135,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(state)
             .AddSingleton(metrics)
             .AddSingleton(report)
-            .AddSingleton(new ResponseStore());
+            .AddSingleton(new ResponseStore())
+            .AddSingleton(new ResponseCache(options.ResponseCacheBytes, SteadyTime.Instance));
         if (backends is not null)
             parts.AddSingleton(backends);
         if (traces is not null)
@@ -145,6 +157,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         Server.Routes.Map(routes);
         // From the inside out.
         RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
+        if (recording is not null)
+            next = With(new Recorder(recording, logger).InvokeAsync, next);
+        if (replayed is not null)
+            next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         var keys = new ApiKeys(options.Keys);
         next = With(keys.InvokeAsync, next);
         next = With(HostCheck.InvokeAsync, next);
@@ -162,8 +178,19 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         ("drain_seconds", options.DrainTime.TotalSeconds),
         ("idle_connection_seconds", options.IdleTimeout.TotalSeconds),
         ("request_headers_seconds", options.HeadersTimeout.TotalSeconds),
+        ("response_cache_bytes", options.ResponseCacheBytes),
         .. options.ModelLimits,
     ];
+
+    // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.
+    private static Recording? ReplayedBy(ServerOptions options, ILogger logger)
+    {
+        if (options.ReplayFile is not { } path || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
+            return null;
+        var recording = Recording.Read(path, logger);
+        LogReplays(logger, recording.Count, path);
+        return recording;
+    }
 
     // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
     private static Uri AddressOf(IServer kestrel, EndPoint endpoint) => endpoint is UnixDomainSocketEndPoint socket
@@ -178,6 +205,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
         File.Move(part, file, overwrite: true);
     }
+
+    [LoggerMessage(LogLevel.Information, "{Exchanges} recorded exchanges are replayed from {Path}")]
+    private static partial void LogReplays(ILogger logger, int exchanges, string path);
 
     [LoggerMessage(LogLevel.Warning, "{Address} can be reached from other machines and no API key is set: everybody there can use the models")]
     private static partial void LogOpen(ILogger logger, Uri address);

@@ -26,7 +26,7 @@ internal static class Messages
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("msg_");
-        var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger);
+        var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheHeader.Use(context));
         var stops = asked.Request.Options.Stop;
         if (asked.Stream)
         {

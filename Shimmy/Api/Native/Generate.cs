@@ -16,7 +16,7 @@ internal static class Generate
         var request = GenerateRequestBody.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        var events = request.Run(lease.Model, context.RequestAborted, ModelAsked.LoggerOf(context));
+        var events = request.Run(lease.Model, CacheHeader.Use(context), context.RequestAborted, ModelAsked.LoggerOf(context));
         if (request.Stream)
         {
             await EventStream.SendAsync(context, events, new GenerateStreamWriter(name));

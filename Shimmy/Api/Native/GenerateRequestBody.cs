@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Shimmy.Caching;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -49,9 +50,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
-        ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger)
-        : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cancellation);
+    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CacheUse cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+        ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger, cache)
+        : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cache, cancellation);
 
     private static ChatMessage Message(RequestFields message) => new()
     {

@@ -114,7 +114,7 @@ internal static partial class GenerateSocket
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
                 using var lease = await ModelAsked.AcquireAsync(context, fields);
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, cancellation, ModelAsked.LoggerOf(context)));
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheHeader.Use(context), cancellation, ModelAsked.LoggerOf(context)));
                 status = 200;
             }
             catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)

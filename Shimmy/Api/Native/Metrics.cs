@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Caching;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -22,7 +23,8 @@ internal static class Metrics
         context.Response.Headers.Vary = "Accept";
         if (context.Request.Headers.Accept.ToString().Contains("application/json", StringComparison.OrdinalIgnoreCase))
         {
-            await Reply.JsonAsync(context, json => WriteJson(json, context.RequestServices.GetRequiredService<ModelRegistry>(), models, requests));
+            await Reply.JsonAsync(context, json => WriteJson(
+                json, context.RequestServices.GetRequiredService<ModelRegistry>(), models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
             return;
         }
         var text = new MetricsText();
@@ -32,13 +34,26 @@ internal static class Metrics
         requests.WriteTo(text);
         ModelMetrics.Write(text, models);
         ModelMetrics.Write(text, residency);
+        WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
         context.Response.ContentType = MetricsText.ContentType;
         await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text.ToString()), context.RequestAborted);
     }
 
+    // Of answers: a request may ask for several. Requests by outcome are counted with the others.
+    private static void WriteCache(MetricsText text, ResponseCache cache)
+    {
+        text.Head("shimmy_response_cache_answers_total", "counter", "Answers that the response cache had, that it looked for and has from now on, and that it was not asked for.");
+        text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "hit"), cache.Hits);
+        text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "miss"), cache.Misses);
+        text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "bypass"), cache.Bypasses);
+        text.Single("shimmy_response_cache_evictions_total", "counter", "Answers that went to make room or for their age.", cache.Evictions);
+        text.Single("shimmy_response_cache_entries", "gauge", "Answers in the response cache.", cache.Entries);
+        text.Single("shimmy_response_cache_bytes", "gauge", "Bytes of the answers in the response cache.", cache.Bytes);
+    }
+
     private static void WriteJson(Utf8JsonWriter json, ModelRegistry registry,
-        IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, RequestMetrics requests)
+        IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, RequestMetrics requests, ResponseCache cache)
     {
         json.WriteStartObject();
         json.WriteStartArray("models");
@@ -69,6 +84,14 @@ internal static class Metrics
         json.WriteNumber("prompt", requests.PromptTokens);
         json.WriteNumber("prompt_cached", requests.CachedTokens);
         json.WriteNumber("generated", requests.GeneratedTokens);
+        json.WriteEndObject();
+        json.WriteStartObject("cache");
+        json.WriteNumber("hits", cache.Hits);
+        json.WriteNumber("misses", cache.Misses);
+        json.WriteNumber("bypasses", cache.Bypasses);
+        json.WriteNumber("evictions", cache.Evictions);
+        json.WriteNumber("entries", cache.Entries);
+        json.WriteNumber("bytes", cache.Bytes);
         json.WriteEndObject();
         json.WriteEndObject();
     }

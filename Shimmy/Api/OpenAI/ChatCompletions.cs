@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Templates;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -22,8 +23,12 @@ internal static class ChatCompletions
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
+        var cache = CacheHeader.Use(context);
+        // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would part them.
+        if (request.Choices > 1)
+            await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);

@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Caching;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -24,13 +25,14 @@ internal static class Completions
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
+        var cache = CacheHeader.Use(context);
         if (request.Stream)
         {
             var writer = new CompletionStreamWriter(id, created, name, request);
-            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, runs, writer, context.RequestAborted), writer);
+            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, writer, context.RequestAborted), writer);
             return;
         }
-        var answers = await CollectAsync(context, lease.Model, runs);
+        var answers = await CollectAsync(context, lease.Model, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate(CompletionUsage.Add);
@@ -86,14 +88,14 @@ internal static class Completions
             : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
 
     // All prompts at once; one that fails ends the others, whose answers nobody would get.
-    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, Run[] runs)
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CacheUse cache, Run[] runs)
     {
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         return await Task.WhenAll(runs.Select(async run =>
         {
             try
             {
-                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, failed.Token));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, cache, failed.Token));
             }
             catch
             {
@@ -104,12 +106,14 @@ internal static class Completions
     }
 
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ILoadedModel model, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, CacheUse cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        // Each is looked up here already, so that the header, which the first event sends, speaks of all.
+        var answers = Array.ConvertAll(runs, run => ChatPipeline.CompleteAsync(model, run.Request, cache, cancellation));
         for (var i = 0; i < runs.Length; i++)
         {
             writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
-            await foreach (var happened in ChatPipeline.CompleteAsync(model, runs[i].Request, cancellation).ConfigureAwait(false))
+            await foreach (var happened in answers[i].ConfigureAwait(false))
                 yield return happened;
         }
     }

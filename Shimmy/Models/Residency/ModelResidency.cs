@@ -381,7 +381,9 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             var engine = _engines.FirstOrDefault(engine => engine.CanLoad(slot.Spec))
                 ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(slot.Spec.Path)}'");
+            string identity = ModelIdentity.Read(slot.Spec);
             var model = await engine.LoadAsync(slot.Spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
+            ModelIdentity.Keep(model, identity);
             OnLoaded(slot, model);
         }
         catch (Exception e)

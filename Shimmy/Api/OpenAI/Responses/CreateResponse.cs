@@ -27,7 +27,7 @@ internal static class CreateResponse
         using var running = store.Begin(outline.Id, context.RequestAborted);
         var writer = new ResponseWriter(outline, running, store);
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger), lease.Model, running, writer, context.RequestAborted);
+            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger, CacheHeader.Use(context)), lease.Model, running, writer, context.RequestAborted);
         if (asked.Stream)
         {
             await EventStream.SendAsync(context, events, writer);

@@ -1,0 +1,92 @@
+using System.Text;
+using Shimmy.Caching.Recording;
+using Shimmy.Tests.Models;
+using Shimmy.Tests.Server;
+
+namespace Shimmy.Tests.Caching.Recording;
+
+/// <summary>The file of a recording, on good days and bad ones.</summary>
+[TestClass]
+public sealed class RecordingFileTests : IDisposable
+{
+    private readonly CapturedLog _log = new();
+
+    [TestMethod]
+    public void Lines_are_appended_to_what_is_there()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (var model in new[] { "a", "b" })
+        {
+            using var file = Open(folder["r.jsonl"]);
+            file.Append(Line(model));
+            file.Append(Line(model + model));
+        }
+
+        var recording = Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy"));
+        CollectionAssert.AreEqual(new[] { "a", "aa", "b", "bb" }, recording.Models.ToArray());
+        Assert.AreEqual(4, recording.Count);
+        Assert.HasCount(5, File.ReadAllLines(folder["r.jsonl"]));
+        Assert.IsEmpty(_log.Lines);
+    }
+
+    [TestMethod]
+    public void A_line_that_a_crash_broke_is_passed_by_and_named_and_the_next_is_whole()
+    {
+        using var folder = new TemporaryFolder();
+        using (var file = Open(folder["r.jsonl"]))
+        {
+            file.Append(Line("a"));
+            file.Append(Line("b"));
+        }
+        var bytes = File.ReadAllBytes(folder["r.jsonl"]);
+        File.WriteAllBytes(folder["r.jsonl"], bytes[..^7]);
+
+        Assert.AreEqual(1, Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Count);
+        Assert.Contains("r.jsonl, line 3 is passed by: it is no JSON", _log.Lines.Single());
+        using (var file = Open(folder["r.jsonl"]))
+            file.Append(Line("c"));
+        CollectionAssert.AreEqual(new[] { "a", "c" }, Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Models.ToArray());
+    }
+
+    [TestMethod]
+    public void A_full_disk_is_said_once_and_throws_nothing()
+    {
+        if (!File.Exists("/dev/full"))
+            Assert.Inconclusive("there is no /dev/full here");
+        using var file = Open("/dev/full");
+        for (var i = 0; i < 5; i++)
+            file.Append(Line("a"));
+
+        Assert.AreEqual(5, file.Lost);
+        Assert.Contains("recording to /dev/full failed", _log.Lines.Single());
+    }
+
+    [TestMethod]
+    public void Lines_of_many_threads_are_whole()
+    {
+        using var folder = new TemporaryFolder();
+        using (var file = Open(folder["r.jsonl"]))
+            Parallel.For(0, 200, i => file.Append(Line($"m{i}-{new string('x', i * 50)}")));
+
+        Assert.AreEqual(200, Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Count);
+        Assert.IsEmpty(_log.Lines);
+    }
+
+    [TestMethod]
+    [DataRow("hello\n")]
+    [DataRow("{\"shimmy\":\"recording\",\"format\":2}\n")]
+    public void A_file_that_is_no_recording_is_refused(string content)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["r.jsonl"], content);
+
+        Assert.Contains("no recording that this version reads", Assert.ThrowsExactly<IOException>(() => Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy"))).Message);
+    }
+
+    public void Dispose() => _log.Dispose();
+
+    private RecordingFile Open(string path) => new(path, _log.CreateLogger("shimmy"));
+
+    private static byte[] Line(string model) => ExchangeLine.Write(
+        new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}""")), 200) { Answer = "{}"u8.ToArray() });
+}

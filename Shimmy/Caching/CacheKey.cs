@@ -1,0 +1,29 @@
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text.Json;
+using Shimmy.Chat;
+using Shimmy.Engine;
+using Shimmy.Engine.Workers;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Caching;
+
+/// <summary>
+/// What an answer depends on, as a SHA-256: the model (<see cref="ModelIdentity"/>), the rendered prompt, every option, the grammar, what is
+/// shown of control tokens, and how long the model may think. Not the dialect, which is gone by then.
+/// </summary>
+internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
+{
+    /// <summary>The key of an answer. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
+    public static CacheKey Of(ILoadedModel model, GenerationRequest request, ThoughtLimit? limit)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(MemoryMarshal.AsBytes(ModelIdentity.Of(model).AsSpan()));
+        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.GenerationRequest));
+        if (limit is not null)
+            hash.AppendData(MemoryMarshal.AsBytes($"{limit.Tokens} {limit.Begun} {limit.Marks.Open}\n{limit.Marks.Close}".AsSpan()));
+        Span<byte> bytes = stackalloc byte[SHA256.HashSizeInBytes];
+        hash.GetHashAndReset(bytes);
+        return MemoryMarshal.Read<CacheKey>(bytes);
+    }
+}

@@ -1,0 +1,59 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Shimmy.Api;
+
+namespace Shimmy.Caching.Recording;
+
+/// <summary>
+/// Records what models answered. Not recorded is what is of the moment: a full queue, a worker that died, a stream that broke off, a client
+/// that left. What is wrong with a request (400 to 499) is an answer like others.
+/// </summary>
+internal sealed partial class Recorder(RecordingFile file, ILogger logger)
+{
+    /// <summary>Runs the request and appends what became of it.</summary>
+    public async Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        if (RecordedRoutes.IsSocket(context.Request))
+            LogSocket(logger, context.TraceIdentifier);
+        if (!RecordedRoutes.Holds(context.Request) || HttpMethods.IsHead(context.Request.Method))
+        {
+            await next(context).ConfigureAwait(false);
+            return;
+        }
+        var request = CanonicalRequest.Of(context.Request, Keys.Without(await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), context.Request));
+        var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        var tap = new ResponseTap(inner);
+        context.Features.Set<IHttpResponseBodyFeature>(tap);
+        try
+        {
+            await next(context).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!context.Response.HasStarted && !ClientConnection.IsGone(context)
+            && ApiError.Of(e) is { Status: >= 400 and < 500 and not StatusCodes.Status429TooManyRequests } error)
+        {
+            // The frame around all requests writes it, from the same error.
+            Append(context, new Exchange(request, error.Status)
+            {
+                Answer = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier),
+                Milliseconds = tap.Milliseconds,
+            });
+            throw;
+        }
+        finally
+        {
+            context.Features.Set(inner);
+        }
+        if (context.Response.StatusCode >= 500)
+            return;
+        var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
+        Append(context, streams
+            ? new Exchange(request, context.Response.StatusCode) { Stream = StreamPiece.Split(tap.Body, tap.Flushes) }
+            : new Exchange(request, context.Response.StatusCode) { Answer = tap.Body, Milliseconds = tap.Milliseconds });
+    }
+
+    private void Append(HttpContext context, Exchange exchange) => file.Append(Keys.Without(ExchangeLine.Write(exchange), context.Request));
+
+    [LoggerMessage(LogLevel.Warning, "{RequestId} is a WebSocket, which is not recorded; POST /api/generate with stream is the same over HTTP")]
+    private static partial void LogSocket(ILogger logger, string requestId);
+}
