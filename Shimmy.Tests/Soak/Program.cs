@@ -12,6 +12,15 @@ try
         case "soak":
             await SoakRun.RunAsync(options, verdict);
             break;
+        case "kill":
+            await KillRun.RunAsync(options, verdict);
+            break;
+        case "fuzz":
+            await FuzzRun.RunAsync(options, verdict);
+            break;
+        case "idle":
+            await IdleRun.RunAsync(options, verdict);
+            break;
         default:
             throw new FormatException($"unknown program {args.FirstOrDefault()}");
     }
@@ -22,6 +31,9 @@ catch (FormatException e)
         {e.Message}
         usage: dotnet run -c Release --project Shimmy.Tests/Soak -- PROGRAM [OPTION VALUE]… [-- MORE ARGUMENTS OF serve]
           soak   10,000 requests of all dialects, 32 at a time, a third of them left by their clients
+          kill   200 workers killed under the same load
+          fuzz   100,000 damaged requests in each dialect
+          idle   5,000 idle connections, slow readers, half-closed sockets
         --requests N, --seconds N, --seed N, --clients N, --kills N, --connections N, --dialect NAME
         SHIMMY_EXECUTABLE names the executable that is tried; by default the one built beside this program.
         """);

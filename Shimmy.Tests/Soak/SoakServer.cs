@@ -39,9 +39,18 @@ internal sealed class SoakServer : IAsyncDisposable
         }
     }
 
-    /// <summary>Lines of its log that tell a fault of its own.</summary>
-    public IReadOnlyList<string> Faults => [.. _process.Log.Where(line => line.Contains(" ERR ", StringComparison.Ordinal) || line.Contains(" CRI ", StringComparison.Ordinal)
-        || line.Contains("Unhandled", StringComparison.Ordinal))];
+    /// <summary>What its log tells of faults of its own, with what follows each.</summary>
+    public IReadOnlyList<string> Faults
+    {
+        get
+        {
+            string[] log = [.. _process.Log];
+            return [.. Enumerable.Range(0, log.Length).Where(i => IsFault(log[i])).Select(i => string.Join("\n      ", log.Skip(i).Take(8)))];
+
+            static bool IsFault(string line) => line.Contains(" ERR ", StringComparison.Ordinal) || line.Contains(" CRI ", StringComparison.Ordinal)
+                || line.Contains("Unhandled", StringComparison.Ordinal);
+        }
+    }
 
     /// <summary>Starts it and loads the model.</summary>
     public static async Task<SoakServer> StartAsync(SoakOptions options, params string[] arguments)

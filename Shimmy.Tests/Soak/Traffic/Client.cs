@@ -87,8 +87,6 @@ internal sealed class Client(IPEndPoint server) : IDisposable
         {
             return new Ending(EndingKind.Wrong, $"{asked}: {e.Message} {e.InnerException?.Message} after {events.Count} frames");
         }
-
-        static bool IsLast(string frame) => frame.StartsWith("{\"done\":", StringComparison.Ordinal) || frame.StartsWith("{\"error\":", StringComparison.Ordinal);
     }
 
     private async Task LeaveSocketAsync(Exchange asked, Random random, CancellationToken limit)
@@ -99,7 +97,10 @@ internal sealed class Client(IPEndPoint server) : IDisposable
             await socket.ConnectAsync(new Uri($"ws://{server}/ws/generate"), limit);
             await socket.SendAsync(Encoding.UTF8.GetBytes(asked.Body!), WebSocketMessageType.Text, endOfMessage: true, limit);
             for (var frames = random.Next(10); frames > 0; frames--)
-                await ReceiveAsync(socket, limit);
+            {
+                if (await ReceiveAsync(socket, limit) is not { } frame || IsLast(frame))
+                    break;
+            }
             if (random.Next(3) == 0)
                 await socket.SendAsync("{\"cancel\":true}"u8.ToArray(), WebSocketMessageType.Text, endOfMessage: true, limit);
             if (random.Next(2) == 0)
@@ -111,6 +112,9 @@ internal sealed class Client(IPEndPoint server) : IDisposable
         }
         socket.Abort();
     }
+
+    private static bool IsLast(string frame) =>
+        frame.StartsWith("{\"done\":", StringComparison.Ordinal) || frame.StartsWith("{\"error\":", StringComparison.Ordinal);
 
     private static async Task<string?> ReceiveAsync(ClientWebSocket socket, CancellationToken limit)
     {
