@@ -5,7 +5,7 @@ namespace Shimmy.Tests.Soak;
 /// <summary>What clients have to complain about; the first few are kept in full, all are counted.</summary>
 internal sealed class Complaints
 {
-    private const int Kept = 20;
+    private const int Kept = 60;
 
     private readonly ConcurrentQueue<string> _texts = new();
     private int _count;

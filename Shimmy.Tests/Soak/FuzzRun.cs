@@ -42,9 +42,9 @@ internal static class FuzzRun
                 most = Math.Max(most, server.State.ResidentBytes);
                 verdict.Say($"{dialect}: {string.Join(", ", statuses.OrderBy(pair => pair.Key).Select(pair => $"{pair.Value} × {(pair.Key == 0 ? "no answer" : pair.Key)}"))}; {server.State}");
             }
-            before ??= await RestAsync(server);
+            before ??= await server.RestAsync();
         }
-        var after = await RestAsync(server);
+        var after = await server.RestAsync();
 
         verdict.Say($"{sent} requests; after the first {warmup} of each {before}; at the end {after}; never above {most / 1e6:F1} MB between dialects");
         verdict.Require(options.Duration is not null || sent == total * dialects.Length, $"all requests were made ({sent})");
@@ -87,12 +87,5 @@ internal static class FuzzRun
             }
         }, CancellationToken.None)));
         return statuses;
-    }
-
-    private static async Task<ProcessState> RestAsync(SoakServer server)
-    {
-        await server.IsQuietAsync(TimeSpan.FromSeconds(15));
-        await Task.Delay(500);
-        return server.State;
     }
 }

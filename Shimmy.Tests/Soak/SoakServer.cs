@@ -96,6 +96,15 @@ internal sealed class SoakServer : IAsyncDisposable
         return true;
     }
 
+    /// <summary>The state of its process when nothing has run for a while, and it has given back what it gives back then.</summary>
+    public async Task<ProcessState> RestAsync()
+    {
+        await IsQuietAsync(TimeSpan.FromSeconds(15));
+        // To ask whether it is quiet was a request as well.
+        await Task.Delay(2500);
+        return State;
+    }
+
     /// <summary>Asks for a few tokens and gives the milliseconds that the request waited for a slot.</summary>
     public async Task<double> QueuedAsync()
     {

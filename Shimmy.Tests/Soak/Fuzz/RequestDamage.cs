@@ -11,9 +11,9 @@ internal static class RequestDamage
     [
         "Content-Type: text/plain; charset=\"", "Content-Type: application/json; charset=utf-7", "Content-Type: multipart/form-data", "Content-Type:", "Accept: image/png;q=9",
         "Accept-Encoding: gzip, br;q=\"", "Origin: http://evil.example", "Origin: null", "Origin: http://localhost:1:2", "Authorization: Bearer ", "Authorization: Basic ////",
-        "x-api-key: \u00ff", "x-request-id: a b\tc", "x-request-id: " + "%0d%0aSet-Cookie: a", "traceparent: 00-zz", "Cookie: a=\"; b", "Expect: 100-continue", "Upgrade: h2c", "Upgrade: websocket",
+        "x-api-key: a b", "x-request-id: a b\tc", "x-request-id: " + "%0d%0aSet-Cookie: a", "traceparent: 00-zz", "Cookie: a=\"; b", "Expect: 100-continue", "Upgrade: h2c", "Upgrade: websocket",
         "Connection: keep-alive, upgrade", "Range: bytes=0-99999999999999999999", "If-None-Match: *", "X-Forwarded-For: 1.1.1.1", "X-HTTP-Method-Override: DELETE", "Cache-Control: no-store",
-        "anthropic-version: \u00e4", "anthropic-beta: a,b", "OpenAI-Organization: \t", "TE: trailers", "Priority: u=9", "Content-Language: ",
+        "anthropic-version: never", "anthropic-beta: a,b", "OpenAI-Organization: \t", "TE: trailers", "Priority: u=9", "Content-Language: ",
         "Sec-WebSocket-Key: a", "Accept: application/json, */*;q=NaN", "User-Agent: " ,
     ];
 
@@ -21,7 +21,7 @@ internal static class RequestDamage
     [
         "Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: 1e3", "Content-Length: 0x10", "Content-Length:", "Content-Length: 5, 6", "Content-Length: 3\r\nContent-Length: 4",
         "Content-Length: 70000000", "Content-Length: 9", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: gzip", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, identity",
-        "Transfer-Encoding: \u0001", "Header without colon", ": no name", "Name : space", " folded: first", "A\0B: c", "A: b\0c", "A: \u0080\u00ff", "Host: a\r\nHost: b", "Host: evil.example", "Host: [::1", "Host: localhost:99999",
+        "Transfer-Encoding: \u0001", "Header without colon", ": no name", "Name : space", " folded: first", "A\0B: c", "A: b\0c", "A: \u0080\u00ff", "x-api-key: \u00ff", "anthropic-version: \u00e4", "Host: a\r\nHost: b", "Host: evil.example", "Host: [::1", "Host: localhost:99999",
         "Connection: close, close\r\nConnection: keep-alive", "Content-Length: 2\n\n{}", "A: b\r c", "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: a",
     ];
 
