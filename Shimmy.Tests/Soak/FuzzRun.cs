@@ -31,7 +31,7 @@ internal static class FuzzRun
         var (sent, most) = (0, 0L);
         ProcessState? before = null;
         // A part of each first: what a dialect allocates once counts as the state before.
-        var warmup = Math.Max(100, total / 10);
+        var warmup = Math.Max(Math.Min(1000, total / 2), total / 10);
         foreach (var (from, to) in new[] { (0, warmup), (warmup, total) })
         {
             foreach (var (dialect, seeds) in dialects)

@@ -13,6 +13,9 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
     // How long a server may wait for the rest of what is no whole request, before the client says that there is no rest.
     private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(200);
 
+    // A mutant may ask for all that the model can say; a stream that has come so far is left.
+    private const int EnoughOfAStream = 32 * 1024;
+
     private Wire? _wire;
 
     /// <summary>Sends one and gives the answer's status (0 where none came), and what is wrong with it. Throws <see cref="OperationCanceledException"/> at the limit.</summary>
@@ -35,7 +38,7 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
         }
         if (fuzz.Manner == Manner.HalfClosed)
             wire.HalfClose();
-        var answering = wire.ReadAsync(limit);
+        var answering = wire.ReadAsync(limit, EnoughOfAStream);
         if (!fuzz.Framed && fuzz.Manner == Manner.Plain)
         {
             await Task.WhenAny(answering, Task.Delay(Patience, limit));
@@ -80,7 +83,7 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
             return $"{answer.Status} {answer.Text} to {fuzz}";
         if (answer.Text.Contains("\"internal_error\"", StringComparison.Ordinal) || answer.Text.Contains("internal error;", StringComparison.Ordinal))
             return $"a fault in the answer {answer.Text} to {fuzz}";
-        if (!fuzz.Framed)
+        if (!fuzz.Framed || answer.Body.Length >= EnoughOfAStream)
             return null;
         // A stream that breaks off says so before: of several prompts, the second may be the one that is too long.
         if (!answer.Whole && answer.Status == 200 && Ending.EventsOf(answer.Text) is [.., var last] && Ending.IsError(fuzz.Path, last))

@@ -20,7 +20,7 @@ internal sealed record FuzzSeed(string Method, string Path, string Body)
             Post("/v1/chat/completions", """ "messages":[{"role":"user","content":"hi"},{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function","function":{"name":"weather","arguments":"{\"city\":\"Rome\"}"}}]},{"role":"tool","tool_call_id":"c1","content":"rain"}],"max_tokens":1,"tool_choice":"auto","tools": """ + Tools),
             Post("/v1/chat/completions", """ "messages":[{"role":"user","content":"hi"}],"max_tokens":1,"response_format":{"type":"json_schema","json_schema":{"name":"s","strict":true,"schema":{"type":"object","properties":{"a":{"type":"string","pattern":"^[a-z]{1,3}$"},"b":{"enum":[1,"two",null]},"c":{"type":"array","items":{"type":"number"},"maxItems":3}},"required":["a","b","c"],"additionalProperties":false}}} """),
             Post("/v1/completions", """ "prompt":"hi","max_tokens":1,"echo":false,"logprobs":1,"presence_penalty":0.1,"frequency_penalty":0.1,"min_p":0.1,"top_k":5,"repeat_penalty":1.1,"stop":"q" """),
-            Post("/v1/completions", """ "prompt":["a","b"],"max_tokens":1,"stream":true,"n":1,"grammar":"root ::= [a-z]+ | \"x\" root" """),
+            Post("/v1/completions", """ "prompt":["a","b"],"max_tokens":1,"stream":true,"n":1,"grammar":"root ::= [a-z]{1,5} | \"x\" root" """),
             Post("/v1/embeddings", """ "input":["hi","you"],"encoding_format":"base64" """),
             Post("/v1/embeddings", """ "input":[1,2,3] """),
         ],
