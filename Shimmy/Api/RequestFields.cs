@@ -41,6 +41,11 @@ internal sealed class RequestFields
         {
             throw NoJson(e);
         }
+        catch (IOException e) when (e is not BadHttpRequestException)
+        {
+            // A chunk whose size is beyond all numbers, or a client that went away in the middle of its body: neither is a fault of ours.
+            throw new ApiException(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
+        }
         return (document, OfBody(document));
     }
 

@@ -3,12 +3,15 @@ using Shimmy.Api;
 
 namespace Shimmy.Server;
 
-/// <summary>The loggers that the framework gets: ours, less what Kestrel says of streams that broke off, which have their own line already.</summary>
+/// <summary>
+/// The loggers that the framework gets: ours, less what Kestrel says of streams that broke off, which have their own line already, and of
+/// bodies that it cannot read to their end because their clients left or sent what is no HTTP, which it calls an error of the server.
+/// </summary>
 internal sealed class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
 {
     /// <inheritdoc/>
     public ILogger CreateLogger(string categoryName) => categoryName == "Microsoft.AspNetCore.Server.Kestrel"
-        ? new WithoutBrokenStreams(loggers.CreateLogger(categoryName))
+        ? new WithoutWhatClientsBroke(loggers.CreateLogger(categoryName))
         : loggers.CreateLogger(categoryName);
 
     /// <inheritdoc/>
@@ -19,7 +22,7 @@ internal sealed class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
     {
     }
 
-    private sealed class WithoutBrokenStreams(ILogger logger) : ILogger
+    private sealed class WithoutWhatClientsBroke(ILogger logger) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => logger.BeginScope(state);
@@ -28,7 +31,7 @@ internal sealed class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (exception is not StreamBrokenException)
+            if (exception is not StreamBrokenException && eventId.Name != "RequestBodyDrainBodyReaderInvalidState")
                 logger.Log(logLevel, eventId, state, exception, formatter);
         }
     }

@@ -7,13 +7,22 @@ namespace Shimmy.Server;
 /// <summary>
 /// The requests in flight, and how a server stops: first it takes no new ones and lets these end (drain), then it ends them.
 /// </summary>
-internal sealed class RunningRequests(ServerState state) : IDisposable
+internal sealed class RunningRequests : IDisposable
 {
+    private readonly ServerState _state;
+    private readonly QuietCollection _collection;
     private readonly CancellationTokenSource _end = new();
     private readonly Lock _lock = new();
     private readonly TimeSpan? _limit = state.RequestTimeout;
     private TaskCompletionSource? _empty;
     private int _count;
+
+    /// <summary>Makes one; <paramref name="state"/> learns when the server drains.</summary>
+    public RunningRequests(ServerState state)
+    {
+        _state = state;
+        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0);
+    }
 
     /// <summary>
     /// Counts a request in until it is disposed, and lets its <see cref="HttpContext.RequestAborted"/> end with the drain time. Throws
@@ -26,7 +35,7 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
             return Nothing.Instance;
         lock (_lock)
         {
-            if (state.Draining)
+            if (_state.Draining)
                 throw new ApiException(503, "the server is stopping", "draining") { RetryAfterSeconds = 1 };
             _count++;
         }
@@ -39,7 +48,7 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
         TaskCompletionSource empty;
         lock (_lock)
         {
-            state.BeginDrain();
+            _state.BeginDrain();
             empty = _empty = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
             if (_count == 0)
                 empty.SetResult();
@@ -51,15 +60,21 @@ internal sealed class RunningRequests(ServerState state) : IDisposable
     }
 
     /// <inheritdoc/>
-    public void Dispose() => _end.Dispose();
+    public void Dispose()
+    {
+        _collection.Dispose();
+        _end.Dispose();
+    }
 
     private void Leave()
     {
         lock (_lock)
         {
-            if (--_count == 0)
-                _empty?.TrySetResult();
+            if (--_count > 0)
+                return;
+            _empty?.TrySetResult();
         }
+        _collection.Begin();
     }
 
     private sealed class Nothing : IDisposable
