@@ -13,7 +13,7 @@ internal sealed class RunningRequests : IDisposable
     private readonly QuietCollection _collection;
     private readonly CancellationTokenSource _end = new();
     private readonly Lock _lock = new();
-    private readonly TimeSpan? _limit = state.RequestTimeout;
+    private readonly TimeSpan? _limit;
     private TaskCompletionSource? _empty;
     private int _count;
 
@@ -21,6 +21,7 @@ internal sealed class RunningRequests : IDisposable
     public RunningRequests(ServerState state)
     {
         _state = state;
+        _limit = state.RequestTimeout;
         _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0);
     }
 

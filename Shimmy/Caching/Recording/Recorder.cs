@@ -30,7 +30,7 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             await next(context).ConfigureAwait(false);
         }
         catch (Exception e) when (!context.Response.HasStarted && !ClientConnection.IsGone(context)
-            && ApiError.Of(e) is { Status: >= 400 and < 500 and not StatusCodes.Status429TooManyRequests } error)
+            && ApiError.Of(e, context) is { Status: >= 400 and < 500 and not StatusCodes.Status429TooManyRequests } error)
         {
             // The frame around all requests writes it, from the same error.
             Append(context, new Exchange(request, error.Status)
