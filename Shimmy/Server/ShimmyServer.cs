@@ -136,7 +136,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(metrics)
             .AddSingleton(report)
             .AddSingleton(new ResponseStore())
-            .AddSingleton(new ResponseCache(options.ResponseCacheBytes, SteadyTime.Instance));
+            .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
         if (backends is not null)
             parts.AddSingleton(backends);
         if (traces is not null)
