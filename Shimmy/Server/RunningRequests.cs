@@ -19,7 +19,7 @@ internal sealed class RunningRequests : IDisposable
     public RunningRequests(ServerState state)
     {
         _state = state;
-        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0);
+        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0, TimeProvider.System);
     }
 
     /// <summary>
