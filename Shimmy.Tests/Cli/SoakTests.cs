@@ -14,7 +14,7 @@ public sealed class SoakTests
 
     [TestMethod]
     public Task Requests_of_all_dialects_a_third_of_them_left_by_their_clients() =>
-        JudgeAsync(SoakRun.RunAsync, new SoakOptions { Duration = TimeSpan.FromSeconds(25) });
+        JudgeAsync(SoakRun.RunAsync, new SoakOptions { Duration = TimeSpan.FromSeconds(22) });
 
     [TestMethod]
     public Task Workers_killed_under_load() =>
@@ -22,7 +22,7 @@ public sealed class SoakTests
 
     [TestMethod]
     public Task Damaged_requests_in_each_dialect() =>
-        JudgeAsync(FuzzRun.RunAsync, new SoakOptions { Duration = TimeSpan.FromSeconds(20), Requests = 2000 });
+        JudgeAsync(FuzzRun.RunAsync, new SoakOptions { Duration = TimeSpan.FromSeconds(15), Requests = 2000 });
 
     [TestMethod]
     public Task Idle_connections_slow_readers_and_half_closed_sockets() =>

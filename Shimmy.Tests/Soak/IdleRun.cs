@@ -30,7 +30,7 @@ internal static class IdleRun
         var atStart = await server.RestAsync();
         verdict.Say($"idle: {options.Connections} connections, seed {options.Seed}; at the start {atStart}");
         await IdleAsync(server, options, verdict, atStart);
-        await SlowReadersAsync(server, verdict);
+        await SlowReadersAsync(server, TimeSpan.FromSeconds(options.Duration is null ? 12 : 6), verdict);
         await HalfClosedAsync(server, options, verdict);
         await server.JudgeTheEndAsync(verdict, atStart);
     }
@@ -84,7 +84,7 @@ internal static class IdleRun
         verdict.Require(after.Files <= atStart.Files + 16, $"when they are gone, the server has none left ({after})");
     }
 
-    private static async Task SlowReadersAsync(SoakServer server, Verdict verdict)
+    private static async Task SlowReadersAsync(SoakServer server, TimeSpan time, Verdict verdict)
     {
         var before = server.State;
         var alone = await StreamAsync(server);
@@ -95,7 +95,7 @@ internal static class IdleRun
         using var over = new CancellationTokenSource();
         var readers = Enumerable.Range(0, SlowReaders).Select(_ => ReadSlowlyAsync(server, asked, over.Token)).ToArray();
         var (most, longest, streams) = (0L, TimeSpan.Zero, 0);
-        for (var begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < TimeSpan.FromSeconds(12);)
+        for (var begun = Stopwatch.GetTimestamp(); Stopwatch.GetElapsedTime(begun) < time;)
         {
             var took = await StreamAsync(server);
             streams++;
@@ -105,7 +105,7 @@ internal static class IdleRun
         }
         await over.CancelAsync();
         var read = await Task.WhenAll(readers);
-        verdict.Say($"{SlowReaders} readers took {string.Join(" and ", read)} bytes in 12 s; meanwhile {streams} other streams, alone one took {alone.TotalMilliseconds:F0} ms");
+        verdict.Say($"{SlowReaders} readers took {string.Join(" and ", read)} bytes in {time.TotalSeconds:F0} s; meanwhile {streams} other streams, alone one took {alone.TotalMilliseconds:F0} ms");
         verdict.Require(longest < alone * 6 + Soon, $"no other stream waited for them (the longest took {longest.TotalMilliseconds:F0} ms)");
         verdict.Require(most - before.ResidentBytes < MostForSlowReaders, $"they took {(most - before.ResidentBytes) / 1e6:F1} MB at most");
         verdict.Require(await server.IsQuietAsync(TimeSpan.FromSeconds(20)), "their slots are free again");

@@ -7,20 +7,24 @@ namespace Shimmy.Server;
 /// </summary>
 internal sealed class QuietCollection : IDisposable
 {
+    /// <summary>How long nothing must run.</summary>
+    public static readonly TimeSpan Moment = TimeSpan.FromSeconds(1);
+
     private const long Worthwhile = 1 << 20;
 
-    private static readonly TimeSpan Moment = TimeSpan.FromSeconds(1);
-
     private readonly Func<bool> _isQuiet;
-    private readonly Timer _timer;
+    private readonly ITimer _timer;
     private long _allocated;
 
     /// <summary>Makes it; <paramref name="isQuiet"/> says whether still nothing runs.</summary>
-    public QuietCollection(Func<bool> isQuiet)
+    public QuietCollection(Func<bool> isQuiet, TimeProvider time)
     {
         _isQuiet = isQuiet;
-        _timer = new Timer(static self => ((QuietCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(static self => ((QuietCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
+
+    /// <summary>How often memory was given back.</summary>
+    public int Collections { get; private set; }
 
     /// <summary>The last request that ran has ended.</summary>
     public void Begin()
@@ -44,5 +48,6 @@ internal sealed class QuietCollection : IDisposable
             return;
         GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
         _allocated = GC.GetTotalAllocatedBytes();
+        Collections++;
     }
 }

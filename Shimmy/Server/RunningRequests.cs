@@ -22,7 +22,7 @@ internal sealed class RunningRequests : IDisposable
     {
         _state = state;
         _limit = state.RequestTimeout;
-        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0);
+        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0, TimeProvider.System);
     }
 
     /// <summary>
