@@ -136,9 +136,10 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
+        var adapters = model.Adapters.Choose(request.Options.Loras);
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
-        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown });
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown });
     }
 
     private void Embed(uint id, EmbeddingRequest request)
