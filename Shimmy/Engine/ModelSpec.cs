@@ -36,6 +36,11 @@ public sealed record ModelSpec
     /// <summary>LoRA adapters: how they act on requests that do not choose among them.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
 
+    /// <summary>
+    /// Full path of a smaller model of the same vocabulary that drafts tokens for this one; null where none does. See <see cref="Speculate"/>.
+    /// </summary>
+    public string? Draft { get; init; }
+
     /// <summary>What stands in for what requests leave out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 

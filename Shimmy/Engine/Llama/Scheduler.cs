@@ -44,14 +44,14 @@ internal sealed class Scheduler
     private bool _cellsShort;
     private EngineStatistics _statistics = new();
 
-    public Scheduler(LlamaModel model, IEventSink events)
+    public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
         _model = model;
         _events = events;
         _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
-        _speculator = model.Spec.Speculate && _cache.CanCut ? new Speculator() : null;
+        _speculator = model.Spec.Speculate && _cache.CanCut ? new Speculator(draft) : null;
         _turn = new TurnComposer(model, _batch, _speculator);
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
@@ -391,6 +391,7 @@ internal sealed class Scheduler
         finally
         {
             _cache.CutToTokens(slot);
+            Speculator.Judge(sequence, accepted);
             _statistics = _statistics with
             {
                 DraftedTokens = _statistics.DraftedTokens + draft.Count,

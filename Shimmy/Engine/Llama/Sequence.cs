@@ -68,6 +68,12 @@ internal sealed class Sequence : IDisposable
     /// <summary>Tokens that this turn computes behind the last one, because they may follow.</summary>
     public List<int> Draft { get; } = [];
 
+    /// <summary>Whether <see cref="Draft"/> comes from the draft model.</summary>
+    public bool DraftIsProposed { get; set; }
+
+    /// <summary>How far the draft model is trusted here; null before it was asked.</summary>
+    public DraftTrust? DraftTrust { get; set; }
+
     /// <summary>Tokens that were drafted so far.</summary>
     public int Drafted { get; set; }
 

@@ -36,6 +36,7 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
         foreach (var sequence in running)
         {
             sequence.Draft.Clear();
+            sequence.DraftIsProposed = false;
             if (sequence.Joins is not null || sequence.Pending != 1)
                 continue;
             streams = true;

@@ -6,6 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Shimmy.Engine.Llama;
 using Shimmy.Engine.Llama.Native;
+using Shimmy.Engine.Llama.Speculation;
 
 namespace Shimmy.Engine.Workers;
 
@@ -107,7 +108,8 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 reported = share;
                 pipe.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
             });
-            _scheduler = new Scheduler(_model, this);
+            var draft = spec.Draft is null ? null : DraftModel.Load(_model, spec, _ => { });
+            _scheduler = new Scheduler(_model, draft, this);
             Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
         }
         catch (EngineException e)
