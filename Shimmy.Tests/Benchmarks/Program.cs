@@ -23,6 +23,9 @@ switch (args)
     case ["cache", .. var rest]:
         await CacheBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["speculation", .. var rest]:
+        await SpeculationBenchmark.RunAsync(rest.FirstOrDefault(), rest.Skip(1).FirstOrDefault(), Console.Out);
+        return 0;
     case ["scan"]:
         await ScanBenchmark.RunAsync(Console.Out);
         return 0;
@@ -40,6 +43,8 @@ switch (args)
               templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
               grammar    tokens under a grammar and without, on a vocabulary of 150,000
               cache      chats computed, from the response cache and from a recording (the demo model where none is named)
+              speculation  tokens with speculative decoding and without, on text that repeats its prompt and on text that does not
+                         (demo model; MODEL.gguf and a DRAFT.gguf else)
               scan       discover on 10,000 files in 500 folders, without a cache and from it
               memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
               residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)

@@ -40,6 +40,7 @@ internal static class SamplingFields
         LogitBias = LogitBiases(fields) ?? defaults.LogitBias,
         IgnoreEos = fields.Flag("ignore_eos") ?? defaults.IgnoreEos,
         Stop = Texts(fields, "stop") ?? defaults.Stop,
+        Loras = LoraFields.Read(fields) ?? defaults.Loras,
         CachePrompt = fields.Flag("cache_prompt") ?? defaults.CachePrompt,
     };
 

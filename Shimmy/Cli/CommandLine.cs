@@ -11,7 +11,7 @@ internal static class CommandLine
     // The parser has no repeatable options; what is given more than once reaches the command as one text with this between the values.
     internal const char Separator = '\u001f';
 
-    private static readonly string[] Repeatable = ["--api-key", "--alias", "--stop"];
+    private static readonly string[] Repeatable = ["--api-key", "--alias", "--stop", "--lora"];
 
     /// <summary>Runs what the arguments ask for.</summary>
     /// <returns>One of <see cref="ExitCode"/>, or 130 where the user interrupted.</returns>
@@ -41,6 +41,8 @@ internal static class CommandLine
             Threads: builder.AddGlobalOption<string?>("--threads", "N — Threads that decode; 0 measures at load which number is fastest (default 0)"),
             GpuLayers: builder.AddGlobalOption<string?>("--gpu-layers", "N — Layers to put on the GPU (default: all where a GPU is used)"),
             Template: builder.AddGlobalOption<string?>("--template", "NAME|FILE — Chat template in place of the model's own: a built-in family or a file (default: the model's own)"),
+            Lora: builder.AddGlobalOption<string?>("--lora", "FILE[:SCALE] — A LoRA adapter to apply, with its strength (default 1); may be repeated"),
+            Draft: builder.AddGlobalOption<string?>("--draft", "FILE — A smaller model of the same vocabulary that drafts tokens for speculative decoding"),
             LogLevel: builder.AddGlobalOption<string?>("--log-level", "LEVEL — trace, debug, information, warning, error, critical or none (default: information for serve, else warning)"),
             LogFormat: builder.AddGlobalOption<string?>("--log-format", "FORMAT — text or json, on stderr (default text)")));
         app.UseFilter<FailureFilter>();

@@ -72,9 +72,18 @@ internal sealed class ModelAccess
         Threads = _options.Threads ?? entry.Settings.Threads ?? 0,
         GpuLayers = _options.GpuLayers ?? entry.Settings.GpuLayers,
         Template = _options.Template ?? entry.Settings.Template,
-        Loras = entry.Settings.Loras,
+        Loras = Loras(entry),
+        Draft = _options.Draft,
         Defaults = entry.Settings.Defaults,
     };
+
+    // Those that were found beside a model do nothing until a request chooses them.
+    private LoraSetting[] Loras(ModelEntry entry)
+    {
+        var chosen = _options.Loras.Count > 0 ? _options.Loras : entry.Settings.Loras;
+        var found = entry.Adapters.Except(chosen.Select(lora => lora.Path)).Select(path => new LoraSetting(path, 0, Found: true));
+        return [.. chosen, .. found];
+    }
 
     /// <summary>
     /// Follows the config file from now on, where there is one; <paramref name="budget"/> gets the memory budget at each change. Dispose

@@ -25,6 +25,12 @@ internal sealed record Options
     /// <summary>Family, or full path of a file, of the chat template in place of the model's own; <c>--template</c>.</summary>
     public string? Template { get; init; }
 
+    /// <summary>LoRA adapters in place of those that a model is set up with; <c>--lora</c>.</summary>
+    public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
+
+    /// <summary>Full path of the model that drafts; null where none does; <c>--draft</c>.</summary>
+    public string? Draft { get; init; }
+
     /// <summary>Least severe entries that are logged; <c>--log-level</c>.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Warning;
 
@@ -100,6 +106,8 @@ internal sealed record Options
             Threads = reader.WholeOrNull("--threads", given.Threads, least: 0, most: MostThreads),
             GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),
             Template = TemplateOption.Read(reader.Find("--template", given.Template)),
+            Loras = CompanionFiles.Loras(reader, given.Lora),
+            Draft = CompanionFiles.Draft(reader, given.Draft),
             LogLevel = reader.Choice("--log-level", given.LogLevel, logLevel,
                 ("trace", LogLevel.Trace), ("debug", LogLevel.Debug), ("information", LogLevel.Information), ("warning", LogLevel.Warning),
                 ("error", LogLevel.Error), ("critical", LogLevel.Critical), ("none", LogLevel.None)),

@@ -42,6 +42,12 @@ public sealed record EngineStatistics
     /// <summary>Requests refused because too many waited.</summary>
     public long Refused { get; init; }
 
+    /// <summary>Tokens computed before it was known whether they come (speculative decoding).</summary>
+    public long DraftedTokens { get; init; }
+
+    /// <summary>Those of them that came.</summary>
+    public long AcceptedTokens { get; init; }
+
     /// <summary>llama_decode calls.</summary>
     public long DecodeCalls { get; init; }
 

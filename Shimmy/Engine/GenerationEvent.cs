@@ -76,7 +76,14 @@ public enum FinishReason
 /// <param name="QueueMilliseconds">From arrival in the worker to a slot.</param>
 /// <param name="PrefillMilliseconds">From the slot to the first token.</param>
 /// <param name="DecodeMilliseconds">From the first token to the end.</param>
-public sealed record GenerationTimings(double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds);
+public sealed record GenerationTimings(double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds)
+{
+    /// <summary>Tokens that were computed before it was known whether they come (speculative decoding).</summary>
+    public int DraftedTokens { get; init; }
+
+    /// <summary>Those of them that came.</summary>
+    public int AcceptedTokens { get; init; }
+}
 
 /// <summary>How likely a token was, before any sampler changed the logits.</summary>
 /// <param name="LogProbability">Natural logarithm of the probability of the token that was taken.</param>

@@ -81,6 +81,12 @@ public sealed record GenerationOptions
     /// <summary>Added to the logits of single tokens; negative infinity bans one.</summary>
     public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
 
+    /// <summary>
+    /// The LoRA adapters that act on the answer, and no others; null leaves it to <see cref="ModelSpec.Loras"/>. A choice that the model does
+    /// not have is refused.
+    /// </summary>
+    public IReadOnlyList<LoraChoice>? Loras { get; init; }
+
     /// <summary>Never end at an end-of-generation token.</summary>
     public bool IgnoreEos { get; init; }
 

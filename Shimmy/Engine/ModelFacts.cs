@@ -57,6 +57,9 @@ public sealed record ModelFacts
     /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text, under what <see cref="ModelSpec.Defaults"/> says.</summary>
     public IReadOnlyDictionary<string, string> SamplingDefaults { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>LoRA adapters that requests may choose from.</summary>
+    public IReadOnlyList<AdapterFacts> Adapters { get; init; } = [];
+
     /// <summary>Threads that decode, chosen or measured.</summary>
     public int Threads { get; init; }
 

@@ -36,8 +36,13 @@ public sealed record ModelSpec
     /// </summary>
     public string? Template { get; init; }
 
-    /// <summary>LoRA adapters that change the model's weights for all requests.</summary>
+    /// <summary>LoRA adapters: how they act on requests that do not choose among them.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
+
+    /// <summary>
+    /// Full path of a smaller model of the same vocabulary that drafts tokens for this one; null where none does. See <see cref="Speculate"/>.
+    /// </summary>
+    public string? Draft { get; init; }
 
     /// <summary>What stands in for what requests leave out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
@@ -48,6 +53,12 @@ public sealed record ModelSpec
     /// <summary>False computes every prompt from its first token: for benchmarks that show what sharing is worth.</summary>
     public bool SharePrefixes { get; init; } = true;
 
+    /// <summary>
+    /// Whether tokens that are likely to come are computed ahead where that pays (speculative decoding). It changes no text; false is for
+    /// benchmarks that show what it is worth.
+    /// </summary>
+    public bool Speculate { get; init; } = true;
+
     /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
     public bool LoadsLike(ModelSpec other) =>
         this with { Loras = other.Loras, Defaults = other.Defaults } == other && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults);
@@ -56,4 +67,5 @@ public sealed record ModelSpec
 /// <summary>A LoRA adapter to apply.</summary>
 /// <param name="Path">Full path of the GGUF file.</param>
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
-public sealed record LoraSetting(string Path, float Scale = 1f);
+/// <param name="Found">Whether it was found beside the model, not asked for; one that does not fit is left out then.</param>
+public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false);

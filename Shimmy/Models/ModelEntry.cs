@@ -60,7 +60,7 @@ internal sealed record ModelEntry
     public IReadOnlyList<string> OtherNames { get; init; } = [];
 
     /// <summary>
-    /// LoRA adapters found that fit it. They are shown, not applied: <see cref="ModelSettings.Loras"/> are applied.
+    /// LoRA adapters found that fit it. Requests may choose them; <see cref="ModelSettings.Loras"/> are applied without being asked for.
     /// </summary>
     public IReadOnlyList<string> Adapters { get; init; } = [];
 

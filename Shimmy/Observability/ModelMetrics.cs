@@ -39,6 +39,8 @@ internal static class ModelMetrics
         Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the load.", (_, of) => of.Requests);
         Family("shimmy_refused_requests_total", "counter", "Requests refused since the load because the queue was full.", (_, of) => of.Refused);
         Family("shimmy_prefilled_tokens_total", "counter", "Tokens of prompts computed since the load.", (_, of) => of.PrefilledTokens);
+        Family("shimmy_drafted_tokens_total", "counter", "Tokens computed ahead since the load (speculative decoding).", (_, of) => of.DraftedTokens);
+        Family("shimmy_draft_tokens_accepted_total", "counter", "Tokens computed ahead since the load that came.", (_, of) => of.AcceptedTokens);
         Family("shimmy_decode_calls_total", "counter", "Batches computed since the load.", (_, of) => of.DecodeCalls);
         Family("shimmy_preemptions_total", "counter", "Requests pushed back to the queue since the load because the KV cells ran out.", (_, of) => of.Preemptions);
         Family("shimmy_prefixes_dropped_total", "counter", "Prefixes dropped since the load because their KV cells were needed.", (_, of) => of.PrefixesDropped);

@@ -34,7 +34,7 @@ public sealed class WorkerSchedulingTests
     public async Task Beyond_the_queue_a_request_is_refused_with_a_time_to_come_back()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1, Queue = 2 });
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1, Queue = 2, Speculate = false });
         using var leaving = new CancellationTokenSource();
         var begun = new TaskCompletionSource();
         var first = Task.Run(async () =>

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
@@ -42,14 +43,14 @@ internal static class KnownModels
     private static void WriteModels(Utf8JsonWriter json, HttpContext context, ModelRegistry registry)
     {
         var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident
-            .Where(model => model.Model is not null).Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
+            .Where(model => model.Model is not null).ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
         json.WriteStartArray("models");
         foreach (var entry in registry.Entries)
-            Write(json, entry, loaded.Contains(entry.Name));
+            Write(json, entry, loaded[entry.Name].FirstOrDefault());
         json.WriteEndArray();
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry, bool loaded)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded)
     {
         json.WriteStartObject();
         json.WriteString("name", entry.Name);
@@ -66,7 +67,8 @@ internal static class KnownModels
         json.WriteNumber("context_length", entry.ContextLength);
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
-        json.WriteBoolean("loaded", loaded);
+        json.WriteBoolean("loaded", loaded is not null);
+        NativeJson.WriteAdapters(json, loaded);
         json.WriteEndObject();
     }
 }

@@ -73,6 +73,7 @@ internal static class ModelControl
             WriteTime("last_used", resident?.LastUsed);
             WriteTime("expires_at", resident?.ExpiresAt);
             json.WriteBoolean("pinned", resident?.Pinned ?? entry.Settings.Pinned);
+            NativeJson.WriteAdapters(json, resident?.Model);
             json.WriteEndObject();
 
             void WriteTime(string name, DateTimeOffset? time) => json.WriteString(name,

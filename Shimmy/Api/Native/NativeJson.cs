@@ -22,7 +22,24 @@ internal static class NativeJson
         json.WriteNumber("queue_ms", Math.Round(end.Timings.QueueMilliseconds, 3));
         json.WriteNumber("prefill_ms", Math.Round(end.Timings.PrefillMilliseconds, 3));
         json.WriteNumber("decode_ms", Math.Round(end.Timings.DecodeMilliseconds, 3));
+        DraftTimings.Write(json, end.Timings);
         json.WriteEndObject();
+    }
+
+    /// <summary>The LoRA adapters that requests may choose from; none are known of a model that is not loaded.</summary>
+    public static void WriteAdapters(Utf8JsonWriter json, ILoadedModel? model)
+    {
+        json.WriteStartArray("adapters");
+        foreach (var adapter in model?.Facts.Adapters ?? [])
+        {
+            json.WriteStartObject();
+            json.WriteNumber("id", adapter.Id);
+            json.WriteString("name", adapter.Name);
+            json.WriteString("path", adapter.Path);
+            json.WriteNumber("scale", adapter.Scale);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 
     /// <summary>One token, as an event or a frame.</summary>

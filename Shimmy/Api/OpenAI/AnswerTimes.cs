@@ -35,15 +35,18 @@ internal sealed class AnswerTimes
 
     /// <summary>Writes the times of an answer that has ended.</summary>
     public static void Write(Utf8JsonWriter json, OutputEnd end) => Write(json, end.Usage.CachedTokens, end.Usage.PromptTokens,
-        end.Usage.CompletionTokens, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds);
+        end.Usage.CompletionTokens, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds, end.Timings);
 
     // llama.cpp's prompt_n are the tokens that were computed; cache_n those that were not.
-    private static void Write(Utf8JsonWriter json, int cached, int prompt, int predicted, double promptTime, double predictedTime)
+    private static void Write(Utf8JsonWriter json, int cached, int prompt, int predicted, double promptTime, double predictedTime,
+        GenerationTimings? ended = null)
     {
         json.WriteStartObject("timings");
         json.WriteNumber("cache_n", cached);
         Half("prompt", prompt - cached, promptTime);
         Half("predicted", predicted, predictedTime);
+        if (ended is not null)
+            DraftTimings.Write(json, ended);
         json.WriteEndObject();
 
         void Half(string name, int tokens, double time)

@@ -42,7 +42,8 @@ internal sealed unsafe class EmbeddingContext
         if (context == 0)
             throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
         var handle = new ContextHandle(context, model.Handle);
-        model.Adapters.ApplyTo(handle);
+        if (model.Adapters.Facts.Count > 0)
+            model.Adapters.Apply(handle, model.Adapters.Default);
         return new EmbeddingContext(model, handle);
     }
 

@@ -16,15 +16,16 @@ internal sealed unsafe class LlamaModel : IDisposable
 
     private readonly Dictionary<string, string> _metadata;
     private EmbeddingContext? _embedding;
+    private AdapterSet? _adapters;
 
     private LlamaModel(
         ModelSpec spec, ModelHandle handle, ContextHandle context, LoraAdapters adapters, Dictionary<string, string> metadata, int contextLength)
     {
         Spec = spec;
         Adapters = adapters;
-        adapters.ApplyTo(context);
         Handle = handle;
         Context = context;
+        UseAdapters(adapters.Default);
         _metadata = metadata;
         ContextLength = contextLength;
         Cells = (int)llama_n_ctx(context);
@@ -41,7 +42,7 @@ internal sealed unsafe class LlamaModel : IDisposable
 
     public Vocabulary Vocabulary { get; }
 
-    /// <summary>The adapters that every context of the model applies.</summary>
+    /// <summary>The model's adapters.</summary>
     public LoraAdapters Adapters { get; }
 
     /// <summary>The threads that compute.</summary>
@@ -102,6 +103,15 @@ internal sealed unsafe class LlamaModel : IDisposable
         }
     }
 
+    /// <summary>What <see cref="Context"/> decodes from now on is decoded with these adapters.</summary>
+    public void UseAdapters(AdapterSet set)
+    {
+        if (set.Equals(_adapters) || (_adapters is null && Adapters.Facts.Count == 0))
+            return;
+        Adapters.Apply(Context, set);
+        _adapters = set;
+    }
+
     /// <summary>The logits of the batch's token at this index; valid until the next decode, and free to be changed.</summary>
     public Span<float> Logits(int index)
     {
@@ -137,6 +147,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             AddsBos = Vocabulary.AddsBos,
             ChatTemplates = ChatTemplates(),
             SamplingDefaults = SamplingDefaults(),
+            Adapters = Adapters.Facts,
             Threads = Threads.Decode,
             BatchThreads = Threads.Batch,
             Devices = Devices.List(),

@@ -27,12 +27,20 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Cells in use; shared ones count once.</summary>
     public int CellsUsed => Slots.SelectMany(slot => slot.Cells).Distinct().Count();
 
-    /// <summary>The slot whose cells share the longest prefix with the tokens, and its usable length; busy slots included.</summary>
-    public (Slot? Source, int Length) Longest(ReadOnlySpan<int> tokens)
+    /// <summary>Whether the last cells of a sequence can be removed.</summary>
+    public bool CanCut => !_wholeOnly;
+
+    /// <summary>
+    /// The slot whose cells, computed with the same adapters, share the longest prefix with the tokens, and its usable length; busy slots
+    /// included.
+    /// </summary>
+    public (Slot? Source, int Length) Longest(ReadOnlySpan<int> tokens, AdapterSet adapters)
     {
         (Slot? Source, int Length) best = (null, 0);
         foreach (var slot in Slots)
         {
+            if (!adapters.Equals(slot.Adapters))
+                continue;
             // The last token is always computed again: its logits are needed.
             var length = slot.CommonPrefix(tokens, tokens.Length - 1);
             if (_wholeOnly && length != slot.Tokens.Count)
@@ -58,7 +66,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     }
 
     /// <summary>Makes the target begin with the source's first tokens, and with nothing else. Returns how many it really has then.</summary>
-    public int TakeOver(Slot? source, Slot target, int length)
+    public int TakeOver(Slot? source, Slot target, int length, AdapterSet adapters)
     {
         if (source == target && length > 0)
         {
@@ -71,6 +79,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
             return Usable(target) ? length : Clear(target);
         }
         Clear(target);
+        target.Adapters = adapters;
         if (source is null || length == 0 || (_wholeOnly && length != source.Tokens.Count))
             return 0;
         llama_memory_seq_cp(_memory, source.Id, target.Id, _wholeOnly ? -1 : 0, _wholeOnly ? -1 : length);
@@ -85,6 +94,9 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         slot.Tokens.Add(token);
         slot.Cells.Add(_nextCell++);
     }
+
+    /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
+    public void CutToTokens(Slot slot) => llama_memory_seq_rm(_memory, slot.Id, slot.Tokens.Count, -1);
 
     /// <summary>Ends a sequence's stay; what it computed stays for the next.</summary>
     public void Release(Slot slot)

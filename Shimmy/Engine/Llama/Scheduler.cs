@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Shimmy.Engine.Llama.Native;
+using Shimmy.Engine.Llama.Speculation;
 
 namespace Shimmy.Engine.Llama;
 
@@ -14,9 +15,9 @@ namespace Shimmy.Engine.Llama;
 ///
 ///   a turn:  1. Admit      waiting requests get slots and take over the longest prefix there is, or will be
 ///            2. Join       those that waited for a prefix take it over once it is computed
-///            3. Compose    a token for every generating sequence, then prompt chunks up to the limit
-///            4. Decode     out of cells: drop an idle prefix, then preempt the youngest, only then end
-///            5. Sample     each sequence with its own chain; the turn's events leave in one frame
+///            3. Compose    of one adapter set: a token for every generating sequence, then prompt chunks up to the limit
+///            4. Decode     out of cells: draft nothing, drop an idle prefix, then preempt the youngest, only then end
+///            5. Sample     each sequence with its own chain, on through its draft; the turn's events leave in one frame
 /// </code>
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
@@ -27,17 +28,12 @@ internal sealed class Scheduler
 
     private const int LongestRetryAfter = 60;
 
-    // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
-    private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
-    private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
-    private const int SmallestChunk = 32;
-
-    // Each token of a prompt that is reported has logits of its own: a row as wide as the vocabulary.
-    private const int LargestReportedChunk = 64;
-
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
+    private readonly TurnComposer _turn;
+    private readonly Speculator? _speculator;
+    private readonly AdapterTurns _adapters = new();
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
     private readonly SemaphoreSlim _wake = new(0);
@@ -45,22 +41,22 @@ internal sealed class Scheduler
     private readonly BatchSizes _batchSizes = new();
     private readonly List<Sequence> _running = [];
     private readonly LinkedList<(uint RequestId, Action Work)> _chores = new();
-    private readonly List<(Sequence Sequence, int Tokens)> _composed = [];
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
-    private double _secondsPerPromptToken;
     private double _secondsPerRequest;
     private bool _anyCancelled;
     private bool _cellsShort;
     private EngineStatistics _statistics = new();
 
-    public Scheduler(LlamaModel model, IEventSink events)
+    public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
         _model = model;
         _events = events;
         _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
+        _speculator = model.Spec.Speculate && _cache.CanCut ? new Speculator(draft) : null;
+        _turn = new TurnComposer(model, _batch, _speculator);
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 
@@ -124,9 +120,12 @@ internal sealed class Scheduler
             RetireCancelled();
             Admit();
             Join();
-            Compose();
-            if (_batch.Count > 0)
-                DecodeAndSample();
+            if (_adapters.Choose(_running) is { } adapters)
+            {
+                _turn.Compose(_running, adapters);
+                if (_batch.Count > 0)
+                    DecodeAndSample(adapters);
+            }
             _events.Flush();
         }
     }
@@ -193,7 +192,7 @@ internal sealed class Scheduler
     private void Place(Sequence sequence)
     {
         var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
-        var (source, length) = share ? _cache.Longest(sequence.Tokens) : (null, 0);
+        var (source, length) = share ? _cache.Longest(sequence.Tokens, sequence.Adapters) : (null, 0);
         var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
         if (computing is not null && future >= length + ShortestJoin)
         {
@@ -204,7 +203,7 @@ internal sealed class Scheduler
         }
         var slot = _cache.ChooseIdle(source, length);
         Occupy(sequence, slot);
-        Begin(sequence, _cache.TakeOver(source, slot, length));
+        Begin(sequence, _cache.TakeOver(source, slot, length, sequence.Adapters));
     }
 
     private void Occupy(Sequence sequence, Slot slot)
@@ -220,7 +219,7 @@ internal sealed class Scheduler
         foreach (var other in _running)
         {
             // What a sequence will generate is unknown, so only its prompt counts; one that joins another itself is no source.
-            if (other == sequence || other.Joins is not null || other.Pending <= 1)
+            if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Adapters.Equals(sequence.Adapters))
                 continue;
             var length = other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]);
             if (length > best.Length)
@@ -253,90 +252,24 @@ internal sealed class Scheduler
             sequence.Joins = null;
             if (source.Slot is not null && computed == length)
             {
-                Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length));
+                Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length, sequence.Adapters));
                 continue;
             }
             // The source left before it got that far. Another one may compute the prefix now: the first of those that waited.
-            var (holder, held) = _cache.Longest(sequence.Tokens);
+            var (holder, held) = _cache.Longest(sequence.Tokens, sequence.Adapters);
             var (computing, future) = LongestInTheMaking(sequence);
             if (computing is not null && future >= held + ShortestJoin)
                 sequence.Joins = (computing, future);
             else
-                Begin(sequence, _cache.TakeOver(holder == sequence.Slot ? null : holder, sequence.Slot!, held));
+                Begin(sequence, _cache.TakeOver(holder == sequence.Slot ? null : holder, sequence.Slot!, held, sequence.Adapters));
         }
-    }
-
-    // 3. Compose
-
-    private void Compose()
-    {
-        _batch.Clear();
-        _composed.Clear();
-        foreach (var sequence in _running)
-        {
-            if (sequence.Joins is null && sequence.Pending == 1)
-                Put(sequence, 1);
-        }
-        var chunk = ChunkLimit(others: _composed.Count > 0);
-        foreach (var sequence in _running)
-        {
-            // One token is pending for those that generate, and they have it already.
-            if (sequence.Joins is not null || sequence.Pending <= 1)
-                continue;
-            var count = Math.Min(Math.Min(sequence.Pending, chunk), _batch.Room);
-            count = Math.Min(count, UpToNextJoin(sequence));
-            if (sequence.Options.ReportPrompt)
-                count = Math.Min(count, LargestReportedChunk);
-            if (count <= 0)
-                break;
-            Put(sequence, count);
-            chunk -= count;
-        }
-    }
-
-    private int ChunkLimit(bool others)
-    {
-        if (_secondsPerPromptToken <= 0)
-            return others ? SmallestChunk * 4 : _model.BatchSize;
-        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        return (int)Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, _model.BatchSize);
-    }
-
-    // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.
-    private int UpToNextJoin(Sequence sequence)
-    {
-        var computed = sequence.Slot!.Tokens.Count;
-        var nearest = int.MaxValue;
-        foreach (var other in _running)
-        {
-            if (other.Joins is { } join && join.Source == sequence && join.Length > computed)
-                nearest = Math.Min(nearest, join.Length - computed);
-        }
-        return nearest;
-    }
-
-    private void Put(Sequence sequence, int count)
-    {
-        var slot = sequence.Slot!;
-        var computed = slot.Tokens.Count;
-        var tokens = sequence.Tokens.Slice(computed, count);
-        sequence.LogitsIndex = -1;
-        for (var i = 0; i < count; i++)
-        {
-            var last = computed + i == sequence.Tokens.Length - 1;
-            var index = _batch.Add(tokens[i], computed + i, slot.Id, last || sequence.Options.ReportPrompt);
-            if (i == 0)
-                sequence.Chunk = (computed, index);
-            if (last)
-                sequence.LogitsIndex = index;
-        }
-        _composed.Add((sequence, count));
     }
 
     // 4. Decode
 
-    private void DecodeAndSample()
+    private void DecodeAndSample(AdapterSet adapters)
     {
+        _model.UseAdapters(adapters);
         var before = Stopwatch.GetTimestamp();
         var code = _batch.Decode(_model.Context);
         _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
@@ -344,10 +277,10 @@ internal sealed class Scheduler
         {
             LlamaApi.llama_synchronize(_model.Context);
             var elapsed = Stopwatch.GetElapsedTime(before);
-            LearnSpeed(elapsed);
+            _turn.Observe(elapsed);
             _model.Threads.Observe(_batch.Count, elapsed);
             _batchSizes.Note(_batch.Count);
-            foreach (var (sequence, tokens) in _composed)
+            foreach (var (sequence, tokens) in _turn.Parts)
                 NoteComputed(sequence, tokens);
             SampleAll();
             return;
@@ -375,19 +308,14 @@ internal sealed class Scheduler
         _statistics = _statistics with { PrefilledTokens = _statistics.PrefilledTokens + prefilled };
     }
 
-    // Only batches that are prompts for the most part tell how long a prompt token takes.
-    private void LearnSpeed(TimeSpan elapsed)
-    {
-        var prompt = _composed.Where(entry => entry.Tokens > 1).Sum(entry => entry.Tokens);
-        if (prompt < SmallestChunk / 2 || prompt * 2 < _batch.Count)
-            return;
-        var seconds = elapsed.TotalSeconds / _batch.Count;
-        _secondsPerPromptToken = _secondsPerPromptToken <= 0 ? seconds : 0.5 * (_secondsPerPromptToken + seconds);
-    }
-
     // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
     private void MakeRoom()
     {
+        if (_turn.HasDrafts)
+        {
+            _speculator!.Pause();
+            return;
+        }
         if (_cache.DropIdle())
             return;
         var youngest = _running.Where(sequence => sequence.Slot!.Tokens.Count > 0).MaxBy(sequence => sequence.AdmittedAt);
@@ -424,7 +352,7 @@ internal sealed class Scheduler
 
     private void SampleAll()
     {
-        foreach (var (sequence, tokens) in _composed)
+        foreach (var (sequence, tokens) in _turn.Parts)
         {
             if (sequence.Options.ReportPrompt)
                 ReportPrompt(sequence, tokens);
@@ -432,7 +360,7 @@ internal sealed class Scheduler
                 continue;
             try
             {
-                SampleOne(sequence);
+                SampleDrafted(sequence);
             }
             catch (EngineException e)
             {
@@ -465,14 +393,47 @@ internal sealed class Scheduler
             _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Piece(token), likely);
     }
 
-    private void SampleOne(Sequence sequence)
+    // One token; and one more for each that was drafted as its sampler chooses it, which is what it would choose without drafts.
+    private void SampleDrafted(Sequence sequence)
+    {
+        var (slot, first, draft) = (sequence.Slot!, sequence.LogitsIndex, sequence.Draft);
+        if (draft.Count == 0)
+        {
+            SampleOne(sequence, first);
+            return;
+        }
+        var accepted = 0;
+        sequence.Drafted += draft.Count;
+        try
+        {
+            while (SampleOne(sequence, first + accepted) is { } token && accepted < draft.Count && draft[accepted] == token)
+            {
+                _cache.Computed(slot, token);
+                accepted++;
+                sequence.Accepted++;
+            }
+        }
+        finally
+        {
+            _cache.CutToTokens(slot);
+            Speculator.Judge(sequence, accepted);
+            _statistics = _statistics with
+            {
+                DraftedTokens = _statistics.DraftedTokens + draft.Count,
+                AcceptedTokens = _statistics.AcceptedTokens + accepted,
+            };
+        }
+    }
+
+    // The token that goes on; null where the sequence has ended.
+    private int? SampleOne(Sequence sequence, int index)
     {
         if (sequence.MaxTokens == 0)
         {
             End(sequence, FinishReason.Length);
-            return;
+            return null;
         }
-        var logits = _model.Logits(sequence.LogitsIndex);
+        var logits = _model.Logits(index);
         var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
         var token = sequence.Sampler.Sample(logits, _candidates);
         if (sequence.FirstTokenAt == 0)
@@ -480,14 +441,16 @@ internal sealed class Scheduler
         if (_model.Vocabulary.IsEnd(token))
         {
             End(sequence, FinishReason.Stop);
-            return;
+            return null;
         }
         sequence.Append(token);
         _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
         var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
         _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary));
-        if (sequence.Generated >= sequence.MaxTokens)
-            End(sequence, FinishReason.Length);
+        if (sequence.Generated < sequence.MaxTokens)
+            return token;
+        End(sequence, FinishReason.Length);
+        return null;
     }
 
     private void End(Sequence sequence, FinishReason reason)
@@ -497,7 +460,11 @@ internal sealed class Scheduler
         _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
             Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
             Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)));
+            Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)
+        {
+            DraftedTokens = sequence.Drafted,
+            AcceptedTokens = sequence.Accepted,
+        }));
         var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt, now).TotalSeconds;
         _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
         Retire(sequence);

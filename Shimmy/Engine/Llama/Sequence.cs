@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Shimmy.Engine.Llama.Speculation;
 
 namespace Shimmy.Engine.Llama;
 
@@ -40,6 +41,9 @@ internal sealed class Sequence : IDisposable
     /// <summary>Where it stands among those that wait for a slot.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;
 
+    /// <summary>The adapters that it is computed with.</summary>
+    public required AdapterSet Adapters { get; init; }
+
     /// <summary>Prompt and what was generated so far.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
 
@@ -60,6 +64,24 @@ internal sealed class Sequence : IDisposable
 
     /// <summary>Position of the first token that this turn computes, and its index in the batch.</summary>
     public (int Position, int Index) Chunk { get; set; }
+
+    /// <summary>What foretells its tokens from those it has; null before it generates, or where nothing is foretold.</summary>
+    public PromptLookup? Lookup { get; set; }
+
+    /// <summary>Tokens that this turn computes behind the last one, because they may follow.</summary>
+    public List<int> Draft { get; } = [];
+
+    /// <summary>Whether <see cref="Draft"/> comes from the draft model.</summary>
+    public bool DraftIsProposed { get; set; }
+
+    /// <summary>How far the draft model is trusted here; null before it was asked.</summary>
+    public DraftTrust? DraftTrust { get; set; }
+
+    /// <summary>Tokens that were drafted so far.</summary>
+    public int Drafted { get; set; }
+
+    /// <summary>Those of them that came.</summary>
+    public int Accepted { get; set; }
 
     /// <summary>Tokens of the prompt that were reported, or are not to be.</summary>
     public int PromptReported { get; set; }

@@ -12,6 +12,9 @@ internal sealed class Slot(int id)
     /// <summary>A number for each cell that <see cref="Tokens"/> occupy; slots that share a cell have the same number.</summary>
     public List<long> Cells { get; } = [];
 
+    /// <summary>The adapters that <see cref="Tokens"/> were computed with; null before the first.</summary>
+    public AdapterSet? Adapters { get; set; }
+
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
     public Sequence? Owner { get; set; }
 

@@ -7,7 +7,7 @@ namespace Shimmy.Engine.Workers;
 /// <summary>
 /// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed (4 each);
 /// for a token of the answer or the prompt its id (4), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
-/// log probability (4), piece length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each); for a failure
+/// log probability (4), piece length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each), tokens drafted and accepted (4 each); for a failure
 /// kind (1), message length (4), message. Numbers little endian.
 /// </summary>
 internal static class EventCodec
@@ -60,12 +60,14 @@ internal static class EventCodec
 
     public static void WriteEnd(IBufferWriter<byte> writer, uint requestId, GenerationEnd end)
     {
-        var span = Begin(writer, requestId, Kind.End, 29);
+        var span = Begin(writer, requestId, Kind.End, 37);
         span[0] = (byte)end.Reason;
         BinaryPrimitives.WriteInt32LittleEndian(span[1..], end.GeneratedTokens);
         BinaryPrimitives.WriteDoubleLittleEndian(span[5..], end.Timings.QueueMilliseconds);
         BinaryPrimitives.WriteDoubleLittleEndian(span[13..], end.Timings.PrefillMilliseconds);
         BinaryPrimitives.WriteDoubleLittleEndian(span[21..], end.Timings.DecodeMilliseconds);
+        BinaryPrimitives.WriteInt32LittleEndian(span[29..], end.Timings.DraftedTokens);
+        BinaryPrimitives.WriteInt32LittleEndian(span[33..], end.Timings.AcceptedTokens);
     }
 
     public static void WriteFailure(IBufferWriter<byte> writer, uint requestId, EngineException error)
@@ -100,7 +102,11 @@ internal static class EventCodec
                     break;
                 case Kind.End:
                     take(requestId, GenerationEvent.OfEnd(new GenerationEnd((FinishReason)reader.Byte(), reader.Int32(),
-                        new GenerationTimings(reader.Double(), reader.Double(), reader.Double()))), null);
+                        new GenerationTimings(reader.Double(), reader.Double(), reader.Double())
+                        {
+                            DraftedTokens = reader.Int32(),
+                            AcceptedTokens = reader.Int32(),
+                        })), null);
                     break;
                 case Kind.Failure:
                     var failure = (EngineFailure)reader.Byte();

@@ -6,6 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Shimmy.Engine.Llama;
 using Shimmy.Engine.Llama.Native;
+using Shimmy.Engine.Llama.Speculation;
 
 namespace Shimmy.Engine.Workers;
 
@@ -107,7 +108,8 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 reported = share;
                 pipe.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
             });
-            _scheduler = new Scheduler(_model, this);
+            var draft = spec.Draft is null ? null : DraftModel.Load(_model, spec, _ => { });
+            _scheduler = new Scheduler(_model, draft, this);
             Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
         }
         catch (EngineException e)
@@ -136,9 +138,10 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
+        var adapters = model.Adapters.Choose(request.Options.Loras);
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
-        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Shown = shown, Place = request.Place });
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
     }
 
     private void Embed(uint id, EmbeddingRequest request)

@@ -141,7 +141,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
                     path = _host.Absolute(Text(value, here));
                     break;
                 case "lora_path":
-                    settings = settings with { Loras = [Lora(Text(value, here), here)] };
+                    settings = settings with { Loras = Loras(value, here) };
                     break;
                 case "template":
                     settings = settings with { Template = Template(Text(value, here)) };
@@ -194,19 +194,24 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // FILE or FILE:SCALE, as --lora takes it. A colon that no number follows belongs to the path.
-    private LoraSetting Lora(string text, string at)
+    // One adapter, or an array of them.
+    private LoraSetting[] Loras(JsonElement value, string at)
     {
-        int colon = text.LastIndexOf(':');
-        if (colon <= 0
-            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out float scale))
-        {
-            return new LoraSetting(_host.Absolute(text));
-        }
+        return value.ValueKind == JsonValueKind.Array
+            ? [.. value.EnumerateArray().Select((element, i) => Lora(element, $"{at}[{i}]"))]
+            : [Lora(value, at)];
 
-        return float.IsFinite(scale)
-            ? new LoraSetting(_host.Absolute(text[..colon]), scale)
-            : throw new ConfigException($"{at}: the scale {text[(colon + 1)..]} is not a finite number");
+        LoraSetting Lora(JsonElement element, string here)
+        {
+            try
+            {
+                return LoraText.Read(Text(element, here), _host.Absolute);
+            }
+            catch (FormatException e)
+            {
+                throw new ConfigException($"{here}: {e.Message}");
+            }
+        }
     }
 
     // A family's name, or a file. Which families there are is not known in this room: what is no file stays a name.

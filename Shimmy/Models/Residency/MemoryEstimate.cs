@@ -42,7 +42,12 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     {
         try
         {
-            return Of(GgufReader.ReadFile(entry.Path), entry.SizeBytes + LoraBytes(entry), spec, onGpu);
+            var estimate = Of(GgufReader.ReadFile(entry.Path), entry.SizeBytes + LoraBytes(spec), spec, onGpu);
+            if (spec.Draft is not { } draft)
+                return estimate;
+            var second = Of(GgufReader.ReadFile(draft), new FileInfo(draft).Length, spec, onGpu);
+            return new MemoryEstimate(estimate.Weights + second.Weights, estimate.KeyValueCache + second.KeyValueCache,
+                estimate.Compute + second.Compute, estimate.Process);
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
@@ -78,8 +83,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         return (cells + CellPadding - 1) / CellPadding * CellPadding;
     }
 
-    private static long LoraBytes(ModelEntry entry) =>
-        entry.Settings.Loras.Sum(lora => new FileInfo(lora.Path) is { Exists: true } file ? file.Length : 0);
+    private static long LoraBytes(ModelSpec spec) =>
+        spec.Loras.Sum(lora => new FileInfo(lora.Path) is { Exists: true } file ? file.Length : 0);
 
     /// <summary>What of a model's shape decides the size of its caches. Keys as llama.cpp v0.4.0 reads them.</summary>
     private sealed class AttentionShape

@@ -1,0 +1,46 @@
+using Shimmy.Engine;
+using Shimmy.Models;
+
+namespace Shimmy.Cli;
+
+/// <summary>Reads <c>--lora</c> and <c>--draft</c>: a file that is not there is said before a model is loaded.</summary>
+internal static class CompanionFiles
+{
+    /// <summary>The adapters in the order given.</summary>
+    public static IReadOnlyList<LoraSetting> Loras(OptionReader reader, string? given)
+    {
+        if (reader.Find("--lora", given) is not { } found)
+            return [];
+        return [.. found.Value.Split(CommandLine.Separator).Select(Read)];
+
+        LoraSetting Read(string text)
+        {
+            try
+            {
+                var setting = LoraText.Read(text, Path.GetFullPath);
+                MustExist(found.Source, setting.Path);
+                return setting;
+            }
+            catch (FormatException e)
+            {
+                throw new UsageException($"{found.Source}: {e.Message}");
+            }
+        }
+    }
+
+    /// <summary>The draft model's full path; null where none is given.</summary>
+    public static string? Draft(OptionReader reader, string? given)
+    {
+        if (reader.Find("--draft", given) is not { } found)
+            return null;
+        var path = Path.GetFullPath(found.Value);
+        MustExist(found.Source, path);
+        return path;
+    }
+
+    private static void MustExist(string source, string path)
+    {
+        if (!File.Exists(path))
+            throw new CommandException(ExitCode.Failed, $"{source}: there is no file '{path}'");
+    }
+}

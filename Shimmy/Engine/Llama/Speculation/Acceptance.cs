@@ -1,0 +1,40 @@
+namespace Shimmy.Engine.Llama.Speculation;
+
+/// <summary>How often the next token was the foretold one, by how much stood behind the foretelling. Begins with a guess and forgets.</summary>
+internal sealed class Acceptance
+{
+    // Matches up to these lengths are judged alike.
+    private static readonly int[] Lengths = [2, 3, 4, 6, 10, 18, 34, int.MaxValue];
+    private static readonly double[] Guesses = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
+
+    // The guess counts like so many tokens, and what was seen long ago no more than this many.
+    private const double WeightOfGuess = 4;
+    private const double Memory = 32;
+
+    private readonly double[] _hits = [.. Guesses.Select(guess => guess * WeightOfGuess)];
+    private readonly double[] _trials = [.. Guesses.Select(_ => WeightOfGuess)];
+
+    /// <summary>Takes note of a token that came.</summary>
+    public void Note(int match, bool hit)
+    {
+        var at = ClassOf(match);
+        var keep = _trials[at] >= Memory ? (Memory - 1) / Memory : 1;
+        _hits[at] = _hits[at] * keep + (hit ? 1 : 0);
+        _trials[at] = _trials[at] * keep + 1;
+    }
+
+    /// <summary>The chance that the next token is the foretold one.</summary>
+    public double Of(int match)
+    {
+        var at = ClassOf(match);
+        return _hits[at] / _trials[at];
+    }
+
+    private static int ClassOf(int match)
+    {
+        var at = 0;
+        while (match > Lengths[at])
+            at++;
+        return at;
+    }
+}
