@@ -69,7 +69,7 @@ internal sealed class ModelAccess
         ContextLength = _options.ContextLength ?? entry.Settings.ContextLength ?? 0,
         Parallel = _options.Parallel,
         Threads = _options.Threads ?? entry.Settings.Threads ?? 0,
-        GpuLayers = _options.GpuLayers ?? entry.Settings.GpuLayers,
+        Tuning = _options.Tuning.Over(entry.Settings.Tuning),
         Template = _options.Template ?? entry.Settings.Template,
         Loras = entry.Settings.Loras,
         Defaults = entry.Settings.Defaults,
