@@ -203,7 +203,7 @@ public sealed class CommandLineTests
 
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         using var json = JsonDocument.Parse(run.Output);
-        Assert.Contains(backend => backend.GetProperty("name").GetString() == "CPU" && backend.GetProperty("loaded").GetBoolean(),
+        Assert.Contains(backend => backend.GetProperty("name").GetString() == "cpu" && backend.GetProperty("loaded").GetBoolean(),
             json.RootElement.GetProperty("backends").EnumerateArray());
         Assert.Contains(device => device.GetProperty("kind").GetString() == "cpu" && device.GetProperty("memory_total_bytes").GetInt64() > 0,
             json.RootElement.GetProperty("devices").EnumerateArray());

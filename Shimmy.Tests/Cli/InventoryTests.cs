@@ -9,7 +9,9 @@ public sealed partial class InventoryTests
 {
     private const string Shared =
         "--model-dirs --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads --template --lora --log-level --log-format " +
-        "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft";
+        "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft " +
+        // "RoPE and YaRN options under llama.cpp's names".
+        "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast";
 
     // "Sampling options": those of the requests, under the same names.
     private const string Sampling =
@@ -37,8 +39,6 @@ public sealed partial class InventoryTests
 
     private static readonly string[] AbsentOptions =
     [
-        "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
-        "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
         "--tls-cert", "--tls-key",
     ];
 

@@ -46,19 +46,19 @@ internal static class ShimmyProcess
         return start;
     }
 
-    /// <summary>Runs it to its end, a minute at most.</summary>
-    public static async Task<ShimmyResult> RunAsync(
-        string[] arguments, string? folder = null, IReadOnlyDictionary<string, string>? environment = null, string input = "")
+    /// <summary>Runs it to its end, a minute at most where no other <paramref name="limit"/> is given.</summary>
+    public static async Task<ShimmyResult> RunAsync(string[] arguments, string? folder = null, IReadOnlyDictionary<string, string>? environment = null,
+        string input = "", TimeSpan? limit = null)
     {
         using var process = Process.Start(CreateStart(arguments, folder, environment))!;
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(1));
+        using var end = new CancellationTokenSource(limit ?? TimeSpan.FromMinutes(1));
         try
         {
-            var output = process.StandardOutput.ReadToEndAsync(limit.Token);
-            var errors = process.StandardError.ReadToEndAsync(limit.Token);
-            await process.StandardInput.WriteAsync(input.AsMemory(), limit.Token);
+            var output = process.StandardOutput.ReadToEndAsync(end.Token);
+            var errors = process.StandardError.ReadToEndAsync(end.Token);
+            await process.StandardInput.WriteAsync(input.AsMemory(), end.Token);
             process.StandardInput.Close();
-            await process.WaitForExitAsync(limit.Token);
+            await process.WaitForExitAsync(end.Token);
             return new ShimmyResult(process.ExitCode, await output, await errors);
         }
         finally

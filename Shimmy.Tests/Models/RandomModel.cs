@@ -62,6 +62,11 @@ internal static class RandomModel
             .Add($"{architecture}.attention.layer_norm_rms_epsilon", 1e-5f)
             .Add($"{architecture}.rope.dimension_count", (uint)(shape.Embedding / shape.Heads))
             .Add($"{architecture}.vocab_size", (uint)shape.Vocabulary);
+        if (shape.Experts > 0)
+        {
+            writer.Add($"{architecture}.expert_count", (uint)shape.Experts).Add($"{architecture}.expert_used_count", (uint)shape.ExpertsUsed);
+        }
+
         AddTokenizer(writer, shape);
         foreach (var (key, value) in shape.Metadata)
         {
@@ -149,6 +154,21 @@ internal static class RandomModel
             // A model that says its word must pass the embedding through: what the blocks add is then nothing.
             AddRandom(writer, block + "attn_output.weight", shape.Type, shape.Embedding, shape.Embedding, ++seed, silent: shape.Says is not null);
             AddOnes(writer, block + "ffn_norm.weight", shape.Embedding);
+            if (shape.Architecture.StartsWith("qwen3", StringComparison.Ordinal))
+            {
+                AddOnes(writer, block + "attn_q_norm.weight", shape.Embedding / shape.Heads);
+                AddOnes(writer, block + "attn_k_norm.weight", shape.Embedding / shape.Heads);
+            }
+
+            if (shape.Experts > 0)
+            {
+                AddRandom(writer, block + "ffn_gate_inp.weight", GgmlType.F32, shape.Embedding, shape.Experts, ++seed);
+                AddRandom(writer, block + "ffn_gate_exps.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed, matrices: shape.Experts);
+                AddRandom(writer, block + "ffn_up_exps.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed, matrices: shape.Experts);
+                AddRandom(writer, block + "ffn_down_exps.weight", shape.Type, shape.FeedForward, shape.Embedding, ++seed, matrices: shape.Experts);
+                continue;
+            }
+
             AddRandom(writer, block + "ffn_gate.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed);
             AddRandom(writer, block + "ffn_up.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed);
             AddRandom(writer, block + "ffn_down.weight", shape.Type, shape.FeedForward, shape.Embedding, ++seed, silent: shape.Says is not null);
@@ -186,14 +206,14 @@ internal static class RandomModel
         writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, Enumerable.Repeat(1f, width).ToArray()));
 
     internal static void AddRandom(
-        GgufWriter writer, string name, GgmlType type, int columns, int rows, int seed, bool silent = false) =>
-        writer.AddTensor(name, type, [columns, rows], output =>
+        GgufWriter writer, string name, GgmlType type, int columns, int rows, int seed, bool silent = false, int matrices = 0) =>
+        writer.AddTensor(name, type, matrices > 0 ? [columns, rows, matrices] : [columns, rows], output =>
         {
             var random = new Noise(seed);
             // Variance 1/columns keeps activations at their size.
             float deviation = silent ? 0 : 1 / MathF.Sqrt(columns);
             Action writeRow = type == GgmlType.Q8_0 ? QuantizedRow(output, random, columns, deviation) : Row(output, type, random, columns, deviation);
-            for (int i = 0; i < rows; i++)
+            for (int i = 0; i < rows * Math.Max(1, matrices); i++)
             {
                 writeRow();
             }

@@ -24,6 +24,12 @@ internal sealed record RandomModelShape
 
     public int FeedForward { get; init; } = 128;
 
+    /// <summary>Experts of each layer; 0 makes a dense model.</summary>
+    public int Experts { get; init; }
+
+    /// <summary>Experts that each token uses.</summary>
+    public int ExpertsUsed { get; init; } = 2;
+
     /// <summary>At least 384: control tokens, 256 bytes and the letters come first.</summary>
     public int Vocabulary { get; init; } = 1024;
 
@@ -45,6 +51,21 @@ internal sealed record RandomModelShape
 
     /// <summary>Further metadata, written last.</summary>
     public IReadOnlyDictionary<string, GgufValue> Metadata { get; init; } = new Dictionary<string, GgufValue>();
+
+    /// <summary>Four layers of four experts in Mixtral's shape: the llama architecture, experts as wide as a dense layer.</summary>
+    public static RandomModelShape Mixtral { get; } = new() { Name = "random-mixtral", Layers = 4, Experts = 4 };
+
+    /// <summary>Four layers of eight narrow experts in the shape of Qwen3-MoE.</summary>
+    public static RandomModelShape Qwen3Moe { get; } = new()
+    {
+        Name = "random-qwen3moe", Architecture = "qwen3moe", Layers = 4, Experts = 8, FeedForward = 96,
+        Metadata = new Dictionary<string, GgufValue>
+        {
+            ["qwen3moe.expert_feed_forward_length"] = GgufValue.OfInteger(GgufType.UInt32, 96),
+            ["qwen3moe.attention.key_length"] = GgufValue.OfInteger(GgufType.UInt32, 16),
+            ["qwen3moe.attention.value_length"] = GgufValue.OfInteger(GgufType.UInt32, 16),
+        },
+    };
 
     /// <summary>About 125 MB in Q8_0: large enough that memory bandwidth decides the speed.</summary>
     public static RandomModelShape Large { get; } = new()

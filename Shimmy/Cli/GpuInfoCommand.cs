@@ -35,9 +35,8 @@ internal static class GpuInfoCommand
             { ModelDirs: not null } => "--model-dirs",
             { Ctx: not null } => "--ctx",
             { Threads: not null } => "--threads",
-            { GpuLayers: not null } => "--gpu-layers",
             { Template: not null } => "--template",
-            _ => null,
+            _ => given.Tuning.FirstOrDefault(option => option.Value is not null).Key is { } name ? "--" + name : null,
         };
         if (option is not null)
             throw new UsageException($"unknown option {option}");
@@ -47,14 +46,22 @@ internal static class GpuInfoCommand
     {
         Printer.Line($"llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory})");
         Printer.Line("");
-        Printer.Line(Table.Format(["BACKEND", "STATE"],
-            report.Backends.Select(backend => new[] { backend.Name, backend.Loaded ? "loaded" : $"not loaded: {backend.Reason}" })));
+        Printer.Line(Table.Format(["BACKEND", "STATE"], report.Backends.Select(backend => new[] { backend.Name, StateOf(backend) })));
         Printer.Line("");
         Printer.Line(Table.Format(["DEVICE", "KIND", "BACKEND", "FREE MB", "TOTAL MB", "DESCRIPTION"], report.Devices.Select(device => new[]
         {
             device.Name, device.Kind, device.Backend, Megabytes(device.MemoryFreeBytes), Megabytes(device.MemoryTotalBytes), device.Description,
         })));
+        Printer.Line("");
+        Printer.Line($"--gpu-backend auto chooses {report.Auto}");
     }
+
+    private static string StateOf(BackendFacts backend) => backend switch
+    {
+        { Loaded: false } => $"not loaded: {backend.Reason}",
+        { Reason: { } reason } => reason,
+        _ => $"loaded: {string.Join(", ", backend.Devices)}",
+    };
 
     private static string Megabytes(long bytes) => (bytes / (1024 * 1024)).ToString(CultureInfo.InvariantCulture);
 }

@@ -70,7 +70,7 @@ internal sealed class ModelAccess
         Parallel = _options.Parallel,
         Queue = _options.Queue,
         Threads = _options.Threads ?? entry.Settings.Threads ?? 0,
-        GpuLayers = _options.GpuLayers ?? entry.Settings.GpuLayers,
+        Tuning = _options.Tuning.Over(entry.Settings.Tuning),
         Template = _options.Template ?? entry.Settings.Template,
         Loras = Loras(entry),
         Draft = _options.Draft,

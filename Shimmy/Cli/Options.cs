@@ -19,8 +19,8 @@ internal sealed record Options
     /// <summary>Threads that decode; 0 measures at load which number is fastest; null leaves it to the model's settings; <c>--threads</c>.</summary>
     public int? Threads { get; init; }
 
-    /// <summary>Layers on the GPU; null is all where a GPU is used; <c>--gpu-layers</c>.</summary>
-    public int? GpuLayers { get; init; }
+    /// <summary>Devices, caches, positions; the options of <see cref="TuningOption"/>.</summary>
+    public LoadTuning Tuning { get; init; } = LoadTuning.None;
 
     /// <summary>Family, or full path of a file, of the chat template in place of the model's own; <c>--template</c>.</summary>
     public string? Template { get; init; }
@@ -104,7 +104,7 @@ internal sealed record Options
             ModelDirs = reader.Text("--model-dirs", given.ModelDirs),
             ContextLength = reader.WholeOrNull("--ctx", given.Ctx, least: 0),
             Threads = reader.WholeOrNull("--threads", given.Threads, least: 0, most: MostThreads),
-            GpuLayers = reader.WholeOrNull("--gpu-layers", given.GpuLayers, least: 0),
+            Tuning = TuningArguments.Read(given.Tuning, reader),
             Template = TemplateOption.Read(reader.Find("--template", given.Template)),
             Loras = CompanionFiles.Loras(reader, given.Lora),
             Draft = CompanionFiles.Draft(reader, given.Draft),

@@ -56,6 +56,11 @@ internal static class ProbeCommand
         TensorBytes = model.Facts.SizeBytes,
         Threads = model.Facts.Threads,
         BatchThreads = model.Facts.BatchThreads,
+        Backend = model.Facts.Backend,
+        GpuLayers = model.Facts.GpuLayers,
+        Layers = model.Facts.Layers,
+        LayerReason = model.Facts.LayerReason,
+        Memory = model.Facts.Memory,
         Devices = model.Facts.Devices,
         LibraryVersion = model.Facts.LibraryVersion,
     };
@@ -70,6 +75,9 @@ internal static class ProbeCommand
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
         Print("memory", $"{report.ResidentBytes >> 20} MB resident, {report.TensorBytes >> 20} MB of them tensors; in use about {report.EstimatedBytes >> 20} MB");
         Print("threads", $"{report.Threads} to decode, {report.BatchThreads} for prompts");
+        Print("backend", $"{report.Backend}, {report.GpuLayers} of {report.Layers} layers on GPUs{(report.LayerReason is { } reason ? $" ({reason})" : "")}");
+        foreach (var device in report.Memory)
+            Print("", device.Describe());
         Print("devices", string.Join(", ", report.Devices.Select(device => $"{device.Name} ({device.Description})")));
         Print("llama.cpp", report.LibraryVersion);
     }

@@ -44,6 +44,21 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelFacts.BatchThreads"/>
     public required int BatchThreads { get; init; }
 
+    /// <inheritdoc cref="ModelFacts.Backend"/>
+    public required string Backend { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.GpuLayers"/>
+    public required int GpuLayers { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Layers"/>
+    public required int Layers { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.LayerReason"/>
+    public string? LayerReason { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Memory"/>
+    public required IReadOnlyList<DeviceMemory> Memory { get; init; }
+
     /// <inheritdoc cref="ModelFacts.Devices"/>
     public required IReadOnlyList<DeviceFacts> Devices { get; init; }
 

@@ -69,6 +69,21 @@ public sealed record ModelFacts
     /// <summary>Devices that the model may use, the CPU included.</summary>
     public IReadOnlyList<DeviceFacts> Devices { get; init; } = [];
 
+    /// <summary>The backend that computes: <c>cpu</c>, <c>cuda</c>, <c>metal</c>, <c>vulkan</c> or <c>opencl</c>.</summary>
+    public string Backend { get; init; } = "cpu";
+
+    /// <summary>Layers that llama.cpp put on GPUs, the output layer counted as one.</summary>
+    public int GpuLayers { get; init; }
+
+    /// <summary>Layers that the model has, the output layer counted as one.</summary>
+    public int Layers { get; init; }
+
+    /// <summary>Why so many layers are on GPUs, where that was left to the worker; else null.</summary>
+    public string? LayerReason { get; init; }
+
+    /// <summary>What was really allocated, by device; GPUs first.</summary>
+    public IReadOnlyList<DeviceMemory> Memory { get; init; } = [];
+
     /// <summary>Milliseconds from the load request to readiness, inside the worker.</summary>
     public double LoadMilliseconds { get; init; }
 
@@ -87,6 +102,35 @@ public sealed record ModelFacts
 /// <param name="Suffix">Stands before the text behind it.</param>
 /// <param name="Middle">Stands where the answer begins.</param>
 public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle);
+
+/// <summary>What of a model lies in the memory of one device.</summary>
+public sealed record DeviceMemory
+{
+    /// <summary>ggml's name of the device; <c>CPU</c> for all memory of the host, that which a GPU reads included.</summary>
+    public required string Device { get; init; }
+
+    /// <summary>Bytes of the model's tensors, exact where llama.cpp lets them be counted (not on Windows: there <see cref="BufferBytes"/>).</summary>
+    public long TensorBytes { get; init; }
+
+    /// <summary>Of <see cref="TensorBytes"/>, those of experts.</summary>
+    public long ExpertBytes { get; init; }
+
+    /// <summary>Bytes of the buffers that the tensors lie in, as llama.cpp logs them: to a hundredth of a MiB.</summary>
+    public long BufferBytes { get; init; }
+
+    /// <summary>Bytes of keys, values and recurrent states, to a hundredth of a MiB.</summary>
+    public long CacheBytes { get; init; }
+
+    /// <summary>Bytes reserved to compute in, results included; to a hundredth of a MiB.</summary>
+    public long ComputeBytes { get; init; }
+
+    /// <summary>In one line for people.</summary>
+    public string Describe() => string.Create(System.Globalization.CultureInfo.InvariantCulture,
+        $"{Device}: {Megabytes(TensorBytes)} MB tensors{(ExpertBytes > 0 ? $" ({Megabytes(ExpertBytes)} MB of them experts)" : "")}, "
+        + $"{Megabytes(CacheBytes)} MB cache, {Megabytes(ComputeBytes)} MB to compute");
+
+    private static string Megabytes(long bytes) => (bytes / 1048576.0).ToString("F1", System.Globalization.CultureInfo.InvariantCulture);
+}
 
 /// <summary>One device that a backend offers.</summary>
 public sealed record DeviceFacts
@@ -119,22 +163,28 @@ public sealed record BackendReport
     /// <summary>Folder the libraries came from.</summary>
     public required string RuntimeDirectory { get; init; }
 
-    /// <summary>Every backend plug-in found beside the libraries, loaded or not.</summary>
+    /// <summary>Every backend there is for this program, loaded or not; the CPU's first, then in the order in which auto tries them.</summary>
     public required IReadOnlyList<BackendFacts> Backends { get; init; }
 
     /// <summary>Devices of all loaded backends.</summary>
     public required IReadOnlyList<DeviceFacts> Devices { get; init; }
+
+    /// <summary>The backend that auto chooses here.</summary>
+    public required string Auto { get; init; }
 }
 
 /// <summary>One backend plug-in.</summary>
 public sealed record BackendFacts
 {
-    /// <summary><c>CPU</c>, <c>Vulkan</c>, <c>CUDA</c> …</summary>
+    /// <summary><c>cpu</c>, <c>vulkan</c>, <c>cuda</c> …: what <c>--gpu-backend</c> takes.</summary>
     public required string Name { get; init; }
+
+    /// <summary>Names of its devices that a model can run on.</summary>
+    public IReadOnlyList<string> Devices { get; init; } = [];
 
     /// <summary>Whether it loaded and registered.</summary>
     public bool Loaded { get; init; }
 
-    /// <summary>Why it did not load; null where it did.</summary>
+    /// <summary>Why it did not load, or has no device; null where a model can run on it.</summary>
     public string? Reason { get; init; }
 }

@@ -27,8 +27,8 @@ public sealed record ModelSpec
     /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Layers to put on the GPU; null means all where a GPU is used.</summary>
-    public int? GpuLayers { get; init; }
+    /// <summary>Devices, caches, positions: what else llama.cpp is told.</summary>
+    public LoadTuning Tuning { get; init; } = LoadTuning.None;
 
     /// <summary>
     /// Chat template in place of the model's own: the name of a built-in family, or the path of a file. Null takes the model's own. No
@@ -61,7 +61,8 @@ public sealed record ModelSpec
 
     /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
     public bool LoadsLike(ModelSpec other) =>
-        this with { Loras = other.Loras, Defaults = other.Defaults } == other && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults);
+        this with { Loras = other.Loras, Defaults = other.Defaults, Tuning = other.Tuning } == other
+        && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults) && Tuning.IsSameAs(other.Tuning);
 }
 
 /// <summary>A LoRA adapter to apply.</summary>

@@ -23,8 +23,8 @@ internal sealed record ModelSettings
     /// <summary>Threads for decoding.</summary>
     public int? Threads { get; init; }
 
-    /// <summary>Layers on the GPU.</summary>
-    public int? GpuLayers { get; init; }
+    /// <summary>Devices, caches, positions: what else llama.cpp is told.</summary>
+    public LoadTuning Tuning { get; init; } = LoadTuning.None;
 
     /// <summary>How long it stays when idle; negative for ever, zero not at all.</summary>
     public TimeSpan? KeepAlive { get; init; }

@@ -43,6 +43,19 @@ public sealed unsafe class StructLayoutTests
     }
 
     [TestMethod]
+    public void llama_model_kv_override_has_the_layout_of_the_header()
+    {
+        LlamaModelKvOverride value;
+        var start = (byte*)&value;
+        Assert.AreEqual(264, sizeof(LlamaModelKvOverride));
+        Assert.AreEqual(0, (int)((byte*)&value.Tag - start), "tag");
+        Assert.AreEqual(4, (int)(value.Key - start), "key");
+        Assert.AreEqual(136, (int)((byte*)&value.Integer - start), "val_i64");
+        Assert.AreEqual(136, (int)((byte*)&value.Real - start), "val_f64");
+        Assert.AreEqual(136, (int)(value.Text - start), "val_str");
+    }
+
+    [TestMethod]
     public void llama_context_params_has_the_layout_of_the_header()
     {
         LlamaContextParams value;

@@ -35,12 +35,29 @@ public sealed class ModelConfigReaderTests
         var (qwen, plain) = (config.Models[0], config.Models[1]);
         Assert.AreEqual(("qwen", "/etc/shimmy/q/qwen.gguf"), (qwen.Name, qwen.Path));
         Assert.AreEqual(new LoraSetting("/home/me/l.gguf", 0.5f), qwen.Settings.Loras.Single());
-        Assert.AreEqual(("chatml", 8192, 4, 0), (qwen.Settings.Template, qwen.Settings.ContextLength, qwen.Settings.Threads, qwen.Settings.GpuLayers));
+        Assert.AreEqual(("chatml", 8192, 4, 0), (qwen.Settings.Template, qwen.Settings.ContextLength, qwen.Settings.Threads, qwen.Settings.Tuning.GpuLayers?.Number));
         Assert.AreEqual((TimeSpan.FromMinutes(10), true), (qwen.Settings.KeepAlive, qwen.Settings.Pinned));
         Assert.AreEqual(3L << 29, config.MemoryBudget);
         Assert.AreEqual("/abs/p.gguf", plain.Path);
         Assert.AreEqual(ModelSettings.None, plain.Settings);
         Assert.AreEqual("gpt-4*=qwen fast=qwen claude-*=plain gpt-4o=plain", string.Join(' ', config.Aliases.Select(alias => $"{alias.Pattern}={alias.Target}")));
+    }
+
+    [TestMethod]
+    public void Where_a_model_goes_may_stand_bare_or_as_text()
+    {
+        var bare = Tuning("""{"gpu_layers":7,"n_cpu_moe":2,"cpu_moe":false,"mlock":true,"mmap":false,"rope_freq_base":1e6,"cache_type_v":"q8_0"}""");
+        var text = Tuning("""{"gpu_layers":"7","n_cpu_moe":"2","mlock":"true","mmap":"off","rope_freq_base":"1000000","cache_type_v":"Q8_0"}""");
+
+        Assert.AreEqual(bare, text);
+        Assert.AreEqual(new LoadTuning
+        {
+            GpuLayers = new LayerCount(7), CpuExpertLayers = 2, MemoryLock = true, MemoryMap = false, RopeFrequencyBase = 1e6f, CacheTypeV = CacheType.Q8Level0,
+        }, bare);
+        Assert.AreEqual(LayerCount.Auto, Tuning("""{"gpu_layers":"auto"}""").GpuLayers);
+
+        static LoadTuning Tuning(string fields) =>
+            Read($$"""{"models":[{"name":"a","base_path":"a",{{fields[1..]}}]}""").Models[0].Settings.Tuning;
     }
 
     [TestMethod]
@@ -66,6 +83,10 @@ public sealed class ModelConfigReaderTests
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"ctx_len\":-1}]}", "models[0].ctx_len: -1 is not allowed; a whole number from 0 to 16777216 is")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"n_threads\":1.5}]}", "models[0].n_threads: 1.5 is not allowed")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"gpu_layers\":\"all\"}]}", "models[0].gpu_layers: \"all\" is not allowed")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"gpu_backend\":\"rocm\"}]}", "models[0].gpu_backend: \"rocm\" is not allowed; auto, cpu, cuda, vulkan, opencl or metal is")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"cache_type_k\":8}]}", "models[0].cache_type_k: 8 is not allowed; f16, ")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"mlock\":[]}]}", "models[0].mlock: [] is not allowed; true or false is")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"cpu_moe\":true,\"n_cpu_moe\":2}]}", "models[0]: cpu_moe and n_cpu_moe exclude each other: ")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"pinned\":1}]}", "models[0].pinned: 1 is not allowed; true and false are")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"keep_alive\":\"soon\"}]}", "models[0].keep_alive: \"soon\" is not allowed; a number of seconds")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"aliases\":[\"b\",3]}]}", "models[0].aliases[1]: 3 is not allowed")]

@@ -80,7 +80,7 @@ public sealed class OllamaSourceTests
             """u8);
 
         Assert.AreEqual("<|eot_id|> User:", string.Join(' ', settings.Defaults.Stop));
-        Assert.AreEqual((8192, 0, 3), (settings.ContextLength, settings.GpuLayers, settings.Threads));
+        Assert.AreEqual((8192, 0, 3), (settings.ContextLength, settings.Tuning.GpuLayers?.Number, settings.Threads));
         Assert.AreEqual(
             "penalty_last_n=-1 penalty_repeat=1.05 seed=42 temp=0.6 top_k=20",
             string.Join(' ', settings.Defaults.Sampling.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}")));

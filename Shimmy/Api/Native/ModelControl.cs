@@ -1,18 +1,22 @@
 using System.Globalization;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 
 /// <summary>
-/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive}</c>) and <c>/unload</c>, <c>GET …/status</c>. All answer with
-/// what is true of the model afterwards.
+/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>, <c>GET …/status</c>.
+/// All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
 /// </summary>
 internal static class ModelControl
 {
+    private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.OfRequests).Select(option => option.Field)];
+
     public static void Map(RouteTable routes)
     {
         routes.MapPost("/api/models/{name}/load", HandleLoad);
@@ -22,15 +26,17 @@ internal static class ModelControl
 
     private static async Task HandleLoad(HttpContext context)
     {
-        var keepAlive = await ReadKeepAliveAsync(context, "keep_alive");
+        var (keepAlive, tuning) = await ReadBodyAsync(context, LoadFields);
         var entry = await FindAsync(context);
+        if (!tuning.IsSameAs(LoadTuning.None))
+            ResidencyOf(context).Retune(entry.Name, tuning);
         (await ResidencyOf(context).AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
         await WriteStatusAsync(context, entry);
     }
 
     private static async Task HandleUnload(HttpContext context)
     {
-        await ReadKeepAliveAsync(context, null);
+        await ReadBodyAsync(context, []);
         var entry = await FindAsync(context);
         await ResidencyOf(context).UnloadAsync(entry.Name, context.RequestAborted);
         await WriteStatusAsync(context, entry);
@@ -47,15 +53,34 @@ internal static class ModelControl
 
     private static ModelResidency ResidencyOf(HttpContext context) => context.RequestServices.GetRequiredService<ModelResidency>();
 
-    private static async Task<TimeSpan?> ReadKeepAliveAsync(HttpContext context, string? allowed)
+    private static async Task<(TimeSpan? KeepAlive, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, IReadOnlyList<string> allowed)
     {
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
-            return null;
+            return (null, LoadTuning.None);
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        if (fields.Names.FirstOrDefault(name => name != allowed) is { } unknown)
-            throw ApiException.BadField(unknown, allowed is null ? "is not known here; nothing is" : $"is not known here; {allowed} is");
-        return ModelAsked.KeepAliveOf(fields);
+        if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
+            throw ApiException.BadField(unknown, allowed.Count == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
+        return (ModelAsked.KeepAliveOf(fields), ReadTuning(fields));
+    }
+
+    private static LoadTuning ReadTuning(RequestFields fields)
+    {
+        var tuning = LoadTuning.None;
+        foreach (var option in TuningOption.All.Where(option => option.OfRequests))
+        {
+            if (fields.Find(option.Field) is { } value)
+                tuning = (TuningOption.TextOf(value) is { } text ? option.Set(tuning, text) : null)
+                    ?? throw ApiException.BadField(option.Field, $"must be {option.Allowed}, not {RequestFields.Describe(value)}");
+        }
+        foreach (var (one, other, why) in TuningOption.Exclusive)
+        {
+            if (Asks(one) && Asks(other))
+                throw ApiException.BadField(TuningOption.FieldOf(other), $"excludes {TuningOption.FieldOf(one)}: {why}");
+        }
+        return tuning;
+
+        bool Asks(string option) => fields.Find(TuningOption.FieldOf(option)) is { ValueKind: not JsonValueKind.False };
     }
 
     private static Task WriteStatusAsync(HttpContext context, ModelEntry entry)
@@ -69,6 +94,8 @@ internal static class ModelControl
             json.WriteBoolean("loaded", resident?.Model is not null);
             json.WriteString("status", StatusOf(resident));
             json.WriteNumber("memory_bytes", resident?.MemoryBytes ?? 0);
+            if (resident?.Model?.Facts is { } facts)
+                WritePlacement(json, facts);
             json.WriteNumber("requests_active", resident?.Requests ?? 0);
             WriteTime("last_used", resident?.LastUsed);
             WriteTime("expires_at", resident?.ExpiresAt);
@@ -79,6 +106,27 @@ internal static class ModelControl
             void WriteTime(string name, DateTimeOffset? time) => json.WriteString(name,
                 time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
         });
+    }
+
+    private static void WritePlacement(Utf8JsonWriter json, ModelFacts facts)
+    {
+        json.WriteString("backend", facts.Backend);
+        json.WriteNumber("gpu_layers", facts.GpuLayers);
+        json.WriteNumber("layers", facts.Layers);
+        if (facts.LayerReason is { } reason)
+            json.WriteString("gpu_layers_reason", reason);
+        json.WriteStartArray("memory");
+        foreach (var device in facts.Memory)
+        {
+            json.WriteStartObject();
+            json.WriteString("device", device.Device);
+            json.WriteNumber("tensor_bytes", device.TensorBytes);
+            json.WriteNumber("expert_bytes", device.ExpertBytes);
+            json.WriteNumber("cache_bytes", device.CacheBytes);
+            json.WriteNumber("compute_bytes", device.ComputeBytes);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
     }
 
     private static string StatusOf(ResidentModel? resident) => resident?.State switch

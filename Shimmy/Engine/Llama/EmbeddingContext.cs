@@ -57,6 +57,7 @@ internal sealed unsafe class EmbeddingContext
         parameters.BatchSize = (uint)chunk;
         parameters.MicroBatchSize = (uint)chunk;
         parameters.MaxSequences = 1;
+        ContextTuning.Apply(spec.Tuning, ref parameters);
         parameters.PoolingType = (int)pooling;
         parameters.Embeddings = 1;
         parameters.NoPerf = 1;

@@ -57,6 +57,14 @@ internal sealed unsafe class LlamaModel : IDisposable
     /// <summary>Most tokens in one decode.</summary>
     public int BatchSize { get; }
 
+    /// <summary>Where it went.</summary>
+    private LoadPlan Plan { get; init; } = null!;
+
+    // Counted by llama.cpp, so with the output layer.
+    private int GpuLayers { get; init; }
+
+    private IReadOnlyList<DeviceMemory> Memory { get; init; } = [];
+
     /// <summary>Sequences decoded at once.</summary>
     public int Slots => Spec.Parallel;
 
@@ -79,12 +87,36 @@ internal sealed unsafe class LlamaModel : IDisposable
     public static LlamaModel Load(ModelSpec spec, Action<float> progress)
     {
         RuntimeLibraries.Load();
+        if (spec.Tuning.Numa is { } numa)
+            llama_numa_init((int)numa);
+        for (var plan = LoadPlan.For(spec); ; )
+        {
+            var log = new LoadLog();
+            NativeLog.LoadObserver = log.Listen;
+            try
+            {
+                return Load(spec, plan, log, progress);
+            }
+            catch (EngineException) when (log.OutOfMemory && plan.Smaller() is { } smaller)
+            {
+                plan = smaller;
+            }
+            finally
+            {
+                NativeLog.LoadObserver = null;
+            }
+        }
+    }
+
+    private static LlamaModel Load(ModelSpec spec, LoadPlan plan, LoadLog log, Action<float> progress)
+    {
         NativeLog.TakeErrors();
-        var handle = new ModelHandle(LoadFile(spec, progress));
+        var handle = ModelFile.Load(spec, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
         if (handle.IsInvalid)
-            throw Failure($"cannot load {spec.Path}");
+            throw Failure($"cannot load {spec.Path}", plan, log);
         try
         {
+            log.CheckOverrides(spec.Tuning.MetadataOverrides);
             var adapters = LoraAdapters.Load(handle, spec.Loras);
             var metadata = ReadMetadata(handle);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
@@ -93,8 +125,13 @@ internal sealed unsafe class LlamaModel : IDisposable
                 ? ContextParams(spec, handle, contextLength)
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
-                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)");
-            return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength);
+                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)", plan, log);
+            return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
+            {
+                Plan = plan,
+                GpuLayers = log.GpuLayers,
+                Memory = new MemoryUse(log).Of(handle),
+            };
         }
         catch
         {
@@ -151,6 +188,11 @@ internal sealed unsafe class LlamaModel : IDisposable
             Threads = Threads.Decode,
             BatchThreads = Threads.Batch,
             Devices = Devices.List(),
+            Backend = Backends.FileWord(Plan.Choice.Backend),
+            GpuLayers = GpuLayers,
+            Layers = llama_model_n_layer(Handle) + 1,
+            LayerReason = Plan.Reason,
+            Memory = Memory,
             LoadMilliseconds = loadTime.TotalMilliseconds,
             ResidentBytes = Process.GetCurrentProcess().WorkingSet64,
             LibraryVersion = RuntimeLibraries.Version,
@@ -185,38 +227,6 @@ internal sealed unsafe class LlamaModel : IDisposable
             : GeneratesText(metadata, handle) ? PoolingType.Last : PoolingType.Mean;
     }
 
-    private static nint LoadFile(ModelSpec spec, Action<float> progress)
-    {
-        var parameters = llama_model_default_params();
-        parameters.GpuLayers = spec.GpuLayers ?? -1;
-        var callback = GCHandle.Alloc(progress);
-        try
-        {
-            parameters.ProgressCallback = &OnProgress;
-            parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
-            return llama_model_load_from_file(spec.Path, parameters);
-        }
-        finally
-        {
-            callback.Free();
-        }
-    }
-
-    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
-    private static byte OnProgress(float share, void* userData)
-    {
-        try
-        {
-            ((Action<float>)GCHandle.FromIntPtr((nint)userData).Target!)(share);
-            return 1;
-        }
-        catch (Exception)
-        {
-            // Zero makes llama.cpp give up the load; the exception itself may not pass its frames.
-            return 0;
-        }
-    }
-
     private static LlamaContextParams ContextParams(ModelSpec spec, ModelHandle handle, int contextLength)
     {
         var parameters = llama_context_default_params();
@@ -224,6 +234,7 @@ internal sealed unsafe class LlamaModel : IDisposable
         parameters.BatchSize = (uint)spec.BatchSize;
         parameters.MicroBatchSize = (uint)spec.BatchSize;
         parameters.MaxSequences = (uint)spec.Parallel;
+        ContextTuning.Apply(spec.Tuning, ref parameters);
         parameters.KvUnified = 1;
         parameters.SwaFull = 0;
         parameters.NoPerf = 1;
@@ -300,10 +311,12 @@ internal sealed unsafe class LlamaModel : IDisposable
         return null;
     }
 
-    private static EngineException Failure(string what)
+    private static EngineException Failure(string what, LoadPlan plan, LoadLog log)
     {
         var reason = NativeLog.TakeErrors();
-        return new EngineException(EngineFailure.LoadFailed,
-            reason.Length > 0 ? string.Create(CultureInfo.InvariantCulture, $"{what}: {reason}") : what);
+        if (log.OutOfMemory && plan is { GpuLayers: not 0, Choice.Facts: { Count: > 0 } devices })
+            what = $"{what}: too little memory on {string.Join(", ", devices.Select(device => $"{device.Name} ({device.MemoryFreeBytes >> 20} MB free)"))}; "
+                + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
+        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what);
     }
 }

@@ -30,6 +30,10 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
             var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)!;
             LogLoaded(_logger, spec.Name, facts.LoadMilliseconds, facts.ProcessId, facts.Threads, facts.BatchThreads, facts.Cells);
+            var memory = string.Join("; ", facts.Memory.Select(device => device.Describe()));
+            LogPlaced(_logger, spec.Name, facts.Backend, facts.GpuLayers, facts.Layers, memory);
+            if (facts.LayerReason is { } reason)
+                LogLayers(_logger, spec.Name, reason);
             return new WorkerModel(worker, spec, facts);
         }
         catch (Exception e)
@@ -85,6 +89,12 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         "loaded {Model} in {Milliseconds:F0} ms (worker {Pid}, {Threads} threads, {BatchThreads} for prompts, {Cells} KV cells)")]
     private static partial void LogLoaded(
         ILogger logger, string model, double milliseconds, int pid, int threads, int batchThreads, int cells);
+
+    [LoggerMessage(LogLevel.Information, "{Model} runs on {Backend}, {GpuLayers} of {Layers} layers on GPUs; {Memory}")]
+    private static partial void LogPlaced(ILogger logger, string model, string backend, int gpuLayers, int layers, string memory);
+
+    [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
+    private static partial void LogLayers(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Error, "{Line}")]
     private static partial void LogNativeError(ILogger logger, string line);

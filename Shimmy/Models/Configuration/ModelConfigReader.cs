@@ -16,7 +16,6 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 {
     private const int MaxContext = 1 << 24;
     private const int MaxThreads = 512; // GGML_MAX_N_THREADS
-    private const int MaxGpuLayers = 10_000;
 
     private static readonly JsonDocumentOptions Options = new()
     {
@@ -33,7 +32,11 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 
     /// <summary>Fields of a model.</summary>
     public static IReadOnlyList<string> ModelFields { get; } =
-        ["name", "base_path", "lora_path", "template", "ctx_len", "n_threads", "gpu_layers", "aliases", "keep_alive", "pinned"];
+
+    [
+        "name", "base_path", "lora_path", "template", "ctx_len", "n_threads", .. TuningOption.All.Select(option => option.Field),
+        "aliases", "keep_alive", "pinned",
+    ];
 
     /// <summary>
     /// Reads a file. Throws <see cref="FileNotFoundException"/> where there is none, <see cref="ConfigException"/> with the path where it
@@ -152,9 +155,6 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
                 case "n_threads":
                     settings = settings with { Threads = Integer(value, here, 0, MaxThreads) };
                     break;
-                case "gpu_layers":
-                    settings = settings with { GpuLayers = Integer(value, here, 0, MaxGpuLayers) };
-                    break;
                 case "aliases":
                     Require(value, JsonValueKind.Array, here, "a list of names, with * and ? as wildcards");
                     patterns.AddRange(value.EnumerateArray().Select((pattern, index) => Text(pattern, $"{here}[{index}]")));
@@ -165,10 +165,23 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
                 case "pinned":
                     settings = settings with { Pinned = Flag(value, here) };
                     break;
+                case var known when TuningOption.All.FirstOrDefault(option => option.Field == known) is { } option:
+                    settings = settings with { Tuning = Tune(settings.Tuning, option, value, here) };
+                    break;
                 default:
                     throw Unknown(here, ModelFields);
             }
         }
+
+        foreach (var (one, other, why) in TuningOption.Exclusive)
+        {
+            if (Asks(one) && Asks(other))
+            {
+                throw new ConfigException($"{at}: {TuningOption.FieldOf(one)} and {TuningOption.FieldOf(other)} exclude each other: {why}");
+            }
+        }
+
+        bool Asks(string option) => item.TryGetProperty(TuningOption.FieldOf(option), out var given) && given.ValueKind != JsonValueKind.False;
 
         if (name is null || path is null)
         {
@@ -238,6 +251,12 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= least && number <= most
             ? number
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; a whole number from {least} to {most} is");
+
+    // Numbers and switches may stand as they are or as text.
+    private static LoadTuning Tune(LoadTuning tuning, TuningOption option, JsonElement value, string at) =>
+        TuningOption.TextOf(value) is { } text && option.Set(tuning, text) is { } tuned
+            ? tuned
+            : throw new ConfigException($"{at}: {Shown(value)} is not allowed; {option.Allowed} is");
 
     private static TimeSpan Duration(JsonElement value, string at) => KeepAlive.TryParse(value, out var duration)
         ? duration

@@ -110,7 +110,7 @@ internal sealed record OllamaManifest
                     settings = settings with { ContextLength = context };
                     break;
                 case "num_gpu" when Integer(value) is >= 0 and var layers:
-                    settings = settings with { GpuLayers = layers };
+                    settings = settings with { Tuning = settings.Tuning with { GpuLayers = new LayerCount(layers) } };
                     break;
                 case "num_thread" when Integer(value) is > 0 and var threads:
                     settings = settings with { Threads = threads };

@@ -20,7 +20,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     // As the worker does (Engine/Llama): cells beyond one request's context only as far as they cost no more than this.
     private const long ExtraCellsBytes = 1L << 30;
 
-    private const int HalfBytes = 2; // K and V are f16
+    private const int HalfBytes = 2; // what the worker reckons with to choose the number of cells, whatever K and V are kept in
     private const int CellPadding = 256;
 
     /// <summary>
@@ -63,7 +63,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <param name="onGpu">Whether a GPU computes.</param>
     public static MemoryEstimate Of(GgufHeader header, long fileBytes, ModelSpec spec, bool onGpu = false)
     {
-        var shape = new AttentionShape(header);
+        var shape = new AttentionShape(header, spec.Tuning);
         long vocabulary = header.Array("tokenizer.ggml.tokens")?.Count ?? 0;
         long context = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, shape.TrainedContext);
         long cells = Cells(shape, context, spec.Parallel);
@@ -109,8 +109,13 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         private readonly long _window;
         private readonly int _period;
 
-        public AttentionShape(GgufHeader header)
+        private readonly double _keyBytes;
+        private readonly double _valueBytes;
+
+        public AttentionShape(GgufHeader header, LoadTuning tuning)
         {
+            _keyBytes = BytesOf(tuning.CacheTypeK);
+            _valueBytes = BytesOf(tuning.CacheTypeV);
             _header = header;
             _layers = (int)Math.Clamp(Number("block_count"), 0, 4096);
             Embedding = Number("embedding_length");
@@ -154,7 +159,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             // Latent attention keeps one compressed vector for K and V together.
             if (_header.OfArchitecture("attention.key_length_mla") is not null)
             {
-                return HalfBytes * (Number("attention.kv_lora_rank") + Number("rope.dimension_count"));
+                return (long)(_keyBytes * (Number("attention.kv_lora_rank") + Number("rope.dimension_count")));
             }
 
             long headSize = Embedding / _heads;
@@ -165,8 +170,20 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             long value = (windowed ? Number("attention.value_length_swa") : 0) is > 0 and var thin
                 ? thin
                 : Number("attention.value_length", headSize);
-            return HalfBytes * heads * (key + value);
+            return (long)(heads * ((_keyBytes * key) + (_valueBytes * value)));
         }
+
+        // Of one element; types below 16 bits keep 32 elements in a block with their scale.
+        private static double BytesOf(CacheType? type) => (type ?? CacheType.F16) switch
+        {
+            CacheType.F32 => 4,
+            CacheType.Q8Level0 => 34 / 32.0,
+            CacheType.Q5Level1 => 24 / 32.0,
+            CacheType.Q5Level0 => 22 / 32.0,
+            CacheType.Q4Level1 => 20 / 32.0,
+            CacheType.Q4Level0 or CacheType.Iq4Nl => 18 / 32.0,
+            _ => HalfBytes,
+        };
 
         private bool Windowed(int layer)
         {

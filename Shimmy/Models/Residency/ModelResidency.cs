@@ -26,6 +26,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private readonly ITimer _timer;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, LoadTuning> _asked = new(StringComparer.OrdinalIgnoreCase);
     private readonly HashSet<Task> _work = [];
     private long _requests;
     private bool _disposed;
@@ -74,6 +75,18 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// From now on, until it is unloaded by hand, a model is loaded with this over what its configuration says. Loaded otherwise it is loaded again with
+    /// the next request.
+    /// </summary>
+    public void Retune(string name, LoadTuning tuning)
+    {
+        lock (_lock)
+        {
+            _asked[name] = tuning;
+        }
+    }
+
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null,
         CancellationToken cancellation = default) =>
@@ -98,7 +111,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         }
 
-        var spec = _specOf(entry);
+        var spec = SpecOf(entry);
         long bytes = NeedsEstimate(entry, spec) ? _options.Estimate(entry, spec) : 0;
         ModelWaiter waiter;
         lock (_lock)
@@ -140,6 +153,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         Task gone;
         lock (_lock)
         {
+            _asked.Remove(name);
             if (!_slots.TryGetValue(name, out var slot) || !slot.TakesRoom)
             {
                 return false;
@@ -188,6 +202,15 @@ internal sealed class ModelResidency : IAsyncDisposable
             {
                 work = [.. _work.Where(task => !task.IsCompleted)];
             }
+        }
+    }
+
+    private ModelSpec SpecOf(ModelEntry entry)
+    {
+        var spec = _specOf(entry);
+        lock (_lock)
+        {
+            return _asked.TryGetValue(entry.Name, out var tuning) ? spec with { Tuning = tuning.Over(spec.Tuning) } : spec;
         }
     }
 

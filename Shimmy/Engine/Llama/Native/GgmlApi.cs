@@ -13,13 +13,14 @@ internal static unsafe partial class GgmlApi
 
     // Backends
 
-    /// <summary>Loads the best CPU variant and every GPU plug-in of a folder; what does not load is logged and left out.</summary>
+    /// <summary>Loads and registers one plug-in; null, and a line of log, where that fails.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial void ggml_backend_load_all_from_path(string directory);
+    public static partial nint ggml_backend_load(string path);
 
-    [LibraryImport(Library)] public static partial nuint ggml_backend_reg_count();
-    [LibraryImport(Library)] public static partial nint ggml_backend_reg_get(nuint index);
+    [LibraryImport(Library)] public static partial void ggml_backend_register(nint registration);
     [LibraryImport(BaseLibrary)] public static partial byte* ggml_backend_reg_name(nint registration);
+    [LibraryImport(BaseLibrary)] public static partial nuint ggml_backend_reg_dev_count(nint registration);
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_reg_dev_get(nint registration, nuint index);
 
     [LibraryImport(BaseLibrary, StringMarshalling = StringMarshalling.Utf8)]
     public static partial void* ggml_backend_reg_get_proc_address(nint registration, string name);
@@ -31,6 +32,20 @@ internal static unsafe partial class GgmlApi
     [LibraryImport(Library)] public static partial nint ggml_backend_dev_by_type(int type);
     [LibraryImport(BaseLibrary)] public static partial void ggml_backend_dev_get_props(nint device, GgmlDeviceProps* props);
     [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_dev_backend_reg(nint device);
+
+    // Buffers and tensors: where a tensor lies
+
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_cpu_buffer_type();
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_buffer_get_type(nint buffer);
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_backend_buft_get_device(nint bufferType);
+
+    [LibraryImport(BaseLibrary)]
+    [return: MarshalAs(UnmanagedType.U1)]
+    public static partial bool ggml_backend_buft_is_host(nint bufferType);
+
+    [LibraryImport(BaseLibrary)] public static partial nuint ggml_nbytes(nint tensor);
+    [LibraryImport(BaseLibrary)] public static partial byte* ggml_get_name(nint tensor);
+    [LibraryImport(BaseLibrary)] public static partial nint ggml_get_data(nint tensor);
 
     // Thread pools: made and freed by the CPU plug-in, so those two are asked for by name (see Threadpool)
 

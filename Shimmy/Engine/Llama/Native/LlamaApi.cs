@@ -14,6 +14,8 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial LlamaModelParams llama_model_default_params();
     [LibraryImport(Library)] public static partial LlamaContextParams llama_context_default_params();
     [LibraryImport(Library)] public static partial void llama_backend_init();
+    [LibraryImport(Library)] public static partial void llama_numa_init(int strategy);
+    [LibraryImport(Library)] public static partial nuint llama_max_devices();
     [LibraryImport(Library)] public static partial void llama_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 

@@ -19,7 +19,7 @@ internal unsafe struct LlamaModelParams
     public float* TensorSplit;
     public delegate* unmanaged[Cdecl]<float, void*, byte> ProgressCallback;
     public void* ProgressCallbackUserData;
-    public void* KvOverrides;
+    public LlamaModelKvOverride* KvOverrides;
     public byte VocabOnly;
     public byte CheckTensors;
     public byte UseExtraBufts;
@@ -34,6 +34,17 @@ internal unsafe struct LlamaTensorBuftOverride
 {
     public byte* Pattern;
     public nint BufferType;
+}
+
+/// <summary><c>struct llama_model_kv_override</c>; its value is a union.</summary>
+[StructLayout(LayoutKind.Explicit, Size = 264)]
+internal unsafe struct LlamaModelKvOverride
+{
+    [FieldOffset(0)] public int Tag;
+    [FieldOffset(4)] public fixed byte Key[128];
+    [FieldOffset(136)] public long Integer;
+    [FieldOffset(136)] public double Real;
+    [FieldOffset(136)] public fixed byte Text[128];
 }
 
 /// <summary><c>struct llama_context_params</c>.</summary>

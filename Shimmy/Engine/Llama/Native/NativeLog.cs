@@ -20,6 +20,9 @@ internal static unsafe class NativeLog
     /// <summary>Gets each whole line; may be called on any native thread.</summary>
     public static Action<NativeLogLevel, string>? Listener { get; set; }
 
+    /// <summary>Gets each whole line beside the listener, while a model loads.</summary>
+    public static Action<string>? LoadObserver { get; set; }
+
     /// <summary>Takes over the log of libllama and ggml.</summary>
     public static void Attach() => LlamaApi.llama_log_set(&OnText, null);
 
@@ -71,6 +74,7 @@ internal static unsafe class NativeLog
                     if (Errors.Count > KeptErrors)
                         Errors.Dequeue();
                 }
+                LoadObserver?.Invoke(line);
                 Listener?.Invoke(s_lineLevel, line);
             }
         }

@@ -18,11 +18,14 @@ internal static unsafe class RuntimeLibraries
     /// <summary>Full path of the folder the libraries come from, once <see cref="Load"/> has run.</summary>
     public static string Directory => s_directory ?? throw new InvalidOperationException("The native libraries are not loaded.");
 
+    /// <summary>The handle of libllama, for what it exports beside its API.</summary>
+    public static nint Llama { get; private set; }
+
     /// <summary>Version the loaded library reports.</summary>
     public static string Version { get; private set; } = "";
 
     /// <summary>
-    /// Loads the libraries and all backends, once a process.
+    /// Loads the libraries and the backend for the CPU, once a process; those for GPUs are <see cref="Backends"/>.
     /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where they are missing or of another version.
     /// </summary>
     public static void Load()
@@ -36,7 +39,8 @@ internal static unsafe class RuntimeLibraries
             CheckVersion(directory);
             NativeLog.Attach();
             LlamaApi.llama_backend_init();
-            GgmlApi.ggml_backend_load_all_from_path(directory);
+            Llama = NativeLibrary.Load(FindFile(directory, LlamaApi.Library)!);
+            Backends.LoadCpu(directory);
             s_directory = directory;
         }
     }

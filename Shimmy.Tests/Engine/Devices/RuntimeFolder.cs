@@ -1,0 +1,43 @@
+using System.Diagnostics;
+using Shimmy.Engine.Llama.Native;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Engine.Devices;
+
+/// <summary>A folder for SHIMMY_RUNTIME_DIR: the libraries that were built beside the tests, and plug-ins as a test wants them.</summary>
+internal static class RuntimeFolder
+{
+    private static string Rid => RuntimeLibraries.PortableRid;
+
+    /// <summary>The Vulkan plug-in of this platform, where it was brought (runtimes/natives.targets, NativeBackends=vulkan).</summary>
+    public static string VulkanPlugin { get; } = Path.Combine(Repository.Root, "runtimes", Rid, "vulkan", "libggml-vulkan.so");
+
+    /// <summary>Links all libraries but GPU plug-ins into a folder of their own; gives the variables that make the program use it.</summary>
+    public static Dictionary<string, string> Create(TemporaryFolder folder)
+    {
+        var target = Directory.CreateDirectory(folder["runtime"]).FullName;
+        foreach (var file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"), "*.so"))
+            if (!file.Contains("vulkan", StringComparison.Ordinal) && !file.Contains("cuda", StringComparison.Ordinal))
+                File.CreateSymbolicLink(Path.Combine(target, Path.GetFileName(file)), file);
+        return new Dictionary<string, string> { ["SHIMMY_RUNTIME_DIR"] = target };
+    }
+
+    /// <summary>Adds the Vulkan plug-in, and makes it take Mesa's software device, which it would leave aside.</summary>
+    public static Dictionary<string, string> WithVulkan(TemporaryFolder folder)
+    {
+        var environment = Create(folder);
+        File.CreateSymbolicLink(Path.Combine(environment["SHIMMY_RUNTIME_DIR"], Path.GetFileName(VulkanPlugin)), VulkanPlugin);
+        environment["GGML_VK_VISIBLE_DEVICES"] = "0";
+        return environment;
+    }
+
+    /// <summary>Compiles a plug-in from C into the folder.</summary>
+    public static void Compile(IReadOnlyDictionary<string, string> environment, string name, string source)
+    {
+        var code = Path.Combine(environment["SHIMMY_RUNTIME_DIR"], name + ".c");
+        File.WriteAllText(code, source);
+        using var compiler = Process.Start("cc", ["-shared", "-fPIC", "-o", Path.ChangeExtension(code, ".so"), code]);
+        compiler.WaitForExit();
+        Assert.AreEqual(0, compiler.ExitCode, "cc");
+    }
+}

@@ -1,0 +1,169 @@
+using System.Globalization;
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Shimmy.Engine.Llama;
+using Shimmy.Models.Gguf;
+using Shimmy.Tests.Cli;
+using Shimmy.Tests.Models;
+
+namespace Shimmy.Tests.Engine.Devices;
+
+/// <summary>
+/// Models on a GPU: Mesa's lavapipe, a Vulkan device that computes on the CPU with 2 GiB of its own. Its first run of a shader compiles it; Mesa keeps
+/// the result in ~/.cache/mesa_shader_cache, here below the home folder of the tests. Needs the plug-in and the driver; .ci/run brings both and sets
+/// SHIMMY_VULKAN_TESTS, with which a test that finds them missing fails instead of being skipped.
+/// </summary>
+[TestClass]
+[TestCategory("Vulkan")]
+[OSCondition(OperatingSystems.Linux)]
+public sealed class VulkanTests
+{
+    private const string Gpu = "Vulkan0";
+    private static readonly TimeSpan Limit = TimeSpan.FromMinutes(8);
+    private static readonly TemporaryFolder Folder = new();
+    private static Dictionary<string, string> s_environment = null!;
+
+    [ClassInitialize]
+    public static async Task Start(TestContext _)
+    {
+        if (!File.Exists(RuntimeFolder.VulkanPlugin))
+            Missing($"{RuntimeFolder.VulkanPlugin} is missing: dotnet msbuild runtimes/natives.targets -t:BringNatives -p:NativeRid=linux-x64 -p:NativeBackends=vulkan");
+        s_environment = RuntimeFolder.WithVulkan(Folder);
+        var info = await ShimmyProcess.RunAsync(["gpu-info", "--json"], Folder.Path, s_environment);
+        using var json = JsonDocument.Parse(info.Output);
+        if (!json.RootElement.GetProperty("devices").EnumerateArray().Any(device => device.GetProperty("name").GetString() == Gpu))
+            Missing($"no Vulkan device (Debian: mesa-vulkan-drivers): {info.Output}");
+        Assert.AreEqual("vulkan", json.RootElement.GetProperty("auto").GetString());
+    }
+
+    [ClassCleanup]
+    public static void End() => Folder.Dispose();
+
+    private static void Missing(string what)
+    {
+        if (Environment.GetEnvironmentVariable("SHIMMY_VULKAN_TESTS") is { Length: > 0 })
+            Assert.Fail(what);
+        Assert.Inconclusive(what);
+    }
+
+    [TestMethod]
+    public async Task The_model_is_on_the_GPU_and_says_there_what_it_says_on_the_CPU()
+    {
+        using var probe = await ProbeAsync("shimmy-demo");
+
+        Assert.AreEqual("vulkan", probe.RootElement.GetProperty("backend").GetString());
+        Assert.AreEqual((6, 6), (probe.RootElement.GetProperty("gpu_layers").GetInt32(), probe.RootElement.GetProperty("layers").GetInt32()));
+        var file = GgufReader.ReadFile(Path.Combine(Repository.Root, "Shimmy", "Assets", "shimmy-demo.gguf")).Tensors;
+        var embeddings = file.Where(tensor => tensor.Name.StartsWith("token_embd", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
+        Assert.AreEqual(file.Sum(tensor => tensor.SizeBytes) - embeddings, Bytes(probe, Gpu, "tensor_bytes"));
+        Assert.AreEqual(embeddings, Bytes(probe, "CPU", "tensor_bytes"));
+        Assert.IsGreaterThan(1_000_000, Bytes(probe, Gpu, "cache_bytes"));
+
+        const int tokens = 120;
+        var onGpu = await GenerateAsync("auto", tokens);
+        var onCpu = await GenerateAsync("cpu", tokens);
+        Assert.AreEqual(onCpu, onGpu);
+        Assert.IsGreaterThan(tokens, onCpu.Length);
+    }
+
+    [TestMethod]
+    [DataRow("mixtral")]
+    [DataRow("qwen3moe")]
+    public async Task Experts_that_are_to_stay_on_the_CPU_do_to_the_byte(string kind)
+    {
+        var path = RandomModel.Write(Folder[$"{kind}.gguf"], kind == "mixtral" ? RandomModelShape.Mixtral : RandomModelShape.Qwen3Moe);
+        var file = GgufReader.ReadFile(path).Tensors;
+        long all = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
+        long ofTwo = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal) && (tensor.Name.StartsWith("blk.0.", StringComparison.Ordinal)
+            || tensor.Name.StartsWith("blk.1.", StringComparison.Ordinal))).Sum(tensor => tensor.SizeBytes);
+        Assert.IsGreaterThan(100_000, ofTwo);
+
+        using var without = await ProbeAsync(path);
+        using var cpuMoe = await ProbeAsync(path, "--cpu-moe");
+        using var two = await ProbeAsync(path, "--n-cpu-moe", "2");
+
+        Assert.AreEqual((all, 0L), (Bytes(without, Gpu, "expert_bytes"), Bytes(without, "CPU", "expert_bytes")));
+        Assert.AreEqual((0L, all), (Bytes(cpuMoe, Gpu, "expert_bytes"), Bytes(cpuMoe, "CPU", "expert_bytes")));
+        Assert.AreEqual((all - ofTwo, ofTwo), (Bytes(two, Gpu, "expert_bytes"), Bytes(two, "CPU", "expert_bytes")));
+        Assert.AreEqual(all, Bytes(without, Gpu, "tensor_bytes") - Bytes(cpuMoe, Gpu, "tensor_bytes"), "nothing else moved");
+        Assert.AreEqual(ofTwo, Bytes(without, Gpu, "tensor_bytes") - Bytes(two, Gpu, "tensor_bytes"), "nothing else moved");
+        Assert.AreEqual(all, Bytes(cpuMoe, "CPU", "tensor_bytes") - Bytes(without, "CPU", "tensor_bytes"));
+    }
+
+    [TestMethod]
+    public async Task Layers_are_placed_as_asked_and_by_free_memory_where_left_to_us()
+    {
+        using var two = await ProbeAsync("shimmy-demo", "--gpu-layers", "2");
+        Assert.AreEqual(2, two.RootElement.GetProperty("gpu_layers").GetInt32());
+        using var none = await ProbeAsync("shimmy-demo", "--gpu-layers", "0");
+        Assert.AreEqual((0, 0L), (none.RootElement.GetProperty("gpu_layers").GetInt32(), Bytes(none, Gpu, "tensor_bytes")));
+        using var auto = await ProbeAsync("shimmy-demo", "--gpu-layers", "auto");
+        Assert.AreEqual(6, auto.RootElement.GetProperty("gpu_layers").GetInt32());
+        Assert.MatchesRegex("^auto: 6 of 6 layers need about [0-9]+ MB and [0-9]+ MB to compute; [0-9]+ MB are free, [0-9]+ MB of them may be used$",
+            auto.RootElement.GetProperty("layer_reason").GetString()!);
+    }
+
+    [TestMethod]
+    public async Task A_device_with_too_little_memory_and_one_that_is_not_there_are_different_errors()
+    {
+        // Keys and values of 2560 bytes a token: 3 GB, where the device has 2 GiB.
+        var small = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", "1200000"], Folder.Path, s_environment, limit: Limit);
+        Assert.AreEqual(2, small.ExitCode, small.Output);
+        Assert.Contains("too little memory on Vulkan0 (", small.Errors);
+
+        var unknown = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--device", "Vulkan7"], Folder.Path, s_environment);
+        Assert.AreEqual(2, unknown.ExitCode);
+        Assert.Contains("unknown device 'Vulkan7'; there are Vulkan0", unknown.Errors);
+    }
+
+    [TestMethod]
+    public async Task A_load_request_moves_layers_and_status_says_where_they_are()
+    {
+        using var server = await ServerProcess.StartAsync(Folder, s_environment, "--threads", "1");
+
+        using var one = await LoadAsync(server, """{"gpu_layers":1}""");
+        Assert.AreEqual(("vulkan", 1), (one.RootElement.GetProperty("backend").GetString(), one.RootElement.GetProperty("gpu_layers").GetInt32()));
+        var first = Bytes(one, Gpu, "tensor_bytes");
+        using var three = await LoadAsync(server, """{"gpu_layers":3}""");
+        Assert.AreEqual(3, three.RootElement.GetProperty("gpu_layers").GetInt32());
+        Assert.IsGreaterThan(first, Bytes(three, Gpu, "tensor_bytes"));
+        using var status = JsonDocument.Parse(await server.Client.GetStringAsync("api/models/shimmy-demo/status"));
+        Assert.AreEqual(Bytes(three, Gpu, "tensor_bytes"), Bytes(status, Gpu, "tensor_bytes"));
+
+        using var refused = await server.Client.PostAsync("api/models/shimmy-demo/load", Json("""{"cpu_moe":true}"""));
+        Assert.AreEqual(HttpStatusCode.BadGateway, refused.StatusCode);
+        Assert.Contains("has no experts", await refused.Content.ReadAsStringAsync());
+    }
+
+    private static async Task<JsonDocument> LoadAsync(ServerProcess server, string body)
+    {
+        using var answer = await server.Client.PostAsync("api/models/shimmy-demo/load", Json(body));
+        var text = await answer.Content.ReadAsStringAsync();
+        Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode, text);
+        return JsonDocument.Parse(text);
+    }
+
+    private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
+
+    private static async Task<JsonDocument> ProbeAsync(string model, params string[] options)
+    {
+        var run = await ShimmyProcess.RunAsync(["probe", model, "--json", "--threads", "1", .. options], Folder.Path, s_environment, limit: Limit);
+        Assert.AreEqual(0, run.ExitCode, run.Errors);
+        return JsonDocument.Parse(run.Output);
+    }
+
+    private static async Task<string> GenerateAsync(string backend, int tokens)
+    {
+        var run = await ShimmyProcess.RunAsync(
+        [
+            "generate", "shimmy-demo", "--prompt", "Tell me a story.", "--temperature", "0", "--repeat-penalty", "1", "--ignore-eos", "--threads", "1",
+            "--max-tokens", tokens.ToString(CultureInfo.InvariantCulture), "--gpu-backend", backend,
+        ], Folder.Path, s_environment, limit: Limit);
+        Assert.AreEqual(0, run.ExitCode, run.Errors);
+        return run.Output;
+    }
+
+    private static long Bytes(JsonDocument report, string device, string field) => report.RootElement.GetProperty("memory").EnumerateArray()
+        .Where(one => one.GetProperty("device").GetString() == device).Select(one => one.GetProperty(field).GetInt64()).SingleOrDefault();
+}

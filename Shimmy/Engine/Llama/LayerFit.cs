@@ -1,0 +1,31 @@
+namespace Shimmy.Engine.Llama;
+
+/// <summary>How many layers fit into the free memory of GPUs.</summary>
+internal static class LayerFit
+{
+    // What stays free of each device: other programs, the driver's own buffers, and what an estimate misses.
+    private const long LeastMargin = 128L << 20;
+    private const int MarginShare = 16;
+
+    /// <summary>Bytes of a device that may be used of those that are free.</summary>
+    public static long Usable(long free) => Math.Max(0, free - Math.Max(LeastMargin, free / MarginShare));
+
+    /// <summary>
+    /// The most layers, the output layer counted as one, that fit into all devices together; each device computes, so each reserves memory for that.
+    /// </summary>
+    /// <param name="sizes">The model.</param>
+    /// <param name="free">Free bytes of each device.</param>
+    public static int Choose(ModelSizes sizes, IReadOnlyList<long> free)
+    {
+        var room = free.Sum(bytes => Math.Max(0, Usable(bytes) - sizes.Compute));
+        var most = sizes.Layers.Count + 1;
+        for (var layers = most; layers > 0; layers--)
+            if (Bytes(sizes, layers) <= room)
+                return layers;
+        return 0;
+    }
+
+    /// <summary>Bytes of so many layers: llama.cpp puts the output on a GPU first, then the layers from the last one on.</summary>
+    public static long Bytes(ModelSizes sizes, int layers) => layers == 0 ? 0
+        : sizes.Output + sizes.Layers.Skip(sizes.Layers.Count + 1 - layers).Sum(bytes => bytes + sizes.CacheOfLayer);
+}

@@ -1,0 +1,111 @@
+namespace Shimmy.Engine;
+
+// The words that tuning options choose from. Where a comment says so, the numbers are llama.cpp's.
+
+/// <summary>Who computes.</summary>
+public enum GpuBackend
+{
+    /// <summary>The first that loads and has a device, of CUDA, Metal, Vulkan, OpenCL and the CPU.</summary>
+    Auto,
+
+    /// <summary>The CPU alone; no plug-in is loaded.</summary>
+    Cpu,
+
+    /// <summary>NVIDIA's.</summary>
+    Cuda,
+
+    /// <summary>Any vendor's, through its Vulkan driver.</summary>
+    Vulkan,
+
+    /// <summary>Mostly Qualcomm's.</summary>
+    OpenCl,
+
+    /// <summary>Apple's.</summary>
+    Metal,
+}
+
+/// <summary>How several devices share a model; <c>enum llama_split_mode</c>.</summary>
+public enum SplitMode
+{
+    /// <summary>One device has all.</summary>
+    None = 0,
+
+    /// <summary>Each device has some layers.</summary>
+    Layer = 1,
+
+    /// <summary>Each device has some rows of every matrix.</summary>
+    Row = 2,
+
+    /// <summary>Each device has a part of every tensor, computed side by side.</summary>
+    Tensor = 3,
+}
+
+/// <summary><c>enum llama_flash_attn_type</c>.</summary>
+public enum FlashAttention
+{
+    /// <summary>Where the devices can.</summary>
+    Auto = -1,
+
+    /// <summary>Never.</summary>
+    Off = 0,
+
+    /// <summary>Always.</summary>
+    On = 1,
+}
+
+/// <summary>Types that llama.cpp keeps keys and values in; <c>enum ggml_type</c>.</summary>
+public enum CacheType
+{
+    /// <summary>32 bits.</summary>
+    F32 = 0,
+
+    /// <summary>16 bits.</summary>
+    F16 = 1,
+
+    /// <summary>4.5 bits.</summary>
+    Q4Level0 = 2,
+
+    /// <summary>5 bits.</summary>
+    Q4Level1 = 3,
+
+    /// <summary>5.5 bits.</summary>
+    Q5Level0 = 6,
+
+    /// <summary>6 bits.</summary>
+    Q5Level1 = 7,
+
+    /// <summary>8.5 bits.</summary>
+    Q8Level0 = 8,
+
+    /// <summary>4.5 bits, not evenly spaced.</summary>
+    Iq4Nl = 20,
+
+    /// <summary>16 bits with the range of 32.</summary>
+    Bf16 = 30,
+}
+
+/// <summary><c>enum ggml_numa_strategy</c>.</summary>
+public enum NumaStrategy
+{
+    /// <summary>Spread over all nodes.</summary>
+    Distribute = 1,
+
+    /// <summary>Only on the node where the worker started.</summary>
+    Isolate = 2,
+
+    /// <summary>What <c>numactl</c> set.</summary>
+    Numactl = 3,
+}
+
+/// <summary><c>enum llama_rope_scaling_type</c>.</summary>
+public enum RopeScaling
+{
+    /// <summary>None, whatever the file says.</summary>
+    None = 0,
+
+    /// <summary>All positions alike.</summary>
+    Linear = 1,
+
+    /// <summary>By frequency (Peng et al. 2023).</summary>
+    Yarn = 2,
+}

@@ -1,0 +1,127 @@
+namespace Shimmy.Engine;
+
+/// <summary>
+/// Where and how llama.cpp is to load a model, beyond its context and threads. Null leaves a choice to llama.cpp or to the model's file. Filled by
+/// the options, the config file and load requests through <see cref="TuningOption"/>.
+/// </summary>
+public sealed record LoadTuning
+{
+    /// <summary>Nothing asked for.</summary>
+    public static LoadTuning None { get; } = new();
+
+    /// <summary>For <see cref="CpuExpertLayers"/>: every layer.</summary>
+    public const int AllLayers = int.MaxValue;
+
+    /// <summary>Who computes; null is <see cref="GpuBackend.Auto"/>.</summary>
+    public GpuBackend? Backend { get; init; }
+
+    /// <summary>Devices to use by ggml's names (<c>Vulkan0</c>), in their order; empty takes all GPUs of the backend.</summary>
+    public IReadOnlyList<string> Devices { get; init; } = [];
+
+    /// <summary>Layers on the GPU; null is all of them, where a GPU is used.</summary>
+    public LayerCount? GpuLayers { get; init; }
+
+    /// <summary>How several devices share a model; null is by layers.</summary>
+    public SplitMode? SplitMode { get; init; }
+
+    /// <summary>The share of each device, in any unit; empty shares by free memory.</summary>
+    public IReadOnlyList<float> TensorSplit { get; init; } = [];
+
+    /// <summary>Which of the devices has all, with <see cref="SplitMode.None"/>; counted from 0.</summary>
+    public int? MainGpu { get; init; }
+
+    /// <summary>Of how many layers, counted from the first, the experts stay on the CPU; <see cref="AllLayers"/> is every one; null or 0 none.</summary>
+    public int? CpuExpertLayers { get; init; }
+
+    /// <summary>Whether attention is computed in one fused step; null is <see cref="Engine.FlashAttention.Auto"/>.</summary>
+    public FlashAttention? FlashAttention { get; init; }
+
+    /// <summary>Type of the cached keys; null is f16.</summary>
+    public CacheType? CacheTypeK { get; init; }
+
+    /// <summary>Type of the cached values; null is f16.</summary>
+    public CacheType? CacheTypeV { get; init; }
+
+    /// <summary>Whether the file is mapped into memory; false reads it into buffers.</summary>
+    public bool? MemoryMap { get; init; }
+
+    /// <summary>Whether the system may not swap the model out.</summary>
+    public bool? MemoryLock { get; init; }
+
+    /// <summary>How threads and memory spread over NUMA nodes; null does nothing about them.</summary>
+    public NumaStrategy? Numa { get; init; }
+
+    /// <summary>Metadata of the file to replace; a key stands here once.</summary>
+    public IReadOnlyList<MetadataOverride> MetadataOverrides { get; init; } = [];
+
+    /// <summary>How positions beyond the training context are scaled.</summary>
+    public RopeScaling? RopeScaling { get; init; }
+
+    /// <summary>Base frequency of RoPE.</summary>
+    public float? RopeFrequencyBase { get; init; }
+
+    /// <summary>Factor on RoPE's frequencies: 1/N stretches the context N times.</summary>
+    public float? RopeFrequencyScale { get; init; }
+
+    /// <summary>YaRN: tokens of context that the model was trained with.</summary>
+    public int? YarnOriginalContext { get; init; }
+
+    /// <summary>YaRN: mix of extrapolation, 0 (all interpolated) to 1.</summary>
+    public float? YarnExtFactor { get; init; }
+
+    /// <summary>YaRN: factor on the magnitude of attention.</summary>
+    public float? YarnAttnFactor { get; init; }
+
+    /// <summary>YaRN: correction of the low dimensions (alpha).</summary>
+    public float? YarnBetaSlow { get; init; }
+
+    /// <summary>YaRN: correction of the high dimensions (beta).</summary>
+    public float? YarnBetaFast { get; init; }
+
+    /// <summary>What this asks for, and what <paramref name="lower"/> does where this leaves a choice.</summary>
+    public LoadTuning Over(LoadTuning lower) => new()
+    {
+        Backend = Backend ?? lower.Backend,
+        Devices = Devices.Count > 0 ? Devices : lower.Devices,
+        GpuLayers = GpuLayers ?? lower.GpuLayers,
+        SplitMode = SplitMode ?? lower.SplitMode,
+        TensorSplit = TensorSplit.Count > 0 ? TensorSplit : lower.TensorSplit,
+        MainGpu = MainGpu ?? lower.MainGpu,
+        CpuExpertLayers = CpuExpertLayers ?? lower.CpuExpertLayers,
+        FlashAttention = FlashAttention ?? lower.FlashAttention,
+        CacheTypeK = CacheTypeK ?? lower.CacheTypeK,
+        CacheTypeV = CacheTypeV ?? lower.CacheTypeV,
+        MemoryMap = MemoryMap ?? lower.MemoryMap,
+        MemoryLock = MemoryLock ?? lower.MemoryLock,
+        Numa = Numa ?? lower.Numa,
+        MetadataOverrides = MetadataOverrides.Count > 0 ? MetadataOverrides : lower.MetadataOverrides,
+        RopeScaling = RopeScaling ?? lower.RopeScaling,
+        RopeFrequencyBase = RopeFrequencyBase ?? lower.RopeFrequencyBase,
+        RopeFrequencyScale = RopeFrequencyScale ?? lower.RopeFrequencyScale,
+        YarnOriginalContext = YarnOriginalContext ?? lower.YarnOriginalContext,
+        YarnExtFactor = YarnExtFactor ?? lower.YarnExtFactor,
+        YarnAttnFactor = YarnAttnFactor ?? lower.YarnAttnFactor,
+        YarnBetaSlow = YarnBetaSlow ?? lower.YarnBetaSlow,
+        YarnBetaFast = YarnBetaFast ?? lower.YarnBetaFast,
+    };
+
+    /// <summary>Whether both ask for the same, what the lists hold too.</summary>
+    public bool IsSameAs(LoadTuning other) =>
+        this with { Devices = other.Devices, TensorSplit = other.TensorSplit, MetadataOverrides = other.MetadataOverrides } == other
+        && Devices.SequenceEqual(other.Devices) && TensorSplit.SequenceEqual(other.TensorSplit)
+        && MetadataOverrides.SequenceEqual(other.MetadataOverrides);
+}
+
+/// <summary>How many layers go to the GPU.</summary>
+/// <param name="Number">The number; null takes as many as its free memory holds.</param>
+public sealed record LayerCount(int? Number)
+{
+    /// <summary>As many as the free memory of the devices holds.</summary>
+    public static LayerCount Auto { get; } = new((int?)null);
+}
+
+/// <summary>A value of the file's metadata to replace.</summary>
+/// <param name="Key">Its key, at most 127 bytes.</param>
+/// <param name="Type"><c>int</c>, <c>float</c>, <c>bool</c> or <c>str</c>.</param>
+/// <param name="Value">The value as text; a <c>str</c> at most 127 bytes.</param>
+public sealed record MetadataOverride(string Key, string Type, string Value);
