@@ -4,7 +4,7 @@ using Shimmy.Engine;
 namespace Shimmy.Cli;
 
 /// <summary>What the commands print with <c>--json</c>.</summary>
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]
 [JsonSerializable(typeof(ListedModel[]))]

@@ -3,7 +3,8 @@ using System.Text.Json.Serialization;
 namespace Shimmy.Engine.Workers;
 
 /// <summary>The records that cross the pipe as JSON: those sent once a request or less.</summary>
-[JsonSourceGenerationOptions(NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+// Metadata alone: the faster paths that it could have beside it are 66 KB of the executable with those of CliJson, and save microseconds once a request.
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ModelSpec))]
 [JsonSerializable(typeof(ModelFacts))]
