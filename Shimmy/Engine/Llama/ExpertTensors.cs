@@ -13,8 +13,8 @@ internal static partial class ExpertTensors
     public static bool IsExpert(string tensor) => Name().IsMatch(tensor);
 
     /// <summary>Regular expressions, in C++'s grammar, of the experts of so many layers counted from the first.</summary>
-    public static IEnumerable<string> Patterns(int layers, int modelLayers) => layers >= modelLayers
-        ? [@"\." + Kind]
+    public static IEnumerable<string> Patterns(int layers, int modelLayers) => layers == 0 ? []
+        : layers >= modelLayers ? [@"\." + Kind]
         : Enumerable.Range(0, layers).Select(layer => string.Create(CultureInfo.InvariantCulture, $@"blk\.{layer}\.{Kind}"));
 
     [GeneratedRegex(@"\." + Kind)]
