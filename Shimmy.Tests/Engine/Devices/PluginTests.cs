@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Engine.Devices;
 
 /// <summary>Plug-ins that cannot be used, each with its own reason; no GPU is needed to find out.</summary>
 [TestClass]
+[TestCategory("Executable")]
 [OSCondition(OperatingSystems.Linux)]
 public sealed class PluginTests
 {

@@ -53,14 +53,14 @@ internal static class ModelControl
 
     private static ModelResidency ResidencyOf(HttpContext context) => context.RequestServices.GetRequiredService<ModelResidency>();
 
-    private static async Task<(TimeSpan? KeepAlive, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, IReadOnlyList<string> allowed)
+    private static async Task<(TimeSpan? KeepAlive, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, string[] allowed)
     {
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
             return (null, LoadTuning.None);
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
-            throw ApiException.BadField(unknown, allowed.Count == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
+            throw ApiException.BadField(unknown, allowed.Length == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
         return (ModelAsked.KeepAliveOf(fields), ReadTuning(fields));
     }
 

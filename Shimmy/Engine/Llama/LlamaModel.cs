@@ -315,8 +315,7 @@ internal sealed unsafe class LlamaModel : IDisposable
     {
         var reason = NativeLog.TakeErrors();
         if (log.OutOfMemory && plan is { GpuLayers: not 0, Choice.Facts: { Count: > 0 } devices })
-            what = $"{what}: too little memory on {string.Join(", ", devices.Select(device => $"{device.Name} ({device.MemoryFreeBytes >> 20} MB free)"))}; "
-                + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
+            what = $"{what}: {LoadPlan.TooLittle(devices)}";
         return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what);
     }
 }

@@ -28,22 +28,36 @@ internal sealed record LoadPlan
         var choice = DeviceChoice.For(tuning);
         Check(tuning, choice);
         var wantsExpertsApart = tuning.CpuExpertLayers is > 0;
-        var fits = choice.Handles.Count > 0 && tuning.GpuLayers is { Number: null };
-        var sizes = wantsExpertsApart || fits ? ModelSizes.Read(spec) : null;
+        var sizes = wantsExpertsApart || choice.Handles.Count > 0 ? ModelSizes.Read(spec) : null;
         if (wantsExpertsApart && sizes!.Experts == 0)
             throw Failure($"{spec.Name} has no experts that could stay on the CPU; cpu-moe and n-cpu-moe are for mixture-of-experts models");
-        var plan = new LoadPlan { Choice = choice, GpuLayers = choice.Handles.Count == 0 ? 0 : tuning.GpuLayers?.Number ?? AllLayers, ModelLayers = sizes?.Layers.Count ?? 0 };
-        if (!fits)
-            return plan;
-        var free = choice.Facts.Select(device => device.MemoryFreeBytes).ToList();
-        var layers = LayerFit.Choose(sizes!, free);
-        return plan with
+        if (choice.Handles.Count == 0)
+            return new LoadPlan { Choice = choice, GpuLayers = 0, ModelLayers = sizes?.Layers.Count ?? 0 };
+        var devices = choice.Facts;
+        var free = devices.Select(device => device.MemoryFreeBytes).ToList();
+        var all = sizes!.Layers.Count + 1;
+        var plan = new LoadPlan { Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : tuning.GpuLayers.Number ?? 0, ModelLayers = sizes.Layers.Count };
+        if (tuning.GpuLayers is { Number: null })
         {
-            GpuLayers = layers,
-            Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {layers} of {sizes!.Layers.Count + 1} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB "
-                + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used"),
-        };
+            var layers = LayerFit.Choose(sizes, free);
+            return plan with
+            {
+                GpuLayers = layers,
+                Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB "
+                    + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used"),
+            };
+        }
+        // Some drivers hand out more than they have and abort the process later. What says that nothing is free does not know.
+        var asked = plan.GpuLayers == AllLayers ? all : Math.Min(all, plan.GpuLayers);
+        if (free.TrueForAll(bytes => bytes > 0) && LayerFit.Bytes(sizes, asked) > free.Sum())
+            throw Failure($"cannot load {spec.Path}: {TooLittle(devices)}: {asked} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, asked))} MB");
+        return plan;
     }
+
+    /// <summary>That the devices have too little memory, with the numbers and what needs less.</summary>
+    public static string TooLittle(IReadOnlyList<DeviceFacts> devices) =>
+        $"too little memory on {string.Join(", ", devices.Select(device => $"{device.Name} ({Megabytes(device.MemoryFreeBytes)} MB free)"))}; "
+        + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
 
     /// <summary>What to try after an allocation failed; null where the number of layers was not left to us, or none is on a GPU.</summary>
     public LoadPlan? Smaller() => Reason is null || GpuLayers <= 0 ? null : this with

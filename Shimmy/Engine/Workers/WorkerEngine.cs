@@ -32,6 +32,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             LogLoaded(_logger, spec.Name, facts.LoadMilliseconds, facts.ProcessId, facts.Threads, facts.BatchThreads, facts.Cells);
             var memory = string.Join("; ", facts.Memory.Select(device => device.Describe()));
             LogPlaced(_logger, spec.Name, facts.Backend, facts.GpuLayers, facts.Layers, memory);
+            if (spec.Tuning.GpuLayers is { Number: > 0 and var asked } && facts.Backend == "cpu")
+                LogNoGpu(_logger, spec.Name, asked);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
             return new WorkerModel(worker, spec, facts);
@@ -92,6 +94,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "{Model} runs on {Backend}, {GpuLayers} of {Layers} layers on GPUs; {Memory}")]
     private static partial void LogPlaced(ILogger logger, string model, string backend, int gpuLayers, int layers, string memory);
+
+    [LoggerMessage(LogLevel.Warning, "{Model} was to have {Layers} layers on a GPU, but there is none that a backend can use (shimmy gpu-info says why): all are on the CPU")]
+    private static partial void LogNoGpu(ILogger logger, string model, int layers);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

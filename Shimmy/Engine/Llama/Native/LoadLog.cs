@@ -1,13 +1,18 @@
 using System.Globalization;
-using System.Text.RegularExpressions;
 
 namespace Shimmy.Engine.Llama.Native;
 
 /// <summary>What llama.cpp tells in its log while it loads a model, and by no function: sizes of buffers, layers on GPUs, metadata that was replaced.</summary>
-internal sealed partial class LoadLog
+internal sealed class LoadLog
 {
     /// <summary>The device of all memory of the host.</summary>
     public const string Cpu = "CPU";
+
+    private const string BufferSize = " buffer size =";
+
+    // Of ggml, Vulkan and CUDA.
+    private static readonly string[] AllocationFailed =
+        ["failed to allocate", "unable to allocate", "allocation of size", "out of memory", "OutOfDeviceMemory", "OutOfHostMemory"];
 
     private readonly Dictionary<string, DeviceMemory> _buffers = new(StringComparer.Ordinal);
     private readonly HashSet<string> _replaced = new(StringComparer.Ordinal);
@@ -25,16 +30,16 @@ internal sealed partial class LoadLog
     /// <summary>Takes note of a line. Called by one load at a time.</summary>
     public void Listen(string line)
     {
-        if (OffloadedLayers().Match(line) is { Success: true } offloaded)
-            GpuLayers = int.Parse(offloaded.Groups[1].ValueSpan, CultureInfo.InvariantCulture);
-        else if (BufferSize().Match(line) is { Success: true } size)
-            Add(DeviceOf(size.Groups[1].Value), size.Groups[2].Value, (long)(double.Parse(size.Groups[3].ValueSpan, CultureInfo.InvariantCulture) * (1 << 20)));
-        else if (Replaced().Match(line) is { Success: true } replaced)
-            _replaced.Add(replaced.Groups[1].Value);
+        if (Between(line, "offloaded ", " layers to GPU") is { } offloaded)
+            GpuLayers = int.Parse(offloaded.AsSpan(0, offloaded.IndexOf('/', StringComparison.Ordinal)), CultureInfo.InvariantCulture);
+        else if (Between(line, BufferSize, " MiB") is { } size)
+            Add(line[..line.IndexOf(BufferSize, StringComparison.Ordinal)], (long)(double.Parse(size, CultureInfo.InvariantCulture) * (1 << 20)));
+        else if (line.Contains("Using metadata override", StringComparison.Ordinal) && Between(line, "'", "' = ") is { } replaced)
+            _replaced.Add(replaced);
         else if (line.Contains("Bad metadata override type", StringComparison.Ordinal))
             _badOverride = line[line.IndexOf("Bad metadata", StringComparison.Ordinal)..];
         else
-            OutOfMemory |= AllocationFailed().IsMatch(line);
+            OutOfMemory |= Array.Exists(AllocationFailed, words => line.Contains(words, StringComparison.OrdinalIgnoreCase));
     }
 
     /// <summary>
@@ -49,8 +54,12 @@ internal sealed partial class LoadLog
             throw new EngineException(EngineFailure.LoadFailed, $"override-kv: llama.cpp reads no '{unused.Key}' of this model");
     }
 
-    private void Add(string device, string kind, long bytes)
+    // What stands before the size: whose buffer, then what for.
+    private void Add(string named, long bytes)
     {
+        if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, "model" or "KV" or "RS" or "compute" or "output" and var kind])
+            return;
+        var device = DeviceOf(buffer);
         var had = _buffers.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
         _buffers[device] = kind switch
         {
@@ -67,15 +76,13 @@ internal sealed partial class LoadLog
         return device.StartsWith(Cpu, StringComparison.Ordinal) || !char.IsAsciiDigit(device[^1]) ? Cpu : device;
     }
 
-    [GeneratedRegex(@"(\S+) +(model|KV|RS|compute|output) buffer size = +([0-9.]+) MiB")]
-    private static partial Regex BufferSize();
-
-    [GeneratedRegex(@"offloaded (\d+)/\d+ layers to GPU")]
-    private static partial Regex OffloadedLayers();
-
-    [GeneratedRegex(@"Using metadata override \( *\w+\) '(.+?)' = ")]
-    private static partial Regex Replaced();
-
-    [GeneratedRegex("(?:failed|unable) to allocate|allocation of size .* failed|out of memory|OutOf(?:Device|Host)Memory", RegexOptions.IgnoreCase)]
-    private static partial Regex AllocationFailed();
+    private static string? Between(string line, string before, string after)
+    {
+        var start = line.IndexOf(before, StringComparison.Ordinal);
+        if (start < 0)
+            return null;
+        start += before.Length;
+        var end = line.IndexOf(after, start, StringComparison.Ordinal);
+        return end < 0 ? null : line[start..end].Trim();
+    }
 }

@@ -1,0 +1,123 @@
+using Shimmy.Engine;
+using Shimmy.Tests.Models;
+using static Shimmy.Tests.Engine.Workers.WorkerFixture;
+
+namespace Shimmy.Tests.Engine.Workers;
+
+/// <summary>What a tuning asks for happens, and what cannot happen is refused; on the CPU.</summary>
+[TestClass]
+public sealed class WorkerTuningTests
+{
+    // Heads of 32, as quantized caches need them.
+    private static readonly RandomModelShape Shape = new() { Embedding = 128 };
+
+    [TestMethod]
+    public async Task Cache_types_change_the_bytes_of_the_cache()
+    {
+        var plain = await CacheBytesAsync(LoadTuning.None);
+
+        Assert.AreEqual(2 * plain, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.F32, CacheTypeV = CacheType.F32 }));
+        Assert.AreEqual(plain * 3 / 2, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.F32 }));
+        // Logged to a hundredth of a MiB.
+        Assert.AreEqual(plain * 34.0 / 64, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.Q8Level0, CacheTypeV = CacheType.Q8Level0, FlashAttention = FlashAttention.On }), 10_000);
+    }
+
+    [TestMethod]
+    public async Task Positions_are_computed_as_asked()
+    {
+        var plain = await TokensAsync(LoadTuning.None);
+
+        Assert.AreEqual(plain, await TokensAsync(new LoadTuning { RopeFrequencyScale = 1, RopeFrequencyBase = 10000 }));
+        LoadTuning[] others =
+        [
+            new() { RopeFrequencyScale = 0.125f },
+            new() { RopeFrequencyBase = 3 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnExtFactor = 0 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnAttnFactor = 4 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
+        ];
+        var seen = new HashSet<string> { plain };
+        foreach (var other in others)
+            Assert.IsTrue(seen.Add(await TokensAsync(other)), other.ToString());
+    }
+
+    [TestMethod]
+    public async Task Memory_is_taken_as_asked_and_the_answer_stays_the_same()
+    {
+        var plain = await TokensAsync(LoadTuning.None);
+
+        Assert.AreEqual(plain, await TokensAsync(new LoadTuning { MemoryMap = false }));
+        Assert.AreEqual(plain, await TokensAsync(new LoadTuning { MemoryMap = true, MemoryLock = true }));
+        Assert.AreEqual(plain, await TokensAsync(new LoadTuning { Numa = NumaStrategy.Distribute }));
+    }
+
+    [TestMethod]
+    public async Task Metadata_are_replaced()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Tuning = new LoadTuning { MetadataOverrides = [new("llama.context_length", "int", "96")] } }, Shape);
+
+        Assert.AreEqual(96, model.Facts.TrainedContextLength);
+    }
+
+    [TestMethod]
+    [DataRow("llama.context_length", "str", "96", "override-kv: Bad metadata override type for key 'llama.context_length'")]
+    [DataRow("llama.contextlength", "int", "96", "override-kv: llama.cpp reads no 'llama.contextlength' of this model")]
+    public async Task Metadata_that_would_not_be_replaced_are_refused(string key, string type, string value, string expected)
+    {
+        var refused = await RefusedAsync(new LoadTuning { MetadataOverrides = [new(key, type, value)] });
+        Assert.Contains(expected, refused.Message);
+    }
+
+    [TestMethod]
+    public async Task Quantized_values_without_flash_attention_are_refused()
+    {
+        var refused = await RefusedAsync(new LoadTuning { CacheTypeV = CacheType.Q4Level0, FlashAttention = FlashAttention.Off });
+        Assert.Contains("V cache quantization requires flash_attn", refused.Message);
+    }
+
+    [TestMethod]
+    public async Task On_the_CPU_all_experts_are_there_and_counted()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Tuning = new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = LoadTuning.AllLayers } },
+            RandomModelShape.Mixtral);
+
+        var memory = model.Facts.Memory.Single();
+        const long experts = 4L * 4 * 3 * 64 * 128 * sizeof(float);
+        Assert.AreEqual(("cpu", "CPU", experts, model.Facts.SizeBytes), (model.Facts.Backend, memory.Device, memory.ExpertBytes, memory.TensorBytes));
+        Assert.AreEqual((0, 5), (model.Facts.GpuLayers, model.Facts.Layers));
+    }
+
+    [TestMethod]
+    public async Task cli_exclusive()
+    {
+        var run = await Cli.ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--cpu-moe", "--n-cpu-moe", "2"]);
+
+        Assert.AreEqual(2, run.ExitCode);
+        Assert.StartsWith("shimmy probe: --cpu-moe and --n-cpu-moe exclude each other: ", run.Errors);
+    }
+
+    private static async Task<EngineException> RefusedAsync(LoadTuning tuning)
+    {
+        using var folder = new TemporaryFolder();
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape));
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
+        return refused;
+    }
+
+    private static async Task<long> CacheBytesAsync(LoadTuning tuning)
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape);
+        return model.Facts.Memory.Single().CacheBytes;
+    }
+
+    private static async Task<string> TokensAsync(LoadTuning tuning)
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape);
+        return string.Join(' ', (await RunAsync(model, Greedy("once upon a time there was", 40))).Tokens);
+    }
+}
