@@ -67,7 +67,8 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
         {
             if (!_entries.TryGetValue(key, out var node))
                 return null;
-            if (node.Value.Ends <= time.GetUtcNow())
+            // By the clock that nobody sets.
+            if (time.GetElapsedTime(node.Value.Stored) >= TimeToLive)
             {
                 Remove(node);
                 _evictions++;
@@ -88,7 +89,7 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
         {
             if (_entries.TryGetValue(key, out var older))
                 Remove(older);
-            var node = _byUse.AddFirst(new Entry(key, answer, time.GetUtcNow() + TimeToLive));
+            var node = _byUse.AddFirst(new Entry(key, answer, time.GetTimestamp()));
             _entries.Add(key, node);
             _bytes += SizeOf(node.Value);
             while (_bytes > capacity)
@@ -112,7 +113,7 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
 
     private static int SizeOf(Entry entry) => entry.Answer.Length + EntryBytes;
 
-    private sealed record Entry(CacheKey Key, byte[] Answer, DateTimeOffset Ends);
+    private sealed record Entry(CacheKey Key, byte[] Answer, long Stored);
 }
 
 /// <summary>What the cache did for an answer, from the best to the worst.</summary>

@@ -52,7 +52,8 @@ public sealed class OpenAIClientTests
         Assert.AreEqual(1, updates[^1].Usage.OutputTokenCount);
         Assert.HasCount(1, updates.Select(update => update.CompletionId).Distinct().ToList());
 
-        ChatCompletion whole = await Chat("talker").CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0 });
+        // With another option, so that it is computed and not what the response cache kept.
+        ChatCompletion whole = await Chat("talker").CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 9 });
         Assert.AreEqual(whole.Usage.InputTokenCount, updates[^1].Usage.InputTokenCount);
         // The second time, all of the prompt but its last token was there already.
         Assert.AreEqual(whole.Usage.InputTokenCount - 1, whole.Usage.InputTokenDetails.CachedTokenCount);

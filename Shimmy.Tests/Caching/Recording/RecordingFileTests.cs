@@ -62,6 +62,32 @@ public sealed class RecordingFileTests : IDisposable
     }
 
     [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void A_disk_that_has_room_again_is_recorded_to_and_no_line_is_half(bool canBeCutBack)
+    {
+        using var folder = new TemporaryFolder();
+        using var disk = new SmallDisk { CanBeCutBack = canBeCutBack };
+        using (var file = new RecordingFile(disk, "r.jsonl", _log.CreateLogger("shimmy")))
+        {
+            file.Append(Line("a"));
+            disk.Room = disk.Length + 20;
+            file.Append(Line("b"));
+            file.Append(Line("c"));
+            Assert.AreEqual(2, file.Lost);
+            disk.Room = long.MaxValue;
+            file.Append(Line("d"));
+            Assert.AreEqual(0, file.Lost);
+            File.WriteAllBytes(folder["r.jsonl"], disk.ToArray());
+        }
+
+        Assert.AreEqual("Error Warning", string.Join(' ', _log.Lines.Select(line => line.Split(' ')[0])));
+        Assert.Contains("recording to r.jsonl goes on; 2 exchanges are missing there", _log.Lines.Last());
+        CollectionAssert.AreEqual(new[] { "a", "d" }, Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Models.ToArray());
+        Assert.HasCount(canBeCutBack ? 2 : 3, _log.Lines);
+    }
+
+    [TestMethod]
     public void Lines_of_many_threads_are_whole()
     {
         using var folder = new TemporaryFolder();
@@ -86,6 +112,29 @@ public sealed class RecordingFileTests : IDisposable
     public void Dispose() => _log.Dispose();
 
     private RecordingFile Open(string path) => new(path, _log.CreateLogger("shimmy"));
+
+    // Takes what it has room for, and fails with the rest.
+    private sealed class SmallDisk : MemoryStream
+    {
+        public long Room { get; set; } = long.MaxValue;
+
+        public bool CanBeCutBack { get; init; }
+
+        // All writes of a class derived from a memory stream end here.
+        public override void Write(byte[] buffer, int offset, int count)
+        {
+            base.Write(buffer, offset, (int)Math.Min(count, Math.Max(0, Room - Position)));
+            if (Position == Room)
+                throw new IOException("No space left on device");
+        }
+
+        public override void SetLength(long value)
+        {
+            if (!CanBeCutBack)
+                throw new IOException("not today");
+            base.SetLength(value);
+        }
+    }
 
     private static byte[] Line(string model) => ExchangeLine.Write(
         new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}""")), 200) { Answer = "{}"u8.ToArray() });

@@ -12,27 +12,26 @@ internal sealed partial class RecordingFile : IDisposable
     public static ReadOnlySpan<byte> Head => "{\"shimmy\":\"recording\",\"format\":1}"u8;
 
     private readonly Lock _lock = new();
-    private readonly FileStream _file;
+    private readonly Stream _file;
     private readonly ILogger _logger;
     private int _lost;
 
     /// <summary>Opens the file or makes it. Throws <see cref="IOException"/> where that cannot be.</summary>
     public RecordingFile(string path, ILogger logger)
+        : this(Open(path), path, logger)
     {
+    }
+
+    /// <summary>Appends to a stream that can be read as well.</summary>
+    public RecordingFile(Stream file, string path, ILogger logger)
+    {
+        _file = file;
         _logger = logger;
-        // Without a buffer of its own: what was written is in the system's hands, and what failed is not tried again in part.
-        try
-        {
-            _file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new IOException($"cannot record to '{path}': {e.Message}", e);
-        }
+        Path = path;
     }
 
     /// <summary>Where it lies.</summary>
-    public string Path => _file.Name;
+    public string Path { get; }
 
     /// <summary>Exchanges that could not be written since the last that could.</summary>
     public int Lost
@@ -49,17 +48,18 @@ internal sealed partial class RecordingFile : IDisposable
     {
         lock (_lock)
         {
-            var end = 0L;
+            long? end = null;
             try
             {
                 end = _file.CanSeek ? _file.Seek(0, SeekOrigin.End) : 0;
-                _file.Write([.. Before(end), .. line]);
+                _file.Write([.. Before(end.Value), .. line]);
             }
             catch (IOException e)
             {
                 if (_lost++ == 0)
                     LogFailed(_logger, Path, e.Message);
-                CutBack(end);
+                if (end is { } whole)
+                    CutBack(whole);
                 return;
             }
             if (_lost > 0)
@@ -70,6 +70,19 @@ internal sealed partial class RecordingFile : IDisposable
 
     /// <inheritdoc/>
     public void Dispose() => _file.Dispose();
+
+    private static FileStream Open(string path)
+    {
+        try
+        {
+            // Without a buffer of its own: what was written is in the system's hands, and what failed is not tried again in part.
+            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"cannot record to '{path}': {e.Message}", e);
+        }
+    }
 
     // The head of a new file; behind a line that a crash broke, the end of that line.
     private byte[] Before(long end)
