@@ -61,6 +61,8 @@ internal static class FuzzRun
         var statuses = new ConcurrentDictionary<int, int>();
         var number = from;
         using var end = new CancellationTokenSource(share);
+        // Where time ends the run, what is still being answered then is left a moment later.
+        using var over = new CancellationTokenSource(share == Timeout.InfiniteTimeSpan ? share : share + TimeSpan.FromSeconds(1));
         await Task.WhenAll(Enumerable.Range(0, options.Clients).Select(_ => Task.Run(async () =>
         {
             using var http = new FuzzClient(server.Address);
@@ -69,7 +71,8 @@ internal static class FuzzRun
             {
                 var random = new Random(unchecked(options.Seed * 1_000_003 + mine));
                 var fuzz = dialect == "websocket" ? null : RequestDamage.Next(seeds, random);
-                using var limit = new CancellationTokenSource(Hang);
+                using var limit = CancellationTokenSource.CreateLinkedTokenSource(over.Token);
+                limit.CancelAfter(Hang);
                 var begun = Stopwatch.GetTimestamp();
                 try
                 {
@@ -80,7 +83,8 @@ internal static class FuzzRun
                 }
                 catch (Exception e) when (e is OperationCanceledException or InvalidDataException or SocketException)
                 {
-                    complaints.Add($"{dialect} {mine}: {e.GetType().Name} {e.Message} after {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s with {fuzz}");
+                    if (!over.IsCancellationRequested)
+                        complaints.Add($"{dialect} {mine}: {e.GetType().Name} {e.Message} after {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s with {fuzz}");
                     http.Dispose();
                     socket.Dispose();
                 }

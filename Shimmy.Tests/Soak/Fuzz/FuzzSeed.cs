@@ -38,7 +38,7 @@ internal sealed record FuzzSeed(string Method, string Path, string Body)
             Post("/v1/messages", """ "messages":[{"role":"user","content":"hi"}],"max_tokens":1,"system":"be short","temperature":0.5,"top_k":3,"top_p":0.9,"stop_sequences":["zz"],"metadata":{"user_id":"u"} """),
             Post("/v1/messages", """ "messages":[{"role":"user","content":[{"type":"text","text":"hi","cache_control":{"type":"ephemeral"}}]}],"max_tokens":1,"stream":true,"system":[{"type":"text","text":"be short"}],"thinking":{"type":"disabled"} """),
             Post("/v1/messages", """ "messages":[{"role":"user","content":"hi"},{"role":"assistant","content":[{"type":"tool_use","id":"t1","name":"f","input":{"a":1}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"t1","content":[{"type":"text","text":"ok"}],"is_error":false}]}],"max_tokens":1,"tools":[{"name":"f","description":"d","input_schema":{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"]}}],"tool_choice":{"type":"auto","disable_parallel_tool_use":true} """),
-            Post("/v1/messages", """ "messages":[{"role":"user","content":"hi"}],"max_tokens":2000,"thinking":{"type":"enabled","budget_tokens":1024},"stop_sequences":["e","a","."," "] """),
+            Post("/v1/messages", """ "messages":[{"role":"user","content":"hi"}],"max_tokens":1100,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"stop_sequences":["e","a","."," "] """),
             Post("/v1/messages/count_tokens", """ "messages":[{"role":"user","content":"hi"}],"tools":[{"name":"f","input_schema":{"type":"object"}}] """),
         ],
         ["native"] =

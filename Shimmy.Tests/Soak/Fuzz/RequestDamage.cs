@@ -140,7 +140,7 @@ internal static class RequestDamage
         };
     }
 
-    // An upgrade may be taken, and an origin be refused by what knows no dialect's path.
+    // What asks for another protocol may get it.
     private static bool IsSafe(string header) => !header.StartsWith("Upgrade", StringComparison.Ordinal);
 
     private static byte[] Latin1(string text) => Encoding.Latin1.GetBytes(text);

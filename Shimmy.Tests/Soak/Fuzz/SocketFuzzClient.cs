@@ -23,16 +23,14 @@ internal sealed class SocketFuzzClient(IPEndPoint server) : IDisposable
         {
             _wire = await Wire.ConnectAsync(server, limit);
             await _wire.TrySendAsync(Encoding.ASCII.GetBytes(Upgrade), limit);
-            if (await _wire.ReadAsync(limit) is not { Status: 101 } answer)
+            if (await _wire.ReadAsync(limit) is not { Status: 101 })
             {
                 Close();
                 return (0, "the socket was not opened");
             }
-            _ = answer;
         }
         var message = RequestDamage.Body(seeds[random.Next(seeds.Count)], random);
         var kind = random.Next(16);
-        // A text that is no UTF-8 may end the socket (RFC 6455, 8.1).
         var broken = kind < 4;
         if (kind == 4)
         {
@@ -51,9 +49,10 @@ internal sealed class SocketFuzzClient(IPEndPoint server) : IDisposable
         var (status, complaint) = await ReadToLastAsync(limit);
         if (complaint is not null || broken || status == 0)
             Close();
-        // Some messages are a cancel, or nothing.
-        return (status, complaint is null && !broken && status == 0 && IsText(message) ? $"the socket ended after {Show(message)}"
-            : complaint is null ? null : $"{complaint} after {Show(message)}");
+        // A text that is no UTF-8 may end the socket (RFC 6455, 8.1); one that is must be answered.
+        if (complaint is null && status == 0 && !broken && IsText(message))
+            complaint = "the socket ended";
+        return (status, complaint is null ? null : $"{complaint} after {Show(message)}");
     }
 
     /// <inheritdoc/>
