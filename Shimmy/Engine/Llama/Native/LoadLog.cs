@@ -12,7 +12,7 @@ internal sealed class LoadLog
 
     // Of ggml, Vulkan and CUDA.
     private static readonly string[] AllocationFailed =
-        ["failed to allocate", "unable to allocate", "allocation of size", "out of memory", "OutOfDeviceMemory", "OutOfHostMemory"];
+        ["failed to allocate", "unable to allocate", "out of memory", "OutOfDeviceMemory", "OutOfHostMemory"];
 
     private readonly Dictionary<string, DeviceMemory> _buffers = new(StringComparer.Ordinal);
     private readonly HashSet<string> _replaced = new(StringComparer.Ordinal);
@@ -39,7 +39,8 @@ internal sealed class LoadLog
         else if (line.Contains("Bad metadata override type", StringComparison.Ordinal))
             _badOverride = line[line.IndexOf("Bad metadata", StringComparison.Ordinal)..];
         else
-            OutOfMemory |= Array.Exists(AllocationFailed, words => line.Contains(words, StringComparison.OrdinalIgnoreCase));
+            OutOfMemory |= (line.Contains("allocation of size", StringComparison.Ordinal) && line.Contains(" failed", StringComparison.Ordinal))
+                || Array.Exists(AllocationFailed, words => line.Contains(words, StringComparison.OrdinalIgnoreCase));
     }
 
     /// <summary>
@@ -57,7 +58,7 @@ internal sealed class LoadLog
     // What stands before the size: whose buffer, then what for.
     private void Add(string named, long bytes)
     {
-        if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, "model" or "KV" or "RS" or "compute" or "output" and var kind])
+        if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, var kind] || kind is not ("model" or "KV" or "RS" or "compute" or "output"))
             return;
         var device = DeviceOf(buffer);
         var had = _buffers.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
