@@ -139,7 +139,7 @@ public sealed class WorkerLifeTests
     {
         var report = await NewEngine().ReportBackendsAsync(CancellationToken.None);
 
-        Assert.IsTrue(report.Backends.Any(backend => backend is { Name: "CPU", Loaded: true }));
+        Assert.IsTrue(report.Backends.Any(backend => backend is { Name: "cpu", Loaded: true }));
         var cpu = report.Devices.Single(device => device.Kind == "cpu");
         Assert.IsGreaterThan(0L, cpu.MemoryTotalBytes);
         StringAssert.StartsWith(report.LibraryVersion, "0.4.0");

@@ -33,13 +33,14 @@ public sealed class WorkerTuningTests
             new() { RopeFrequencyScale = 0.125f },
             new() { RopeFrequencyBase = 3 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32 },
-            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnExtFactor = 0 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnAttnFactor = 4 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
         ];
         var seen = new HashSet<string> { plain };
         foreach (var other in others)
             Assert.IsTrue(seen.Add(await TokensAsync(other)), other.ToString());
+        // Without extrapolation YaRN stretches as linear scaling does.
+        Assert.AreEqual(await TokensAsync(others[0]), await TokensAsync(others[2] with { YarnExtFactor = 0 }));
     }
 
     [TestMethod]
@@ -74,7 +75,7 @@ public sealed class WorkerTuningTests
     public async Task Quantized_values_without_flash_attention_are_refused()
     {
         var refused = await RefusedAsync(new LoadTuning { CacheTypeV = CacheType.Q4Level0, FlashAttention = FlashAttention.Off });
-        Assert.Contains("V cache quantization requires flash_attn", refused.Message);
+        Assert.Contains("quantized V cache requires flash_attn", refused.Message);
     }
 
     [TestMethod]
