@@ -37,8 +37,8 @@ public sealed partial class InventoryTests
 
     private static readonly string[] AbsentOptions =
     [
-        "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--lora", "--device", "--split-mode", "--tensor-split", "--main-gpu",
-        "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv", "--draft",
+        "--gpu-backend", "--cpu-moe", "--n-cpu-moe", "--device", "--split-mode", "--tensor-split", "--main-gpu",
+        "--flash-attn", "--cache-type-k", "--cache-type-v", "--mmap", "--mlock", "--numa", "--override-kv",
         "--response-cache", "--record", "--replay", "--replay-miss", "--request-timeout", "--queue",
         "--log-prompts", "--tls-cert", "--tls-key",
     ];
