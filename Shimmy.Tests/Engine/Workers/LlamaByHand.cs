@@ -46,7 +46,7 @@ internal sealed class LlamaByHand(string modelPath, string? adapterPath, float s
                 state = Sum(state, Times(block + "ffn_down.weight", [.. gate.Zip(up, (open, value) => open / (1 + Math.Exp(-open)) * value)]));
             }
         }
-        return [.. Softmax(Times("output.weight", Normed(state, "output_norm.weight"))).Select(Math.Log)];
+        return [.. Softmax(Times("output.weight", Normed(state, "output_norm.weight"))).Select(share => Math.Log(share))];
     }
 
     // W x + scale * (alpha / r) * B (A x)
