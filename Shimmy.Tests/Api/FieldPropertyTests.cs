@@ -82,6 +82,8 @@ public sealed class FieldPropertyTests
             yield return ("stop", value);
         foreach (var value in new[] { "1", "\"a\"", "{\"a\":1}", "{\"5\":\"x\"}", "[[1]]", "[1]", "{\"-1\":1}" })
             yield return ("logit_bias", value);
+        foreach (var value in new[] { "1", "{}", "[1]", "[{}]", "[{\"id\":-1}]", "[{\"id\":\"a\"}]", "[{\"id\":0,\"name\":\"a\"}]", "[{\"name\":1}]", "[{\"id\":0,\"scale\":\"1\"}]", "[{\"id\":0,\"scale\":101}]" })
+            yield return ("lora", value);
         foreach (var value in NoTexts.Append("\"root = x\"").Append("\"x\""))
             yield return ("grammar", value);
     }

@@ -8,11 +8,11 @@ internal static class RandomAdapter
     private const int Rank = 4;
 
     /// <summary>Writes an adapter for models of this shape that changes what each layer adds, and gives its path back.</summary>
-    public static string Write(string path, RandomModelShape? shape = null)
+    public static string Write(string path, RandomModelShape? shape = null, float alpha = Rank)
     {
         shape ??= new RandomModelShape();
         var writer = new GgufWriter().Add("general.architecture", shape.Architecture).Add("general.type", "adapter")
-            .Add("adapter.type", "lora").Add("adapter.lora.alpha", (float)Rank);
+            .Add("adapter.type", "lora").Add("adapter.lora.alpha", alpha);
         for (int layer = 0; layer < shape.Layers; layer++)
         {
             string tensor = $"blk.{layer}.ffn_down.weight.";

@@ -82,10 +82,19 @@ internal static class ChatPipeline
         return new AnswerFormat
         {
             Reasoning = marks,
-            BeginsReasoning = marks is not null && string.Concat(prompt.Parts.TakeLast(8).Select(part => part.Text)).AsSpan().TrimEnd().EndsWith(marks.Open),
+            BeginsReasoning = marks is not null && TextEndsWith(prompt, marks.Open),
             Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
             Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
         };
+    }
+
+    private static bool TextEndsWith(Prompt prompt, string mark)
+    {
+        // A mark is of one part; what is behind it are line ends, and templates that write them one by one do not exist.
+        var end = "";
+        for (var i = prompt.Parts.Count - 1; i >= Math.Max(0, prompt.Parts.Count - 8); i--)
+            end = prompt.Parts[i].Text + end;
+        return end.AsSpan().TrimEnd().EndsWith(mark);
     }
 
     private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerFormat format, bool parallel)

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Shimmy.Engine;
 using Shimmy.Models;
 
 namespace Shimmy.Cli;
@@ -65,7 +66,7 @@ internal sealed class OptionReader(Func<string, string?> environment)
         var words = new List<string>();
         foreach (var (word, _) in choices)
             words.Add(word);
-        throw found.Refuse($"{string.Join(", ", words.Take(words.Count - 1))} or {words[^1]}");
+        throw found.Refuse(WordList.AnyOf(words));
     }
 
     /// <summary>The values of a repeatable option; its variable holds one.</summary>

@@ -115,7 +115,7 @@ internal sealed class TuningOption
 
     private static TuningOption Choice<T>(string name, Func<LoadTuning, T, LoadTuning> set, params (string Word, T Value)[] choices)
     {
-        var allowed = $"{string.Join(", ", choices.SkipLast(1).Select(choice => choice.Word))} or {choices[^1].Word}";
+        var allowed = WordList.AnyOf(Array.ConvertAll(choices, choice => choice.Word));
         return new TuningOption(name, allowed, (tuning, text) =>
         {
             foreach (var (word, value) in choices)

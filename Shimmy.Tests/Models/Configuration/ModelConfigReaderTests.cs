@@ -138,6 +138,16 @@ public sealed class ModelConfigReaderTests
     }
 
     [TestMethod]
+    public void Several_adapters_are_an_array()
+    {
+        var reader = new ModelConfigReader(HostEnvironments.Windows(), @"D:\cfg");
+        var config = reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf:0.5","b.gguf"]}]}"""));
+        CollectionAssert.AreEqual(new[] { new LoraSetting(@"D:\cfg\a.gguf", 0.5f), new LoraSetting(@"D:\cfg\b.gguf") }, config.Models[0].Settings.Loras.ToArray());
+        var refused = Assert.ThrowsExactly<ConfigException>(() => reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf",7]}]}""")));
+        StringAssert.Contains(refused.Message, "models[0].lora_path[1]");
+    }
+
+    [TestMethod]
     public void The_published_schema_has_the_fields_that_are_read()
     {
         using var schema = JsonDocument.Parse(File.ReadAllBytes(SchemaPath()));

@@ -57,6 +57,12 @@ internal sealed unsafe class LlamaModel : IDisposable
     /// <summary>Most tokens in one decode.</summary>
     public int BatchSize { get; }
 
+    /// <summary>
+    /// Whether a lone token should be computed beside another one. ggml computes plain attention and wide weights for one token with other
+    /// code than for several, slower where heads are small, and with other last bits; so what a sequence says would depend on its company.
+    /// </summary>
+    public bool PairsLoneTokens { get; private init; }
+
     /// <summary>Where it went.</summary>
     private LoadPlan Plan { get; init; } = null!;
 
@@ -121,13 +127,16 @@ internal sealed unsafe class LlamaModel : IDisposable
             var metadata = ReadMetadata(handle);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
+            var attention = ContextTuning.Attention(spec.Tuning, handle, plan.UsesGpu);
             var context = llama_init_from_model(handle, GeneratesText(metadata, handle)
-                ? ContextParams(spec, handle, contextLength)
+                ? ContextParams(spec, handle, attention, contextLength)
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)", plan, log);
             return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
             {
+                PairsLoneTokens = attention == FlashAttention.Off && !plan.UsesGpu && ContextTuning.HasSmallHeads(handle)
+                    && !llama_model_is_recurrent(handle) && !llama_model_is_hybrid(handle),
                 Plan = plan,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle),
@@ -227,7 +236,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             : GeneratesText(metadata, handle) ? PoolingType.Last : PoolingType.Mean;
     }
 
-    private static LlamaContextParams ContextParams(ModelSpec spec, ModelHandle handle, int contextLength)
+    private static LlamaContextParams ContextParams(ModelSpec spec, ModelHandle handle, FlashAttention attention, int contextLength)
     {
         var parameters = llama_context_default_params();
         parameters.ContextLength = (uint)Cells(spec, handle, contextLength);
@@ -237,6 +246,7 @@ internal sealed unsafe class LlamaModel : IDisposable
         ContextTuning.Apply(spec.Tuning, ref parameters);
         parameters.KvUnified = 1;
         parameters.SwaFull = 0;
+        parameters.FlashAttentionType = (int)attention;
         parameters.NoPerf = 1;
         return parameters;
 

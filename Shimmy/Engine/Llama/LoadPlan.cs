@@ -18,6 +18,9 @@ internal sealed record LoadPlan
     /// <summary>Layers that the model has, without the output layer; 0 where nobody needed to know.</summary>
     public int ModelLayers { get; init; }
 
+    /// <summary>Whether some layer is on a GPU.</summary>
+    public bool UsesGpu => Choice.Handles.Count > 0 && GpuLayers != 0;
+
     /// <summary>Why so many layers, where the worker chose; else null.</summary>
     public string? Reason { get; init; }
 

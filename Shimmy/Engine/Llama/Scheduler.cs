@@ -32,7 +32,6 @@ internal sealed class Scheduler
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
     private readonly TurnComposer _turn;
-    private readonly Speculator? _speculator;
     private readonly AdapterTurns _adapters = new();
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
@@ -55,8 +54,7 @@ internal sealed class Scheduler
         _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
-        _speculator = model.Spec.Speculate && _cache.CanCut ? new Speculator(draft) : null;
-        _turn = new TurnComposer(model, _batch, _speculator);
+        _turn = new TurnComposer(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(draft) : null);
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 
@@ -270,6 +268,7 @@ internal sealed class Scheduler
     private void DecodeAndSample(AdapterSet adapters)
     {
         _model.UseAdapters(adapters);
+        _model.Threads.Prepare(_batch.Count);
         var before = Stopwatch.GetTimestamp();
         var code = _batch.Decode(_model.Context);
         _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
@@ -282,6 +281,8 @@ internal sealed class Scheduler
             _batchSizes.Note(_batch.Count);
             foreach (var (sequence, tokens) in _turn.Parts)
                 NoteComputed(sequence, tokens);
+            if (_turn.Companion is { } slot)
+                _cache.CutToTokens(slot);
             SampleAll();
             return;
         }
@@ -311,9 +312,9 @@ internal sealed class Scheduler
     // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
     private void MakeRoom()
     {
-        if (_turn.HasDrafts)
+        if (_turn.HasExtras)
         {
-            _speculator!.Pause();
+            _turn.Spare();
             return;
         }
         if (_cache.DropIdle())

@@ -30,6 +30,7 @@ internal sealed class ThreadChoice : IDisposable
     private readonly Dictionary<int, Threadpool?> _pools = [];
     private readonly ThreadTuner _decodeTuner;
     private readonly ThreadTuner _batchTuner;
+    private bool _fewTokens;
 
     /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
     public ThreadChoice(LlamaModel model, int given)
@@ -55,10 +56,19 @@ internal sealed class ThreadChoice : IDisposable
     /// <summary>Threads for prompts and for several sequences at once.</summary>
     public int Batch { get; private set; }
 
+    /// <summary>Sets the threads for a decode of so many tokens: llama.cpp takes those of prompts for all but a lone one.</summary>
+    public void Prepare(int tokens)
+    {
+        if (tokens < ComparableBatch == _fewTokens)
+            return;
+        _fewTokens = !_fewTokens;
+        Use(Decode, Batch);
+    }
+
     /// <summary>Learns how long a decode of so many tokens took, and changes the threads of the next where that seems better.</summary>
     public void Observe(int tokens, TimeSpan elapsed)
     {
-        if (tokens == 1)
+        if (tokens == (_model.PairsLoneTokens ? 2 : 1))
             _decodeTuner.Observe(elapsed.TotalSeconds);
         else if (tokens >= ComparableBatch)
             _batchTuner.Observe(elapsed.TotalSeconds / tokens);
@@ -137,8 +147,9 @@ internal sealed class ThreadChoice : IDisposable
     {
         Decode = decode;
         Batch = batch;
-        LlamaApi.llama_set_n_threads(_model.Context, decode, batch);
-        if (Pool(decode) is { } decodePool && Pool(batch) is { } batchPool)
+        var several = _fewTokens ? decode : batch;
+        LlamaApi.llama_set_n_threads(_model.Context, decode, several);
+        if (Pool(decode) is { } decodePool && Pool(several) is { } batchPool)
             LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
     }
 

@@ -19,12 +19,19 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
     private readonly List<Sequence> _generating = [];
     private readonly List<(Sequence Sequence, int Tokens)> _parts = [];
     private double _secondsPerPromptToken;
+    private bool _spare;
 
     /// <summary>The sequences of this turn and how many of their tokens are computed, drafted ones not counted.</summary>
     public IReadOnlyList<(Sequence Sequence, int Tokens)> Parts => _parts;
 
-    /// <summary>Whether this turn computes tokens that may turn out wrong.</summary>
-    public bool HasDrafts => _generating.Exists(sequence => sequence.Draft.Count > 0);
+    /// <summary>Whether this turn computes tokens that nobody needs for sure.</summary>
+    public bool HasExtras => Companion is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
+
+    /// <summary>The slot in which a further token is computed so that the one that is needed is not alone; null where none is.</summary>
+    public Slot? Companion { get; private set; }
+
+    /// <summary>Computes only what is needed in the next turn: cells are short.</summary>
+    public void Spare() => _spare = true;
 
     /// <summary>Fills the batch with what the sequences of this adapter set have to compute.</summary>
     public void Compose(List<Sequence> running, AdapterSet adapters)
@@ -44,7 +51,7 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
                 _generating.Add(sequence);
         }
         // Half of what is left stays for prompts.
-        if (_generating.Count > 0)
+        if (_generating.Count > 0 && !_spare)
             speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
         foreach (var sequence in _generating)
             Put(sequence, 1);
@@ -63,6 +70,10 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
             Put(sequence, count);
             chunk -= count;
         }
+        Companion = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
+        if (Companion is { } slot)
+            batch.Add(_parts[0].Sequence.Tokens[slot.Tokens.Count], slot.Tokens.Count + 1, slot.Id, logits: false);
+        _spare = false;
     }
 
     /// <summary>Learns from the time that the batch took.</summary>
@@ -70,7 +81,7 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
     {
         if (_parts.Count == _generating.Count)
         {
-            speculator?.Observe(batch.Count, elapsed);
+            speculator?.Observe(batch.Count - (Companion is null ? 0 : 1), elapsed);
             return;
         }
         // Only batches that are prompts for the most part tell how long a prompt token takes.

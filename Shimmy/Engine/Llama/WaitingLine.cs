@@ -35,15 +35,25 @@ internal sealed class WaitingLine : IEnumerable<Sequence>
         // One client, no priorities: what came first, as nearly always.
         if (_waiting.Exists(sequence => sequence.Place != best.Place))
         {
-            var busy = running.CountBy(sequence => sequence.Place.Client, StringComparer.Ordinal).ToDictionary(StringComparer.Ordinal);
-            best = _waiting.OrderByDescending(sequence => sequence.Place.Rank)
-                .ThenBy(sequence => busy.GetValueOrDefault(sequence.Place.Client))
-                .ThenBy(sequence => _turns.GetValueOrDefault(sequence.Place.Client))
-                .ThenBy(sequence => sequence.Place.Priority).First();
+            var busy = new Dictionary<string, int>(StringComparer.Ordinal);
+            foreach (var sequence in running)
+                busy[sequence.Place.Client] = busy.GetValueOrDefault(sequence.Place.Client) + 1;
+            foreach (var sequence in _waiting)
+                if (Compare(sequence.Place, best.Place, busy) < 0)
+                    best = sequence;
         }
         _turns[best.Place.Client] = ++_turn;
         _waiting.Remove(best);
         return best;
+    }
+
+    // Less than 0: the one comes first.
+    private int Compare(QueuePlace one, QueuePlace other, Dictionary<string, int> busy)
+    {
+        var byRank = other.Rank.CompareTo(one.Rank);
+        var byBusy = byRank != 0 ? byRank : busy.GetValueOrDefault(one.Client).CompareTo(busy.GetValueOrDefault(other.Client));
+        var byTurn = byBusy != 0 ? byBusy : _turns.GetValueOrDefault(one.Client).CompareTo(_turns.GetValueOrDefault(other.Client));
+        return byTurn != 0 ? byTurn : one.Priority.CompareTo(other.Priority);
     }
 
     /// <summary>Takes out what nobody waits for any more.</summary>

@@ -11,6 +11,8 @@ namespace Shimmy.Models.Discovery;
 /// <param name="cache">What earlier scans read; null reads every header anew.</param>
 internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
 {
+    private const int InspectedAtOnce = 8;
+
     private readonly Lock _scanning = new();
 
     /// <summary>The places that are searched, first match first.</summary>
@@ -78,14 +80,32 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
             }
         }
 
-        Parallel.ForEach(unknown, new ParallelOptions { CancellationToken = cancellation, MaxDegreeOfParallelism = 8 },
-            index => facts[index] = GgufInspection.Inspect(candidates[index].Path));
+        InspectAll(unknown, candidates, facts, cancellation);
         if (cache is not null && (unknown.Count > 0 || cache.Count != facts.Length))
         {
             cache.Replace(candidates, facts);
         }
 
         return facts;
+    }
+
+    // Several at once: reading headers is waiting for the disk.
+    private static void InspectAll(List<int> unknown, List<ModelCandidate> candidates, GgufFacts[] facts, CancellationToken cancellation)
+    {
+        var taken = -1;
+        var readers = new Task[Math.Min(InspectedAtOnce, unknown.Count)];
+        for (var i = 0; i < readers.Length; i++)
+            readers[i] = Task.Run(InspectNext, cancellation);
+        Task.WhenAll(readers).GetAwaiter().GetResult();
+
+        void InspectNext()
+        {
+            for (int next; (next = Interlocked.Increment(ref taken)) < unknown.Count;)
+            {
+                cancellation.ThrowIfCancellationRequested();
+                facts[unknown[next]] = GgufInspection.Inspect(candidates[unknown[next]].Path);
+            }
+        }
     }
 
     private static List<InspectedFile> Usable(

@@ -6,8 +6,10 @@ namespace Shimmy.Engine.Llama.Speculation;
 /// </summary>
 internal sealed class DecodeCosts
 {
-    /// <summary>Most tokens of a decode that is remembered.</summary>
-    public const int Most = 96;
+    /// <summary>
+    /// Most tokens of a decode that is remembered, and that holds drafts: from 64 on, ggml's fused attention on a CPU rounds differently.
+    /// </summary>
+    public const int Most = 63;
 
     // Of a decode of one token, what each further one costs where nothing is known: less than is likely.
     private const double GuessedShare = 0.1;

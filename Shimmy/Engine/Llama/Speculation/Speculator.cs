@@ -22,13 +22,9 @@ internal sealed class Speculator(DraftModel? draftModel)
 
     private readonly DecodeCosts _costs = new();
     private readonly List<(Sequence Sequence, int Count)> _wishes = [];
-    private bool _paused;
 
     /// <summary>Learns from a decode that computed only next tokens and drafts.</summary>
     public void Observe(int tokens, TimeSpan elapsed) => _costs.Observe(tokens, elapsed.TotalSeconds);
-
-    /// <summary>Drafts nothing in the next turn: cells are short.</summary>
-    public void Pause() => _paused = true;
 
     /// <summary>Fills the drafts of sequences that generate, with no more than <paramref name="room"/> tokens together.</summary>
     public void Draft(List<Sequence> sequences, int room)
@@ -42,7 +38,7 @@ internal sealed class Speculator(DraftModel? draftModel)
             lookup.Follow(sequence.Tokens);
             var most = Math.Min(room, sequence.MaxTokens - sequence.Generated - 1);
             // Before anything was decoded, nothing is known of what a token takes.
-            if (_paused || most <= 0 || !double.IsFinite(perSecond))
+            if (most <= 0 || !double.IsFinite(perSecond))
                 continue;
             var match = lookup.Match;
             var (count, gain) = match == 0 ? default : WorthWhile(most, i => lookup.Acceptance.Of(match + i), 0);
@@ -64,7 +60,6 @@ internal sealed class Speculator(DraftModel? draftModel)
             draftModel!.Propose(_wishes);
         foreach (var (sequence, _) in CollectionsMarshal.AsSpan(_wishes))
             sequence.DraftIsProposed = sequence.Draft.Count > 0;
-        _paused = false;
 
         (int Count, double Gain) Proposal(Sequence sequence, int most)
         {
