@@ -139,6 +139,7 @@ public sealed class CacheKeyTests
         float number => number + 0.5f,
         uint number => number + 1,
         IReadOnlyList<string> => new[] { "other" },
+        null when type == typeof(IReadOnlyList<LoraChoice>) => new[] { new LoraChoice(0, null, 0.5f) },
         IReadOnlyList<LogitBias> => new[] { new LogitBias(1, float.NegativeInfinity) },
         null when type == typeof(uint?) => 7u,
         null when type == typeof(int?) => 7,

@@ -36,6 +36,8 @@ internal static class GpuInfoCommand
             { Ctx: not null } => "--ctx",
             { Threads: not null } => "--threads",
             { Template: not null } => "--template",
+            { Lora: not null } => "--lora",
+            { Draft: not null } => "--draft",
             _ => given.Tuning.FirstOrDefault(option => option.Value is not null).Key is { } name ? "--" + name : null,
         };
         if (option is not null)

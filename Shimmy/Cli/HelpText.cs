@@ -11,7 +11,7 @@ internal static class HelpText
 {
     // Options for loading models that every command has from the parser, and that one which loads none refuses.
     private static readonly string[] ForModels =
-        ["--model-dirs", "--ctx", "--threads", "--template", .. TuningOption.All.Select(option => "--" + option.Name)];
+        ["--model-dirs", "--ctx", "--threads", "--template", "--lora", "--draft", .. TuningOption.All.Select(option => "--" + option.Name)];
     private const string NoDefault = " [Default: null]";
 
     /// <summary>Lays out the help of <paramref name="command"/>; any other text stays as it is.</summary>

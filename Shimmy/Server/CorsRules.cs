@@ -26,7 +26,7 @@ internal sealed class CorsRules(string? allowedOrigin)
         if (allowed)
         {
             headers.AccessControlAllowOrigin = allowedOrigin == "*" ? "*" : origin;
-            headers.AccessControlExposeHeaders = "x-request-id, retry-after";
+            headers.AccessControlExposeHeaders = "x-request-id, retry-after, x-shimmy-cache";
         }
         if (!HttpMethods.IsOptions(context.Request.Method) || !context.Request.Headers.ContainsKey("Access-Control-Request-Method"))
         {

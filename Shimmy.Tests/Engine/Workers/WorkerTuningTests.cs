@@ -33,7 +33,7 @@ public sealed class WorkerTuningTests
             new() { RopeFrequencyScale = 0.125f },
             new() { RopeFrequencyBase = 3 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32 },
-            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnAttnFactor = 4 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnExtFactor = 0, YarnAttnFactor = 4 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
         ];
         var seen = new HashSet<string> { plain };
@@ -69,6 +69,13 @@ public sealed class WorkerTuningTests
     {
         var refused = await RefusedAsync(new LoadTuning { MetadataOverrides = [new(key, type, value)] });
         Assert.Contains(expected, refused.Message);
+    }
+
+    [TestMethod]
+    public async Task A_factor_on_attention_that_would_be_ignored_is_refused()
+    {
+        var refused = await RefusedAsync(new LoadTuning { RopeScaling = RopeScaling.Yarn, YarnAttnFactor = 4 });
+        Assert.Contains("yarn-attn-factor has no effect where YaRN extrapolates", refused.Message);
     }
 
     [TestMethod]
@@ -119,6 +126,8 @@ public sealed class WorkerTuningTests
     {
         using var folder = new TemporaryFolder();
         await using var model = await LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape);
-        return string.Join(' ', (await RunAsync(model, Greedy("once upon a time there was", 40))).Tokens);
+        var request = Greedy("once upon a time there was", 40);
+        var answer = await RunAsync(model, request with { Options = request.Options with { TopLogProbabilities = 0 } });
+        return string.Join(' ', answer.Tokens.Zip(answer.LogProbabilities, (token, likely) => $"{token}:{likely?.LogProbability:F3}"));
     }
 }

@@ -22,6 +22,21 @@ internal static class ContextTuning
     public static bool HasSmallHeads(ModelHandle model) =>
         LlamaApi.llama_model_n_embd(model) / Math.Max(1, LlamaApi.llama_model_n_head(model)) < SmallestFusedHead;
 
+    /// <summary>
+    /// Refuses what llama.cpp would ignore: where YaRN extrapolates, it computes the factor on attention itself. Throws
+    /// <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>).
+    /// </summary>
+    public static void Check(LoadTuning tuning, IReadOnlyDictionary<string, string> metadata)
+    {
+        if (tuning.YarnAttnFactor is null)
+            return;
+        var architecture = metadata.GetValueOrDefault("general.architecture", "");
+        var isYarn = tuning.RopeScaling is { } scaling ? scaling == RopeScaling.Yarn
+            : metadata.GetValueOrDefault($"{architecture}.rope.scaling.type") == "yarn";
+        if ((tuning.YarnExtFactor ?? (isYarn ? 1 : 0)) > 0)
+            throw new EngineException(EngineFailure.LoadFailed, "yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0");
+    }
+
     /// <summary>Sets what is asked for and leaves llama.cpp's defaults, which mean the model's own, where nothing is.</summary>
     public static void Apply(LoadTuning tuning, ref LlamaContextParams parameters)
     {

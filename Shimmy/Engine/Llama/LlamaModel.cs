@@ -125,6 +125,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
             var adapters = LoraAdapters.Load(handle, spec.Loras);
             var metadata = ReadMetadata(handle);
+            ContextTuning.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
             var attention = ContextTuning.Attention(spec.Tuning, handle, plan.UsesGpu);

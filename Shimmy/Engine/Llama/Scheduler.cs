@@ -278,7 +278,7 @@ internal sealed class Scheduler
             var elapsed = Stopwatch.GetElapsedTime(before);
             _turn.Observe(elapsed);
             _model.Threads.Observe(_batch.Count, elapsed);
-            _batchSizes.Note(_batch.Count);
+            _batchSizes.Note(_batch.Count - (_turn.Companion is null ? 0 : 1));
             foreach (var (sequence, tokens) in _turn.Parts)
                 NoteComputed(sequence, tokens);
             if (_turn.Companion is { } slot)
