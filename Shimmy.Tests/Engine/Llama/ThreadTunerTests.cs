@@ -54,6 +54,39 @@ public sealed class ThreadTunerTests
     }
 
     [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void A_core_that_is_taken_away_costs_few_steps(bool rough)
+    {
+        var tuner = new ThreadTuner([1, 2], 2, usual: 1.0);
+        Run(tuner, 20, _ => 1.0, rough);
+
+        var slow = 0;
+        Run(tuner, 100, threads =>
+        {
+            slow += threads == 2 ? 1 : 0;
+            return threads == 2 ? 200.0 : 1.8;
+        }, rough);
+
+        Assert.AreEqual((1, 2), (tuner.Threads, slow));
+    }
+
+    [TestMethod]
+    public void Steps_that_became_longer_for_all_keep_the_number()
+    {
+        var tuner = new ThreadTuner([1, 2], 2, usual: 1.0);
+        var fewer = 0;
+        Run(tuner, 1000, threads =>
+        {
+            fewer += threads == 1 ? 1 : 0;
+            return threads == 2 ? 10.0 : 20.0;
+        });
+
+        Assert.AreEqual(2, tuner.Threads);
+        Assert.IsLessThan(20, fewer);
+    }
+
+    [TestMethod]
     public void A_number_that_was_given_is_kept()
     {
         var tuner = new ThreadTuner([3], 3);
@@ -62,14 +95,14 @@ public sealed class ThreadTunerTests
         Assert.AreEqual(3, tuner.Threads);
     }
 
-    private static double Run(ThreadTuner tuner, int steps, Func<int, double> timeOf)
+    private static double Run(ThreadTuner tuner, int steps, Func<int, double> timeOf, bool rough = false)
     {
         var total = 0.0;
         for (var i = 0; i < steps; i++)
         {
             var time = timeOf(tuner.Threads);
             total += time;
-            tuner.Observe(time);
+            tuner.Observe(time, rough);
         }
         return total;
     }

@@ -128,7 +128,8 @@ internal sealed unsafe class LlamaModel : IDisposable
             ContextTuning.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
-            var attention = ContextTuning.Attention(spec.Tuning, handle, plan.UsesGpu);
+            var headSize = HeadSize(metadata, handle);
+            var attention = AttentionChoice.Of(spec.Tuning, headSize, plan.UsesGpu);
             var context = llama_init_from_model(handle, GeneratesText(metadata, handle)
                 ? ContextParams(spec, handle, attention, contextLength)
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
@@ -136,7 +137,7 @@ internal sealed unsafe class LlamaModel : IDisposable
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)", plan, log);
             return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
             {
-                PairsLoneTokens = attention == FlashAttention.Off && !plan.UsesGpu && ContextTuning.HasSmallHeads(handle)
+                PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(headSize, plan.UsesGpu)
                     && !llama_model_is_recurrent(handle) && !llama_model_is_hybrid(handle),
                 Plan = plan,
                 GpuLayers = log.GpuLayers,
@@ -237,6 +238,11 @@ internal sealed unsafe class LlamaModel : IDisposable
             : GeneratesText(metadata, handle) ? PoolingType.Last : PoolingType.Mean;
     }
 
+    private static long HeadSize(Dictionary<string, string> metadata, ModelHandle handle) =>
+        long.TryParse(metadata.GetValueOrDefault($"{metadata.GetValueOrDefault("general.architecture", "")}.attention.key_length"), CultureInfo.InvariantCulture, out var given)
+            ? given
+            : llama_model_n_embd(handle) / Math.Max(1, llama_model_n_head(handle));
+
     private static LlamaContextParams ContextParams(ModelSpec spec, ModelHandle handle, FlashAttention attention, int contextLength)
     {
         var parameters = llama_context_default_params();
@@ -248,6 +254,8 @@ internal sealed unsafe class LlamaModel : IDisposable
         parameters.KvUnified = 1;
         parameters.SwaFull = 0;
         parameters.FlashAttentionType = (int)attention;
+        if (attention == FlashAttention.Off)
+            parameters.MicroBatchSize = (uint)Math.Min(spec.BatchSize, AttentionChoice.PlainMicroBatch);
         parameters.NoPerf = 1;
         return parameters;
 

@@ -44,10 +44,11 @@ internal sealed class ThreadChoice : IDisposable
             return;
         }
         var (decode, time) = Fastest(tokens: 1);
-        var batch = time > BigModel ? Environment.ProcessorCount : Fastest(Math.Min(ComparableBatch, model.BatchSize)).Threads;
-        _decodeTuner = new ThreadTuner([.. Candidates().Reverse()], decode);
-        _batchTuner = new ThreadTuner([.. Candidates().Reverse()], batch);
-        Use(decode, batch);
+        var several = Math.Min(ComparableBatch, model.BatchSize);
+        (int Threads, TimeSpan? Time) batch = time > BigModel ? (Environment.ProcessorCount, null) : Fastest(several);
+        _decodeTuner = new ThreadTuner([.. Candidates().Reverse()], decode, time.TotalSeconds);
+        _batchTuner = new ThreadTuner([.. Candidates().Reverse()], batch.Threads, batch.Time?.TotalSeconds / several);
+        Use(decode, batch.Threads);
     }
 
     /// <summary>Threads for one token at a time.</summary>
@@ -68,10 +69,11 @@ internal sealed class ThreadChoice : IDisposable
     /// <summary>Learns how long a decode of so many tokens took, and changes the threads of the next where that seems better.</summary>
     public void Observe(int tokens, TimeSpan elapsed)
     {
-        if (tokens == (_model.PairsLoneTokens ? 2 : 1))
-            _decodeTuner.Observe(elapsed.TotalSeconds);
-        else if (tokens >= ComparableBatch)
+        var lone = _model.PairsLoneTokens ? 2 : 1;
+        if (tokens >= ComparableBatch)
             _batchTuner.Observe(elapsed.TotalSeconds / tokens);
+        else
+            _decodeTuner.Observe(elapsed.TotalSeconds * Math.Min(1.0, (double)lone / tokens), isRough: tokens > lone);
         if (_decodeTuner.Threads != Decode || _batchTuner.Threads != Batch)
             Use(_decodeTuner.Threads, _batchTuner.Threads);
     }

@@ -69,6 +69,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         long cells = Cells(shape, context, spec.Parallel);
         long batch = Math.Min(spec.BatchSize, cells);
         long activations = batch * sizeof(float) * ((4 * shape.FeedForward) + (3 * shape.Embedding));
+        if (AttentionChoice.Of(spec.Tuning, shape.HeadSize, onGpu) == FlashAttention.Off)
+            activations += Math.Min(batch, AttentionChoice.PlainMicroBatch) * cells * shape.Heads * sizeof(float);
         return new MemoryEstimate(
             fileBytes + (vocabulary * BytesPerToken),
             shape.CacheBytes(cells, spec.Parallel, batch),
@@ -105,7 +107,6 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
         private readonly GgufHeader _header;
         private readonly int _layers;
-        private readonly long _heads;
         private readonly long _window;
         private readonly int _period;
 
@@ -122,7 +123,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             FeedForward = Math.Max(PerLayer("feed_forward_length", 0, 0),
                 Number("expert_used_count") * Number("expert_feed_forward_length"));
             TrainedContext = Number("context_length");
-            _heads = Math.Max(1, PerLayer("attention.head_count", 0, 1));
+            Heads = Math.Max(1, PerLayer("attention.head_count", 0, 1));
             _window = Number("attention.sliding_window");
             _period = header.OfArchitecture("attention.sliding_window_pattern")?.Integer is > 0 and <= 4096 and var given
                 ? (int)given
@@ -131,13 +132,19 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
         public long Embedding { get; }
 
+        /// <summary>Heads of a layer's queries.</summary>
+        public long Heads { get; }
+
+        /// <summary>Elements of one head's key.</summary>
+        public long HeadSize => Number("attention.key_length", Embedding / Heads);
+
         public long FeedForward { get; }
 
         public long TrainedContext { get; }
 
         /// <summary>The bytes of a cell as the worker reckons them to choose the number of cells: every layer alike.</summary>
         public long PlainBytesPerCell =>
-            2 * HalfBytes * (Embedding / _heads) * PerLayer("attention.head_count_kv", 0, _heads) * _layers;
+            2 * HalfBytes * (Embedding / Heads) * PerLayer("attention.head_count_kv", 0, Heads) * _layers;
 
         /// <summary>Bytes of the caches of all layers.</summary>
         public long CacheBytes(long cells, int sequences, long batch)
@@ -155,14 +162,14 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
         private long BytesPerCell(int layer)
         {
-            long heads = PerLayer("attention.head_count_kv", layer, _heads);
+            long heads = PerLayer("attention.head_count_kv", layer, Heads);
             // Latent attention keeps one compressed vector for K and V together.
             if (_header.OfArchitecture("attention.key_length_mla") is not null)
             {
                 return (long)(_keyBytes * (Number("attention.kv_lora_rank") + Number("rope.dimension_count")));
             }
 
-            long headSize = Embedding / _heads;
+            long headSize = Embedding / Heads;
             bool windowed = Windowed(layer);
             long key = (windowed ? Number("attention.key_length_swa") : 0) is > 0 and var narrow
                 ? narrow
