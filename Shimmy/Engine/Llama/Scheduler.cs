@@ -54,7 +54,7 @@ internal sealed class Scheduler
         _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
-        _turn = new TurnComposer(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(draft) : null);
+        _turn = new TurnComposer(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 

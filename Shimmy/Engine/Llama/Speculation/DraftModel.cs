@@ -156,7 +156,7 @@ internal sealed class DraftModel
     private int Likeliest(ReadOnlySpan<float> logits)
     {
         var best = TopCandidates.IndexOfMax(logits);
-        if (best < 0 || best >= _usable)
+        if (best < 0 || best >= _usable || _model.Vocabulary.IsEnd(best))
             return -1;
         var sum = 0.0;
         foreach (var logit in logits)

@@ -7,7 +7,8 @@ namespace Shimmy.Engine.Llama.Speculation;
 /// may follow again (prompt lookup decoding). Every token that comes is held against what was foretold, drafted or not, so that it is known
 /// how far to trust it before anything is spent on it.
 /// </summary>
-internal sealed class PromptLookup
+/// <param name="experience">What the lookups of other sequences saw; null begins anew.</param>
+internal sealed class PromptLookup(Acceptance? experience = null)
 {
     /// <summary>Tokens that must agree before anything is foretold.</summary>
     public const int ShortestMatch = 2;
@@ -24,7 +25,7 @@ internal sealed class PromptLookup
     private int _source = -1;
 
     /// <summary>How far its foretelling came true, by the length of the match.</summary>
-    public Acceptance Acceptance { get; } = new();
+    public Acceptance Acceptance { get; } = new(experience);
 
     /// <summary>Tokens that agreed where the foretold ones come from; 0 where none are foretold.</summary>
     public int Match { get; private set; }

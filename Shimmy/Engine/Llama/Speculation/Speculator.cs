@@ -8,7 +8,7 @@ namespace Shimmy.Engine.Llama.Speculation;
 /// reckoned from how often such tokens came true in this sequence and from what decodes of each size take on this machine: none, mostly,
 /// where the text does not repeat and no draft model is there.
 /// </summary>
-internal sealed class Speculator(DraftModel? draftModel)
+internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
 {
     // Few lengths, so that the time of each is known soon.
     private static readonly int[] Lengths = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
@@ -21,6 +21,7 @@ internal sealed class Speculator(DraftModel? draftModel)
     private const double LeastGain = 0.05;
 
     private readonly DecodeCosts _costs = new();
+    private readonly Acceptance _experience = new();
     private readonly List<(Sequence Sequence, int Count)> _wishes = [];
 
     /// <summary>Learns from a decode that computed only next tokens and drafts.</summary>
@@ -34,14 +35,18 @@ internal sealed class Speculator(DraftModel? draftModel)
         _wishes.Clear();
         foreach (var sequence in sequences)
         {
-            var lookup = sequence.Lookup ??= new PromptLookup();
+            var lookup = sequence.Lookup ??= new PromptLookup(_experience);
             lookup.Follow(sequence.Tokens);
             var most = Math.Min(room, sequence.MaxTokens - sequence.Generated - 1);
             // Before anything was decoded, nothing is known of what a token takes.
             if (most <= 0 || !double.IsFinite(perSecond))
                 continue;
             var match = lookup.Match;
-            var (count, gain) = match == 0 ? default : WorthWhile(most, i => lookup.Acceptance.Of(match + i), 0);
+            // What stood behind the end of an answer follows no end of this one.
+            lookup.Foretell(sequence.Tokens, Math.Min(most, Lengths[^1]), sequence.Draft);
+            if (sequence.Draft.FindIndex(vocabulary.IsEnd) is >= 0 and var end)
+                sequence.Draft.RemoveRange(end, sequence.Draft.Count - end);
+            var (count, gain) = WorthWhile(sequence.Draft.Count, i => lookup.Acceptance.Of(match + i), 0);
             if (draftModel is not null)
             {
                 var (proposed, more) = Proposal(sequence, Math.Min(most, LongestProposal));
@@ -51,9 +56,7 @@ internal sealed class Speculator(DraftModel? draftModel)
                     (count, total, room) = (0, total + proposed, room - proposed);
                 }
             }
-            if (count == 0)
-                continue;
-            lookup.Foretell(sequence.Tokens, count, sequence.Draft);
+            sequence.Draft.RemoveRange(count, sequence.Draft.Count - count);
             (total, room) = (total + count, room - count);
         }
         if (_wishes.Count > 0)
@@ -77,10 +80,9 @@ internal sealed class Speculator(DraftModel? draftModel)
         {
             var best = (Count: 0, Gain: LeastGain);
             var (expected, chance, drafted) = (0.0, 1.0, 0);
-            foreach (var length in Lengths)
+            for (var i = 0; i < Lengths.Length && drafted < most; i++)
             {
-                if (length > most)
-                    break;
+                var length = Math.Min(Lengths[i], most);
                 for (; drafted < length; drafted++)
                     expected += chance *= chanceOf(drafted);
                 var price = perSecond * (_costs.Of(total + length) - _costs.Of(total) + length * secondsEach);
