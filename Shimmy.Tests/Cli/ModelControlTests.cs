@@ -68,6 +68,19 @@ public sealed class ModelControlTests
     }
 
     [TestMethod]
+    public async Task A_load_that_fails_as_asked_leaves_the_model_as_it_was()
+    {
+        using (var message = new StringContent("""{"cpu_moe":true}"""))
+        using (var refused = await Shared.Client.PostAsync("api/models/talker/load", message))
+        {
+            Assert.AreEqual(502, (int)refused.StatusCode);
+            Assert.Contains("has no experts", await refused.Content.ReadAsStringAsync());
+        }
+        using var loaded = await PostAsync(Shared, "api/models/talker/load");
+        Assert.AreEqual("ready", loaded.RootElement.GetProperty("status").GetString());
+    }
+
+    [TestMethod]
     public async Task Names_with_slashes_and_of_duplicates_are_reached_by_every_spelling()
     {
         using var folder = new TemporaryFolder();

@@ -1,4 +1,5 @@
 using Shimmy.Cli;
+using Shimmy.Models;
 using Shimmy.Engine;
 
 namespace Shimmy.Tests.Cli;
@@ -66,7 +67,7 @@ public sealed class OptionReaderTests
     [DataRow("1h30m", 5400)]
     [DataRow("1500ms", 1.5)]
     public void Durations_are_seconds_or_carry_units(string text, double seconds) =>
-        Assert.AreEqual(TimeSpan.FromSeconds(seconds), With().Duration("--keep-alive", text, default));
+        Assert.AreEqual(TimeSpan.FromSeconds(seconds), With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
 
     [TestMethod]
     [DataRow("")]
@@ -75,14 +76,14 @@ public sealed class OptionReaderTests
     [DataRow("5m3")]
     [DataRow("NaN")]
     public void Other_durations_are_refused(string text) =>
-        Assert.ThrowsExactly<UsageException>(() => With().Duration("--keep-alive", text, default));
+        Assert.ThrowsExactly<UsageException>(() => With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
 
     [TestMethod]
     [DataRow("-1")]
     [DataRow("-5m")]
     [DataRow("99999999999h")]
     public void A_negative_or_endless_duration_is_for_ever(string text) =>
-        Assert.IsLessThan(TimeSpan.Zero, With().Duration("--keep-alive", text, default));
+        Assert.IsLessThan(TimeSpan.Zero, With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
 
     [TestMethod]
     public void Values_of_a_repeated_option_are_kept_apart()

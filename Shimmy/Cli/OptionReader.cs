@@ -41,12 +41,16 @@ internal sealed class OptionReader(Func<string, string?> environment)
         return ByteCount.TryParse(found.Value, out var bytes) ? bytes : throw found.Refuse("0, a number of bytes, or a size such as 64MiB or 1GB");
     }
 
-    /// <summary>How long to keep something, in all forms of <see cref="KeepAlive"/>; negative is for ever.</summary>
-    public TimeSpan Duration(string option, string? given, TimeSpan fallback)
+    /// <summary>A duration in all forms of <see cref="KeepAlive"/>.</summary>
+    /// <param name="option">The option's name.</param>
+    /// <param name="given">Its value; null where it was not given.</param>
+    /// <param name="fallback">What holds then.</param>
+    /// <param name="allowed">What is allowed, with what special values mean.</param>
+    public TimeSpan Duration(string option, string? given, TimeSpan fallback, string allowed)
     {
         if (Find(option, given) is not { } found)
             return fallback;
-        return KeepAlive.TryParse(found.Value, out var duration) ? duration : throw found.Refuse(KeepAlive.Allowed);
+        return KeepAlive.TryParse(found.Value, out var duration) ? duration : throw found.Refuse(allowed);
     }
 
     /// <summary>A switch: on where given; its variable says true or 1, false or 0.</summary>

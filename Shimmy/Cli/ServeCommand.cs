@@ -66,14 +66,14 @@ internal static partial class ServeCommand
             Queue = reader.Whole("--queue", queue, Options.DefaultQueue, least: 0),
             Residency = options.Residency with
             {
-                KeepAlive = reader.Duration("--keep-alive", keepAlive, options.Residency.KeepAlive),
+                KeepAlive = reader.Duration("--keep-alive", keepAlive, options.Residency.KeepAlive, Models.KeepAlive.Allowed),
                 MaxLoaded = reader.Whole("--max-loaded", maxLoaded, options.Residency.MaxLoaded, least: 0),
             },
             Server = options.Server with
             {
                 Bind = reader.Text("--bind", bind) ?? options.Server.Bind,
                 Keys = KeysOf(reader.Repeated("--api-key", apiKey)),
-                RequestTimeout = reader.Duration("--request-timeout", requestTimeout, TimeSpan.Zero) is { Ticks: > 0 } limit ? limit : null,
+                RequestTimeout = reader.Duration("--request-timeout", requestTimeout, TimeSpan.Zero, Models.KeepAlive.Forms + "; 0 is no limit") is { Ticks: > 0 } limit ? limit : null,
                 LogPrompts = reader.Flag("--log-prompts", logPrompts),
                 CorsOrigin = OriginOf(reader.Find("--cors", cors)),
                 BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),

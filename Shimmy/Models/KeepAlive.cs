@@ -13,8 +13,10 @@ internal static class KeepAlive
     public static TimeSpan Forever { get; } = TimeSpan.FromMilliseconds(-1);
 
     /// <summary>What to tell about a value that is none of the forms.</summary>
-    public const string Allowed =
-        "a number of seconds or a duration such as \"5m\" or \"1h30m\"; 0 unloads at once, a negative one keeps for ever";
+    public const string Allowed = Forms + "; 0 unloads at once, a negative one keeps for ever";
+
+    /// <summary>The forms of a duration.</summary>
+    public const string Forms = "a number of seconds or a duration such as \"5m\" or \"1h30m\"";
 
     // Go's units (time.ParseDuration), longer names first where one begins another.
     private static readonly (string Name, double Seconds)[] Units =

@@ -5,10 +5,12 @@ namespace Shimmy.Server;
 /// <summary>The file of a Unix socket: one that a server left behind that is gone is in the way of the next.</summary>
 internal static class UnixSocketFile
 {
-    /// <summary>Removes a socket that nobody listens on. Throws <see cref="IOException"/> where somebody does, or where the file is none.</summary>
+    /// <summary>Removes a socket that nobody listens on. Throws <see cref="IOException"/> where somebody does, where the file is none, or where its folder is missing.</summary>
     public static void MakeWay(UnixDomainSocketEndPoint endpoint)
     {
         var path = endpoint.ToString();
+        if (!Directory.Exists(Path.GetDirectoryName(Path.GetFullPath(path))))
+            throw new IOException($"cannot listen on {path}: its folder does not exist");
         if (!File.Exists(path))
             return;
         using var probe = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);

@@ -28,9 +28,19 @@ internal static class ModelControl
     {
         var (keepAlive, tuning) = await ReadBodyAsync(context, LoadFields);
         var entry = await FindAsync(context);
-        if (!tuning.IsSameAs(LoadTuning.None))
-            ResidencyOf(context).Retune(entry.Name, tuning);
-        (await ResidencyOf(context).AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
+        var residency = ResidencyOf(context);
+        var asks = !tuning.IsSameAs(LoadTuning.None);
+        var before = asks ? residency.Retune(entry.Name, tuning) : null;
+        try
+        {
+            (await residency.AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
+        }
+        catch (EngineException) when (asks)
+        {
+            // What cannot be loaded so is loaded as before for everybody else.
+            residency.Retune(entry.Name, before);
+            throw;
+        }
         await WriteStatusAsync(context, entry);
     }
 

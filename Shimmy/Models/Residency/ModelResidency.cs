@@ -79,11 +79,19 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// From now on, until it is unloaded by hand, a model is loaded with this over what its configuration says. Loaded otherwise it is loaded again with
     /// the next request.
     /// </summary>
-    public void Retune(string name, LoadTuning tuning)
+    /// <param name="name">The model.</param>
+    /// <param name="tuning">What to load it with; null goes back to its configuration.</param>
+    /// <returns>What held until now; null where nothing was asked for.</returns>
+    public LoadTuning? Retune(string name, LoadTuning? tuning)
     {
         lock (_lock)
         {
-            _asked[name] = tuning;
+            var before = _asked.GetValueOrDefault(name);
+            if (tuning is null)
+                _asked.Remove(name);
+            else
+                _asked[name] = tuning;
+            return before;
         }
     }
 
