@@ -69,10 +69,14 @@ def drill(world):
     return conversation
 
 
+# Tools at once: three are what a model of this size learns to tell apart; a few more are seen so that they do not confuse it.
+BOXES = [1, 1, 2, 2, 2, 3, 3, 3, 3, 4]
+
+
 def with_tools(world, count=None):
     """A conversation with tools: most turns call one, some are small talk."""
     r = world.rng
-    box = toolbox(world, count or r.choice([1, 1, 2, 2, 3, 3, 4, 5, 6]))
+    box = toolbox(world, count or r.choice(BOXES))
     conversation = Conversation([t.definition for t in box], thinking=r.random() < 0.15)
     if r.random() < 0.35:
         conversation.say("system", r.choice(words.SYSTEMS))
@@ -104,7 +108,7 @@ def with_tools(world, count=None):
 def tool_drill(world):
     """Many calls in a row of the same few tools: how often a small model must see that name, argument names and values are copied."""
     r = world.rng
-    box = toolbox(world, r.choice([1, 2, 3, 3, 4, 5, 6]))
+    box = toolbox(world, r.choice(BOXES))
     conversation = Conversation([t.definition for t in box], thinking=r.random() < 0.1)
     for _ in range(r.randint(2, 6)):
         one = r.choice(box)
@@ -163,7 +167,7 @@ def sample(world, early=False):
         return render(chat(world, kinds=COPYING) if kind < 0.5 else with_tools(world, count=world.rng.choice([1, 1, 2])))
     if kind < 0.01:
         return raw(world)
-    return render(drill(world) if kind < 0.12 else chat(world) if kind < 0.34 else with_tools(world) if kind < 0.54 else tool_drill(world))
+    return render(drill(world) if kind < 0.16 else chat(world) if kind < 0.4 else with_tools(world) if kind < 0.58 else tool_drill(world))
 
 
 if __name__ == "__main__":

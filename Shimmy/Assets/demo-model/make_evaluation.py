@@ -1,6 +1,6 @@
 """Writes the held-out evaluation set: prompts whose words, numbers or combinations training never sees.
 
-    python3 make_evaluation.py evaluation.jsonl
+    python3 make_evaluation.py evaluation.jsonl [SEED]
 
 One JSON object a line: id, kind, messages, tools, enable_thinking, checks. Checks: equals (the whole text), contains (all of these),
 tool_calls (name and arguments of every call, in order), json (the value that the answer must parse to), thinks (a thought before the answer).
@@ -41,10 +41,10 @@ def plain(world, task):
 
 
 def calls(world, maker, number):
-    """A call asked for among one to six tools; every third case asks for the answer from the result instead."""
+    """A call asked for among one to three tools; every third case asks for the answer from the result instead."""
     r = world.rng
     one = maker(world)
-    box = toolbox(world, r.choice([1, 2, 3, 4, 5, 6]) - 1, one)
+    box = toolbox(world, r.choice([1, 2, 3]) - 1, one)
     box.insert(r.randint(0, len(box)), one)
     conversation = Conversation([t.definition for t in box], thinking=r.random() < 0.15)
     if r.random() < 0.3:
@@ -74,7 +74,7 @@ def make(seed=2024):
 
 
 if __name__ == "__main__":
-    cases = make()
+    cases = make(int(sys.argv[2]) if len(sys.argv) > 2 else 2024)
     with open(sys.argv[1], "w", encoding="utf-8") as file:
         for one in cases:
             file.write(json.dumps(one, ensure_ascii=False) + "\n")
