@@ -71,6 +71,28 @@ public sealed class DisconnectTests
     }
 
     [TestMethod]
+    [DataRow("GET /health", "", "\"status\"")]
+    [DataRow("POST /api/generate", """{"model":"talker","prompt":"?"}""", "\"usage\"")]
+    [DataRow("POST /v1/chat/completions", """{"model":"talker","stream":true,"messages":[{"role":"user","content":"?"}]}""", "data: [DONE]")]
+    [DataRow("POST /v1/chat/completions", """{"model":"talker","messages":3}""", "\"error\"")]
+    public async Task A_client_that_closes_only_its_own_side_gets_its_answer(string request, string body, string expected)
+    {
+        await using var server = await ServerFixture.StartAsync();
+        for (var i = 0; i < 20; i++)
+        {
+            using var client = new System.Net.Sockets.TcpClient();
+            await client.ConnectAsync(server.Server.Address.Host, server.Server.Address.Port);
+            var stream = client.GetStream();
+            await stream.WriteAsync(Encoding.ASCII.GetBytes($"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
+            client.Client.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+            using var limit = new CancellationTokenSource(Soon);
+            using var answer = new StreamReader(stream);
+
+            Assert.Contains(expected, await answer.ReadToEndAsync(limit.Token));
+        }
+    }
+
+    [TestMethod]
     public async Task A_body_that_ends_too_early_hangs_nobody()
     {
         await using var server = await ServerFixture.StartAsync();

@@ -147,7 +147,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
             kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
             kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
-            kestrel.Listen(endpoint);
+            kestrel.Listen(endpoint, connections => connections.Use(HalfClosed.Around));
         });
         var services = parts.BuildServiceProvider();
         // What was asked for is disposed with the services, which sends the traces that wait.

@@ -1,0 +1,80 @@
+using System.IO.Pipelines;
+using Microsoft.AspNetCore.Connections;
+
+namespace Shimmy.Server;
+
+/// <summary>
+/// Clients that send all they have and close their side at once (<c>printf … | nc -N</c>) still read. Kestrel drops them: it resets a
+/// connection that has ended its input, even where the whole request is there. Whether such a client waits cannot be told from one that is
+/// gone, since both look the same until something is written. So what it sent is read to its end, and what it asked for goes on for a little
+/// while. To a client that is gone, the first writes fail and end a stream earlier than that.
+/// </summary>
+internal static class HalfClosed
+{
+    /// <summary>How long what was asked for goes on after the client has closed its side.</summary>
+    public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);
+
+    /// <summary>Runs a connection whose end is told that much later, and not before what came was read.</summary>
+    public static ConnectionDelegate Around(ConnectionDelegate next) => async connection =>
+    {
+        using var gone = new CancellationTokenSource();
+        using var _ = connection.ConnectionClosed.UnsafeRegister(static gone => ((CancellationTokenSource)gone!).CancelAfter(Grace), gone);
+        connection.ConnectionClosed = gone.Token;
+        var transport = connection.Transport;
+        connection.Transport = new Pipes(new Input(transport.Input), transport.Output);
+        await next(connection).ConfigureAwait(false);
+    };
+
+    private sealed class Pipes(PipeReader input, PipeWriter output) : IDuplexPipe
+    {
+        public PipeReader Input => input;
+
+        public PipeWriter Output => output;
+    }
+
+    // Shows the end only to a read that finds nothing new before it.
+    private sealed class Input(PipeReader inner) : PipeReader
+    {
+        private ReadResult _last;
+        private long _seen;
+
+        public override ValueTask<ReadResult> ReadAsync(CancellationToken cancellationToken = default)
+        {
+            var reading = inner.ReadAsync(cancellationToken);
+            return reading.IsCompletedSuccessfully ? new(Shown(reading.Result)) : WaitAsync(reading);
+        }
+
+        public override bool TryRead(out ReadResult result)
+        {
+            var read = inner.TryRead(out result);
+            result = Shown(result);
+            return read;
+        }
+
+        public override void AdvanceTo(SequencePosition consumed)
+        {
+            _seen = 0;
+            inner.AdvanceTo(consumed);
+        }
+
+        public override void AdvanceTo(SequencePosition consumed, SequencePosition examined)
+        {
+            _seen = _last.Buffer.Slice(consumed, examined).Length;
+            inner.AdvanceTo(consumed, examined);
+        }
+
+        public override void CancelPendingRead() => inner.CancelPendingRead();
+
+        public override void Complete(Exception? exception = null) => inner.Complete(exception);
+
+        public override ValueTask CompleteAsync(Exception? exception = null) => inner.CompleteAsync(exception);
+
+        private async ValueTask<ReadResult> WaitAsync(ValueTask<ReadResult> reading) => Shown(await reading.ConfigureAwait(false));
+
+        private ReadResult Shown(ReadResult result)
+        {
+            _last = result;
+            return result.IsCompleted && result.Buffer.Length > _seen ? new ReadResult(result.Buffer, result.IsCanceled, isCompleted: false) : result;
+        }
+    }
+}
