@@ -133,6 +133,45 @@ public sealed class KeyTests
         Assert.AreEqual("token_limit", (await refused.JsonAsync()).GetProperty("error").GetProperty("code").GetString());
     }
 
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public async Task Who_leaves_before_the_end_is_charged_for_what_was_generated(bool stream)
+    {
+        var told = 0;
+        var enough = new TaskCompletionSource();
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, _) => Enumerable.Repeat("word ", 1000),
+            BeforeToken = async cancellation =>
+            {
+                if (++told < 50)
+                    return;
+                enough.TrySetResult();
+                await Task.Delay(Timeout.Infinite, cancellation);
+            },
+        };
+        var key = new ClientKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 40 };
+        var log = new CapturedLog();
+        await using var server = await ServerFixture.StartAsync(engine, options: new ServerOptions { Keys = [key] }, loggers: log);
+        using var leave = new CancellationTokenSource();
+        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions")
+        {
+            Content = new StringContent($$"""{"model":"talker","prompt":"?","stream":{{(stream ? "true" : "false")}}}""", Encoding.UTF8, "application/json"),
+        };
+        request.Headers.TryAddWithoutValidation("Authorization", "Bearer 1");
+        var asking = server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
+        await enough.Task.WaitAsync(TimeSpan.FromSeconds(20));
+        if (stream)
+            (await asking).Dispose();
+        else
+            await leave.CancelAsync();
+
+        Assert.Contains(" 499: 1 prompt tokens (0 cached), 49 generated", await log.WaitForAsync(" 499: "));
+        Assert.AreEqual("token_limit", Assert.ThrowsExactly<ApiException>(key.Enter).Code);
+        await asking.ContinueWith(static _ => { }, TaskScheduler.Default);
+    }
+
     private static string Hash(string key) => "sha256:" + Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)));
 
     private static async Task<HttpStatusCode> StatusAsync(ServerFixture server, string key)

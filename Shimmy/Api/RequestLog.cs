@@ -14,6 +14,10 @@ internal sealed class RequestLog
     private readonly long _arrived = Stopwatch.GetTimestamp();
     private readonly List<AnswerTimings> _answers = [];
     private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
+    private Usage _begun = new(0, 0, 0);
+    private Usage? _ended;
+    private int _running;
+    private int _pieces;
     private long _acquired;
     private long _first;
 
@@ -23,8 +27,19 @@ internal sealed class RequestLog
     /// <summary>The model that answered.</summary>
     public string? Model { get; set; }
 
-    /// <summary>Tokens of the request, of all its answers together.</summary>
-    public Usage? Usage { get; set; }
+    /// <summary>
+    /// Tokens of the request, of all its answers together. Where one was broken off, its prompt and the pieces that were told of it, since
+    /// who leaves before the end has used them all the same.
+    /// </summary>
+    public Usage? Usage
+    {
+        get
+        {
+            lock (_answers)
+                return _running <= 0 ? _ended : _begun with { CompletionTokens = Math.Max(_pieces, _ended?.CompletionTokens ?? 0) };
+        }
+        set => _ended = value;
+    }
 
     /// <summary>Whose key the request came with; null where keys are not asked for.</summary>
     public ClientKey? Client { get; set; }
@@ -58,43 +73,60 @@ internal sealed class RequestLog
     /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
     public void Note(in OutputEvent happened)
     {
-        if (happened.Start is not null)
+        if (happened.Start is { } start)
+        {
+            lock (_answers)
+            {
+                _running++;
+                _begun = Sum(_begun, new Usage(start.PromptTokens, start.CachedTokens, 0));
+            }
             return;
+        }
         if (_first == 0)
             Interlocked.CompareExchange(ref _first, Stopwatch.GetTimestamp(), 0);
         if (happened.End is not { } end)
+        {
+            if (happened.PromptToken is null)
+                Interlocked.Increment(ref _pieces);
             return;
+        }
         lock (_answers)
         {
+            _running--;
             _answers.Add(new AnswerTimings(end.TemplateMilliseconds, end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds,
                 end.Timings.DecodeMilliseconds, end.Usage.CompletionTokens, Stopwatch.GetElapsedTime(_arrived)));
-            Usage = Usage is { } before
-                ? new Usage(before.PromptTokens + end.Usage.PromptTokens, before.CachedTokens + end.Usage.CachedTokens, before.CompletionTokens + end.Usage.CompletionTokens)
-                : end.Usage;
+            _ended = _ended is null ? end.Usage : Sum(_ended, end.Usage);
         }
     }
 
     /// <summary>The request as it ended.</summary>
-    public RequestSummary Summarise(HttpContext context, string method, int status, string? brokenBy = null) => new()
+    public RequestSummary Summarise(HttpContext context, string method, int status, string? brokenBy = null)
     {
-        Id = context.TraceIdentifier,
-        Trace = Trace,
-        StartedAt = _startedAt,
-        ToModel = _acquired == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _acquired),
-        Method = method,
-        // Escaped as in a URL: what a client sends could forge a line of the log.
-        Path = context.Request.Path.ToUriComponent(),
-        Route = Route,
-        Model = Model,
-        Key = Client?.Name,
-        Status = status,
-        BrokenBy = brokenBy,
-        Cache = Cache?.Outcome is { } outcome ? CacheHeader.WordOf(outcome) : null,
-        PromptTokens = Usage?.PromptTokens ?? 0,
-        CachedTokens = Usage?.CachedTokens ?? 0,
-        GeneratedTokens = Usage?.CompletionTokens ?? 0,
-        Elapsed = Stopwatch.GetElapsedTime(_arrived),
-        ToFirstToken = _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first),
-        Answers = [.. _answers],
-    };
+        var used = Usage;
+        return new RequestSummary
+        {
+            Id = context.TraceIdentifier,
+            Trace = Trace,
+            StartedAt = _startedAt,
+            ToModel = _acquired == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _acquired),
+            Method = method,
+            // Escaped as in a URL: what a client sends could forge a line of the log.
+            Path = context.Request.Path.ToUriComponent(),
+            Route = Route,
+            Model = Model,
+            Key = Client?.Name,
+            Status = status,
+            BrokenBy = brokenBy,
+            Cache = Cache?.Outcome is { } outcome ? CacheHeader.WordOf(outcome) : null,
+            PromptTokens = used?.PromptTokens ?? 0,
+            CachedTokens = used?.CachedTokens ?? 0,
+            GeneratedTokens = used?.CompletionTokens ?? 0,
+            Elapsed = Stopwatch.GetElapsedTime(_arrived),
+            ToFirstToken = _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first),
+            Answers = [.. _answers],
+        };
+    }
+
+    private static Usage Sum(Usage one, Usage other) =>
+        new(one.PromptTokens + other.PromptTokens, one.CachedTokens + other.CachedTokens, one.CompletionTokens + other.CompletionTokens);
 }

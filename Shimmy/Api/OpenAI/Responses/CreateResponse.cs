@@ -47,6 +47,7 @@ internal static class CreateResponse
     {
         var thoughts = new StringBuilder();
         var start = new GenerationStart(0, 0, 0);
+        var pieces = 0;
         await using var enumerator = events.GetAsyncEnumerator(cancellation);
         while (true)
         {
@@ -68,12 +69,13 @@ internal static class CreateResponse
             var happened = enumerator.Current;
             start = happened.Start ?? start;
             thoughts.Append(happened.Reasoning);
+            pieces += happened.Start is null ? 1 : 0;
             if (happened.End is not null && thoughts.Length > 0)
                 writer.ReasoningTokens = (await model.TokenizeAsync(Unmarked(thoughts.ToString()), cancellation).ConfigureAwait(false)).Count;
             yield return happened;
         }
         yield return OutputEvent.OfEnd(
-            new OutputEnd(FinishReason.Stop, null, new Usage(start.PromptTokens, start.CachedTokens, 0), new GenerationTimings(0, 0, 0)));
+            new OutputEnd(FinishReason.Stop, null, new Usage(start.PromptTokens, start.CachedTokens, pieces), new GenerationTimings(0, 0, 0)));
     }
 
     private static Prompt Unmarked(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: false)], AddBos = false };
