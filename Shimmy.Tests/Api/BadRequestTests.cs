@@ -40,6 +40,7 @@ public sealed class BadRequestTests
     [DataRow("max_tokens", "0", "must be a whole number from 1 to 2147483647, not 0")]
     [DataRow("max_tokens", "true", "must be a whole number from 1 to 2147483647, not true")]
     [DataRow("repeat_penalty", "0", "must be a number from 0.01 to 100, not 0")]
+    [DataRow("repetition_penalty", "0", "must be a number from 0.01 to 100, not 0")]
     [DataRow("frequency_penalty", "2.1", "must be a number from -2 to 2, not 2.1")]
     [DataRow("mirostat", "3", "must be a whole number from 0 to 2, not 3")]
     [DataRow("seed", "1.5", "must be a whole number of 64 bits, not 1.5")]
@@ -280,6 +281,7 @@ public sealed class BadRequestTests
         Assert.Contains(fault.Headers.GetValues("x-request-id").Single(), await log.WaitForAsync("secret"));
 
         // Once the stream has begun, the event says it, the log has it once, and Kestrel adds nothing.
+        await log.WaitForAsync(" 500: ");
         log.Lines.Clear();
         using var stream = await server.OpenAsync(Text, """{"model":"talker","prompt":"hi","stream":true}""");
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());

@@ -26,7 +26,8 @@ internal static class SamplingFields
         XtcProbability = fields.Number("xtc_probability", 0, 1) ?? defaults.XtcProbability,
         XtcThreshold = fields.Number("xtc_threshold", 0, 1) ?? defaults.XtcThreshold,
         RepeatLastN = fields.Whole("repeat_last_n", -1, int.MaxValue) ?? defaults.RepeatLastN,
-        RepeatPenalty = fields.Number("repeat_penalty", 0.01, 100) ?? defaults.RepeatPenalty,
+        // Clients written for vLLM or OpenRouter call it by the second name.
+        RepeatPenalty = fields.Number("repeat_penalty", 0.01, 100) ?? fields.Number("repetition_penalty", 0.01, 100) ?? defaults.RepeatPenalty,
         FrequencyPenalty = fields.Number("frequency_penalty", -2, 2) ?? defaults.FrequencyPenalty,
         PresencePenalty = fields.Number("presence_penalty", -2, 2) ?? defaults.PresencePenalty,
         DryMultiplier = fields.Number("dry_multiplier", 0, 100) ?? defaults.DryMultiplier,
