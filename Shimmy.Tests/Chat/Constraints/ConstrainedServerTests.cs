@@ -57,9 +57,35 @@ public sealed class ConstrainedServerTests
         Assert.Contains(problem, error.GetProperty("message").GetString()!);
     }
 
-    private static async Task<JsonElement> PostAsync(string route, string fields, HttpStatusCode status)
+    // The model is made to begin with the space alone, as one does that has a number in mind where the grammar wants a text.
+    [TestMethod]
+    [DataRow("root ::= \" \\\"\" [0-9] \"\\\"\"", "\"SPACE\":100", " \"", DisplayName = "a quotation mark must follow")]
+    [DataRow("root ::= \" \\\"\" [0-9] \"\\\"\"", "\"SPACE\":100,\"QUOTED\":-100", " ", DisplayName = "the longer token is unwanted")]
+    [DataRow("root ::= \" \" [\\\"'] [0-9]", "\"SPACE\":100", " ", DisplayName = "another character may follow")]
+    [DataRow("root ::= \" \" [\\\"é] [0-9]", "\"SPACE\":100", " ", DisplayName = "a character beyond ASCII may follow")]
+    [DataRow("root ::= \" \" (\"\\\"\" [0-9])?", "\"SPACE\":100,\"END\":-100", " ", DisplayName = "the answer may end")]
+    public async Task Where_a_grammar_leaves_one_mark_to_follow_the_token_that_holds_it_is_taken(string grammar, string bias, string first)
     {
-        using var answer = await s_server.Client.PostAsync(route, new StringContent($"{{\"model\":\"noise\",\"max_tokens\":300,{fields}}}"));
+        var (space, quoted, end) = (await TokenAsync(" "), await TokenAsync(" \""), await TokenAsync("<|im_end|>"));
+        bias = bias.Replace("SPACE", space, StringComparison.Ordinal).Replace("QUOTED", quoted, StringComparison.Ordinal).Replace("END", end, StringComparison.Ordinal);
+
+        var body = await PostAsync("v1/completions",
+            $"\"prompt\":\"x\",\"temperature\":0,\"logprobs\":1,\"logit_bias\":{{{bias}}},\"grammar\":{JsonSerializer.Serialize(grammar)}", HttpStatusCode.OK, "shimmy-demo");
+
+        Assert.AreEqual(first, body.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("tokens")[0].GetString(), body.ToString());
+        Assert.MatchesRegex("^ (.[0-9]\"?)?$", TextOf(body));
+    }
+
+    private static async Task<string> TokenAsync(string text)
+    {
+        using var answer = await s_server.Client.PostAsync("tokenize",
+            new StringContent($"{{\"model\":\"shimmy-demo\",\"content\":{JsonSerializer.Serialize(text)},\"parse_special\":true}}"));
+        return JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("tokens").EnumerateArray().Single().ToString();
+    }
+
+    private static async Task<JsonElement> PostAsync(string route, string fields, HttpStatusCode status, string model = "noise")
+    {
+        using var answer = await s_server.Client.PostAsync(route, new StringContent($"{{\"model\":\"{model}\",\"max_tokens\":300,{fields}}}"));
         var body = await answer.Content.ReadAsStringAsync();
         Assert.AreEqual(status, answer.StatusCode, body);
         return JsonElement.Parse(body);

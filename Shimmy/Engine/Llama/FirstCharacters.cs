@@ -9,7 +9,7 @@ namespace Shimmy.Engine.Llama;
 /// </summary>
 internal sealed class FirstCharacters
 {
-    private readonly List<(int Speaker, int[] Others)> _groups = [];
+    private readonly List<(Rune Character, int Speaker, int[] Others)> _groups = [];
     private readonly List<int> _single = [];
 
     /// <summary>Sorts the tokens of a vocabulary.</summary>
@@ -33,18 +33,18 @@ internal sealed class FirstCharacters
                 group.Others.Add(token);
             byCharacter[first] = group;
         }
-        foreach (var (speaker, others) in byCharacter.Values)
+        foreach (var (character, (speaker, others)) in byCharacter.OrderBy(group => group.Key))
         {
             if (speaker < 0)
                 _single.AddRange(others);
             else
-                _groups.Add((speaker, [.. others]));
+                _groups.Add((character, speaker, [.. others]));
         }
     }
 
     /// <summary>Tokens that speak for none but themselves.</summary>
     public IReadOnlyList<int> Single => _single;
 
-    /// <summary>For each character, the token that is just that, and the others that begin with it.</summary>
-    public IReadOnlyList<(int Speaker, int[] Others)> Groups => _groups;
+    /// <summary>For each character, in their order, the token that is just that, and the others that begin with it.</summary>
+    public IReadOnlyList<(Rune Character, int Speaker, int[] Others)> Groups => _groups;
 }

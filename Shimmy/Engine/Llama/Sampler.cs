@@ -12,7 +12,8 @@ namespace Shimmy.Engine.Llama;
 /// llama.cpp's: they then cost microseconds instead of a sort of the whole vocabulary.
 ///
 /// A grammar stands outside the chain: sample, test that one token, and only on a refusal apply the grammar to all candidates and
-/// sample again. It is never fed a token that was not just tested, because llama.cpp ends the process on one it cannot follow.
+/// sample again. It is never fed a token that was not just tested, because llama.cpp ends the process on one it cannot follow. Where
+/// it then leaves one character alone to follow, the token that holds both is taken, as the model would have written them.
 /// </summary>
 internal sealed unsafe class Sampler : IDisposable
 {
@@ -143,7 +144,10 @@ internal sealed unsafe class Sampler : IDisposable
                 throw new EngineException(EngineFailure.GenerationFailed, "the grammar allows no token of the vocabulary here");
         }
         if (_grammar is not null)
+        {
             AcceptByGrammar(_grammar, chosen);
+            chosen = WithWhatMustFollow(_grammar, chosen, logits, candidates);
+        }
         else if (_trigger?.Accept(chosen, _vocabulary.Spelled(chosen)) is { } begun)
             Constrain(begun.Grammar, begun.Tokens);
         LookBackAt(chosen);
@@ -221,6 +225,60 @@ internal sealed unsafe class Sampler : IDisposable
         _betweenCharacters = text.Length > 0 && Rune.DecodeLastFromUtf8(text, out _, out _) == OperationStatus.Done;
     }
 
+    // A model that is about to write a number where the grammar wants a text puts a space, and finds itself behind a token that it has
+    // never seen a quotation mark follow: what it writes then is of no use. The text is the same either way.
+    private int WithWhatMustFollow(SamplerHandle grammar, int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
+    {
+        while (_vocabulary.LongerMarks.Of(token) is { } longer
+            && OnlyCharacter(longer, candidates) is { } only
+            && longer[only.Character] is var whole
+            && !float.IsNegativeInfinity(logits[whole]) && !IsHidden(whole) && !Array.Exists(_biases, bias => bias.Token == whole && bias.Bias < 0))
+        {
+            AcceptByGrammar(grammar, only.Token);
+            token = whole;
+        }
+        return token;
+    }
+
+    // The only character that the grammar goes on with, if it is one of these, and the token that is just that. Null where the answer may end.
+    private (char Character, int Token)? OnlyCharacter(IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
+    {
+        var tokens = _vocabulary.FirstCharacters;
+        var ascii = 0;
+        while (ascii < tokens.Groups.Count && tokens.Groups[ascii].Character.IsAscii)
+        {
+            candidates[ascii] = new LlamaTokenData { Id = tokens.Groups[ascii].Speaker, Logit = 1f };
+            ascii++;
+        }
+        ApplyGrammar(candidates[..ascii]);
+        var only = -1;
+        for (var i = 0; i < ascii; i++)
+        {
+            if (float.IsNegativeInfinity(candidates[i].Logit))
+                continue;
+            if (only >= 0)
+                return null;
+            only = i;
+        }
+        if (only < 0 || !ofThese.ContainsKey((char)tokens.Groups[only].Character.Value))
+            return null;
+        var tested = 0;
+        for (var i = ascii; i < tokens.Groups.Count; i++)
+            candidates[tested++] = new LlamaTokenData { Id = tokens.Groups[i].Speaker, Logit = 1f };
+        foreach (var token in tokens.Single)
+        {
+            if (!IsHidden(token))
+                candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+        }
+        ApplyGrammar(candidates[..tested]);
+        foreach (var candidate in candidates[..tested])
+        {
+            if (!float.IsNegativeInfinity(candidate.Logit))
+                return null;
+        }
+        return ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker);
+    }
+
     private bool GrammarAllows(int token)
     {
         if (IsHidden(token))
@@ -264,7 +322,7 @@ internal sealed unsafe class Sampler : IDisposable
                 candidates[tested++] = new LlamaTokenData { Id = token, Logit = logits[token] };
         }
         var speakers = tested;
-        foreach (var (speaker, others) in tokens.Groups)
+        foreach (var (_, speaker, others) in tokens.Groups)
         {
             candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = logits[speaker] };
             // Inside a character, what its next bytes may be no first character tells.
@@ -283,7 +341,7 @@ internal sealed unsafe class Sampler : IDisposable
         {
             var takes = speakers;
             tested = 0;
-            foreach (var (_, others) in tokens.Groups)
+            foreach (var (_, _, others) in tokens.Groups)
             {
                 if (float.IsNegativeInfinity(candidates[takes++].Logit))
                     continue;

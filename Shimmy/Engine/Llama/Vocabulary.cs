@@ -12,6 +12,7 @@ internal sealed unsafe class Vocabulary
     // enum llama_token_attr
     private const int AttributeUnknown = 1;
     private const int AttributeControl = 8;
+    private const int AttributeByte = 32;
     private const int AttributeStripLeft = 128;
     private const int AttributeStripRight = 256;
 
@@ -21,6 +22,7 @@ internal sealed unsafe class Vocabulary
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
     private readonly Lazy<FirstCharacters> _firstCharacters;
+    private readonly Lazy<LongerMarks> _longerMarks;
 
     public Vocabulary(ModelHandle model)
     {
@@ -34,6 +36,7 @@ internal sealed unsafe class Vocabulary
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
         _firstCharacters = new Lazy<FirstCharacters>(() => new FirstCharacters(this));
+        _longerMarks = new Lazy<LongerMarks>(() => new LongerMarks(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -78,6 +81,12 @@ internal sealed unsafe class Vocabulary
 
     /// <summary>The tokens by the first character of their text; found out on first use.</summary>
     public FirstCharacters FirstCharacters => _firstCharacters.Value;
+
+    /// <summary>The tokens of punctuation that go on as another one; found out on first use.</summary>
+    public LongerMarks LongerMarks => _longerMarks.Value;
+
+    /// <summary>Whether a token stands for a byte that no other token spells.</summary>
+    public bool IsByte(int token) => (llama_vocab_get_attr(_vocab, token) & AttributeByte) != 0;
 
     /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
     public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;
