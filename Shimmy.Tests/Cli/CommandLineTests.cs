@@ -1,4 +1,6 @@
+using System.Globalization;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Cli;
@@ -157,6 +159,8 @@ public sealed class CommandLineTests
 
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         Assert.AreEqual("", run.Errors);
+        var parameters = Regex.Match(run.Output, "^parameters      ([0-9]+)$", RegexOptions.Multiline).Groups[1].Value;
+        Assert.StartsWith($"model           tiny (llama {int.Parse(parameters, CultureInfo.InvariantCulture) / 1000.0:0}K ", run.Output);
         Assert.Contains("context         128 tokens (trained with 512)", run.Output);
         Assert.Contains("threads         1 to decode", run.Output);
         Assert.Contains("devices         CPU", run.Output);

@@ -6,7 +6,7 @@ public sealed record ModelFacts
     /// <summary><c>general.architecture</c>, for example <c>llama</c>.</summary>
     public required string Architecture { get; init; }
 
-    /// <summary>llama.cpp's own one-line description.</summary>
+    /// <summary>llama.cpp's own line, for example <c>llama 8B Q8_0</c>; where it does not know the size, the number of parameters stands for it.</summary>
     public required string Description { get; init; }
 
     /// <summary>Parameters of all tensors.</summary>

@@ -4,6 +4,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine.Llama.Native;
+using Shimmy.Models;
 using static Shimmy.Engine.Llama.Native.LlamaApi;
 
 namespace Shimmy.Engine.Llama;
@@ -172,14 +173,12 @@ internal sealed unsafe class LlamaModel : IDisposable
     /// <summary>Everything worth telling about the model.</summary>
     public ModelFacts Facts(TimeSpan loadTime)
     {
-        Span<byte> description = stackalloc byte[128];
-        fixed (byte* pointer = description)
-            llama_model_desc(Handle, pointer, (nuint)description.Length);
+        var parameters = (long)llama_model_n_params(Handle);
         return new ModelFacts
         {
             Architecture = _metadata.GetValueOrDefault("general.architecture", "unknown"),
-            Description = Encoding.UTF8.GetString(description[..Math.Max(0, description.IndexOf((byte)0))]),
-            ParameterCount = (long)llama_model_n_params(Handle),
+            Description = Description(parameters),
+            ParameterCount = parameters,
             SizeBytes = (long)llama_model_size(Handle),
             VocabularySize = Vocabulary.Size,
             EmbeddingLength = llama_model_n_embd_out(Handle),
@@ -209,6 +208,16 @@ internal sealed unsafe class LlamaModel : IDisposable
             LibraryVersion = RuntimeLibraries.Version,
             ProcessId = Environment.ProcessId,
         };
+    }
+
+    // llama.cpp knows the sizes of well-known models alone; of any other it says "?B".
+    private string Description(long parameters)
+    {
+        Span<byte> text = stackalloc byte[128];
+        fixed (byte* pointer = text)
+            llama_model_desc(Handle, pointer, (nuint)text.Length);
+        var description = Encoding.UTF8.GetString(text[..Math.Max(0, text.IndexOf((byte)0))]);
+        return description.Replace("?B", ParameterLabels.Of(parameters), StringComparison.Ordinal);
     }
 
     /// <inheritdoc/>
