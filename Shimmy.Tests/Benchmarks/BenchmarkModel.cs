@@ -8,15 +8,16 @@ namespace Shimmy.Tests.Benchmarks;
 /// <summary>What the benchmarks run on: a given model, or one of random weights of more than 100 MB.</summary>
 internal static class BenchmarkModel
 {
-    /// <summary>Path of the model; a random one is written to the temporary folder once and kept.</summary>
-    public static string PathOf(string? given)
+    /// <summary>Path of the model; where none is given, of a random one of more than 100 MB.</summary>
+    public static string PathOf(string? given) => given is not null ? Path.GetFullPath(given) : PathOf("large", RandomModelShape.Large);
+
+    /// <summary>Path of a random model, written to the temporary folder once and kept.</summary>
+    public static string PathOf(string name, RandomModelShape shape)
     {
-        if (given is not null)
-            return Path.GetFullPath(given);
-        var path = Path.Combine(Path.GetTempPath(), "shimmy-benchmark-large-v1.gguf");
+        var path = Path.Combine(Path.GetTempPath(), $"shimmy-benchmark-{name}-v1.gguf");
         if (!File.Exists(path))
         {
-            RandomModel.Write(path + ".part", RandomModelShape.Large);
+            RandomModel.Write(path + ".part", shape);
             File.Move(path + ".part", path);
         }
         return path;

@@ -26,6 +26,9 @@ switch (args)
     case ["speculation", .. var rest]:
         await SpeculationBenchmark.RunAsync(rest.FirstOrDefault(), rest.Skip(1).FirstOrDefault(), Console.Out);
         return 0;
+    case ["gpu", .. var rest]:
+        await GpuBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["scan"]:
         await ScanBenchmark.RunAsync(Console.Out);
         return 0;
@@ -45,6 +48,7 @@ switch (args)
               cache      chats computed, from the response cache and from a recording (the demo model where none is named)
               speculation  tokens with speculative decoding and without, on text that repeats its prompt and on text that does not
                          (demo model; MODEL.gguf and a DRAFT.gguf else)
+              gpu        the CPU and every GPU backend that has a device, in turn (1.1 billion random weights where no model is named)
               scan       discover on 10,000 files in 500 folders, without a cache and from it
               memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
               residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)

@@ -23,7 +23,7 @@ public sealed class ClaudeCodeRequestTests
     {
         // A window that holds twenty tools; the demo model's is too small for them.
         RandomModel.Write(Folder["models/noise.gguf"], new RandomModelShape { Context = 60_000 });
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "2", "--alias", "claude-*=noise");
+        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--alias", "claude-*=noise");
     }
 
     [ClassCleanup]

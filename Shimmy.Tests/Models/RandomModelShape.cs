@@ -73,4 +73,11 @@ internal sealed record RandomModelShape
         Name = "random-large", Layers = 12, Embedding = 768, Heads = 12, KeyValueHeads = 12, FeedForward = 2048,
         Vocabulary = 32_000, Context = 2048, Type = GgmlType.Q8_0,
     };
+
+    /// <summary>1.1 billion weights in the shape of Llama 3.2 1B, but for its vocabulary: 1.2 GB in Q8_0.</summary>
+    public static RandomModelShape Billion { get; } = new()
+    {
+        Name = "random-1b", Layers = 16, Embedding = 2048, Heads = 32, KeyValueHeads = 8, FeedForward = 8192,
+        Vocabulary = 32_000, Context = 2048, Type = GgmlType.Q8_0,
+    };
 }

@@ -9,8 +9,8 @@ internal static class RuntimeFolder
 {
     private static string Rid => RuntimeLibraries.PortableRid;
 
-    /// <summary>The Vulkan plug-in of this platform, where it was brought (runtimes/natives.targets, NativeBackends=vulkan).</summary>
-    public static string VulkanPlugin { get; } = Path.Combine(Repository.Root, "runtimes", Rid, "vulkan", "libggml-vulkan.so");
+    /// <summary>Where the plug-in of a backend is, if it was brought (runtimes/natives.targets, NativeBackends=…).</summary>
+    public static string Plugin(string backend) => Path.Combine(Repository.Root, "runtimes", Rid, backend, $"libggml-{backend}.so");
 
     /// <summary>Links all libraries but GPU plug-ins into a folder of their own; gives the variables that make the program use it.</summary>
     public static Dictionary<string, string> Create(TemporaryFolder folder)
@@ -22,11 +22,11 @@ internal static class RuntimeFolder
         return new Dictionary<string, string> { ["SHIMMY_RUNTIME_DIR"] = target };
     }
 
-    /// <summary>Adds the Vulkan plug-in, and makes it take Mesa's software device, which it would leave aside.</summary>
-    public static Dictionary<string, string> WithVulkan(TemporaryFolder folder)
+    /// <summary>Adds the plug-in of a backend, and makes Vulkan's take Mesa's software device, which it would leave aside.</summary>
+    public static Dictionary<string, string> WithPlugin(TemporaryFolder folder, string backend)
     {
         var environment = Create(folder);
-        File.CreateSymbolicLink(Path.Combine(environment["SHIMMY_RUNTIME_DIR"], Path.GetFileName(VulkanPlugin)), VulkanPlugin);
+        File.CreateSymbolicLink(Path.Combine(environment["SHIMMY_RUNTIME_DIR"], Path.GetFileName(Plugin(backend))), Plugin(backend));
         environment["GGML_VK_VISIBLE_DEVICES"] = "0";
         return environment;
     }

@@ -36,16 +36,17 @@ public sealed class WorkerAdapterTests
     {
         using var folder = new TemporaryFolder();
         await using var model = await LoadTwoAsync(folder);
-        await using var bare = await LoadAsync(folder);
-        var expected = await RunAsync(bare, Request(null));
+        await using var bare = await LoadAsync(folder, spec => spec with { Parallel = 8 });
 
         foreach (var choices in new LoraChoice[][] { [], [new(0, null, 0)], [new(null, "first", 0), new(1, null, 0)] })
         {
+            // The same requests in the same order on both: in which cells a sequence lies decides the last bits on some processors.
+            var expected = await RunAsync(bare, Request(null));
             var answer = await RunAsync(model, Request(choices));
             CollectionAssert.AreEqual(expected.Tokens, answer.Tokens);
             CollectionAssert.AreEqual(Likely(expected), Likely(answer));
         }
-        CollectionAssert.AreNotEqual(Likely(expected), Likely(await RunAsync(model, Request(null))), "the first acts where nothing is said");
+        CollectionAssert.AreNotEqual(Likely(await RunAsync(bare, Request(null))), Likely(await RunAsync(model, Request(null))), "the first acts where nothing is said");
     }
 
     [TestMethod]
