@@ -43,6 +43,21 @@ public sealed class ManifestTests
     }
 
     [TestMethod]
+    public void Plug_ins_are_known_by_their_size_and_so_is_the_library_that_they_belong_to()
+    {
+        // Of the CPU's package, libggml-base: where it has another size, the libraries are of another build, and so may plug-ins be.
+        foreach (var rid in Packages.GroupBy(package => Text(package, "rid")).Where(rid => rid.Count() > 1))
+            foreach (var package in rid)
+                Assert.IsGreaterThan(500_000, package.GetProperty("bytes").GetInt64(), $"{rid.Key} {Text(package, "backend")}");
+        foreach (var (backend, library) in new[] { ("cpu", "native/libggml-base.so"), ("vulkan", "vulkan/libggml-vulkan.so"), ("cuda", "cuda/libggml-cuda.so") })
+        {
+            var file = new FileInfo(Path.Combine(Repository.Root, "runtimes", "linux-x64", library));
+            if (backend == "cpu" || file.Exists)
+                Assert.AreEqual(Packages.Single(package => (Text(package, "rid"), Text(package, "backend")) == ("linux-x64", backend)).GetProperty("bytes").GetInt64(), file.Length, library);
+        }
+    }
+
+    [TestMethod]
     public void The_build_can_find_every_entry()
     {
         // natives.targets has no JSON parser: it looks for "rid" and "backend" as the first two names of an object.

@@ -45,7 +45,7 @@ internal sealed class ServerFixture : IAsyncDisposable
         var registry = new ModelRegistry(new ModelDiscovery([]));
         foreach (var name in models)
             registry.Register(new ModelEntry { Name = name, Path = pathOf(name) });
-        var residency = new ModelResidency([engine], specOf, TimeProvider.System, new ResidencyOptions { Estimate = static (_, _) => 0 });
+        var residency = new ModelResidency([engine], specOf, TimeProvider.System, new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
         var server = await ShimmyServer.StartAsync((options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },
             registry, residency, loggers ?? NullLoggerFactory.Instance, CancellationToken.None);
         return new ServerFixture(server, residency);

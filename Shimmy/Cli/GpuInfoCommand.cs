@@ -48,7 +48,7 @@ internal static class GpuInfoCommand
     {
         Printer.Line($"llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory})");
         Printer.Line("");
-        Printer.Line(Table.Format(["BACKEND", "STATE"], report.Backends.Select(backend => new[] { backend.Name, StateOf(backend) })));
+        Printer.Line(Table.Format(["BACKEND", "VERSION", "STATE"], report.Backends.Select(backend => new[] { backend.Name, backend.Version ?? (backend.Loaded ? "unknown" : "-"), StateOf(backend) })));
         Printer.Line("");
         Printer.Line(Table.Format(["DEVICE", "KIND", "BACKEND", "FREE MB", "TOTAL MB", "DESCRIPTION"], report.Devices.Select(device => new[]
         {

@@ -35,7 +35,7 @@ internal sealed class ModelAccess
     /// <summary>The file that SHIMMY_CONFIG names, as it was given; null where it names none.</summary>
     public string? ConfigFile { get; }
 
-    /// <summary>Bytes that all loaded models together may need.</summary>
+    /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
     public long MemoryBudget { get; private set; } = MemoryEstimate.DefaultBudget;
 
     /// <summary>
@@ -118,11 +118,14 @@ internal sealed class ModelAccess
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         var spec = SpecOf(entry);
-        if (MemoryEstimate.Of(entry, spec).Total is var bytes && bytes > MemoryBudget)
+        var engine = new WorkerEngine(loggers);
+        // Which GPUs there are takes a process to find out: asked where it matters alone.
+        if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
             throw new EngineException(EngineFailure.LoadFailed, RoomPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
         try
         {
-            return await new WorkerEngine(loggers).LoadAsync(spec, new LoadProgress(entry.Name), cancellation);
+            return await engine.LoadAsync(spec, new LoadProgress(entry.Name), cancellation);
         }
         finally
         {

@@ -92,10 +92,11 @@ internal static partial class ServeCommand
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
         var scan = models.Registry.RefreshAsync(cancellation);
         var engine = new WorkerEngine(loggers);
+        var backends = new BackendProbe(engine.ReportBackendsAsync);
         await using var residency = new ModelResidency([engine], models.SpecOf, SteadyTime.Instance,
-            options.Residency with { MemoryBudget = models.MemoryBudget });
+            options.Residency with { MemoryBudget = models.MemoryBudget, Estimate = new HostMemory(backends).NeedOfAsync });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
-        await using var server = await StartAsync(WithModelLimits(options, models), models, residency, loggers, new BackendProbe(engine.ReportBackendsAsync), cancellation);
+        await using var server = await StartAsync(WithModelLimits(options, models), models, residency, loggers, backends, cancellation);
         Printer.Line($"shimmy listens on {server.Address}");
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
 

@@ -118,6 +118,9 @@ public sealed record LayerCount(int? Number)
 {
     /// <summary>As many as the free memory of the devices holds.</summary>
     public static LayerCount Auto { get; } = new((int?)null);
+
+    /// <summary>How often the number that would fit is to be halved, 0 to 31: what more layers did to a worker that died of them.</summary>
+    public int Halvings { get; init; }
 }
 
 /// <summary>A value of the file's metadata to replace.</summary>

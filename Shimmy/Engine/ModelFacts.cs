@@ -106,7 +106,10 @@ public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle
 /// <summary>What of a model lies in the memory of one device.</summary>
 public sealed record DeviceMemory
 {
-    /// <summary>ggml's name of the device; <c>CPU</c> for all memory of the host, that which a GPU reads included.</summary>
+    /// <summary>
+    /// ggml's name of the device; <c>CPU</c> for all memory of the host, that which a GPU reads included; several with a + between them where each has a
+    /// part of every tensor.
+    /// </summary>
     public required string Device { get; init; }
 
     /// <summary>Bytes of the model's tensors, exact where llama.cpp lets them be counted (not on Windows: there <see cref="BufferBytes"/>).</summary>
@@ -184,6 +187,12 @@ public sealed record BackendFacts
 
     /// <summary>Whether it loaded and registered.</summary>
     public bool Loaded { get; init; }
+
+    /// <summary>The version of llama.cpp that it was built with; null where it did not load, or was built by hand.</summary>
+    public string? Version { get; init; }
+
+    /// <summary>Whether its plug-in ends the process that loads it.</summary>
+    public bool Crashed { get; init; }
 
     /// <summary>Why it did not load, or has no device; null where a model can run on it.</summary>
     public string? Reason { get; init; }

@@ -144,6 +144,32 @@ public sealed class GpuTests
     }
 
     [TestMethod]
+    public async Task Two_devices_share_a_model_as_asked_and_all_of_it_is_accounted_for()
+    {
+        if (s_backend != "vulkan")
+            Assert.Inconclusive("Only Vulkan shows one device as two.");
+        var two = new Dictionary<string, string>(s_environment) { ["GGML_VK_VISIBLE_DEVICES"] = "0,0" };
+        using var one = await ProbeAsync("shimmy-demo");
+        var all = Bytes(one, s_gpu, "tensor_bytes");
+        var second = s_gpu.Replace('0', '1');
+
+        using var layers = await ProbeWithAsync(two);
+        Assert.AreEqual(all, Bytes(layers, s_gpu, "tensor_bytes") + Bytes(layers, second, "tensor_bytes"));
+        Assert.IsGreaterThan(0, Bytes(layers, second, "tensor_bytes"));
+        using var tensors = await ProbeWithAsync(two, "--split-mode", "tensor");
+        Assert.AreEqual(all, Bytes(tensors, $"{s_gpu}+{second}", "tensor_bytes"));
+        Assert.AreEqual(Bytes(one, s_gpu, "cache_bytes"), Bytes(tensors, $"{s_gpu}+{second}", "cache_bytes"), 100_000);
+        using var alone = await ProbeWithAsync(two, "--split-mode", "none", "--main-gpu", "1");
+        Assert.AreEqual(all, Bytes(alone, second, "tensor_bytes"));
+
+        // What the other device has free is no room for a model that one has to hold.
+        var tokens = $"{(int)(s_freeBytes / 2560 * 1.4)}";
+        var shared = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", tokens, "--split-mode", "none"], Folder.Path, two, limit: Limit);
+        Assert.AreEqual(2, shared.ExitCode, shared.Output);
+        Assert.Contains($"too little memory on {s_gpu} (", shared.Errors);
+    }
+
+    [TestMethod]
     public async Task A_load_request_moves_layers_and_status_says_where_they_are()
     {
         using var server = await ServerProcess.StartAsync(Folder, s_environment, "--threads", "1");
@@ -172,9 +198,13 @@ public sealed class GpuTests
 
     private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
 
-    private static async Task<JsonDocument> ProbeAsync(string model, params string[] options)
+    private static Task<JsonDocument> ProbeAsync(string model, params string[] options) => ProbeAsync(s_environment, model, options);
+
+    private static Task<JsonDocument> ProbeWithAsync(Dictionary<string, string> environment, params string[] options) => ProbeAsync(environment, "shimmy-demo", options);
+
+    private static async Task<JsonDocument> ProbeAsync(Dictionary<string, string> environment, string model, params string[] options)
     {
-        var run = await ShimmyProcess.RunAsync(["probe", model, "--json", "--threads", "1", .. options], Folder.Path, s_environment, limit: Limit);
+        var run = await ShimmyProcess.RunAsync(["probe", model, "--json", "--threads", "1", .. options], Folder.Path, environment, limit: Limit);
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return JsonDocument.Parse(run.Output);
     }

@@ -22,11 +22,18 @@ public sealed class LayerFitTests
     [DataRow(197, 0)]
     [DataRow(0, 0)]
     public void The_most_layers_are_taken_that_leave_a_margin(int freeMegabytes, int layers) =>
-        Assert.AreEqual(layers, LayerFit.Choose(Ten, [freeMegabytes * Megabyte]));
+        Assert.AreEqual(layers, LayerFit.Choose(Ten, [freeMegabytes * Megabyte], []));
 
     [TestMethod]
     public void Each_device_keeps_its_own_margin_and_computes() =>
-        Assert.AreEqual(11, LayerFit.Choose(Ten, [723 * Megabyte, 723 * Megabyte]));
+        Assert.AreEqual(11, LayerFit.Choose(Ten, [723 * Megabyte, 723 * Megabyte], []));
+
+    [TestMethod]
+    [DataRow(1f, 1f, 11)]
+    [DataRow(3f, 1f, 7)]
+    [DataRow(0f, 1f, 5)]
+    public void A_device_takes_its_share_and_no_more_than_it_holds(float first, float second, int layers) =>
+        Assert.AreEqual(layers, LayerFit.Choose(Ten, [723 * Megabyte, 723 * Megabyte], [first, second]));
 
     [TestMethod]
     public void A_sixteenth_of_a_large_device_stays_free() => Assert.AreEqual(15_000 * Megabyte, LayerFit.Usable(16_000 * Megabyte));

@@ -37,20 +37,45 @@ public sealed class PluginTests
     }
 
     [TestMethod]
-    [DataRow("extern int gone; int *ggml_backend_init(void) { return &gone; }", "is of another version than llama.cpp 0.4.0: ")]
-    [DataRow("int other(void) { return 0; }", "is no plug-in of llama.cpp 0.4.0: it has no ggml_backend_init")]
-    [DataRow("void *ggml_backend_init(void) { return 0; }", "its driver did not start")]
-    public async Task A_plug_in_that_does_not_fit_says_how(string source, string expected)
+    [DataRow("cuda", "extern int gone; int *ggml_backend_init(void) { return &gone; }", "is of another version than llama.cpp 0.4.0: ")]
+    [DataRow("cuda", "int other(void) { return 0; }", "is no plug-in of llama.cpp 0.4.0: it has no ggml_backend_init")]
+    // As other releases do, whose interface has the same version: they would crash, or compute nonsense.
+    [DataRow("vulkan", "static struct { int version; void *rest[8]; } r = { 2 }; void *ggml_backend_init(void) { return &r; }", "is none of the plug-ins that belong to them; publish with it")]
+    [DataRow("opencl", "void *ggml_backend_init(void) { return 0; }", "its driver did not start")]
+    public async Task A_plug_in_that_does_not_fit_says_how(string backend, string source, string expected)
     {
         using var folder = new TemporaryFolder();
         var environment = RuntimeFolder.Create(folder);
-        RuntimeFolder.Compile(environment, "libggml-cuda", source);
+        RuntimeFolder.Compile(environment, $"libggml-{backend}", source);
 
-        var probe = await ProbeAsync(folder, environment, "--gpu-backend", "cuda");
+        var probe = await ProbeAsync(folder, environment, "--gpu-backend", backend);
 
         Assert.AreEqual(2, probe.ExitCode);
-        Assert.Contains("the backend cuda cannot be used: ", probe.Errors);
+        Assert.Contains($"the backend {backend} cannot be used: ", probe.Errors);
         Assert.Contains(expected, probe.Errors);
+    }
+
+    [TestMethod]
+    public async Task A_plug_in_that_ends_its_process_costs_neither_the_report_nor_auto()
+    {
+        using var folder = new TemporaryFolder();
+        var environment = RuntimeFolder.Create(folder);
+        RuntimeFolder.Compile(environment, "libggml-opencl", "#include <stdlib.h>\nvoid *ggml_backend_init(void) { abort(); }");
+
+        var info = await ShimmyProcess.RunAsync(["gpu-info", "--json"], folder.Path, environment);
+        var probe = await ProbeAsync(folder, environment);
+        var named = await ProbeAsync(folder, environment, "--gpu-backend", "opencl");
+
+        Assert.AreEqual(0, info.ExitCode, info.Errors);
+        using var json = JsonDocument.Parse(info.Output);
+        var opencl = json.RootElement.GetProperty("backends").EnumerateArray().Single(one => one.GetProperty("name").GetString() == "opencl");
+        Assert.IsTrue(opencl.GetProperty("crashed").GetBoolean());
+        Assert.Contains("its plug-in ends the process that loads it: ", opencl.GetProperty("reason").GetString()!);
+        Assert.AreEqual("cpu", json.RootElement.GetProperty("auto").GetString());
+        Assert.AreEqual(0, probe.ExitCode, probe.Errors);
+        Assert.Contains("trying again", probe.Errors);
+        Assert.AreEqual(2, named.ExitCode);
+        Assert.Contains("aborted", named.Errors);
     }
 
     [TestMethod]
@@ -81,6 +106,7 @@ public sealed class PluginTests
     [DataRow("--gpu-backend cpu --device CUDA0", "device CUDA0 is asked for, but the backend cpu has no devices to choose")]
     [DataRow("--gpu-backend cpu --gpu-layers 3", "3 layers are to go to a GPU, but the backend cpu uses none")]
     [DataRow("--gpu-backend cpu --tensor-split 3,1", "tensor-split names the shares of 2 devices, but no GPU is used")]
+    [DataRow("--split-mode row", "split-mode row shares a model among GPUs, but none is used")]
     [DataRow("--main-gpu 1", "main-gpu names the device that has all with split-mode none")]
     [DataRow("--split-mode none --main-gpu 1", "main-gpu 1 is not there: no GPU is used")]
     [DataRow("--cpu-moe", "shimmy-demo has no experts that could stay on the CPU")]

@@ -55,6 +55,26 @@ public sealed class MemoryEstimateTests
     }
 
     [TestMethod]
+    public void What_goes_to_a_GPU_is_not_asked_of_the_machine()
+    {
+        using var folder = new TemporaryFolder();
+        var path = RandomModel.Write(folder["deep.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, Heads = 4, KeyValueHeads = 4, FeedForward = 1024, Vocabulary = 4096, Context = 16_384, Type = GgmlType.F16 });
+        var entry = new ModelEntry { Name = "deep", Path = path, SizeBytes = new FileInfo(path).Length };
+        var spec = new ModelSpec { Name = "deep", Path = path, Parallel = 1 };
+        var all = MemoryEstimate.Of(entry, spec);
+        const long embeddings = 4096 * 256 * 2;
+        long LayersLeft(int onGpu) => HostMemory.Of(entry, spec with { Tuning = new LoadTuning { GpuLayers = new LayerCount(onGpu) } }, [8L << 30]);
+
+        Assert.AreEqual(all.Total, HostMemory.Of(entry, spec, []));
+        Assert.AreEqual(all.Total, LayersLeft(0));
+        // Embeddings stay, and so does the vocabulary; caches and all else go.
+        Assert.AreEqual(all.Process + all.Compute + embeddings, HostMemory.Of(entry, spec, [8L << 30]), 2e6);
+        Assert.AreEqual(all.KeyValueCache / 4 + (all.Weights - 2 * embeddings) / 4, LayersLeft(3) - LayersLeft(4), 1e6);
+        // A draft model goes to the same device, and shares the process.
+        Assert.AreEqual(all.Process + 2 * (all.Compute + embeddings), HostMemory.Of(entry, spec with { Draft = path }, [8L << 30]), 4e6);
+    }
+
+    [TestMethod]
     public void On_a_GPU_the_logits_of_a_whole_batch_count()
     {
         var spec = new ModelSpec { Name = "m", Path = "m.gguf", ContextLength = 2048 };

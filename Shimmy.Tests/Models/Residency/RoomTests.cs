@@ -264,7 +264,7 @@ public sealed class RoomTests
     private static ResidencyOptions Budget(int megabytes) => new()
     {
         MemoryBudget = megabytes * Megabyte,
-        Estimate = (entry, _) => long.Parse(entry.Name[1..], null) * Megabyte,
+        Estimate = (entry, _, _) => ValueTask.FromResult(long.Parse(entry.Name[1..], null) * Megabyte),
     };
 
     private static ModelEntry Pinned(string name) => Model(name) with { Settings = ModelSettings.None with { Pinned = true } };

@@ -15,14 +15,24 @@ internal static class LayerFit
     /// </summary>
     /// <param name="sizes">The model.</param>
     /// <param name="free">Free bytes of each device.</param>
-    public static int Choose(ModelSizes sizes, IReadOnlyList<long> free)
+    /// <param name="shares">The share of each device; none where they share by free memory.</param>
+    public static int Choose(ModelSizes sizes, IReadOnlyList<long> free, IReadOnlyList<float> shares)
     {
-        var room = free.Sum(bytes => Math.Max(0, Usable(bytes) - sizes.Compute));
+        var room = Room([.. free.Select(bytes => Math.Max(0, Usable(bytes) - sizes.Compute))], shares);
         var most = sizes.Layers.Count + 1;
         for (var layers = most; layers > 0; layers--)
             if (Bytes(sizes, layers) <= room)
                 return layers;
         return 0;
+    }
+
+    /// <summary>What devices hold together: all that they have, or what the first holds that is full where each has its share.</summary>
+    public static long Room(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
+    {
+        if (shares.Count == 0)
+            return bytes.Sum();
+        var total = shares.Sum(share => (double)share);
+        return (long)bytes.Zip(shares).Where(device => device.Second > 0).Min(device => device.First * (total / device.Second));
     }
 
     /// <summary>Bytes of so many layers: llama.cpp puts the output on a GPU first, then the layers from the last one on.</summary>

@@ -142,7 +142,7 @@ internal sealed unsafe class LlamaModel : IDisposable
                     && !llama_model_is_recurrent(handle) && !llama_model_is_hybrid(handle),
                 Plan = plan,
                 GpuLayers = log.GpuLayers,
-                Memory = new MemoryUse(log).Of(handle),
+                Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
         }
         catch

@@ -13,6 +13,9 @@ namespace Shimmy.Engine.Llama;
 /// <param name="Experts">Experts of each layer; 0 where the model is no mixture of them.</param>
 internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long CacheOfLayer, long Compute, int Experts)
 {
+    /// <summary>What of <see cref="Output"/> is a copy: the embeddings of a model without an output matrix lie in the memory of the host too.</summary>
+    public long OutputCopy { get; init; }
+
     private const int MostLayers = 4096;
 
     /// <summary>Reads them. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
@@ -53,7 +56,10 @@ internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long 
         }
         var estimate = MemoryEstimate.Of(header, 0, spec, onGpu: true);
         return new ModelSizes(layers, hasOutput ? output : output + embeddings, estimate.KeyValueCache / Math.Max(1, layers.Length), estimate.Compute,
-            (int)Math.Clamp(header.OfArchitecture("expert_count")?.Integer ?? 0, 0, int.MaxValue));
+            (int)Math.Clamp(header.OfArchitecture("expert_count")?.Integer ?? 0, 0, int.MaxValue))
+        {
+            OutputCopy = hasOutput ? 0 : embeddings,
+        };
     }
 
     // blk.12.attn_q.weight is of layer 12.

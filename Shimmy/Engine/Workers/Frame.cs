@@ -24,7 +24,10 @@ internal enum FrameKind : byte
     /// <summary>P: answered by <see cref="Reply"/> with the JSON of an <see cref="EngineStatistics"/>.</summary>
     Statistics = 6,
 
-    /// <summary>P: answered by <see cref="Reply"/> with the JSON of a <see cref="BackendReport"/>; loads no model.</summary>
+    /// <summary>
+    /// P: JSON of the backends to leave alone, by their words, with the reason; answered by <see cref="Reply"/> with the JSON of a
+    /// <see cref="BackendReport"/>. Loads no model.
+    /// </summary>
     ReportBackends = 7,
 
     /// <summary>P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.</summary>

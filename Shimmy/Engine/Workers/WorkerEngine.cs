@@ -1,11 +1,15 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Shimmy.Engine.Llama.Native;
 
 namespace Shimmy.Engine.Workers;
 
 /// <summary>Runs GGUF models through llama.cpp, each in a worker process of its own.</summary>
 internal sealed partial class WorkerEngine : IInferenceEngine
 {
+    // A sixteenth of the layers that would fit: what fails still is not for their number.
+    private const int MostHalvings = 4;
+
     private readonly ILogger _logger;
     private readonly string _executable;
 
@@ -23,10 +27,40 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     public async Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
     {
+        for (var tuning = spec.Tuning; ;)
+        {
+            try
+            {
+                return await LoadAsync(spec, tuning, progress, cancellation).ConfigureAwait(false);
+            }
+            catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
+            {
+                // A worker that dies while it loads has failed to load, whatever it died of.
+                tuning = await LessAsync(tuning, cancellation).ConfigureAwait(false)
+                    ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
+                LogAgain(_logger, spec.Name, lost.Message, tuning.Backend?.ToString().ToLowerInvariant() ?? "auto", tuning.GpuLayers?.Halvings ?? 0);
+            }
+        }
+    }
+
+    // What to try after a worker died of a load: where the backend was left to us, one whose plug-in does not end its process; then, where the number of
+    // layers was, half as many. Null where there is nothing else.
+    private async Task<LoadTuning?> LessAsync(LoadTuning tuning, CancellationToken cancellation)
+    {
+        if (tuning.Backend == GpuBackend.Cpu || !Backends.HasPlugins)
+            return null;
+        if (tuning.Backend is null or GpuBackend.Auto && await ReportBackendsAsync(cancellation).ConfigureAwait(false) is var report
+            && report.Backends.Any(backend => backend.Crashed))
+            return tuning with { Backend = Enum.Parse<GpuBackend>(report.Auto, ignoreCase: true) };
+        return tuning.GpuLayers is { Number: null, Halvings: < MostHalvings } layers ? tuning with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } } : null;
+    }
+
+    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning, IProgress<float>? progress, CancellationToken cancellation)
+    {
         var worker = WorkerProcess.Start(_executable, Log, share => progress?.Report(share));
         try
         {
-            var request = JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec);
+            var request = JsonSerializer.SerializeToUtf8Bytes(spec with { Tuning = tuning }, WorkerJson.Default.ModelSpec);
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
             var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)!;
             LogLoaded(_logger, spec.Name, facts.LoadMilliseconds, facts.ProcessId, facts.Threads, facts.BatchThreads, facts.Cells);
@@ -38,21 +72,46 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogLayers(_logger, spec.Name, reason);
             return new WorkerModel(worker, spec, facts);
         }
-        catch (Exception e)
+        catch
         {
             await worker.DisposeAsync().ConfigureAwait(false);
-            // A worker that dies while it loads has failed to load, whatever it died of.
-            if (e is EngineException { Failure: EngineFailure.WorkerLost } lost)
-                throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
             throw;
         }
     }
 
-    /// <summary>What the native libraries offer on this machine; asked of a worker, so that a broken driver harms nobody.</summary>
+    /// <summary>
+    /// What the native libraries offer on this machine; asked of a worker, so that a broken driver harms nobody. Where a plug-in ends that worker, each is
+    /// tried in one of its own, and the report says which it is.
+    /// </summary>
     public async Task<BackendReport> ReportBackendsAsync(CancellationToken cancellation)
     {
+        try
+        {
+            return await ReportBackendsAsync([], cancellation).ConfigureAwait(false);
+        }
+        catch (EngineException e) when (e.Failure == EngineFailure.WorkerLost)
+        {
+            var crashing = new Dictionary<string, string>();
+            foreach (var backend in Backends.Order)
+            {
+                try
+                {
+                    await ReportBackendsAsync(Backends.Order.Where(other => other != backend).ToDictionary(Backends.FileWord, _ => ""), cancellation).ConfigureAwait(false);
+                }
+                catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
+                {
+                    crashing[Backends.FileWord(backend)] = lost.Message;
+                }
+            }
+            return await ReportBackendsAsync(crashing, cancellation).ConfigureAwait(false);
+        }
+    }
+
+    private async Task<BackendReport> ReportBackendsAsync(Dictionary<string, string> crashing, CancellationToken cancellation)
+    {
         await using var worker = WorkerProcess.Start(_executable, Log, _ => { });
-        var reply = await worker.AskAsync(FrameKind.ReportBackends, default, cancellation).ConfigureAwait(false);
+        var request = JsonSerializer.SerializeToUtf8Bytes(crashing, WorkerJson.Default.DictionaryStringString);
+        var reply = await worker.AskAsync(FrameKind.ReportBackends, request, cancellation).ConfigureAwait(false);
         return JsonSerializer.Deserialize(reply, WorkerJson.Default.BackendReport)!;
     }
 
@@ -97,6 +156,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Warning, "{Model} was to have {Layers} layers on a GPU, but there is none that a backend can use (shimmy gpu-info says why): all are on the CPU")]
     private static partial void LogNoGpu(ILogger logger, string model, int layers);
+
+    [LoggerMessage(LogLevel.Warning, "loading {Model} ended its worker ({Reason}); trying again with backend {Backend} and the layers that fit halved {Halvings} times")]
+    private static partial void LogAgain(ILogger logger, string model, string reason, string backend, int halvings);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

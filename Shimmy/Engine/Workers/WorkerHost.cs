@@ -73,7 +73,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 break;
             case FrameKind.ReportBackends:
                 RuntimeLibraries.Load();
-                Reply(frame.Id, Devices.Report(), WorkerJson.Default.BackendReport);
+                Reply(frame.Id, Devices.Report(Parse(frame, WorkerJson.Default.DictionaryStringString)), WorkerJson.Default.BackendReport);
                 break;
             default:
                 throw new InvalidDataException($"unknown frame kind {(byte)frame.Kind}");

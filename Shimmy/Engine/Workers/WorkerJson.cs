@@ -13,6 +13,7 @@ namespace Shimmy.Engine.Workers;
 [JsonSerializable(typeof(EmbeddingRequest))]
 [JsonSerializable(typeof(EngineStatistics))]
 [JsonSerializable(typeof(BackendReport))]
+[JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(WorkerError))]
 internal sealed partial class WorkerJson : JsonSerializerContext;
 

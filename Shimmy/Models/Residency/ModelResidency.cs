@@ -120,7 +120,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
 
         var spec = SpecOf(entry);
-        long bytes = NeedsEstimate(entry, spec) ? _options.Estimate(entry, spec) : 0;
+        long bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
         ModelWaiter waiter;
         lock (_lock)
         {

@@ -13,12 +13,12 @@ internal sealed record ResidencyOptions
     /// <summary>Most models in memory at once; 0 sets no limit.</summary>
     public int MaxLoaded { get; init; }
 
-    /// <summary>Bytes that all models together may need; null sets no limit.</summary>
+    /// <summary>Bytes that all models together may need of the machine's memory; null sets no limit.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What a load will need in bytes, asked before it starts.</summary>
-    public Func<ModelEntry, ModelSpec, long> Estimate { get; init; } = static (entry, spec) =>
-        MemoryEstimate.Of(entry, spec).Total;
+    /// <summary>What a load will need of the machine's memory in bytes, asked before it starts.</summary>
+    public Func<ModelEntry, ModelSpec, CancellationToken, ValueTask<long>> Estimate { get; init; } = static (entry, spec, _) =>
+        ValueTask.FromResult(MemoryEstimate.Of(entry, spec).Total);
 
     /// <summary>
     /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the

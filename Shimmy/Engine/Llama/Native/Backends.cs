@@ -37,6 +37,10 @@ internal static unsafe class Backends
         return plugin;
     }
 
+    /// <summary>Whether the folder of the libraries has a GPU plug-in at all, whatever it is good for; loads nothing.</summary>
+    public static bool HasPlugins => RuntimeLibraries.FolderToSearch is var directory && System.IO.Directory.Exists(directory)
+        && Order.Any(backend => Files(directory, $"ggml-{FileWord(backend)}.*").Any());
+
     /// <summary>ggml's handles of a plug-in's GPUs; those that share the memory of the CPU only where there are no others, as llama.cpp has it.</summary>
     public static IReadOnlyList<nint> GpusOf(Plugin plugin)
     {
@@ -72,6 +76,10 @@ internal static unsafe class Backends
         }
         if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
             return new Plugin(PluginState.OtherVersion, $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
+        var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, word);
+        if (belongs == false)
+            return new Plugin(PluginState.OtherVersion, $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
+                + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
         NativeLog.TakeErrors();
         var registration = ((delegate* unmanaged[Cdecl]<nint>)init)();
         if (registration == 0)
@@ -82,21 +90,24 @@ internal static unsafe class Backends
             return new Plugin(PluginState.OtherVersion, $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
                 + $"llama.cpp {RuntimeLibraries.BoundVersion} has version {ours}; {HowToGet(backend)}");
         GgmlApi.ggml_backend_register(registration);
-        return new Plugin(PluginState.Loaded, null) { Registration = registration };
+        return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true ? RuntimeLibraries.Version : null };
     }
 
     // dlopen's words tell what is wrong: a library that the plug-in needs, a function that its version had, or that the file is none.
     private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
-        why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal)
+        why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal) || NeedsOtherGgml(why)
             ? new Plugin(PluginState.OtherVersion, $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
             : NeedsLibrary(file, why)
                 ? new Plugin(PluginState.NoDriver, $"a library that its plug-in needs is missing ({why}); {WhatItNeeds(backend)}")
                 : new Plugin(PluginState.OtherVersion, $"{file} cannot be loaded: {why}");
 
     // "libvulkan.so.1: cannot open shared object file" names another file than the plug-in itself.
-    private static bool NeedsLibrary(string file, string why) =>
-        (why.Contains("cannot open shared object", StringComparison.Ordinal) || why.Contains("Library not loaded", StringComparison.Ordinal)
+    private static bool NeedsLibrary(string file, string why) => !NeedsOtherGgml(why)
+        && (why.Contains("cannot open shared object", StringComparison.Ordinal) || why.Contains("Library not loaded", StringComparison.Ordinal)
             || why.Contains("0x8007007E", StringComparison.Ordinal)) && !why.StartsWith(file, StringComparison.Ordinal);
+
+    // "libggml-base.so.0: cannot open shared object file": how other builds name ggml's own libraries.
+    private static bool NeedsOtherGgml(string why) => why.StartsWith("libggml", StringComparison.Ordinal) || why.StartsWith("libllama", StringComparison.Ordinal);
 
     private static string WhatItNeeds(GpuBackend backend) => backend switch
     {
@@ -148,6 +159,9 @@ internal sealed record Plugin(PluginState State, string? Reason)
 {
     /// <summary>ggml's handle; 0 where it did not load.</summary>
     public nint Registration { get; init; }
+
+    /// <summary>The version of llama.cpp that it was built with; null where nothing tells.</summary>
+    public string? Version { get; init; }
 }
 
 /// <summary>How far a plug-in came.</summary>

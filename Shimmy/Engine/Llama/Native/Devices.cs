@@ -26,24 +26,35 @@ internal static unsafe class Devices
             Name = Text(props.Name),
             Description = Text(props.Description).Trim(),
             Kind = (uint)props.Type < (uint)Kinds.Length ? Kinds[props.Type] : "unknown",
-            Backend = Text(GgmlApi.ggml_backend_reg_name(GgmlApi.ggml_backend_dev_backend_reg(device))),
+            // Several devices that compute as one (split-mode tensor) have no backend of their own.
+            Backend = GgmlApi.ggml_backend_dev_backend_reg(device) is not 0 and var registration ? Text(GgmlApi.ggml_backend_reg_name(registration)) : "",
             MemoryFreeBytes = (long)props.MemoryFree,
             MemoryTotalBytes = (long)props.MemoryTotal,
         };
     }
 
     /// <summary>Loads every plug-in there is and tells what became of each, and what auto would choose.</summary>
-    public static BackendReport Report()
+    /// <param name="crashing">Words of backends to leave alone, each with what happened to a process that loaded its plug-in.</param>
+    public static BackendReport Report(IReadOnlyDictionary<string, string> crashing)
     {
-        var backends = new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()) } };
+        var backends = new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()), Version = RuntimeLibraries.Version } };
+        var auto = GpuBackend.Cpu;
         foreach (var backend in Backends.Order)
         {
+            if (crashing.TryGetValue(Backends.FileWord(backend), out var end))
+            {
+                backends.Add(new BackendFacts { Name = Backends.FileWord(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
+                continue;
+            }
             var plugin = Backends.Load(backend);
             var gpus = Backends.GpusOf(plugin);
+            if (gpus.Count > 0 && auto == GpuBackend.Cpu)
+                auto = backend;
             backends.Add(new BackendFacts
             {
                 Name = Backends.FileWord(backend),
                 Loaded = plugin.State == PluginState.Loaded,
+                Version = plugin.Version,
                 Reason = plugin.Reason ?? (gpus.Count == 0 ? DeviceChoice.NoDevice : null),
                 Devices = Named(gpus.Select(FactsOf)),
             });
@@ -54,7 +65,7 @@ internal static unsafe class Devices
             RuntimeDirectory = RuntimeLibraries.Directory,
             Backends = backends,
             Devices = List(),
-            Auto = Backends.FileWord(DeviceChoice.For(LoadTuning.None).Backend),
+            Auto = Backends.FileWord(auto),
         };
 
         static IReadOnlyList<string> Named(IEnumerable<DeviceFacts> devices) => [.. devices.Select(device => device.Name)];

@@ -8,6 +8,9 @@ internal sealed class LoadLog
     /// <summary>The device of all memory of the host.</summary>
     public const string Cpu = "CPU";
 
+    /// <summary>Several devices that compute as one (split-mode tensor). What is said of their buffers is said of each.</summary>
+    public const string Together = "Meta()";
+
     private const string BufferSize = " buffer size =";
 
     // Of ggml, Vulkan and CUDA.
@@ -74,7 +77,7 @@ internal sealed class LoadLog
     private static string DeviceOf(string buffer)
     {
         var device = buffer.Split('_')[0];
-        return device.StartsWith(Cpu, StringComparison.Ordinal) || !char.IsAsciiDigit(device[^1]) ? Cpu : device;
+        return device == Together ? Together : device.StartsWith(Cpu, StringComparison.Ordinal) || !char.IsAsciiDigit(device[^1]) ? Cpu : device;
     }
 
     private static string? Between(string line, string before, string after)

@@ -17,16 +17,26 @@ internal sealed unsafe class MemoryUse(LoadLog log)
     // ggml_tensor: after its type comes the buffer that it lies in.
     private const int BufferOffset = 8;
 
-
     /// <summary>All devices that hold something of the model, in ggml's order with the CPU last.</summary>
-    public IReadOnlyList<DeviceMemory> Of(ModelHandle model)
+    /// <param name="model">The model.</param>
+    /// <param name="gpus">Names of the GPUs that it was given.</param>
+    public IReadOnlyList<DeviceMemory> Of(ModelHandle model, IReadOnlyList<string> gpus)
     {
         var devices = new Dictionary<string, DeviceMemory>(log.Buffers, StringComparer.Ordinal);
         var exact = CountTensors(model, devices);
         return [.. devices.Values
+            .Select(device => device.Device == LoadLog.Together ? OfAll(device, gpus) : device)
             .Select(device => exact ? device : device with { TensorBytes = device.BufferBytes })
             .OrderBy(device => device.Device == Cpu).ThenBy(device => device.Device, StringComparer.Ordinal)];
     }
+
+    private static DeviceMemory OfAll(DeviceMemory each, IReadOnlyList<string> gpus) => each with
+    {
+        Device = string.Join('+', gpus),
+        BufferBytes = each.BufferBytes * gpus.Count,
+        CacheBytes = each.CacheBytes * gpus.Count,
+        ComputeBytes = each.ComputeBytes * gpus.Count,
+    };
 
     // False where this build of llama.cpp does not export its list of tensors (Windows): then the sizes of the buffers stand in.
     private static bool CountTensors(ModelHandle model, Dictionary<string, DeviceMemory> devices)
@@ -41,10 +51,12 @@ internal sealed unsafe class MemoryUse(LoadLog log)
             {
                 var tensor = *(nint*)(entry + stride - sizeof(nint));
                 var buffer = *(nint*)(tensor + BufferOffset);
-                // An output that shares the memory of the embeddings is in the list twice.
-                if (buffer == 0 || !seen.Add((buffer, GgmlApi.ggml_get_data(tensor))))
+                if (buffer == 0)
                     continue;
                 var device = DeviceOf(GgmlApi.ggml_backend_buffer_get_type(buffer));
+                // An output that shares the memory of the embeddings is in the list twice. In a buffer of several devices no tensor has an address.
+                if (!seen.Add((buffer, device == LoadLog.Together ? tensor : GgmlApi.ggml_get_data(tensor))))
+                    continue;
                 var bytes = (long)GgmlApi.ggml_nbytes(tensor);
                 var isExpert = ExpertTensors.IsExpert(Marshal.PtrToStringUTF8((nint)GgmlApi.ggml_get_name(tensor)) ?? "");
                 var had = devices.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
@@ -58,6 +70,6 @@ internal sealed unsafe class MemoryUse(LoadLog log)
     private static string DeviceOf(nint bufferType)
     {
         var device = GgmlApi.ggml_backend_buft_get_device(bufferType);
-        return device == 0 || GgmlApi.ggml_backend_buft_is_host(bufferType) || Devices.FactsOf(device) is not { Kind: "gpu" or "igpu", Name: var name } ? Cpu : name;
+        return device == 0 || GgmlApi.ggml_backend_buft_is_host(bufferType) || Devices.FactsOf(device) is not { Kind: "gpu" or "igpu" or "meta", Name: var name } ? Cpu : name;
     }
 }

@@ -12,6 +12,8 @@ internal static unsafe class RuntimeLibraries
     /// <summary>The llama.cpp version whose headers <see cref="LlamaApi"/> was written from.</summary>
     public const string BoundVersion = "0.4.0";
 
+    private const string FolderVariable = "SHIMMY_RUNTIME_DIR";
+
     private static readonly Lock Gate = new();
     private static string? s_directory;
 
@@ -45,15 +47,17 @@ internal static unsafe class RuntimeLibraries
         }
     }
 
+    /// <summary>Full path of the folder that libraries are looked for in.</summary>
+    public static string FolderToSearch => Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } given
+        ? Path.GetFullPath(given)
+        : Path.Combine(AppContext.BaseDirectory, "runtimes", PortableRid, "native");
+
     private static string FindDirectory()
     {
-        var given = Environment.GetEnvironmentVariable("SHIMMY_RUNTIME_DIR");
-        var directory = string.IsNullOrEmpty(given)
-            ? Path.Combine(AppContext.BaseDirectory, "runtimes", PortableRid, "native")
-            : Path.GetFullPath(given);
+        var directory = FolderToSearch;
         if (FindFile(directory, LlamaApi.Library) is not null)
             return directory;
-        throw new EngineException(EngineFailure.LoadFailed, string.IsNullOrEmpty(given)
+        throw new EngineException(EngineFailure.LoadFailed, string.IsNullOrEmpty(Environment.GetEnvironmentVariable(FolderVariable))
             ? $"llama.cpp's libraries are missing: {directory} holds none; restore that folder or name one that has them in SHIMMY_RUNTIME_DIR"
             : $"llama.cpp's libraries are missing: SHIMMY_RUNTIME_DIR names {directory}, which holds none");
     }
@@ -73,8 +77,11 @@ internal static unsafe class RuntimeLibraries
             ? NativeLibrary.Load(file)
             : 0;
 
-    // The prebuilt files carry the version in their names (libllama.v0.4.0.so, ggml.v0.4.0.dll), self-built ones do not.
-    private static string? FindFile(string directory, string name)
+    /// <summary>
+    /// The file of a library in a folder; null where there is none. The prebuilt ones carry the version in their names (libllama.v0.4.0.so,
+    /// ggml.v0.4.0.dll), self-built ones do not.
+    /// </summary>
+    public static string? FindFile(string directory, string name)
     {
         if (!System.IO.Directory.Exists(directory))
             return null;
