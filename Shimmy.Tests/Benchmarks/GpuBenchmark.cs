@@ -15,7 +15,7 @@ internal static class GpuBenchmark
     private const int Rounds = 5;
     private const int PromptTokens = 512;
     private const int GeneratedTokens = 64;
-    private const int Parallel = 8;
+    private const int Parallel = 4;
 
     public static async Task RunAsync(string? modelPath, TextWriter output)
     {
