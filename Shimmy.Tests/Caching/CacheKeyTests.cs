@@ -31,6 +31,29 @@ public sealed class CacheKeyTests
     }
 
     [TestMethod]
+    public async Task At_temperature_0_what_only_chance_needs_does_not_count()
+    {
+        var model = await LoadAsync(new ModelSpec { Name = "m", Path = "/nowhere/m.gguf" });
+        var best = new GenerationOptions { Temperature = 0 };
+        foreach (var options in new[]
+        {
+            best with { Seed = 1 }, best with { TopP = 0.5f }, best with { TopK = 1 }, best with { MinP = 0.5f }, best with { TopNSigma = 1 }, best with { TypicalP = 2 },
+            best with { DynamicTemperatureRange = 1, DynamicTemperatureExponent = 2 }, best with { XtcProbability = 0.5f, XtcThreshold = 0.6f }, best with { MirostatTau = 1, MirostatEta = 1 },
+        })
+            Assert.AreEqual(Of(best), Of(options), options.ToString());
+        // What weighs tokens or may drop the best of them does, and with it what else narrows.
+        GenerationOptions[] others =
+        [
+            best, best with { RepeatPenalty = 1.1f }, best with { PresencePenalty = 1 }, best with { DryMultiplier = 1 }, best with { LogitBias = [new LogitBias(1, 1)] },
+            best with { MaxTokens = 3 }, best with { Stop = ["x"] }, best with { TopLogProbabilities = 1 }, best with { Mirostat = 2 }, best with { Mirostat = 2, Seed = 1 },
+            best with { TypicalP = 0.5f }, best with { TypicalP = 0.5f, TopK = 1 }, best with { XtcProbability = 0.5f, Seed = 1 }, best with { XtcProbability = 0.5f, Seed = 2 },
+        ];
+        Assert.HasCount(others.Length, others.Select(Of).Distinct().ToList());
+
+        CacheKey Of(GenerationOptions options) => CacheKey.Of(model, Request with { Options = options }, null);
+    }
+
+    [TestMethod]
     public async Task Everything_else_that_is_asked_for_counts()
     {
         var model = await LoadAsync(new ModelSpec { Name = "m", Path = "/nowhere/m.gguf" });

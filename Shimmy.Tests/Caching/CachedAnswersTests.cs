@@ -102,6 +102,18 @@ public sealed partial class CachedAnswersTests
     }
 
     [TestMethod]
+    public async Task At_temperature_0_another_seed_has_the_same_answer_and_stays_its_requests_own()
+    {
+        await using var server = await ServerFixture.StartAsync(Engine());
+        const string body = """{"model":"talker","temperature":0,"seed":5,"prompt":"?"}""";
+        var (first, cold) = await AskAsync(server, "api/generate", body);
+        var (second, warm) = await AskAsync(server, "api/generate", body.Replace("5", "6,\"top_p\":0.5", StringComparison.Ordinal));
+
+        Assert.AreEqual(("miss", "hit"), (first, second));
+        Assert.AreEqual(cold.Replace("\"seed\":5", "\"seed\":6", StringComparison.Ordinal), warm);
+    }
+
+    [TestMethod]
     public async Task The_client_decides_by_Cache_Control()
     {
         await using var server = await ServerFixture.StartAsync(Engine());

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Models;
@@ -70,6 +71,27 @@ public sealed class BadDayTests
         // However it took that, a model that is asked for is there.
         (await server.Client.PostAsync("api/models/talker/unload", null)).EnsureSuccessStatusCode();
         Assert.Contains(" hello", await SayAsync(server));
+    }
+
+    [TestMethod]
+    public async Task A_second_signal_ends_the_server_even_when_nothing_runs_any_more()
+    {
+        using var folder = new TemporaryFolder();
+        // Its collector never answers, so that there is something to wait for behind the last request.
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        using var server = await ServerProcess.StartAsync(folder,
+            new Dictionary<string, string> { ["OTEL_EXPORTER_OTLP_ENDPOINT"] = $"http://{silent.LocalEndpoint}" }, "--threads", "1");
+        for (var i = 0; i < 3; i++)
+            (await server.Client.GetAsync("v1/models")).EnsureSuccessStatusCode();
+
+        var ended = server.TerminateAsync();
+        for (var waited = 0; waited < 1000 && !server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)); waited++)
+            await Task.Delay(10);
+        await Task.Delay(300);
+        var (code, _) = await server.TerminateAsync();
+        Assert.AreEqual(130, code);
+        await ended;
     }
 
     private static StringContent Json(string text) => new(text, Encoding.UTF8, "application/json");

@@ -88,6 +88,29 @@ public sealed class TraceExportTests
     }
 
     [TestMethod]
+    public void What_came_from_the_response_cache_was_not_generated_now()
+    {
+        using var json = JsonDocument.Parse(RequestSpans.Write("ours", "1", [Request with { Cache = "hit" }]));
+        CollectionAssert.AreEqual(new[] { "POST /v1/chat/completions", "model", "template" }, json.RootElement.GetProperty("resourceSpans")[0].GetProperty("scopeSpans")[0]
+            .GetProperty("spans").EnumerateArray().Select(span => span.GetProperty("name").GetString()).ToArray());
+    }
+
+    [TestMethod]
+    public async Task A_collector_that_never_answers_holds_nobody_up_at_the_end()
+    {
+        using var silent = new TcpListener(IPAddress.Loopback, 0);
+        silent.Start();
+        var log = new CapturedLog();
+        var export = TraceExport.Of(name => name == "OTEL_EXPORTER_OTLP_ENDPOINT" ? $"http://127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}" : null, "1", log.CreateLogger("shimmy"))!;
+        for (var i = 0; i < 2000; i++)
+            export.Add(Request);
+
+        // Eight batches, each of which may take ten seconds while the server runs.
+        await export.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(8));
+        await log.WaitForAsync("cannot be sent");
+    }
+
+    [TestMethod]
     [DataRow("https://collector.example:4318")]
     [DataRow("collector:4318")]
     [DataRow("nonsense")]

@@ -9,6 +9,9 @@ internal sealed class CapturedLog : ILoggerFactory
     /// <summary>What was logged so far.</summary>
     public ConcurrentQueue<string> Lines { get; } = [];
 
+    /// <summary>The least severe entries that are kept of loggers that are not ours.</summary>
+    public LogLevel LeastOfOthers { get; init; } = LogLevel.Warning;
+
     /// <summary>Waits until a line holds this text: the line of a request is written after its answer.</summary>
     public async Task<string> WaitForAsync(string text)
     {
@@ -34,7 +37,7 @@ internal sealed class CapturedLog : ILoggerFactory
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => null;
 
-        public bool IsEnabled(LogLevel logLevel) => logLevel >= (category == "shimmy" ? LogLevel.Debug : LogLevel.Warning);
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= (category == "shimmy" ? LogLevel.Debug : log.LeastOfOthers);
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {

@@ -42,6 +42,18 @@ public sealed class KeyTests
     }
 
     [TestMethod]
+    [DataRow("right", "wrong", HttpStatusCode.OK)]
+    [DataRow("wrong", "right", HttpStatusCode.OK)]
+    [DataRow("wrong", "wrong", HttpStatusCode.Unauthorized)]
+    public async Task Of_two_keys_that_are_given_one_must_be_right(string bearer, string own, HttpStatusCode status)
+    {
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = KeyList.Read(["right"]) });
+        using var request = new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "Authorization", "Bearer " + bearer }, { "x-api-key", own } } };
+        using var answer = await server.Client.SendAsync(request);
+        Assert.AreEqual(status, answer.StatusCode);
+    }
+
+    [TestMethod]
     [DataRow("alice", "line 1: must be NAME KEY")]
     [DataRow("\nalice s3cret konkurrency=2", "line 2: what stands behind the key must be concurrency=N")]
     [DataRow("alice s3cret more", "line 1: what stands behind")]

@@ -42,6 +42,51 @@ public sealed partial class MetricsRouteTests
     }
 
     [TestMethod]
+    public async Task Models_that_are_not_loaded_have_nothing_running_and_nothing_waiting()
+    {
+        await using var server = await ServerFixture.StartAsync(models: ["talker", "other"]);
+        foreach (var model in new[] { "talker", "other" })
+            AssertIdle(await MetricsAsync(server), model);
+
+        await server.AnswerAsync("api/generate", Ask);
+        (await server.Client.GetAsync("metrics")).EnsureSuccessStatusCode();
+        var metrics = await MetricsAsync(server); // which would not take one series twice
+        AssertIdle(metrics, "talker");
+        AssertIdle(metrics, "other");
+        Assert.IsFalse(metrics.ContainsKey("""shimmy_kv_cells{model="other"}"""));
+
+        static void AssertIdle(Dictionary<string, string> metrics, string model)
+        {
+            foreach (var name in new[] { "shimmy_requests_running", "shimmy_requests_waiting", "shimmy_kv_cache_usage_ratio" })
+                Assert.AreEqual("0", metrics[$$"""{{name}}{model="{{model}}"}"""]);
+        }
+    }
+
+    [TestMethod]
+    public async Task A_model_that_cannot_be_loaded_is_named()
+    {
+        var log = new CapturedLog();
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine { Loading = (_, _, _) => throw new Shimmy.Engine.EngineException(Shimmy.Engine.EngineFailure.LoadFailed, "no") }, loggers: log);
+        using var answer = await server.PostAsync("api/generate", Ask);
+
+        Assert.AreEqual(System.Net.HttpStatusCode.BadGateway, answer.StatusCode);
+        await log.WaitForAsync("POST /api/generate talker 502: ");
+        Assert.AreEqual("1", (await MetricsAsync(server))["""shimmy_requests_total{model="talker",route="/api/generate",status="502"}"""]);
+    }
+
+    [TestMethod]
+    [DataRow("application/json", true)]
+    [DataRow("application/json, text/plain, */*", true)]
+    [DataRow("text/plain;q=0.3, application/json;version=1;q=0.5", true)]
+    [DataRow("text/plain, application/json;q=0.1", false)]
+    [DataRow("*/*;q=0.5, application/json;q=0.1", false)]
+    [DataRow("application/json;q=0", false)]
+    [DataRow("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", false)]
+    [DataRow("*/*", false)]
+    [DataRow("", false)]
+    public void Accept_says_which_of_both_a_client_would_rather_have(string accept, bool json) => Assert.AreEqual(json, Shimmy.Api.Native.AcceptHeader.PrefersJson(accept));
+
+    [TestMethod]
     public async Task The_text_is_what_Prometheus_reads()
     {
         await using var server = await ServerFixture.StartAsync();

@@ -45,9 +45,12 @@ public sealed class UnixSocketTests
             Assert.Contains("talker", await client.GetStringAsync("http://localhost/v1/models"));
         }
 
-        File.WriteAllText(path, "precious");
-        await Assert.ThrowsAsync<IOException>(() => ServerFixture.StartAsync(options: new ServerOptions { Bind = "unix:" + path }));
-        Assert.AreEqual("precious", File.ReadAllText(path));
+        foreach (var content in new[] { "precious", "" })
+        {
+            File.WriteAllText(path, content);
+            await Assert.ThrowsAsync<IOException>(() => ServerFixture.StartAsync(options: new ServerOptions { Bind = "unix:" + path }));
+            Assert.AreEqual(content, File.ReadAllText(path));
+        }
     }
 
     [TestMethod]

@@ -1,10 +1,12 @@
-using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
 
 namespace Shimmy.Api;
 
-/// <summary>A loaded model as one request sees it: what it generates takes the client's place in the queue, and its prompts are logged where that is wanted.</summary>
-internal sealed partial class AskedModel(ILoadedModel model, QueuePlace place, string requestId, ILogger? promptLog) : ILoadedModel
+/// <summary>
+/// A loaded model as one request sees it: what it generates takes the client's place in the queue, and what it embeds is logged where that is wanted.
+/// Prompts of answers are logged before the response cache is asked (<see cref="CacheHeader"/>).
+/// </summary>
+internal sealed class AskedModel(ILoadedModel model, QueuePlace place, PromptLog? prompts) : ILoadedModel
 {
     public ModelSpec Spec => model.Spec;
 
@@ -12,18 +14,14 @@ internal sealed partial class AskedModel(ILoadedModel model, QueuePlace place, s
 
     public Task Completion => model.Completion;
 
-    public IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation)
-    {
-        if (promptLog is not null)
-        {
-            LogPrompt(promptLog, requestId, request.Prompt.Tokens is { } tokens
-                ? $"{tokens.Count} tokens"
-                : string.Concat(request.Prompt.Parts.Select(part => part.Text)));
-        }
-        return model.GenerateAsync(request with { Place = place }, cancellation);
-    }
+    public IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation) =>
+        model.GenerateAsync(request with { Place = place }, cancellation);
 
-    public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) => model.EmbedAsync(request, cancellation);
+    public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
+    {
+        prompts?.Write(request.Prompt);
+        return model.EmbedAsync(request, cancellation);
+    }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => model.TokenizeAsync(prompt, cancellation);
 
@@ -33,7 +31,4 @@ internal sealed partial class AskedModel(ILoadedModel model, QueuePlace place, s
 
     /// <summary>Does nothing: the model is the residency's.</summary>
     public ValueTask DisposeAsync() => ValueTask.CompletedTask;
-
-    [LoggerMessage(LogLevel.Information, "{RequestId} reads: {Prompt}")]
-    private static partial void LogPrompt(ILogger logger, string requestId, string prompt);
 }

@@ -16,7 +16,8 @@ internal static class CacheHeader
     /// </summary>
     public static CacheUse Use(HttpContext context)
     {
-        var use = new CacheUse(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl));
+        var use = new CacheUse(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl),
+            PromptLog.Of(context) is { } prompts ? prompts.Write : null);
         RequestLog.Of(context).Cache = use;
         if (!context.Response.HasStarted)
             context.Response.OnStarting(static state => Tell(((HttpContext, CacheUse))state), (context, use));

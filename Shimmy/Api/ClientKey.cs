@@ -1,4 +1,7 @@
 using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 
 namespace Shimmy.Api;
@@ -36,6 +39,26 @@ internal sealed class ClientKey
 
     /// <summary>Its rank where requests wait: higher comes first.</summary>
     public int Rank { get; init; }
+
+    /// <summary>The SHA-256 of a key's text.</summary>
+    public static byte[] HashOf(string key) => SHA256.HashData(Encoding.UTF8.GetBytes(key));
+
+    /// <summary>The keys that a request gives: <c>Authorization: Bearer</c>, then <c>x-api-key</c>.</summary>
+    public static IEnumerable<string> GivenIn(IHeaderDictionary headers)
+    {
+        const string scheme = "Bearer ";
+        var authorization = headers.Authorization.ToString();
+        if (authorization.StartsWith(scheme, StringComparison.OrdinalIgnoreCase))
+            yield return authorization[scheme.Length..].Trim();
+        if (headers.TryGetValue("x-api-key", out var key))
+            yield return key.ToString();
+    }
+
+    /// <summary>Whether this is the key, told in the same time whatever is wrong with it.</summary>
+    public bool IsThis(string key) => IsThis(HashOf(key));
+
+    /// <inheritdoc cref="IsThis(string)"/>
+    public bool IsThis(byte[] hash) => CryptographicOperations.FixedTimeEquals(Hash, hash);
 
     /// <summary>
     /// Counts a request in until the result is disposed. Throws <see cref="ApiException"/> (429) where the key has too many running or has

@@ -18,21 +18,28 @@ internal static class ModelAsked
     /// afterwards, in Ollama's forms; <c>timeout</c> how many seconds the request may take; <c>priority</c> where it stands among the waiting
     /// requests of its client, lower first as in vLLM.
     /// </summary>
-    public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields)
+    public static Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields) => AcquireAsync(context, fields, context.RequestAborted);
+
+    /// <inheritdoc cref="AcquireAsync(HttpContext, RequestFields)"/>
+    /// <param name="context">The request, or the connection that it came on.</param>
+    /// <param name="fields">What it asks for.</param>
+    /// <param name="cancellation">Ends with the request, where that is not all of the connection.</param>
+    public static async Task<ModelLease> AcquireAsync(HttpContext context, RequestFields fields, CancellationToken cancellation)
     {
         var keepAlive = KeepAliveOf(fields);
         RequestDeadline.Read(context, fields);
         var priority = fields.Whole("priority", -MostPriority, MostPriority) ?? 0;
-        var client = RequestLog.Of(context).Client;
-        var entry = await FindAsync(context, fields.RequiredText("model")).ConfigureAwait(false);
+        var log = RequestLog.Of(context);
+        var client = log.Client;
+        var entry = await FindAsync(context, fields.RequiredText("model"), cancellation).ConfigureAwait(false);
+        log.Model = entry.Name;
         var entered = client?.Enter();
         try
         {
             var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
-                .AcquireAsync(entry, null, keepAlive, context.RequestAborted).ConfigureAwait(false);
-            RequestLog.Of(context).NoteModel(entry.Name);
-            var asked = new AskedModel(lease.Model, new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, priority), context.TraceIdentifier,
-                context.RequestServices.GetRequiredService<ServerState>().LogsPrompts ? LoggerOf(context) : null);
+                .AcquireAsync(entry, null, keepAlive, cancellation).ConfigureAwait(false);
+            log.NoteLoaded();
+            var asked = new AskedModel(lease.Model, new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, priority), PromptLog.Of(context));
             return new ModelLease(lease.Entry, asked, () =>
             {
                 lease.Dispose();
@@ -66,10 +73,12 @@ internal static class ModelAsked
         ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
-    public static async Task<ModelEntry> FindAsync(HttpContext context, string name)
+    public static Task<ModelEntry> FindAsync(HttpContext context, string name) => FindAsync(context, name, context.RequestAborted);
+
+    private static async Task<ModelEntry> FindAsync(HttpContext context, string name, CancellationToken cancellation)
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        if (await registry.FindAsync(name, context.RequestAborted).ConfigureAwait(false) is { } entry)
+        if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
             return entry;
         throw new ApiException(
             404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");

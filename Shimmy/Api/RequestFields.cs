@@ -43,8 +43,7 @@ internal sealed class RequestFields
         }
         catch (IOException e) when (e is not BadHttpRequestException)
         {
-            // A chunk whose size is beyond all numbers, or a client that went away in the middle of its body: neither is a fault of ours.
-            throw new ApiException(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
+            throw Unreadable(e);
         }
         return (document, OfBody(document));
     }
@@ -63,6 +62,11 @@ internal sealed class RequestFields
         }
         return (document, OfBody(document));
     }
+
+    /// <summary>
+    /// A body that breaks off: a chunk whose size is beyond all numbers, or a client that went away in the middle of it. Neither is a fault of ours.
+    /// </summary>
+    public static ApiException Unreadable(IOException e) => new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
 
     /// <summary>The fields of an object inside a request; <paramref name="name"/> is its full name.</summary>
     public static RequestFields Of(JsonElement value, string name) => value.ValueKind == JsonValueKind.Object

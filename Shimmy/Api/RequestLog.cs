@@ -24,7 +24,7 @@ internal sealed class RequestLog
     /// <summary>The pattern of the route.</summary>
     public string? Route { get; set; }
 
-    /// <summary>The model that answered.</summary>
+    /// <summary>The model that was asked.</summary>
     public string? Model { get; set; }
 
     /// <summary>
@@ -64,11 +64,7 @@ internal sealed class RequestLog
     }
 
     /// <summary>Takes note that the model is loaded.</summary>
-    public void NoteModel(string name)
-    {
-        Model = name;
-        _acquired = Stopwatch.GetTimestamp();
-    }
+    public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();
 
     /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
     public void Note(in OutputEvent happened)

@@ -24,6 +24,9 @@ internal sealed class ServerState
     /// <summary>How long a request may take; null sets no limit.</summary>
     public TimeSpan? RequestTimeout { get; init; }
 
+    /// <summary>Most bytes of a request's body; a message on a socket is one.</summary>
+    public long BodyLimit { get; init; } = long.MaxValue;
+
     /// <summary>Whether the log gets prompts as models read them.</summary>
     public bool LogsPrompts { get; init; }
 

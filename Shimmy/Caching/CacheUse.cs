@@ -21,7 +21,10 @@ internal enum CachePolicy
 /// One request's use of the cache; it may ask for several answers. Stands between the pipeline and the engine: what comes from here is parsed
 /// into reasoning and tool calls, and written in the client's dialect, wherever it came from.
 /// </summary>
-internal sealed class CacheUse(ResponseCache cache, CachePolicy policy)
+/// <param name="cache">The answers.</param>
+/// <param name="policy">What the client allows.</param>
+/// <param name="told">Learns each prompt, whether its answer is computed or not; null where nobody wants to know.</param>
+internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<Prompt>? told = null)
 {
     private int _outcome = -1;
 
@@ -35,6 +38,7 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy)
     public IAsyncEnumerable<OutputEvent> Through(
         ILoadedModel model, GenerationRequest request, ThoughtLimit? limit, IAsyncEnumerable<OutputEvent> computed)
     {
+        told?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
         {
             Note(CacheOutcome.Bypass);
@@ -44,7 +48,7 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy)
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);
-            return AnswerCodec.Read(stored).ToAsyncEnumerable();
+            return AnswerCodec.Read(stored).Select(happened => WithSeedOf(request, happened)).ToAsyncEnumerable();
         }
         Note(CacheOutcome.Miss);
         return StoredAsync(key, computed);
@@ -52,7 +56,11 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy)
 
     /// <summary>Whether the same request always has the same answer: the best token each time, or chance from a seed that the request gives.</summary>
     public static bool IsDetermined(GenerationOptions options) =>
-        options.Seed is not null || (options.Temperature <= 0 && options is not { XtcProbability: > 0 });
+        options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options));
+
+    // Where it does not matter, another request may have had another.
+    private static OutputEvent WithSeedOf(GenerationRequest request, in OutputEvent happened) =>
+        request.Options.Seed is { } seed && happened.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : happened;
 
     private async IAsyncEnumerable<OutputEvent> StoredAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed)
     {

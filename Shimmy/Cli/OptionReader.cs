@@ -33,12 +33,15 @@ internal sealed class OptionReader(Func<string, string?> environment)
         throw found.Refuse(most == int.MaxValue ? $"a whole number of at least {least}" : $"a whole number from {least} to {most}");
     }
 
-    /// <summary>Bytes, in all forms of <see cref="ByteCount"/>; 0 where that is given.</summary>
-    public long Bytes(string option, string? given, long fallback)
+    /// <summary>Bytes from <paramref name="least"/> to <paramref name="most"/>, in all forms of <see cref="ByteCount"/>.</summary>
+    public long Bytes(string option, string? given, long fallback, long least = 0, long most = long.MaxValue)
     {
         if (Find(option, given) is not { } found)
             return fallback;
-        return ByteCount.TryParse(found.Value, out var bytes) ? bytes : throw found.Refuse("0, a number of bytes, or a size such as 64MiB or 1GB");
+        if (ByteCount.TryParse(found.Value, out var bytes) && bytes >= least && bytes <= most)
+            return bytes;
+        const string forms = "a number of bytes, or a size such as 64MiB or 1GB";
+        throw found.Refuse(least == 0 ? "0, " + forms : most == long.MaxValue ? $"{forms}, of at least {least} bytes" : $"{forms}, from {least} to {most} bytes");
     }
 
     /// <summary>A duration in all forms of <see cref="KeepAlive"/>.</summary>

@@ -1,4 +1,3 @@
-using System.Runtime.InteropServices;
 using ConsoleAppFramework;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
@@ -23,7 +22,7 @@ internal static partial class ServeCommand
     /// <param name="maxLoaded">N — Most models in memory at once; 0 sets no limit (default 0)</param>
     /// <param name="apiKey">KEY — A key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each; may be repeated (default: everybody is let in)</param>
     /// <param name="cors">ORIGIN — Origin of web pages that may call, * for all (default: pages of this machine)</param>
-    /// <param name="bodyLimit">BYTES — Most bytes of a request's body (default 67108864)</param>
+    /// <param name="bodyLimit">BYTES — Most bytes of a request's body, or of a message on a WebSocket, as 512KiB, 64MiB (default 64MiB)</param>
     /// <param name="queue">N — Requests that may wait for one model; one more gets 429 (default 512)</param>
     /// <param name="requestTimeout">DURATION — How long a request may take: seconds, or as 30s, 5m; 0 sets no limit (default 0)</param>
     /// <param name="logPrompts">Log prompts as models read them</param>
@@ -76,7 +75,7 @@ internal static partial class ServeCommand
                 RequestTimeout = reader.Duration("--request-timeout", requestTimeout, TimeSpan.Zero, Models.KeepAlive.Forms + "; 0 is no limit") is { Ticks: > 0 } limit ? limit : null,
                 LogPrompts = reader.Flag("--log-prompts", logPrompts),
                 CorsOrigin = OriginOf(reader.Find("--cors", cors)),
-                BodyLimit = reader.Whole("--body-limit", bodyLimit, (int)options.Server.BodyLimit, least: 1024),
+                BodyLimit = reader.Bytes("--body-limit", bodyLimit, options.Server.BodyLimit, least: 1024, most: int.MaxValue),
                 ResponseCacheBytes = reader.Bytes("--response-cache", responseCache, options.Server.ResponseCacheBytes),
                 RecordFile = reader.Text("--record", record),
                 ReplayFile = reader.Text("--replay", replay),
@@ -87,6 +86,8 @@ internal static partial class ServeCommand
 
         if (replayMiss is not null && options.Server.ReplayFile is null)
             throw new UsageException("--replay-miss: says what to do with what --replay does not have, and needs it");
+        // First of all, so that a second signal ends whatever takes its time, to the very end.
+        using var again = new SecondSignal(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var models = ModelAccess.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
@@ -102,8 +103,6 @@ internal static partial class ServeCommand
 
         await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Printer.Notice(context.CommandName, "stopping; running requests may end, a second signal ends them");
-        using var again = PosixSignalRegistration.Create(PosixSignal.SIGINT, _ => Environment.Exit(ExitCode.Interrupted));
-        using var againTerm = PosixSignalRegistration.Create(PosixSignal.SIGTERM, _ => Environment.Exit(ExitCode.Interrupted));
         await server.StopAsync();
         await logged;
     }

@@ -26,16 +26,19 @@ internal static class ModelMetrics
         })).ConfigureAwait(false);
 
     /// <summary>Writes the families that workers count.</summary>
-    public static void Write(MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked)
+    /// <param name="text">Where to.</param>
+    /// <param name="asked">The loaded models.</param>
+    /// <param name="idle">The names of those that are not in memory: nothing runs or waits there, which whoever chooses between servers wants to know of one that has loaded none yet.</param>
+    public static void Write(MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, IReadOnlyList<string> idle)
     {
         var known = asked.Where(model => model.Statistics is not null)
             .Select(model => (Labels: LabelsOf(model.Model.Entry.Name), model.Model, Of: model.Statistics!)).ToList();
         Family("shimmy_slots", "gauge", "Requests that a model answers at once.", (model, _) => model.Model!.Facts.Slots);
-        Family("shimmy_requests_running", "gauge", "Slots busy: requests whose prompt is read or whose answer is generated now.", (_, of) => of.SlotsBusy);
-        Family("shimmy_requests_waiting", "gauge", "Queue length: requests that wait for a slot of their loaded model.", (_, of) => of.Waiting);
+        Family("shimmy_requests_running", "gauge", "Slots busy: requests whose prompt is read or whose answer is generated now.", (_, of) => of.SlotsBusy, zeroWhereIdle: true);
+        Family("shimmy_requests_waiting", "gauge", "Queue length: requests that wait for a slot of their loaded model.", (_, of) => of.Waiting, zeroWhereIdle: true);
         Family("shimmy_kv_cells", "gauge", "KV cells.", (_, of) => of.Cells);
         Family("shimmy_kv_cells_used", "gauge", "KV cells in use, prefixes kept for later requests included.", (_, of) => of.CellsUsed);
-        Family("shimmy_kv_cache_usage_ratio", "gauge", "Share of the KV cells in use, 0 to 1.", (_, of) => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells);
+        Family("shimmy_kv_cache_usage_ratio", "gauge", "Share of the KV cells in use, 0 to 1.", (_, of) => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells, zeroWhereIdle: true);
         Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the load.", (_, of) => of.Requests);
         Family("shimmy_refused_requests_total", "counter", "Requests refused since the load because the queue was full.", (_, of) => of.Refused);
         Family("shimmy_prefilled_tokens_total", "counter", "Tokens of prompts computed since the load.", (_, of) => of.PrefilledTokens);
@@ -52,8 +55,12 @@ internal static class ModelMetrics
                 of.BatchSizes, of.BatchTokens);
         }
 
-        void Family(string name, string type, string help, Func<ResidentModel, EngineStatistics, double> value) =>
+        void Family(string name, string type, string help, Func<ResidentModel, EngineStatistics, double> value, bool zeroWhereIdle = false)
+        {
             text.Each(name, type, help, known, one => one.Labels, one => value(one.Model, one.Of));
+            foreach (var model in zeroWhereIdle ? idle : [])
+                text.Series(name, LabelsOf(model), 0);
+        }
     }
 
     /// <summary>Writes the families that the residency counts.</summary>

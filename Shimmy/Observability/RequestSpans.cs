@@ -86,7 +86,8 @@ internal static class RequestSpans
             })
             {
                 var length = TimeSpan.FromMilliseconds(milliseconds);
-                if (length <= TimeSpan.Zero && name == "template")
+                // What came from the response cache took that time when it was computed.
+                if (name == "template" ? length <= TimeSpan.Zero : request.Cache == "hit")
                     continue;
                 var start = end > length ? end - length : TimeSpan.Zero;
                 Stretch(name, start, end - start);

@@ -21,7 +21,7 @@ internal sealed record RequestSummary
     /// <summary>The pattern of the route, of which there are few; null where no route fits.</summary>
     public string? Route { get; init; }
 
-    /// <summary>The model that answered; null where none did.</summary>
+    /// <summary>The model that was asked; null where none was, or none that exists.</summary>
     public string? Model { get; init; }
 
     /// <summary>Name of the client's key; null where keys are not asked for.</summary>

@@ -16,6 +16,7 @@ internal sealed partial class TraceExport : IAsyncDisposable
     private const int LargestBatch = 256;
     private static readonly TimeSpan Gathering = TimeSpan.FromSeconds(1);
     private static readonly TimeSpan SendTime = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan LastSendTime = TimeSpan.FromSeconds(2);
 
     private readonly Channel<RequestSummary> _waiting = Channel.CreateBounded<RequestSummary>(
         new BoundedChannelOptions(MostWaiting) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
@@ -24,6 +25,8 @@ internal sealed partial class TraceExport : IAsyncDisposable
     private readonly string _service;
     private readonly string _version;
     private readonly ILogger _logger;
+    private readonly TaskCompletionSource _ending = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    private readonly CancellationTokenSource _end = new();
     private readonly Task _sending;
     private bool _failing;
 
@@ -70,18 +73,21 @@ internal sealed partial class TraceExport : IAsyncDisposable
             _waiting.Writer.TryWrite(request);
     }
 
-    /// <summary>Sends what waits, then ends.</summary>
+    /// <summary>Sends what waits, then ends. Nobody's stop waits long for a collector that does not answer: what is left then is lost.</summary>
     public async ValueTask DisposeAsync()
     {
         _waiting.Writer.TryComplete();
+        _end.CancelAfter(LastSendTime);
+        _ending.TrySetResult();
         await _sending.ConfigureAwait(false);
+        _end.Dispose();
     }
 
     private async Task SendAllAsync()
     {
-        while (await _waiting.Reader.WaitToReadAsync().ConfigureAwait(false))
+        while (!_end.IsCancellationRequested && await _waiting.Reader.WaitToReadAsync().ConfigureAwait(false))
         {
-            await Task.WhenAny(_waiting.Reader.Completion, Task.Delay(Gathering)).ConfigureAwait(false);
+            await Task.WhenAny(_ending.Task, Task.Delay(Gathering)).ConfigureAwait(false);
             var batch = new List<RequestSummary>();
             while (batch.Count < LargestBatch && _waiting.Reader.TryRead(out var request))
                 batch.Add(request);
@@ -94,7 +100,7 @@ internal sealed partial class TraceExport : IAsyncDisposable
             {
                 // Said once, and again after it has worked meanwhile.
                 if (!_failing)
-                    LogFailed(_logger, _endpoint, e.Message);
+                    LogFailed(_logger, _endpoint, e is OperationCanceledException ? "it does not answer in time" : e.Message);
                 _failing = true;
             }
         }
@@ -102,7 +108,8 @@ internal sealed partial class TraceExport : IAsyncDisposable
 
     private async Task PostAsync(ReadOnlyMemory<byte> body)
     {
-        using var limit = new CancellationTokenSource(SendTime);
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(_end.Token);
+        limit.CancelAfter(SendTime);
         using var client = new TcpClient();
         await client.ConnectAsync(_endpoint.Host, _endpoint.Port, limit.Token).ConfigureAwait(false);
         var stream = client.GetStream();

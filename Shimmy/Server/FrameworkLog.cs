@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
 
@@ -5,14 +6,18 @@ namespace Shimmy.Server;
 
 /// <summary>
 /// The loggers that the framework gets: ours, less what Kestrel says of streams that broke off, which have their own line already, and of
-/// bodies that it cannot read to their end because their clients left or sent what is no HTTP, which it calls an error of the server.
+/// bodies that it cannot read to their end because their clients left or sent what is no HTTP, which it calls an error of the server. What it
+/// says of requests that are no HTTP quotes their headers, with the keys in them, and is said here without.
 /// </summary>
-internal sealed class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
+internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
 {
     /// <inheritdoc/>
-    public ILogger CreateLogger(string categoryName) => categoryName == "Microsoft.AspNetCore.Server.Kestrel"
-        ? new WithoutWhatClientsBroke(loggers.CreateLogger(categoryName))
-        : loggers.CreateLogger(categoryName);
+    public ILogger CreateLogger(string categoryName) => categoryName switch
+    {
+        "Microsoft.AspNetCore.Server.Kestrel" => new WithoutWhatClientsBroke(loggers.CreateLogger(categoryName)),
+        "Microsoft.AspNetCore.Server.Kestrel.BadRequests" => new WithoutWhatClientsSent(loggers.CreateLogger(categoryName)),
+        _ => loggers.CreateLogger(categoryName),
+    };
 
     /// <inheritdoc/>
     public void AddProvider(ILoggerProvider provider) => loggers.AddProvider(provider);
@@ -35,4 +40,30 @@ internal sealed class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
                 logger.Log(logLevel, eventId, state, exception, formatter);
         }
     }
+
+    private sealed class WithoutWhatClientsSent(ILogger logger) : ILogger
+    {
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => logger.BeginScope(state);
+
+        public bool IsEnabled(LogLevel logLevel) => logger.IsEnabled(logLevel);
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (exception is null)
+            {
+                logger.Log(logLevel, eventId, state, exception, formatter);
+                return;
+            }
+            var connection = ConnectionIn(state);
+            LogBadRequest(logger, logLevel, eventId.Name ?? "", connection, exception is BadHttpRequestException bad ? bad.StatusCode : 0);
+        }
+
+        private static string ConnectionIn<TState>(TState state) => state is IEnumerable<KeyValuePair<string, object?>> values
+            ? values.FirstOrDefault(value => value.Key == "ConnectionId").Value as string ?? "-"
+            : "-";
+    }
+
+    [LoggerMessage("{Event} on connection {ConnectionId}, answered with {Status}")]
+    private static partial void LogBadRequest(ILogger logger, LogLevel level, string @event, string connectionId, int status);
 }

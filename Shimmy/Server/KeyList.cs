@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Security.Cryptography;
-using System.Text;
 using Shimmy.Api;
 
 namespace Shimmy.Server;
@@ -83,7 +82,7 @@ internal static class KeyList
     private static byte[] HashOf(string key, string where)
     {
         if (!key.StartsWith(HashMark, StringComparison.Ordinal))
-            return SHA256.HashData(Encoding.UTF8.GetBytes(key));
+            return ClientKey.HashOf(key);
         var digits = key[HashMark.Length..];
         return digits.Length == SHA256.HashSizeInBytes * 2 && digits.All(char.IsAsciiHexDigit)
             ? Convert.FromHexString(digits)

@@ -68,7 +68,13 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         IOException? taken = null;
         foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
         {
-            var state = new ServerState { RequestTimeout = options.RequestTimeout, LogsPrompts = options.LogPrompts, Limits = LimitsOf(options) };
+            var state = new ServerState
+            {
+                RequestTimeout = options.RequestTimeout,
+                BodyLimit = options.BodyLimit,
+                LogsPrompts = options.LogPrompts,
+                Limits = LimitsOf(options),
+            };
             var running = new RunningRequests(state);
             var (services, pipeline, routes) = Build(
                 options, endpoint, registry, residency, state, running, backends, recording, replayed, loggers, logger);

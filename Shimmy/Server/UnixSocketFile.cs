@@ -18,7 +18,7 @@ internal static class UnixSocketFile
         {
             probe.Connect(endpoint);
         }
-        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused && new FileInfo(path).Length == 0)
+        catch (SocketException e) when (e.SocketErrorCode == SocketError.ConnectionRefused && IsSocket(path))
         {
             File.Delete(path);
             return;
@@ -28,6 +28,27 @@ internal static class UnixSocketFile
             throw new IOException($"cannot listen on {path}: a file is there already ({e.Message})", e);
         }
         throw new IOException($"cannot listen on {path}: another server does");
+    }
+
+    // To connect to any file is refused, empty ones included. What tells a socket is that it cannot be opened (ENXIO in open(2)).
+    private static bool IsSocket(string path)
+    {
+        if (new FileInfo(path).Length > 0)
+            return false;
+        try
+        {
+            // For writing as well, which never waits: a named pipe's other end need not be there.
+            using var file = File.OpenHandle(path, FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite | FileShare.Delete);
+            return false;
+        }
+        catch (UnauthorizedAccessException)
+        {
+            return false;
+        }
+        catch (IOException)
+        {
+            return true;
+        }
     }
 
     /// <summary>Removes the file of a socket that is closed.</summary>

@@ -143,6 +143,33 @@ public sealed class GenerateSocketTests
     }
 
     [TestMethod]
+    [DataRow(",\"timeout\":0.05}", null, """{"error":"the request took longer than the 0.05 s that it may (--request-timeout and the field timeout set this)"}""")]
+    [DataRow("}", """{"cancel":true}""", """{"done":true,"finish_reason":"cancelled"}""")]
+    public async Task A_request_that_waits_for_its_model_ends_in_time_and_when_it_is_cancelled(string end, string? next, string answer)
+    {
+        var loading = new TaskCompletionSource();
+        var loaded = new TaskCompletionSource();
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine
+        {
+            Loading = (_, _, cancellation) =>
+            {
+                loading.TrySetResult();
+                return loaded.Task.WaitAsync(cancellation);
+            },
+        });
+        using var socket = await server.ConnectAsync();
+        await socket.SendAsync(Ask[..^1] + end);
+        await loading.Task.WaitAsync(Soon);
+        if (next is not null)
+            await socket.SendAsync(next);
+        Assert.AreEqual(answer, await socket.ReceiveAsync());
+
+        loaded.SetResult();
+        await socket.SendAsync(Ask);
+        CollectionAssert.AreEqual(WholeAnswer, await socket.AnswerAsync());
+    }
+
+    [TestMethod]
     public async Task Without_an_upgrade_the_answer_says_what_is_missing()
     {
         await using var server = await ServerFixture.StartAsync();
@@ -154,19 +181,11 @@ public sealed class GenerateSocketTests
     [TestMethod]
     public async Task A_message_that_is_too_big_closes_the_socket()
     {
-        await using var server = await ServerFixture.StartAsync();
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { BodyLimit = 2048 });
         using var socket = await server.ConnectAsync();
-        var part = new byte[1 << 20];
-        Array.Fill(part, (byte)' ');
-        try
-        {
-            for (var sent = 0; sent < 20; sent++)
-                await socket.SendAsync(part, WebSocketMessageType.Text, endOfMessage: false, CancellationToken.None);
-        }
-        catch (WebSocketException)
-        {
-            // The server hung up meanwhile.
-        }
+        await socket.SendAsync(Ask + new string(' ', 1500));
+        CollectionAssert.AreEqual(WholeAnswer, await socket.AnswerAsync());
+        await socket.SendAsync(Ask + new string(' ', 5000));
         try
         {
             Assert.IsNull(await socket.ReceiveAsync());

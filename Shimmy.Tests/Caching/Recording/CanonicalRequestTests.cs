@@ -15,6 +15,8 @@ public sealed class CanonicalRequestTests
     [DataRow("""{"model":"m","temperature":0.7}""", """{"model":"m","temperature":7e-1}""")]
     [DataRow("""{"model":"m"}""", """{"model":"m","user":"somebody","metadata":{"run":"17"},"safety_identifier":"x","prompt_cache_key":"y"}""")]
     [DataRow("""{"model":"m"}""", """{"model":"m","stop":null}""")]
+    [DataRow("""{"model":"m"}""", """{"model":"m","stream":false}""")]
+    [DataRow("""{"tools":[{"type":"mcp","headers":{"A":"b"}}]}""", """{"tools":[{"type":"mcp","headers":{"Authorization":"c"}}]}""")]
     [DataRow("""{"text":"é"}""", """{"text":"\u00e9"}""")]
     [DataRow("""{"messages":[{"tool_calls":[{"id":"call_1"},{"id":"call_2"}]},{"tool_call_id":"call_1"},{"tool_call_id":"call_2"}]}""",
         """{"messages":[{"tool_calls":[{"id":"x"},{"id":"y"}]},{"tool_call_id":"x"},{"tool_call_id":"y"}]}""")]
@@ -31,6 +33,8 @@ public sealed class CanonicalRequestTests
         """{"messages":[{"tool_calls":[{"id":"call_1"},{"id":"call_2"}]},{"tool_call_id":"call_2"}]}""")]
     [DataRow("""{"input":{"user":"a"}}""", """{"input":{"user":"b"}}""")]
     [DataRow("not JSON", "not JSON either")]
+    [DataRow("""{"authorization":"one""", """{"authorization":"other""")]
+    [DataRow("""{"parameters":{"properties":{"headers":{"type":"object"}}}}""", """{"parameters":{"properties":{"headers":{"type":"string"}}}}""")]
     public void What_a_client_asks_makes_one(string one, string other) => Assert.AreNotEqual(Of(one).Key, Of(other).Key);
 
     [TestMethod]
@@ -44,6 +48,31 @@ public sealed class CanonicalRequestTests
         Assert.AreEqual("""{"model":"m","messages":[{"role":"user","content":"<é>\n"}],"temperature":1.0}""", request.Body);
         Assert.AreEqual("m", request.Model);
         Assert.AreEqual(request.Key, CanonicalRequest.Of(Route, Encoding.UTF8.GetBytes(request.Body!)).Key);
+    }
+
+    [TestMethod]
+    [DataRow("""{"tools":[{"type":"mcp","server_url":"https://x/?k=KEY","headers":{"Authorization":"Bearer KEY"},"authorization":"KEY"}]}""",
+        """{"tools":[{"type":"mcp","server_url":"https://x/?[key]","headers":"[key]","authorization":"[key]"}]}""")]
+    [DataRow("""{"mcp_servers":[{"url":"https://x/y","authorization_token":"KEY"}],"X-API-Key":"KEY","extra":{"apiKey":["KEY"],"auth":{"token":"KEY"}},"max_tokens":5}""",
+        """{"mcp_servers":[{"url":"https://x/y","authorization_token":"[key]"}],"X-API-Key":"[key]","extra":{"apiKey":"[key]","auth":{"token":"[key]"}},"max_tokens":5}""")]
+    [DataRow("""{"parameters":{"properties":{"api_key":{"type":"string"},"password":null},"required":["api_key"]}}""",
+        """{"parameters":{"properties":{"api_key":{"type":"string"},"password":null},"required":["api_key"]}}""")]
+    public void Fields_that_are_made_for_keys_are_blanked_and_those_of_schemas_stay(string body, string expected)
+    {
+        var request = Of(body);
+
+        Assert.AreEqual(expected, request.Body);
+        Assert.AreEqual(request.Key, Of(request.Body!).Key);
+    }
+
+    [TestMethod]
+    public void A_body_that_is_no_JSON_and_may_hold_a_key_is_kept_as_its_hash()
+    {
+        var request = Of("""{"tools":[{"headers":{"x":"KEY"}""");
+
+        Assert.StartsWith("sha256:", request.Text!);
+        Assert.HasCount(71, request.Text!);
+        Assert.AreEqual(request.Key, Of(request.Text!).Key);
     }
 
     private static CanonicalRequest Of(string body) => CanonicalRequest.Of(Route, Encoding.UTF8.GetBytes(body));

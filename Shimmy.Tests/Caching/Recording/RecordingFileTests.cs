@@ -109,6 +109,20 @@ public sealed class RecordingFileTests : IDisposable
         Assert.Contains("no recording that this version reads", Assert.ThrowsExactly<IOException>(() => Shimmy.Caching.Recording.Recording.Read(folder["r.jsonl"], _log.CreateLogger("shimmy"))).Message);
     }
 
+    [TestMethod]
+    [DataRow("notes\n")]
+    [DataRow("{\"shimmy\":\"recording\",\"format\":2}\n")]
+    [DataRow("{\"shimmy\":\"recording\",\"format\":1} \n")]
+    public void Nothing_is_appended_to_a_file_that_is_no_recording(string content)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["notes.txt"], content);
+
+        var error = Assert.ThrowsExactly<IOException>(() => Open(folder["notes.txt"]).Dispose());
+        Assert.StartsWith($"cannot record to '{folder["notes.txt"]}': it is no recording that this version reads", error.Message);
+        Assert.AreEqual(content, File.ReadAllText(folder["notes.txt"]));
+    }
+
     public void Dispose() => _log.Dispose();
 
     private RecordingFile Open(string path) => new(path, _log.CreateLogger("shimmy"));

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using Shimmy.Server;
 using Shimmy.Tests.Engine;
@@ -154,6 +155,59 @@ public sealed class ReplayTests
             using var answer = await server.Client.SendAsync(request);
             return answer.StatusCode;
         }
+    }
+
+    [TestMethod]
+    [DataRow("s3cret", true)]
+    [DataRow("sk-0123456789\"quoted\\key", false)]
+    public async Task A_key_that_was_let_in_is_blanked_however_short_or_odd_and_its_request_is_found(string key, bool configured)
+    {
+        using var folder = new TemporaryFolder();
+        var quoted = JsonEncodedText.Encode(key).ToString();
+        // Once as text, once in JSON inside the text.
+        var prompt = JsonEncodedText.Encode($"Mine is {key}, or {quoted}.").ToString();
+        var engine = new ScriptedEngine { Answer = (_, _) => ["content ", key] };
+        var options = new ServerOptions { RecordFile = folder["r.jsonl"], Keys = configured ? KeyList.Read([key, "content"]) : [] };
+        var answers = new List<string>();
+        await using (var server = await ServerFixture.StartAsync(engine, options))
+        {
+            foreach (var stream in new[] { "false", "true" })
+                answers.Add(await SendAsync(server, $$"""{"model":"talker","prompt":"{{prompt}}","stream":{{stream}}}"""));
+        }
+
+        var file = await File.ReadAllTextAsync(folder["r.jsonl"]);
+        Assert.DoesNotContain(configured ? key : "quoted", file);
+        Assert.Contains("Mine is [key], or [key].", file);
+        // Only what a text says, and only of the key that came.
+        Assert.Contains("\"response\":\"content [key]\"", file);
+        await using var replay = await ServerFixture.StartAsync(options: Replays(folder), models: ["other"]);
+        foreach (var (answer, stream) in answers.Zip(["", ",\"stream\":true"]))
+            Assert.AreEqual(answer.Replace(JsonEncodedText.Encode(key, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).ToString(), "[key]", StringComparison.Ordinal), await SendAsync(replay, $$"""{"model":"talker","prompt":"{{prompt}}"{{stream}}}"""));
+
+        async Task<string> SendAsync(ServerFixture server, string body)
+        {
+            using var request = new HttpRequestMessage(HttpMethod.Post, "api/generate?access_token=another-secret&beta=true") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+            request.Headers.TryAddWithoutValidation("x-api-key", key);
+            using var answer = await server.Client.SendAsync(request);
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.IsTrue(answer.IsSuccessStatusCode, text);
+            return text;
+        }
+    }
+
+    [TestMethod]
+    public async Task Keys_of_tools_and_parameters_that_nobody_knows_stay_out()
+    {
+        using var folder = new TemporaryFolder();
+        const string body = """{"model":"talker","input":"?","tools":[{"type":"mcp","server_label":"x","server_url":"https://x/?key=sk-one","headers":{"Authorization":"Bearer sk-two"},"authorization":"sk-three"}]}""";
+        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { RecordFile = folder["r.jsonl"] }))
+            await server.AnswerAsync("v1/responses?access_token=sk-four&beta=true", body);
+
+        var file = await File.ReadAllTextAsync(folder["r.jsonl"]);
+        Assert.DoesNotContain("sk-", file);
+        Assert.Contains("\"request\":\"POST /v1/responses?beta=true\"", file);
+        await using var replay = await ServerFixture.StartAsync(options: Replays(folder), models: ["other"]);
+        await replay.AnswerAsync("v1/responses?beta=true&access_token=sk-five", body.Replace("sk-two", "sk-six", StringComparison.Ordinal));
     }
 
     [TestMethod]

@@ -30,8 +30,6 @@ internal static partial class GenerateSocket
     /// <summary>One socket: a request at a time, and an ear open for a cancel meanwhile.</summary>
     private sealed class Conversation(HttpContext context, WebSocket socket)
     {
-        private const int LargestMessage = 16 << 20;
-
         private static readonly TimeSpan CloseTime = TimeSpan.FromSeconds(1);
 
         private readonly ArrayBufferWriter<byte> _frame = new(512);
@@ -113,7 +111,7 @@ internal static partial class GenerateSocket
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
-                using var lease = await ModelAsked.AcquireAsync(context, fields);
+                using var lease = await ModelAsked.AcquireAsync(context, fields, cancellation);
                 await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheHeader.Use(context), cancellation, ModelAsked.LoggerOf(context)));
                 status = 200;
             }
@@ -183,9 +181,9 @@ internal static partial class GenerateSocket
                 if (received.MessageType == WebSocketMessageType.Close)
                     return null;
                 message.Advance(received.Count);
-                if (message.WrittenCount > LargestMessage)
+                if (message.WrittenCount > _state.BodyLimit)
                 {
-                    await socket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, $"a message may have {LargestMessage} bytes", _gone);
+                    await socket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, $"a message may have {_state.BodyLimit} bytes", _gone);
                     return null;
                 }
                 if (received.EndOfMessage)

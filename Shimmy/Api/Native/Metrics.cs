@@ -21,10 +21,11 @@ internal static class Metrics
         var requests = context.RequestServices.GetRequiredService<RequestMetrics>();
         var models = await ModelMetrics.AskAsync(residency, context.RequestAborted);
         context.Response.Headers.Vary = "Accept";
-        if (context.Request.Headers.Accept.ToString().Contains("application/json", StringComparison.OrdinalIgnoreCase))
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        if (AcceptHeader.PrefersJson(context.Request.Headers.Accept))
         {
             await Reply.JsonAsync(context, json => WriteJson(
-                json, context.RequestServices.GetRequiredService<ModelRegistry>(), models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
+                json, registry, models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
             return;
         }
         var text = new MetricsText();
@@ -32,7 +33,9 @@ internal static class Metrics
         text.Series("shimmy_build_info", MetricsText.Labels("version", ServerState.Version), 1);
         text.Single("shimmy_uptime_seconds", "gauge", "Time since the server started.", context.RequestServices.GetRequiredService<ServerState>().Uptime.TotalSeconds);
         requests.WriteTo(text);
-        ModelMetrics.Write(text, models);
+        // Those that were asked may be gone by now.
+        var inMemory = residency.Resident.Concat(models.Select(model => model.Model)).Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        ModelMetrics.Write(text, models, [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
         ModelMetrics.Write(text, residency);
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);

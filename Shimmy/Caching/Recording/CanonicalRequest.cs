@@ -10,9 +10,9 @@ namespace Shimmy.Caching.Recording;
 
 /// <summary>
 /// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a recording
-/// nor makes two files differ: the headers (and every key with them), and of the body's own fields those in <see cref="Passing"/>. To find it,
-/// fields may come in any order, numbers in any spelling, and ids that clients make up count by the order in which they appear:
-/// a call and its result still belong together. <c>previous_response_id</c> is no such id: it stands for the conversation before it.
+/// nor makes two files differ: the headers, every key (<see cref="Keys"/>), and of the body's own fields those in <see cref="Passing"/>. To find it,
+/// fields may come in any order, numbers in any spelling, <c>"stream":false</c> or not, and ids that clients make up count by the order in which
+/// they appear: a call and its result still belong together. <c>previous_response_id</c> is no such id: it stands for the conversation before it.
 /// </summary>
 internal sealed class CanonicalRequest
 {
@@ -20,15 +20,19 @@ internal sealed class CanonicalRequest
     public static readonly IReadOnlyList<string> Passing = ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
 
     private static readonly string[] MadeUp = ["id", "call_id", "tool_call_id", "tool_use_id", "item_id"];
-    private static readonly string[] KeyParameters = ["key", "api_key", "api-key", "token"];
 
-    private CanonicalRequest(string route, JsonElement? body, string? text)
+    // Those that some route reads, and Anthropic's clients' own.
+    private static readonly string[] Parameters = ["stream", "limit", "order", "after", "beta"];
+
+    private CanonicalRequest(string route, byte[]? body, string? text)
     {
         Route = route;
         Text = text;
-        if (body is { } fields)
+        if (body is not null)
         {
-            Body = Compact(fields);
+            using var document = JsonDocument.Parse(body);
+            var fields = document.RootElement;
+            Body = Encoding.UTF8.GetString(body);
             Model = fields.TryGetProperty("model", out var model) && model.ValueKind == JsonValueKind.String ? model.GetString() : null;
             Fields = FieldsOf(fields);
         }
@@ -44,7 +48,7 @@ internal sealed class CanonicalRequest
     /// <summary>The body without what passes, in the client's order; null where there is none, or no JSON object.</summary>
     public string? Body { get; }
 
-    /// <summary>A body that is no JSON object; null where it is one, or there is none.</summary>
+    /// <summary>A body that is no JSON object, or its hash where it may hold a key; null where it is one, or there is none.</summary>
     public string? Text { get; }
 
     /// <summary>The model that it names.</summary>
@@ -58,17 +62,20 @@ internal sealed class CanonicalRequest
 
     /// <summary>Takes a request as it came.</summary>
     /// <param name="request">The request, its body aside.</param>
-    /// <param name="body">Its body, keys already out of it (<see cref="Keys.Without(byte[], HttpRequest)"/>).</param>
-    public static CanonicalRequest Of(HttpRequest request, byte[] body)
+    /// <param name="body">Its body.</param>
+    /// <param name="keys">The keys that it came with.</param>
+    public static CanonicalRequest Of(HttpRequest request, byte[] body, Keys keys)
     {
         var method = HttpMethods.IsHead(request.Method) ? HttpMethods.Get : request.Method;
         // What the route table takes for the same is the same here.
         var path = request.Path.ToUriComponent();
-        return Of($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}", body);
+        return Of(keys.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, keys);
     }
 
-    /// <summary>Takes a request apart; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
-    public static CanonicalRequest Of(string route, byte[] body)
+    /// <summary>Takes a request apart that holds no key; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
+    public static CanonicalRequest Of(string route, byte[] body) => Of(route, body, Keys.None);
+
+    private static CanonicalRequest Of(string route, byte[] body, Keys keys)
     {
         if (body.Length == 0)
             return new CanonicalRequest(route, null, null);
@@ -76,43 +83,30 @@ internal sealed class CanonicalRequest
         {
             using var document = JsonDocument.Parse(body, JsonText.ReaderOptions);
             if (document.RootElement.ValueKind == JsonValueKind.Object && BrokenText.Find(document.RootElement) is null)
-                return new CanonicalRequest(route, document.RootElement, null);
+                return new CanonicalRequest(route, keys.Compact(document.RootElement, Passing), null);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             // Such a request is answered with an error, which can be recorded like any other answer.
         }
-        return new CanonicalRequest(route, null, Encoding.UTF8.GetString(body));
+        var text = Encoding.UTF8.GetString(body);
+        return new CanonicalRequest(route, null, KeyFields.AreIn(text) ? "sha256:" + Hash(body).ToLowerInvariant() : keys.Without(text));
     }
 
     private static string QueryOf(HttpRequest request)
     {
-        var kept = request.Query.Where(parameter => !KeyParameters.Contains(parameter.Key, StringComparer.OrdinalIgnoreCase))
+        var kept = request.Query.Where(parameter => Parameters.Contains(parameter.Key, StringComparer.OrdinalIgnoreCase))
             .OrderBy(parameter => parameter.Key, StringComparer.Ordinal)
             .SelectMany(parameter => parameter.Value.Select(value => $"{Uri.EscapeDataString(parameter.Key)}={Uri.EscapeDataString(value ?? "")}"));
         var query = string.Join('&', kept);
         return query.Length == 0 ? "" : "?" + query;
     }
 
-    private static string Compact(JsonElement body)
-    {
-        var buffer = new ArrayBufferWriter<byte>();
-        using (var writer = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
-        {
-            writer.WriteStartObject();
-            foreach (var field in body.EnumerateObject().Where(field => !Passing.Contains(field.Name)))
-                field.WriteTo(writer);
-            writer.WriteEndObject();
-        }
-        return Encoding.UTF8.GetString(buffer.WrittenSpan);
-    }
-
     private static SortedDictionary<string, string> FieldsOf(JsonElement body)
     {
         var ids = new Dictionary<string, string>();
         var fields = new SortedDictionary<string, string>(StringComparer.Ordinal);
-        // null is what is not there, in all dialects.
-        foreach (var field in InOrder(body).Where(field => !Passing.Contains(field.Name) && field.Value.ValueKind != JsonValueKind.Null))
+        foreach (var field in InOrder(body).Where(field => !IsAsIfAbsent(field)))
         {
             var buffer = new ArrayBufferWriter<byte>();
             using (var writer = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
@@ -121,6 +115,10 @@ internal sealed class CanonicalRequest
         }
         return fields;
     }
+
+    // In all dialects.
+    private static bool IsAsIfAbsent(JsonProperty field) =>
+        field.Value.ValueKind == JsonValueKind.Null || (field.Name == "stream" && field.Value.ValueKind == JsonValueKind.False);
 
     private static void Write(Utf8JsonWriter writer, JsonElement value, Dictionary<string, string> ids)
     {

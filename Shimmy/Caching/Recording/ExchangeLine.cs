@@ -11,7 +11,7 @@ namespace Shimmy.Caching.Recording;
 /// {"request":"POST /v1/…","body":{…},"status":200,"answer":{…},"ms":12.3}
 /// {"request":"POST /v1/…","body":{…},"status":200,"stream":[{"ms":3.1,"event":"…","data":{…}}, …, {"ms":12.3,"data":"[DONE]"}]}
 /// </code>
-/// A request's body that is no JSON object stands as <c>text</c>. The data of an event that is no JSON object or array stands as a string, an event of
+/// A request's body that is no JSON object stands as <c>text</c>, or its hash does where it may hold a key. The data of an event that is no JSON object or array stands as a string, an event of
 /// another form, such as a comment, as <c>raw</c>. Answers keep their bytes: what is read again is what was sent.
 /// </summary>
 internal static class ExchangeLine

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Shimmy.Api;
 
 namespace Shimmy.Caching.Recording;
 
@@ -16,11 +17,18 @@ internal static class RecordedRoutes
     /// <summary>Whether it is a request for a WebSocket, whose many answers no line can hold.</summary>
     public static bool IsSocket(HttpRequest request) => request.Path.StartsWithSegments("/ws");
 
-    /// <summary>Reads the whole body, and lets whoever comes next read it again.</summary>
+    /// <summary>Reads the whole body, and lets whoever comes next read it again. Throws <see cref="ApiException"/> (400) where that cannot be.</summary>
     public static async Task<byte[]> BodyAsync(HttpContext context)
     {
         var body = new MemoryStream();
-        await context.Request.Body.CopyToAsync(body, context.RequestAborted).ConfigureAwait(false);
+        try
+        {
+            await context.Request.Body.CopyToAsync(body, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (IOException e) when (e is not BadHttpRequestException)
+        {
+            throw RequestFields.Unreadable(e);
+        }
         context.Request.Body = new MemoryStream(body.GetBuffer(), 0, (int)body.Length, writable: false);
         return body.ToArray();
     }

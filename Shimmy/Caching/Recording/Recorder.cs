@@ -21,7 +21,8 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             await next(context).ConfigureAwait(false);
             return;
         }
-        var request = CanonicalRequest.Of(context.Request, Keys.Without(await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), context.Request));
+        var keys = Keys.Of(context);
+        var request = CanonicalRequest.Of(context.Request, await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), keys);
         var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var tap = new ResponseTap(inner);
         context.Features.Set<IHttpResponseBodyFeature>(tap);
@@ -33,9 +34,9 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             && ApiError.Of(e, context) is { Status: >= 400 and < 500 and not StatusCodes.Status429TooManyRequests } error)
         {
             // The frame around all requests writes it, from the same error.
-            Append(context, new Exchange(request, error.Status)
+            Append(new Exchange(request, error.Status)
             {
-                Answer = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier),
+                Answer = keys.Without(Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier)),
                 Milliseconds = tap.Milliseconds,
             });
             throw;
@@ -47,12 +48,12 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
         if (context.Response.StatusCode >= 500)
             return;
         var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
-        Append(context, streams
-            ? new Exchange(request, context.Response.StatusCode) { Stream = StreamPiece.Split(tap.Body, tap.Flushes) }
-            : new Exchange(request, context.Response.StatusCode) { Answer = tap.Body, Milliseconds = tap.Milliseconds });
+        Append(streams
+            ? new Exchange(request, context.Response.StatusCode) { Stream = [.. StreamPiece.Split(tap.Body, tap.Flushes).Select(piece => keys.Without(piece))] }
+            : new Exchange(request, context.Response.StatusCode) { Answer = keys.Without(tap.Body), Milliseconds = tap.Milliseconds });
     }
 
-    private void Append(HttpContext context, Exchange exchange) => file.Append(Keys.Without(ExchangeLine.Write(exchange), context.Request));
+    private void Append(Exchange exchange) => file.Append(ExchangeLine.Write(exchange));
 
     [LoggerMessage(LogLevel.Warning, "{RequestId} is a WebSocket, which is not recorded; POST /api/generate with stream is the same over HTTP")]
     private static partial void LogSocket(ILogger logger, string requestId);

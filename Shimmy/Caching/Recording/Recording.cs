@@ -35,8 +35,8 @@ internal sealed partial class Recording
             bytes = bytes[(end < 0 ? bytes.Length : end + 1)..];
             if (number == 1)
             {
-                if (!line.Span.TrimEnd((byte)'\r').SequenceEqual(RecordingFile.Head))
-                    throw new IOException($"cannot replay '{path}': it is no recording that this version reads: its first line is not {Encoding.UTF8.GetString(RecordingFile.Head)}");
+                if (!RecordingFile.IsHead(line.Span))
+                    throw new IOException($"cannot replay '{path}': {RecordingFile.WhyNone}");
                 continue;
             }
             if (line.Span.Trim(" \t\r"u8).IsEmpty)

@@ -1,3 +1,4 @@
+using System.Text;
 using Microsoft.Extensions.Logging;
 
 namespace Shimmy.Caching.Recording;
@@ -11,12 +12,18 @@ internal sealed partial class RecordingFile : IDisposable
     /// <summary>The first line of every recording.</summary>
     public static ReadOnlySpan<byte> Head => "{\"shimmy\":\"recording\",\"format\":1}"u8;
 
+    /// <summary>Whether a line is <see cref="Head"/>.</summary>
+    public static bool IsHead(ReadOnlySpan<byte> line) => line.TrimEnd((byte)'\r').SequenceEqual(Head);
+
+    /// <summary>Why a file whose first line is another is refused, as the end of a sentence.</summary>
+    public static string WhyNone => $"it is no recording that this version reads: its first line is not {Encoding.UTF8.GetString(Head)}";
+
     private readonly Lock _lock = new();
     private readonly Stream _file;
     private readonly ILogger _logger;
     private int _lost;
 
-    /// <summary>Opens the file or makes it. Throws <see cref="IOException"/> where that cannot be.</summary>
+    /// <summary>Opens the file or makes it. Throws <see cref="IOException"/> where that cannot be, or where it holds something else.</summary>
     public RecordingFile(string path, ILogger logger)
         : this(Open(path), path, logger)
     {
@@ -76,12 +83,27 @@ internal sealed partial class RecordingFile : IDisposable
         try
         {
             // Without a buffer of its own: what was written is in the system's hands, and what failed is not tried again in part.
-            return new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+            var file = new FileStream(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.ReadWrite, bufferSize: 0);
+            if (IsEmptyOrRecording(file))
+                return file;
+            file.Dispose();
+            throw new IOException($"{WhyNone}; nothing was written to it");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new IOException($"cannot record to '{path}': {e.Message}", e);
         }
+    }
+
+    // A device or a pipe has no length, and nothing in it to be spoiled.
+    private static bool IsEmptyOrRecording(FileStream file)
+    {
+        if (!file.CanSeek || file.Length == 0)
+            return true;
+        var first = new byte[Head.Length + 2];
+        var read = file.ReadAtLeast(first, first.Length, throwOnEndOfStream: false);
+        var end = first.AsSpan(0, read).IndexOf((byte)'\n');
+        return IsHead(first.AsSpan(0, end < 0 ? read : end));
     }
 
     // The head of a new file; behind a line that a crash broke, the end of that line.

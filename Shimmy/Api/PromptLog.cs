@@ -1,0 +1,45 @@
+using System.Globalization;
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Logging;
+using Shimmy.Engine;
+
+namespace Shimmy.Api;
+
+/// <summary>Logs what models are given to read, where that is wanted.</summary>
+internal sealed partial class PromptLog(ILogger logger, string requestId)
+{
+    /// <summary>The log of this request; null where prompts are not logged.</summary>
+    public static PromptLog? Of(HttpContext context) => context.RequestServices.GetRequiredService<ServerState>().LogsPrompts
+        ? new PromptLog(ModelAsked.LoggerOf(context), context.TraceIdentifier)
+        : null;
+
+    /// <summary>Logs a prompt, in one line.</summary>
+    public void Write(Prompt prompt) => LogPrompt(logger, requestId, prompt.Tokens is { } tokens
+        ? $"{tokens.Count} tokens"
+        : OnOneLine(string.Concat(prompt.Parts.Select(part => part.Text))));
+
+    // Nobody's prompt may look like lines of the log, or speak to the terminal that shows it.
+    private static string OnOneLine(string text)
+    {
+        var line = new StringBuilder(text.Length);
+        foreach (var character in text)
+        {
+            _ = character switch
+            {
+                '\n' => line.Append("\\n"),
+                '\r' => line.Append("\\r"),
+                '\t' => line.Append("\\t"),
+                '\\' => line.Append("\\\\"),
+                _ when char.IsControl(character) || char.GetUnicodeCategory(character) is UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+                    => line.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:x4}"),
+                _ => line.Append(character),
+            };
+        }
+        return line.ToString();
+    }
+
+    [LoggerMessage(LogLevel.Information, "{RequestId} reads: {Prompt}")]
+    private static partial void LogPrompt(ILogger logger, string requestId, string prompt);
+}
