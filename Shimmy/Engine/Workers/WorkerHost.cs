@@ -172,11 +172,11 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);
 
-    void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
-        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability);
+    void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft) =>
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, draft);
 
     void IEventSink.PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
-        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, ofPrompt: true);
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, default, ofPrompt: true);
 
     void IEventSink.Ended(uint requestId, GenerationEnd end) => EventCodec.WriteEnd(_events, requestId, end);
 
