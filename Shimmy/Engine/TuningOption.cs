@@ -74,7 +74,8 @@ internal sealed class TuningOption
             Parts(text)?.Select(part => Number(part, 0, 1e9)).ToArray() is { } shares && Array.TrueForAll(shares, share => share is not null)
                 && shares.Any(share => share > 0) ? tuning with { TensorSplit = [.. shares.Select(share => share!.Value)] } : null),
         WholeNumber("main-gpu", 0, 255, (tuning, gpu) => tuning with { MainGpu = gpu }),
-        Switch("cpu-moe", (tuning, on) => tuning with { CpuExpertLayers = on ? LoadTuning.AllLayers : tuning.CpuExpertLayers }),
+        // Off says no layer, which wins over what a lower source says, but not over the number that stands beside it.
+        Switch("cpu-moe", (tuning, on) => tuning with { CpuExpertLayers = on ? LoadTuning.AllLayers : tuning.CpuExpertLayers ?? 0 }),
         WholeNumber("n-cpu-moe", 0, MostLayers, (tuning, layers) => tuning with { CpuExpertLayers = layers }),
         Choice("flash-attn", (tuning, mode) => tuning with { FlashAttention = mode },
             ("auto", FlashAttention.Auto), ("on", FlashAttention.On), ("off", FlashAttention.Off)),
