@@ -124,8 +124,8 @@ internal sealed unsafe class LlamaModel : IDisposable
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
-            var adapters = LoraAdapters.Load(handle, spec.Loras);
             var metadata = ReadMetadata(handle);
+            var adapters = LoraAdapters.Load(handle, metadata.GetValueOrDefault("general.architecture", ""), spec.Loras);
             ContextTuning.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
