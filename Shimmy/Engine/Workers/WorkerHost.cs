@@ -156,11 +156,12 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
+        var adapters = model.Adapters.Choose(request.Loras);
         _scheduler!.Submit(id, () =>
         {
             try
             {
-                var embedding = model.Embedding.Compute(tokens);
+                var embedding = model.Embedding.Compute(tokens, adapters);
                 Send(FrameKind.Reply, id, [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
             }
             catch (EngineException e)
