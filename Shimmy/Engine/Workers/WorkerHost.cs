@@ -108,7 +108,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 reported = share;
                 pipe.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
             });
-            var draft = spec.Draft is null ? null : DraftModel.Load(_model, spec, _ => { });
+            var draft = spec.Draft is null || !_model.CanGenerate ? null : DraftModel.Load(_model, spec, _ => { });
             _scheduler = new Scheduler(_model, draft, this);
             Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
         }
