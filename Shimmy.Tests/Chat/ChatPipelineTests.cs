@@ -32,6 +32,20 @@ public sealed class ChatPipelineTests
     }
 
     [TestMethod]
+    public async Task An_answer_that_a_stop_string_ends_tells_what_was_drafted_and_accepted_up_to_there()
+    {
+        var model = new SpokenModel(["a"u8.ToArray(), "b"u8.ToArray(), "c"u8.ToArray(), "<stop>"u8.ToArray(), "d"u8.ToArray()])
+        {
+            Drafts = [new(0, false), new(4, true), new(0, true), new(3, false), new(2, true)],
+        };
+
+        var end = (await RunAsync(model, "<stop>"))[^1].End!;
+
+        Assert.AreEqual("<stop>", end.StopString);
+        Assert.AreEqual((7, 2), (end.Timings.DraftedTokens, end.Timings.AcceptedTokens));
+    }
+
+    [TestMethod]
     public async Task Without_a_stop_string_the_engines_own_end_is_told()
     {
         var events = await RunAsync(new SpokenModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");

@@ -9,6 +9,9 @@ internal sealed class SpokenModel(IReadOnlyList<byte[]> pieces, FinishReason rea
     /// <summary>What was asked for last.</summary>
     public GenerationRequest? Request { get; private set; }
 
+    /// <summary>What its tokens tell of drafts, the first first.</summary>
+    public IReadOnlyList<TokenDraft> Drafts { get; init; } = [];
+
     /// <summary>Tokens that were taken from it.</summary>
     public int Given { get; private set; }
 
@@ -31,7 +34,7 @@ internal sealed class SpokenModel(IReadOnlyList<byte[]> pieces, FinishReason rea
             foreach (var piece in pieces)
             {
                 await Task.Yield();
-                yield return GenerationEvent.OfToken(++Given, piece);
+                yield return GenerationEvent.OfToken(++Given, piece, null, Drafts.ElementAtOrDefault(Given - 1));
             }
             yield return GenerationEvent.OfEnd(new GenerationEnd(reason, pieces.Count, new GenerationTimings(1, 2, 3)));
         }

@@ -33,7 +33,8 @@ public sealed class TuningOptionTests
     [DataRow("rope-freq-base", "NaN", "a number from 1 to 1000000000000")]
     [DataRow("rope-freq-scale", "-1", "a number from 1E-06 to 1000")]
     [DataRow("yarn-orig-ctx", "0", "a whole number from 1 to 16777216")]
-    [DataRow("yarn-ext-factor", "1.5", "a number from 0 to 1")]
+    [DataRow("yarn-ext-factor", "1.5", "a number from 0 to 1, or -1 for the model's own")]
+    [DataRow("yarn-ext-factor", "-0.5", "a number from 0 to 1, or -1 for the model's own")]
     [DataRow("yarn-attn-factor", "", "a number from 0.001 to 1000")]
     [DataRow("yarn-beta-slow", "1,5", "a number from 0 to 10000")]
     [DataRow("yarn-beta-fast", "fast", "a number from 0 to 10000")]
@@ -87,11 +88,39 @@ public sealed class TuningOptionTests
         var refused = Assert.ThrowsExactly<UsageException>(() => Read(("cpu-moe", "true"), ("n-cpu-moe", "2")));
         StringAssert.StartsWith(refused.Message, "--cpu-moe and --n-cpu-moe exclude each other: the first keeps the experts of all layers on the CPU");
         Assert.ThrowsExactly<UsageException>(() => Read(("rope-scale", "2"), ("rope-freq-scale", "0.5")));
-        Assert.ThrowsExactly<UsageException>(() => TuningArguments.Read(new Dictionary<string, string?> { ["n-cpu-moe"] = "2" },
-            new OptionReader(name => name == "SHIMMY_CPU_MOE" ? "1" : null)));
-        Assert.AreEqual(2, TuningArguments.Read(new Dictionary<string, string?> { ["n-cpu-moe"] = "2" },
-            new OptionReader(name => name == "SHIMMY_CPU_MOE" ? "false" : null)).CpuExpertLayers);
+        var both = Assert.ThrowsExactly<UsageException>(() => Read([], "SHIMMY_CPU_MOE", "1", "SHIMMY_N_CPU_MOE", "2"));
+        StringAssert.StartsWith(both.Message, "SHIMMY_CPU_MOE and SHIMMY_N_CPU_MOE exclude each other: ");
     }
+
+    [TestMethod]
+    public void What_the_command_line_says_makes_the_environment_say_nothing_that_excludes_it()
+    {
+        Assert.AreEqual(2, Read([("n-cpu-moe", "2")], "SHIMMY_CPU_MOE", "1").CpuExpertLayers);
+        Assert.AreEqual(2, Read([("n-cpu-moe", "2")], "SHIMMY_CPU_MOE", "false").CpuExpertLayers);
+        Assert.AreEqual(LoadTuning.AllLayers, Read([("cpu-moe", "true")], "SHIMMY_N_CPU_MOE", "2").CpuExpertLayers);
+        Assert.AreEqual(0.25f, Read([("rope-scale", "4")], "SHIMMY_ROPE_FREQ_SCALE", "0.5").RopeFrequencyScale);
+        Assert.AreEqual(0.25f, Read([("rope-freq-scale", "0.25")], "SHIMMY_ROPE_SCALE", "2").RopeFrequencyScale);
+    }
+
+    [TestMethod]
+    public void Off_wins_over_what_a_lower_source_has_on()
+    {
+        var lower = new LoadTuning { CpuExpertLayers = LoadTuning.AllLayers, MemoryLock = true };
+
+        var upper = Read([], "SHIMMY_CPU_MOE", "0", "SHIMMY_MLOCK", "false").Over(lower);
+
+        Assert.AreEqual((0, false), (upper.CpuExpertLayers, upper.MemoryLock));
+        var option = TuningOption.All.Single(one => one.Name == "cpu-moe");
+        Assert.AreEqual(0, option.Set(LoadTuning.None, "false")!.Over(lower).CpuExpertLayers);
+        Assert.AreEqual(2, option.Set(new LoadTuning { CpuExpertLayers = 2 }, "false")!.CpuExpertLayers);
+    }
+
+    [TestMethod]
+    public void The_mix_of_extrapolation_may_be_the_models_own() => Assert.AreEqual(-1, Read(("yarn-ext-factor", "-1")).YarnExtFactor);
+
+    private static LoadTuning Read((string Name, string Value)[] given, params string[] variables) => TuningArguments.Read(
+        given.ToDictionary(one => one.Name, one => (string?)one.Value),
+        new OptionReader(name => Array.IndexOf(variables, name) is >= 0 and var at ? variables[at + 1] : null));
 
     private static LoadTuning Read(params (string Name, string Value)[] given) =>
         TuningArguments.Read(given.ToDictionary(one => one.Name, one => (string?)one.Value), new OptionReader(_ => null));

@@ -135,7 +135,7 @@ internal static class ChatPipeline
         var characters = new Utf8Assembler();
         var stops = new StopStrings([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);
-        var tokens = 0;
+        var (tokens, drafted, accepted) = (0, 0, 0);
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
         var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
@@ -163,6 +163,8 @@ internal static class ChatPipeline
             else
             {
                 tokens++;
+                drafted += happened.Draft.Drafted;
+                accepted += happened.Draft.Accepted ? 1 : 0;
                 first = first == 0 ? Stopwatch.GetTimestamp() : first;
                 var text = stops.Push(characters.Push(happened.Piece.Span));
                 told?.Add(new GeneratedToken(happened.Token, happened.Piece, happened.LogProbability));
@@ -177,7 +179,11 @@ internal static class ChatPipeline
                 yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Stop, stops.Hit,
                     new Usage(start.PromptTokens, start.CachedTokens, tokens),
                     new GenerationTimings(Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
-                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)));
+                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)
+                    {
+                        DraftedTokens = drafted,
+                        AcceptedTokens = accepted,
+                    }));
                 yield break;
             }
         }

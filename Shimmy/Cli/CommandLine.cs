@@ -68,7 +68,7 @@ internal static class CommandLine
                 ["rope-freq-base"] = builder.AddGlobalOption<string?>("--rope-freq-base", "N — RoPE's base frequency (default: the model's own)"),
                 ["rope-freq-scale"] = builder.AddGlobalOption<string?>("--rope-freq-scale", "N — Factor on RoPE's frequencies: 1/N stretches the context N times"),
                 ["yarn-orig-ctx"] = builder.AddGlobalOption<string?>("--yarn-orig-ctx", "N — YaRN: tokens of context that the model was trained with (default: the model's own)"),
-                ["yarn-ext-factor"] = builder.AddGlobalOption<string?>("--yarn-ext-factor", "N — YaRN: mix of extrapolation; 0 interpolates alone"),
+                ["yarn-ext-factor"] = builder.AddGlobalOption<string?>("--yarn-ext-factor", "N — YaRN: mix of extrapolation, 0 to 1; 0 interpolates alone (default -1: the model's own)"),
                 ["yarn-attn-factor"] = builder.AddGlobalOption<string?>("--yarn-attn-factor", "N — YaRN: factor on the magnitude of attention; needs --yarn-ext-factor 0"),
                 ["yarn-beta-slow"] = builder.AddGlobalOption<string?>("--yarn-beta-slow", "N — YaRN: correction of the low dimensions (alpha)"),
                 ["yarn-beta-fast"] = builder.AddGlobalOption<string?>("--yarn-beta-fast", "N — YaRN: correction of the high dimensions (beta)"),

@@ -8,6 +8,9 @@ public sealed record EmbeddingRequest
 
     /// <summary>The document that <see cref="Prompt"/>, as a query, is held against: for models whose pooling is <c>rank</c>; null else.</summary>
     public Prompt? Document { get; init; }
+
+    /// <summary>Adapters that act, and no others; null leaves those that the model was loaded with.</summary>
+    public IReadOnlyList<LoraChoice>? Loras { get; init; }
 }
 
 /// <summary>What a model made of an <see cref="EmbeddingRequest"/>.</summary>

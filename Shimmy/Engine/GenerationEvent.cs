@@ -4,7 +4,7 @@ namespace Shimmy.Engine;
 public readonly struct GenerationEvent
 {
     private GenerationEvent(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability,
-        GenerationStart? start, GenerationEnd? end, bool ofPrompt = false)
+        GenerationStart? start, GenerationEnd? end, bool ofPrompt = false, TokenDraft draft = default)
     {
         Token = token;
         Piece = piece;
@@ -12,6 +12,7 @@ public readonly struct GenerationEvent
         Start = start;
         End = end;
         OfPrompt = ofPrompt;
+        Draft = draft;
     }
 
     /// <summary>Set on the first event alone: the prompt was admitted.</summary>
@@ -35,12 +36,15 @@ public readonly struct GenerationEvent
     /// <summary>Log probabilities, where the request asked for them.</summary>
     public TokenLogProbability? LogProbability { get; }
 
+    /// <summary>What the token has to do with tokens that were computed ahead.</summary>
+    public TokenDraft Draft { get; }
+
     /// <summary>The prompt was admitted.</summary>
     public static GenerationEvent OfStart(GenerationStart start) => new(0, default, null, start, null);
 
     /// <summary>A token was generated.</summary>
-    public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability = null) =>
-        new(token, piece, logProbability, null, null);
+    public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability = null, TokenDraft draft = default) =>
+        new(token, piece, logProbability, null, null, draft: draft);
 
     /// <summary>A token of the prompt was read.</summary>
     public static GenerationEvent OfPromptToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
@@ -84,6 +88,11 @@ public sealed record GenerationTimings(double QueueMilliseconds, double PrefillM
     /// <summary>Those of them that came.</summary>
     public int AcceptedTokens { get; init; }
 }
+
+/// <summary>A token's part in speculative decoding. Told with each token, so that who leaves in the middle of an answer has counted what came.</summary>
+/// <param name="Drafted">Tokens that were computed ahead in the step whose first token this is; 0 at its others.</param>
+/// <param name="Accepted">Whether it is one that was computed ahead.</param>
+public readonly record struct TokenDraft(byte Drafted, bool Accepted);
 
 /// <summary>How likely a token was, before any sampler changed the logits.</summary>
 /// <param name="LogProbability">Natural logarithm of the probability of the token that was taken.</param>

@@ -66,7 +66,7 @@ public sealed record LoadTuning
     /// <summary>YaRN: tokens of context that the model was trained with.</summary>
     public int? YarnOriginalContext { get; init; }
 
-    /// <summary>YaRN: mix of extrapolation, 0 (all interpolated) to 1.</summary>
+    /// <summary>YaRN: mix of extrapolation, 0 (all interpolated) to 1; -1 is the model's own.</summary>
     public float? YarnExtFactor { get; init; }
 
     /// <summary>YaRN: factor on the magnitude of attention.</summary>

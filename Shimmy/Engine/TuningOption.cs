@@ -74,7 +74,8 @@ internal sealed class TuningOption
             Parts(text)?.Select(part => Number(part, 0, 1e9)).ToArray() is { } shares && Array.TrueForAll(shares, share => share is not null)
                 && shares.Any(share => share > 0) ? tuning with { TensorSplit = [.. shares.Select(share => share!.Value)] } : null),
         WholeNumber("main-gpu", 0, 255, (tuning, gpu) => tuning with { MainGpu = gpu }),
-        Switch("cpu-moe", (tuning, on) => tuning with { CpuExpertLayers = on ? LoadTuning.AllLayers : tuning.CpuExpertLayers }),
+        // Off says no layer, which wins over what a lower source says, but not over the number that stands beside it.
+        Switch("cpu-moe", (tuning, on) => tuning with { CpuExpertLayers = on ? LoadTuning.AllLayers : tuning.CpuExpertLayers ?? 0 }),
         WholeNumber("n-cpu-moe", 0, MostLayers, (tuning, layers) => tuning with { CpuExpertLayers = layers }),
         Choice("flash-attn", (tuning, mode) => tuning with { FlashAttention = mode },
             ("auto", FlashAttention.Auto), ("on", FlashAttention.On), ("off", FlashAttention.Off)),
@@ -97,7 +98,8 @@ internal sealed class TuningOption
         Numbered("rope-freq-base", 1, 1e12, (tuning, number) => tuning with { RopeFrequencyBase = number }),
         Numbered("rope-freq-scale", 1e-6, 1e3, (tuning, factor) => tuning with { RopeFrequencyScale = factor }),
         WholeNumber("yarn-orig-ctx", 1, 1 << 24, (tuning, tokens) => tuning with { YarnOriginalContext = tokens }),
-        Numbered("yarn-ext-factor", 0, 1, (tuning, number) => tuning with { YarnExtFactor = number }),
+        new("yarn-ext-factor", "a number from 0 to 1, or -1 for the model's own", (tuning, text) =>
+            (Number(text, 0, 1) ?? Number(text, -1, -1)) is { } number ? tuning with { YarnExtFactor = number } : null),
         Numbered("yarn-attn-factor", 1e-3, 1e3, (tuning, number) => tuning with { YarnAttnFactor = number }),
         Numbered("yarn-beta-slow", 0, 1e4, (tuning, number) => tuning with { YarnBetaSlow = number }),
         Numbered("yarn-beta-fast", 0, 1e4, (tuning, number) => tuning with { YarnBetaFast = number }),

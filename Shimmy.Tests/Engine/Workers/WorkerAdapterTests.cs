@@ -123,6 +123,18 @@ public sealed class WorkerAdapterTests
     }
 
     [TestMethod]
+    public async Task An_adapter_of_another_architecture_is_refused_with_both_names()
+    {
+        using var folder = new TemporaryFolder();
+        var alien = RandomAdapter.Write(folder["alien.gguf"], new RandomModelShape { Architecture = "qwen2" });
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Loras = [new LoraSetting(alien)] }));
+
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
+        StringAssert.Contains(refused.Message, $"cannot load the LoRA adapter {alien}: it is made for models of the architecture qwen2, and this one is of llama");
+    }
+
+    [TestMethod]
     public async Task What_was_only_found_beside_the_model_waits_to_be_chosen_and_may_be_unfit()
     {
         using var folder = new TemporaryFolder();

@@ -17,8 +17,8 @@ public sealed class WorkerEmbeddingTests
     private static Task<ILoadedModel> LoadEncoderAsync(string name, int pooling) =>
         LoadAsync(Folder, spec => spec with { Name = name, Path = RandomEncoder.Write(Folder[name + ".gguf"], pooling) });
 
-    private static Task<Embedding> EmbedAsync(ILoadedModel model, string text, string? document = null) => model.EmbedAsync(
-        new EmbeddingRequest { Prompt = Prompt.FromText(text), Document = document is null ? null : Prompt.FromText(document) }, CancellationToken.None);
+    private static Task<Embedding> EmbedAsync(ILoadedModel model, string text, string? document = null, LoraChoice[]? loras = null) => model.EmbedAsync(
+        new EmbeddingRequest { Prompt = Prompt.FromText(text), Document = document is null ? null : Prompt.FromText(document), Loras = loras }, CancellationToken.None);
 
     private static double Cosine(Embedding a, Embedding b) =>
         Dot(a, b) / Math.Sqrt(Dot(a, a) * Dot(b, b));
@@ -81,6 +81,28 @@ public sealed class WorkerEmbeddingTests
         Assert.AreNotEqual(first.Values[0], second.Values[0]);
         var error = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, "no document"));
         StringAssert.Contains(error.Message, "reranker");
+    }
+
+    [TestMethod]
+    public async Task Adapters_that_a_request_names_act_on_its_embedding_and_no_others()
+    {
+        var adapter = RandomAdapter.Write(Folder["style.gguf"]);
+        await using var bare = await LoadAsync(Folder);
+        await using var model = await LoadAsync(Folder, spec => spec with { Loras = [new LoraSetting(adapter)] });
+
+        var plain = (await EmbedAsync(bare, "some text")).Values;
+        var acting = (await EmbedAsync(model, "some text")).Values;
+        var without = (await EmbedAsync(model, "some text", null, [])).Values;
+        var named = (await EmbedAsync(model, "some text", null, [new(null, "style", 1)])).Values;
+        var weak = (await EmbedAsync(model, "some text", null, [new(0, null, 0.1f)])).Values;
+
+        CollectionAssert.AreEqual(plain, without);
+        CollectionAssert.AreEqual(acting, named);
+        CollectionAssert.AreNotEqual(plain, acting);
+        CollectionAssert.AreNotEqual(weak, acting);
+        CollectionAssert.AreEqual(acting, (await EmbedAsync(model, "some text")).Values);
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, "some text", null, [new(7, null, 1)]));
+        Assert.AreEqual((EngineFailure.InvalidRequest, "lora[0].id"), (refused.Failure, refused.Option));
     }
 
     [TestMethod]

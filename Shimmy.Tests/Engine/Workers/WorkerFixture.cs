@@ -33,6 +33,8 @@ internal static class WorkerFixture
             else
             {
                 answer.Tokens.Add(happened.Token);
+                answer.Drafted += happened.Draft.Drafted;
+                answer.Accepted += happened.Draft.Accepted ? 1 : 0;
                 answer.Bytes.Write(happened.Piece.Span);
                 answer.LogProbabilities.Add(happened.LogProbability);
                 onToken?.Invoke(happened.Token);
@@ -57,6 +59,12 @@ internal sealed class Answer
     public GenerationEnd End { get; set; } = null!;
 
     public List<int> Tokens { get; } = [];
+
+    /// <summary>Tokens drafted, as the tokens tell it.</summary>
+    public int Drafted { get; set; }
+
+    /// <summary>Those of them that came.</summary>
+    public int Accepted { get; set; }
 
     public MemoryStream Bytes { get; } = new();
 

@@ -25,6 +25,7 @@ public sealed class WorkerSpeculationTests
             var (a, b) = (await RunAsync(with, request), await RunAsync(without, request));
             CollectionAssert.AreEqual(b.Tokens, a.Tokens, $"request {i}\n{b.Text}\n{a.Text}");
             Assert.AreEqual(b.End.Reason, a.End.Reason);
+            Assert.AreEqual((a.End.Timings.DraftedTokens, a.End.Timings.AcceptedTokens), (a.Drafted, a.Accepted), "counted token by token");
             Assert.AreEqual((0, 0), (b.End.Timings.DraftedTokens, b.End.Timings.AcceptedTokens));
             Assert.IsLessThanOrEqualTo(a.End.Timings.DraftedTokens, a.End.Timings.AcceptedTokens);
             drafted += a.End.Timings.DraftedTokens;

@@ -1,4 +1,8 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
+using Shimmy.Engine.Workers;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;
 
@@ -33,14 +37,15 @@ public sealed class WorkerTuningTests
             new() { RopeFrequencyScale = 0.125f },
             new() { RopeFrequencyBase = 3 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32 },
-            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnExtFactor = 0, YarnAttnFactor = 4 },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnExtFactor = 0, YarnAttnFactor = 4 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
         ];
         var seen = new HashSet<string> { plain };
         foreach (var other in others)
             Assert.IsTrue(seen.Add(await TokensAsync(other)), other.ToString());
         // Without extrapolation YaRN stretches as linear scaling does.
-        Assert.AreEqual(await TokensAsync(others[0]), await TokensAsync(others[2] with { YarnExtFactor = 0 }));
+        Assert.AreEqual(await TokensAsync(others[0]), await TokensAsync(others[2] with { YarnOriginalContext = null, YarnExtFactor = 0 }));
+        Assert.AreEqual(await TokensAsync(others[2]), await TokensAsync(others[2] with { YarnExtFactor = -1 }));
     }
 
     [TestMethod]
@@ -51,6 +56,23 @@ public sealed class WorkerTuningTests
         Assert.AreEqual(plain, await TokensAsync(new LoadTuning { MemoryMap = false }));
         Assert.AreEqual(plain, await TokensAsync(new LoadTuning { MemoryMap = true, MemoryLock = true }));
         Assert.AreEqual(plain, await TokensAsync(new LoadTuning { Numa = NumaStrategy.Distribute }));
+    }
+
+    [TestMethod]
+    public async Task Memory_is_locked_or_a_warning_says_that_it_is_not()
+    {
+        using var folder = new TemporaryFolder();
+        using var log = new WarningLog();
+        using var loggers = LoggerFactory.Create(builder => builder.AddProvider(log));
+        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1, Tuning = new LoadTuning { MemoryLock = true } };
+        await using var model = await new WorkerEngine(loggers, Executable).LoadAsync(spec, null, CancellationToken.None);
+
+        var warned = log.Lines.Any(line => line.StartsWith("--mlock: the system does not let all of the model be locked", StringComparison.Ordinal));
+        if (OperatingSystem.IsLinux())
+        {
+            var locked = File.ReadLines($"/proc/{model.Facts.ProcessId}/status").Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal));
+            Assert.AreEqual(int.Parse(locked.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) == 0, warned, locked);
+        }
     }
 
     [TestMethod]
@@ -72,10 +94,26 @@ public sealed class WorkerTuningTests
     }
 
     [TestMethod]
-    public async Task A_factor_on_attention_that_would_be_ignored_is_refused()
+    [DataRow("yarn", "yarn-attn-factor", "4", "yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0")]
+    [DataRow("none", "rope-scale", "4", "rope-scale and rope-freq-scale have no effect where nothing is scaled")]
+    [DataRow("none", "rope-freq-scale", "0.5", "rope-scale and rope-freq-scale have no effect where nothing is scaled")]
+    [DataRow("linear", "yarn-orig-ctx", "64", "yarn-orig-ctx has no effect where YaRN does not extrapolate: it needs rope-scaling yarn")]
+    [DataRow("linear", "yarn-beta-slow", "1", "yarn-beta-slow has no effect where YaRN does not extrapolate: it needs rope-scaling yarn")]
+    [DataRow("linear", "yarn-beta-fast", "32", "yarn-beta-fast has no effect where YaRN does not extrapolate: it needs rope-scaling yarn")]
+    [DataRow("linear", "yarn-ext-factor", "0.5", "yarn-ext-factor has no effect without YaRN: it needs rope-scaling yarn")]
+    public async Task What_positions_are_not_computed_with_is_refused(string scaling, string option, string value, string message)
     {
-        var refused = await RefusedAsync(new LoadTuning { RopeScaling = RopeScaling.Yarn, YarnAttnFactor = 4 });
-        Assert.Contains("yarn-attn-factor has no effect where YaRN extrapolates", refused.Message);
+        var tuning = Set(Set(LoadTuning.None, "rope-scaling", scaling), option, value);
+        Assert.Contains(message, (await RefusedAsync(tuning)).Message);
+
+        static LoadTuning Set(LoadTuning tuning, string name, string text) => TuningOption.All.Single(one => one.Name == name).Set(tuning, text)!;
+    }
+
+    [TestMethod]
+    public async Task What_a_model_without_YaRN_extrapolates_by_is_refused_where_nobody_names_a_scaling()
+    {
+        Assert.Contains("yarn-orig-ctx has no effect", (await RefusedAsync(new LoadTuning { YarnOriginalContext = 64 })).Message);
+        Assert.Contains("needs a yarn-ext-factor above 0", (await RefusedAsync(new LoadTuning { RopeScaling = RopeScaling.Yarn, YarnExtFactor = 0, YarnBetaFast = 8 })).Message);
     }
 
     [TestMethod]
@@ -83,6 +121,7 @@ public sealed class WorkerTuningTests
     {
         var refused = await RefusedAsync(new LoadTuning { CacheTypeV = CacheType.Q4Level0, FlashAttention = FlashAttention.Off });
         Assert.Contains("quantized V cache requires flash_attn", refused.Message);
+        Assert.DoesNotContain("memory", refused.Message);
     }
 
     [TestMethod]
@@ -105,6 +144,28 @@ public sealed class WorkerTuningTests
 
         Assert.AreEqual(2, run.ExitCode);
         Assert.StartsWith("shimmy probe: --cpu-moe and --n-cpu-moe exclude each other: ", run.Errors);
+    }
+
+    private sealed class WarningLog : ILoggerProvider, ILogger
+    {
+        public ConcurrentQueue<string> Lines { get; } = new();
+
+        public ILogger CreateLogger(string categoryName) => this;
+
+        public IDisposable? BeginScope<TState>(TState state)
+            where TState : notnull => null;
+
+        public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
+
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        {
+            if (IsEnabled(logLevel))
+                Lines.Enqueue(formatter(state, exception));
+        }
+
+        public void Dispose()
+        {
+        }
     }
 
     private static async Task<EngineException> RefusedAsync(LoadTuning tuning)

@@ -17,9 +17,10 @@ internal static class Embeddings
         using var body = document;
         var inputs = PromptInputs.Read(fields, "input");
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
+        var loras = LoraFields.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         RefuseOtherDimensions(fields, lease.Model.Facts);
-        var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease.Model, input, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
+        var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease.Model, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);
         RequestLog.Of(context).Usage = new Usage(tokens, 0, 0);
         await Reply.JsonAsync(context, json =>
@@ -39,13 +40,14 @@ internal static class Embeddings
         });
     }
 
-    private static async Task<Embedding> EmbedAsync(ILoadedModel model, Prompt input, string name, CancellationToken cancellation)
+    private static async Task<Embedding> EmbedAsync(
+        ILoadedModel model, Prompt input, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
     {
         try
         {
-            return await model.EmbedAsync(new EmbeddingRequest { Prompt = input }, cancellation);
+            return await model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras }, cancellation);
         }
-        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong || e is { Failure: EngineFailure.InvalidRequest, Option: not "model" })
+        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong || (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model" && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true))
         {
             throw ApiException.BadField(name, e.Message);
         }

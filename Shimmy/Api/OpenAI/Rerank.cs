@@ -20,10 +20,11 @@ internal static class Rerank
         var documents = ReadDocuments(fields);
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
+        var loras = LoraFields.Read(fields);
         using var lease = await ModelAsked.AcquireAsync(context, fields);
         if (!lease.Model.Facts.CanRerank)
             throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
-        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, $"documents[{i}]", context.RequestAborted)));
+        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
         RequestLog.Of(context).Usage = new Usage(tokens, 0, 0);
         var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
@@ -44,11 +45,12 @@ internal static class Rerank
         });
     }
 
-    private static async Task<Embedding> JudgeAsync(ILoadedModel model, string query, string document, string name, CancellationToken cancellation)
+    private static async Task<Embedding> JudgeAsync(
+        ILoadedModel model, string query, string document, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
     {
         try
         {
-            return await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(query), Document = Prompt.FromText(document) }, cancellation);
+            return await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(query), Document = Prompt.FromText(document), Loras = loras }, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {

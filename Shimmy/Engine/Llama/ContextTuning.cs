@@ -6,19 +6,27 @@ namespace Shimmy.Engine.Llama;
 internal static class ContextTuning
 {
     /// <summary>
-    /// Refuses what llama.cpp would ignore: where YaRN extrapolates, it computes the factor on attention itself. Throws
-    /// <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>).
+    /// Refuses what llama.cpp would ignore: factors where nothing is scaled, and what YaRN's extrapolation alone reads where there is none; where there is,
+    /// llama.cpp computes the factor on attention itself. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>).
     /// </summary>
     public static void Check(LoadTuning tuning, IReadOnlyDictionary<string, string> metadata)
     {
-        if (tuning.YarnAttnFactor is null)
-            return;
         var architecture = metadata.GetValueOrDefault("general.architecture", "");
-        var isYarn = tuning.RopeScaling is { } scaling ? scaling == RopeScaling.Yarn
-            : metadata.GetValueOrDefault($"{architecture}.rope.scaling.type") == "yarn";
-        if ((tuning.YarnExtFactor ?? (isYarn ? 1 : 0)) > 0)
-            throw new EngineException(EngineFailure.LoadFailed, "yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0");
+        var own = metadata.GetValueOrDefault($"{architecture}.rope.scaling.type");
+        var (isNone, isYarn) = tuning.RopeScaling is { } scaling ? (scaling == RopeScaling.None, scaling == RopeScaling.Yarn) : (own == "none", own == "yarn");
+        if (isNone && tuning.RopeFrequencyScale is not (null or 1))
+            throw Ignored("rope-scale and rope-freq-scale have no effect where nothing is scaled: they need rope-scaling linear or yarn");
+        if (!isYarn && tuning.YarnExtFactor is > 0)
+            throw Ignored("yarn-ext-factor has no effect without YaRN: it needs rope-scaling yarn");
+        var extrapolates = (tuning.YarnExtFactor is >= 0 and var given ? given : isYarn ? 1 : 0) > 0;
+        if (tuning.YarnAttnFactor is not null && extrapolates)
+            throw Ignored("yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0");
+        foreach (var (name, value) in new (string, float?)[] { ("yarn-orig-ctx", tuning.YarnOriginalContext), ("yarn-beta-slow", tuning.YarnBetaSlow), ("yarn-beta-fast", tuning.YarnBetaFast) })
+            if (value is not null && !extrapolates)
+                throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs " + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
     }
+
+    private static EngineException Ignored(string message) => new(EngineFailure.LoadFailed, message);
 
     /// <summary>Sets what is asked for and leaves llama.cpp's defaults, which mean the model's own, where nothing is.</summary>
     public static void Apply(LoadTuning tuning, ref LlamaContextParams parameters)

@@ -17,6 +17,7 @@ internal sealed unsafe class EmbeddingContext
     private readonly ContextHandle _context;
     private readonly DecodeBatch _batch;
     private readonly int _values;
+    private AdapterSet? _adapters;
 
     private EmbeddingContext(LlamaModel model, ContextHandle context)
     {
@@ -41,10 +42,7 @@ internal sealed unsafe class EmbeddingContext
         var context = llama_init_from_model(model.Handle, parameters);
         if (context == 0)
             throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
-        var handle = new ContextHandle(context, model.Handle);
-        if (model.Adapters.Facts.Count > 0)
-            model.Adapters.Apply(handle, model.Adapters.Default);
-        return new EmbeddingContext(model, handle);
+        return new EmbeddingContext(model, new ContextHandle(context, model.Handle));
     }
 
     /// <summary>How such a context is made.</summary>
@@ -64,8 +62,8 @@ internal sealed unsafe class EmbeddingContext
         return parameters;
     }
 
-    /// <summary>Computes one text. Throws <see cref="EngineException"/> for one that is too long or that llama.cpp cannot compute.</summary>
-    public Embedding Compute(IReadOnlyList<int> tokens)
+    /// <summary>Computes one text with these adapters. Throws <see cref="EngineException"/> for one that is too long or that llama.cpp cannot compute.</summary>
+    public Embedding Compute(IReadOnlyList<int> tokens, AdapterSet adapters)
     {
         if (tokens.Count > Longest)
             throw new EngineException(EngineFailure.PromptTooLong, $"the text has {tokens.Count} tokens, but this model embeds at most {Longest} at once")
@@ -74,6 +72,7 @@ internal sealed unsafe class EmbeddingContext
                 ContextLength = Longest,
             };
         _model.Threads.UseFor(_context);
+        UseAdapters(adapters);
         llama_memory_clear(llama_get_memory(_context), data: false);
         for (var position = 0; position < tokens.Count;)
         {
@@ -89,5 +88,18 @@ internal sealed unsafe class EmbeddingContext
         return values is null
             ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embedding of the text")
             : new Embedding(new ReadOnlySpan<float>(values, _values).ToArray(), tokens.Count);
+    }
+
+    private void UseAdapters(AdapterSet set)
+    {
+        if (_context == _model.Context)
+        {
+            _model.UseAdapters(set);
+            return;
+        }
+        if (_model.Adapters.Facts.Count == 0 || set.Equals(_adapters))
+            return;
+        _model.Adapters.Apply(_context, set);
+        _adapters = set;
     }
 }

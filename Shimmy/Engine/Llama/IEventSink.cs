@@ -5,7 +5,7 @@ internal interface IEventSink
 {
     void Started(uint requestId, GenerationStart start);
 
-    void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
+    void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft);
 
     void PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
 

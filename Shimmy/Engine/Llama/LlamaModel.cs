@@ -124,8 +124,8 @@ internal sealed unsafe class LlamaModel : IDisposable
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
-            var adapters = LoraAdapters.Load(handle, spec.Loras);
             var metadata = ReadMetadata(handle);
+            var adapters = LoraAdapters.Load(handle, metadata.GetValueOrDefault("general.architecture", ""), spec.Loras);
             ContextTuning.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, llama_model_n_ctx_train(handle));
             var pooling = PoolingOf(metadata, handle);
@@ -135,7 +135,7 @@ internal sealed unsafe class LlamaModel : IDisposable
                 ? ContextParams(spec, handle, attention, contextLength)
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
-                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path} (a smaller --ctx needs less memory)", plan, log);
+                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path}" + (log.OutOfMemory ? " (a smaller --ctx needs less memory)" : ""), plan, log);
             return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
             {
                 PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(headSize, plan.UsesGpu)

@@ -1,4 +1,5 @@
 using Shimmy.Engine.Llama.Native;
+using Shimmy.Models.Gguf;
 using static Shimmy.Engine.Llama.Native.LlamaApi;
 
 namespace Shimmy.Engine.Llama;
@@ -26,7 +27,7 @@ internal sealed unsafe class LoraAdapters
     /// <see cref="EngineFailure.LoadFailed"/>, naming the file, where one that was asked for is no adapter for this model; one that was only
     /// found beside it is left out.
     /// </summary>
-    public static LoraAdapters Load(ModelHandle model, IReadOnlyList<LoraSetting> settings)
+    public static LoraAdapters Load(ModelHandle model, string architecture, IReadOnlyList<LoraSetting> settings)
     {
         var adapters = new List<nint>();
         var facts = new List<AdapterFacts>();
@@ -34,7 +35,7 @@ internal sealed unsafe class LoraAdapters
         {
             NativeLog.TakeErrors();
             var adapter = llama_adapter_lora_init(model, setting.Path);
-            var refusal = adapter == 0 ? NativeLog.TakeErrors() is { Length: > 0 } reason ? reason : "llama.cpp does not say why"
+            var refusal = adapter == 0 ? WhyNot(setting.Path, architecture)
                 // Such an adapter begins at a text of the prompt, which nobody watches for here.
                 : llama_adapter_get_alora_n_invocation_tokens(adapter) > 0 ? "it is an activated LoRA (aLoRA), which is not supported"
                 : null;
@@ -82,6 +83,22 @@ internal sealed unsafe class LoraAdapters
         {
             if (llama_set_adapters_lora(context, adapters, (nuint)handles.Length, scale) != 0)
                 throw new EngineException(EngineFailure.GenerationFailed, $"the LoRA adapters cannot be applied: {NativeLog.TakeErrors()}");
+        }
+    }
+
+    // llama.cpp says that architectures differ, but not which they are.
+    private static string WhyNot(string path, string architecture)
+    {
+        var reason = NativeLog.TakeErrors() is { Length: > 0 } told ? told : "llama.cpp does not say why";
+        try
+        {
+            return GgufReader.ReadFile(path).Architecture is { } other && other != architecture
+                ? $"it is made for models of the architecture {other}, and this one is of {architecture}"
+                : reason;
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            return reason;
         }
     }
 

@@ -397,17 +397,17 @@ internal sealed class Scheduler
     // One token; and one more for each that was drafted as its sampler chooses it, which is what it would choose without drafts.
     private void SampleDrafted(Sequence sequence)
     {
-        var (slot, first, draft) = (sequence.Slot!, sequence.LogitsIndex, sequence.Draft);
+        var (slot, draft) = (sequence.Slot!, sequence.Draft);
         if (draft.Count == 0)
         {
-            SampleOne(sequence, first);
+            SampleOne(sequence, 0);
             return;
         }
         var accepted = 0;
         sequence.Drafted += draft.Count;
         try
         {
-            while (SampleOne(sequence, first + accepted) is { } token && accepted < draft.Count && draft[accepted] == token)
+            while (SampleOne(sequence, accepted) is { } token && accepted < draft.Count && draft[accepted] == token)
             {
                 _cache.Computed(slot, token);
                 accepted++;
@@ -426,15 +426,15 @@ internal sealed class Scheduler
         }
     }
 
-    // The token that goes on; null where the sequence has ended.
-    private int? SampleOne(Sequence sequence, int index)
+    // The token that goes on behind so many of the draft; null where the sequence has ended.
+    private int? SampleOne(Sequence sequence, int accepted)
     {
         if (sequence.MaxTokens == 0)
         {
             End(sequence, FinishReason.Length);
             return null;
         }
-        var logits = _model.Logits(index);
+        var logits = _model.Logits(sequence.LogitsIndex + accepted);
         var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
         var token = sequence.Sampler.Sample(logits, _candidates);
         if (sequence.FirstTokenAt == 0)
@@ -447,7 +447,9 @@ internal sealed class Scheduler
         sequence.Append(token);
         _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
         var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
-        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary));
+        var draft = sequence.Draft;
+        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary), new TokenDraft(
+            accepted == 0 ? (byte)draft.Count : (byte)0, accepted < draft.Count && draft[accepted] == token));
         if (sequence.Generated < sequence.MaxTokens)
             return token;
         End(sequence, FinishReason.Length);

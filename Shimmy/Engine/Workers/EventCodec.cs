@@ -6,7 +6,7 @@ namespace Shimmy.Engine.Workers;
 
 /// <summary>
 /// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed (4 each);
-/// for a token of the answer or the prompt its id (4), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
+/// for a token of the answer or the prompt its id (4), tokens drafted in its step and whether it was drafted (1 each), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
 /// log probability (4), piece length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each), tokens drafted and accepted (4 each); for a failure
 /// kind (1), message length (4), message. Numbers little endian.
 /// </summary>
@@ -32,7 +32,7 @@ internal static class EventCodec
     }
 
     public static void WriteToken(
-        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece, TokenLogProbability? logProbability, bool ofPrompt = false)
+        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece, TokenLogProbability? logProbability, TokenDraft draft, bool ofPrompt = false)
     {
         var kind = (logProbability is null, ofPrompt) switch
         {
@@ -41,8 +41,10 @@ internal static class EventCodec
             (true, true) => Kind.PromptToken,
             (false, true) => Kind.PromptTokenWithLogProbability,
         };
-        var span = Begin(writer, requestId, kind, 4);
+        var span = Begin(writer, requestId, kind, 6);
         BinaryPrimitives.WriteInt32LittleEndian(span, token);
+        span[4] = draft.Drafted;
+        span[5] = draft.Accepted ? (byte)1 : (byte)0;
         WritePiece(writer, piece);
         if (logProbability is null)
             return;
@@ -94,10 +96,11 @@ internal static class EventCodec
                     break;
                 case Kind.Token or Kind.TokenWithLogProbability or Kind.PromptToken or Kind.PromptTokenWithLogProbability:
                     var token = reader.Int32();
+                    var draft = new TokenDraft(reader.Byte(), reader.Byte() != 0);
                     var piece = reader.Bytes(reader.UInt16());
                     var logProbability = kind is Kind.Token or Kind.PromptToken ? null : ReadLogProbability(ref reader);
                     take(requestId, kind is Kind.Token or Kind.TokenWithLogProbability
-                        ? GenerationEvent.OfToken(token, piece, logProbability)
+                        ? GenerationEvent.OfToken(token, piece, logProbability, draft)
                         : GenerationEvent.OfPromptToken(token, piece, logProbability), null);
                     break;
                 case Kind.End:

@@ -137,6 +137,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             case 4:
                 LogNativeError(_logger, line);
                 break;
+            case 3 when line.Contains("failed to mlock", StringComparison.Ordinal):
+                LogNotLocked(_logger, line);
+                break;
             case 3:
                 LogNativeWarning(_logger, line);
                 break;
@@ -162,6 +165,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "--mlock: the system does not let all of the model be locked, so it may be swapped out ({Line})")]
+    private static partial void LogNotLocked(ILogger logger, string line);
 
     [LoggerMessage(LogLevel.Error, "{Line}")]
     private static partial void LogNativeError(ILogger logger, string line);

@@ -108,7 +108,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 reported = share;
                 pipe.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
             });
-            var draft = spec.Draft is null ? null : DraftModel.Load(_model, spec, _ => { });
+            var draft = spec.Draft is null || !_model.CanGenerate ? null : DraftModel.Load(_model, spec, _ => { });
             _scheduler = new Scheduler(_model, draft, this);
             Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
         }
@@ -156,11 +156,12 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
+        var adapters = model.Adapters.Choose(request.Loras);
         _scheduler!.Submit(id, () =>
         {
             try
             {
-                var embedding = model.Embedding.Compute(tokens);
+                var embedding = model.Embedding.Compute(tokens, adapters);
                 Send(FrameKind.Reply, id, [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
             }
             catch (EngineException e)
@@ -172,11 +173,11 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);
 
-    void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
-        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability);
+    void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft) =>
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, draft);
 
     void IEventSink.PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
-        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, ofPrompt: true);
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, default, ofPrompt: true);
 
     void IEventSink.Ended(uint requestId, GenerationEnd end) => EventCodec.WriteEnd(_events, requestId, end);
 

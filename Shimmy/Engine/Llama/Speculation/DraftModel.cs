@@ -42,17 +42,26 @@ internal sealed class DraftModel
 
     /// <summary>
     /// Loads the draft model that the spec names for a model. Throws <see cref="EngineException"/>
-    /// (<see cref="EngineFailure.LoadFailed"/>) where it has another vocabulary or one of the two cannot take tokens back.
+    /// (<see cref="EngineFailure.LoadFailed"/>) where it cannot be loaded, has another vocabulary or one of the two cannot take tokens back.
     /// </summary>
     public static DraftModel Load(LlamaModel target, ModelSpec spec, Action<float> progress)
     {
         var path = spec.Draft!;
         if (!CanTakeBack(target))
             throw Refusal(path, "the model itself keeps a state that cannot take tokens back, so nothing can be drafted for it");
-        var model = LlamaModel.Load(spec with
+        LlamaModel model;
+        try
         {
-            Path = path, Draft = null, Loras = [], ContextLength = target.ContextLength, Cells = target.Cells,
-        }, progress);
+            model = LlamaModel.Load(spec with
+            {
+                Name = $"the draft model {path}", Path = path, Draft = null, Loras = [], ContextLength = target.ContextLength, Cells = target.Cells,
+                Tuning = TuningOf(spec.Tuning),
+            }, progress);
+        }
+        catch (EngineException e) when (e.Failure == EngineFailure.LoadFailed)
+        {
+            throw Refusal(path, e.Message);
+        }
         try
         {
             if (WhyNot(target, model) is { } reason)
@@ -163,6 +172,12 @@ internal sealed class DraftModel
             sum += Math.Exp(logit - logits[best]);
         return 1 / sum >= LeastConfidence ? best : -1;
     }
+
+    // Numbers of layers and metadata are said of the model alone; that no layer is to be on a GPU holds for both.
+    private static LoadTuning TuningOf(LoadTuning target) => target with
+    {
+        CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = target.GpuLayers is { Number: > 0 } ? null : target.GpuLayers,
+    };
 
     private static string? WhyNot(LlamaModel target, LlamaModel draft)
     {
