@@ -3,7 +3,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Api;
 
-/// <summary>A loaded model as one request sees it: what it generates takes the client's place in the queue, and its prompts are logged where that is wanted.</summary>
+/// <summary>A loaded model as one request sees it: what it generates and embeds takes the client's place in the queue, and its prompts are logged where that is wanted.</summary>
 internal sealed partial class AskedModel(ILoadedModel model, QueuePlace place, string requestId, ILogger? promptLog) : ILoadedModel
 {
     public ModelSpec Spec => model.Spec;
@@ -23,7 +23,8 @@ internal sealed partial class AskedModel(ILoadedModel model, QueuePlace place, s
         return model.GenerateAsync(request with { Place = place }, cancellation);
     }
 
-    public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) => model.EmbedAsync(request, cancellation);
+    public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) =>
+        model.EmbedAsync(request with { Place = place }, cancellation);
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => model.TokenizeAsync(prompt, cancellation);
 

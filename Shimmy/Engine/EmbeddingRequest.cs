@@ -8,6 +8,9 @@ public sealed record EmbeddingRequest
 
     /// <summary>The document that <see cref="Prompt"/>, as a query, is held against: for models whose pooling is <c>rank</c>; null else.</summary>
     public Prompt? Document { get; init; }
+
+    /// <summary>Where it stands among those that wait.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
 }
 
 /// <summary>What a model made of an <see cref="EmbeddingRequest"/>.</summary>

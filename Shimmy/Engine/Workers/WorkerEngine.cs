@@ -52,7 +52,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     public async Task<BackendReport> ReportBackendsAsync(CancellationToken cancellation)
     {
         await using var worker = WorkerProcess.Start(_executable, Log, _ => { });
-        var reply = await worker.AskAsync(FrameKind.ReportBackends, default, cancellation).ConfigureAwait(false);
+        var reply = await worker.AskAsync(FrameKind.ReportBackends, [], cancellation).ConfigureAwait(false);
         return JsonSerializer.Deserialize(reply, WorkerJson.Default.BackendReport)!;
     }
 
