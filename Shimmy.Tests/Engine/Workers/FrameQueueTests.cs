@@ -7,27 +7,27 @@ namespace Shimmy.Tests.Engine.Workers;
 [TestClass]
 public sealed class FrameQueueTests
 {
-    private readonly Pipe _pipe = new();
-
     [TestMethod]
     public async Task What_is_sent_while_nobody_reads_waits_for_the_reader_and_the_sender_does_not()
     {
-        var queue = new FrameQueue(_pipe);
+        using var pipe = new Pipe();
+        var queue = new FrameQueue(pipe);
 
         queue.Send(FrameKind.Generate, 1, [11]);
         queue.Send(FrameKind.Tokenize, 2, [22]);
         queue.Send(FrameKind.Statistics, 3, []);
-        Assert.AreEqual("", await _pipe.ReadAsync(frames: 0));
+        Assert.AreEqual("", await pipe.ReadAsync(frames: 0));
 
-        Assert.AreEqual("Generate 1: 11|Tokenize 2: 22|Statistics 3: ", await _pipe.ReadAsync(frames: 3));
+        Assert.AreEqual("Generate 1: 11|Tokenize 2: 22|Statistics 3: ", await pipe.ReadAsync(frames: 3));
         queue.Send(FrameKind.Embed, 4, [44]);
-        Assert.AreEqual("Embed 4: 44", await _pipe.ReadAsync(frames: 1));
+        Assert.AreEqual("Embed 4: 44", await pipe.ReadAsync(frames: 1));
     }
 
     [TestMethod]
     public async Task What_is_cancelled_before_it_was_written_is_never_written_and_what_is_on_its_way_is_cancelled_behind_it()
     {
-        var queue = new FrameQueue(_pipe);
+        using var pipe = new Pipe();
+        var queue = new FrameQueue(pipe);
         queue.Send(FrameKind.Generate, 1, [11]);
         queue.Send(FrameKind.Generate, 2, [22]);
         queue.Send(FrameKind.Generate, 3, [33]);
@@ -35,13 +35,14 @@ public sealed class FrameQueueTests
         queue.Cancel(2);
         queue.Cancel(1);
 
-        Assert.AreEqual("Generate 1: 11|Generate 3: 33|Cancel 1: ", await _pipe.ReadAsync(frames: 3));
+        Assert.AreEqual("Generate 1: 11|Generate 3: 33|Cancel 1: ", await pipe.ReadAsync(frames: 3));
     }
 
     [TestMethod]
     public async Task Behind_too_much_that_is_unread_a_request_is_refused_and_a_cancel_is_not()
     {
-        var queue = new FrameQueue(_pipe);
+        using var pipe = new Pipe();
+        var queue = new FrameQueue(pipe);
         var megabytes = new byte[33 << 20];
         queue.Send(FrameKind.Generate, 1, []);
         queue.Send(FrameKind.Generate, 2, megabytes);
@@ -55,33 +56,35 @@ public sealed class FrameQueueTests
         queue.Cancel(2);
         queue.Send(FrameKind.Generate, 5, [55]);
         queue.Cancel(3);
-        Assert.AreEqual("Generate 1: |Cancel 1: |Generate 5: 55", await _pipe.ReadAsync(frames: 3));
+        Assert.AreEqual("Generate 1: |Cancel 1: |Generate 5: 55", await pipe.ReadAsync(frames: 3));
     }
 
     [TestMethod]
     public async Task A_pipe_is_closed_behind_the_frame_that_is_being_written_and_takes_nothing_more()
     {
-        var queue = new FrameQueue(_pipe);
+        using var pipe = new Pipe();
+        var queue = new FrameQueue(pipe);
         queue.Send(FrameKind.Generate, 1, [11]);
         queue.Send(FrameKind.Generate, 2, [22]);
 
         queue.Close();
-        Assert.IsFalse(_pipe.Closed.IsCompleted, "it was closed in the middle of a frame");
+        Assert.IsFalse(pipe.Closed.IsCompleted, "it was closed in the middle of a frame");
 
         Assert.Throws<IOException>(() => queue.Send(FrameKind.Generate, 3, [33]));
-        Assert.AreEqual("Generate 1: 11", await _pipe.ReadAsync(frames: 1));
-        await _pipe.Closed.WaitAsync(TimeSpan.FromSeconds(10));
+        Assert.AreEqual("Generate 1: 11", await pipe.ReadAsync(frames: 1));
+        await pipe.Closed.WaitAsync(TimeSpan.FromSeconds(10));
     }
 
     [TestMethod]
     public async Task A_reader_that_is_gone_closes_it()
     {
-        var queue = new FrameQueue(_pipe);
+        using var pipe = new Pipe();
+        var queue = new FrameQueue(pipe);
         queue.Send(FrameKind.Generate, 1, [11]);
 
-        _pipe.Break();
+        pipe.Break();
 
-        await _pipe.Closed.WaitAsync(TimeSpan.FromSeconds(10));
+        await pipe.Closed.WaitAsync(TimeSpan.FromSeconds(10));
         Assert.Throws<IOException>(() => queue.Send(FrameKind.Generate, 2, [22]));
     }
 
@@ -121,7 +124,11 @@ public sealed class FrameQueueTests
             _written.Release();
         }
 
-        protected override void Dispose(bool disposing) => _closed.TrySetResult();
+        protected override void Dispose(bool disposing)
+        {
+            _closed.TrySetResult();
+            base.Dispose(disposing);
+        }
 
         private static string Describe(byte[] written)
         {

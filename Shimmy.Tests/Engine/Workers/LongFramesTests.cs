@@ -27,8 +27,8 @@ public sealed class LongFramesTests
         var cancelled = new ConcurrentQueue<uint>();
         var frames = new LongFrames((frame, cancellation) =>
         {
-            begun.Add(frame.Id);
-            gate.Wait(Soon);
+            begun.Add(frame.Id, CancellationToken.None);
+            gate.Wait(Soon, CancellationToken.None);
             if (cancellation.IsCancellationRequested)
                 cancelled.Enqueue(frame.Id);
         });
