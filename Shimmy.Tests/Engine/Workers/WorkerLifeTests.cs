@@ -42,10 +42,10 @@ public sealed class WorkerLifeTests
         if (!OperatingSystem.IsLinux())
             Assert.Inconclusive("The numbers of signals are Linux's.");
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder);
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1 }, new RandomModelShape { Context = 60_000 });
         var tokens = 0;
 
-        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("until death", 400), _ =>
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("until death", 59_000), _ =>
         {
             if (++tokens > 1)
                 return;

@@ -31,7 +31,7 @@ public sealed class WorkerLongTextTests
     }
 
     [TestMethod]
-    public async Task What_is_short_does_not_wait_for_what_is_long()
+    public async Task Neither_short_nor_long_prompts_wait_for_megabytes_whose_tokens_are_asked_for()
     {
         using var folder = new TemporaryFolder();
         await using var model = await LoadAsync(folder);
@@ -39,6 +39,7 @@ public sealed class WorkerLongTextTests
 
         var answer = await RunAsync(model, Greedy("short", 3));
         var statistics = await model.GetStatisticsAsync(CancellationToken.None);
+        await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy(Megabytes[..100_000], 3)));
 
         Assert.IsFalse(megabytes.IsCompleted);
         Assert.AreEqual((3, 1L), (answer.End.GeneratedTokens, statistics.Requests));

@@ -1,8 +1,8 @@
 namespace Shimmy.Engine.Workers;
 
 /// <summary>
-/// The frames of a worker that take long to deal with: megabytes of text are tokenized for seconds. They have a thread of their own, where they come
-/// one after the other, so that what is short does not wait behind them, and a cancel least of all.
+/// Frames of a worker that take long to deal with: megabytes of text are tokenized for seconds. They have a thread of their own, where they come one
+/// after the other, so that what is short does not wait behind them, and a cancel least of all.
 /// </summary>
 internal sealed class LongFrames(Action<Frame, CancellationToken> handle)
 {
@@ -22,7 +22,7 @@ internal sealed class LongFrames(Action<Frame, CancellationToken> handle)
     /// </summary>
     public bool Take(Frame frame)
     {
-        if (frame.Payload.Length <= LongestShort || frame.Kind is not (FrameKind.Generate or FrameKind.Embed or FrameKind.Tokenize or FrameKind.Detokenize))
+        if (frame.Payload.Length <= LongestShort)
             return false;
         lock (_lock)
         {

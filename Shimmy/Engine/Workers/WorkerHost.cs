@@ -11,8 +11,8 @@ using Shimmy.Engine.Llama.Speculation;
 namespace Shimmy.Engine.Workers;
 
 /// <summary>
-/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, one deals with those that take long, one owns the
-/// context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
+/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, others deal with those that take long, one owns
+/// the context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
 /// </summary>
 internal sealed class WorkerHost(FramePipe pipe) : IEventSink
 {
@@ -24,24 +24,33 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
     public void Run()
     {
         NativeLog.Listener = SendLog;
-        var longFrames = new LongFrames((frame, cancellation) =>
-        {
-            Answer(frame, () => Handle(frame, cancellation));
-            // A cancel that came meanwhile found no sequence yet.
-            if (cancellation.IsCancellationRequested)
-                _scheduler?.Cancel(frame.Id);
-        });
+        // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
+        var (prompts, questions) = (new LongFrames(HandleLong), new LongFrames(HandleLong));
         while (pipe.Read() is { } frame)
         {
             Answer(frame, () =>
             {
-                if (longFrames.Take(frame) || (frame.Kind == FrameKind.Cancel && longFrames.Cancel(frame.Id)))
-                    return;
-                Handle(frame, CancellationToken.None);
+                var done = frame.Kind switch
+                {
+                    FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
+                    FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
+                    FrameKind.Cancel => prompts.Cancel(frame.Id) || questions.Cancel(frame.Id),
+                    _ => false,
+                };
+                if (!done)
+                    Handle(frame, CancellationToken.None);
             });
         }
         // Not Exit: that would wait for a decode or run native destructors under the feet of one.
         Process.GetCurrentProcess().Kill();
+    }
+
+    private void HandleLong(Frame frame, CancellationToken cancellation)
+    {
+        Answer(frame, () => Handle(frame, cancellation));
+        // A cancel that came meanwhile found no sequence yet.
+        if (cancellation.IsCancellationRequested)
+            _scheduler?.Cancel(frame.Id);
     }
 
     private void Answer(Frame frame, Action handle)
