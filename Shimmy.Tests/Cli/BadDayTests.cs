@@ -94,6 +94,32 @@ public sealed class BadDayTests
         await ended;
     }
 
+    [TestMethod]
+    public async Task A_worker_that_stands_still_takes_away_neither_deadlines_nor_metrics_nor_the_end()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Only Linux tells the children of a process.");
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
+        using var server = await ServerProcess.StartAsync(folder, "--threads", "1", "--request-timeout", "3s");
+        Assert.Contains(" hello", await SayAsync(server));
+        using (var stop = System.Diagnostics.Process.Start("kill", ["-STOP", $"{server.Workers.Single().Id}"]))
+            await stop.WaitForExitAsync();
+
+        // Together more than a pipe holds, of more requests than there are processors.
+        var asked = Enumerable.Range(0, 8).Select(_ => server.Client.PostAsync("v1/completions",
+            Json($$"""{"model":"talker","prompt":"{{new string('!', 100_000)}}"}"""))).ToArray();
+        using (var metrics = await server.Client.GetAsync("metrics"))
+            metrics.EnsureSuccessStatusCode();
+        foreach (var answer in await Task.WhenAll(asked))
+        {
+            Assert.AreEqual(HttpStatusCode.GatewayTimeout, answer.StatusCode);
+            answer.Dispose();
+        }
+
+        Assert.AreEqual(0, (await server.TerminateAsync()).ExitCode);
+    }
+
     private static StringContent Json(string text) => new(text, Encoding.UTF8, "application/json");
 
     private static Task<HttpResponseMessage> AskAsync(ServerProcess server) =>

@@ -31,6 +31,9 @@ internal sealed class ScriptedEngine : IInferenceEngine
         Slots = spec.Parallel,
     };
 
+    /// <summary>The places in the queue of what was asked.</summary>
+    public ConcurrentQueue<QueuePlace> Places { get; } = [];
+
     /// <summary>Loads begun.</summary>
     public int Loads => _loads;
 
@@ -75,6 +78,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
         GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        engine.Places.Enqueue(request.Place);
         int promptTokens = (await TokenizeAsync(request.Prompt, cancellation)).Count;
         yield return GenerationEvent.OfStart(new GenerationStart(promptTokens, 0, request.Options.Seed ?? 1));
         int generated = 0;
@@ -100,8 +104,11 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
         yield return GenerationEvent.OfEnd(new GenerationEnd(reason, generated, new GenerationTimings(0, 0, 0)));
     }
 
-    public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation) =>
-        new([3, 4], (await TokenizeAsync(request.Prompt, cancellation)).Count);
+    public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
+    {
+        engine.Places.Enqueue(request.Place);
+        return new([3, 4], (await TokenizeAsync(request.Prompt, cancellation)).Count);
+    }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => Task.FromResult(
         prompt.Tokens ?? [.. string.Concat(prompt.Parts.Select(part => part.Text)).Split(' ').Select((_, index) => index)]);

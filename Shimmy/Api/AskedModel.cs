@@ -3,8 +3,8 @@ using Shimmy.Engine;
 namespace Shimmy.Api;
 
 /// <summary>
-/// A loaded model as one request sees it: what it generates takes the client's place in the queue, and what it embeds is logged where that is wanted.
-/// Prompts of answers are logged before the response cache is asked (<see cref="CacheHeader"/>).
+/// A loaded model as one request sees it: what it generates and embeds takes the client's place in the queue, and what it embeds is logged where that is
+/// wanted. Prompts of answers are logged before the response cache is asked (<see cref="CacheHeader"/>).
 /// </summary>
 internal sealed class AskedModel(ILoadedModel model, QueuePlace place, PromptLog? prompts) : ILoadedModel
 {
@@ -20,7 +20,7 @@ internal sealed class AskedModel(ILoadedModel model, QueuePlace place, PromptLog
     public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
     {
         prompts?.Write(request.Prompt);
-        return model.EmbedAsync(request, cancellation);
+        return model.EmbedAsync(request with { Place = place }, cancellation);
     }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => model.TokenizeAsync(prompt, cancellation);

@@ -11,6 +11,9 @@ public sealed record EmbeddingRequest
 
     /// <summary>Adapters that act, and no others; null leaves those that the model was loaded with.</summary>
     public IReadOnlyList<LoraChoice>? Loras { get; init; }
+
+    /// <summary>Where it stands among those that wait.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
 }
 
 /// <summary>What a model made of an <see cref="EmbeddingRequest"/>.</summary>

@@ -3,10 +3,10 @@ namespace Shimmy.Engine;
 /// <summary>Counters of one model's scheduler; totals count since the load, the others are of this moment.</summary>
 public sealed record EngineStatistics
 {
-    /// <summary>Sequences that are prefilling or decoding now.</summary>
+    /// <summary>Sequences that are prefilling or decoding now, and the text that is embedded now.</summary>
     public int SlotsBusy { get; init; }
 
-    /// <summary>Requests that wait for a slot now.</summary>
+    /// <summary>Requests that wait for a slot now, and texts that wait to be embedded.</summary>
     public int Waiting { get; init; }
 
     /// <summary>KV cells in use now, idle prefixes included.</summary>

@@ -15,11 +15,14 @@ internal static class ModelMetrics
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(ModelResidency residency, CancellationToken cancellation) =>
         await Task.WhenAll(residency.Resident.Where(model => model.Model is not null).Select(async model =>
         {
+            // Nobody else takes the question back: a worker that stands still would have one more with each scrape.
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            patience.CancelAfter(Patience);
             try
             {
-                return (model, (EngineStatistics?)await model.Model!.GetStatisticsAsync(cancellation).WaitAsync(Patience, cancellation).ConfigureAwait(false));
+                return (model, (EngineStatistics?)await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
             }
-            catch (Exception e) when (e is EngineException or TimeoutException)
+            catch (Exception e) when (e is EngineException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
             {
                 return (model, null);
             }

@@ -124,4 +124,29 @@ public sealed class WorkerEmbeddingTests
         var notRanking = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, "query", "document"));
         StringAssert.Contains(notRanking.Message, "no reranker");
     }
+
+    [TestMethod]
+    public async Task Texts_that_wait_are_counted_and_embedded_by_the_place_of_who_sent_them()
+    {
+        await using var model = await LoadAsync(Folder, spec => spec with { Name = "slow", Path = RandomModel.Write(Folder["slow.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, FeedForward = 768 }) });
+        var text = string.Concat(Enumerable.Repeat("a text that takes its time ", 10));
+        var alice = Enumerable.Range(0, 30).Select(_ => SendAsync(new QueuePlace("alice"))).ToArray();
+        var carol = Enumerable.Range(0, 6).Select(_ => SendAsync(new QueuePlace("carol"))).ToArray();
+        var bob = SendAsync(new QueuePlace("bob", Rank: 5));
+        var statistics = await model.GetStatisticsAsync(CancellationToken.None);
+
+        await bob;
+        Assert.IsFalse(carol[^1].IsCompleted, "a higher rank comes first");
+        await Task.WhenAll(carol);
+        Assert.IsFalse(alice[^1].IsCompleted, "clients take turns");
+        await Task.WhenAll(alice);
+
+        Assert.AreEqual(1, statistics.SlotsBusy);
+        Assert.IsInRange(1, 36, statistics.Waiting);
+        statistics = await model.GetStatisticsAsync(CancellationToken.None);
+        Assert.AreEqual((0, 0), (statistics.SlotsBusy, statistics.Waiting));
+
+        Task<Embedding> SendAsync(QueuePlace place) =>
+            model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(text), Place = place }, CancellationToken.None);
+    }
 }

@@ -35,6 +35,52 @@ public sealed class WorkerLifeTests
     }
 
     [TestMethod]
+    [DataRow("BUS", "bus error")]
+    [DataRow("ABRT", "aborted")]
+    public async Task What_a_worker_died_of_is_named(string signal, string name)
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("The numbers of signals are Linux's.");
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1 }, new RandomModelShape { Context = 60_000 });
+        var tokens = 0;
+
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("until death", 59_000), _ =>
+        {
+            if (++tokens > 1)
+                return;
+            using var kill = Process.Start("kill", [$"-{signal}", $"{model.Facts.ProcessId}"]);
+            kill.WaitForExit();
+        }));
+
+        StringAssert.Contains(error.Message, name);
+    }
+
+    [TestMethod]
+    public async Task A_worker_that_stands_still_makes_nobody_wait_and_is_unloaded_all_the_same()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Windows stops no process by a signal.");
+        using var folder = new TemporaryFolder();
+        var model = await LoadAsync(folder);
+        using var process = Process.GetProcessById(model.Facts.ProcessId);
+        using (var stop = Process.Start("kill", ["-STOP", $"{process.Id}"]))
+            await stop.WaitForExitAsync();
+        using var patience = new CancellationTokenSource(TimeSpan.FromSeconds(1));
+
+        // More than a pipe holds.
+        var prompt = Prompt.FromText(new string('!', 1_000_000));
+        var asked = Enumerable.Range(0, 8).Select(_ => model.TokenizeAsync(prompt, patience.Token)).ToArray();
+        var last = model.TokenizeAsync(prompt, CancellationToken.None);
+        foreach (var one in asked)
+            await Assert.ThrowsAsync<OperationCanceledException>(() => one);
+        await model.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(20));
+
+        Assert.AreEqual(EngineFailure.WorkerLost, (await Assert.ThrowsExactlyAsync<EngineException>(() => last)).Failure);
+        Assert.IsTrue(process.WaitForExit(TimeSpan.FromSeconds(2)));
+    }
+
+    [TestMethod]
     public async Task Unloading_ends_what_still_runs_and_the_process()
     {
         using var folder = new TemporaryFolder();

@@ -88,6 +88,38 @@ public sealed class ModelResidencyTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task No_more_requests_wait_for_a_load_than_the_model_will_take()
+    {
+        var begun = new TaskCompletionSource<IProgress<float>>();
+        var gate = new TaskCompletionSource();
+        _engine.Loading = (_, progress, _) =>
+        {
+            begun.SetResult(progress!);
+            return gate.Task;
+        };
+        await using var residency = new ModelResidency(
+            [_engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Parallel = 1, Queue = 1 }, _time);
+        using var leaving = new CancellationTokenSource();
+        var first = residency.AcquireAsync(Model("a"), null, Deadline);
+        var second = residency.AcquireAsync(Model("a"), null, leaving.Token);
+        _time.Advance(TimeSpan.FromSeconds(10));
+        (await begun.Task).Report(0.25f);
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("a"), null, Deadline));
+        await leaving.CancelAsync();
+        await Assert.ThrowsAsync<OperationCanceledException>(() => second);
+        var third = residency.AcquireAsync(Model("a"), null, Deadline);
+        gate.SetResult();
+        using var lease = await first;
+        using var other = await third;
+        using var afterwards = await residency.AcquireAsync(Model("a"), null, Deadline);
+
+        Assert.AreEqual((EngineFailure.QueueFull, 30), (refused.Failure, refused.RetryAfterSeconds));
+        Assert.Contains("2 requests wait", refused.Message);
+    }
+
+    [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
     public async Task A_load_that_everybody_left_goes_on_for_who_asks_again()
     {
         var gate = new TaskCompletionSource();

@@ -23,14 +23,14 @@ internal sealed unsafe class EmbeddingContext
     {
         _model = model;
         _context = context;
-        // llama.cpp rounds contexts up, beyond the positions that BERT and its like were given.
-        Longest = model.CanGenerate ? Math.Min(model.ContextLength, LongestOfGenerators) : Math.Min(model.ContextLength, llama_model_n_ctx_train(model.Handle));
         _batch = new DecodeBatch((int)llama_n_batch(context));
         _values = model.Pooling == PoolingType.Rank ? (int)llama_model_n_cls_out(model.Handle) : llama_model_n_embd_out(model.Handle);
     }
 
-    /// <summary>Most tokens of one text.</summary>
-    public int Longest { get; }
+    /// <summary>Most tokens of one text; from any thread.</summary>
+    public static int LongestOf(LlamaModel model) =>
+        // llama.cpp rounds contexts up, beyond the positions that BERT and its like were given.
+        Math.Min(model.ContextLength, model.CanGenerate ? LongestOfGenerators : llama_model_n_ctx_train(model.Handle));
 
     /// <summary>Makes one for a loaded model. Throws <see cref="EngineException"/> where there is no memory for it.</summary>
     public static EmbeddingContext Create(LlamaModel model)
@@ -38,7 +38,7 @@ internal sealed unsafe class EmbeddingContext
         if (!model.CanGenerate)
             return new EmbeddingContext(model, model.Context);
         NativeLog.TakeErrors();
-        var parameters = Params(model.Spec, model.Pooling, Math.Min(model.ContextLength, LongestOfGenerators), canGenerate: true);
+        var parameters = Params(model.Spec, model.Pooling, LongestOf(model), canGenerate: true);
         var context = llama_init_from_model(model.Handle, parameters);
         if (context == 0)
             throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
@@ -62,15 +62,12 @@ internal sealed unsafe class EmbeddingContext
         return parameters;
     }
 
-    /// <summary>Computes one text with these adapters. Throws <see cref="EngineException"/> for one that is too long or that llama.cpp cannot compute.</summary>
+    /// <summary>
+    /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters. Throws <see cref="EngineException"/> for one that llama.cpp cannot
+    /// compute.
+    /// </summary>
     public Embedding Compute(IReadOnlyList<int> tokens, AdapterSet adapters)
     {
-        if (tokens.Count > Longest)
-            throw new EngineException(EngineFailure.PromptTooLong, $"the text has {tokens.Count} tokens, but this model embeds at most {Longest} at once")
-            {
-                PromptTokens = tokens.Count,
-                ContextLength = Longest,
-            };
         _model.Threads.UseFor(_context);
         UseAdapters(adapters);
         llama_memory_clear(llama_get_memory(_context), data: false);

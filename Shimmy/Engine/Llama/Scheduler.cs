@@ -36,10 +36,10 @@ internal sealed class Scheduler
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
     private readonly SemaphoreSlim _wake = new(0);
-    private readonly WaitingLine _waiting = new();
+    private readonly WaitingLine<Sequence> _waiting = new();
     private readonly BatchSizes _batchSizes = new();
     private readonly List<Sequence> _running = [];
-    private readonly LinkedList<(uint RequestId, Action Work)> _chores = new();
+    private readonly WaitingLine<Chore> _chores = new();
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
     private double _secondsPerRequest;
@@ -71,33 +71,27 @@ internal sealed class Scheduler
     });
 
     /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
-    public void Submit(uint requestId, Action work, Action<EngineException> refused) => Post(() =>
+    public void Submit(Chore chore) => Post(() =>
     {
         if (_chores.Count <= _model.Spec.Queue)
-            _chores.AddLast((requestId, work));
+            _chores.Add(chore);
         else
-            refused(Refusal());
+            chore.Refuse(Refusal());
     });
 
     /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
     {
-        foreach (var sequence in _waiting.Concat(_running).Where(sequence => sequence.RequestId == requestId))
-            _anyCancelled = sequence.Cancelled = true;
-        for (var node = _chores.First; node is not null; node = node.Next)
-        {
-            if (node.Value.RequestId != requestId)
-                continue;
-            _chores.Remove(node);
-            break;
-        }
+        foreach (var request in _waiting.Concat(_running).Concat<IWaiting>(_chores).Where(request => request.RequestId == requestId))
+            _anyCancelled = request.Cancelled = true;
     });
 
     /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
     public void Report(Action<EngineStatistics> callback) => Post(() => callback(_statistics with
     {
-        SlotsBusy = _running.Count,
-        Waiting = _waiting.Count,
+        // A chore has no slot, but while there are any, one is being done.
+        SlotsBusy = _running.Count + Math.Min(_chores.Count, 1),
+        Waiting = _waiting.Count + Math.Max(_chores.Count - 1, 0),
         CellsUsed = _cache.CellsUsed,
         Cells = _model.Cells,
         PrefixesDropped = _cache.Dropped,
@@ -114,8 +108,9 @@ internal sealed class Scheduler
                 _wake.Wait();
             while (_inbox.TryDequeue(out var action))
                 action();
-            DoChore();
             RetireCancelled();
+            if (_chores.Count > 0)
+                _chores.TakeNext([]).Do();
             Admit();
             Join();
             if (_adapters.Choose(_running) is { } adapters)
@@ -146,19 +141,12 @@ internal sealed class Scheduler
         };
     }
 
-    private void DoChore()
-    {
-        if (_chores.First is not { } chore)
-            return;
-        _chores.RemoveFirst();
-        chore.Value.Work();
-    }
-
     private void RetireCancelled()
     {
         if (!_anyCancelled)
             return;
         _anyCancelled = false;
+        _chores.TakeCancelled();
         foreach (var sequence in _waiting.TakeCancelled())
             sequence.Dispose();
         foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())

@@ -4,7 +4,7 @@ using Shimmy.Engine.Llama.Speculation;
 namespace Shimmy.Engine.Llama;
 
 /// <summary>A request on its way through the scheduler.</summary>
-internal sealed class Sequence : IDisposable
+internal sealed class Sequence : IWaiting, IDisposable
 {
     private readonly List<int> _tokens;
 

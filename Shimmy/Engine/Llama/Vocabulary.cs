@@ -130,7 +130,7 @@ internal sealed unsafe class Vocabulary
                 CheckRange(token);
             return WithBos([.. given], prompt.AddBos);
         }
-        var text = prompt.Parts.Count == 1 ? prompt.Parts[0].Text : string.Concat(prompt.Parts.Select(part => part.Text));
+        var text = TextOf(prompt);
         var tokens = new List<int>(text.Length / 3 + 8);
         if (prompt.Parts.All(part => part.ParseSpecial))
             AppendText(tokens, text, parseSpecial: true);
@@ -139,13 +139,21 @@ internal sealed unsafe class Vocabulary
         return WithBos(tokens, prompt.AddBos);
     }
 
+    /// <summary>How many tokens a text is that may hold special ones, with nothing around it.</summary>
+    public int Count(ReadOnlySpan<char> text)
+    {
+        var tokens = new List<int>(text.Length / 3 + 8);
+        AppendText(tokens, text, parseSpecial: true);
+        return tokens.Count;
+    }
+
     /// <summary>The tokens of a whole text to embed, with what the vocabulary wants before and after it; given tokens as they are.</summary>
     public List<int> TokenizeWhole(Prompt prompt)
     {
         if (prompt.Tokens is not null)
             return Tokenize(prompt);
         var tokens = new List<int>();
-        AppendText(tokens, string.Concat(prompt.Parts.Select(part => part.Text)), parseSpecial: false, addSpecial: true);
+        AppendText(tokens, TextOf(prompt), parseSpecial: false, addSpecial: true);
         return tokens;
     }
 
@@ -190,9 +198,11 @@ internal sealed unsafe class Vocabulary
         if (end >= 0 && llama_vocab_get_add_eos(_vocab))
             tokens.Add(end);
         return tokens;
-
-        static string TextOf(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Text));
     }
+
+    /// <summary>The whole text of a prompt that is text.</summary>
+    public static string TextOf(Prompt prompt) =>
+        prompt.Parts.Count == 1 ? prompt.Parts[0].Text : string.Concat(prompt.Parts.Select(part => part.Text));
 
     private List<int> WithBos(List<int> tokens, bool addBos)
     {

@@ -3,13 +3,13 @@ using System.Collections;
 namespace Shimmy.Engine.Llama;
 
 /// <summary>
-/// The requests that wait for a slot, and which is next: one that was preempted, else by the client's rank; of clients alike the one with the
+/// The requests that wait, and which is next: one that was preempted, else by the client's rank; of clients alike the one with the
 /// fewest running, then the one whose turn is longest ago; of its requests by priority, then by arrival.
 /// </summary>
-internal sealed class WaitingLine : IEnumerable<Sequence>
+internal sealed class WaitingLine<T> : IEnumerable<T> where T : class, IWaiting
 {
-    private readonly LinkedList<Sequence> _preempted = new();
-    private readonly List<Sequence> _waiting = [];
+    private readonly LinkedList<T> _preempted = new();
+    private readonly List<T> _waiting = [];
     private readonly Dictionary<string, long> _turns = new(StringComparer.Ordinal);
     private long _turn;
 
@@ -17,14 +17,14 @@ internal sealed class WaitingLine : IEnumerable<Sequence>
     public int Count => _preempted.Count + _waiting.Count;
 
     /// <summary>A new request.</summary>
-    public void Add(Sequence sequence) => _waiting.Add(sequence);
+    public void Add(T request) => _waiting.Add(request);
 
     /// <summary>A request that had a slot and lost it.</summary>
-    public void Return(Sequence sequence) => _preempted.AddFirst(sequence);
+    public void Return(T request) => _preempted.AddFirst(request);
 
     /// <summary>Takes out the next one; there must be one.</summary>
     /// <param name="running">What has a slot now.</param>
-    public Sequence TakeNext(IReadOnlyCollection<Sequence> running)
+    public T TakeNext(IReadOnlyCollection<T> running)
     {
         if (_preempted.First is { } first)
         {
@@ -33,14 +33,14 @@ internal sealed class WaitingLine : IEnumerable<Sequence>
         }
         var best = _waiting[0];
         // One client, no priorities: what came first, as nearly always.
-        if (_waiting.Exists(sequence => sequence.Place != best.Place))
+        if (_waiting.Exists(request => request.Place != best.Place))
         {
             var busy = new Dictionary<string, int>(StringComparer.Ordinal);
-            foreach (var sequence in running)
-                busy[sequence.Place.Client] = busy.GetValueOrDefault(sequence.Place.Client) + 1;
-            foreach (var sequence in _waiting)
-                if (Compare(sequence.Place, best.Place, busy) < 0)
-                    best = sequence;
+            foreach (var request in running)
+                busy[request.Place.Client] = busy.GetValueOrDefault(request.Place.Client) + 1;
+            foreach (var request in _waiting)
+                if (Compare(request.Place, best.Place, busy) < 0)
+                    best = request;
         }
         _turns[best.Place.Client] = ++_turn;
         _waiting.Remove(best);
@@ -57,19 +57,19 @@ internal sealed class WaitingLine : IEnumerable<Sequence>
     }
 
     /// <summary>Takes out what nobody waits for any more.</summary>
-    public IReadOnlyList<Sequence> TakeCancelled()
+    public IReadOnlyList<T> TakeCancelled()
     {
-        var cancelled = this.Where(sequence => sequence.Cancelled).ToList();
-        foreach (var sequence in cancelled)
+        var cancelled = this.Where(request => request.Cancelled).ToList();
+        foreach (var request in cancelled)
         {
-            _preempted.Remove(sequence);
-            _waiting.Remove(sequence);
+            _preempted.Remove(request);
+            _waiting.Remove(request);
         }
         return cancelled;
     }
 
     /// <inheritdoc/>
-    public IEnumerator<Sequence> GetEnumerator() => _preempted.Concat(_waiting).GetEnumerator();
+    public IEnumerator<T> GetEnumerator() => _preempted.Concat(_waiting).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }

@@ -69,17 +69,16 @@ internal sealed class FramePipe(Stream input, Stream output) : IDisposable
     private readonly Lock _writing = new();
     private readonly BufferedStream _input = new(input, 64 * 1024);
 
-    /// <summary>Writes a frame; throws <see cref="IOException"/> where the other end is gone.</summary>
+    /// <summary>
+    /// Writes a frame, and waits where the other end reads none; throws <see cref="IOException"/> where it is gone. For a worker, which has nobody
+    /// else to serve; a server sends through a <see cref="FrameQueue"/>.
+    /// </summary>
     public void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
     {
-        var length = 4 + HeaderLength + payload.Length;
-        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        var buffer = ArrayPool<byte>.Shared.Rent(LengthOf(payload));
         try
         {
-            BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength + payload.Length);
-            buffer[4] = (byte)kind;
-            BinaryPrimitives.WriteUInt32LittleEndian(buffer.AsSpan(5), id);
-            payload.CopyTo(buffer.AsSpan(4 + HeaderLength));
+            var length = Compose(buffer, kind, id, payload);
             lock (_writing)
             {
                 output.Write(buffer.AsSpan(0, length));
@@ -90,6 +89,19 @@ internal sealed class FramePipe(Stream input, Stream output) : IDisposable
         {
             ArrayPool<byte>.Shared.Return(buffer);
         }
+    }
+
+    /// <summary>Bytes that a frame with this payload takes.</summary>
+    public static int LengthOf(ReadOnlySpan<byte> payload) => 4 + HeaderLength + payload.Length;
+
+    /// <summary>Puts a frame into a buffer, as one so that the other end wakes once for it; gives its length.</summary>
+    public static int Compose(Span<byte> buffer, FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength + payload.Length);
+        buffer[4] = (byte)kind;
+        BinaryPrimitives.WriteUInt32LittleEndian(buffer[5..], id);
+        payload.CopyTo(buffer[(4 + HeaderLength)..]);
+        return LengthOf(payload);
     }
 
     /// <summary>The next frame; null where the other end closed the pipe or died.</summary>

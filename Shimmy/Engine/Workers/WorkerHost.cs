@@ -11,8 +11,8 @@ using Shimmy.Engine.Llama.Speculation;
 namespace Shimmy.Engine.Workers;
 
 /// <summary>
-/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, one owns the context and runs the
-/// scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
+/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, others deal with those that take long, one owns
+/// the context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
 /// </summary>
 internal sealed class WorkerHost(FramePipe pipe) : IEventSink
 {
@@ -24,26 +24,56 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
     public void Run()
     {
         NativeLog.Listener = SendLog;
+        // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
+        var (prompts, questions) = (new LongFrames(HandleLong), new LongFrames(HandleLong));
         while (pipe.Read() is { } frame)
         {
-            try
+            Answer(frame, () =>
             {
-                Handle(frame);
-            }
-            catch (EngineException e)
-            {
-                Fail(frame.Id, e);
-            }
-            catch (Exception e) when (e is JsonException or InvalidDataException)
-            {
-                Fail(frame.Id, new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
-            }
+                var done = frame.Kind switch
+                {
+                    FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
+                    FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
+                    FrameKind.Cancel => prompts.Cancel(frame.Id) || questions.Cancel(frame.Id),
+                    _ => false,
+                };
+                if (!done)
+                    Handle(frame, CancellationToken.None);
+            });
         }
         // Not Exit: that would wait for a decode or run native destructors under the feet of one.
         Process.GetCurrentProcess().Kill();
     }
 
-    private void Handle(Frame frame)
+    private void HandleLong(Frame frame, CancellationToken cancellation)
+    {
+        Answer(frame, () => Handle(frame, cancellation));
+        // A cancel that came meanwhile found no sequence yet.
+        if (cancellation.IsCancellationRequested)
+            _scheduler?.Cancel(frame.Id);
+    }
+
+    private void Answer(Frame frame, Action handle)
+    {
+        try
+        {
+            handle();
+        }
+        catch (EngineException e)
+        {
+            Fail(frame.Id, e);
+        }
+        catch (OperationCanceledException)
+        {
+            // Nobody waits for an answer.
+        }
+        catch (Exception e) when (e is JsonException or InvalidDataException)
+        {
+            Fail(frame.Id, new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
+        }
+    }
+
+    private void Handle(Frame frame, CancellationToken cancellation)
     {
         switch (frame.Kind)
         {
@@ -51,20 +81,20 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 Load(frame.Id, Parse(frame, WorkerJson.Default.ModelSpec));
                 break;
             case FrameKind.Generate:
-                Generate(frame.Id, Parse(frame, WorkerJson.Default.GenerationRequest));
+                Generate(frame.Id, Parse(frame, WorkerJson.Default.GenerationRequest), cancellation);
                 break;
             case FrameKind.Embed:
-                Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest));
+                Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest), cancellation);
                 break;
             case FrameKind.Cancel:
                 _scheduler?.Cancel(frame.Id);
                 break;
             case FrameKind.Tokenize:
                 var tokens = Model.Vocabulary.Tokenize(Parse(frame, WorkerJson.Default.Prompt));
-                pipe.Write(FrameKind.Reply, frame.Id, MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
+                Send(FrameKind.Reply, frame.Id, MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
                 break;
             case FrameKind.Detokenize:
-                pipe.Write(FrameKind.Reply, frame.Id, Model.Vocabulary.Detokenize(MemoryMarshal.Cast<byte, int>(frame.Payload).ToArray()));
+                Send(FrameKind.Reply, frame.Id, Model.Vocabulary.Detokenize(MemoryMarshal.Cast<byte, int>(frame.Payload).ToArray()));
                 break;
             case FrameKind.Statistics:
                 var id = frame.Id;
@@ -120,21 +150,18 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         _scheduler.Run();
     }
 
-    private void Generate(uint id, GenerationRequest request)
+    private void Generate(uint id, GenerationRequest request, CancellationToken cancellation)
     {
         var model = Model;
         if (!model.CanGenerate)
             throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
+        if (LongText.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
+            throw TooLong(beyond, "more than ");
         var prompt = model.Vocabulary.Tokenize(request.Prompt);
         if (prompt.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)
-            throw new EngineException(EngineFailure.PromptTooLong,
-                $"the prompt has {prompt.Count} tokens, but the context has {model.ContextLength}, of which at least one must be left for the answer")
-            {
-                PromptTokens = prompt.Count,
-                ContextLength = model.ContextLength,
-            };
+            throw TooLong(prompt.Count);
         // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
@@ -142,22 +169,37 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
+
+        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+            $"the prompt has {orMore}{tokens} tokens, but the context has {model.ContextLength}, of which at least one must be left for the answer")
+        {
+            PromptTokens = tokens,
+            ContextLength = model.ContextLength,
+        };
     }
 
-    private void Embed(uint id, EmbeddingRequest request)
+    private void Embed(uint id, EmbeddingRequest request, CancellationToken cancellation)
     {
         var model = Model;
         if (request.Document is not null != model.Pooling is PoolingType.Rank)
             throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
                 : "this model is no reranker") { Option = "model" };
+        var longest = EmbeddingContext.LongestOf(model);
+        foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
+        {
+            if (LongText.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
+                throw TooLong(beyond, "more than ");
+        }
         var tokens = request.Document is { } document
             ? model.Vocabulary.TokenizePair(request.Prompt, document, model.RerankTemplate)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
+        if (tokens.Count > longest)
+            throw TooLong(tokens.Count);
         var adapters = model.Adapters.Choose(request.Loras);
-        _scheduler!.Submit(id, () =>
+        _scheduler!.Submit(new Chore(id, request.Place, () =>
         {
             try
             {
@@ -168,7 +210,14 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
             {
                 Fail(id, e);
             }
-        }, refused => Fail(id, refused));
+        }, refused => Fail(id, refused)));
+
+        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+            $"the text has {orMore}{tokens} tokens, but this model embeds at most {longest} at once")
+        {
+            PromptTokens = tokens,
+            ContextLength = longest,
+        };
     }
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);

@@ -49,7 +49,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
-        var reply = await worker.AskAsync(FrameKind.Statistics, default, cancellation).ConfigureAwait(false);
+        var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
         return JsonSerializer.Deserialize(reply, WorkerJson.Default.EngineStatistics)!;
     }
 

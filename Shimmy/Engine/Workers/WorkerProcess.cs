@@ -17,6 +17,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     private readonly Process _process;
     private readonly FramePipe _pipe;
+    private readonly FrameQueue _outgoing;
     private readonly ConcurrentDictionary<uint, TaskCompletionSource<byte[]>> _replies = new();
     private readonly ConcurrentDictionary<uint, ChannelWriter<GenerationEvent>> _generations = new();
     private readonly Queue<string> _errorLines = new();
@@ -32,7 +33,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
         _process = process;
         _log = log;
         _progress = progress;
-        _pipe = new FramePipe(process.StandardOutput.BaseStream, process.StandardInput.BaseStream);
+        _pipe = new FramePipe(process.StandardOutput.BaseStream, Stream.Null);
+        _outgoing = new FrameQueue(process.StandardInput.BaseStream);
     }
 
     /// <summary>Process id of the worker.</summary>
@@ -74,15 +76,15 @@ internal sealed class WorkerProcess : IAsyncDisposable
         return worker;
     }
 
-    /// <summary>Sends a request and waits for its answer.</summary>
-    public async Task<byte[]> AskAsync(FrameKind kind, ReadOnlyMemory<byte> payload, CancellationToken cancellation)
+    /// <summary>Sends a request and waits for its answer; the payload must not change any more.</summary>
+    public async Task<byte[]> AskAsync(FrameKind kind, byte[] payload, CancellationToken cancellation)
     {
         var id = Interlocked.Increment(ref _lastId);
         var reply = new TaskCompletionSource<byte[]>(TaskCreationOptions.RunContinuationsAsynchronously);
         _replies[id] = reply;
         try
         {
-            Write(kind, id, payload.Span);
+            Send(kind, id, payload);
             return await reply.Task.WaitAsync(cancellation).ConfigureAwait(false);
         }
         catch (OperationCanceledException) when (_lost is null)
@@ -96,8 +98,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Sends a generation; its events, or its failure, come out of the channel.</summary>
-    public (uint Id, ChannelReader<GenerationEvent> Events) Generate(ReadOnlySpan<byte> request)
+    /// <summary>Sends a generation, whose payload must not change any more; its events, or its failure, come out of the channel.</summary>
+    public (uint Id, ChannelReader<GenerationEvent> Events) Generate(byte[] request)
     {
         var id = Interlocked.Increment(ref _lastId);
         // Unbounded, but never more than the events of one context: nothing may make the scheduler wait for one slow reader.
@@ -105,7 +107,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         _generations[id] = channel.Writer;
         try
         {
-            Write(FrameKind.Generate, id, request);
+            Send(FrameKind.Generate, id, request);
         }
         catch (EngineException)
         {
@@ -126,9 +128,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
     {
         try
         {
-            Write(FrameKind.Cancel, id, []);
+            _outgoing.Cancel(id);
         }
-        catch (EngineException)
+        catch (IOException)
         {
             // The worker is gone, and the generation with it.
         }
@@ -138,14 +140,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         _disposing = true;
-        try
-        {
-            _process.StandardInput.BaseStream.Dispose();
-        }
-        catch (IOException)
-        {
-            // The worker was gone already.
-        }
+        _outgoing.Close();
         using var timeout = new CancellationTokenSource(TimeToEnd);
         try
         {
@@ -161,15 +156,15 @@ internal sealed class WorkerProcess : IAsyncDisposable
         _process.Dispose();
     }
 
-    private void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    private void Send(FrameKind kind, uint id, byte[] payload)
     {
         if (_lost is { } lost)
             throw new EngineException(lost.Failure, lost.Message, lost);
         try
         {
-            _pipe.Write(kind, id, payload);
+            _outgoing.Send(kind, id, payload);
         }
-        catch (Exception e) when (e is IOException or ObjectDisposedException)
+        catch (IOException e)
         {
             throw new EngineException(EngineFailure.WorkerLost, "the worker process of this model has ended", e);
         }
@@ -238,6 +233,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     private void Lose()
     {
         _lost = new EngineException(EngineFailure.WorkerLost, _disposing ? "the model was unloaded" : Obituary());
+        _outgoing.Close();
         foreach (var id in _generations.Keys)
         {
             if (_generations.TryRemove(id, out var channel))
@@ -263,6 +259,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     private static string ExitText(int code) => code switch
     {
         134 => "aborted",
+        135 => "bus error, as where the model's file was shortened while it was mapped",
         137 => "killed",
         139 => "segmentation fault",
         _ => $"exit code {code}",

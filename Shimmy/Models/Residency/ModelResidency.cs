@@ -20,14 +20,13 @@ namespace Shimmy.Models.Residency;
 internal sealed class ModelResidency : IAsyncDisposable
 {
     private readonly IReadOnlyList<IInferenceEngine> _engines;
-    private readonly Func<ModelEntry, ModelSpec> _specOf;
+    private readonly AskedTunings _tunings;
     private readonly TimeProvider _time;
     private ResidencyOptions _options;
-    private readonly ITimer _timer;
+    private readonly Alarm _alarm;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
-    private readonly Dictionary<string, LoadTuning> _asked = new(StringComparer.OrdinalIgnoreCase);
-    private readonly HashSet<Task> _work = [];
+    private readonly WorkInHand _work = new();
     private long _requests;
     private bool _disposed;
 
@@ -43,10 +42,10 @@ internal sealed class ModelResidency : IAsyncDisposable
         ResidencyOptions? options = null)
     {
         _engines = engines;
-        _specOf = specOf;
+        _tunings = new AskedTunings(specOf);
         _time = time;
         _options = options ?? new ResidencyOptions();
-        _timer = time.CreateTimer(_ => OnTimer(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _alarm = new Alarm(time, OnTimer);
     }
 
     /// <summary>The models in memory, or on their way in or out, by name.</summary>
@@ -82,18 +81,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <param name="name">The model.</param>
     /// <param name="tuning">What to load it with; null goes back to its configuration.</param>
     /// <returns>What held until now; null where nothing was asked for.</returns>
-    public LoadTuning? Retune(string name, LoadTuning? tuning)
-    {
-        lock (_lock)
-        {
-            var before = _asked.GetValueOrDefault(name);
-            if (tuning is null)
-                _asked.Remove(name);
-            else
-                _asked[name] = tuning;
-            return before;
-        }
-    }
+    public LoadTuning? Retune(string name, LoadTuning? tuning) => _tunings.Replace(name, tuning);
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null,
@@ -103,7 +91,8 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>
     /// Waits until the model is in memory and keeps it there until the lease is disposed. Throws <see cref="EngineException"/>
     /// with
-    /// <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded or can never fit; the next call tries again.
+    /// <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded or can never fit; the next call tries again; and with
+    /// <see cref="EngineFailure.QueueFull"/> where as many wait for its load as it will take.
     /// </summary>
     /// <param name="entry">The model.</param>
     /// <param name="progress">Hears the share of the load that is done, 0 to 1; null where nobody listens.</param>
@@ -119,12 +108,21 @@ internal sealed class ModelResidency : IAsyncDisposable
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         }
 
-        var spec = SpecOf(entry);
+        var spec = _tunings.SpecOf(entry);
         long bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
         ModelWaiter waiter;
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
+            if (!_slots.TryGetValue(entry.Name, out var slot))
+            {
+                _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, bytes));
+            }
+            else if (slot.WhyFull(spec, _time.GetUtcNow()) is { } full)
+            {
+                throw full;
+            }
+
             waiter = new ModelWaiter(entry, spec, ++_requests)
             {
                 Bytes = bytes,
@@ -132,11 +130,6 @@ internal sealed class ModelResidency : IAsyncDisposable
                 KeepAlive = keepAlive ?? KeepAliveOf(entry),
                 Progress = progress,
             };
-            if (!_slots.TryGetValue(entry.Name, out var slot))
-            {
-                _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, bytes));
-            }
-
             slot.Waiters.Add(waiter);
             slot.Progress.Add(progress);
             Schedule();
@@ -161,7 +154,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         Task gone;
         lock (_lock)
         {
-            _asked.Remove(name);
+            _tunings.Replace(name, null);
             if (!_slots.TryGetValue(name, out var slot) || !slot.TakesRoom)
             {
                 return false;
@@ -179,7 +172,6 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>Ends everything: what waits fails, loads are cancelled, busy models end what runs on them.</summary>
     public async ValueTask DisposeAsync()
     {
-        Task[] work;
         lock (_lock)
         {
             if (!_disposed)
@@ -194,32 +186,14 @@ internal sealed class ModelResidency : IAsyncDisposable
                     }
                     else if (slot.State == ResidencyState.Loading)
                     {
-                        Run(slot.LoadCancellation.CancelAsync());
+                        _work.Add(slot.LoadCancellation.CancelAsync());
                     }
                 }
             }
-
-            work = [.. _work];
         }
 
-        await _timer.DisposeAsync().ConfigureAwait(false);
-        while (work.Length > 0)
-        {
-            await Task.WhenAll(work).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            lock (_lock)
-            {
-                work = [.. _work.Where(task => !task.IsCompleted)];
-            }
-        }
-    }
-
-    private ModelSpec SpecOf(ModelEntry entry)
-    {
-        var spec = _specOf(entry);
-        lock (_lock)
-        {
-            return _asked.TryGetValue(entry.Name, out var tuning) ? spec with { Tuning = tuning.Over(spec.Tuning) } : spec;
-        }
+        await _alarm.DisposeAsync().ConfigureAwait(false);
+        await _work.EndAsync().ConfigureAwait(false);
     }
 
     private bool NeedsEstimate(ModelEntry entry, ModelSpec spec)
@@ -269,7 +243,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             }
         }
 
-        Arm(next, now);
+        _alarm.Set(next, now);
     }
 
     // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
@@ -325,7 +299,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         else if (slot.State == ResidencyState.Loading && slot.EndAsked && slot.Waiters.Count == 0 && !slot.IsCalledOff)
         {
             slot.IsCalledOff = true;
-            Run(slot.LoadCancellation.CancelAsync());
+            _work.Add(slot.LoadCancellation.CancelAsync());
         }
     }
 
@@ -385,7 +359,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         if (victim.State == ResidencyState.Loading)
         {
             victim.IsCalledOff = true;
-            Run(victim.LoadCancellation.CancelAsync());
+            _work.Add(victim.LoadCancellation.CancelAsync());
         }
         else if (victim.Leases == 0)
         {
@@ -402,8 +376,9 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Load(ModelSlot slot)
     {
         slot.State = ResidencyState.Loading;
+        slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = slot.Entry.Settings.Pinned;
-        Run(Task.Run(() => LoadAsync(slot)));
+        _work.Add(Task.Run(() => LoadAsync(slot)));
     }
 
     private async Task LoadAsync(ModelSlot slot)
@@ -477,7 +452,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         slot.State = ResidencyState.Unloading;
         Totals.Unloaded(slot.Entry.Name, reason);
-        Run(Task.Run(async () =>
+        _work.Add(Task.Run(async () =>
         {
             try
             {
@@ -514,20 +489,6 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         slot.Waiters.ForEach(waiter => waiter.Lease.SetException(e));
         slot.Waiters.Clear();
-    }
-
-    private void Run(Task work)
-    {
-        _work.RemoveWhere(task => task.IsCompleted);
-        _work.Add(work);
-    }
-
-    private void Arm(DateTimeOffset? next, DateTimeOffset now)
-    {
-        var wait = next is not { } at ? Timeout.InfiniteTimeSpan
-            : at <= now ? TimeSpan.Zero
-            : at - now < TimeSpan.FromDays(1) ? at - now + TimeSpan.FromMilliseconds(1) : TimeSpan.FromDays(1);
-        _timer.Change(wait, Timeout.InfiniteTimeSpan);
     }
 
     private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b : a;

@@ -8,6 +8,9 @@ namespace Shimmy.Models.Residency;
 /// </summary>
 internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 {
+    private const int UsualRetryAfter = 5;
+    private const int LongestRetryAfter = 60;
+
     public ModelEntry Entry { get; } = entry;
 
     public ModelSpec Spec { get; } = spec;
@@ -28,6 +31,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     /// <summary>What it needs in memory: the estimate, or what it really took where that is more.</summary>
     public long Bytes { get; set; } = bytes;
+
+    /// <summary>When its load began.</summary>
+    public DateTimeOffset LoadingSince { get; set; }
 
     /// <summary>When it became ready.</summary>
     public DateTimeOffset ReadyAt { get; set; }
@@ -66,6 +72,19 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
             ? Later(LastUsed ?? ReadyAt, KeepAlive)
             : null;
 
+    /// <summary>
+    /// Why a request may not wait for the model any more; null where it may. Those that wait come to the model all at once, and more than it answers
+    /// and lets wait it would refuse then.
+    /// </summary>
+    public EngineException? WhyFull(ModelSpec spec, DateTimeOffset now) =>
+        Waiters.Count < (long)spec.Parallel + spec.Queue
+            ? null
+            : new EngineException(EngineFailure.QueueFull,
+                $"{Waiters.Count} requests wait already until this model is loaded; try again in {SecondsLeft(now)} s (--queue sets how many may wait)")
+            {
+                RetryAfterSeconds = SecondsLeft(now),
+            };
+
     public ResidentModel ToStatus() => new()
     {
         Entry = Entry,
@@ -78,6 +97,15 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
         Pinned = Pinned,
         Model = State is ResidencyState.Ready or ResidencyState.Draining ? Model : null,
     };
+
+    // What the load has left at the pace that it had so far.
+    private int SecondsLeft(DateTimeOffset now)
+    {
+        var spent = (now - LoadingSince).TotalSeconds;
+        return State == ResidencyState.Loading && Progress.Value > 0
+            ? (int)Math.Clamp(Math.Ceiling(spent * (1 - Progress.Value) / Progress.Value), 1, LongestRetryAfter)
+            : UsualRetryAfter;
+    }
 
     // A keep-alive of years must not run off the calendar.
     private static DateTimeOffset Later(DateTimeOffset from, TimeSpan by) =>
