@@ -48,7 +48,7 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<P
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);
-            return AnswerCodec.Read(stored).Select(happened => WithSeedOf(request, happened)).ToAsyncEnumerable();
+            return Kept(request, stored).ToAsyncEnumerable();
         }
         Note(CacheOutcome.Miss);
         return StoredAsync(key, computed);
@@ -59,8 +59,11 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<P
         options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options));
 
     // Where it does not matter, another request may have had another.
-    private static OutputEvent WithSeedOf(GenerationRequest request, in OutputEvent happened) =>
-        request.Options.Seed is { } seed && happened.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : happened;
+    private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)
+    {
+        foreach (var happened in AnswerCodec.Read(stored))
+            yield return request.Options.Seed is { } seed && happened.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : happened;
+    }
 
     private async IAsyncEnumerable<OutputEvent> StoredAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed)
     {

@@ -14,8 +14,8 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
     /// <inheritdoc/>
     public ILogger CreateLogger(string categoryName) => categoryName switch
     {
-        "Microsoft.AspNetCore.Server.Kestrel" => new WithoutWhatClientsBroke(loggers.CreateLogger(categoryName)),
-        "Microsoft.AspNetCore.Server.Kestrel.BadRequests" => new WithoutWhatClientsSent(loggers.CreateLogger(categoryName)),
+        "Microsoft.AspNetCore.Server.Kestrel" => new WithoutClients(loggers.CreateLogger(categoryName), quotes: false),
+        "Microsoft.AspNetCore.Server.Kestrel.BadRequests" => new WithoutClients(loggers.CreateLogger(categoryName), quotes: true),
         _ => loggers.CreateLogger(categoryName),
     };
 
@@ -27,7 +27,8 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
     {
     }
 
-    private sealed class WithoutWhatClientsBroke(ILogger logger) : ILogger
+    // One class for both categories: each costs a copy of its code for every message of the framework.
+    private sealed class WithoutClients(ILogger logger, bool quotes) : ILogger
     {
         public IDisposable? BeginScope<TState>(TState state)
             where TState : notnull => logger.BeginScope(state);
@@ -36,21 +37,9 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
 
         public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
         {
-            if (exception is not StreamBrokenException && eventId.Name != "RequestBodyDrainBodyReaderInvalidState")
-                logger.Log(logLevel, eventId, state, exception, formatter);
-        }
-    }
-
-    private sealed class WithoutWhatClientsSent(ILogger logger) : ILogger
-    {
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => logger.BeginScope(state);
-
-        public bool IsEnabled(LogLevel logLevel) => logger.IsEnabled(logLevel);
-
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
-        {
-            if (exception is null)
+            if (exception is StreamBrokenException || eventId.Name == "RequestBodyDrainBodyReaderInvalidState")
+                return;
+            if (!quotes || exception is null)
             {
                 logger.Log(logLevel, eventId, state, exception, formatter);
                 return;
@@ -59,7 +48,7 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
             LogBadRequest(logger, logLevel, eventId.Name ?? "", connection, exception is BadHttpRequestException bad ? bad.StatusCode : 0);
         }
 
-        private static string ConnectionIn<TState>(TState state) => state is IEnumerable<KeyValuePair<string, object?>> values
+        private static string ConnectionIn(object? state) => state is IEnumerable<KeyValuePair<string, object?>> values
             ? values.FirstOrDefault(value => value.Key == "ConnectionId").Value as string ?? "-"
             : "-";
     }

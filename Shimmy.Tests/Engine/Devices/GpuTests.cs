@@ -47,7 +47,7 @@ public sealed class GpuTests
         s_gpu = devices[0].GetProperty("name").GetString()!;
         s_freeBytes = devices[0].GetProperty("memory_free_bytes").GetInt64();
         using var first = await ProbeAsync("shimmy-demo");
-        s_coldMilliseconds = first.RootElement.GetProperty("first_token_milliseconds").GetDouble();
+        s_coldMilliseconds = Milliseconds(first);
     }
 
     [ClassCleanup]
@@ -76,7 +76,7 @@ public sealed class GpuTests
         Assert.IsGreaterThan(1_000_000, Bytes(probe, s_gpu, "cache_bytes"));
 
         // Shaders are compiled once, and come from the driver's cache for every later process.
-        Assert.IsLessThan(s_coldMilliseconds / 2, probe.RootElement.GetProperty("first_token_milliseconds").GetDouble());
+        Assert.IsLessThan(s_coldMilliseconds / 2, Milliseconds(probe));
 
         // Questions whose answers the model knows: where it may choose, as in stories, two kinds of rounding choose differently.
         var characters = 0;
@@ -218,6 +218,10 @@ public sealed class GpuTests
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return run.Output;
     }
+
+    // A load ends with a token, so that shaders are compiled by then.
+    private static double Milliseconds(JsonDocument probe) =>
+        probe.RootElement.GetProperty("load_milliseconds").GetDouble() + probe.RootElement.GetProperty("first_token_milliseconds").GetDouble();
 
     private static long Bytes(JsonDocument report, string device, string field) => report.RootElement.GetProperty("memory").EnumerateArray()
         .Where(one => one.GetProperty("device").GetString() == device).Select(one => one.GetProperty(field).GetInt64()).SingleOrDefault();

@@ -35,28 +35,6 @@ public sealed class WorkerLifeTests
     }
 
     [TestMethod]
-    [DataRow("BUS", "bus error")]
-    [DataRow("ABRT", "aborted")]
-    public async Task What_a_worker_died_of_is_named(string signal, string name)
-    {
-        if (!OperatingSystem.IsLinux())
-            Assert.Inconclusive("The numbers of signals are Linux's.");
-        using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1 }, new RandomModelShape { Context = 60_000 });
-        var tokens = 0;
-
-        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("until death", 59_000), _ =>
-        {
-            if (++tokens > 1)
-                return;
-            using var kill = Process.Start("kill", [$"-{signal}", $"{model.Facts.ProcessId}"]);
-            kill.WaitForExit();
-        }));
-
-        StringAssert.Contains(error.Message, name);
-    }
-
-    [TestMethod]
     public async Task A_worker_that_stands_still_makes_nobody_wait_and_is_unloaded_all_the_same()
     {
         if (!OperatingSystem.IsLinux())

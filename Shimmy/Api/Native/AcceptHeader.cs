@@ -9,16 +9,18 @@ internal static class AcceptHeader
     /// <summary>Whether that is JSON: named, and wanted no less than plain text.</summary>
     public static bool PrefersJson(StringValues header)
     {
-        var wanted = new Dictionary<string, double>(StringComparer.OrdinalIgnoreCase);
-        foreach (var range in header.SelectMany(value => value?.Split(',') ?? []))
+        string[] text = ["*/*", "text/*", "text/plain"];
+        var (json, plain, exact) = (0.0, 0.0, -1);
+        foreach (var range in header.ToString().Split(','))
         {
             var parts = range.Split(';', StringSplitOptions.TrimEntries);
-            wanted[parts[0].Trim()] = QualityIn(parts);
+            if (parts[0].Equals("application/json", StringComparison.OrdinalIgnoreCase))
+                json = QualityIn(parts);
+            // The most exact range speaks.
+            if (Array.FindIndex(text, one => one.Equals(parts[0], StringComparison.OrdinalIgnoreCase)) is var at && at > exact)
+                (plain, exact) = (QualityIn(parts), at);
         }
-        var json = wanted.GetValueOrDefault("application/json");
-        // The most exact range speaks.
-        var text = wanted.TryGetValue("text/plain", out var plain) ? plain : wanted.TryGetValue("text/*", out var any) ? any : wanted.GetValueOrDefault("*/*");
-        return json > 0 && json >= text;
+        return json > 0 && json >= plain;
     }
 
     private static double QualityIn(string[] parts) =>

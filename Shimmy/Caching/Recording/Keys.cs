@@ -55,8 +55,15 @@ internal sealed class Keys
         }
     }
 
-    /// <summary>A server-sent event without them.</summary>
-    public StreamPiece Without(in StreamPiece piece)
+    /// <summary>Server-sent events without them, in the same list.</summary>
+    public List<StreamPiece> Without(List<StreamPiece> pieces)
+    {
+        for (var i = 0; i < pieces.Count; i++)
+            pieces[i] = Without(pieces[i]);
+        return pieces;
+    }
+
+    private StreamPiece Without(in StreamPiece piece)
     {
         const string data = "data: ";
         return piece with

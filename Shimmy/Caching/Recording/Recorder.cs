@@ -49,7 +49,7 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             return;
         var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
         Append(streams
-            ? new Exchange(request, context.Response.StatusCode) { Stream = [.. StreamPiece.Split(tap.Body, tap.Flushes).Select(piece => keys.Without(piece))] }
+            ? new Exchange(request, context.Response.StatusCode) { Stream = keys.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
             : new Exchange(request, context.Response.StatusCode) { Answer = keys.Without(tap.Body), Milliseconds = tap.Milliseconds });
     }
 

@@ -18,7 +18,10 @@ internal static class LayerFit
     /// <param name="shares">The share of each device; none where they share by free memory.</param>
     public static int Choose(ModelSizes sizes, IReadOnlyList<long> free, IReadOnlyList<float> shares)
     {
-        var room = Room([.. free.Select(bytes => Math.Max(0, Usable(bytes) - sizes.Compute))], shares);
+        var rooms = new long[free.Count];
+        for (var i = 0; i < rooms.Length; i++)
+            rooms[i] = Math.Max(0, Usable(free[i]) - sizes.Compute);
+        var room = Room(rooms, shares);
         var most = sizes.Layers.Count + 1;
         for (var layers = most; layers > 0; layers--)
             if (Bytes(sizes, layers) <= room)
@@ -31,8 +34,13 @@ internal static class LayerFit
     {
         if (shares.Count == 0)
             return bytes.Sum();
-        var total = shares.Sum(share => (double)share);
-        return (long)bytes.Zip(shares).Where(device => device.Second > 0).Min(device => device.First * (total / device.Second));
+        var (least, total) = (double.MaxValue, shares.Sum());
+        for (var i = 0; i < shares.Count; i++)
+        {
+            if (shares[i] > 0)
+                least = Math.Min(least, bytes[i] * (total / (double)shares[i]));
+        }
+        return (long)least;
     }
 
     /// <summary>Bytes of so many layers: llama.cpp puts the output on a GPU first, then the layers from the last one on.</summary>

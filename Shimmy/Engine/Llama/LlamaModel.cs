@@ -136,7 +136,7 @@ internal sealed unsafe class LlamaModel : IDisposable
                 : EmbeddingContext.Params(spec, pooling, contextLength, canGenerate: false));
             if (context == 0)
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path}" + (log.OutOfMemory ? " (a smaller --ctx needs less memory)" : ""), plan, log);
-            return new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
+            var model = new LlamaModel(spec, handle, new ContextHandle(context, handle), adapters, metadata, contextLength)
             {
                 PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(headSize, plan.UsesGpu)
                     && !llama_model_is_recurrent(handle) && !llama_model_is_hybrid(handle),
@@ -144,6 +144,10 @@ internal sealed unsafe class LlamaModel : IDisposable
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
+            // A driver that is too old for its plug-in, for one, shows only when something is computed: then the load fails, not the first request.
+            if (plan.UsesGpu && model.CanGenerate)
+                model.Threads.RunOnce(tokens: 1);
+            return model;
         }
         catch
         {

@@ -39,8 +39,9 @@ internal sealed record LoadPlan
         // With split-mode none one device has all.
         var devices = tuning.SplitMode == SplitMode.None ? [choice.Facts[tuning.MainGpu ?? 0]] : choice.Facts;
         var free = devices.Select(device => device.MemoryFreeBytes).ToList();
-        if (DraftBytes(spec) is > 0 and var draft)
-            free = [.. free.Select(bytes => bytes == 0 ? 0 : Math.Max(1, bytes - draft / free.Count))];
+        var draft = DraftBytes(spec) / free.Count;
+        for (var i = 0; i < free.Count; i++)
+            free[i] = free[i] == 0 ? 0 : Math.Max(1, free[i] - draft);
         var all = sizes!.Layers.Count + 1;
         var plan = new LoadPlan { Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : tuning.GpuLayers.Number ?? 0, ModelLayers = sizes.Layers.Count };
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })

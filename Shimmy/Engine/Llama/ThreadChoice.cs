@@ -134,7 +134,8 @@ internal sealed class ThreadChoice : IDisposable
         return times[times.Count / 2];
     }
 
-    private void RunOnce(int tokens)
+    /// <summary>Decodes so many tokens of no matter what, and forgets them.</summary>
+    public void RunOnce(int tokens)
     {
         using var batch = new DecodeBatch(tokens);
         for (var i = 0; i < tokens; i++)

@@ -36,23 +36,34 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
                 // A worker that dies while it loads has failed to load, whatever it died of.
-                tuning = await LessAsync(tuning, cancellation).ConfigureAwait(false)
+                tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
                 LogAgain(_logger, spec.Name, lost.Message, tuning.Backend?.ToString().ToLowerInvariant() ?? "auto", tuning.GpuLayers?.Halvings ?? 0);
             }
         }
     }
 
-    // What to try after a worker died of a load: where the backend was left to us, one whose plug-in does not end its process; then, where the number of
-    // layers was, half as many. Null where there is nothing else.
-    private async Task<LoadTuning?> LessAsync(LoadTuning tuning, CancellationToken cancellation)
+    // What to try after a worker died of a load: half as many layers, where their number was left to us; then, where the backend was, the next one. Null where
+    // there is nothing else, or where the CPU could not do what was asked of GPUs.
+    private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
-        if (tuning.Backend == GpuBackend.Cpu || !Backends.HasPlugins)
+        if (tried.Backend == GpuBackend.Cpu || !Backends.HasPlugins)
             return null;
-        if (tuning.Backend is null or GpuBackend.Auto && await ReportBackendsAsync(cancellation).ConfigureAwait(false) is var report
-            && report.Backends.Any(backend => backend.Crashed))
-            return tuning with { Backend = Enum.Parse<GpuBackend>(report.Auto, ignoreCase: true) };
-        return tuning.GpuLayers is { Number: null, Halvings: < MostHalvings } layers ? tuning with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } } : null;
+        if (tried.GpuLayers is { Number: null, Halvings: < MostHalvings } layers)
+            return tried with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } };
+        if (asked.Backend is not (null or GpuBackend.Auto))
+            return null;
+        var report = await ReportBackendsAsync(cancellation).ConfigureAwait(false);
+        // A plug-in that ends its process did so before auto came to choose.
+        var failed = tried.Backend is { } one and not GpuBackend.Auto ? Backends.FileWord(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
+        var passed = failed is null;
+        foreach (var backend in report.Backends)
+        {
+            if (passed && backend is { Loaded: true, Devices.Count: > 0 } && backend.Name != Backends.FileWord(GpuBackend.Cpu))
+                return asked with { Backend = Enum.Parse<GpuBackend>(backend.Name, ignoreCase: true) };
+            passed |= backend.Name == failed;
+        }
+        return asked is { Devices.Count: 0, TensorSplit.Count: 0, MainGpu: null, SplitMode: null } ? asked with { Backend = GpuBackend.Cpu, GpuLayers = null } : null;
     }
 
     private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning, IProgress<float>? progress, CancellationToken cancellation)
@@ -96,7 +107,13 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             {
                 try
                 {
-                    await ReportBackendsAsync(Backends.Order.Where(other => other != backend).ToDictionary(Backends.FileWord, _ => ""), cancellation).ConfigureAwait(false);
+                    var others = new Dictionary<string, string>();
+                    foreach (var other in Backends.Order)
+                    {
+                        if (other != backend)
+                            others[Backends.FileWord(other)] = "";
+                    }
+                    await ReportBackendsAsync(others, cancellation).ConfigureAwait(false);
                 }
                 catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
                 {

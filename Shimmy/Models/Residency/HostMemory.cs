@@ -59,7 +59,9 @@ internal sealed class HostMemory(BackendProbe backends)
         // The output layer goes first; it has no cache.
         var caches = (layers - 1) * sizes.CacheOfLayer;
         var moved = LayerFit.Bytes(sizes, layers) - caches - sizes.OutputCopy;
-        return all.Process + all.Compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
+        // Where nothing is left to the host but to look tokens up, it computes nothing.
+        var compute = layers > sizes.Layers.Count ? 0 : all.Compute;
+        return all.Process + compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
     }
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)

@@ -38,8 +38,19 @@ internal static unsafe class Backends
     }
 
     /// <summary>Whether the folder of the libraries has a GPU plug-in at all, whatever it is good for; loads nothing.</summary>
-    public static bool HasPlugins => RuntimeLibraries.FolderToSearch is var directory && System.IO.Directory.Exists(directory)
-        && Order.Any(backend => Files(directory, $"ggml-{FileWord(backend)}.*").Any());
+    public static bool HasPlugins
+    {
+        get
+        {
+            var directory = RuntimeLibraries.FolderToSearch;
+            foreach (var backend in Order)
+            {
+                if (Directory.Exists(directory) && Files(directory, $"ggml-{FileWord(backend)}.*").Any())
+                    return true;
+            }
+            return false;
+        }
+    }
 
     /// <summary>ggml's handles of a plug-in's GPUs; those that share the memory of the CPU only where there are no others, as llama.cpp has it.</summary>
     public static IReadOnlyList<nint> GpusOf(Plugin plugin)
