@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
@@ -45,7 +46,7 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
                 return;
             }
             var connection = ConnectionIn(state);
-            LogBadRequest(logger, logLevel, eventId.Name ?? "", connection, exception is BadHttpRequestException bad ? bad.StatusCode : 0);
+            LogBadRequest(logger, eventId.Name ?? "", connection, (exception as BadHttpRequestException)?.StatusCode.ToString(CultureInfo.InvariantCulture) ?? "nothing");
         }
 
         private static string ConnectionIn(object? state) => state is IEnumerable<KeyValuePair<string, object?>> values
@@ -53,6 +54,6 @@ internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFact
             : "-";
     }
 
-    [LoggerMessage("{Event} on connection {ConnectionId}, answered with {Status}")]
-    private static partial void LogBadRequest(ILogger logger, LogLevel level, string @event, string connectionId, int status);
+    [LoggerMessage(LogLevel.Debug, "{Event} on connection {ConnectionId}, answered with {Status}")]
+    private static partial void LogBadRequest(ILogger logger, string @event, string connectionId, string status);
 }

@@ -21,9 +21,9 @@ internal static class ContextTuning
         var extrapolates = (tuning.YarnExtFactor is >= 0 and var given ? given : isYarn ? 1 : 0) > 0;
         if (tuning.YarnAttnFactor is not null && extrapolates)
             throw Ignored("yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0");
-        foreach (var (name, value) in new (string, float?)[] { ("yarn-orig-ctx", tuning.YarnOriginalContext), ("yarn-beta-slow", tuning.YarnBetaSlow), ("yarn-beta-fast", tuning.YarnBetaFast) })
-            if (value is not null && !extrapolates)
-                throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs " + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
+        if (!extrapolates && (tuning.YarnOriginalContext is not null ? "yarn-orig-ctx" : tuning.YarnBetaSlow is not null ? "yarn-beta-slow"
+            : tuning.YarnBetaFast is not null ? "yarn-beta-fast" : null) is { } name)
+            throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs " + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
     }
 
     private static EngineException Ignored(string message) => new(EngineFailure.LoadFailed, message);

@@ -36,7 +36,7 @@ internal sealed class Sequence : IWaiting, IDisposable
     public int MaxTokens { get; }
 
     /// <summary>Control tokens that are spelled out in the answer.</summary>
-    public IReadOnlySet<int> Shown { get; init; } = System.Collections.Frozen.FrozenSet<int>.Empty;
+    public IReadOnlySet<int> Shown { get; init; } = System.Collections.ObjectModel.ReadOnlySet<int>.Empty;
 
     /// <summary>Where it stands among those that wait for a slot.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;

@@ -38,7 +38,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 // A worker that dies while it loads has failed to load, whatever it died of.
                 tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
-                LogAgain(_logger, spec.Name, lost.Message, tuning.Backend?.ToString().ToLowerInvariant() ?? "auto", tuning.GpuLayers?.Halvings ?? 0);
+                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {Backends.FileWord(tuning.Backend ?? GpuBackend.Auto)}");
             }
         }
     }
@@ -177,8 +177,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     [LoggerMessage(LogLevel.Warning, "{Model} was to have {Layers} layers on a GPU, but there is none that a backend can use (shimmy gpu-info says why): all are on the CPU")]
     private static partial void LogNoGpu(ILogger logger, string model, int layers);
 
-    [LoggerMessage(LogLevel.Warning, "loading {Model} ended its worker ({Reason}); trying again with backend {Backend} and the layers that fit halved {Halvings} times")]
-    private static partial void LogAgain(ILogger logger, string model, string reason, string backend, int halvings);
+    [LoggerMessage(LogLevel.Warning, "loading {Model} ended its worker ({Reason}); trying again with {Less}")]
+    private static partial void LogAgain(ILogger logger, string model, string reason, string less);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Numerics;
 using Shimmy.Chat.Templates.Jinja.Formats;
 using Shimmy.Chat.Templates.Jinja.Methods;
@@ -17,7 +16,7 @@ internal static class Globals
     private static readonly Signature TimeFormatText = new("format");
 
     /// <summary>The functions by name.</summary>
-    public static FrozenDictionary<string, Value> All { get; } = new Dictionary<string, Value>
+    public static IReadOnlyDictionary<string, Value> All { get; } = new Dictionary<string, Value>
     {
         ["range"] = BuiltIn.Function("range", (arguments, _) => Range(arguments)),
         ["dict"] = new BuiltIn("dict", "type", Dictionary),
@@ -30,7 +29,7 @@ internal static class Globals
             TemplateFailure.Refused, Message.Bind("raise_exception", arguments)[0]!.ToText(rendering).Text)),
         ["strftime_now"] = BuiltIn.Function("strftime_now", (arguments, rendering) => TextValue.Own(TimeFormat.Format(
             rendering.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text, rendering))),
-    }.ToFrozenDictionary();
+    };
 
     private static RangeValue Range(Arguments arguments)
     {

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Operations;
 using Shimmy.Chat.Templates.Jinja.Text;
@@ -15,7 +14,7 @@ internal static class FilterTable
     private static readonly Signature None = Signature.Empty;
     private static readonly Signature CaseAndAttribute = new("case_sensitive=", "attribute=");
 
-    private static readonly FrozenDictionary<string, Filter> Table = All().ToFrozenDictionary();
+    private static readonly Dictionary<string, Filter> Table = All();
 
     /// <summary>A filter, or null.</summary>
     public static Filter? Find(string name) => Table.GetValueOrDefault(name);

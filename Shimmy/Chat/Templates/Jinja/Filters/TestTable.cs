@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using Shimmy.Chat.Templates.Jinja.Expressions;
 using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Operations;
@@ -9,7 +8,7 @@ namespace Shimmy.Chat.Templates.Jinja.Filters;
 /// <summary>The tests by name.</summary>
 internal static class TestTable
 {
-    private static readonly FrozenDictionary<string, Test> Table = All().ToFrozenDictionary();
+    private static readonly Dictionary<string, Test> Table = All();
 
     /// <summary>A test, or null.</summary>
     public static Test? Find(string name) => Table.GetValueOrDefault(name);

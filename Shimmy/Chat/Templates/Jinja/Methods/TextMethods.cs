@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Numerics;
 using System.Text;
 using Shimmy.Chat.Templates.Jinja.Formats;
@@ -21,7 +20,7 @@ internal static class TextMethods
     private static readonly Signature SplitBy = new("sep=", "maxsplit=");
     private static readonly Signature Strip = new("/chars=");
 
-    private static readonly FrozenDictionary<string, (Signature Signature, Body Body)> Table =
+    private static readonly Dictionary<string, (Signature Signature, Body Body)> Table =
         new Dictionary<string, (Signature, Body)>
         {
             ["capitalize"] = (Signature.Empty, (text, _, rendering) => CaseMapping.Capitalize(text, rendering)),
@@ -86,7 +85,7 @@ internal static class TextMethods
             ["translate"] = (One, (text, a, rendering) => Translation.Apply(text, a[0]!, rendering)),
             ["upper"] = (Signature.Empty, (text, _, rendering) => CaseMapping.ToUpper(text, rendering)),
             ["zfill"] = (One, (text, a, rendering) => TrimMethods.ZeroFill(text, Parameters.Integer(a[0], 0), rendering)),
-        }.ToFrozenDictionary();
+        };
 
     /// <summary>A method bound to a text, or null where strings have none of that name.</summary>
     public static Value? Find(TextValue text, string name)

@@ -1,4 +1,3 @@
-using System.Collections.Frozen;
 using System.Globalization;
 using System.Text;
 using Shimmy.Chat.Templates.Jinja.Values;
@@ -25,8 +24,8 @@ internal static class CaseMapping
         "\uFB02:FL \uFB03:FFI \uFB04:FFL \uFB05:ST \uFB06:ST \uFB13:\u0544\u0546 \uFB14:\u0544\u0535 " +
         "\uFB15:\u0544\u053B \uFB16:\u054E\u0546 \uFB17:\u0544\u053D";
 
-    private static readonly FrozenDictionary<char, string> Upper = Growing.Split(' ')
-        .ToFrozenDictionary(pair => pair[0], pair => pair[2..]);
+    private static readonly Dictionary<char, string> Upper = Growing.Split(' ')
+        .ToDictionary(pair => pair[0], pair => pair[2..]);
 
     /// <summary><c>str.upper</c>.</summary>
     public static TextValue ToUpper(TextValue text, Rendering rendering) => Ascii.IsValid(text.Text)
