@@ -18,7 +18,7 @@ internal sealed partial class PromptLog(ILogger logger, string requestId)
     /// <summary>Logs a prompt, in one line.</summary>
     public void Write(Prompt prompt) => LogPrompt(logger, requestId, prompt.Tokens is { } tokens
         ? $"{tokens.Count} tokens"
-        : OnOneLine(string.Concat(prompt.Parts.Select(part => part.Text))));
+        : OnOneLine(prompt.WholeText()));
 
     // Nobody's prompt may look like lines of the log, or speak to the terminal that shows it.
     private static string OnOneLine(string text)

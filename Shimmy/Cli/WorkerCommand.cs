@@ -17,8 +17,9 @@ internal static partial class WorkerCommand
         // Ctrl+C and a service manager's stop reach the whole process group. The parent decides when we end: it drains first.
         foreach (var signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT })
             Registrations.Add(PosixSignalRegistration.Create(signal, context => context.Cancel = true));
-        using var pipe = new FramePipe(Console.OpenStandardInput(), OpenOutput());
-        new WorkerHost(pipe).Run();
+        using var incoming = new FrameReader(Console.OpenStandardInput());
+        using var outgoing = new FrameWriter(OpenOutput());
+        new WorkerHost(incoming, outgoing).Run();
         return 0;
     }
 

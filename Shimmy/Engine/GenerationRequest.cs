@@ -42,6 +42,9 @@ public sealed record Prompt
     /// <summary>Whether BOS is put first where the vocabulary wants it; it is never doubled.</summary>
     public bool AddBos { get; init; } = true;
 
+    /// <summary>The whole text; empty where the prompt is tokens.</summary>
+    public string WholeText() => Parts.Count == 1 ? Parts[0].Text : string.Concat(Parts.Select(part => part.Text));
+
     /// <summary>A prompt of plain text in which special tokens are recognised, as raw completions have it.</summary>
     public static Prompt FromText(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: true)] };
 

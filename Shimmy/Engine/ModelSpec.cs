@@ -54,10 +54,20 @@ public sealed record ModelSpec
     public bool SharePrefixes { get; init; } = true;
 
     /// <summary>
-    /// Whether tokens that are likely to come are computed ahead where that pays (speculative decoding). It changes no text; false is for
-    /// benchmarks that show what it is worth.
+    /// Whether tokens that are likely to come are computed ahead where that pays (speculative decoding). Each is still chosen by the request's own sampler;
+    /// but where ggml rounds several tokens at once otherwise than one, a choice between near equals may fall otherwise, which false rules out.
     /// </summary>
     public bool Speculate { get; init; } = true;
+
+    /// <summary>
+    /// How the draft model is loaded, null where there is none: as the model itself, but that numbers of layers and metadata are said of the model alone.
+    /// That no layer is to be on a GPU holds for both.
+    /// </summary>
+    public ModelSpec? OfDraft() => Draft is not { } path ? null : this with
+    {
+        Name = $"the draft model {path}", Path = path, Draft = null, Loras = [],
+        Tuning = Tuning with { CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = Tuning.GpuLayers is { Number: > 0 } ? null : Tuning.GpuLayers },
+    };
 
     /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
     public bool LoadsLike(ModelSpec other) =>

@@ -132,8 +132,8 @@ public sealed class FrameQueueTests
 
         private static string Describe(byte[] written)
         {
-            using var pipe = new FramePipe(new MemoryStream(written), Null);
-            var frame = pipe.Read()!.Value;
+            using var reader = new FrameReader(new MemoryStream(written));
+            var frame = reader.Read()!.Value;
             return $"{frame.Kind} {frame.Id}: {string.Join(' ', frame.Payload)}";
         }
     }

@@ -87,12 +87,13 @@ public sealed class WorkerLifeTests
         };
         using var process = Process.Start(start)!;
         process.BeginErrorReadLine();
-        using var pipe = new FramePipe(process.StandardOutput.BaseStream, process.StandardInput.BaseStream);
+        using var incoming = new FrameReader(process.StandardOutput.BaseStream);
+        using var outgoing = new FrameWriter(process.StandardInput.BaseStream);
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1 };
-        pipe.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
-        ReadUntil(pipe, FrameKind.Reply);
-        pipe.Write(FrameKind.Generate, 2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
-        ReadUntil(pipe, FrameKind.Events);
+        outgoing.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
+        ReadUntil(incoming, FrameKind.Reply);
+        outgoing.Write(FrameKind.Generate, 2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
+        ReadUntil(incoming, FrameKind.Events);
 
         // What the system does to the pipe of a parent that was killed.
         process.StandardInput.BaseStream.Dispose();
@@ -169,9 +170,9 @@ public sealed class WorkerLifeTests
         StringAssert.StartsWith(report.LibraryVersion, "0.4.0");
     }
 
-    private static void ReadUntil(FramePipe pipe, FrameKind kind)
+    private static void ReadUntil(FrameReader incoming, FrameKind kind)
     {
-        while (pipe.Read() is { } frame)
+        while (incoming.Read() is { } frame)
         {
             Assert.AreNotEqual(FrameKind.Failed, frame.Kind);
             if (frame.Kind == kind)

@@ -10,6 +10,37 @@ internal static class LayerFit
     /// <summary>Bytes of a device that may be used of those that are free.</summary>
     public static long Usable(long free) => Math.Max(0, free - Math.Max(LeastMargin, free / MarginShare));
 
+    /// <summary>Those of the chosen devices that a model goes to: with split-mode none one has all.</summary>
+    public static IReadOnlyList<T> Used<T>(LoadTuning tuning, IReadOnlyList<T> devices) =>
+        tuning.SplitMode == SplitMode.None && (tuning.MainGpu ?? 0) is var main && main < devices.Count ? [devices[main]] : devices;
+
+    /// <summary>Free bytes that a model may have of each device it goes to; a draft model takes its part.</summary>
+    /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="free">Free bytes of each device; 0 where a device does not know.</param>
+    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free)
+    {
+        long[] left = [.. Used(spec.Tuning, free)];
+        if (spec.OfDraft() is not { } draft)
+            return left;
+        // It goes to the same devices, all of it.
+        var sizes = ModelSizes.Read(draft);
+        var taken = (Bytes(sizes, sizes.Layers.Count + 1) + sizes.Compute) / left.Length;
+        for (var i = 0; i < left.Length; i++)
+            left[i] = left[i] == 0 ? 0 : Math.Max(1, left[i] - taken);
+        return left;
+    }
+
+    /// <summary>How many layers go to the devices, the output layer counted as one: all, as many as were asked for, or what fits.</summary>
+    /// <param name="tuning">What was asked for.</param>
+    /// <param name="sizes">The model.</param>
+    /// <param name="free">What <see cref="FreeFor"/> says.</param>
+    public static int Of(LoadTuning tuning, ModelSizes sizes, IReadOnlyList<long> free) => tuning.GpuLayers switch
+    {
+        null => sizes.Layers.Count + 1,
+        { Number: { } number } => Math.Min(number, sizes.Layers.Count + 1),
+        { Halvings: var halvings } => Choose(sizes, free, tuning.TensorSplit) >> halvings,
+    };
+
     /// <summary>
     /// The most layers, the output layer counted as one, that fit into all devices together; each device computes, so each reserves memory for that.
     /// </summary>

@@ -36,29 +36,22 @@ internal sealed record LoadPlan
             throw Failure($"{spec.Name} has no experts that could stay on the CPU; cpu-moe and n-cpu-moe are for mixture-of-experts models");
         if (choice.Handles.Count == 0)
             return new LoadPlan { Choice = choice, GpuLayers = 0, ModelLayers = sizes?.Layers.Count ?? 0 };
-        // With split-mode none one device has all.
-        var devices = tuning.SplitMode == SplitMode.None ? [choice.Facts[tuning.MainGpu ?? 0]] : choice.Facts;
-        var free = devices.Select(device => device.MemoryFreeBytes).ToList();
-        var draft = DraftBytes(spec) / free.Count;
-        for (var i = 0; i < free.Count; i++)
-            free[i] = free[i] == 0 ? 0 : Math.Max(1, free[i] - draft);
-        var all = sizes!.Layers.Count + 1;
-        var plan = new LoadPlan { Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : tuning.GpuLayers.Number ?? 0, ModelLayers = sizes.Layers.Count };
+        var devices = choice.Facts;
+        var free = LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryFreeBytes)]);
+        var (all, layers) = (sizes!.Layers.Count + 1, LayerFit.Of(tuning, sizes, free));
+        var plan = new LoadPlan { Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count };
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })
         {
-            var layers = LayerFit.Choose(sizes, free, tuning.TensorSplit) >> halvings;
             var after = halvings == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; more layers ended the worker, {halvings} times halved");
             return plan with
             {
-                GpuLayers = layers,
                 Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB "
                     + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used{after}"),
             };
         }
         // Some drivers hand out more than they have and abort the process later. What says that nothing is free does not know.
-        var asked = plan.GpuLayers == AllLayers ? all : Math.Min(all, plan.GpuLayers);
-        if (free.TrueForAll(bytes => bytes > 0) && LayerFit.Bytes(sizes, asked) > LayerFit.Room(free, tuning.TensorSplit))
-            throw Failure($"cannot load {spec.Path}: {TooLittle(devices)}: {asked} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, asked))} MB");
+        if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Room(free, tuning.TensorSplit))
+            throw Failure($"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
         return plan;
     }
 
@@ -73,15 +66,6 @@ internal sealed record LoadPlan
         GpuLayers = GpuLayers / 2,
         Reason = string.Create(CultureInfo.InvariantCulture, $"{Reason}; {GpuLayers} could not be allocated, so {GpuLayers / 2}"),
     };
-
-    // A draft model goes to the same devices, all of it.
-    private static long DraftBytes(ModelSpec spec)
-    {
-        if (spec.Draft is not { } path)
-            return 0;
-        var sizes = ModelSizes.Read(spec with { Path = path, Draft = null, Tuning = spec.Tuning with { CpuExpertLayers = null } });
-        return LayerFit.Bytes(sizes, sizes.Layers.Count + 1) + sizes.Compute;
-    }
 
     // What would be ignored is refused.
     private static void Check(LoadTuning tuning, DeviceChoice choice)

@@ -22,7 +22,7 @@ internal static class LongText
         var length = prompt.Parts.Sum(part => (long)part.Text.Length);
         if (prompt.Tokens is not null || length <= Piece || length / CharactersPerToken <= limit)
             return null;
-        var text = Vocabulary.TextOf(prompt);
+        var text = prompt.WholeText();
         var least = 0;
         for (var start = 0; start < text.Length;)
         {

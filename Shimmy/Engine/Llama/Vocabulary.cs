@@ -130,7 +130,7 @@ internal sealed unsafe class Vocabulary
                 CheckRange(token);
             return WithBos([.. given], prompt.AddBos);
         }
-        var text = TextOf(prompt);
+        var text = prompt.WholeText();
         var tokens = new List<int>(text.Length / 3 + 8);
         if (prompt.Parts.All(part => part.ParseSpecial))
             AppendText(tokens, text, parseSpecial: true);
@@ -153,7 +153,7 @@ internal sealed unsafe class Vocabulary
         if (prompt.Tokens is not null)
             return Tokenize(prompt);
         var tokens = new List<int>();
-        AppendText(tokens, TextOf(prompt), parseSpecial: false, addSpecial: true);
+        AppendText(tokens, prompt.WholeText(), parseSpecial: false, addSpecial: true);
         return tokens;
     }
 
@@ -163,7 +163,7 @@ internal sealed unsafe class Vocabulary
     /// </summary>
     public List<int> TokenizePair(Prompt query, Prompt document, string? template)
     {
-        var (queryText, documentText) = (TextOf(query), TextOf(document));
+        var (queryText, documentText) = (query.WholeText(), document.WholeText());
         if (template is not null)
         {
             // Only the template's own text is tokenized with special tokens.
@@ -199,10 +199,6 @@ internal sealed unsafe class Vocabulary
             tokens.Add(end);
         return tokens;
     }
-
-    /// <summary>The whole text of a prompt that is text.</summary>
-    public static string TextOf(Prompt prompt) =>
-        prompt.Parts.Count == 1 ? prompt.Parts[0].Text : string.Concat(prompt.Parts.Select(part => part.Text));
 
     private List<int> WithBos(List<int> tokens, bool addBos)
     {

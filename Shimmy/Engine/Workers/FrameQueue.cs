@@ -64,8 +64,8 @@ internal sealed class FrameQueue(Stream output)
             byte[] buffer = [];
             try
             {
-                buffer = ArrayPool<byte>.Shared.Rent(FramePipe.LengthOf(frame.Payload));
-                var length = FramePipe.Compose(buffer, frame.Kind, frame.Id, frame.Payload);
+                buffer = ArrayPool<byte>.Shared.Rent(FrameWriter.LengthOf(frame.Payload));
+                var length = FrameWriter.Compose(buffer, frame.Kind, frame.Id, frame.Payload);
                 await output.WriteAsync(buffer.AsMemory(0, length)).ConfigureAwait(false);
                 await output.FlushAsync().ConfigureAwait(false);
             }

@@ -14,7 +14,7 @@ namespace Shimmy.Engine.Workers;
 /// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, others deal with those that take long, one owns
 /// the context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
 /// </summary>
-internal sealed class WorkerHost(FramePipe pipe) : IEventSink
+internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : IEventSink
 {
     private readonly ArrayBufferWriter<byte> _events = new(4096);
     private LlamaModel? _model;
@@ -26,7 +26,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
         NativeLog.Listener = SendLog;
         // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
         var (prompts, questions) = (new LongFrames(HandleLong), new LongFrames(HandleLong));
-        while (pipe.Read() is { } frame)
+        while (incoming.Read() is { } frame)
         {
             Answer(frame, () =>
             {
@@ -136,7 +136,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
                 if (share < 1f && share - reported < 0.01f)
                     return;
                 reported = share;
-                pipe.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
+                outgoing.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
             });
             var draft = spec.Draft is null || !_model.CanGenerate ? null : DraftModel.Load(_model, spec, _ => { });
             _scheduler = new Scheduler(_model, draft, this);
@@ -253,7 +253,7 @@ internal sealed class WorkerHost(FramePipe pipe) : IEventSink
     {
         try
         {
-            pipe.Write(kind, id, payload);
+            outgoing.Write(kind, id, payload);
         }
         catch (IOException)
         {

@@ -16,7 +16,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     private static readonly TimeSpan TimeToEnd = TimeSpan.FromSeconds(2);
 
     private readonly Process _process;
-    private readonly FramePipe _pipe;
+    private readonly FrameReader _incoming;
     private readonly FrameQueue _outgoing;
     private readonly ConcurrentDictionary<uint, TaskCompletionSource<byte[]>> _replies = new();
     private readonly ConcurrentDictionary<uint, ChannelWriter<GenerationEvent>> _generations = new();
@@ -33,7 +33,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         _process = process;
         _log = log;
         _progress = progress;
-        _pipe = new FramePipe(process.StandardOutput.BaseStream, Stream.Null);
+        _incoming = new FrameReader(process.StandardOutput.BaseStream);
         _outgoing = new FrameQueue(process.StandardInput.BaseStream);
     }
 
@@ -174,7 +174,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     {
         try
         {
-            while (_pipe.Read() is { } frame)
+            while (_incoming.Read() is { } frame)
                 Dispatch(frame);
         }
         catch (Exception e) when (e is InvalidDataException or ArgumentException or JsonException)

@@ -35,25 +35,19 @@ internal sealed class HostMemory(BackendProbe backends)
     {
         if (free.Count == 0)
             return MemoryEstimate.Of(entry, spec).Total;
-        var bytes = OfOne(entry, spec with { Draft = null }, free);
-        if (spec.Draft is not { } draft)
+        var bytes = OfOne(entry, spec with { Draft = null }, LayerFit.FreeFor(spec, free));
+        if (spec.OfDraft() is not { } draft)
             return bytes;
         // The draft model shares the worker's process.
-        var second = new ModelEntry { Name = entry.Name, Path = draft, SizeBytes = new FileInfo(draft) is { Exists: true } file ? file.Length : 0 };
-        var whole = spec with { Path = draft, Draft = null, Loras = [], Tuning = spec.Tuning with { CpuExpertLayers = null, GpuLayers = null } };
-        return bytes + OfOne(second, whole, free) - MemoryEstimate.Of(second, whole).Process;
+        var second = new ModelEntry { Name = draft.Name, Path = draft.Path, SizeBytes = new FileInfo(draft.Path) is { Exists: true } file ? file.Length : 0 };
+        return bytes + OfOne(second, draft, LayerFit.FreeFor(draft, free)) - MemoryEstimate.Of(second, draft).Process;
     }
 
     private static long OfOne(ModelEntry entry, ModelSpec spec, IReadOnlyList<long> free)
     {
         var all = MemoryEstimate.Of(entry, spec);
         var sizes = ModelSizes.Read(spec);
-        var layers = spec.Tuning.GpuLayers switch
-        {
-            null => sizes.Layers.Count + 1,
-            { Number: { } number } => Math.Min(number, sizes.Layers.Count + 1),
-            _ => LayerFit.Choose(sizes, free, spec.Tuning.TensorSplit),
-        };
+        var layers = LayerFit.Of(spec.Tuning, sizes, free);
         if (layers == 0)
             return all.Total;
         // The output layer goes first; it has no cache.

@@ -46,17 +46,13 @@ internal sealed class DraftModel
     /// </summary>
     public static DraftModel Load(LlamaModel target, ModelSpec spec, Action<float> progress)
     {
-        var path = spec.Draft!;
+        var (path, itsSpec) = (spec.Draft!, spec.OfDraft()!);
         if (!CanTakeBack(target))
             throw Refusal(path, "the model itself keeps a state that cannot take tokens back, so nothing can be drafted for it");
         LlamaModel model;
         try
         {
-            model = LlamaModel.Load(spec with
-            {
-                Name = $"the draft model {path}", Path = path, Draft = null, Loras = [], ContextLength = target.ContextLength, Cells = target.Cells,
-                Tuning = TuningOf(spec.Tuning),
-            }, progress);
+            model = LlamaModel.Load(itsSpec with { ContextLength = target.ContextLength, Cells = target.Cells }, progress);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.LoadFailed)
         {
@@ -172,12 +168,6 @@ internal sealed class DraftModel
             sum += Math.Exp(logit - logits[best]);
         return 1 / sum >= LeastConfidence ? best : -1;
     }
-
-    // Numbers of layers and metadata are said of the model alone; that no layer is to be on a GPU holds for both.
-    private static LoadTuning TuningOf(LoadTuning target) => target with
-    {
-        CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = target.GpuLayers is { Number: > 0 } ? null : target.GpuLayers,
-    };
 
     private static string? WhyNot(LlamaModel target, LlamaModel draft)
     {
