@@ -42,7 +42,7 @@ internal static class CommandLine
             Threads: builder.AddGlobalOption<string?>("--threads", "N — Threads that decode; 0 measures at load which number is fastest (default 0)"),
             Template: builder.AddGlobalOption<string?>("--template", "NAME|FILE — Chat template in place of the model's own: a built-in family or a file (default: the model's own)"),
             Lora: builder.AddGlobalOption<string?>("--lora", "FILE[:SCALE] — A LoRA adapter to apply, with its strength (default 1); may be repeated"),
-            Draft: builder.AddGlobalOption<string?>("--draft", "FILE — A smaller model of the same vocabulary that drafts tokens for speculative decoding"),
+            Draft: builder.AddGlobalOption<string?>("--draft", "FILE|none — A smaller model of the same vocabulary that drafts tokens for speculative decoding; with none nothing is drafted (default: from what a text repeats, where that pays)"),
             LogLevel: builder.AddGlobalOption<string?>("--log-level", "LEVEL — trace, debug, information, warning, error, critical or none (default: information for serve, else warning)"),
             LogFormat: builder.AddGlobalOption<string?>("--log-format", "FORMAT — text or json, on stderr (default text)"))
         {

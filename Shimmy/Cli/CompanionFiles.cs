@@ -6,6 +6,9 @@ namespace Shimmy.Cli;
 /// <summary>Reads <c>--lora</c> and <c>--draft</c>: a file that is not there is said before a model is loaded.</summary>
 internal static class CompanionFiles
 {
+    // A file of this name is ./none.
+    private const string NoDraft = "none";
+
     /// <summary>The adapters in the order given.</summary>
     public static IReadOnlyList<LoraSetting> Loras(OptionReader reader, string? given)
     {
@@ -28,14 +31,16 @@ internal static class CompanionFiles
         }
     }
 
-    /// <summary>The draft model's full path; null where none is given.</summary>
-    public static string? Draft(OptionReader reader, string? given)
+    /// <summary>The draft model's full path, null where none is given; and whether anything is drafted at all.</summary>
+    public static (string? Path, bool Speculate) Draft(OptionReader reader, string? given)
     {
         if (reader.Find("--draft", given) is not { } found)
-            return null;
+            return (null, true);
+        if (found.Value == NoDraft)
+            return (null, false);
         var path = Path.GetFullPath(found.Value);
         MustExist(found.Source, path);
-        return path;
+        return (path, true);
     }
 
     private static void MustExist(string source, string path)

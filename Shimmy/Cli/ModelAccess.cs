@@ -74,6 +74,7 @@ internal sealed class ModelAccess
         Template = _options.Template ?? entry.Settings.Template,
         Loras = Loras(entry),
         Draft = _options.Draft,
+        Speculate = _options.Speculate,
         Defaults = entry.Settings.Defaults,
     };
 

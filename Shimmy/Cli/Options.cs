@@ -31,6 +31,9 @@ internal sealed record Options
     /// <summary>Full path of the model that drafts; null where none does; <c>--draft</c>.</summary>
     public string? Draft { get; init; }
 
+    /// <summary>Whether tokens are computed ahead where that pays; <c>--draft none</c> says no.</summary>
+    public bool Speculate { get; init; } = true;
+
     /// <summary>Least severe entries that are logged; <c>--log-level</c>.</summary>
     public LogLevel LogLevel { get; init; } = LogLevel.Warning;
 
@@ -99,6 +102,7 @@ internal sealed record Options
     {
         var given = (GlobalOptions)parsed!;
         var defaults = new Options { LogLevel = logLevel };
+        var (draft, speculate) = CompanionFiles.Draft(reader, given.Draft);
         return defaults with
         {
             ModelDirs = reader.Text("--model-dirs", given.ModelDirs),
@@ -107,7 +111,8 @@ internal sealed record Options
             Tuning = TuningArguments.Read(given.Tuning, reader),
             Template = TemplateOption.Read(reader.Find("--template", given.Template)),
             Loras = CompanionFiles.Loras(reader, given.Lora),
-            Draft = CompanionFiles.Draft(reader, given.Draft),
+            Draft = draft,
+            Speculate = speculate,
             LogLevel = reader.Choice("--log-level", given.LogLevel, logLevel,
                 ("trace", LogLevel.Trace), ("debug", LogLevel.Debug), ("information", LogLevel.Information), ("warning", LogLevel.Warning),
                 ("error", LogLevel.Error), ("critical", LogLevel.Critical), ("none", LogLevel.None)),
