@@ -46,6 +46,22 @@ public sealed class ChatPipelineTests
     }
 
     [TestMethod]
+    public async Task What_a_thinking_budget_broke_off_counts_in_the_tokens_and_the_times_of_the_answer()
+    {
+        var model = new SpokenModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
+        var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
+        var events = new List<OutputEvent>();
+        await foreach (var happened in ThoughtBudget.RunAsync(model, request, new ThoughtLimit(4, new ReasoningMarks("<think>", "</think>"), Begun: true), CancellationToken.None))
+            events.Add(happened);
+
+        var end = events[^1].End!;
+        Assert.AreEqual(new Usage(7, 3, 4 + 9), end.Usage);
+        // The second request alone would have the times that the model gives each answer.
+        Assert.AreNotEqual((1.0, 2.0, 3.0), (end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds));
+        Assert.IsGreaterThan(0.0, end.Timings.DecodeMilliseconds);
+    }
+
+    [TestMethod]
     public async Task Without_a_stop_string_the_engines_own_end_is_told()
     {
         var events = await RunAsync(new SpokenModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Shimmy.Chat.Output;
@@ -15,35 +16,51 @@ internal static class ThoughtBudget
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
         ILoadedModel model, GenerationRequest request, ThoughtLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var (budget, marks, begun) = limit;
+        var (budget, marks, isOpen) = limit;
         var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
         var counted = request with { Options = request.Options with { ReportTokens = true } };
         var text = new StringBuilder();
         var spent = 0;
         GenerationStart? start = null;
+        var arrived = Stopwatch.GetTimestamp();
+        var (begun, first) = (arrived, 0L);
         await foreach (var happened in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
         {
-            start ??= happened.Start;
+            if (happened.Start is { } admitted)
+                (start, begun) = (admitted, Stopwatch.GetTimestamp());
+            else if (first == 0)
+                first = Stopwatch.GetTimestamp();
             spent += happened.Tokens?.Count ?? 0;
             text.Append(happened.Text);
             yield return told ? happened : happened with { Tokens = null };
             if (happened.End is not null)
                 yield break;
-            if (spent >= budget && IsThinking(text.ToString(), marks, begun))
+            if (spent >= budget && IsThinking(text.ToString(), marks, isOpen))
                 break;
         }
+        first = first == 0 ? Stopwatch.GetTimestamp() : first;
         var close = $"\n{marks.Close}\n\n";
         yield return OutputEvent.OfText(close);
         var rest = request with
         {
-            Prompt = request.Prompt with { Parts = [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, begun), new PromptPart(close, ParseSpecial: true)] },
+            Prompt = request.Prompt with { Parts = [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)] },
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };
         await foreach (var happened in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
         {
             if (happened.End is { } end)
-                yield return OutputEvent.OfEnd(end with { Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens) });
+                yield return OutputEvent.OfEnd(end with
+                {
+                    Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens),
+                    // Those of the second request alone would be the times of a part of the tokens.
+                    Timings = end.Timings with
+                    {
+                        QueueMilliseconds = Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
+                        PrefillMilliseconds = Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds,
+                        DecodeMilliseconds = Stopwatch.GetElapsedTime(first).TotalMilliseconds,
+                    },
+                });
             else if (happened.Start is null)
                 yield return happened;
         }
