@@ -1,3 +1,4 @@
+using System.Numerics;
 using Shimmy.Engine.Llama.Speculation;
 
 namespace Shimmy.Engine.Llama;
@@ -97,7 +98,9 @@ internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculat
         if (_secondsPerPromptToken <= 0)
             return others ? SmallestChunk * 4 : model.BatchSize;
         var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        return (int)Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, model.BatchSize);
+        var most = Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, model.BatchSize);
+        // Few sizes: what is measured differs from run to run, and with the size of its chunk the last bits of what a prompt leaves in the cells.
+        return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }
 
     // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.
