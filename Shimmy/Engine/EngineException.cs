@@ -15,6 +15,12 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which there may be room, at least 1.</summary>
     public int RetryAfterSeconds { get; init; } = 1;
 
+    /// <summary>
+    /// For <see cref="EngineFailure.LoadFailed"/>: whether GPUs that have memory enough are too full at present, so that it may be loaded once something
+    /// else has left them.
+    /// </summary>
+    public bool GpusAreFull { get; init; }
+
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }

@@ -188,9 +188,75 @@ public sealed class GpuTests
         Assert.Contains("has no experts", await refused.Content.ReadAsStringAsync());
     }
 
-    private static async Task<JsonDocument> LoadAsync(ServerProcess server, string body)
+    [TestMethod]
+    [DataRow("")]
+    [DataRow("auto")]
+    public async Task A_model_that_finds_the_GPU_full_of_an_idle_one_takes_its_place(string layers)
     {
-        using var answer = await server.Client.PostAsync("api/models/shimmy-demo/load", Json(body));
+        using var folder = new TemporaryFolder();
+        foreach (var name in new[] { "one", "two" })
+            File.Copy(Path.Combine(Repository.Root, "Shimmy", "Assets", "shimmy-demo.gguf"), folder[$"models/{name}.gguf"]);
+        var environment = FullForTwo(folder);
+        using var server = await ServerProcess.StartAsync(folder, environment, ["--threads", "1", "--parallel", "1", "--ctx", "8192", "--gpu-backend", "opencl", .. layers == "" ? [] : new[] { "--gpu-layers", layers }]);
+
+        foreach (var name in new[] { "one", "two", "one" })
+        {
+            using var loaded = await LoadAsync(server, "{}", name);
+            Assert.AreEqual(("opencl", 6), (loaded.RootElement.GetProperty("backend").GetString(), loaded.RootElement.GetProperty("gpu_layers").GetInt32()));
+            using var other = JsonDocument.Parse(await server.Client.GetStringAsync($"api/models/{(name == "one" ? "two" : "one")}/status"));
+            Assert.AreEqual("unloaded", other.RootElement.GetProperty("status").GetString());
+        }
+        var metrics = await server.Client.GetStringAsync("metrics");
+        Assert.IsTrue(metrics.Contains("""shimmy_model_evictions_total{model="one",reason="room"} 1"""), "the metrics say why it went");
+    }
+
+    // The GPU as one of OpenCL that has 600 MB, of which each other process that looked takes nearly all as long as it lives.
+    private static Dictionary<string, string> FullForTwo(TemporaryFolder folder)
+    {
+        var environment = RuntimeFolder.Create(folder);
+        foreach (var (name, value) in s_environment)
+            environment.TryAdd(name, value);
+        RuntimeFolder.Compile(environment, "libggml-opencl", $$"""
+            #include <dirent.h>
+            #include <dlfcn.h>
+            #include <signal.h>
+            #include <stdio.h>
+            #include <stdlib.h>
+            #include <unistd.h>
+            struct facts { const char *name, *description; size_t free, total; };
+            struct device { void *name, *description, *memory, *type; void (*facts)(void *, struct facts *); };
+            struct registry { int version; const char *(*name)(void *); size_t (*count)(void *); struct device *(*device)(void *, size_t); };
+            static void (*really)(void *, struct facts *);
+            static void facts(void *device, struct facts *facts) {
+                really(device, facts);
+                const char *folder = "{{Directory.CreateDirectory(folder["looked"]).FullName}}";
+                char path[4096];
+                snprintf(path, sizeof path, "%s/%d", folder, getpid());
+                fclose(fopen(path, "w"));
+                facts->free = facts->total = 600u << 20;
+                DIR *all = opendir(folder);
+                for (struct dirent *one; (one = readdir(all));) {
+                    int process = atoi(one->d_name);
+                    if (process > 0 && process != getpid() && kill(process, 0) == 0)
+                        facts->free = 10u << 20;
+                }
+                closedir(all);
+            }
+            void *ggml_backend_init(void) {
+                void *plugin = dlopen("{{RuntimeFolder.Plugin(s_backend)}}", RTLD_NOW | RTLD_LOCAL);
+                struct registry *registry = ((struct registry *(*)(void))dlsym(plugin, "ggml_backend_init"))();
+                struct device *device = registry->device(registry, 0);
+                really = device->facts;
+                device->facts = facts;
+                return registry;
+            }
+            """);
+        return environment;
+    }
+
+    private static async Task<JsonDocument> LoadAsync(ServerProcess server, string body, string model = "shimmy-demo")
+    {
+        using var answer = await server.Client.PostAsync($"api/models/{model}/load", Json(body));
         var text = await answer.Content.ReadAsStringAsync();
         Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode, text);
         return JsonDocument.Parse(text);

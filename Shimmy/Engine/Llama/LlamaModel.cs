@@ -346,8 +346,9 @@ internal sealed unsafe class LlamaModel : IDisposable
     private static EngineException Failure(string what, LoadPlan plan, LoadLog log)
     {
         var reason = NativeLog.TakeErrors();
-        if (log.OutOfMemory && plan is { GpuLayers: not 0, Choice.Facts: { Count: > 0 } devices })
-            what = $"{what}: {LoadPlan.TooLittle(devices)}";
-        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what);
+        var full = log.OutOfMemory && plan.UsesGpu;
+        if (full)
+            what = $"{what}: {LoadPlan.TooLittle(plan.Choice.Facts)}";
+        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what) { GpusAreFull = full && plan.FitsAlone };
     }
 }

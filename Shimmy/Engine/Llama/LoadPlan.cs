@@ -24,6 +24,9 @@ internal sealed record LoadPlan
     /// <summary>Why so many layers, where the worker chose; else null.</summary>
     public string? Reason { get; init; }
 
+    /// <summary>Whether the devices would hold the layers if nothing else were on them.</summary>
+    public bool FitsAlone { get; init; }
+
     /// <summary>Decides. Throws <see cref="EngineException"/> for what cannot be done, by the name of the option.</summary>
     public static LoadPlan For(ModelSpec spec)
     {
@@ -39,20 +42,32 @@ internal sealed record LoadPlan
         var devices = choice.Facts;
         var free = LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryFreeBytes)]);
         var (all, layers) = (sizes!.Layers.Count + 1, LayerFit.Of(tuning, sizes, free));
-        var plan = new LoadPlan { Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count };
+        var alone = LayerFit.Choose(sizes, LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryTotalBytes)]), tuning.TensorSplit);
+        var plan = new LoadPlan
+        {
+            Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count, FitsAlone = layers <= alone,
+        };
+        var needed = string.Create(CultureInfo.InvariantCulture, $"{layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })
         {
+            if (tuning.GpuLayers.RefusesFewer && alone > layers)
+                throw Full();
             var after = halvings == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; more layers ended the worker, {halvings} times halved");
             return plan with
             {
-                Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB "
+                Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {needed} "
                     + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used{after}"),
             };
         }
         // Some drivers hand out more than they have and abort the process later. What says that nothing is free does not know.
         if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Room(free, tuning.TensorSplit))
-            throw Failure($"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
+            throw Full();
         return plan;
+
+        EngineException Full() => new(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}")
+        {
+            GpusAreFull = plan.FitsAlone,
+        };
     }
 
     /// <summary>That the devices have too little memory, with the numbers and what needs less.</summary>

@@ -18,11 +18,13 @@ namespace Shimmy.Engine.Workers;
 internal sealed partial class WorkerJson : JsonSerializerContext;
 
 /// <summary>An <see cref="EngineException"/> on the pipe.</summary>
-internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds)
+internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds, bool GpusAreFull)
 {
-    public static WorkerError Of(EngineException error) =>
-        new(error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds);
+    public static WorkerError Of(EngineException error) => new(
+        error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.GpusAreFull);
 
-    public EngineException ToException() =>
-        new(Failure, Message) { PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds };
+    public EngineException ToException() => new(Failure, Message)
+    {
+        PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds, GpusAreFull = GpusAreFull,
+    };
 }

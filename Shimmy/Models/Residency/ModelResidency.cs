@@ -10,7 +10,8 @@ namespace Shimmy.Models.Residency;
 /// 2. end      a model that is idle for too long, or was asked to go, is unloaded when its last request has ended
 /// 3. load     waiting models, the most wanted first: start the load where there is room, else
 ///             make room: unload idle models, least recently used first; where even that is not enough and the wait is longer
-///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains)
+///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains);
+///             whether there is room on GPUs the engine says at the load, and is asked again when one has left (<see cref="GpuCrowd"/>)
 /// </code>
 /// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without
 /// it, since a client that gave up usually asks again, unless its room is needed for another. Nobody starves: a request that
@@ -378,17 +379,19 @@ internal sealed class ModelResidency : IAsyncDisposable
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = slot.Entry.Settings.Pinned;
-        _work.Add(Task.Run(() => LoadAsync(slot)));
+        GpuCrowd.Gather(slot, _slots.Values);
+        var spec = GpuCrowd.SpecOf(slot);
+        _work.Add(Task.Run(() => LoadAsync(slot, spec)));
     }
 
-    private async Task LoadAsync(ModelSlot slot)
+    private async Task LoadAsync(ModelSlot slot, ModelSpec spec)
     {
         try
         {
-            var engine = _engines.FirstOrDefault(engine => engine.CanLoad(slot.Spec))
-                ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(slot.Spec.Path)}'");
-            string identity = ModelIdentity.Read(slot.Spec);
-            var model = await engine.LoadAsync(slot.Spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
+            var engine = _engines.FirstOrDefault(engine => engine.CanLoad(spec))
+                ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(spec.Path)}'");
+            string identity = ModelIdentity.Read(spec);
+            var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
             ModelIdentity.Keep(model, identity);
             OnLoaded(slot, model);
         }
@@ -405,6 +408,8 @@ internal sealed class ModelResidency : IAsyncDisposable
             slot.Model = model;
             slot.State = ResidencyState.Ready;
             slot.IsCalledOff = false; // too late
+            slot.BesideOnGpus.Clear();
+            slot.Crowd = null;
             slot.ReadyAt = _time.GetUtcNow();
             slot.Bytes = Math.Max(slot.Bytes, model.Facts.ResidentBytes);
             slot.KeepAlive = slot.Waiters.Count > 0 ? slot.Waiters[^1].KeepAlive : KeepAliveOf(slot.Entry);
@@ -425,14 +430,15 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         lock (_lock)
         {
+            var crowd = GpuCrowd.Of(slot, e);
             // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
-            if (!slot.IsCalledOff)
+            if (!slot.IsCalledOff && crowd is null)
             {
                 Totals.LoadFailed(slot.Entry.Name);
                 Fail(slot, e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
             }
 
-            Leave(slot);
+            Leave(slot, crowd);
         }
     }
 
@@ -469,14 +475,15 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     // What still waits for the model goes on in a slot of its own.
-    private void Leave(ModelSlot slot)
+    private void Leave(ModelSlot slot, GpuCrowd? crowd = null)
     {
         _slots.Remove(slot.Entry.Name);
+        slot.BesideOnGpus.Clear();
         slot.Gone.TrySetResult();
         if (slot.Waiters.Count > 0)
         {
             var first = slot.Waiters[0];
-            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes);
+            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes) { Crowd = crowd };
             next.Waiters.AddRange(slot.Waiters);
             next.Waiters.ForEach(waiter => next.Progress.Add(waiter.Progress));
             _slots.Add(first.Entry.Name, next);

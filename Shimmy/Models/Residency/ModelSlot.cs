@@ -54,6 +54,16 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     /// <summary>Its load was cancelled and will end soon.</summary>
     public bool IsCalledOff { get; set; }
 
+    /// <summary>While it is loaded: the models that had layers on GPUs since its load began, or may have had.</summary>
+    public List<ModelSlot> BesideOnGpus { get; } = [];
+
+    /// <summary>Beside whom it found no room on GPUs when it was last tried; null where it was not tried, or not refused for that.</summary>
+    public GpuCrowd? Crowd { get; set; }
+
+    /// <summary>Whether it has layers on GPUs; while it is loaded, whether it may have some in the end.</summary>
+    public bool IsOnGpus => TakesRoom
+        && (Model is { } model ? model.Facts.GpuLayers > 0 : Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 });
+
     /// <summary>Ends when its worker has ended.</summary>
     public TaskCompletionSource Gone { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 

@@ -5,8 +5,9 @@ namespace Shimmy.Models.Residency;
 /// <param name="slots">All slots.</param>
 internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
-    /// <summary>Whether the model fits beside all that take room now.</summary>
-    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom));
+    /// <summary>Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs waits for loads that may take it.</summary>
+    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom))
+        && (slot.Crowd is null || !slots.Any(other => other is { State: ResidencyState.Loading, IsOnGpus: true }));
 
     /// <summary>Why the model will never fit, with the numbers; null where it may.</summary>
     public string? WhyNever(ModelSlot slot)
@@ -15,6 +16,11 @@ internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<Mod
         if (FitsBeside(slot, pinned))
         {
             return null;
+        }
+
+        if (FitsLimits(slot, pinned))
+        {
+            return slot.Crowd!.Refusal;
         }
 
         if (options.MaxLoaded > 0 && pinned.Count >= options.MaxLoaded)
@@ -78,27 +84,33 @@ internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<Mod
     private List<ModelSlot>? Gather(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
     {
         var chosen = new List<ModelSlot>();
-        using var next = candidates.GetEnumerator();
-        while (!FitsBeside(slot, slots.Where(other => other.TakesRoom && !leaving.Contains(other) && !chosen.Contains(other))))
+        foreach (var candidate in candidates)
         {
-            if (!next.MoveNext())
+            // Who is not on the GPUs makes no room there.
+            if (!FitsLimits(slot, Rest()) || (!FitsGpus(slot, Rest()) && slot.Crowd!.Models.Contains(candidate)))
             {
-                return null;
+                chosen.Add(candidate);
             }
-
-            chosen.Add(next.Current);
         }
 
-        return chosen;
+        return FitsBeside(slot, Rest()) ? chosen : null;
+
+        IEnumerable<ModelSlot> Rest() => slots.Where(other => other.TakesRoom && !leaving.Contains(other) && !chosen.Contains(other));
     }
 
-    private bool FitsBeside(ModelSlot slot, IEnumerable<ModelSlot> others)
+    private bool FitsBeside(ModelSlot slot, IEnumerable<ModelSlot> others) => FitsLimits(slot, others) && FitsGpus(slot, others);
+
+    private bool FitsLimits(ModelSlot slot, IEnumerable<ModelSlot> others)
     {
         (int count, long bytes) = others.Aggregate((Count: 0, Bytes: 0L), (sum, other) =>
             (sum.Count + 1, sum.Bytes + other.Bytes));
         return (options.MaxLoaded <= 0 || count < options.MaxLoaded)
             && (options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);
     }
+
+    // How much room each takes there only the engine knows: whether one less is enough it says when it is tried.
+    private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) =>
+        slot.Crowd is not { Models.Count: > 0 } crowd || crowd.Models.Any(model => !others.Contains(model));
 
     private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }
