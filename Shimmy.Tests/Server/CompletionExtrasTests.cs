@@ -40,6 +40,31 @@ public sealed class CompletionExtrasTests
     }
 
     [TestMethod]
+    [DataRow("false")]
+    [DataRow("true")]
+    public async Task Several_prompts_stand_in_the_queue_together_streamed_or_not(string stream)
+    {
+        var (begun, all) = (0, new TaskCompletionSource());
+        var engine = new ScriptedEngine
+        {
+            // None says a word before all three have begun.
+            BeforeToken = async cancellation =>
+            {
+                if (Interlocked.Increment(ref begun) == 3)
+                    all.SetResult();
+                await all.Task.WaitAsync(TimeSpan.FromSeconds(10), cancellation);
+            },
+            Answer = (_, request) => [request.Prompt.WholeText() + "!"],
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+
+        var answer = await server.AnswerAsync(Route, $$"""{"model":"talker","prompt":["a","b","c"],"stream":{{stream}}}""");
+
+        var (a, b, c) = (answer.IndexOf("a!", StringComparison.Ordinal), answer.IndexOf("b!", StringComparison.Ordinal), answer.IndexOf("c!", StringComparison.Ordinal));
+        Assert.IsTrue(a > 0 && a < b && b < c, answer);
+    }
+
+    [TestMethod]
     public async Task An_echo_stands_before_the_answer_streamed_or_not()
     {
         await using var server = await WorkerServer.StartAsync();

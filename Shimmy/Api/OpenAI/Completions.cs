@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Caching;
 using Shimmy.Chat;
@@ -105,16 +106,46 @@ internal static class Completions
         }));
     }
 
+    // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
         ILoadedModel model, CacheUse cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
     {
+        using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => ChatPipeline.CompleteAsync(model, run.Request, cache, cancellation));
-        for (var i = 0; i < runs.Length; i++)
+        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(model, run.Request, cache, left.Token)));
+        try
         {
-            writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
-            await foreach (var happened in answers[i].ConfigureAwait(false))
-                yield return happened;
+            for (var i = 0; i < runs.Length; i++)
+            {
+                writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
+                await foreach (var happened in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
+                    yield return happened;
+            }
+        }
+        finally
+        {
+            await left.CancelAsync().ConfigureAwait(false);
+        }
+    }
+
+    private static ChannelReader<OutputEvent> Ahead(IAsyncEnumerable<OutputEvent> events)
+    {
+        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
+        _ = ReadAsync();
+        return channel.Reader;
+
+        async Task ReadAsync()
+        {
+            try
+            {
+                await foreach (var happened in events.ConfigureAwait(false))
+                    channel.Writer.TryWrite(happened);
+                channel.Writer.Complete();
+            }
+            catch (Exception e)
+            {
+                channel.Writer.Complete(e);
+            }
         }
     }
 
