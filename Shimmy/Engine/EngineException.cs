@@ -15,15 +15,17 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which there may be room, at least 1.</summary>
     public int RetryAfterSeconds { get; init; } = 1;
 
-    /// <summary>
-    /// For <see cref="EngineFailure.LoadFailed"/>: whether GPUs that have memory enough are too full at present, so that it may be loaded once something
-    /// else has left them.
-    /// </summary>
-    public bool GpusAreFull { get; init; }
+    /// <summary>For <see cref="EngineFailure.LoadFailed"/>: the memory that GPUs had too little of; null where the load failed for another reason.</summary>
+    public GpuShortage? Shortage { get; init; }
 
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }
+
+/// <summary>That GPUs are too full to take a model.</summary>
+/// <param name="Devices">The devices that it was to go to, by ggml's names.</param>
+/// <param name="MissingBytes">What would have to become free on them together, in bytes as far as that can be told beforehand; at least 1.</param>
+public sealed record GpuShortage(IReadOnlyList<string> Devices, long MissingBytes);
 
 /// <summary>Kinds of failure of an engine.</summary>
 public enum EngineFailure

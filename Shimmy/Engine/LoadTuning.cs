@@ -122,7 +122,7 @@ public sealed record LayerCount(int? Number)
     /// <summary>How often the number that would fit is to be halved, 0 to 31: what more layers did to a worker that died of them.</summary>
     public int Halvings { get; init; }
 
-    /// <summary>Whether fewer than would fit if nothing else were on the devices are refused (<see cref="EngineException.GpusAreFull"/>): room can be made.</summary>
+    /// <summary>Whether fewer than would fit if nothing else were on the devices are refused (<see cref="EngineException.Shortage"/>): room can be made.</summary>
     public bool RefusesFewer { get; init; }
 }
 

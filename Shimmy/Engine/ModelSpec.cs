@@ -66,7 +66,7 @@ public sealed record ModelSpec
     public ModelSpec? OfDraft() => Draft is not { } path ? null : this with
     {
         Name = $"the draft model {path}", Path = path, Draft = null, Loras = [],
-        Tuning = Tuning with { CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = Tuning.GpuLayers is { Number: > 0 } ? null : Tuning.GpuLayers },
+        Tuning = Tuning with { CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = Tuning.GpuLayers switch { null or { Number: > 0 } => null, var layers => layers with { RefusesFewer = false } } },
     };
 
     /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>

@@ -5,18 +5,18 @@ using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Models.Residency;
 
-/// <summary>Who leaves the GPUs for whom, where only a load tells whether there is room. They hold 100 MB; a model's name ends in what it takes of them.</summary>
+/// <summary>Who leaves the GPUs for whom, where only a load tells whether there is room. They hold 100 GB; a model's name ends in what it takes of them.</summary>
 [TestClass]
 public sealed class GpuRoomTests
 {
-    private const long Megabyte = 1 << 20;
+    private const long Gigabyte = 1L << 30;
 
     private readonly ScriptedEngine _engine = new();
     private readonly ManualTime _time = new();
 
     public GpuRoomTests()
     {
-        _engine.Facts = spec => new ModelFacts { Architecture = "x", Description = "x", GpuLayers = Megabytes(spec) > 0 ? 1 : 0 };
+        _engine.Facts = spec => new ModelFacts { Architecture = "x", Description = "x", GpuLayers = Gigabytes(spec) > 0 ? 1 : 0, Memory = [new DeviceMemory { Device = "Gpu0", BufferBytes = Gigabytes(spec) * Gigabyte }] };
         _engine.Loading = (spec, _, _) =>
         {
             Refuse(spec);
@@ -42,7 +42,7 @@ public sealed class GpuRoomTests
         using var lease = await residency.AcquireAsync(Model("e60"), null, Deadline);
 
         Assert.AreEqual("a0 d30 e60", Names(residency));
-        Assert.AreEqual(4 + 3, _engine.Loads);
+        Assert.AreEqual(4 + 2, _engine.Loads);
         Assert.AreEqual(0, FailedLoads(residency), "refusals that could be mended are no failures");
     }
 
@@ -77,6 +77,20 @@ public sealed class GpuRoomTests
         var beside = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("c60"), null, Deadline));
         Assert.AreEqual((EngineFailure.LoadFailed, "no room for c60"), (beside.Failure, beside.Message));
         Assert.AreEqual("a0 p60", Names(residency));
+    }
+
+    [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task Nobody_leaves_for_what_would_not_fit_then_or_stands_on_another_device()
+    {
+        await using var residency = Residency();
+        (await residency.AcquireAsync(Model("a30"), null, Deadline)).Dispose();
+        await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("b130"), null, Deadline));
+        Assert.AreEqual("a30", Names(residency));
+
+        _engine.Loading = (spec, _, _) => throw new EngineException(EngineFailure.LoadFailed, "full") { Shortage = new GpuShortage(["Gpu1"], 1) };
+        await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("c10"), null, Deadline));
+        Assert.AreEqual("a30", Names(residency));
     }
 
     [TestMethod]
@@ -134,15 +148,16 @@ public sealed class GpuRoomTests
         Assert.IsFalse(fitted.Model.Spec.Tuning.GpuLayers!.RefusesFewer);
     }
 
-    private static int Megabytes(ModelSpec spec) => int.Parse(spec.Name[1..], null);
+    private static int Gigabytes(ModelSpec spec) => int.Parse(spec.Name[1..], null);
 
-    private static EngineException Full(ModelSpec spec) =>
-        new(EngineFailure.LoadFailed, $"no room for {spec.Name}") { GpusAreFull = Megabytes(spec) <= 100 };
+    private static EngineException Full(ModelSpec spec, long missing = 1) =>
+        new(EngineFailure.LoadFailed, $"no room for {spec.Name}") { Shortage = new GpuShortage(["Gpu0"], missing) };
 
     private void Refuse(ModelSpec spec)
     {
-        if (_engine.Models.Where(model => !model.Completion.IsCompleted).Sum(model => Megabytes(model.Spec)) + Megabytes(spec) > 100)
-            throw Full(spec);
+        var missing = _engine.Models.Where(model => !model.Completion.IsCompleted).Sum(model => Gigabytes(model.Spec)) + Gigabytes(spec) - 100;
+        if (missing > 0)
+            throw Full(spec, missing * Gigabyte);
     }
 
     private ModelResidency Residency(LayerCount? layers = null) => new([_engine], entry => new ModelSpec

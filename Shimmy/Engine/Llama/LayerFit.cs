@@ -63,7 +63,8 @@ internal static class LayerFit
     /// <summary>What devices hold together: all that they have, or what the first holds that is full where each has its share.</summary>
     public static long Room(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
     {
-        if (shares.Count == 0)
+        // Shares that are none of these devices' are refused elsewhere (LoadPlan).
+        if (shares.Count != bytes.Count)
             return bytes.Sum();
         var (least, total) = (double.MaxValue, shares.Sum());
         for (var i = 0; i < shares.Count; i++)

@@ -349,6 +349,6 @@ internal sealed unsafe class LlamaModel : IDisposable
         var full = log.OutOfMemory && plan.UsesGpu;
         if (full)
             what = $"{what}: {LoadPlan.TooLittle(plan.Choice.Facts)}";
-        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what) { GpusAreFull = full && plan.FitsAlone };
+        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what) { Shortage = full ? plan.Shortage : null };
     }
 }

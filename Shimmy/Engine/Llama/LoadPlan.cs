@@ -24,8 +24,11 @@ internal sealed record LoadPlan
     /// <summary>Why so many layers, where the worker chose; else null.</summary>
     public string? Reason { get; init; }
 
-    /// <summary>Whether the devices would hold the layers if nothing else were on them.</summary>
-    public bool FitsAlone { get; init; }
+    /// <summary>What the devices lack if the layers cannot be allocated.</summary>
+    public GpuShortage? Shortage { get; init; }
+
+    /// <summary>Whether fewer layers are no way out; <see cref="LayerCount.RefusesFewer"/>.</summary>
+    public bool RefusesFewer { get; init; }
 
     /// <summary>Decides. Throws <see cref="EngineException"/> for what cannot be done, by the name of the option.</summary>
     public static LoadPlan For(ModelSpec spec)
@@ -42,16 +45,18 @@ internal sealed record LoadPlan
         var devices = choice.Facts;
         var free = LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryFreeBytes)]);
         var (all, layers) = (sizes!.Layers.Count + 1, LayerFit.Of(tuning, sizes, free));
-        var alone = LayerFit.Choose(sizes, LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryTotalBytes)]), tuning.TensorSplit);
         var plan = new LoadPlan
         {
-            Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count, FitsAlone = layers <= alone,
+            Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count,
+            Shortage = Lacking(LayerFit.Bytes(sizes, layers) + sizes.Compute - LayerFit.Room(free, tuning.TensorSplit)),
+            RefusesFewer = tuning.GpuLayers is { RefusesFewer: true },
         };
         var needed = string.Create(CultureInfo.InvariantCulture, $"{layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })
         {
-            if (tuning.GpuLayers.RefusesFewer && alone > layers)
-                throw Full();
+            var alone = LayerFit.Choose(sizes, LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryTotalBytes)]), tuning.TensorSplit);
+            if (plan.RefusesFewer && alone >> halvings > layers)
+                throw Full(Lacking(LayerFit.Bytes(sizes, alone) + (free.Length * sizes.Compute) - free.Sum(LayerFit.Usable)));
             var after = halvings == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; more layers ended the worker, {halvings} times halved");
             return plan with
             {
@@ -61,13 +66,13 @@ internal sealed record LoadPlan
         }
         // Some drivers hand out more than they have and abort the process later. What says that nothing is free does not know.
         if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Room(free, tuning.TensorSplit))
-            throw Full();
+            throw Full(plan.Shortage);
         return plan;
 
-        EngineException Full() => new(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}")
-        {
-            GpusAreFull = plan.FitsAlone,
-        };
+        GpuShortage Lacking(long bytes) => new([.. LayerFit.Used(tuning, devices).Select(device => device.Name)], Math.Max(1, bytes));
+
+        EngineException Full(GpuShortage shortage) =>
+            new(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}") { Shortage = shortage };
     }
 
     /// <summary>That the devices have too little memory, with the numbers and what needs less.</summary>
@@ -76,7 +81,7 @@ internal sealed record LoadPlan
         + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
 
     /// <summary>What to try after an allocation failed; null where the number of layers was not left to us, or none is on a GPU.</summary>
-    public LoadPlan? Smaller() => Reason is null || GpuLayers <= 0 ? null : this with
+    public LoadPlan? Smaller() => Reason is null || RefusesFewer || GpuLayers <= 0 ? null : this with
     {
         GpuLayers = GpuLayers / 2,
         Reason = string.Create(CultureInfo.InvariantCulture, $"{Reason}; {GpuLayers} could not be allocated, so {GpuLayers / 2}"),

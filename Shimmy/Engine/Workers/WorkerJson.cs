@@ -18,13 +18,13 @@ namespace Shimmy.Engine.Workers;
 internal sealed partial class WorkerJson : JsonSerializerContext;
 
 /// <summary>An <see cref="EngineException"/> on the pipe.</summary>
-internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds, bool GpusAreFull)
+internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds, GpuShortage? Shortage)
 {
     public static WorkerError Of(EngineException error) => new(
-        error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.GpusAreFull);
+        error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.Shortage);
 
     public EngineException ToException() => new(Failure, Message)
     {
-        PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds, GpusAreFull = GpusAreFull,
+        PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds, Shortage = Shortage,
     };
 }

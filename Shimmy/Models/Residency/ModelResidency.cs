@@ -229,6 +229,11 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             if (new RoomPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
             {
+                if (slot.Crowd is not null)
+                {
+                    Totals.LoadFailed(slot.Entry.Name); // it was tried
+                }
+
                 Fail(slot, new EngineException(EngineFailure.LoadFailed, reason));
                 _slots.Remove(slot.Entry.Name);
             }
@@ -390,14 +395,14 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             var engine = _engines.FirstOrDefault(engine => engine.CanLoad(spec))
                 ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(spec.Path)}'");
-            string identity = ModelIdentity.Read(spec);
+            string identity = ModelIdentity.Read(slot.Spec);
             var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
             ModelIdentity.Keep(model, identity);
             OnLoaded(slot, model);
         }
         catch (Exception e)
         {
-            OnLoadFailed(slot, e);
+            OnLoadFailed(slot, spec, e);
         }
     }
 
@@ -426,11 +431,11 @@ internal sealed class ModelResidency : IAsyncDisposable
             OnDied(slot), CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default);
     }
 
-    private void OnLoadFailed(ModelSlot slot, Exception e)
+    private void OnLoadFailed(ModelSlot slot, ModelSpec tried, Exception e)
     {
         lock (_lock)
         {
-            var crowd = GpuCrowd.Of(slot, e);
+            var crowd = GpuCrowd.Of(slot, tried, e);
             // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
             if (!slot.IsCalledOff && crowd is null)
             {
@@ -483,7 +488,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         if (slot.Waiters.Count > 0)
         {
             var first = slot.Waiters[0];
-            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes) { Crowd = crowd };
+            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes) { Crowd = first.Spec.LoadsLike(slot.Spec) ? crowd : null };
             next.Waiters.AddRange(slot.Waiters);
             next.Waiters.ForEach(waiter => next.Progress.Add(waiter.Progress));
             _slots.Add(first.Entry.Name, next);

@@ -11,6 +11,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     private const int UsualRetryAfter = 5;
     private const int LongestRetryAfter = 60;
 
+    // What a driver takes of a GPU for each process beside its buffers: CUDA some hundred megabytes.
+    private const long DriverBytes = 512L << 20;
+
     public ModelEntry Entry { get; } = entry;
 
     public ModelSpec Spec { get; } = spec;
@@ -60,9 +63,21 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     /// <summary>Beside whom it found no room on GPUs when it was last tried; null where it was not tried, or not refused for that.</summary>
     public GpuCrowd? Crowd { get; set; }
 
+    /// <summary>Whether it may have layers on GPUs once it is loaded.</summary>
+    public bool MayUseGpus => Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 };
+
     /// <summary>Whether it has layers on GPUs; while it is loaded, whether it may have some in the end.</summary>
-    public bool IsOnGpus => TakesRoom
-        && (Model is { } model ? model.Facts.GpuLayers > 0 : Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 });
+    public bool IsOnGpus => TakesRoom && (Model is { } model ? model.Facts.GpuLayers > 0 : MayUseGpus);
+
+    /// <summary>Bytes that its worker has on these devices, as far as they are counted and a guess for the rest; null where it was never loaded.</summary>
+    public long? BytesOn(IReadOnlyList<string> devices)
+    {
+        if (Model is not { } model)
+            return null;
+        var counted = model.Facts.Memory.Where(memory => memory.Device.Split('+').Any(devices.Contains))
+            .Sum(memory => memory.BufferBytes + memory.CacheBytes + memory.ComputeBytes);
+        return counted == 0 ? 0 : counted + DriverBytes;
+    }
 
     /// <summary>Ends when its worker has ended.</summary>
     public TaskCompletionSource Gone { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);

@@ -5,9 +5,12 @@ namespace Shimmy.Models.Residency;
 /// <param name="slots">All slots.</param>
 internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
-    /// <summary>Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs waits for loads that may take it.</summary>
-    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom))
-        && (slot.Crowd is null || !slots.Any(other => other is { State: ResidencyState.Loading, IsOnGpus: true }));
+    /// <summary>
+    /// Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs is loaded there while nothing else is: what was
+    /// made for it another would take.
+    /// </summary>
+    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom)) && !slots.Any(other =>
+        other is { State: ResidencyState.Loading, IsOnGpus: true } && slot.MayUseGpus && (slot.Crowd ?? other.Crowd) is not null);
 
     /// <summary>Why the model will never fit, with the numbers; null where it may.</summary>
     public string? WhyNever(ModelSlot slot)
@@ -87,7 +90,7 @@ internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<Mod
         foreach (var candidate in candidates)
         {
             // Who is not on the GPUs makes no room there.
-            if (!FitsLimits(slot, Rest()) || (!FitsGpus(slot, Rest()) && slot.Crowd!.Models.Contains(candidate)))
+            if (!FitsLimits(slot, Rest()) || (!FitsGpus(slot, Rest()) && slot.Crowd!.IsCrowdedBy(candidate)))
             {
                 chosen.Add(candidate);
             }
@@ -108,9 +111,7 @@ internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<Mod
             && (options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);
     }
 
-    // How much room each takes there only the engine knows: whether one less is enough it says when it is tried.
-    private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) =>
-        slot.Crowd is not { Models.Count: > 0 } crowd || crowd.Models.Any(model => !others.Contains(model));
+    private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) => slot.Crowd?.FitsBeside(others) ?? true;
 
     private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }

@@ -56,7 +56,7 @@ internal sealed class DraftModel
         }
         catch (EngineException e) when (e.Failure == EngineFailure.LoadFailed)
         {
-            throw Refusal(path, e.Message, e.GpusAreFull);
+            throw Refusal(path, e.Message, e.Shortage);
         }
         try
         {
@@ -194,6 +194,6 @@ internal sealed class DraftModel
     private static bool CanTakeBack(LlamaModel model) =>
         !LlamaApi.llama_model_is_recurrent(model.Handle) && !LlamaApi.llama_model_is_hybrid(model.Handle);
 
-    private static EngineException Refusal(string path, string reason, bool gpusAreFull = false) =>
-        new(EngineFailure.LoadFailed, $"cannot draft with {path}: {reason}") { GpusAreFull = gpusAreFull };
+    private static EngineException Refusal(string path, string reason, GpuShortage? shortage = null) =>
+        new(EngineFailure.LoadFailed, $"cannot draft with {path}: {reason}") { Shortage = shortage };
 }
