@@ -1,4 +1,5 @@
 using Shimmy.Cli;
+using Shimmy.Worker;
 
 // The hidden child of serve and of the commands that run a model: before anything else is touched.
 if (args is ["worker"])

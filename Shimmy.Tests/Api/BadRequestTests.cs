@@ -2,8 +2,8 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api;
 using Shimmy.Engine;
+using Shimmy.Http;
 using Shimmy.Tests.Engine;
 using Shimmy.Tests.Server;
 

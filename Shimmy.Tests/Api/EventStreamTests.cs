@@ -2,9 +2,9 @@ using System.Buffers;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Tests.Api;
 

@@ -1,6 +1,7 @@
 using System.Text;
 using Shimmy.Api;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Tests.Api;
 

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using Shimmy.Tests.Engine;
 using Shimmy.Tests.Models;
 using Shimmy.Tests.Server;
 

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Security.Cryptography;
-using Shimmy.Api;
 using Shimmy.Engine;
+using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Engine;
 using Shimmy.Tests.Server;

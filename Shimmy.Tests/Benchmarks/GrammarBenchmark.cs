@@ -1,5 +1,5 @@
 using System.Diagnostics;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
 using Shimmy.Tests.Models;
 

@@ -1,8 +1,8 @@
 using System.Diagnostics;
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Gguf;
 using Shimmy.Models;
-using Shimmy.Models.Gguf;
-using Shimmy.Models.Residency;
 using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Benchmarks;

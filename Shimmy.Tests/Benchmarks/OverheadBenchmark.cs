@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using Shimmy.Engine;
-using Shimmy.Engine.Llama;
-using Shimmy.Engine.Llama.Native;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Sampling;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 

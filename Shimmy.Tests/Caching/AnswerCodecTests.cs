@@ -1,5 +1,5 @@
 using System.Text;
-using Shimmy.Caching;
+using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Engine;

@@ -1,6 +1,5 @@
 using System.Reflection;
-using Shimmy.Caching;
-using Shimmy.Chat;
+using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;

@@ -1,4 +1,4 @@
-using Shimmy.Caching;
+using Shimmy.Chat.Cache;
 using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Caching;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
 using Shimmy.Tests.Engine;
 using Shimmy.Tests.Server;

@@ -1,6 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Cli;

@@ -1,6 +1,8 @@
 using Shimmy.Cli;
-using Shimmy.Models;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
+using Shimmy.Models;
 
 namespace Shimmy.Tests.Cli;
 

@@ -1,4 +1,4 @@
-using Shimmy.Cli;
+using Shimmy.Cli.Commands;
 
 namespace Shimmy.Tests.Cli;
 

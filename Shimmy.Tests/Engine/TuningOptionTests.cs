@@ -1,4 +1,5 @@
-using Shimmy.Cli;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 
 namespace Shimmy.Tests.Engine;

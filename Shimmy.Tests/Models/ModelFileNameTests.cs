@@ -1,5 +1,5 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Models;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models;
 

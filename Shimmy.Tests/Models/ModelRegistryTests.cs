@@ -1,7 +1,8 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
-using Shimmy.Models.Gguf;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Tests.Models;
 

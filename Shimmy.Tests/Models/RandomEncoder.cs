@@ -1,4 +1,4 @@
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models;
 

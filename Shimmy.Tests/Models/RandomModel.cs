@@ -1,6 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models;
 

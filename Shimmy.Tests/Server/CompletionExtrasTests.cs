@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
-using Shimmy.Tests.Api;
 using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Server;

@@ -2,7 +2,6 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Server;
-using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Server;
 

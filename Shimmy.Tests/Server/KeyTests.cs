@@ -1,8 +1,8 @@
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
-using Shimmy.Api;
 using Shimmy.Chat.Output;
+using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Engine;
 using Shimmy.Tests.Models;

@@ -7,6 +7,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Server;
 using Shimmy.Tests.Engine;

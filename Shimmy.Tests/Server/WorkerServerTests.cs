@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Shimmy.Engine;
 using Shimmy.Tests.Api;
 
 namespace Shimmy.Tests.Server;

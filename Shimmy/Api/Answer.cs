@@ -2,6 +2,7 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api;
 

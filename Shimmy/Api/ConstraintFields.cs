@@ -1,5 +1,7 @@
 using System.Text.Json;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Schemas;
+using Shimmy.Http;
 
 namespace Shimmy.Api;
 

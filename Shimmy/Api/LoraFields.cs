@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api;
 

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api;
 

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api;
 

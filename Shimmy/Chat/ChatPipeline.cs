@@ -1,8 +1,10 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
-using Shimmy.Caching;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Cache;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Tools;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;

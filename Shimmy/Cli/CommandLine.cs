@@ -1,4 +1,7 @@
 using ConsoleAppFramework;
+using Shimmy.Cli.Commands;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
 
 namespace Shimmy.Cli;
 

@@ -1,4 +1,6 @@
 using ConsoleAppFramework;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 
 namespace Shimmy.Cli;

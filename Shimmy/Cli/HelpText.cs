@@ -1,4 +1,5 @@
 using System.Text;
+using Shimmy.Cli.Options;
 using Shimmy.Engine;
 
 namespace Shimmy.Cli;

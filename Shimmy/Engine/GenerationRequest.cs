@@ -56,3 +56,22 @@ public sealed record Prompt
 /// <param name="Text">The text.</param>
 /// <param name="ParseSpecial">True for a template's own text, false for text from a user.</param>
 public readonly record struct PromptPart(string Text, bool ParseSpecial);
+
+/// <summary>One adapter that a request wants to act on its answer.</summary>
+/// <param name="Id">The adapter's <see cref="AdapterFacts.Id"/>; null where it is named.</param>
+/// <param name="Name">The adapter's <see cref="AdapterFacts.Name"/>; null where it is given by id.</param>
+/// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
+public readonly record struct LoraChoice(int? Id, string? Name, float Scale);
+
+/// <summary>
+/// Where a request stands among those that wait for a slot. Clients of a higher rank come first; clients of one rank take turns; a client's
+/// own requests go by priority, then by their arrival.
+/// </summary>
+/// <param name="Client">Who asks: the name of a key; all without one are one client.</param>
+/// <param name="Rank">The client's rank; higher comes first.</param>
+/// <param name="Priority">The request's priority among those of its client; as in vLLM lower comes first.</param>
+public sealed record QueuePlace(string Client, int Rank = 0, int Priority = 0)
+{
+    /// <summary>The place of a request that says nothing.</summary>
+    public static QueuePlace Default { get; } = new("");
+}

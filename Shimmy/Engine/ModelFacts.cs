@@ -197,3 +197,10 @@ public sealed record BackendFacts
     /// <summary>Why it did not load, or has no device; null where a model can run on it.</summary>
     public string? Reason { get; init; }
 }
+
+/// <summary>A LoRA adapter that a loaded model has.</summary>
+/// <param name="Id">Its number, from 0, by which requests may choose it.</param>
+/// <param name="Name">Its file's name without the ending, by which requests may choose it.</param>
+/// <param name="Path">Full path of its file.</param>
+/// <param name="Scale">Its strength where a request does not say; 0 does nothing.</param>
+public sealed record AdapterFacts(int Id, string Name, string Path, float Scale);

@@ -1,4 +1,8 @@
+using System.Diagnostics.Metrics;
 using Microsoft.AspNetCore.Hosting;
+using Microsoft.AspNetCore.Hosting.Server;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
 using Microsoft.Extensions.Configuration;
 using Microsoft.Extensions.DependencyInjection;
 
@@ -37,4 +41,34 @@ internal sealed class KestrelParts(IServiceCollection services) : IWebHostBuilde
     /// <inheritdoc/>
     public IWebHost Build() => throw new NotSupportedException("nothing is built here; the parts go into the services");
 #pragma warning restore ASPDEPR008
+}
+
+/// <summary>
+/// What Kestrel calls for each request. The web host would do the same, and bring configuration, dependency injection, error pages and
+/// routing that nothing here uses: half a megabyte of an executable that is to be small.
+/// </summary>
+internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider services) : IHttpApplication<HttpContext>
+{
+    /// <inheritdoc/>
+    public HttpContext CreateContext(IFeatureCollection contextFeatures) => new DefaultHttpContext(contextFeatures) { RequestServices = services };
+
+    /// <inheritdoc/>
+    public Task ProcessRequestAsync(HttpContext context) => first(context);
+
+    /// <inheritdoc/>
+    public void DisposeContext(HttpContext context, Exception? exception)
+    {
+    }
+}
+
+/// <summary>Meters that nobody reads: .NET's own metrics are switched off (see the project file), Kestrel asks for a factory all the same.</summary>
+internal sealed class NoMeters : IMeterFactory
+{
+    /// <inheritdoc/>
+    public Meter Create(MeterOptions options) => new(options);
+
+    /// <inheritdoc/>
+    public void Dispose()
+    {
+    }
 }

@@ -1,8 +1,8 @@
-using Shimmy.Api;
 using Shimmy.Api.Anthropic;
 using Shimmy.Api.Native;
 using Shimmy.Api.OpenAI;
 using Shimmy.Api.OpenAI.Responses;
+using Shimmy.Http;
 
 namespace Shimmy.Server;
 

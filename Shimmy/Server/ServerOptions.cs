@@ -1,5 +1,5 @@
-using Shimmy.Api;
-using Shimmy.Caching;
+using Shimmy.Chat.Cache;
+using Shimmy.Http;
 
 namespace Shimmy.Server;
 

@@ -11,14 +11,14 @@ using Microsoft.AspNetCore.WebSockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
-using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
-using Shimmy.Caching;
-using Shimmy.Caching.Recording;
+using Shimmy.Chat.Cache;
 using Shimmy.Engine;
-using Shimmy.Models;
+using Shimmy.Http;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
+using Shimmy.Server.Recording;
 
 namespace Shimmy.Server;
 
@@ -126,7 +126,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, EndPoint endpoint,
         ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, BackendProbe? backends,
-        RecordingFile? recording, Recording? replayed, ILoggerFactory loggers, ILogger logger)
+        RecordingFile? recording, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
     {
         var log = new FrameworkLog(loggers);
         var metrics = new RequestMetrics();
@@ -189,11 +189,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     ];
 
     // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.
-    private static Recording? ReplayedBy(ServerOptions options, ILogger logger)
+    private static RecordingIndex? ReplayedBy(ServerOptions options, ILogger logger)
     {
         if (options.ReplayFile is not { } path || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
             return null;
-        var recording = Recording.Read(path, logger);
+        var recording = RecordingIndex.Read(path, logger);
         LogReplays(logger, recording.Count, path);
         return recording;
     }

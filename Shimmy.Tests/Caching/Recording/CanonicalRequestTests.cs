@@ -1,5 +1,5 @@
 using System.Text;
-using Shimmy.Caching.Recording;
+using Shimmy.Server.Recording;
 
 namespace Shimmy.Tests.Caching.Recording;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Api;
+using Shimmy.Http;
 
 namespace Shimmy.Tests.Chat.Constraints;
 

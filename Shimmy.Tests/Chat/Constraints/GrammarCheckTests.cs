@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Text;
 using Shimmy.Chat;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Tests.Engine;
 

@@ -1,4 +1,4 @@
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
 
 namespace Shimmy.Tests.Chat.Constraints;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
 
 namespace Shimmy.Tests.Chat.Constraints;
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Schemas;
 using static Shimmy.Tests.Chat.Constraints.SchemaCheck;
 
 namespace Shimmy.Tests.Chat.Constraints;

@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Schemas;
 
 namespace Shimmy.Tests.Chat.Constraints;
 

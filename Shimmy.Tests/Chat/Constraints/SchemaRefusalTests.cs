@@ -1,7 +1,8 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Schemas;
 using static Shimmy.Tests.Chat.Constraints.SchemaCheck;
 
 namespace Shimmy.Tests.Chat.Constraints;

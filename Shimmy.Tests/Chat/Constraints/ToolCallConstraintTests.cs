@@ -1,6 +1,7 @@
 using System.Text.Json;
-using Shimmy.Chat;
-using Shimmy.Chat.Constraints;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Tools;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output.Tools;
 
 namespace Shimmy.Tests.Chat.Constraints;

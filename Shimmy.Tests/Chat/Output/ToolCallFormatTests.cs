@@ -2,6 +2,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;

@@ -1,5 +1,5 @@
 using System.Text.Json;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using static Shimmy.Tests.Chat.Templates.Templates;

@@ -1,4 +1,4 @@
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 

@@ -3,8 +3,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Shimmy.Engine.Llama;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 using Shimmy.Tests.Cli;
 using Shimmy.Tests.Models;
 

@@ -1,7 +1,8 @@
 using Shimmy.Engine;
-using Shimmy.Engine.Llama;
-using Shimmy.Engine.Llama.Native;
+using Shimmy.Engine.Memory;
 using Shimmy.Tests.Models;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Engine.Devices;
 

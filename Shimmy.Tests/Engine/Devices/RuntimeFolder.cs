@@ -1,6 +1,6 @@
 using System.Diagnostics;
-using Shimmy.Engine.Llama.Native;
 using Shimmy.Tests.Models;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Engine.Devices;
 

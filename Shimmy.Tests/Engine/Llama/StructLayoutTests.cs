@@ -1,5 +1,5 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Engine.Llama.Native;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Engine.Llama;
 

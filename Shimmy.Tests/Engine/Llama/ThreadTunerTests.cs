@@ -1,5 +1,5 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Engine.Llama;
+using Shimmy.Worker.Model;
 
 namespace Shimmy.Tests.Engine.Llama;
 

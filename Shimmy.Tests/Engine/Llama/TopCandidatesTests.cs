@@ -1,6 +1,6 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Engine.Llama;
-using Shimmy.Engine.Llama.Native;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Sampling;
 
 namespace Shimmy.Tests.Engine.Llama;
 

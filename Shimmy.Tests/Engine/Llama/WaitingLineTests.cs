@@ -1,5 +1,7 @@
 using Shimmy.Engine;
-using Shimmy.Engine.Llama;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Scheduling;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Tests.Engine.Llama;
 

@@ -1,5 +1,5 @@
 using Shimmy.Engine;
-using Shimmy.Engine.Workers;
+using Shimmy.Engine.Protocol;
 
 namespace Shimmy.Tests.Engine.Workers;
 

@@ -1,5 +1,5 @@
 using System.Runtime.InteropServices;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Engine.Workers;
 

@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
-using Shimmy.Engine.Workers;
+using Shimmy.Engine.Protocol;
+using Shimmy.Worker;
 
 namespace Shimmy.Tests.Engine.Workers;
 

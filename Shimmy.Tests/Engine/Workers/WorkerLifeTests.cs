@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text.Json;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
+using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;

@@ -1,10 +1,10 @@
 using System.Diagnostics;
 using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
+using Shimmy.Gguf;
 using Shimmy.Models;
-using Shimmy.Models.Gguf;
-using Shimmy.Models.Residency;
 using Shimmy.Tests.Cli;
 using Shimmy.Tests.Models;
 

@@ -1,3 +1,4 @@
+using Shimmy.Api;
 using Shimmy.Engine;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;
@@ -46,10 +47,10 @@ public sealed class WorkerSettingsTests
         using var folder = new TemporaryFolder();
         var shape = new RandomModelShape
         {
-            Metadata = new Dictionary<string, Shimmy.Models.Gguf.GgufValue>
+            Metadata = new Dictionary<string, Shimmy.Gguf.GgufValue>
             {
-                ["general.sampling.top_k"] = Shimmy.Models.Gguf.GgufValue.OfInteger(Shimmy.Models.Gguf.GgufType.Int32, 7),
-                ["general.sampling.temp"] = Shimmy.Models.Gguf.GgufValue.OfInteger(Shimmy.Models.Gguf.GgufType.Int32, 3),
+                ["general.sampling.top_k"] = Shimmy.Gguf.GgufValue.OfInteger(Shimmy.Gguf.GgufType.Int32, 7),
+                ["general.sampling.temp"] = Shimmy.Gguf.GgufValue.OfInteger(Shimmy.Gguf.GgufType.Int32, 3),
             },
         };
         var defaults = new RequestDefaults { Sampling = new Dictionary<string, string> { ["temp"] = "0.25", ["seed"] = "9", ["max_tokens"] = "5" } };

@@ -1,6 +1,7 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Gguf;
+using Shimmy.Models;
 using Shimmy.Models.Discovery;
-using Shimmy.Models.Gguf;
 
 namespace Shimmy.Tests.Models.Discovery;
 

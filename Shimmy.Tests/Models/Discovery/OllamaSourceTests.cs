@@ -3,9 +3,9 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
+using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
-using Shimmy.Models.Gguf;
 
 namespace Shimmy.Tests.Models.Discovery;
 

@@ -1,6 +1,6 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
+using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
-using Shimmy.Models.Gguf;
 
 namespace Shimmy.Tests.Models.Discovery;
 

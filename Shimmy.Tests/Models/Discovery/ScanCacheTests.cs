@@ -1,5 +1,4 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Models;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Discovery;

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models.Gguf;
 

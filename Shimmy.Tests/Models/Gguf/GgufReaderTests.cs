@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text;
 using Microsoft.VisualStudio.TestTools.UnitTesting;
-using Shimmy.Models.Gguf;
+using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models.Gguf;
 

@@ -1,8 +1,8 @@
 using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Gguf;
 using Shimmy.Models;
-using Shimmy.Models.Gguf;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Tests.Models.Residency;
 

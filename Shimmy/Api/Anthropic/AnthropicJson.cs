@@ -4,6 +4,7 @@ using System.Text.Json;
 using Shimmy.Api.OpenAI;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api.Anthropic;
 

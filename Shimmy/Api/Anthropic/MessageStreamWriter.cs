@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Output;
+using Shimmy.Http;
 
 namespace Shimmy.Api.Anthropic;
 

@@ -3,6 +3,8 @@ using Microsoft.AspNetCore.Http;
 using Shimmy.Api.OpenAI;
 using Shimmy.Chat;
 using Shimmy.Chat.Templates;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Anthropic;
 

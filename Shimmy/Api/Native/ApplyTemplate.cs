@@ -1,5 +1,8 @@
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Templates;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Shimmy.Api.OpenAI;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
+using Shimmy.Http;
 
 namespace Shimmy.Api.Native;
 

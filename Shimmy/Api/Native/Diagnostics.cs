@@ -3,6 +3,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Engine;
+using Shimmy.Http;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 

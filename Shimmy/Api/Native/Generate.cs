@@ -1,6 +1,8 @@
 using System.Buffers;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 

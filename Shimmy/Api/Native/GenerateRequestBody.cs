@@ -1,8 +1,10 @@
 using Microsoft.Extensions.Logging;
-using Shimmy.Caching;
 using Shimmy.Chat;
+using Shimmy.Chat.Cache;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api.Native;
 

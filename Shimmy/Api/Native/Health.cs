@@ -1,7 +1,8 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Shimmy.Models;
+using Shimmy.Http;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;

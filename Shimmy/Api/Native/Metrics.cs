@@ -2,9 +2,10 @@ using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Shimmy.Caching;
+using Shimmy.Chat.Cache;
 using Shimmy.Engine;
-using Shimmy.Models;
+using Shimmy.Http;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 

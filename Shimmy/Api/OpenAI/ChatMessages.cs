@@ -1,5 +1,6 @@
 using System.Text.Json;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -1,7 +1,8 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Shimmy.Chat.Output;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 

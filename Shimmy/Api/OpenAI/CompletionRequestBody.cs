@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -2,10 +2,12 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Caching;
 using Shimmy.Chat;
+using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -1,7 +1,9 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Http;
 using Shimmy.Models;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Api.OpenAI;
 

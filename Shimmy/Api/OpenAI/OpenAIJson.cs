@@ -2,6 +2,7 @@ using System.Security.Cryptography;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -35,5 +36,18 @@ internal static class OpenAIJson
         json.WriteNumber("cached_tokens", usage.CachedTokens);
         json.WriteEndObject();
         json.WriteEndObject();
+    }
+}
+
+/// <summary><c>stream_options</c>, which chat and text completions share.</summary>
+internal static class StreamOptions
+{
+    /// <summary>Whether a chunk with the usage is wanted at the end; throws <see cref="ApiException"/> where the field is wrong.</summary>
+    public static bool IncludeUsage(RequestFields fields)
+    {
+        // include_obfuscation asks for padding against eavesdroppers on the way; on loopback there is nothing to hide.
+        var options = fields.Object("stream_options");
+        _ = options?.Flag("include_obfuscation");
+        return options?.Flag("include_usage") ?? false;
     }
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -2,6 +2,8 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 

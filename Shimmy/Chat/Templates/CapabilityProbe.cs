@@ -1,3 +1,4 @@
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates.Jinja;
 using Shimmy.Chat.Templates.Jinja.Values;
 

@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
+using Shimmy.Chat.Templates.Jinja;
 using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
 

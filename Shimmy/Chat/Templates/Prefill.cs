@@ -1,3 +1,4 @@
+using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 
 namespace Shimmy.Chat.Templates;

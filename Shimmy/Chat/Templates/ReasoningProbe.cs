@@ -1,3 +1,4 @@
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 
 namespace Shimmy.Chat.Templates;

@@ -125,3 +125,9 @@ internal static class TemplateFamilies
     /// <summary>The names that <see cref="Find"/> takes for a list in a message.</summary>
     public static string Names { get; } = string.Join(", ", All.Select(family => family.Name));
 }
+
+/// <summary>A chat format that many models share, for those that carry no template of their own.</summary>
+/// <param name="Name">Its name, as <c>--template</c> takes it.</param>
+/// <param name="Template">Its template.</param>
+/// <param name="Stop">Texts that end an answer, for vocabularies in which they are no tokens that do so by themselves.</param>
+internal sealed record TemplateFamily(string Name, string Template, IReadOnlyList<string> Stop);

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output.Tools;
 
 namespace Shimmy.Chat.Templates;

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
-using Shimmy.Engine.Llama.Native;
+using Shimmy.Engine.Protocol;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Engine.Workers;
 

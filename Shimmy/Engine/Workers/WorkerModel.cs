@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Shimmy.Engine.Protocol;
 
 namespace Shimmy.Engine.Workers;
 

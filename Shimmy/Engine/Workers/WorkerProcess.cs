@@ -3,6 +3,7 @@ using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
+using Shimmy.Engine.Protocol;
 
 namespace Shimmy.Engine.Workers;
 

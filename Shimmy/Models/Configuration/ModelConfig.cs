@@ -15,3 +15,6 @@ internal sealed record ModelConfig(IReadOnlyList<ConfiguredModel> Models, IReadO
 /// <param name="Path">Full path of the GGUF file; of any shard where it is split.</param>
 /// <param name="Settings">How it is to be loaded and used.</param>
 internal sealed record ConfiguredModel(string Name, string Path, ModelSettings Settings);
+
+/// <summary>The config file is wrong. The message names the field, what is wrong with it and what is allowed.</summary>
+internal sealed class ConfigException(string message, Exception? inner = null) : Exception(message, inner);

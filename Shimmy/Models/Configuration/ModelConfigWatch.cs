@@ -1,4 +1,5 @@
 using Shimmy.Models.Discovery;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Models.Configuration;
 

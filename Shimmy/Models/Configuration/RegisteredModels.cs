@@ -1,6 +1,7 @@
 using Shimmy.Engine;
+using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
-using Shimmy.Models.Gguf;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Models.Configuration;
 

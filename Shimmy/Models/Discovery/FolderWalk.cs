@@ -1,4 +1,6 @@
 using System.IO.Enumeration;
+using System.Text;
+using Shimmy.Gguf;
 
 namespace Shimmy.Models.Discovery;
 
@@ -151,4 +153,102 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 : new Entry(name, IsFolder: false, IsLink: false, entry.Length, entry.LastWriteTimeUtc.UtcDateTime);
         }
     }
+}
+
+/// <summary>A plain folder of GGUF files, entered to a bounded depth.</summary>
+/// <param name="origin">Short name of the place.</param>
+/// <param name="folder">Full path; need not exist.</param>
+/// <param name="maxDepth">Levels of folders below it that are entered.</param>
+/// <param name="asked">Whether a user named it, who hears where it does not exist.</param>
+internal sealed class FolderSource(string origin, string folder, int maxDepth = FolderSource.MaxDepth, bool asked = false) : IModelSource
+{
+    /// <summary>Levels of folders below a plain folder that are entered.</summary>
+    public const int MaxDepth = 4;
+
+    /// <inheritdoc/>
+    public string Origin => origin;
+
+    /// <inheritdoc/>
+    public IReadOnlyList<string> Places => [folder];
+
+    /// <inheritdoc/>
+    public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
+    {
+        if (asked && !Directory.Exists(folder))
+        {
+            skipped(new SkippedFile(folder, origin, "there is no such folder"));
+        }
+
+        var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
+            skipped(new SkippedFile(path, origin, reason)));
+        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin));
+    }
+}
+
+/// <summary>Paths without links, as realpath(3) gives them.</summary>
+internal static class RealPath
+{
+    private const int MaxLinks = 40; // what Linux allows (ELOOP)
+
+    /// <summary>
+    /// The path with every link in it followed. What does not exist stays as it is. Throws <see cref="IOException"/> for a loop.
+    /// </summary>
+    public static string Of(string path)
+    {
+        string full = Path.GetFullPath(path);
+        string root = Path.GetPathRoot(full)!;
+        var pending = new Stack<string>(Parts(full[root.Length..]).AsEnumerable().Reverse());
+        string done = root;
+        for (int links = 0; pending.TryPop(out string? part);)
+        {
+            string next = Path.Join(done, part);
+            if (new FileInfo(next).LinkTarget is not { } target)
+            {
+                done = next;
+                continue;
+            }
+
+            if (++links > MaxLinks)
+            {
+                throw new IOException($"too many links on the way to {path}");
+            }
+
+            string resolved = Path.GetFullPath(target, done);
+            done = Path.GetPathRoot(resolved)!;
+            foreach (string step in Parts(resolved[done.Length..]).AsEnumerable().Reverse())
+            {
+                pending.Push(step);
+            }
+        }
+
+        return done;
+    }
+
+    private static string[] Parts(string path) =>
+        path.Split([Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar], StringSplitOptions.RemoveEmptyEntries);
+}
+
+/// <summary>Reads files that other tools wrote and that ought to be small.</summary>
+internal static class SmallFile
+{
+    /// <summary>Bytes that such a file may have.</summary>
+    public const int MaxBytes = 1 << 20;
+
+    /// <summary>All bytes. Throws <see cref="IOException"/> for a file that is too large or cannot be read.</summary>
+    public static byte[] ReadBytes(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
+            bufferSize: 0);
+        if (stream.Length > MaxBytes)
+        {
+            throw new IOException($"it has {stream.Length} bytes; at most {MaxBytes} were expected");
+        }
+
+        byte[] bytes = new byte[stream.Length];
+        stream.ReadExactly(bytes);
+        return bytes;
+    }
+
+    /// <summary>All text, UTF-8 with or without a mark.</summary>
+    public static string ReadText(string path) => Encoding.UTF8.GetString(ReadBytes(path)).TrimStart('\uFEFF');
 }

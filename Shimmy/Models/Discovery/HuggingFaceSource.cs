@@ -1,3 +1,5 @@
+using Shimmy.Gguf;
+
 namespace Shimmy.Models.Discovery;
 
 /// <summary>

@@ -1,3 +1,5 @@
+using Shimmy.Gguf;
+
 namespace Shimmy.Models.Discovery;
 
 /// <summary>A candidate with what its name and its header say.</summary>

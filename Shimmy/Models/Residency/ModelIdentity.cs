@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Engine;
-using Shimmy.Engine.Workers;
+using Shimmy.Engine.Protocol;
+using Shimmy.Gguf;
 
 namespace Shimmy.Models.Residency;
 

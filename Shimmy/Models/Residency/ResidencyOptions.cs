@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 
 namespace Shimmy.Models.Residency;
 

@@ -1,4 +1,4 @@
-using Shimmy.Engine.Llama.Speculation;
+using Shimmy.Worker.Speculation;
 
 namespace Shimmy.Tests.Engine.Llama.Speculation;
 

@@ -1,4 +1,4 @@
-using Shimmy.Engine.Llama.Speculation;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Tests.Engine.Llama.Speculation;
 

@@ -5,6 +5,8 @@ using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
@@ -79,4 +81,17 @@ internal static class CreateResponse
     }
 
     private static Prompt Unmarked(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: false)], AddBos = false };
+}
+
+/// <summary>What a chat template refuses is named as chat completions have it; here the conversation is <c>input</c>.</summary>
+internal static class TemplateRefusal
+{
+    private const string Field = "messages";
+
+    /// <summary>Whether an exception is about the conversation itself.</summary>
+    public static bool Is(EngineException exception) => exception is { Failure: EngineFailure.InvalidRequest, Option: Field };
+
+    /// <summary>The same in the words of this route.</summary>
+    public static ApiException Reworded(EngineException exception) => ApiException.BadField("input",
+        exception.Message.StartsWith(Field + ": ", StringComparison.Ordinal) ? exception.Message[(Field.Length + 2)..] : exception.Message, "invalid_value");
 }

@@ -1,4 +1,4 @@
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 
 namespace Shimmy.Api.OpenAI.Responses;
 

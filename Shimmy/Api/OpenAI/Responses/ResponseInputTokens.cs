@@ -1,8 +1,10 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI.Responses;
 

@@ -4,7 +4,7 @@ namespace Shimmy.Chat.Output.Tools;
 
 /// <summary>
 /// How a model writes tool calls, as its chat template shows them: the texts around names and arguments. Read off the template by rendering
-/// calls (<see cref="Templates.ToolCallProbe"/>), not known by name.
+/// calls (<c>Templates.ToolCallProbe</c>), not known by name.
 /// <code>
 ///   SectionBegin (CallBegin NAME AfterName ARGUMENTS CallEnd) Separator (CallBegin … CallEnd) SectionEnd
 ///

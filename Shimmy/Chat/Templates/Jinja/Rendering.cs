@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using Shimmy.Chat.Templates.Jinja.Statements;
 using Shimmy.Chat.Templates.Jinja.Text;
 using Shimmy.Chat.Templates.Jinja.Values;
 

@@ -1,3 +1,4 @@
+using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Names;
 using Shimmy.Chat.Templates.Jinja.Operations;
 using Shimmy.Chat.Templates.Jinja.Values;

@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Operations;
 using Shimmy.Chat.Templates.Jinja.Text;
 using Shimmy.Chat.Templates.Jinja.Values;

@@ -2,6 +2,7 @@ using System.Buffers;
 using System.Text;
 using Shimmy.Chat.Templates.Jinja.Formats;
 using Shimmy.Chat.Templates.Jinja.Methods;
+using Shimmy.Chat.Templates.Jinja.Operations;
 using Shimmy.Chat.Templates.Jinja.Text;
 using Shimmy.Chat.Templates.Jinja.Values;
 

@@ -1,7 +1,6 @@
 using System.Globalization;
 using System.Numerics;
 using System.Text;
-using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Text;
 using Shimmy.Chat.Templates.Jinja.Values;
 

@@ -1,5 +1,6 @@
 using Shimmy.Chat.Templates.Jinja.Expressions;
 using Shimmy.Chat.Templates.Jinja.Names;
+using Shimmy.Chat.Templates.Jinja.Text;
 using Shimmy.Chat.Templates.Jinja.Values;
 
 namespace Shimmy.Chat.Templates.Jinja.Statements;

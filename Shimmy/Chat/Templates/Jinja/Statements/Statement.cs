@@ -1,4 +1,3 @@
-using Shimmy.Chat.Templates.Jinja.Expressions;
 using Shimmy.Chat.Templates.Jinja.Names;
 using Shimmy.Chat.Templates.Jinja.Text;
 

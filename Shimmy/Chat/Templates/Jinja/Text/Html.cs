@@ -1,4 +1,5 @@
 using System.Net;
+using Shimmy.Chat.Templates.Jinja.Methods;
 using Shimmy.Chat.Templates.Jinja.Values;
 
 namespace Shimmy.Chat.Templates.Jinja.Text;

@@ -1,3 +1,5 @@
+using Shimmy.Chat.Templates.Jinja.Operations;
+
 namespace Shimmy.Chat.Templates.Jinja.Values;
 
 /// <summary>A number: integer, truth value or float. All compare with one another.</summary>

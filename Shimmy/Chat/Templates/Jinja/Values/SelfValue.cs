@@ -1,3 +1,4 @@
+using Shimmy.Chat.Templates.Jinja.Statements;
 using Shimmy.Chat.Templates.Jinja.Text;
 
 namespace Shimmy.Chat.Templates.Jinja.Values;

@@ -1,0 +1,56 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Primitives;
+using Shimmy.Chat.Cache;
+using Shimmy.Http;
+
+namespace Shimmy.Api;
+
+/// <summary>What a client says to the response cache, and what it is told of it: <c>Cache-Control</c> and <c>x-shimmy-cache</c>.</summary>
+internal static class CacheHeader
+{
+    private const string Name = "x-shimmy-cache";
+
+    /// <summary>
+    /// The cache for a request that generates. A successful answer says <c>hit</c>, <c>miss</c> or <c>bypass</c>, of several answers the worst;
+    /// nothing is said where the response has begun, as a WebSocket's has.
+    /// </summary>
+    public static CacheUse Use(HttpContext context)
+    {
+        var use = new CacheUse(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl),
+            PromptLog.Of(context) is { } prompts ? prompts.Write : null);
+        RequestLog.Of(context).Cache = use;
+        if (!context.Response.HasStarted)
+            context.Response.OnStarting(static state => Tell(((HttpContext, CacheUse))state), (context, use));
+        return use;
+    }
+
+    private static Task Tell((HttpContext Context, CacheUse Use) state)
+    {
+        if (state.Context.Response.StatusCode < 400 && state.Use.Outcome is { } outcome)
+            state.Context.Response.Headers[Name] = WordOf(outcome);
+        return Task.CompletedTask;
+    }
+
+    /// <summary>What the header, the log and the metrics call it.</summary>
+    public static string WordOf(CacheOutcome outcome) => outcome switch
+    {
+        CacheOutcome.Hit => "hit",
+        CacheOutcome.Miss => "miss",
+        _ => "bypass",
+    };
+
+    // Directives stand side by side or in headers of their own, in any case; those of other kinds are for other caches.
+    private static CachePolicy PolicyOf(StringValues header)
+    {
+        var policy = CachePolicy.Use;
+        foreach (var directive in header.SelectMany(value => value?.Split(',') ?? []).Select(directive => directive.Trim()))
+        {
+            if (directive.Equals("no-store", StringComparison.OrdinalIgnoreCase))
+                return CachePolicy.Bypass;
+            if (directive.Equals("no-cache", StringComparison.OrdinalIgnoreCase))
+                policy = CachePolicy.Renew;
+        }
+        return policy;
+    }
+}

@@ -1,0 +1,152 @@
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api.Native;
+
+/// <summary>
+/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>, <c>GET …/status</c>.
+/// All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
+/// </summary>
+internal static class ModelControl
+{
+    private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.OfRequests).Select(option => option.Field)];
+
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/api/models/{name}/load", HandleLoad);
+        routes.MapPost("/api/models/{name}/unload", HandleUnload);
+        routes.MapRead("/api/models/{name}/status", HandleStatus);
+    }
+
+    private static async Task HandleLoad(HttpContext context)
+    {
+        var (keepAlive, tuning) = await ReadBodyAsync(context, LoadFields);
+        var entry = await FindAsync(context);
+        var residency = ResidencyOf(context);
+        var asks = !tuning.IsSameAs(LoadTuning.None);
+        var before = asks ? residency.Retune(entry.Name, tuning) : null;
+        try
+        {
+            (await residency.AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
+        }
+        catch (EngineException) when (asks)
+        {
+            // What cannot be loaded so is loaded as before for everybody else.
+            residency.Retune(entry.Name, before);
+            throw;
+        }
+        await WriteStatusAsync(context, entry);
+    }
+
+    private static async Task HandleUnload(HttpContext context)
+    {
+        await ReadBodyAsync(context, []);
+        var entry = await FindAsync(context);
+        await ResidencyOf(context).UnloadAsync(entry.Name, context.RequestAborted);
+        await WriteStatusAsync(context, entry);
+    }
+
+    private static async Task HandleStatus(HttpContext context) => await WriteStatusAsync(context, await FindAsync(context));
+
+    private static async Task<ModelEntry> FindAsync(HttpContext context)
+    {
+        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "name"));
+        RequestLog.Of(context).Model = entry.Name;
+        return entry;
+    }
+
+    private static ModelResidency ResidencyOf(HttpContext context) => context.RequestServices.GetRequiredService<ModelResidency>();
+
+    private static async Task<(TimeSpan? KeepAlive, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, string[] allowed)
+    {
+        if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
+            return (null, LoadTuning.None);
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
+            throw ApiException.BadField(unknown, allowed.Length == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
+        return (ModelAsked.KeepAliveOf(fields), ReadTuning(fields));
+    }
+
+    private static LoadTuning ReadTuning(RequestFields fields)
+    {
+        var tuning = LoadTuning.None;
+        foreach (var option in TuningOption.All.Where(option => option.OfRequests))
+        {
+            if (fields.Find(option.Field) is { } value)
+                tuning = (TuningOption.TextOf(value) is { } text ? option.Set(tuning, text) : null)
+                    ?? throw ApiException.BadField(option.Field, $"must be {option.Allowed}, not {RequestFields.Describe(value)}");
+        }
+        foreach (var (one, other, why) in TuningOption.Exclusive)
+        {
+            if (Asks(one) && Asks(other))
+                throw ApiException.BadField(TuningOption.FieldOf(other), $"excludes {TuningOption.FieldOf(one)}: {why}");
+        }
+        return tuning;
+
+        bool Asks(string option) => fields.Find(TuningOption.FieldOf(option)) is { ValueKind: not JsonValueKind.False };
+    }
+
+    private static Task WriteStatusAsync(HttpContext context, ModelEntry entry)
+    {
+        var resident = ResidencyOf(context).Resident
+            .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
+        return Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("model", entry.Name);
+            json.WriteBoolean("loaded", resident?.Model is not null);
+            json.WriteString("status", StatusOf(resident));
+            json.WriteNumber("memory_bytes", resident?.MemoryBytes ?? 0);
+            if (resident?.Model?.Facts is { } facts)
+                WritePlacement(json, facts);
+            json.WriteNumber("requests_active", resident?.Requests ?? 0);
+            WriteTime("last_used", resident?.LastUsed);
+            WriteTime("expires_at", resident?.ExpiresAt);
+            json.WriteBoolean("pinned", resident?.Pinned ?? entry.Settings.Pinned);
+            NativeJson.WriteAdapters(json, resident?.Model);
+            json.WriteEndObject();
+
+            void WriteTime(string name, DateTimeOffset? time) => json.WriteString(name,
+                time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+        });
+    }
+
+    private static void WritePlacement(Utf8JsonWriter json, ModelFacts facts)
+    {
+        json.WriteString("backend", facts.Backend);
+        json.WriteNumber("gpu_layers", facts.GpuLayers);
+        json.WriteNumber("layers", facts.Layers);
+        if (facts.LayerReason is { } reason)
+            json.WriteString("gpu_layers_reason", reason);
+        json.WriteStartArray("memory");
+        foreach (var device in facts.Memory)
+        {
+            json.WriteStartObject();
+            json.WriteString("device", device.Device);
+            json.WriteNumber("tensor_bytes", device.TensorBytes);
+            json.WriteNumber("expert_bytes", device.ExpertBytes);
+            json.WriteNumber("cache_bytes", device.CacheBytes);
+            json.WriteNumber("compute_bytes", device.ComputeBytes);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+    }
+
+    private static string StatusOf(ResidentModel? resident) => resident?.State switch
+    {
+        null => "unloaded",
+        ResidencyState.Waiting => "waiting",
+        ResidencyState.Loading => "loading",
+        ResidencyState.Ready => "ready",
+        ResidencyState.Draining => "draining",
+        _ => "unloading",
+    };
+}

@@ -1,0 +1,76 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models;
+using Shimmy.Models.Registry;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api.Native;
+
+/// <summary><c>GET /api/models</c>, and <c>POST /api/models/discover</c>, which scans again first.</summary>
+internal static class KnownModels
+{
+    public static void Map(RouteTable routes)
+    {
+        routes.MapRead("/api/models", HandleList);
+        routes.MapPost("/api/models/discover", HandleDiscover);
+    }
+
+    private static Task HandleList(HttpContext context)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        return Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            WriteModels(json, context, registry);
+            json.WriteEndObject();
+        });
+    }
+
+    private static async Task HandleDiscover(HttpContext context)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        var discovered = await registry.RefreshAsync(context.RequestAborted);
+        await Reply.JsonAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteNumber("discovered", discovered);
+            WriteModels(json, context, registry);
+            json.WriteEndObject();
+        });
+    }
+
+    private static void WriteModels(Utf8JsonWriter json, HttpContext context, ModelRegistry registry)
+    {
+        var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident
+            .Where(model => model.Model is not null).ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
+        json.WriteStartArray("models");
+        foreach (var entry in registry.Entries)
+            Write(json, entry, loaded[entry.Name].FirstOrDefault());
+        json.WriteEndArray();
+    }
+
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded)
+    {
+        json.WriteStartObject();
+        json.WriteString("name", entry.Name);
+        json.WriteString("path", entry.Path);
+        json.WriteNumber("size_bytes", entry.SizeBytes);
+        json.WriteNumber("size_mb", entry.SizeBytes >> 20);
+        json.WriteString("model_type", entry.Type.Label());
+        json.WriteString("architecture", entry.Architecture);
+        if (entry.ParameterCount is { } parameters)
+            json.WriteNumber("parameter_count", parameters);
+        else
+            json.WriteNull("parameter_count");
+        json.WriteString("quantization", entry.Quantization);
+        json.WriteNumber("context_length", entry.ContextLength);
+        json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
+        json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
+        json.WriteBoolean("loaded", loaded is not null);
+        NativeJson.WriteAdapters(json, loaded);
+        json.WriteEndObject();
+    }
+}

@@ -1,0 +1,73 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Api;
+
+/// <summary>llama.cpp's <c>draft_n</c> and <c>draft_n_accepted</c> inside an object of times, where anything was drafted.</summary>
+internal static class DraftTimings
+{
+    /// <summary>Writes them.</summary>
+    public static void Write(Utf8JsonWriter json, GenerationTimings timings)
+    {
+        if (timings.DraftedTokens == 0)
+            return;
+        json.WriteNumber("draft_n", timings.DraftedTokens);
+        json.WriteNumber("draft_n_accepted", timings.AcceptedTokens);
+    }
+}
+
+/// <summary>The object <c>timings</c> as llama.cpp's server writes it, for an answer that is still going on.</summary>
+internal sealed class AnswerTimes
+{
+    private long _started;
+    private long _first;
+    private int _tokens;
+    private GenerationStart? _start;
+
+    /// <summary>Takes note of what happened.</summary>
+    public void Note(in OutputEvent happened)
+    {
+        if (happened.Start is { } start)
+            (_start, _started) = (start, Stopwatch.GetTimestamp());
+        if (happened.Tokens is not { Count: > 0 } tokens)
+            return;
+        _first = _first == 0 ? Stopwatch.GetTimestamp() : _first;
+        _tokens += tokens.Count;
+    }
+
+    /// <summary>Writes the times so far.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        if (_start is not { } start || _first == 0)
+            return;
+        Write(json, start.CachedTokens, start.PromptTokens, _tokens, Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(_first).TotalMilliseconds);
+    }
+
+    /// <summary>Writes the times of an answer that has ended.</summary>
+    public static void Write(Utf8JsonWriter json, OutputEnd end) => Write(json, end.Usage.CachedTokens, end.Usage.PromptTokens,
+        end.Usage.CompletionTokens, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds, end.Timings);
+
+    // llama.cpp's prompt_n are the tokens that were computed; cache_n those that were not.
+    private static void Write(Utf8JsonWriter json, int cached, int prompt, int predicted, double promptTime, double predictedTime,
+        GenerationTimings? ended = null)
+    {
+        json.WriteStartObject("timings");
+        json.WriteNumber("cache_n", cached);
+        Half("prompt", prompt - cached, promptTime);
+        Half("predicted", predicted, predictedTime);
+        if (ended is not null)
+            DraftTimings.Write(json, ended);
+        json.WriteEndObject();
+
+        void Half(string name, int tokens, double time)
+        {
+            json.WriteNumber($"{name}_n", tokens);
+            json.WriteNumber($"{name}_ms", Math.Round(time, 3));
+            json.WriteNumber($"{name}_per_token_ms", tokens == 0 ? 0 : Math.Round(time / tokens, 3));
+            json.WriteNumber($"{name}_per_second", time <= 0 ? 0 : Math.Round(1000 * tokens / time, 3));
+        }
+    }
+}

@@ -1,0 +1,108 @@
+using System.Text.Json;
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Messages;
+using Shimmy.Http;
+
+namespace Shimmy.Api;
+
+/// <summary><c>tools</c>, <c>tool_choice</c> and <c>parallel_tool_calls</c> as OpenAI has them.</summary>
+/// <param name="Tools">The functions that the model may call, those left out that <c>tool_choice</c> leaves out.</param>
+/// <param name="Choice">Whether it may or must call one.</param>
+internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice)
+{
+    private const int MostTools = 512;
+    private const int LongestName = 128;
+
+    /// <summary>
+    /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong with them. Kinds of tools that there are only in the cloud
+    /// are left out with a line in the log, because coding agents send them unasked.
+    /// </summary>
+    /// <param name="fields">The request.</param>
+    /// <param name="logger">Learns what was left out.</param>
+    /// <param name="flat">Whether a tool is the function itself, as in <c>/v1/responses</c>, rather than an object that holds it.</param>
+    public static ToolFields Read(RequestFields fields, ILogger? logger, bool flat = false)
+    {
+        var given = fields.List("tools") ?? [];
+        if (given.Count > MostTools)
+            throw ApiException.BadField("tools", $"has {given.Count} entries; at most {MostTools} are allowed");
+        var tools = new List<ToolDefinition>();
+        for (var i = 0; i < given.Count; i++)
+        {
+            var tool = RequestFields.Of(given[i], $"tools[{i}]");
+            var type = tool.Text("type") ?? "function";
+            if (type == "function")
+                tools.Add(Function(tool, flat));
+            else if (logger is not null)
+                LeftOutTools.Log(logger, type);
+        }
+        if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
+            throw ApiException.BadField("tools", $"two functions are called '{twice.Key}'");
+        return Choose(fields, tools);
+    }
+
+    private static ToolDefinition Function(RequestFields tool, bool flat)
+    {
+        var function = flat ? tool : tool.Object("function") ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
+        var name = function.RequiredText("name");
+        if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':' or '/'))
+            throw ApiException.BadField(function.FullName("name"), $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
+        var parameters = function.Find("parameters") ?? default;
+        if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined))
+            throw ApiException.BadField(function.FullName("parameters"), $"must be an object, not {RequestFields.Describe(parameters)}");
+        return new ToolDefinition(name, function.Text("description"), parameters) { Strict = function.Flag("strict") ?? false };
+    }
+
+    private static ToolFields Choose(RequestFields fields, IReadOnlyList<ToolDefinition> tools)
+    {
+        if (fields.Find("tool_choice") is not { } choice)
+            return new ToolFields(tools, ToolChoice.Auto);
+        if (choice.ValueKind == JsonValueKind.String)
+        {
+            return fields.Choice("tool_choice", "auto", "none", "required") switch
+            {
+                "none" => new ToolFields([], ToolChoice.None),
+                "required" => new ToolFields(AtLeastOne(tools, "tool_choice"), ToolChoice.Required),
+                _ => new ToolFields(tools, ToolChoice.Auto),
+            };
+        }
+        var named = RequestFields.Of(choice, "tool_choice");
+        switch (named.RequiredText("type"))
+        {
+            case "function":
+                // Chat completions nest the name, responses do not.
+                var function = named.Object("function") ?? named;
+                return new ToolFields([Find(tools, function.RequiredText("name"), function.FullName("name"))], ToolChoice.Required);
+            case "allowed_tools":
+                var allowed = named.Object("allowed_tools") ?? named;
+                var mode = allowed.Choice("mode", "auto", "required") ?? "auto";
+                var list = allowed.List("tools") ?? throw ApiException.BadField(allowed.FullName("tools"), "is missing; an array is required");
+                var some = list.Select((entry, i) => Allowed(tools, RequestFields.Of(entry, $"{allowed.FullName("tools")}[{i}]"))).ToArray();
+                return mode == "required"
+                    ? new ToolFields(AtLeastOne(some, allowed.FullName("tools")), ToolChoice.Required)
+                    : new ToolFields(some, ToolChoice.Auto);
+            case var type:
+                throw ApiException.BadField("tool_choice.type", $"{RequestFields.Quote(type)} is no kind of tool that there is here; 'function' and 'allowed_tools' are");
+        }
+    }
+
+    private static ToolDefinition Allowed(IReadOnlyList<ToolDefinition> tools, RequestFields entry)
+    {
+        entry.Choice("type", "function");
+        var function = entry.Object("function") ?? entry;
+        return Find(tools, function.RequiredText("name"), function.FullName("name"));
+    }
+
+    private static ToolDefinition Find(IReadOnlyList<ToolDefinition> tools, string name, string field) => tools.FirstOrDefault(tool => tool.Name == name)
+        ?? throw ApiException.BadField(field, $"{RequestFields.Quote(name)} is none of the functions in tools");
+
+    private static IReadOnlyList<ToolDefinition> AtLeastOne(IReadOnlyList<ToolDefinition> tools, string field) => tools.Count > 0
+        ? tools
+        : throw ApiException.BadField(field, "demands a call, but tools has no function");
+}
+
+/// <summary>The line in the log about tools that are none here.</summary>
+internal static partial class LeftOutTools
+{
+    [LoggerMessage(LogLevel.Information, "a tool of type {Type} is left out: there are functions only")]
+    public static partial void Log(ILogger logger, string type);
+}

@@ -1,0 +1,107 @@
+namespace Shimmy.Chat.Grammars;
+
+/// <summary>
+/// What a grammar does to llama.cpp's sampler, told from its rules. A rule that begins with itself makes the sampler's stacks grow
+/// without end; llama.cpp's own test for that knows only rules with an empty alternative as possibly empty, and itself follows every path.
+/// </summary>
+internal static class GrammarAnalysis
+{
+    /// <summary>Throws <see cref="GrammarException"/> where the grammar recurses on the left or costs more than <see cref="GrammarLimits"/>.</summary>
+    public static void Check(string text, ParsedGrammar grammar)
+    {
+        var rules = grammar.Rules;
+        var directlyEmpty = rules.Select(rule => HasEmptyAlternative(rule.Elements)).ToArray();
+        var asNative = LeftGraph.Of(rules, directlyEmpty);
+        if (asNative.FindCycle(tails: true) is { } native)
+            throw LeftRecursion(text, rules[native]);
+        var mayBeEmpty = Fixpoint(rules, charactersBlock: true);
+        var exact = LeftGraph.Of(rules, mayBeEmpty);
+        // Where nothing follows the rule that recurses, the stack does not grow, and the sampler drops a stack that it has seen.
+        if (exact.FindCycle(tails: false) is { } hidden)
+            throw LeftRecursion(text, rules[hidden]);
+        if (asNative.DeepestChain() is var (deepest, depth) && depth > GrammarLimits.LeftDepth)
+            throw GrammarCheck.At(text, rules[deepest].Offset, $"the rule '{rules[deepest].Name}' begins with a chain of {depth} rules; at most {GrammarLimits.LeftDepth} are allowed");
+        if (asNative.Steps() > GrammarLimits.LeftRecursionSteps)
+            throw GrammarCheck.At(text, rules[grammar.Root].Offset, "the rules begin with one another in too many ways to be tested for left recursion");
+        if (exact.MostBeginnings() is var (widest, ways) && ways > GrammarLimits.Beginnings)
+            throw GrammarCheck.At(text, rules[widest].Offset, $"the rule '{rules[widest].Name}' can begin in more than {GrammarLimits.Beginnings} ways");
+    }
+
+    /// <summary>For each rule, whether some text of finite length matches it.</summary>
+    public static bool[] CanEnd(IReadOnlyList<GrammarRule> rules) => Fixpoint(rules, charactersBlock: false);
+
+    private static GrammarException LeftRecursion(string text, GrammarRule rule) =>
+        GrammarCheck.At(text, rule.Offset, $"the rule '{rule.Name}' is left-recursive: it can begin with itself");
+
+    private static bool HasEmptyAlternative(GrammarElement[] elements)
+    {
+        var first = true;
+        foreach (var element in elements)
+        {
+            if (element.EndsSequence && first)
+                return true;
+            first = element.EndsSequence;
+        }
+        return false;
+    }
+
+    // The rules of which some alternative consists of such rules alone. Every alternative counts the rules that it waits for.
+    private static bool[] Fixpoint(IReadOnlyList<GrammarRule> rules, bool charactersBlock)
+    {
+        var holds = new bool[rules.Count];
+        var waiting = new List<(int Rule, int Left)>();
+        var waitsFor = new Dictionary<int, List<int>>();
+        var found = new Queue<int>();
+        for (var i = 0; i < rules.Count; i++)
+        {
+            var blocked = false;
+            var wants = new List<int>();
+            foreach (var element in rules[i].Elements)
+            {
+                if (element.Kind == GrammarElementKind.Rule)
+                {
+                    wants.Add(element.Value);
+                }
+                else if (!element.EndsSequence)
+                {
+                    blocked |= charactersBlock;
+                }
+                else
+                {
+                    if (!blocked && wants.Count == 0 && !holds[i])
+                    {
+                        holds[i] = true;
+                        found.Enqueue(i);
+                    }
+                    else if (!blocked && wants.Count > 0)
+                    {
+                        foreach (var want in wants)
+                        {
+                            if (!waitsFor.TryGetValue(want, out var list))
+                                waitsFor.Add(want, list = []);
+                            list.Add(waiting.Count);
+                        }
+                        waiting.Add((i, wants.Count));
+                    }
+                    blocked = false;
+                    wants.Clear();
+                }
+            }
+        }
+        while (found.TryDequeue(out var known))
+        {
+            if (!waitsFor.TryGetValue(known, out var list))
+                continue;
+            foreach (var alternative in list)
+            {
+                var (rule, left) = waiting[alternative];
+                waiting[alternative] = (rule, left - 1);
+                if (left > 1 || holds[rule])
+                    continue;
+                holds[rule] = true;
+                found.Enqueue(rule);
+            }
+        }
+        return holds;
+    }
+}

@@ -1,0 +1,215 @@
+using System.Globalization;
+using System.Text;
+
+namespace Shimmy.Chat.Grammars;
+
+/// <summary>
+/// Writes GBNF. Fragments are put together with <see cref="Sequence"/>, <see cref="Choice"/> and <see cref="Repeat"/>; what is long or
+/// used more than once becomes a rule with <see cref="Rule"/>. Nothing that is put in can break the grammar's syntax or llama.cpp's
+/// bound on repetitions.
+/// </summary>
+internal sealed class GrammarBuilder
+{
+    /// <summary>Most rules that are written; far more than a schema within OpenAI's limits needs.</summary>
+    public const int MostRules = 20_000;
+
+    // Repetitions are written in blocks of this many, below llama.cpp's bound.
+    private const int Block = 1000;
+    private const int LongestName = 40;
+
+    private readonly List<(string Name, string Text)> _rules = [];
+    private readonly HashSet<string> _names = ["root"];
+    private readonly Dictionary<string, int> _lastNumbers = [];
+    private readonly Dictionary<string, Fragment> _shared = [];
+    private long _length;
+
+    /// <summary>This text as it is.</summary>
+    public static Fragment Literal(string text)
+    {
+        if (text.Length == 0)
+            return Fragment.Empty;
+        var literal = new StringBuilder("\"", text.Length + 8);
+        foreach (var rune in text.EnumerateRunes())
+            CharacterSet.Write(literal, rune.Value);
+        return new Fragment(literal.Append('"').ToString(), FragmentForm.Item);
+    }
+
+    /// <summary>One character of these.</summary>
+    public static Fragment OneOf(CharacterSet set) => set.IsEmpty ? Fragment.Nothing : new Fragment(set.ToClass(), FragmentForm.Item);
+
+    /// <summary>All of these, one after another.</summary>
+    public static Fragment Sequence(params IEnumerable<Fragment> parts)
+    {
+        var items = new List<Fragment>();
+        foreach (var part in parts)
+        {
+            if (part.IsNothing)
+                return Fragment.Nothing;
+            if (!part.IsEmpty)
+                items.Add(part);
+        }
+        return items.Count switch
+        {
+            0 => Fragment.Empty,
+            1 => items[0],
+            _ => new Fragment(string.Join(' ', items.Select(item => item.Form == FragmentForm.Choice ? $"({item.Text})" : item.Text)), FragmentForm.Sequence),
+        };
+    }
+
+    /// <summary>One of these; <see cref="Fragment.Nothing"/> where there is none.</summary>
+    public static Fragment Choice(params IEnumerable<Fragment> alternatives)
+    {
+        var texts = new List<Fragment>();
+        var seen = new HashSet<string>();
+        foreach (var alternative in alternatives)
+        {
+            if (!alternative.IsNothing && seen.Add(alternative.Text))
+                texts.Add(alternative);
+        }
+        return texts.Count switch
+        {
+            0 => Fragment.Nothing,
+            1 => texts[0],
+            _ => new Fragment(string.Join(" | ", texts.Select(text => text.Text)), FragmentForm.Choice),
+        };
+    }
+
+    /// <summary>This or nothing.</summary>
+    public static Fragment Optional(Fragment fragment) => fragment.Form switch
+    {
+        FragmentForm.Nothing or FragmentForm.Empty => Fragment.Empty,
+        _ => Choice(fragment, Fragment.Empty),
+    };
+
+    /// <summary>A rule of its own; the name is made one that GBNF allows and that no other rule has.</summary>
+    public Fragment Rule(string name, Fragment fragment)
+    {
+        if (fragment.Form is FragmentForm.Nothing or FragmentForm.Empty or FragmentForm.Rule)
+            return fragment;
+        var rule = Reserve(name);
+        Define(rule, fragment);
+        return rule;
+    }
+
+    /// <summary>A rule of its own, or the one that has the same text already.</summary>
+    public Fragment SharedRule(string name, Fragment fragment)
+    {
+        if (!_shared.TryGetValue(fragment.Text, out var rule))
+            _shared.Add(fragment.Text, rule = Rule(name, fragment));
+        return rule;
+    }
+
+    /// <summary>The name of a rule that <see cref="Define"/> defines later: for rules that need themselves.</summary>
+    public Fragment Reserve(string name)
+    {
+        if (_names.Count > MostRules)
+            throw TooLarge();
+        var plain = new StringBuilder();
+        foreach (var c in name)
+        {
+            if (plain.Length < LongestName)
+                plain.Append(char.IsAsciiLetterOrDigit(c) ? c : '-');
+        }
+        var stem = plain.ToString().Trim('-') is { Length: > 0 } trimmed ? trimmed : "rule";
+        var unique = stem;
+        while (!_names.Add(unique))
+        {
+            var number = _lastNumbers.GetValueOrDefault(stem, 1) + 1;
+            _lastNumbers[stem] = number;
+            unique = string.Create(CultureInfo.InvariantCulture, $"{stem}-{number}");
+        }
+        return new Fragment(unique, FragmentForm.Rule);
+    }
+
+    /// <summary>Says what a reserved rule is.</summary>
+    public void Define(Fragment rule, Fragment fragment)
+    {
+        _rules.Add((rule.Text, fragment.Text));
+        _length += rule.Text.Length + fragment.Text.Length + 6;
+        if (_length > GrammarLimits.Characters)
+            throw TooLarge();
+    }
+
+    /// <summary>
+    /// A fragment <paramref name="least"/> to <paramref name="most"/> times; null is without bound. Counts beyond llama.cpp's bound are
+    /// written in blocks.
+    /// </summary>
+    public Fragment Repeat(Fragment fragment, int least, int? most)
+    {
+        if (most is 0 || fragment.IsEmpty)
+            return Fragment.Empty;
+        if (fragment.IsNothing)
+            return least == 0 ? Fragment.Empty : Fragment.Nothing;
+        if (least == 1 && most == 1)
+            return fragment;
+        // A rule counts as one where llama.cpp adds up what a repetition costs.
+        var item = fragment.Form == FragmentForm.Rule ? fragment : SharedRule("item", fragment);
+        if (least < Block && most is null or < Block)
+            return new Fragment(item.Text + Times(least, most), FragmentForm.Item);
+        var block = SharedRule("block", new Fragment(item.Text + Times(Block, Block), FragmentForm.Item));
+        if (least / Block >= GrammarLimits.Repetitions || most / Block >= GrammarLimits.Repetitions)
+            throw TooLarge();
+        var must = Sequence(
+            least >= Block ? new Fragment(block.Text + Times(least / Block, least / Block), FragmentForm.Item) : Fragment.Empty,
+            least % Block > 0 ? new Fragment(item.Text + Times(least % Block, least % Block), FragmentForm.Item) : Fragment.Empty);
+        if (most is not { } bound)
+            return Sequence(must, new Fragment(item.Text + "*", FragmentForm.Item));
+        // Up to n: either fewer than a block, or a block and up to n less a block.
+        var may = UpTo(item, (bound - least) % Block);
+        var part = SharedRule("part", UpTo(item, Block - 1));
+        for (var left = (bound - least) / Block; left > 0; left--)
+            may = SharedRule("up-to", Choice(part, Sequence(block, may)));
+        return Sequence(must, may);
+    }
+
+    /// <summary>The grammar whose root is this fragment. It has passed <see cref="GrammarCheck"/>.</summary>
+    public string Build(Fragment root)
+    {
+        var text = Write(root);
+        try
+        {
+            GrammarCheck.Parse(text);
+        }
+        catch (GrammarException e)
+        {
+            throw new SchemaException("", $"the schema's grammar is too large or too ambiguous: {e.Message}");
+        }
+        return text;
+    }
+
+    /// <summary>The grammar's text, unchecked.</summary>
+    public string Write(Fragment root)
+    {
+        var text = new StringBuilder("root ::= ").Append(root.Text).Append('\n');
+        foreach (var (name, rule) in _rules)
+            text.Append(name).Append(" ::= ").Append(rule).Append('\n');
+        return text.ToString();
+    }
+
+    private static Fragment UpTo(Fragment item, int most) =>
+        most == 0 ? Fragment.Empty : new Fragment(item.Text + Times(0, most), FragmentForm.Item);
+
+    private static string Times(int least, int? most) => (least, most) switch
+    {
+        (0, null) => "*",
+        (1, null) => "+",
+        (0, 1) => "?",
+        (_, null) => string.Create(CultureInfo.InvariantCulture, $"{{{least},}}"),
+        _ when least == most => string.Create(CultureInfo.InvariantCulture, $"{{{least}}}"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{{{least},{most}}}"),
+    };
+
+    private static SchemaException TooLarge() => new("", "the schema is too large for a grammar");
+}
+
+/// <summary>A JSON schema that is wrong, or that no grammar can hold an answer to.</summary>
+/// <param name="pointer">JSON pointer to the schema at fault, empty for the whole.</param>
+/// <param name="problem">What is wrong, beginning with the keyword where it is one.</param>
+internal sealed class SchemaException(string pointer, string problem) : Exception($"{(pointer.Length == 0 ? "/" : pointer)}: {problem}")
+{
+    /// <summary>JSON pointer to the schema at fault, empty for the whole.</summary>
+    public string Pointer { get; } = pointer;
+
+    /// <summary>What is wrong, beginning with the keyword where it is one.</summary>
+    public string Problem { get; } = problem;
+}

@@ -1,0 +1,168 @@
+using System.Text.Json;
+using static Shimmy.Chat.Grammars.GrammarBuilder;
+
+namespace Shimmy.Chat.Grammars.Schemas;
+
+/// <summary>
+/// Compiles JSON Schema to GBNF.
+///
+/// <code>
+///   schemas that hold together ─► cases (SchemaCases) ─► one alternative for each type of each case ─► a rule
+///        ▲                                                              │
+///        └──────── what properties and items must satisfy ◄─────────────┘  (queued, so that no schema nests too deep)
+/// </code>
+///
+/// Every text of the grammar is JSON that the schema allows; some that it allows the grammar leaves out: properties come in the schema's
+/// order, additional ones only where the schema speaks of them or names none, numbers have bounded digits. What cannot be held to is refused.
+/// </summary>
+internal sealed class SchemaCompiler
+{
+    private readonly GrammarBuilder _builder;
+    private readonly SchemaOptions _options;
+    private readonly JsonElement _schema;
+    private readonly SchemaCases _cases;
+    private readonly List<string> _leftOut = [];
+    private readonly Dictionary<string, Fragment> _rules = [];
+    private readonly Dictionary<string, string> _pointers = [];
+    private readonly Queue<(IReadOnlyList<SchemaNode> Together, Fragment Rule)> _waiting = [];
+
+    private SchemaCompiler(GrammarBuilder builder, JsonRules json, JsonElement schema, SchemaOptions options)
+    {
+        _builder = builder;
+        _options = options;
+        _schema = schema;
+        _cases = new SchemaCases(schema, options, _leftOut);
+        Json = json;
+    }
+
+    /// <summary>The rules of JSON itself.</summary>
+    public JsonRules Json { get; }
+
+    /// <summary>
+    /// Writes a schema into a grammar and gives the rule that matches its values. Throws <see cref="SchemaException"/> where the schema is wrong
+    /// or cannot be held to. <paramref name="leftOut"/> gets what was left out, where the options allow that.
+    /// </summary>
+    public static Fragment Compile(
+        GrammarBuilder builder, JsonRules json, JsonElement schema, string name, SchemaOptions options, out IReadOnlyList<string> leftOut, bool objectsOnly = false)
+    {
+        if (options.Strict)
+            StrictRules.Check(schema);
+        var compiler = new SchemaCompiler(builder, json, schema, options);
+        leftOut = compiler._leftOut;
+        try
+        {
+            return compiler.Run(name, objectsOnly);
+        }
+        catch (InvalidOperationException e)
+        {
+            // What System.Text.Json throws for a string that is no text; JSON documents are not checked for that while they are parsed.
+            throw new SchemaException("", $"the schema holds a string that is no Unicode text ({e.Message.TrimEnd('.')})");
+        }
+    }
+
+    /// <summary>The rule of what satisfies all these schemas; <see cref="Fragment.Nothing"/> where one is <c>false</c>.</summary>
+    public Fragment Value(IReadOnlyList<SchemaNode> together, string name)
+    {
+        if (together.Any(node => node.AllowsNone))
+            return Fragment.Nothing;
+        var all = together.Where(node => !node.AllowsAll).DistinctBy(node => node.Pointer).ToArray();
+        if (all.Length == 0)
+            return Json.Value;
+        var key = string.Join(' ', all.Select(node => node.Pointer));
+        if (_rules.TryGetValue(key, out var rule))
+            return rule;
+        rule = _builder.Reserve(name);
+        _rules.Add(key, rule);
+        _pointers.Add(rule.Text, all[0].Pointer);
+        _waiting.Enqueue((all, rule));
+        return rule;
+    }
+
+    /// <summary>Refuses what cannot be expressed, or leaves it out where the options say so.</summary>
+    public void Refuse(string pointer, string problem) => _cases.Refuse(pointer, problem);
+
+    private Fragment Run(string name, bool objectsOnly)
+    {
+        List<SchemaNode> root = [new SchemaNode(_schema, "")];
+        if (objectsOnly)
+            root.Add(new SchemaNode(s_object, "/(an object)"));
+        var result = Value(root, name);
+        while (_waiting.TryDequeue(out var next))
+        {
+            var (together, rule) = next;
+            var fragment = Choice(_cases.Of(together).Select(one => CaseOf(one, rule.Text)));
+            if (fragment.IsNothing)
+                throw new SchemaException(together[0].Pointer, "no value satisfies this schema");
+            _builder.Define(rule, fragment);
+        }
+        if (result.IsNothing)
+            throw new SchemaException("", "no value satisfies this schema");
+        RequireAnEnd(result);
+        return result;
+    }
+
+    private Fragment CaseOf(SchemaCase one, string name)
+    {
+        foreach (var (types, pointer, problem) in one.Inexpressible)
+        {
+            if ((types & one.Meant) != 0)
+                Refuse(pointer, problem);
+        }
+        if (one.Values is not null)
+            return ValueGrammar.Of(this, one);
+        var meant = one.Meant;
+        if (meant == JsonTypes.All && one.Spoken == JsonTypes.None)
+            return Json.Value;
+        return Choice(
+            Of(JsonTypes.Object, () => ObjectGrammar.Of(_builder, this, one, name)),
+            Of(JsonTypes.Array, () => ArrayGrammar.Of(_builder, this, one, name)),
+            Of(JsonTypes.String, () => StringGrammar.Of(_builder, this, one)),
+            NumberOf(one, meant),
+            Of(JsonTypes.Boolean, () => Json.Boolean),
+            Of(JsonTypes.Null, () => JsonRules.Null));
+
+        Fragment Of(JsonTypes type, Func<Fragment> make) => (meant & type) != 0 ? make() : Fragment.Nothing;
+    }
+
+    private Fragment NumberOf(SchemaCase one, JsonTypes types) => (types & JsonTypes.Number) switch
+    {
+        JsonTypes.None => Fragment.Nothing,
+        JsonTypes.Integer => one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole),
+        _ => one.Bounds.IsOpen ? Json.Number : DecimalRange.Of(_builder, one.Bounds),
+    };
+
+    // A schema that needs itself without a way out would keep the model writing until its tokens are used up.
+    private void RequireAnEnd(Fragment root)
+    {
+        ParsedGrammar grammar;
+        try
+        {
+            grammar = GrammarCheck.Parse(_builder.Write(root));
+        }
+        catch (GrammarException e)
+        {
+            throw new SchemaException("", $"the schema is too large or has too many alternatives for a grammar ({e.Message})");
+        }
+        var ends = GrammarAnalysis.CanEnd(grammar.Rules);
+        for (var i = 0; i < ends.Length; i++)
+        {
+            if (!ends[i] && _pointers.TryGetValue(grammar.Rules[i].Name, out var pointer))
+                throw new SchemaException(pointer, "every value of this schema holds another one of it, without end; make a property of it optional or nullable");
+        }
+    }
+
+    private static readonly JsonElement s_object = JsonElement.Parse("{\"type\":\"object\"}"u8);
+}
+
+/// <summary>How a schema is taken.</summary>
+internal sealed record SchemaOptions
+{
+    /// <summary>Hold the schema to OpenAI's rules for <c>strict</c>: see <see cref="StrictRules"/>.</summary>
+    public bool Strict { get; init; }
+
+    /// <summary>
+    /// Leave out what a grammar cannot express instead of refusing it, and say so in <see cref="SchemaCompiler.Compile"/>'s result: for the
+    /// parameters of tools that nobody asked to be strict. What is no valid schema is refused all the same.
+    /// </summary>
+    public bool LeaveOutInexpressible { get; init; }
+}

@@ -1,0 +1,69 @@
+using System.Text.Json;
+
+namespace Shimmy.Chat.Grammars.Schemas;
+
+/// <summary>Whether two cases can be told to have no value in common: what <c>oneOf</c> needs to be written as alternatives.</summary>
+internal static class SchemaExclusion
+{
+    private const int Deepest = 20;
+
+    /// <summary>True where no value satisfies both; false where that cannot be told.</summary>
+    public static bool Excludes(SchemaCases cases, SchemaCase a, SchemaCase b, int depth)
+    {
+        if (a.Values is { } ones && b.Values is { } others)
+            return !ones.Exists(one => others.Exists(other => JsonElement.DeepEquals(one, other)));
+        // An answer to the one must not satisfy the other.
+        var shared = (a.Meant & b.Possible) | (a.Possible & b.Meant);
+        return (shared & JsonTypes.Null) == 0
+            && (shared & JsonTypes.Boolean) == 0
+            && ((shared & JsonTypes.Number) == 0 || NumbersExclude(a, b))
+            && ((shared & JsonTypes.String) == 0 || LengthsExclude(a.MinLength, a.MaxLength, b.MinLength, b.MaxLength))
+            && ((shared & JsonTypes.Array) == 0 || LengthsExclude(a.MinItems, a.MaxItems, b.MinItems, b.MaxItems))
+            && ((shared & JsonTypes.Object) == 0 || ObjectsExclude(cases, a, b, depth));
+    }
+
+    /// <summary>The schemas that a named property must satisfy: its own, or those of additional ones.</summary>
+    public static List<SchemaNode> PropertySchemas(SchemaCase one, string name)
+    {
+        var schemas = new List<SchemaNode>();
+        foreach (var rules in one.Objects)
+        {
+            if (rules.Properties.TryGetValue(name, out var own))
+                schemas.Add(own);
+            else if (rules.Additional is { } additional)
+                schemas.Add(additional);
+        }
+        return schemas;
+    }
+
+    private static bool NumbersExclude(SchemaCase a, SchemaCase b)
+    {
+        return Below(a.Bounds, b.Bounds) || Below(b.Bounds, a.Bounds);
+
+        static bool Below(NumberBounds low, NumberBounds high) => low.Maximum is { } most && high.Minimum is { } least
+            && (most < least || (most == least && (low.BelowMaximum || high.AboveMinimum)));
+    }
+
+    private static bool LengthsExclude(int minA, int? maxA, int minB, int? maxB) => maxA < minB || maxB < minA;
+
+    private static bool ObjectsExclude(SchemaCases cases, SchemaCase a, SchemaCase b, int depth)
+    {
+        if (LengthsExclude(a.MinProperties, a.MaxProperties, b.MinProperties, b.MaxProperties))
+            return true;
+        foreach (var name in a.Required.Union(b.Required))
+        {
+            var inA = PropertySchemas(a, name);
+            var inB = PropertySchemas(b, name);
+            // One needs what the other forbids; or both need it, and no value of it suits both.
+            if (inA.Exists(schema => schema.AllowsNone) || inB.Exists(schema => schema.AllowsNone))
+                return true;
+            if (inA.Count == 0 || inB.Count == 0 || depth > Deepest || !a.Required.Contains(name) || !b.Required.Contains(name))
+                continue;
+            var casesA = cases.Of(inA, depth + 1);
+            var casesB = cases.Of(inB, depth + 1);
+            if (casesA.TrueForAll(one => casesB.TrueForAll(other => Excludes(cases, one, other, depth + 1))))
+                return true;
+        }
+        return false;
+    }
+}

@@ -1,0 +1,74 @@
+using System.Text.Json;
+
+namespace Shimmy.Chat.Grammars.Schemas;
+
+/// <summary>
+/// OpenAI's rules for a schema with <c>strict: true</c> ("Structured outputs", supported schemas): the root is an object and no anyOf, and
+/// every object forbids additional properties and requires all that it names.
+/// </summary>
+internal static class StrictRules
+{
+    private static readonly string[] s_maps = ["properties", "$defs", "definitions"];
+    private static readonly string[] s_lists = ["anyOf", "oneOf", "allOf", "prefixItems"];
+    private static readonly string[] s_schemas = ["items", "additionalProperties", "not"];
+
+    /// <summary>Throws <see cref="SchemaException"/> naming the place that breaks a rule.</summary>
+    public static void Check(JsonElement schema)
+    {
+        var root = new SchemaNode(schema, "");
+        if (schema.ValueKind != JsonValueKind.Object)
+            throw new SchemaException("", "strict mode needs a schema of an object");
+        if (schema.TryGetProperty("anyOf", out _))
+            throw root.Fault("anyOf", "is not allowed at the root in strict mode");
+        if (!schema.TryGetProperty("$ref", out _) && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
+            throw root.Fault("type", "must be 'object' at the root in strict mode");
+        // A stack of our own: how deep a schema nests is up to the client.
+        var left = new Stack<SchemaNode>([root]);
+        while (left.TryPop(out var node))
+        {
+            if (node.Element.ValueKind != JsonValueKind.Object)
+                continue;
+            CheckObject(node);
+            foreach (var keyword in s_maps)
+            {
+                if (!node.Element.TryGetProperty(keyword, out var map))
+                    continue;
+                foreach (var member in SchemaKeywords.Members(node, keyword, map))
+                    left.Push(node.Child(member.Value, keyword, member.Name));
+            }
+            foreach (var keyword in s_lists)
+            {
+                if (!node.Element.TryGetProperty(keyword, out var list))
+                    continue;
+                foreach (var child in node.Children(keyword, list))
+                    left.Push(child);
+            }
+            foreach (var keyword in s_schemas)
+            {
+                if (node.Element.TryGetProperty(keyword, out var child))
+                    left.Push(node.Child(child, keyword));
+            }
+        }
+    }
+
+    private static void CheckObject(SchemaNode node)
+    {
+        var isObject = node.Element.TryGetProperty("type", out var type)
+            && (JsonTypesReader.Read(node, type) & JsonTypes.Object) != 0;
+        var hasProperties = node.Element.TryGetProperty("properties", out var properties);
+        if (!isObject && !hasProperties)
+            return;
+        if (!node.Element.TryGetProperty("additionalProperties", out var additional) || additional.ValueKind != JsonValueKind.False)
+            throw node.Fault("additionalProperties", "must be given and be false in strict mode");
+        if (!hasProperties)
+            return;
+        var required = node.Element.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
+            ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
+            : [];
+        foreach (var property in SchemaKeywords.Members(node, "properties", properties))
+        {
+            if (!required.Contains(property.Name))
+                throw node.Fault("required", $"must name every property in strict mode; '{property.Name}' is missing");
+        }
+    }
+}

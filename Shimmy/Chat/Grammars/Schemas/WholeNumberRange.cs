@@ -1,0 +1,70 @@
+using System.Globalization;
+using static Shimmy.Chat.Grammars.GrammarBuilder;
+
+namespace Shimmy.Chat.Grammars.Schemas;
+
+/// <summary>
+/// Whole numbers between bounds, digit by digit: 95 to 1234 is 9[5-9], three digits, 1 with 0 or 1 and two digits, 12 with 0 to 2 and one digit,
+/// 123[0-4].
+/// </summary>
+internal static class WholeNumberRange
+{
+    // Where a bound is missing, numbers have up to as many digits as a double holds exactly, and one more than the other bound.
+    private const int UsualDigits = 15;
+
+    /// <summary>The numbers of this range; <see cref="Fragment.Nothing"/> where there is none.</summary>
+    public static Fragment Of(GrammarBuilder builder, decimal? least, decimal? most)
+    {
+        var digits = Math.Max(UsualDigits, Math.Max(DigitsOf(least), DigitsOf(most)) + 1);
+        var widest = Power(digits) - 1;
+        var (low, high) = (least ?? -widest, most ?? widest);
+        if (low > high)
+            return Fragment.Nothing;
+        return Choice(
+            high >= 0 ? Positive(builder, Math.Max(low, 0), high) : Fragment.Nothing,
+            low < 0 ? Sequence(Literal("-"), Positive(builder, Math.Max(-high, 1), -low)) : Fragment.Nothing);
+    }
+
+    // Both at least 0. Digits of a length that is allowed as a whole are written together.
+    private static Fragment Positive(GrammarBuilder builder, decimal low, decimal high)
+    {
+        var alternatives = new List<Fragment>();
+        var (wholeFrom, wholeTo) = (0, 0);
+        for (var digits = DigitsOf(low); digits <= DigitsOf(high); digits++)
+        {
+            var from = Math.Max(low, digits == 1 ? 0 : Power(digits - 1));
+            var to = Math.Min(high, Power(digits) - 1);
+            if (digits > 1 && from == Power(digits - 1) && to == Power(digits) - 1)
+                (wholeFrom, wholeTo) = (wholeFrom == 0 ? digits : wholeFrom, digits);
+            else
+                alternatives.Add(SameLength(builder, Digits(from), Digits(to)));
+        }
+        if (wholeFrom > 0)
+            alternatives.Add(Sequence(Range('1', '9'), builder.Repeat(JsonRules.Digit, wholeFrom - 1, wholeTo - 1)));
+        return Choice(alternatives);
+    }
+
+    /// <summary>Strings of digits between two of the same length, both included.</summary>
+    public static Fragment SameLength(GrammarBuilder builder, string low, string high)
+    {
+        if (low.Length == 0)
+            return Fragment.Empty;
+        if (low[0] == high[0])
+            return Sequence(Literal(low[..1]), SameLength(builder, low[1..], high[1..]));
+        var rest = low.Length - 1;
+        var first = low[1..].All(c => c == '0') ? low[0] : (char)(low[0] + 1);
+        var last = high[1..].All(c => c == '9') ? high[0] : (char)(high[0] - 1);
+        return Choice(
+            first > low[0] ? Sequence(Literal(low[..1]), SameLength(builder, low[1..], new string('9', rest))) : Fragment.Nothing,
+            first <= last ? Sequence(Range(first, last), builder.Repeat(JsonRules.Digit, rest, rest)) : Fragment.Nothing,
+            last < high[0] ? Sequence(Literal(high[..1]), SameLength(builder, new string('0', rest), high[1..])) : Fragment.Nothing);
+    }
+
+    private static Fragment Range(char first, char last) => OneOf(CharacterSet.Of((first, last)));
+
+    private static int DigitsOf(decimal? number) => number is { } value ? Digits(Math.Abs(value)).Length : 0;
+
+    private static string Digits(decimal number) => decimal.Truncate(number).ToString("F0", CultureInfo.InvariantCulture);
+
+    private static decimal Power(int digits) => decimal.Parse("1" + new string('0', digits), NumberStyles.None, CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,175 @@
+using System.Text.Json;
+using Shimmy.Chat.Grammars.Schemas;
+using Shimmy.Chat.Messages;
+using Shimmy.Chat.Output.Tools;
+using static Shimmy.Chat.Grammars.GrammarBuilder;
+
+namespace Shimmy.Chat.Grammars.Tools;
+
+/// <summary>
+/// Grammars of tool calls as a model writes them: the marks that its template shows, the names of the tools, and arguments by their schemas.
+/// </summary>
+internal sealed class ToolCallConstraint
+{
+    // Far more than a model means to make; without a bound a weak one never stops.
+    private const int MostCalls = 32;
+
+    private readonly GrammarBuilder _builder = new();
+    private readonly ToolArguments _arguments;
+    private readonly ToolCallSyntax _syntax;
+
+    private ToolCallConstraint(ToolCallSyntax syntax)
+    {
+        _syntax = syntax;
+        _arguments = new ToolArguments(_builder);
+    }
+
+    /// <summary>
+    /// The grammar of an answer that calls; with <paramref name="parallel"/> more than once if it wants. With <paramref name="afterTrigger"/> it
+    /// begins behind <see cref="ToolCallSyntax.Trigger"/>. Throws <see cref="SchemaException"/> for parameters that are no schema or, of a strict
+    /// tool, cannot be held to.
+    /// </summary>
+    public static string Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
+        new ToolCallConstraint(syntax).Build(tools, parallel && syntax.Separator is not null, afterTrigger);
+
+    private string Build(IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger)
+    {
+        var calls = Rule("call", index => Choice(tools.Select(tool => Call(tool, index, _syntax.CallBegin))));
+        var begin = _syntax.SectionBegin + _syntax.CallBegin;
+        // The trigger is the beginning of the first marks.
+        var first = afterTrigger
+            ? _builder.Rule("first-call", Choice(tools.Select(tool => Call(tool, 0, begin[_syntax.Trigger.Length..].TrimStart()))))
+            : Sequence(Text(_syntax.SectionBegin, null, 0), calls(0));
+        var more = parallel
+            ? _builder.Repeat(_builder.Rule("next-call", Sequence(Text(_syntax.Separator!, null, 1), calls(1))), 0, MostCalls - 1)
+            : Fragment.Empty;
+        return _builder.Build(Sequence(first, more, Text(_syntax.SectionEnd, null, 0)));
+    }
+
+    private Func<int, Fragment> Rule(string name, Func<int, Fragment> make)
+    {
+        var made = new Dictionary<int, Fragment>();
+        return index => made.TryGetValue(index, out var rule) ? rule : made[index] = _builder.Rule(name, make(index));
+    }
+
+    private Fragment Call(ToolDefinition tool, int index, string begin) => _builder.Rule($"{tool.Name}-call", Sequence(
+        Text(begin, tool.Name, index), Literal(tool.Name), Text(_syntax.AfterName, tool.Name, index),
+        _syntax.Style == ToolCallStyle.Parameters ? Parameters(tool) : _arguments.Arguments(tool),
+        Text(_syntax.CallEnd, tool.Name, index)));
+
+    // A text of the syntax, its holes filled.
+    private Fragment Text(string text, string? name, int index)
+    {
+        var parts = new List<Fragment>();
+        var from = 0;
+        for (var i = 0; i <= text.Length; i++)
+        {
+            if (i < text.Length && text[i] is not (>= ToolCallSyntax.IdHole and <= ToolCallSyntax.KeyHole))
+                continue;
+            parts.Add(Literal(text[from..i]));
+            if (i < text.Length)
+                parts.Add(Hole(text[i], name, index));
+            from = i + 1;
+        }
+        return Sequence(parts);
+    }
+
+    private Fragment Hole(char hole, string? name, int index) => hole switch
+    {
+        ToolCallSyntax.IdHole => _builder.Repeat(OneOf(CharacterSet.Of(('a', 'z'), ('A', 'Z'), ('0', '9'))), 9, 9),
+        // Whether calls are counted from 0 or from 1 the template shows only by the first of them.
+        ToolCallSyntax.IndexHole => index == 0 ? OneOf(CharacterSet.Of(('0', '1'))) : _builder.Repeat(JsonRules.Digit, 1, 2),
+        _ => name is null ? Fragment.Empty : Literal(name),
+    };
+
+    private Fragment Parameters(ToolDefinition tool)
+    {
+        var schema = tool.Parameters;
+        if (schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("properties", out var properties)
+            || properties.ValueKind != JsonValueKind.Object)
+            return Fragment.Empty;
+        var required = schema.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
+            ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
+            : [];
+        var all = properties.EnumerateObject().Select(property => (property.Name, Fragment: Parameter(tool, property))).ToArray();
+        // In the schema's order; a separator stands before each but the first that is there.
+        var rest = Fragment.Empty;
+        var restAfterOne = Fragment.Empty;
+        for (var i = all.Length - 1; i >= 0; i--)
+        {
+            var (name, parameter) = all[i];
+            var separated = Sequence(Literal(_syntax.ParameterSeparator), parameter, restAfterOne);
+            var alone = Sequence(parameter, restAfterOne);
+            var optional = !required.Contains(name);
+            rest = _builder.Rule("parameters", optional ? Choice(alone, rest) : alone);
+            restAfterOne = _builder.Rule("more-parameters", optional ? Choice(separated, restAfterOne) : separated);
+        }
+        return rest;
+    }
+
+    private Fragment Parameter(ToolDefinition tool, JsonProperty property)
+    {
+        var type = property.Value.ValueKind == JsonValueKind.Object && property.Value.TryGetProperty("type", out var named)
+            && named.ValueKind == JsonValueKind.String ? named.GetString()! : "object";
+        var isText = type == "string";
+        var value = isText
+            ? Text(property.Value)
+            : SchemaCompiler.Compile(_builder, _arguments.Json, property.Value, $"{tool.Name}-{property.Name}",
+                new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
+        var afterKey = isText ? _syntax.AfterKey : _syntax.AfterKeyOfJson.Replace($"{ToolCallSyntax.IdHole}", WordOf(type), StringComparison.Ordinal);
+        return _builder.Rule($"{tool.Name}-{property.Name}-parameter", Sequence(
+            Literal(_syntax.ParameterBegin + property.Name + Keyed(afterKey, property.Name)), value,
+            Literal(Keyed(isText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson, property.Name))));
+    }
+
+    private static string Keyed(string text, string key) => text.Replace($"{ToolCallSyntax.KeyHole}", key, StringComparison.Ordinal);
+
+    // Templates name the type, or say of each value whether it is a text.
+    private string WordOf(string type) => _syntax.AfterKey.Contains("true", StringComparison.Ordinal) ? "false" : type == "integer" ? "number" : type;
+
+    // A text without the first two characters of what ends it: less than it may hold, and never more.
+    private Fragment Text(JsonElement schema)
+    {
+        if (schema.TryGetProperty("enum", out var values) && values.ValueKind == JsonValueKind.Array
+            && values.EnumerateArray().All(value => value.ValueKind == JsonValueKind.String))
+            return Choice(values.EnumerateArray().Select(value => Literal(value.GetString()!)));
+        var end = (_syntax.ParameterEnd + _syntax.ParameterSeparator + _syntax.CallEnd).Trim();
+        if (end.Length == 0)
+            return _builder.Repeat(OneOf(CharacterSet.Plain), 0, null);
+        var notFirst = OneOf(CharacterSet.Of((end[0], end[0])).Inverted());
+        if (end.Length == 1)
+            return _builder.Repeat(notFirst, 0, null);
+        var neither = OneOf(CharacterSet.Of((end[0], end[0]), (end[1], end[1])).Inverted());
+        return _builder.Repeat(_builder.SharedRule("text-character", Choice(notFirst, Sequence(Literal($"{end[0]}"), neither))), 0, null);
+    }
+}
+
+/// <summary>Grammars of the arguments of tools, by their schemas. What stands around them <see cref="ToolCallConstraint"/> knows.</summary>
+/// <param name="builder">The grammar that they go into.</param>
+internal sealed class ToolArguments(GrammarBuilder builder)
+{
+    private readonly List<string> _leftOut = [];
+    private readonly Dictionary<string, Fragment> _arguments = [];
+
+    /// <summary>The rules of JSON itself.</summary>
+    public JsonRules Json { get; } = new(builder);
+
+    /// <summary>What of the tools' schemas no grammar can express and is not held to, for the log; of tools that are not strict only.</summary>
+    public IReadOnlyList<string> LeftOut => _leftOut;
+
+    /// <summary>
+    /// The arguments of a tool: always an object, by its schema. Throws <see cref="SchemaException"/> where the schema is wrong or, for a strict
+    /// tool, cannot be held to.
+    /// </summary>
+    public Fragment Arguments(ToolDefinition tool)
+    {
+        if (_arguments.TryGetValue(tool.Name, out var known))
+            return known;
+        if (tool.Parameters.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
+            return _arguments[tool.Name] = Literal("{}");
+        var options = new SchemaOptions { Strict = tool.Strict, LeaveOutInexpressible = !tool.Strict };
+        var rule = SchemaCompiler.Compile(builder, Json, tool.Parameters, $"{tool.Name}-arguments", options, out var leftOut, objectsOnly: true);
+        _leftOut.AddRange(leftOut.Select(left => $"{tool.Name}{left}"));
+        return _arguments[tool.Name] = rule;
+    }
+}

@@ -1,0 +1,171 @@
+using System.Text;
+using System.Text.Json;
+using Shimmy.Chat.Messages;
+using Shimmy.Chat.Templates.Jinja.Values;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>
+/// A conversation as values for a template, adapted to what the template can show. Roles and the names of fields are the template's
+/// own words, so that <c>&lt;|{{ role }}|&gt;</c> is one control token; all else came in with the request.
+/// </summary>
+internal sealed class Conversation(TemplateCapabilities capabilities)
+{
+    private static readonly TextValue Role = TextValue.Own("role");
+    private static readonly TextValue Content = TextValue.Own("content");
+    private static readonly TextValue Type = TextValue.Own("type");
+    private static readonly TextValue Text = TextValue.Own("text");
+    private static readonly TextValue Name = TextValue.Own("name");
+    private static readonly TextValue Id = TextValue.Own("id");
+    private static readonly TextValue Function = TextValue.Own("function");
+    private static readonly TextValue Arguments = TextValue.Own("arguments");
+    private static readonly TextValue Description = TextValue.Own("description");
+    private static readonly TextValue Parameters = TextValue.Own("parameters");
+    private static readonly TextValue ToolCalls = TextValue.Own("tool_calls");
+    private static readonly TextValue ToolCallId = TextValue.Own("tool_call_id");
+    private static readonly DictionaryValue NoParameters = DictionaryValue.OfDistinct(
+        [new(Type, TextValue.Own("object")), new(TextValue.Own("properties"), DictionaryValue.Empty)]);
+
+    private ListValue Messages(IReadOnlyList<ChatMessage> messages)
+    {
+        var adapted = SystemFor(messages);
+        var names = adapted.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
+        return new ListValue([.. adapted.Select(message => Message(message, names))]);
+    }
+
+    /// <summary>The variables of a rendering without those that never change.</summary>
+    /// <param name="constants">Those that never change.</param>
+    /// <param name="messages">The messages.</param>
+    /// <param name="tools">The tools; None, as transformers passes it, where there are none.</param>
+    /// <param name="addGenerationPrompt">Whether the assistant's turn is begun.</param>
+    public Dictionary<string, Value> Variables(IReadOnlyDictionary<string, Value> constants, IReadOnlyList<ChatMessage> messages,
+        IReadOnlyList<ToolDefinition> tools, bool addGenerationPrompt)
+    {
+        var variables = new Dictionary<string, Value>(constants, StringComparer.Ordinal)
+        {
+            ["messages"] = Messages(messages),
+            ["documents"] = NoneValue.Instance,
+            ["add_generation_prompt"] = BooleanValue.Of(addGenerationPrompt),
+        };
+        if (tools.Count > 0)
+            variables["tools"] = new ListValue([.. tools.Select(Tool)]);
+        else if (capabilities.ToolsMayBeNone)
+            variables["tools"] = NoneValue.Instance;
+        return variables;
+    }
+
+    private static DictionaryValue Tool(ToolDefinition tool)
+    {
+        var function = new List<KeyValuePair<Value, Value>> { new(Name, TextValue.FromRequest(tool.Name)) };
+        if (tool.Description is { } description)
+            function.Add(new(Description, TextValue.FromRequest(description)));
+        function.Add(new(Parameters, tool.Parameters.ValueKind == JsonValueKind.Object ? JsonValues.Of(tool.Parameters) : NoParameters));
+        return DictionaryValue.OfDistinct([new(Type, Function), new(Function, DictionaryValue.OfDistinct([.. function]))]);
+    }
+
+    /// <summary>
+    /// What a developer says is what the system says, and where both begin a conversation they say it as one; where the template shows no
+    /// system messages, the next user turn begins with them.
+    /// </summary>
+    private List<ChatMessage> SystemFor(IReadOnlyList<ChatMessage> messages)
+    {
+        var adapted = new List<ChatMessage>(messages.Count);
+        var folded = new StringBuilder();
+        foreach (var original in messages)
+        {
+            var message = original.Role == "developer" ? original with { Role = "system" } : original;
+            if (message.Role == "system" && !capabilities.System)
+            {
+                folded.Append(folded.Length > 0 ? "\n\n" : "").Append(message.Text);
+            }
+            else if (message.Role == "user" && folded.Length > 0)
+            {
+                adapted.Add(message with { Content = [new ContentPart(folded.Append("\n\n").Append(message.Text).ToString())] });
+                folded.Clear();
+            }
+            else if (message.Role == "system" && adapted is [{ Role: "system" } first] && messages.Any(other => other.Role == "developer"))
+            {
+                adapted[0] = first with { Content = [new ContentPart($"{first.Text}\n\n{message.Text}")] };
+            }
+            else
+            {
+                adapted.Add(message);
+            }
+        }
+
+        if (folded.Length > 0)
+            adapted.Add(new ChatMessage { Role = "user", Content = [new ContentPart(folded.ToString())] });
+        return adapted;
+    }
+
+    private DictionaryValue Message(ChatMessage message, Dictionary<string, string> namesOfCalls)
+    {
+        var fields = new List<KeyValuePair<Value, Value>>
+        {
+            new(Role, TextValue.Own(message.Role)),
+            new(Content, ContentOf(message)),
+        };
+        if (message.Reasoning is { } reasoning)
+            fields.Add(new(TextValue.Own(capabilities.ReasoningField ?? "reasoning_content"), TextValue.FromRequest(reasoning)));
+        if (message.ToolCalls.Count > 0)
+            fields.Add(new(ToolCalls, new ListValue([.. message.ToolCalls.Select(Call)])));
+        if (message.ToolCallId is { } id)
+            fields.Add(new(ToolCallId, TextValue.FromRequest(IdOf(id))));
+        var name = message.Name ?? (message.ToolCallId is { } call ? namesOfCalls.GetValueOrDefault(call) : null);
+        if (name is not null)
+            fields.Add(new(Name, TextValue.FromRequest(name)));
+        return DictionaryValue.OfDistinct([.. fields]);
+    }
+
+    private Value ContentOf(ChatMessage message)
+    {
+        if (message.Content.Count == 0 && message.ToolCalls.Count > 0 && capabilities.NullContent)
+            return NoneValue.Instance;
+        // Templates that know parts join several in their own way.
+        if (capabilities.TextContent && (message.Content.Count < 2 || !capabilities.TypedContent))
+            return TextValue.FromRequest(message.Text);
+        return new ListValue([.. message.Content.Select(part =>
+            DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.FromRequest(part.Text))]))]);
+    }
+
+    private DictionaryValue Call(ToolCall call) => DictionaryValue.OfDistinct(
+    [
+        new(Id, TextValue.FromRequest(IdOf(call.Id))),
+        new(Type, Function),
+        new(Function, DictionaryValue.OfDistinct([new(Name, TextValue.FromRequest(call.Name)), new(Arguments, ArgumentsOf(call))])),
+    ]);
+
+    private Value ArgumentsOf(ToolCall call)
+    {
+        if (!capabilities.ObjectArguments)
+            return TextValue.FromRequest(string.IsNullOrWhiteSpace(call.Arguments) ? "{}" : call.Arguments);
+        if (string.IsNullOrWhiteSpace(call.Arguments))
+            return DictionaryValue.Empty;
+        try
+        {
+            using var document = JsonDocument.Parse(call.Arguments);
+            return JsonValues.Of(document.RootElement);
+        }
+        catch (JsonException)
+        {
+            // What the model once wrote may be no JSON; then the template shows it as the model wrote it.
+            return TextValue.FromRequest(call.Arguments);
+        }
+    }
+
+    /// <summary>The id, or nine letters and digits that stand for it wherever it occurs.</summary>
+    private string IdOf(string id)
+    {
+        if (!capabilities.ShortCallIds || (id.Length == 9 && id.All(char.IsAsciiLetterOrDigit)))
+            return id;
+        // FNV-1a over the text: the same id gives the same nine characters in every process, so that prompts stay cacheable.
+        var hash = 14695981039346656037UL;
+        foreach (var unit in id)
+            hash = (hash ^ unit) * 1099511628211UL;
+        return string.Create(9, hash, static (text, value) =>
+        {
+            for (var i = 0; i < text.Length; i++, value /= 36)
+                text[i] = "0123456789abcdefghijklmnopqrstuvwxyz"[(int)(value % 36)];
+        });
+    }
+}

@@ -1,0 +1,61 @@
+using System.Text;
+using System.Text.Json;
+using Shimmy.Chat.Messages;
+
+namespace Shimmy.Chat.Templates;
+
+/// <summary>
+/// Conversations with tools for templates that know none: the system message describes the functions and how to call them, calls are the
+/// JSON that the model is to write, and what they gave is told by the user. The form of a call is <c>ToolCallSyntax.Generic</c>'s.
+/// </summary>
+internal static class ToolsAsText
+{
+    /// <summary>The same conversation in words.</summary>
+    public static ChatRequest Of(ChatRequest request)
+    {
+        var names = request.Messages.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
+        var messages = new List<ChatMessage> { System(request) };
+        foreach (var message in request.Messages.Where((message, i) => !(i == 0 && IsSystem(message))))
+        {
+            var said = message switch
+            {
+                { Role: "tool" } => Text("user", $"Result of {message.Name ?? names.GetValueOrDefault(message.ToolCallId ?? "") ?? "the function"}: {message.Text}"),
+                { ToolCalls.Count: > 0 } => Text("assistant", string.Join('\n', message.ToolCalls.Select(Call).Prepend(message.Text).Where(text => text.Length > 0))),
+                _ => message,
+            };
+            // Several results, and what the user says to them, are one turn: many templates want the roles in turn.
+            if (said.Role == "user" && messages[^1] is { Role: "user" } last)
+                messages[^1] = Text("user", $"{last.Text}\n\n{said.Text}");
+            else
+                messages.Add(said);
+        }
+        return request with { Messages = messages, Tools = [] };
+    }
+
+    private static ChatMessage System(ChatRequest request)
+    {
+        var text = new StringBuilder();
+        if (request.Messages is [var first, ..] && IsSystem(first))
+            text.Append(first.Text).Append("\n\n");
+        text.Append("You can call functions. To call one, answer with nothing but JSON of this form:\n");
+        text.Append("{\"name\": \"name of the function\", \"arguments\": {\"name of a parameter\": \"its value\"}}\n");
+        text.Append("Answer in words where no function helps, and when you have its result. The functions:\n");
+        foreach (var tool in request.Tools)
+        {
+            text.Append("- ").Append(tool.Name);
+            if (!string.IsNullOrWhiteSpace(tool.Description))
+                text.Append(": ").Append(tool.Description);
+            if (tool.Parameters.ValueKind == JsonValueKind.Object)
+                text.Append("\n  parameters: ").Append(tool.Parameters.GetRawText());
+            text.Append('\n');
+        }
+        return Text("system", text.ToString().TrimEnd());
+    }
+
+    private static string Call(ToolCall call) =>
+        $"{{\"name\": \"{JsonEncodedText.Encode(call.Name)}\", \"arguments\": {(string.IsNullOrWhiteSpace(call.Arguments) ? "{}" : call.Arguments)}}}";
+
+    private static bool IsSystem(ChatMessage message) => message.Role is "system" or "developer";
+
+    private static ChatMessage Text(string role, string text) => new() { Role = role, Content = [new ContentPart(text)] };
+}

@@ -1,0 +1,70 @@
+using System.Globalization;
+using System.Text.Json;
+using ConsoleAppFramework;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>The command <c>bench</c>.</summary>
+internal static class BenchCommand
+{
+    /// <summary>Measures tokens per second and the time to the first token</summary>
+    /// <param name="context">The parser's.</param>
+    /// <param name="name">NAME — A registered or discovered name, or the path of a file</param>
+    /// <param name="maxTokens">N — Tokens to generate, at least 2 (default 64)</param>
+    /// <param name="promptTokens">N — Tokens of the prompt (default 512, or what the context holds)</param>
+    /// <param name="parallel">N — Generations at once (default 1)</param>
+    /// <param name="json">As JSON</param>
+    /// <param name="cancellation">The user interrupts.</param>
+    public static async Task RunAsync(
+        ConsoleAppContext context,
+        [Argument, NotAnOption] string? name = null,
+        string? maxTokens = null,
+        string? promptTokens = null,
+        string? parallel = null,
+        bool json = false,
+        CancellationToken cancellation = default)
+    {
+        var reader = OptionReader.ForProcess;
+        var options = CommandOptions.Read(context.GlobalOptions, reader);
+        options = options with
+        {
+            MaxTokens = reader.Whole("--max-tokens", maxTokens, options.MaxTokens, least: 2),
+            PromptTokens = reader.WholeOrNull("--prompt-tokens", promptTokens, least: 1),
+            Parallel = reader.Whole("--parallel", parallel, options.Parallel, least: 1, most: CommandOptions.MostParallel),
+        };
+        json = reader.Flag("--json", json);
+        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
+
+        var fits = model.Facts.ContextLength - options.MaxTokens;
+        var prompt = options.PromptTokens ?? Math.Min(CommandOptions.DefaultPromptTokens, fits);
+        if (prompt < 1 || prompt > fits)
+        {
+            throw new UsageException($"a prompt of {Math.Max(prompt, 1)} and {options.MaxTokens} generated tokens do not fit " +
+                $"into the context of {model.Facts.ContextLength} tokens: lower --prompt-tokens or --max-tokens, or raise --ctx");
+        }
+        var report = await new Benchmark(model, prompt, options.MaxTokens, options.Parallel).RunAsync(
+            run => Printer.Progress(run == 0 ? "warming up" : $"run {run} of {Benchmark.Runs}"), cancellation);
+        Printer.ClearProgress();
+        if (json)
+            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.BenchReport));
+        else
+            Print(report);
+    }
+
+    private static void Print(BenchReport report)
+    {
+        Printer.Line($"{report.Model}, {report.SizeBytes / (1024 * 1024)} MB on {string.Join(", ", report.Devices)}, " +
+            $"{report.Threads} threads ({report.BatchThreads} for prompts), loaded in {report.LoadMilliseconds:F0} ms");
+        Printer.Line($"{report.PromptTokens} prompt tokens, {report.GeneratedTokens} generated, {report.Parallel} at once, " +
+            $"median of {report.Runs} runs (least to greatest)");
+        Print("prompt", report.PromptTokensPerSecond, "tokens/s");
+        Print("generation", report.GenerationTokensPerSecond, "tokens/s");
+        Print("first token", report.TimeToFirstTokenMilliseconds, "ms");
+    }
+
+    private static void Print(string what, Spread spread, string unit) => Printer.Line(string.Create(CultureInfo.InvariantCulture,
+        $"  {what,-12} {spread.Median,10:F1} {unit,-9} ({spread.Min:F1} to {spread.Max:F1})"));
+}

@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using Shimmy.Engine;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>
+/// Measures a loaded model: one run to warm up, then <see cref="Runs"/> that count. In each, all generations start together, compute
+/// their prompts afresh (nothing is taken over from earlier runs) and generate the same number of tokens.
+/// </summary>
+internal sealed class Benchmark(ILoadedModel model, int promptTokens, int maxTokens, int parallel)
+{
+    /// <summary>Runs that count.</summary>
+    public const int Runs = 5;
+
+    // Any text will do: how fast a model is does not depend on what it reads.
+    private const string Filler = "The quick brown fox jumps over the lazy dog near the river bank, where old boats wait for the next tide. ";
+
+    /// <summary>Runs and summarises; <paramref name="progress"/> gets the number of the run, 0 while warming up.</summary>
+    public async Task<BenchReport> RunAsync(Action<int> progress, CancellationToken cancellation)
+    {
+        var prompts = await CreatePromptsAsync(cancellation);
+        var runs = new List<Run>();
+        for (var number = 0; number <= Runs; number++)
+        {
+            progress(number);
+            var run = await MeasureAsync(prompts, cancellation);
+            if (number > 0)
+                runs.Add(run);
+        }
+        return new BenchReport
+        {
+            Model = model.Spec.Name,
+            SizeBytes = model.Facts.SizeBytes,
+            Devices = [.. model.Facts.Devices.Select(device => device.Name)],
+            Threads = model.Facts.Threads,
+            BatchThreads = model.Facts.BatchThreads,
+            LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
+            PromptTokens = promptTokens,
+            GeneratedTokens = maxTokens,
+            Parallel = parallel,
+            Runs = Runs,
+            PromptTokensPerSecond = Spread.Of([.. runs.Select(run => run.PromptRate)]),
+            GenerationTokensPerSecond = Spread.Of([.. runs.Select(run => run.GenerationRate)]),
+            TimeToFirstTokenMilliseconds = Spread.Of([.. runs.Select(run => run.FirstTokenMilliseconds)]),
+        };
+    }
+
+    private async Task<IReadOnlyList<Prompt>> CreatePromptsAsync(CancellationToken cancellation)
+    {
+        var tokens = await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(Filler, ParseSpecial: false)], AddBos = false }, cancellation);
+        // Each generation begins elsewhere in the text, so that none shares a prefix with another.
+        return [.. Enumerable.Range(0, parallel).Select(first =>
+            Prompt.FromTokens([.. Enumerable.Range(first, promptTokens).Select(at => tokens[at % tokens.Count])]))];
+    }
+
+    private async Task<Run> MeasureAsync(IReadOnlyList<Prompt> prompts, CancellationToken cancellation)
+    {
+        var started = Stopwatch.GetTimestamp();
+        var all = await Task.WhenAll(prompts.Select(prompt => GenerateAsync(prompt, started, cancellation)));
+        // Until the first token of the last generation prompts were computed, from then on all generate.
+        var prefilled = all.Max(one => one.First);
+        var ended = all.Max(one => one.Ended);
+        var generation = ended - all.Min(one => one.First);
+        return new Run(
+            PromptRate: prompts.Count * (double)promptTokens / prefilled.TotalSeconds,
+            GenerationRate: all.Sum(one => one.Tokens - 1) / generation.TotalSeconds,
+            FirstTokenMilliseconds: prefilled.TotalMilliseconds);
+    }
+
+    private async Task<(TimeSpan First, TimeSpan Ended, int Tokens)> GenerateAsync(Prompt prompt, long started, CancellationToken cancellation)
+    {
+        var request = new GenerationRequest
+        {
+            Prompt = prompt,
+            Options = new GenerationOptions { MaxTokens = maxTokens, Temperature = 0, RepeatPenalty = 1, IgnoreEos = true, CachePrompt = false },
+        };
+        TimeSpan? first = null;
+        var tokens = 0;
+        await foreach (var happened in model.GenerateAsync(request, cancellation))
+        {
+            if (!happened.IsToken)
+                continue;
+            first ??= Stopwatch.GetElapsedTime(started);
+            tokens++;
+        }
+        return (first!.Value, Stopwatch.GetElapsedTime(started), tokens);
+    }
+
+    private readonly record struct Run(double PromptRate, double GenerationRate, double FirstTokenMilliseconds);
+}

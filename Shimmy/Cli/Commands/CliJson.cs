@@ -1,0 +1,13 @@
+using System.Text.Json.Serialization;
+using Shimmy.Engine;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>What the commands print with <c>--json</c>.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSerializable(typeof(BackendReport))]
+[JsonSerializable(typeof(BenchReport))]
+[JsonSerializable(typeof(ListedModel[]))]
+[JsonSerializable(typeof(DiscoveryReport))]
+[JsonSerializable(typeof(ProbeReport))]
+internal sealed partial class CliJson : JsonSerializerContext;

@@ -1,0 +1,82 @@
+using System.Globalization;
+using System.Text.Json;
+using ConsoleAppFramework;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+using Shimmy.Models;
+using Shimmy.Models.Discovery;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>The command <c>discover</c>.</summary>
+internal static class DiscoverCommand
+{
+    /// <summary>Looks for models everywhere again: where each was found, what belongs to it, and what was skipped and why</summary>
+    /// <param name="context">The parser's.</param>
+    /// <param name="llmOnly">Leaves out what only embeds, ranks, encodes, or makes images or sound</param>
+    /// <param name="json">As JSON</param>
+    /// <param name="cancellation">The user interrupts.</param>
+    public static async Task RunAsync(ConsoleAppContext context, bool llmOnly = false, bool json = false, CancellationToken cancellation = default)
+    {
+        var reader = OptionReader.ForProcess;
+        var options = CommandOptions.Read(context.GlobalOptions, reader);
+        llmOnly = reader.Flag("--llm-only", llmOnly);
+        json = reader.Flag("--json", json);
+        var access = ModelAccess.Create(options, reader);
+        await access.ScanAsync(cancellation);
+        var scan = access.Registry.LastScan;
+        // The registry's names: one that a registered model has is another's no more.
+        var models = access.Registry.Entries.Where(entry => entry.Source == ModelSource.Discovered)
+            .Where(entry => !llmOnly || entry.Type.IsLanguageModel()).ToList();
+        models = [.. models.Select(entry => entry with
+        {
+            OtherNames = [.. entry.OtherNames.Where(name => name != entry.Name && access.Registry.Find(name)?.Name == entry.Name)],
+        })];
+        var places = access.Discovery.Sources.SelectMany(source => source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
+        if (json)
+            Printer.Line(JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places), CliJson.Default.DiscoveryReport));
+        else
+            Print(models, scan, places);
+    }
+
+    private static void Print(List<ModelEntry> models, ScanResult scan, List<SearchedPlace> places)
+    {
+        if (models.Count > 0)
+        {
+            Printer.Line(Table.Format(["NAME", "SIZE MB", "PARAMETERS", "QUANTIZATION", "CONTEXT", "TYPE", "SHARDS", "SOURCE", "FILE"],
+                models.Select(entry => new[]
+                {
+                    entry.Name,
+                    (entry.SizeBytes >> 20).ToString(CultureInfo.InvariantCulture),
+                    entry.ParameterLabel,
+                    entry.Quantization,
+                    entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),
+                    entry.Type.Label(),
+                    Math.Max(1, entry.Shards.Count).ToString(CultureInfo.InvariantCulture),
+                    entry.Origin,
+                    entry.Path,
+                })));
+            Printer.Line("");
+        }
+        foreach (var entry in models)
+            foreach (var (what, value) in Notes(entry))
+                Printer.Line($"{entry.Name}: {what} {value}");
+        foreach (var file in scan.Skipped)
+            Printer.Line($"skipped ({file.Origin}) {file.Path}: {file.Reason}");
+        Printer.Line($"{models.Count} models, {scan.Skipped.Count} skipped, in {scan.Elapsed.TotalMilliseconds:F0} ms; looked in");
+        foreach (var place in places)
+            Printer.Line($"  {place.Origin,-12} {place.Path}{(place.Exists ? "" : " (not there)")}");
+    }
+
+    private static IEnumerable<(string What, string Value)> Notes(ModelEntry entry)
+    {
+        foreach (var adapter in entry.Adapters)
+            yield return ("a LoRA adapter that fits:", adapter);
+        if (entry.Projector is { } projector)
+            yield return ("its projector:", projector);
+        if (entry.OtherNames.Count > 0)
+            yield return ("also found as", string.Join(", ", entry.OtherNames));
+        if (entry.WhyUnloadable is { } reason)
+            yield return ("cannot be loaded:", reason);
+    }
+}

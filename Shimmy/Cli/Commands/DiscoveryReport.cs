@@ -1,0 +1,70 @@
+using System.Text.Json.Serialization;
+using Shimmy.Models;
+using Shimmy.Models.Discovery;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>What <c>discover --json</c> shows.</summary>
+/// <param name="Models">The models, in the order of the search.</param>
+/// <param name="Skipped">What was seen and not listed.</param>
+/// <param name="Places">Where was looked, in order.</param>
+/// <param name="ElapsedMilliseconds">How long the scan took.</param>
+internal sealed record DiscoveryReport(
+    IReadOnlyList<DiscoveredModel> Models, IReadOnlyList<SkippedFile> Skipped, IReadOnlyList<SearchedPlace> Places, double ElapsedMilliseconds)
+{
+    /// <summary>What is shown of a scan.</summary>
+    public static DiscoveryReport Of(IEnumerable<ModelEntry> models, ScanResult scan, IReadOnlyList<SearchedPlace> places) =>
+        new([.. models.Select(DiscoveredModel.Of)], scan.Skipped, places, Math.Round(scan.Elapsed.TotalMilliseconds, 3));
+}
+
+/// <summary>A folder that is searched.</summary>
+/// <param name="Origin">The source that searches it.</param>
+/// <param name="Path">Its full path.</param>
+/// <param name="Exists">Whether it is there.</param>
+internal sealed record SearchedPlace(string Origin, string Path, bool Exists);
+
+/// <summary>A model as <c>discover --json</c> shows it.</summary>
+internal sealed record DiscoveredModel : ListedModel
+{
+    /// <inheritdoc cref="ModelEntry.Origin"/>
+    [JsonPropertyOrder(1)]
+    public required string Origin { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Shards"/>
+    [JsonPropertyOrder(1)]
+    public required IReadOnlyList<string> Shards { get; init; }
+
+    /// <summary>Further names that find this model and no other.</summary>
+    [JsonPropertyOrder(1)]
+    public required IReadOnlyList<string> OtherNames { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Adapters"/>
+    [JsonPropertyOrder(1)]
+    public required IReadOnlyList<string> Adapters { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Projector"/>
+    [JsonPropertyOrder(1)]
+    public required string? Projector { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.WhyUnloadable"/>
+    [JsonPropertyOrder(1)]
+    public required string? WhyUnloadable { get; init; }
+
+    /// <summary>What is shown of an entry.</summary>
+    public static new DiscoveredModel Of(ModelEntry entry) => new(ListedModel.Of(entry))
+    {
+        Origin = entry.Origin,
+        Shards = entry.Shards,
+        OtherNames = entry.OtherNames,
+        Adapters = entry.Adapters,
+        Projector = entry.Projector,
+        WhyUnloadable = entry.WhyUnloadable,
+    };
+
+    [System.Diagnostics.CodeAnalysis.SetsRequiredMembers]
+    private DiscoveredModel(ListedModel listed) : base(listed)
+    {
+        Origin = "";
+        Shards = OtherNames = Adapters = [];
+    }
+}

@@ -1,0 +1,197 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Engine.Workers;
+using Shimmy.Gguf;
+using Shimmy.Models;
+using Shimmy.Models.Configuration;
+using Shimmy.Models.Discovery;
+using Shimmy.Models.Registry;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>The models that a command can reach by name, and how it loads one.</summary>
+internal sealed class ModelAccess
+{
+    private readonly CommandOptions _options;
+
+    private ModelAccess(CommandOptions options, HostEnvironment host, string? configFile)
+    {
+        _options = options;
+        Host = host;
+        ConfigFile = configFile;
+        Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
+        Registry = new ModelRegistry(Discovery);
+    }
+
+    /// <summary>What is registered by hand and, after a scan, what was found.</summary>
+    public ModelRegistry Registry { get; }
+
+    /// <summary>What scans.</summary>
+    public ModelDiscovery Discovery { get; }
+
+    /// <summary>Where the search looks from.</summary>
+    public HostEnvironment Host { get; }
+
+    /// <summary>The file that SHIMMY_CONFIG names, as it was given; null where it names none.</summary>
+    public string? ConfigFile { get; }
+
+    /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
+    public long MemoryBudget { get; private set; } = MemoryEstimate.DefaultBudget;
+
+    /// <summary>
+    /// Registers what the environment, the config file and the options name by hand; scans nothing yet. Throws
+    /// <see cref="CommandException"/> where such a file is missing or wrong.
+    /// </summary>
+    public static ModelAccess Create(CommandOptions options, OptionReader reader)
+    {
+        var models = new ModelAccess(options, HostEnvironment.Current(), reader.Variable(ModelConfigWatch.Variable));
+        models.ReadConfig();
+        if (reader.Variable(SearchOrder.BaseGguf) is { } file)
+        {
+            Open(SearchOrder.BaseGguf, file);
+            var based = RegisteredModels.FromEnvironment(models.Host)!;
+            models.Registry.Register(based.WhyUnloadable is { } reason
+                ? throw new CommandException(ExitCode.Failed, $"{RegisteredModels.LoraGguf}: {reason}")
+                : based);
+        }
+        if (options.ModelPath is { } path)
+            models.Registry.Register(Open("--model-path", path));
+        foreach (var alias in options.Aliases)
+            models.Registry.AddAlias(alias);
+        return models;
+    }
+
+    /// <summary>How a model is to be loaded: the command line wins over the environment, which wins over the config file.</summary>
+    public ModelSpec SpecOf(ModelEntry entry) => new()
+    {
+        Name = entry.Name,
+        Path = entry.Path,
+        ContextLength = _options.ContextLength ?? entry.Settings.ContextLength ?? 0,
+        Parallel = _options.Parallel,
+        Queue = _options.Queue,
+        Threads = _options.Threads ?? entry.Settings.Threads ?? 0,
+        Tuning = _options.Tuning.Over(entry.Settings.Tuning),
+        Template = _options.Template ?? entry.Settings.Template,
+        Loras = Loras(entry),
+        Draft = _options.Draft,
+        Speculate = _options.Speculate,
+        Defaults = entry.Settings.Defaults,
+    };
+
+    // Those that were found beside a model do nothing until a request chooses them.
+    private LoraSetting[] Loras(ModelEntry entry)
+    {
+        var chosen = _options.Loras.Count > 0 ? _options.Loras : entry.Settings.Loras;
+        var found = entry.Adapters.Except(chosen.Select(lora => lora.Path)).Select(path => new LoraSetting(path, 0, Found: true));
+        return [.. chosen, .. found];
+    }
+
+    /// <summary>
+    /// Follows the config file from now on, where there is one; <paramref name="budget"/> gets the memory budget at each change. Dispose
+    /// the answer to end it.
+    /// </summary>
+    public IDisposable? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
+        ConfigFile, Registry, Host, TimeProvider.System, report, config => budget(config.MemoryBudget ?? MemoryEstimate.DefaultBudget));
+
+    /// <summary>Scans for models, showing that it does.</summary>
+    public async Task ScanAsync(CancellationToken cancellation)
+    {
+        Printer.Progress("looking for models");
+        try
+        {
+            await Registry.RefreshAsync(cancellation);
+        }
+        finally
+        {
+            Printer.ClearProgress();
+        }
+    }
+
+    /// <summary>
+    /// Loads the model that <paramref name="name"/> means, a path or a name, showing progress. Throws <see cref="CommandException"/> where
+    /// there is none, <see cref="EngineException"/> where it cannot be loaded.
+    /// </summary>
+    public async Task<ILoadedModel> LoadAsync(string? name, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        if (string.IsNullOrEmpty(name))
+            throw new UsageException("NAME is missing: a model's name, or the path of its file");
+        var entry = await FindAsync(name, cancellation);
+        if (entry.WhyUnloadable is { } reason)
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        var spec = SpecOf(entry);
+        var engine = new WorkerEngine(loggers);
+        // Which GPUs there are takes a process to find out: asked where it matters alone.
+        if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
+            throw new EngineException(EngineFailure.LoadFailed, RoomPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
+        try
+        {
+            return await engine.LoadAsync(spec, new LoadProgress(entry.Name), cancellation);
+        }
+        finally
+        {
+            Printer.ClearProgress();
+        }
+    }
+
+    private async Task<ModelEntry> FindAsync(string name, CancellationToken cancellation)
+    {
+        if (SingleFile.IsPath(name))
+            return Open(name, name);
+        if (Registry.Find(name) is { } registered)
+            return registered;
+        await ScanAsync(cancellation);
+        if (Registry.Find(name) is { } found)
+            return found;
+        if (File.Exists(name))
+            throw new CommandException(ExitCode.CannotLoad, $"'{name}' is not a .gguf file");
+        throw new CommandException(ExitCode.Failed, $"unknown model '{name}'; {Registry.ExplainUnknown(name)}"
+            + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
+    }
+
+    private void ReadConfig()
+    {
+        if (ConfigFile is null)
+            return;
+        try
+        {
+            var config = ModelConfigReader.ReadFile(ConfigFile, Host);
+            RegisteredModels.Put(Registry, config);
+            MemoryBudget = config.MemoryBudget ?? MemoryBudget;
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new CommandException(ExitCode.Failed, $"{ModelConfigWatch.Variable}: {e.Message}");
+        }
+        catch (ConfigException e)
+        {
+            throw new UsageException($"{ModelConfigWatch.Variable}: {e.Message}");
+        }
+    }
+
+    private static ModelEntry Open(string source, string path)
+    {
+        try
+        {
+            return SingleFile.Open(path);
+        }
+        catch (FileNotFoundException e)
+        {
+            throw new CommandException(ExitCode.Failed, $"{source}: {e.Message}");
+        }
+        catch (GgufException e)
+        {
+            throw new CommandException(ExitCode.CannotLoad, source == path ? $"{path}: {e.Message}" : $"{source}: {path}: {e.Message}");
+        }
+    }
+
+    // Reported where it happens; Progress<T> would report later, after the answer began.
+    private sealed class LoadProgress(string name) : IProgress<float>
+    {
+        public void Report(float value) => Printer.Progress($"loading {name}: {value:P0}");
+    }
+}

@@ -1,0 +1,48 @@
+using Shimmy.Models;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>A model as <c>list --json</c> shows it.</summary>
+internal record ListedModel
+{
+    /// <inheritdoc cref="ModelEntry.Name"/>
+    public required string Name { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Path"/>
+    public required string Path { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.SizeBytes"/>
+    public required long SizeBytes { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Type"/>
+    public required string ModelType { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Architecture"/>
+    public required string Architecture { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.ParameterCount"/>
+    public required long? ParameterCount { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.Quantization"/>
+    public required string Quantization { get; init; }
+
+    /// <inheritdoc cref="ModelEntry.ContextLength"/>
+    public required int ContextLength { get; init; }
+
+    /// <summary><c>registered</c> or <c>discovered</c>.</summary>
+    public required string Source { get; init; }
+
+    /// <summary>What is shown of an entry.</summary>
+    public static ListedModel Of(ModelEntry entry) => new()
+    {
+        Name = entry.Name,
+        Path = entry.Path,
+        SizeBytes = entry.SizeBytes,
+        ModelType = entry.Type.Label(),
+        Architecture = entry.Architecture,
+        ParameterCount = entry.ParameterCount,
+        Quantization = entry.Quantization,
+        ContextLength = entry.ContextLength,
+        Source = entry.Source == ModelSource.Registered ? "registered" : "discovered",
+    };
+}

@@ -1,0 +1,90 @@
+using System.Diagnostics;
+using System.Globalization;
+using System.Text.Json;
+using ConsoleAppFramework;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Models;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>The command <c>probe</c>.</summary>
+internal static class ProbeCommand
+{
+    /// <summary>Loads a model, decodes one token, unloads it; says what that needed</summary>
+    /// <param name="context">The parser's.</param>
+    /// <param name="name">NAME — A registered or discovered name, or the path of a file</param>
+    /// <param name="json">As JSON</param>
+    /// <param name="cancellation">The user interrupts.</param>
+    public static async Task RunAsync(
+        ConsoleAppContext context, [Argument, NotAnOption] string? name = null, bool json = false, CancellationToken cancellation = default)
+    {
+        var reader = OptionReader.ForProcess;
+        var options = CommandOptions.Read(context.GlobalOptions, reader);
+        json = reader.Flag("--json", json);
+        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
+
+        var started = Stopwatch.GetTimestamp();
+        var request = new GenerationRequest
+        {
+            Prompt = Prompt.FromText("Hello"),
+            Options = new GenerationOptions { MaxTokens = 1, Temperature = 0, IgnoreEos = true },
+        };
+        await foreach (var happened in model.GenerateAsync(request, cancellation))
+            if (happened.IsToken)
+                break;
+        var report = ReportOf(model, Stopwatch.GetElapsedTime(started));
+        if (json)
+            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.ProbeReport));
+        else
+            Print(report);
+    }
+
+    private static ProbeReport ReportOf(ILoadedModel model, TimeSpan firstToken) => new()
+    {
+        Model = model.Spec.Name,
+        Path = model.Spec.Path,
+        Description = model.Facts.Description,
+        ParameterCount = model.Facts.ParameterCount,
+        ContextLength = model.Facts.ContextLength,
+        TrainedContextLength = model.Facts.TrainedContextLength,
+        LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
+        FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
+        EstimatedBytes = MemoryEstimate.Of(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path, SizeBytes = model.Facts.SizeBytes }, model.Spec).Total,
+        ResidentBytes = model.Facts.ResidentBytes,
+        TensorBytes = model.Facts.SizeBytes,
+        Threads = model.Facts.Threads,
+        BatchThreads = model.Facts.BatchThreads,
+        Backend = model.Facts.Backend,
+        GpuLayers = model.Facts.GpuLayers,
+        Layers = model.Facts.Layers,
+        LayerReason = model.Facts.LayerReason,
+        Memory = model.Facts.Memory,
+        Devices = model.Facts.Devices,
+        LibraryVersion = model.Facts.LibraryVersion,
+    };
+
+    private static void Print(ProbeReport report)
+    {
+        Print("model", $"{report.Model} ({report.Description})");
+        Print("file", report.Path);
+        Print("parameters", report.ParameterCount.ToString(CultureInfo.InvariantCulture));
+        Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
+        Print("loaded in", Milliseconds(report.LoadMilliseconds));
+        Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
+        Print("memory", $"{report.ResidentBytes >> 20} MB resident, {report.TensorBytes >> 20} MB of them tensors; in use about {report.EstimatedBytes >> 20} MB");
+        Print("threads", $"{report.Threads} to decode, {report.BatchThreads} for prompts");
+        Print("backend", $"{report.Backend}, {report.GpuLayers} of {report.Layers} layers on GPUs{(report.LayerReason is { } reason ? $" ({reason})" : "")}");
+        foreach (var device in report.Memory)
+            Print("", device.Describe());
+        Print("devices", string.Join(", ", report.Devices.Select(device => $"{device.Name} ({device.Description})")));
+        Print("llama.cpp", report.LibraryVersion);
+    }
+
+    private static void Print(string what, string value) => Printer.Line($"{what,-15} {value}");
+
+    private static string Milliseconds(double milliseconds) => milliseconds.ToString("F0", CultureInfo.InvariantCulture) + " ms";
+}

@@ -1,0 +1,67 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>What <c>probe --json</c> shows: what a model needed.</summary>
+internal sealed record ProbeReport
+{
+    /// <summary>The model's name.</summary>
+    public required string Model { get; init; }
+
+    /// <summary>Full path of its file.</summary>
+    public required string Path { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Description"/>
+    public required string Description { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.ParameterCount"/>
+    public required long ParameterCount { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.ContextLength"/>
+    public required int ContextLength { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.TrainedContextLength"/>
+    public required int TrainedContextLength { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.LoadMilliseconds"/>
+    public required double LoadMilliseconds { get; init; }
+
+    /// <summary>Milliseconds from the request to its first token.</summary>
+    public required double FirstTokenMilliseconds { get; init; }
+
+    /// <summary>What the model was estimated to need before it was loaded, in use with a full batch; in bytes.</summary>
+    public required long EstimatedBytes { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.ResidentBytes"/>
+    public required long ResidentBytes { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.SizeBytes"/>
+    public required long TensorBytes { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Threads"/>
+    public required int Threads { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.BatchThreads"/>
+    public required int BatchThreads { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Backend"/>
+    public required string Backend { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.GpuLayers"/>
+    public required int GpuLayers { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Layers"/>
+    public required int Layers { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.LayerReason"/>
+    public string? LayerReason { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Memory"/>
+    public required IReadOnlyList<DeviceMemory> Memory { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.Devices"/>
+    public required IReadOnlyList<DeviceFacts> Devices { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.LibraryVersion"/>
+    public required string LibraryVersion { get; init; }
+}

@@ -1,0 +1,39 @@
+using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
+using ZLogger;
+
+namespace Shimmy.Cli.Terminal;
+
+/// <summary>The log of this process: on stderr, because stdout is for results.</summary>
+internal static class ConsoleLog
+{
+    /// <summary>A factory of loggers that write entries of <paramref name="least"/> severity and above; disposing it writes out what waits.</summary>
+    public static ILoggerFactory Create(LogLevel least, bool asJson) => LoggerFactory.Create(logging =>
+    {
+        logging.SetMinimumLevel(least);
+        // The framework tells each request four times over; our own line has it all.
+        logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
+        // A server that cannot start throws as well, and that is told in one line.
+        logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
+        logging.AddZLoggerConsole(options =>
+        {
+            options.LogToStandardErrorThreshold = LogLevel.Trace;
+            // Otherwise a value that cannot be formatted vanishes, and may take earlier lines with it.
+            options.InternalErrorLogger = error => Console.Error.WriteLine($"shimmy: an entry of the log was lost: {error.Message}");
+            if (asJson)
+                options.UseJsonFormatter(formatter => formatter.JsonSerializerOptions = LogJson.Default.Options);
+            else
+                options.UsePlainTextFormatter(formatter => formatter.SetPrefixFormatter($"{0:utc-longdate} {1:short} {2}: ",
+                    (in MessageTemplate template, in LogInfo info) => template.Format(info.Timestamp, info.LogLevel, info.Category)));
+        });
+    });
+}
+
+/// <summary>The kinds of values that entries of the log hold.</summary>
+[JsonSerializable(typeof(string))]
+[JsonSerializable(typeof(bool))]
+[JsonSerializable(typeof(int))]
+[JsonSerializable(typeof(long))]
+[JsonSerializable(typeof(float))]
+[JsonSerializable(typeof(double))]
+internal sealed partial class LogJson : JsonSerializerContext;

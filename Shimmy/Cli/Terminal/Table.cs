@@ -1,0 +1,22 @@
+using System.Text;
+
+namespace Shimmy.Cli.Terminal;
+
+/// <summary>Text in columns.</summary>
+internal static class Table
+{
+    /// <summary>One line a row under its headings, two blanks between the columns; the last column is not padded.</summary>
+    public static string Format(string[] headings, IEnumerable<string[]> rows)
+    {
+        string[][] all = [headings, .. rows];
+        var widths = headings.Select((_, column) => all.Max(row => row[column].Length)).ToArray();
+        var text = new StringBuilder();
+        foreach (var row in all)
+        {
+            for (var column = 0; column < row.Length - 1; column++)
+                text.Append(row[column].PadRight(widths[column] + 2));
+            text.Append(row[^1]).Append('\n');
+        }
+        return text.ToString().TrimEnd('\n');
+    }
+}

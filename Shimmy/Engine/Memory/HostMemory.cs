@@ -1,0 +1,67 @@
+using Shimmy.Models;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Engine.Memory;
+
+/// <summary>
+/// What of a model will lie in the memory of the machine, which the memory budget is about: all of it, or what GPUs leave there. How much free memory a
+/// GPU has is for the worker to look at when it loads (<c>LoadPlan</c>).
+/// </summary>
+/// <param name="backends">Says which GPUs there are.</param>
+internal sealed class HostMemory(BackendProbe backends)
+{
+    /// <summary>Bytes that loading the model will need on the host. Asks for GPUs only where there is a plug-in that could use one.</summary>
+    public async ValueTask<long> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
+    {
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !Backends.HasPlugins)
+            return MemoryEstimate.Of(entry, spec).Total;
+        try
+        {
+            return Of(entry, spec, GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false)));
+        }
+        catch (EngineException)
+        {
+            // What cannot be asked, or read, will say why when it is loaded.
+            return MemoryEstimate.Of(entry, spec).Total;
+        }
+    }
+
+    /// <summary>The same where it is known which GPUs will be used. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
+    /// <param name="entry">The model.</param>
+    /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="free">Free bytes of each GPU; none where there is none.</param>
+    public static long Of(ModelEntry entry, ModelSpec spec, IReadOnlyList<long> free)
+    {
+        if (free.Count == 0)
+            return MemoryEstimate.Of(entry, spec).Total;
+        var bytes = OfOne(entry, spec with { Draft = null }, LayerFit.FreeFor(spec, free));
+        if (spec.OfDraft() is not { } draft)
+            return bytes;
+        // The draft model shares the worker's process.
+        var second = new ModelEntry { Name = draft.Name, Path = draft.Path, SizeBytes = new FileInfo(draft.Path) is { Exists: true } file ? file.Length : 0 };
+        return bytes + OfOne(second, draft, LayerFit.FreeFor(draft, free)) - MemoryEstimate.Of(second, draft).Process;
+    }
+
+    private static long OfOne(ModelEntry entry, ModelSpec spec, IReadOnlyList<long> free)
+    {
+        var all = MemoryEstimate.Of(entry, spec);
+        var sizes = ModelSizes.Read(spec);
+        var layers = LayerFit.Of(spec.Tuning, sizes, free);
+        if (layers == 0)
+            return all.Total;
+        // The output layer goes first; it has no cache.
+        var caches = (layers - 1) * sizes.CacheOfLayer;
+        var moved = LayerFit.Bytes(sizes, layers) - caches - sizes.OutputCopy;
+        // Where nothing is left to the host but to look tokens up, it computes nothing.
+        var compute = layers > sizes.Layers.Count ? 0 : all.Compute;
+        return all.Process + compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
+    }
+
+    private static List<long> GpusOf(LoadTuning tuning, BackendReport report)
+    {
+        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? Backends.FileWord(backend) : report.Auto;
+        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != Backends.FileWord(GpuBackend.Cpu))?.Devices ?? [];
+        var used = tuning.Devices.Count > 0 ? names.Where(name => tuning.Devices.Contains(name, StringComparer.OrdinalIgnoreCase)) : names;
+        return [.. used.Select(name => report.Devices.First(device => device.Name == name).MemoryFreeBytes)];
+    }
+}

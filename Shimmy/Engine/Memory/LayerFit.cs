@@ -1,0 +1,81 @@
+namespace Shimmy.Engine.Memory;
+
+/// <summary>How many layers fit into the free memory of GPUs.</summary>
+internal static class LayerFit
+{
+    // What stays free of each device: other programs, the driver's own buffers, and what an estimate misses.
+    private const long LeastMargin = 128L << 20;
+    private const int MarginShare = 16;
+
+    /// <summary>Bytes of a device that may be used of those that are free.</summary>
+    public static long Usable(long free) => Math.Max(0, free - Math.Max(LeastMargin, free / MarginShare));
+
+    /// <summary>Those of the chosen devices that a model goes to: with split-mode none one has all.</summary>
+    public static IReadOnlyList<T> Used<T>(LoadTuning tuning, IReadOnlyList<T> devices) =>
+        tuning.SplitMode == SplitMode.None && (tuning.MainGpu ?? 0) is var main && main < devices.Count ? [devices[main]] : devices;
+
+    /// <summary>Free bytes that a model may have of each device it goes to; a draft model takes its part.</summary>
+    /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="free">Free bytes of each device; 0 where a device does not know.</param>
+    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free)
+    {
+        long[] left = [.. Used(spec.Tuning, free)];
+        if (spec.OfDraft() is not { } draft)
+            return left;
+        // It goes to the same devices, all of it.
+        var sizes = ModelSizes.Read(draft);
+        var taken = (Bytes(sizes, sizes.Layers.Count + 1) + sizes.Compute) / left.Length;
+        for (var i = 0; i < left.Length; i++)
+            left[i] = left[i] == 0 ? 0 : Math.Max(1, left[i] - taken);
+        return left;
+    }
+
+    /// <summary>How many layers go to the devices, the output layer counted as one: all, as many as were asked for, or what fits.</summary>
+    /// <param name="tuning">What was asked for.</param>
+    /// <param name="sizes">The model.</param>
+    /// <param name="free">What <see cref="FreeFor"/> says.</param>
+    public static int Of(LoadTuning tuning, ModelSizes sizes, IReadOnlyList<long> free) => tuning.GpuLayers switch
+    {
+        null => sizes.Layers.Count + 1,
+        { Number: { } number } => Math.Min(number, sizes.Layers.Count + 1),
+        { Halvings: var halvings } => Choose(sizes, free, tuning.TensorSplit) >> halvings,
+    };
+
+    /// <summary>
+    /// The most layers, the output layer counted as one, that fit into all devices together; each device computes, so each reserves memory for that.
+    /// </summary>
+    /// <param name="sizes">The model.</param>
+    /// <param name="free">Free bytes of each device.</param>
+    /// <param name="shares">The share of each device; none where they share by free memory.</param>
+    public static int Choose(ModelSizes sizes, IReadOnlyList<long> free, IReadOnlyList<float> shares)
+    {
+        var rooms = new long[free.Count];
+        for (var i = 0; i < rooms.Length; i++)
+            rooms[i] = Math.Max(0, Usable(free[i]) - sizes.Compute);
+        var room = Room(rooms, shares);
+        var most = sizes.Layers.Count + 1;
+        for (var layers = most; layers > 0; layers--)
+            if (Bytes(sizes, layers) <= room)
+                return layers;
+        return 0;
+    }
+
+    /// <summary>What devices hold together: all that they have, or what the first holds that is full where each has its share.</summary>
+    public static long Room(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
+    {
+        // Shares that are none of these devices' are refused elsewhere (LoadPlan).
+        if (shares.Count != bytes.Count)
+            return bytes.Sum();
+        var (least, total) = (double.MaxValue, shares.Sum());
+        for (var i = 0; i < shares.Count; i++)
+        {
+            if (shares[i] > 0)
+                least = Math.Min(least, bytes[i] * (total / (double)shares[i]));
+        }
+        return (long)least;
+    }
+
+    /// <summary>Bytes of so many layers: llama.cpp puts the output on a GPU first, then the layers from the last one on.</summary>
+    public static long Bytes(ModelSizes sizes, int layers) => layers == 0 ? 0
+        : sizes.Output + sizes.Layers.Skip(sizes.Layers.Count + 1 - layers).Sum(bytes => bytes + sizes.CacheOfLayer);
+}

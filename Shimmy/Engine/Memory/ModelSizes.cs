@@ -1,0 +1,72 @@
+using System.Globalization;
+using Shimmy.Gguf;
+
+namespace Shimmy.Engine.Memory;
+
+/// <summary>What of a model would go to a GPU, by layers, read from the headers of its files before anything is loaded. Bytes.</summary>
+/// <param name="Layers">Each layer's tensors, without experts that are to stay on the CPU.</param>
+/// <param name="Output">What llama.cpp counts as one layer more: the output matrix and its norm; of a model without one, its embeddings once more.</param>
+/// <param name="CacheOfLayer">Keys and values of one layer.</param>
+/// <param name="Compute">What is reserved to compute a batch.</param>
+/// <param name="Experts">Experts of each layer; 0 where the model is no mixture of them.</param>
+internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long CacheOfLayer, long Compute, int Experts)
+{
+    /// <summary>What of <see cref="Output"/> is a copy: the embeddings of a model without an output matrix lie in the memory of the host too.</summary>
+    public long OutputCopy { get; init; }
+
+    private const int MostLayers = 4096;
+
+    /// <summary>Reads them. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
+    public static ModelSizes Read(ModelSpec spec)
+    {
+        try
+        {
+            var first = GgufReader.ReadFile(spec.Path);
+            var headers = new List<GgufHeader> { first };
+            var name = ModelFileName.Parse(Path.GetFileName(spec.Path));
+            for (var shard = 2; shard <= Math.Min(name.ShardCount, first.Integer("split.count") ?? 0); shard++)
+                headers.Add(GgufReader.ReadFile(Path.Join(Path.GetDirectoryName(spec.Path), name.OfShard(shard))));
+            return Of(first, [.. headers.SelectMany(header => header.Tensors)], spec);
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {e.Message}", e);
+        }
+    }
+
+    private static ModelSizes Of(GgufHeader header, IReadOnlyList<GgufTensor> tensors, ModelSpec spec)
+    {
+        var layers = new long[Math.Clamp(header.OfArchitecture("block_count")?.Integer ?? 0, 0, MostLayers)];
+        var (output, embeddings, hasOutput) = (0L, 0L, false);
+        foreach (var tensor in tensors)
+        {
+            if (LayerOf(tensor.Name) is { } layer)
+            {
+                if (layer < layers.Length && !(ExpertTensors.IsExpert(tensor.Name) && layer < (spec.Tuning.CpuExpertLayers ?? 0)))
+                    layers[layer] += tensor.SizeBytes;
+                continue;
+            }
+            hasOutput |= tensor.Name == "output.weight";
+            if (tensor.Name.StartsWith("token_embd.", StringComparison.Ordinal))
+                embeddings += tensor.SizeBytes;
+            else
+                output += tensor.SizeBytes;
+        }
+        var estimate = MemoryEstimate.Of(header, 0, spec, onGpu: true);
+        return new ModelSizes(layers, hasOutput ? output : output + embeddings, estimate.KeyValueCache / Math.Max(1, layers.Length), estimate.Compute,
+            (int)Math.Clamp(header.OfArchitecture("expert_count")?.Integer ?? 0, 0, int.MaxValue))
+        {
+            OutputCopy = hasOutput ? 0 : embeddings,
+        };
+    }
+
+    // blk.12.attn_q.weight is of layer 12.
+    private static int? LayerOf(string tensor)
+    {
+        const string prefix = "blk.";
+        if (!tensor.StartsWith(prefix, StringComparison.Ordinal))
+            return null;
+        var end = tensor.IndexOf('.', prefix.Length);
+        return end > 0 && int.TryParse(tensor.AsSpan(prefix.Length, end - prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var layer) ? layer : null;
+    }
+}

@@ -1,0 +1,53 @@
+namespace Shimmy.Engine.Protocol;
+
+/// <summary>What a frame carries. The first letter of the comment says who sends it: P the parent, W the worker.</summary>
+internal enum FrameKind : byte
+{
+    /// <summary>P: JSON of a <see cref="ModelSpec"/>.</summary>
+    Load = 1,
+
+    /// <summary>P: JSON of a <see cref="GenerationRequest"/>.</summary>
+    Generate = 2,
+
+    /// <summary>P: ends the request of this id; no answer.</summary>
+    Cancel = 3,
+
+    /// <summary>P: JSON of a <see cref="Prompt"/>; answered by <see cref="Reply"/> with token ids.</summary>
+    Tokenize = 4,
+
+    /// <summary>P: token ids; answered by <see cref="Reply"/> with bytes.</summary>
+    Detokenize = 5,
+
+    /// <summary>P: answered by <see cref="Reply"/> with the JSON of an <see cref="EngineStatistics"/>.</summary>
+    Statistics = 6,
+
+    /// <summary>
+    /// P: JSON of the backends to leave alone, by their words, with the reason; answered by <see cref="Reply"/> with the JSON of a
+    /// <see cref="BackendReport"/>. Loads no model.
+    /// </summary>
+    ReportBackends = 7,
+
+    /// <summary>P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.</summary>
+    Embed = 8,
+
+    /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
+    Progress = 32,
+
+    /// <summary>W: what the request of this id asked for.</summary>
+    Reply = 33,
+
+    /// <summary>W: JSON of a <see cref="WorkerError"/>: why the request of this id came to nothing.</summary>
+    Failed = 34,
+
+    /// <summary>W: the events of one turn, of all sequences (<see cref="EventCodec"/>).</summary>
+    Events = 35,
+
+    /// <summary>W: a line of llama.cpp's log: one byte level, then UTF-8.</summary>
+    Log = 36,
+}
+
+/// <summary>A message between a server and its worker.</summary>
+/// <param name="Kind">What it carries.</param>
+/// <param name="Id">The request that it belongs to; 0 where it belongs to none.</param>
+/// <param name="Payload">The content; the receiver owns it.</param>
+internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload);

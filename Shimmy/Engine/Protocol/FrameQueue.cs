@@ -1,0 +1,109 @@
+using System.Buffers;
+
+namespace Shimmy.Engine.Protocol;
+
+/// <summary>
+/// The server's way into a worker's pipe. Nobody who sends waits for the worker, however slowly it reads: while the pipe has room a frame is written
+/// at once by who sends it; what comes when it is full is written in order by whoever finds room again. From any thread.
+/// </summary>
+internal sealed class FrameQueue(Stream output)
+{
+    private readonly Lock _lock = new();
+    private readonly FrameLine _frames = new();
+    private bool _writing;
+    private bool _closed;
+
+    /// <summary>
+    /// Sends a frame, whose payload must not change any more. Throws <see cref="IOException"/> once the pipe is closed, and <see cref="EngineException"/>
+    /// with <see cref="EngineFailure.QueueFull"/> where too much is unwritten.
+    /// </summary>
+    public void Send(FrameKind kind, uint id, byte[] payload)
+    {
+        lock (_lock)
+        {
+            if (_closed)
+                throw new IOException("the pipe is closed");
+            _frames.Add(new Frame(kind, id, payload));
+            if (_writing)
+                return;
+            _writing = true;
+        }
+        _ = WriteAsync();
+    }
+
+    /// <summary>Ends a request: takes back its frame, or, where that is on its way, sends a cancel after it.</summary>
+    public void Cancel(uint id)
+    {
+        lock (_lock)
+        {
+            if (_frames.Remove(id))
+                return;
+        }
+        Send(FrameKind.Cancel, id, []);
+    }
+
+    /// <summary>Closes the pipe behind the frame that is being written, if any; what waits is forgotten. Does not wait for that.</summary>
+    public void Close()
+    {
+        lock (_lock)
+        {
+            if (_closed)
+                return;
+            _closed = true;
+            _frames.Clear();
+            if (_writing)
+                return;
+        }
+        CloseOutput();
+    }
+
+    private async Task WriteAsync()
+    {
+        while (Next() is { } frame)
+        {
+            byte[] buffer = [];
+            try
+            {
+                buffer = ArrayPool<byte>.Shared.Rent(FrameWriter.LengthOf(frame.Payload));
+                var length = FrameWriter.Compose(buffer, frame.Kind, frame.Id, frame.Payload);
+                await output.WriteAsync(buffer.AsMemory(0, length)).ConfigureAwait(false);
+                await output.FlushAsync().ConfigureAwait(false);
+            }
+            catch (Exception)
+            {
+                // The worker is gone, which its owner learns from the other pipe; or it has half a frame and must go.
+                Close();
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        }
+    }
+
+    private Frame? Next()
+    {
+        lock (_lock)
+        {
+            if (_frames.Take() is { } frame)
+                return frame;
+            _writing = false;
+            if (!_closed)
+                return null;
+        }
+        CloseOutput();
+        return null;
+    }
+
+    private void CloseOutput()
+    {
+        try
+        {
+            output.Dispose();
+        }
+        catch (IOException)
+        {
+            // The worker was gone already.
+        }
+    }
+}

@@ -1,0 +1,53 @@
+using System.Buffers;
+using System.Buffers.Binary;
+
+namespace Shimmy.Engine.Protocol;
+
+/// <summary>
+/// Writes frames to a pipe, from any thread: length of what follows (4 bytes), kind (1), request id (4), payload; numbers little endian.
+/// </summary>
+internal sealed class FrameWriter(Stream output) : IDisposable
+{
+    /// <summary>Bytes of kind and id, which the length counts.</summary>
+    public const int HeaderLength = 5;
+
+    private readonly Lock _writing = new();
+
+    /// <summary>
+    /// Writes a frame, and waits where the other end reads none; throws <see cref="IOException"/> where it is gone. For a worker, which has nobody
+    /// else to serve; a server sends through a <see cref="FrameQueue"/>.
+    /// </summary>
+    public void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(LengthOf(payload));
+        try
+        {
+            var length = Compose(buffer, kind, id, payload);
+            lock (_writing)
+            {
+                output.Write(buffer.AsSpan(0, length));
+                output.Flush();
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
+
+    /// <summary>Bytes that a frame with this payload takes.</summary>
+    public static int LengthOf(ReadOnlySpan<byte> payload) => 4 + HeaderLength + payload.Length;
+
+    /// <summary>Puts a frame into a buffer, as one so that the other end wakes once for it; gives its length.</summary>
+    public static int Compose(Span<byte> buffer, FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    {
+        BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength + payload.Length);
+        buffer[4] = (byte)kind;
+        BinaryPrimitives.WriteUInt32LittleEndian(buffer[5..], id);
+        payload.CopyTo(buffer[(4 + HeaderLength)..]);
+        return LengthOf(payload);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => output.Dispose();
+}

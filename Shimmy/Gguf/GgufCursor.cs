@@ -1,0 +1,215 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Text;
+
+namespace Shimmy.Gguf;
+
+/// <summary>
+/// Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.
+/// </summary>
+internal sealed class GgufCursor : IDisposable
+{
+    private const int BufferSize = 32 << 10;
+
+    private readonly Stream _stream;
+    private readonly GgufLimits _limits;
+    private readonly byte[] _buffer = ArrayPool<byte>.Shared.Rent(BufferSize);
+    private int _start;
+    private int _end;
+    private long _walked;
+    private long _memory;
+
+    public GgufCursor(Stream stream, GgufLimits limits)
+    {
+        _stream = stream;
+        _limits = limits;
+        Length = stream.Length;
+    }
+
+    /// <summary>Bytes of the file.</summary>
+    public long Length { get; }
+
+    /// <summary>Byte that is read next.</summary>
+    public long Position { get; private set; }
+
+    /// <summary>Bytes from here to the end of the file.</summary>
+    public long Remaining => Length - Position;
+
+    public byte ReadByte() => Take(1)[0];
+
+    public ushort ReadUInt16() => BinaryPrimitives.ReadUInt16LittleEndian(Take(2));
+
+    public uint ReadUInt32() => BinaryPrimitives.ReadUInt32LittleEndian(Take(4));
+
+    public ulong ReadUInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
+
+    /// <summary>Reads a text after its length.</summary>
+    /// <param name="limit">Most bytes that it may have.</param>
+    /// <param name="what">What it is, for the message.</param>
+    public string ReadText(long limit, string what)
+    {
+        int length = ReadLength(limit, what);
+        Charge(32 + (2L * length));
+        if (length <= BufferSize)
+        {
+            return Encoding.UTF8.GetString(Take(length));
+        }
+
+        byte[] whole = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            for (int done = 0; done < length;)
+            {
+                int part = Math.Min(BufferSize, length - done);
+                Take(part).CopyTo(whole.AsSpan(done));
+                done += part;
+            }
+
+            return Encoding.UTF8.GetString(whole, 0, length);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(whole);
+        }
+    }
+
+    /// <summary>Steps over texts, each after its length.</summary>
+    public void SkipTexts(string what, long count)
+    {
+        while (count > 0)
+        {
+            // Nearly all texts lie whole in the buffer; the others take the careful way.
+            long done = SkipBuffered(count);
+            count -= done;
+            if (count > 0)
+            {
+                SkipText(what);
+                count--;
+            }
+        }
+    }
+
+    /// <summary>Steps over bytes without reading them.</summary>
+    public void Skip(long bytes)
+    {
+        Require(bytes);
+        Position += bytes;
+        if (bytes <= _end - _start)
+        {
+            _start += (int)bytes;
+        }
+        else
+        {
+            _stream.Position = Position;
+            _start = _end = 0;
+        }
+    }
+
+    /// <summary>Throws where the file ends within the next bytes.</summary>
+    public void Require(long bytes)
+    {
+        if (bytes > Remaining)
+        {
+            throw new GgufException(
+                $"file is truncated: the header needs {bytes} bytes at {Position} but the file has {Length} bytes");
+        }
+    }
+
+    /// <summary>Counts memory that is about to be allocated.</summary>
+    public void Charge(long bytes)
+    {
+        _memory += bytes;
+        if (_memory > _limits.Memory)
+        {
+            throw new GgufException($"the header needs more than {_limits.Memory >> 20} MB of memory");
+        }
+    }
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
+
+    private long SkipBuffered(long count)
+    {
+        var buffered = _buffer.AsSpan(_start.._end);
+        int at = 0;
+        long done = 0;
+        while (done < count && buffered.Length - at >= sizeof(ulong))
+        {
+            ulong length = BinaryPrimitives.ReadUInt64LittleEndian(buffered[at..]);
+            if (length > (ulong)(buffered.Length - at - sizeof(ulong)))
+            {
+                break;
+            }
+
+            at += sizeof(ulong) + (int)length;
+            done++;
+        }
+
+        Walk(at);
+        _start += at;
+        Position += at;
+        return done;
+    }
+
+    private void SkipText(string what)
+    {
+        int length = ReadLength(_limits.TextLength, what);
+        if (length <= BufferSize)
+        {
+            Take(length);
+        }
+        else
+        {
+            Walk(length);
+            Skip(length);
+        }
+    }
+
+    private int ReadLength(long limit, string what)
+    {
+        ulong length = ReadUInt64();
+        if (length > (ulong)limit)
+        {
+            throw length > (ulong)Remaining
+                ? new GgufException($"{what} claims {length} bytes but the file has only {Remaining} left: forged or truncated")
+                : new GgufException($"{what} has {length} bytes; at most {limit} are allowed");
+        }
+
+        Require((long)length);
+        return (int)length;
+    }
+
+    private void Walk(long bytes)
+    {
+        _walked += bytes;
+        if (_walked > _limits.Walk)
+        {
+            throw new GgufException($"the header is longer than {_limits.Walk >> 20} MB");
+        }
+    }
+
+    private ReadOnlySpan<byte> Take(int bytes)
+    {
+        Require(bytes);
+        Walk(bytes);
+        if (_end - _start < bytes)
+        {
+            _buffer.AsSpan(_start.._end).CopyTo(_buffer);
+            (_start, _end) = (0, _end - _start);
+            while (_end < bytes)
+            {
+                int read = _stream.Read(_buffer, _end, BufferSize - _end);
+                if (read == 0)
+                {
+                    throw new GgufException($"file is truncated: it ended at {Position + _end} while it was read");
+                }
+
+                _end += read;
+            }
+        }
+
+        var taken = _buffer.AsSpan(_start, bytes);
+        _start += bytes;
+        Position += bytes;
+        return taken;
+    }
+}

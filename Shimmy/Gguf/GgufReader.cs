@@ -1,0 +1,290 @@
+using System.Numerics;
+
+namespace Shimmy.Gguf;
+
+/// <summary>
+/// Reads the header of a GGUF file, versions 2 and 3, little endian, without native code. Weights are never read. The file is
+/// taken for hostile: every count and length is held against the bytes that are left and against <see cref="GgufLimits"/>
+/// before anything is allocated or walked. The format: github.com/ggml-org/ggml/blob/master/docs/gguf.md
+/// </summary>
+internal static class GgufReader
+{
+    private const uint Magic = 0x46554747; // "GGUF"
+    private const int DefaultAlignment = 32;
+    private const int MaxDimensions = 4; // GGML_MAX_DIMS
+    private const int MaxTensorName = 63; // GGML_MAX_NAME without its closing zero
+    private const int LeastEntry = 8 + 4 + 1; // key length, type, one byte
+    private const int LeastTensor = 8 + 4 + 8 + 4 + 8; // name length, dimension count, one dimension, type, offset
+
+    /// <summary>
+    /// Reads a file's header. Throws <see cref="GgufException"/> for a bad file, <see cref="IOException"/> where it cannot be
+    /// read.
+    /// </summary>
+    public static GgufHeader ReadFile(string path, GgufLimits? limits = null)
+    {
+        // Unbuffered: the cursor has its own buffer. Others may write or delete the file meanwhile.
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
+            bufferSize: 0);
+        return Read(stream, limits);
+    }
+
+    /// <summary>Reads the header at the start of a seekable stream. Throws <see cref="GgufException"/> for a bad file.</summary>
+    public static GgufHeader Read(Stream stream, GgufLimits? limits = null)
+    {
+        limits ??= GgufLimits.Default;
+        using var cursor = new GgufCursor(stream, limits);
+
+        int version = ReadMagicAndVersion(cursor);
+        ulong tensorCount = cursor.ReadUInt64();
+        ulong entryCount = cursor.ReadUInt64();
+        RequirePlausible(cursor, tensorCount, LeastTensor, limits.Tensors, "tensors");
+        RequirePlausible(cursor, entryCount, LeastEntry, limits.Entries, "metadata entries");
+
+        var metadata = ReadMetadata(cursor, (int)entryCount, limits);
+        int alignment = AlignmentOf(metadata);
+        RequirePlausible(cursor, tensorCount, LeastTensor, limits.Tensors, "tensors");
+        var infos = ReadTensorInfos(cursor, (int)tensorCount, alignment);
+        // A file without tensors (a vocabulary) may end right after its header, unpadded.
+        long dataOffset = infos.Length == 0 ? cursor.Position : AlignUp(cursor.Position, alignment);
+
+        return new GgufHeader
+        {
+            Version = version,
+            Metadata = metadata,
+            Tensors = Place(infos, dataOffset, cursor.Length),
+            Alignment = alignment,
+            DataOffset = dataOffset,
+            FileLength = cursor.Length,
+        };
+    }
+
+    private static int ReadMagicAndVersion(GgufCursor cursor)
+    {
+        if (cursor.Length < 4 || cursor.ReadUInt32() != Magic)
+        {
+            throw new GgufException("not a GGUF file: it does not begin with \"GGUF\"");
+        }
+
+        uint version = cursor.ReadUInt32();
+        return version switch
+        {
+            2 or 3 => (int)version,
+            // A version above 65535 is a small one with its bytes the other way round.
+            _ when (version & 0xFFFF) == 0 && version != 0 =>
+                throw new GgufException("the file is big-endian; only little-endian GGUF is supported"),
+            _ => throw new GgufException($"GGUF version {version} is not supported; versions 2 and 3 are"),
+        };
+    }
+
+    private static void RequirePlausible(GgufCursor cursor, ulong count, int leastBytes, long limit, string what)
+    {
+        ulong room = (ulong)(cursor.Remaining / leastBytes);
+        if (count > room)
+        {
+            throw new GgufException($"the file claims {count} {what} but has room for {room} at most: forged or truncated");
+        }
+
+        if (count > (ulong)limit)
+        {
+            throw new GgufException($"the file has {count} {what}; at most {limit} are allowed");
+        }
+    }
+
+    private static Dictionary<string, GgufValue> ReadMetadata(GgufCursor cursor, int count, GgufLimits limits)
+    {
+        cursor.Charge(48L * count);
+        var metadata = new Dictionary<string, GgufValue>(count, StringComparer.Ordinal);
+        for (int i = 0; i < count; i++)
+        {
+            string key = cursor.ReadText(limits.KeyLength, "a metadata key");
+            var type = ReadType(cursor, key);
+            var value = type == GgufType.Array
+                ? GgufValue.OfArray(ReadArray(cursor, key, limits))
+                : ReadValue(cursor, type, key, limits);
+            if (!metadata.TryAdd(key, value))
+            {
+                throw new GgufException($"metadata key '{Shown(key)}' occurs twice");
+            }
+        }
+
+        return metadata;
+    }
+
+    private static GgufType ReadType(GgufCursor cursor, string key)
+    {
+        uint number = cursor.ReadUInt32();
+        return number <= (uint)GgufType.Float64
+            ? (GgufType)number
+            : throw new GgufException($"metadata key '{Shown(key)}' has the unknown type {number}");
+    }
+
+    private static GgufArray ReadArray(GgufCursor cursor, string key, GgufLimits limits)
+    {
+        var elementType = ReadType(cursor, key);
+        if (elementType == GgufType.Array)
+        {
+            throw new GgufException($"metadata key '{Shown(key)}' is an array of arrays, which is not supported");
+        }
+
+        ulong count = cursor.ReadUInt64();
+        int size = elementType.FixedSize();
+        int least = size == 0 ? sizeof(ulong) : size;
+        if (count > (ulong)(cursor.Remaining / least))
+        {
+            throw new GgufException($"metadata key '{Shown(key)}' claims {count} elements but the file has room for "
+                + $"{cursor.Remaining / least} at most: forged or truncated");
+        }
+
+        cursor.Charge(48);
+        if ((long)count > limits.ArrayLength && !limits.WantsArray(key))
+        {
+            SkipElements(cursor, key, size, (long)count);
+            return new GgufArray(elementType, (long)count, Items: null);
+        }
+
+        cursor.Charge(24 * (long)count);
+        var items = new GgufValue[(int)count];
+        for (int i = 0; i < items.Length; i++)
+        {
+            items[i] = ReadValue(cursor, elementType, key, limits);
+        }
+
+        return new GgufArray(elementType, (long)count, items);
+    }
+
+    private static void SkipElements(GgufCursor cursor, string key, int size, long count)
+    {
+        if (size != 0)
+        {
+            cursor.Skip(count * size);
+            return;
+        }
+
+        cursor.SkipTexts(key, count);
+    }
+
+    private static GgufValue ReadValue(GgufCursor cursor, GgufType type, string key, GgufLimits limits) => type switch
+    {
+        GgufType.UInt8 => GgufValue.OfInteger(type, cursor.ReadByte()),
+        GgufType.Int8 => GgufValue.OfInteger(type, (sbyte)cursor.ReadByte()),
+        GgufType.UInt16 => GgufValue.OfInteger(type, cursor.ReadUInt16()),
+        GgufType.Int16 => GgufValue.OfInteger(type, (short)cursor.ReadUInt16()),
+        GgufType.UInt32 => GgufValue.OfInteger(type, cursor.ReadUInt32()),
+        GgufType.Int32 => GgufValue.OfInteger(type, (int)cursor.ReadUInt32()),
+        GgufType.Float32 => GgufValue.OfNumber(type, BitConverter.UInt32BitsToSingle(cursor.ReadUInt32())),
+        GgufType.Bool => GgufValue.OfFlag(cursor.ReadByte() != 0),
+        GgufType.Text => GgufValue.OfText(cursor.ReadText(limits.TextLength, $"metadata key '{Shown(key)}'")),
+        GgufType.UInt64 or GgufType.Int64 => GgufValue.OfInteger(type, (long)cursor.ReadUInt64()),
+        _ => GgufValue.OfNumber(type, BitConverter.UInt64BitsToDouble(cursor.ReadUInt64())),
+    };
+
+    private static int AlignmentOf(Dictionary<string, GgufValue> metadata)
+    {
+        if (!metadata.TryGetValue("general.alignment", out var value))
+        {
+            return DefaultAlignment;
+        }
+
+        return value.Integer is > 0 and <= 1 << 20 && BitOperations.IsPow2(value.Integer.Value)
+            ? (int)value.Integer.Value
+            : throw new GgufException($"general.alignment is {Shown(value.ToString())}; it must be a power of two up to 1048576");
+    }
+
+    private static GgufTensor[] ReadTensorInfos(GgufCursor cursor, int count, int alignment)
+    {
+        cursor.Charge(64L * count);
+        var tensors = new GgufTensor[count];
+        var names = new HashSet<string>(count, StringComparer.Ordinal);
+        for (int i = 0; i < count; i++)
+        {
+            string name = cursor.ReadText(MaxTensorName, "a tensor's name");
+            if (!names.Add(name))
+            {
+                throw new GgufException($"tensor '{Shown(name)}' occurs twice");
+            }
+
+            cursor.Charge(176);
+            tensors[i] = ReadTensorInfo(cursor, name, alignment);
+        }
+
+        return tensors;
+    }
+
+    private static GgufTensor ReadTensorInfo(GgufCursor cursor, string name, int alignment)
+    {
+        uint rank = cursor.ReadUInt32();
+        if (rank is 0 or > MaxDimensions)
+        {
+            throw new GgufException($"tensor '{Shown(name)}' has {rank} dimensions; 1 to {MaxDimensions} are allowed");
+        }
+
+        var dimensions = new long[rank];
+        UInt128 elements = 1;
+        for (int i = 0; i < dimensions.Length; i++)
+        {
+            ulong dimension = cursor.ReadUInt64();
+            elements *= dimension;
+            if (dimension > long.MaxValue || elements > long.MaxValue)
+            {
+                throw new GgufException($"tensor '{Shown(name)}' has more elements than there can be");
+            }
+
+            dimensions[i] = (long)dimension;
+        }
+
+        uint number = cursor.ReadUInt32();
+        if (!GgmlTypes.IsKnown(number))
+        {
+            throw new GgufException($"tensor '{Shown(name)}' has the unknown or withdrawn type {number}");
+        }
+
+        var type = (GgmlType)number;
+        if (dimensions[0] % type.ElementsPerBlock() != 0)
+        {
+            throw new GgufException(
+                $"tensor '{Shown(name)}' has rows of {dimensions[0]} elements, "
+                + $"not a multiple of {type}'s block of {type.ElementsPerBlock()}");
+        }
+
+        ulong offset = cursor.ReadUInt64();
+        if (offset > long.MaxValue || (long)offset % alignment != 0)
+        {
+            throw new GgufException($"tensor '{Shown(name)}' begins at {offset}, not a multiple of the alignment {alignment}");
+        }
+
+        return new GgufTensor { Name = name, Type = type, Dimensions = dimensions, Offset = (long)offset,
+            ElementCount = (long)elements };
+    }
+
+    // Offsets in the file count from the start of the data; ours count from the start of the file.
+    private static GgufTensor[] Place(GgufTensor[] infos, long dataOffset, long fileLength)
+    {
+        for (int i = 0; i < infos.Length; i++)
+        {
+            var tensor = infos[i];
+            var size = (UInt128)(tensor.ElementCount / tensor.Type.ElementsPerBlock()) * (uint)tensor.Type.BytesPerBlock();
+            var end = (UInt128)dataOffset + (UInt128)tensor.Offset + size;
+            if (end > (UInt128)fileLength)
+            {
+                throw new GgufException(
+                    $"file is truncated: tensor '{Shown(tensor.Name)}' ends at {end} but the file has {fileLength} bytes");
+            }
+
+            infos[i] = tensor with { Offset = dataOffset + tensor.Offset };
+        }
+
+        return infos;
+    }
+
+    private static long AlignUp(long position, int alignment) => (position + alignment - 1) & -(long)alignment;
+
+    // Names come from the file: messages go to terminals and logs, so control characters and endless names do not.
+    private static string Shown(string name)
+    {
+        string cut = name.Length <= 80 ? name : string.Concat(name.AsSpan(0, 80), "…");
+        return cut.Any(char.IsControl) ? string.Concat(cut.Select(c => char.IsControl(c) ? '?' : c)) : cut;
+    }
+}
+
+/// <summary>A file is not a GGUF that can be used. The message says what is wrong with it, without the file's path.</summary>
+internal sealed class GgufException(string message, Exception? inner = null) : Exception(message, inner);

@@ -1,0 +1,219 @@
+using System.Globalization;
+
+namespace Shimmy.Gguf;
+
+/// <summary>
+/// What a model file's name says, by the conventions of those who publish GGUF files:
+/// <c>llama-3-8b-instruct-Q4_K_M-00001-of-00003.gguf</c>.
+/// </summary>
+internal sealed record ModelFileName
+{
+    private const string Extension = ".gguf";
+    private const int ShardLength = 15;
+
+    private static readonly string[] WholeNames =
+        ["F16", "F32", "BF16", "FP16", "FP32", "FP8", "MXFP4", "MXFP4_MOE", "NVFP4"];
+
+    /// <summary>The name without extension and shard number.</summary>
+    public required string Stem { get; init; }
+
+    /// <summary>The name without extension, shard number and quantization.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>
+    /// The quantization in capitals, with a publisher's mark where it has one (<c>UD-Q4_K_XL</c>); null where there is none.
+    /// </summary>
+    public string? Quantization { get; init; }
+
+    /// <summary>The size, for example <c>8B</c>, <c>8x7B</c> or <c>30B-A3B</c>; null where there is none.</summary>
+    public string? ParameterLabel { get; init; }
+
+    /// <summary>Number of this shard, from 1; 0 where it is a whole file.</summary>
+    public int Shard { get; init; }
+
+    /// <summary>Shards in all; 0 where it is a whole file.</summary>
+    public int ShardCount { get; init; }
+
+    /// <summary>Whether a file of this name may hold a model at all.</summary>
+    public static bool IsGguf(ReadOnlySpan<char> fileName) =>
+        fileName.Length > Extension.Length && fileName.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Takes a file name, without its folder, apart.</summary>
+    public static ModelFileName Parse(string fileName)
+    {
+        string stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
+        if (TryReadShard(stem, out int shard, out int shardCount))
+        {
+            stem = stem[..^ShardLength];
+        }
+
+        int quantizationAt = FindQuantization(stem);
+        string name = quantizationAt < 0 ? stem : stem[..(quantizationAt - 1)];
+        string? mark = quantizationAt < 0 ? null : TakeMark(ref name);
+        string? quantization = quantizationAt < 0 ? null : mark + Spelled(stem[quantizationAt..]);
+        return new ModelFileName
+        {
+            Stem = stem,
+            Name = name,
+            Quantization = quantization,
+            ParameterLabel = FindParameterLabel(name),
+            Shard = shard,
+            ShardCount = shardCount,
+        };
+    }
+
+    /// <summary>The file name of another shard of the same model.</summary>
+    public string OfShard(int number) => $"{Stem}-{number:D5}-of-{ShardCount:D5}{Extension}";
+
+    /// <summary>Whether the name holds a word, delimited by anything but letters and digits.</summary>
+    public bool HasWord(string word)
+    {
+        for (int at = Stem.IndexOf(word, StringComparison.OrdinalIgnoreCase); at >= 0;
+             at = Stem.IndexOf(word, at + 1, StringComparison.OrdinalIgnoreCase))
+        {
+            int end = at + word.Length;
+            if ((at == 0 || !char.IsLetterOrDigit(Stem[at - 1])) && (end == Stem.Length || !char.IsLetterOrDigit(Stem[end])))
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
+
+    // -00001-of-00003, llama.cpp's naming of splits: five digits each.
+    private static bool TryReadShard(string stem, out int shard, out int count)
+    {
+        shard = count = 0;
+        int from = stem.Length - ShardLength;
+        if (from > 0
+            && stem[from] == '-'
+            && stem.AsSpan(from + 6, 4).Equals("-of-", StringComparison.OrdinalIgnoreCase)
+            && int.TryParse(stem.AsSpan(from + 1, 5), NumberStyles.None, null, out int number)
+            && int.TryParse(stem.AsSpan(from + 10, 5), NumberStyles.None, null, out int all)
+            && number >= 1 && number <= all)
+        {
+            (shard, count) = (number, all);
+        }
+
+        return count > 0;
+    }
+
+    // The longest end of the name that is a quantization; -1 where none is.
+    private static int FindQuantization(string stem)
+    {
+        for (int at = 2; at < stem.Length; at++)
+        {
+            if (stem[at - 1] is '-' or '.' or '_' && IsQuantization(stem.AsSpan(at)))
+            {
+                return at;
+            }
+        }
+
+        return -1;
+    }
+
+    // F16, BF16, FP32, MXFP4, MXFP4_MOE, NVFP4, Q8_0, IQ2_XXS, TQ1_0, Q4_K_M, …
+    private static bool IsQuantization(ReadOnlySpan<char> text)
+    {
+        foreach (string whole in WholeNames)
+        {
+            if (text.Equals(whole, StringComparison.OrdinalIgnoreCase))
+            {
+                return true;
+            }
+        }
+
+        int at = text.Length > 0 && text[0] is 'I' or 'i' or 'T' or 't' ? 1 : 0;
+        if (text.Length < at + 2 || text[at] is not ('Q' or 'q') || !char.IsAsciiDigit(text[at + 1]))
+        {
+            return false;
+        }
+
+        int group = 0;
+        for (at += 2; at < text.Length; at++)
+        {
+            bool separator = text[at] == '_';
+            if (separator ? group == 0 && text[at - 1] == '_' : group == 0 && text[at - 1] != '_')
+            {
+                return false;
+            }
+
+            group = separator ? 0 : group + 1;
+            if (group > 3 || !(separator || char.IsAsciiLetterOrDigit(text[at])))
+            {
+                return false;
+            }
+        }
+
+        return text[^1] != '_';
+    }
+
+    // Unsloth's "UD-" makes another quantization of the same letters; "i1-" only says that an importance matrix was used.
+    private static string? TakeMark(ref string name)
+    {
+        foreach (string mark in (ReadOnlySpan<string>)["UD", "i1"])
+        {
+            if (name.Length > mark.Length + 1
+                && name.EndsWith(mark, StringComparison.OrdinalIgnoreCase)
+                && name[^(mark.Length + 1)] is '-' or '.')
+            {
+                name = name[..^(mark.Length + 1)];
+                return mark == "UD" ? "UD-" : null;
+            }
+        }
+
+        return null;
+    }
+
+    private static string Spelled(string quantization) => quantization.ToUpperInvariant() switch
+    {
+        "FP16" => "F16",
+        "FP32" => "F32",
+        var other => other,
+    };
+
+    // The first part such as 8b, 1.5B, 8x7b or 30B, with the active parameters (A3B) behind it; a size in millions only where no
+    // part is in billions, since 1M is as often a length of context. A k is always one.
+    private static string? FindParameterLabel(string name)
+    {
+        string[] parts = name.Split('-', '_');
+        int found = Array.FindIndex(parts, part => IsSize(part, "bt"));
+        if (found < 0)
+        {
+            found = Array.FindIndex(parts, part => IsSize(part, "m"));
+        }
+
+        if (found < 0)
+        {
+            return null;
+        }
+
+        string label = CapitalUnit(parts[found]);
+        bool active = found + 1 < parts.Length && parts[found + 1] is ['A' or 'a', .. var rest] && IsSize(rest, "bm");
+        return active ? $"{label}-{CapitalUnit(parts[found + 1]).ToUpperInvariant()}" : label;
+    }
+
+    private static string CapitalUnit(string size) => size[..^1].ToLowerInvariant() + char.ToUpperInvariant(size[^1]);
+
+    private static bool IsSize(string part, string units)
+    {
+        if (part.Length < 2
+            || !units.Contains(char.ToLowerInvariant(part[^1]))
+            || !char.IsAsciiDigit(part[0])
+            || !char.IsAsciiDigit(part[^2]))
+        {
+            return false;
+        }
+
+        foreach (char c in part.AsSpan(1, part.Length - 2))
+        {
+            if (!char.IsAsciiDigit(c) && c is not ('.' or 'x' or 'X'))
+            {
+                return false;
+            }
+        }
+
+        return true;
+    }
+}

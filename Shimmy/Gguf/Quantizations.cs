@@ -1,0 +1,65 @@
+namespace Shimmy.Gguf;
+
+/// <summary>Names of quantizations from a file's metadata.</summary>
+internal static class Quantizations
+{
+    /// <summary>
+    /// The name that <c>general.file_type</c> stands for (llama_ftype of llama.cpp v0.4.0); else the tensor type that has the
+    /// most bytes; null for a file without either.
+    /// </summary>
+    public static string? Of(GgufHeader header) =>
+        OfFileType(header.Integer("general.file_type")) ?? Dominant(header.Tensors);
+
+    /// <summary>The tensor type that has the most bytes, or null where there are no tensors.</summary>
+    public static string? Dominant(IReadOnlyList<GgufTensor> tensors)
+    {
+        var bytes = new Dictionary<GgmlType, long>();
+        foreach (var tensor in tensors)
+        {
+            bytes[tensor.Type] = bytes.GetValueOrDefault(tensor.Type) + tensor.SizeBytes;
+        }
+
+        return bytes.Count == 0 ? null : bytes.MaxBy(pair => pair.Value).Key.ToString();
+    }
+
+    private static string? OfFileType(long? fileType) => fileType switch
+    {
+        0 => "F32",
+        1 => "F16",
+        2 => "Q4_0",
+        3 => "Q4_1",
+        7 => "Q8_0",
+        8 => "Q5_0",
+        9 => "Q5_1",
+        10 => "Q2_K",
+        11 => "Q3_K_S",
+        12 => "Q3_K_M",
+        13 => "Q3_K_L",
+        14 => "Q4_K_S",
+        15 => "Q4_K_M",
+        16 => "Q5_K_S",
+        17 => "Q5_K_M",
+        18 => "Q6_K",
+        19 => "IQ2_XXS",
+        20 => "IQ2_XS",
+        21 => "Q2_K_S",
+        22 => "IQ3_XS",
+        23 => "IQ3_XXS",
+        24 => "IQ1_S",
+        25 => "IQ4_NL",
+        26 => "IQ3_S",
+        27 => "IQ3_M",
+        28 => "IQ2_S",
+        29 => "IQ2_M",
+        30 => "IQ4_XS",
+        31 => "IQ1_M",
+        32 => "BF16",
+        36 => "TQ1_0",
+        37 => "TQ2_0",
+        38 => "MXFP4_MOE",
+        39 => "NVFP4",
+        40 => "Q1_0",
+        41 => "Q2_0",
+        _ => null,
+    };
+}

@@ -1,0 +1,117 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+
+namespace Shimmy.Gguf;
+
+/// <summary>Turns floating point numbers into a tensor's bytes: F32, F16, BF16 and Q8_0.</summary>
+internal static class TensorData
+{
+    /// <summary>Elements that share one scale in Q8_0.</summary>
+    public const int Q8Block = 32;
+
+    /// <summary>Whether <see cref="Encode"/> knows the type.</summary>
+    public static bool CanEncode(GgmlType type) => type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q8_0;
+
+    /// <summary>
+    /// Encodes whole blocks of elements. Throws <see cref="NotSupportedException"/> for a type that <see cref="CanEncode"/>
+    /// denies.
+    /// </summary>
+    /// <param name="type">What to encode to.</param>
+    /// <param name="source">The elements; a multiple of the type's block.</param>
+    /// <param name="destination">Takes the bytes; at least as many as the type needs.</param>
+    /// <returns>Bytes written.</returns>
+    public static int Encode(GgmlType type, ReadOnlySpan<float> source, Span<byte> destination)
+    {
+        switch (type)
+        {
+            case GgmlType.F32:
+                MemoryMarshal.AsBytes(source).CopyTo(destination);
+                break;
+            case GgmlType.F16:
+                var halves = MemoryMarshal.Cast<byte, Half>(destination);
+                for (int i = 0; i < source.Length; i++)
+                {
+                    halves[i] = (Half)source[i];
+                }
+
+                break;
+            case GgmlType.BF16:
+                var truncated = MemoryMarshal.Cast<byte, ushort>(destination);
+                for (int i = 0; i < source.Length; i++)
+                {
+                    truncated[i] = ToBFloat16(source[i]);
+                }
+
+                break;
+            case GgmlType.Q8_0:
+                EncodeQ8(source, destination);
+                break;
+            default:
+                throw new NotSupportedException($"tensors cannot be encoded as {type}");
+        }
+
+        return (int)type.BytesOf(source.Length);
+    }
+
+    /// <summary>Encodes elements and writes them.</summary>
+    public static void Write(Stream output, GgmlType type, ReadOnlySpan<float> source)
+    {
+        const int Chunk = 8192;
+        byte[] bytes = ArrayPool<byte>.Shared.Rent(Chunk * sizeof(float));
+        try
+        {
+            for (int done = 0; done < source.Length; done += Chunk)
+            {
+                int count = Math.Min(Chunk, source.Length - done);
+                output.Write(bytes, 0, Encode(type, source.Slice(done, count), bytes));
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+        }
+    }
+
+    /// <summary>Decodes Q8_0 blocks.</summary>
+    public static void DecodeQ8(ReadOnlySpan<byte> source, Span<float> destination)
+    {
+        for (int i = 0; i < destination.Length; i++)
+        {
+            var block = source.Slice(i / Q8Block * GgmlType.Q8_0.BytesPerBlock(), GgmlType.Q8_0.BytesPerBlock());
+            destination[i] = (float)MemoryMarshal.Read<Half>(block) * (sbyte)block[2 + (i % Q8Block)];
+        }
+    }
+
+    // A block is a half-precision scale and 32 signed bytes (ggml's quantize_row_q8_0_ref).
+    private static void EncodeQ8(ReadOnlySpan<float> source, Span<byte> destination)
+    {
+        int blockBytes = GgmlType.Q8_0.BytesPerBlock();
+        for (int block = 0; block < source.Length / Q8Block; block++)
+        {
+            var values = source.Slice(block * Q8Block, Q8Block);
+            var bytes = destination.Slice(block * blockBytes, blockBytes);
+            float largest = 0;
+            foreach (float value in values)
+            {
+                largest = Math.Max(largest, Math.Abs(value));
+            }
+
+            float scale = largest / 127;
+            float inverse = scale == 0 ? 0 : 1 / scale;
+            Half stored = (Half)scale;
+            MemoryMarshal.Write(bytes, in stored);
+            for (int i = 0; i < Q8Block; i++)
+            {
+                float scaled = values[i] * inverse;
+                bytes[2 + i] = (byte)(sbyte)(scaled + MathF.CopySign(0.5f, scaled)); // rounds half away from zero, as ggml does
+            }
+        }
+    }
+
+    // Round to nearest even; a NaN stays one.
+    private static ushort ToBFloat16(float value)
+    {
+        uint bits = BitConverter.SingleToUInt32Bits(value);
+        return float.IsNaN(value) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+}

@@ -1,0 +1,40 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Output;
+using Shimmy.Observability;
+
+namespace Shimmy.Http;
+
+/// <summary>What is done with every request that has ended: its line in the log, the metrics, its trace, and what its key has used up.</summary>
+internal sealed partial class RequestReport(ILogger logger, RequestMetrics metrics, Action<RequestSummary>? export = null)
+{
+    /// <summary>A request came.</summary>
+    public void Begin() => metrics.Begin();
+
+    /// <summary>A request has ended that <see cref="Begin"/> counted.</summary>
+    public void End(RequestSummary request, ClientKey? client)
+    {
+        metrics.End();
+        metrics.Observe(request);
+        if (request.Cache != "hit")
+            client?.Charge(new Usage(request.PromptTokens, request.CachedTokens, request.GeneratedTokens));
+        export?.Invoke(request);
+        Log(request, request.BrokenBy is not null ? LogLevel.Warning : LogLevel.Information);
+    }
+
+    /// <summary>A request that is asked all the time and says nothing, as for health, has ended.</summary>
+    public void EndQuietly(RequestSummary request) => Log(request, LogLevel.Debug);
+
+    private void Log(RequestSummary request, LogLevel level)
+    {
+        var queued = request.Answers.Count == 0 ? 0 : request.Answers.Max(answer => answer.QueueMilliseconds);
+        LogRequest(logger, level, request.Id, request.Method, request.Path, request.Model ?? "-", request.Status,
+            request.PromptTokens, request.CachedTokens, request.GeneratedTokens, queued, request.ToFirstToken?.TotalMilliseconds ?? 0,
+            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.Trace.IsKnown ? request.Trace.TraceId : "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
+    }
+
+    [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), " +
+        "{CompletionTokens} generated, {QueueMilliseconds:F0} ms queued, {FirstTokenMilliseconds:F0} ms to the first token, {Milliseconds:F0} ms, response cache {Cache}, key {Key}, trace {TraceId}{BrokenOff}")]
+    private static partial void LogRequest(ILogger logger, LogLevel level, string requestId, string method, string route, string model,
+        int status, int promptTokens, int cachedTokens, int completionTokens, double queueMilliseconds, double firstTokenMilliseconds, double milliseconds,
+        string cache, string key, string traceId, string brokenOff);
+}

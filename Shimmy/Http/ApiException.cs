@@ -1,0 +1,58 @@
+using Microsoft.AspNetCore.Http;
+using Shimmy.Engine;
+
+namespace Shimmy.Http;
+
+/// <summary>What the client did wrong; one place turns it into the dialect's error body.</summary>
+internal sealed class ApiException(int status, string message, string? code = null, string? field = null) : Exception(message)
+{
+    /// <summary>HTTP status, 400 to 499 or 503.</summary>
+    public int Status { get; } = status;
+
+    /// <summary>A short name for programs, such as <c>model_not_found</c>; null where there is none.</summary>
+    public string? Code { get; } = code;
+
+    /// <summary>The request's field at fault; null where it is none in particular.</summary>
+    public string? Field { get; } = field;
+
+    /// <summary>Seconds after which a retry makes sense; null where it does not.</summary>
+    public int? RetryAfterSeconds { get; init; }
+
+    /// <summary>A field of the request is wrong.</summary>
+    public static ApiException BadField(string field, string message, string? code = null) => new(400, $"{field}: {message}", code, field);
+}
+
+/// <summary>An error as every dialect can write it.</summary>
+/// <param name="Status">HTTP status.</param>
+/// <param name="Message">What was wrong, for people.</param>
+/// <param name="Code">A short name for programs, or null.</param>
+/// <param name="Field">The request's field at fault, or null.</param>
+/// <param name="RetryAfterSeconds">Seconds after which a retry makes sense, or null.</param>
+internal sealed record ApiError(int Status, string Message, string? Code, string? Field, int? RetryAfterSeconds = null)
+{
+    /// <summary>What an exception means to the client of this request; null where it is a fault of ours, which nobody but the log learns about.</summary>
+    public static ApiError? Of(Exception exception, HttpContext context) => RequestDeadline.ErrorOf(context, exception) ?? Of(exception);
+
+    private static ApiError? Of(Exception exception) => exception switch
+    {
+        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds),
+        EngineException e => Of(e),
+        BadHttpRequestException { StatusCode: 413 } => new ApiError(413, "the request body is larger than this server takes", "request_too_large", null),
+        BadHttpRequestException e => new ApiError(e.StatusCode, e.Message, null, null),
+        // A client that left hears nothing, so whoever is told of a cancellation is told of the server's.
+        OperationCanceledException => new ApiError(503, "the server is stopping", "draining", null, RetryAfterSeconds: 1),
+        _ => null,
+    };
+
+    /// <summary>What a fault of ours looks like from outside.</summary>
+    public static ApiError Internal { get; } = new(500, "internal error; the server's log has it under this request's x-request-id", "internal_error", null);
+
+    private static ApiError Of(EngineException e) => e.Failure switch
+    {
+        EngineFailure.PromptTooLong => new ApiError(400, e.Message, "context_length_exceeded", null),
+        EngineFailure.InvalidRequest => new ApiError(400, e.Message, "invalid_value", e.Option),
+        EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, e.RetryAfterSeconds),
+        EngineFailure.LoadFailed => new ApiError(502, e.Message, "model_load_failed", null),
+        _ => new ApiError(502, e.Message, "generation_failed", null),
+    };
+}

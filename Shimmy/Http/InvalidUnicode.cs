@@ -1,0 +1,65 @@
+using System.Runtime.InteropServices;
+using System.Text.Json;
+using System.Text.Unicode;
+
+namespace Shimmy.Http;
+
+/// <summary>
+/// Finds text in a JSON document that is none: bytes that are no UTF-8, or an escaped half of a surrogate pair (RFC 8259, 8.2). The parser lets
+/// both pass, and whoever reads or compares such a text later fails on it.
+/// </summary>
+internal static class BrokenText
+{
+    /// <summary>
+    /// The full name of the first field that holds such a text; empty where the name of a field of the document itself does; null where there is
+    /// none.
+    /// </summary>
+    public static string? Find(JsonElement document)
+    {
+        var json = JsonMarshal.GetRawUtf8Value(document);
+        return Utf8.IsValid(json) && json.IndexOf("\\ud"u8) < 0 && json.IndexOf("\\uD"u8) < 0 ? null : Search(document)?.TrimStart('.');
+    }
+
+    // Names are put together on the way back only: most documents have nothing to find.
+    private static string? Search(JsonElement value)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.String:
+                return IsText(() => value.GetString()) ? null : "";
+            case JsonValueKind.Array:
+                var index = 0;
+                foreach (var element in value.EnumerateArray())
+                {
+                    if (Search(element) is { } inside)
+                        return $"[{index}]{inside}";
+                    index++;
+                }
+                return null;
+            case JsonValueKind.Object:
+                foreach (var property in value.EnumerateObject())
+                {
+                    if (!IsText(() => property.Name))
+                        return "";
+                    if (Search(property.Value) is { } inside)
+                        return $".{RequestFields.Shorten(property.Name)}{inside}";
+                }
+                return null;
+            default:
+                return null;
+        }
+    }
+
+    private static bool IsText(Func<string?> read)
+    {
+        try
+        {
+            _ = read();
+            return true;
+        }
+        catch (InvalidOperationException)
+        {
+            return false;
+        }
+    }
+}

@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Api;
+using Shimmy.Chat.Cache;
+using Shimmy.Chat.Output;
+using Shimmy.Observability;
+
+namespace Shimmy.Http;
+
+/// <summary>What becomes known of a request while it runs, for its line in the log and the metrics; filled in by the endpoints.</summary>
+internal sealed class RequestLog
+{
+    private static readonly object Key = new();
+
+    private readonly long _arrived = Stopwatch.GetTimestamp();
+    private readonly List<AnswerTimings> _answers = [];
+    private readonly DateTimeOffset _startedAt = DateTimeOffset.UtcNow;
+    private Usage _begun = new(0, 0, 0);
+    private Usage? _ended;
+    private int _running;
+    private int _pieces;
+    private long _acquired;
+    private long _first;
+
+    /// <summary>The pattern of the route.</summary>
+    public string? Route { get; set; }
+
+    /// <summary>The model that was asked.</summary>
+    public string? Model { get; set; }
+
+    /// <summary>
+    /// Tokens of the request, of all its answers together. Where one was broken off, its prompt and the pieces that were told of it, since
+    /// who leaves before the end has used them all the same.
+    /// </summary>
+    public Usage? Usage
+    {
+        get
+        {
+            lock (_answers)
+                return _running <= 0 ? _ended : _begun with { CompletionTokens = Math.Max(_pieces, _ended?.CompletionTokens ?? 0) };
+        }
+        set => _ended = value;
+    }
+
+    /// <summary>Whose key the request came with; null where keys are not asked for.</summary>
+    public ClientKey? Client { get; set; }
+
+    /// <summary>The trace that the request belongs to.</summary>
+    public TraceContext Trace { get; set; } = TraceContext.None;
+
+    /// <summary>Its use of the response cache; null where it generates nothing.</summary>
+    public CacheUse? Cache { get; set; }
+
+    /// <summary>The log of this request.</summary>
+    public static RequestLog Of(HttpContext context) =>
+        context.Items.TryGetValue(Key, out var known) ? (RequestLog)known! : Renew(context);
+
+    /// <summary>Begins a log of its own for a further request on the same connection; who asks stays known.</summary>
+    public static RequestLog Renew(HttpContext context)
+    {
+        var before = context.Items.TryGetValue(Key, out var known) ? (RequestLog?)known : null;
+        var log = new RequestLog { Client = before?.Client, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
+        context.Items[Key] = log;
+        return log;
+    }
+
+    /// <summary>Takes note that the model is loaded.</summary>
+    public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();
+
+    /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
+    public void Note(in OutputEvent happened)
+    {
+        if (happened.Start is { } start)
+        {
+            lock (_answers)
+            {
+                _running++;
+                _begun = Sum(_begun, new Usage(start.PromptTokens, start.CachedTokens, 0));
+            }
+            return;
+        }
+        if (_first == 0)
+            Interlocked.CompareExchange(ref _first, Stopwatch.GetTimestamp(), 0);
+        if (happened.End is not { } end)
+        {
+            if (happened.PromptToken is null)
+                Interlocked.Increment(ref _pieces);
+            return;
+        }
+        lock (_answers)
+        {
+            _running--;
+            _answers.Add(new AnswerTimings(end.TemplateMilliseconds, end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds,
+                end.Timings.DecodeMilliseconds, end.Usage.CompletionTokens, Stopwatch.GetElapsedTime(_arrived)));
+            _ended = _ended is null ? end.Usage : Sum(_ended, end.Usage);
+        }
+    }
+
+    /// <summary>The request as it ended.</summary>
+    public RequestSummary Summarise(HttpContext context, string method, int status, string? brokenBy = null)
+    {
+        var used = Usage;
+        return new RequestSummary
+        {
+            Id = context.TraceIdentifier,
+            Trace = Trace,
+            StartedAt = _startedAt,
+            ToModel = _acquired == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _acquired),
+            Method = method,
+            // Escaped as in a URL: what a client sends could forge a line of the log.
+            Path = context.Request.Path.ToUriComponent(),
+            Route = Route,
+            Model = Model,
+            Key = Client?.Name,
+            Status = status,
+            BrokenBy = brokenBy,
+            Cache = Cache?.Outcome is { } outcome ? CacheHeader.WordOf(outcome) : null,
+            PromptTokens = used?.PromptTokens ?? 0,
+            CachedTokens = used?.CachedTokens ?? 0,
+            GeneratedTokens = used?.CompletionTokens ?? 0,
+            Elapsed = Stopwatch.GetElapsedTime(_arrived),
+            ToFirstToken = _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first),
+            Answers = [.. _answers],
+        };
+    }
+
+    private static Usage Sum(Usage one, Usage other) =>
+        new(one.PromptTokens + other.PromptTokens, one.CachedTokens + other.CachedTokens, one.CompletionTokens + other.CompletionTokens);
+}

@@ -1,0 +1,60 @@
+using Microsoft.AspNetCore.Http;
+
+namespace Shimmy.Http;
+
+/// <summary>How long a request may take: what the server allows, or less where the request itself asks for less (<c>timeout</c>).</summary>
+internal sealed class RequestDeadline : IDisposable
+{
+    private const string Field = "timeout";
+    private const double LongestSeconds = 24 * 60 * 60;
+    private static readonly object Key = new();
+
+    private readonly CancellationTokenSource _end = new();
+    private readonly long _began = TimeProvider.System.GetTimestamp();
+    private TimeSpan? _limit;
+
+    private RequestDeadline() => Token = _end.Token;
+
+    /// <summary>Ends when the time is over.</summary>
+    public CancellationToken Token { get; }
+
+    /// <summary>Sets the deadline of a request, or of the next one on the same connection; null sets none until the request asks for one.</summary>
+    public static RequestDeadline Begin(HttpContext context, TimeSpan? limit)
+    {
+        var deadline = new RequestDeadline();
+        if (limit is { } most)
+            deadline.EndWithin(most);
+        context.Items[Key] = deadline;
+        return deadline;
+    }
+
+    /// <summary>Reads <c>timeout</c>, in seconds. Throws <see cref="ApiException"/> for what is no such number.</summary>
+    public static void Read(HttpContext context, RequestFields fields)
+    {
+        if (fields.Number(Field, 0, LongestSeconds) is not { } seconds)
+            return;
+        if (seconds <= 0)
+            throw ApiException.BadField(Field, $"must be a number of seconds above 0, at most {LongestSeconds}");
+        if (context.Items.TryGetValue(Key, out var known))
+            ((RequestDeadline)known!).EndWithin(TimeSpan.FromSeconds(seconds));
+    }
+
+    /// <summary>The error of a request whose time is over; null where that is not why it ended.</summary>
+    public static ApiError? ErrorOf(HttpContext context, Exception exception) =>
+        exception is OperationCanceledException && context.Items.TryGetValue(Key, out var known) && known is RequestDeadline { Token.IsCancellationRequested: true } deadline
+            ? new ApiError(504, string.Create(System.Globalization.CultureInfo.InvariantCulture,
+                $"the request took longer than the {deadline._limit!.Value.TotalSeconds:0.###} s that it may (--request-timeout and the field timeout set this)"), "deadline_exceeded", null)
+            : null;
+
+    /// <inheritdoc/>
+    public void Dispose() => _end.Dispose();
+
+    private void EndWithin(TimeSpan limit)
+    {
+        if (_limit is { } before && before <= limit)
+            return;
+        _limit = limit;
+        var left = limit - TimeProvider.System.GetElapsedTime(_began);
+        _end.CancelAfter(left > TimeSpan.Zero ? left : TimeSpan.Zero);
+    }
+}

@@ -1,0 +1,215 @@
+using System.Globalization;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+
+namespace Shimmy.Http;
+
+/// <summary>
+/// The fields of a JSON object that a client sent. Reading one checks its type and range; what is wrong is said with the field's
+/// full name, what it was and what is allowed. A field that is null counts as absent, as the clients of all dialects expect.
+/// </summary>
+internal sealed class RequestFields
+{
+    private const int LongestQuote = 100;
+    private const int LongestReason = 300;
+    private const string NoText = "holds a character that is none (half of a surrogate pair, or bytes that are no UTF-8)";
+
+    private readonly JsonElement _object;
+    private readonly string _prefix;
+
+    private RequestFields(JsonElement value, string prefix)
+    {
+        _object = value;
+        _prefix = prefix;
+    }
+
+    /// <summary>The names of all fields that the client sent.</summary>
+    public IEnumerable<string> Names => _object.EnumerateObject().Select(property => property.Name);
+
+    /// <summary>
+    /// Reads a request's body. The document must be disposed when the request has been read. Throws <see cref="ApiException"/> where the
+    /// body is not a JSON object.
+    /// </summary>
+    public static async Task<(JsonDocument Document, RequestFields Fields)> ReadAsync(HttpRequest request, CancellationToken cancellation)
+    {
+        JsonDocument document;
+        try
+        {
+            document = await JsonDocument.ParseAsync(request.Body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw NoJson(e);
+        }
+        catch (IOException e) when (e is not BadHttpRequestException)
+        {
+            throw Unreadable(e);
+        }
+        return (document, OfBody(document));
+    }
+
+    /// <inheritdoc cref="ReadAsync"/>
+    public static (JsonDocument Document, RequestFields Fields) Parse(ReadOnlyMemory<byte> body)
+    {
+        JsonDocument document;
+        try
+        {
+            document = JsonDocument.Parse(body, JsonText.ReaderOptions);
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            throw NoJson(e);
+        }
+        return (document, OfBody(document));
+    }
+
+    /// <summary>
+    /// A body that breaks off: a chunk whose size is beyond all numbers, or a client that went away in the middle of it. Neither is a fault of ours.
+    /// </summary>
+    public static ApiException Unreadable(IOException e) => new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
+
+    /// <summary>The fields of an object inside a request; <paramref name="name"/> is its full name.</summary>
+    public static RequestFields Of(JsonElement value, string name) => value.ValueKind == JsonValueKind.Object
+        ? new RequestFields(value, name + ".")
+        : throw ApiException.BadField(name, $"must be an object, not {Describe(value)}");
+
+    /// <summary>The field's full name, for errors that the caller finds.</summary>
+    public string FullName(string name) => _prefix + name;
+
+    /// <summary>Whether the field is there and not null.</summary>
+    public bool Has(string name) => Find(name) is not null;
+
+    /// <summary>The value as it is; null where it is absent.</summary>
+    public JsonElement? Find(string name) =>
+        _object.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+
+    /// <summary>A text; null where it is absent.</summary>
+    public string? Text(string name) => Find(name) is { } value ? TextOf(value, FullName(name)) : null;
+
+    /// <summary>A text that must be there.</summary>
+    public string RequiredText(string name) =>
+        Text(name) ?? throw ApiException.BadField(FullName(name), "is missing; a string is required", "missing_required_parameter");
+
+    /// <summary>A text out of a few; null where it is absent.</summary>
+    public string? Choice(string name, params ReadOnlySpan<string> allowed)
+    {
+        if (Text(name) is not { } text)
+            return null;
+        foreach (var choice in allowed)
+        {
+            if (choice == text)
+                return text;
+        }
+        throw ApiException.BadField(FullName(name), $"must be one of {string.Join(", ", allowed.ToArray().Select(a => $"'{a}'"))}, not {Quote(text)}");
+    }
+
+    /// <summary>A truth value; null where it is absent.</summary>
+    public bool? Flag(string name) => Find(name) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.True } => true,
+        { ValueKind: JsonValueKind.False } => false,
+        { } value => throw ApiException.BadField(FullName(name), $"must be true or false, not {Describe(value)}"),
+    };
+
+    /// <summary>A whole number within bounds; null where it is absent.</summary>
+    public int? Whole(string name, int least, int most)
+    {
+        if (Find(name) is not { } value)
+            return null;
+        // 5.0 is a whole number in JSON; some clients write it so.
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number == Math.Floor(number)
+            && number >= least && number <= most)
+            return (int)number;
+        throw ApiException.BadField(FullName(name), $"must be a whole number from {least} to {most}, not {Describe(value)}");
+    }
+
+    /// <summary>A number within bounds, both included; null where it is absent.</summary>
+    public float? Number(string name, double least, double most)
+    {
+        if (Find(name) is not { } value)
+            return null;
+        if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number >= least && number <= most)
+            return (float)number;
+        throw ApiException.BadField(FullName(name), string.Create(CultureInfo.InvariantCulture,
+            $"must be a number from {least} to {most}, not {Describe(value)}"));
+    }
+
+    /// <summary>The elements of an array; null where it is absent.</summary>
+    public IReadOnlyList<JsonElement>? List(string name) => Find(name) switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.Array } value => [.. value.EnumerateArray()],
+        { } value => throw ApiException.BadField(FullName(name), $"must be an array, not {Describe(value)}"),
+    };
+
+    /// <summary>An object; null where it is absent.</summary>
+    public RequestFields? Object(string name) => Find(name) is { } value ? Of(value, FullName(name)) : null;
+
+    /// <summary>Refuses a field that asks for something we cannot give, unless it asks for nothing.</summary>
+    public void Refuse(string name, string reason, Func<JsonElement, bool>? harmless = null)
+    {
+        if (Find(name) is { } value && harmless?.Invoke(value) != true)
+            throw ApiException.BadField(FullName(name), reason, "unsupported_parameter");
+    }
+
+    /// <summary>The text of a value, which must be one; <paramref name="fullName"/> is for the error.</summary>
+    public static string TextOf(JsonElement value, string fullName)
+    {
+        if (value.ValueKind != JsonValueKind.String)
+            throw ApiException.BadField(fullName, $"must be a string, not {Describe(value)}");
+        return value.GetString()!;
+    }
+
+    /// <summary>A value in a few words, for error messages.</summary>
+    public static string Describe(JsonElement value) => value.ValueKind switch
+    {
+        JsonValueKind.Object => "an object",
+        JsonValueKind.Array => "an array",
+        JsonValueKind.String => "a string",
+        JsonValueKind.Null => "null",
+        JsonValueKind.Number => value.GetRawText() is { Length: <= 24 } text ? text : "a number of many digits",
+        JsonValueKind.True => "true",
+        JsonValueKind.False => "false",
+        _ => "nothing",
+    };
+
+    /// <summary>A client's text inside an error message: in quotes, and short however long it was.</summary>
+    public static string Quote(string text) => $"'{Shorten(text)}'";
+
+    /// <summary>A client's text, cut where it is too long for an error message.</summary>
+    public static string Shorten(string text, int longest = LongestQuote) =>
+        text.Length <= longest ? text : $"{text.AsSpan(0, longest - (char.IsHighSurrogate(text[longest - 1]) ? 1 : 0))}…";
+
+    private static RequestFields OfBody(JsonDocument document)
+    {
+        try
+        {
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new ApiException(400, $"the body must be a JSON object, not {Describe(document.RootElement)}", "invalid_json");
+            if (BrokenText.Find(document.RootElement) is { } field)
+                throw field.Length == 0 ? new ApiException(400, $"the body {NoText}", "invalid_json") : ApiException.BadField(field, NoText);
+            return new RequestFields(document.RootElement, "");
+        }
+        catch
+        {
+            document.Dispose();
+            throw;
+        }
+    }
+
+
+    // What is no JSON comes as the one; where two names that are compared hold what is no text, as the other.
+    private static ApiException NoJson(Exception e) => new(400, e switch
+    {
+        JsonException { LineNumber: { } line } at => $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",
+        JsonException => $"the body is not valid JSON: {FirstSentence(e.Message)}",
+        _ => $"the body {NoText}",
+    }, "invalid_json");
+
+    private static string FirstSentence(string message)
+    {
+        var end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
+        return Shorten(end < 0 ? message : message[..end], LongestReason);
+    }
+}

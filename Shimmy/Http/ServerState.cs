@@ -1,0 +1,39 @@
+using System.Diagnostics;
+using System.Reflection;
+
+namespace Shimmy.Http;
+
+/// <summary>What the endpoints tell about the server itself.</summary>
+internal sealed class ServerState
+{
+    private readonly long _started = Stopwatch.GetTimestamp();
+    private readonly TaskCompletionSource _draining = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>Whether the server stops and takes no new requests.</summary>
+    public bool Draining => _draining.Task.IsCompleted;
+
+    /// <summary>Ends when the server stops taking new requests.</summary>
+    public Task DrainBegun => _draining.Task;
+
+    /// <summary>Time since the server was made.</summary>
+    public TimeSpan Uptime => Stopwatch.GetElapsedTime(_started);
+
+    /// <summary>The limits in force, for <c>/diag</c>: name, and value or null where there is none.</summary>
+    public IReadOnlyList<(string Name, double? Value)> Limits { get; init; } = [];
+
+    /// <summary>How long a request may take; null sets no limit.</summary>
+    public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>Most bytes of a request's body; a message on a socket is one.</summary>
+    public long BodyLimit { get; init; } = long.MaxValue;
+
+    /// <summary>Whether the log gets prompts as models read them.</summary>
+    public bool LogsPrompts { get; init; }
+
+    /// <summary>Takes no new requests from now on.</summary>
+    public void BeginDrain() => _draining.TrySetResult();
+
+    /// <summary>The program's version.</summary>
+    public static string Version { get; } =
+        typeof(ServerState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0] ?? "unknown";
+}

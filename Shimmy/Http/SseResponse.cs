@@ -1,0 +1,127 @@
+using System.Buffers;
+using System.IO.Pipelines;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Output;
+
+namespace Shimmy.Http;
+
+/// <summary>Writes one dialect's stream: an event in, bytes out. Pure, so that transcripts can be tested without a socket.</summary>
+internal interface IStreamWriter
+{
+    /// <summary>Writes what the dialect says for an event; may be nothing.</summary>
+    void Write(IBufferWriter<byte> output, in OutputEvent happened);
+
+    /// <summary>How long a stream may be silent before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
+    TimeSpan? PingAfter => null;
+
+    /// <summary>Writes the dialect's sign of life.</summary>
+    void WritePing(IBufferWriter<byte> output)
+    {
+    }
+
+    /// <summary>Writes the dialect's error event; the stream ends after it.</summary>
+    void WriteError(IBufferWriter<byte> output, ApiError error);
+}
+
+/// <summary>Runs an answer into a response as server-sent events (WHATWG HTML, 9.2).</summary>
+internal static class EventStream
+{
+    /// <summary>
+    /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
+    /// the dialect's error event and thrown as <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
+    /// </summary>
+    public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer)
+    {
+        using var generation = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        await using var enumerator = events.GetAsyncEnumerator(generation.Token);
+        var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
+        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-cache";
+        // Reverse proxies such as nginx hold a stream back without it.
+        context.Response.Headers["X-Accel-Buffering"] = "no";
+        var output = context.Response.BodyWriter;
+        try
+        {
+            while (more)
+            {
+                var happened = enumerator.Current;
+                RequestLog.Of(context).Note(happened);
+                writer.Write(output, happened);
+                var next = enumerator.MoveNextAsync();
+                // Events that are there already go out together; only a pause is worth a system call.
+                more = next.IsCompleted
+                    ? await next.ConfigureAwait(false)
+                    : await FlushMeanwhileAsync(output, next.AsTask(), writer, generation).ConfigureAwait(false);
+            }
+            await FlushAsync(output, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!ClientConnection.IsGone(context))
+        {
+            var error = ApiError.Of(e, context);
+            writer.WriteError(output, error ?? ApiError.Internal);
+            await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
+            throw new StreamBrokenException(e, isOurFault: error is null);
+        }
+    }
+
+    /// <summary>Frames a JSON value as one event; <paramref name="write"/> writes the value.</summary>
+    public static void WriteData(IBufferWriter<byte> output, Action<Utf8JsonWriter> write)
+    {
+        output.Write("data: "u8);
+        using (var json = new Utf8JsonWriter(output, JsonText.WriterOptions))
+            write(json);
+        output.Write("\n\n"u8);
+    }
+
+    // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.
+    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next, IStreamWriter writer, CancellationTokenSource generation)
+    {
+        try
+        {
+            await FlushAsync(output, generation.Token).ConfigureAwait(false);
+            while (writer.PingAfter is { } silence && !await EndsWithinAsync(next, silence, generation.Token).ConfigureAwait(false))
+            {
+                writer.WritePing(output);
+                await FlushAsync(output, generation.Token).ConfigureAwait(false);
+            }
+        }
+        catch
+        {
+            await generation.CancelAsync().ConfigureAwait(false);
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            throw;
+        }
+        return await next.ConfigureAwait(false);
+    }
+
+    private static async Task<bool> EndsWithinAsync(Task next, TimeSpan time, CancellationToken cancellation)
+    {
+        try
+        {
+            await next.WaitAsync(time, cancellation).ConfigureAwait(false);
+            return true;
+        }
+        catch (TimeoutException) when (!next.IsCompleted)
+        {
+            return false;
+        }
+    }
+
+    private static async Task FlushAsync(PipeWriter output, CancellationToken cancellation)
+    {
+        var flushed = await output.FlushAsync(cancellation).ConfigureAwait(false);
+        if (flushed.IsCompleted)
+            throw new OperationCanceledException("the client is gone");
+    }
+}
+
+/// <summary>
+/// A stream broke off after its error event was sent. Thrown through to Kestrel, which then sends what was written and closes the connection
+/// without the end of the body: clients that know no error events (OpenAI's of .NET) see that the answer is not whole.
+/// </summary>
+internal sealed class StreamBrokenException(Exception cause, bool isOurFault) : Exception(cause.Message, cause)
+{
+    /// <summary>Whether the cause is none that a client is told about.</summary>
+    public bool IsOurFault { get; } = isOurFault;
+}

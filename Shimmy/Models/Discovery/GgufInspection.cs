@@ -1,0 +1,149 @@
+using System.Globalization;
+using Shimmy.Gguf;
+
+namespace Shimmy.Models.Discovery;
+
+/// <summary>
+/// Reads a GGUF file's header and keeps what discovery wants of it. Knows the metadata keys and architecture names of llama.cpp
+/// v0.4.0.
+/// </summary>
+internal static class GgufInspection
+{
+    private const int PoolingRank = 4; // LLAMA_POOLING_TYPE_RANK
+
+    // Of arrays nothing but their being there is asked; a vocabulary takes longer to read than all the rest.
+    private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
+
+    /// <summary>
+    /// Facts about a file. A file that is no usable GGUF gives facts with a <see cref="GgufFacts.Fault"/>; nothing is thrown
+    /// for it.
+    /// </summary>
+    public static GgufFacts Inspect(string path)
+    {
+        try
+        {
+            return FactsOf(GgufReader.ReadFile(path, Limits));
+        }
+        catch (GgufException e)
+        {
+            return new GgufFacts { Content = GgufContent.Model, Fault = e.Message };
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
+        {
+            return new GgufFacts { Content = GgufContent.Model, Fault = $"cannot be read: {e.Message}", IsTransient = true };
+        }
+    }
+
+    /// <summary>Facts from a header.</summary>
+    public static GgufFacts FactsOf(GgufHeader header)
+    {
+        var content = ContentOf(header);
+        string? sizeLabel = header.Text("general.size_label");
+        return new GgufFacts
+        {
+            Content = content,
+            Architecture = header.Architecture,
+            ParameterCount = header.ParameterCount,
+            SizeLabel = ParameterLabels.IsLabel(sizeLabel) ? sizeLabel : null,
+            Quantization = Quantizations.Of(header),
+            ContextLength = Positive(header.OfArchitecture("context_length")),
+            Type = TypeOf(header),
+            OllamaVariant = OllamaArchitectures.VariantOf(header, content),
+            FromLlamaCpp = header.Text("general.type") is not null,
+            ShardCount = (int)Math.Clamp(header.Integer("split.count") ?? 0, 0, 99_999),
+            EmbeddingLength = content switch
+            {
+                GgufContent.Adapter => AdaptedWidth(header),
+                GgufContent.Projector => ProjectedWidth(header),
+                _ => Positive(header.OfArchitecture("embedding_length")),
+            },
+            Layers = content == GgufContent.Adapter ? AdaptedLayers(header) : Positive(header.OfArchitecture("block_count")),
+            BaseModel = header.Text("general.base_model.0.name"),
+        };
+    }
+
+    private static int Positive(GgufValue? value) => (int)Math.Clamp(value?.Integer ?? 0, 0, int.MaxValue);
+
+    private static GgufContent ContentOf(GgufHeader header) => header.Text("general.type") switch
+    {
+        "adapter" => GgufContent.Adapter,
+        "mmproj" => GgufContent.Projector,
+        "imatrix" => GgufContent.ImportanceMatrix,
+        _ when header.Architecture is "clip" => GgufContent.Projector,
+        _ when header.Architecture is "eagle3" or "dflash" => GgufContent.Draft,
+        _ when header.Architecture is "controlvector" || header.Text("adapter.type") is not null => GgufContent.Adapter,
+        _ when header.Architecture is "imatrix" || header.Array("imatrix.datasets") is not null => GgufContent.ImportanceMatrix,
+        "vocab" => GgufContent.Vocabulary,
+        // The first shard of a split may hold metadata alone.
+        _ when header.Tensors.Count == 0 && (header.Integer("split.count") ?? 0) <= 1 => GgufContent.Vocabulary,
+        _ => GgufContent.Model,
+    };
+
+    private static ModelType? TypeOf(GgufHeader header)
+    {
+        if (header.OfArchitecture("pooling_type")?.Integer is { } pooling and not 0)
+        {
+            return pooling == PoolingRank ? ModelType.Reranker : ModelType.Embedding;
+        }
+
+        return header.Architecture switch
+        {
+            "bert" or "modern-bert" or "nomic-bert" or "nomic-bert-moe" or "neo-bert" or "eurobert" or "jina-bert-v2"
+                or "jina-bert-v3" or "gemma-embedding" or "llama-embed" => ModelType.Embedding,
+            "t5encoder" => ModelType.Encoder,
+            "clip" => ModelType.Clip,
+            "whisper" or "wavtokenizer-dec" => ModelType.Speech,
+            "vae" => ModelType.Vae,
+            // Image and video models of stable-diffusion.cpp and its kin; then language models that diffuse.
+            "sd1" or "sd2" or "sd3" or "sdxl" or "flux" or "aura" or "ltxv" or "hyvid" or "hidream" or "wan" or "cosmos"
+                or "lumina2" or "qwen_image" or "pixart" or "chroma" or "kolors" or "diffusion" or "dream" or "llada"
+                or "llada-moe" or "rnd1"
+                => ModelType.Diffusion,
+            _ when header.Text("tokenizer.chat_template") is not null || header.Array("tokenizer.chat_templates") is not null =>
+                ModelType.Chat,
+            _ => null,
+        };
+    }
+
+    // What reads the residual stream has its width in lora_a, what writes to it in lora_b.
+    private static int AdaptedWidth(GgufHeader header)
+    {
+        foreach (var tensor in header.Tensors)
+        {
+            string[] parts = tensor.Name.Split('.');
+            int? side = parts is [_, _, var layer, "weight", var half]
+                ? (layer, half) switch
+                {
+                    ("attn_q" or "attn_k" or "attn_v" or "attn_qkv" or "ffn_up" or "ffn_gate", "lora_a") => 0,
+                    ("attn_output" or "ffn_down", "lora_b") => 1,
+                    _ => null,
+                }
+                : null;
+            if (side is { } dimension && dimension < tensor.Dimensions.Count)
+            {
+                return (int)Math.Min(tensor.Dimensions[dimension], int.MaxValue);
+            }
+        }
+
+        return 0;
+    }
+
+    // A projector gives vectors of the model's width.
+    private static int ProjectedWidth(GgufHeader header) => (int)Math.Clamp(
+        header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0, 0, int.MaxValue);
+
+    private static int AdaptedLayers(GgufHeader header)
+    {
+        int layers = 0;
+        foreach (var tensor in header.Tensors)
+        {
+            string[] parts = tensor.Name.Split('.', 3);
+            if (parts is ["blk", var number, _] && int.TryParse(number, CultureInfo.InvariantCulture, out int layer))
+            {
+                layers = Math.Max(layers, layer + 1);
+            }
+        }
+
+        return layers;
+    }
+}

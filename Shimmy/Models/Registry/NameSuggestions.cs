@@ -1,0 +1,50 @@
+namespace Shimmy.Models.Registry;
+
+/// <summary>Finds names that resemble one that is unknown.</summary>
+internal static class CloseNames
+{
+    private const int MaxLength = 200;
+
+    /// <summary>
+    /// Up to <paramref name="count"/> of the names, the most alike first. Short work for any input: long names are cut.
+    /// </summary>
+    public static IReadOnlyList<string> Of(string name, IEnumerable<string> names, int count)
+    {
+        string wanted = Folded(name);
+        return [.. names.Select(known => (Name: known, Distance: Distance(wanted, Folded(known)))).OrderBy(pair => pair.Distance)
+            .ThenBy(pair => pair.Name, StringComparer.Ordinal).Take(count).Select(pair => pair.Name)];
+    }
+
+    private static string Folded(string name) => (name.Length <= MaxLength ? name : name[..MaxLength]).ToLowerInvariant();
+
+    // A name that holds the other is near whatever its length: people leave out the publisher, the size or the quantization.
+    private static double Distance(string wanted, string known) =>
+        wanted.Length > 0
+            && (known.Contains(wanted, StringComparison.Ordinal) || wanted.Contains(known, StringComparison.Ordinal))
+            ? 0.01 * Math.Abs(known.Length - wanted.Length) / MaxLength
+            : (double)Edits(wanted, known) / Math.Max(1, Math.Max(wanted.Length, known.Length));
+
+    // Levenshtein's distance, one row at a time.
+    private static int Edits(string a, string b)
+    {
+        Span<int> row = stackalloc int[MaxLength + 1];
+        for (int j = 0; j <= b.Length; j++)
+        {
+            row[j] = j;
+        }
+
+        for (int i = 1; i <= a.Length; i++)
+        {
+            int diagonal = row[0];
+            row[0] = i;
+            for (int j = 1; j <= b.Length; j++)
+            {
+                int substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+                diagonal = row[j];
+                row[j] = Math.Min(substituted, Math.Min(row[j], row[j - 1]) + 1);
+            }
+        }
+
+        return row[b.Length];
+    }
+}

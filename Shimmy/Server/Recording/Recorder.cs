@@ -1,0 +1,60 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Extensions.Logging;
+using Shimmy.Http;
+
+namespace Shimmy.Server.Recording;
+
+/// <summary>
+/// Records what models answered. Not recorded is what is of the moment: a full queue, a worker that died, a stream that broke off, a client
+/// that left. What is wrong with a request (400 to 499) is an answer like others.
+/// </summary>
+internal sealed partial class Recorder(RecordingFile file, ILogger logger)
+{
+    /// <summary>Runs the request and appends what became of it.</summary>
+    public async Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        if (RecordedRoutes.IsSocket(context.Request))
+            LogSocket(logger, context.TraceIdentifier);
+        if (!RecordedRoutes.Holds(context.Request) || HttpMethods.IsHead(context.Request.Method))
+        {
+            await next(context).ConfigureAwait(false);
+            return;
+        }
+        var keys = Keys.Of(context);
+        var request = CanonicalRequest.Of(context.Request, await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), keys);
+        var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
+        var tap = new ResponseTap(inner);
+        context.Features.Set<IHttpResponseBodyFeature>(tap);
+        try
+        {
+            await next(context).ConfigureAwait(false);
+        }
+        catch (Exception e) when (!context.Response.HasStarted && !ClientConnection.IsGone(context)
+            && ApiError.Of(e, context) is { Status: >= 400 and < 500 and not StatusCodes.Status429TooManyRequests } error)
+        {
+            // The frame around all requests writes it, from the same error.
+            Append(new Exchange(request, error.Status)
+            {
+                Answer = keys.Without(Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier)),
+                Milliseconds = tap.Milliseconds,
+            });
+            throw;
+        }
+        finally
+        {
+            context.Features.Set(inner);
+        }
+        if (context.Response.StatusCode >= 500)
+            return;
+        var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
+        Append(streams
+            ? new Exchange(request, context.Response.StatusCode) { Stream = keys.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
+            : new Exchange(request, context.Response.StatusCode) { Answer = keys.Without(tap.Body), Milliseconds = tap.Milliseconds });
+    }
+
+    private void Append(Exchange exchange) => file.Append(ExchangeLine.Write(exchange));
+
+    [LoggerMessage(LogLevel.Warning, "{RequestId} is a WebSocket, which is not recorded; POST /api/generate with stream is the same over HTTP")]
+    private static partial void LogSocket(ILogger logger, string requestId);
+}

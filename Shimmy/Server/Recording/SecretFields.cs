@@ -1,0 +1,45 @@
+using System.Text.Json;
+
+namespace Shimmy.Server.Recording;
+
+/// <summary>The fields of a request that are made for keys, wherever they stand: of a tool on another server above all.</summary>
+internal static class KeyFields
+{
+    // Without their hyphens and underscores.
+    private static readonly HashSet<string> Names = new(StringComparer.OrdinalIgnoreCase)
+    {
+        "authorization", "authorizationtoken", "authtoken", "accesstoken", "bearertoken", "token", "apikey", "xapikey",
+        "headers", "extraheaders", "httpheaders", "clientsecret", "secret", "password", "credentials",
+    };
+
+    // What is below these in a JSON schema are names that somebody chose, not fields.
+    private static readonly string[] OfSchemas = ["properties", "patternProperties", "$defs", "definitions"];
+
+    // Addresses carry keys behind their question mark.
+    private static readonly string[] Addresses = ["server_url", "url"];
+
+    /// <summary>What stands in place of a field's value; null where it may stay. <paramref name="namesAreFree"/> says that the object around it describes names.</summary>
+    public static string? Blanked(JsonProperty field, bool namesAreFree)
+    {
+        if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array) || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
+            return null;
+        if (Names.Contains(Plain(field.Name)))
+            return Keys.Blank;
+        return field.Value.ValueKind == JsonValueKind.String && Addresses.Contains(field.Name)
+            && field.Value.GetString()!.IndexOf('?', StringComparison.Ordinal) is >= 0 and var mark
+            ? field.Value.GetString()![..(mark + 1)] + Keys.Blank
+            : null;
+    }
+
+    /// <summary>Whether the fields of the object of this name are names that somebody chose.</summary>
+    public static bool HoldsFreeNames(string name) => OfSchemas.Contains(name);
+
+    /// <summary>Whether a text speaks of any of these fields.</summary>
+    public static bool AreIn(string text)
+    {
+        var plain = Plain(text);
+        return Names.Any(name => plain.Contains($"\"{name}\"", StringComparison.OrdinalIgnoreCase));
+    }
+
+    private static string Plain(string text) => text.Replace("-", "", StringComparison.Ordinal).Replace("_", "", StringComparison.Ordinal);
+}

@@ -1,0 +1,123 @@
+using System.Buffers;
+using System.Text;
+using System.Text.Encodings.Web;
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Http;
+
+namespace Shimmy.Server.Recording;
+
+/// <summary>
+/// Keeps keys out of a recording. Headers are not recorded at all, nor are parameters of the query that no route knows. In a request's body the
+/// values of fields that are made for keys are blanked (<see cref="KeyFields"/>). The key that the request came with is blanked in every text: a
+/// prompt may quote it. One that this server let in is, however short; another is, if it is long enough to be one: <c>none</c> and <c>test</c>
+/// are words.
+/// </summary>
+internal sealed class Keys
+{
+    /// <summary>What stands where a key stood.</summary>
+    public const string Blank = "[key]";
+
+    private const int ShortestKey = 16;
+
+    // Each key as it is, and as it stands in JSON that a text quotes.
+    private readonly string[] _forms;
+
+    private Keys(IEnumerable<string> keys) => _forms = [.. keys.Where(key => key.Length > 0).SelectMany(key => (string[])
+        [JavaScriptEncoder.Default.Encode(key), JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(key), key]).Distinct().OrderByDescending(form => form.Length)];
+
+    /// <summary>No key.</summary>
+    public static Keys None { get; } = new([]);
+
+    /// <summary>The keys that a request came with; <paramref name="anyLength"/> takes for one whatever stands where keys do.</summary>
+    public static Keys Of(HttpContext context, bool anyLength = false)
+    {
+        var known = RequestLog.Of(context).Client;
+        return new Keys(ClientKey.GivenIn(context.Request.Headers).Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
+    }
+
+    /// <summary>A text without them.</summary>
+    public string Without(string text) => _forms.Aggregate(text, (rest, form) => rest.Replace(form, Blank, StringComparison.Ordinal));
+
+    /// <summary>A body without them: in the texts of one that is JSON, so that it stays what it is, and anywhere in another.</summary>
+    public byte[] Without(byte[] body)
+    {
+        if (!_forms.Any(form => body.AsSpan().IndexOf(Encoding.UTF8.GetBytes(form)) >= 0))
+            return body;
+        try
+        {
+            using var document = JsonDocument.Parse(body);
+            return Rewritten(writer => Write(writer, document.RootElement, fields: false));
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            return Encoding.UTF8.GetBytes(Without(Encoding.UTF8.GetString(body)));
+        }
+    }
+
+    /// <summary>Server-sent events without them, in the same list.</summary>
+    public List<StreamPiece> Without(List<StreamPiece> pieces)
+    {
+        for (var i = 0; i < pieces.Count; i++)
+            pieces[i] = Without(pieces[i]);
+        return pieces;
+    }
+
+    private StreamPiece Without(in StreamPiece piece)
+    {
+        const string data = "data: ";
+        return piece with
+        {
+            Text = string.Join('\n', piece.Text.Split('\n').Select(line => line.StartsWith(data, StringComparison.Ordinal)
+                ? data + Encoding.UTF8.GetString(Without(Encoding.UTF8.GetBytes(line[data.Length..])))
+                : Without(line))),
+        };
+    }
+
+    /// <summary>Writes the body of a request without its fields <paramref name="but"/>, and without any key.</summary>
+    public byte[] Compact(JsonElement body, IReadOnlyList<string> but) => Rewritten(writer => WriteObject(writer, body, but, fields: true));
+
+    private static byte[] Rewritten(Action<Utf8JsonWriter> write)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var writer = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
+            write(writer);
+        return buffer.WrittenSpan.ToArray();
+    }
+
+    private void Write(Utf8JsonWriter writer, JsonElement value, bool fields, bool namesAreFree = false)
+    {
+        switch (value.ValueKind)
+        {
+            case JsonValueKind.Object:
+                WriteObject(writer, value, [], fields, namesAreFree);
+                break;
+            case JsonValueKind.Array:
+                writer.WriteStartArray();
+                foreach (var element in value.EnumerateArray())
+                    Write(writer, element, fields);
+                writer.WriteEndArray();
+                break;
+            case JsonValueKind.String:
+                writer.WriteStringValue(Without(value.GetString()!));
+                break;
+            default:
+                value.WriteTo(writer);
+                break;
+        }
+    }
+
+    private void WriteObject(Utf8JsonWriter writer, JsonElement value, IReadOnlyList<string> but, bool fields, bool namesAreFree = false)
+    {
+        writer.WriteStartObject();
+        foreach (var field in value.EnumerateObject().Where(field => !but.Contains(field.Name)))
+        {
+            writer.WritePropertyName(field.Name);
+            if (fields && KeyFields.Blanked(field, namesAreFree) is { } blanked)
+                writer.WriteStringValue(blanked);
+            else
+                Write(writer, field.Value, fields, KeyFields.HoldsFreeNames(field.Name));
+        }
+        writer.WriteEndObject();
+    }
+}

@@ -1,0 +1,111 @@
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
+using Shimmy.Api.Native;
+using Shimmy.Http;
+using Shimmy.Observability;
+
+namespace Shimmy.Server;
+
+/// <summary>
+/// The frame around every request: gives it an id and a place in a trace, turns what is thrown into the dialect's error body, and reports
+/// how it ended.
+/// </summary>
+/// <param name="logger">Learns of our own faults.</param>
+/// <param name="running">The requests in flight.</param>
+/// <param name="report">What is done with those that ended.</param>
+/// <param name="traces">Whether requests that come without a trace begin one.</param>
+internal sealed partial class RequestFrame(ILogger logger, RunningRequests running, RequestReport report, bool traces)
+{
+    private const int LongestId = 128;
+    private const int ClientLeft = 499; // as nginx logs it
+
+    /// <summary>Runs the request.</summary>
+    public async Task InvokeAsync(HttpContext context, RequestDelegate next)
+    {
+        context.TraceIdentifier = IdOf(context.Request.Headers["x-request-id"].ToString());
+        context.Response.Headers["x-request-id"] = context.TraceIdentifier;
+        // Anthropic's clients look for it under this name.
+        if (context.Request.Path.StartsWithSegments("/v1/messages"))
+            context.Response.Headers["request-id"] = context.TraceIdentifier;
+        var log = RequestLog.Of(context);
+        log.Trace = TraceContext.Of(context.Request.Headers.TraceParent.ToString(), traces);
+        // A socket's messages are reported one by one.
+        var quiet = context.Request.Path == "/health" || context.Request.Path == "/metrics" || GenerateSocket.IsAskedFor(context);
+        if (!quiet)
+            report.Begin();
+        var status = 0;
+        string? brokenBy = null;
+        try
+        {
+            using var entered = running.Enter(context);
+            await AnswerAsync(context, next).ConfigureAwait(false);
+        }
+        catch (Exception) when (ClientConnection.IsGone(context))
+        {
+            // The client is gone: nobody is left to tell, and what ran for it was cancelled.
+            status = ClientLeft;
+        }
+        catch (StreamBrokenException e)
+        {
+            if (e.IsOurFault)
+                LogFault(logger, context.TraceIdentifier, e);
+            brokenBy = e.Message;
+            throw;
+        }
+        catch (Exception e)
+        {
+            await WriteErrorAsync(context, e).ConfigureAwait(false);
+        }
+        finally
+        {
+            var summary = log.Summarise(context, context.Request.Method, status == 0 ? context.Response.StatusCode : status, brokenBy);
+            if (quiet)
+                report.EndQuietly(summary);
+            else
+                report.End(summary, log.Client);
+        }
+    }
+
+    // Inside the deadline, which is known only as long as the request counts as running.
+    private async Task AnswerAsync(HttpContext context, RequestDelegate next)
+    {
+        try
+        {
+            await next(context).ConfigureAwait(false);
+        }
+        catch (Exception e) when (e is not StreamBrokenException && !ClientConnection.IsGone(context))
+        {
+            await WriteErrorAsync(context, e).ConfigureAwait(false);
+        }
+    }
+
+    private async Task WriteErrorAsync(HttpContext context, Exception exception)
+    {
+        var known = ApiError.Of(exception, context);
+        if (known is null)
+            LogFault(logger, context.TraceIdentifier, exception);
+        if (context.Response.HasStarted)
+            return;
+        var error = known ?? ApiError.Internal;
+        var body = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier);
+        context.Response.StatusCode = error.Status;
+        context.Response.ContentType = "application/json";
+        context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;
+        if (error.RetryAfterSeconds is { } seconds)
+            context.Response.Headers.RetryAfter = seconds.ToString(CultureInfo.InvariantCulture);
+        if (error.Status == 401)
+            context.Response.Headers.WWWAuthenticate = "Bearer";
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await context.Response.Body.WriteAsync(body, CancellationToken.None).ConfigureAwait(false);
+    }
+
+    // A client's own id is kept, so that its log and ours can be read side by side; only if it could not forge a line of either.
+    private static string IdOf(string given) =>
+        given.Length is > 0 and <= LongestId && given.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_' or '.' or ':')
+            ? given
+            : "req_" + Guid.NewGuid().ToString("N");
+
+    [LoggerMessage(LogLevel.Error, "{RequestId} failed")]
+    private static partial void LogFault(ILogger logger, string requestId, Exception exception);
+}

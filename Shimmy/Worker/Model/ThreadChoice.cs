@@ -1,0 +1,166 @@
+using System.Diagnostics;
+using Shimmy.Engine;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Worker.Model;
+
+/// <summary>
+/// How many threads compute. Given, or measured: on small models threads wait for each other longer than they work, and how much longer
+/// depends on the machine and on what else runs on it, so no rule by size is right. Measured once at load, and watched from then on
+/// (<see cref="ThreadTuner"/>).
+/// </summary>
+internal sealed class ThreadChoice : IDisposable
+{
+    // Idle threads sleep at once: spinning would take the cores that the server and other workers need, and costs the wake-up of a
+    // sleeping thread only once a decode. Inside a decode ggml's barriers spin anyway.
+    private const uint Poll = 0;
+
+    // Batches from this size on are alike enough that their time for each token can be compared.
+    private const int ComparableBatch = 32;
+
+    private static readonly TimeSpan TimeEach = TimeSpan.FromMilliseconds(15);
+    private static readonly TimeSpan LongestTimeEach = TimeSpan.FromMilliseconds(60);
+
+    // A token that takes this long has work enough for every processor in a prompt, and measuring that would delay the load.
+    private static readonly TimeSpan BigModel = TimeSpan.FromMilliseconds(25);
+
+    private readonly LlamaModel _model;
+
+    // A pool for each number that may be used; idle ones sleep. None is freed while the context lives: its backend keeps pointing at
+    // the pool of its last decode.
+    private readonly Dictionary<int, Threadpool?> _pools = [];
+    private readonly ThreadTuner _decodeTuner;
+    private readonly ThreadTuner _batchTuner;
+    private bool _fewTokens;
+
+    /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
+    public ThreadChoice(LlamaModel model, int given)
+    {
+        _model = model;
+        if (given > 0 || !model.CanGenerate)
+        {
+            var threads = given > 0 ? given : Environment.ProcessorCount;
+            _decodeTuner = _batchTuner = new ThreadTuner([threads], threads);
+            Use(threads, threads);
+            return;
+        }
+        var (decode, time) = Fastest(tokens: 1);
+        var several = Math.Min(ComparableBatch, model.BatchSize);
+        (int Threads, TimeSpan? Time) batch = time > BigModel ? (Environment.ProcessorCount, null) : Fastest(several);
+        _decodeTuner = new ThreadTuner([.. Candidates().Reverse()], decode, time.TotalSeconds);
+        _batchTuner = new ThreadTuner([.. Candidates().Reverse()], batch.Threads, batch.Time?.TotalSeconds / several);
+        Use(decode, batch.Threads);
+    }
+
+    /// <summary>Threads for one token at a time.</summary>
+    public int Decode { get; private set; }
+
+    /// <summary>Threads for prompts and for several sequences at once.</summary>
+    public int Batch { get; private set; }
+
+    /// <summary>Sets the threads for a decode of so many tokens: llama.cpp takes those of prompts for all but a lone one.</summary>
+    public void Prepare(int tokens)
+    {
+        if (tokens < ComparableBatch == _fewTokens)
+            return;
+        _fewTokens = !_fewTokens;
+        Use(Decode, Batch);
+    }
+
+    /// <summary>Learns how long a decode of so many tokens took, and changes the threads of the next where that seems better.</summary>
+    public void Observe(int tokens, TimeSpan elapsed)
+    {
+        var lone = _model.PairsLoneTokens ? 2 : 1;
+        if (tokens >= ComparableBatch)
+            _batchTuner.Observe(elapsed.TotalSeconds / tokens);
+        else
+            _decodeTuner.Observe(elapsed.TotalSeconds * Math.Min(1.0, (double)lone / tokens), isRough: tokens > lone);
+        if (_decodeTuner.Threads != Decode || _batchTuner.Threads != Batch)
+            Use(_decodeTuner.Threads, _batchTuner.Threads);
+    }
+
+    /// <summary>Lets another context of the model compute with the threads of prompts.</summary>
+    public void UseFor(ContextHandle context)
+    {
+        if (context == _model.Context)
+            return;
+        LlamaApi.llama_set_n_threads(context, Batch, Batch);
+        if (Pool(Batch) is { } pool)
+            LlamaApi.llama_attach_threadpool(context, pool.Pointer, pool.Pointer);
+    }
+
+    /// <summary>Frees the threads; the context must be freed before.</summary>
+    public void Dispose()
+    {
+        foreach (var pool in _pools.Values)
+            pool?.Dispose();
+        _pools.Clear();
+    }
+
+    private (int Threads, TimeSpan Time) Fastest(int tokens)
+    {
+        var best = (Threads: 1, Time: TimeSpan.MaxValue);
+        foreach (var threads in Candidates())
+        {
+            Use(threads, threads);
+            var time = MedianTime(tokens);
+            if (time < best.Time)
+                best = (threads, time);
+            else if (time > 1.5 * best.Time)
+                break;
+        }
+        return best;
+    }
+
+    // From all processors down by halves; where fewer are clearly slower, still fewer are not tried.
+    private static IEnumerable<int> Candidates()
+    {
+        for (var threads = Environment.ProcessorCount; threads >= 1; threads /= 2)
+            yield return threads;
+    }
+
+    private TimeSpan MedianTime(int tokens)
+    {
+        RunOnce(tokens);
+        var times = new List<TimeSpan>();
+        var start = Stopwatch.GetTimestamp();
+        do
+        {
+            var before = Stopwatch.GetTimestamp();
+            RunOnce(tokens);
+            times.Add(Stopwatch.GetElapsedTime(before));
+        }
+        while (Stopwatch.GetElapsedTime(start) < (times.Count < 3 ? LongestTimeEach : TimeEach));
+        times.Sort();
+        return times[times.Count / 2];
+    }
+
+    /// <summary>Decodes so many tokens of no matter what, and forgets them.</summary>
+    public void RunOnce(int tokens)
+    {
+        using var batch = new DecodeBatch(tokens);
+        for (var i = 0; i < tokens; i++)
+            batch.Add(Math.Max(0, _model.Vocabulary.Bos), i, 0, logits: i == tokens - 1);
+        if (batch.Decode(_model.Context) != 0)
+            throw new EngineException(EngineFailure.LoadFailed, "the model loads but cannot decode a token: " + NativeLog.TakeErrors());
+        LlamaApi.llama_synchronize(_model.Context);
+        LlamaApi.llama_memory_clear(LlamaApi.llama_get_memory(_model.Context), data: false);
+    }
+
+    private void Use(int decode, int batch)
+    {
+        Decode = decode;
+        Batch = batch;
+        var several = _fewTokens ? decode : batch;
+        LlamaApi.llama_set_n_threads(_model.Context, decode, several);
+        if (Pool(decode) is { } decodePool && Pool(several) is { } batchPool)
+            LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
+    }
+
+    private Threadpool? Pool(int threads)
+    {
+        if (!_pools.TryGetValue(threads, out var pool))
+            _pools[threads] = pool = Threadpool.Create(threads, Poll);
+        return pool;
+    }
+}

@@ -1,0 +1,118 @@
+namespace Shimmy.Worker.Model;
+
+/// <summary>
+/// Keeps the number of threads right while the model runs: what else the machine does changes, and with it how long threads wait for each
+/// other. Now and then a few steps run with the next larger or smaller number; it stays where it was clearly faster. Trials that bring
+/// nothing become rarer, so that on a quiet machine they cost next to nothing. Steps that suddenly take many times as long are not waited
+/// out: where another program takes a core, each barrier of a step waits for it, and fewer threads are a hundred times as fast.
+/// </summary>
+internal sealed class ThreadTuner
+{
+    private const int TrialSteps = 4;
+    private const int ShortestInterval = 128;
+    private const int LongestInterval = 16 * 1024;
+    private const double ClearlyFaster = 0.9;
+    private const double ClearlySlower = 2.0;
+
+    // So many steps in a row that take so many times as long are no chance.
+    private const int AlarmSteps = 2;
+    private const double Alarming = 5.0;
+    private const double Relief = 0.5;
+
+    private readonly int[] _candidates;
+    private readonly Queue<double> _recent = new();
+    private readonly List<double> _slow = [];
+    private readonly List<double> _trial = [];
+    private int _current;
+    private int _tried = -1;
+    private bool _alarmed;
+    private int _interval = ShortestInterval;
+    private int _steps;
+    private bool _up;
+
+    /// <param name="candidates">Numbers of threads, ascending.</param>
+    /// <param name="initial">The one to begin with.</param>
+    /// <param name="usual">How long a step took with it, in the unit of <see cref="Observe"/>; null where that is not known.</param>
+    public ThreadTuner(IReadOnlyList<int> candidates, int initial, double? usual = null)
+    {
+        _candidates = [.. candidates];
+        _current = Math.Max(0, Array.IndexOf(_candidates, initial));
+        if (usual is { } time)
+            _recent.Enqueue(time);
+    }
+
+    /// <summary>The number of threads for the next step.</summary>
+    public int Threads => _candidates[_tried >= 0 ? _tried : _current];
+
+    /// <summary>Learns how long a step took; the unit must be the same each time.</summary>
+    /// <param name="time">The time.</param>
+    /// <param name="isRough">Whether it is good for no more than to tell that a step took many times as long as usual.</param>
+    public void Observe(double time, bool isRough = false)
+    {
+        if (_candidates.Length < 2)
+            return;
+        if (_tried >= 0)
+        {
+            if (!isRough || _alarmed)
+                ObserveTrial(time);
+            return;
+        }
+        if (IsAlarm(time) || isRough)
+            return;
+        _recent.Enqueue(time);
+        if (_recent.Count > 2 * TrialSteps)
+            _recent.Dequeue();
+        if (++_steps < _interval || _recent.Count < 2 * TrialSteps)
+            return;
+        _steps = 0;
+        _up = !_up;
+        var next = _current + (_up ? 1 : -1);
+        if (next >= 0 && next < _candidates.Length)
+            _tried = next;
+    }
+
+    // Whether a step is slow beyond all measure; where several are, fewer threads are tried at once.
+    private bool IsAlarm(double time)
+    {
+        if (_current == 0 || _recent.Count == 0 || time < Alarming * Median(_recent))
+        {
+            _slow.Clear();
+            return false;
+        }
+        _slow.Add(time);
+        if (_slow.Count == AlarmSteps)
+        {
+            _alarmed = true;
+            _tried = _current - 1;
+        }
+        return true;
+    }
+
+    private void ObserveTrial(double time)
+    {
+        _trial.Add(time);
+        var usual = Median(_alarmed ? _slow : _recent);
+        // The first step with other threads wakes them up, so it only counts where it is hopeless.
+        var hopeless = time > ClearlySlower * usual && _trial.Count > 1;
+        if (_trial.Count <= TrialSteps && !hopeless)
+            return;
+        var better = !hopeless && Median(_trial.Skip(1)) < (_alarmed ? Relief : ClearlyFaster) * usual;
+        _interval = better ? ShortestInterval : Math.Min(2 * _interval, LongestInterval);
+        if (better)
+            _current = _tried;
+        // What was usual before an alarm is so no more.
+        if (better || _alarmed)
+            _recent.Clear();
+        _tried = -1;
+        _steps = 0;
+        _alarmed = false;
+        _slow.Clear();
+        _trial.Clear();
+    }
+
+    private static double Median(IEnumerable<double> values)
+    {
+        var sorted = values.Order().ToArray();
+        return sorted[sorted.Length / 2];
+    }
+}

@@ -1,0 +1,323 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using System.Text;
+using Shimmy.Engine;
+using Shimmy.Worker.Native;
+using static Shimmy.Worker.Native.LlamaApi;
+
+namespace Shimmy.Worker.Model;
+
+/// <summary>The model's vocabulary: prompts to tokens, tokens to bytes. Constant once loaded, so any thread may use it.</summary>
+internal sealed unsafe class Vocabulary
+{
+    // enum llama_token_attr
+    private const int AttributeUnknown = 1;
+    private const int AttributeControl = 8;
+    private const int AttributeByte = 32;
+    private const int AttributeStripLeft = 128;
+    private const int AttributeStripRight = 256;
+
+    private readonly ModelHandle _model;
+    private readonly nint _vocab;
+    private readonly byte[]?[] _pieces;
+    private readonly Lazy<ControlTokens> _controlTokens;
+    private readonly Lazy<int[]> _control;
+    private readonly Lazy<FirstCharacters> _firstCharacters;
+    private readonly Lazy<LongerMarks> _longerMarks;
+
+    public Vocabulary(ModelHandle model)
+    {
+        _model = model;
+        _vocab = llama_model_get_vocab(model);
+        Size = llama_vocab_n_tokens(_vocab);
+        Bos = llama_vocab_bos(_vocab);
+        Eos = llama_vocab_eos(_vocab);
+        AddsBos = Bos >= 0 && llama_vocab_get_add_bos(_vocab);
+        _pieces = new byte[]?[Size];
+        _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
+        _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
+        _firstCharacters = new Lazy<FirstCharacters>(() => new FirstCharacters(this));
+        _longerMarks = new Lazy<LongerMarks>(() => new LongerMarks(this));
+        var endTokens = new List<int>();
+        for (var token = 0; token < Size; token++)
+        {
+            if (llama_vocab_is_eog(_vocab, token))
+                endTokens.Add(token);
+        }
+        EndTokens = endTokens;
+        int count;
+        var suppressed = llama_vocab_get_suppress_tokens(_vocab, &count);
+        SuppressedTokens = suppressed is null || count <= 0 ? [] : new ReadOnlySpan<int>(suppressed, count).ToArray();
+    }
+
+    /// <summary>llama.cpp's vocabulary; lives as long as the model.</summary>
+    public nint Pointer => _vocab;
+
+    /// <summary>Number of tokens.</summary>
+    public int Size { get; }
+
+    /// <summary>Begin-of-sequence token, negative where there is none.</summary>
+    public int Bos { get; }
+
+    /// <summary>End-of-sequence token, negative where there is none.</summary>
+    public int Eos { get; }
+
+    /// <summary>The marks of a prompt whose middle is missing, or null where one of them is.</summary>
+    public FillInTheMiddle? FillInTheMiddle =>
+        Text(llama_vocab_fim_pre(_vocab)) is { } prefix && Text(llama_vocab_fim_suf(_vocab)) is { } suffix && Text(llama_vocab_fim_mid(_vocab)) is { } middle
+            ? new FillInTheMiddle(prefix, suffix, middle)
+            : null;
+
+    /// <summary>Whether prompts begin with BOS.</summary>
+    public bool AddsBos { get; }
+
+    /// <summary>Tokens that end a generation (EOS, EOT, EOM and their like).</summary>
+    public IReadOnlyList<int> EndTokens { get; }
+
+    /// <summary>Tokens that the model's file asks never to sample.</summary>
+    public IReadOnlyList<int> SuppressedTokens { get; }
+
+    /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
+    public IReadOnlyList<int> ControlTokens => _control.Value;
+
+    /// <summary>The tokens by the first character of their text; found out on first use.</summary>
+    public FirstCharacters FirstCharacters => _firstCharacters.Value;
+
+    /// <summary>The tokens of punctuation that go on as another one; found out on first use.</summary>
+    public LongerMarks LongerMarks => _longerMarks.Value;
+
+    /// <summary>Whether a token stands for a byte that no other token spells.</summary>
+    public bool IsByte(int token) => (llama_vocab_get_attr(_vocab, token) & AttributeByte) != 0;
+
+    /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
+    public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;
+
+    public bool IsEnd(int token) => llama_vocab_is_eog(_vocab, token);
+
+    /// <summary>The token's text as the vocabulary spells it; null for a token that is none.</summary>
+    public string? Text(int token) => token < 0 ? null : Marshal.PtrToStringUTF8((nint)llama_vocab_get_text(_vocab, token));
+
+    /// <summary>The bytes a token adds to the answer; none for control tokens.</summary>
+    public ReadOnlyMemory<byte> Piece(int token) => _pieces[token] ??= PieceOf(token, special: false);
+
+    /// <summary>The bytes of a token, a control token spelled out.</summary>
+    public ReadOnlyMemory<byte> Spelled(int token) => PieceOf(token, special: true);
+
+    /// <summary>The control tokens that stand in these texts.</summary>
+    public IReadOnlySet<int> ControlTokensIn(IReadOnlyList<string> texts) =>
+        texts.SelectMany(text => _controlTokens.Value.Find(text, []).Ours).Select(found => found.Token).ToHashSet();
+
+    /// <summary>The bytes of the tokens, control tokens spelled out.</summary>
+    public byte[] Detokenize(IReadOnlyList<int> tokens)
+    {
+        var bytes = new ArrayBufferWriter<byte>(tokens.Count * 4 + 1);
+        foreach (var token in tokens)
+        {
+            CheckRange(token);
+            bytes.Write(PieceOf(token, special: true));
+        }
+        return bytes.WrittenSpan.ToArray();
+    }
+
+    /// <summary>
+    /// The tokens of a prompt. Text that may hold special tokens and text that may not is tokenized as one, so that words join
+    /// across the seam as they did in training; a control token is only recognised where all of its characters may be special.
+    /// </summary>
+    public List<int> Tokenize(Prompt prompt)
+    {
+        if (prompt.Tokens is { } given)
+        {
+            foreach (var token in given)
+                CheckRange(token);
+            return WithBos([.. given], prompt.AddBos);
+        }
+        var text = prompt.WholeText();
+        var tokens = new List<int>(text.Length / 3 + 8);
+        if (prompt.Parts.All(part => part.ParseSpecial))
+            AppendText(tokens, text, parseSpecial: true);
+        else
+            AppendMixed(tokens, text, UserRanges(prompt.Parts));
+        return WithBos(tokens, prompt.AddBos);
+    }
+
+    /// <summary>How many tokens a text is that may hold special ones, with nothing around it.</summary>
+    public int Count(ReadOnlySpan<char> text)
+    {
+        var tokens = new List<int>(text.Length / 3 + 8);
+        AppendText(tokens, text, parseSpecial: true);
+        return tokens.Count;
+    }
+
+    /// <summary>The tokens of a whole text to embed, with what the vocabulary wants before and after it; given tokens as they are.</summary>
+    public List<int> TokenizeWhole(Prompt prompt)
+    {
+        if (prompt.Tokens is not null)
+            return Tokenize(prompt);
+        var tokens = new List<int>();
+        AppendText(tokens, prompt.WholeText(), parseSpecial: false, addSpecial: true);
+        return tokens;
+    }
+
+    /// <summary>
+    /// The tokens of a query and a document for a reranker: in its own template, where it brings one with <c>{query}</c> and
+    /// <c>{document}</c>, else one after the other with the vocabulary's marks around them (as llama.cpp's server joins them).
+    /// </summary>
+    public List<int> TokenizePair(Prompt query, Prompt document, string? template)
+    {
+        var (queryText, documentText) = (query.WholeText(), document.WholeText());
+        if (template is not null)
+        {
+            // Only the template's own text is tokenized with special tokens.
+            var parts = new List<PromptPart>();
+            foreach (var piece in template.Split("{query}") is [var before, var after] ? [before, "{query}", after] : new[] { template })
+            {
+                if (piece == "{query}")
+                {
+                    parts.Add(new PromptPart(queryText, ParseSpecial: false));
+                    continue;
+                }
+                var around = piece.Split("{document}");
+                for (var i = 0; i < around.Length; i++)
+                {
+                    if (i > 0)
+                        parts.Add(new PromptPart(documentText, ParseSpecial: false));
+                    parts.Add(new PromptPart(around[i], ParseSpecial: true));
+                }
+            }
+            return Tokenize(new Prompt { Parts = parts });
+        }
+        var end = Eos >= 0 ? Eos : llama_vocab_sep(_vocab);
+        var tokens = new List<int>();
+        if (AddsBos)
+            tokens.Add(Bos);
+        AppendText(tokens, queryText, parseSpecial: false);
+        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+            tokens.Add(end);
+        if (llama_vocab_get_add_sep(_vocab))
+            tokens.Add(llama_vocab_sep(_vocab));
+        AppendText(tokens, documentText, parseSpecial: false);
+        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+            tokens.Add(end);
+        return tokens;
+    }
+
+    private List<int> WithBos(List<int> tokens, bool addBos)
+    {
+        if (addBos && AddsBos && (tokens.Count == 0 || tokens[0] != Bos))
+            tokens.Insert(0, Bos);
+        return tokens;
+    }
+
+    private void CheckRange(int token)
+    {
+        if ((uint)token >= (uint)Size)
+            throw new EngineException(EngineFailure.InvalidRequest,
+                $"token {token} is not in the vocabulary; allowed are 0 to {Size - 1}") { Option = "prompt" };
+    }
+
+    private static List<(int Start, int End)> UserRanges(IReadOnlyList<PromptPart> parts)
+    {
+        var ranges = new List<(int, int)>();
+        var position = 0;
+        foreach (var part in parts)
+        {
+            if (!part.ParseSpecial && part.Text.Length > 0)
+                ranges.Add((position, position + part.Text.Length));
+            position += part.Text.Length;
+        }
+        return ranges;
+    }
+
+    // Where no control token touches user text, llama.cpp's own partition of the whole text is right and exact. Otherwise the text
+    // is cut at the template's control tokens here, and what lies between goes to llama.cpp without special tokens.
+    private void AppendMixed(List<int> tokens, string text, List<(int Start, int End)> userRanges)
+    {
+        var (ours, touching) = _controlTokens.Value.Find(text, userRanges);
+        if (touching == 0)
+        {
+            AppendText(tokens, text, parseSpecial: true);
+            return;
+        }
+        var position = 0;
+        var stripLeft = false;
+        foreach (var (start, token) in ours)
+        {
+            var attributes = llama_vocab_get_attr(_vocab, token);
+            AppendBetween(position, start, stripLeft, (attributes & AttributeStripLeft) != 0);
+            tokens.Add(token);
+            position = start + _controlTokens.Value.LengthOf(token);
+            stripLeft = (attributes & AttributeStripRight) != 0;
+        }
+        AppendBetween(position, text.Length, stripLeft, stripRight: false);
+
+        void AppendBetween(int start, int end, bool stripStart, bool stripRight)
+        {
+            var between = text.AsSpan(start, end - start);
+            between = stripStart ? between.TrimStart() : between;
+            between = stripRight ? between.TrimEnd() : between;
+            if (!between.IsEmpty)
+                AppendText(tokens, between, parseSpecial: false);
+        }
+    }
+
+    private void AppendText(List<int> tokens, ReadOnlySpan<char> text, bool parseSpecial, bool addSpecial = false)
+    {
+        if (text.IsEmpty)
+            return;
+        var bytes = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
+        var length = Encoding.UTF8.GetBytes(text, bytes);
+        var room = ArrayPool<int>.Shared.Rent(length + 16);
+        try
+        {
+            fixed (byte* textPointer = bytes)
+            {
+                int count;
+                fixed (int* tokenPointer = room)
+                    count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
+                if (count < 0 && count != int.MinValue)
+                {
+                    ArrayPool<int>.Shared.Return(room);
+                    room = ArrayPool<int>.Shared.Rent(-count);
+                    fixed (int* tokenPointer = room)
+                        count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
+                }
+                if (count < 0)
+                    throw new EngineException(EngineFailure.InvalidRequest, "the prompt is too long to be tokenized") { Option = "prompt" };
+                tokens.AddRange(room.AsSpan(0, count));
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(bytes);
+            ArrayPool<int>.Shared.Return(room);
+        }
+    }
+
+    private byte[] PieceOf(int token, bool special)
+    {
+        Span<byte> room = stackalloc byte[128];
+        fixed (byte* pointer = room)
+        {
+            var length = llama_token_to_piece(_vocab, token, pointer, room.Length, 0, special);
+            if (length >= 0)
+                return room[..length].ToArray();
+            var exact = new byte[-length];
+            fixed (byte* exactPointer = exact)
+                length = llama_token_to_piece(_vocab, token, exactPointer, exact.Length, 0, special);
+            return length == exact.Length ? exact : [];
+        }
+    }
+
+    private ControlTokens FindControlTokens()
+    {
+        var byText = new Dictionary<string, int>(StringComparer.Ordinal);
+        for (var token = 0; token < Size; token++)
+        {
+            if ((llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0
+                && Encoding.UTF8.GetString(PieceOf(token, special: true)) is { Length: > 0 } text)
+                byText.TryAdd(text, token);
+        }
+        GC.KeepAlive(_model);
+        return new ControlTokens(byText);
+    }
+}

@@ -1,0 +1,193 @@
+using System.Runtime.InteropServices;
+using Shimmy.Engine;
+
+namespace Shimmy.Worker.Native;
+
+/// <summary>
+/// The backends of this process: the best variant for the CPU, always, and the GPU plug-ins that are asked for, each loaded at most once. ggml's own
+/// loader takes everything in the folder and leaves what fails out; here a plug-in that is not used costs nothing, and one that fails says why.
+/// </summary>
+internal static unsafe class Backends
+{
+    private static readonly Dictionary<GpuBackend, Plugin> Loaded = [];
+    private static readonly nint[] s_none = [];
+
+    /// <summary>The plug-ins in the order in which <see cref="GpuBackend.Auto"/> tries them.</summary>
+    public static IReadOnlyList<GpuBackend> Order { get; } = [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
+
+    /// <summary>
+    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score. Throws <see cref="EngineException"/> where the folder
+    /// holds none.
+    /// </summary>
+    public static void LoadCpu(string directory)
+    {
+        var best = Files(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
+        if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
+            throw new EngineException(EngineFailure.LoadFailed,
+                $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}".TrimEnd());
+        // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
+        if (Files(directory, "ggml-blas*").FirstOrDefault() is { } blas)
+            GgmlApi.ggml_backend_load(blas);
+    }
+
+    /// <summary>Loads a plug-in, or says why it cannot be used. Never throws.</summary>
+    public static Plugin Load(GpuBackend backend)
+    {
+        if (!Loaded.TryGetValue(backend, out var plugin))
+            Loaded.Add(backend, plugin = Open(backend));
+        return plugin;
+    }
+
+    /// <summary>Whether the folder of the libraries has a GPU plug-in at all, whatever it is good for; loads nothing.</summary>
+    public static bool HasPlugins
+    {
+        get
+        {
+            var directory = RuntimeLibraries.FolderToSearch;
+            foreach (var backend in Order)
+            {
+                if (Directory.Exists(directory) && Files(directory, $"ggml-{FileWord(backend)}.*").Any())
+                    return true;
+            }
+            return false;
+        }
+    }
+
+    /// <summary>ggml's handles of a plug-in's GPUs; those that share the memory of the CPU only where there are no others, as llama.cpp has it.</summary>
+    public static IReadOnlyList<nint> GpusOf(Plugin plugin)
+    {
+        if (plugin.Registration == 0)
+            return s_none;
+        var all = new List<(nint Device, DeviceFacts Facts)>();
+        for (nuint i = 0; i < GgmlApi.ggml_backend_reg_dev_count(plugin.Registration); i++)
+        {
+            var device = GgmlApi.ggml_backend_reg_dev_get(plugin.Registration, i);
+            all.Add((device, Devices.FactsOf(device)));
+        }
+        var own = all.Where(device => device.Facts.Kind == "gpu").Select(device => device.Device).ToList();
+        return own.Count > 0 ? own : [.. all.Where(device => device.Facts.Kind == "igpu").Select(device => device.Device)];
+    }
+
+    /// <summary>ggml's name of a backend in file names: <c>libggml-vulkan.so</c>.</summary>
+    public static string FileWord(GpuBackend backend) => backend.ToString().ToLowerInvariant();
+
+    private static Plugin Open(GpuBackend backend)
+    {
+        var directory = RuntimeLibraries.Directory;
+        var word = FileWord(backend);
+        if (Files(directory, $"ggml-{word}.*").FirstOrDefault() is not { } file)
+            return new Plugin(PluginState.Missing, $"its plug-in is missing: {directory} holds no {FileName(word)}; {HowToGet(backend)}");
+        nint library;
+        try
+        {
+            library = NativeLibrary.Load(file);
+        }
+        catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+        {
+            return WhyNotLoaded(backend, file, LastLine(e.Message));
+        }
+        if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
+            return new Plugin(PluginState.OtherVersion, $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
+        var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, word);
+        if (belongs == false)
+            return new Plugin(PluginState.OtherVersion, $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
+                + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
+        NativeLog.TakeErrors();
+        var registration = ((delegate* unmanaged[Cdecl]<nint>)init)();
+        if (registration == 0)
+            return new Plugin(PluginState.NoDriver, $"its driver did not start. {NativeLog.TakeErrors()}".TrimEnd());
+        // The first field of a registration is the version of the interface that the plug-in was built for.
+        var (theirs, ours) = (*(int*)registration, InterfaceVersion());
+        if (theirs != ours)
+            return new Plugin(PluginState.OtherVersion, $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
+                + $"llama.cpp {RuntimeLibraries.BoundVersion} has version {ours}; {HowToGet(backend)}");
+        GgmlApi.ggml_backend_register(registration);
+        return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true ? RuntimeLibraries.Version : null };
+    }
+
+    // dlopen's words tell what is wrong: a library that the plug-in needs, a function that its version had, or that the file is none.
+    private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
+        why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal) || NeedsOtherGgml(why)
+            ? new Plugin(PluginState.OtherVersion, $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
+            : NeedsLibrary(file, why)
+                ? new Plugin(PluginState.NoDriver, $"a library that its plug-in needs is missing ({why}); {WhatItNeeds(backend)}")
+                : new Plugin(PluginState.OtherVersion, $"{file} cannot be loaded: {why}");
+
+    // "libvulkan.so.1: cannot open shared object file" names another file than the plug-in itself.
+    private static bool NeedsLibrary(string file, string why) => !NeedsOtherGgml(why)
+        && (why.Contains("cannot open shared object", StringComparison.Ordinal) || why.Contains("Library not loaded", StringComparison.Ordinal)
+            || why.Contains("0x8007007E", StringComparison.Ordinal)) && !why.StartsWith(file, StringComparison.Ordinal);
+
+    // "libggml-base.so.0: cannot open shared object file": how other builds name ggml's own libraries.
+    private static bool NeedsOtherGgml(string why) => why.StartsWith("libggml", StringComparison.Ordinal) || why.StartsWith("libllama", StringComparison.Ordinal);
+
+    private static string WhatItNeeds(GpuBackend backend) => backend switch
+    {
+        GpuBackend.Cuda => "CUDA needs NVIDIA's driver and the runtime of the CUDA version that the plug-in was built for (13; or publish with cuda12 for 12): "
+            + "libcudart and libcublas",
+        GpuBackend.Vulkan => "install the Vulkan driver of the GPU (Debian: libvulkan1 and mesa-vulkan-drivers, or NVIDIA's)",
+        GpuBackend.OpenCl => "install the OpenCL driver of the GPU",
+        _ => "it runs on macOS alone",
+    };
+
+    private static string HowToGet(GpuBackend backend) => backend switch
+    {
+        GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.BoundVersion
+            + " and put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+        GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
+        _ => $"publish with it (./publish.sh {RuntimeLibraries.PortableRid} {FileWord(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+    };
+
+    private static int InterfaceVersion()
+    {
+        const int cpu = 0;
+        return *(int*)GgmlApi.ggml_backend_dev_backend_reg(GgmlApi.ggml_backend_dev_by_type(cpu));
+    }
+
+    // Variants that this processor cannot run score 0; a build without variants has no score and is the only one.
+    private static int ScoreOf(string file)
+    {
+        if (!NativeLibrary.TryLoad(file, out var library))
+            return 0;
+        var score = NativeLibrary.TryGetExport(library, "ggml_backend_score", out var function) ? ((delegate* unmanaged[Cdecl]<int>)function)() : 1;
+        NativeLibrary.Free(library);
+        return score;
+    }
+
+    private static string FileName(string word) => OperatingSystem.IsWindows() ? $"ggml-{word}.dll" : $"libggml-{word}.so";
+
+    private static IEnumerable<string> Files(string directory, string pattern) =>
+        Directory.EnumerateFiles(directory, OperatingSystem.IsWindows() ? pattern : "lib" + pattern)
+            .Where(file => Path.GetExtension(file) is ".so" or ".dll" or ".dylib").Order(StringComparer.Ordinal);
+
+    private static string LastLine(string text) =>
+        text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault() ?? text;
+}
+
+/// <summary>A GPU plug-in after the try to load it.</summary>
+/// <param name="State">How far it came.</param>
+/// <param name="Reason">Why no further; null where it loaded.</param>
+internal sealed record Plugin(PluginState State, string? Reason)
+{
+    /// <summary>ggml's handle; 0 where it did not load.</summary>
+    public nint Registration { get; init; }
+
+    /// <summary>The version of llama.cpp that it was built with; null where nothing tells.</summary>
+    public string? Version { get; init; }
+}
+
+/// <summary>How far a plug-in came.</summary>
+internal enum PluginState
+{
+    /// <summary>It is not there.</summary>
+    Missing,
+
+    /// <summary>It is there and not of this llama.cpp.</summary>
+    OtherVersion,
+
+    /// <summary>What it needs of the system is not there.</summary>
+    NoDriver,
+
+    /// <summary>It loaded; whether it has a device is another question.</summary>
+    Loaded,
+}

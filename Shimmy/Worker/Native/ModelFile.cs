@@ -1,0 +1,121 @@
+using System.Globalization;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+
+namespace Shimmy.Worker.Native;
+
+/// <summary>Loads a model's file with all that its spec says of where; what llama.cpp is handed lives in native memory only while it loads.</summary>
+internal static unsafe class ModelFile
+{
+    private const int OverrideText = 128;
+
+    /// <summary>Loads; the handle is invalid where llama.cpp could not, which its log explains.</summary>
+    /// <param name="spec">What to load.</param>
+    /// <param name="choice">The devices to use.</param>
+    /// <param name="gpuLayers">Layers on them, the output layer counted as one.</param>
+    /// <param name="modelLayers">Layers that the model has, without the output layer.</param>
+    /// <param name="progress">Gets 0 to 1.</param>
+    public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, Action<float> progress)
+    {
+        var tuning = spec.Tuning;
+        var parameters = LlamaApi.llama_model_default_params();
+        parameters.GpuLayers = gpuLayers;
+        parameters.LoadMode = LoadMode(tuning, parameters.LoadMode);
+        if (tuning.SplitMode is { } mode)
+            parameters.SplitMode = (int)mode;
+        parameters.MainGpu = tuning.MainGpu ?? 0;
+        var patterns = ExpertTensors.Patterns(tuning.CpuExpertLayers ?? 0, modelLayers).ToList();
+        var devices = stackalloc nint[choice.Handles.Count + 1];
+        for (var i = 0; i < choice.Handles.Count; i++)
+            devices[i] = choice.Handles[i];
+        devices[choice.Handles.Count] = 0;
+        parameters.Devices = devices;
+        var shares = stackalloc float[(int)LlamaApi.llama_max_devices()];
+        if (tuning.TensorSplit.Count > 0)
+        {
+            new Span<float>(shares, (int)LlamaApi.llama_max_devices()).Clear();
+            for (var i = 0; i < tuning.TensorSplit.Count; i++)
+                shares[i] = tuning.TensorSplit[i];
+            parameters.TensorSplit = shares;
+        }
+        var buffers = new LlamaTensorBuftOverride[patterns.Count + 1];
+        var metadata = new LlamaModelKvOverride[tuning.MetadataOverrides.Count + 1];
+        for (var i = 0; i < tuning.MetadataOverrides.Count; i++)
+            Fill(ref metadata[i], tuning.MetadataOverrides[i]);
+        var callback = GCHandle.Alloc(progress);
+        try
+        {
+            for (var i = 0; i < patterns.Count; i++)
+                buffers[i] = new() { Pattern = (byte*)Marshal.StringToCoTaskMemUTF8(patterns[i]), BufferType = GgmlApi.ggml_backend_cpu_buffer_type() };
+            fixed (LlamaTensorBuftOverride* bufferList = buffers)
+            fixed (LlamaModelKvOverride* metadataList = metadata)
+            {
+                parameters.TensorBuftOverrides = patterns.Count > 0 ? bufferList : null;
+                parameters.KvOverrides = tuning.MetadataOverrides.Count > 0 ? metadataList : null;
+                parameters.ProgressCallback = &OnProgress;
+                parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
+                return new ModelHandle(LlamaApi.llama_model_load_from_file(spec.Path, parameters));
+            }
+        }
+        finally
+        {
+            callback.Free();
+            foreach (var buffer in buffers)
+                Marshal.FreeCoTaskMem((nint)buffer.Pattern);
+        }
+    }
+
+    // enum llama_load_mode: 0 reads, 1 maps, 2 reads and locks, 3 maps and locks. Who only locks maps as well, as llama.cpp has it.
+    private static int LoadMode(LoadTuning tuning, int given) => (tuning.MemoryMap, tuning.MemoryLock == true) switch
+    {
+        (null, false) => given,
+        (false, false) => 0,
+        (true, false) => 1,
+        (false, true) => 2,
+        _ => 3,
+    };
+
+    private static void Fill(ref LlamaModelKvOverride entry, MetadataOverride wanted)
+    {
+        fixed (byte* key = entry.Key)
+            Encoding.UTF8.GetBytes(wanted.Key, new Span<byte>(key, OverrideText - 1));
+        switch (wanted.Type)
+        {
+            case "int":
+                entry.Tag = 0;
+                entry.Integer = long.Parse(wanted.Value, CultureInfo.InvariantCulture);
+                break;
+            case "float":
+                entry.Tag = 1;
+                entry.Real = double.Parse(wanted.Value, CultureInfo.InvariantCulture);
+                break;
+            case "bool":
+                entry.Tag = 2;
+                entry.Integer = wanted.Value == "true" ? 1 : 0;
+                break;
+            default:
+                entry.Tag = 3;
+                fixed (byte* text = entry.Text)
+                    Encoding.UTF8.GetBytes(wanted.Value, new Span<byte>(text, OverrideText - 1));
+                break;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static byte OnProgress(float share, void* userData)
+    {
+        try
+        {
+            ((Action<float>)GCHandle.FromIntPtr((nint)userData).Target!)(share);
+            return 1;
+        }
+        catch (Exception)
+        {
+            // Zero makes llama.cpp give up the load; the exception itself may not pass its frames.
+            return 0;
+        }
+    }
+}

@@ -1,0 +1,95 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Shimmy.Worker.Native;
+
+/// <summary>
+/// llama.cpp's log, line by line, to whoever listens. It is also where llama.cpp says why a load or a grammar failed, so the last
+/// errors are kept for the message.
+/// </summary>
+internal static unsafe class NativeLog
+{
+    private const int KeptErrors = 8;
+
+    private static readonly Lock Gate = new();
+    private static readonly StringBuilder Line = new();
+    private static readonly Queue<string> Errors = new();
+    private static NativeLogLevel s_lineLevel = NativeLogLevel.Info;
+
+    /// <summary>Gets each whole line; may be called on any native thread.</summary>
+    public static Action<NativeLogLevel, string>? Listener { get; set; }
+
+    /// <summary>Gets each whole line beside the listener, while a model loads.</summary>
+    public static Action<string>? LoadObserver { get; set; }
+
+    /// <summary>Takes over the log of libllama and ggml.</summary>
+    public static void Attach() => LlamaApi.llama_log_set(&OnText, null);
+
+    /// <summary>The error lines since the last call, joined; empty where there are none.</summary>
+    public static string TakeErrors()
+    {
+        lock (Gate)
+        {
+            var text = string.Join("; ", Errors);
+            Errors.Clear();
+            return text;
+        }
+    }
+
+    [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+    private static void OnText(int level, byte* text, void* userData)
+    {
+        // An exception must not reach native frames: there is nobody there to catch it.
+        try
+        {
+            Append((NativeLogLevel)level, Marshal.PtrToStringUTF8((nint)text) ?? "");
+        }
+        catch (Exception)
+        {
+            // A line of log is not worth the process.
+        }
+    }
+
+    private static void Append(NativeLogLevel level, string text)
+    {
+        lock (Gate)
+        {
+            if (level != NativeLogLevel.Continue)
+                s_lineLevel = level;
+            foreach (var character in text)
+            {
+                if (character != '\n')
+                {
+                    Line.Append(character);
+                    continue;
+                }
+                var line = Line.ToString().TrimEnd();
+                Line.Clear();
+                if (line.Length == 0 || line.All(c => c == '.'))
+                    continue;
+                if (s_lineLevel == NativeLogLevel.Error)
+                {
+                    Errors.Enqueue(line);
+                    if (Errors.Count > KeptErrors)
+                        Errors.Dequeue();
+                }
+                LoadObserver?.Invoke(line);
+                Listener?.Invoke(s_lineLevel, line);
+            }
+        }
+    }
+}
+
+/// <summary><c>enum ggml_log_level</c>.</summary>
+internal enum NativeLogLevel
+{
+    None = 0,
+    Debug = 1,
+    Info = 2,
+    Warning = 3,
+    Error = 4,
+
+    /// <summary>Goes on with the line of the message before.</summary>
+    Continue = 5,
+}

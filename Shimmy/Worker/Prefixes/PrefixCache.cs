@@ -1,0 +1,142 @@
+using System.Runtime.InteropServices;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Sequences;
+using static Shimmy.Worker.Native.LlamaApi;
+
+namespace Shimmy.Worker.Prefixes;
+
+/// <summary>
+/// The slots, and the rules by which a request takes over what one of them has computed. All sequences share one pool of cells
+/// (kv_unified), so taking over a prefix marks its cells as belonging to a further sequence and computes nothing.
+/// </summary>
+internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int slots)
+{
+    // Recurrent state exists at the end of a sequence only, so it can be taken over whole or not at all.
+    private readonly bool _wholeOnly = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
+    private readonly int _slidingWindow = llama_model_n_swa(model);
+    private readonly nint _memory = llama_get_memory(context);
+    private long _nextCell;
+    private long _turn;
+
+    public IReadOnlyList<Slot> Slots { get; } = Enumerable.Range(0, slots).Select(id => new Slot(id)).ToArray();
+
+    /// <summary>Idle prefixes dropped for want of cells.</summary>
+    public long Dropped { get; private set; }
+
+    public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
+
+    /// <summary>Cells in use; shared ones count once.</summary>
+    public int CellsUsed => Slots.SelectMany(slot => slot.Cells).Distinct().Count();
+
+    /// <summary>Whether the last cells of a sequence can be removed.</summary>
+    public bool CanCut => !_wholeOnly;
+
+    /// <summary>
+    /// The slot whose cells, computed with the same adapters, share the longest prefix with the tokens, and its usable length; busy slots
+    /// included.
+    /// </summary>
+    public (Slot? Source, int Length) Longest(ReadOnlySpan<int> tokens, AdapterSet adapters)
+    {
+        (Slot? Source, int Length) best = (null, 0);
+        foreach (var slot in Slots)
+        {
+            if (!adapters.Equals(slot.Adapters))
+                continue;
+            // The last token is always computed again: its logits are needed.
+            var length = slot.CommonPrefix(tokens, tokens.Length - 1);
+            if (_wholeOnly && length != slot.Tokens.Count)
+                length = 0;
+            // Among equals an idle slot is better: nothing needs to be copied.
+            if (length > best.Length || (length == best.Length && length > 0 && best.Source!.Owner is not null && slot.Owner is null))
+                best = (slot, length);
+        }
+        return best;
+    }
+
+    /// <summary>
+    /// The idle slot that a sequence should run in: the source itself where it is idle and little of it would be lost, else an
+    /// empty one, else the one that was unused the longest.
+    /// </summary>
+    public Slot ChooseIdle(Slot? source, int length)
+    {
+        if (source is { Owner: null } && 2 * length >= source.Tokens.Count)
+            return source;
+        var idle = Slots.Where(slot => slot.Owner is null).ToArray();
+        return idle.Where(slot => slot != source).OrderBy(slot => slot.Tokens.Count > 0).ThenBy(slot => slot.LastUsed).FirstOrDefault()
+            ?? idle[0];
+    }
+
+    /// <summary>Makes the target begin with the source's first tokens, and with nothing else. Returns how many it really has then.</summary>
+    public int TakeOver(Slot? source, Slot target, int length, AdapterSet adapters)
+    {
+        if (source == target && length > 0)
+        {
+            if (length < target.Tokens.Count)
+            {
+                if (!llama_memory_seq_rm(_memory, target.Id, length, -1))
+                    return Clear(target);
+                target.Truncate(length);
+            }
+            return Usable(target) ? length : Clear(target);
+        }
+        Clear(target);
+        target.Adapters = adapters;
+        if (source is null || length == 0 || (_wholeOnly && length != source.Tokens.Count))
+            return 0;
+        llama_memory_seq_cp(_memory, source.Id, target.Id, _wholeOnly ? -1 : 0, _wholeOnly ? -1 : length);
+        target.Tokens.AddRange(CollectionsMarshal.AsSpan(source.Tokens)[..length]);
+        target.Cells.AddRange(CollectionsMarshal.AsSpan(source.Cells)[..length]);
+        return Usable(target) ? length : Clear(target);
+    }
+
+    /// <summary>Notes that a token of the slot's sequence has been computed.</summary>
+    public void Computed(Slot slot, int token)
+    {
+        slot.Tokens.Add(token);
+        slot.Cells.Add(_nextCell++);
+    }
+
+    /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
+    public void CutToTokens(Slot slot) => llama_memory_seq_rm(_memory, slot.Id, slot.Tokens.Count, -1);
+
+    /// <summary>Ends a sequence's stay; what it computed stays for the next.</summary>
+    public void Release(Slot slot)
+    {
+        slot.Owner = null;
+        slot.LastUsed = ++_turn;
+    }
+
+    /// <summary>Frees the cells of the idle slot that was unused the longest; false where there is none to free.</summary>
+    public bool DropIdle()
+    {
+        var oldest = Slots.Where(slot => slot.Owner is null && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
+        if (oldest is null)
+            return false;
+        Clear(oldest);
+        Dropped++;
+        return true;
+    }
+
+    /// <summary>Empties one slot.</summary>
+    public int Clear(Slot slot)
+    {
+        llama_memory_seq_rm(_memory, slot.Id, -1, -1);
+        slot.Truncate(0);
+        return 0;
+    }
+
+    /// <summary>Empties all slots, after an error that leaves the memory in doubt.</summary>
+    public void ClearAll()
+    {
+        llama_memory_clear(_memory, data: false);
+        foreach (var slot in Slots)
+            slot.Truncate(0);
+    }
+
+    // A sliding window forgets old cells. The next token looks back one window, so all of it must still be there; llama.cpp's server
+    // draws the line in the same way.
+    private bool Usable(Slot slot) =>
+        _slidingWindow <= 0
+        || llama_memory_seq_pos_min(_memory, slot.Id) <= Math.Max(0, slot.Tokens.Count - _slidingWindow);
+}

@@ -1,0 +1,83 @@
+using System.Numerics;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Worker.Sampling;
+
+/// <summary>
+/// Picks the best few of a whole vocabulary's logits. llama.cpp copies and partially sorts all candidates for that; most logits are
+/// far below the best, so one vectorised pass against a rising threshold is enough.
+/// </summary>
+internal static class TopCandidates
+{
+    private const int Slack = 1024;
+
+    /// <summary>Index of the largest logit, the first of equals; -1 where none is a number above negative infinity.</summary>
+    public static int IndexOfMax(ReadOnlySpan<float> logits)
+    {
+        var best = float.NegativeInfinity;
+        var i = 0;
+        if (Vector.IsHardwareAccelerated && logits.Length >= Vector<float>.Count)
+        {
+            // NaN loses every comparison, so it can not win here nor hide a number after it.
+            var bestVector = new Vector<float>(float.NegativeInfinity);
+            for (; i <= logits.Length - Vector<float>.Count; i += Vector<float>.Count)
+            {
+                var vector = new Vector<float>(logits.Slice(i, Vector<float>.Count));
+                bestVector = Vector.ConditionalSelect(Vector.GreaterThan(vector, bestVector), vector, bestVector);
+            }
+            for (var lane = 0; lane < Vector<float>.Count; lane++)
+                best = bestVector[lane] > best ? bestVector[lane] : best;
+        }
+        for (; i < logits.Length; i++)
+            best = logits[i] > best ? logits[i] : best;
+        return float.IsNegativeInfinity(best) ? -1 : logits.IndexOf(best);
+    }
+
+    /// <summary>
+    /// Writes the <paramref name="k"/> largest logits, largest first, equals by id, and returns how many there are: fewer where
+    /// not that many are numbers above negative infinity. <paramref name="candidates"/> has room for k + 1024.
+    /// </summary>
+    public static int Select(ReadOnlySpan<float> logits, int k, Span<LlamaTokenData> candidates)
+    {
+        var room = candidates[..Math.Min(candidates.Length, k + Slack)];
+        var count = 0;
+        var threshold = float.NegativeInfinity;
+        var i = 0;
+        if (Vector.IsHardwareAccelerated)
+        {
+            var thresholdVector = new Vector<float>(threshold);
+            for (; i <= logits.Length - Vector<float>.Count; i += Vector<float>.Count)
+            {
+                var vector = new Vector<float>(logits.Slice(i, Vector<float>.Count));
+                if (!Vector.GreaterThanAny(vector, thresholdVector))
+                    continue;
+                for (var lane = i; lane < i + Vector<float>.Count; lane++)
+                    Add(logits, lane, room);
+                thresholdVector = new Vector<float>(threshold);
+            }
+        }
+        for (; i < logits.Length; i++)
+            Add(logits, i, room);
+        var found = room[..count];
+        found.Sort(LargestFirst);
+        return Math.Min(k, count);
+
+        void Add(ReadOnlySpan<float> logits, int id, Span<LlamaTokenData> room)
+        {
+            if (!(logits[id] > threshold))
+                return;
+            room[count++] = new LlamaTokenData { Id = id, Logit = logits[id] };
+            if (count < room.Length)
+                return;
+            room.Sort(LargestFirst);
+            count = k;
+            threshold = room[k - 1].Logit;
+        }
+    }
+
+    private static int LargestFirst(LlamaTokenData a, LlamaTokenData b)
+    {
+        var byLogit = b.Logit.CompareTo(a.Logit);
+        return byLogit != 0 ? byLogit : a.Id.CompareTo(b.Id);
+    }
+}

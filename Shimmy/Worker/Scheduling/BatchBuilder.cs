@@ -1,0 +1,140 @@
+using System.Numerics;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Sequences;
+using Shimmy.Worker.Speculation;
+
+namespace Shimmy.Worker.Scheduling;
+
+/// <summary>
+/// Step 3 of a turn: what is decoded next. A token for every generating sequence of one adapter set first, with what is drafted to follow
+/// it, then prompt chunks up to a limit, so that a long prompt never stalls running streams.
+/// </summary>
+internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculator? speculator)
+{
+    // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
+    private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
+    private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
+    private const int SmallestChunk = 32;
+
+    // Each token of a prompt that is reported has logits of its own: a row as wide as the vocabulary.
+    private const int LargestReportedChunk = 64;
+
+    private readonly List<Sequence> _generating = [];
+    private readonly List<(Sequence Sequence, int Tokens)> _parts = [];
+    private double _secondsPerPromptToken;
+    private bool _spare;
+
+    /// <summary>The sequences of this turn and how many of their tokens are computed, drafted ones not counted.</summary>
+    public IReadOnlyList<(Sequence Sequence, int Tokens)> Parts => _parts;
+
+    /// <summary>Whether this turn computes tokens that nobody needs for sure.</summary>
+    public bool HasExtras => Companion is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
+
+    /// <summary>The slot in which a further token is computed so that the one that is needed is not alone; null where none is.</summary>
+    public Slot? Companion { get; private set; }
+
+    /// <summary>Computes only what is needed in the next turn: cells are short.</summary>
+    public void Spare() => _spare = true;
+
+    /// <summary>Fills the batch with what the sequences of this adapter set have to compute.</summary>
+    public void Compose(List<Sequence> running, AdapterSet adapters)
+    {
+        batch.Clear();
+        _parts.Clear();
+        _generating.Clear();
+        var streams = false;
+        foreach (var sequence in running)
+        {
+            sequence.Draft.Clear();
+            sequence.DraftIsProposed = false;
+            if (sequence.Joins is not null || sequence.Pending != 1)
+                continue;
+            streams = true;
+            if (sequence.Adapters.Equals(adapters))
+                _generating.Add(sequence);
+        }
+        // Half of what is left stays for prompts.
+        if (_generating.Count > 0 && !_spare)
+            speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
+        foreach (var sequence in _generating)
+            Put(sequence, 1);
+        var chunk = ChunkLimit(streams);
+        foreach (var sequence in running)
+        {
+            // One token is pending for those that generate, and they have it already.
+            if (sequence.Joins is not null || sequence.Pending <= 1 || !sequence.Adapters.Equals(adapters))
+                continue;
+            var count = Math.Min(Math.Min(sequence.Pending, chunk), batch.Room);
+            count = Math.Min(count, UpToNextJoin(running, sequence));
+            if (sequence.Options.ReportPrompt)
+                count = Math.Min(count, LargestReportedChunk);
+            if (count <= 0)
+                break;
+            Put(sequence, count);
+            chunk -= count;
+        }
+        Companion = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
+        if (Companion is { } slot)
+            batch.Add(_parts[0].Sequence.Tokens[slot.Tokens.Count], slot.Tokens.Count + 1, slot.Id, logits: false);
+        _spare = false;
+    }
+
+    /// <summary>Learns from the time that the batch took.</summary>
+    public void Observe(TimeSpan elapsed)
+    {
+        if (_parts.Count == _generating.Count)
+        {
+            speculator?.Observe(batch.Count - (Companion is null ? 0 : 1), elapsed);
+            return;
+        }
+        // Only batches that are prompts for the most part tell how long a prompt token takes.
+        var prompt = _parts.Where(part => part.Tokens > 1).Sum(part => part.Tokens);
+        if (prompt < SmallestChunk / 2 || prompt * 2 < batch.Count)
+            return;
+        var seconds = elapsed.TotalSeconds / batch.Count;
+        _secondsPerPromptToken = _secondsPerPromptToken <= 0 ? seconds : 0.5 * (_secondsPerPromptToken + seconds);
+    }
+
+    private int ChunkLimit(bool others)
+    {
+        if (_secondsPerPromptToken <= 0)
+            return others ? SmallestChunk * 4 : model.BatchSize;
+        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
+        var most = Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, model.BatchSize);
+        // Few sizes: what is measured differs from run to run, and with the size of its chunk the last bits of what a prompt leaves in the cells.
+        return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
+    }
+
+    // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.
+    private static int UpToNextJoin(List<Sequence> running, Sequence sequence)
+    {
+        var computed = sequence.Slot!.Tokens.Count;
+        var nearest = int.MaxValue;
+        foreach (var other in running)
+        {
+            if (other.Joins is { } join && join.Source == sequence && join.Length > computed)
+                nearest = Math.Min(nearest, join.Length - computed);
+        }
+        return nearest;
+    }
+
+    private void Put(Sequence sequence, int count)
+    {
+        var slot = sequence.Slot!;
+        var computed = slot.Tokens.Count;
+        var tokens = sequence.Tokens.Slice(computed, count);
+        sequence.LogitsIndex = -1;
+        for (var i = 0; i < count; i++)
+        {
+            var last = computed + i == sequence.Tokens.Length - 1;
+            var index = batch.Add(tokens[i], computed + i, slot.Id, last || sequence.Options.ReportPrompt);
+            if (i == 0)
+                sequence.Chunk = (computed, index);
+            if (last)
+                sequence.LogitsIndex = index;
+        }
+        for (var i = 0; i < sequence.Draft.Count; i++)
+            batch.Add(sequence.Draft[i], computed + count + i, slot.Id, logits: true);
+        _parts.Add((sequence, count));
+    }
+}

@@ -1,0 +1,490 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using Shimmy.Engine;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Prefixes;
+using Shimmy.Worker.Sampling;
+using Shimmy.Worker.Sequences;
+using Shimmy.Worker.Speculation;
+
+namespace Shimmy.Worker.Scheduling;
+
+/// <summary>
+/// Runs all requests of one model on one context, on one thread: the one that calls <see cref="Run"/>.
+///
+/// <code>
+///   Submit ──► inbox ──► waiting ──► slot ──► prefill ──► generate ──► retired; its cells stay as a prefix
+///   Cancel ──►   │          ▲          │ joins: waits for a prefix      │
+///                │          └──────────┴── preempted: out of cells ◄────┘
+///
+///   a turn:  1. Admit      waiting requests get slots and take over the longest prefix there is, or will be
+///            2. Join       those that waited for a prefix take it over once it is computed
+///            3. Compose    of one adapter set: a token for every generating sequence, then prompt chunks up to the limit
+///            4. Decode     out of cells: draft nothing, drop an idle prefix, then preempt the youngest, only then end
+///            5. Sample     each sequence with its own chain, on through its draft; the turn's events leave in one frame
+/// </code>
+/// </summary>
+[System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
+internal sealed class Scheduler
+{
+    // A join must save more than the turn it may cost.
+    private const int ShortestJoin = 16;
+
+    private const int LongestRetryAfter = 60;
+
+    private readonly LlamaModel _model;
+    private readonly PrefixCache _cache;
+    private readonly DecodeBatch _batch;
+    private readonly TurnComposer _turn;
+    private readonly AdapterTurns _adapters = new();
+    private readonly IEventSink _events;
+    private readonly ConcurrentQueue<Action> _inbox = new();
+    private readonly SemaphoreSlim _wake = new(0);
+    private readonly WaitingLine<Sequence> _waiting = new();
+    private readonly BatchSizes _batchSizes = new();
+    private readonly List<Sequence> _running = [];
+    private readonly WaitingLine<Chore> _chores = new();
+    private readonly LlamaTokenData[] _candidates;
+    private readonly bool _sharePrefixes;
+    private double _secondsPerRequest;
+    private bool _anyCancelled;
+    private bool _cellsShort;
+    private EngineStatistics _statistics = new();
+
+    public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
+    {
+        _model = model;
+        _events = events;
+        _sharePrefixes = model.Spec.SharePrefixes;
+        _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
+        _batch = new DecodeBatch(model.BatchSize);
+        _turn = new TurnComposer(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
+        _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
+    }
+
+    /// <summary>Hands in a request; from any thread. The sequence is disposed by the scheduler.</summary>
+    public void Submit(Sequence sequence) => Post(() =>
+    {
+        if (_waiting.Count < _model.Spec.Queue + _model.Slots - _running.Count)
+        {
+            _waiting.Add(sequence);
+            return;
+        }
+        _events.Failed(sequence.RequestId, Refusal());
+        sequence.Dispose();
+    });
+
+    /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
+    public void Submit(Chore chore) => Post(() =>
+    {
+        if (_chores.Count <= _model.Spec.Queue)
+            _chores.Add(chore);
+        else
+            chore.Refuse(Refusal());
+    });
+
+    /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
+    public void Cancel(uint requestId) => Post(() =>
+    {
+        foreach (var request in _waiting.Concat(_running).Concat<IWaiting>(_chores).Where(request => request.RequestId == requestId))
+            _anyCancelled = request.Cancelled = true;
+    });
+
+    /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
+    public void Report(Action<EngineStatistics> callback) => Post(() => callback(_statistics with
+    {
+        // A chore has no slot, but while there are any, one is being done.
+        SlotsBusy = _running.Count + Math.Min(_chores.Count, 1),
+        Waiting = _waiting.Count + Math.Max(_chores.Count - 1, 0),
+        CellsUsed = _cache.CellsUsed,
+        Cells = _model.Cells,
+        PrefixesDropped = _cache.Dropped,
+        BatchSizes = _batchSizes.Counts,
+        BatchTokens = _batchSizes.Tokens,
+    }));
+
+    /// <summary>The loop. It never returns: a worker ends as a process.</summary>
+    public void Run()
+    {
+        while (true)
+        {
+            if (_running.Count == 0 && _waiting.Count == 0 && _chores.Count == 0 && _inbox.IsEmpty)
+                _wake.Wait();
+            while (_inbox.TryDequeue(out var action))
+                action();
+            RetireCancelled();
+            if (_chores.Count > 0)
+                _chores.TakeNext([]).Do();
+            Admit();
+            Join();
+            if (_adapters.Choose(_running) is { } adapters)
+            {
+                _turn.Compose(_running, adapters);
+                if (_batch.Count > 0)
+                    DecodeAndSample(adapters);
+            }
+            _events.Flush();
+        }
+    }
+
+    private void Post(Action action)
+    {
+        _inbox.Enqueue(action);
+        _wake.Release();
+    }
+
+    // When there may be room: once as many have ended as wait now, at the pace of late.
+    private EngineException Refusal()
+    {
+        _statistics = _statistics with { Refused = _statistics.Refused + 1 };
+        var seconds = Math.Clamp(Math.Ceiling(_secondsPerRequest * (_waiting.Count + 1) / _model.Slots), 1, LongestRetryAfter);
+        return new EngineException(EngineFailure.QueueFull,
+            $"{_waiting.Count + _chores.Count} requests wait for this model already and {_running.Count} run; try again in {seconds} s (--queue sets how many may wait)")
+        {
+            RetryAfterSeconds = (int)seconds,
+        };
+    }
+
+    private void RetireCancelled()
+    {
+        if (!_anyCancelled)
+            return;
+        _anyCancelled = false;
+        _chores.TakeCancelled();
+        foreach (var sequence in _waiting.TakeCancelled())
+            sequence.Dispose();
+        foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())
+            Retire(sequence);
+    }
+
+    // 1. Admit
+
+    private void Admit()
+    {
+        // Once cells ran out, a newcomer would only push somebody out again: it waits until a sequence has left.
+        while (_waiting.Count > 0 && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
+        {
+            _cellsShort = false;
+            var sequence = _waiting.TakeNext(_running);
+            if (sequence.AdmittedAt == 0)
+            {
+                sequence.AdmittedAt = Stopwatch.GetTimestamp();
+                _statistics = _statistics with
+                {
+                    Requests = _statistics.Requests + 1,
+                    PromptTokens = _statistics.PromptTokens + sequence.PromptLength,
+                };
+            }
+            Place(sequence);
+        }
+    }
+
+    private void Place(Sequence sequence)
+    {
+        var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
+        var (source, length) = share ? _cache.Longest(sequence.Tokens, sequence.Adapters) : (null, 0);
+        var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
+        if (computing is not null && future >= length + ShortestJoin)
+        {
+            sequence.Joins = (computing, future);
+            // It holds nothing yet, so it takes whatever slot can be spared best.
+            Occupy(sequence, _cache.ChooseIdle(null, 0));
+            return;
+        }
+        var slot = _cache.ChooseIdle(source, length);
+        Occupy(sequence, slot);
+        Begin(sequence, _cache.TakeOver(source, slot, length, sequence.Adapters));
+    }
+
+    private void Occupy(Sequence sequence, Slot slot)
+    {
+        slot.Owner = sequence;
+        sequence.Slot = slot;
+        _running.Add(sequence);
+    }
+
+    private (Sequence? Source, int Length) LongestInTheMaking(Sequence sequence)
+    {
+        (Sequence? Source, int Length) best = (null, 0);
+        foreach (var other in _running)
+        {
+            // What a sequence will generate is unknown, so only its prompt counts; one that joins another itself is no source.
+            if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Adapters.Equals(sequence.Adapters))
+                continue;
+            var length = other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]);
+            if (length > best.Length)
+                best = (other, length);
+        }
+        return best;
+    }
+
+    private void Begin(Sequence sequence, int cached)
+    {
+        _statistics = _statistics with { CachedTokens = _statistics.CachedTokens + cached };
+        if (sequence.Started)
+            return;
+        sequence.Started = true;
+        _events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed));
+    }
+
+    // 2. Join
+
+    private void Join()
+    {
+        foreach (var sequence in _running)
+        {
+            if (sequence.Joins is not { } join)
+                continue;
+            var (source, length) = join;
+            var computed = source.Slot?.CommonPrefix(sequence.Tokens, length) ?? 0;
+            if (source.Slot is not null && computed < length && source.Pending > 1)
+                continue;
+            sequence.Joins = null;
+            if (source.Slot is not null && computed == length)
+            {
+                Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length, sequence.Adapters));
+                continue;
+            }
+            // The source left before it got that far. Another one may compute the prefix now: the first of those that waited.
+            var (holder, held) = _cache.Longest(sequence.Tokens, sequence.Adapters);
+            var (computing, future) = LongestInTheMaking(sequence);
+            if (computing is not null && future >= held + ShortestJoin)
+                sequence.Joins = (computing, future);
+            else
+                Begin(sequence, _cache.TakeOver(holder == sequence.Slot ? null : holder, sequence.Slot!, held, sequence.Adapters));
+        }
+    }
+
+    // 4. Decode
+
+    private void DecodeAndSample(AdapterSet adapters)
+    {
+        _model.UseAdapters(adapters);
+        _model.Threads.Prepare(_batch.Count);
+        var before = Stopwatch.GetTimestamp();
+        var code = _batch.Decode(_model.Context);
+        _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
+        if (code == 0)
+        {
+            LlamaApi.llama_synchronize(_model.Context);
+            var elapsed = Stopwatch.GetElapsedTime(before);
+            _turn.Observe(elapsed);
+            _model.Threads.Observe(_batch.Count, elapsed);
+            _batchSizes.Note(_batch.Count - (_turn.Companion is null ? 0 : 1));
+            foreach (var (sequence, tokens) in _turn.Parts)
+                NoteComputed(sequence, tokens);
+            if (_turn.Companion is { } slot)
+                _cache.CutToTokens(slot);
+            SampleAll();
+            return;
+        }
+        if (code == 1)
+        {
+            MakeRoom();
+            return;
+        }
+        // The memory is in doubt after any other code; every running sequence had cells in it.
+        var reason = NativeLog.TakeErrors();
+        var message = $"llama.cpp could not decode (code {code})" + (reason.Length > 0 ? $": {reason}" : "");
+        foreach (var sequence in _running.ToArray())
+            Fail(sequence, new EngineException(EngineFailure.GenerationFailed, message));
+        _cache.ClearAll();
+    }
+
+    private void NoteComputed(Sequence sequence, int count)
+    {
+        var slot = sequence.Slot!;
+        var computed = slot.Tokens.Count;
+        foreach (var token in sequence.Tokens.Slice(computed, count))
+            _cache.Computed(slot, token);
+        var prefilled = Math.Clamp(sequence.PromptLength - computed, 0, count);
+        _statistics = _statistics with { PrefilledTokens = _statistics.PrefilledTokens + prefilled };
+    }
+
+    // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
+    private void MakeRoom()
+    {
+        if (_turn.HasExtras)
+        {
+            _turn.Spare();
+            return;
+        }
+        if (_cache.DropIdle())
+            return;
+        var youngest = _running.Where(sequence => sequence.Slot!.Tokens.Count > 0).MaxBy(sequence => sequence.AdmittedAt);
+        if (youngest is not null && _running.Count > 1)
+        {
+            Preempt(youngest);
+            return;
+        }
+        // Alone and still no room: the context is as full as it gets.
+        foreach (var sequence in _running.ToArray())
+        {
+            if (sequence.Generated > 0)
+                End(sequence, FinishReason.Length);
+            else
+                Fail(sequence, new EngineException(EngineFailure.GenerationFailed,
+                    $"the prompt of {sequence.PromptLength} tokens found no room in {_model.Cells} KV cells"));
+        }
+        _cache.ClearAll();
+    }
+
+    // It waits at the head of the queue with what it has generated, and is computed again when there is room.
+    private void Preempt(Sequence sequence)
+    {
+        var slot = sequence.Slot!;
+        _cache.Clear(slot);
+        Leave(sequence);
+        sequence.Joins = null;
+        _waiting.Return(sequence);
+        _cellsShort = true;
+        _statistics = _statistics with { Preemptions = _statistics.Preemptions + 1 };
+    }
+
+    // 5. Sample
+
+    private void SampleAll()
+    {
+        foreach (var (sequence, tokens) in _turn.Parts)
+        {
+            if (sequence.Options.ReportPrompt)
+                ReportPrompt(sequence, tokens);
+            if (sequence.LogitsIndex < 0)
+                continue;
+            try
+            {
+                SampleDrafted(sequence);
+            }
+            catch (EngineException e)
+            {
+                Fail(sequence, e);
+            }
+        }
+    }
+
+    // How likely a token is, the logits of the one before it tell.
+    private void ReportPrompt(Sequence sequence, int count)
+    {
+        var (position, index) = sequence.Chunk;
+        if (sequence.PromptReported == 0)
+        {
+            sequence.PromptReported = 1;
+            if (sequence.Tokens[0] != _model.Vocabulary.Bos)
+                Report(sequence.Tokens[0], null);
+        }
+        for (var i = 0; i < count; i++)
+        {
+            var next = position + i + 1;
+            if (next < sequence.PromptReported || next >= sequence.PromptLength)
+                continue;
+            sequence.PromptReported = next + 1;
+            var token = sequence.Tokens[next];
+            Report(token, new LogProbabilities(_model.Logits(index + i), sequence.Options.TopLogProbabilities ?? 0).Of(token, _model.Vocabulary));
+        }
+
+        void Report(int token, TokenLogProbability? likely) =>
+            _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Piece(token), likely);
+    }
+
+    // One token; and one more for each that was drafted as its sampler chooses it, which is what it would choose without drafts.
+    private void SampleDrafted(Sequence sequence)
+    {
+        var (slot, draft) = (sequence.Slot!, sequence.Draft);
+        if (draft.Count == 0)
+        {
+            SampleOne(sequence, 0);
+            return;
+        }
+        var accepted = 0;
+        sequence.Drafted += draft.Count;
+        try
+        {
+            while (SampleOne(sequence, accepted) is { } token && accepted < draft.Count && draft[accepted] == token)
+            {
+                _cache.Computed(slot, token);
+                accepted++;
+                sequence.Accepted++;
+            }
+        }
+        finally
+        {
+            _cache.CutToTokens(slot);
+            Speculator.Judge(sequence, accepted);
+            _statistics = _statistics with
+            {
+                DraftedTokens = _statistics.DraftedTokens + draft.Count,
+                AcceptedTokens = _statistics.AcceptedTokens + accepted,
+            };
+        }
+    }
+
+    // The token that goes on behind so many of the draft; null where the sequence has ended.
+    private int? SampleOne(Sequence sequence, int accepted)
+    {
+        if (sequence.MaxTokens == 0)
+        {
+            End(sequence, FinishReason.Length);
+            return null;
+        }
+        var logits = _model.Logits(sequence.LogitsIndex + accepted);
+        var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
+        var token = sequence.Sampler.Sample(logits, _candidates);
+        if (sequence.FirstTokenAt == 0)
+            sequence.FirstTokenAt = Stopwatch.GetTimestamp();
+        if (_model.Vocabulary.IsEnd(token))
+        {
+            End(sequence, FinishReason.Stop);
+            return null;
+        }
+        sequence.Append(token);
+        _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
+        var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
+        var draft = sequence.Draft;
+        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary), new TokenDraft(
+            accepted == 0 ? (byte)draft.Count : (byte)0, accepted < draft.Count && draft[accepted] == token));
+        if (sequence.Generated < sequence.MaxTokens)
+            return token;
+        End(sequence, FinishReason.Length);
+        return null;
+    }
+
+    private void End(Sequence sequence, FinishReason reason)
+    {
+        var now = Stopwatch.GetTimestamp();
+        var first = sequence.FirstTokenAt == 0 ? now : sequence.FirstTokenAt;
+        _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
+            Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)
+        {
+            DraftedTokens = sequence.Drafted,
+            AcceptedTokens = sequence.Accepted,
+        }));
+        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt, now).TotalSeconds;
+        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
+        Retire(sequence);
+    }
+
+    private void Fail(Sequence sequence, EngineException error)
+    {
+        _events.Failed(sequence.RequestId, error);
+        Retire(sequence);
+    }
+
+    private void Retire(Sequence sequence)
+    {
+        Leave(sequence);
+        sequence.Dispose();
+        _cellsShort = false;
+    }
+
+    private void Leave(Sequence sequence)
+    {
+        if (sequence.Slot is { } slot)
+            _cache.Release(slot);
+        sequence.Slot = null;
+        sequence.LogitsIndex = -1;
+        _running.Remove(sequence);
+    }
+}

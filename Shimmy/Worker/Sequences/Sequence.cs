@@ -1,0 +1,107 @@
+using System.Runtime.InteropServices;
+using Shimmy.Engine;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Sampling;
+
+namespace Shimmy.Worker.Sequences;
+
+/// <summary>A request on its way through the scheduler.</summary>
+internal sealed class Sequence : IWaiting, IDisposable
+{
+    private readonly List<int> _tokens;
+
+    public Sequence(uint requestId, List<int> prompt, GenerationOptions options, Sampler sampler, uint seed, int contextLength)
+    {
+        RequestId = requestId;
+        _tokens = prompt;
+        PromptLength = prompt.Count;
+        Options = options;
+        Sampler = sampler;
+        Seed = seed;
+        var room = contextLength - prompt.Count;
+        MaxTokens = Math.Min(options.MaxTokens ?? int.MaxValue, room);
+    }
+
+    /// <summary>The id under which its events are sent.</summary>
+    public uint RequestId { get; }
+
+    public GenerationOptions Options { get; }
+
+    public Sampler Sampler { get; }
+
+    public uint Seed { get; }
+
+    /// <summary>Tokens of the prompt.</summary>
+    public int PromptLength { get; }
+
+    /// <summary>Most tokens to generate: what was asked for, or what the context has room for.</summary>
+    public int MaxTokens { get; }
+
+    /// <summary>Control tokens that are spelled out in the answer.</summary>
+    public IReadOnlySet<int> Shown { get; init; } = System.Collections.ObjectModel.ReadOnlySet<int>.Empty;
+
+    /// <summary>Where it stands among those that wait for a slot.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
+
+    /// <summary>The adapters that it is computed with.</summary>
+    public required AdapterSet Adapters { get; init; }
+
+    /// <summary>Prompt and what was generated so far.</summary>
+    public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);
+
+    /// <summary>Tokens generated.</summary>
+    public int Generated => _tokens.Count - PromptLength;
+
+    /// <summary>Where it runs; null while it waits.</summary>
+    public Slot? Slot { get; set; }
+
+    /// <summary>Tokens whose cells are not computed yet; 1 while it generates.</summary>
+    public int Pending => _tokens.Count - (Slot?.Tokens.Count ?? 0);
+
+    /// <summary>The sequence that computes a prefix that this one waits for, and how long that prefix is.</summary>
+    public (Sequence Source, int Length)? Joins { get; set; }
+
+    /// <summary>Index in the batch of the token whose logits come next; -1 where this turn computes none.</summary>
+    public int LogitsIndex { get; set; } = -1;
+
+    /// <summary>Position of the first token that this turn computes, and its index in the batch.</summary>
+    public (int Position, int Index) Chunk { get; set; }
+
+    /// <summary>What foretells its tokens from those it has; null before it generates, or where nothing is foretold.</summary>
+    public PromptLookup? Lookup { get; set; }
+
+    /// <summary>Tokens that this turn computes behind the last one, because they may follow.</summary>
+    public List<int> Draft { get; } = [];
+
+    /// <summary>Whether <see cref="Draft"/> comes from the draft model.</summary>
+    public bool DraftIsProposed { get; set; }
+
+    /// <summary>How far the draft model is trusted here; null before it was asked.</summary>
+    public DraftTrust? DraftTrust { get; set; }
+
+    /// <summary>Tokens that were drafted so far.</summary>
+    public int Drafted { get; set; }
+
+    /// <summary>Those of them that came.</summary>
+    public int Accepted { get; set; }
+
+    /// <summary>Tokens of the prompt that were reported, or are not to be.</summary>
+    public int PromptReported { get; set; }
+
+    /// <summary>Whether its start was reported.</summary>
+    public bool Started { get; set; }
+
+    /// <summary>Nobody waits for it any more.</summary>
+    public bool Cancelled { get; set; }
+
+    public long ArrivedAt { get; } = System.Diagnostics.Stopwatch.GetTimestamp();
+
+    public long AdmittedAt { get; set; }
+
+    public long FirstTokenAt { get; set; }
+
+    public void Append(int token) => _tokens.Add(token);
+
+    /// <inheritdoc/>
+    public void Dispose() => Sampler.Dispose();
+}

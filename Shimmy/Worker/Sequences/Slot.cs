@@ -1,0 +1,36 @@
+using Shimmy.Worker.Model;
+
+namespace Shimmy.Worker.Sequences;
+
+/// <summary>One sequence id of the context and what its KV cells hold. What it holds stays after a request, for the next one.</summary>
+internal sealed class Slot(int id)
+{
+    /// <summary>llama.cpp's sequence id.</summary>
+    public int Id { get; } = id;
+
+    /// <summary>The tokens computed into this slot's cells, in order.</summary>
+    public List<int> Tokens { get; } = [];
+
+    /// <summary>A number for each cell that <see cref="Tokens"/> occupy; slots that share a cell have the same number.</summary>
+    public List<long> Cells { get; } = [];
+
+    /// <summary>The adapters that <see cref="Tokens"/> were computed with; null before the first.</summary>
+    public AdapterSet? Adapters { get; set; }
+
+    /// <summary>The sequence that runs here; null where the slot is idle.</summary>
+    public Sequence? Owner { get; set; }
+
+    /// <summary>When the slot was last let go, as a count of turns.</summary>
+    public long LastUsed { get; set; }
+
+    /// <summary>How many of the tokens this slot's cells begin with, at most <paramref name="limit"/>.</summary>
+    public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
+        System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
+
+    /// <summary>Forgets all but the first tokens; the caller changes llama.cpp's memory.</summary>
+    public void Truncate(int length)
+    {
+        Tokens.RemoveRange(length, Tokens.Count - length);
+        Cells.RemoveRange(length, Cells.Count - length);
+    }
+}

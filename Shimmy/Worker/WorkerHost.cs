@@ -1,0 +1,268 @@
+using System.Buffers;
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+using Shimmy.Engine;
+using Shimmy.Engine.Protocol;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Sampling;
+using Shimmy.Worker.Scheduling;
+using Shimmy.Worker.Sequences;
+using Shimmy.Worker.Speculation;
+
+namespace Shimmy.Worker;
+
+/// <summary>
+/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, others deal with those that take long, one owns
+/// the context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
+/// </summary>
+internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : IEventSink
+{
+    private readonly ArrayBufferWriter<byte> _events = new(4096);
+    private LlamaModel? _model;
+    private Scheduler? _scheduler;
+
+    /// <summary>Serves the pipe until it closes; never returns.</summary>
+    public void Run()
+    {
+        NativeLog.Listener = SendLog;
+        // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
+        var (prompts, questions) = (new LongFrames(HandleLong), new LongFrames(HandleLong));
+        while (incoming.Read() is { } frame)
+        {
+            Answer(frame, () =>
+            {
+                var done = frame.Kind switch
+                {
+                    FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
+                    FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
+                    FrameKind.Cancel => prompts.Cancel(frame.Id) || questions.Cancel(frame.Id),
+                    _ => false,
+                };
+                if (!done)
+                    Handle(frame, CancellationToken.None);
+            });
+        }
+        // Not Exit: that would wait for a decode or run native destructors under the feet of one.
+        Process.GetCurrentProcess().Kill();
+    }
+
+    private void HandleLong(Frame frame, CancellationToken cancellation)
+    {
+        Answer(frame, () => Handle(frame, cancellation));
+        // A cancel that came meanwhile found no sequence yet.
+        if (cancellation.IsCancellationRequested)
+            _scheduler?.Cancel(frame.Id);
+    }
+
+    private void Answer(Frame frame, Action handle)
+    {
+        try
+        {
+            handle();
+        }
+        catch (EngineException e)
+        {
+            Fail(frame.Id, e);
+        }
+        catch (OperationCanceledException)
+        {
+            // Nobody waits for an answer.
+        }
+        catch (Exception e) when (e is JsonException or InvalidDataException)
+        {
+            Fail(frame.Id, new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
+        }
+    }
+
+    private void Handle(Frame frame, CancellationToken cancellation)
+    {
+        switch (frame.Kind)
+        {
+            case FrameKind.Load:
+                Load(frame.Id, Parse(frame, WorkerJson.Default.ModelSpec));
+                break;
+            case FrameKind.Generate:
+                Generate(frame.Id, Parse(frame, WorkerJson.Default.GenerationRequest), cancellation);
+                break;
+            case FrameKind.Embed:
+                Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest), cancellation);
+                break;
+            case FrameKind.Cancel:
+                _scheduler?.Cancel(frame.Id);
+                break;
+            case FrameKind.Tokenize:
+                var tokens = Model.Vocabulary.Tokenize(Parse(frame, WorkerJson.Default.Prompt));
+                Send(FrameKind.Reply, frame.Id, MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
+                break;
+            case FrameKind.Detokenize:
+                Send(FrameKind.Reply, frame.Id, Model.Vocabulary.Detokenize(MemoryMarshal.Cast<byte, int>(frame.Payload).ToArray()));
+                break;
+            case FrameKind.Statistics:
+                var id = frame.Id;
+                (_scheduler ?? throw NotLoaded()).Report(statistics => Reply(id,
+                    statistics with { ResidentBytes = Process.GetCurrentProcess().WorkingSet64 }, WorkerJson.Default.EngineStatistics));
+                break;
+            case FrameKind.ReportBackends:
+                RuntimeLibraries.Load();
+                Reply(frame.Id, Devices.Report(Parse(frame, WorkerJson.Default.DictionaryStringString)), WorkerJson.Default.BackendReport);
+                break;
+            default:
+                throw new InvalidDataException($"unknown frame kind {(byte)frame.Kind}");
+        }
+    }
+
+    private LlamaModel Model => _model ?? throw NotLoaded();
+
+    private static EngineException NotLoaded() => new(EngineFailure.InvalidRequest, "no model is loaded in this worker");
+
+    private static T Parse<T>(Frame frame, JsonTypeInfo<T> type) =>
+        JsonSerializer.Deserialize(frame.Payload, type) ?? throw new JsonException("null");
+
+    private void Load(uint id, ModelSpec spec)
+    {
+        if (_model is not null)
+            throw new EngineException(EngineFailure.LoadFailed, "this worker has a model already");
+        // Loading on the scheduler's thread keeps the pipe read meanwhile, so that the parent's death is noticed.
+        new Thread(() => LoadAndRun(id, spec)) { Name = "scheduler" }.Start();
+    }
+
+    private void LoadAndRun(uint id, ModelSpec spec)
+    {
+        try
+        {
+            var start = Stopwatch.GetTimestamp();
+            var reported = -1f;
+            _model = LlamaModel.Load(spec, share =>
+            {
+                if (share < 1f && share - reported < 0.01f)
+                    return;
+                reported = share;
+                outgoing.Write(FrameKind.Progress, id, MemoryMarshal.AsBytes(new ReadOnlySpan<float>(ref share)));
+            });
+            var draft = spec.Draft is null || !_model.CanGenerate ? null : DraftModel.Load(_model, spec, _ => { });
+            _scheduler = new Scheduler(_model, draft, this);
+            Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
+        }
+        catch (EngineException e)
+        {
+            Fail(id, e);
+            return;
+        }
+        _scheduler.Run();
+    }
+
+    private void Generate(uint id, GenerationRequest request, CancellationToken cancellation)
+    {
+        var model = Model;
+        if (!model.CanGenerate)
+            throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
+        if (LongText.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
+            throw TooLong(beyond, "more than ");
+        var prompt = model.Vocabulary.Tokenize(request.Prompt);
+        if (prompt.Count == 0)
+            throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
+        if (prompt.Count >= model.ContextLength)
+            throw TooLong(prompt.Count);
+        // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
+        var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
+        var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
+        var adapters = model.Adapters.Choose(request.Options.Loras);
+        var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
+        sampler.AcceptPrompt(prompt);
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
+
+        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+            $"the prompt has {orMore}{tokens} tokens, but the context has {model.ContextLength}, of which at least one must be left for the answer")
+        {
+            PromptTokens = tokens,
+            ContextLength = model.ContextLength,
+        };
+    }
+
+    private void Embed(uint id, EmbeddingRequest request, CancellationToken cancellation)
+    {
+        var model = Model;
+        if (request.Document is not null != model.Pooling is PoolingType.Rank)
+            throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
+                ? "this model is a reranker: it judges documents by a query and embeds no text"
+                : "this model is no reranker") { Option = "model" };
+        var longest = EmbeddingContext.LongestOf(model);
+        foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
+        {
+            if (LongText.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
+                throw TooLong(beyond, "more than ");
+        }
+        var tokens = request.Document is { } document
+            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.RerankTemplate)
+            : model.Vocabulary.TokenizeWhole(request.Prompt);
+        if (tokens.Count == 0)
+            throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
+        if (tokens.Count > longest)
+            throw TooLong(tokens.Count);
+        var adapters = model.Adapters.Choose(request.Loras);
+        _scheduler!.Submit(new Chore(id, request.Place, () =>
+        {
+            try
+            {
+                var embedding = model.Embedding.Compute(tokens, adapters);
+                Send(FrameKind.Reply, id, [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
+            }
+            catch (EngineException e)
+            {
+                Fail(id, e);
+            }
+        }, refused => Fail(id, refused)));
+
+        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+            $"the text has {orMore}{tokens} tokens, but this model embeds at most {longest} at once")
+        {
+            PromptTokens = tokens,
+            ContextLength = longest,
+        };
+    }
+
+    void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);
+
+    void IEventSink.Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft) =>
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, draft);
+
+    void IEventSink.PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
+        EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, default, ofPrompt: true);
+
+    void IEventSink.Ended(uint requestId, GenerationEnd end) => EventCodec.WriteEnd(_events, requestId, end);
+
+    void IEventSink.Failed(uint requestId, EngineException error) => EventCodec.WriteFailure(_events, requestId, error);
+
+    void IEventSink.Flush()
+    {
+        if (_events.WrittenCount == 0)
+            return;
+        Send(FrameKind.Events, 0, _events.WrittenSpan);
+        _events.ResetWrittenCount();
+    }
+
+    private void Reply<T>(uint id, T value, JsonTypeInfo<T> type) =>
+        Send(FrameKind.Reply, id, JsonSerializer.SerializeToUtf8Bytes(value, type));
+
+    private void Fail(uint id, EngineException error) =>
+        Send(FrameKind.Failed, id, JsonSerializer.SerializeToUtf8Bytes(WorkerError.Of(error), WorkerJson.Default.WorkerError));
+
+    private void SendLog(NativeLogLevel level, string line) => Send(FrameKind.Log, 0, [(byte)level, .. Encoding.UTF8.GetBytes(line)]);
+
+    // A pipe that cannot be written to has lost its parent; the reading thread sees that as well and ends the process.
+    private void Send(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
+    {
+        try
+        {
+            outgoing.Write(kind, id, payload);
+        }
+        catch (IOException)
+        {
+            Process.GetCurrentProcess().Kill();
+        }
+    }
+}
