@@ -28,7 +28,7 @@ public sealed class EventStreamTests
         var body = new MemoryStream();
         var context = new DefaultHttpContext();
         context.Response.Body = body;
-        await EventStream.SendAsync(context, EventsAsync(silence), new Writer(pingAfter));
+        await SseResponse.SendAsync(context, EventsAsync(silence), new Writer(pingAfter));
         return Encoding.ASCII.GetString(body.ToArray());
     }
 
@@ -43,7 +43,7 @@ public sealed class EventStreamTests
     {
         public TimeSpan? PingAfter => pingAfter;
 
-        public void Write(IBufferWriter<byte> output, in OutputEvent happened) => output.Write(happened.Start is null ? "text;"u8 : "start;"u8);
+        public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent) => output.Write(outputEvent.Start is null ? "text;"u8 : "start;"u8);
 
         public void WritePing(IBufferWriter<byte> output) => output.Write("ping;"u8);
 

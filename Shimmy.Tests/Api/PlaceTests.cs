@@ -20,7 +20,7 @@ public sealed class PlaceTests
     {
         var engine = new ScriptedEngine { Facts = spec => new ModelFacts { Architecture = "scripted", Description = spec.Name, CanRerank = true } };
         await using var server = await ServerFixture.StartAsync(engine,
-            new ServerOptions { Keys = [new ClientKey("bob", SHA256.HashData("1"u8)) { Rank = 5 }] });
+            new ServerOptions { Keys = [new ApiKey("bob", SHA256.HashData("1"u8)) { Rank = 5 }] });
         using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body), Headers = { { "x-api-key", "1" } } };
         request.Content.Headers.ContentType = new("application/json");
 

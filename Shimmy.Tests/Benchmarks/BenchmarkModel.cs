@@ -39,9 +39,9 @@ internal static class BenchmarkModel
             Prompt = Prompt.FromTokens(prompt),
             Options = new GenerationOptions { Temperature = 0, MaxTokens = maxTokens, IgnoreEos = true },
         };
-        await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
+        await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
         {
-            if (!happened.IsToken)
+            if (!engineEvent.IsToken)
                 continue;
             tokens++;
             onToken?.Invoke();

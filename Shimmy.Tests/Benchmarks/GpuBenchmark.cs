@@ -86,8 +86,8 @@ internal static class GpuBenchmark
                 Options = new GenerationOptions { Temperature = 0, MaxTokens = GeneratedTokens, IgnoreEos = true, CachePrompt = false },
             };
             GenerationEnd? end = null;
-            await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
-                end = happened.End ?? end;
+            await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
+                end = engineEvent.End ?? end;
             return end!.Timings;
         }
     }

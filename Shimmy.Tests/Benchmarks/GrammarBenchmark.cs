@@ -58,9 +58,9 @@ internal static class GrammarBenchmark
                 Options = options with { MaxTokens = Tokens, Seed = (uint)(100 * (round + 1) + attempt), IgnoreEos = grammar is null },
                 Grammar = grammar,
             };
-            await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
+            await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
             {
-                if (!happened.IsToken)
+                if (!engineEvent.IsToken)
                     continue;
                 last = Stopwatch.GetTimestamp();
                 first = first == 0 ? last : first;

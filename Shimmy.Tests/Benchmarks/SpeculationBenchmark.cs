@@ -134,10 +134,10 @@ internal static class SpeculationBenchmark
     {
         var text = new MemoryStream();
         GenerationEnd? end = null;
-        await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
+        await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
         {
-            text.Write(happened.Piece.Span);
-            end = happened.End ?? end;
+            text.Write(engineEvent.Piece.Span);
+            end = engineEvent.End ?? end;
         }
         return (System.Text.Encoding.UTF8.GetString(text.ToArray()), end!);
     }

@@ -17,29 +17,29 @@ public sealed class AnswerCodecTests
         for (var round = 0; round < 200; round++)
         {
             var events = Enumerable.Range(0, random.Next(1, 40)).Select(_ => Any(random)).ToArray();
-            using var writer = new AnswerCodec.Writer();
-            foreach (var happened in events)
-                writer.Write(happened);
+            using var writer = new CachedAnswerCodec.Writer();
+            foreach (var outputEvent in events)
+                writer.Write(outputEvent);
             var bytes = writer.ToArray();
 
             Assert.AreEqual(bytes.Length, writer.Length);
-            CollectionAssert.AreEqual(events.Select(Told).ToArray(), AnswerCodec.Read(bytes).Select(Told).ToArray());
+            CollectionAssert.AreEqual(events.Select(Told).ToArray(), CachedAnswerCodec.Read(bytes).Select(Told).ToArray());
         }
     }
 
     [TestMethod]
     public void What_stands_behind_the_answer_in_its_array_is_not_read()
     {
-        using var writer = new AnswerCodec.Writer();
+        using var writer = new CachedAnswerCodec.Writer();
         writer.Write(OutputEvent.OfText("a"));
         var bytes = writer.ToArray();
 
-        Assert.AreEqual("a", AnswerCodec.Read(new byte[] { 9 }.Concat(bytes).Append((byte)1).ToArray().AsMemory(1, bytes.Length)).Single().Text);
+        Assert.AreEqual("a", CachedAnswerCodec.Read(new byte[] { 9 }.Concat(bytes).Append((byte)1).ToArray().AsMemory(1, bytes.Length)).Single().Text);
     }
 
     private static OutputEvent Any(Random random)
     {
-        var happened = random.Next(6) switch
+        var outputEvent = random.Next(6) switch
         {
             0 => OutputEvent.OfStart(new GenerationStart(random.Next(), random.Next(), uint.MaxValue - (uint)random.Next(9))),
             1 => OutputEvent.OfText(Text(random)),
@@ -49,7 +49,7 @@ public sealed class AnswerCodecTests
             _ => OutputEvent.OfEnd(new OutputEnd((FinishReason)random.Next(2), random.Next(2) == 0 ? null : Text(random),
                 new Usage(random.Next(), random.Next(), random.Next()), new GenerationTimings(random.NextDouble(), 1e-9, 1e9)) { CalledTools = random.Next(2) == 0 }),
         };
-        return random.Next(2) == 0 ? happened : happened with { Tokens = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Token(random))] };
+        return random.Next(2) == 0 ? outputEvent : outputEvent with { Tokens = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Token(random))] };
     }
 
     private static GeneratedToken Token(Random random) => new(random.Next(), Bytes(random), random.Next(3) == 0 ? null : new TokenLogProbability(
@@ -71,9 +71,9 @@ public sealed class AnswerCodecTests
         return text.ToString();
     }
 
-    private static string Told(OutputEvent happened) =>
-        $"{happened.Text}|{happened.Reasoning}|{happened.Call}|{happened.Start}|{happened.End}|{(happened.PromptToken is { } read ? Told(read) : "-")}|"
-        + (happened.Tokens is null ? "-" : string.Join(' ', happened.Tokens.Select(Told)));
+    private static string Told(OutputEvent outputEvent) =>
+        $"{outputEvent.Text}|{outputEvent.Reasoning}|{outputEvent.Call}|{outputEvent.Start}|{outputEvent.End}|{(outputEvent.PromptToken is { } read ? Told(read) : "-")}|"
+        + (outputEvent.Tokens is null ? "-" : string.Join(' ', outputEvent.Tokens.Select(Told)));
 
     private static string Told(GeneratedToken token) => $"{token.Token} {Convert.ToHexString(token.Piece.Span)} {token.LogProbability?.LogProbability:R} "
         + string.Join(',', token.LogProbability?.Top.Select(top => $"{top.Token} {Convert.ToHexString(top.Piece.Span)} {top.LogProbability:R}") ?? ["-"]);

@@ -56,7 +56,7 @@ public sealed class CacheKeyTests
     public async Task Everything_else_that_is_asked_for_counts()
     {
         var model = await LoadAsync(new ModelSpec { Name = "m", Path = "/nowhere/m.gguf" });
-        var marks = new ReasoningMarks("<think>", "</think>");
+        var marks = new ReasoningTags("<think>", "</think>");
         GenerationRequest[] requests =
         [
             Request,
@@ -69,7 +69,7 @@ public sealed class CacheKeyTests
             Request with { ShownControlTokens = ["<think>"] },
         ];
         var keys = requests.Select(request => CacheKey.Of(model, request, null))
-            .Concat(new[] { new ThoughtLimit(5, marks, true), new ThoughtLimit(6, marks, true), new ThoughtLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit))).ToList();
+            .Concat(new[] { new ReasoningLimit(5, marks, true), new ReasoningLimit(6, marks, true), new ReasoningLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit))).ToList();
 
         Assert.HasCount(keys.Count, keys.Distinct().ToList());
         Assert.AreEqual(keys[0], CacheKey.Of(model, new GenerationRequest { Prompt = Prompt.FromText("a b") }, null));

@@ -51,8 +51,8 @@ public sealed class ChatPipelineTests
         var model = new SpokenModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
-        await foreach (var happened in ThoughtBudget.RunAsync(model, request, new ThoughtLimit(4, new ReasoningMarks("<think>", "</think>"), Begun: true), CancellationToken.None))
-            events.Add(happened);
+        await foreach (var outputEvent in ReasoningBudget.RunAsync(model, request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
+            events.Add(outputEvent);
 
         var end = events[^1].End!;
         Assert.AreEqual(new Usage(7, 3, 4 + 9), end.Usage);
@@ -95,8 +95,8 @@ public sealed class ChatPipelineTests
     {
         var events = new List<OutputEvent>();
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
-        await foreach (var happened in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
-            events.Add(happened);
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+            events.Add(outputEvent);
         return events;
     }
 }

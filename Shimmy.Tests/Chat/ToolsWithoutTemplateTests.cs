@@ -84,7 +84,7 @@ public sealed class ToolsWithoutTemplateTests
     {
         const string grammar = "root ::= \"a\\\"root\" [b\\]c-d]{1,2} part # root\npart ::= \"x\"";
 
-        var both = GrammarChoice.Of(grammar, "root ::= \"y\"");
+        var both = GrammarUnion.Of(grammar, "root ::= \"y\"");
 
         Assert.AreEqual(
             "root ::= a-root | b-root\na-root ::= \"a\\\"root\" [b\\]c-d]{1,2} a-part # root\na-part ::= \"x\"\nb-root ::= \"y\"\n", both);

@@ -64,7 +64,7 @@ public sealed class BindAddressTests
     public async Task Listening_for_everybody_without_a_key_is_warned_of()
     {
         var log = new CapturedLog();
-        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", Keys = KeyList.Read(["key"]) }, loggers: log))
+        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", Keys = ApiKeyFile.Read(["key"]) }, loggers: log))
             Assert.AreEqual("127.0.0.1", server.Server.Address.Host);
         Assert.IsEmpty(log.Lines);
         await using (await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0" }, loggers: log))

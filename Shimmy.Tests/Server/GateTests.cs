@@ -25,7 +25,7 @@ public sealed class GateTests
     [DataRow("https://mine.example", "http://localhost", null)]
     public async Task allow_origins(string? option, string origin, string? allowed)
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { CorsOrigin = option, Keys = KeyList.Read(["key"]) });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { CorsOrigin = option, Keys = ApiKeyFile.Read(["key"]) });
 
         // The preflight needs no key: browsers send none with it.
         using var preflight = await SendAsync(server, HttpMethod.Options, "v1/completions",
@@ -102,7 +102,7 @@ public sealed class GateTests
     [DataRow("x-none", "one", 401)]
     public async Task A_key_lets_in_and_nothing_else_does(string header, string value, int status)
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = KeyList.Read(["one", "two"]) });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = ApiKeyFile.Read(["one", "two"]) });
         foreach (var path in new[] { "v1/models", "v1/models/talker" })
         {
             using var answer = await SendAsync(server, HttpMethod.Get, path, (header, value));

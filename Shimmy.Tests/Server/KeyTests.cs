@@ -25,7 +25,7 @@ public sealed class KeyTests
 
             bob   {Hash("bobs-key")}
             """);
-        var keys = KeyList.Read(["plain", Hash("hashed"), "@" + folder["keys"]]);
+        var keys = ApiKeyFile.Read(["plain", Hash("hashed"), "@" + folder["keys"]]);
         Assert.AreEqual((2, 1000, 5), (keys[2].Concurrency, keys[2].TokensPerMinute, keys[2].Rank));
         var log = new CapturedLog();
         await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = keys }, loggers: log);
@@ -47,7 +47,7 @@ public sealed class KeyTests
     [DataRow("wrong", "wrong", HttpStatusCode.Unauthorized)]
     public async Task Of_two_keys_that_are_given_one_must_be_right(string bearer, string own, HttpStatusCode status)
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = KeyList.Read(["right"]) });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = ApiKeyFile.Read(["right"]) });
         using var request = new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "Authorization", "Bearer " + bearer }, { "x-api-key", own } } };
         using var answer = await server.Client.SendAsync(request);
         Assert.AreEqual(status, answer.StatusCode);
@@ -66,7 +66,7 @@ public sealed class KeyTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["keys"], text);
-        var error = Assert.ThrowsExactly<FormatException>(() => KeyList.Read(["@" + folder["keys"]]));
+        var error = Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read(["@" + folder["keys"]]));
         Assert.Contains(message, error.Message);
         Assert.DoesNotContain("s3cret", error.Message);
     }
@@ -74,8 +74,8 @@ public sealed class KeyTests
     [TestMethod]
     public void A_file_that_is_missing_and_an_empty_key_are_refused()
     {
-        Assert.Contains("cannot read /nowhere/keys", Assert.ThrowsExactly<FormatException>(() => KeyList.Read(["@/nowhere/keys"])).Message);
-        Assert.Contains("may not be empty", Assert.ThrowsExactly<FormatException>(() => KeyList.Read([" "])).Message);
+        Assert.Contains("cannot read /nowhere/keys", Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read(["@/nowhere/keys"])).Message);
+        Assert.Contains("may not be empty", Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read([" "])).Message);
     }
 
     [TestMethod]
@@ -90,7 +90,7 @@ public sealed class KeyTests
         } };
         await using var server = await ServerFixture.StartAsync(engine, new ServerOptions
         {
-            Keys = [new ClientKey("one", SHA256.HashData("1"u8)) { Concurrency = 1 }, new ClientKey("two", SHA256.HashData("2"u8))],
+            Keys = [new ApiKey("one", SHA256.HashData("1"u8)) { Concurrency = 1 }, new ApiKey("two", SHA256.HashData("2"u8))],
         });
         var first = SendAsync(server, "1");
         await begun.WaitAsync();
@@ -116,7 +116,7 @@ public sealed class KeyTests
     public void A_key_that_has_used_up_its_tokens_waits_until_they_have_grown_again()
     {
         var time = new SteppedTime();
-        var key = new ClientKey("k", [], time) { TokensPerMinute = 60 };
+        var key = new ApiKey("k", [], time) { TokensPerMinute = 60 };
         key.Enter().Dispose();
         key.Charge(new Usage(50, 0, 29)); // overdraws by 19
         var refused = Assert.ThrowsExactly<ApiException>(() => key.Enter());
@@ -136,7 +136,7 @@ public sealed class KeyTests
     [TestMethod]
     public async Task What_requests_use_is_charged_to_their_key()
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = [new ClientKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 4 }] });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = [new ApiKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 4 }] });
         Assert.AreEqual(HttpStatusCode.OK, await StatusAsync(server, "1")); // one token of prompt, three of answer
         for (var waited = 0; waited < 500 && await StatusAsync(server, "1") == HttpStatusCode.OK; waited++)
             await Task.Delay(10);
@@ -163,7 +163,7 @@ public sealed class KeyTests
                 await Task.Delay(Timeout.Infinite, cancellation);
             },
         };
-        var key = new ClientKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 40 };
+        var key = new ApiKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 40 };
         var log = new CapturedLog();
         await using var server = await ServerFixture.StartAsync(engine, options: new ServerOptions { Keys = [key] }, loggers: log);
         using var leave = new CancellationTokenSource();

@@ -11,15 +11,15 @@ public sealed class QuietCollectionTests
     public void A_server_with_nothing_to_do_gives_memory_back_once()
     {
         var time = new ManualTime();
-        using var collection = new QuietCollection(() => true, time);
+        using var collection = new IdleGarbageCollection(() => true, time);
         Allocate();
 
         collection.Begin();
-        time.Advance(QuietCollection.Moment / 2);
+        time.Advance(IdleGarbageCollection.Moment / 2);
         Assert.AreEqual(0, collection.Collections);
-        time.Advance(QuietCollection.Moment / 2);
+        time.Advance(IdleGarbageCollection.Moment / 2);
         Assert.AreEqual(1, collection.Collections);
-        time.Advance(QuietCollection.Moment * 5);
+        time.Advance(IdleGarbageCollection.Moment * 5);
         Assert.AreEqual(1, collection.Collections);
     }
 
@@ -27,11 +27,11 @@ public sealed class QuietCollectionTests
     public void A_busy_server_does_not_stop_for_it()
     {
         var time = new ManualTime();
-        using var collection = new QuietCollection(() => false, time);
+        using var collection = new IdleGarbageCollection(() => false, time);
         Allocate();
 
         collection.Begin();
-        time.Advance(QuietCollection.Moment * 2);
+        time.Advance(IdleGarbageCollection.Moment * 2);
 
         Assert.AreEqual(0, collection.Collections);
     }

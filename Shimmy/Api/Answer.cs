@@ -27,18 +27,18 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
         var promptTokens = new List<GeneratedToken>();
         GenerationStart? start = null;
         OutputEnd? end = null;
-        await foreach (var happened in events.ConfigureAwait(false))
+        await foreach (var outputEvent in events.ConfigureAwait(false))
         {
-            RequestLog.Of(context).Note(happened);
-            start ??= happened.Start;
-            end = happened.End;
-            text.Append(happened.Text);
-            reasoning.Append(happened.Reasoning);
-            if (happened.PromptToken is { } read)
+            RequestContext.Of(context).Note(outputEvent);
+            start ??= outputEvent.Start;
+            end = outputEvent.End;
+            text.Append(outputEvent.Text);
+            reasoning.Append(outputEvent.Reasoning);
+            if (outputEvent.PromptToken is { } read)
                 promptTokens.Add(read);
-            if (happened.Tokens is { } told)
+            if (outputEvent.Tokens is { } told)
                 (tokens ??= []).AddRange(told);
-            if (happened.Call is not { } call)
+            if (outputEvent.Call is not { } call)
                 continue;
             if (call.Name is { } name)
                 calls.Add((name, new StringBuilder()));

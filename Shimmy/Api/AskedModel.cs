@@ -4,7 +4,7 @@ namespace Shimmy.Api;
 
 /// <summary>
 /// A loaded model as one request sees it: what it generates and embeds takes the client's place in the queue, and what it embeds is logged where that is
-/// wanted. Prompts of answers are logged before the response cache is asked (<see cref="CacheHeader"/>).
+/// wanted. Prompts of answers are logged before the response cache is asked (<see cref="CacheControl"/>).
 /// </summary>
 internal sealed class AskedModel(ILoadedModel model, QueuePlace place, PromptLog? prompts) : ILoadedModel
 {

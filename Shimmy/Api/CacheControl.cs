@@ -7,7 +7,7 @@ using Shimmy.Http;
 namespace Shimmy.Api;
 
 /// <summary>What a client says to the response cache, and what it is told of it: <c>Cache-Control</c> and <c>x-shimmy-cache</c>.</summary>
-internal static class CacheHeader
+internal static class CacheControl
 {
     private const string Name = "x-shimmy-cache";
 
@@ -15,17 +15,17 @@ internal static class CacheHeader
     /// The cache for a request that generates. A successful answer says <c>hit</c>, <c>miss</c> or <c>bypass</c>, of several answers the worst;
     /// nothing is said where the response has begun, as a WebSocket's has.
     /// </summary>
-    public static CacheUse Use(HttpContext context)
+    public static CachedExecution Use(HttpContext context)
     {
-        var use = new CacheUse(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl),
+        var use = new CachedExecution(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl),
             PromptLog.Of(context) is { } prompts ? prompts.Write : null);
-        RequestLog.Of(context).Cache = use;
+        RequestContext.Of(context).Cache = use;
         if (!context.Response.HasStarted)
-            context.Response.OnStarting(static state => Tell(((HttpContext, CacheUse))state), (context, use));
+            context.Response.OnStarting(static state => Tell(((HttpContext, CachedExecution))state), (context, use));
         return use;
     }
 
-    private static Task Tell((HttpContext Context, CacheUse Use) state)
+    private static Task Tell((HttpContext Context, CachedExecution Use) state)
     {
         if (state.Context.Response.StatusCode < 400 && state.Use.Outcome is { } outcome)
             state.Context.Response.Headers[Name] = WordOf(outcome);

@@ -10,7 +10,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api;
 
 /// <summary>From the name in a request to a loaded model.</summary>
-internal static class ModelAsked
+internal static class ModelResolver
 {
     private const int MostPriority = 1000;
 
@@ -31,7 +31,7 @@ internal static class ModelAsked
         var keepAlive = KeepAliveOf(fields);
         RequestDeadline.Read(context, fields);
         var priority = fields.Whole("priority", -MostPriority, MostPriority) ?? 0;
-        var log = RequestLog.Of(context);
+        var log = RequestContext.Of(context);
         var client = log.Client;
         var entry = await FindAsync(context, fields.RequiredText("model"), cancellation).ConfigureAwait(false);
         log.Model = entry.Name;

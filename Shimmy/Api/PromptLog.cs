@@ -13,7 +13,7 @@ internal sealed partial class PromptLog(ILogger logger, string requestId)
 {
     /// <summary>The log of this request; null where prompts are not logged.</summary>
     public static PromptLog? Of(HttpContext context) => context.RequestServices.GetRequiredService<ServerState>().LogsPrompts
-        ? new PromptLog(ModelAsked.LoggerOf(context), context.TraceIdentifier)
+        ? new PromptLog(ModelResolver.LoggerOf(context), context.TraceIdentifier)
         : null;
 
     /// <summary>Logs a prompt, in one line.</summary>

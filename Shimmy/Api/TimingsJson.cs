@@ -19,7 +19,7 @@ internal static class DraftTimings
 }
 
 /// <summary>The object <c>timings</c> as llama.cpp's server writes it, for an answer that is still going on.</summary>
-internal sealed class AnswerTimes
+internal sealed class TimingsJson
 {
     private long _started;
     private long _first;
@@ -27,11 +27,11 @@ internal sealed class AnswerTimes
     private GenerationStart? _start;
 
     /// <summary>Takes note of what happened.</summary>
-    public void Note(in OutputEvent happened)
+    public void Note(in OutputEvent outputEvent)
     {
-        if (happened.Start is { } start)
+        if (outputEvent.Start is { } start)
             (_start, _started) = (start, Stopwatch.GetTimestamp());
-        if (happened.Tokens is not { Count: > 0 } tokens)
+        if (outputEvent.Tokens is not { Count: > 0 } tokens)
             return;
         _first = _first == 0 ? Stopwatch.GetTimestamp() : _first;
         _tokens += tokens.Count;

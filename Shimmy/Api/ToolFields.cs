@@ -33,7 +33,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
             if (type == "function")
                 tools.Add(Function(tool, flat));
             else if (logger is not null)
-                LeftOutTools.Log(logger, type);
+                SkippedTools.Log(logger, type);
         }
         if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
             throw ApiException.BadField("tools", $"two functions are called '{twice.Key}'");
@@ -101,7 +101,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
 }
 
 /// <summary>The line in the log about tools that are none here.</summary>
-internal static partial class LeftOutTools
+internal static partial class SkippedTools
 {
     [LoggerMessage(LogLevel.Information, "a tool of type {Type} is left out: there are functions only")]
     public static partial void Log(ILogger logger, string type);

@@ -18,8 +18,8 @@ namespace Shimmy.Chat;
 /// <code>
 ///   ChatRequest ─► template ─► GenerationRequest ─► engine ─► token events
 ///                                     │ known?                   │ bytes → characters (Utf8Assembler)
-///                                     ▼                          ▼ text → text without stop strings (StopStrings)
-///   dialect     ◄── AnswerParser ◄── CacheUse ◄────────────── OutputEvent
+///                                     ▼                          ▼ text → text without stop strings (StopSequences)
+///   dialect     ◄── AnswerParser ◄── CachedExecution ◄─────── OutputEvent
 /// </code>
 ///
 /// The enumeration throws <see cref="EngineException"/> on its first move for what is wrong with the request; leaving it frees the slot.
@@ -28,9 +28,9 @@ internal static class ChatPipeline
 {
     /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen, <paramref name="cache"/> may know the answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
-        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CacheUse? cache = null)
+        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
     {
-        var template = await ModelTemplates.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var template = await TemplateCache.OfAsync(model, logger, cancellation).ConfigureAwait(false);
         var began = Stopwatch.GetTimestamp();
         var prompt = template.Render(request);
         var rendering = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
@@ -44,11 +44,11 @@ internal static class ChatPipeline
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
-        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ThoughtLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? CompleteAsync(model, generation, cancellation) : ThoughtBudget.RunAsync(model, generation, limit, cancellation);
+        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
+        var events = limit is null ? CompleteAsync(model, generation, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, cancellation);
         events = cache?.Through(model, generation, limit, events) ?? events;
-        await foreach (var happened in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
-            yield return happened.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = happened.Tokens } : happened;
+        await foreach (var outputEvent in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
+            yield return outputEvent.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = outputEvent.Tokens } : outputEvent;
     }
 
     // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
@@ -65,7 +65,7 @@ internal static class ChatPipeline
             if (request.Grammar is { } words)
             {
                 GrammarCheck.Require(words);
-                return (GrammarChoice.Of(ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), words), thought);
+                return (GrammarUnion.Of(ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), words), thought);
             }
             // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
             return calls.Trigger.Length == 0
@@ -103,16 +103,16 @@ internal static class ChatPipeline
     {
         var parser = new AnswerParser(format);
         List<GeneratedToken>? tokens = null;
-        await foreach (var happened in events.ConfigureAwait(false))
+        await foreach (var outputEvent in events.ConfigureAwait(false))
         {
-            if (happened.Tokens is { } told)
+            if (outputEvent.Tokens is { } told)
                 (tokens ??= []).AddRange(told);
-            if (happened.Start is not null)
+            if (outputEvent.Start is not null)
             {
-                yield return happened;
+                yield return outputEvent;
                 continue;
             }
-            foreach (var part in happened.End is null ? parser.Push(happened.Text) : parser.End())
+            foreach (var part in outputEvent.End is null ? parser.Push(outputEvent.Text) : parser.End())
             {
                 // Where one call is allowed, the second is not begun.
                 if (part.Call is { Index: > 0 } && !parallel)
@@ -120,13 +120,13 @@ internal static class ChatPipeline
                 yield return part with { Tokens = tokens };
                 tokens = tokens is null ? null : [];
             }
-            if (happened.End is { } end)
+            if (outputEvent.End is { } end)
                 yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
         }
     }
 
     /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
-    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ILoadedModel model, GenerationRequest request, CacheUse cache, CancellationToken cancellation) =>
+    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ILoadedModel model, GenerationRequest request, CachedExecution cache, CancellationToken cancellation) =>
         cache.Through(model, request, null, CompleteAsync(model, request, cancellation));
 
     /// <summary>Goes on with a prompt as it is.</summary>
@@ -135,21 +135,21 @@ internal static class ChatPipeline
     {
         GrammarCheck.Require(request.Grammar);
         var characters = new Utf8Assembler();
-        var stops = new StopStrings([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
+        var stops = new StopSequences([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);
         var (tokens, drafted, accepted) = (0, 0, 0);
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
         var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
-        await foreach (var happened in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
+        await foreach (var engineEvent in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
         {
-            if (happened.Start is { } admitted)
+            if (engineEvent.Start is { } admitted)
             {
                 start = admitted;
                 begun = Stopwatch.GetTimestamp();
                 yield return OutputEvent.OfStart(admitted);
             }
-            else if (happened.End is { } end)
+            else if (engineEvent.End is { } end)
             {
                 var rest = stops.Push(characters.Flush());
                 rest += stops.Hit is null ? stops.Flush() : "";
@@ -158,18 +158,18 @@ internal static class ChatPipeline
                 yield return OutputEvent.OfEnd(new OutputEnd(stops.Hit is null ? end.Reason : FinishReason.Stop, stops.Hit,
                     new Usage(start.PromptTokens, start.CachedTokens, end.GeneratedTokens), end.Timings));
             }
-            else if (happened.OfPrompt)
+            else if (engineEvent.OfPrompt)
             {
-                yield return OutputEvent.OfText("") with { PromptToken = new GeneratedToken(happened.Token, happened.Piece, happened.LogProbability) };
+                yield return OutputEvent.OfText("") with { PromptToken = new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability) };
             }
             else
             {
                 tokens++;
-                drafted += happened.Draft.Drafted;
-                accepted += happened.Draft.Accepted ? 1 : 0;
+                drafted += engineEvent.Draft.Drafted;
+                accepted += engineEvent.Draft.Accepted ? 1 : 0;
                 first = first == 0 ? Stopwatch.GetTimestamp() : first;
-                var text = stops.Push(characters.Push(happened.Piece.Span));
-                told?.Add(new GeneratedToken(happened.Token, happened.Piece, happened.LogProbability));
+                var text = stops.Push(characters.Push(engineEvent.Piece.Span));
+                told?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
                 if (text.Length > 0)
                 {
                     yield return OutputEvent.OfText(text) with { Tokens = told is null ? null : [.. told] };

@@ -10,11 +10,11 @@ namespace Shimmy.Chat;
 /// Holds a model that thinks to a number of tokens: once they are spent, the block is closed for it, and it goes on behind the mark as
 /// if it had written it. What was computed so far is a prefix of the second request, and is not computed again.
 /// </summary>
-internal static class ThoughtBudget
+internal static class ReasoningBudget
 {
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
-        ILoadedModel model, GenerationRequest request, ThoughtLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, GenerationRequest request, ReasoningLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var (budget, marks, isOpen) = limit;
         var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
@@ -24,16 +24,16 @@ internal static class ThoughtBudget
         GenerationStart? start = null;
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
-        await foreach (var happened in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
         {
-            if (happened.Start is { } admitted)
+            if (outputEvent.Start is { } admitted)
                 (start, begun) = (admitted, Stopwatch.GetTimestamp());
             else if (first == 0)
                 first = Stopwatch.GetTimestamp();
-            spent += happened.Tokens?.Count ?? 0;
-            text.Append(happened.Text);
-            yield return told ? happened : happened with { Tokens = null };
-            if (happened.End is not null)
+            spent += outputEvent.Tokens?.Count ?? 0;
+            text.Append(outputEvent.Text);
+            yield return told ? outputEvent : outputEvent with { Tokens = null };
+            if (outputEvent.End is not null)
                 yield break;
             if (spent >= budget && IsThinking(text.ToString(), marks, isOpen))
                 break;
@@ -47,9 +47,9 @@ internal static class ThoughtBudget
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };
-        await foreach (var happened in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
         {
-            if (happened.End is { } end)
+            if (outputEvent.End is { } end)
                 yield return OutputEvent.OfEnd(end with
                 {
                     Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens),
@@ -61,16 +61,16 @@ internal static class ThoughtBudget
                         DecodeMilliseconds = Stopwatch.GetElapsedTime(first).TotalMilliseconds,
                     },
                 });
-            else if (happened.Start is null)
-                yield return happened;
+            else if (outputEvent.Start is null)
+                yield return outputEvent;
         }
     }
 
-    private static bool IsThinking(string text, ReasoningMarks marks, bool begun) =>
+    private static bool IsThinking(string text, ReasoningTags marks, bool begun) =>
         (begun || text.AsSpan().TrimStart().StartsWith(marks.Open)) && !text.Contains(marks.Close, StringComparison.Ordinal);
 
     // Only the mark is more than text: what a model thinks may hold what looks like one.
-    private static IEnumerable<PromptPart> Thought(string text, ReasoningMarks marks, bool begun)
+    private static IEnumerable<PromptPart> Thought(string text, ReasoningTags marks, bool begun)
     {
         if (begun)
             return [new PromptPart(text, ParseSpecial: false)];

@@ -117,7 +117,7 @@ internal static class CommandLine
             {
                 if (!values.TryAdd(name, -1))
                     throw new UsageException($"{name}: given twice");
-                joined.Add(ParserNames.ToParser(name));
+                joined.Add(OptionAliases.ToParser(name));
                 continue;
             }
             i++;

@@ -43,7 +43,7 @@ internal static class HelpText
         public string Left => "  " + (Value is null ? Name
             // An argument stands under its own name.
             : Name.StartsWith('[') ? Value
-            : $"{ParserNames.FromParser(Name)} {Value}");
+            : $"{OptionAliases.FromParser(Name)} {Value}");
 
         /// <summary>The entry of a line; null where the line is none.</summary>
         public static HelpEntry? Of(string line)

@@ -5,13 +5,13 @@ using Shimmy.Observability;
 namespace Shimmy.Http;
 
 /// <summary>What is done with every request that has ended: its line in the log, the metrics, its trace, and what its key has used up.</summary>
-internal sealed partial class RequestReport(ILogger logger, RequestMetrics metrics, Action<RequestSummary>? export = null)
+internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, Action<RequestSummary>? export = null)
 {
     /// <summary>A request came.</summary>
     public void Begin() => metrics.Begin();
 
     /// <summary>A request has ended that <see cref="Begin"/> counted.</summary>
-    public void End(RequestSummary request, ClientKey? client)
+    public void End(RequestSummary request, ApiKey? client)
     {
         metrics.End();
         metrics.Observe(request);

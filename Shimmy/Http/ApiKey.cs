@@ -7,7 +7,7 @@ using Shimmy.Chat.Output;
 namespace Shimmy.Http;
 
 /// <summary>A key that lets a client in, what it may use, and what it uses now.</summary>
-internal sealed class ClientKey
+internal sealed class ApiKey
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
 
@@ -20,7 +20,7 @@ internal sealed class ClientKey
     /// <param name="name">What the log calls it.</param>
     /// <param name="hash">SHA-256 of the key.</param>
     /// <param name="time">Clock of the token rate.</param>
-    public ClientKey(string name, byte[] hash, TimeProvider? time = null)
+    public ApiKey(string name, byte[] hash, TimeProvider? time = null)
     {
         (Name, Hash, _time) = (name, hash, time ?? TimeProvider.System);
     }
@@ -110,9 +110,9 @@ internal sealed class ClientKey
             _running--;
     }
 
-    private sealed class Entry(ClientKey key) : IDisposable
+    private sealed class Entry(ApiKey key) : IDisposable
     {
-        private ClientKey? _key = key;
+        private ApiKey? _key = key;
 
         public void Dispose() => Interlocked.Exchange(ref _key, null)?.Leave();
     }

@@ -6,10 +6,10 @@ using Shimmy.Api.Anthropic;
 namespace Shimmy.Http;
 
 /// <summary>The error bodies of the dialects, chosen by route: Anthropic's for messages, OpenAI's else below <c>/v1</c>, our own elsewhere.</summary>
-internal static class Dialect
+internal static class ErrorBody
 {
     /// <summary>The body of an error for the route of this request.</summary>
-    public static byte[] ErrorBody(PathString path, ApiError error, string? requestId = null)
+    public static byte[] For(PathString path, ApiError error, string? requestId = null)
     {
         var buffer = new ArrayBufferWriter<byte>(256);
         using (var writer = new Utf8JsonWriter(buffer, JsonText.WriterOptions))

@@ -8,7 +8,7 @@ namespace Shimmy.Http;
 /// Finds text in a JSON document that is none: bytes that are no UTF-8, or an escaped half of a surrogate pair (RFC 8259, 8.2). The parser lets
 /// both pass, and whoever reads or compares such a text later fails on it.
 /// </summary>
-internal static class BrokenText
+internal static class InvalidUnicode
 {
     /// <summary>
     /// The full name of the first field that holds such a text; empty where the name of a field of the document itself does; null where there is

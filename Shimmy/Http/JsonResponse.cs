@@ -14,10 +14,10 @@ internal static class JsonText
 }
 
 /// <summary>Plain JSON answers.</summary>
-internal static class Reply
+internal static class JsonResponse
 {
     /// <summary>Sends what <paramref name="write"/> writes as the JSON body.</summary>
-    public static async Task JsonAsync(HttpContext context, Action<Utf8JsonWriter> write, int status = 200)
+    public static async Task WriteAsync(HttpContext context, Action<Utf8JsonWriter> write, int status = 200)
     {
         context.Response.StatusCode = status;
         context.Response.ContentType = "application/json";

@@ -8,7 +8,7 @@ using Shimmy.Observability;
 namespace Shimmy.Http;
 
 /// <summary>What becomes known of a request while it runs, for its line in the log and the metrics; filled in by the endpoints.</summary>
-internal sealed class RequestLog
+internal sealed class RequestContext
 {
     private static readonly object Key = new();
 
@@ -43,23 +43,23 @@ internal sealed class RequestLog
     }
 
     /// <summary>Whose key the request came with; null where keys are not asked for.</summary>
-    public ClientKey? Client { get; set; }
+    public ApiKey? Client { get; set; }
 
     /// <summary>The trace that the request belongs to.</summary>
     public TraceContext Trace { get; set; } = TraceContext.None;
 
     /// <summary>Its use of the response cache; null where it generates nothing.</summary>
-    public CacheUse? Cache { get; set; }
+    public CachedExecution? Cache { get; set; }
 
     /// <summary>The log of this request.</summary>
-    public static RequestLog Of(HttpContext context) =>
-        context.Items.TryGetValue(Key, out var known) ? (RequestLog)known! : Renew(context);
+    public static RequestContext Of(HttpContext context) =>
+        context.Items.TryGetValue(Key, out var known) ? (RequestContext)known! : Renew(context);
 
     /// <summary>Begins a log of its own for a further request on the same connection; who asks stays known.</summary>
-    public static RequestLog Renew(HttpContext context)
+    public static RequestContext Renew(HttpContext context)
     {
-        var before = context.Items.TryGetValue(Key, out var known) ? (RequestLog?)known : null;
-        var log = new RequestLog { Client = before?.Client, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
+        var before = context.Items.TryGetValue(Key, out var known) ? (RequestContext?)known : null;
+        var log = new RequestContext { Client = before?.Client, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
         context.Items[Key] = log;
         return log;
     }
@@ -68,9 +68,9 @@ internal sealed class RequestLog
     public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();
 
     /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
-    public void Note(in OutputEvent happened)
+    public void Note(in OutputEvent outputEvent)
     {
-        if (happened.Start is { } start)
+        if (outputEvent.Start is { } start)
         {
             lock (_answers)
             {
@@ -81,9 +81,9 @@ internal sealed class RequestLog
         }
         if (_first == 0)
             Interlocked.CompareExchange(ref _first, Stopwatch.GetTimestamp(), 0);
-        if (happened.End is not { } end)
+        if (outputEvent.End is not { } end)
         {
-            if (happened.PromptToken is null)
+            if (outputEvent.PromptToken is null)
                 Interlocked.Increment(ref _pieces);
             return;
         }
@@ -114,7 +114,7 @@ internal sealed class RequestLog
             Key = Client?.Name,
             Status = status,
             BrokenBy = brokenBy,
-            Cache = Cache?.Outcome is { } outcome ? CacheHeader.WordOf(outcome) : null,
+            Cache = Cache?.Outcome is { } outcome ? CacheControl.WordOf(outcome) : null,
             PromptTokens = used?.PromptTokens ?? 0,
             CachedTokens = used?.CachedTokens ?? 0,
             GeneratedTokens = used?.CompletionTokens ?? 0,

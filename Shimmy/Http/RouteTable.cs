@@ -49,7 +49,7 @@ internal sealed class RouteTable
         }
         if (best is not null)
         {
-            RequestLog.Of(context).Route = best.Pattern;
+            RequestContext.Of(context).Route = best.Pattern;
             if (best.Parameter is { } name)
                 context.Request.RouteValues[name] = best.ValueIn(path);
             return best.Handle(context);

@@ -10,7 +10,7 @@ namespace Shimmy.Http;
 internal interface IStreamWriter
 {
     /// <summary>Writes what the dialect says for an event; may be nothing.</summary>
-    void Write(IBufferWriter<byte> output, in OutputEvent happened);
+    void Write(IBufferWriter<byte> output, in OutputEvent outputEvent);
 
     /// <summary>How long a stream may be silent before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
     TimeSpan? PingAfter => null;
@@ -25,7 +25,7 @@ internal interface IStreamWriter
 }
 
 /// <summary>Runs an answer into a response as server-sent events (WHATWG HTML, 9.2).</summary>
-internal static class EventStream
+internal static class SseResponse
 {
     /// <summary>
     /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
@@ -45,9 +45,9 @@ internal static class EventStream
         {
             while (more)
             {
-                var happened = enumerator.Current;
-                RequestLog.Of(context).Note(happened);
-                writer.Write(output, happened);
+                var outputEvent = enumerator.Current;
+                RequestContext.Of(context).Note(outputEvent);
+                writer.Write(output, outputEvent);
                 var next = enumerator.MoveNextAsync();
                 // Events that are there already go out together; only a pause is worth a system call.
                 more = next.IsCompleted

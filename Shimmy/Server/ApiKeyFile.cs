@@ -8,15 +8,15 @@ namespace Shimmy.Server;
 /// Reads the values of <c>--api-key</c>: a key, its hash (<c>sha256:HEX</c>), or <c>@FILE</c>. A line of the file is
 /// <c>NAME KEY [concurrency=N] [tokens_per_minute=N] [rank=N]</c>, KEY being a key or its hash; empty lines and those behind # say nothing.
 /// </summary>
-internal static class KeyList
+internal static class ApiKeyFile
 {
     private const string HashMark = "sha256:";
     private const int ShownDigits = 8;
 
     /// <summary>The keys. Throws <see cref="FormatException"/> with a message for the user, which never holds a key.</summary>
-    public static IReadOnlyList<ClientKey> Read(IReadOnlyList<string> values)
+    public static IReadOnlyList<ApiKey> Read(IReadOnlyList<string> values)
     {
-        var keys = new List<ClientKey>();
+        var keys = new List<ApiKey>();
         foreach (var value in values)
         {
             if (string.IsNullOrWhiteSpace(value))
@@ -24,7 +24,7 @@ internal static class KeyList
             if (value[0] != '@')
             {
                 var hash = HashOf(value, "a key");
-                keys.Add(new ClientKey("key-" + Convert.ToHexStringLower(hash)[..ShownDigits], hash));
+                keys.Add(new ApiKey("key-" + Convert.ToHexStringLower(hash)[..ShownDigits], hash));
                 continue;
             }
             var file = value[1..];
@@ -54,7 +54,7 @@ internal static class KeyList
         }
     }
 
-    private static ClientKey KeyOf(string line, string where)
+    private static ApiKey KeyOf(string line, string where)
     {
         var words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         if (words.Length < 2)
@@ -71,7 +71,7 @@ internal static class KeyList
                 throw new FormatException($"{where}: {name} must be a whole number{(name == "rank" ? "" : " of at least 0")}");
             settings[name] = number;
         }
-        return new ClientKey(words[0], HashOf(words[1], where))
+        return new ApiKey(words[0], HashOf(words[1], where))
         {
             Concurrency = settings["concurrency"],
             TokensPerMinute = settings["tokens_per_minute"],
@@ -82,7 +82,7 @@ internal static class KeyList
     private static byte[] HashOf(string key, string where)
     {
         if (!key.StartsWith(HashMark, StringComparison.Ordinal))
-            return ClientKey.HashOf(key);
+            return ApiKey.HashOf(key);
         var digits = key[HashMark.Length..];
         return digits.Length == SHA256.HashSizeInBytes * 2 && digits.All(char.IsAsciiHexDigit)
             ? Convert.FromHexString(digits)

@@ -7,25 +7,25 @@ namespace Shimmy.Server;
 /// Lets in whom a key lets in: <c>Authorization: Bearer</c> or <c>x-api-key</c>; of both, one must be right, since some clients fill in the other
 /// by themselves. Without configured keys any is accepted, since clients insist on sending one. Comparing takes the same time whatever is wrong.
 /// </summary>
-internal sealed class ApiKeys(IReadOnlyList<ClientKey> keys)
+internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
 {
     /// <summary>Lets the request through, or throws <see cref="ApiException"/> (401). <c>/health</c> needs no key.</summary>
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
         if (keys.Count == 0 || context.Request.Path == "/health")
             return next(context);
-        string[] given = [.. ClientKey.GivenIn(context.Request.Headers)];
+        string[] given = [.. ApiKey.GivenIn(context.Request.Headers)];
         if (given.Length == 0)
             throw new ApiException(401, "an API key is needed: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", "missing_api_key");
-        RequestLog.Of(context).Client = Find(given) ?? throw new ApiException(401, "the API key is not one of this server's", "invalid_api_key");
+        RequestContext.Of(context).Client = Find(given) ?? throw new ApiException(401, "the API key is not one of this server's", "invalid_api_key");
         return next(context);
     }
 
     // All are compared, whichever it is.
-    private ClientKey? Find(IEnumerable<string> given)
+    private ApiKey? Find(IEnumerable<string> given)
     {
-        ClientKey? found = null;
-        foreach (var hash in given.Select(ClientKey.HashOf))
+        ApiKey? found = null;
+        foreach (var hash in given.Select(ApiKey.HashOf))
         {
             foreach (var one in keys)
                 found = one.IsThis(hash) ? found ?? one : found;

@@ -9,7 +9,7 @@ namespace Shimmy.Server;
 /// A request without an Origin header is no page's and passes untouched. What another page sends is refused: leaving out the header
 /// would only hide the answer from it, and a WebSocket's not even that.
 /// </summary>
-internal sealed class CorsRules(string? allowedOrigin)
+internal sealed class CorsMiddleware(string? allowedOrigin)
 {
     /// <summary>
     /// Answers a preflight, or lets the request through with the header that lets the page read the answer. Throws

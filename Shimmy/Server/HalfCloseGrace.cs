@@ -9,7 +9,7 @@ namespace Shimmy.Server;
 /// gone, since both look the same until something is written. So what it sent is read to its end, and what it asked for goes on for a little
 /// while. To a client that is gone, the first writes fail and end a stream earlier than that.
 /// </summary>
-internal static class HalfClosed
+internal static class HalfCloseGrace
 {
     /// <summary>How long what was asked for goes on after the client has closed its side.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);

@@ -8,7 +8,7 @@ namespace Shimmy.Server;
 /// On a loopback connection the Host header must name this machine. A web page whose name was pointed at 127.0.0.1 (DNS rebinding) is of
 /// the same origin as we are to the browser, and only this header gives it away.
 /// </summary>
-internal static class HostCheck
+internal static class HostCheckMiddleware
 {
     /// <summary>Lets the request through, or throws <see cref="ApiException"/> (403).</summary>
     public static Task InvokeAsync(HttpContext context, RequestDelegate next)

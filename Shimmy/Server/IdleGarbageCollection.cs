@@ -5,7 +5,7 @@ namespace Shimmy.Server;
 /// collected when the collector's own budgets say so, tens of megabytes later than a server that does nothing should keep them; and nobody
 /// waits for the few milliseconds that it takes now.
 /// </summary>
-internal sealed class QuietCollection : IDisposable
+internal sealed class IdleGarbageCollection : IDisposable
 {
     /// <summary>How long nothing must run.</summary>
     public static readonly TimeSpan Moment = TimeSpan.FromSeconds(1);
@@ -17,10 +17,10 @@ internal sealed class QuietCollection : IDisposable
     private long _allocated;
 
     /// <summary>Makes it; <paramref name="isQuiet"/> says whether still nothing runs.</summary>
-    public QuietCollection(Func<bool> isQuiet, TimeProvider time)
+    public IdleGarbageCollection(Func<bool> isQuiet, TimeProvider time)
     {
         _isQuiet = isQuiet;
-        _timer = time.CreateTimer(static self => ((QuietCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(static self => ((IdleGarbageCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>How often memory was given back.</summary>

@@ -7,10 +7,10 @@ namespace Shimmy.Server;
 /// <summary>
 /// The requests in flight, and how a server stops: first it takes no new ones and lets these end (drain), then it ends them.
 /// </summary>
-internal sealed class RunningRequests : IDisposable
+internal sealed class InFlightRequests : IDisposable
 {
     private readonly ServerState _state;
-    private readonly QuietCollection _collection;
+    private readonly IdleGarbageCollection _collection;
     private readonly CancellationTokenSource _end = new();
     private readonly Lock _lock = new();
     private readonly TimeSpan? _limit;
@@ -18,11 +18,11 @@ internal sealed class RunningRequests : IDisposable
     private int _count;
 
     /// <summary>Makes one; <paramref name="state"/> learns when the server drains.</summary>
-    public RunningRequests(ServerState state)
+    public InFlightRequests(ServerState state)
     {
         _state = state;
         _limit = state.RequestTimeout;
-        _collection = new QuietCollection(() => Volatile.Read(ref _count) == 0, TimeProvider.System);
+        _collection = new IdleGarbageCollection(() => Volatile.Read(ref _count) == 0, TimeProvider.System);
     }
 
     /// <summary>
@@ -89,11 +89,11 @@ internal sealed class RunningRequests : IDisposable
 
     private sealed class Entry : IDisposable
     {
-        private readonly RunningRequests _requests;
+        private readonly InFlightRequests _requests;
         private readonly CancellationTokenSource _either;
         private readonly RequestDeadline _deadline;
 
-        public Entry(RunningRequests requests, HttpContext context)
+        public Entry(InFlightRequests requests, HttpContext context)
         {
             _requests = requests;
             // Each message on a socket has a deadline of its own; the socket has none.

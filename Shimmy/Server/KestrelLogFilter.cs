@@ -10,7 +10,7 @@ namespace Shimmy.Server;
 /// bodies that it cannot read to their end because their clients left or sent what is no HTTP, which it calls an error of the server. What it
 /// says of requests that are no HTTP quotes their headers, with the keys in them, and is said here without.
 /// </summary>
-internal sealed partial class FrameworkLog(ILoggerFactory loggers) : ILoggerFactory
+internal sealed partial class KestrelLogFilter(ILoggerFactory loggers) : ILoggerFactory
 {
     /// <inheritdoc/>
     public ILogger CreateLogger(string categoryName) => categoryName switch

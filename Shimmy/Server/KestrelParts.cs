@@ -62,7 +62,7 @@ internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider servi
 }
 
 /// <summary>Meters that nobody reads: .NET's own metrics are switched off (see the project file), Kestrel asks for a factory all the same.</summary>
-internal sealed class NoMeters : IMeterFactory
+internal sealed class NullMeterFactory : IMeterFactory
 {
     /// <inheritdoc/>
     public Meter Create(MeterOptions options) => new(options);

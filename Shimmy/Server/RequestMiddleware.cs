@@ -15,7 +15,7 @@ namespace Shimmy.Server;
 /// <param name="running">The requests in flight.</param>
 /// <param name="report">What is done with those that ended.</param>
 /// <param name="traces">Whether requests that come without a trace begin one.</param>
-internal sealed partial class RequestFrame(ILogger logger, RunningRequests running, RequestReport report, bool traces)
+internal sealed partial class RequestMiddleware(ILogger logger, InFlightRequests running, AccessLog report, bool traces)
 {
     private const int LongestId = 128;
     private const int ClientLeft = 499; // as nginx logs it
@@ -28,7 +28,7 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         // Anthropic's clients look for it under this name.
         if (context.Request.Path.StartsWithSegments("/v1/messages"))
             context.Response.Headers["request-id"] = context.TraceIdentifier;
-        var log = RequestLog.Of(context);
+        var log = RequestContext.Of(context);
         log.Trace = TraceContext.Of(context.Request.Headers.TraceParent.ToString(), traces);
         // A socket's messages are reported one by one.
         var quiet = context.Request.Path == "/health" || context.Request.Path == "/metrics" || GenerateSocket.IsAskedFor(context);
@@ -88,7 +88,7 @@ internal sealed partial class RequestFrame(ILogger logger, RunningRequests runni
         if (context.Response.HasStarted)
             return;
         var error = known ?? ApiError.Internal;
-        var body = Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier);
+        var body = ErrorBody.For(context.Request.Path, error, context.TraceIdentifier);
         context.Response.StatusCode = error.Status;
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;

@@ -24,8 +24,8 @@ internal static class Routes
         Messages.Map(routes);
         Embeddings.Map(routes);
         Rerank.Map(routes);
-        KnownModels.Map(routes);
-        ModelControl.Map(routes);
+        ModelsEndpoint.Map(routes);
+        ModelLifecycle.Map(routes);
         Generate.Map(routes);
         GenerateSocket.Map(routes);
         ApplyTemplate.Map(routes);

@@ -9,8 +9,8 @@ internal sealed record ServerOptions
     /// <summary><c>auto</c>, <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c> (<see cref="BindAddress"/>).</summary>
     public string Bind { get; init; } = "auto";
 
-    /// <summary>Keys of which a client must have one (<see cref="KeyList"/>); none lets everybody in.</summary>
-    public IReadOnlyList<ClientKey> Keys { get; init; } = [];
+    /// <summary>Keys of which a client must have one (<see cref="ApiKeyFile"/>); none lets everybody in.</summary>
+    public IReadOnlyList<ApiKey> Keys { get; init; } = [];
 
     /// <summary>Origin that browsers may call from; null allows loopback origins, <c>*</c> all.</summary>
     public string? CorsOrigin { get; init; }

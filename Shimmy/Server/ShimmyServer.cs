@@ -30,12 +30,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly ServiceProvider _services;
     private readonly IServer _kestrel;
     private readonly RouteTable _routes;
-    private readonly RunningRequests _running;
+    private readonly InFlightRequests _running;
     private readonly ServerOptions _options;
     private readonly EndPoint _endpoint;
     private readonly RecordingFile? _recording;
 
-    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, RunningRequests running, ServerOptions options,
+    private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, InFlightRequests running, ServerOptions options,
         RecordingFile? recording, EndPoint endpoint)
     {
         _recording = recording;
@@ -75,7 +75,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 LogsPrompts = options.LogPrompts,
                 Limits = LimitsOf(options),
             };
-            var running = new RunningRequests(state);
+            var running = new InFlightRequests(state);
             var (services, pipeline, routes) = Build(
                 options, endpoint, registry, residency, state, running, backends, recording, replayed, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
@@ -125,16 +125,16 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     }
 
     private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, EndPoint endpoint,
-        ModelRegistry registry, ModelResidency residency, ServerState state, RunningRequests running, BackendProbe? backends,
+        ModelRegistry registry, ModelResidency residency, ServerState state, InFlightRequests running, BackendProbe? backends,
         RecordingFile? recording, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
     {
-        var log = new FrameworkLog(loggers);
+        var log = new KestrelLogFilter(loggers);
         var metrics = new RequestMetrics();
         var traces = TraceExport.Of(Environment.GetEnvironmentVariable, ServerState.Version, logger);
-        var report = new RequestReport(logger, metrics, traces is null ? null : traces.Add);
+        var report = new AccessLog(logger, metrics, traces is null ? null : traces.Add);
         var parts = new ServiceCollection().AddOptions()
             .AddSingleton<ILoggerFactory>(log)
-            .AddSingleton<IMeterFactory, NoMeters>()
+            .AddSingleton<IMeterFactory, NullMeterFactory>()
             .AddSingleton<DiagnosticSource>(new DiagnosticListener("Microsoft.AspNetCore"))
             .AddSingleton(registry)
             .AddSingleton(residency)
@@ -153,7 +153,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
             kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
             kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
-            kestrel.Listen(endpoint, connections => connections.Use(HalfClosed.Around));
+            kestrel.Listen(endpoint, connections => connections.Use(HalfCloseGrace.Around));
         });
         var services = parts.BuildServiceProvider();
         // What was asked for is disposed with the services, which sends the traces that wait.
@@ -167,11 +167,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             next = With(new Recorder(recording, logger).InvokeAsync, next);
         if (replayed is not null)
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
-        var keys = new ApiKeys(options.Keys);
+        var keys = new ApiKeysMiddleware(options.Keys);
         next = With(keys.InvokeAsync, next);
-        next = With(HostCheck.InvokeAsync, next);
-        next = With(new CorsRules(options.CorsOrigin).InvokeAsync, next);
-        next = With(new RequestFrame(logger, running, report, traces is not null).InvokeAsync, next);
+        next = With(HostCheckMiddleware.InvokeAsync, next);
+        next = With(new CorsMiddleware(options.CorsOrigin).InvokeAsync, next);
+        next = With(new RequestMiddleware(logger, running, report, traces is not null).InvokeAsync, next);
         return (services, new HttpPipeline(next, services), routes);
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);

@@ -6,7 +6,7 @@ namespace Shimmy.Worker;
 /// Frames of a worker that take long to deal with: megabytes of text are tokenized for seconds. They have a thread of their own, where they come one
 /// after the other, so that what is short does not wait behind them, and a cancel least of all.
 /// </summary>
-internal sealed class LongFrames(Action<Frame, CancellationToken> handle)
+internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
 {
     // Bytes that are dealt with in a few milliseconds.
     private const int LongestShort = 16 * 1024;
@@ -15,7 +15,7 @@ internal sealed class LongFrames(Action<Frame, CancellationToken> handle)
     private const int StackSize = 8 << 20;
 
     private readonly object _lock = new();
-    private readonly FrameLine _line = new();
+    private readonly FrameBuffer _line = new();
     private (uint Id, CancellationTokenSource Cancellation)? _current;
     private Thread? _thread;
 

@@ -30,7 +30,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     {
         NativeLog.Listener = SendLog;
         // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
-        var (prompts, questions) = (new LongFrames(HandleLong), new LongFrames(HandleLong));
+        var (prompts, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong));
         while (incoming.Read() is { } frame)
         {
             Answer(frame, () =>
@@ -160,7 +160,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var model = Model;
         if (!model.CanGenerate)
             throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
-        if (LongText.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
+        if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
             throw TooLong(beyond, "more than ");
         var prompt = model.Vocabulary.Tokenize(request.Prompt);
         if (prompt.Count == 0)
@@ -193,7 +193,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var longest = EmbeddingContext.LongestOf(model);
         foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
         {
-            if (LongText.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
+            if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
                 throw TooLong(beyond, "more than ");
         }
         var tokens = request.Document is { } document
@@ -204,7 +204,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         if (tokens.Count > longest)
             throw TooLong(tokens.Count);
         var adapters = model.Adapters.Choose(request.Loras);
-        _scheduler!.Submit(new Chore(id, request.Place, () =>
+        _scheduler!.Submit(new EmbeddingJob(id, request.Place, () =>
         {
             try
             {

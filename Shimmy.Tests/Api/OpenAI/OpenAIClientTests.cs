@@ -115,7 +115,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task A_key_is_needed_where_one_is_set()
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = KeyList.Read(["secret"]) });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = ApiKeyFile.Read(["secret"]) });
         ChatCompletion answer = await new ChatClient("talker", new ApiKeyCredential("secret"), Options(server)).CompleteChatAsync([new UserChatMessage("?")]);
         Assert.AreEqual("I am talker", answer.Content.Single().Text);
         var error = await Assert.ThrowsExactlyAsync<ClientResultException>(() =>

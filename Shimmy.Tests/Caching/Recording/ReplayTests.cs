@@ -132,7 +132,7 @@ public sealed class ReplayTests
     {
         using var folder = new TemporaryFolder();
         var body = $$"""{"model":"talker","messages":[{"role":"user","content":"My key is {{Key}}."}],"api_key":"{{Key}}"}""";
-        var options = new ServerOptions { RecordFile = folder["r.jsonl"], Keys = KeyList.Read([Key]) };
+        var options = new ServerOptions { RecordFile = folder["r.jsonl"], Keys = ApiKeyFile.Read([Key]) };
         var engine = new ScriptedEngine { Answer = (_, _) => ["Yours is ", Key] };
         await using (var server = await ServerFixture.StartAsync(engine, options))
         {
@@ -168,7 +168,7 @@ public sealed class ReplayTests
         // Once as text, once in JSON inside the text.
         var prompt = JsonEncodedText.Encode($"Mine is {key}, or {quoted}.").ToString();
         var engine = new ScriptedEngine { Answer = (_, _) => ["content ", key] };
-        var options = new ServerOptions { RecordFile = folder["r.jsonl"], Keys = configured ? KeyList.Read([key, "content"]) : [] };
+        var options = new ServerOptions { RecordFile = folder["r.jsonl"], Keys = configured ? ApiKeyFile.Read([key, "content"]) : [] };
         var answers = new List<string>();
         await using (var server = await ServerFixture.StartAsync(engine, options))
         {

@@ -89,8 +89,8 @@ public sealed class GrammarCheckTests
 
         var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
         {
-            await foreach (var happened in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
-                Assert.Fail(happened.Text);
+            await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+                Assert.Fail(outputEvent.Text);
         });
 
         Assert.AreEqual((EngineFailure.InvalidRequest, "grammar"), (error.Failure, error.Option));

@@ -9,7 +9,7 @@ namespace Shimmy.Tests.Chat.Output;
 [TestClass]
 public sealed class AnswerParserTests
 {
-    private static readonly ReasoningMarks Think = new("<think>", "</think>");
+    private static readonly ReasoningTags Think = new("<think>", "</think>");
 
     private static readonly ToolCallSyntax Hermes = new()
     {
@@ -73,16 +73,16 @@ public sealed class AnswerParserTests
     {
         var shown = new StringBuilder();
         var last = "";
-        foreach (var happened in events)
+        foreach (var outputEvent in events)
         {
-            var kind = happened.Call is { } call ? $"C{call.Index}:" : happened.Reasoning.Length > 0 ? "R:" : "T:";
+            var kind = outputEvent.Call is { } call ? $"C{call.Index}:" : outputEvent.Reasoning.Length > 0 ? "R:" : "T:";
             if (kind != last)
                 shown.Append(last.Length > 0 ? "|" : "").Append(kind);
             last = kind;
-            shown.Append(happened.Reasoning).Append(happened.Text);
-            if (happened.Call is { Name: { } name })
+            shown.Append(outputEvent.Reasoning).Append(outputEvent.Text);
+            if (outputEvent.Call is { Name: { } name })
                 shown.Append(name).Append(' ');
-            shown.Append(happened.Call?.Arguments);
+            shown.Append(outputEvent.Call?.Arguments);
         }
         return shown.ToString();
     }

@@ -16,7 +16,7 @@ public sealed class StopStringsTests
             var stops = Enumerable.Range(0, random.Next(0, 4)).Select(_ => RandomText.Next(random, 1, 4)).ToArray();
             var text = RandomText.Next(random, 0, 30);
             var (expected, stop) = Cut(text, stops);
-            var filter = new StopStrings(stops);
+            var filter = new StopSequences(stops);
             var sent = new StringBuilder();
             var seen = new StringBuilder();
             // Tokens are whole characters once the bytes are assembled: a surrogate pair is not split.
@@ -42,7 +42,7 @@ public sealed class StopStringsTests
     [TestMethod]
     public void A_stop_string_that_spans_tokens_never_leaks()
     {
-        var filter = new StopStrings(["</answer>"]);
+        var filter = new StopSequences(["</answer>"]);
 
         Assert.AreEqual("42", filter.Push("42</"));
         Assert.AreEqual("", filter.Push("ans"));
@@ -56,7 +56,7 @@ public sealed class StopStringsTests
     [TestMethod]
     public void Text_that_only_began_like_a_stop_string_is_sent_after_all()
     {
-        var filter = new StopStrings(["aab"]);
+        var filter = new StopSequences(["aab"]);
 
         Assert.AreEqual("", filter.Push("a"));
         Assert.AreEqual("", filter.Push("a"));
@@ -72,7 +72,7 @@ public sealed class StopStringsTests
     {
         foreach (string[] stops in new string[][] { ["b", "ab", "xab"], ["xab", "ab", "b"] })
         {
-            var filter = new StopStrings(stops);
+            var filter = new StopSequences(stops);
             Assert.AreEqual("-", filter.Push("-xab-"));
             Assert.AreEqual("xab", filter.Hit);
         }
@@ -83,7 +83,7 @@ public sealed class StopStringsTests
     {
         foreach (string[] tokens in new string[][] { ["abc"], ["ab", "c"], ["a", "b", "c"] })
         {
-            var filter = new StopStrings(["abc", "b"]);
+            var filter = new StopSequences(["abc", "b"]);
             Assert.AreEqual("a", string.Concat(tokens.Select(filter.Push)));
             Assert.AreEqual("b", filter.Hit);
         }
@@ -92,7 +92,7 @@ public sealed class StopStringsTests
     [TestMethod]
     public void Without_stop_strings_all_text_passes_at_once()
     {
-        var filter = new StopStrings([""]);
+        var filter = new StopSequences([""]);
         Assert.AreEqual("any", filter.Push("any"));
         Assert.AreEqual("", filter.Flush());
         Assert.IsNull(filter.Hit);

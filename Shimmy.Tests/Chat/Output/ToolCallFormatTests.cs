@@ -80,7 +80,7 @@ public sealed class ToolCallFormatTests
             Assert.Inconclusive("SHIMMY_TEMPLATE_CASES names no folder of templates.");
         using var folder = new TemporaryFolder();
         await using var model = await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
-        var template = await ModelTemplates.OfAsync(model, null, CancellationToken.None);
+        var template = await TemplateCache.OfAsync(model, null, CancellationToken.None);
         if (!template.Capabilities.Tools || template.ToolCalls is null)
             return;
         var request = new ChatRequest
@@ -101,12 +101,12 @@ public sealed class ToolCallFormatTests
         var called = "";
         var text = new StringBuilder();
         OutputEnd? end = null;
-        await foreach (var happened in ChatPipeline.ChatAsync(model, request, CancellationToken.None))
+        await foreach (var outputEvent in ChatPipeline.ChatAsync(model, request, CancellationToken.None))
         {
-            called += happened.Call?.Name;
-            arguments.Append(happened.Call?.Arguments);
-            text.Append(happened.Text);
-            end = happened.End ?? end;
+            called += outputEvent.Call?.Name;
+            arguments.Append(outputEvent.Call?.Arguments);
+            text.Append(outputEvent.Text);
+            end = outputEvent.End ?? end;
         }
 
         Assert.AreEqual("add_numbers", called, $"{name}: {text}");

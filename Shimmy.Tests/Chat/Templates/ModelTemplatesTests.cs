@@ -42,8 +42,8 @@ public sealed class ModelTemplatesTests
             return ["Hello", "<|im_", "end|>", "more"];
         });
         var text = "";
-        await foreach (var happened in ChatPipeline.ChatAsync(model, Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
-            text += happened.Text;
+        await foreach (var outputEvent in ChatPipeline.ChatAsync(model, Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
+            text += outputEvent.Text;
 
         Assert.AreEqual("Hello", text);
         Assert.AreEqual("<|im_start|>‹U›<|im_end|>", seen!.Prompt.Marked());
@@ -65,7 +65,7 @@ public sealed class ModelTemplatesTests
     {
         await using var model = await LoadAsync(Own);
 
-        Assert.AreSame(await ModelTemplates.OfAsync(model, null, CancellationToken.None), await ModelTemplates.OfAsync(model, null, CancellationToken.None));
+        Assert.AreSame(await TemplateCache.OfAsync(model, null, CancellationToken.None), await TemplateCache.OfAsync(model, null, CancellationToken.None));
     }
 
     [TestMethod]
@@ -73,8 +73,8 @@ public sealed class ModelTemplatesTests
     {
         await using var model = await LoadAsync(null);
         var log = new KeptLog();
-        var template = await ModelTemplates.OfAsync(model, log, CancellationToken.None);
-        _ = await ModelTemplates.OfAsync(model, log, CancellationToken.None);
+        var template = await TemplateCache.OfAsync(model, log, CancellationToken.None);
+        _ = await TemplateCache.OfAsync(model, log, CancellationToken.None);
 
         Assert.AreEqual("family zephyr", template.Origin);
         CollectionAssert.AreEqual(new[] { "the model zephyr-like carries no chat template; guessed the family zephyr, since its name holds 'zephyr'. " +
@@ -89,8 +89,8 @@ public sealed class ModelTemplatesTests
         await using var family = await LoadAsync(Own, spec => spec with { Template = "gemma" });
         await using var file = await LoadAsync(Own, spec => spec with { Template = folder["t.jinja"] });
 
-        Assert.AreEqual("family gemma", (await ModelTemplates.OfAsync(family, null, CancellationToken.None)).Origin);
-        Assert.AreEqual("[U]", (await ModelTemplates.OfAsync(file, null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
+        Assert.AreEqual("family gemma", (await TemplateCache.OfAsync(family, null, CancellationToken.None)).Origin);
+        Assert.AreEqual("[U]", (await TemplateCache.OfAsync(file, null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
     }
 
     [TestMethod]
@@ -100,7 +100,7 @@ public sealed class ModelTemplatesTests
     {
         await using var model = await LoadAsync(template, spec => spec with { Template = named });
 
-        var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => ModelTemplates.OfAsync(model, null, CancellationToken.None));
+        var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => TemplateCache.OfAsync(model, null, CancellationToken.None));
         Assert.AreEqual(EngineFailure.GenerationFailed, failure.Failure);
         Assert.StartsWith("the model 'zephyr-like' cannot chat: ", failure.Message);
     }

@@ -52,7 +52,7 @@ public sealed class TemplateFamiliesTests
     [DataRow("zephyr-7b", "zephyr")]
     [DataRow("tiny-thing", "openchat")]
     public void A_name_speaks_for_a_family(string model, string family) =>
-        Assert.AreEqual(family, TemplateGuess.OfName(model).Family.Name);
+        Assert.AreEqual(family, TemplateDetection.OfName(model).Family.Name);
 
     [TestMethod]
     [DataRow("qwen", "chatml")]

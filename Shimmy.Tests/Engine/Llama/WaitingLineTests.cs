@@ -17,7 +17,7 @@ public sealed class WaitingLineTests
     [DataRow("a@x b@x c@y+1 d@y+1 e@x", "c@y+1 d@y+1 a@x b@x e@x", DisplayName = "a higher rank comes first")]
     public void The_next_is_chosen(string arrived, string expected)
     {
-        var line = new WaitingLine<Sequence>();
+        var line = new RequestQueue<Sequence>();
         foreach (var one in arrived.Split(' '))
             line.Add(Of(one));
         var order = new List<Sequence>();
@@ -29,7 +29,7 @@ public sealed class WaitingLineTests
     [TestMethod]
     public void A_client_with_less_running_comes_first_and_a_preempted_one_before_all()
     {
-        var line = new WaitingLine<Sequence>();
+        var line = new RequestQueue<Sequence>();
         foreach (var one in (string[])["a@x", "b@y", "c@x+9"])
             line.Add(Of(one));
         line.Return(Of("p@x"));
@@ -41,7 +41,7 @@ public sealed class WaitingLineTests
     [TestMethod]
     public void What_was_cancelled_leaves()
     {
-        var line = new WaitingLine<Sequence>();
+        var line = new RequestQueue<Sequence>();
         var (stays, leaves, preempted) = (Of("a"), Of("b"), Of("c"));
         line.Add(stays);
         line.Add(leaves);

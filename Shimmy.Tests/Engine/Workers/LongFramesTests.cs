@@ -13,7 +13,7 @@ public sealed class LongFramesTests
     [TestMethod]
     public void Only_what_takes_long_to_read_is_taken()
     {
-        var frames = new LongFrames((_, _) => { });
+        var frames = new BackgroundFrames((_, _) => { });
 
         Assert.IsTrue(frames.Take(Long(1)));
         Assert.IsFalse(frames.Take(new Frame(FrameKind.Generate, 2, new byte[100])));
@@ -25,7 +25,7 @@ public sealed class LongFramesTests
         var begun = new BlockingCollection<uint>();
         var gate = new SemaphoreSlim(0);
         var cancelled = new ConcurrentQueue<uint>();
-        var frames = new LongFrames((frame, cancellation) =>
+        var frames = new BackgroundFrames((frame, cancellation) =>
         {
             begun.Add(frame.Id, CancellationToken.None);
             gate.Wait(Soon, CancellationToken.None);

@@ -24,20 +24,20 @@ internal static class WorkerFixture
     public static async Task<Answer> RunAsync(ILoadedModel model, GenerationRequest request, Action<int>? onToken = null)
     {
         var answer = new Answer();
-        await foreach (var happened in model.GenerateAsync(request, CancellationToken.None))
+        await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
         {
-            if (happened.Start is { } start)
+            if (engineEvent.Start is { } start)
                 answer.Start = start;
-            else if (happened.End is { } end)
+            else if (engineEvent.End is { } end)
                 answer.End = end;
             else
             {
-                answer.Tokens.Add(happened.Token);
-                answer.Drafted += happened.Draft.Drafted;
-                answer.Accepted += happened.Draft.Accepted ? 1 : 0;
-                answer.Bytes.Write(happened.Piece.Span);
-                answer.LogProbabilities.Add(happened.LogProbability);
-                onToken?.Invoke(happened.Token);
+                answer.Tokens.Add(engineEvent.Token);
+                answer.Drafted += engineEvent.Draft.Drafted;
+                answer.Accepted += engineEvent.Draft.Accepted ? 1 : 0;
+                answer.Bytes.Write(engineEvent.Piece.Span);
+                answer.LogProbabilities.Add(engineEvent.LogProbability);
+                onToken?.Invoke(engineEvent.Token);
             }
         }
         return answer;

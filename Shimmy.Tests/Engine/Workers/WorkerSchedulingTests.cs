@@ -183,9 +183,9 @@ public sealed class WorkerSchedulingTests
     {
         using var folder = new TemporaryFolder();
         await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1 });
-        await foreach (var happened in model.GenerateAsync(Greedy("endless", 400), CancellationToken.None))
+        await foreach (var engineEvent in model.GenerateAsync(Greedy("endless", 400), CancellationToken.None))
         {
-            if (happened.IsToken)
+            if (engineEvent.IsToken)
                 break;
         }
         var start = Stopwatch.GetTimestamp();

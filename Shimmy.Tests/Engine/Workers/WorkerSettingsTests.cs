@@ -1,5 +1,6 @@
 using Shimmy.Api;
 using Shimmy.Engine;
+using Shimmy.Gguf;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;
 

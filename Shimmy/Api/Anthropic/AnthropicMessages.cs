@@ -100,7 +100,7 @@ internal sealed class AnthropicMessages
                     break;
                 case var type when type.StartsWith("server_tool_", StringComparison.Ordinal) || type.EndsWith("_tool_result", StringComparison.Ordinal):
                     if (_logger is not null)
-                        LeftOutTools.Log(_logger, type);
+                        SkippedTools.Log(_logger, type);
                     break;
                 case var type:
                     throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is no block of an assistant's message that is known here");

@@ -30,7 +30,7 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
             if (tool.Text("type") is { } type and not "custom")
             {
                 if (logger is not null)
-                    LeftOutTools.Log(logger, type);
+                    SkippedTools.Log(logger, type);
                 continue;
             }
             tools.Add(Tool(tool));

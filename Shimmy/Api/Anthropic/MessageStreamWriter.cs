@@ -27,9 +27,9 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
     /// <summary>Anthropic's clients take a stream that is silent for longer as dead.</summary>
     public TimeSpan? PingAfter => TimeSpan.FromSeconds(15);
 
-    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
-        if (happened.Start is { } start)
+        if (outputEvent.Start is { } start)
         {
             Emit(output, "message_start", json =>
             {
@@ -43,7 +43,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
                 json.WriteEndObject();
             });
         }
-        else if (happened.End is { } end)
+        else if (outputEvent.End is { } end)
         {
             Close(output);
             Emit(output, "message_delta", json =>
@@ -55,25 +55,25 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
             });
             Emit(output, "message_stop", static _ => { });
         }
-        else if (happened.Call is { } call)
+        else if (outputEvent.Call is { } call)
         {
             if (call.Name is { } name)
                 Open(output, Block.ToolUse, json => WriteCall(json, name));
             if (call.Arguments.Length > 0)
                 Delta(output, "input_json_delta", "partial_json", call.Arguments);
         }
-        else if (happened.Reasoning.Length > 0)
+        else if (outputEvent.Reasoning.Length > 0)
         {
             if (_open != Block.Thinking)
                 Open(output, Block.Thinking, static json => WriteEmpty(json, "thinking", "signature"));
-            _thought.Append(happened.Reasoning);
-            Delta(output, "thinking_delta", "thinking", happened.Reasoning);
+            _thought.Append(outputEvent.Reasoning);
+            Delta(output, "thinking_delta", "thinking", outputEvent.Reasoning);
         }
-        else if (happened.Text.Length > 0)
+        else if (outputEvent.Text.Length > 0)
         {
             if (_open != Block.Text)
                 Open(output, Block.Text, static json => WriteEmpty(json, "text", null));
-            Delta(output, "text_delta", "text", happened.Text);
+            Delta(output, "text_delta", "text", outputEvent.Text);
         }
     }
 
@@ -82,7 +82,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("event: error\ndata: "u8);
-        output.Write(Dialect.ErrorBody("/v1/messages", error, requestId));
+        output.Write(ErrorBody.For("/v1/messages", error, requestId));
         output.Write("\n\n"u8);
     }
 
@@ -143,7 +143,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
     private static void Emit(IBufferWriter<byte> output, string type, Action<Utf8JsonWriter> write)
     {
         output.Write(Encoding.ASCII.GetBytes($"event: {type}\n"));
-        EventStream.WriteData(output, json =>
+        SseResponse.WriteData(output, json =>
         {
             json.WriteStartObject();
             json.WriteString("type", type);

@@ -22,21 +22,21 @@ internal static class Messages
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         // Read first: a request that is wrong loads no model.
-        var logger = ModelAsked.LoggerOf(context);
+        var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: false);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("msg_");
-        var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheHeader.Use(context));
+        var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
         var stops = asked.Request.Options.Stop;
         if (asked.Stream)
         {
-            await EventStream.SendAsync(context, events, new MessageStreamWriter(id, name, stops, asked.Caches, context.TraceIdentifier));
+            await SseResponse.SendAsync(context, events, new MessageStreamWriter(id, name, stops, asked.Caches, context.TraceIdentifier));
             return;
         }
         var answer = await Answer.CollectAsync(context, events);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             AnthropicJson.WriteHead(json, id, name);
@@ -53,12 +53,12 @@ internal static class Messages
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var logger = ModelAsked.LoggerOf(context);
+        var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: true);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
-        var template = await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        var template = await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(template.Render(asked.Request), context.RequestAborted);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteNumber("input_tokens", tokens.Count);

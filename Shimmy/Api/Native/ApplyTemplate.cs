@@ -19,10 +19,10 @@ internal static class ApplyTemplate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var conversation = ConversationBody.Read(fields);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
-        var template = await ModelTemplates.OfAsync(lease.Model, ModelAsked.LoggerOf(context), context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        var template = await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted);
         var prompt = template.Render(conversation.Request, conversation.AddGenerationPrompt);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("prompt", string.Concat(prompt.Parts.Select(part => part.Text)));

@@ -18,13 +18,13 @@ internal static class Detokenize
         var given = fields.List("tokens")
             ?? throw ApiException.BadField("tokens", "is missing; an array of token numbers is required", "missing_required_parameter");
         var tokens = given.Select((token, i) => Token(token, i)).ToArray();
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         var last = lease.Model.Facts.VocabularySize - 1;
         var outside = Array.FindIndex(tokens, token => token > last);
         if (outside >= 0)
             throw ApiException.BadField($"tokens[{outside}]", $"must be a token of this model, 0 to {last}, not {tokens[outside]}");
         var text = Encoding.UTF8.GetString((await lease.Model.DetokenizeAsync(tokens, context.RequestAborted)).Span);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("content", text);

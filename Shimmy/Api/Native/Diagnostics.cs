@@ -31,7 +31,7 @@ internal static class Diagnostics
         }
         var state = services.GetRequiredService<ServerState>();
         var workers = services.GetRequiredService<ModelResidency>().Resident.Where(model => model.Model is not null).Sum(model => model.MemoryBytes);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("version", ServerState.Version);

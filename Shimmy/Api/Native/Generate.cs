@@ -16,16 +16,16 @@ internal static class Generate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var request = GenerateRequestBody.Read(fields);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        var events = request.Run(lease.Model, CacheHeader.Use(context), context.RequestAborted, ModelAsked.LoggerOf(context));
+        var events = request.Run(lease.Model, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
         if (request.Stream)
         {
-            await EventStream.SendAsync(context, events, new GenerateStreamWriter(name));
+            await SseResponse.SendAsync(context, events, new GenerateStreamWriter(name));
             return;
         }
         var answer = await Answer.CollectAsync(context, events);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("response", answer.Text);
@@ -41,24 +41,24 @@ internal sealed class GenerateStreamWriter(string model) : IStreamWriter
 {
     private uint _seed;
 
-    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
-        if (happened.Start is { } start)
+        if (outputEvent.Start is { } start)
         {
             _seed = start.Seed;
             return;
         }
-        var text = happened.Text;
-        if (happened.End is { } end)
-            EventStream.WriteData(output, json => NativeJson.WriteDone(json, model, _seed, end));
+        var text = outputEvent.Text;
+        if (outputEvent.End is { } end)
+            SseResponse.WriteData(output, json => NativeJson.WriteDone(json, model, _seed, end));
         else
-            EventStream.WriteData(output, json => NativeJson.WriteToken(json, text));
+            SseResponse.WriteData(output, json => NativeJson.WriteToken(json, text));
     }
 
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(Dialect.ErrorBody("/api/generate", error));
+        output.Write(ErrorBody.For("/api/generate", error));
         output.Write("\n\n"u8);
     }
 }

@@ -52,7 +52,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CacheUse cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CachedExecution cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
         ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger, cache)
         : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cache, cancellation);
 

@@ -27,17 +27,17 @@ internal static partial class GenerateSocket
         if (!context.WebSockets.IsWebSocketRequest)
             throw new ApiException(400, "/ws/generate speaks WebSocket: send an upgrade request");
         using var socket = await context.WebSockets.AcceptWebSocketAsync();
-        await new Conversation(context, socket).RunAsync();
+        await new TemplateVariables(context, socket).RunAsync();
     }
 
     /// <summary>One socket: a request at a time, and an ear open for a cancel meanwhile.</summary>
-    private sealed class Conversation(HttpContext context, WebSocket socket)
+    private sealed class TemplateVariables(HttpContext context, WebSocket socket)
     {
         private static readonly TimeSpan CloseTime = TimeSpan.FromSeconds(1);
 
         private readonly ArrayBufferWriter<byte> _frame = new(512);
         private readonly CancellationToken _gone = ClientConnection.Token(context);
-        private readonly RequestReport _report = context.RequestServices.GetRequiredService<RequestReport>();
+        private readonly AccessLog _report = context.RequestServices.GetRequiredService<AccessLog>();
         private readonly ServerState _state = context.RequestServices.GetRequiredService<ServerState>();
 
         public async Task RunAsync()
@@ -73,7 +73,7 @@ internal static partial class GenerateSocket
         {
             using var cancel = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
             var received = ReceiveAsync();
-            RequestLog.Renew(context);
+            RequestContext.Renew(context);
             using var deadline = RequestDeadline.Begin(context, _state.RequestTimeout);
             using var either = CancellationTokenSource.CreateLinkedTokenSource(cancel.Token, deadline.Token);
             var answering = AnswerAsync(message, either.Token);
@@ -114,8 +114,8 @@ internal static partial class GenerateSocket
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
-                using var lease = await ModelAsked.AcquireAsync(context, fields, cancellation);
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheHeader.Use(context), cancellation, ModelAsked.LoggerOf(context)));
+                using var lease = await ModelResolver.AcquireAsync(context, fields, cancellation);
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
                 status = 200;
             }
             catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)
@@ -143,19 +143,19 @@ internal static partial class GenerateSocket
             }
             finally
             {
-                _report.End(RequestLog.Of(context).Summarise(context, "WS", status), RequestLog.Of(context).Client);
+                _report.End(RequestContext.Of(context).Summarise(context, "WS", status), RequestContext.Of(context).Client);
             }
         }
 
         private async Task SendAnswerAsync(string model, IAsyncEnumerable<Chat.Output.OutputEvent> events)
         {
             uint seed = 0;
-            await foreach (var happened in events)
+            await foreach (var outputEvent in events)
             {
-                seed = happened.Start?.Seed ?? seed;
-                var text = happened.Text;
-                RequestLog.Of(context).Note(happened);
-                if (happened.End is { } end)
+                seed = outputEvent.Start?.Seed ?? seed;
+                var text = outputEvent.Text;
+                RequestContext.Of(context).Note(outputEvent);
+                if (outputEvent.End is { } end)
                 {
                     await SendAsync(json => NativeJson.WriteDone(json, model, seed, end));
                 }

@@ -35,7 +35,7 @@ internal static class Health
         var state = context.RequestServices.GetRequiredService<ServerState>();
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident.Count(model => model.State == ResidencyState.Ready);
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("status"u8, state.Draining ? "draining"u8 : "ok"u8);

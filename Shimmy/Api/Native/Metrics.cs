@@ -25,7 +25,7 @@ internal static class Metrics
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         if (AcceptHeader.PrefersJson(context.Request.Headers.Accept))
         {
-            await Reply.JsonAsync(context, json => WriteJson(
+            await JsonResponse.WriteAsync(context, json => WriteJson(
                 json, registry, models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
             return;
         }

@@ -14,7 +14,7 @@ namespace Shimmy.Api.Native;
 /// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>, <c>GET …/status</c>.
 /// All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
 /// </summary>
-internal static class ModelControl
+internal static class ModelLifecycle
 {
     private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.OfRequests).Select(option => option.Field)];
 
@@ -57,8 +57,8 @@ internal static class ModelControl
 
     private static async Task<ModelEntry> FindAsync(HttpContext context)
     {
-        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "name"));
-        RequestLog.Of(context).Model = entry.Name;
+        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "name"));
+        RequestContext.Of(context).Model = entry.Name;
         return entry;
     }
 
@@ -72,7 +72,7 @@ internal static class ModelControl
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
             throw ApiException.BadField(unknown, allowed.Length == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
-        return (ModelAsked.KeepAliveOf(fields), ReadTuning(fields));
+        return (ModelResolver.KeepAliveOf(fields), ReadTuning(fields));
     }
 
     private static LoadTuning ReadTuning(RequestFields fields)
@@ -98,7 +98,7 @@ internal static class ModelControl
     {
         var resident = ResidencyOf(context).Resident
             .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("model", entry.Name);

@@ -10,7 +10,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.Native;
 
 /// <summary><c>GET /api/models</c>, and <c>POST /api/models/discover</c>, which scans again first.</summary>
-internal static class KnownModels
+internal static class ModelsEndpoint
 {
     public static void Map(RouteTable routes)
     {
@@ -21,7 +21,7 @@ internal static class KnownModels
     private static Task HandleList(HttpContext context)
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             WriteModels(json, context, registry);
@@ -33,7 +33,7 @@ internal static class KnownModels
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         var discovered = await registry.RefreshAsync(context.RequestAborted);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteNumber("discovered", discovered);

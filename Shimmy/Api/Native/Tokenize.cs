@@ -38,12 +38,12 @@ internal static class Tokenize
         };
         var withPieces = fields.Flag("with_pieces") ?? false;
 
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
-        var prompt = text ?? (await ModelTemplates.OfAsync(lease.Model, ModelAsked.LoggerOf(context), context.RequestAborted))
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        var prompt = text ?? (await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted))
             .Render(conversation!.Request, conversation.AddGenerationPrompt);
         var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
         var pieces = withPieces ? await PiecesOfAsync(lease.Model, tokens, context.RequestAborted) : null;
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("tokens");

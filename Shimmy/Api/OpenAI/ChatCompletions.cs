@@ -20,29 +20,29 @@ internal static class ChatCompletions
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         // Read first: a request that is wrong loads no model.
-        var logger = ModelAsked.LoggerOf(context);
+        var logger = ModelResolver.LoggerOf(context);
         var request = ChatRequestBody.Read(fields, logger);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
-        var cache = CacheHeader.Use(context);
+        var cache = CacheControl.Use(context);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would part them.
         if (request.Choices > 1)
-            await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
+            await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
             .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
-            await EventStream.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
             return;
         }
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
         // Every answer has the same prompt, which counts once.
         var usage = answers.Skip(1).Aggregate(answers[0].End.Usage, (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("id", id);
@@ -64,7 +64,7 @@ internal static class ChatCompletions
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
             if (request.Extras.Timings)
-                AnswerTimes.Write(json, answers[0].End);
+                TimingsJson.Write(json, answers[0].End);
             json.WriteEndObject();
         });
     }

@@ -13,7 +13,7 @@ namespace Shimmy.Api.OpenAI;
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
     /// <summary>What is told beside the text.</summary>
-    public AnswerExtras Extras { get; private init; }
+    public OutputDetails Extras { get; private init; }
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
@@ -23,7 +23,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var tools = ToolFields.Read(fields, logger);
         var effort = ReasoningEffort.Read(fields, "reasoning_effort");
         var top = LogProbabilities(fields);
-        var extras = AnswerExtras.Read(fields, top is not null);
+        var extras = OutputDetails.Read(fields, top is not null);
         var options = SamplingFields.Read(fields, new GenerationOptions()) with
         {
             MaxTokens = MaxTokens(fields),

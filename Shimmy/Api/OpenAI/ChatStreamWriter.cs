@@ -15,29 +15,29 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="includeUsage">Whether a chunk with the usage is wanted.</param>
 /// <param name="choices">Answers that are streamed side by side.</param>
 /// <param name="extras">What is told beside the text.</param>
-internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, AnswerExtras extras = default) : IStreamWriter
+internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, OutputDetails extras = default) : IStreamWriter
 {
-    private readonly AnswerTimes[] _times = [.. Enumerable.Range(0, choices).Select(_ => new AnswerTimes())];
+    private readonly TimingsJson[] _times = [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())];
     private int _ended;
     private Usage? _usage;
 
     /// <summary>Number of the answer that the next event belongs to.</summary>
     public int Index { get; set; }
 
-    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
-        _times[Index].Note(happened);
-        if (happened.Start is not null)
+        _times[Index].Note(outputEvent);
+        if (outputEvent.Start is not null)
         {
-            WriteChunk(output, happened, static (json, _) =>
+            WriteChunk(output, outputEvent, static (json, _) =>
             {
                 json.WriteString("role"u8, "assistant"u8);
                 json.WriteString("content"u8, ""u8);
             });
         }
-        else if (happened.End is { } end)
+        else if (outputEvent.End is { } end)
         {
-            WriteChunk(output, happened, static (_, _) => { }, OpenAIJson.FinishReasonOf(end));
+            WriteChunk(output, outputEvent, static (_, _) => { }, OpenAIJson.FinishReasonOf(end));
             _usage = _usage is { } usage ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens } : end.Usage;
             if (++_ended < choices)
                 return;
@@ -47,14 +47,14 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         }
         else
         {
-            WriteChunk(output, happened, static (json, happened) =>
+            WriteChunk(output, outputEvent, static (json, outputEvent) =>
             {
-                if (happened.Call is { } call)
+                if (outputEvent.Call is { } call)
                     ChatAnswerJson.WriteCall(json, call);
-                else if (happened.Reasoning.Length > 0)
-                    json.WriteString("reasoning_content", happened.Reasoning);
+                else if (outputEvent.Reasoning.Length > 0)
+                    json.WriteString("reasoning_content", outputEvent.Reasoning);
                 else
-                    json.WriteString("content", happened.Text);
+                    json.WriteString("content", outputEvent.Text);
             });
         }
     }
@@ -62,24 +62,24 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(Dialect.ErrorBody("/v1/chat/completions", error));
+        output.Write(ErrorBody.For("/v1/chat/completions", error));
         output.Write("\n\n"u8);
     }
 
-    private void WriteChunk(IBufferWriter<byte> output, OutputEvent happened, Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
-        EventStream.WriteData(output, json =>
+    private void WriteChunk(IBufferWriter<byte> output, OutputEvent outputEvent, Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
+        SseResponse.WriteData(output, json =>
         {
             Begin(json);
             json.WriteStartArray("choices");
             json.WriteStartObject();
             json.WriteNumber("index", Index);
             json.WriteStartObject("delta");
-            writeDelta(json, happened);
+            writeDelta(json, outputEvent);
             json.WriteEndObject();
-            if (extras.LogProbabilities && happened.Tokens is { } tokens)
+            if (extras.LogProbabilities && outputEvent.Tokens is { } tokens)
                 ChatAnswerJson.WriteLogProbabilities(json, tokens);
             if (extras.Tokens)
-                OpenAIJson.WriteTokens(json, happened.Tokens);
+                OpenAIJson.WriteTokens(json, outputEvent.Tokens);
             json.WriteString("finish_reason", finishReason);
             json.WriteEndObject();
             json.WriteEndArray();
@@ -89,7 +89,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         });
 
     // OpenAI: the chunk with the usage has no choices.
-    private void WriteUsage(IBufferWriter<byte> output, Usage usage) => EventStream.WriteData(output, json =>
+    private void WriteUsage(IBufferWriter<byte> output, Usage usage) => SseResponse.WriteData(output, json =>
     {
         Begin(json);
         json.WriteStartArray("choices");

@@ -11,7 +11,7 @@ namespace Shimmy.Api.OpenAI;
 /// characters of the choice's text, an echoed prompt included.
 /// </summary>
 /// <param name="text">The beginning of the choice's text.</param>
-internal sealed class LegacyLogProbabilities(string text)
+internal sealed class CompletionLogprobs(string text)
 {
     private int _offset;
     private bool _begun;
@@ -47,10 +47,10 @@ internal sealed class LegacyLogProbabilities(string text)
     }
 
     /// <summary>Writes the object for a whole choice, or null where it was not asked for.</summary>
-    public static void Write(Utf8JsonWriter json, AnswerExtras extras, string text, Answer answer)
+    public static void Write(Utf8JsonWriter json, OutputDetails extras, string text, Answer answer)
     {
         if (extras.LogProbabilities)
-            new LegacyLogProbabilities(text).Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []]);
+            new CompletionLogprobs(text).Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []]);
         else
             json.WriteNull("logprobs");
     }

@@ -17,7 +17,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
     public string? Suffix { get; private init; }
 
     /// <summary>What is told beside the text.</summary>
-    public AnswerExtras Extras { get; private init; }
+    public OutputDetails Extras { get; private init; }
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static CompletionRequestBody Read(RequestFields fields)
@@ -39,7 +39,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
             Choices = fields.Whole("n", 1, 128) ?? 1,
             Echo = fields.Flag("echo") ?? false,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
-            Extras = AnswerExtras.Read(fields, top is not null),
+            Extras = OutputDetails.Read(fields, top is not null),
         };
         return request.WithOptions(fields, new GenerationOptions(), top);
     }

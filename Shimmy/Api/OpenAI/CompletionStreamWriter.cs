@@ -10,8 +10,8 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
 {
     private readonly List<GeneratedToken> _prompt = [];
     private Usage _usage = new(0, 0, 0);
-    private LegacyLogProbabilities? _logProbabilities;
-    private AnswerTimes _times = new();
+    private CompletionLogprobs? _logProbabilities;
+    private TimingsJson _times = new();
     private string _echo = "";
     private int _index;
     private bool _last;
@@ -22,24 +22,24 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         (_index, _echo, _last) = (index, echo, last);
         _prompt.Clear();
         _logProbabilities = null;
-        _times = new AnswerTimes();
+        _times = new TimingsJson();
     }
 
-    public void Write(IBufferWriter<byte> output, in OutputEvent happened)
+    public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
-        _times.Note(happened);
-        if (happened.PromptToken is { } read)
+        _times.Note(outputEvent);
+        if (outputEvent.PromptToken is { } read)
             _prompt.Add(read);
-        if (happened.Start is not null || happened.PromptToken is not null)
+        if (outputEvent.Start is not null || outputEvent.PromptToken is not null)
             return;
         if (_echo.Length > 0)
         {
             WriteChoice(output, _echo, request.Extras.LogProbabilities ? _prompt : null, null);
             _echo = "";
         }
-        if (happened.End is not { } end)
+        if (outputEvent.End is not { } end)
         {
-            WriteChoice(output, happened.Text, happened.Tokens, finishReason: null);
+            WriteChoice(output, outputEvent.Text, outputEvent.Tokens, finishReason: null);
             return;
         }
         WriteChoice(output, "", null, OpenAIJson.FinishReasonOf(end));
@@ -48,7 +48,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             return;
         if (request.IncludeUsage)
         {
-            EventStream.WriteData(output, json =>
+            SseResponse.WriteData(output, json =>
             {
                 Begin(json);
                 json.WriteStartArray("choices");
@@ -63,12 +63,12 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(Dialect.ErrorBody("/v1/completions", error));
+        output.Write(ErrorBody.For("/v1/completions", error));
         output.Write("\n\n"u8);
     }
 
     private void WriteChoice(IBufferWriter<byte> output, string text, IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
-        EventStream.WriteData(output, json =>
+        SseResponse.WriteData(output, json =>
         {
             Begin(json);
             json.WriteStartArray("choices");
@@ -76,7 +76,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             json.WriteNumber("index", _index);
             json.WriteString("text", text);
             if (request.Extras.LogProbabilities && tokens is not null)
-                (_logProbabilities ??= new LegacyLogProbabilities(text)).Write(json, tokens);
+                (_logProbabilities ??= new CompletionLogprobs(text)).Write(json, tokens);
             else
                 json.WriteNull("logprobs");
             if (request.Extras.Tokens)

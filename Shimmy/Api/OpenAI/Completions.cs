@@ -22,24 +22,24 @@ internal static class Completions
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var request = CompletionRequestBody.Read(fields);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
-        var cache = CacheHeader.Use(context);
+        var cache = CacheControl.Use(context);
         if (request.Stream)
         {
             var writer = new CompletionStreamWriter(id, created, name, request);
-            await EventStream.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, writer, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, writer, context.RequestAborted), writer);
             return;
         }
         var answers = await CollectAsync(context, lease.Model, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate(CompletionUsage.Add);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("id", id);
@@ -53,7 +53,7 @@ internal static class Completions
                 json.WriteNumber("index", i);
                 var text = runs[i].Echo + answers[i].Text;
                 json.WriteString("text", text);
-                LegacyLogProbabilities.Write(json, request.Extras, text, answers[i]);
+                CompletionLogprobs.Write(json, request.Extras, text, answers[i]);
                 if (request.Extras.Tokens)
                     OpenAIJson.WriteTokens(json, answers[i].Tokens);
                 json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
@@ -62,7 +62,7 @@ internal static class Completions
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
             if (request.Extras.Timings)
-                AnswerTimes.Write(json, answers[0].End);
+                TimingsJson.Write(json, answers[0].End);
             json.WriteEndObject();
         });
     }
@@ -91,7 +91,7 @@ internal static class Completions
             : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
 
     // All prompts at once; one that fails ends the others, whose answers nobody would get.
-    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CacheUse cache, Run[] runs)
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CachedExecution cache, Run[] runs)
     {
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         return await Task.WhenAll(runs.Select(async run =>
@@ -110,7 +110,7 @@ internal static class Completions
 
     // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ILoadedModel model, CacheUse cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, CachedExecution cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
@@ -120,8 +120,8 @@ internal static class Completions
             for (var i = 0; i < runs.Length; i++)
             {
                 writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
-                await foreach (var happened in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
-                    yield return happened;
+                await foreach (var outputEvent in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
+                    yield return outputEvent;
             }
         }
         finally
@@ -140,8 +140,8 @@ internal static class Completions
         {
             try
             {
-                await foreach (var happened in events.ConfigureAwait(false))
-                    channel.Writer.TryWrite(happened);
+                await foreach (var outputEvent in events.ConfigureAwait(false))
+                    channel.Writer.TryWrite(outputEvent);
                 channel.Writer.Complete();
             }
             catch (Exception e)

@@ -20,12 +20,12 @@ internal static class Embeddings
         var inputs = PromptInputs.Read(fields, "input");
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
         var loras = LoraFields.Read(fields);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         RefuseOtherDimensions(fields, lease.Model.Facts);
         var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease.Model, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);
-        RequestLog.Of(context).Usage = new Usage(tokens, 0, 0);
-        await Reply.JsonAsync(context, json =>
+        RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);

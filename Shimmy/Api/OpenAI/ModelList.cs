@@ -19,7 +19,7 @@ internal static class ModelList
     private static Task HandleList(HttpContext context)
     {
         var entries = context.RequestServices.GetRequiredService<ModelRegistry>().Entries;
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
@@ -38,8 +38,8 @@ internal static class ModelList
 
     private static async Task HandleOne(HttpContext context)
     {
-        var entry = await ModelAsked.FindAsync(context, ModelAsked.NameInPath(context, "id"));
-        await Reply.JsonAsync(context, json => Write(json, entry));
+        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "id"));
+        await JsonResponse.WriteAsync(context, json => Write(json, entry));
     }
 
     private static void Write(Utf8JsonWriter json, ModelEntry entry)

@@ -6,9 +6,9 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="LogProbabilities">Whether the tokens' probabilities are told.</param>
 /// <param name="Tokens">Whether the tokens' ids are told.</param>
 /// <param name="Timings">Whether the times are told, in a stream with every chunk.</param>
-internal readonly record struct AnswerExtras(bool LogProbabilities, bool Tokens, bool Timings)
+internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens, bool Timings)
 {
     /// <summary>Reads the fields; the probabilities have different forms in the routes and are read there.</summary>
-    public static AnswerExtras Read(RequestFields fields, bool logProbabilities) =>
+    public static OutputDetails Read(RequestFields fields, bool logProbabilities) =>
         new(logProbabilities, fields.Flag("return_tokens") ?? false, fields.Flag("timings_per_token") ?? false);
 }

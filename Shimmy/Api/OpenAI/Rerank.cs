@@ -23,14 +23,14 @@ internal static class Rerank
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
         var loras = LoraFields.Read(fields);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
         if (!lease.Model.Facts.CanRerank)
             throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
         var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
-        RequestLog.Of(context).Usage = new Usage(tokens, 0, 0);
+        RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("model", lease.Entry.Name);

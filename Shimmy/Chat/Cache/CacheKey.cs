@@ -15,7 +15,7 @@ namespace Shimmy.Chat.Cache;
 internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
     /// <summary>The key of an answer. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
-    public static CacheKey Of(ILoadedModel model, GenerationRequest request, ThoughtLimit? limit)
+    public static CacheKey Of(ILoadedModel model, GenerationRequest request, ReasoningLimit? limit)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(MemoryMarshal.AsBytes(ModelIdentity.Of(model).AsSpan()));

@@ -9,7 +9,7 @@ namespace Shimmy.Chat.Cache;
 /// An answer's events as bytes, so that what an answer takes is known exactly. Each: what it holds (1), then that: text, reasoning, tool call,
 /// tokens, token of the prompt, start, end. Texts as UTF-16: a stop string that is held back may part a surrogate pair.
 /// </summary>
-internal static class AnswerCodec
+internal static class CachedAnswerCodec
 {
     [Flags]
     private enum Holds : byte
@@ -40,7 +40,7 @@ internal static class AnswerCodec
         var call = holds.HasFlag(Holds.Call) ? new ToolCallDelta(reader.ReadInt32(), reader.ReadBoolean() ? ReadText(reader) : null, ReadText(reader)) : null;
         var tokens = holds.HasFlag(Holds.Tokens) ? ReadTokens(reader) : null;
         GeneratedToken? promptToken = holds.HasFlag(Holds.PromptToken) ? ReadToken(reader) : null;
-        var happened = holds switch
+        var outputEvent = holds switch
         {
             _ when holds.HasFlag(Holds.Start) => OutputEvent.OfStart(new GenerationStart(reader.ReadInt32(), reader.ReadInt32(), reader.ReadUInt32())),
             _ when holds.HasFlag(Holds.End) => OutputEvent.OfEnd(ReadEnd(reader)),
@@ -48,7 +48,7 @@ internal static class AnswerCodec
             _ when reasoning.Length > 0 => OutputEvent.OfReasoning(reasoning),
             _ => OutputEvent.OfText(text),
         };
-        return happened with { Tokens = tokens, PromptToken = promptToken };
+        return outputEvent with { Tokens = tokens, PromptToken = promptToken };
     }
 
     private static OutputEnd ReadEnd(BinaryReader reader)
@@ -103,45 +103,45 @@ internal static class AnswerCodec
         /// <inheritdoc/>
         public void Dispose() => _writer.Dispose();
 
-        public void Write(in OutputEvent happened)
+        public void Write(in OutputEvent outputEvent)
         {
-            _writer.Write((byte)HoldsOf(happened));
-            if (happened.Text.Length > 0)
-                Write(happened.Text);
-            if (happened.Reasoning.Length > 0)
-                Write(happened.Reasoning);
-            if (happened.Call is { } call)
+            _writer.Write((byte)HoldsOf(outputEvent));
+            if (outputEvent.Text.Length > 0)
+                Write(outputEvent.Text);
+            if (outputEvent.Reasoning.Length > 0)
+                Write(outputEvent.Reasoning);
+            if (outputEvent.Call is { } call)
             {
                 _writer.Write(call.Index);
                 WriteOptional(call.Name);
                 Write(call.Arguments);
             }
-            if (happened.Tokens is { } tokens)
+            if (outputEvent.Tokens is { } tokens)
             {
                 _writer.Write(tokens.Count);
                 foreach (var token in tokens)
                     Write(token);
             }
-            if (happened.PromptToken is { } read)
+            if (outputEvent.PromptToken is { } read)
                 Write(read);
-            if (happened.Start is { } start)
+            if (outputEvent.Start is { } start)
             {
                 _writer.Write(start.PromptTokens);
                 _writer.Write(start.CachedTokens);
                 _writer.Write(start.Seed);
             }
-            if (happened.End is { } end)
+            if (outputEvent.End is { } end)
                 Write(end);
         }
 
-        private static Holds HoldsOf(in OutputEvent happened) =>
-            (happened.Text.Length > 0 ? Holds.Text : 0)
-            | (happened.Reasoning.Length > 0 ? Holds.Reasoning : 0)
-            | (happened.Call is not null ? Holds.Call : 0)
-            | (happened.Tokens is not null ? Holds.Tokens : 0)
-            | (happened.PromptToken is not null ? Holds.PromptToken : 0)
-            | (happened.Start is not null ? Holds.Start : 0)
-            | (happened.End is not null ? Holds.End : 0);
+        private static Holds HoldsOf(in OutputEvent outputEvent) =>
+            (outputEvent.Text.Length > 0 ? Holds.Text : 0)
+            | (outputEvent.Reasoning.Length > 0 ? Holds.Reasoning : 0)
+            | (outputEvent.Call is not null ? Holds.Call : 0)
+            | (outputEvent.Tokens is not null ? Holds.Tokens : 0)
+            | (outputEvent.PromptToken is not null ? Holds.PromptToken : 0)
+            | (outputEvent.Start is not null ? Holds.Start : 0)
+            | (outputEvent.End is not null ? Holds.End : 0);
 
         private void Write(OutputEnd end)
         {

@@ -23,7 +23,7 @@ internal enum CachePolicy
 /// <param name="cache">The answers.</param>
 /// <param name="policy">What the client allows.</param>
 /// <param name="told">Learns each prompt, whether its answer is computed or not; null where nobody wants to know.</param>
-internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<Prompt>? told = null)
+internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, Action<Prompt>? told = null)
 {
     private int _outcome = -1;
 
@@ -35,7 +35,7 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<P
     /// computed before the enumeration begins.
     /// </summary>
     public IAsyncEnumerable<OutputEvent> Through(
-        ILoadedModel model, GenerationRequest request, ThoughtLimit? limit, IAsyncEnumerable<OutputEvent> computed)
+        ILoadedModel model, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
     {
         told?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
@@ -60,21 +60,21 @@ internal sealed class CacheUse(ResponseCache cache, CachePolicy policy, Action<P
     // Where it does not matter, another request may have had another.
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)
     {
-        foreach (var happened in AnswerCodec.Read(stored))
-            yield return request.Options.Seed is { } seed && happened.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : happened;
+        foreach (var outputEvent in CachedAnswerCodec.Read(stored))
+            yield return request.Options.Seed is { } seed && outputEvent.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : outputEvent;
     }
 
     private async IAsyncEnumerable<OutputEvent> StoredAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed)
     {
-        using var answer = new AnswerCodec.Writer();
-        await foreach (var happened in computed.ConfigureAwait(false))
+        using var answer = new CachedAnswerCodec.Writer();
+        await foreach (var outputEvent in computed.ConfigureAwait(false))
         {
             if (answer.Length <= cache.LargestAnswer)
-                answer.Write(happened);
+                answer.Write(outputEvent);
             // Before it is told: whoever has seen the end finds the answer.
-            if (happened.End is not null && answer.Length <= cache.LargestAnswer)
+            if (outputEvent.End is not null && answer.Length <= cache.LargestAnswer)
                 cache.Store(key, answer.ToArray());
-            yield return happened;
+            yield return outputEvent;
         }
     }
 

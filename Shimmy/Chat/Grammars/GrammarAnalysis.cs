@@ -11,14 +11,14 @@ internal static class GrammarAnalysis
     {
         var rules = grammar.Rules;
         var directlyEmpty = rules.Select(rule => HasEmptyAlternative(rule.Elements)).ToArray();
-        var asNative = LeftGraph.Of(rules, directlyEmpty);
+        var asNative = LeftRecursion.Of(rules, directlyEmpty);
         if (asNative.FindCycle(tails: true) is { } native)
-            throw LeftRecursion(text, rules[native]);
+            throw RefuseLeftRecursion(text, rules[native]);
         var mayBeEmpty = Fixpoint(rules, charactersBlock: true);
-        var exact = LeftGraph.Of(rules, mayBeEmpty);
+        var exact = LeftRecursion.Of(rules, mayBeEmpty);
         // Where nothing follows the rule that recurses, the stack does not grow, and the sampler drops a stack that it has seen.
         if (exact.FindCycle(tails: false) is { } hidden)
-            throw LeftRecursion(text, rules[hidden]);
+            throw RefuseLeftRecursion(text, rules[hidden]);
         if (asNative.DeepestChain() is var (deepest, depth) && depth > GrammarLimits.LeftDepth)
             throw GrammarCheck.At(text, rules[deepest].Offset, $"the rule '{rules[deepest].Name}' begins with a chain of {depth} rules; at most {GrammarLimits.LeftDepth} are allowed");
         if (asNative.Steps() > GrammarLimits.LeftRecursionSteps)
@@ -30,7 +30,7 @@ internal static class GrammarAnalysis
     /// <summary>For each rule, whether some text of finite length matches it.</summary>
     public static bool[] CanEnd(IReadOnlyList<GrammarRule> rules) => Fixpoint(rules, charactersBlock: false);
 
-    private static GrammarException LeftRecursion(string text, GrammarRule rule) =>
+    private static GrammarException RefuseLeftRecursion(string text, GrammarRule rule) =>
         GrammarCheck.At(text, rule.Offset, $"the rule '{rule.Name}' is left-recursive: it can begin with itself");
 
     private static bool HasEmptyAlternative(GrammarElement[] elements)

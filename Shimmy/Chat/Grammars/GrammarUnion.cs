@@ -3,7 +3,7 @@ using System.Text;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>Grammars that allow what either of two others allows.</summary>
-internal static class GrammarChoice
+internal static class GrammarUnion
 {
     /// <summary>The grammar of both; the rules of each keep apart by their names. Both must be valid.</summary>
     public static string Of(string first, string second)

@@ -1,14 +1,14 @@
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>Which rules a rule can begin with, one edge for each place. Tarjan's algorithm orders it and finds its cycles.</summary>
-internal sealed class LeftGraph
+internal sealed class LeftRecursion
 {
     private readonly IReadOnlyList<GrammarRule> _rules;
     private readonly List<(int To, bool Tail)>[] _edges;
     private readonly int[] _component;
     private readonly List<int> _order = []; // every rule after those that it begins with, but for cycles
 
-    private LeftGraph(IReadOnlyList<GrammarRule> rules, List<(int To, bool Tail)>[] edges)
+    private LeftRecursion(IReadOnlyList<GrammarRule> rules, List<(int To, bool Tail)>[] edges)
     {
         _rules = rules;
         _edges = edges;
@@ -17,7 +17,7 @@ internal sealed class LeftGraph
     }
 
     /// <summary>The graph of these rules, of which some may be empty, so that what follows them can come first too.</summary>
-    public static LeftGraph Of(IReadOnlyList<GrammarRule> rules, bool[] mayBeEmpty)
+    public static LeftRecursion Of(IReadOnlyList<GrammarRule> rules, bool[] mayBeEmpty)
     {
         var edges = new List<(int, bool)>[rules.Count];
         for (var i = 0; i < edges.Length; i++)
@@ -37,7 +37,7 @@ internal sealed class LeftGraph
                 first = first && elements[j].Kind == GrammarElementKind.Rule && mayBeEmpty[elements[j].Value];
             }
         }
-        return new LeftGraph(rules, edges);
+        return new LeftRecursion(rules, edges);
     }
 
     /// <summary>A rule that can begin with itself; without <paramref name="tails"/> only where something follows it then. Null where none does.</summary>

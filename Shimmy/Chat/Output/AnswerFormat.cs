@@ -7,7 +7,7 @@ namespace Shimmy.Chat.Output;
 internal sealed record AnswerFormat
 {
     /// <summary>The marks of thinking; null where the model has none.</summary>
-    public ReasoningMarks? Reasoning { get; init; }
+    public ReasoningTags? Reasoning { get; init; }
 
     /// <summary>Whether the prompt has opened the block of thinking already.</summary>
     public bool BeginsReasoning { get; init; }

@@ -6,12 +6,12 @@ namespace Shimmy.Chat.Output;
 /// Cuts an answer at the first stop string. Text that may be the beginning of one is held back until it is decided, so that a stop
 /// string that spans tokens never leaks in part.
 /// </summary>
-internal sealed class StopStrings
+internal sealed class StopSequences
 {
     private readonly string[] _stops;
     private readonly StringBuilder _held = new();
 
-    public StopStrings(IReadOnlyList<string> stops) => _stops = stops.Where(stop => stop.Length > 0).ToArray();
+    public StopSequences(IReadOnlyList<string> stops) => _stops = stops.Where(stop => stop.Length > 0).ToArray();
 
     /// <summary>The stop string that ended the answer; null while none has.</summary>
     public string? Hit { get; private set; }

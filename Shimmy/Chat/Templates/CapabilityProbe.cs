@@ -138,7 +138,7 @@ internal sealed class CapabilityProbe
     {
         withTools |= needsTools;
         IReadOnlyList<ToolDefinition> tools = withTools ? [new ToolDefinition(ToolName, "A tool.", default)] : [];
-        var variables = new Conversation(form).Variables(constants, messages, tools, prompt);
+        var variables = new TemplateVariables(form).Variables(constants, messages, tools, prompt);
         if (variable is { } extra)
             variables[extra.Name] = BooleanValue.Of(extra.Value);
         try

@@ -51,7 +51,7 @@ internal sealed class ChatTemplate
     public ToolCallSyntax? ToolCalls { get; }
 
     /// <summary>The marks between which the model thinks; null where it does not.</summary>
-    public ReasoningMarks? Reasoning { get; }
+    public ReasoningTags? Reasoning { get; }
 
     /// <summary>Texts that end an answer.</summary>
     public IReadOnlyList<string> Stop => source.Stop;
@@ -65,7 +65,7 @@ internal sealed class ChatTemplate
     public Prompt Render(ChatRequest request, bool addGenerationPrompt = true)
     {
         if (request.Tools.Count > 0 && !Capabilities.Tools)
-            request = ToolsAsText.Of(request);
+            request = ToolPromptFallback.Of(request);
         var continues = request.ContinueFinalMessage;
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
             throw Refusal("continue_final_message", "the last message is none of the assistant's that could be continued");
@@ -105,7 +105,7 @@ internal sealed class ChatTemplate
 
     private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
-        var variables = new Conversation(Capabilities).Variables(constants, messages, request.Tools, addGenerationPrompt);
+        var variables = new TemplateVariables(Capabilities).Variables(constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         foreach (var (name, value) in request.TemplateArguments)

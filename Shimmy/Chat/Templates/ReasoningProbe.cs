@@ -9,14 +9,14 @@ internal static class ReasoningProbe
     private const string Thought = "needle-thought";
     private const string Answer = "needle-answer";
 
-    private static readonly ReasoningMarks Usual = new("<think>", "</think>");
+    private static readonly ReasoningTags Usual = new("<think>", "</think>");
     private static readonly ChatMessage User = new() { Role = "user", Content = [new ContentPart("needle-user")] };
 
     /// <summary>
     /// The marks; null where the model does not think. <paramref name="render"/> renders messages, the answer not begun;
     /// <paramref name="text"/> is the template's own.
     /// </summary>
-    public static ReasoningMarks? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
+    public static ReasoningTags? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
     {
         if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking && Read(thinking, render([User, Message(null)])) is { } marks)
             return marks;
@@ -26,7 +26,7 @@ internal static class ReasoningProbe
 
     private static ChatMessage Message(string? thought) => new() { Role = "assistant", Content = [new ContentPart(Answer)], Reasoning = thought };
 
-    private static ReasoningMarks? Read(string thinking, string? plain)
+    private static ReasoningTags? Read(string thinking, string? plain)
     {
         var thought = thinking.IndexOf(Thought, StringComparison.Ordinal);
         var answer = thought < 0 ? -1 : thinking.IndexOf(Answer, thought, StringComparison.Ordinal);
@@ -42,7 +42,7 @@ internal static class ReasoningProbe
         // The mark may have been cut where both begin alike.
         if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark && mark.EndsWith(open, StringComparison.Ordinal))
             open = mark;
-        return open.Length > 0 && close.Length > 0 ? new ReasoningMarks(open, close) : null;
+        return open.Length > 0 && close.Length > 0 ? new ReasoningTags(open, close) : null;
     }
 
     private static string LastMark(string text)

@@ -5,7 +5,7 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>The chat templates of loaded models: each is compiled and probed once, when its model first chats. A load is known by its facts.</summary>
-internal static partial class ModelTemplates
+internal static partial class TemplateCache
 {
     private static readonly ConditionalWeakTable<ModelFacts, ChatTemplate> Known = [];
 
@@ -46,7 +46,7 @@ internal static partial class ModelTemplates
                 $"the model '{model.Spec.Name}' cannot chat: {failure.Message} (--template names another)", failure);
         }
 
-        var (family, reason) = await TemplateGuess.OfAsync(model, cancellation).ConfigureAwait(false);
+        var (family, reason) = await TemplateDetection.OfAsync(model, cancellation).ConfigureAwait(false);
         if (logger is not null)
             LogGuessed(logger, model.Spec.Name, family.Name, reason);
         return TemplateSource.Of(family);

@@ -6,7 +6,7 @@ namespace Shimmy.Chat.Templates;
 /// Which family a model without a template most likely belongs to: by control tokens that only one family's vocabulary has, then by
 /// architecture, then by name. The last resort, and never silent.
 /// </summary>
-internal static class TemplateGuess
+internal static class TemplateDetection
 {
     private static readonly (string Token, TemplateFamily Family)[] ByToken =
     [

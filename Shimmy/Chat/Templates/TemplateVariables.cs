@@ -9,7 +9,7 @@ namespace Shimmy.Chat.Templates;
 /// A conversation as values for a template, adapted to what the template can show. Roles and the names of fields are the template's
 /// own words, so that <c>&lt;|{{ role }}|&gt;</c> is one control token; all else came in with the request.
 /// </summary>
-internal sealed class Conversation(TemplateCapabilities capabilities)
+internal sealed class TemplateVariables(TemplateCapabilities capabilities)
 {
     private static readonly TextValue Role = TextValue.Own("role");
     private static readonly TextValue Content = TextValue.Own("content");

@@ -8,7 +8,7 @@ namespace Shimmy.Chat.Templates;
 /// Conversations with tools for templates that know none: the system message describes the functions and how to call them, calls are the
 /// JSON that the model is to write, and what they gave is told by the user. The form of a call is <c>ToolCallSyntax.Generic</c>'s.
 /// </summary>
-internal static class ToolsAsText
+internal static class ToolPromptFallback
 {
     /// <summary>The same conversation in words.</summary>
     public static ChatRequest Of(ChatRequest request)

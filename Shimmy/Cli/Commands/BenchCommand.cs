@@ -3,6 +3,7 @@ using System.Text.Json;
 using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 
@@ -36,7 +37,7 @@ internal static class BenchCommand
         };
         json = reader.Flag("--json", json);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
+        await using var model = await ModelContext.Create(options, reader).LoadAsync(name, loggers, cancellation);
 
         var fits = model.Facts.ContextLength - options.MaxTokens;
         var prompt = options.PromptTokens ?? Math.Min(CommandOptions.DefaultPromptTokens, fits);

@@ -76,9 +76,9 @@ internal sealed class Benchmark(ILoadedModel model, int promptTokens, int maxTok
         };
         TimeSpan? first = null;
         var tokens = 0;
-        await foreach (var happened in model.GenerateAsync(request, cancellation))
+        await foreach (var engineEvent in model.GenerateAsync(request, cancellation))
         {
-            if (!happened.IsToken)
+            if (!engineEvent.IsToken)
                 continue;
             first ??= Stopwatch.GetElapsedTime(started);
             tokens++;

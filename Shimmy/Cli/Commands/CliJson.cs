@@ -7,7 +7,7 @@ namespace Shimmy.Cli.Commands;
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]
-[JsonSerializable(typeof(ListedModel[]))]
+[JsonSerializable(typeof(ModelListItem[]))]
 [JsonSerializable(typeof(DiscoveryReport))]
 [JsonSerializable(typeof(ProbeReport))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -22,7 +22,7 @@ internal static class DiscoverCommand
         var options = CommandOptions.Read(context.GlobalOptions, reader);
         llmOnly = reader.Flag("--llm-only", llmOnly);
         json = reader.Flag("--json", json);
-        var access = ModelAccess.Create(options, reader);
+        var access = ModelContext.Create(options, reader);
         await access.ScanAsync(cancellation);
         var scan = access.Registry.LastScan;
         // The registry's names: one that a registered model has is another's no more.

@@ -24,7 +24,7 @@ internal sealed record DiscoveryReport(
 internal sealed record SearchedPlace(string Origin, string Path, bool Exists);
 
 /// <summary>A model as <c>discover --json</c> shows it.</summary>
-internal sealed record DiscoveredModel : ListedModel
+internal sealed record DiscoveredModel : ModelListItem
 {
     /// <inheritdoc cref="ModelEntry.Origin"/>
     [JsonPropertyOrder(1)]
@@ -51,7 +51,7 @@ internal sealed record DiscoveredModel : ListedModel
     public required string? WhyUnloadable { get; init; }
 
     /// <summary>What is shown of an entry.</summary>
-    public static new DiscoveredModel Of(ModelEntry entry) => new(ListedModel.Of(entry))
+    public static new DiscoveredModel Of(ModelEntry entry) => new(ModelListItem.Of(entry))
     {
         Origin = entry.Origin,
         Shards = entry.Shards,
@@ -62,7 +62,7 @@ internal sealed record DiscoveredModel : ListedModel
     };
 
     [System.Diagnostics.CodeAnalysis.SetsRequiredMembers]
-    private DiscoveredModel(ListedModel listed) : base(listed)
+    private DiscoveredModel(ModelListItem listed) : base(listed)
     {
         Origin = "";
         Shards = OtherNames = Adapters = [];

@@ -112,7 +112,7 @@ internal static partial class GenerateCommand
         };
 
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
+        await using var model = await ModelContext.Create(options, reader).LoadAsync(name, loggers, cancellation);
         await PrintAsync(Run(model, options, loggers.CreateLogger("shimmy"), cancellation), options.Stream, loggers.CreateLogger("generate"));
     }
 
@@ -142,14 +142,14 @@ internal static partial class GenerateCommand
     {
         var answer = new StringBuilder();
         var seed = 0u;
-        await foreach (var happened in events)
+        await foreach (var outputEvent in events)
         {
-            seed = happened.Start?.Seed ?? seed;
+            seed = outputEvent.Start?.Seed ?? seed;
             if (stream)
-                Printer.Text(happened.Text);
+                Printer.Text(outputEvent.Text);
             else
-                answer.Append(happened.Text);
-            if (happened.End is not { } end)
+                answer.Append(outputEvent.Text);
+            if (outputEvent.End is not { } end)
                 continue;
             Printer.Text(answer.ToString());
             Printer.EndText();

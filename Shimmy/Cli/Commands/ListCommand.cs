@@ -23,11 +23,11 @@ internal static class ListCommand
         json = reader.Flag("--json", json);
         if (@short && json)
             throw new UsageException("--short and --json exclude each other");
-        var models = ModelAccess.Create(options, reader);
+        var models = ModelContext.Create(options, reader);
         await models.ScanAsync(cancellation);
         var entries = models.Registry.Entries;
         if (json)
-            Printer.Line(JsonSerializer.Serialize([.. entries.Select(ListedModel.Of)], CliJson.Default.ListedModelArray));
+            Printer.Line(JsonSerializer.Serialize([.. entries.Select(ModelListItem.Of)], CliJson.Default.ModelListItemArray));
         else if (entries.Count == 0)
             Printer.Notice(context.CommandName, "no models were found; shimmy discover says where they are looked for");
         else if (@short)

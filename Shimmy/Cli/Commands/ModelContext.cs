@@ -14,11 +14,11 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Cli.Commands;
 
 /// <summary>The models that a command can reach by name, and how it loads one.</summary>
-internal sealed class ModelAccess
+internal sealed class ModelContext
 {
     private readonly CommandOptions _options;
 
-    private ModelAccess(CommandOptions options, HostEnvironment host, string? configFile)
+    private ModelContext(CommandOptions options, HostEnvironment host, string? configFile)
     {
         _options = options;
         Host = host;
@@ -46,9 +46,9 @@ internal sealed class ModelAccess
     /// Registers what the environment, the config file and the options name by hand; scans nothing yet. Throws
     /// <see cref="CommandException"/> where such a file is missing or wrong.
     /// </summary>
-    public static ModelAccess Create(CommandOptions options, OptionReader reader)
+    public static ModelContext Create(CommandOptions options, OptionReader reader)
     {
-        var models = new ModelAccess(options, HostEnvironment.Current(), reader.Variable(ModelConfigWatch.Variable));
+        var models = new ModelContext(options, HostEnvironment.Current(), reader.Variable(ModelConfigWatch.Variable));
         models.ReadConfig();
         if (reader.Variable(SearchOrder.BaseGguf) is { } file)
         {
@@ -127,7 +127,7 @@ internal sealed class ModelAccess
         // Which GPUs there are takes a process to find out: asked where it matters alone.
         if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
             && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
-            throw new EngineException(EngineFailure.LoadFailed, RoomPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
+            throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
         try
         {
             return await engine.LoadAsync(spec, new LoadProgress(entry.Name), cancellation);

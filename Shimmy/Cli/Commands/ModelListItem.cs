@@ -3,7 +3,7 @@ using Shimmy.Models;
 namespace Shimmy.Cli.Commands;
 
 /// <summary>A model as <c>list --json</c> shows it.</summary>
-internal record ListedModel
+internal record ModelListItem
 {
     /// <inheritdoc cref="ModelEntry.Name"/>
     public required string Name { get; init; }
@@ -33,7 +33,7 @@ internal record ListedModel
     public required string Source { get; init; }
 
     /// <summary>What is shown of an entry.</summary>
-    public static ListedModel Of(ModelEntry entry) => new()
+    public static ModelListItem Of(ModelEntry entry) => new()
     {
         Name = entry.Name,
         Path = entry.Path,

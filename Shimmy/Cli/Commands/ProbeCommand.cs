@@ -25,7 +25,7 @@ internal static class ProbeCommand
         var options = CommandOptions.Read(context.GlobalOptions, reader);
         json = reader.Flag("--json", json);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelAccess.Create(options, reader).LoadAsync(name, loggers, cancellation);
+        await using var model = await ModelContext.Create(options, reader).LoadAsync(name, loggers, cancellation);
 
         var started = Stopwatch.GetTimestamp();
         var request = new GenerationRequest
@@ -33,8 +33,8 @@ internal static class ProbeCommand
             Prompt = Prompt.FromText("Hello"),
             Options = new GenerationOptions { MaxTokens = 1, Temperature = 0, IgnoreEos = true },
         };
-        await foreach (var happened in model.GenerateAsync(request, cancellation))
-            if (happened.IsToken)
+        await foreach (var engineEvent in model.GenerateAsync(request, cancellation))
+            if (engineEvent.IsToken)
                 break;
         var report = ReportOf(model, Stopwatch.GetElapsedTime(started));
         if (json)

@@ -90,14 +90,14 @@ internal static partial class ServeCommand
         if (replayMiss is not null && options.Server.ReplayFile is null)
             throw new UsageException("--replay-miss: says what to do with what --replay does not have, and needs it");
         // First of all, so that a second signal ends whatever takes its time, to the very end.
-        using var again = new SecondSignal(() => Environment.Exit(ExitCode.Interrupted));
+        using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        var models = ModelAccess.Create(options, reader);
+        var models = ModelContext.Create(options, reader);
         // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
         var scan = models.Registry.RefreshAsync(cancellation);
         var engine = new WorkerEngine(loggers);
         var backends = new BackendProbe(engine.ReportBackendsAsync);
-        await using var residency = new ModelResidency([engine], models.SpecOf, SteadyTime.Instance,
+        await using var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
             options.Residency with { MemoryBudget = models.MemoryBudget, Estimate = new HostMemory(backends).NeedOfAsync });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(WithModelLimits(options, models), models, residency, loggers, backends, cancellation);
@@ -111,7 +111,7 @@ internal static partial class ServeCommand
     }
 
     private static async Task<ShimmyServer> StartAsync(
-        ServerOptions options, ModelAccess models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends, CancellationToken cancellation)
+        ServerOptions options, ModelContext models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends, CancellationToken cancellation)
     {
         try
         {
@@ -127,7 +127,7 @@ internal static partial class ServeCommand
         }
     }
 
-    private static ServerOptions WithModelLimits(CommandOptions options, ModelAccess models) => options.Server with
+    private static ServerOptions WithModelLimits(CommandOptions options, ModelContext models) => options.Server with
     {
         ModelLimits =
         [
@@ -139,11 +139,11 @@ internal static partial class ServeCommand
         ],
     };
 
-    private static IReadOnlyList<ClientKey> KeysOf(IReadOnlyList<string> values)
+    private static IReadOnlyList<ApiKey> KeysOf(IReadOnlyList<string> values)
     {
         try
         {
-            return KeyList.Read(values);
+            return ApiKeyFile.Read(values);
         }
         catch (FormatException e)
         {
@@ -163,7 +163,7 @@ internal static partial class ServeCommand
             : throw given.Refuse("*, or an origin such as http://localhost:3000");
     }
 
-    private static async Task LogScanAsync(ILogger logger, Task scan, ModelAccess models)
+    private static async Task LogScanAsync(ILogger logger, Task scan, ModelContext models)
     {
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (scan.Exception is { } fault)

@@ -19,7 +19,7 @@ internal sealed class NotAnOptionAttribute : Attribute, IArgumentParser<string>
 /// Options whose names the parser cannot make: it derives them from parameters, and joins a single letter to the word before it
 /// (<c>topK</c> becomes <c>--topk</c>).
 /// </summary>
-internal static class ParserNames
+internal static class OptionAliases
 {
     private static readonly (string Ours, string Parsers)[] Names =
     [

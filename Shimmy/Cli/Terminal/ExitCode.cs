@@ -44,7 +44,7 @@ internal sealed class UsageException(string message) : Exception(message)
             // An argument has no dashes, and only one that looks like an option is refused.
             const string value = "provided value: ";
             if (name != "name")
-                return new UsageException($"{ParserNames.FromParser("--" + name.TrimStart('-'))}: a value is missing");
+                return new UsageException($"{OptionAliases.FromParser("--" + name.TrimStart('-'))}: a value is missing");
             name = message[(message.IndexOf(value, StringComparison.Ordinal) + value.Length)..];
         }
         else if (!message.Contains("not recognized", StringComparison.Ordinal))

@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace Shimmy.Cli.Terminal;
 
 /// <summary>Acts on the second SIGINT or SIGTERM and all further ones. The first belongs to the argument parser, which ends its token.</summary>
-internal sealed class SecondSignal : IDisposable
+internal sealed class ForceQuit : IDisposable
 {
     private readonly PosixSignalRegistration _interrupts;
     private readonly PosixSignalRegistration _terminations;
     private int _signals;
 
     /// <summary>Listens from now on.</summary>
-    public SecondSignal(Action act)
+    public ForceQuit(Action act)
     {
         _interrupts = PosixSignalRegistration.Create(PosixSignal.SIGINT, Count);
         _terminations = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Count);

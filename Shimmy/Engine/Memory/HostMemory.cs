@@ -59,8 +59,8 @@ internal sealed class HostMemory(BackendProbe backends)
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)
     {
-        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? Backends.FileWord(backend) : report.Auto;
-        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != Backends.FileWord(GpuBackend.Cpu))?.Devices ?? [];
+        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? Backends.PluginName(backend) : report.Auto;
+        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != Backends.PluginName(GpuBackend.Cpu))?.Devices ?? [];
         var used = tuning.Devices.Count > 0 ? names.Where(name => tuning.Devices.Contains(name, StringComparer.OrdinalIgnoreCase)) : names;
         return [.. used.Select(name => report.Devices.First(device => device.Name == name).MemoryFreeBytes)];
     }

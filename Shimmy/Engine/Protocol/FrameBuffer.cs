@@ -1,7 +1,7 @@
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>Frames that wait for the one that deals with them, in order. Guarded by who has it.</summary>
-internal sealed class FrameLine
+internal sealed class FrameBuffer
 {
     // Some hundred long prompts. A worker that has so much before it does not get on, and what it holds is somebody's memory.
     private const long Most = 64 << 20;

@@ -9,7 +9,7 @@ namespace Shimmy.Engine.Protocol;
 internal sealed class FrameQueue(Stream output)
 {
     private readonly Lock _lock = new();
-    private readonly FrameLine _frames = new();
+    private readonly FrameBuffer _frames = new();
     private bool _writing;
     private bool _closed;
 

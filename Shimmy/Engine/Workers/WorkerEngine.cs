@@ -39,7 +39,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 // A worker that dies while it loads has failed to load, whatever it died of.
                 tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
-                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {Backends.FileWord(tuning.Backend ?? GpuBackend.Auto)}");
+                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {Backends.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
             }
         }
     }
@@ -56,11 +56,11 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             return null;
         var report = await ReportBackendsAsync(cancellation).ConfigureAwait(false);
         // A plug-in that ends its process did so before auto came to choose.
-        var failed = tried.Backend is { } one and not GpuBackend.Auto ? Backends.FileWord(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
+        var failed = tried.Backend is { } one and not GpuBackend.Auto ? Backends.PluginName(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
         var passed = failed is null;
         foreach (var backend in report.Backends)
         {
-            if (passed && backend is { Loaded: true, Devices.Count: > 0 } && backend.Name != Backends.FileWord(GpuBackend.Cpu))
+            if (passed && backend is { Loaded: true, Devices.Count: > 0 } && backend.Name != Backends.PluginName(GpuBackend.Cpu))
                 return asked with { Backend = Enum.Parse<GpuBackend>(backend.Name, ignoreCase: true) };
             passed |= backend.Name == failed;
         }
@@ -112,13 +112,13 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                     foreach (var other in Backends.Order)
                     {
                         if (other != backend)
-                            others[Backends.FileWord(other)] = "";
+                            others[Backends.PluginName(other)] = "";
                     }
                     await ReportBackendsAsync(others, cancellation).ConfigureAwait(false);
                 }
                 catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
                 {
-                    crashing[Backends.FileWord(backend)] = lost.Message;
+                    crashing[Backends.PluginName(backend)] = lost.Message;
                 }
             }
             return await ReportBackendsAsync(crashing, cancellation).ConfigureAwait(false);

@@ -21,8 +21,8 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         var (id, events) = worker.Generate(JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.GenerationRequest));
         try
         {
-            await foreach (var happened in events.ReadAllAsync(cancellation).ConfigureAwait(false))
-                yield return happened;
+            await foreach (var engineEvent in events.ReadAllAsync(cancellation).ConfigureAwait(false))
+                yield return engineEvent;
         }
         finally
         {

@@ -216,7 +216,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     }
 
     // An event of a generation that was cancelled meanwhile finds no channel.
-    private void TakeEvent(uint id, GenerationEvent happened, EngineException? failure)
+    private void TakeEvent(uint id, GenerationEvent engineEvent, EngineException? failure)
     {
         if (failure is not null)
         {
@@ -226,14 +226,14 @@ internal sealed class WorkerProcess : IAsyncDisposable
         }
         if (!_generations.TryGetValue(id, out var channel))
             return;
-        channel.TryWrite(happened);
-        if (happened.End is not null && _generations.TryRemove(id, out _))
+        channel.TryWrite(engineEvent);
+        if (engineEvent.End is not null && _generations.TryRemove(id, out _))
             channel.TryComplete();
     }
 
     private void Lose()
     {
-        _lost = new EngineException(EngineFailure.WorkerLost, _disposing ? "the model was unloaded" : Obituary());
+        _lost = new EngineException(EngineFailure.WorkerLost, _disposing ? "the model was unloaded" : DescribeExit());
         _outgoing.Close();
         foreach (var id in _generations.Keys)
         {
@@ -245,7 +245,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         _ended.TrySetResult();
     }
 
-    private string Obituary()
+    private string DescribeExit()
     {
         // The pipe breaks a moment before the system knows how the process ended, and before its last words are read.
         if (!_process.WaitForExit(TimeToEnd))

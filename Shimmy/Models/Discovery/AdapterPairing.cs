@@ -3,7 +3,7 @@ namespace Shimmy.Models.Discovery;
 /// <summary>
 /// Files that serve a model and are none: LoRA adapters and multimodal projectors. Finds the models that they fit.
 /// </summary>
-internal sealed class Companions
+internal sealed class AdapterPairing
 {
     /// <summary>What a projector is.</summary>
     public const string ProjectorReason = "multimodal projector, not a model";

@@ -10,9 +10,9 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
     public string? WhyNoModel(bool byName = true) => Facts switch
     {
         { Fault: { } fault } => fault,
-        { Content: GgufContent.Projector } => Companions.ProjectorReason,
+        { Content: GgufContent.Projector } => AdapterPairing.ProjectorReason,
         { Content: GgufContent.ImportanceMatrix } => "importance matrix, not a model",
-        { Content: GgufContent.Adapter } => Companions.AdapterReason,
+        { Content: GgufContent.Adapter } => AdapterPairing.AdapterReason,
         { Content: GgufContent.Vocabulary } => "vocabulary without weights, not a model",
         { Content: GgufContent.Draft } => "draft model, used beside another",
         _ when !byName => null,

@@ -31,9 +31,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
             facts = Inspect(candidates, cancellation);
         }
 
-        var companions = new Companions();
-        var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, companions, skipped), skipped));
-        return new ScanResult(companions.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
+        var adapterPairing = new AdapterPairing();
+        var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, adapterPairing, skipped), skipped));
+        return new ScanResult(adapterPairing.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
     }
 
     // Where one file is found again, its further names are kept: a tag of Ollama's is as good a name as the first.
@@ -110,7 +110,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
     }
 
     private static List<InspectedFile> Usable(
-        List<ModelCandidate> candidates, GgufFacts[] facts, Companions companions, List<SkippedFile> skipped)
+        List<ModelCandidate> candidates, GgufFacts[] facts, AdapterPairing adapterPairing, List<SkippedFile> skipped)
     {
         var usable = new List<InspectedFile>(candidates.Count);
         for (int i = 0; i < facts.Length; i++)
@@ -120,7 +120,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
             {
                 usable.Add(file);
             }
-            else if (!companions.Take(file))
+            else if (!adapterPairing.Take(file))
             {
                 skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
             }

@@ -67,7 +67,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
 
     /// <summary>The names most like this one, nearest first: for messages about a name that is unknown.</summary>
     public IReadOnlyList<string> ClosestNames(string name, int count = 3) =>
-        CloseNames.Of(name, Entries.Select(entry => entry.Name), count);
+        NameSuggestions.Of(name, Entries.Select(entry => entry.Name), count);
 
     /// <summary>
     /// Why a name is unknown, as the end of a sentence: its file was passed by and for what reason, or else what it may have been meant to be.

@@ -1,7 +1,7 @@
 namespace Shimmy.Models.Registry;
 
 /// <summary>Finds names that resemble one that is unknown.</summary>
-internal static class CloseNames
+internal static class NameSuggestions
 {
     private const int MaxLength = 200;
 

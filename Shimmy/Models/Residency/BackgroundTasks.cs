@@ -1,7 +1,7 @@
 namespace Shimmy.Models.Residency;
 
 /// <summary>Tasks that nobody awaits before the end. From any thread.</summary>
-internal sealed class WorkInHand
+internal sealed class BackgroundTasks
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Task> _tasks = [];

@@ -3,7 +3,7 @@ namespace Shimmy.Models.Residency;
 /// <summary>A timer that is set to points of time, however far away.</summary>
 /// <param name="time">Clock and timers.</param>
 /// <param name="ring">What is done then.</param>
-internal sealed class Alarm(TimeProvider time, Action ring) : IAsyncDisposable
+internal sealed class DeadlineTimer(TimeProvider time, Action ring) : IAsyncDisposable
 {
     // Timers take no wait of years.
     private static readonly TimeSpan Longest = TimeSpan.FromDays(1);

@@ -3,7 +3,7 @@ namespace Shimmy.Models.Residency;
 /// <summary>Who fits beside whom, and who goes for whom. Looks at the slots and changes none.</summary>
 /// <param name="options">The limits.</param>
 /// <param name="slots">All slots.</param>
-internal sealed class RoomPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
+internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
     /// <summary>
     /// Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs is loaded there while nothing else is: what was

@@ -11,7 +11,7 @@ namespace Shimmy.Models.Residency;
 /// <param name="Refusal">What the engine said.</param>
 /// <param name="TakesWhatIsLeft">Whether it takes as many layers as fit: then it waits for idle models alone.</param>
 /// <param name="Again">Whether it was refused before, too.</param>
-internal sealed record GpuCrowd(IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool TakesWhatIsLeft, bool Again)
+internal sealed record GpuRetry(IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool TakesWhatIsLeft, bool Again)
 {
     /// <summary>Notes, for a model whose load begins and for those that are being loaded, who is on GPUs beside them, or may be in the end.</summary>
     public static void Gather(ModelSlot slot, IEnumerable<ModelSlot> all)
@@ -34,9 +34,9 @@ internal sealed record GpuCrowd(IReadOnlyList<ModelSlot> Models, GpuShortage Sho
     /// <param name="slot">The model.</param>
     /// <param name="tried">How it was loaded.</param>
     /// <param name="failure">Why that failed.</param>
-    public static GpuCrowd? Of(ModelSlot slot, ModelSpec tried, Exception failure) =>
+    public static GpuRetry? Of(ModelSlot slot, ModelSpec tried, Exception failure) =>
         failure is EngineException { Shortage: { } shortage } && slot.BesideOnGpus.Count > 0 && tried.Tuning.GpuLayers is not { Number: null, RefusesFewer: false }
-            ? new GpuCrowd([.. slot.BesideOnGpus], shortage, failure.Message, tried.Tuning.GpuLayers is { Number: null }, slot.Crowd is not null)
+            ? new GpuRetry([.. slot.BesideOnGpus], shortage, failure.Message, tried.Tuning.GpuLayers is { Number: null }, slot.Crowd is not null)
             : null;
 
     /// <summary>Whether enough has left, as far as is known, where of the models only these are still there.</summary>

@@ -11,7 +11,7 @@ namespace Shimmy.Models.Residency;
 /// 3. load     waiting models, the most wanted first: start the load where there is room, else
 ///             make room: unload idle models, least recently used first; where even that is not enough and the wait is longer
 ///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains);
-///             whether there is room on GPUs the engine says at the load, and is asked again when one has left (<see cref="GpuCrowd"/>)
+///             whether there is room on GPUs the engine says at the load, and is asked again when one has left (<see cref="GpuRetry"/>)
 /// </code>
 /// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without
 /// it, since a client that gave up usually asks again, unless its room is needed for another. Nobody starves: a request that
@@ -21,13 +21,13 @@ namespace Shimmy.Models.Residency;
 internal sealed class ModelResidency : IAsyncDisposable
 {
     private readonly IReadOnlyList<IInferenceEngine> _engines;
-    private readonly AskedTunings _tunings;
+    private readonly TuningOverrides _tunings;
     private readonly TimeProvider _time;
     private ResidencyOptions _options;
-    private readonly Alarm _alarm;
+    private readonly DeadlineTimer _deadlineTimer;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
-    private readonly WorkInHand _work = new();
+    private readonly BackgroundTasks _work = new();
     private long _requests;
     private bool _disposed;
 
@@ -43,10 +43,10 @@ internal sealed class ModelResidency : IAsyncDisposable
         ResidencyOptions? options = null)
     {
         _engines = engines;
-        _tunings = new AskedTunings(specOf);
+        _tunings = new TuningOverrides(specOf);
         _time = time;
         _options = options ?? new ResidencyOptions();
-        _alarm = new Alarm(time, OnTimer);
+        _deadlineTimer = new DeadlineTimer(time, OnTimer);
     }
 
     /// <summary>The models in memory, or on their way in or out, by name.</summary>
@@ -193,7 +193,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             }
         }
 
-        await _alarm.DisposeAsync().ConfigureAwait(false);
+        await _deadlineTimer.DisposeAsync().ConfigureAwait(false);
         await _work.EndAsync().ConfigureAwait(false);
     }
 
@@ -227,7 +227,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             .OrderByDescending(slot => Claim(slot, now)).ThenBy(slot => slot.Waiters[0].Number);
         foreach (var slot in waiting)
         {
-            if (new RoomPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
+            if (new EvictionPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
             {
                 if (slot.Crowd is not null)
                 {
@@ -237,7 +237,7 @@ internal sealed class ModelResidency : IAsyncDisposable
                 Fail(slot, new EngineException(EngineFailure.LoadFailed, reason));
                 _slots.Remove(slot.Entry.Name);
             }
-            else if (new RoomPlan(_options, _slots.Values).Fits(slot))
+            else if (new EvictionPlan(_options, _slots.Values).Fits(slot))
             {
                 Load(slot);
             }
@@ -249,7 +249,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             }
         }
 
-        _alarm.Set(next, now);
+        _deadlineTimer.Set(next, now);
     }
 
     // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
@@ -350,7 +350,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     // Returns when it is worth trying again if nothing else happens before.
     private DateTimeOffset? MakeRoom(ModelSlot slot, DateTimeOffset now)
     {
-        var plan = new RoomPlan(_options, _slots.Values);
+        var plan = new EvictionPlan(_options, _slots.Values);
         var victims = plan.WhoMakesRoomFor(slot, now, out var again);
         foreach (var victim in victims)
         {
@@ -384,8 +384,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = slot.Entry.Settings.Pinned;
-        GpuCrowd.Gather(slot, _slots.Values);
-        var spec = GpuCrowd.SpecOf(slot);
+        GpuRetry.Gather(slot, _slots.Values);
+        var spec = GpuRetry.SpecOf(slot);
         _work.Add(Task.Run(() => LoadAsync(slot, spec)));
     }
 
@@ -435,7 +435,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         lock (_lock)
         {
-            var crowd = GpuCrowd.Of(slot, tried, e);
+            var crowd = GpuRetry.Of(slot, tried, e);
             // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
             if (!slot.IsCalledOff && crowd is null)
             {
@@ -480,7 +480,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     // What still waits for the model goes on in a slot of its own.
-    private void Leave(ModelSlot slot, GpuCrowd? crowd = null)
+    private void Leave(ModelSlot slot, GpuRetry? crowd = null)
     {
         _slots.Remove(slot.Entry.Name);
         slot.BesideOnGpus.Clear();

@@ -28,7 +28,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public ILoadedModel? Model { get; set; }
 
-    public ProgressFan Progress { get; } = new();
+    public ProgressBroadcast Progress { get; } = new();
 
     public CancellationTokenSource LoadCancellation { get; } = new();
 
@@ -61,7 +61,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     public List<ModelSlot> BesideOnGpus { get; } = [];
 
     /// <summary>Beside whom it found no room on GPUs when it was last tried; null where it was not tried, or not refused for that.</summary>
-    public GpuCrowd? Crowd { get; set; }
+    public GpuRetry? Crowd { get; set; }
 
     /// <summary>Whether it may have layers on GPUs once it is loaded.</summary>
     public bool MayUseGpus => Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 };

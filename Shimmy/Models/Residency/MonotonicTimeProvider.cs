@@ -4,17 +4,17 @@ namespace Shimmy.Models.Residency;
 /// The time of day as it was when the program began, and from there on by a clock that nobody sets: where the machine's clock jumps, no model is
 /// unloaded early or kept for hours.
 /// </summary>
-internal sealed class SteadyTime : TimeProvider
+internal sealed class MonotonicTimeProvider : TimeProvider
 {
     private readonly DateTimeOffset _began = DateTimeOffset.UtcNow;
     private readonly long _beganAt = System.GetTimestamp();
 
-    private SteadyTime()
+    private MonotonicTimeProvider()
     {
     }
 
     /// <summary>The clock.</summary>
-    public static SteadyTime Instance { get; } = new();
+    public static MonotonicTimeProvider Instance { get; } = new();
 
     /// <inheritdoc/>
     public override DateTimeOffset GetUtcNow() => _began + System.GetElapsedTime(_beganAt);

@@ -1,7 +1,7 @@
 namespace Shimmy.Models.Residency;
 
 /// <summary>Hands the progress of one load to all who wait for it.</summary>
-internal sealed class ProgressFan : IProgress<float>
+internal sealed class ProgressBroadcast : IProgress<float>
 {
     private readonly Lock _lock = new();
     private readonly List<IProgress<float>> _listeners = [];

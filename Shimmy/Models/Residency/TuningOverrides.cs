@@ -5,7 +5,7 @@ namespace Shimmy.Models.Residency;
 
 /// <summary>How models are to be loaded: as their configuration says, and over that as was asked by hand. From any thread.</summary>
 /// <param name="specOf">What the configuration says.</param>
-internal sealed class AskedTunings(Func<ModelEntry, ModelSpec> specOf)
+internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 {
     private readonly ConcurrentDictionary<string, LoadTuning> _asked = new(StringComparer.OrdinalIgnoreCase);
 

@@ -10,16 +10,16 @@ namespace Shimmy.Server.Recording;
 
 /// <summary>
 /// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a recording
-/// nor makes two files differ: the headers, every key (<see cref="Keys"/>), and of the body's own fields those in <see cref="Passing"/>. To find it,
+/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those in <see cref="IgnoredFields"/>. To find it,
 /// fields may come in any order, numbers in any spelling, <c>"stream":false</c> or not, and ids that clients make up count by the order in which
 /// they appear: a call and its result still belong together. <c>previous_response_id</c> is no such id: it stands for the conversation before it.
 /// </summary>
 internal sealed class CanonicalRequest
 {
     /// <summary>Fields of the body that say who asks, not what.</summary>
-    public static readonly IReadOnlyList<string> Passing = ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
+    public static readonly IReadOnlyList<string> IgnoredFields = ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
 
-    private static readonly string[] MadeUp = ["id", "call_id", "tool_call_id", "tool_use_id", "item_id"];
+    private static readonly string[] GeneratedIds = ["id", "call_id", "tool_call_id", "tool_use_id", "item_id"];
 
     // Those that some route reads, and Anthropic's clients' own.
     private static readonly string[] Parameters = ["stream", "limit", "order", "after", "beta"];
@@ -63,34 +63,34 @@ internal sealed class CanonicalRequest
     /// <summary>Takes a request as it came.</summary>
     /// <param name="request">The request, its body aside.</param>
     /// <param name="body">Its body.</param>
-    /// <param name="keys">The keys that it came with.</param>
-    public static CanonicalRequest Of(HttpRequest request, byte[] body, Keys keys)
+    /// <param name="secretScrubber">The keys that it came with.</param>
+    public static CanonicalRequest Of(HttpRequest request, byte[] body, SecretScrubber secretScrubber)
     {
         var method = HttpMethods.IsHead(request.Method) ? HttpMethods.Get : request.Method;
         // What the route table takes for the same is the same here.
         var path = request.Path.ToUriComponent();
-        return Of(keys.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, keys);
+        return Of(secretScrubber.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, secretScrubber);
     }
 
     /// <summary>Takes a request apart that holds no key; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
-    public static CanonicalRequest Of(string route, byte[] body) => Of(route, body, Keys.None);
+    public static CanonicalRequest Of(string route, byte[] body) => Of(route, body, SecretScrubber.None);
 
-    private static CanonicalRequest Of(string route, byte[] body, Keys keys)
+    private static CanonicalRequest Of(string route, byte[] body, SecretScrubber secretScrubber)
     {
         if (body.Length == 0)
             return new CanonicalRequest(route, null, null);
         try
         {
             using var document = JsonDocument.Parse(body, JsonText.ReaderOptions);
-            if (document.RootElement.ValueKind == JsonValueKind.Object && BrokenText.Find(document.RootElement) is null)
-                return new CanonicalRequest(route, keys.Compact(document.RootElement, Passing), null);
+            if (document.RootElement.ValueKind == JsonValueKind.Object && InvalidUnicode.Find(document.RootElement) is null)
+                return new CanonicalRequest(route, secretScrubber.Compact(document.RootElement, IgnoredFields), null);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
             // Such a request is answered with an error, which can be recorded like any other answer.
         }
         var text = Encoding.UTF8.GetString(body);
-        return new CanonicalRequest(route, null, KeyFields.AreIn(text) ? "sha256:" + Hash(body).ToLowerInvariant() : keys.Without(text));
+        return new CanonicalRequest(route, null, SecretFields.AreIn(text) ? "sha256:" + Hash(body).ToLowerInvariant() : secretScrubber.Without(text));
     }
 
     private static string QueryOf(HttpRequest request)
@@ -129,7 +129,7 @@ internal sealed class CanonicalRequest
                 foreach (var property in InOrder(value))
                 {
                     writer.WritePropertyName(property.Name);
-                    if (property.Value.ValueKind == JsonValueKind.String && MadeUp.Contains(property.Name))
+                    if (property.Value.ValueKind == JsonValueKind.String && GeneratedIds.Contains(property.Name))
                         writer.WriteStringValue(NumberOf(property.Value.GetString()!, ids));
                     else
                         Write(writer, property.Value, ids);

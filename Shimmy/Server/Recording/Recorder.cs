@@ -21,10 +21,10 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             await next(context).ConfigureAwait(false);
             return;
         }
-        var keys = Keys.Of(context);
-        var request = CanonicalRequest.Of(context.Request, await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), keys);
+        var secretScrubber = SecretScrubber.Of(context);
+        var request = CanonicalRequest.Of(context.Request, await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), secretScrubber);
         var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
-        var tap = new ResponseTap(inner);
+        var tap = new ResponseCapture(inner);
         context.Features.Set<IHttpResponseBodyFeature>(tap);
         try
         {
@@ -36,7 +36,7 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             // The frame around all requests writes it, from the same error.
             Append(new Exchange(request, error.Status)
             {
-                Answer = keys.Without(Dialect.ErrorBody(context.Request.Path, error, context.TraceIdentifier)),
+                Answer = secretScrubber.Without(ErrorBody.For(context.Request.Path, error, context.TraceIdentifier)),
                 Milliseconds = tap.Milliseconds,
             });
             throw;
@@ -49,8 +49,8 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             return;
         var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
         Append(streams
-            ? new Exchange(request, context.Response.StatusCode) { Stream = keys.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
-            : new Exchange(request, context.Response.StatusCode) { Answer = keys.Without(tap.Body), Milliseconds = tap.Milliseconds });
+            ? new Exchange(request, context.Response.StatusCode) { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
+            : new Exchange(request, context.Response.StatusCode) { Answer = secretScrubber.Without(tap.Body), Milliseconds = tap.Milliseconds });
     }
 
     private void Append(Exchange exchange) => file.Append(ExchangeLine.Write(exchange));

@@ -20,9 +20,9 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
             return;
         }
         var body = await RecordedRoutes.BodyAsync(context).ConfigureAwait(false);
-        var request = CanonicalRequest.Of(context.Request, body, Keys.Of(context));
+        var request = CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context));
         // A short key is blanked by a server that knows it; this one need not.
-        if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, Keys.Of(context, anyLength: true)))) is { } exchange)
+        if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true)))) is { } exchange)
             await SendAsync(context, exchange).ConfigureAwait(false);
         else if (passes)
             await next(context).ConfigureAwait(false);
@@ -35,7 +35,7 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
 
     private static async Task SendAsync(HttpContext context, Exchange exchange)
     {
-        RequestLog.Of(context).Model = exchange.Request.Model;
+        RequestContext.Of(context).Model = exchange.Request.Model;
         var response = context.Response;
         response.StatusCode = exchange.Status;
         var wire = exchange.Wire();
@@ -53,7 +53,7 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
     }
 
     // Where the client's own list was not recorded: the models that answered.
-    private Task ListAsync(HttpContext context) => Reply.JsonAsync(context, json =>
+    private Task ListAsync(HttpContext context) => JsonResponse.WriteAsync(context, json =>
     {
         json.WriteStartObject();
         json.WriteString("object"u8, "list"u8);

@@ -7,7 +7,7 @@ using Microsoft.AspNetCore.Http.Features;
 namespace Shimmy.Server.Recording;
 
 /// <summary>Stands in front of a response's body and keeps a copy of what goes through, with the time of each flush.</summary>
-internal sealed class ResponseTap(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature
+internal sealed class ResponseCapture(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature
 {
     private readonly long _start = Stopwatch.GetTimestamp();
     private readonly ArrayBufferWriter<byte> _copy = new(1024);

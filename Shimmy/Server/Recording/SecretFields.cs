@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace Shimmy.Server.Recording;
 
 /// <summary>The fields of a request that are made for keys, wherever they stand: of a tool on another server above all.</summary>
-internal static class KeyFields
+internal static class SecretFields
 {
     // Without their hyphens and underscores.
     private static readonly HashSet<string> Names = new(StringComparer.OrdinalIgnoreCase)
@@ -24,10 +24,10 @@ internal static class KeyFields
         if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array) || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
             return null;
         if (Names.Contains(Plain(field.Name)))
-            return Keys.Blank;
+            return SecretScrubber.Blank;
         return field.Value.ValueKind == JsonValueKind.String && Addresses.Contains(field.Name)
             && field.Value.GetString()!.IndexOf('?', StringComparison.Ordinal) is >= 0 and var mark
-            ? field.Value.GetString()![..(mark + 1)] + Keys.Blank
+            ? field.Value.GetString()![..(mark + 1)] + SecretScrubber.Blank
             : null;
     }
 

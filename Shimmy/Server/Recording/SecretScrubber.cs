@@ -9,11 +9,11 @@ namespace Shimmy.Server.Recording;
 
 /// <summary>
 /// Keeps keys out of a recording. Headers are not recorded at all, nor are parameters of the query that no route knows. In a request's body the
-/// values of fields that are made for keys are blanked (<see cref="KeyFields"/>). The key that the request came with is blanked in every text: a
+/// values of fields that are made for keys are blanked (<see cref="SecretFields"/>). The key that the request came with is blanked in every text: a
 /// prompt may quote it. One that this server let in is, however short; another is, if it is long enough to be one: <c>none</c> and <c>test</c>
 /// are words.
 /// </summary>
-internal sealed class Keys
+internal sealed class SecretScrubber
 {
     /// <summary>What stands where a key stood.</summary>
     public const string Blank = "[key]";
@@ -23,17 +23,17 @@ internal sealed class Keys
     // Each key as it is, and as it stands in JSON that a text quotes.
     private readonly string[] _forms;
 
-    private Keys(IEnumerable<string> keys) => _forms = [.. keys.Where(key => key.Length > 0).SelectMany(key => (string[])
+    private SecretScrubber(IEnumerable<string> keys) => _forms = [.. keys.Where(key => key.Length > 0).SelectMany(key => (string[])
         [JavaScriptEncoder.Default.Encode(key), JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(key), key]).Distinct().OrderByDescending(form => form.Length)];
 
     /// <summary>No key.</summary>
-    public static Keys None { get; } = new([]);
+    public static SecretScrubber None { get; } = new([]);
 
     /// <summary>The keys that a request came with; <paramref name="anyLength"/> takes for one whatever stands where keys do.</summary>
-    public static Keys Of(HttpContext context, bool anyLength = false)
+    public static SecretScrubber Of(HttpContext context, bool anyLength = false)
     {
-        var known = RequestLog.Of(context).Client;
-        return new Keys(ClientKey.GivenIn(context.Request.Headers).Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
+        var known = RequestContext.Of(context).Client;
+        return new SecretScrubber(ApiKey.GivenIn(context.Request.Headers).Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
     }
 
     /// <summary>A text without them.</summary>
@@ -113,10 +113,10 @@ internal sealed class Keys
         foreach (var field in value.EnumerateObject().Where(field => !but.Contains(field.Name)))
         {
             writer.WritePropertyName(field.Name);
-            if (fields && KeyFields.Blanked(field, namesAreFree) is { } blanked)
+            if (fields && SecretFields.Blanked(field, namesAreFree) is { } blanked)
                 writer.WriteStringValue(blanked);
             else
-                Write(writer, field.Value, fields, KeyFields.HoldsFreeNames(field.Name));
+                Write(writer, field.Value, fields, SecretFields.HoldsFreeNames(field.Name));
         }
         writer.WriteEndObject();
     }

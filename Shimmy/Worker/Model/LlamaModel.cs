@@ -203,7 +203,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             Threads = Threads.Decode,
             BatchThreads = Threads.Batch,
             Devices = Devices.List(),
-            Backend = Backends.FileWord(Plan.Choice.Backend),
+            Backend = Backends.PluginName(Plan.Choice.Backend),
             GpuLayers = GpuLayers,
             Layers = llama_model_n_layer(Handle) + 1,
             LayerReason = Plan.Reason,

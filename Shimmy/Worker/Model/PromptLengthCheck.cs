@@ -3,7 +3,7 @@ using Shimmy.Engine;
 namespace Shimmy.Worker.Model;
 
 /// <summary>Tells of a text far too long for a context that it is, by its beginning: tokenizing megabytes takes seconds and a hundred times their memory.</summary>
-internal static class LongText
+internal static class PromptLengthCheck
 {
     // Fewer characters than one token has in any text that is no abuse: what is shorter by this measure is tokenized whole in any case.
     private const int CharactersPerToken = 8;

@@ -8,14 +8,14 @@ namespace Shimmy.Worker.Model;
 /// character alone to follow, a model has learnt to write the longer token, and behind the shorter one it has something else in mind.
 /// Letters and digits are left out: how a word is cut is the model's own business.
 /// </summary>
-internal sealed class LongerMarks
+internal sealed class TokenExtensions
 {
     private static readonly SearchValues<byte> s_marks = SearchValues.Create("\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"u8);
 
     private readonly Dictionary<int, Dictionary<char, int>> _longer = [];
 
     /// <summary>Finds them in a vocabulary.</summary>
-    public LongerMarks(Vocabulary vocabulary)
+    public TokenExtensions(Vocabulary vocabulary)
     {
         var byText = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var token = 0; token < vocabulary.Size; token++)

@@ -7,13 +7,13 @@ namespace Shimmy.Worker.Model;
 /// The tokens of a vocabulary by the first character of their text. A grammar that does not take a character takes no token that begins
 /// with it: one test of the token that is just that character speaks for all of them. Of 150,000 tokens, some thousands are tested instead.
 /// </summary>
-internal sealed class FirstCharacters
+internal sealed class TokensByFirstRune
 {
     private readonly List<(Rune Character, int Speaker, int[] Others)> _groups = [];
     private readonly List<int> _single = [];
 
     /// <summary>Sorts the tokens of a vocabulary.</summary>
-    public FirstCharacters(Vocabulary vocabulary)
+    public TokensByFirstRune(Vocabulary vocabulary)
     {
         var byCharacter = new Dictionary<Rune, (int Speaker, List<int> Others)>();
         for (var token = 0; token < vocabulary.Size; token++)

@@ -22,8 +22,8 @@ internal sealed unsafe class Vocabulary
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
-    private readonly Lazy<FirstCharacters> _firstCharacters;
-    private readonly Lazy<LongerMarks> _longerMarks;
+    private readonly Lazy<TokensByFirstRune> _firstCharacters;
+    private readonly Lazy<TokenExtensions> _longerMarks;
 
     public Vocabulary(ModelHandle model)
     {
@@ -36,8 +36,8 @@ internal sealed unsafe class Vocabulary
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
-        _firstCharacters = new Lazy<FirstCharacters>(() => new FirstCharacters(this));
-        _longerMarks = new Lazy<LongerMarks>(() => new LongerMarks(this));
+        _firstCharacters = new Lazy<TokensByFirstRune>(() => new TokensByFirstRune(this));
+        _longerMarks = new Lazy<TokenExtensions>(() => new TokenExtensions(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -81,10 +81,10 @@ internal sealed unsafe class Vocabulary
     public IReadOnlyList<int> ControlTokens => _control.Value;
 
     /// <summary>The tokens by the first character of their text; found out on first use.</summary>
-    public FirstCharacters FirstCharacters => _firstCharacters.Value;
+    public TokensByFirstRune TokensByFirstRune => _firstCharacters.Value;
 
     /// <summary>The tokens of punctuation that go on as another one; found out on first use.</summary>
-    public LongerMarks LongerMarks => _longerMarks.Value;
+    public TokenExtensions TokenExtensions => _longerMarks.Value;
 
     /// <summary>Whether a token stands for a byte that no other token spells.</summary>
     public bool IsByte(int token) => (llama_vocab_get_attr(_vocab, token) & AttributeByte) != 0;

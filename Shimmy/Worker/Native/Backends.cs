@@ -46,7 +46,7 @@ internal static unsafe class Backends
             var directory = RuntimeLibraries.FolderToSearch;
             foreach (var backend in Order)
             {
-                if (Directory.Exists(directory) && Files(directory, $"ggml-{FileWord(backend)}.*").Any())
+                if (Directory.Exists(directory) && Files(directory, $"ggml-{PluginName(backend)}.*").Any())
                     return true;
             }
             return false;
@@ -69,12 +69,12 @@ internal static unsafe class Backends
     }
 
     /// <summary>ggml's name of a backend in file names: <c>libggml-vulkan.so</c>.</summary>
-    public static string FileWord(GpuBackend backend) => backend.ToString().ToLowerInvariant();
+    public static string PluginName(GpuBackend backend) => backend.ToString().ToLowerInvariant();
 
     private static Plugin Open(GpuBackend backend)
     {
         var directory = RuntimeLibraries.Directory;
-        var word = FileWord(backend);
+        var word = PluginName(backend);
         if (Files(directory, $"ggml-{word}.*").FirstOrDefault() is not { } file)
             return new Plugin(PluginState.Missing, $"its plug-in is missing: {directory} holds no {FileName(word)}; {HowToGet(backend)}");
         nint library;
@@ -135,7 +135,7 @@ internal static unsafe class Backends
         GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.BoundVersion
             + " and put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
         GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
-        _ => $"publish with it (./publish.sh {RuntimeLibraries.PortableRid} {FileWord(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+        _ => $"publish with it (./publish.sh {RuntimeLibraries.PortableRid} {PluginName(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
     };
 
     private static int InterfaceVersion()

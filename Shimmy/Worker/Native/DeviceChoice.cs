@@ -34,7 +34,7 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
             if (gpus.Count > 0 && Named(tuning.Devices, gpus) is { } devices)
                 return new DeviceChoice(backend, devices);
             if (wanted != GpuBackend.Auto && gpus.Count == 0)
-                throw Failure($"the backend {Backends.FileWord(wanted)} cannot be used: {plugin.Reason ?? NoDevice}");
+                throw Failure($"the backend {Backends.PluginName(wanted)} cannot be used: {plugin.Reason ?? NoDevice}");
         }
         return tuning.Devices.Count == 0 ? OfCpu : throw Failure(Unknown(tuning.Devices, seen));
     }

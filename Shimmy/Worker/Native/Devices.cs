@@ -42,9 +42,9 @@ internal static unsafe class Devices
         var auto = GpuBackend.Cpu;
         foreach (var backend in Backends.Order)
         {
-            if (crashing.TryGetValue(Backends.FileWord(backend), out var end))
+            if (crashing.TryGetValue(Backends.PluginName(backend), out var end))
             {
-                backends.Add(new BackendFacts { Name = Backends.FileWord(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
+                backends.Add(new BackendFacts { Name = Backends.PluginName(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
                 continue;
             }
             var plugin = Backends.Load(backend);
@@ -53,7 +53,7 @@ internal static unsafe class Devices
                 auto = backend;
             backends.Add(new BackendFacts
             {
-                Name = Backends.FileWord(backend),
+                Name = Backends.PluginName(backend),
                 Loaded = plugin.State == PluginState.Loaded,
                 Version = plugin.Version,
                 Reason = plugin.Reason ?? (gpus.Count == 0 ? DeviceChoice.NoDevice : null),
@@ -66,7 +66,7 @@ internal static unsafe class Devices
             RuntimeDirectory = RuntimeLibraries.Directory,
             Backends = backends,
             Devices = List(),
-            Auto = Backends.FileWord(auto),
+            Auto = Backends.PluginName(auto),
         };
 
         static IReadOnlyList<string> Named(IEnumerable<DeviceFacts> devices) => [.. devices.Select(device => device.Name)];

@@ -231,7 +231,7 @@ internal sealed unsafe class Sampler : IDisposable
     // never seen a quotation mark follow: what it writes then is of no use. The text is the same either way.
     private int WithWhatMustFollow(SamplerHandle grammar, int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
     {
-        while (_vocabulary.LongerMarks.Of(token) is { } longer
+        while (_vocabulary.TokenExtensions.Of(token) is { } longer
             && OnlyCharacter(longer, candidates) is { } only
             && longer[only.Character] is var whole
             && !float.IsNegativeInfinity(logits[whole]) && !IsHidden(whole) && !Array.Exists(_biases, bias => bias.Token == whole && bias.Bias < 0))
@@ -245,7 +245,7 @@ internal sealed unsafe class Sampler : IDisposable
     // The only character that the grammar goes on with, if it is one of these, and the token that is just that. Null where the answer may end.
     private (char Character, int Token)? OnlyCharacter(IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
     {
-        var tokens = _vocabulary.FirstCharacters;
+        var tokens = _vocabulary.TokensByFirstRune;
         var ascii = 0;
         while (ascii < tokens.Groups.Count && tokens.Groups[ascii].Character.IsAscii)
         {
@@ -317,7 +317,7 @@ internal sealed unsafe class Sampler : IDisposable
     private void ApplyGrammarToAll(Span<float> logits, Span<LlamaTokenData> candidates)
     {
         var (tested, allowed) = (0, new List<LlamaTokenData>());
-        var tokens = _vocabulary.FirstCharacters;
+        var tokens = _vocabulary.TokensByFirstRune;
         foreach (var token in tokens.Single)
         {
             if (!IsHidden(token))

@@ -8,7 +8,7 @@ namespace Shimmy.Worker.Scheduling;
 /// Whose turn it is among sequences of different adapter sets: a decode applies one set. Each set in use gets a short while, because
 /// changing it costs llama.cpp a new plan of its graph, and then the one that has waited the longest.
 /// </summary>
-internal sealed class AdapterTurns
+internal sealed class AdapterRotation
 {
     private static readonly TimeSpan TimeEach = TimeSpan.FromMilliseconds(40);
 

@@ -9,7 +9,7 @@ namespace Shimmy.Worker.Scheduling;
 /// Step 3 of a turn: what is decoded next. A token for every generating sequence of one adapter set first, with what is drafted to follow
 /// it, then prompt chunks up to a limit, so that a long prompt never stalls running streams.
 /// </summary>
-internal sealed class TurnComposer(LlamaModel model, DecodeBatch batch, Speculator? speculator)
+internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculator? speculator)
 {
     // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
     private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);

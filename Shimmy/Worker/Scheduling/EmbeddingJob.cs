@@ -8,7 +8,7 @@ namespace Shimmy.Worker.Scheduling;
 /// <param name="place">Where it stands among those that wait.</param>
 /// <param name="work">The work.</param>
 /// <param name="refused">Hears that it is not done because too many wait.</param>
-internal sealed class Chore(uint requestId, QueuePlace place, Action work, Action<EngineException> refused) : IWaiting
+internal sealed class EmbeddingJob(uint requestId, QueuePlace place, Action work, Action<EngineException> refused) : IQueued
 {
     public uint RequestId { get; } = requestId;
 

@@ -8,7 +8,7 @@ namespace Shimmy.Worker.Scheduling;
 /// The requests that wait, and which is next: one that was preempted, else by the client's rank; of clients alike the one with the
 /// fewest running, then the one whose turn is longest ago; of its requests by priority, then by arrival.
 /// </summary>
-internal sealed class WaitingLine<T> : IEnumerable<T> where T : class, IWaiting
+internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
 {
     private readonly LinkedList<T> _preempted = new();
     private readonly List<T> _waiting = [];

@@ -36,15 +36,15 @@ internal sealed class Scheduler
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
-    private readonly TurnComposer _turn;
-    private readonly AdapterTurns _adapters = new();
+    private readonly BatchBuilder _turn;
+    private readonly AdapterRotation _adapters = new();
     private readonly IEventSink _events;
     private readonly ConcurrentQueue<Action> _inbox = new();
     private readonly SemaphoreSlim _wake = new(0);
-    private readonly WaitingLine<Sequence> _waiting = new();
+    private readonly RequestQueue<Sequence> _waiting = new();
     private readonly BatchSizes _batchSizes = new();
     private readonly List<Sequence> _running = [];
-    private readonly WaitingLine<Chore> _chores = new();
+    private readonly RequestQueue<EmbeddingJob> _chores = new();
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
     private double _secondsPerRequest;
@@ -59,7 +59,7 @@ internal sealed class Scheduler
         _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
-        _turn = new TurnComposer(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
+        _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 
@@ -76,18 +76,18 @@ internal sealed class Scheduler
     });
 
     /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
-    public void Submit(Chore chore) => Post(() =>
+    public void Submit(EmbeddingJob embeddingJob) => Post(() =>
     {
         if (_chores.Count <= _model.Spec.Queue)
-            _chores.Add(chore);
+            _chores.Add(embeddingJob);
         else
-            chore.Refuse(Refusal());
+            embeddingJob.Refuse(Refusal());
     });
 
     /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
     {
-        foreach (var request in _waiting.Concat(_running).Concat<IWaiting>(_chores).Where(request => request.RequestId == requestId))
+        foreach (var request in _waiting.Concat(_running).Concat<IQueued>(_chores).Where(request => request.RequestId == requestId))
             _anyCancelled = request.Cancelled = true;
     });
 

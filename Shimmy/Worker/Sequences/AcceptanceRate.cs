@@ -1,7 +1,7 @@
 namespace Shimmy.Worker.Sequences;
 
 /// <summary>How often the next token was the foretold one, by how much stood behind the foretelling. Begins with a guess and forgets.</summary>
-internal sealed class Acceptance
+internal sealed class AcceptanceRate
 {
     // What all sequences of a model have seen changes slowly.
     private const double LongMemory = 512;
@@ -16,11 +16,11 @@ internal sealed class Acceptance
 
     private readonly double[] _hits = new double[Guesses.Length];
     private readonly double[] _trials = new double[Guesses.Length];
-    private readonly Acceptance? _experience;
+    private readonly AcceptanceRate? _experience;
     private readonly double _memory;
 
     /// <param name="experience">What other sequences of the model saw, which is the guess to begin with and learns from this one too; null begins anew.</param>
-    public Acceptance(Acceptance? experience = null)
+    public AcceptanceRate(AcceptanceRate? experience = null)
     {
         (_experience, _memory) = (experience, experience is null ? LongMemory : Memory);
         for (var i = 0; i < Guesses.Length; i++)

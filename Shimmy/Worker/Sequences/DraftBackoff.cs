@@ -4,7 +4,7 @@ namespace Shimmy.Worker.Sequences;
 /// How far a draft model's proposals came true in one sequence. They cost time before it is known whether they are any good, so after some
 /// that did not pay, none are asked for during a while; longer each time.
 /// </summary>
-internal sealed class DraftTrust
+internal sealed class DraftBackoff
 {
     private const double Guess = 0.7;
     private const double WeightOfGuess = 4;

@@ -2,8 +2,8 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Sequences;
 
-/// <summary>What waits in a <c>WaitingLine&lt;T&gt;</c>.</summary>
-internal interface IWaiting
+/// <summary>An entry of a <c>RequestQueue&lt;T&gt;</c>.</summary>
+internal interface IQueued
 {
     /// <summary>The id under which it came.</summary>
     uint RequestId { get; }

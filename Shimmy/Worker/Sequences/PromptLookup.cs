@@ -8,7 +8,7 @@ namespace Shimmy.Worker.Sequences;
 /// how far to trust it before anything is spent on it.
 /// </summary>
 /// <param name="experience">What the lookups of other sequences saw; null begins anew.</param>
-internal sealed class PromptLookup(Acceptance? experience = null)
+internal sealed class PromptLookup(AcceptanceRate? experience = null)
 {
     /// <summary>Tokens that must agree before anything is foretold.</summary>
     public const int ShortestMatch = 2;
@@ -25,7 +25,7 @@ internal sealed class PromptLookup(Acceptance? experience = null)
     private int _source = -1;
 
     /// <summary>How far its foretelling came true, by the length of the match.</summary>
-    public Acceptance Acceptance { get; } = new(experience);
+    public AcceptanceRate AcceptanceRate { get; } = new(experience);
 
     /// <summary>Tokens that agreed where the foretold ones come from; 0 where none are foretold.</summary>
     public int Match { get; private set; }
@@ -45,7 +45,7 @@ internal sealed class PromptLookup(Acceptance? experience = null)
     }
 
     /// <summary>Writes up to <paramref name="count"/> foretold tokens.</summary>
-    public void Foretell(ReadOnlySpan<int> tokens, int count, List<int> foretold)
+    public void Predict(ReadOnlySpan<int> tokens, int count, List<int> foretold)
     {
         if (_source < 0)
             return;
@@ -60,7 +60,7 @@ internal sealed class PromptLookup(Acceptance? experience = null)
 
     private void Judge(bool hit)
     {
-        Acceptance.Note(Match, hit);
+        AcceptanceRate.Note(Match, hit);
         Match = hit ? Match + 1 : 0;
         _source = hit ? _source + 1 : -1;
     }

@@ -6,7 +6,7 @@ using Shimmy.Worker.Sampling;
 namespace Shimmy.Worker.Sequences;
 
 /// <summary>A request on its way through the scheduler.</summary>
-internal sealed class Sequence : IWaiting, IDisposable
+internal sealed class Sequence : IQueued, IDisposable
 {
     private readonly List<int> _tokens;
 
@@ -77,7 +77,7 @@ internal sealed class Sequence : IWaiting, IDisposable
     public bool DraftIsProposed { get; set; }
 
     /// <summary>How far the draft model is trusted here; null before it was asked.</summary>
-    public DraftTrust? DraftTrust { get; set; }
+    public DraftBackoff? DraftBackoff { get; set; }
 
     /// <summary>Tokens that were drafted so far.</summary>
     public int Drafted { get; set; }

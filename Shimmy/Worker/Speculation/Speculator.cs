@@ -23,7 +23,7 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
     private const double LeastGain = 0.05;
 
     private readonly DecodeCosts _costs = new();
-    private readonly Acceptance _experience = new();
+    private readonly AcceptanceRate _experience = new();
     private readonly List<(Sequence Sequence, int Count)> _wishes = [];
 
     /// <summary>Learns from a decode that computed only next tokens and drafts.</summary>
@@ -45,10 +45,10 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
                 continue;
             var match = lookup.Match;
             // What stood behind the end of an answer follows no end of this one.
-            lookup.Foretell(sequence.Tokens, Math.Min(most, Lengths[^1]), sequence.Draft);
+            lookup.Predict(sequence.Tokens, Math.Min(most, Lengths[^1]), sequence.Draft);
             if (sequence.Draft.FindIndex(vocabulary.IsEnd) is >= 0 and var end)
                 sequence.Draft.RemoveRange(end, sequence.Draft.Count - end);
-            var (count, gain) = WorthWhile(sequence.Draft.Count, i => lookup.Acceptance.Of(match + i), 0);
+            var (count, gain) = WorthWhile(sequence.Draft.Count, i => lookup.AcceptanceRate.Of(match + i), 0);
             if (draftModel is not null)
             {
                 var (proposed, more) = Proposal(sequence, Math.Min(most, LongestProposal));
@@ -68,7 +68,7 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
 
         (int Count, double Gain) Proposal(Sequence sequence, int most)
         {
-            var trust = sequence.DraftTrust ??= new DraftTrust();
+            var trust = sequence.DraftBackoff ??= new DraftBackoff();
             if (trust.Rests(sequence.Generated))
                 return default;
             var (proposed, gain) = WorthWhile(most, _ => trust.Chance, draftModel!.SecondsPerToken);
@@ -100,6 +100,6 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
     public static void Judge(Sequence sequence, int accepted)
     {
         if (sequence.DraftIsProposed)
-            sequence.DraftTrust?.Note(sequence.Draft.Count, accepted);
+            sequence.DraftBackoff?.Note(sequence.Draft.Count, accepted);
     }
 }

@@ -127,7 +127,7 @@ public sealed class ResponseConversationTests
             """);
 
         var events = ResponseEvents.Read(stream);
-        var done = events.Where(happened => happened.Type() == "response.output_item.done").Select(happened => happened.GetProperty("item")).ToArray();
+        var done = events.Where(occurred => occurred.Type() == "response.output_item.done").Select(occurred => occurred.GetProperty("item")).ToArray();
         Assert.AreEqual(("reasoning", "function_call"), (done[0].Type(), done[1].Type()));
         Assert.AreEqual(("exec_command", "{\"cmd\": \"ls\"}"), (done[1].GetProperty("name").GetString(), done[1].GetProperty("arguments").GetString()));
         Assert.AreEqual("response.completed", events[^1].Type());

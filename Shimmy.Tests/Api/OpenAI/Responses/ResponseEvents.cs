@@ -65,16 +65,16 @@ internal static partial class ResponseEvents
             var lines = block.Split('\n');
             Assert.HasCount(2, lines, block);
             using var document = JsonDocument.Parse(lines[1]["data: ".Length..]);
-            var happened = document.RootElement.Clone();
-            Assert.AreEqual("event: " + happened.Type(), lines[0]);
-            Assert.AreEqual(events.Count, happened.GetProperty("sequence_number").GetInt32());
-            events.Add(happened);
+            var occurred = document.RootElement.Clone();
+            Assert.AreEqual("event: " + occurred.Type(), lines[0]);
+            Assert.AreEqual(events.Count, occurred.GetProperty("sequence_number").GetInt32());
+            events.Add(occurred);
         }
         Check(events);
         return events;
     }
 
-    public static string Type(this JsonElement happened) => happened.GetProperty("type").GetString()!;
+    public static string Type(this JsonElement occurred) => occurred.GetProperty("type").GetString()!;
 
     private static void Check(List<JsonElement> events)
     {
@@ -83,30 +83,30 @@ internal static partial class ResponseEvents
         string? open = null;
         var text = new StringBuilder();
         var done = new List<string>();
-        foreach (var happened in events.Skip(2).SkipLast(1))
+        foreach (var occurred in events.Skip(2).SkipLast(1))
         {
-            if (happened.Type() == "error")
+            if (occurred.Type() == "error")
                 continue;
-            Assert.AreEqual(done.Count, happened.GetProperty("output_index").GetInt32());
-            if (happened.TryGetProperty("content_index", out var content))
+            Assert.AreEqual(done.Count, occurred.GetProperty("output_index").GetInt32());
+            if (occurred.TryGetProperty("content_index", out var content))
                 Assert.AreEqual(0, content.GetInt32());
-            switch (happened.Type())
+            switch (occurred.Type())
             {
                 case "response.output_item.added":
                     Assert.IsNull(open);
-                    open = happened.GetProperty("item").GetProperty("id").GetString();
+                    open = occurred.GetProperty("item").GetProperty("id").GetString();
                     text.Clear();
                     continue;
                 case "response.output_item.done":
-                    Assert.AreEqual(open, happened.GetProperty("item").GetProperty("id").GetString());
-                    done.Add(happened.GetProperty("item").GetRawText());
+                    Assert.AreEqual(open, occurred.GetProperty("item").GetProperty("id").GetString());
+                    done.Add(occurred.GetProperty("item").GetRawText());
                     open = null;
                     continue;
             }
-            Assert.AreEqual(open, happened.GetProperty("item_id").GetString());
-            if (happened.Type().EndsWith(".delta", StringComparison.Ordinal))
-                text.Append(happened.GetProperty("delta").GetString());
-            else if (happened.TryGetProperty("text", out var whole) || happened.TryGetProperty("arguments", out whole))
+            Assert.AreEqual(open, occurred.GetProperty("item_id").GetString());
+            if (occurred.Type().EndsWith(".delta", StringComparison.Ordinal))
+                text.Append(occurred.GetProperty("delta").GetString());
+            else if (occurred.TryGetProperty("text", out var whole) || occurred.TryGetProperty("arguments", out whole))
                 Assert.AreEqual(text.ToString(), whole.GetString());
         }
         Assert.IsNull(open);

@@ -101,7 +101,7 @@ public sealed class ResponseTranscriptTests
         // The scripted tokens are words.
         Assert.AreEqual(2, whole.RootElement.GetProperty("usage").GetProperty("output_tokens_details").GetProperty("reasoning_tokens").GetInt32());
         Assert.AreEqual(ResponseEvents.Weather, whole.RootElement.GetProperty("tools")[0].GetRawText());
-        string[] kinds = [.. events.Select(happened => happened.Type()).Aggregate(new List<string>(), (all, type) =>
+        string[] kinds = [.. events.Select(occurred => occurred.Type()).Aggregate(new List<string>(), (all, type) =>
         {
             if (all.LastOrDefault() != type)
                 all.Add(type);

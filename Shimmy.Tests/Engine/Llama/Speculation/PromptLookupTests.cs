@@ -12,7 +12,7 @@ public sealed class PromptLookupTests
         int[] tokens = [1, 2, 3, 4, 5, 9, 8, 2, 3];
 
         lookup.Follow(tokens);
-        lookup.Foretell(tokens, 3, foretold);
+        lookup.Predict(tokens, 3, foretold);
 
         Assert.AreEqual(2, lookup.Match);
         CollectionAssert.AreEqual(new[] { 4, 5, 9 }, foretold);
@@ -34,7 +34,7 @@ public sealed class PromptLookupTests
         int[] tokens = [9, 1, 2, 3, 1, 2, 3];
 
         lookup.Follow(tokens);
-        lookup.Foretell(tokens, 7, foretold);
+        lookup.Predict(tokens, 7, foretold);
 
         CollectionAssert.AreEqual(new[] { 0, 1, 2, 3, 1, 2, 3, 1 }, foretold);
     }
@@ -45,16 +45,16 @@ public sealed class PromptLookupTests
         var lookup = new PromptLookup();
         List<int> tokens = [1, 2, 3, 4, 5, 6, 7, 8, 9, 1, 2];
         lookup.Follow(tokens.ToArray());
-        var before = (lookup.Acceptance.Of(2), lookup.Acceptance.Of(3));
+        var before = (lookup.AcceptanceRate.Of(2), lookup.AcceptanceRate.Of(3));
 
         tokens.Add(3);
         lookup.Follow(tokens.ToArray());
         Assert.AreEqual(3, lookup.Match);
-        Assert.IsGreaterThan(before.Item1, lookup.Acceptance.Of(2));
+        Assert.IsGreaterThan(before.Item1, lookup.AcceptanceRate.Of(2));
         tokens.Add(1);
         lookup.Follow(tokens.ToArray());
 
-        Assert.IsLessThan(before.Item2, lookup.Acceptance.Of(3));
+        Assert.IsLessThan(before.Item2, lookup.AcceptanceRate.Of(3));
         Assert.AreEqual(0, lookup.Match);
     }
 
@@ -69,14 +69,14 @@ public sealed class PromptLookupTests
             tokens.Add(random.Next(20));
             lookup.Follow(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(tokens));
         }
-        Assert.IsLessThan(0.15, lookup.Acceptance.Of(2));
+        Assert.IsLessThan(0.15, lookup.AcceptanceRate.Of(2));
     }
 
     private static int? Next(params int[] tokens)
     {
         var (lookup, foretold) = (new PromptLookup(), new List<int>());
         lookup.Follow(tokens);
-        lookup.Foretell(tokens, 1, foretold);
+        lookup.Predict(tokens, 1, foretold);
         return foretold.Count == 0 ? null : foretold[0];
     }
 }

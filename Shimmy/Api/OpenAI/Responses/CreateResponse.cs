@@ -19,28 +19,28 @@ internal static class CreateResponse
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var logger = ModelAsked.LoggerOf(context);
+        var logger = ModelResolver.LoggerOf(context);
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         // Read first: a request that is wrong loads no model.
         var asked = ResponseRequestBody.Read(fields, store, logger);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
-        var outline = new ResponseOutline(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        var outline = new ResponseHead(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);
         var writer = new ResponseWriter(outline, running, store);
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger, CacheHeader.Use(context)), lease.Model, running, writer, context.RequestAborted);
+            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
         if (asked.Stream)
         {
-            await EventStream.SendAsync(context, events, writer);
+            await SseResponse.SendAsync(context, events, writer);
             return;
         }
-        await foreach (var happened in events)
+        await foreach (var outputEvent in events)
         {
-            writer.Take(happened);
-            RequestLog.Of(context).Note(happened);
+            writer.Take(outputEvent);
+            RequestContext.Of(context).Note(outputEvent);
         }
-        await Reply.JsonAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
+        await JsonResponse.WriteAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
     }
 
     // Somebody who cancels an answer ends it without an error; and at the end, what the model thought is counted.
@@ -68,13 +68,13 @@ internal static class CreateResponse
             }
             if (!more)
                 yield break;
-            var happened = enumerator.Current;
-            start = happened.Start ?? start;
-            thoughts.Append(happened.Reasoning);
-            pieces += happened.Start is null ? 1 : 0;
-            if (happened.End is not null && thoughts.Length > 0)
+            var outputEvent = enumerator.Current;
+            start = outputEvent.Start ?? start;
+            thoughts.Append(outputEvent.Reasoning);
+            pieces += outputEvent.Start is null ? 1 : 0;
+            if (outputEvent.End is not null && thoughts.Length > 0)
                 writer.ReasoningTokens = (await model.TokenizeAsync(Unmarked(thoughts.ToString()), cancellation).ConfigureAwait(false)).Count;
-            yield return happened;
+            yield return outputEvent;
         }
         yield return OutputEvent.OfEnd(
             new OutputEnd(FinishReason.Stop, null, new Usage(start.PromptTokens, start.CachedTokens, pieces), new GenerationTimings(0, 0, 0)));

@@ -17,12 +17,12 @@ internal static class ResponseInputTokens
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var logger = ModelAsked.LoggerOf(context);
+        var logger = ModelResolver.LoggerOf(context);
         var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
-        using var lease = await ModelAsked.AcquireAsync(context, fields);
-        var template = await ModelTemplates.OfAsync(lease.Model, logger, context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        var template = await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
-        await Reply.JsonAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "response.input_tokens"u8);

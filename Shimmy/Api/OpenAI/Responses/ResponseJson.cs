@@ -10,7 +10,7 @@ namespace Shimmy.Api.OpenAI.Responses;
 internal static class ResponseJson
 {
     /// <summary>The object in UTF-8.</summary>
-    public static byte[] Of(ResponseOutline outline, ResponseOutcome outcome)
+    public static byte[] Of(ResponseHead outline, ResponseOutcome outcome)
     {
         var buffer = new ArrayBufferWriter<byte>(2048);
         using (var json = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
@@ -18,7 +18,7 @@ internal static class ResponseJson
         return buffer.WrittenSpan.ToArray();
     }
 
-    private static void Write(Utf8JsonWriter json, ResponseOutline outline, ResponseOutcome outcome)
+    private static void Write(Utf8JsonWriter json, ResponseHead outline, ResponseOutcome outcome)
     {
         var fields = outline.Body.Fields;
         var request = outline.Body.Request;
@@ -173,7 +173,7 @@ internal static class ResponseJson
 /// <param name="Created">When it began, in seconds since 1970.</param>
 /// <param name="Model">The model's name.</param>
 /// <param name="Body">What was asked, with the model's defaults.</param>
-internal sealed record ResponseOutline(string Id, long Created, string Model, ResponseRequestBody Body);
+internal sealed record ResponseHead(string Id, long Created, string Model, ResponseRequestBody Body);
 
 /// <summary>What became of an answer.</summary>
 /// <param name="Status"><c>in_progress</c>, <c>completed</c>, <c>incomplete</c>, <c>cancelled</c> or <c>failed</c>.</param>

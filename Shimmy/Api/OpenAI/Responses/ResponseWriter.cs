@@ -25,7 +25,7 @@ namespace Shimmy.Api.OpenAI.Responses;
 /// <param name="outline">What is known of the answer.</param>
 /// <param name="running">The answer as others see it.</param>
 /// <param name="store">Where it goes if it is to be stored.</param>
-internal sealed class ResponseWriter(ResponseOutline outline, RunningResponse running, ResponseStore store) : IStreamWriter
+internal sealed class ResponseWriter(ResponseHead outline, RunningResponse running, ResponseStore store) : IStreamWriter
 {
     private readonly List<ResponseItem> _output = [];
     private readonly StringBuilder _text = new();
@@ -45,9 +45,9 @@ internal sealed class ResponseWriter(ResponseOutline outline, RunningResponse ru
     public int ReasoningTokens { get; set; }
 
     /// <summary>Takes what happened without streaming it.</summary>
-    public void Take(in OutputEvent happened) => Write(null, happened);
+    public void Take(in OutputEvent outputEvent) => Write(null, outputEvent);
 
-    void IStreamWriter.Write(IBufferWriter<byte> output, in OutputEvent happened) => Write(output, happened);
+    void IStreamWriter.Write(IBufferWriter<byte> output, in OutputEvent outputEvent) => Write(output, outputEvent);
 
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
@@ -63,20 +63,20 @@ internal sealed class ResponseWriter(ResponseOutline outline, RunningResponse ru
         End(new ResponseOutcome("failed", _output) { Error = error });
     }
 
-    private void Write(IBufferWriter<byte>? output, in OutputEvent happened)
+    private void Write(IBufferWriter<byte>? output, in OutputEvent outputEvent)
     {
         _stream = output;
         Begin();
-        if (happened.Start is not null)
+        if (outputEvent.Start is not null)
             return;
-        if (happened.End is { } end)
+        if (outputEvent.End is { } end)
             End(end);
-        else if (happened.Call is { } call)
+        else if (outputEvent.Call is { } call)
             TakeCall(call);
-        else if (happened.Reasoning.Length > 0)
-            TakeThoughts(happened.Reasoning);
-        else if (happened.Text.Length > 0)
-            TakeText(happened.Text, happened.Tokens ?? []);
+        else if (outputEvent.Reasoning.Length > 0)
+            TakeThoughts(outputEvent.Reasoning);
+        else if (outputEvent.Text.Length > 0)
+            TakeText(outputEvent.Text, outputEvent.Tokens ?? []);
     }
 
     private void Begin()
@@ -256,7 +256,7 @@ internal sealed class ResponseWriter(ResponseOutline outline, RunningResponse ru
         if (_stream is null)
             return;
         _stream.Write(Encoding.UTF8.GetBytes($"event: {type}\n"));
-        EventStream.WriteData(_stream, json =>
+        SseResponse.WriteData(_stream, json =>
         {
             json.WriteStartObject();
             json.WriteString("type", type);

@@ -38,7 +38,7 @@ internal static class StoredResponses
         var id = IdIn(context);
         if (!store.Remove(id))
             throw store.TryFindRunning(id, out _) ? new ApiException(409, $"the response {RequestFields.Quote(id)} is still being given; cancel it first", "response_running") : Unknown(id);
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("id", id);
@@ -93,7 +93,7 @@ internal static class StoredResponses
                 throw ApiException.BadField("after", $"{RequestFields.Quote(after)} is none of the items");
         }
         var page = items.Skip(from).Take(limit).ToArray();
-        return Reply.JsonAsync(context, json =>
+        return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
@@ -109,7 +109,7 @@ internal static class StoredResponses
     }
 
     private static Task ReplyAsync(HttpContext context, ReadOnlyMemory<byte> json) =>
-        Reply.JsonAsync(context, writer => writer.WriteRawValue(json.Span, skipInputValidation: true));
+        JsonResponse.WriteAsync(context, writer => writer.WriteRawValue(json.Span, skipInputValidation: true));
 
     private static ResponseStore StoreOf(HttpContext context) => context.RequestServices.GetRequiredService<ResponseStore>();
 

@@ -24,7 +24,7 @@ internal static class ObjectGrammar
         var properties = new List<(Fragment Member, bool Required)>();
         foreach (var property in names)
         {
-            var schemas = SchemaExclusion.PropertySchemas(one, property);
+            var schemas = SchemaDisjointness.PropertySchemas(one, property);
             var value = compiler.Value(schemas, property.Length > 0 ? property : name);
             if (value.IsNothing && required.Contains(property))
                 return Fragment.Nothing;
@@ -98,7 +98,7 @@ internal static class ObjectGrammar
         var value = compiler.Value(schemas, $"{name}-value");
         if (value.IsNothing)
             return Fragment.Nothing;
-        var key = names.Count == 0 ? compiler.Json.String : builder.Rule($"{name}-key", JsonRules.Quoted(OtherNames.Of(builder, names)));
+        var key = names.Count == 0 ? compiler.Json.String : builder.Rule($"{name}-key", JsonRules.Quoted(ExcludedNames.Of(builder, names)));
         return Member(compiler, key, value);
     }
 
@@ -112,7 +112,7 @@ internal static class ObjectGrammar
 /// <summary>
 /// Names that are none of some given ones, for additional properties. They are written without escapes: <c>\u0061</c> would be an a in disguise.
 /// </summary>
-internal static class OtherNames
+internal static class ExcludedNames
 {
     /// <summary>The names' content between quotes: it leaves every given name somewhere, or ends before one is complete.</summary>
     public static Fragment Of(GrammarBuilder builder, IReadOnlyCollection<string> names)

@@ -7,7 +7,7 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// Compiles JSON Schema to GBNF.
 ///
 /// <code>
-///   schemas that hold together ─► cases (SchemaCases) ─► one alternative for each type of each case ─► a rule
+///   schemas that hold together ─► cases (SchemaNormalizer) ─► one alternative for each type of each case ─► a rule
 ///        ▲                                                              │
 ///        └──────── what properties and items must satisfy ◄─────────────┘  (queued, so that no schema nests too deep)
 /// </code>
@@ -20,7 +20,7 @@ internal sealed class SchemaCompiler
     private readonly GrammarBuilder _builder;
     private readonly SchemaOptions _options;
     private readonly JsonElement _schema;
-    private readonly SchemaCases _cases;
+    private readonly SchemaNormalizer _cases;
     private readonly List<string> _leftOut = [];
     private readonly Dictionary<string, Fragment> _rules = [];
     private readonly Dictionary<string, string> _pointers = [];
@@ -31,7 +31,7 @@ internal sealed class SchemaCompiler
         _builder = builder;
         _options = options;
         _schema = schema;
-        _cases = new SchemaCases(schema, options, _leftOut);
+        _cases = new SchemaNormalizer(schema, options, _leftOut);
         Json = json;
     }
 

@@ -3,12 +3,12 @@ using System.Text.Json;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>Whether two cases can be told to have no value in common: what <c>oneOf</c> needs to be written as alternatives.</summary>
-internal static class SchemaExclusion
+internal static class SchemaDisjointness
 {
     private const int Deepest = 20;
 
     /// <summary>True where no value satisfies both; false where that cannot be told.</summary>
-    public static bool Excludes(SchemaCases cases, SchemaCase a, SchemaCase b, int depth)
+    public static bool Excludes(SchemaNormalizer cases, SchemaCase a, SchemaCase b, int depth)
     {
         if (a.Values is { } ones && b.Values is { } others)
             return !ones.Exists(one => others.Exists(other => JsonElement.DeepEquals(one, other)));
@@ -46,7 +46,7 @@ internal static class SchemaExclusion
 
     private static bool LengthsExclude(int minA, int? maxA, int minB, int? maxB) => maxA < minB || maxB < minA;
 
-    private static bool ObjectsExclude(SchemaCases cases, SchemaCase a, SchemaCase b, int depth)
+    private static bool ObjectsExclude(SchemaNormalizer cases, SchemaCase a, SchemaCase b, int depth)
     {
         if (LengthsExclude(a.MinProperties, a.MaxProperties, b.MinProperties, b.MaxProperties))
             return true;

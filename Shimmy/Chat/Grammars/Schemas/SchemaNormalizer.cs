@@ -6,7 +6,7 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// Takes apart schemas that hold together into the cases that satisfy them: references and <c>allOf</c> add to what holds, <c>anyOf</c> and
 /// <c>oneOf</c> branch. A schema that comes back to itself before any JSON is written is refused, since nothing then says what it is.
 /// </summary>
-internal sealed class SchemaCases(JsonElement document, SchemaOptions options, ICollection<string> leftOut)
+internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions options, ICollection<string> leftOut)
 {
     // Far beyond real schemas; what is refused here would take gigabytes or minutes.
     private const int MostCases = 1000;
@@ -105,7 +105,7 @@ internal sealed class SchemaCases(JsonElement document, SchemaOptions options, I
             {
                 foreach (var (other, before) in earlier)
                 {
-                    if (cases.Exists(one => !SchemaExclusion.Excludes(this, one, before, depth + 1)))
+                    if (cases.Exists(one => !SchemaDisjointness.Excludes(this, one, before, depth + 1)))
                     {
                         Refuse(choice.Branches[i].Pointer[..choice.Branches[i].Pointer.LastIndexOf("/oneOf/", StringComparison.Ordinal)],
                             $"oneOf cannot be expressed by a grammar unless its schemas exclude each other, and {other} and {i} may not; use anyOf, or a property with a const that tells them apart");
