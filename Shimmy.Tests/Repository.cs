@@ -9,8 +9,11 @@ internal static class Repository
     private static string Find()
     {
         for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+        {
             if (File.Exists(Path.Combine(folder.FullName, "shimmy.slnx")))
                 return folder.FullName;
+        }
+
         throw new DirectoryNotFoundException($"No shimmy.slnx above {AppContext.BaseDirectory}: run the tests inside the checkout.");
     }
 }

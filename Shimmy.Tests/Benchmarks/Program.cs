@@ -1,6 +1,5 @@
 using System.Globalization;
 using Shimmy.Tests.Benchmarks;
-using Shimmy.Tests.Cli;
 
 // Programs that measure; each prints what it ran, medians and ratios. Build them with -c Release.
 CultureInfo.DefaultThreadCurrentCulture = CultureInfo.InvariantCulture;

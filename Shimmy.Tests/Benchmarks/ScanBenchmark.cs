@@ -18,8 +18,8 @@ internal static class ScanBenchmark
     public static async Task RunAsync(TextWriter output)
     {
         using var folder = new TemporaryFolder();
-        byte[] model = RandomModel.Bytes(new RandomModelShape { Layers = 1, Vocabulary = 384, Embedding = 16 });
-        for (int i = 0; i < Folders * FilesEach; i++)
+        var model = RandomModel.Bytes(new RandomModelShape { Layers = 1, Vocabulary = 384, Embedding = 16 });
+        for (var i = 0; i < Folders * FilesEach; i++)
             await File.WriteAllBytesAsync(folder[$"many/f{i / FilesEach / 25}/f{i / FilesEach}/m{i}-Q8_0.gguf"], model);
         var environment = new Dictionary<string, string> { ["HOME"] = folder["home"], ["USERPROFILE"] = folder["home"], ["LOCALAPPDATA"] = folder["home"] };
 
@@ -28,11 +28,11 @@ internal static class ScanBenchmark
         {
             var scans = new List<double>();
             var wholes = new List<double>();
-            for (int round = 0; round < Rounds; round++)
+            for (var round = 0; round < Rounds; round++)
             {
                 if (!cached)
                     Forget(folder);
-                long begun = Stopwatch.GetTimestamp();
+                var begun = Stopwatch.GetTimestamp();
                 var run = await ShimmyProcess.RunAsync(["discover", "--json", "--model-dirs", folder["many"]], folder.Path, environment);
                 wholes.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
                 using var json = JsonDocument.Parse(run.Output);
@@ -45,10 +45,10 @@ internal static class ScanBenchmark
         }
 
         var ready = new List<double>();
-        for (int round = 0; round < Rounds; round++)
+        for (var round = 0; round < Rounds; round++)
         {
             Forget(folder);
-            long begun = Stopwatch.GetTimestamp();
+            var begun = Stopwatch.GetTimestamp();
             using var server = await ServerProcess.StartAsync(folder, environment, "--model-dirs", folder["many"]);
             ready.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
         }

@@ -47,7 +47,8 @@ public sealed class AnswerCodecTests
             3 => OutputEvent.OfCall(new ToolCallDelta(random.Next(3), random.Next(2) == 0 ? null : Text(random), Text(random))),
             4 => OutputEvent.OfText("") with { PromptToken = Token(random) },
             _ => OutputEvent.OfEnd(new OutputEnd((FinishReason)random.Next(2), random.Next(2) == 0 ? null : Text(random),
-                new Usage(random.Next(), random.Next(), random.Next()), new GenerationTimings(random.NextDouble(), 1e-9, 1e9)) { CalledTools = random.Next(2) == 0 }),
+                new Usage(random.Next(), random.Next(), random.Next()), new GenerationTimings(random.NextDouble(), 1e-9, 1e9))
+            { CalledTools = random.Next(2) == 0 }),
         };
         return random.Next(2) == 0 ? outputEvent : outputEvent with { Tokens = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Token(random))] };
     }

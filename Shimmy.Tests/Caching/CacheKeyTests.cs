@@ -39,7 +39,9 @@ public sealed class CacheKeyTests
             best with { Seed = 1 }, best with { TopP = 0.5f }, best with { TopK = 1 }, best with { MinP = 0.5f }, best with { TopNSigma = 1 }, best with { TypicalP = 2 },
             best with { DynamicTemperatureRange = 1, DynamicTemperatureExponent = 2 }, best with { XtcProbability = 0.5f, XtcThreshold = 0.6f }, best with { MirostatTau = 1, MirostatEta = 1 },
         })
+        {
             Assert.AreEqual(Of(best), Of(options), options.ToString());
+        }
         // What weighs tokens or may drop the best of them does, and with it what else narrows.
         GenerationOptions[] others =
         [

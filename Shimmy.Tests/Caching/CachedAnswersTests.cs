@@ -163,7 +163,10 @@ public sealed partial class CachedAnswersTests
             Ask, Ask.Replace("talker", "other", StringComparison.Ordinal), Ask.Replace("9", "2", StringComparison.Ordinal),
             Ask.Replace("?", "!", StringComparison.Ordinal), Ask.Replace("\"temperature\":0", "\"seed\":0", StringComparison.Ordinal),
         })
+        {
             Assert.AreEqual("miss", (await AskAsync(server, Chat, body)).Cache, body);
+        }
+
         Assert.AreEqual(5, _computed);
     }
 

@@ -226,7 +226,9 @@ public sealed class CommandLineTests
         var lines = run.Errors.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.IsNotEmpty(lines);
         foreach (var line in lines)
+        {
             using (var entry = JsonDocument.Parse(line))
                 Assert.AreEqual(JsonValueKind.String, entry.RootElement.GetProperty("Message").ValueKind, line);
+        }
     }
 }

@@ -93,7 +93,9 @@ public sealed class DiscoverTests
             "11 models, 6 skipped",
             "huggingface  " + folder["home/.cache/huggingface/hub"],
         })
+        {
             StringAssert.Contains(run.Output, text);
+        }
     }
 
     [TestMethod]
@@ -174,7 +176,7 @@ public sealed class DiscoverTests
     // The blob of a seed; written at the first call.
     private static string OllamaBlob(TemporaryFolder folder, int seed)
     {
-        byte[] bytes = RandomModel.Bytes(Other(seed) with { Architecture = seed == 7 ? "gemma3" : "llama" });
+        var bytes = RandomModel.Bytes(Other(seed) with { Architecture = seed == 7 ? "gemma3" : "llama" });
         var name = Ollama + "blobs/sha256-" + Convert.ToHexStringLower(SHA256.HashData(bytes));
         if (!File.Exists(folder[name]))
             File.WriteAllBytes(folder[name], bytes);
@@ -194,6 +196,9 @@ public sealed class DiscoverTests
     private static Task<ShimmyResult> RunAsync(TemporaryFolder folder, params string[] arguments) =>
         ShimmyProcess.RunAsync(arguments, Path.GetDirectoryName(folder["work/x"]), new Dictionary<string, string>
         {
-            ["HOME"] = folder["home"], ["USERPROFILE"] = folder["home"], ["LOCALAPPDATA"] = folder["home/local"], ["APPDATA"] = folder["home/roaming"],
+            ["HOME"] = folder["home"],
+            ["USERPROFILE"] = folder["home"],
+            ["LOCALAPPDATA"] = folder["home/local"],
+            ["APPDATA"] = folder["home/roaming"],
         });
 }

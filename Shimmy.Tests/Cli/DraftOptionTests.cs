@@ -25,7 +25,10 @@ public sealed class DraftOptionTests
             // Completed with what stands in it several times; what a token takes is not known at first.
             using var answer = await server.Client.PostAsJsonAsync("api/generate", new
             {
-                model = "shimmy-demo", prompt = string.Concat(Enumerable.Repeat($"soft gold turtle {i}, ", 12)), max_tokens = 100, temperature = 0,
+                model = "shimmy-demo",
+                prompt = string.Concat(Enumerable.Repeat($"soft gold turtle {i}, ", 12)),
+                max_tokens = 100,
+                temperature = 0,
             });
             using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
             if (json.RootElement.GetProperty("timings").TryGetProperty("draft_n", out var count))

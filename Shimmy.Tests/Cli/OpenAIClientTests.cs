@@ -3,8 +3,6 @@ using System.Text;
 using System.Text.Json;
 using OpenAI;
 using OpenAI.Chat;
-using OpenAI.Embeddings;
-using OpenAI.Models;
 using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Cli;
@@ -89,7 +87,9 @@ public sealed class OpenAIClientTests
 
         var answer = (await client.CompleteChatAsync([new UserChatMessage("Who?")], new ChatCompletionOptions
         {
-            IncludeLogProbabilities = true, TopLogProbabilityCount = 3, Temperature = 0,
+            IncludeLogProbabilities = true,
+            TopLogProbabilityCount = 3,
+            Temperature = 0,
         })).Value;
 
         Assert.HasCount(1, answer.ContentTokenLogProbabilities);

@@ -76,7 +76,9 @@ public sealed class PrometheusTests
         var metrics = await server.Client.GetStringAsync("metrics");
         using var check = Process.Start(new ProcessStartInfo(promtool, ["check", "metrics"])
         {
-            RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+            RedirectStandardInput = true,
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
         })!;
         await check.StandardInput.WriteAsync(metrics);
         check.StandardInput.Close();

@@ -20,18 +20,18 @@ internal sealed record ResidencyRun(
     public static async Task<ResidencyRun> RunAsync(TimeSpan duration)
     {
         using var folder = new TemporaryFolder();
-        for (int i = 0; i < Models; i++)
+        for (var i = 0; i < Models; i++)
             RandomModel.Write(folder[$"models/m{i}.gguf"], new RandomModelShape { Says = $"m{i}", Seed = i });
         using var server = await ServerProcess.StartAsync(folder, "--threads", "1", "--max-loaded", $"{Room}");
         // Once each, so that what a process allocates once counts as its start.
-        for (int i = 0; i < Models; i++)
+        for (var i = 0; i < Models; i++)
             await AskAsync(server, i);
         await UnloadAllAsync(server);
-        long before = server.ResidentBytes;
-        int loadsBefore = Loaded(server);
+        var before = server.ResidentBytes;
+        var loadsBefore = Loaded(server);
 
         var asked = new List<int>();
-        (int wrong, int most, TimeSpan longest) = (0, 0, default);
+        (var wrong, var most, TimeSpan longest) = (0, 0, default);
         using var end = new CancellationTokenSource(duration);
         var watching = WatchAsync();
         await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(async () =>
@@ -39,10 +39,10 @@ internal sealed record ResidencyRun(
             var random = new Random(client);
             while (!end.IsCancellationRequested)
             {
-                int model = random.Next(Models);
+                var model = random.Next(Models);
                 lock (asked)
                     asked.Add(model);
-                long started = Stopwatch.GetTimestamp();
+                var started = Stopwatch.GetTimestamp();
                 var answer = await AskAsync(server, model);
                 var took = Stopwatch.GetElapsedTime(started);
                 lock (asked)
@@ -54,7 +54,7 @@ internal sealed record ResidencyRun(
         })));
         await watching;
         await UnloadAllAsync(server);
-        int loads = Loaded(server) - loadsBefore;
+        var loads = Loaded(server) - loadsBefore;
         return new ResidencyRun(asked.Count, wrong, most, loads, LeastFor(asked, Room), longest, server.Workers.Count, before, server.ResidentBytes);
 
         async Task WatchAsync()
@@ -77,8 +77,8 @@ internal sealed record ResidencyRun(
     public static int LeastFor(List<int> asked, int room)
     {
         var loaded = new HashSet<int>();
-        int loads = 0;
-        for (int i = 0; i < asked.Count; i++)
+        var loads = 0;
+        for (var i = 0; i < asked.Count; i++)
         {
             if (!loaded.Contains(asked[i]))
             {
@@ -111,8 +111,10 @@ internal sealed record ResidencyRun(
 
     private static async Task UnloadAllAsync(ServerProcess server)
     {
-        for (int i = 0; i < Models; i++)
+        for (var i = 0; i < Models; i++)
+        {
             using (var answer = await server.Client.PostAsync($"api/models/m{i}/unload", null))
                 answer.EnsureSuccessStatusCode();
+        }
     }
 }

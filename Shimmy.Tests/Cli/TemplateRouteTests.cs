@@ -102,9 +102,9 @@ public sealed class TemplateRouteTests
     [TestMethod]
     public async Task A_text_has_the_tokens_asked_for()
     {
-        int[] parsed = await TokensAsync("""{"model":"plain","content":"<|im_end|>"}""");
-        int[] plain = await TokensAsync("""{"model":"plain","content":"<|im_end|>","parse_special":false}""");
-        int[] begun = await TokensAsync("""{"model":"plain","content":"<|im_end|>","add_special":true}""");
+        var parsed = await TokensAsync("""{"model":"plain","content":"<|im_end|>"}""");
+        var plain = await TokensAsync("""{"model":"plain","content":"<|im_end|>","parse_special":false}""");
+        var begun = await TokensAsync("""{"model":"plain","content":"<|im_end|>","add_special":true}""");
 
         CollectionAssert.AreEqual(new[] { RandomModel.ImEnd }, parsed);
         CollectionAssert.DoesNotContain(plain, RandomModel.ImEnd);

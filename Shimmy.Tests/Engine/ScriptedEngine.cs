@@ -79,11 +79,11 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
         GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         engine.Places.Enqueue(request.Place);
-        int promptTokens = (await TokenizeAsync(request.Prompt, cancellation)).Count;
+        var promptTokens = (await TokenizeAsync(request.Prompt, cancellation)).Count;
         yield return GenerationEvent.OfStart(new GenerationStart(promptTokens, 0, request.Options.Seed ?? 1));
-        int generated = 0;
+        var generated = 0;
         var reason = FinishReason.Stop;
-        foreach (string word in engine.Answer(spec, request))
+        foreach (var word in engine.Answer(spec, request))
         {
             if (generated == request.Options.MaxTokens)
             {

@@ -56,12 +56,28 @@ public sealed class TuningOptionTests
 
         Assert.IsTrue(tuning.IsSameAs(new LoadTuning
         {
-            Backend = GpuBackend.Vulkan, Devices = ["Vulkan0", "Vulkan1"], GpuLayers = new LayerCount(12), SplitMode = SplitMode.Row, TensorSplit = [3, 0.5f],
-            MainGpu = 1, CpuExpertLayers = 2, FlashAttention = FlashAttention.On, CacheTypeK = CacheType.Q8Level0, CacheTypeV = CacheType.Iq4Nl, MemoryMap = false,
-            MemoryLock = true, Numa = NumaStrategy.Isolate,
+            Backend = GpuBackend.Vulkan,
+            Devices = ["Vulkan0", "Vulkan1"],
+            GpuLayers = new LayerCount(12),
+            SplitMode = SplitMode.Row,
+            TensorSplit = [3, 0.5f],
+            MainGpu = 1,
+            CpuExpertLayers = 2,
+            FlashAttention = FlashAttention.On,
+            CacheTypeK = CacheType.Q8Level0,
+            CacheTypeV = CacheType.Iq4Nl,
+            MemoryMap = false,
+            MemoryLock = true,
+            Numa = NumaStrategy.Isolate,
             MetadataOverrides = [new("llama.context_length", "int", "64"), new("a", "str", "x:y"), new("b", "bool", "true"), new("c", "float", "0.5")],
-            RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.25f, RopeFrequencyBase = 10000, YarnOriginalContext = 2048, YarnExtFactor = 1,
-            YarnAttnFactor = 1.5f, YarnBetaSlow = 1, YarnBetaFast = 32,
+            RopeScaling = RopeScaling.Yarn,
+            RopeFrequencyScale = 0.25f,
+            RopeFrequencyBase = 10000,
+            YarnOriginalContext = 2048,
+            YarnExtFactor = 1,
+            YarnAttnFactor = 1.5f,
+            YarnBetaSlow = 1,
+            YarnBetaFast = 32,
         }), tuning.ToString());
     }
 

@@ -8,10 +8,10 @@ internal static class JsonFuzz
 
     public static byte[] Mutate(byte[] seed, Random random)
     {
-        byte[] json = (byte[])seed.Clone();
-        for (int count = random.Next(1, 4); count > 0; count--)
+        var json = (byte[])seed.Clone();
+        for (var count = random.Next(1, 4); count > 0; count--)
         {
-            int at = random.Next(json.Length);
+            var at = random.Next(json.Length);
             switch (random.Next(5))
             {
                 case 0:
@@ -24,7 +24,7 @@ internal static class JsonFuzz
                     json = [.. json[..at], .. System.Text.Encoding.UTF8.GetBytes(Insertions[random.Next(Insertions.Length)]), .. json[at..]];
                     break;
                 case 3:
-                    int end = random.Next(at, Math.Min(json.Length, at + 20));
+                    var end = random.Next(at, Math.Min(json.Length, at + 20));
                     json = [.. json[..at], .. json[end..]];
                     break;
                 default:

@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Models;
 
 namespace Shimmy.Tests.Models;

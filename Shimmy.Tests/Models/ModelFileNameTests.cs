@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models;

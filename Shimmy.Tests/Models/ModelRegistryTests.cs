@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
@@ -75,7 +74,7 @@ public sealed class ModelRegistryTests
         RandomModel.Write(folder["tiny-1b-F32.gguf"]);
         var registry = Registry(folder.Path);
         await registry.RefreshAsync(Deadline);
-        foreach (string name in new[] { "tiny-1b", "Tiny-1B", "tiny-1b-F32", "tiny-1b:f32" })
+        foreach (var name in new[] { "tiny-1b", "Tiny-1B", "tiny-1b-F32", "tiny-1b:f32" })
         {
             Assert.AreEqual("tiny-1b", registry.Find(name)?.Name, name);
         }
@@ -136,7 +135,7 @@ public sealed class ModelRegistryTests
         RandomModel.Write(folder["always.gguf"]);
         var registry = Registry(folder.Path);
         await registry.RefreshAsync(Deadline);
-        int missing = 0;
+        var missing = 0;
         await Parallel.ForAsync(0, 400, Deadline, async (i, cancellation) =>
         {
             registry.Register(new ModelEntry { Name = $"m{i % 40}", Path = $"/{i}.gguf" });
@@ -220,7 +219,7 @@ public sealed class ModelRegistryTests
     public void The_closest_name_comes_first(string asked, string expected)
     {
         var registry = Registry("/absent");
-        foreach (string name in new[] { "llama-3-8b-instruct", "qwen2-7b", "stories260K", "phi3-mini-4k-instruct" })
+        foreach (var name in new[] { "llama-3-8b-instruct", "qwen2-7b", "stories260K", "phi3-mini-4k-instruct" })
         {
             registry.Register(new ModelEntry { Name = name, Path = $"/{name}.gguf" });
         }

@@ -13,9 +13,9 @@ internal static class RandomAdapter
         shape ??= new RandomModelShape();
         var writer = new GgufWriter().Add("general.architecture", shape.Architecture).Add("general.type", "adapter")
             .Add("adapter.type", "lora").Add("adapter.lora.alpha", alpha);
-        for (int layer = 0; layer < shape.Layers; layer++)
+        for (var layer = 0; layer < shape.Layers; layer++)
         {
-            string tensor = $"blk.{layer}.ffn_down.weight.";
+            var tensor = $"blk.{layer}.ffn_down.weight.";
             RandomModel.AddRandom(writer, tensor + "lora_a", GgmlType.F32, shape.FeedForward, Rank, shape.Seed + (2 * layer));
             RandomModel.AddRandom(writer, tensor + "lora_b", GgmlType.F32, Rank, shape.Embedding, shape.Seed + (2 * layer) + 1);
         }

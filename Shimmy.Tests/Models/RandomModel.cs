@@ -48,7 +48,7 @@ internal static class RandomModel
 
     private static GgufWriter Describe(RandomModelShape shape)
     {
-        string architecture = shape.Architecture;
+        var architecture = shape.Architecture;
         var writer = new GgufWriter()
             .Add("general.architecture", architecture)
             .Add("general.name", shape.Name)
@@ -83,7 +83,7 @@ internal static class RandomModel
         ArgumentOutOfRangeException.ThrowIfLessThan(shape.Vocabulary, 384);
         var tokens = new List<string>(shape.Vocabulary) { "<unk>", "<s>", "</s>" };
         var types = new List<int>(shape.Vocabulary) { UnknownToken, ControlToken, ControlToken };
-        for (int value = 0; value < 256; value++)
+        for (var value = 0; value < 256; value++)
         {
             tokens.Add($"<0x{value:X2}>");
             types.Add(ByteToken);
@@ -91,7 +91,7 @@ internal static class RandomModel
 
         tokens.AddRange(["<|im_start|>", "<|im_end|>"]);
         types.AddRange([ControlToken, ControlToken]);
-        foreach (string piece in Pieces(shape.Says ?? "shimmy").Distinct(StringComparer.Ordinal).Take(shape.Vocabulary - tokens.Count))
+        foreach (var piece in Pieces(shape.Says ?? "shimmy").Distinct(StringComparer.Ordinal).Take(shape.Vocabulary - tokens.Count))
         {
             tokens.Add(piece);
             types.Add(NormalToken);
@@ -117,7 +117,7 @@ internal static class RandomModel
     {
         yield return "▁" + word;
         yield return "▁";
-        for (char letter = '!'; letter <= '~'; letter++)
+        for (var letter = '!'; letter <= '~'; letter++)
         {
             yield return letter.ToString();
         }
@@ -125,12 +125,12 @@ internal static class RandomModel
         // Words of one syllable, then of two, and so on: ba, be, … zuzu, baba-like; each with and without a space before it.
         const string Consonants = "bdfghjklmnprstvwyz";
         const string Vowels = "aeiou";
-        for (int number = 0; ; number++)
+        for (var number = 0; ; number++)
         {
             var text = new StringBuilder();
-            for (int rest = number; rest >= 0; rest = (rest / (Consonants.Length * Vowels.Length)) - 1)
+            for (var rest = number; rest >= 0; rest = (rest / (Consonants.Length * Vowels.Length)) - 1)
             {
-                int syllable = rest % (Consonants.Length * Vowels.Length);
+                var syllable = rest % (Consonants.Length * Vowels.Length);
                 text.Append(Consonants[syllable / Vowels.Length]).Append(Vowels[syllable % Vowels.Length]);
             }
 
@@ -141,12 +141,12 @@ internal static class RandomModel
 
     private static void AddTensors(GgufWriter writer, RandomModelShape shape)
     {
-        int keyValue = shape.Embedding / shape.Heads * shape.KeyValueHeads;
-        int seed = shape.Seed * 100_003;
+        var keyValue = shape.Embedding / shape.Heads * shape.KeyValueHeads;
+        var seed = shape.Seed * 100_003;
         AddEmbedding(writer, shape, "token_embd.weight", ++seed, Unknown, Word);
-        for (int layer = 0; layer < shape.Layers; layer++)
+        for (var layer = 0; layer < shape.Layers; layer++)
         {
-            string block = $"blk.{layer}.";
+            var block = $"blk.{layer}.";
             AddOnes(writer, block + "attn_norm.weight", shape.Embedding);
             AddRandom(writer, block + "attn_q.weight", shape.Type, shape.Embedding, shape.Embedding, ++seed);
             AddRandom(writer, block + "attn_k.weight", shape.Type, shape.Embedding, keyValue, ++seed);
@@ -189,11 +189,11 @@ internal static class RandomModel
             return;
         }
 
-        bool everyToken = alongFirstAxis == Unknown;
+        var everyToken = alongFirstAxis == Unknown;
         writer.AddTensor(name, shape.Type, [shape.Embedding, shape.Vocabulary], output =>
         {
             var row = new float[shape.Embedding];
-            for (int token = 0; token < shape.Vocabulary; token++)
+            for (var token = 0; token < shape.Vocabulary; token++)
             {
                 row[0] = token == alongFirstAxis || (everyToken && token != alongSecondAxis) ? 1 : 0;
                 row[1] = token == alongSecondAxis ? 1 : 0;
@@ -211,9 +211,9 @@ internal static class RandomModel
         {
             var random = new Noise(seed);
             // Variance 1/columns keeps activations at their size.
-            float deviation = silent ? 0 : 1 / MathF.Sqrt(columns);
-            Action writeRow = type == GgmlType.Q8_0 ? QuantizedRow(output, random, columns, deviation) : Row(output, type, random, columns, deviation);
-            for (int i = 0; i < rows * Math.Max(1, matrices); i++)
+            var deviation = silent ? 0 : 1 / MathF.Sqrt(columns);
+            var writeRow = type == GgmlType.Q8_0 ? QuantizedRow(output, random, columns, deviation) : Row(output, type, random, columns, deviation);
+            for (var i = 0; i < rows * Math.Max(1, matrices); i++)
             {
                 writeRow();
             }
@@ -223,11 +223,11 @@ internal static class RandomModel
     {
         var raw = new uint[columns];
         var row = new float[columns];
-        float step = deviation * MathF.Sqrt(12) / uint.MaxValue;
+        var step = deviation * MathF.Sqrt(12) / uint.MaxValue;
         return () =>
         {
             random.Fill(MemoryMarshal.AsBytes(raw.AsSpan()));
-            for (int i = 0; i < row.Length; i++)
+            for (var i = 0; i < row.Length; i++)
             {
                 row[i] = (raw[i] - (uint.MaxValue / 2f)) * step;
             }
@@ -245,7 +245,7 @@ internal static class RandomModel
         return () =>
         {
             random.Fill(row);
-            for (int block = 0; block < row.Length; block += GgmlType.Q8_0.BytesPerBlock())
+            for (var block = 0; block < row.Length; block += GgmlType.Q8_0.BytesPerBlock())
             {
                 MemoryMarshal.Write(row.AsSpan(block), in scale);
             }
@@ -262,13 +262,13 @@ internal static class RandomModel
         public void Fill(Span<byte> bytes)
         {
             var words = MemoryMarshal.Cast<byte, ulong>(bytes);
-            ulong state = _state;
-            for (int i = 0; i < words.Length; i++)
+            var state = _state;
+            for (var i = 0; i < words.Length; i++)
             {
                 words[i] = state = Next(state);
             }
 
-            for (int i = words.Length * sizeof(ulong); i < bytes.Length; i++)
+            for (var i = words.Length * sizeof(ulong); i < bytes.Length; i++)
             {
                 state = Next(state);
                 bytes[i] = (byte)(state >> 56);

@@ -58,7 +58,11 @@ internal sealed record RandomModelShape
     /// <summary>Four layers of eight narrow experts in the shape of Qwen3-MoE.</summary>
     public static RandomModelShape Qwen3Moe { get; } = new()
     {
-        Name = "random-qwen3moe", Architecture = "qwen3moe", Layers = 4, Experts = 8, FeedForward = 96,
+        Name = "random-qwen3moe",
+        Architecture = "qwen3moe",
+        Layers = 4,
+        Experts = 8,
+        FeedForward = 96,
         Metadata = new Dictionary<string, GgufValue>
         {
             ["qwen3moe.expert_feed_forward_length"] = GgufValue.OfInteger(GgufType.UInt32, 96),
@@ -70,14 +74,28 @@ internal sealed record RandomModelShape
     /// <summary>About 125 MB in Q8_0: large enough that memory bandwidth decides the speed.</summary>
     public static RandomModelShape Large { get; } = new()
     {
-        Name = "random-large", Layers = 12, Embedding = 768, Heads = 12, KeyValueHeads = 12, FeedForward = 2048,
-        Vocabulary = 32_000, Context = 2048, Type = GgmlType.Q8_0,
+        Name = "random-large",
+        Layers = 12,
+        Embedding = 768,
+        Heads = 12,
+        KeyValueHeads = 12,
+        FeedForward = 2048,
+        Vocabulary = 32_000,
+        Context = 2048,
+        Type = GgmlType.Q8_0,
     };
 
     /// <summary>1.1 billion weights in the shape of Llama 3.2 1B, but for its vocabulary: 1.2 GB in Q8_0.</summary>
     public static RandomModelShape Billion { get; } = new()
     {
-        Name = "random-1b", Layers = 16, Embedding = 2048, Heads = 32, KeyValueHeads = 8, FeedForward = 8192,
-        Vocabulary = 32_000, Context = 2048, Type = GgmlType.Q8_0,
+        Name = "random-1b",
+        Layers = 16,
+        Embedding = 2048,
+        Heads = 32,
+        KeyValueHeads = 8,
+        FeedForward = 8192,
+        Vocabulary = 32_000,
+        Context = 2048,
+        Type = GgmlType.Q8_0,
     };
 }

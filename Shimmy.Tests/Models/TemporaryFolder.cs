@@ -10,7 +10,7 @@ internal sealed class TemporaryFolder : IDisposable
     {
         get
         {
-            string full = System.IO.Path.Combine(Path, relative);
+            var full = System.IO.Path.Combine(Path, relative);
             Directory.CreateDirectory(System.IO.Path.GetDirectoryName(full)!);
             return full;
         }

@@ -93,7 +93,10 @@ public sealed class BringNativesTests
         using var tar = new TarWriter(zipped);
         foreach (var name in new[] { "LICENSE", "bins/linux-x64/libllama.v0.so", "bins/linux-x64/libggml-base.so",
             "bins/linux-x64/libllama-common.so", "bins/linux-x64/llama-addon.node" })
+        {
             tar.WriteEntry(new UstarTarEntry(TarEntryType.RegularFile, "package/" + name) { DataStream = new MemoryStream("content"u8.ToArray()) });
+        }
+
         return archive;
     }
 

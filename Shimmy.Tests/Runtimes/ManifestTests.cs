@@ -47,8 +47,11 @@ public sealed class ManifestTests
     {
         // Of the CPU's package, libggml-base: where it has another size, the libraries are of another build, and so may plug-ins be.
         foreach (var rid in Packages.GroupBy(package => Text(package, "rid")).Where(rid => rid.Count() > 1))
+        {
             foreach (var package in rid)
                 Assert.IsGreaterThan(500_000, package.GetProperty("bytes").GetInt64(), $"{rid.Key} {Text(package, "backend")}");
+        }
+
         foreach (var (backend, library) in new[] { ("cpu", "native/libggml-base.so"), ("vulkan", "vulkan/libggml-vulkan.so"), ("cuda", "cuda/libggml-cuda.so") })
         {
             var file = new FileInfo(Path.Combine(Repository.Root, "runtimes", "linux-x64", library));

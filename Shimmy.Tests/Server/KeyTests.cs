@@ -83,11 +83,14 @@ public sealed class KeyTests
     {
         var begun = new SemaphoreSlim(0);
         var go = new TaskCompletionSource();
-        var engine = new ScriptedEngine { BeforeToken = async cancellation =>
+        var engine = new ScriptedEngine
+        {
+            BeforeToken = async cancellation =>
         {
             begun.Release();
             await go.Task.WaitAsync(cancellation);
-        } };
+        }
+        };
         await using var server = await ServerFixture.StartAsync(engine, new ServerOptions
         {
             Keys = [new ApiKey("one", SHA256.HashData("1"u8)) { Concurrency = 1 }, new ApiKey("two", SHA256.HashData("2"u8))],

@@ -1,7 +1,5 @@
 using System.Net.Http.Headers;
 using System.Text.RegularExpressions;
-using Shimmy.Engine;
-using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Engine;
 
@@ -119,11 +117,14 @@ public sealed partial class MetricsRouteTests
     public async Task A_broken_stream_a_client_that_left_and_a_lost_worker_show()
     {
         var begun = new SemaphoreSlim(0);
-        var engine = new ScriptedEngine { BeforeToken = async cancellation =>
+        var engine = new ScriptedEngine
+        {
+            BeforeToken = async cancellation =>
         {
             begun.Release();
             await Task.Delay(Timeout.Infinite, cancellation);
-        } };
+        }
+        };
         await using var server = await ServerFixture.StartAsync(engine);
         using (var left = new CancellationTokenSource())
         {

@@ -118,7 +118,7 @@ internal static class IdleRun
         var ended = 0;
         await Task.WhenAll(Enumerable.Range(0, HalfClosed).Select(async i =>
         {
-            Route route = (i % 4) switch { 0 => Route.Chat, 1 => Route.Messages, 2 => Route.Generate, _ => Route.Response };
+            var route = (i % 4) switch { 0 => Route.Chat, 1 => Route.Messages, 2 => Route.Generate, _ => Route.Response };
             Exchange asked;
             lock (random)
                 asked = Exchanges.Of(route, random);

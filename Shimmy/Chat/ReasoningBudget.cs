@@ -50,6 +50,7 @@ internal static class ReasoningBudget
         await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
         {
             if (outputEvent.End is { } end)
+            {
                 yield return OutputEvent.OfEnd(end with
                 {
                     Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens),
@@ -61,8 +62,11 @@ internal static class ReasoningBudget
                         DecodeMilliseconds = Stopwatch.GetElapsedTime(first).TotalMilliseconds,
                     },
                 });
+            }
             else if (outputEvent.Start is null)
+            {
                 yield return outputEvent;
+            }
         }
     }
 

@@ -65,7 +65,10 @@ public sealed record ModelSpec
     /// </summary>
     public ModelSpec? OfDraft() => Draft is not { } path ? null : this with
     {
-        Name = $"the draft model {path}", Path = path, Draft = null, Loras = [],
+        Name = $"the draft model {path}",
+        Path = path,
+        Draft = null,
+        Loras = [],
         Tuning = Tuning with { CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = Tuning.GpuLayers switch { null or { Number: > 0 } => null, var layers => layers with { RefusesFewer = false } } },
     };
 

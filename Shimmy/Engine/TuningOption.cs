@@ -121,8 +121,11 @@ internal sealed class TuningOption
         return new TuningOption(name, allowed, (tuning, text) =>
         {
             foreach (var (word, value) in choices)
+            {
                 if (word.Equals(text, StringComparison.OrdinalIgnoreCase))
                     return set(tuning, value);
+            }
+
             return null;
         });
     }

@@ -48,19 +48,19 @@ internal sealed class GgufCursor : IDisposable
     /// <param name="what">What it is, for the message.</param>
     public string ReadText(long limit, string what)
     {
-        int length = ReadLength(limit, what);
+        var length = ReadLength(limit, what);
         Charge(32 + (2L * length));
         if (length <= BufferSize)
         {
             return Encoding.UTF8.GetString(Take(length));
         }
 
-        byte[] whole = ArrayPool<byte>.Shared.Rent(length);
+        var whole = ArrayPool<byte>.Shared.Rent(length);
         try
         {
-            for (int done = 0; done < length;)
+            for (var done = 0; done < length;)
             {
-                int part = Math.Min(BufferSize, length - done);
+                var part = Math.Min(BufferSize, length - done);
                 Take(part).CopyTo(whole.AsSpan(done));
                 done += part;
             }
@@ -79,7 +79,7 @@ internal sealed class GgufCursor : IDisposable
         while (count > 0)
         {
             // Nearly all texts lie whole in the buffer; the others take the careful way.
-            long done = SkipBuffered(count);
+            var done = SkipBuffered(count);
             count -= done;
             if (count > 0)
             {
@@ -130,11 +130,11 @@ internal sealed class GgufCursor : IDisposable
     private long SkipBuffered(long count)
     {
         var buffered = _buffer.AsSpan(_start.._end);
-        int at = 0;
+        var at = 0;
         long done = 0;
         while (done < count && buffered.Length - at >= sizeof(ulong))
         {
-            ulong length = BinaryPrimitives.ReadUInt64LittleEndian(buffered[at..]);
+            var length = BinaryPrimitives.ReadUInt64LittleEndian(buffered[at..]);
             if (length > (ulong)(buffered.Length - at - sizeof(ulong)))
             {
                 break;
@@ -152,7 +152,7 @@ internal sealed class GgufCursor : IDisposable
 
     private void SkipText(string what)
     {
-        int length = ReadLength(_limits.TextLength, what);
+        var length = ReadLength(_limits.TextLength, what);
         if (length <= BufferSize)
         {
             Take(length);
@@ -166,7 +166,7 @@ internal sealed class GgufCursor : IDisposable
 
     private int ReadLength(long limit, string what)
     {
-        ulong length = ReadUInt64();
+        var length = ReadUInt64();
         if (length > (ulong)limit)
         {
             throw length > (ulong)Remaining
@@ -197,7 +197,7 @@ internal sealed class GgufCursor : IDisposable
             (_start, _end) = (0, _end - _start);
             while (_end < bytes)
             {
-                int read = _stream.Read(_buffer, _end, BufferSize - _end);
+                var read = _stream.Read(_buffer, _end, BufferSize - _end);
                 if (read == 0)
                 {
                     throw new GgufException($"file is truncated: it ended at {Position + _end} while it was read");

@@ -34,18 +34,18 @@ internal static class GgufReader
         limits ??= GgufLimits.Default;
         using var cursor = new GgufCursor(stream, limits);
 
-        int version = ReadMagicAndVersion(cursor);
-        ulong tensorCount = cursor.ReadUInt64();
-        ulong entryCount = cursor.ReadUInt64();
+        var version = ReadMagicAndVersion(cursor);
+        var tensorCount = cursor.ReadUInt64();
+        var entryCount = cursor.ReadUInt64();
         RequirePlausible(cursor, tensorCount, LeastTensor, limits.Tensors, "tensors");
         RequirePlausible(cursor, entryCount, LeastEntry, limits.Entries, "metadata entries");
 
         var metadata = ReadMetadata(cursor, (int)entryCount, limits);
-        int alignment = AlignmentOf(metadata);
+        var alignment = AlignmentOf(metadata);
         RequirePlausible(cursor, tensorCount, LeastTensor, limits.Tensors, "tensors");
         var infos = ReadTensorInfos(cursor, (int)tensorCount, alignment);
         // A file without tensors (a vocabulary) may end right after its header, unpadded.
-        long dataOffset = infos.Length == 0 ? cursor.Position : AlignUp(cursor.Position, alignment);
+        var dataOffset = infos.Length == 0 ? cursor.Position : AlignUp(cursor.Position, alignment);
 
         return new GgufHeader
         {
@@ -65,7 +65,7 @@ internal static class GgufReader
             throw new GgufException("not a GGUF file: it does not begin with \"GGUF\"");
         }
 
-        uint version = cursor.ReadUInt32();
+        var version = cursor.ReadUInt32();
         return version switch
         {
             2 or 3 => (int)version,
@@ -78,7 +78,7 @@ internal static class GgufReader
 
     private static void RequirePlausible(GgufCursor cursor, ulong count, int leastBytes, long limit, string what)
     {
-        ulong room = (ulong)(cursor.Remaining / leastBytes);
+        var room = (ulong)(cursor.Remaining / leastBytes);
         if (count > room)
         {
             throw new GgufException($"the file claims {count} {what} but has room for {room} at most: forged or truncated");
@@ -94,9 +94,9 @@ internal static class GgufReader
     {
         cursor.Charge(48L * count);
         var metadata = new Dictionary<string, GgufValue>(count, StringComparer.Ordinal);
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
         {
-            string key = cursor.ReadText(limits.KeyLength, "a metadata key");
+            var key = cursor.ReadText(limits.KeyLength, "a metadata key");
             var type = ReadType(cursor, key);
             var value = type == GgufType.Array
                 ? GgufValue.OfArray(ReadArray(cursor, key, limits))
@@ -112,7 +112,7 @@ internal static class GgufReader
 
     private static GgufType ReadType(GgufCursor cursor, string key)
     {
-        uint number = cursor.ReadUInt32();
+        var number = cursor.ReadUInt32();
         return number <= (uint)GgufType.Float64
             ? (GgufType)number
             : throw new GgufException($"metadata key '{Shown(key)}' has the unknown type {number}");
@@ -126,9 +126,9 @@ internal static class GgufReader
             throw new GgufException($"metadata key '{Shown(key)}' is an array of arrays, which is not supported");
         }
 
-        ulong count = cursor.ReadUInt64();
-        int size = elementType.FixedSize();
-        int least = size == 0 ? sizeof(ulong) : size;
+        var count = cursor.ReadUInt64();
+        var size = elementType.FixedSize();
+        var least = size == 0 ? sizeof(ulong) : size;
         if (count > (ulong)(cursor.Remaining / least))
         {
             throw new GgufException($"metadata key '{Shown(key)}' claims {count} elements but the file has room for "
@@ -144,7 +144,7 @@ internal static class GgufReader
 
         cursor.Charge(24 * (long)count);
         var items = new GgufValue[(int)count];
-        for (int i = 0; i < items.Length; i++)
+        for (var i = 0; i < items.Length; i++)
         {
             items[i] = ReadValue(cursor, elementType, key, limits);
         }
@@ -195,9 +195,9 @@ internal static class GgufReader
         cursor.Charge(64L * count);
         var tensors = new GgufTensor[count];
         var names = new HashSet<string>(count, StringComparer.Ordinal);
-        for (int i = 0; i < count; i++)
+        for (var i = 0; i < count; i++)
         {
-            string name = cursor.ReadText(MaxTensorName, "a tensor's name");
+            var name = cursor.ReadText(MaxTensorName, "a tensor's name");
             if (!names.Add(name))
             {
                 throw new GgufException($"tensor '{Shown(name)}' occurs twice");
@@ -212,7 +212,7 @@ internal static class GgufReader
 
     private static GgufTensor ReadTensorInfo(GgufCursor cursor, string name, int alignment)
     {
-        uint rank = cursor.ReadUInt32();
+        var rank = cursor.ReadUInt32();
         if (rank is 0 or > MaxDimensions)
         {
             throw new GgufException($"tensor '{Shown(name)}' has {rank} dimensions; 1 to {MaxDimensions} are allowed");
@@ -220,9 +220,9 @@ internal static class GgufReader
 
         var dimensions = new long[rank];
         UInt128 elements = 1;
-        for (int i = 0; i < dimensions.Length; i++)
+        for (var i = 0; i < dimensions.Length; i++)
         {
-            ulong dimension = cursor.ReadUInt64();
+            var dimension = cursor.ReadUInt64();
             elements *= dimension;
             if (dimension > long.MaxValue || elements > long.MaxValue)
             {
@@ -232,7 +232,7 @@ internal static class GgufReader
             dimensions[i] = (long)dimension;
         }
 
-        uint number = cursor.ReadUInt32();
+        var number = cursor.ReadUInt32();
         if (!GgmlTypes.IsKnown(number))
         {
             throw new GgufException($"tensor '{Shown(name)}' has the unknown or withdrawn type {number}");
@@ -246,20 +246,26 @@ internal static class GgufReader
                 + $"not a multiple of {type}'s block of {type.ElementsPerBlock()}");
         }
 
-        ulong offset = cursor.ReadUInt64();
+        var offset = cursor.ReadUInt64();
         if (offset > long.MaxValue || (long)offset % alignment != 0)
         {
             throw new GgufException($"tensor '{Shown(name)}' begins at {offset}, not a multiple of the alignment {alignment}");
         }
 
-        return new GgufTensor { Name = name, Type = type, Dimensions = dimensions, Offset = (long)offset,
-            ElementCount = (long)elements };
+        return new GgufTensor
+        {
+            Name = name,
+            Type = type,
+            Dimensions = dimensions,
+            Offset = (long)offset,
+            ElementCount = (long)elements
+        };
     }
 
     // Offsets in the file count from the start of the data; ours count from the start of the file.
     private static GgufTensor[] Place(GgufTensor[] infos, long dataOffset, long fileLength)
     {
-        for (int i = 0; i < infos.Length; i++)
+        for (var i = 0; i < infos.Length; i++)
         {
             var tensor = infos[i];
             var size = (UInt128)(tensor.ElementCount / tensor.Type.ElementsPerBlock()) * (uint)tensor.Type.BytesPerBlock();
@@ -281,7 +287,7 @@ internal static class GgufReader
     // Names come from the file: messages go to terminals and logs, so control characters and endless names do not.
     private static string Shown(string name)
     {
-        string cut = name.Length <= 80 ? name : string.Concat(name.AsSpan(0, 80), "…");
+        var cut = name.Length <= 80 ? name : string.Concat(name.AsSpan(0, 80), "…");
         return cut.Any(char.IsControl) ? string.Concat(cut.Select(c => char.IsControl(c) ? '?' : c)) : cut;
     }
 }

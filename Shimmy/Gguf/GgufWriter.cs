@@ -72,7 +72,7 @@ internal sealed class GgufWriter(int alignment = 32)
         }
 
         long elements = 1;
-        foreach (long dimension in dimensions)
+        foreach (var dimension in dimensions)
         {
             elements = checked(elements * dimension);
         }
@@ -86,7 +86,7 @@ internal sealed class GgufWriter(int alignment = 32)
     /// </summary>
     public void WriteFile(string path)
     {
-        string partial = path + ".partial";
+        var partial = path + ".partial";
         try
         {
             using (var stream = new FileStream(partial, FileMode.Create, FileAccess.Write, FileShare.None, bufferSize: 1 << 16))
@@ -125,7 +125,7 @@ internal sealed class GgufWriter(int alignment = 32)
         {
             WriteText(output, tensor.Name);
             WriteUInt32(output, (uint)tensor.Dimensions.Length);
-            foreach (long dimension in tensor.Dimensions)
+            foreach (var dimension in tensor.Dimensions)
             {
                 WriteUInt64(output, (ulong)dimension);
             }
@@ -138,7 +138,7 @@ internal sealed class GgufWriter(int alignment = 32)
         foreach (var tensor in _tensors)
         {
             Pad(output);
-            long begin = output.Position;
+            var begin = output.Position;
             tensor.WriteData(output);
             if (output.Position - begin != tensor.SizeBytes)
             {
@@ -154,7 +154,7 @@ internal sealed class GgufWriter(int alignment = 32)
 
     private void Pad(Stream output)
     {
-        for (long missing = AlignUp(output.Position) - output.Position; missing > 0; missing--)
+        for (var missing = AlignUp(output.Position) - output.Position; missing > 0; missing--)
         {
             output.WriteByte(0);
         }
@@ -204,7 +204,7 @@ internal sealed class GgufWriter(int alignment = 32)
 
     private void WriteText(Stream output, string text)
     {
-        byte[] bytes = Encoding.UTF8.GetBytes(text);
+        var bytes = Encoding.UTF8.GetBytes(text);
         WriteUInt64(output, (ulong)bytes.Length);
         output.Write(bytes);
     }

@@ -41,16 +41,16 @@ internal sealed record ModelFileName
     /// <summary>Takes a file name, without its folder, apart.</summary>
     public static ModelFileName Parse(string fileName)
     {
-        string stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
-        if (TryReadShard(stem, out int shard, out int shardCount))
+        var stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
+        if (TryReadShard(stem, out var shard, out var shardCount))
         {
             stem = stem[..^ShardLength];
         }
 
-        int quantizationAt = FindQuantization(stem);
-        string name = quantizationAt < 0 ? stem : stem[..(quantizationAt - 1)];
-        string? mark = quantizationAt < 0 ? null : TakeMark(ref name);
-        string? quantization = quantizationAt < 0 ? null : mark + Spelled(stem[quantizationAt..]);
+        var quantizationAt = FindQuantization(stem);
+        var name = quantizationAt < 0 ? stem : stem[..(quantizationAt - 1)];
+        var mark = quantizationAt < 0 ? null : TakeMark(ref name);
+        var quantization = quantizationAt < 0 ? null : mark + Spelled(stem[quantizationAt..]);
         return new ModelFileName
         {
             Stem = stem,
@@ -68,10 +68,10 @@ internal sealed record ModelFileName
     /// <summary>Whether the name holds a word, delimited by anything but letters and digits.</summary>
     public bool HasWord(string word)
     {
-        for (int at = Stem.IndexOf(word, StringComparison.OrdinalIgnoreCase); at >= 0;
+        for (var at = Stem.IndexOf(word, StringComparison.OrdinalIgnoreCase); at >= 0;
              at = Stem.IndexOf(word, at + 1, StringComparison.OrdinalIgnoreCase))
         {
-            int end = at + word.Length;
+            var end = at + word.Length;
             if ((at == 0 || !char.IsLetterOrDigit(Stem[at - 1])) && (end == Stem.Length || !char.IsLetterOrDigit(Stem[end])))
             {
                 return true;
@@ -85,12 +85,12 @@ internal sealed record ModelFileName
     private static bool TryReadShard(string stem, out int shard, out int count)
     {
         shard = count = 0;
-        int from = stem.Length - ShardLength;
+        var from = stem.Length - ShardLength;
         if (from > 0
             && stem[from] == '-'
             && stem.AsSpan(from + 6, 4).Equals("-of-", StringComparison.OrdinalIgnoreCase)
-            && int.TryParse(stem.AsSpan(from + 1, 5), NumberStyles.None, null, out int number)
-            && int.TryParse(stem.AsSpan(from + 10, 5), NumberStyles.None, null, out int all)
+            && int.TryParse(stem.AsSpan(from + 1, 5), NumberStyles.None, null, out var number)
+            && int.TryParse(stem.AsSpan(from + 10, 5), NumberStyles.None, null, out var all)
             && number >= 1 && number <= all)
         {
             (shard, count) = (number, all);
@@ -102,7 +102,7 @@ internal sealed record ModelFileName
     // The longest end of the name that is a quantization; -1 where none is.
     private static int FindQuantization(string stem)
     {
-        for (int at = 2; at < stem.Length; at++)
+        for (var at = 2; at < stem.Length; at++)
         {
             if (stem[at - 1] is '-' or '.' or '_' && IsQuantization(stem.AsSpan(at)))
             {
@@ -116,7 +116,7 @@ internal sealed record ModelFileName
     // F16, BF16, FP32, MXFP4, MXFP4_MOE, NVFP4, Q8_0, IQ2_XXS, TQ1_0, Q4_K_M, …
     private static bool IsQuantization(ReadOnlySpan<char> text)
     {
-        foreach (string whole in WholeNames)
+        foreach (var whole in WholeNames)
         {
             if (text.Equals(whole, StringComparison.OrdinalIgnoreCase))
             {
@@ -124,16 +124,16 @@ internal sealed record ModelFileName
             }
         }
 
-        int at = text.Length > 0 && text[0] is 'I' or 'i' or 'T' or 't' ? 1 : 0;
+        var at = text.Length > 0 && text[0] is 'I' or 'i' or 'T' or 't' ? 1 : 0;
         if (text.Length < at + 2 || text[at] is not ('Q' or 'q') || !char.IsAsciiDigit(text[at + 1]))
         {
             return false;
         }
 
-        int group = 0;
+        var group = 0;
         for (at += 2; at < text.Length; at++)
         {
-            bool separator = text[at] == '_';
+            var separator = text[at] == '_';
             if (separator ? group == 0 && text[at - 1] == '_' : group == 0 && text[at - 1] != '_')
             {
                 return false;
@@ -152,7 +152,7 @@ internal sealed record ModelFileName
     // Unsloth's "UD-" makes another quantization of the same letters; "i1-" only says that an importance matrix was used.
     private static string? TakeMark(ref string name)
     {
-        foreach (string mark in (ReadOnlySpan<string>)["UD", "i1"])
+        foreach (var mark in (ReadOnlySpan<string>)["UD", "i1"])
         {
             if (name.Length > mark.Length + 1
                 && name.EndsWith(mark, StringComparison.OrdinalIgnoreCase)
@@ -177,8 +177,8 @@ internal sealed record ModelFileName
     // part is in billions, since 1M is as often a length of context. A k is always one.
     private static string? FindParameterLabel(string name)
     {
-        string[] parts = name.Split('-', '_');
-        int found = Array.FindIndex(parts, part => IsSize(part, "bt"));
+        var parts = name.Split('-', '_');
+        var found = Array.FindIndex(parts, part => IsSize(part, "bt"));
         if (found < 0)
         {
             found = Array.FindIndex(parts, part => IsSize(part, "m"));
@@ -189,8 +189,8 @@ internal sealed record ModelFileName
             return null;
         }
 
-        string label = CapitalUnit(parts[found]);
-        bool active = found + 1 < parts.Length && parts[found + 1] is ['A' or 'a', .. var rest] && IsSize(rest, "bm");
+        var label = CapitalUnit(parts[found]);
+        var active = found + 1 < parts.Length && parts[found + 1] is ['A' or 'a', .. var rest] && IsSize(rest, "bm");
         return active ? $"{label}-{CapitalUnit(parts[found + 1]).ToUpperInvariant()}" : label;
     }
 
@@ -206,7 +206,7 @@ internal sealed record ModelFileName
             return false;
         }
 
-        foreach (char c in part.AsSpan(1, part.Length - 2))
+        foreach (var c in part.AsSpan(1, part.Length - 2))
         {
             if (!char.IsAsciiDigit(c) && c is not ('.' or 'x' or 'X'))
             {

@@ -27,7 +27,7 @@ internal static class ParameterLabels
 
     private static string Scaled(long parameters, double unit, string letter)
     {
-        double value = parameters / unit;
+        var value = parameters / unit;
         return value.ToString(value < 99.95 ? "0.#" : "0", CultureInfo.InvariantCulture) + letter;
     }
 }

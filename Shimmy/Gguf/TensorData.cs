@@ -29,7 +29,7 @@ internal static class TensorData
                 break;
             case GgmlType.F16:
                 var halves = MemoryMarshal.Cast<byte, Half>(destination);
-                for (int i = 0; i < source.Length; i++)
+                for (var i = 0; i < source.Length; i++)
                 {
                     halves[i] = (Half)source[i];
                 }
@@ -37,7 +37,7 @@ internal static class TensorData
                 break;
             case GgmlType.BF16:
                 var truncated = MemoryMarshal.Cast<byte, ushort>(destination);
-                for (int i = 0; i < source.Length; i++)
+                for (var i = 0; i < source.Length; i++)
                 {
                     truncated[i] = ToBFloat16(source[i]);
                 }
@@ -57,12 +57,12 @@ internal static class TensorData
     public static void Write(Stream output, GgmlType type, ReadOnlySpan<float> source)
     {
         const int Chunk = 8192;
-        byte[] bytes = ArrayPool<byte>.Shared.Rent(Chunk * sizeof(float));
+        var bytes = ArrayPool<byte>.Shared.Rent(Chunk * sizeof(float));
         try
         {
-            for (int done = 0; done < source.Length; done += Chunk)
+            for (var done = 0; done < source.Length; done += Chunk)
             {
-                int count = Math.Min(Chunk, source.Length - done);
+                var count = Math.Min(Chunk, source.Length - done);
                 output.Write(bytes, 0, Encode(type, source.Slice(done, count), bytes));
             }
         }
@@ -75,7 +75,7 @@ internal static class TensorData
     /// <summary>Decodes Q8_0 blocks.</summary>
     public static void DecodeQ8(ReadOnlySpan<byte> source, Span<float> destination)
     {
-        for (int i = 0; i < destination.Length; i++)
+        for (var i = 0; i < destination.Length; i++)
         {
             var block = source.Slice(i / Q8Block * GgmlType.Q8_0.BytesPerBlock(), GgmlType.Q8_0.BytesPerBlock());
             destination[i] = (float)MemoryMarshal.Read<Half>(block) * (sbyte)block[2 + (i % Q8Block)];
@@ -85,24 +85,24 @@ internal static class TensorData
     // A block is a half-precision scale and 32 signed bytes (ggml's quantize_row_q8_0_ref).
     private static void EncodeQ8(ReadOnlySpan<float> source, Span<byte> destination)
     {
-        int blockBytes = GgmlType.Q8_0.BytesPerBlock();
-        for (int block = 0; block < source.Length / Q8Block; block++)
+        var blockBytes = GgmlType.Q8_0.BytesPerBlock();
+        for (var block = 0; block < source.Length / Q8Block; block++)
         {
             var values = source.Slice(block * Q8Block, Q8Block);
             var bytes = destination.Slice(block * blockBytes, blockBytes);
             float largest = 0;
-            foreach (float value in values)
+            foreach (var value in values)
             {
                 largest = Math.Max(largest, Math.Abs(value));
             }
 
-            float scale = largest / 127;
-            float inverse = scale == 0 ? 0 : 1 / scale;
+            var scale = largest / 127;
+            var inverse = scale == 0 ? 0 : 1 / scale;
             Half stored = (Half)scale;
             MemoryMarshal.Write(bytes, in stored);
-            for (int i = 0; i < Q8Block; i++)
+            for (var i = 0; i < Q8Block; i++)
             {
-                float scaled = values[i] * inverse;
+                var scaled = values[i] * inverse;
                 bytes[2 + i] = (byte)(sbyte)(scaled + MathF.CopySign(0.5f, scaled)); // rounds half away from zero, as ggml does
             }
         }
@@ -111,7 +111,7 @@ internal static class TensorData
     // Round to nearest even; a NaN stays one.
     private static ushort ToBFloat16(float value)
     {
-        uint bits = BitConverter.SingleToUInt32Bits(value);
+        var bits = BitConverter.SingleToUInt32Bits(value);
         return float.IsNaN(value) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
     }
 }

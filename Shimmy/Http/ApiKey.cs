@@ -77,7 +77,8 @@ internal sealed class ApiKey
             {
                 var seconds = (int)Math.Ceiling((1 - _tokensLeft) * Minute.TotalSeconds / TokensPerMinute);
                 throw new ApiException(429, string.Create(CultureInfo.InvariantCulture,
-                    $"the key '{Name}' may use {TokensPerMinute} tokens a minute and has; try again in {seconds} s"), "token_limit") { RetryAfterSeconds = seconds };
+                    $"the key '{Name}' may use {TokensPerMinute} tokens a minute and has; try again in {seconds} s"), "token_limit")
+                { RetryAfterSeconds = seconds };
             }
             _running++;
         }

@@ -120,7 +120,10 @@ internal sealed class RequestFields
         // 5.0 is a whole number in JSON; some clients write it so.
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number == Math.Floor(number)
             && number >= least && number <= most)
+        {
             return (int)number;
+        }
+
         throw ApiException.BadField(FullName(name), $"must be a whole number from {least} to {most}, not {Describe(value)}");
     }
 

@@ -30,7 +30,7 @@ internal static class ByteCount
             }
         }
 
-        if (!double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double value)
+        if (!double.TryParse(number, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)
             || value * factor >= long.MaxValue)
         {
             return false;

@@ -64,7 +64,7 @@ internal sealed record GgufFacts
         writer.Write(ShardCount);
         writer.Write(EmbeddingLength);
         writer.Write(Layers);
-        foreach (string? text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
+        foreach (var text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
         {
             writer.Write(text ?? "");
         }

@@ -33,24 +33,24 @@ internal static class KeepAlive
         }
 
         if (double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
-            out double seconds))
+            out var seconds))
         {
             return FromSeconds(seconds, out keepAlive);
         }
 
-        bool negative = text[0] == '-';
+        var negative = text[0] == '-';
         var rest = text.AsSpan(text[0] is '-' or '+' ? 1 : 0);
         double sum = 0;
         do
         {
-            int digits = 0;
+            var digits = 0;
             while (digits < rest.Length && (char.IsAsciiDigit(rest[digits]) || rest[digits] == '.'))
             {
                 digits++;
             }
 
-            if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out double number)
-                || !TryTakeUnit(ref rest, digits, out double unit))
+            if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)
+                || !TryTakeUnit(ref rest, digits, out var unit))
             {
                 return false;
             }
@@ -68,7 +68,7 @@ internal static class KeepAlive
         keepAlive = default;
         return value.ValueKind switch
         {
-            JsonValueKind.Number => value.TryGetDouble(out double seconds) && FromSeconds(seconds, out keepAlive),
+            JsonValueKind.Number => value.TryGetDouble(out var seconds) && FromSeconds(seconds, out keepAlive),
             JsonValueKind.String => TryParse(value.GetString(), out keepAlive),
             _ => false,
         };
@@ -93,7 +93,7 @@ internal static class KeepAlive
     // Longer than a TimeSpan can say is for ever.
     private static bool FromSeconds(double seconds, out TimeSpan keepAlive)
     {
-        bool forever = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2;
+        var forever = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2;
         keepAlive = forever || double.IsNaN(seconds) ? Forever : TimeSpan.FromSeconds(seconds);
         return !double.IsNaN(seconds);
     }

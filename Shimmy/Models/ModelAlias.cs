@@ -8,9 +8,9 @@ internal sealed record ModelAlias(string Pattern, string Target)
     /// <summary>Reads <c>PATTERN=NAME</c>, as <c>--alias</c> takes it; null where it is not of that form.</summary>
     public static ModelAlias? Parse(string text)
     {
-        int at = text.IndexOf('=', StringComparison.Ordinal);
-        string pattern = at < 0 ? "" : text[..at].Trim();
-        string target = text[(at + 1)..].Trim();
+        var at = text.IndexOf('=', StringComparison.Ordinal);
+        var pattern = at < 0 ? "" : text[..at].Trim();
+        var target = text[(at + 1)..].Trim();
         return pattern.Length == 0 || target.Length == 0 ? null : new ModelAlias(pattern, target);
     }
 }
@@ -26,8 +26,8 @@ internal static class Wildcard
     /// </summary>
     public static bool Matches(string pattern, string name)
     {
-        (int p, int n) = (0, 0);
-        (int star, int resume) = (-1, 0);
+        (var p, var n) = (0, 0);
+        (var star, var resume) = (-1, 0);
         while (n < name.Length)
         {
             if (p < pattern.Length && pattern[p] == '*')

@@ -46,9 +46,9 @@ internal static class LoraText
     /// </summary>
     public static LoraSetting Read(string text, Func<string, string> absolute)
     {
-        int colon = text.LastIndexOf(':');
+        var colon = text.LastIndexOf(':');
         if (colon <= 0
-            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out float scale))
+            || !float.TryParse(text.AsSpan(colon + 1), NumberStyles.Float, CultureInfo.InvariantCulture, out var scale))
         {
             return new LoraSetting(absolute(text));
         }

@@ -26,7 +26,10 @@ internal sealed record TraceContext(string TraceId, string SpanId, string Parent
         // A later version may be longer, and begins the same.
         if (header.Length >= Length && header[2] == '-' && header[35] == '-' && header[52] == '-' && (header.Length == Length || header[Length] == '-')
             && IsHex(header[..2]) && header[..2] != "ff" && IsId(header[3..35]) && IsId(header[36..52]) && IsHex(header[53..55]))
+        {
             return new TraceContext(header[3..35], NewId(8), header[36..52], (Convert.ToInt32(header[53..55], 16) & 1) == 1);
+        }
+
         return begin ? new TraceContext(NewId(16), NewId(8), "", true) : None;
     }
 

@@ -187,9 +187,13 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     {
         var model = Model;
         if (request.Document is not null != model.Pooling is PoolingType.Rank)
+        {
             throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
-                : "this model is no reranker") { Option = "model" };
+                : "this model is no reranker")
+            { Option = "model" };
+        }
+
         var longest = EmbeddingContext.LongestOf(model);
         foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
         {

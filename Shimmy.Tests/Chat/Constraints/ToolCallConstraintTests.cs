@@ -14,20 +14,40 @@ public sealed class ToolCallConstraintTests
     private static readonly ToolDefinition s_now = new("now", null, default);
     private static readonly ToolCallSyntax s_hermes = new()
     {
-        Style = ToolCallStyle.Json, CallBegin = "<tool_call>\n{\"name\": \"", AfterName = "\", \"arguments\": ", CallEnd = "}\n</tool_call>", Separator = "\n",
-        NameKey = "name", ArgumentsKey = "arguments",
+        Style = ToolCallStyle.Json,
+        CallBegin = "<tool_call>\n{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = "}\n</tool_call>",
+        Separator = "\n",
+        NameKey = "name",
+        ArgumentsKey = "arguments",
     };
 
     private static readonly ToolCallSyntax s_mistral = new()
     {
-        Style = ToolCallStyle.Json, SectionBegin = "[TOOL_CALLS][", CallBegin = "{\"name\": \"", AfterName = "\", \"arguments\": ",
-        CallEnd = $", \"id\": \"{ToolCallSyntax.IdHole}\"}}", Separator = ", ", SectionEnd = "]", NameKey = "name", ArgumentsKey = "arguments",
+        Style = ToolCallStyle.Json,
+        SectionBegin = "[TOOL_CALLS][",
+        CallBegin = "{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = $", \"id\": \"{ToolCallSyntax.IdHole}\"}}",
+        Separator = ", ",
+        SectionEnd = "]",
+        NameKey = "name",
+        ArgumentsKey = "arguments",
     };
 
     private static readonly ToolCallSyntax s_coder = new()
     {
-        Style = ToolCallStyle.Parameters, CallBegin = "<tool_call>\n<function=", AfterName = ">\n", CallEnd = "</function>\n</tool_call>", Separator = "\n",
-        ParameterBegin = "<parameter=", AfterKey = ">\n", AfterKeyOfJson = ">\n", ParameterEnd = "\n</parameter>\n", ParameterEndOfJson = "\n</parameter>\n",
+        Style = ToolCallStyle.Parameters,
+        CallBegin = "<tool_call>\n<function=",
+        AfterName = ">\n",
+        CallEnd = "</function>\n</tool_call>",
+        Separator = "\n",
+        ParameterBegin = "<parameter=",
+        AfterKey = ">\n",
+        AfterKeyOfJson = ">\n",
+        ParameterEnd = "\n</parameter>\n",
+        ParameterEndOfJson = "\n</parameter>\n",
     };
 
     [TestMethod]

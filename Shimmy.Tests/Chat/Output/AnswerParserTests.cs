@@ -13,14 +13,24 @@ public sealed class AnswerParserTests
 
     private static readonly ToolCallSyntax Hermes = new()
     {
-        Style = ToolCallStyle.Json, CallBegin = "<tool_call>\n{\"name\": \"", AfterName = "\", \"arguments\": ", CallEnd = "}\n</tool_call>",
-        Separator = "\n", NameKey = "name", ArgumentsKey = "arguments",
+        Style = ToolCallStyle.Json,
+        CallBegin = "<tool_call>\n{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = "}\n</tool_call>",
+        Separator = "\n",
+        NameKey = "name",
+        ArgumentsKey = "arguments",
     };
 
     private static readonly ToolCallSyntax Bare = new()
     {
-        Style = ToolCallStyle.Json, CallBegin = "{\"name\": \"", AfterName = "\", \"parameters\": ", CallEnd = "}",
-        Separator = null, NameKey = "name", ArgumentsKey = "parameters",
+        Style = ToolCallStyle.Json,
+        CallBegin = "{\"name\": \"",
+        AfterName = "\", \"parameters\": ",
+        CallEnd = "}",
+        Separator = null,
+        NameKey = "name",
+        ArgumentsKey = "parameters",
     };
 
     private static readonly Dictionary<string, JsonElement> Tools = new() { ["get"] = default, ["add"] = default };

@@ -70,7 +70,7 @@ public sealed class StopStringsTests
     [TestMethod]
     public void Of_stop_strings_that_end_together_the_longest_is_cut()
     {
-        foreach (string[] stops in new string[][] { ["b", "ab", "xab"], ["xab", "ab", "b"] })
+        foreach (var stops in new string[][] { ["b", "ab", "xab"], ["xab", "ab", "b"] })
         {
             var filter = new StopSequences(stops);
             Assert.AreEqual("-", filter.Push("-xab-"));
@@ -81,7 +81,7 @@ public sealed class StopStringsTests
     [TestMethod]
     public void The_stop_string_that_is_complete_first_ends_the_answer_though_another_began_before()
     {
-        foreach (string[] tokens in new string[][] { ["abc"], ["ab", "c"], ["a", "b", "c"] })
+        foreach (var tokens in new string[][] { ["abc"], ["ab", "c"], ["a", "b", "c"] })
         {
             var filter = new StopSequences(["abc", "b"]);
             Assert.AreEqual("a", string.Concat(tokens.Select(filter.Push)));

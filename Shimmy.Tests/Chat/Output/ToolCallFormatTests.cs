@@ -95,7 +95,9 @@ public sealed class ToolCallFormatTests
         // Nonsense never stops thinking by itself.
         if (string.Concat(template.Render(request).Parts.Select(part => part.Text)).TrimEnd() is var prompt
             && template.Reasoning is { } marks && prompt.EndsWith(marks.Open, StringComparison.Ordinal))
+        {
             return;
+        }
 
         var arguments = new StringBuilder();
         var called = "";

@@ -87,7 +87,8 @@ public sealed class ChatTemplateTests
     {
         var template = Of(WithTools);
         var prompt = template.Render(Turns(Says("user", "U"), Calls("c1", "weather", """{"city": "Köln"}"""),
-            new ChatMessage { Role = "tool", ToolCallId = "c1", Content = [new ContentPart("rain")] }) with { Tools = [Weather] });
+            new ChatMessage { Role = "tool", ToolCallId = "c1", Content = [new ContentPart("rain")] }) with
+        { Tools = [Weather] });
 
         Assert.IsTrue(template.Capabilities.ObjectArguments && template.Capabilities.Tools && template.Capabilities.ToolCalls);
         Assert.IsTrue(template.Capabilities.ParallelToolCalls && template.Capabilities.ToolResults);

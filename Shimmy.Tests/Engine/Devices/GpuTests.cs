@@ -96,8 +96,8 @@ public sealed class GpuTests
     {
         var path = RandomModel.Write(Folder[$"{kind}.gguf"], kind == "mixtral" ? RandomModelShape.Mixtral : RandomModelShape.Qwen3Moe);
         var file = GgufReader.ReadFile(path).Tensors;
-        long all = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
-        long ofTwo = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal) && (tensor.Name.StartsWith("blk.0.", StringComparison.Ordinal)
+        var all = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
+        var ofTwo = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal) && (tensor.Name.StartsWith("blk.0.", StringComparison.Ordinal)
             || tensor.Name.StartsWith("blk.1.", StringComparison.Ordinal))).Sum(tensor => tensor.SizeBytes);
         Assert.IsGreaterThan(100_000, ofTwo);
 

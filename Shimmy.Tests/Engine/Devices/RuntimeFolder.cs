@@ -17,8 +17,11 @@ internal static class RuntimeFolder
     {
         var target = Directory.CreateDirectory(folder["runtime"]).FullName;
         foreach (var file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"), "*.so"))
+        {
             if (!file.Contains("vulkan", StringComparison.Ordinal) && !file.Contains("cuda", StringComparison.Ordinal))
                 File.CreateSymbolicLink(Path.Combine(target, Path.GetFileName(file)), file);
+        }
+
         return new Dictionary<string, string> { ["SHIMMY_RUNTIME_DIR"] = target };
     }
 

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Worker.Model;
 
 namespace Shimmy.Tests.Engine.Llama;

@@ -27,9 +27,13 @@ internal static class WorkerFixture
         await foreach (var engineEvent in model.GenerateAsync(request, CancellationToken.None))
         {
             if (engineEvent.Start is { } start)
+            {
                 answer.Start = start;
+            }
             else if (engineEvent.End is { } end)
+            {
                 answer.End = end;
+            }
             else
             {
                 answer.Tokens.Add(engineEvent.Token);

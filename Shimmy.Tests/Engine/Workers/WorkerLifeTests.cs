@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Text.Json;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;

@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;

@@ -1,6 +1,4 @@
-using Shimmy.Api;
 using Shimmy.Engine;
-using Shimmy.Gguf;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;
 
@@ -67,12 +65,15 @@ public sealed class WorkerSettingsTests
     {
         var spec = new ModelSpec
         {
-            Name = "a", Path = "a", Loras = [new LoraSetting("l")],
+            Name = "a",
+            Path = "a",
+            Loras = [new LoraSetting("l")],
             Defaults = new RequestDefaults { System = "s", Stop = ["x"], Sampling = new Dictionary<string, string> { ["a"] = "1" } },
         };
         var same = spec with
         {
-            Loras = [new LoraSetting("l")], Defaults = spec.Defaults with { Stop = ["x"], Sampling = new Dictionary<string, string> { ["a"] = "1" } },
+            Loras = [new LoraSetting("l")],
+            Defaults = spec.Defaults with { Stop = ["x"], Sampling = new Dictionary<string, string> { ["a"] = "1" } },
         };
         Assert.IsTrue(spec.LoadsLike(same));
         ModelSpec[] others =

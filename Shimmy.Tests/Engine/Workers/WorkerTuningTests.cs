@@ -3,7 +3,6 @@ using System.Globalization;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
 using Shimmy.Engine.Workers;
-using Shimmy.Tests.Cli;
 using Shimmy.Tests.Models;
 using static Shimmy.Tests.Engine.Workers.WorkerFixture;
 

@@ -1,6 +1,5 @@
 using System.Text;
 using System.Text.Json;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
@@ -52,7 +51,12 @@ public sealed class ModelConfigReaderTests
         Assert.AreEqual(bare, text);
         Assert.AreEqual(new LoadTuning
         {
-            GpuLayers = new LayerCount(7), CpuExpertLayers = 2, MemoryLock = true, MemoryMap = false, RopeFrequencyBase = 1e6f, CacheTypeV = CacheType.Q8Level0,
+            GpuLayers = new LayerCount(7),
+            CpuExpertLayers = 2,
+            MemoryLock = true,
+            MemoryMap = false,
+            RopeFrequencyBase = 1e6f,
+            CacheTypeV = CacheType.Q8Level0,
         }, bare);
         Assert.AreEqual(LayerCount.Auto, Tuning("""{"gpu_layers":"auto"}""").GpuLayers);
 
@@ -157,7 +161,7 @@ public sealed class ModelConfigReaderTests
         CollectionAssert.AreEqual(ModelConfigReader.ModelFields.ToList(), model.EnumerateObject().Select(field => field.Name).ToList());
         foreach (var field in model.EnumerateObject().Where(field => field.Value.TryGetProperty("maximum", out _)))
         {
-            long most = field.Value.GetProperty("maximum").GetInt64();
+            var most = field.Value.GetProperty("maximum").GetInt64();
             Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most}}}]}""");
             Assert.ThrowsExactly<ConfigException>(() => Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most + 1}}}]}"""));
         }
@@ -166,14 +170,14 @@ public sealed class ModelConfigReaderTests
     [TestMethod]
     public void A_hundred_thousand_mutated_files_are_read_or_refused()
     {
-        byte[] seed = Encoding.UTF8.GetBytes(Full.Replace("// comments are allowed", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
+        var seed = Encoding.UTF8.GetBytes(Full.Replace("// comments are allowed", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
         var reader = new ModelConfigReader(HostEnvironments.Linux(), "/etc/shimmy");
         var random = new Random(11);
-        (int read, int refused) = (0, 0);
-        for (int i = 0; i < 100_000; i++)
+        (var read, var refused) = (0, 0);
+        for (var i = 0; i < 100_000; i++)
         {
-            byte[] json = JsonFuzz.Mutate(seed, random);
-            long before = GC.GetAllocatedBytesForCurrentThread();
+            var json = JsonFuzz.Mutate(seed, random);
+            var before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
                 reader.Read(json);
@@ -196,7 +200,7 @@ public sealed class ModelConfigReaderTests
 
     private static string SchemaPath()
     {
-        string folder = AppContext.BaseDirectory;
+        var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Join(folder, "shimmy.slnx")))
         {
             folder = Path.GetDirectoryName(folder) ?? throw new AssertFailedException("the repository's root was not found");

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
@@ -19,7 +18,7 @@ public sealed class ModelConfigWatchTests
     {
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["tiny.gguf"]);
-        string file = folder["shimmy.json"];
+        var file = folder["shimmy.json"];
         File.WriteAllText(file, """{"models":[{"name":"a","base_path":"tiny.gguf","aliases":["x*"]}]}""");
         using var watch = Start(folder, file);
         Assert.AreEqual(("a", "llama", ModelSource.Registered), (_registry.Find("xyz")!.Name, _registry.Find("a")!.Architecture, _registry.Find("a")!.Source));

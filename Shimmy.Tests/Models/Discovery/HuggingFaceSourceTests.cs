@@ -1,6 +1,4 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Discovery;
@@ -72,9 +70,9 @@ public sealed class HuggingFaceSourceTests
     public void Shards_of_a_snapshot_are_found_by_their_links()
     {
         using var folder = new TemporaryFolder();
-        for (int number = 1; number <= 2; number++)
+        for (var number = 1; number <= 2; number++)
         {
-            string blob = folder[$"{Hub}models--org--big/blobs/b{number}"];
+            var blob = folder[$"{Hub}models--org--big/blobs/b{number}"];
             new GgufWriter().Add("split.count", 2u).AddTensor($"t{number}", GgmlType.F32, [4], output => output.Write(new byte[16])).WriteFile(blob);
             File.CreateSymbolicLink(folder[$"{Hub}models--org--big/snapshots/aaa/Q4_0/big-Q4_0-{number:D5}-of-00002.gguf"], $"../../../blobs/b{number}");
         }
@@ -92,8 +90,8 @@ public sealed class HuggingFaceSourceTests
     private static void Add(TemporaryFolder folder, string repository, string commit, string file, string blob, int seed = 1)
     {
         RandomModel.Write(folder[$"{Hub}{repository}/blobs/{blob}"], new RandomModelShape { Seed = seed, Layers = 1, Vocabulary = 384 });
-        string link = folder[$"{Hub}{repository}/snapshots/{commit}/{file}"];
-        string up = string.Concat(Enumerable.Repeat("../", 2 + file.Count(c => c == '/')));
+        var link = folder[$"{Hub}{repository}/snapshots/{commit}/{file}"];
+        var up = string.Concat(Enumerable.Repeat("../", 2 + file.Count(c => c == '/')));
         File.CreateSymbolicLink(link, $"{up}blobs/{blob}");
     }
 }

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
@@ -45,9 +44,12 @@ public sealed class ModelDiscoveryTests
     public void populates_discovered()
     {
         using var folder = new TemporaryFolder();
-        string path = RandomModel.Write(folder["models/tiny-Q8_0.gguf"], new RandomModelShape
+        var path = RandomModel.Write(folder["models/tiny-Q8_0.gguf"], new RandomModelShape
         {
-            Type = GgmlType.Q8_0, Embedding = 128, Context = 777, ChatTemplate = RandomModel.ChatMl,
+            Type = GgmlType.Q8_0,
+            Embedding = 128,
+            Context = 777,
+            ChatTemplate = RandomModel.ChatMl,
         });
 
         var model = Scan(folder["models"]).Models.Single();
@@ -124,7 +126,7 @@ public sealed class ModelDiscoveryTests
     public void respect_max_depth()
     {
         using var folder = new TemporaryFolder();
-        foreach (string path in new[] { "d0.gguf", "1/d1.gguf", "1/2/d2.gguf", "1/2/3/d3.gguf", "1/2/3/4/d4.gguf", "1/2/3/4/5/d5.gguf" })
+        foreach (var path in new[] { "d0.gguf", "1/d1.gguf", "1/2/d2.gguf", "1/2/3/d3.gguf", "1/2/3/4/d4.gguf", "1/2/3/4/5/d5.gguf" })
         {
             RandomModel.Write(folder[path]);
         }
@@ -136,12 +138,12 @@ public sealed class ModelDiscoveryTests
     public void preserve_models()
     {
         using var folder = new TemporaryFolder();
-        foreach (string architecture in new[] { "clip", "flux", "whisper", "vae", "t5encoder", "bert", "llama", "qwen3" })
+        foreach (var architecture in new[] { "clip", "flux", "whisper", "vae", "t5encoder", "bert", "llama", "qwen3" })
         {
             Write(folder[architecture + ".gguf"], Tensor(new GgufWriter().Add("general.architecture", architecture)));
         }
 
-        foreach (string name in new[] { "nomic-embed-text", "stable-diffusion-v1", "sd-vae", "clip-vit", "whisper-tiny", "text-encoder", "llama-it" })
+        foreach (var name in new[] { "nomic-embed-text", "stable-diffusion-v1", "sd-vae", "clip-vit", "whisper-tiny", "text-encoder", "llama-it" })
         {
             Write(folder[name + ".gguf"], Tensor(new GgufWriter()));
         }
@@ -160,7 +162,7 @@ public sealed class ModelDiscoveryTests
     public void Shards_are_one_model_and_missing_ones_are_named()
     {
         using var folder = new TemporaryFolder();
-        for (int number = 1; number <= 3; number++)
+        for (var number = 1; number <= 3; number++)
         {
             WriteShard(folder[$"qwen2-7b-Q8_0-{number:D5}-of-00003.gguf"], number, 3);
         }

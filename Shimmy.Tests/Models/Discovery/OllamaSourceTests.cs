@@ -1,10 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Discovery;
@@ -16,9 +14,9 @@ public sealed class OllamaSourceTests
     public void ollama_blobs()
     {
         using var folder = new TemporaryFolder();
-        string tiny = Blob(folder, RandomModel.Bytes());
-        string other = Blob(folder, RandomModel.Bytes(new RandomModelShape { Seed = 2 }));
-        string text = Blob(folder, "no model"u8.ToArray());
+        var tiny = Blob(folder, RandomModel.Bytes());
+        var other = Blob(folder, RandomModel.Bytes(new RandomModelShape { Seed = 2 }));
+        var text = Blob(folder, "no model"u8.ToArray());
         Manifest(folder, "registry.ollama.ai/library/tiny/latest", ("model", tiny));
         Manifest(folder, "registry.ollama.ai/library/tiny/1b", ("model", tiny));
         Manifest(folder, "registry.ollama.ai/someone/other/q8", ("model", other), ("system", Blob(folder, "You are terse."u8.ToArray())));
@@ -90,9 +88,9 @@ public sealed class OllamaSourceTests
     public void One_file_with_other_settings_is_another_model()
     {
         using var folder = new TemporaryFolder();
-        string model = Blob(folder, RandomModel.Bytes());
-        string parameters = Blob(folder, "{\"num_ctx\":256}"u8.ToArray());
-        string adapter = Blob(folder, "adapter"u8.ToArray());
+        var model = Blob(folder, RandomModel.Bytes());
+        var parameters = Blob(folder, "{\"num_ctx\":256}"u8.ToArray());
+        var adapter = Blob(folder, "adapter"u8.ToArray());
         Manifest(folder, "registry.ollama.ai/library/a/latest", ("model", model));
         Manifest(folder, "registry.ollama.ai/library/b/latest", ("model", model), ("params", parameters), ("adapter", adapter), ("projector", adapter));
 
@@ -151,11 +149,11 @@ public sealed class OllamaSourceTests
             """{"stop":["a","\u00e9\n"],"temperature":0.5,"num_ctx":4096,"top_k":1e3,"nested":{"deep":[[[1]]]}}"""u8.ToArray(),
         ];
         var random = new Random(5);
-        (int read, int refused) = (0, 0);
-        for (int i = 0; i < 100_000; i++)
+        (var read, var refused) = (0, 0);
+        for (var i = 0; i < 100_000; i++)
         {
-            byte[] json = JsonFuzz.Mutate(seeds[i % 2], random);
-            long before = GC.GetAllocatedBytesForCurrentThread();
+            var json = JsonFuzz.Mutate(seeds[i % 2], random);
+            var before = GC.GetAllocatedBytesForCurrentThread();
             try
             {
                 _ = i % 2 == 0 ? OllamaManifest.Parse(json).Variant.Length : OllamaManifest.ReadParameters(json).Defaults.Stop.Count;
@@ -179,14 +177,14 @@ public sealed class OllamaSourceTests
 
     private static string Blob(TemporaryFolder folder, byte[] content)
     {
-        string digest = Convert.ToHexStringLower(SHA256.HashData(content));
+        var digest = Convert.ToHexStringLower(SHA256.HashData(content));
         File.WriteAllBytes(folder["ollama/blobs/sha256-" + digest], content);
         return digest;
     }
 
     private static void Manifest(TemporaryFolder folder, string path, params (string Kind, string Digest)[] layers)
     {
-        string list = string.Join(',', layers.Select(layer =>
+        var list = string.Join(',', layers.Select(layer =>
             $$"""{"mediaType":"application/vnd.ollama.image.{{layer.Kind}}","digest":"sha256:{{layer.Digest}}","size":1}"""));
         File.WriteAllText(folder["ollama/manifests/" + path], $$"""{"schemaVersion":2,"config":{"digest":"sha256:0"},"layers":[{{list}}]}""");
     }

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
 
@@ -129,7 +128,7 @@ public sealed class OtherSourcesTests
             writer.Add("general.base_model.0.name", baseModel);
         }
 
-        for (int layer = 0; layer < layers; layer++)
+        for (var layer = 0; layer < layers; layer++)
         {
             writer.AddTensor($"blk.{layer}.attn_q.weight.lora_a", GgmlType.F32, [width, 2], output => output.Write(new byte[width * 8]));
             writer.AddTensor($"blk.{layer}.attn_q.weight.lora_b", GgmlType.F32, [2, width], output => output.Write(new byte[width * 8]));

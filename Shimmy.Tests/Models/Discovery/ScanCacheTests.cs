@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Discovery;
@@ -31,12 +30,12 @@ public sealed class ScanCacheTests
     {
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["models/a.gguf"]);
-        string expected = Described(Scan(folder));
-        byte[] cache = File.ReadAllBytes(folder["cache/models.cache"]);
+        var expected = Described(Scan(folder));
+        var cache = File.ReadAllBytes(folder["cache/models.cache"]);
         var random = new Random(3);
-        for (int i = 0; i < 500; i++)
+        for (var i = 0; i < 500; i++)
         {
-            byte[] damaged = (byte[])cache.Clone();
+            var damaged = (byte[])cache.Clone();
             damaged[random.Next(damaged.Length)] ^= (byte)random.Next(1, 256);
             File.WriteAllBytes(folder["cache/models.cache"], i % 5 == 0 ? damaged[..random.Next(damaged.Length)] : damaged);
             Assert.AreEqual(expected, Described(Scan(folder)));

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Discovery;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Diagnostics;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models.Gguf;
@@ -23,13 +22,13 @@ public sealed class GgufFuzzTests
             Header(new GgufWriter().Add("texts", Enumerable.Repeat("text", 1100)).Add("after", "end")),
         ];
         var random = new Random(20250101);
-        (int read, int refused, long worst) = (0, 0, 0);
+        (var read, var refused, long worst) = (0, 0, 0);
         var slowest = TimeSpan.Zero;
-        for (int i = 0; i < 100_000; i++)
+        for (var i = 0; i < 100_000; i++)
         {
-            byte[] file = Mutated(seeds[i % seeds.Length], random);
-            long before = GC.GetAllocatedBytesForCurrentThread();
-            long started = Stopwatch.GetTimestamp();
+            var file = Mutated(seeds[i % seeds.Length], random);
+            var before = GC.GetAllocatedBytesForCurrentThread();
+            var started = Stopwatch.GetTimestamp();
             try
             {
                 GgufReader.Read(new MemoryStream(file));
@@ -61,8 +60,8 @@ public sealed class GgufFuzzTests
     {
         using var file = new HostileStream(kind);
         var limits = new GgufLimits { WantsArray = key => kind == "wanted texts" };
-        long before = GC.GetAllocatedBytesForCurrentThread();
-        long started = Stopwatch.GetTimestamp();
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        var started = Stopwatch.GetTimestamp();
 
         var failure = Assert.ThrowsExactly<GgufException>(() => GgufReader.Read(file, limits));
 
@@ -79,11 +78,11 @@ public sealed class GgufFuzzTests
 
     private static byte[] Mutated(byte[] seed, Random random)
     {
-        byte[] file = (byte[])seed.Clone();
-        for (int count = random.Next(1, 4); count > 0; count--)
+        var file = (byte[])seed.Clone();
+        for (var count = random.Next(1, 4); count > 0; count--)
         {
             // The front holds counts, lengths and types: most of what can be forged.
-            int at = random.Next(0, random.Next(2) == 0 ? Math.Min(200, file.Length - 8) : file.Length - 8);
+            var at = random.Next(0, random.Next(2) == 0 ? Math.Min(200, file.Length - 8) : file.Length - 8);
             switch (random.Next(5))
             {
                 case 0:
@@ -137,9 +136,9 @@ public sealed class GgufFuzzTests
                     _number = WriteNumber;
                     break;
                 default:
-                    int length = kind switch { "long texts" => 1 << 20, "empty texts" => 0, _ => 20 };
+                    var length = kind switch { "long texts" => 1 << 20, "empty texts" => 0, _ => 20 };
                     BinaryPrimitives.WriteUInt64LittleEndian(_head.AsSpan(16), 1);
-                    ulong count = (ulong)(Length - 100) / (ulong)(8 + length);
+                    var count = (ulong)(Length - 100) / (ulong)(8 + length);
                     var array = new MemoryStream();
                     array.Write(_head);
                     array.Write(Header(unit.Add("texts", ["x"])).AsSpan(24, 8 + 5 + 4 + 4));
@@ -163,20 +162,20 @@ public sealed class GgufFuzzTests
 
         public override int Read(byte[] buffer, int offset, int count)
         {
-            int done = 0;
+            var done = 0;
             while (done < count && Position < Length)
             {
-                byte[] from = _head;
-                long at = Position;
+                var from = _head;
+                var at = Position;
                 if (at >= _head.Length)
                 {
-                    long number = (at - _head.Length) / _unit.Length;
+                    var number = (at - _head.Length) / _unit.Length;
                     at = (at - _head.Length) % _unit.Length;
                     from = _unit;
                     _number(_unit, number);
                 }
 
-                int part = (int)Math.Min(count - done, from.Length - at);
+                var part = (int)Math.Min(count - done, from.Length - at);
                 Array.Copy(from, at, buffer, offset + done, part);
                 done += part;
                 Position += part;

@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Text;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models.Gguf;
@@ -54,7 +53,7 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void A_large_array_is_stepped_over_unless_it_is_asked_for()
     {
-        byte[] file = RandomModel.Bytes(new RandomModelShape { Vocabulary = 2000 });
+        var file = RandomModel.Bytes(new RandomModelShape { Vocabulary = 2000 });
 
         var skipped = GgufReader.Read(new MemoryStream(file)).Array("tokenizer.ggml.tokens")!;
         var wanted = GgufReader.Read(new MemoryStream(file), new GgufLimits { WantsArray = key => key == "tokenizer.ggml.tokens" })
@@ -87,11 +86,11 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void A_truncated_file_is_noticed_by_its_tensors()
     {
-        byte[] file = RandomModel.Bytes();
+        var file = RandomModel.Bytes();
         var header = GgufReader.Read(new MemoryStream(file));
         var last = header.Tensors[^1];
 
-        string message = Failure(file[..(file.Length / 2)]);
+        var message = Failure(file[..(file.Length / 2)]);
 
         StringAssert.StartsWith(message, "file is truncated: tensor '");
         StringAssert.EndsWith(message, $"but the file has {file.Length / 2} bytes");
@@ -103,9 +102,9 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void Every_truncation_of_a_header_is_refused()
     {
-        byte[] file = RandomModel.Bytes(new RandomModelShape { Vocabulary = 384, Layers = 1 });
-        int dataOffset = (int)GgufReader.Read(new MemoryStream(file)).DataOffset;
-        for (int length = 0; length < dataOffset; length += 7)
+        var file = RandomModel.Bytes(new RandomModelShape { Vocabulary = 384, Layers = 1 });
+        var dataOffset = (int)GgufReader.Read(new MemoryStream(file)).DataOffset;
+        for (var length = 0; length < dataOffset; length += 7)
         {
             Assert.IsNotNull(Failure(file[..length]));
         }
@@ -124,7 +123,7 @@ public sealed class GgufReaderTests
     [DataRow(0x03000000u, "big-endian")]
     public void Another_version_is_named(uint version, string expected)
     {
-        byte[] file = RandomModel.Bytes();
+        var file = RandomModel.Bytes();
         BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(4), version);
         StringAssert.Contains(Failure(file), expected);
     }
@@ -134,8 +133,8 @@ public sealed class GgufReaderTests
     [DataRow(16, "metadata entries")]
     public void A_forged_count_is_refused_before_anything_is_allocated(int offset, string what)
     {
-        byte[] file = RandomModel.Bytes();
-        foreach (ulong count in new[] { ulong.MaxValue, 1ul << 40, (ulong)file.Length })
+        var file = RandomModel.Bytes();
+        foreach (var count in new[] { ulong.MaxValue, 1ul << 40, (ulong)file.Length })
         {
             BinaryPrimitives.WriteUInt64LittleEndian(file.AsSpan(offset), count);
             StringAssert.StartsWith(Failure(file), $"the file claims {count} {what} but has room for ");
@@ -145,7 +144,7 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void A_forged_text_length_is_refused()
     {
-        byte[] file = RandomModel.Bytes();
+        var file = RandomModel.Bytes();
         BinaryPrimitives.WriteUInt64LittleEndian(file.AsSpan(24), 1ul << 60);
         StringAssert.Contains(Failure(file), "a metadata key claims 1152921504606846976 bytes");
     }
@@ -161,9 +160,9 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void A_key_or_tensor_that_occurs_twice_is_refused()
     {
-        byte[] keys = Encoded(new GgufWriter().Add("key.a", 1u).Add("key.b", 2u));
+        var keys = Encoded(new GgufWriter().Add("key.a", 1u).Add("key.b", 2u));
         keys[keys.AsSpan().IndexOf("key.b"u8) + 4] = (byte)'a';
-        byte[] tensors = Encoded(new GgufWriter()
+        var tensors = Encoded(new GgufWriter()
             .AddTensor("tensor.a", GgmlType.F32, [1], Zero).AddTensor("tensor.b", GgmlType.F32, [1], Zero));
         tensors[tensors.AsSpan().IndexOf("tensor.b"u8) + 7] = (byte)'a';
 
@@ -184,7 +183,7 @@ public sealed class GgufReaderTests
     [DataRow(8, 0x7fffffffu, "file is truncated: tensor 't' ends at ")]
     public void A_forged_tensor_is_refused(int offset, uint value, string expected)
     {
-        byte[] file = Encoded(new GgufWriter().AddTensor("t", GgmlType.F32, [1], output => output.Write(new byte[4])));
+        var file = Encoded(new GgufWriter().AddTensor("t", GgmlType.F32, [1], output => output.Write(new byte[4])));
         BinaryPrimitives.WriteUInt32LittleEndian(file.AsSpan(24 + 8 + 1 + offset), value);
         StringAssert.Contains(Failure(file), expected);
     }
@@ -192,7 +191,7 @@ public sealed class GgufReaderTests
     [TestMethod]
     public void Names_from_the_file_bring_no_control_characters_into_messages()
     {
-        byte[] file = Encoded(new GgufWriter().Add("\e[31mred", GgufValue.OfArray(new GgufArray(GgufType.Array, 0, []))));
+        var file = Encoded(new GgufWriter().Add("\e[31mred", GgufValue.OfArray(new GgufArray(GgufType.Array, 0, []))));
         StringAssert.Contains(Failure(file), "'?[31mred'");
     }
 

@@ -1,5 +1,4 @@
 using System.Runtime.InteropServices;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Gguf;
 
 namespace Shimmy.Tests.Models.Gguf;
@@ -18,9 +17,9 @@ public sealed class TensorDataTests
         var decoded = new float[320];
         TensorData.DecodeQ8(bytes, decoded);
 
-        for (int i = 0; i < values.Length; i++)
+        for (var i = 0; i < values.Length; i++)
         {
-            float largest = values.AsSpan(i / 32 * 32, 32).ToArray().Max(Math.Abs);
+            var largest = values.AsSpan(i / 32 * 32, 32).ToArray().Max(Math.Abs);
             // Half a step, and what the scale loses as a half-precision number (2^-11 of the value).
             Assert.AreEqual(values[i], decoded[i], (largest / 254 * 1.001f) + (largest / 2048));
         }

@@ -162,7 +162,9 @@ public sealed class GpuRoomTests
 
     private ModelResidency Residency(LayerCount? layers = null) => new([_engine], entry => new ModelSpec
     {
-        Name = entry.Name, Path = entry.Path, Tuning = new LoadTuning { GpuLayers = layers },
+        Name = entry.Name,
+        Path = entry.Path,
+        Tuning = new LoadTuning { GpuLayers = layers },
     }, _time, new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
 
     private static ModelEntry Model(string name) => new() { Name = name, Path = $"/models/{name}.gguf" };

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
@@ -15,17 +14,38 @@ public sealed class MemoryEstimateTests
 {
     private static readonly RandomModelShape Small = new()
     {
-        Layers = 8, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1408, Vocabulary = 32_000, Context = 8192, Type = GgmlType.F16,
+        Layers = 8,
+        Embedding = 512,
+        Heads = 8,
+        KeyValueHeads = 8,
+        FeedForward = 1408,
+        Vocabulary = 32_000,
+        Context = 8192,
+        Type = GgmlType.F16,
     };
 
     private static readonly RandomModelShape Deep = new()
     {
-        Layers = 16, Embedding = 1024, Heads = 16, KeyValueHeads = 4, FeedForward = 2816, Vocabulary = 64_000, Context = 32_768, Type = GgmlType.Q8_0,
+        Layers = 16,
+        Embedding = 1024,
+        Heads = 16,
+        KeyValueHeads = 4,
+        FeedForward = 2816,
+        Vocabulary = 64_000,
+        Context = 32_768,
+        Type = GgmlType.Q8_0,
     };
 
     private static readonly RandomModelShape Wordy = new()
     {
-        Layers = 4, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1024, Vocabulary = 150_000, Context = 8192, Type = GgmlType.F32,
+        Layers = 4,
+        Embedding = 512,
+        Heads = 8,
+        KeyValueHeads = 8,
+        FeedForward = 1024,
+        Vocabulary = 150_000,
+        Context = 8192,
+        Type = GgmlType.F32,
     };
 
     [TestMethod]
@@ -78,7 +98,7 @@ public sealed class MemoryEstimateTests
     public void On_a_GPU_the_logits_of_a_whole_batch_count()
     {
         var spec = new ModelSpec { Name = "m", Path = "m.gguf", ContextLength = 2048 };
-        long more = MemoryEstimate.Of(Header("wordy"), 0, spec, onGpu: true).Compute - MemoryEstimate.Of(Header("wordy"), 0, spec).Compute;
+        var more = MemoryEstimate.Of(Header("wordy"), 0, spec, onGpu: true).Compute - MemoryEstimate.Of(Header("wordy"), 0, spec).Compute;
         Assert.AreEqual(150_000L * 512 * 4, more);
     }
 
@@ -114,7 +134,7 @@ public sealed class MemoryEstimateTests
     public void Forged_numbers_give_a_number()
     {
         var writer = new GgufWriter().Add("general.architecture", "x");
-        foreach (string key in new[]
+        foreach (var key in new[]
         {
             "block_count", "embedding_length", "feed_forward_length", "context_length", "attention.head_count_kv", "attention.key_length",
             "attention.sliding_window", "ssm.inner_size", "ssm.state_size", "ssm.conv_kernel", "ssm.group_count",

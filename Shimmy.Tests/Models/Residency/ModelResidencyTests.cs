@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -273,7 +272,7 @@ public sealed class ModelResidencyTests
     [Timeout(10_000, CooperativeCancellation = true)]
     public async Task A_changed_way_of_loading_takes_effect_with_the_next_request()
     {
-        int context = 512;
+        var context = 512;
         await using var residency = new ModelResidency(
             [_engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path, ContextLength = context }, _time);
         var before = await residency.AcquireAsync(Model("a"), null, Deadline);

@@ -1,4 +1,3 @@
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -84,7 +83,7 @@ public sealed class RoomTests
     public async Task The_idle_model_that_was_used_longest_ago_makes_room()
     {
         await using var residency = Residency(new ResidencyOptions { MaxLoaded = 3 });
-        foreach (string name in new[] { "a", "b", "c" })
+        foreach (var name in new[] { "a", "b", "c" })
         {
             (await residency.AcquireAsync(Model(name), null, Deadline)).Dispose();
             _time.Advance(TimeSpan.FromSeconds(1));
@@ -102,7 +101,7 @@ public sealed class RoomTests
     public async Task Only_as_many_models_go_as_the_memory_needs()
     {
         await using var residency = Residency(Budget(100));
-        foreach (string name in new[] { "a30", "b30", "c30" })
+        foreach (var name in new[] { "a30", "b30", "c30" })
         {
             (await residency.AcquireAsync(Model(name), null, Deadline)).Dispose();
             _time.Advance(TimeSpan.FromSeconds(1));

@@ -1,5 +1,4 @@
 using System.Text;
-using Microsoft.VisualStudio.TestTools.UnitTesting;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -26,8 +25,8 @@ public sealed class ThrashTests
         var engine = new ScriptedEngine { Loading = (_, _, token) => Task.Delay(20, token), BeforeToken = token => Task.Delay(1, token) };
         var asked = new List<int>();
         var waits = new List<TimeSpan>();
-        int wrong = 0;
-        int most = 0;
+        var wrong = 0;
+        var most = 0;
         await using (var residency = new ModelResidency(
             [engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path }, TimeProvider.System, new ResidencyOptions { MaxLoaded = Room }))
         {
@@ -38,7 +37,7 @@ public sealed class ThrashTests
                     var random = new Random(client);
                     while (!end.IsCancellationRequested)
                     {
-                        int model = random.Next(Models);
+                        var model = random.Next(Models);
                         var started = System.Diagnostics.Stopwatch.GetTimestamp();
                         lock (asked)
                         {
@@ -61,7 +60,7 @@ public sealed class ThrashTests
                 cancellation)));
         }
 
-        int least = ResidencyRun.LeastFor(asked, Room);
+        var least = ResidencyRun.LeastFor(asked, Room);
         TestContext.WriteLine($"{asked.Count} requests, {engine.Loads} loads, in their order at least {least}; longest wait {waits.Max().TotalMilliseconds:0} ms");
         Assert.AreEqual(0, wrong);
         Assert.AreEqual(0, engine.Alive);

@@ -123,7 +123,18 @@ internal static class RequestDamage
     {
         var size = random.Next(12) switch
         {
-            0 => "-1", 1 => "FFFFFFFFFFFFFFFFF", 2 => "7FFFFFFF", 3 => "zz", 4 => "", 5 => "5 ", 6 => "0x5", 7 => "5;" + new string('a', 20_000), 8 => "1", 9 => "FFFFFFFF", 10 => "5\n", _ => "500",
+            0 => "-1",
+            1 => "FFFFFFFFFFFFFFFFF",
+            2 => "7FFFFFFF",
+            3 => "zz",
+            4 => "",
+            5 => "5 ",
+            6 => "0x5",
+            7 => "5;" + new string('a', 20_000),
+            8 => "1",
+            9 => "FFFFFFFF",
+            10 => "5\n",
+            _ => "500",
         };
         var tail = random.Next(4) switch { 0 => "\r\n0\r\n\r\n", 1 => "\r\n", 2 => "0\r\n", _ => "\r\n0\r\nA: b" };
         return new FuzzCase(seed.Path, Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{seed.Body}{tail}"), Framed: false, Manner.Plain);

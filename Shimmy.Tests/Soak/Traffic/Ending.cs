@@ -94,8 +94,11 @@ internal readonly record struct Ending(EndingKind Kind, string? Complaint = null
         {
             var data = new StringBuilder();
             foreach (var line in block.Split('\n'))
+            {
                 if (line.StartsWith("data: ", StringComparison.Ordinal))
                     data.Append(line.AsSpan(6));
+            }
+
             events.Add(data.ToString());
         }
         return events;

@@ -63,7 +63,8 @@ internal static class Exchanges
             Route.Embedding => Post("/v1/embeddings", new JsonObject { ["input"] = new JsonArray(Text(random), Text(random)) }) with { Stream = false, Tokens = null },
             Route.Tokenize => Post("/tokenize", new JsonObject { ["content"] = Text(random), ["with_pieces"] = random.Next(2) == 0 }) with { Stream = false, Tokens = null },
             Route.CountTokens => Post("/v1/messages/count_tokens", new JsonObject { ["messages"] = Conversation(random, system: false) })
-                with { Stream = false, Tokens = null },
+                with
+            { Stream = false, Tokens = null },
             Route.Models => Get(random.Next(2) == 0 ? "/v1/models" : "/api/models"),
             Route.Status => Get($"/api/models/{Exchange.Model}/status"),
             _ => Get("/health"),

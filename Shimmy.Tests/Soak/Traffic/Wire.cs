@@ -92,7 +92,10 @@ internal sealed class Wire : IDisposable
                 return null;
             if (!statusLine.StartsWith("HTTP/1.", StringComparison.Ordinal) || statusLine.Length < 12
                 || !int.TryParse(statusLine.AsSpan(9, 3), NumberStyles.None, CultureInfo.InvariantCulture, out var status))
+            {
                 throw new InvalidDataException($"no status line: {statusLine}");
+            }
+
             var headers = new Dictionary<string, string>(StringComparer.OrdinalIgnoreCase);
             while (true)
             {
@@ -188,7 +191,9 @@ internal sealed class Wire : IDisposable
     private async Task<bool> FillAsync(CancellationToken limit)
     {
         if (_start == _end)
+        {
             _start = _end = 0;
+        }
         else if (_end == _buffer.Length && _start > 0)
         {
             _buffer.AsSpan(_start, _end - _start).CopyTo(_buffer);

@@ -4,7 +4,6 @@ using Shimmy.Api.OpenAI;
 using Shimmy.Chat;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Anthropic;
 

@@ -1,8 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Templates;
-using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 

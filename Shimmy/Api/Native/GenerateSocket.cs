@@ -4,9 +4,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
-using Shimmy.Chat.Output;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 

@@ -81,8 +81,10 @@ internal static class ModelLifecycle
         foreach (var option in TuningOption.All.Where(option => option.OfRequests))
         {
             if (fields.Find(option.Field) is { } value)
+            {
                 tuning = (TuningOption.TextOf(value) is { } text ? option.Set(tuning, text) : null)
                     ?? throw ApiException.BadField(option.Field, $"must be {option.Allowed}, not {RequestFields.Describe(value)}");
+            }
         }
         foreach (var (one, other, why) in TuningOption.Exclusive)
         {

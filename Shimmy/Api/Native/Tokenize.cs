@@ -4,7 +4,6 @@ using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 
@@ -24,13 +23,19 @@ internal static class Tokenize
         using var body = document;
         var content = fields.Text("content");
         if (content is not null == fields.Has("messages"))
+        {
             throw ApiException.BadField("content", content is null
                 ? "is missing; content or messages is required"
                 : "was given beside messages; give one of them");
+        }
+
         var conversation = content is null ? ConversationBody.Read(fields) : null;
         if (conversation is not null)
+        {
             foreach (var name in (string[])["add_special", "parse_special"])
                 fields.Refuse(name, "is for content; of messages the chat template decides it");
+        }
+
         var text = content is null ? null : new Prompt
         {
             Parts = [new PromptPart(content, fields.Flag("parse_special") ?? true)],

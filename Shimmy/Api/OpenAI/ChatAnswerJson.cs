@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Engine;
 
 namespace Shimmy.Api.OpenAI;
 

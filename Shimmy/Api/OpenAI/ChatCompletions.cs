@@ -1,12 +1,10 @@
 using System.Runtime.CompilerServices;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
-using Shimmy.Chat.Cache;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 

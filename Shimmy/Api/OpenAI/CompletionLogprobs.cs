@@ -2,7 +2,6 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Output;
-using Shimmy.Engine;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -7,7 +7,6 @@ using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 

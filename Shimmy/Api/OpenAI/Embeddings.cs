@@ -4,7 +4,6 @@ using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 

@@ -13,7 +13,7 @@ internal static class OpenAIJson
     public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
 
     /// <summary>OpenAI's names of the reasons.</summary>
-    public static string FinishReasonOf(OutputEnd end) => 
+    public static string FinishReasonOf(OutputEnd end) =>
         end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";
 
     /// <summary>llama.cpp's array <c>tokens</c>: the ids of the tokens that a text is made of.</summary>

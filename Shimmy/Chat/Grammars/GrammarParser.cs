@@ -238,7 +238,10 @@ internal sealed class GrammarParser(string text)
             throw Fault($"expected a whole number, not {Shown()}");
         if (int.TryParse(text.AsSpan(begin, _at - begin), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
             && value < GrammarLimits.Repetitions)
+        {
             return value;
+        }
+
         throw FaultAt(begin, $"a count must be below {GrammarLimits.Repetitions}");
     }
 
@@ -309,7 +312,10 @@ internal sealed class GrammarParser(string text)
     {
         if (_at + digits > text.Length
             || !uint.TryParse(text.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+        {
             throw FaultAt(begin, $"expected {digits} hexadecimal digits after '{text[begin..(begin + 2)]}'");
+        }
+
         if (!Rune.IsValid(value) || value == 0)
             throw FaultAt(begin, $"U+{value:X4} is no character that can be generated");
         _at += digits;

@@ -1,5 +1,4 @@
 using Shimmy.Chat.Messages;
-using Shimmy.Chat.Templates.Jinja;
 using Shimmy.Chat.Templates.Jinja.Values;
 
 namespace Shimmy.Chat.Templates;
@@ -70,22 +69,24 @@ internal sealed class CapabilityProbe
     private TemplateCapabilities Calls(TemplateCapabilities basis)
     {
         foreach (var shortIds in (bool[])[false, true])
-        foreach (var nullContent in (bool[])[true, false])
         {
-            var form = basis with { ShortCallIds = shortIds, NullContent = nullContent };
-            var asObject = RenderCall(form with { ObjectArguments = true });
-            var asText = RenderCall(form with { ObjectArguments = false });
-            // A dict that is printed shows its keys in Python's quotes; a text that is made JSON shows its quotes escaped.
-            var objects = Shows(asObject, CallName, Key, ArgumentValue) && !asObject!.Contains($"'{Key}'", StringComparison.Ordinal);
-            var texts = Shows(asText, CallName, Key, ArgumentValue) && !asText!.Contains($"\\\"{Key}\\\"", StringComparison.Ordinal);
-            if ((!objects && !texts) || (nullContent && PrintsNone(form with { ObjectArguments = objects })))
-                continue;
-            form = form with { ToolCalls = true, ObjectArguments = objects };
-            return form with
+            foreach (var nullContent in (bool[])[true, false])
             {
-                ParallelToolCalls = Shows(RenderCall(form, both: true), CallName, OtherCallName),
-                ToolResults = Shows(RenderCall(form), ResultText),
-            };
+                var form = basis with { ShortCallIds = shortIds, NullContent = nullContent };
+                var asObject = RenderCall(form with { ObjectArguments = true });
+                var asText = RenderCall(form with { ObjectArguments = false });
+                // A dict that is printed shows its keys in Python's quotes; a text that is made JSON shows its quotes escaped.
+                var objects = Shows(asObject, CallName, Key, ArgumentValue) && !asObject!.Contains($"'{Key}'", StringComparison.Ordinal);
+                var texts = Shows(asText, CallName, Key, ArgumentValue) && !asText!.Contains($"\\\"{Key}\\\"", StringComparison.Ordinal);
+                if ((!objects && !texts) || (nullContent && PrintsNone(form with { ObjectArguments = objects })))
+                    continue;
+                form = form with { ToolCalls = true, ObjectArguments = objects };
+                return form with
+                {
+                    ParallelToolCalls = Shows(RenderCall(form, both: true), CallName, OtherCallName),
+                    ToolResults = Shows(RenderCall(form), ResultText),
+                };
+            }
         }
 
         // Calls are not shown, so an empty text is what a message that only calls tools says.
@@ -117,8 +118,11 @@ internal sealed class CapabilityProbe
     private TemplateCapabilities Thinking(TemplateCapabilities basis)
     {
         foreach (var variable in (string[])["enable_thinking", "thinking"])
+        {
             if (Render(basis, [User], variable: (variable, true)) is { } on && Render(basis, [User], variable: (variable, false)) is { } off && on != off)
                 return basis with { ThinkingSwitch = variable };
+        }
+
         return basis;
     }
 
@@ -157,8 +161,11 @@ internal sealed class CapabilityProbe
         if (text is null)
             return false;
         foreach (var needle in needles)
+        {
             if (!text.Contains(needle, StringComparison.Ordinal))
                 return false;
+        }
+
         return true;
     }
 }

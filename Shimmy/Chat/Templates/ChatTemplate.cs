@@ -2,7 +2,6 @@ using System.Text.Json;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Chat.Templates.Jinja;
 using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
 
@@ -109,9 +108,12 @@ internal sealed class ChatTemplate
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         foreach (var (name, value) in request.TemplateArguments)
+        {
             variables[name] = name is "messages" or "tools" or "add_generation_prompt"
                 ? throw Refusal("chat_template_kwargs", $"'{name}' is a field of the request itself")
                 : JsonValues.Of(value);
+        }
+
         try
         {
             var template = request.Tools.Count > 0 ? source.ToolUse ?? source.Default : source.Default;

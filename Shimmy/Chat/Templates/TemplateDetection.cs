@@ -50,12 +50,18 @@ internal static class TemplateDetection
     public static async Task<(TemplateFamily Family, string Reason)> OfAsync(ILoadedModel model, CancellationToken cancellation)
     {
         foreach (var (token, family) in ByToken)
+        {
             if (await HasControlTokenAsync(model, token, cancellation).ConfigureAwait(false))
                 return (family, $"its vocabulary has {token}");
+        }
+
         var architecture = model.Facts.Architecture.ToLowerInvariant();
         foreach (var (part, family) in ByArchitecture)
+        {
             if (architecture.Contains(part, StringComparison.Ordinal))
                 return (family, $"its architecture is {model.Facts.Architecture}");
+        }
+
         return OfName(model.Spec.Name);
     }
 
@@ -64,8 +70,11 @@ internal static class TemplateDetection
     {
         var lower = name.ToLowerInvariant();
         foreach (var (part, family) in ByName)
+        {
             if (lower.Contains(part, StringComparison.Ordinal))
                 return (family, $"its name holds '{part}'");
+        }
+
         return (TemplateFamilies.OpenChat, "nothing speaks for another");
     }
 

@@ -253,8 +253,11 @@ internal sealed class ToolCallProbe
             if (a == b)
                 continue;
             if (char.IsAsciiDigit(a) && b == a + 1)
+            {
                 return (before[..^i] + ToolCallSyntax.IndexHole + before[(before.Length - i + 1)..],
                     between[..^i] + ToolCallSyntax.IndexHole + between[(between.Length - i + 1)..]);
+            }
+
             break;
         }
         return (before, between);

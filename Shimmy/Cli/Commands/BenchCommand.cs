@@ -3,7 +3,6 @@ using System.Text.Json;
 using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
-using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 

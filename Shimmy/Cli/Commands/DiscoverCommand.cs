@@ -59,8 +59,11 @@ internal static class DiscoverCommand
             Printer.Line("");
         }
         foreach (var entry in models)
+        {
             foreach (var (what, value) in Notes(entry))
                 Printer.Line($"{entry.Name}: {what} {value}");
+        }
+
         foreach (var file in scan.Skipped)
             Printer.Line($"skipped ({file.Origin}) {file.Path}: {file.Reason}");
         Printer.Line($"{models.Count} models, {scan.Skipped.Count} skipped, in {scan.Elapsed.TotalMilliseconds:F0} ms; looked in");

@@ -127,7 +127,10 @@ internal sealed class ModelContext
         // Which GPUs there are takes a process to find out: asked where it matters alone.
         if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
             && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
+        {
             throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
+        }
+
         try
         {
             return await engine.LoadAsync(spec, new LoadProgress(entry.Name), cancellation);

@@ -34,8 +34,11 @@ internal static class ProbeCommand
             Options = new GenerationOptions { MaxTokens = 1, Temperature = 0, IgnoreEos = true },
         };
         await foreach (var engineEvent in model.GenerateAsync(request, cancellation))
+        {
             if (engineEvent.IsToken)
                 break;
+        }
+
         var report = ReportOf(model, Stopwatch.GetElapsedTime(started));
         if (json)
             Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.ProbeReport));

@@ -49,8 +49,11 @@ internal static class OptionAliases
     public static string FromParser(string option)
     {
         foreach (var (ours, parsers) in Names)
+        {
             if (option == parsers)
                 return ours;
+        }
+
         return option;
     }
 }

@@ -68,8 +68,11 @@ internal sealed class OptionReader(Func<string, string?> environment)
         if (Find(option, given) is not { } found)
             return fallback;
         foreach (var (word, value) in choices)
+        {
             if (string.Equals(word, found.Value, StringComparison.OrdinalIgnoreCase))
                 return value;
+        }
+
         var words = new List<string>();
         foreach (var (word, _) in choices)
             words.Add(word);

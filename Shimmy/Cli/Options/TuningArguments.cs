@@ -11,8 +11,11 @@ internal static class TuningArguments
     {
         var found = new Dictionary<string, OptionValue>();
         foreach (var option in TuningOption.All)
+        {
             if (reader.Find("--" + option.Name, given.GetValueOrDefault(option.Name)) is { } value)
                 found[option.Name] = value;
+        }
+
         foreach (var (one, other, why) in TuningOption.Exclusive)
         {
             if (!Asks(one, out var first) || !Asks(other, out var second))
@@ -24,8 +27,11 @@ internal static class TuningArguments
         }
         var tuning = LoadTuning.None;
         foreach (var option in TuningOption.All)
+        {
             if (found.TryGetValue(option.Name, out var value))
                 tuning = option.Set(tuning, option.IsSwitch ? (value.ToFlag() ? "true" : "false") : value.Value) ?? throw value.Refuse(option.Allowed);
+        }
+
         return tuning;
 
         bool Asks(string name, out OptionValue value) =>

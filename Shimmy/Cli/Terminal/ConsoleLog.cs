@@ -21,10 +21,14 @@ internal static class ConsoleLog
             // Otherwise a value that cannot be formatted vanishes, and may take earlier lines with it.
             options.InternalErrorLogger = error => Console.Error.WriteLine($"shimmy: an entry of the log was lost: {error.Message}");
             if (asJson)
+            {
                 options.UseJsonFormatter(formatter => formatter.JsonSerializerOptions = LogJson.Default.Options);
+            }
             else
+            {
                 options.UsePlainTextFormatter(formatter => formatter.SetPrefixFormatter($"{0:utc-longdate} {1:short} {2}: ",
                     (in MessageTemplate template, in LogInfo info) => template.Format(info.Timestamp, info.LogLevel, info.Category)));
+            }
         });
     });
 }

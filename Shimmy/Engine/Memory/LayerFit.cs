@@ -55,8 +55,11 @@ internal static class LayerFit
         var room = Room(rooms, shares);
         var most = sizes.Layers.Count + 1;
         for (var layers = most; layers > 0; layers--)
+        {
             if (Bytes(sizes, layers) <= room)
                 return layers;
+        }
+
         return 0;
     }
 

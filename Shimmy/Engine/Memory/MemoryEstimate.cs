@@ -64,11 +64,11 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     public static MemoryEstimate Of(GgufHeader header, long fileBytes, ModelSpec spec, bool onGpu = false)
     {
         var shape = new AttentionShape(header, spec.Tuning);
-        long vocabulary = header.Array("tokenizer.ggml.tokens")?.Count ?? 0;
-        long context = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, shape.TrainedContext);
-        long cells = Cells(shape, context, spec.Parallel);
-        long batch = Math.Min(spec.BatchSize, cells);
-        long activations = batch * sizeof(float) * ((4 * shape.FeedForward) + (3 * shape.Embedding));
+        var vocabulary = header.Array("tokenizer.ggml.tokens")?.Count ?? 0;
+        var context = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, shape.TrainedContext);
+        var cells = Cells(shape, context, spec.Parallel);
+        var batch = Math.Min(spec.BatchSize, cells);
+        var activations = batch * sizeof(float) * ((4 * shape.FeedForward) + (3 * shape.Embedding));
         if (AttentionChoice.Of(spec.Tuning, shape.HeadSize, onGpu) == FlashAttention.Off)
             activations += Math.Min(batch, AttentionChoice.PlainMicroBatch) * cells * shape.Heads * sizeof(float);
         return new MemoryEstimate(
@@ -80,8 +80,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
     private static long Cells(AttentionShape shape, long context, int parallel)
     {
-        long perCell = Math.Max(1, shape.PlainBytesPerCell);
-        long cells = Math.Clamp(ExtraCellsBytes / perCell, context, context * Math.Max(1, parallel));
+        var perCell = Math.Max(1, shape.PlainBytesPerCell);
+        var cells = Math.Clamp(ExtraCellsBytes / perCell, context, context * Math.Max(1, parallel));
         return (cells + CellPadding - 1) / CellPadding * CellPadding;
     }
 
@@ -149,11 +149,11 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         /// <summary>Bytes of the caches of all layers.</summary>
         public long CacheBytes(long cells, int sequences, long batch)
         {
-            long windowCells = Math.Min(cells, (((_window * sequences) + batch + CellPadding - 1) / CellPadding) * CellPadding);
+            var windowCells = Math.Min(cells, (((_window * sequences) + batch + CellPadding - 1) / CellPadding) * CellPadding);
             long bytes = 0;
-            for (int layer = 0; layer < _layers; layer++)
+            for (var layer = 0; layer < _layers; layer++)
             {
-                long here = Windowed(layer) ? windowCells : cells;
+                var here = Windowed(layer) ? windowCells : cells;
                 bytes += IsRecurrent(layer) ? StateBytes * sequences : here * BytesPerCell(layer);
             }
 
@@ -162,19 +162,19 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
         private long BytesPerCell(int layer)
         {
-            long heads = PerLayer("attention.head_count_kv", layer, Heads);
+            var heads = PerLayer("attention.head_count_kv", layer, Heads);
             // Latent attention keeps one compressed vector for K and V together.
             if (_header.OfArchitecture("attention.key_length_mla") is not null)
             {
                 return (long)(_keyBytes * (Number("attention.kv_lora_rank") + Number("rope.dimension_count")));
             }
 
-            long headSize = Embedding / Heads;
-            bool windowed = Windowed(layer);
-            long key = (windowed ? Number("attention.key_length_swa") : 0) is > 0 and var narrow
+            var headSize = Embedding / Heads;
+            var windowed = Windowed(layer);
+            var key = (windowed ? Number("attention.key_length_swa") : 0) is > 0 and var narrow
                 ? narrow
                 : Number("attention.key_length", headSize);
-            long value = (windowed ? Number("attention.value_length_swa") : 0) is > 0 and var thin
+            var value = (windowed ? Number("attention.value_length_swa") : 0) is > 0 and var thin
                 ? thin
                 : Number("attention.value_length", headSize);
             return (long)(heads * ((_keyBytes * key) + (_valueBytes * value)));
@@ -214,9 +214,9 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         {
             get
             {
-                long inner = Number("ssm.inner_size");
-                long state = Number("ssm.state_size");
-                long convolution = Math.Max(0, Number("ssm.conv_kernel") - 1) * (inner + (2 * Number("ssm.group_count") * state));
+                var inner = Number("ssm.inner_size");
+                var state = Number("ssm.state_size");
+                var convolution = Math.Max(0, Number("ssm.conv_kernel") - 1) * (inner + (2 * Number("ssm.group_count") * state));
                 return sizeof(float) * ((inner * state) + convolution);
             }
         }

@@ -14,10 +14,13 @@ internal sealed class FrameBuffer
     {
         // What has no payload, a cancel above all, costs next to nothing.
         if (_bytes > Most && frame.Payload.Length > 0)
+        {
             throw new EngineException(EngineFailure.QueueFull, $"{_bytes >> 20} MiB of requests wait already until the worker of this model reads them")
             {
                 RetryAfterSeconds = 5,
             };
+        }
+
         _frames.AddLast(frame);
         _bytes += frame.Payload.Length;
     }

@@ -25,6 +25,10 @@ internal sealed record WorkerError(EngineFailure Failure, string Message, int Pr
 
     public EngineException ToException() => new(Failure, Message)
     {
-        PromptTokens = PromptTokens, ContextLength = ContextLength, Option = Option, RetryAfterSeconds = RetryAfterSeconds, Shortage = Shortage,
+        PromptTokens = PromptTokens,
+        ContextLength = ContextLength,
+        Option = Option,
+        RetryAfterSeconds = RetryAfterSeconds,
+        Shortage = Shortage,
     };
 }

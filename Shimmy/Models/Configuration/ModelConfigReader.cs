@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Models.Discovery;
@@ -46,7 +45,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     /// <param name="host">Makes paths whole.</param>
     public static ModelConfig ReadFile(string path, HostEnvironment host)
     {
-        string full = Path.GetFullPath(path);
+        var full = Path.GetFullPath(path);
         try
         {
             return new ModelConfigReader(host, Path.GetDirectoryName(full)!).Read(SmallFile.ReadBytes(full));
@@ -114,7 +113,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         Require(list, JsonValueKind.Array, "models", "a list of models");
         foreach (var item in list.EnumerateArray())
         {
-            string at = $"models[{models.Count}]";
+            var at = $"models[{models.Count}]";
             var model = ReadModel(item, at, aliases);
             if (models.Exists(other => string.Equals(other.Name, model.Name, StringComparison.OrdinalIgnoreCase)))
             {
@@ -133,7 +132,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         var settings = ModelSettings.None;
         foreach (var field in item.EnumerateObject())
         {
-            string here = $"{at}.{field.Name}";
+            var here = $"{at}.{field.Name}";
             var value = field.Value;
             switch (field.Name)
             {
@@ -185,7 +184,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 
         if (name is null || path is null)
         {
-            string missing = name is null ? "name" : "base_path";
+            var missing = name is null ? "name" : "base_path";
             throw new ConfigException($"{at}.{missing}: missing; every model has a name and a base_path");
         }
 
@@ -233,8 +232,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 
     private static long Bytes(JsonElement value, string at) => value.ValueKind switch
     {
-        JsonValueKind.Number when value.TryGetInt64(out long bytes) && bytes > 0 => bytes,
-        JsonValueKind.String when ByteCount.TryParse(value.GetString(), out long bytes) && bytes > 0 => bytes,
+        JsonValueKind.Number when value.TryGetInt64(out var bytes) && bytes > 0 => bytes,
+        JsonValueKind.String when ByteCount.TryParse(value.GetString(), out var bytes) && bytes > 0 => bytes,
         _ => throw new ConfigException($"{at}: {Shown(value)} is not allowed; {ByteCount.Allowed}"),
     };
 
@@ -248,7 +247,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         : throw new ConfigException($"{at}: {Shown(value)} is not allowed; true and false are");
 
     private static int Integer(JsonElement value, string at, int least, int most) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) && number >= least && number <= most
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) && number >= least && number <= most
             ? number
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; a whole number from {least} to {most} is");
 
@@ -275,7 +274,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 
     private static string Shown(JsonElement value)
     {
-        string text = value.GetRawText().ReplaceLineEndings(" ");
+        var text = value.GetRawText().ReplaceLineEndings(" ");
         return text.Length <= 40 ? text : string.Concat(text.AsSpan(0, 40), "…");
     }
 }

@@ -90,7 +90,7 @@ internal sealed class ModelConfigWatch : IDisposable
     {
         try
         {
-            string real = RealPath.Of(_path);
+            var real = RealPath.Of(_path);
             var file = new FileInfo(real);
             return new Fingerprint(real, file.Exists, file.Exists ? file.Length : 0, file.LastWriteTimeUtc);
         }

@@ -49,7 +49,7 @@ internal static class RegisteredModels
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
-            string reason = e is GgufException ? $"{Path.GetFileName(path)}: {e.Message}" : e.Message;
+            var reason = e is GgufException ? $"{Path.GetFileName(path)}: {e.Message}" : e.Message;
             entry = new ModelEntry
             {
                 Name = ModelFileName.Parse(Path.GetFileName(path)).Name,
@@ -59,7 +59,7 @@ internal static class RegisteredModels
             };
         }
 
-        string? missing = settings.Loras.FirstOrDefault(lora => !File.Exists(lora.Path))?.Path;
+        var missing = settings.Loras.FirstOrDefault(lora => !File.Exists(lora.Path))?.Path;
         return entry with
         {
             Name = name ?? entry.Name,

@@ -36,7 +36,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
             yield break;
         }
 
-        string path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
+        var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
         var folders = new Queue<(string Path, string RealPath, int Depth)>();
         EnterLink(path, depth: 0);
         while (folders.TryDequeue(out var folder))
@@ -50,7 +50,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                     yield break;
                 }
 
-                string entryPath = Path.Join(folder.Path, entry.Name);
+                var entryPath = Path.Join(folder.Path, entry.Name);
                 if (entry.IsLink)
                 {
                     if (Follow(entryPath, folder.Depth) is { } linked)
@@ -60,12 +60,12 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 }
                 else if (entry.IsFolder)
                 {
-                    bool plain = ReferenceEquals(folder.Path, folder.RealPath);
+                    var plain = ReferenceEquals(folder.Path, folder.RealPath);
                     Enter(entryPath, plain ? entryPath : Path.Join(folder.RealPath, entry.Name), folder.Depth + 1);
                 }
                 else
                 {
-                    string real = ReferenceEquals(folder.Path, folder.RealPath)
+                    var real = ReferenceEquals(folder.Path, folder.RealPath)
                         ? entryPath
                         : Path.Join(folder.RealPath, entry.Name);
                     yield return new WalkedFile(entryPath, real, entry.SizeBytes, entry.ModifiedUtc);
@@ -97,7 +97,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
         {
             try
             {
-                string real = RealPath.Of(link);
+                var real = RealPath.Of(link);
                 if (Directory.Exists(real))
                 {
                     Enter(link, real, depth + 1);
@@ -146,8 +146,8 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
 
         static Entry Transform(ref FileSystemEntry entry)
         {
-            string name = entry.FileName.ToString();
-            bool isLink = (entry.Attributes & FileAttributes.ReparsePoint) != 0;
+            var name = entry.FileName.ToString();
+            var isLink = (entry.Attributes & FileAttributes.ReparsePoint) != 0;
             return isLink || entry.IsDirectory
                 ? new Entry(name, entry.IsDirectory, isLink, 0, default)
                 : new Entry(name, IsFolder: false, IsLink: false, entry.Length, entry.LastWriteTimeUtc.UtcDateTime);
@@ -195,13 +195,13 @@ internal static class RealPath
     /// </summary>
     public static string Of(string path)
     {
-        string full = Path.GetFullPath(path);
-        string root = Path.GetPathRoot(full)!;
+        var full = Path.GetFullPath(path);
+        var root = Path.GetPathRoot(full)!;
         var pending = new Stack<string>(Parts(full[root.Length..]).AsEnumerable().Reverse());
-        string done = root;
-        for (int links = 0; pending.TryPop(out string? part);)
+        var done = root;
+        for (var links = 0; pending.TryPop(out var part);)
         {
-            string next = Path.Join(done, part);
+            var next = Path.Join(done, part);
             if (new FileInfo(next).LinkTarget is not { } target)
             {
                 done = next;
@@ -213,9 +213,9 @@ internal static class RealPath
                 throw new IOException($"too many links on the way to {path}");
             }
 
-            string resolved = Path.GetFullPath(target, done);
+            var resolved = Path.GetFullPath(target, done);
             done = Path.GetPathRoot(resolved)!;
-            foreach (string step in Parts(resolved[done.Length..]).AsEnumerable().Reverse())
+            foreach (var step in Parts(resolved[done.Length..]).AsEnumerable().Reverse())
             {
                 pending.Push(step);
             }
@@ -244,7 +244,7 @@ internal static class SmallFile
             throw new IOException($"it has {stream.Length} bytes; at most {MaxBytes} were expected");
         }
 
-        byte[] bytes = new byte[stream.Length];
+        var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);
         return bytes;
     }

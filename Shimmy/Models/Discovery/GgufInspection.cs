@@ -38,7 +38,7 @@ internal static class GgufInspection
     public static GgufFacts FactsOf(GgufHeader header)
     {
         var content = ContentOf(header);
-        string? sizeLabel = header.Text("general.size_label");
+        var sizeLabel = header.Text("general.size_label");
         return new GgufFacts
         {
             Content = content,
@@ -110,7 +110,7 @@ internal static class GgufInspection
     {
         foreach (var tensor in header.Tensors)
         {
-            string[] parts = tensor.Name.Split('.');
+            var parts = tensor.Name.Split('.');
             int? side = parts is [_, _, var layer, "weight", var half]
                 ? (layer, half) switch
                 {
@@ -134,11 +134,11 @@ internal static class GgufInspection
 
     private static int AdaptedLayers(GgufHeader header)
     {
-        int layers = 0;
+        var layers = 0;
         foreach (var tensor in header.Tensors)
         {
-            string[] parts = tensor.Name.Split('.', 3);
-            if (parts is ["blk", var number, _] && int.TryParse(number, CultureInfo.InvariantCulture, out int layer))
+            var parts = tensor.Name.Split('.', 3);
+            if (parts is ["blk", var number, _] && int.TryParse(number, CultureInfo.InvariantCulture, out var layer))
             {
                 layers = Math.Max(layers, layer + 1);
             }

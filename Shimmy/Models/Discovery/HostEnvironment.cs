@@ -47,7 +47,7 @@ internal sealed record HostEnvironment
             return path.Length <= 2 ? Home : Join(Home, path[2..]);
         }
 
-        bool rooted = System == HostSystem.Windows
+        var rooted = System == HostSystem.Windows
             ? path is ['\\' or '/', ..] or [_, ':', '\\' or '/', ..]
             : path.StartsWith('/');
         return rooted ? path : Join(CurrentDirectory, path is ['.', '/' or '\\', .. var rest] ? rest : path);
@@ -56,7 +56,7 @@ internal sealed record HostEnvironment
     /// <summary>The folder that a path lies in.</summary>
     public string FolderOf(string path)
     {
-        int at = System == HostSystem.Windows ? path.AsSpan().LastIndexOfAny('\\', '/') : path.LastIndexOf('/');
+        var at = System == HostSystem.Windows ? path.AsSpan().LastIndexOfAny('\\', '/') : path.LastIndexOf('/');
         return at <= 0 ? path[..(at + 1)] : path[..at];
     }
 
@@ -73,9 +73,9 @@ internal sealed record HostEnvironment
     /// <summary>Joins path parts in the system's own way.</summary>
     public string Join(string folder, params ReadOnlySpan<string> parts)
     {
-        char separator = System == HostSystem.Windows ? '\\' : '/';
-        string joined = folder;
-        foreach (string part in parts)
+        var separator = System == HostSystem.Windows ? '\\' : '/';
+        var joined = folder;
+        foreach (var part in parts)
         {
             joined = joined.EndsWith(separator) || joined.EndsWith('/') ? joined + part : joined + separator + part;
         }

@@ -28,9 +28,9 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
-        foreach (string folder in Folders(Root, Prefix + "*", skipped))
+        foreach (var folder in Folders(Root, Prefix + "*", skipped))
         {
-            string repository = Path.GetFileName(folder)[Prefix.Length..].Replace("--", "/", StringComparison.Ordinal);
+            var repository = Path.GetFileName(folder)[Prefix.Length..].Replace("--", "/", StringComparison.Ordinal);
             if (repository.Length == 0 || Snapshot(folder, skipped) is not { } snapshot)
             {
                 continue;
@@ -48,14 +48,14 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
     // The commit of refs/main; without it (a download of a fixed revision has no ref) the snapshot that was written last.
     private string? Snapshot(string repository, Action<SkippedFile> skipped)
     {
-        string snapshots = Path.Join(repository, "snapshots");
-        string reference = Path.Join(repository, "refs", "main");
+        var snapshots = Path.Join(repository, "snapshots");
+        var reference = Path.Join(repository, "refs", "main");
         try
         {
             if (File.Exists(reference))
             {
-                string commit = SmallFile.ReadText(reference).Trim();
-                string snapshot = Path.Join(snapshots, commit);
+                var commit = SmallFile.ReadText(reference).Trim();
+                var snapshot = Path.Join(snapshots, commit);
                 if (commit.Length is 0 or > MaxCommitLength
                     || !commit.All(char.IsAsciiLetterOrDigit)
                     || !Directory.Exists(snapshot))

@@ -26,7 +26,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
     /// <param name="shards">All files of the model, this one first.</param>
     public ModelEntry ToEntry(IReadOnlyList<InspectedFile> shards)
     {
-        long parameters = shards.Sum(shard => shard.Facts.ParameterCount);
+        var parameters = shards.Sum(shard => shard.Facts.ParameterCount);
         return new ModelEntry
         {
             Name = Candidate.Name ?? NameInRepository() ?? Printable(FileName.Name),
@@ -67,7 +67,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
 
     private string? WhyUnloadable()
     {
-        string? variant = Facts.OllamaVariant
+        var variant = Facts.OllamaVariant
             ?? (Candidate.FromOllama && !Facts.FromLlamaCpp && OllamaArchitectures.Differs(Facts.Architecture)
                 ? $"Ollama keeps '{Facts.Architecture}' models in a variant of its own" : null);
         return variant is null ? null : $"{variant}; llama.cpp cannot load it. The same model as published for llama.cpp will do";

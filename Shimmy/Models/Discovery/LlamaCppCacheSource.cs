@@ -30,9 +30,9 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
     private Dictionary<string, (string Repository, string? Projector)> Claims(Action<SkippedFile> skipped)
     {
         var claims = new Dictionary<string, (string, string?)>(StringComparer.Ordinal);
-        foreach (string manifest in Manifests())
+        foreach (var manifest in Manifests())
         {
-            string[] parts = Path.GetFileNameWithoutExtension(manifest).Split('=');
+            var parts = Path.GetFileNameWithoutExtension(manifest).Split('=');
             if (parts is not ["manifest", var organization, var repository, _])
             {
                 continue;
@@ -41,10 +41,10 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
             try
             {
                 using var document = JsonDocument.Parse(SmallFile.ReadBytes(manifest));
-                string prefix = $"{organization}_{repository}_";
+                var prefix = $"{organization}_{repository}_";
                 if (FileOf(document.RootElement, "ggufFile", prefix) is { } model)
                 {
-                    string? projector = FileOf(document.RootElement, "mmprojFile", prefix) is { } file
+                    var projector = FileOf(document.RootElement, "mmprojFile", prefix) is { } file
                         ? Path.Join(Root, file)
                         : null;
                     claims[model] = ($"{organization}/{repository}", File.Exists(projector) ? projector : null);

@@ -18,9 +18,9 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
     {
         get
         {
-            string home = PointedHome() ?? host.Join(host.Home, ".lmstudio");
+            var home = PointedHome() ?? host.Join(host.Home, ".lmstudio");
             var places = new List<string>();
-            foreach (string settings in (string[])[home, OldSettingsFolder()])
+            foreach (var settings in (string[])[home, OldSettingsFolder()])
             {
                 if (MovedFolder(host.Join(settings, "settings.json")) is { } moved)
                 {
@@ -41,10 +41,10 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
     // A file beside the home folder says where it was moved to.
     private string? PointedHome()
     {
-        string pointer = host.Join(host.Home, ".lmstudio-home-pointer");
+        var pointer = host.Join(host.Home, ".lmstudio-home-pointer");
         try
         {
-            string home = File.Exists(pointer) ? SmallFile.ReadText(pointer).Trim() : "";
+            var home = File.Exists(pointer) ? SmallFile.ReadText(pointer).Trim() : "";
             return Directory.Exists(home) ? home : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)

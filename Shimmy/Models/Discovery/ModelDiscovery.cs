@@ -22,7 +22,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
     /// <summary>Scans all sources. Blocks; never throws for what it finds.</summary>
     public ScanResult Scan(CancellationToken cancellation = default)
     {
-        long started = Stopwatch.GetTimestamp();
+        var started = Stopwatch.GetTimestamp();
         var skipped = new List<SkippedFile>();
         var candidates = Candidates(skipped, cancellation);
         GgufFacts[] facts;
@@ -46,12 +46,15 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
             foreach (var candidate in source.Find(skipped.Add, cancellation))
             {
                 var key = (candidate.RealPath, candidate.Variant);
-                if (known.TryGetValue(key, out int index))
+                if (known.TryGetValue(key, out var index))
                 {
                     var first = found[index];
-                    found[index] = first with { OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
+                    found[index] = first with
+                    {
+                        OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
                         ? [name]
-                        : (string[])[], .. candidate.OtherNames] };
+                        : (string[])[], .. candidate.OtherNames]
+                    };
                 }
                 else
                 {
@@ -69,7 +72,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         cache?.Open();
         var facts = new GgufFacts[candidates.Count];
         var unknown = new List<int>();
-        for (int i = 0; i < facts.Length; i++)
+        for (var i = 0; i < facts.Length; i++)
         {
             if (cache?.Find(candidates[i]) is { } known)
             {
@@ -113,7 +116,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         List<ModelCandidate> candidates, GgufFacts[] facts, AdapterPairing adapterPairing, List<SkippedFile> skipped)
     {
         var usable = new List<InspectedFile>(candidates.Count);
-        for (int i = 0; i < facts.Length; i++)
+        for (var i = 0; i < facts.Length; i++)
         {
             var file = new InspectedFile(candidates[i], ModelFileName.Parse(Path.GetFileName(candidates[i].Path)), facts[i]);
             if (file.WhyNoModel() is not { } reason)
@@ -160,10 +163,10 @@ internal static class ModelNames
     public static IEnumerable<string> Possible(ModelEntry model)
     {
         yield return model.Name;
-        string qualified = $"{model.Origin}/{model.Name}";
+        var qualified = $"{model.Origin}/{model.Name}";
         yield return qualified;
         yield return $"{qualified}:{model.Quantization}";
-        for (int number = 2; ; number++)
+        for (var number = 2; ; number++)
         {
             yield return $"{qualified}-{number}";
         }

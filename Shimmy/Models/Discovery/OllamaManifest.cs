@@ -118,7 +118,7 @@ internal sealed record OllamaManifest
                 // -1 and -2 mean no limit.
                 case "num_predict" when Integer(value) is null or <= 0:
                     break;
-                case var name when SamplingNames.TryGetValue(name, out string? known) && Number(value) is { } number:
+                case var name when SamplingNames.TryGetValue(name, out var known) && Number(value) is { } number:
                     sampling[known] = number;
                     break;
             }
@@ -157,10 +157,10 @@ internal sealed record OllamaManifest
     };
 
     private static int? Integer(JsonElement value) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out int number) ? number : null;
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var number) ? number : null;
 
     private static string? Number(JsonElement value) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out double number) && double.IsFinite(number)
+        value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && double.IsFinite(number)
             ? number.ToString("R", CultureInfo.InvariantCulture)
             : null;
 }

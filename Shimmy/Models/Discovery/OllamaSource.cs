@@ -40,11 +40,11 @@ internal sealed class OllamaSource(string root) : IModelSource
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
-        string manifests = Path.Join(root, "manifests");
+        var manifests = Path.Join(root, "manifests");
         var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), (path, reason) => Skip(path, reason));
         foreach (var file in walk.Files(manifests, cancellation))
         {
-            string[] parts = Path.GetRelativePath(manifests, file.Path).Split(Path.DirectorySeparatorChar);
+            var parts = Path.GetRelativePath(manifests, file.Path).Split(Path.DirectorySeparatorChar);
             if (parts is not [var host, var space, var model, var tag])
             {
                 Skip(file.Path, "not at HOST/NAMESPACE/MODEL/TAG below manifests");
@@ -65,8 +65,8 @@ internal sealed class OllamaSource(string root) : IModelSource
     /// <summary>The name that <c>ollama list</c> shows: host and namespace are left out where they are the usual ones.</summary>
     public static string NameOf(string host, string space, string model, string tag)
     {
-        string name = $"{model}:{tag}";
-        bool usualSpace = space == DefaultNamespace;
+        var name = $"{model}:{tag}";
+        var usualSpace = space == DefaultNamespace;
         return host != DefaultHost ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
     }
 

@@ -43,7 +43,7 @@ internal sealed class ScanCache(string? path)
     public void Replace(IReadOnlyList<ModelCandidate> files, IReadOnlyList<GgufFacts> facts)
     {
         var entries = new Dictionary<string, Entry>(files.Count, StringComparer.Ordinal);
-        for (int i = 0; i < files.Count; i++)
+        for (var i = 0; i < files.Count; i++)
         {
             // What could not be read today may be readable tomorrow without having changed.
             if (!facts[i].IsTransient)
@@ -52,7 +52,7 @@ internal sealed class ScanCache(string? path)
             }
         }
 
-        bool changed = entries.Count != _entries!.Count
+        var changed = entries.Count != _entries!.Count
             || entries.Any(entry => !_entries.TryGetValue(entry.Key, out var old) || old != entry.Value);
         _entries = entries;
         if (changed)
@@ -68,7 +68,7 @@ internal sealed class ScanCache(string? path)
             return;
         }
 
-        string partial = $"{path}.{Environment.ProcessId}.partial";
+        var partial = $"{path}.{Environment.ProcessId}.partial";
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
@@ -115,7 +115,7 @@ internal sealed class ScanCache(string? path)
             entry.Facts.Write(writer);
         }
 
-        byte[] bytes = stream.ToArray();
+        var bytes = stream.ToArray();
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(8), Checksum(bytes.AsSpan(16)));
         return bytes;
     }
@@ -132,11 +132,11 @@ internal sealed class ScanCache(string? path)
         try
         {
             var reader = new BinaryReader(new MemoryStream(bytes, 16, bytes.Length - 16), Encoding.UTF8);
-            int count = reader.ReadInt32();
+            var count = reader.ReadInt32();
             var entries = new Dictionary<string, Entry>(Math.Clamp(count, 0, bytes.Length / 64), StringComparer.Ordinal);
-            for (int i = 0; i < count; i++)
+            for (var i = 0; i < count; i++)
             {
-                string file = reader.ReadString();
+                var file = reader.ReadString();
                 entries[file] = new Entry(reader.ReadInt64(), reader.ReadInt64(), GgufFacts.Read(reader));
             }
 
@@ -151,13 +151,13 @@ internal sealed class ScanCache(string? path)
     // Finds damage, not malice: eight bytes at a time, multiplied and rotated.
     private static ulong Checksum(ReadOnlySpan<byte> bytes)
     {
-        ulong sum = (ulong)bytes.Length;
+        var sum = (ulong)bytes.Length;
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
         {
             sum = ulong.RotateLeft((sum ^ BinaryPrimitives.ReadUInt64LittleEndian(bytes)) * 0x9E3779B97F4A7C15, 29);
         }
 
-        foreach (byte value in bytes)
+        foreach (var value in bytes)
         {
             sum = (sum ^ value) * 0x100000001B3;
         }

@@ -52,7 +52,7 @@ internal static class ShardGroups
 
             var present = group.Select(file => file.FileName.Shard).ToHashSet();
             var missing = Enumerable.Range(1, first.FileName.ShardCount).Where(number => !present.Contains(number)).ToList();
-            string names = string.Join(", ", missing.Take(3).Select(first.FileName.OfShard));
+            var names = string.Join(", ", missing.Take(3).Select(first.FileName.OfShard));
             Skip(first, missing.Count <= 3
                 ? $"missing shards: {names}"
                 : $"missing shards: {names} and {missing.Count - 3} more");

@@ -16,15 +16,15 @@ internal static class SingleFile
     /// </summary>
     public static ModelEntry Open(string path)
     {
-        string full = Path.GetFullPath(path);
+        var full = Path.GetFullPath(path);
         if (!File.Exists(full))
         {
             throw new FileNotFoundException($"there is no file '{path}'", full);
         }
 
         var name = ModelFileName.Parse(Path.GetFileName(full));
-        string folder = Path.GetDirectoryName(full)!;
-        IEnumerable<string> paths = name.Shard == 0
+        var folder = Path.GetDirectoryName(full)!;
+        var paths = name.Shard == 0
             ? [full]
             : Enumerable.Range(1, name.ShardCount).Select(number => Path.Join(folder, name.OfShard(number))).Where(File.Exists);
         var skipped = new List<SkippedFile>();

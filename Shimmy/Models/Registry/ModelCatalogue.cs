@@ -23,7 +23,7 @@ internal sealed class ModelCatalogue
         var files = entries.Select(entry => entry.Path).ToHashSet(StringComparer.Ordinal);
         foreach (var entry in scan.Models.Where(entry => !files.Contains(entry.Path)))
         {
-            string name = ModelNames.Possible(entry).First(name => !_byName.ContainsKey(name));
+            var name = ModelNames.Possible(entry).First(name => !_byName.ContainsKey(name));
             var named = name == entry.Name ? entry : entry with { Name = name };
             _byName.Add(name, named);
             entries.Add(named);
@@ -31,7 +31,7 @@ internal sealed class ModelCatalogue
 
         foreach (var entry in entries)
         {
-            foreach (string name in entry.OtherNames)
+            foreach (var name in entry.OtherNames)
             {
                 if (!_byOtherName.TryAdd(name, entry) && _byOtherName[name] != entry)
                 {

@@ -10,7 +10,7 @@ internal static class NameSuggestions
     /// </summary>
     public static IReadOnlyList<string> Of(string name, IEnumerable<string> names, int count)
     {
-        string wanted = Folded(name);
+        var wanted = Folded(name);
         return [.. names.Select(known => (Name: known, Distance: Distance(wanted, Folded(known)))).OrderBy(pair => pair.Distance)
             .ThenBy(pair => pair.Name, StringComparer.Ordinal).Take(count).Select(pair => pair.Name)];
     }
@@ -28,18 +28,18 @@ internal static class NameSuggestions
     private static int Edits(string a, string b)
     {
         Span<int> row = stackalloc int[MaxLength + 1];
-        for (int j = 0; j <= b.Length; j++)
+        for (var j = 0; j <= b.Length; j++)
         {
             row[j] = j;
         }
 
-        for (int i = 1; i <= a.Length; i++)
+        for (var i = 1; i <= a.Length; i++)
         {
-            int diagonal = row[0];
+            var diagonal = row[0];
             row[0] = i;
-            for (int j = 1; j <= b.Length; j++)
+            for (var j = 1; j <= b.Length; j++)
             {
-                int substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+                var substituted = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
                 diagonal = row[j];
                 row[j] = Math.Min(substituted, Math.Min(row[j], row[j - 1]) + 1);
             }

@@ -32,7 +32,7 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
                 + "and as many are pinned";
         }
 
-        string beside = pinned.Count == 0
+        var beside = pinned.Count == 0
             ? ""
             : $", of which {Megabytes(pinned.Sum(other => other.Bytes))} MB are taken by pinned models";
         return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
@@ -105,7 +105,7 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
 
     private bool FitsLimits(ModelSlot slot, IEnumerable<ModelSlot> others)
     {
-        (int count, long bytes) = others.Aggregate((Count: 0, Bytes: 0L), (sum, other) =>
+        (var count, var bytes) = others.Aggregate((Count: 0, Bytes: 0L), (sum, other) =>
             (sum.Count + 1, sum.Bytes + other.Bytes));
         return (options.MaxLoaded <= 0 || count < options.MaxLoaded)
             && (options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);

@@ -110,7 +110,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
 
         var spec = _tunings.SpecOf(entry);
-        long bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
+        var bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
         ModelWaiter waiter;
         lock (_lock)
         {
@@ -395,7 +395,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             var engine = _engines.FirstOrDefault(engine => engine.CanLoad(spec))
                 ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(spec.Path)}'");
-            string identity = ModelIdentity.Read(slot.Spec);
+            var identity = ModelIdentity.Read(slot.Spec);
             var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
             ModelIdentity.Keep(model, identity);
             OnLoaded(slot, model);

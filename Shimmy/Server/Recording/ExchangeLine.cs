@@ -71,7 +71,7 @@ internal static class ExchangeLine
         {
             throw new FormatException("it is no JSON");
         }
-        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException )
+        catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException)
         {
             throw new FormatException("it lacks request, status, or answer and stream, or one of them is of another type");
         }

@@ -23,14 +23,22 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         var request = CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context));
         // A short key is blanked by a server that knows it; this one need not.
         if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true)))) is { } exchange)
+        {
             await SendAsync(context, exchange).ConfigureAwait(false);
+        }
         else if (passes)
+        {
             await next(context).ConfigureAwait(false);
+        }
         else if (request.Route == "GET /v1/models")
+        {
             await ListAsync(context).ConfigureAwait(false);
+        }
         else
+        {
             throw new ApiException(404, $"no answer to {RequestFields.Shorten(request.Route)} is recorded in {Path.GetFileName(recordingIndex.Path)}: {recordingIndex.Explain(request)}; "
                 + "shimmy serve --record FILE records one, --replay-miss pass asks the models", "replay_miss");
+        }
     }
 
     private static async Task SendAsync(HttpContext context, Exchange exchange)

@@ -24,7 +24,9 @@ internal static class ContextTuning
             throw Ignored("yarn-attn-factor has no effect where YaRN extrapolates: it needs yarn-ext-factor 0");
         if (!extrapolates && (tuning.YarnOriginalContext is not null ? "yarn-orig-ctx" : tuning.YarnBetaSlow is not null ? "yarn-beta-slow"
             : tuning.YarnBetaFast is not null ? "yarn-beta-fast" : null) is { } name)
+        {
             throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs " + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
+        }
     }
 
     private static EngineException Ignored(string message) => new(EngineFailure.LoadFailed, message);

@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Gguf;
@@ -97,7 +95,7 @@ internal sealed unsafe class LlamaModel : IDisposable
         RuntimeLibraries.Load();
         if (spec.Tuning.Numa is { } numa)
             llama_numa_init((int)numa);
-        for (var plan = LoadPlan.For(spec); ; )
+        for (var plan = LoadPlan.For(spec); ;)
         {
             var log = new LoadLog();
             NativeLog.LoadObserver = log.Listen;

@@ -49,7 +49,9 @@ internal sealed record LoadPlan
         var (all, layers) = (sizes!.Layers.Count + 1, LayerFit.Of(tuning, sizes, free));
         var plan = new LoadPlan
         {
-            Choice = choice, GpuLayers = tuning.GpuLayers is null ? AllLayers : layers, ModelLayers = sizes.Layers.Count,
+            Choice = choice,
+            GpuLayers = tuning.GpuLayers is null ? AllLayers : layers,
+            ModelLayers = sizes.Layers.Count,
             Shortage = Lacking(LayerFit.Bytes(sizes, layers) + sizes.Compute - LayerFit.Room(free, tuning.TensorSplit)),
             RefusesFewer = tuning.GpuLayers is { RefusesFewer: true },
         };

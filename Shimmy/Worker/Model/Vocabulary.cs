@@ -211,8 +211,11 @@ internal sealed unsafe class Vocabulary
     private void CheckRange(int token)
     {
         if ((uint)token >= (uint)Size)
+        {
             throw new EngineException(EngineFailure.InvalidRequest,
-                $"token {token} is not in the vocabulary; allowed are 0 to {Size - 1}") { Option = "prompt" };
+                $"token {token} is not in the vocabulary; allowed are 0 to {Size - 1}")
+            { Option = "prompt" };
+        }
     }
 
     private static List<(int Start, int End)> UserRanges(IReadOnlyList<PromptPart> parts)
@@ -315,7 +318,9 @@ internal sealed unsafe class Vocabulary
         {
             if ((llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0
                 && Encoding.UTF8.GetString(PieceOf(token, special: true)) is { Length: > 0 } text)
+            {
                 byText.TryAdd(text, token);
+            }
         }
         GC.KeepAlive(_model);
         return new ControlTokens(byText);

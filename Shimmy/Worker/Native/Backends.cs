@@ -23,8 +23,10 @@ internal static unsafe class Backends
     {
         var best = Files(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
         if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
+        {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}".TrimEnd());
+        }
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (Files(directory, "ggml-blas*").FirstOrDefault() is { } blas)
             GgmlApi.ggml_backend_load(blas);
@@ -90,8 +92,11 @@ internal static unsafe class Backends
             return new Plugin(PluginState.OtherVersion, $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
         var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, word);
         if (belongs == false)
+        {
             return new Plugin(PluginState.OtherVersion, $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
                 + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
+        }
+
         NativeLog.TakeErrors();
         var registration = ((delegate* unmanaged[Cdecl]<nint>)init)();
         if (registration == 0)
@@ -99,8 +104,11 @@ internal static unsafe class Backends
         // The first field of a registration is the version of the interface that the plug-in was built for.
         var (theirs, ours) = (*(int*)registration, InterfaceVersion());
         if (theirs != ours)
+        {
             return new Plugin(PluginState.OtherVersion, $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
                 + $"llama.cpp {RuntimeLibraries.BoundVersion} has version {ours}; {HowToGet(backend)}");
+        }
+
         GgmlApi.ggml_backend_register(registration);
         return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true ? RuntimeLibraries.Version : null };
     }

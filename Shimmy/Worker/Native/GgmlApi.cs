@@ -51,6 +51,7 @@ internal static unsafe partial class GgmlApi
 
     [LibraryImport(BaseLibrary)] public static partial void ggml_threadpool_params_init(GgmlThreadpoolParams* parameters, int threads);
 
-    [LibraryImport(BaseLibrary)] public static partial void ggml_log_set(
+    [LibraryImport(BaseLibrary)]
+    public static partial void ggml_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 }

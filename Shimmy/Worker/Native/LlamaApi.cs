@@ -16,7 +16,8 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial void llama_backend_init();
     [LibraryImport(Library)] public static partial void llama_numa_init(int strategy);
     [LibraryImport(Library)] public static partial nuint llama_max_devices();
-    [LibraryImport(Library)] public static partial void llama_log_set(
+    [LibraryImport(Library)]
+    public static partial void llama_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 
     /// <summary>Null when the file cannot be loaded; why is in the log alone.</summary>
@@ -170,9 +171,11 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial nint llama_sampler_init_top_n_sigma(float n);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat(int vocabularySize, uint seed, float tau, float eta, int m);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat_v2(uint seed, float tau, float eta);
-    [LibraryImport(Library)] public static partial nint llama_sampler_init_penalties(
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_penalties(
         int vocabularySize, int lastN, float repeat, float frequency, float presence);
-    [LibraryImport(Library)] public static partial nint llama_sampler_init_dry(
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_dry(
         nint vocab, float multiplier, float dryBase, int allowedLength, int lastN, byte** breakers, nuint breakerCount);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_logit_bias(int vocabularySize, int count, LlamaLogitBias* biases);
 

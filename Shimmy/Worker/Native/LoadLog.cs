@@ -35,16 +35,26 @@ internal sealed class LoadLog
     public void Listen(string line)
     {
         if (Between(line, "offloaded ", " layers to GPU") is { } offloaded)
+        {
             GpuLayers = int.Parse(offloaded.AsSpan(0, offloaded.IndexOf('/', StringComparison.Ordinal)), CultureInfo.InvariantCulture);
+        }
         else if (Between(line, BufferSize, " MiB") is { } size)
+        {
             Add(line[..line.IndexOf(BufferSize, StringComparison.Ordinal)], (long)(double.Parse(size, CultureInfo.InvariantCulture) * (1 << 20)));
+        }
         else if (line.Contains("Using metadata override", StringComparison.Ordinal) && Between(line, "'", "' = ") is { } replaced)
+        {
             _replaced.Add(replaced);
+        }
         else if (line.Contains("Bad metadata override type", StringComparison.Ordinal))
+        {
             _badOverride = line[line.IndexOf("Bad metadata", StringComparison.Ordinal)..];
+        }
         else
+        {
             OutOfMemory |= (line.Contains("allocation of size", StringComparison.Ordinal) && line.Contains(" failed", StringComparison.Ordinal))
                 || Array.Exists(AllocationFailed, words => line.Contains(words, StringComparison.OrdinalIgnoreCase));
+        }
     }
 
     /// <summary>

@@ -107,12 +107,18 @@ internal static unsafe class RuntimeLibraries
         }
         // Builds between releases report "0.4.0-dev"; the struct defaults tell whether the layout is the one we know.
         if (version != BoundVersion && !version.StartsWith(BoundVersion + "-", StringComparison.Ordinal))
+        {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"the llama.cpp library in {directory} is version {version}; Shimmy is bound to {BoundVersion}");
+        }
+
         if (UnknownDefault() is { } field)
+        {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"the llama.cpp library in {directory} calls itself {version} but its default of {field} is not the one of "
                 + $"{BoundVersion}, so its structs have another layout");
+        }
+
         Version = version;
     }
 

@@ -151,7 +151,10 @@ internal sealed unsafe class Sampler : IDisposable
             chosen = WithWhatMustFollow(_grammar, chosen, logits, candidates);
         }
         else if (_trigger?.Accept(chosen, _vocabulary.Spelled(chosen)) is { } begun)
+        {
             Constrain(begun.Grammar, begun.Tokens);
+        }
+
         LookBackAt(chosen);
         return chosen;
     }
@@ -405,8 +408,11 @@ internal sealed unsafe class Sampler : IDisposable
         foreach (var (token, _) in biases)
         {
             if ((uint)token >= (uint)vocabulary.Size)
+            {
                 throw new EngineException(EngineFailure.InvalidRequest,
-                    $"logit_bias names token {token}; the vocabulary has tokens 0 to {vocabulary.Size - 1}") { Option = "logit_bias" };
+                    $"logit_bias names token {token}; the vocabulary has tokens 0 to {vocabulary.Size - 1}")
+                { Option = "logit_bias" };
+            }
         }
         biases.AddRange(vocabulary.SuppressedTokens.Select(token => new LogitBias(token, float.NegativeInfinity)));
         if (options.IgnoreEos)

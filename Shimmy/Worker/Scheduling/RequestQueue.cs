@@ -41,8 +41,10 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
             foreach (var request in running)
                 busy[request.Place.Client] = busy.GetValueOrDefault(request.Place.Client) + 1;
             foreach (var request in _waiting)
+            {
                 if (Compare(request.Place, best.Place, busy) < 0)
                     best = request;
+            }
         }
         _turns[best.Place.Client] = ++_turn;
         _waiting.Remove(best);

@@ -322,10 +322,14 @@ internal sealed class Scheduler
         foreach (var sequence in _running.ToArray())
         {
             if (sequence.Generated > 0)
+            {
                 End(sequence, FinishReason.Length);
+            }
             else
+            {
                 Fail(sequence, new EngineException(EngineFailure.GenerationFailed,
                     $"the prompt of {sequence.PromptLength} tokens found no room in {_model.Cells} KV cells"));
+            }
         }
         _cache.ClearAll();
     }

@@ -17,7 +17,10 @@ public sealed class OpenAIResponsesClientTests
         var client = Client(server.Http);
         ResponseResult first = await client.CreateResponseAsync(new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("who?")])
         {
-            Instructions = "be short", Temperature = 0, MaxOutputTokenCount = 20, Metadata = { ["a"] = "b" },
+            Instructions = "be short",
+            Temperature = 0,
+            MaxOutputTokenCount = 20,
+            Metadata = { ["a"] = "b" },
         });
 
         Assert.AreEqual((" hello", ResponseStatus.Completed, "talker", "b"), (first.GetOutputText(), first.Status, first.Model, first.Metadata["a"]));

@@ -183,7 +183,9 @@ public sealed class ResponseTranscriptTests
             "\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"a\",\"schema\":{\"type\":\"object\"}},\"verbosity\":\"low\"}",
             "\"reasoning\":{\"effort\":\"high\",\"summary\":\"auto\"}", "\"parallel_tool_calls\":false", "\"prompt_cache_key\":\"k\"", "\"safety_identifier\":\"s\"",
             "\"max_tool_calls\":4", "\"store\":false", "\"service_tier\":\"default\""])
+        {
             Assert.Contains(part, said);
+        }
     }
 
     [TestMethod]

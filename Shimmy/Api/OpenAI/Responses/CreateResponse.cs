@@ -6,7 +6,6 @@ using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI.Responses;
 

@@ -4,7 +4,6 @@ using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI.Responses;
 

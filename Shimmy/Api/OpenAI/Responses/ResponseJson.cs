@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Text.Json;
-using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Http;
 
@@ -58,8 +57,11 @@ internal static class ResponseJson
         json.WriteString("user", fields.Text("user"));
         json.WriteStartObject("metadata");
         if (fields.Object("metadata") is { } metadata)
+        {
             foreach (var name in metadata.Names)
                 json.WriteString(name, metadata.Text(name) ?? "");
+        }
+
         json.WriteEndObject();
         json.WriteEndObject();
     }

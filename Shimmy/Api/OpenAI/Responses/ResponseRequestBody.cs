@@ -114,7 +114,9 @@ internal sealed record ResponseRequestBody
             if (names[i] is not ("reasoning.encrypted_content" or "message.output_text.logprobs" or "web_search_call.action.sources"
                 or "web_search_call.results" or "file_search_call.results" or "code_interpreter_call.outputs" or "message.input_image.image_url"
                 or "computer_call_output.output.image_url"))
+            {
                 throw ApiException.BadField($"include[{i}]", $"{RequestFields.Quote(names[i])} is nothing that an answer can include");
+            }
         }
         return names;
     }

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;

@@ -324,7 +324,10 @@ internal sealed class PatternParser
     {
         if (_at + digits > _pattern.Length
             || !int.TryParse(_pattern.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
+        {
             throw Fault($"has an escape that lacks {digits} hexadecimal digits");
+        }
+
         _at += digits;
         return value <= 0x10FFFF ? value : throw Fault("has an escape beyond U+10FFFF");
     }

@@ -87,7 +87,10 @@ internal sealed class ToolCallConstraint
         var schema = tool.Parameters;
         if (schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("properties", out var properties)
             || properties.ValueKind != JsonValueKind.Object)
+        {
             return Fragment.Empty;
+        }
+
         var required = schema.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
             ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
             : [];
@@ -132,7 +135,10 @@ internal sealed class ToolCallConstraint
     {
         if (schema.TryGetProperty("enum", out var values) && values.ValueKind == JsonValueKind.Array
             && values.EnumerateArray().All(value => value.ValueKind == JsonValueKind.String))
+        {
             return Choice(values.EnumerateArray().Select(value => Literal(value.GetString()!)));
+        }
+
         var end = (_syntax.ParameterEnd + _syntax.ParameterSeparator + _syntax.CallEnd).Trim();
         if (end.Length == 0)
             return _builder.Repeat(OneOf(CharacterSet.Plain), 0, null);

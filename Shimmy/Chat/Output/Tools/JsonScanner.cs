@@ -20,9 +20,13 @@ internal sealed class JsonScanner
         if (_quoted)
         {
             if (_escaped)
+            {
                 _escaped = false;
+            }
             else if (c == '\\')
+            {
                 _escaped = true;
+            }
             else if (c == '"')
             {
                 _quoted = false;

@@ -52,7 +52,10 @@ internal sealed class ParameterWriter(JsonElement schema)
         if (schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("properties", out var properties)
             || properties.ValueKind != JsonValueKind.Object || !properties.TryGetProperty(key, out var property)
             || property.ValueKind != JsonValueKind.Object || !property.TryGetProperty("type", out var type))
+        {
             return null;
+        }
+
         return type.ValueKind == JsonValueKind.String ? type.ValueEquals("string") : null;
     }
 

@@ -82,7 +82,10 @@ internal sealed class ToolCallReader
                 ToolCallStyle.NamedJson => ReadNamed(),
                 _ => ReadParameters(),
             })
+            {
                 yield return wait;
+            }
+
             if (Calls == calls)
             {
                 // Where there was no call at all, the marks before it are text as well.
