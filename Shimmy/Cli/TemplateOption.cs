@@ -1,4 +1,5 @@
 using Shimmy.Chat.Templates;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Cli;
 

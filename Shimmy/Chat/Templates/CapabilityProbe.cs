@@ -1,5 +1,4 @@
-using Shimmy.Chat.Templates.Jinja;
-using Shimmy.Chat.Templates.Jinja.Values;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

@@ -1,8 +1,8 @@
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

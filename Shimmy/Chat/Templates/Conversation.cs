@@ -1,6 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Shimmy.Chat.Templates.Jinja.Values;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

@@ -1,0 +1,92 @@
+using Shimmy.Engine;
+using Shimmy.Jinja.Nodes;
+using Shimmy.Jinja.Runtime;
+using Shimmy.Jinja.Syntax;
+
+namespace Shimmy.Jinja;
+
+/// <summary>
+/// A template that is ready to render: lexed, parsed, its names bound to places. Nothing in it changes any more; any number of
+/// threads may render it at once.
+/// <code>
+///   text ─► Lexer ─► tokens ─► Parser ─► tree ─► Collect, Bind ─► CompiledTemplate ─► Frame, TextBuilder ─► parts of a prompt
+/// </code>
+/// </summary>
+internal sealed class CompiledTemplate
+{
+    // Binding and evaluating recurse over the tree. What a thread's stack is sure to have left where a macro is entered
+    // (RuntimeHelpers.TryEnsureSufficientExecutionStack: 128 KiB) must do for the deepest path through one.
+    private const int MostDepth = 250;
+
+    private readonly Body body;
+    private readonly FunctionLayout layout;
+    private readonly ScopeEntry entry;
+    private readonly TemplateFeatures features = new();
+    private readonly Location? self;
+
+    private CompiledTemplate(Body body)
+    {
+        this.body = body;
+        var scope = Scope.Root(features, isTopLevel: true);
+        layout = scope.Symbols.Function;
+        var readsSelf = Node.FindReads([body], "self").Count > 0;
+        if (readsSelf)
+            scope.Symbols.Declare("self");
+        body.Collect(scope.Symbols);
+        entry = scope.Entry();
+        self = readsSelf ? scope.Locate("self") : null;
+        body.Bind(scope);
+    }
+
+    /// <summary>Compiles a template.</summary>
+    /// <exception cref="TemplateException">It is not valid Jinja, or uses a filter or test that does not exist.</exception>
+    public static CompiledTemplate Compile(string template)
+    {
+        var body = Parser.Parse(template);
+        CheckDepth(body);
+        return new CompiledTemplate(body);
+    }
+
+    /// <summary>Renders the template.</summary>
+    /// <param name="variables">The variables by name.</param>
+    /// <param name="inputBytes">Bytes of text that the request brought in; widens the limits.</param>
+    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <param name="limits">The limits; null for <see cref="RenderLimits.Default"/>.</param>
+    /// <returns>The rendered text, cut where the template's own text and that of the request meet.</returns>
+    /// <exception cref="TemplateException">The template refuses, fails or reaches a limit.</exception>
+    public IReadOnlyList<PromptPart> Render(
+        IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits? limits = null)
+    {
+        var rendering = new Rendering(variables, inputBytes, clock, limits ?? RenderLimits.Default) { Blocks = features.Blocks };
+        try
+        {
+            var frame = new Frame(layout, null, rendering);
+            if (self is { } location)
+                frame.Write(location, new SelfValue());
+            entry.Run(frame);
+            var output = rendering.Rent();
+            body.Run(frame, output);
+            return output.ToParts();
+        }
+        catch (TemplateException failure)
+        {
+            throw failure.At(rendering.Line);
+        }
+    }
+
+    /// <summary>
+    /// Refuses a tree that is too deep. Without recursion: chains such as <c>a + b + c …</c> nest without the parser doing so.
+    /// </summary>
+    private static void CheckDepth(Node root)
+    {
+        var open = new Stack<(Node Node, int Depth)>();
+        open.Push((root, 0));
+        while (open.TryPop(out var at))
+        {
+            if (at.Depth > MostDepth)
+                throw TemplateException.Syntax($"the template nests more than {MostDepth} levels deep", at.Node.Line, 0);
+            foreach (var child in at.Node.Children)
+                open.Push((child, at.Depth + 1));
+        }
+    }
+}

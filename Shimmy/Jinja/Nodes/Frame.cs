@@ -1,0 +1,84 @@
+using Shimmy.Jinja.Runtime;
+
+namespace Shimmy.Jinja.Nodes;
+
+/// <summary>The variables of one call of a function of the template.</summary>
+/// <param name="function">The function.</param>
+/// <param name="parent">The call in which the function was defined.</param>
+/// <param name="rendering">The rendering.</param>
+internal sealed class Frame(FunctionLayout function, Frame? parent, Rendering rendering)
+{
+    /// <summary>The variables; null where one has no value.</summary>
+    public Value?[] Slots { get; } = function.Count == 0 ? [] : new Value?[function.Count];
+
+    /// <summary>The call around this one.</summary>
+    public Frame? Parent => parent;
+
+    /// <summary>The rendering.</summary>
+    public Rendering Rendering => rendering;
+
+    /// <summary>The value of a variable, or null.</summary>
+    public Value? Read(Location location)
+    {
+        var frame = this;
+        for (var hops = location.Hops; hops > 0; hops--)
+            frame = frame.Parent!;
+        return frame.Slots[location.Slot];
+    }
+
+    /// <summary>Sets a variable.</summary>
+    public void Write(Location location, Value value)
+    {
+        var frame = this;
+        for (var hops = location.Hops; hops > 0; hops--)
+            frame = frame.Parent!;
+        frame.Slots[location.Slot] = value;
+    }
+}
+
+/// <summary>Where a variable is at run time.</summary>
+/// <param name="Hops">How many functions outwards; 0 is the running one.</param>
+/// <param name="Slot">Its slot there.</param>
+internal readonly record struct Location(int Hops, int Slot);
+
+/// <summary>
+/// The variables of one function of the template: its root, a macro, a recursive loop, a loop's filter, a block. Jinja compiles
+/// each to a Python function, and variables live as long as the function's call, shared by all scopes inside it.
+/// </summary>
+internal sealed class FunctionLayout(FunctionLayout? parent)
+{
+    private readonly Dictionary<(int Level, string Name), int> slots = [];
+
+    /// <summary>The function around this one.</summary>
+    public FunctionLayout? Parent => parent;
+
+    /// <summary>How many variables a call of the function has.</summary>
+    public int Count => slots.Count;
+
+    /// <summary>The slot of a scope's variable.</summary>
+    public int SlotOf(int level, string name)
+    {
+        if (!slots.TryGetValue((level, name), out var slot))
+            slots.Add((level, name), slot = slots.Count);
+        return slot;
+    }
+}
+
+/// <summary>Gives the variables of a scope their first values.</summary>
+internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
+{
+    /// <summary>Runs the entry in a call's frame.</summary>
+    public void Run(Frame frame)
+    {
+        foreach (var action in actions)
+            frame.Slots[action.Slot] = action.Load switch
+            {
+                Load.Resolve => frame.Rendering.Resolve(action.Name),
+                Load.Alias => frame.Read(action.Source),
+                _ => null,
+            };
+    }
+
+    /// <summary>What happens to one variable.</summary>
+    internal readonly record struct Action(int Slot, Load Load, string Name, Location Source);
+}

@@ -1,0 +1,238 @@
+using Shimmy.Jinja.Runtime;
+
+namespace Shimmy.Jinja.Nodes;
+
+/// <summary>
+/// What a macro and the body of a call block are made of: parameters, defaults of the last of them, and statements. A function
+/// of its own.
+/// </summary>
+internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] defaults, Body body) : Node
+{
+    private Location[] locations = [];
+    private string[] names = [];
+    private FunctionLayout layout = null!;
+    private ScopeEntry entry = null!;
+    private Location? caller;
+    private Location? keywords;
+    private Location? rest;
+    private bool declaresCaller;
+
+    /// <summary>The name; null for a call block's body.</summary>
+    public string? Name => name;
+
+    /// <summary>The parameters' names.</summary>
+    public IReadOnlyList<string> Parameters => names;
+
+    /// <summary>Whether the body reads <c>kwargs</c>, and so takes any named argument.</summary>
+    public bool TakesKeywords => keywords is not null;
+
+    /// <summary>Whether the body reads <c>varargs</c>, and so takes any number of arguments.</summary>
+    public bool TakesRest => rest is not null;
+
+    /// <summary>Whether the body reads <c>caller</c>.</summary>
+    public bool TakesCaller { get; private set; }
+
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [.. parameters, .. defaults, body];
+
+    /// <inheritdoc/>
+    public override void Collect(Symbols symbols)
+    {
+        // A scope of its own: nothing of it is the outer one's.
+    }
+
+    /// <inheritdoc/>
+    public override void Bind(Scope scope)
+    {
+        var inner = scope.InnerFunction();
+        var symbols = inner.Symbols;
+        layout = symbols.Function;
+        names = [.. parameters.SelectMany(parameter => parameter.Names)];
+        var specials = FindReads([body], "caller", "kwargs", "varargs");
+        declaresCaller = names.Contains("caller");
+        TakesCaller = specials.Contains("caller");
+        if (TakesCaller && declaresCaller && Array.IndexOf(names, "caller") < names.Length - defaults.Length)
+            throw TemplateException.Syntax("When defining macros or call blocks the special \"caller\" argument must be omitted " +
+                "or be given a default.", Line, 0);
+
+        foreach (var parameter in parameters)
+            parameter.Declare(symbols);
+        string[] extra = [.. specials.Where(special => !names.Contains(special))];
+        foreach (var special in extra)
+            symbols.Declare(special);
+        foreach (var value in defaults)
+            value.Collect(symbols);
+        body.Collect(symbols);
+
+        entry = inner.Entry();
+        locations = Array.ConvertAll(names, inner.Locate);
+        caller = extra.Contains("caller") ? inner.Locate("caller") : null;
+        keywords = extra.Contains("kwargs") ? inner.Locate("kwargs") : null;
+        rest = extra.Contains("varargs") ? inner.Locate("varargs") : null;
+        foreach (var child in Children)
+            child.Bind(inner);
+    }
+
+    /// <summary>Calls the macro.</summary>
+    /// <param name="parent">The frame in which it was defined.</param>
+    /// <param name="arguments">The arguments.</param>
+    public TextValue Call(Frame parent, Arguments arguments)
+    {
+        var rendering = parent.Rendering;
+        rendering.Enter();
+        var frame = new Frame(layout, parent, rendering);
+        BindArguments(frame, arguments);
+        entry.Run(frame);
+        for (var i = 0; i < locations.Length; i++)
+        {
+            if (frame.Read(locations[i]) is not null)
+                continue;
+            var fromEnd = i - (locations.Length - defaults.Length);
+            frame.Write(locations[i], fromEnd >= 0
+                ? defaults[fromEnd].Evaluate(frame)
+                : UndefinedValue.Because($"parameter '{names[i]}' was not provided"));
+        }
+
+        var builder = rendering.Rent();
+        body.Run(frame, builder);
+        rendering.Leave();
+        return rendering.Finish(builder, rendering.AutoEscape);
+    }
+
+    private void BindArguments(Frame frame, Arguments arguments)
+    {
+        var positional = arguments.Positional;
+        for (var i = 0; i < Math.Min(positional.Length, locations.Length); i++)
+            frame.Write(locations[i], positional[i]);
+        if (rest is { } restLocation)
+            frame.Write(restLocation, positional.Length > locations.Length
+                ? new TupleValue(positional[locations.Length..])
+                : TupleValue.Empty);
+
+        var foundCaller = positional.Length >= locations.Length && declaresCaller;
+        List<KeyValuePair<Value, Value>>? others = null;
+        Value? callerValue = null;
+        foreach (var (argument, value) in arguments.Named)
+        {
+            var index = Array.IndexOf(names, argument);
+            if (index >= positional.Length)
+                frame.Write(locations[index], value);
+            else if (argument == "caller" && caller is not null && !foundCaller)
+                callerValue = value;
+            else
+                (others ??= []).Add(new(TextValue.Own(argument), value));
+        }
+
+        if (caller is { } callerLocation)
+            frame.Write(callerLocation, callerValue ?? UndefinedValue.Because("No caller defined"));
+        if (keywords is { } keywordsLocation)
+            frame.Write(keywordsLocation, others is null ? DictionaryValue.Empty : DictionaryValue.OfDistinct([.. others]));
+        else if (others is not null)
+            throw Unexpected(others);
+        if (rest is null && positional.Length > locations.Length)
+            throw TemplateException.Evaluation($"macro {Quoted} takes not more than {locations.Length} argument(s)");
+    }
+
+    private string Quoted => name is null ? "None" : $"'{name}'";
+
+    private TemplateException Unexpected(List<KeyValuePair<Value, Value>> others)
+    {
+        var first = ((TextValue)others[0].Key).Text;
+        return TemplateException.Evaluation(others.Exists(other => ((TextValue)other.Key).Text == "caller")
+            ? $"macro {Quoted} was invoked with two values for the special caller argument. This is most likely a bug."
+            : $"macro {Quoted} takes no keyword argument '{first}'");
+    }
+}
+
+/// <summary>A macro together with the variables around its definition.</summary>
+internal sealed class MacroValue(Macro macro, Frame parent) : Value
+{
+    /// <inheritdoc/>
+    public override string TypeName => "Macro";
+
+    /// <inheritdoc/>
+    public override string ObjectName => "jinja2.runtime.Macro object";
+
+    /// <inheritdoc/>
+    public override bool IsCallable => true;
+
+    /// <inheritdoc/>
+    public override Value Call(Arguments arguments, Rendering rendering) => macro.Call(parent, arguments);
+
+    /// <inheritdoc/>
+    public override Value? Attribute(string name, Rendering rendering) => name switch
+    {
+        "name" => macro.Name is { } own ? TextValue.Own(own) : NoneValue.Instance,
+        "arguments" => new TupleValue([.. macro.Parameters.Select(TextValue.Own)]),
+        "catch_kwargs" => BooleanValue.Of(macro.TakesKeywords),
+        "catch_varargs" => BooleanValue.Of(macro.TakesRest),
+        "caller" => BooleanValue.Of(macro.TakesCaller),
+        // What the sandbox forbids must exist to be forbidden.
+        "_func" or "_argument_count" or "_environment" or "_default_autoescape" or "_invoke" => NoneValue.Instance,
+        _ => null,
+    };
+
+    /// <inheritdoc/>
+    public override void WriteRepr(TextBuilder text)
+    {
+        text.Append("<Macro ");
+        text.Append(macro.Name is { } name ? $"'{name}'" : "anonymous");
+        text.Append('>');
+    }
+}
+
+/// <summary><c>{% macro name(parameters) %}…{% endmacro %}</c>.</summary>
+internal sealed class MacroStatement(NameTarget target, Macro macro) : Statement
+{
+    private Export? export;
+
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [macro];
+
+    /// <inheritdoc/>
+    public override void Collect(Symbols symbols) => target.Collect(symbols);
+
+    /// <inheritdoc/>
+    public override void Bind(Scope scope)
+    {
+        macro.Bind(scope);
+        target.Bind(scope);
+        export = Export.For(target, scope);
+    }
+
+    /// <inheritdoc/>
+    protected override Completion Execute(Frame frame, TextBuilder output)
+    {
+        target.Assign(frame, new MacroValue(macro, frame));
+        export?.Run(frame);
+        return Completion.Normal;
+    }
+}
+
+/// <summary><c>{% call(parameters) callee(arguments) %}…{% endcall %}</c>, and <c>{% generation %}</c>, which calls its body.</summary>
+internal sealed class CallStatement(CallExpression call, Macro macro) : Statement
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [call, macro];
+
+    /// <inheritdoc/>
+    public override void Collect(Symbols symbols) => call.Collect(symbols);
+
+    /// <summary>
+    /// <c>{% generation %}</c> of transformers, which marks what the assistant generated: for rendering only that it is a scope
+    /// of its own matters.
+    /// </summary>
+    public static CallStatement Generation(Body body, int line) => new(
+        new CallExpression(new ConstantExpression(CallIt), ArgumentList.None) { Line = line },
+        new Macro(null, [], [], body) { Line = line }) { Line = line };
+
+    /// <inheritdoc/>
+    protected override Completion Execute(Frame frame, TextBuilder output)
+    {
+        OutputStatement.Write(call.Evaluate(frame, new MacroValue(macro, frame)), frame.Rendering, output);
+        return Completion.Normal;
+    }
+
+    private static BuiltIn CallIt { get; } = BuiltIn.Function("_generation_support",
+        (arguments, rendering) => arguments.Find("caller")!.Call(Arguments.None, rendering));
+}

@@ -1,0 +1,129 @@
+using Shimmy.Jinja.Runtime;
+using Shimmy.Jinja.Runtime.Builtins;
+
+namespace Shimmy.Jinja.Nodes;
+
+/// <summary>Operands with comparisons between them, as in <c>a &lt; b &lt;= c</c>; all must hold.</summary>
+internal sealed class ComparisonExpression(Expression first, KeyValuePair<string, Expression>[] comparisons) : Expression
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [first, .. comparisons.Select(comparison => comparison.Value)];
+
+    /// <summary>Whether one comparison holds.</summary>
+    public static bool Holds(Value left, string @operator, Value right, Rendering rendering) => @operator switch
+    {
+        "==" => left.EqualTo(right, rendering),
+        "!=" => !left.EqualTo(right, rendering),
+        "in" => right.Contains(left, rendering),
+        "not in" => !right.Contains(left, rendering),
+        _ => Ordering.Holds(left, @operator, right, rendering),
+    };
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame)
+    {
+        var left = first.Evaluate(frame);
+        foreach (var (@operator, expression) in comparisons)
+        {
+            var right = expression.Evaluate(frame);
+            if (!Holds(left, @operator, right, frame.Rendering))
+                return BooleanValue.False;
+            left = right;
+        }
+
+        return BooleanValue.True;
+    }
+}
+
+/// <summary>Two operands and an operator between them.</summary>
+internal sealed class ArithmeticExpression(string @operator, Expression left, Expression right) : Expression
+{
+    private readonly Func<Value, Value, Rendering, Value> operation = @operator switch
+    {
+        "+" => Arithmetic.Add,
+        "-" => Arithmetic.Subtract,
+        "*" => Arithmetic.Multiply,
+        "/" => Arithmetic.Divide,
+        "//" => Arithmetic.FloorDivide,
+        "%" => Arithmetic.Modulo,
+        _ => Arithmetic.Power,
+    };
+
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [left, right];
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame) =>
+        operation(left.Evaluate(frame), right.Evaluate(frame), frame.Rendering);
+}
+
+/// <summary><c>not</c>, <c>-</c> or <c>+</c> before an operand.</summary>
+internal sealed class UnaryExpression(string @operator, Expression operand) : Expression
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [operand];
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame)
+    {
+        var value = operand.Evaluate(frame);
+        return @operator switch
+        {
+            "not" => BooleanValue.Of(!value.IsTrue),
+            "-" => Arithmetic.Negate(value),
+            _ => Arithmetic.Plus(value),
+        };
+    }
+}
+
+/// <summary>Operands joined as texts by <c>~</c>.</summary>
+internal sealed class ConcatenationExpression(Expression[] operands) : Expression
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => operands;
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame)
+    {
+        var rendering = frame.Rendering;
+        var values = Array.ConvertAll(operands, operand => operand.Evaluate(frame));
+        var escape = rendering.AutoEscape && Array.Exists(values, value => value is TextValue { IsMarkup: true });
+        var builder = rendering.Rent();
+        foreach (var value in values)
+            builder.Append(escape ? Html.Escape(value, rendering) : value);
+        return rendering.Finish(builder, escape);
+    }
+}
+
+/// <summary><c>and</c> and <c>or</c>: one of the operands is the value, and the second is only looked at where it decides.</summary>
+internal sealed class LogicalExpression(bool isAnd, Expression left, Expression right) : Expression
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => [left, right];
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame)
+    {
+        var value = left.Evaluate(frame);
+        return value.IsTrue == isAnd ? right.Evaluate(frame) : value;
+    }
+}
+
+/// <summary><c>value if test else other</c>; undefined where the test fails and there is no other.</summary>
+internal sealed class ConditionalExpression(Expression test, Expression value, Expression? other) : Expression
+{
+    /// <inheritdoc/>
+    public override IEnumerable<Node> Children => other is null ? [test, value] : [test, value, other];
+
+    /// <inheritdoc/>
+    public override Value Evaluate(Frame frame)
+    {
+        if (test.Evaluate(frame).IsTrue)
+            return value.Evaluate(frame);
+        return other?.Evaluate(frame) ?? UndefinedValue.Because(
+            $"the inline if-expression on line {Line} evaluated to false and no else section was defined.");
+    }
+
+    /// <inheritdoc/>
+    public override void Bind(Scope scope) => base.Bind(scope with { IsConditional = true });
+}

@@ -1,0 +1,203 @@
+namespace Shimmy.Jinja.Nodes;
+
+/// <summary>
+/// The names of one scope. Jinja decides before running which scope a name belongs to, and templates depend on the outcome: an
+/// assignment in a loop is forgotten at the end of the iteration, one inside of an <c>if</c> is not, and a name that is assigned
+/// anywhere in a scope is that scope's everywhere in it. The rules are those of Jinja 3.1 (idtracking.py).
+/// </summary>
+internal sealed class Symbols
+{
+    private readonly HashSet<string> names;
+    private readonly HashSet<string> stores;
+    private readonly OrderedDictionary<string, Load> loads;
+
+    /// <summary>An empty scope within another, in the given function.</summary>
+    public Symbols(Symbols? parent, FunctionLayout function)
+    {
+        Parent = parent;
+        Function = function;
+        Level = parent is null ? 0 : parent.Level + 1;
+        names = new(StringComparer.Ordinal);
+        stores = new(StringComparer.Ordinal);
+        loads = new(StringComparer.Ordinal);
+    }
+
+    private Symbols(Symbols original)
+    {
+        (Parent, Function, Level) = (original.Parent, original.Function, original.Level);
+        names = new(original.names, StringComparer.Ordinal);
+        stores = new(original.stores, StringComparer.Ordinal);
+        loads = new(original.loads, StringComparer.Ordinal);
+    }
+
+    /// <summary>The scope around this one.</summary>
+    public Symbols? Parent { get; }
+
+    /// <summary>The function in which the scope's variables live.</summary>
+    public FunctionLayout Function { get; }
+
+    /// <summary>How many scopes are around this one.</summary>
+    public int Level { get; }
+
+    /// <summary>The names that the scope assigns.</summary>
+    public IReadOnlySet<string> Stores => stores;
+
+    /// <summary>How the scope's variables get their first values, in order.</summary>
+    public IEnumerable<KeyValuePair<string, Load>> Loads => loads;
+
+    /// <summary>The scope that a name belongs to, this one or an outer one; null where none knows it.</summary>
+    public Symbols? OwnerOf(string name)
+    {
+        for (var scope = this; scope is not null; scope = scope.Parent)
+            if (scope.names.Contains(name))
+                return scope;
+        return null;
+    }
+
+    /// <summary>A name is read.</summary>
+    public void Read(string name)
+    {
+        if (OwnerOf(name) is null)
+            Define(name, Load.Resolve);
+    }
+
+    /// <summary>A name is assigned.</summary>
+    public void Store(string name)
+    {
+        stores.Add(name);
+        if (!names.Contains(name))
+            Define(name, Parent?.OwnerOf(name) is null ? Load.Undefined : Load.Alias);
+    }
+
+    /// <summary>A name is given a value from outside.</summary>
+    public void Declare(string name)
+    {
+        stores.Add(name);
+        Define(name, Load.Parameter);
+    }
+
+    /// <summary>A copy to follow one branch of an <c>if</c> with.</summary>
+    public Symbols Branch() => new(this);
+
+    /// <summary>Takes over what the branches did. What only some assign may be left with its value from before.</summary>
+    public void Merge(params ReadOnlySpan<Symbols> branches)
+    {
+        var added = new List<string>();
+        foreach (var branch in branches)
+            foreach (var name in branch.stores)
+                if (!stores.Contains(name) && !added.Contains(name))
+                    added.Add(name);
+
+        foreach (var branch in branches)
+        {
+            names.UnionWith(branch.names);
+            stores.UnionWith(branch.stores);
+            foreach (var (name, load) in branch.loads)
+                loads[name] = load;
+        }
+
+        foreach (var name in added)
+            loads[name] = Parent?.OwnerOf(name) is null ? Load.Resolve : Load.Alias;
+    }
+
+    private void Define(string name, Load load)
+    {
+        names.Add(name);
+        loads[name] = load;
+    }
+}
+
+/// <summary>How a variable of a scope gets its first value.</summary>
+internal enum Load
+{
+    /// <summary>It is given one from outside: a parameter, a loop's target.</summary>
+    Parameter,
+
+    /// <summary>From the variables of the rendering.</summary>
+    Resolve,
+
+    /// <summary>From the variable of the same name in an outer scope.</summary>
+    Alias,
+
+    /// <summary>It has none until it is assigned.</summary>
+    Undefined,
+}
+
+/// <summary>What the nodes of a template are bound in: a scope, and what may be done in it.</summary>
+internal sealed record Scope
+{
+    /// <summary>The names of the scope.</summary>
+    public required Symbols Symbols { get; init; }
+
+    /// <summary>What is collected while binding.</summary>
+    public required TemplateFeatures Features { get; init; }
+
+    /// <summary>Whether assignments here are the template's own variables, which blocks see.</summary>
+    public bool IsTopLevel { get; init; }
+
+    /// <summary>Whether the scope is inside of an <c>if</c>, where unknown filters and tests fail only if they are reached.</summary>
+    public bool IsConditional { get; init; }
+
+    /// <summary>Whether a loop of the same function is around, so that <c>break</c> and <c>continue</c> have one to act on.</summary>
+    public bool IsInLoop { get; init; }
+
+    /// <summary>The scope of a template's root or of a block, which sees no other scope.</summary>
+    public static Scope Root(TemplateFeatures features, bool isTopLevel) => new()
+    {
+        Symbols = new Symbols(null, new FunctionLayout(null)),
+        Features = features,
+        IsTopLevel = isTopLevel,
+    };
+
+    /// <summary>An inner scope of the same function.</summary>
+    public Scope Inner() => Within(Symbols.Function, IsInLoop);
+
+    /// <summary>An inner scope that is a function of its own.</summary>
+    public Scope InnerFunction() => Within(new FunctionLayout(Symbols.Function), isInLoop: false);
+
+    /// <summary>A further scope of a function that another inner scope began.</summary>
+    public Scope InnerFunction(FunctionLayout function) => Within(function, isInLoop: false);
+
+    /// <summary>Where the variable of a name is at run time.</summary>
+    public Location Locate(string name) => Symbols.OwnerOf(name) is { } owner
+        ? Locate(owner, name)
+        : throw new InvalidOperationException($"The name '{name}' was not collected before it was bound.");
+
+    /// <summary>What happens to the scope's variables where it is entered.</summary>
+    public ScopeEntry Entry()
+    {
+        var actions = new List<ScopeEntry.Action>();
+        foreach (var (name, load) in Symbols.Loads)
+        {
+            if (load == Load.Parameter)
+                continue;
+            var slot = Symbols.Function.SlotOf(Symbols.Level, name);
+            var source = load == Load.Alias ? Locate(Symbols.Parent!.OwnerOf(name)!, name) : default;
+            actions.Add(new ScopeEntry.Action(slot, load, name, source));
+        }
+
+        return new ScopeEntry([.. actions]);
+    }
+
+    private Scope Within(FunctionLayout function, bool isInLoop) => new()
+    {
+        Symbols = new Symbols(Symbols, function),
+        Features = Features,
+        IsInLoop = isInLoop,
+    };
+
+    private Location Locate(Symbols owner, string name)
+    {
+        var hops = 0;
+        for (var function = Symbols.Function; function != owner.Function; function = function!.Parent)
+            hops++;
+        return new Location(hops, owner.Function.SlotOf(owner.Level, name));
+    }
+}
+
+/// <summary>What binding a template found in it.</summary>
+internal sealed class TemplateFeatures
+{
+    /// <summary>The blocks by name.</summary>
+    public Dictionary<string, BlockStatement> Blocks { get; } = new(StringComparer.Ordinal);
+}

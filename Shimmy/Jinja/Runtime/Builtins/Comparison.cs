@@ -1,0 +1,138 @@
+using System.Numerics;
+
+namespace Shimmy.Jinja.Runtime.Builtins;
+
+/// <summary>Python's ordering of values.</summary>
+internal static class Ordering
+{
+    /// <summary>Whether <c>left operator right</c>; fails where the types have no order.</summary>
+    public static bool Holds(Value left, string @operator, Value right, Rendering rendering)
+    {
+        if (left is UndefinedValue undefinedLeft)
+            throw undefinedLeft.Fail();
+        if (right is UndefinedValue undefinedRight)
+            throw undefinedRight.Fail();
+        if (Compare(left, right, @operator, rendering) is not { } order)
+            return false;
+        return @operator switch
+        {
+            "<" => order < 0,
+            "<=" => order <= 0,
+            ">" => order > 0,
+            _ => order >= 0,
+        };
+    }
+
+    /// <summary>Whether <c>left &lt; right</c>, as sorting asks.</summary>
+    public static bool Less(Value left, Value right, Rendering rendering) => Holds(left, "<", right, rendering);
+
+    /// <summary>Compares two numbers exactly; null where one is not a number.</summary>
+    public static int? CompareNumbers(NumberValue left, NumberValue right)
+    {
+        if (left is IntegerLikeValue a && right is IntegerLikeValue b)
+            return a.Number.CompareTo(b.Number);
+        var (x, y) = (left as FloatValue, right as FloatValue);
+        if (x is not null && y is not null)
+            return double.IsNaN(x.Number) || double.IsNaN(y.Number) ? null : x.Number.CompareTo(y.Number);
+        return x is not null ? CompareMixed(x.Number, (IntegerLikeValue)right) : -CompareMixed(y!.Number, (IntegerLikeValue)left);
+    }
+
+    private static int? CompareMixed(double number, IntegerLikeValue integer)
+    {
+        if (double.IsNaN(number))
+            return null;
+        if (double.IsInfinity(number))
+            return number > 0 ? 1 : -1;
+        var order = new BigInteger(number).CompareTo(integer.Number);
+        return order != 0 ? order : (number - Math.Truncate(number)).CompareTo(0);
+    }
+
+    private static int? Compare(Value left, Value right, string @operator, Rendering rendering)
+    {
+        switch (left, right)
+        {
+            case (NumberValue a, NumberValue b):
+                return CompareNumbers(a, b);
+            case (TextValue a, TextValue b):
+                rendering.Scan(Math.Min(a.Text.Length, b.Text.Length));
+                return CompareTexts(a.Text, b.Text);
+            case (SequenceValue a, SequenceValue b) when a is ListValue == b is ListValue:
+                return CompareSequences(a, b, @operator, rendering);
+            default:
+                throw TemplateException.Evaluation(
+                    $"'{@operator}' not supported between instances of '{left.TypeName}' and '{right.TypeName}'");
+        }
+    }
+
+    /// <summary>By code points: UTF-16 puts characters beyond the basic plane before U+E000 to U+FFFF.</summary>
+    private static int CompareTexts(string left, string right)
+    {
+        var common = left.AsSpan().CommonPrefixLength(right);
+        if (common == left.Length || common == right.Length)
+            return left.Length.CompareTo(right.Length);
+        var (a, b) = (left[common], right[common]);
+        return char.IsSurrogate(a) != char.IsSurrogate(b) ? (char.IsSurrogate(a) ? 1 : -1) : a.CompareTo(b);
+    }
+
+    private static int? CompareSequences(SequenceValue left, SequenceValue right, string @operator, Rendering rendering)
+    {
+        rendering.Descend();
+        var common = Math.Min(left.Items.Length, right.Items.Length);
+        for (var i = 0; i < common; i++)
+        {
+            rendering.Step();
+            var (a, b) = (left.Items[i], right.Items[i]);
+            if (ReferenceEquals(a, b) || a.EqualTo(b, rendering))
+                continue;
+            // The first elements that differ decide, by the operator that was asked for.
+            if (a is UndefinedValue undefinedLeft)
+                throw undefinedLeft.Fail();
+            if (b is UndefinedValue undefinedRight)
+                throw undefinedRight.Fail();
+            return Compare(a, b, @operator, rendering);
+        }
+
+        return left.Items.Length.CompareTo(right.Items.Length);
+    }
+}
+
+/// <summary>Sorting as Python does it: stable, by <c>&lt;</c> alone, failing where two keys have no order.</summary>
+internal static class Sorting
+{
+    /// <summary>The elements in the order of their keys; equal ones keep theirs, in reverse too.</summary>
+    public static T[] Sort<T>(T[] elements, Func<T, Value> keyOf, bool reverse, Rendering rendering)
+    {
+        rendering.ReserveValues(4L * elements.Length);
+        var keyed = Array.ConvertAll(elements, element =>
+        {
+            rendering.Step(4);
+            return (Key: keyOf(element), Element: element);
+        });
+        var spare = new (Value, T)[keyed.Length];
+        Sort(keyed, spare, 0, keyed.Length, reverse, rendering);
+        return Array.ConvertAll(keyed, pair => pair.Element);
+    }
+
+    // A merge sort: it never compares an element with itself and cannot be led astray by an order that contradicts itself.
+    private static void Sort<T>((Value Key, T)[] pairs, (Value Key, T)[] spare, int start, int end, bool reverse, Rendering rendering)
+    {
+        if (end - start < 2)
+            return;
+        var middle = (start + end) / 2;
+        Sort(pairs, spare, start, middle, reverse, rendering);
+        Sort(pairs, spare, middle, end, reverse, rendering);
+        Array.Copy(pairs, start, spare, start, end - start);
+        var (left, right) = (start, middle);
+        for (var at = start; at < end; at++)
+        {
+            var takeRight = left == middle || (right < end && Precedes(spare[right].Key, spare[left].Key));
+            pairs[at] = takeRight ? spare[right++] : spare[left++];
+        }
+
+        bool Precedes(Value later, Value earlier)
+        {
+            rendering.Step();
+            return reverse ? Ordering.Less(earlier, later, rendering) : Ordering.Less(later, earlier, rendering);
+        }
+    }
+}

@@ -1,0 +1,105 @@
+namespace Shimmy.Jinja.Runtime;
+
+/// <summary>
+/// A value of the template language, with the behaviour that Python gives to its type. What a type does not support fails as
+/// Python's TypeError does. Nothing here reaches .NET objects: attributes are only those listed by the value itself.
+/// </summary>
+internal abstract class Value
+{
+    /// <summary>Python's name of the type, for example <c>str</c>.</summary>
+    public abstract string TypeName { get; }
+
+    /// <summary>How Jinja's messages about undefined values call an object of this type.</summary>
+    public virtual string ObjectName => TypeName + " object";
+
+    /// <summary>Whether the value counts as true.</summary>
+    public virtual bool IsTrue => true;
+
+    /// <summary>Whether <c>iter()</c> takes the value.</summary>
+    public virtual bool IsIterable => false;
+
+    /// <summary>Whether the value has a length and takes subscripts (<c>is sequence</c>).</summary>
+    public virtual bool IsSequence => false;
+
+    /// <summary>Whether the value can be called.</summary>
+    public virtual bool IsCallable => false;
+
+    /// <summary>Whether the value can be a key.</summary>
+    public virtual bool IsHashable => true;
+
+    /// <summary>Whether <c>len()</c> takes the value.</summary>
+    public virtual bool HasLength => false;
+
+    /// <summary><c>len()</c>.</summary>
+    public virtual int Length(Rendering rendering) =>
+        throw TemplateException.Evaluation($"object of type '{TypeName}' has no len()");
+
+    /// <summary><c>iter()</c>.</summary>
+    public virtual IEnumerator<Value> Iterate(Rendering rendering) =>
+        throw TemplateException.Evaluation($"'{TypeName}' object is not iterable");
+
+    /// <summary>An attribute, or null where the type has none of that name. May be one that <see cref="IsUnsafe"/> forbids.</summary>
+    public virtual Value? Attribute(string name, Rendering rendering) => null;
+
+    /// <summary>Whether the sandbox forbids an attribute that exists.</summary>
+    public virtual bool IsUnsafe(string name) => name.StartsWith('_');
+
+    /// <summary>A subscript, or null where Python raises TypeError, KeyError or IndexError.</summary>
+    public virtual Value? Item(Value key, Rendering rendering) => null;
+
+    /// <summary>A slice; null bounds are left out.</summary>
+    public virtual Value Slice(Value start, Value stop, Value step, Rendering rendering) =>
+        throw TemplateException.Evaluation($"'{TypeName}' object is not subscriptable");
+
+    /// <summary>The <c>in</c> operator with this value on the right.</summary>
+    public virtual bool Contains(Value item, Rendering rendering)
+    {
+        if (!IsIterable)
+            throw TemplateException.Evaluation($"argument of type '{TypeName}' is not iterable");
+        using var items = Iterate(rendering);
+        while (items.MoveNext())
+        {
+            rendering.Step();
+            if (ReferenceEquals(items.Current, item) || items.Current.EqualTo(item, rendering))
+                return true;
+        }
+
+        return false;
+    }
+
+    /// <summary>Calls the value.</summary>
+    public virtual Value Call(Arguments arguments, Rendering rendering) =>
+        throw TemplateException.Evaluation($"'{TypeName}' object is not callable");
+
+    /// <summary>The <c>==</c> operator.</summary>
+    public virtual bool EqualTo(Value other, Rendering rendering) => ReferenceEquals(this, other);
+
+    /// <summary>A hash that agrees with <see cref="EqualTo"/>.</summary>
+    public virtual int Hash(Rendering rendering) => IsHashable
+        ? System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this)
+        : throw TemplateException.Evaluation($"unhashable type: '{TypeName}'");
+
+    /// <summary>Appends <c>str()</c> of the value.</summary>
+    public virtual void Write(TextBuilder text) => WriteRepr(text);
+
+    /// <summary>Appends <c>repr()</c> of the value.</summary>
+    public abstract void WriteRepr(TextBuilder text);
+
+    /// <summary><c>str()</c> as a value.</summary>
+    public TextValue ToText(Rendering rendering)
+    {
+        if (this is TextValue text)
+            return text;
+        var builder = rendering.Rent();
+        Write(builder);
+        return rendering.Finish(builder);
+    }
+
+    /// <summary><c>repr()</c> as plain text, for messages.</summary>
+    public string Repr(Rendering rendering)
+    {
+        var builder = rendering.Rent();
+        WriteRepr(builder);
+        return rendering.Finish(builder).Text;
+    }
+}
