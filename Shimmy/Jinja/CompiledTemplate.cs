@@ -21,13 +21,13 @@ internal sealed class CompiledTemplate
     private readonly Body body;
     private readonly FunctionLayout layout;
     private readonly ScopeEntry entry;
-    private readonly TemplateFeatures features = new();
+    private readonly Dictionary<string, BlockStatement> blocks = new(StringComparer.Ordinal);
     private readonly Location? self;
 
     private CompiledTemplate(Body body)
     {
         this.body = body;
-        var scope = Scope.Root(features, isTopLevel: true);
+        var scope = Scope.Root(blocks, isTopLevel: true);
         layout = scope.Symbols.Function;
         var readsSelf = Node.FindReads([body], "self").Count > 0;
         if (readsSelf)
@@ -57,12 +57,12 @@ internal sealed class CompiledTemplate
     public IReadOnlyList<PromptPart> Render(
         IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits? limits = null)
     {
-        var rendering = new Rendering(variables, inputBytes, clock, limits ?? RenderLimits.Default) { Blocks = features.Blocks };
+        var rendering = new Rendering(variables, inputBytes, clock, limits ?? RenderLimits.Default);
         try
         {
             var frame = new Frame(layout, null, rendering);
             if (self is { } location)
-                frame.Write(location, new SelfValue());
+                frame.Write(location, new SelfValue(blocks));
             entry.Run(frame);
             var output = rendering.Rent();
             body.Run(frame, output);

@@ -31,9 +31,9 @@ internal sealed class BlockStatement(string name, bool isScoped, Body body) : St
     /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
-        if (!scope.Features.Blocks.TryAdd(name, this))
+        if (!scope.Blocks.TryAdd(name, this))
             throw TemplateException.Syntax($"block '{name}' defined twice", Line, 0);
-        var inner = Scope.Root(scope.Features, isTopLevel: false);
+        var inner = Scope.Root(scope.Blocks, isTopLevel: false);
         layout = inner.Symbols.Function;
         body.Collect(inner.Symbols);
         entry = inner.Entry();
@@ -73,7 +73,7 @@ internal sealed class BlockStatement(string name, bool isScoped, Body body) : St
 }
 
 /// <summary>The <c>self</c> variable: has the template's blocks as functions.</summary>
-internal sealed class SelfValue : Value
+internal sealed class SelfValue(IReadOnlyDictionary<string, BlockStatement> blocks) : Value
 {
     /// <inheritdoc/>
     public override string TypeName => "TemplateReference";
@@ -82,7 +82,7 @@ internal sealed class SelfValue : Value
     public override string ObjectName => "jinja2.runtime.TemplateReference object";
 
     /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => rendering.Blocks.TryGetValue(name, out var block)
+    public override Value? Attribute(string name, Rendering rendering) => blocks.TryGetValue(name, out var block)
         ? BuiltIn.WithoutArguments(name, () => block.Render(rendering))
         : null;
 

@@ -1,4 +1,5 @@
 using Shimmy.Jinja.Runtime;
+using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Nodes;
 
@@ -73,7 +74,7 @@ internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
         foreach (var action in actions)
             frame.Slots[action.Slot] = action.Load switch
             {
-                Load.Resolve => frame.Rendering.Resolve(action.Name),
+                Load.Resolve => frame.Rendering.Resolve(action.Name) ?? Globals.Find(action.Name),
                 Load.Alias => frame.Read(action.Source),
                 _ => null,
             };

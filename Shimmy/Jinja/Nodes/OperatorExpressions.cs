@@ -9,16 +9,6 @@ internal sealed class ComparisonExpression(Expression first, KeyValuePair<string
     /// <inheritdoc/>
     public override IEnumerable<Node> Children => [first, .. comparisons.Select(comparison => comparison.Value)];
 
-    /// <summary>Whether one comparison holds.</summary>
-    public static bool Holds(Value left, string @operator, Value right, Rendering rendering) => @operator switch
-    {
-        "==" => left.EqualTo(right, rendering),
-        "!=" => !left.EqualTo(right, rendering),
-        "in" => right.Contains(left, rendering),
-        "not in" => !right.Contains(left, rendering),
-        _ => Ordering.Holds(left, @operator, right, rendering),
-    };
-
     /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
@@ -26,7 +16,7 @@ internal sealed class ComparisonExpression(Expression first, KeyValuePair<string
         foreach (var (@operator, expression) in comparisons)
         {
             var right = expression.Evaluate(frame);
-            if (!Holds(left, @operator, right, frame.Rendering))
+            if (!Comparison.Holds(left, @operator, right, frame.Rendering))
                 return BooleanValue.False;
             left = right;
         }

@@ -129,8 +129,8 @@ internal sealed record Scope
     /// <summary>The names of the scope.</summary>
     public required Symbols Symbols { get; init; }
 
-    /// <summary>What is collected while binding.</summary>
-    public required TemplateFeatures Features { get; init; }
+    /// <summary>The blocks of the template by name, collected while binding.</summary>
+    public required Dictionary<string, BlockStatement> Blocks { get; init; }
 
     /// <summary>Whether assignments here are the template's own variables, which blocks see.</summary>
     public bool IsTopLevel { get; init; }
@@ -142,10 +142,10 @@ internal sealed record Scope
     public bool IsInLoop { get; init; }
 
     /// <summary>The scope of a template's root or of a block, which sees no other scope.</summary>
-    public static Scope Root(TemplateFeatures features, bool isTopLevel) => new()
+    public static Scope Root(Dictionary<string, BlockStatement> blocks, bool isTopLevel) => new()
     {
         Symbols = new Symbols(null, new FunctionLayout(null)),
-        Features = features,
+        Blocks = blocks,
         IsTopLevel = isTopLevel,
     };
 
@@ -182,7 +182,7 @@ internal sealed record Scope
     private Scope Within(FunctionLayout function, bool isInLoop) => new()
     {
         Symbols = new Symbols(Symbols, function),
-        Features = Features,
+        Blocks = Blocks,
         IsInLoop = isInLoop,
     };
 
@@ -193,11 +193,4 @@ internal sealed record Scope
             hops++;
         return new Location(hops, owner.Function.SlotOf(owner.Level, name));
     }
-}
-
-/// <summary>What binding a template found in it.</summary>
-internal sealed class TemplateFeatures
-{
-    /// <summary>The blocks by name.</summary>
-    public Dictionary<string, BlockStatement> Blocks { get; } = new(StringComparer.Ordinal);
 }

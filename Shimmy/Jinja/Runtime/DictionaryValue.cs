@@ -1,5 +1,3 @@
-using Shimmy.Jinja.Runtime.Builtins;
-
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>A dict: keeps the order of insertion, and is immutable because the sandbox forbids what would change it.</summary>
@@ -112,11 +110,11 @@ internal sealed class DictionaryValue : Value
         ? Get(item, rendering) is not null
         : throw TemplateException.Evaluation($"unhashable type: '{item.TypeName}'");
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => DictionaryMethods.Find(this, name);
+    /// <summary>Whether the sandbox forbids a method because it changes the dict.</summary>
+    public static bool IsMutator(string name) => name is "clear" or "pop" or "popitem" or "setdefault" or "update";
 
     /// <inheritdoc/>
-    public override bool IsUnsafe(string name) => DictionaryMethods.ChangesDictionary(name) || base.IsUnsafe(name);
+    public override bool IsUnsafe(string name) => IsMutator(name) || base.IsUnsafe(name);
 
     /// <inheritdoc/>
     public override bool EqualTo(Value other, Rendering rendering)

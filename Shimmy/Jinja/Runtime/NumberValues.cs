@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Runtime;
 
@@ -169,12 +168,33 @@ internal abstract class NumberValue : Value
     /// <summary>The number as a double; fails where an integer is too large for one.</summary>
     public abstract double ToDouble();
 
+    /// <summary>Compares two numbers exactly; null where one is not a number.</summary>
+    public static int? Compare(NumberValue left, NumberValue right)
+    {
+        if (left is IntegerLikeValue a && right is IntegerLikeValue b)
+            return a.Number.CompareTo(b.Number);
+        var (x, y) = (left as FloatValue, right as FloatValue);
+        if (x is not null && y is not null)
+            return double.IsNaN(x.Number) || double.IsNaN(y.Number) ? null : x.Number.CompareTo(y.Number);
+        return x is not null ? CompareMixed(x.Number, (IntegerLikeValue)right) : -CompareMixed(y!.Number, (IntegerLikeValue)left);
+    }
+
     /// <inheritdoc/>
     public override bool EqualTo(Value other, Rendering rendering) =>
-        other is NumberValue number && Ordering.CompareNumbers(this, number) == 0;
+        other is NumberValue number && Compare(this, number) == 0;
 
     /// <inheritdoc/>
     public override int Hash(Rendering rendering) => this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
         ? ((double)number is var wide && double.IsInfinity(wide) ? number.GetHashCode() : ToDouble().GetHashCode())
         : ToDouble().GetHashCode();
+
+    private static int? CompareMixed(double number, IntegerLikeValue integer)
+    {
+        if (double.IsNaN(number))
+            return null;
+        if (double.IsInfinity(number))
+            return number > 0 ? 1 : -1;
+        var order = new BigInteger(number).CompareTo(integer.Number);
+        return order != 0 ? order : (number - Math.Truncate(number)).CompareTo(0);
+    }
 }

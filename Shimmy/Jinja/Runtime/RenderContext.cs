@@ -1,7 +1,5 @@
 using System.Diagnostics;
 using System.Runtime.CompilerServices;
-using Shimmy.Jinja.Nodes;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Runtime;
 
@@ -49,14 +47,9 @@ internal sealed class Rendering
     /// <summary>The line of the statement that runs, for messages.</summary>
     public int Line { get; private set; }
 
-    /// <summary>The blocks of the template by name.</summary>
-    public IReadOnlyDictionary<string, BlockStatement> Blocks { get; init; } =
-        new Dictionary<string, BlockStatement>();
-
     /// <summary>Looks a variable up where no scope of the template has it; null where there is none.</summary>
     public Value? Resolve(string name) =>
-        exported.TryGetValue(name, out var value) || variables.TryGetValue(name, out value) ||
-        Globals.All.TryGetValue(name, out value) ? value : null;
+        exported.TryGetValue(name, out var value) || variables.TryGetValue(name, out value) ? value : null;
 
     /// <summary>Makes an assignment at the top level visible to blocks.</summary>
     public void Export(string name, Value value) => exported[name] = value;

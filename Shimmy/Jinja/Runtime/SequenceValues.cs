@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Numerics;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Runtime;
 
@@ -129,11 +128,12 @@ internal sealed class ListValue(Value[] items) : SequenceValue(items)
     /// <inheritdoc/>
     public override SequenceValue Create(Value[] items) => new ListValue(items);
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => SequenceMethods.Find(this, name);
+    /// <summary>Whether the sandbox forbids a method because it changes the list.</summary>
+    public static bool IsMutator(string name) =>
+        name is "append" or "clear" or "pop" or "reverse" or "insert" or "sort" or "extend" or "remove";
 
     /// <inheritdoc/>
-    public override bool IsUnsafe(string name) => SequenceMethods.ChangesList(name) || base.IsUnsafe(name);
+    public override bool IsUnsafe(string name) => IsMutator(name) || base.IsUnsafe(name);
 
     /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => WriteItems(text, '[', "]");
@@ -169,7 +169,7 @@ internal sealed class TupleValue(Value[] items, params string[] names) : Sequenc
 
     /// <inheritdoc/>
     public override Value? Attribute(string name, Rendering rendering) =>
-        Array.IndexOf(names, name) is >= 0 and var i ? Items[i] : SequenceMethods.Find(this, name);
+        Array.IndexOf(names, name) is >= 0 and var i ? Items[i] : null;
 
     /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => WriteItems(text, '(', Items.Length == 1 ? ",)" : ")");

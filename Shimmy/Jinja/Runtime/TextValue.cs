@@ -1,5 +1,3 @@
-using Shimmy.Jinja.Runtime.Builtins;
-
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>
@@ -73,9 +71,6 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
             i += size;
         }
     }
-
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => TextMethods.Find(this, name);
 
     /// <inheritdoc/>
     public override Value? Item(Value key, Rendering rendering)

@@ -38,7 +38,10 @@ internal abstract class Value
     public virtual IEnumerator<Value> Iterate(Rendering rendering) =>
         throw TemplateException.Evaluation($"'{TypeName}' object is not iterable");
 
-    /// <summary>An attribute, or null where the type has none of that name. May be one that <see cref="IsUnsafe"/> forbids.</summary>
+    /// <summary>
+    /// An attribute, or null where the type has none of that name. May be one that <see cref="IsUnsafe"/> forbids. The methods of texts,
+    /// lists, tuples and dicts are not among the attributes: Builtins.Lookup finds them in tables, since they need all the rest.
+    /// </summary>
     public virtual Value? Attribute(string name, Rendering rendering) => null;
 
     /// <summary>Whether the sandbox forbids an attribute that exists.</summary>

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Shimmy.Jinja.Nodes;
 using Shimmy.Jinja.Runtime;
+using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Syntax;
 

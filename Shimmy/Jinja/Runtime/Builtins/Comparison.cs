@@ -2,11 +2,24 @@ using System.Numerics;
 
 namespace Shimmy.Jinja.Runtime.Builtins;
 
-/// <summary>Python's ordering of values.</summary>
-internal static class Ordering
+/// <summary>Python's comparison operators.</summary>
+internal static class Comparison
 {
-    /// <summary>Whether <c>left operator right</c>; fails where the types have no order.</summary>
-    public static bool Holds(Value left, string @operator, Value right, Rendering rendering)
+    /// <summary>Whether <c>left operator right</c>, of all that Python compares with: equality, order and membership.</summary>
+    public static bool Holds(Value left, string @operator, Value right, Rendering rendering) => @operator switch
+    {
+        "==" => left.EqualTo(right, rendering),
+        "!=" => !left.EqualTo(right, rendering),
+        "in" => right.Contains(left, rendering),
+        "not in" => !right.Contains(left, rendering),
+        _ => HoldsInOrder(left, @operator, right, rendering),
+    };
+
+    /// <summary>Whether <c>left &lt; right</c>, as sorting asks.</summary>
+    public static bool Less(Value left, Value right, Rendering rendering) => HoldsInOrder(left, "<", right, rendering);
+
+    /// <summary>Whether <c>left operator right</c> of an operator of order; fails where the types have no order.</summary>
+    private static bool HoldsInOrder(Value left, string @operator, Value right, Rendering rendering)
     {
         if (left is UndefinedValue undefinedLeft)
             throw undefinedLeft.Fail();
@@ -23,36 +36,12 @@ internal static class Ordering
         };
     }
 
-    /// <summary>Whether <c>left &lt; right</c>, as sorting asks.</summary>
-    public static bool Less(Value left, Value right, Rendering rendering) => Holds(left, "<", right, rendering);
-
-    /// <summary>Compares two numbers exactly; null where one is not a number.</summary>
-    public static int? CompareNumbers(NumberValue left, NumberValue right)
-    {
-        if (left is IntegerLikeValue a && right is IntegerLikeValue b)
-            return a.Number.CompareTo(b.Number);
-        var (x, y) = (left as FloatValue, right as FloatValue);
-        if (x is not null && y is not null)
-            return double.IsNaN(x.Number) || double.IsNaN(y.Number) ? null : x.Number.CompareTo(y.Number);
-        return x is not null ? CompareMixed(x.Number, (IntegerLikeValue)right) : -CompareMixed(y!.Number, (IntegerLikeValue)left);
-    }
-
-    private static int? CompareMixed(double number, IntegerLikeValue integer)
-    {
-        if (double.IsNaN(number))
-            return null;
-        if (double.IsInfinity(number))
-            return number > 0 ? 1 : -1;
-        var order = new BigInteger(number).CompareTo(integer.Number);
-        return order != 0 ? order : (number - Math.Truncate(number)).CompareTo(0);
-    }
-
     private static int? Compare(Value left, Value right, string @operator, Rendering rendering)
     {
         switch (left, right)
         {
             case (NumberValue a, NumberValue b):
-                return CompareNumbers(a, b);
+                return NumberValue.Compare(a, b);
             case (TextValue a, TextValue b):
                 rendering.Scan(Math.Min(a.Text.Length, b.Text.Length));
                 return CompareTexts(a.Text, b.Text);
@@ -132,7 +121,7 @@ internal static class Sorting
         bool Precedes(Value later, Value earlier)
         {
             rendering.Step();
-            return reverse ? Ordering.Less(earlier, later, rendering) : Ordering.Less(later, earlier, rendering);
+            return reverse ? Comparison.Less(earlier, later, rendering) : Comparison.Less(later, earlier, rendering);
         }
     }
 }

@@ -6,17 +6,13 @@ internal static class SequenceMethods
     private static readonly Signature One = new("/value");
     private static readonly Signature IndexOf = new("/value", "/start=", "/stop=");
 
-    /// <summary>Whether the sandbox forbids a method because it changes the list.</summary>
-    public static bool ChangesList(string name) =>
-        name is "append" or "clear" or "pop" or "reverse" or "insert" or "sort" or "extend" or "remove";
-
     /// <summary>A method bound to a sequence, or null where its type has none of that name.</summary>
     public static Value? Find(SequenceValue sequence, string name) => name switch
     {
         "count" => BuiltIn.Method(name, One, (a, rendering) => Count(sequence, a[0]!, rendering)),
         "index" => BuiltIn.Method(name, IndexOf, (a, rendering) => Index(sequence, a, rendering)),
         "copy" when sequence is ListValue => BuiltIn.WithoutArguments(name, () => sequence),
-        _ when sequence is ListValue && ChangesList(name) =>
+        _ when sequence is ListValue && ListValue.IsMutator(name) =>
             BuiltIn.WithoutArguments(name, () => throw UndefinedValue.Unsafe(sequence, name).Fail()),
         _ => null,
     };
@@ -52,9 +48,6 @@ internal static class DictionaryMethods
     private static readonly Signature GetSignature = new("/key", "/default=");
     private static readonly Signature FromKeys = new("/iterable", "/value=");
 
-    /// <summary>Whether the sandbox forbids a method because it changes the dict.</summary>
-    public static bool ChangesDictionary(string name) => name is "clear" or "pop" or "popitem" or "setdefault" or "update";
-
     /// <summary>A method bound to a dict, or null where dicts have none of that name.</summary>
     public static Value? Find(DictionaryValue dictionary, string name) => name switch
     {
@@ -64,7 +57,7 @@ internal static class DictionaryMethods
         "values" => BuiltIn.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Values)),
         "copy" => BuiltIn.WithoutArguments(name, () => dictionary),
         "fromkeys" => BuiltIn.Method(name, FromKeys, Make),
-        _ when ChangesDictionary(name) =>
+        _ when DictionaryValue.IsMutator(name) =>
             BuiltIn.WithoutArguments(name, () => throw UndefinedValue.Unsafe(dictionary, name).Fail()),
         _ => null,
     };

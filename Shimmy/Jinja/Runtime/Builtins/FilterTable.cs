@@ -86,7 +86,7 @@ internal static class FilterTable
         var attribute = Parameters.Text(name);
         if (value is UndefinedValue undefined && !attribute.Text.StartsWith("__", StringComparison.Ordinal))
             throw undefined.Fail();
-        return value.Attribute(attribute.Text, rendering) is { } found
+        return Lookup.Member(value, attribute.Text, rendering) is { } found
             ? value.IsUnsafe(attribute.Text) ? UndefinedValue.Unsafe(value, attribute.Text) : found
             : UndefinedValue.Member(value, attribute);
     }

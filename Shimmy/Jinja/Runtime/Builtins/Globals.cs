@@ -14,8 +14,7 @@ internal static class Globals
     private static readonly Signature Separator = new("sep=");
     private static readonly Signature TimeFormatText = new("format");
 
-    /// <summary>The functions by name.</summary>
-    public static IReadOnlyDictionary<string, Value> All { get; } = new Dictionary<string, Value>
+    private static readonly Dictionary<string, Value> Table = new(StringComparer.Ordinal)
     {
         ["range"] = BuiltIn.Function("range", (arguments, _) => Range(arguments)),
         ["dict"] = new BuiltIn("dict", "type", Dictionary),
@@ -29,6 +28,9 @@ internal static class Globals
         ["strftime_now"] = BuiltIn.Function("strftime_now", (arguments, rendering) => TextValue.Own(TimeFormat.Format(
             rendering.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text, rendering))),
     };
+
+    /// <summary>The function of a name, or null.</summary>
+    public static Value? Find(string name) => Table.GetValueOrDefault(name);
 
     private static RangeValue Range(Arguments arguments)
     {

@@ -15,7 +15,7 @@ internal static class Lookup
     {
         if (IsInternal(name) && owner is not (UndefinedValue or NamespaceValue))
             return UndefinedValue.Unsafe(owner, name);
-        if (owner.Attribute(name, rendering) is { } value)
+        if (Member(owner, name, rendering) is { } value)
             return owner.IsUnsafe(name) ? UndefinedValue.Unsafe(owner, name) : value;
         return owner.Item(key, rendering) ?? UndefinedValue.Member(owner, key);
     }
@@ -29,12 +29,21 @@ internal static class Lookup
         {
             if (IsInternal(name) && owner is not NamespaceValue)
                 return UndefinedValue.Unsafe(owner, name);
-            if (owner.Attribute(name, rendering) is { } value)
+            if (Member(owner, name, rendering) is { } value)
                 return owner.IsUnsafe(name) ? UndefinedValue.Unsafe(owner, name) : value;
         }
 
         return UndefinedValue.Member(owner, key);
     }
+
+    /// <summary>An attribute or method, also one that the sandbox forbids; null where the type has none of that name.</summary>
+    public static Value? Member(Value owner, string name, Rendering rendering) => owner switch
+    {
+        TextValue text => TextMethods.Find(text, name),
+        DictionaryValue dictionary => DictionaryMethods.Find(dictionary, name),
+        SequenceValue sequence => sequence.Attribute(name, rendering) ?? SequenceMethods.Find(sequence, name),
+        _ => owner.Attribute(name, rendering),
+    };
 
     /// <summary>
     /// Whether a name is one of those that every Python object has. The sandbox forbids all of them, so which exist need not

@@ -34,7 +34,7 @@ internal static class SequenceFilters
         {
             rendering.Step();
             var key = path.Key(items.Current, caseSensitive, rendering);
-            if (bestKey is null || (largest ? Ordering.Less(bestKey, key, rendering) : Ordering.Less(key, bestKey, rendering)))
+            if (bestKey is null || (largest ? Comparison.Less(bestKey, key, rendering) : Comparison.Less(key, bestKey, rendering)))
                 (best, bestKey) = (items.Current, key);
         }
 

@@ -1,5 +1,3 @@
-using Shimmy.Jinja.Nodes;
-
 namespace Shimmy.Jinja.Runtime.Builtins;
 
 /// <summary>The tests by name.</summary>
@@ -57,7 +55,7 @@ internal static class TestTable
         {
             foreach (var name in (string[])[@operator, .. names])
                 table.Add(name, new(name, new("/other"), (value, a, rendering) =>
-                    ComparisonExpression.Holds(value, @operator, a[0]!, rendering)));
+                    Comparison.Holds(value, @operator, a[0]!, rendering)));
         }
     }
 

@@ -1,10 +1,9 @@
 using System.Numerics;
 using System.Text;
-using Shimmy.Jinja.Nodes;
 
 namespace Shimmy.Jinja.Runtime.Builtins;
 
-using Body = Func<TextValue, Value?[], Rendering, Value>;
+using MethodBody = Func<TextValue, Value?[], Rendering, Value>;
 
 /// <summary>
 /// The methods of strings. Each keeps the provenance of what it takes from its arguments. <c>encode</c> is missing because bytes
@@ -18,8 +17,8 @@ internal static class TextMethods
     private static readonly Signature SplitBy = new("sep=", "maxsplit=");
     private static readonly Signature Strip = new("/chars=");
 
-    private static readonly Dictionary<string, (Signature Signature, Body Body)> Table =
-        new Dictionary<string, (Signature, Body)>
+    private static readonly Dictionary<string, (Signature Signature, MethodBody Body)> Table =
+        new Dictionary<string, (Signature, MethodBody)>
         {
             ["capitalize"] = (Signature.Empty, (text, _, rendering) => CaseMapping.Capitalize(text, rendering)),
             ["casefold"] = (Signature.Empty, (text, _, rendering) => CaseMapping.Fold(text, rendering)),
@@ -133,10 +132,10 @@ internal static class TextMethods
         return builder.ToText(separator.IsMarkup);
     }
 
-    private static Body All(Func<Rune, bool> isOfClass) =>
+    private static MethodBody All(Func<Rune, bool> isOfClass) =>
         (text, _, rendering) => BooleanValue.Of(ClassMethods.All(text.Text, isOfClass, rendering));
 
-    private static Body Pad(Alignment alignment) => (text, a, rendering) => TrimMethods.Pad(text,
+    private static MethodBody Pad(Alignment alignment) => (text, a, rendering) => TrimMethods.Pad(text,
         Parameters.Integer(a[0], 0), a[1] is null ? null : Escaped(text, a[1], rendering), alignment, rendering);
 
     // Markup escapes what is put into it.
