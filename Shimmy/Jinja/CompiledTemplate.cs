@@ -18,23 +18,23 @@ internal sealed class CompiledTemplate
     // (RuntimeHelpers.TryEnsureSufficientExecutionStack: 128 KiB) must do for the deepest path through one.
     private const int MostDepth = 250;
 
-    private readonly Body body;
-    private readonly FunctionLayout layout;
-    private readonly ScopeEntry entry;
-    private readonly Dictionary<string, BlockStatement> blocks = new(StringComparer.Ordinal);
-    private readonly Location? self;
+    private readonly Body _body;
+    private readonly FunctionLayout _layout;
+    private readonly ScopeEntry _entry;
+    private readonly Dictionary<string, BlockStatement> _blocks = new(StringComparer.Ordinal);
+    private readonly Location? _self;
 
     private CompiledTemplate(Body body)
     {
-        this.body = body;
-        var scope = Scope.Root(blocks, isTopLevel: true);
-        layout = scope.Symbols.Function;
+        _body = body;
+        var scope = Scope.Root(_blocks, isTopLevel: true);
+        _layout = scope.Symbols.Function;
         var readsSelf = Node.FindReads([body], "self").Count > 0;
         if (readsSelf)
             scope.Symbols.Declare("self");
         body.Collect(scope.Symbols);
-        entry = scope.Entry();
-        self = readsSelf ? scope.Locate("self") : null;
+        _entry = scope.Entry();
+        _self = readsSelf ? scope.Locate("self") : null;
         body.Bind(scope);
     }
 
@@ -57,20 +57,20 @@ internal sealed class CompiledTemplate
     public IReadOnlyList<PromptPart> Render(
         IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits? limits = null)
     {
-        var rendering = new Rendering(variables, inputBytes, clock, limits ?? RenderLimits.Default);
+        var context = new RenderContext(variables, inputBytes, clock, limits ?? RenderLimits.Default);
         try
         {
-            var frame = new Frame(layout, null, rendering);
-            if (self is { } location)
-                frame.Write(location, new SelfValue(blocks));
-            entry.Run(frame);
-            var output = rendering.Rent();
-            body.Run(frame, output);
+            var frame = new Frame(_layout, null, context);
+            if (_self is { } location)
+                frame.Write(location, new SelfValue(_blocks));
+            _entry.Run(frame);
+            var output = context.Rent();
+            _body.Run(frame, output);
             return output.ToParts();
         }
         catch (TemplateException failure)
         {
-            throw failure.At(rendering.Line);
+            throw failure.At(context.Line);
         }
     }
 

@@ -30,88 +30,68 @@ internal abstract class Target : Node
 /// <summary>A variable to assign to.</summary>
 internal sealed class NameTarget(string name) : Target
 {
-    private Location location;
+    private Location _location;
 
-    /// <inheritdoc/>
     public override IEnumerable<string> Names => [name];
 
-    /// <inheritdoc/>
-    public override void Assign(Frame frame, Value value) => frame.Write(location, value);
+    public override void Assign(Frame frame, Value value) => frame.Write(_location, value);
 
-    /// <inheritdoc/>
-    public override Value Read(Frame frame) => frame.Read(location) ?? UndefinedValue.Variable(name);
+    public override Value Read(Frame frame) => frame.Read(_location) ?? UndefinedValue.Variable(name);
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => symbols.Store(name);
 
-    /// <inheritdoc/>
     public override void Declare(Symbols symbols) => symbols.Declare(name);
 
-    /// <inheritdoc/>
-    public override void Bind(Scope scope) => location = scope.Locate(name);
+    public override void Bind(Scope scope) => _location = scope.Locate(name);
 
-    /// <inheritdoc/>
     public override void FindReads(HashSet<string> sought, HashSet<string> found) => sought.Remove(name);
 
-    /// <inheritdoc/>
     public override Target Copy() => new NameTarget(name) { Line = Line };
 }
 
 /// <summary>An attribute of a namespace to assign to.</summary>
 internal sealed class NamespaceTarget(string name, string attribute) : Target
 {
-    private Location location;
+    private Location _location;
 
-    /// <inheritdoc/>
     public override IEnumerable<string> Names => [];
 
-    /// <inheritdoc/>
     public override void Check(Frame frame) => Namespace(frame);
 
-    /// <inheritdoc/>
     public override void Assign(Frame frame, Value value) => Namespace(frame).Set(attribute, value);
 
-    /// <inheritdoc/>
-    public override Value Read(Frame frame) => Lookup.Attribute(Namespace(frame), attribute, frame.Rendering);
+    public override Value Read(Frame frame) => Lookup.Attribute(Namespace(frame), attribute, frame.Context);
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => symbols.Read(name);
 
-    /// <inheritdoc/>
     public override void Declare(Symbols symbols) => symbols.Read(name);
 
-    /// <inheritdoc/>
-    public override void Bind(Scope scope) => location = scope.Locate(name);
+    public override void Bind(Scope scope) => _location = scope.Locate(name);
 
-    /// <inheritdoc/>
     public override Target Copy() => new NamespaceTarget(name, attribute) { Line = Line };
 
-    private NamespaceValue Namespace(Frame frame) => frame.Read(location) as NamespaceValue ??
+    private NamespaceValue Namespace(Frame frame) => frame.Read(_location) as NamespaceValue ??
         throw new TemplateException(TemplateFailure.Undefined, "cannot assign attribute on non-namespace object");
 }
 
 /// <summary>Several targets that take the elements of a value.</summary>
 internal sealed class TupleTarget(Target[] targets) : Target
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => targets;
 
-    /// <inheritdoc/>
     public override IEnumerable<string> Names => targets.SelectMany(target => target.Names);
 
-    /// <inheritdoc/>
     public override void Check(Frame frame)
     {
         foreach (var target in targets)
             target.Check(frame);
     }
 
-    /// <inheritdoc/>
     public override void Assign(Frame frame, Value value)
     {
         if (!value.IsIterable)
             throw TemplateException.Evaluation($"cannot unpack non-iterable {value.TypeName} object");
-        var elements = Parameters.Elements(value, frame.Rendering);
+        var elements = Parameters.Elements(value, frame.Context);
         if (elements.Length != targets.Length)
             throw TemplateException.Evaluation(elements.Length > targets.Length
                 ? $"too many values to unpack (expected {targets.Length})"
@@ -120,29 +100,24 @@ internal sealed class TupleTarget(Target[] targets) : Target
             targets[i].Assign(frame, elements[i]);
     }
 
-    /// <inheritdoc/>
     public override Value Read(Frame frame) => new TupleValue(Array.ConvertAll(targets, target => target.Read(frame)));
 
-    /// <inheritdoc/>
     public override void Declare(Symbols symbols)
     {
         foreach (var target in targets)
             target.Declare(symbols);
     }
 
-    /// <inheritdoc/>
     public override Target Copy() => new TupleTarget(Array.ConvertAll(targets, target => target.Copy())) { Line = Line };
 }
 
 /// <summary><c>{% set target = value %}</c>.</summary>
 internal sealed class SetStatement(Target target, Expression value) : Statement
 {
-    private Export? export;
+    private Export? _export;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [target, value];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols)
     {
         // The value is looked at before the target, so that {% set x = x %} reads an x from outside.
@@ -150,19 +125,17 @@ internal sealed class SetStatement(Target target, Expression value) : Statement
         target.Collect(symbols);
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         base.Bind(scope);
-        export = Export.For(target, scope);
+        _export = Export.For(target, scope);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         target.Check(frame);
         target.Assign(frame, value.Evaluate(frame));
-        export?.Run(frame);
+        _export?.Run(frame);
         return Completion.Normal;
     }
 }
@@ -170,37 +143,33 @@ internal sealed class SetStatement(Target target, Expression value) : Statement
 /// <summary><c>{% set target %}…{% endset %}</c>, perhaps with a filter.</summary>
 internal sealed class SetBlockStatement(Target target, FilterExpression? filter, Body body) : Statement
 {
-    private Export? export;
-    private ScopeEntry entry = null!;
+    private Export? _export;
+    private ScopeEntry _entry = null!;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => filter is null ? [target, body] : [target, filter, body];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => target.Collect(symbols);
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         var inner = scope.Inner();
         filter?.Collect(inner.Symbols);
         body.Collect(inner.Symbols);
-        entry = inner.Entry();
+        _entry = inner.Entry();
         body.Bind(inner);
         filter?.Bind(inner);
         target.Bind(scope);
-        export = Export.For(target, scope);
+        _export = Export.For(target, scope);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         target.Check(frame);
-        entry.Run(frame);
-        if (body.Capture(frame, frame.Rendering.AutoEscape, out var completion) is not { } content)
+        _entry.Run(frame);
+        if (body.Capture(frame, frame.Context.AutoEscape, out var completion) is not { } content)
             return completion;
         target.Assign(frame, filter is null ? content : filter.Apply(frame, content));
-        export?.Run(frame);
+        _export?.Run(frame);
         return Completion.Normal;
     }
 }
@@ -220,33 +189,30 @@ internal sealed class Export(string[] names, Location[] locations)
     {
         for (var i = 0; i < names.Length; i++)
             if (frame.Read(locations[i]) is { } value)
-                frame.Rendering.Export(names[i], value);
+                frame.Context.Export(names[i], value);
     }
 }
 
 /// <summary><c>{% with target = value, … %}…{% endwith %}</c>: the values are those outside of the block.</summary>
 internal sealed class WithStatement(Target[] targets, Expression[] values, Body body) : Statement
 {
-    private ScopeEntry entry = null!;
+    private ScopeEntry _entry = null!;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [.. targets, .. values, body];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols)
     {
         foreach (var value in values)
             value.Collect(symbols);
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         var inner = scope.Inner();
         foreach (var target in targets)
             target.Declare(inner.Symbols);
         body.Collect(inner.Symbols);
-        entry = inner.Entry();
+        _entry = inner.Entry();
         foreach (var value in values)
             value.Bind(scope);
         foreach (var target in targets)
@@ -254,10 +220,9 @@ internal sealed class WithStatement(Target[] targets, Expression[] values, Body 
         body.Bind(inner);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
-        entry.Run(frame);
+        _entry.Run(frame);
         for (var i = 0; i < targets.Length; i++)
             targets[i].Assign(frame, values[i].Evaluate(frame));
         return body.Run(frame, output);

@@ -11,23 +11,20 @@ namespace Shimmy.Jinja.Nodes;
 internal sealed class ForStatement(
     Target target, Expression iterable, Expression? test, Body body, Body otherwise, bool isRecursive) : Statement
 {
-    private readonly Target testTarget = target.Copy();
-    private bool hasLoopVariable;
-    private Location loopVariable;
-    private FunctionLayout? function;
-    private FunctionLayout? testFunction;
-    private ScopeEntry bodyEntry = null!;
-    private ScopeEntry? otherwiseEntry;
-    private ScopeEntry? testEntry;
+    private readonly Target _testTarget = target.Copy();
+    private bool _hasLoopVariable;
+    private Location _loopVariable;
+    private FunctionLayout? _function;
+    private FunctionLayout? _testFunction;
+    private ScopeEntry _bodyEntry = null!;
+    private ScopeEntry? _otherwiseEntry;
+    private ScopeEntry? _testEntry;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children =>
         test is null ? [target, iterable, body, otherwise] : [target, iterable, body, otherwise, test];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => iterable.Collect(symbols);
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         iterable.Bind(scope);
@@ -35,24 +32,24 @@ internal sealed class ForStatement(
             throw TemplateException.Syntax("Can't assign to special loop variable in for-loop target", Line, 0);
 
         var inner = (isRecursive ? scope.InnerFunction() : scope.Inner()) with { IsInLoop = true };
-        function = isRecursive ? inner.Symbols.Function : null;
-        hasLoopVariable = isRecursive || FindReads([body], "loop").Count > 0 || body.Any<BlockStatement>(block => block.IsScoped);
-        if (hasLoopVariable)
+        _function = isRecursive ? inner.Symbols.Function : null;
+        _hasLoopVariable = isRecursive || FindReads([body], "loop").Count > 0 || body.Any<BlockStatement>(block => block.IsScoped);
+        if (_hasLoopVariable)
             inner.Symbols.Declare("loop");
         target.Declare(inner.Symbols);
         body.Collect(inner.Symbols);
-        bodyEntry = inner.Entry();
-        if (hasLoopVariable)
-            loopVariable = inner.Locate("loop");
+        _bodyEntry = inner.Entry();
+        if (_hasLoopVariable)
+            _loopVariable = inner.Locate("loop");
         target.Bind(inner);
         body.Bind(inner);
 
         if (!otherwise.IsEmpty)
         {
             // The else branch stands outside of the loop, but inside of a recursive loop's function.
-            var other = function is null ? scope.Inner() : scope.InnerFunction(function);
+            var other = _function is null ? scope.Inner() : scope.InnerFunction(_function);
             otherwise.Collect(other.Symbols);
-            otherwiseEntry = other.Entry();
+            _otherwiseEntry = other.Entry();
             otherwise.Bind(other);
         }
 
@@ -60,49 +57,48 @@ internal sealed class ForStatement(
             BindTest(scope);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         var elements = iterable.Evaluate(frame);
         if (!isRecursive)
             return Loop(frame, elements, 0, null, output);
-        OutputStatement.Write(Recurse(frame, elements, 0), frame.Rendering, output);
+        OutputStatement.Write(Recurse(frame, elements, 0), frame.Context, output);
         return Completion.Normal;
     }
 
     private void BindTest(Scope scope)
     {
         var inner = scope.InnerFunction();
-        testFunction = inner.Symbols.Function;
-        testTarget.Declare(inner.Symbols);
+        _testFunction = inner.Symbols.Function;
+        _testTarget.Declare(inner.Symbols);
         test!.Collect(inner.Symbols);
-        testEntry = inner.Entry();
-        testTarget.Bind(inner);
+        _testEntry = inner.Entry();
+        _testTarget.Bind(inner);
         test.Bind(inner);
     }
 
     private TextValue Recurse(Frame frame, Value elements, int depth)
     {
-        var rendering = frame.Rendering;
-        rendering.Enter();
-        var builder = rendering.Rent();
-        var inner = new Frame(function!, frame, rendering);
+        var context = frame.Context;
+        context.Enter();
+        var builder = context.Rent();
+        var inner = new Frame(_function!, frame, context);
         Loop(inner, elements, depth, (others, at) => Recurse(frame, others, at), builder);
-        rendering.Leave();
-        return rendering.Finish(builder, rendering.AutoEscape);
+        context.Leave();
+        return context.Finish(builder, context.AutoEscape);
     }
 
     private Completion Loop(Frame frame, Value elements, int depth, Func<Value, int, TextValue>? recurse, TextBuilder output)
     {
-        var rendering = frame.Rendering;
+        var context = frame.Context;
         if (test is not null)
             elements = IteratorValue.Generator(Picked(isRecursive ? frame.Parent! : frame, elements));
-        var completed = hasLoopVariable
-            ? LoopWithVariable(frame, new LoopValue(elements, depth, recurse, rendering), output)
+        var completed = _hasLoopVariable
+            ? LoopWithVariable(frame, new LoopValue(elements, depth, recurse, context), output)
             : LoopPlainly(frame, elements, output);
-        if (completed || otherwiseEntry is null)
+        if (completed || _otherwiseEntry is null)
             return Completion.Normal;
-        otherwiseEntry.Run(frame);
+        _otherwiseEntry.Run(frame);
         return otherwise.Run(frame, output);
     }
 
@@ -115,10 +111,10 @@ internal sealed class ForStatement(
         var completed = false;
         while (loop.Next() is { } element)
         {
-            frame.Rendering.Begin(Line, 1);
+            frame.Context.Begin(Line, 1);
             target.Assign(frame, element);
-            frame.Write(loopVariable, loop);
-            bodyEntry.Run(frame);
+            frame.Write(_loopVariable, loop);
+            _bodyEntry.Run(frame);
             var completion = body.Run(frame, output);
             if (completion == Completion.Break)
                 break;
@@ -131,12 +127,12 @@ internal sealed class ForStatement(
     private bool LoopPlainly(Frame frame, Value elements, TextBuilder output)
     {
         var completed = false;
-        using var iterator = elements.Iterate(frame.Rendering);
+        using var iterator = elements.Iterate(frame.Context);
         while (iterator.MoveNext())
         {
-            frame.Rendering.Begin(Line, 1);
+            frame.Context.Begin(Line, 1);
             target.Assign(frame, iterator.Current);
-            bodyEntry.Run(frame);
+            _bodyEntry.Run(frame);
             var completion = body.Run(frame, output);
             if (completion == Completion.Break)
                 break;
@@ -148,13 +144,13 @@ internal sealed class ForStatement(
 
     private IEnumerator<Value> Picked(Frame frame, Value elements)
     {
-        var inner = new Frame(testFunction!, frame, frame.Rendering);
-        testEntry!.Run(inner);
-        using var iterator = elements.Iterate(frame.Rendering);
+        var inner = new Frame(_testFunction!, frame, frame.Context);
+        _testEntry!.Run(inner);
+        using var iterator = elements.Iterate(frame.Context);
         while (iterator.MoveNext())
         {
-            frame.Rendering.Step();
-            testTarget.Assign(inner, iterator.Current);
+            frame.Context.Step();
+            _testTarget.Assign(inner, iterator.Current);
             if (test!.Evaluate(inner).IsTrue)
                 yield return iterator.Current;
         }
@@ -165,117 +161,106 @@ internal sealed class ForStatement(
 /// <param name="iterable">What the loop goes through.</param>
 /// <param name="depth0">Recursive loops around this one.</param>
 /// <param name="recurse">Renders the loop's body over other elements; null where the loop is not recursive.</param>
-/// <param name="rendering">The rendering.</param>
-internal sealed class LoopValue(Value iterable, int depth0, Func<Value, int, TextValue>? recurse, Rendering rendering) : Value
+/// <param name="context">The state of the rendering.</param>
+internal sealed class LoopValue(Value iterable, int depth0, Func<Value, int, TextValue>? recurse, RenderContext context) : Value
 {
-    private IEnumerator<Value> items = iterable.Iterate(rendering);
-    private int index0 = -1;
-    private int length = -1;
-    private Value? before;
-    private Value? current;
-    private Value? after;
-    private Value[]? lastChanged;
+    private IEnumerator<Value> _items = iterable.Iterate(context);
+    private int _index0 = -1;
+    private int _length = -1;
+    private Value? _before;
+    private Value? _current;
+    private Value? _after;
+    private Value[]? _lastChanged;
 
-    /// <inheritdoc/>
     public override string TypeName => "LoopContext";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.runtime.LoopContext object";
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsCallable => true;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
-    /// <inheritdoc/>
-    public override bool IsTrue => Length(rendering) > 0;
+    public override bool IsTrue => Length(context) > 0;
 
     /// <summary>Goes to the next element; null at the end.</summary>
     public Value? Next()
     {
-        var next = after ?? (items.MoveNext() ? items.Current : null);
-        after = null;
+        var next = _after ?? (_items.MoveNext() ? _items.Current : null);
+        _after = null;
         if (next is null)
             return null;
-        index0++;
-        before = current;
-        return current = next;
+        _index0++;
+        _before = _current;
+        return _current = next;
     }
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering)
+    public override int Length(RenderContext context)
     {
-        if (length >= 0)
-            return length;
+        if (_length >= 0)
+            return _length;
         if (iterable.HasLength)
-            return length = iterable.Length(rendering);
+            return _length = iterable.Length(context);
 
         // An iterator has no length: the rest is taken out to be counted.
         var rest = new List<Value>();
-        while (items.MoveNext())
-            rest.Add(items.Current);
-        items = rest.GetEnumerator();
-        return length = rest.Count + index0 + 1 + (after is null ? 0 : 1);
+        while (_items.MoveNext())
+            rest.Add(_items.Current);
+        _items = rest.GetEnumerator();
+        return _length = rest.Count + _index0 + 1 + (_after is null ? 0 : 1);
     }
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
         while (Next() is { } item)
             yield return new TupleValue([item, this]);
     }
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
-        "index" => IntegerValue.Of(index0 + 1),
-        "index0" => IntegerValue.Of(index0),
-        "first" => BooleanValue.Of(index0 == 0),
+        "index" => IntegerValue.Of(_index0 + 1),
+        "index0" => IntegerValue.Of(_index0),
+        "first" => BooleanValue.Of(_index0 == 0),
         "last" => BooleanValue.Of(PeekNext() is null),
-        "length" => IntegerValue.Of(Length(rendering)),
-        "revindex" => IntegerValue.Of(Length(rendering) - index0),
-        "revindex0" => IntegerValue.Of(Length(rendering) - index0 - 1),
+        "length" => IntegerValue.Of(Length(context)),
+        "revindex" => IntegerValue.Of(Length(context) - _index0),
+        "revindex0" => IntegerValue.Of(Length(context) - _index0 - 1),
         "depth" => IntegerValue.Of(depth0 + 1),
         "depth0" => IntegerValue.Of(depth0),
-        "previtem" => index0 == 0 ? UndefinedValue.Because("there is no previous item") : before ?? NoneValue.Instance,
+        "previtem" => _index0 == 0 ? UndefinedValue.Because("there is no previous item") : _before ?? NoneValue.Instance,
         "nextitem" => PeekNext() ?? UndefinedValue.Because("there is no next item"),
-        "cycle" => new BuiltIn(name, "method", (arguments, _) => Cycle(arguments.Positional)),
-        "changed" => new BuiltIn(name, "method", (arguments, _) => Changed(arguments.Positional)),
+        "cycle" => new FunctionValue(name, "method", (arguments, _) => Cycle(arguments.Positional)),
+        "changed" => new FunctionValue(name, "method", (arguments, _) => Changed(arguments.Positional)),
         _ => null,
     };
 
-    /// <inheritdoc/>
-    public override Value Call(Arguments arguments, Rendering rendering)
+    public override Value Call(Arguments arguments, RenderContext context)
     {
         if (recurse is null)
             throw TemplateException.Evaluation("The loop must have the 'recursive' marker to be called recursively.");
         return recurse(new Signature("iterable").Bind("loop", arguments)[0]!, depth0 + 1);
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append(
-        string.Create(CultureInfo.InvariantCulture, $"<LoopContext {index0 + 1}/{Length(text.Rendering)}>"));
+        string.Create(CultureInfo.InvariantCulture, $"<LoopContext {_index0 + 1}/{Length(text.Context)}>"));
 
     private Value? PeekNext()
     {
-        if (after is null && items.MoveNext())
-            after = items.Current;
-        return after;
+        if (_after is null && _items.MoveNext())
+            _after = _items.Current;
+        return _after;
     }
 
     private Value Cycle(Value[] choices) => choices.Length > 0
-        ? choices[index0 % choices.Length]
+        ? choices[_index0 % choices.Length]
         : throw TemplateException.Evaluation("no items for cycling given");
 
     private BooleanValue Changed(Value[] values)
     {
-        if (lastChanged is not null && new TupleValue(lastChanged).EqualTo(new TupleValue(values), rendering))
+        if (_lastChanged is not null && new TupleValue(_lastChanged).EqualTo(new TupleValue(values), context))
             return BooleanValue.False;
-        lastChanged = values;
+        _lastChanged = values;
         return BooleanValue.True;
     }
 }

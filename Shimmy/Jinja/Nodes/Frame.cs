@@ -6,8 +6,8 @@ namespace Shimmy.Jinja.Nodes;
 /// <summary>The variables of one call of a function of the template.</summary>
 /// <param name="function">The function.</param>
 /// <param name="parent">The call in which the function was defined.</param>
-/// <param name="rendering">The rendering.</param>
-internal sealed class Frame(FunctionLayout function, Frame? parent, Rendering rendering)
+/// <param name="context">The state of the rendering.</param>
+internal sealed class Frame(FunctionLayout function, Frame? parent, RenderContext context)
 {
     /// <summary>The variables; null where one has no value.</summary>
     public Value?[] Slots { get; } = function.Count == 0 ? [] : new Value?[function.Count];
@@ -16,7 +16,7 @@ internal sealed class Frame(FunctionLayout function, Frame? parent, Rendering re
     public Frame? Parent => parent;
 
     /// <summary>The rendering.</summary>
-    public Rendering Rendering => rendering;
+    public RenderContext Context => context;
 
     /// <summary>The value of a variable, or null.</summary>
     public Value? Read(Location location)
@@ -48,19 +48,19 @@ internal readonly record struct Location(int Hops, int Slot);
 /// </summary>
 internal sealed class FunctionLayout(FunctionLayout? parent)
 {
-    private readonly Dictionary<(int Level, string Name), int> slots = [];
+    private readonly Dictionary<(int Level, string Name), int> _slots = [];
 
     /// <summary>The function around this one.</summary>
     public FunctionLayout? Parent => parent;
 
     /// <summary>How many variables a call of the function has.</summary>
-    public int Count => slots.Count;
+    public int Count => _slots.Count;
 
     /// <summary>The slot of a scope's variable.</summary>
     public int SlotOf(int level, string name)
     {
-        if (!slots.TryGetValue((level, name), out var slot))
-            slots.Add((level, name), slot = slots.Count);
+        if (!_slots.TryGetValue((level, name), out var slot))
+            _slots.Add((level, name), slot = _slots.Count);
         return slot;
     }
 }
@@ -74,7 +74,7 @@ internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
         foreach (var action in actions)
             frame.Slots[action.Slot] = action.Load switch
             {
-                Load.Resolve => frame.Rendering.Resolve(action.Name) ?? Globals.Find(action.Name),
+                Load.Resolve => frame.Context.Resolve(action.Name) ?? Globals.Find(action.Name),
                 Load.Alias => frame.Read(action.Source),
                 _ => null,
             };

@@ -6,10 +6,8 @@ namespace Shimmy.Jinja.Nodes;
 /// <summary><c>{% if %}</c> with its <c>elif</c> branches. It has no scope of its own.</summary>
 internal sealed class IfStatement(Expression test, Body body, IfStatement[] otherTests, Body otherwise) : Statement
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [test, body, .. otherTests, otherwise];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols)
     {
         test.Collect(symbols);
@@ -23,17 +21,15 @@ internal sealed class IfStatement(Expression test, Body body, IfStatement[] othe
         symbols.Merge(first, others, last);
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope) => base.Bind(scope with { IsConditional = true });
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         if (test.Evaluate(frame).IsTrue)
             return body.Run(frame, output);
         foreach (var other in otherTests)
         {
-            frame.Rendering.Step();
+            frame.Context.Step();
             if (other.Test(frame))
                 return other.RunBody(frame, output);
         }

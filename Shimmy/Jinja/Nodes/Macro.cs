@@ -8,67 +8,64 @@ namespace Shimmy.Jinja.Nodes;
 /// </summary>
 internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] defaults, Body body) : Node
 {
-    private Location[] locations = [];
-    private string[] names = [];
-    private FunctionLayout layout = null!;
-    private ScopeEntry entry = null!;
-    private Location? caller;
-    private Location? keywords;
-    private Location? rest;
-    private bool declaresCaller;
+    private Location[] _locations = [];
+    private string[] _names = [];
+    private FunctionLayout _layout = null!;
+    private ScopeEntry _entry = null!;
+    private Location? _caller;
+    private Location? _keywords;
+    private Location? _rest;
+    private bool _declaresCaller;
 
     /// <summary>The name; null for a call block's body.</summary>
     public string? Name => name;
 
     /// <summary>The parameters' names.</summary>
-    public IReadOnlyList<string> Parameters => names;
+    public IReadOnlyList<string> Parameters => _names;
 
     /// <summary>Whether the body reads <c>kwargs</c>, and so takes any named argument.</summary>
-    public bool TakesKeywords => keywords is not null;
+    public bool TakesKeywords => _keywords is not null;
 
     /// <summary>Whether the body reads <c>varargs</c>, and so takes any number of arguments.</summary>
-    public bool TakesRest => rest is not null;
+    public bool TakesRest => _rest is not null;
 
     /// <summary>Whether the body reads <c>caller</c>.</summary>
     public bool TakesCaller { get; private set; }
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [.. parameters, .. defaults, body];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols)
     {
         // A scope of its own: nothing of it is the outer one's.
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         var inner = scope.InnerFunction();
         var symbols = inner.Symbols;
-        layout = symbols.Function;
-        names = [.. parameters.SelectMany(parameter => parameter.Names)];
+        _layout = symbols.Function;
+        _names = [.. parameters.SelectMany(parameter => parameter.Names)];
         var specials = FindReads([body], "caller", "kwargs", "varargs");
-        declaresCaller = names.Contains("caller");
+        _declaresCaller = _names.Contains("caller");
         TakesCaller = specials.Contains("caller");
-        if (TakesCaller && declaresCaller && Array.IndexOf(names, "caller") < names.Length - defaults.Length)
+        if (TakesCaller && _declaresCaller && Array.IndexOf(_names, "caller") < _names.Length - defaults.Length)
             throw TemplateException.Syntax("When defining macros or call blocks the special \"caller\" argument must be omitted " +
                 "or be given a default.", Line, 0);
 
         foreach (var parameter in parameters)
             parameter.Declare(symbols);
-        string[] extra = [.. specials.Where(special => !names.Contains(special))];
+        string[] extra = [.. specials.Where(special => !_names.Contains(special))];
         foreach (var special in extra)
             symbols.Declare(special);
         foreach (var value in defaults)
             value.Collect(symbols);
         body.Collect(symbols);
 
-        entry = inner.Entry();
-        locations = Array.ConvertAll(names, inner.Locate);
-        caller = extra.Contains("caller") ? inner.Locate("caller") : null;
-        keywords = extra.Contains("kwargs") ? inner.Locate("kwargs") : null;
-        rest = extra.Contains("varargs") ? inner.Locate("varargs") : null;
+        _entry = inner.Entry();
+        _locations = Array.ConvertAll(_names, inner.Locate);
+        _caller = extra.Contains("caller") ? inner.Locate("caller") : null;
+        _keywords = extra.Contains("kwargs") ? inner.Locate("kwargs") : null;
+        _rest = extra.Contains("varargs") ? inner.Locate("varargs") : null;
         foreach (var child in Children)
             child.Bind(inner);
     }
@@ -78,59 +75,59 @@ internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] 
     /// <param name="arguments">The arguments.</param>
     public TextValue Call(Frame parent, Arguments arguments)
     {
-        var rendering = parent.Rendering;
-        rendering.Enter();
-        var frame = new Frame(layout, parent, rendering);
+        var context = parent.Context;
+        context.Enter();
+        var frame = new Frame(_layout, parent, context);
         BindArguments(frame, arguments);
-        entry.Run(frame);
-        for (var i = 0; i < locations.Length; i++)
+        _entry.Run(frame);
+        for (var i = 0; i < _locations.Length; i++)
         {
-            if (frame.Read(locations[i]) is not null)
+            if (frame.Read(_locations[i]) is not null)
                 continue;
-            var fromEnd = i - (locations.Length - defaults.Length);
-            frame.Write(locations[i], fromEnd >= 0
+            var fromEnd = i - (_locations.Length - defaults.Length);
+            frame.Write(_locations[i], fromEnd >= 0
                 ? defaults[fromEnd].Evaluate(frame)
-                : UndefinedValue.Because($"parameter '{names[i]}' was not provided"));
+                : UndefinedValue.Because($"parameter '{_names[i]}' was not provided"));
         }
 
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         body.Run(frame, builder);
-        rendering.Leave();
-        return rendering.Finish(builder, rendering.AutoEscape);
+        context.Leave();
+        return context.Finish(builder, context.AutoEscape);
     }
 
     private void BindArguments(Frame frame, Arguments arguments)
     {
         var positional = arguments.Positional;
-        for (var i = 0; i < Math.Min(positional.Length, locations.Length); i++)
-            frame.Write(locations[i], positional[i]);
-        if (rest is { } restLocation)
-            frame.Write(restLocation, positional.Length > locations.Length
-                ? new TupleValue(positional[locations.Length..])
+        for (var i = 0; i < Math.Min(positional.Length, _locations.Length); i++)
+            frame.Write(_locations[i], positional[i]);
+        if (_rest is { } restLocation)
+            frame.Write(restLocation, positional.Length > _locations.Length
+                ? new TupleValue(positional[_locations.Length..])
                 : TupleValue.Empty);
 
-        var foundCaller = positional.Length >= locations.Length && declaresCaller;
+        var foundCaller = positional.Length >= _locations.Length && _declaresCaller;
         List<KeyValuePair<Value, Value>>? others = null;
         Value? callerValue = null;
         foreach (var (argument, value) in arguments.Named)
         {
-            var index = Array.IndexOf(names, argument);
+            var index = Array.IndexOf(_names, argument);
             if (index >= positional.Length)
-                frame.Write(locations[index], value);
-            else if (argument == "caller" && caller is not null && !foundCaller)
+                frame.Write(_locations[index], value);
+            else if (argument == "caller" && _caller is not null && !foundCaller)
                 callerValue = value;
             else
                 (others ??= []).Add(new(TextValue.Own(argument), value));
         }
 
-        if (caller is { } callerLocation)
+        if (_caller is { } callerLocation)
             frame.Write(callerLocation, callerValue ?? UndefinedValue.Because("No caller defined"));
-        if (keywords is { } keywordsLocation)
+        if (_keywords is { } keywordsLocation)
             frame.Write(keywordsLocation, others is null ? DictionaryValue.Empty : DictionaryValue.OfDistinct([.. others]));
         else if (others is not null)
             throw Unexpected(others);
-        if (rest is null && positional.Length > locations.Length)
-            throw TemplateException.Evaluation($"macro {Quoted} takes not more than {locations.Length} argument(s)");
+        if (_rest is null && positional.Length > _locations.Length)
+            throw TemplateException.Evaluation($"macro {Quoted} takes not more than {_locations.Length} argument(s)");
     }
 
     private string Quoted => name is null ? "None" : $"'{name}'";
@@ -147,20 +144,15 @@ internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] 
 /// <summary>A macro together with the variables around its definition.</summary>
 internal sealed class MacroValue(Macro macro, Frame parent) : Value
 {
-    /// <inheritdoc/>
     public override string TypeName => "Macro";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.runtime.Macro object";
 
-    /// <inheritdoc/>
     public override bool IsCallable => true;
 
-    /// <inheritdoc/>
-    public override Value Call(Arguments arguments, Rendering rendering) => macro.Call(parent, arguments);
+    public override Value Call(Arguments arguments, RenderContext context) => macro.Call(parent, arguments);
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
         "name" => macro.Name is { } own ? TextValue.Own(own) : NoneValue.Instance,
         "arguments" => new TupleValue([.. macro.Parameters.Select(TextValue.Own)]),
@@ -172,7 +164,6 @@ internal sealed class MacroValue(Macro macro, Frame parent) : Value
         _ => null,
     };
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
         text.Append("<Macro ");
@@ -184,27 +175,23 @@ internal sealed class MacroValue(Macro macro, Frame parent) : Value
 /// <summary><c>{% macro name(parameters) %}…{% endmacro %}</c>.</summary>
 internal sealed class MacroStatement(NameTarget target, Macro macro) : Statement
 {
-    private Export? export;
+    private Export? _export;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [macro];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => target.Collect(symbols);
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         macro.Bind(scope);
         target.Bind(scope);
-        export = Export.For(target, scope);
+        _export = Export.For(target, scope);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         target.Assign(frame, new MacroValue(macro, frame));
-        export?.Run(frame);
+        _export?.Run(frame);
         return Completion.Normal;
     }
 }
@@ -212,10 +199,8 @@ internal sealed class MacroStatement(NameTarget target, Macro macro) : Statement
 /// <summary><c>{% call(parameters) callee(arguments) %}…{% endcall %}</c>, and <c>{% generation %}</c>, which calls its body.</summary>
 internal sealed class CallStatement(CallExpression call, Macro macro) : Statement
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [call, macro];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => call.Collect(symbols);
 
     /// <summary>
@@ -226,13 +211,12 @@ internal sealed class CallStatement(CallExpression call, Macro macro) : Statemen
         new CallExpression(new ConstantExpression(CallIt), ArgumentList.None) { Line = line },
         new Macro(null, [], [], body) { Line = line }) { Line = line };
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
-        OutputStatement.Write(call.Evaluate(frame, new MacroValue(macro, frame)), frame.Rendering, output);
+        OutputStatement.Write(call.Evaluate(frame, new MacroValue(macro, frame)), frame.Context, output);
         return Completion.Normal;
     }
 
-    private static BuiltIn CallIt { get; } = BuiltIn.Function("_generation_support",
-        (arguments, rendering) => arguments.Find("caller")!.Call(Arguments.None, rendering));
+    private static FunctionValue CallIt { get; } = FunctionValue.Function("_generation_support",
+        (arguments, context) => arguments.Find("caller")!.Call(Arguments.None, context));
 }

@@ -6,17 +6,15 @@ namespace Shimmy.Jinja.Nodes;
 /// <summary>Operands with comparisons between them, as in <c>a &lt; b &lt;= c</c>; all must hold.</summary>
 internal sealed class ComparisonExpression(Expression first, KeyValuePair<string, Expression>[] comparisons) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [first, .. comparisons.Select(comparison => comparison.Value)];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         var left = first.Evaluate(frame);
         foreach (var (@operator, expression) in comparisons)
         {
             var right = expression.Evaluate(frame);
-            if (!Comparison.Holds(left, @operator, right, frame.Rendering))
+            if (!Comparison.Holds(left, @operator, right, frame.Context))
                 return BooleanValue.False;
             left = right;
         }
@@ -28,7 +26,7 @@ internal sealed class ComparisonExpression(Expression first, KeyValuePair<string
 /// <summary>Two operands and an operator between them.</summary>
 internal sealed class ArithmeticExpression(string @operator, Expression left, Expression right) : Expression
 {
-    private readonly Func<Value, Value, Rendering, Value> operation = @operator switch
+    private readonly Func<Value, Value, RenderContext, Value> _operation = @operator switch
     {
         "+" => Arithmetic.Add,
         "-" => Arithmetic.Subtract,
@@ -39,21 +37,17 @@ internal sealed class ArithmeticExpression(string @operator, Expression left, Ex
         _ => Arithmetic.Power,
     };
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [left, right];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) =>
-        operation(left.Evaluate(frame), right.Evaluate(frame), frame.Rendering);
+        _operation(left.Evaluate(frame), right.Evaluate(frame), frame.Context);
 }
 
 /// <summary><c>not</c>, <c>-</c> or <c>+</c> before an operand.</summary>
 internal sealed class UnaryExpression(string @operator, Expression operand) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [operand];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         var value = operand.Evaluate(frame);
@@ -69,29 +63,25 @@ internal sealed class UnaryExpression(string @operator, Expression operand) : Ex
 /// <summary>Operands joined as texts by <c>~</c>.</summary>
 internal sealed class ConcatenationExpression(Expression[] operands) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => operands;
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
-        var rendering = frame.Rendering;
+        var context = frame.Context;
         var values = Array.ConvertAll(operands, operand => operand.Evaluate(frame));
-        var escape = rendering.AutoEscape && Array.Exists(values, value => value is TextValue { IsMarkup: true });
-        var builder = rendering.Rent();
+        var escape = context.AutoEscape && Array.Exists(values, value => value is TextValue { IsMarkup: true });
+        var builder = context.Rent();
         foreach (var value in values)
-            builder.Append(escape ? Html.Escape(value, rendering) : value);
-        return rendering.Finish(builder, escape);
+            builder.Append(escape ? Html.Escape(value, context) : value);
+        return context.Finish(builder, escape);
     }
 }
 
 /// <summary><c>and</c> and <c>or</c>: one of the operands is the value, and the second is only looked at where it decides.</summary>
 internal sealed class LogicalExpression(bool isAnd, Expression left, Expression right) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [left, right];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         var value = left.Evaluate(frame);
@@ -102,10 +92,8 @@ internal sealed class LogicalExpression(bool isAnd, Expression left, Expression 
 /// <summary><c>value if test else other</c>; undefined where the test fails and there is no other.</summary>
 internal sealed class ConditionalExpression(Expression test, Expression value, Expression? other) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => other is null ? [test, value] : [test, value, other];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         if (test.Evaluate(frame).IsTrue)
@@ -114,6 +102,5 @@ internal sealed class ConditionalExpression(Expression test, Expression value, E
             $"the inline if-expression on line {Line} evaluated to false and no else section was defined.");
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope) => base.Bind(scope with { IsConditional = true });
 }

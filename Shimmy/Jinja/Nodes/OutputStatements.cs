@@ -6,24 +6,22 @@ namespace Shimmy.Jinja.Nodes;
 /// <summary><c>{{ value }}</c>, or <c>{% print value, value %}</c>.</summary>
 internal sealed class OutputStatement(Expression[] values) : Statement
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => values;
 
     /// <summary>Writes a value as it appears in the output.</summary>
-    public static void Write(Value value, Rendering rendering, TextBuilder output)
+    public static void Write(Value value, RenderContext context, TextBuilder output)
     {
-        if (rendering.AutoEscape)
-            value = Html.Escape(value, rendering);
+        if (context.AutoEscape)
+            value = Html.Escape(value, context);
         if (value is TextValue text)
-            rendering.Scan(text.Text.Length);
+            context.Scan(text.Text.Length);
         output.Append(value);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
         foreach (var value in values)
-            Write(value.Evaluate(frame), frame.Rendering, output);
+            Write(value.Evaluate(frame), frame.Context, output);
         return Completion.Normal;
     }
 }
@@ -31,10 +29,9 @@ internal sealed class OutputStatement(Expression[] values) : Statement
 /// <summary>Text outside of tags.</summary>
 internal sealed class DataStatement(string text) : Statement
 {
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
-        frame.Rendering.Scan(text.Length);
+        frame.Context.Scan(text.Length);
         output.Append(text);
         return Completion.Normal;
     }
@@ -43,33 +40,29 @@ internal sealed class DataStatement(string text) : Statement
 /// <summary><c>{% filter name %}…{% endfilter %}</c>.</summary>
 internal sealed class FilterStatement(FilterExpression filter, Body body) : Statement
 {
-    private ScopeEntry entry = null!;
+    private ScopeEntry _entry = null!;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [body, filter];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => filter.Collect(symbols);
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         var inner = scope.Inner();
         body.Collect(inner.Symbols);
         filter.Collect(inner.Symbols);
-        entry = inner.Entry();
+        _entry = inner.Entry();
         body.Bind(inner);
         filter.Bind(inner);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
-        entry.Run(frame);
-        var rendering = frame.Rendering;
-        if (body.Capture(frame, rendering.AutoEscape, out var completion) is not { } content)
+        _entry.Run(frame);
+        var context = frame.Context;
+        if (body.Capture(frame, context.AutoEscape, out var completion) is not { } content)
             return completion;
-        OutputStatement.Write(filter.Apply(frame, content), rendering, output);
+        OutputStatement.Write(filter.Apply(frame, content), context, output);
         return Completion.Normal;
     }
 }
@@ -77,35 +70,31 @@ internal sealed class FilterStatement(FilterExpression filter, Body body) : Stat
 /// <summary><c>{% autoescape flag %}…{% endautoescape %}</c>.</summary>
 internal sealed class AutoEscapeStatement(Expression flag, Body body) : Statement
 {
-    private ScopeEntry entry = null!;
+    private ScopeEntry _entry = null!;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [flag, body];
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols)
     {
         // A scope of its own: nothing of it is the outer one's.
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         var inner = scope.Inner();
         base.Collect(inner.Symbols);
-        entry = inner.Entry();
+        _entry = inner.Entry();
         base.Bind(inner);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output)
     {
-        entry.Run(frame);
-        var rendering = frame.Rendering;
-        var before = rendering.AutoEscape;
-        rendering.AutoEscape = flag.Evaluate(frame).IsTrue;
+        _entry.Run(frame);
+        var context = frame.Context;
+        var before = context.AutoEscape;
+        context.AutoEscape = flag.Evaluate(frame).IsTrue;
         var completion = body.Run(frame, output);
-        rendering.AutoEscape = before;
+        context.AutoEscape = before;
         return completion;
     }
 }

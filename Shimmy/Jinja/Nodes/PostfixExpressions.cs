@@ -44,13 +44,13 @@ internal sealed record ArgumentList(
         foreach (var (name, expression) in Named)
             named.Add(new(name, expression.Evaluate(frame)));
         if (Rest is not null)
-            positional = [.. positional, .. Parameters.Elements(Rest.Evaluate(frame), frame.Rendering)];
+            positional = [.. positional, .. Parameters.Elements(Rest.Evaluate(frame), frame.Context)];
         if (NamedRest is not null)
-            Spread(NamedRest.Evaluate(frame), named, frame.Rendering);
+            Spread(NamedRest.Evaluate(frame), named, frame.Context);
         return new Arguments(positional, [.. named]);
     }
 
-    private static void Spread(Value value, List<KeyValuePair<string, Value>> named, Rendering rendering)
+    private static void Spread(Value value, List<KeyValuePair<string, Value>> named, RenderContext context)
     {
         if (value is UndefinedValue)
             return;
@@ -58,7 +58,7 @@ internal sealed record ArgumentList(
             throw TemplateException.Evaluation($"argument after ** must be a mapping, not {value.TypeName}");
         foreach (var entry in dictionary.Entries)
         {
-            rendering.Step();
+            context.Step();
             if (entry.Key is not TextValue { Text: var name })
                 throw TemplateException.Evaluation("keywords must be strings");
             if (named.Exists(argument => argument.Key == name))
@@ -79,7 +79,7 @@ internal sealed record ArgumentList(
 /// <summary><c>owner.name</c>.</summary>
 internal sealed class AttributeExpression(Expression owner, string name) : Expression
 {
-    private readonly TextValue key = TextValue.Own(name);
+    private readonly TextValue _key = TextValue.Own(name);
 
     /// <summary>The object.</summary>
     public Expression Owner => owner;
@@ -87,88 +87,78 @@ internal sealed class AttributeExpression(Expression owner, string name) : Expre
     /// <summary>The attribute's name.</summary>
     public string Name => name;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [owner];
 
-    /// <inheritdoc/>
-    public override Value Evaluate(Frame frame) => Of(owner.Evaluate(frame), frame.Rendering);
+    public override Value Evaluate(Frame frame) => Of(owner.Evaluate(frame), frame.Context);
 
     /// <summary>The attribute of an object.</summary>
-    public Value Of(Value value, Rendering rendering) => Lookup.Attribute(value, name, key, rendering);
+    public Value Of(Value value, RenderContext context) => Lookup.Attribute(value, name, _key, context);
 }
 
 /// <summary><c>owner[key]</c>.</summary>
 internal sealed class ItemExpression(Expression owner, Expression key) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [owner, key];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) =>
-        Lookup.Item(owner.Evaluate(frame), key.Evaluate(frame), frame.Rendering);
+        Lookup.Item(owner.Evaluate(frame), key.Evaluate(frame), frame.Context);
 }
 
 /// <summary><c>owner[start:stop:step]</c>; a bound that is left out is None.</summary>
 internal sealed class SliceExpression(Expression owner, Expression start, Expression stop, Expression step) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [owner, start, stop, step];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) => owner.Evaluate(frame)
-        .Slice(start.Evaluate(frame), stop.Evaluate(frame), step.Evaluate(frame), frame.Rendering);
+        .Slice(start.Evaluate(frame), stop.Evaluate(frame), step.Evaluate(frame), frame.Context);
 }
 
 /// <summary>A call.</summary>
 internal sealed class CallExpression(Expression callee, ArgumentList arguments) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [callee, .. arguments.Children];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) => Evaluate(frame, caller: null);
 
     /// <summary>Calls with a further argument <c>caller</c>, as call blocks do.</summary>
     public Value Evaluate(Frame frame, Value? caller)
     {
-        var rendering = frame.Rendering;
+        var context = frame.Context;
         if (callee is AttributeExpression method && caller is null)
-            return CallMethod(method, frame, rendering);
+            return CallMethod(method, frame, context);
 
         var function = callee.Evaluate(frame);
         var values = arguments.Evaluate(frame);
         if (caller is not null)
             values = values with { Named = [.. values.Named, new("caller", caller)] };
-        return function.Call(values, rendering);
+        return function.Call(values, context);
     }
 
     /// <summary>The methods of texts and dicts are called without a value for the bound method in between.</summary>
-    private Value CallMethod(AttributeExpression method, Frame frame, Rendering rendering)
+    private Value CallMethod(AttributeExpression method, Frame frame, RenderContext context)
     {
         var owner = method.Owner.Evaluate(frame);
         switch (owner)
         {
             case TextValue text:
-                if (TextMethods.Invoke(text, method.Name, arguments.Evaluate(frame), rendering) is { } result)
+                if (TextMethods.Invoke(text, method.Name, arguments.Evaluate(frame), context) is { } result)
                     return result;
                 break;
             case DictionaryValue dictionary when method.Name == "get":
-                return DictionaryMethods.Get(dictionary, arguments.Evaluate(frame), rendering);
+                return DictionaryMethods.Get(dictionary, arguments.Evaluate(frame), context);
         }
 
-        return method.Of(owner, rendering).Call(arguments.Evaluate(frame), rendering);
+        return method.Of(owner, context).Call(arguments.Evaluate(frame), context);
     }
 }
 
 /// <summary><c>input | name(arguments)</c>; without an input at the start of a filter or set block, which gives its own.</summary>
 internal sealed class FilterExpression(Expression? input, string name, ArgumentList arguments) : Expression
 {
-    private Filter? filter;
+    private Filter? _filter;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => input is null ? arguments.Children : [input, .. arguments.Children];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) => Apply(frame, content: null);
 
     /// <summary>Applies the filter, and those before it, to a block's content.</summary>
@@ -181,17 +171,16 @@ internal sealed class FilterExpression(Expression? input, string name, ArgumentL
             _ => input.Evaluate(frame),
         };
         var values = arguments.Evaluate(frame);
-        return filter is not null
-            ? filter.Apply(value, values, frame.Rendering)
+        return _filter is not null
+            ? _filter.Apply(value, values, frame.Context)
             : throw TemplateException.Evaluation($"No filter named '{name}' found.");
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         base.Bind(scope);
-        filter = FilterTable.Find(name);
-        if (filter is null && !scope.IsConditional)
+        _filter = FilterTable.Find(name);
+        if (_filter is null && !scope.IsConditional)
             throw TemplateException.Syntax($"No filter named '{name}'.", Line, 0);
     }
 }
@@ -199,27 +188,24 @@ internal sealed class FilterExpression(Expression? input, string name, ArgumentL
 /// <summary><c>subject is name(arguments)</c>.</summary>
 internal sealed class TestExpression(Expression subject, string name, ArgumentList arguments) : Expression
 {
-    private Test? test;
+    private Test? _test;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => [subject, .. arguments.Children];
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         var value = subject.Evaluate(frame);
         var values = arguments.Evaluate(frame);
-        return test is not null
-            ? BooleanValue.Of(test.Holds(value, values, frame.Rendering))
+        return _test is not null
+            ? BooleanValue.Of(_test.Holds(value, values, frame.Context))
             : throw TemplateException.Evaluation($"No test named '{name}' found.");
     }
 
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         base.Bind(scope);
-        test = TestTable.Find(name);
-        if (test is null && !scope.IsConditional)
+        _test = TestTable.Find(name);
+        if (_test is null && !scope.IsConditional)
             throw TemplateException.Syntax($"No test named '{name}'.", Line, 0);
     }
 }

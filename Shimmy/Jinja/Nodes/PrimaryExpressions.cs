@@ -5,22 +5,18 @@ namespace Shimmy.Jinja.Nodes;
 /// <summary>A variable that is read.</summary>
 internal sealed class NameExpression(string name) : Expression
 {
-    private Location location;
+    private Location _location;
 
     /// <summary>The variable's name.</summary>
     public string Name => name;
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) =>
-        (location.Hops == 0 ? frame.Slots[location.Slot] : frame.Read(location)) ?? UndefinedValue.Variable(name);
+        (_location.Hops == 0 ? frame.Slots[_location.Slot] : frame.Read(_location)) ?? UndefinedValue.Variable(name);
 
-    /// <inheritdoc/>
     public override void Collect(Symbols symbols) => symbols.Read(name);
 
-    /// <inheritdoc/>
-    public override void Bind(Scope scope) => location = scope.Locate(name);
+    public override void Bind(Scope scope) => _location = scope.Locate(name);
 
-    /// <inheritdoc/>
     public override void FindReads(HashSet<string> sought, HashSet<string> found)
     {
         if (sought.Contains(name))
@@ -34,7 +30,6 @@ internal sealed class ConstantExpression(Value value) : Expression
     /// <summary>The value.</summary>
     public Value Value => value;
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame) => value;
 }
 
@@ -47,10 +42,8 @@ internal sealed class SequenceExpression(Expression[] items, bool isTuple) : Exp
     /// <summary>Whether it is a tuple.</summary>
     public bool IsTuple => isTuple;
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => items;
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         var values = new Value[items.Length];
@@ -63,10 +56,8 @@ internal sealed class SequenceExpression(Expression[] items, bool isTuple) : Exp
 /// <summary>A dict literal.</summary>
 internal sealed class DictionaryExpression(KeyValuePair<Expression, Expression>[] pairs) : Expression
 {
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => pairs.SelectMany(pair => new[] { pair.Key, pair.Value });
 
-    /// <inheritdoc/>
     public override Value Evaluate(Frame frame)
     {
         if (pairs.Length == 0)
@@ -74,6 +65,6 @@ internal sealed class DictionaryExpression(KeyValuePair<Expression, Expression>[
         var entries = new KeyValuePair<Value, Value>[pairs.Length];
         for (var i = 0; i < pairs.Length; i++)
             entries[i] = new(pairs[i].Key.Evaluate(frame), pairs[i].Value.Evaluate(frame));
-        return DictionaryValue.Of(entries, frame.Rendering);
+        return DictionaryValue.Of(entries, frame.Context);
     }
 }

@@ -7,9 +7,9 @@ namespace Shimmy.Jinja.Nodes;
 /// </summary>
 internal sealed class Symbols
 {
-    private readonly HashSet<string> names;
-    private readonly HashSet<string> stores;
-    private readonly OrderedDictionary<string, Load> loads;
+    private readonly HashSet<string> _names;
+    private readonly HashSet<string> _stores;
+    private readonly OrderedDictionary<string, Load> _loads;
 
     /// <summary>An empty scope within another, in the given function.</summary>
     public Symbols(Symbols? parent, FunctionLayout function)
@@ -17,17 +17,17 @@ internal sealed class Symbols
         Parent = parent;
         Function = function;
         Level = parent is null ? 0 : parent.Level + 1;
-        names = new(StringComparer.Ordinal);
-        stores = new(StringComparer.Ordinal);
-        loads = new(StringComparer.Ordinal);
+        _names = new(StringComparer.Ordinal);
+        _stores = new(StringComparer.Ordinal);
+        _loads = new(StringComparer.Ordinal);
     }
 
     private Symbols(Symbols original)
     {
         (Parent, Function, Level) = (original.Parent, original.Function, original.Level);
-        names = new(original.names, StringComparer.Ordinal);
-        stores = new(original.stores, StringComparer.Ordinal);
-        loads = new(original.loads, StringComparer.Ordinal);
+        _names = new(original._names, StringComparer.Ordinal);
+        _stores = new(original._stores, StringComparer.Ordinal);
+        _loads = new(original._loads, StringComparer.Ordinal);
     }
 
     /// <summary>The scope around this one.</summary>
@@ -40,16 +40,16 @@ internal sealed class Symbols
     public int Level { get; }
 
     /// <summary>The names that the scope assigns.</summary>
-    public IReadOnlySet<string> Stores => stores;
+    public IReadOnlySet<string> Stores => _stores;
 
     /// <summary>How the scope's variables get their first values, in order.</summary>
-    public IEnumerable<KeyValuePair<string, Load>> Loads => loads;
+    public IEnumerable<KeyValuePair<string, Load>> Loads => _loads;
 
     /// <summary>The scope that a name belongs to, this one or an outer one; null where none knows it.</summary>
     public Symbols? OwnerOf(string name)
     {
         for (var scope = this; scope is not null; scope = scope.Parent)
-            if (scope.names.Contains(name))
+            if (scope._names.Contains(name))
                 return scope;
         return null;
     }
@@ -64,15 +64,15 @@ internal sealed class Symbols
     /// <summary>A name is assigned.</summary>
     public void Store(string name)
     {
-        stores.Add(name);
-        if (!names.Contains(name))
+        _stores.Add(name);
+        if (!_names.Contains(name))
             Define(name, Parent?.OwnerOf(name) is null ? Load.Undefined : Load.Alias);
     }
 
     /// <summary>A name is given a value from outside.</summary>
     public void Declare(string name)
     {
-        stores.Add(name);
+        _stores.Add(name);
         Define(name, Load.Parameter);
     }
 
@@ -84,26 +84,26 @@ internal sealed class Symbols
     {
         var added = new List<string>();
         foreach (var branch in branches)
-            foreach (var name in branch.stores)
-                if (!stores.Contains(name) && !added.Contains(name))
+            foreach (var name in branch._stores)
+                if (!_stores.Contains(name) && !added.Contains(name))
                     added.Add(name);
 
         foreach (var branch in branches)
         {
-            names.UnionWith(branch.names);
-            stores.UnionWith(branch.stores);
-            foreach (var (name, load) in branch.loads)
-                loads[name] = load;
+            _names.UnionWith(branch._names);
+            _stores.UnionWith(branch._stores);
+            foreach (var (name, load) in branch._loads)
+                _loads[name] = load;
         }
 
         foreach (var name in added)
-            loads[name] = Parent?.OwnerOf(name) is null ? Load.Resolve : Load.Alias;
+            _loads[name] = Parent?.OwnerOf(name) is null ? Load.Resolve : Load.Alias;
     }
 
     private void Define(string name, Load load)
     {
-        names.Add(name);
-        loads[name] = load;
+        _names.Add(name);
+        _loads[name] = load;
     }
 }
 

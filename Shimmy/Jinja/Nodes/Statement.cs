@@ -8,7 +8,6 @@ internal sealed class Body(Statement[] statements) : Node
     /// <summary>No statements.</summary>
     public static Body Empty { get; } = new([]);
 
-    /// <inheritdoc/>
     public override IEnumerable<Node> Children => statements;
 
     /// <summary>Whether there is nothing to run.</summary>
@@ -26,12 +25,12 @@ internal sealed class Body(Statement[] statements) : Node
     /// <summary>Runs the statements and takes what they wrote as a value; null where they broke or continued a loop.</summary>
     public TextValue? Capture(Frame frame, bool isMarkup, out Completion completion)
     {
-        var rendering = frame.Rendering;
-        var builder = rendering.Rent();
+        var context = frame.Context;
+        var builder = context.Rent();
         completion = Run(frame, builder);
         if (completion == Completion.Normal)
-            return rendering.Finish(builder, isMarkup);
-        rendering.Return(builder);
+            return context.Finish(builder, isMarkup);
+        context.Return(builder);
         return null;
     }
 }
@@ -39,15 +38,15 @@ internal sealed class Body(Statement[] statements) : Node
 /// <summary>A node that writes to the output or changes variables.</summary>
 internal abstract class Statement : Node
 {
-    private int weight;
+    private int _weight;
 
     /// <summary>Runs the statement, counting its own expressions as steps.</summary>
     public Completion Run(Frame frame, TextBuilder output)
     {
         // Two threads may both find it unweighed; they find the same.
-        if (weight == 0)
-            weight = 1 + Children.Where(child => child is not Statement).Sum(Weigh);
-        frame.Rendering.Begin(Line, weight);
+        if (_weight == 0)
+            _weight = 1 + Children.Where(child => child is not Statement).Sum(Weigh);
+        frame.Context.Begin(Line, _weight);
         return Execute(frame, output);
     }
 
@@ -73,7 +72,6 @@ internal enum Completion
 /// <summary><c>{% break %}</c> or <c>{% continue %}</c>.</summary>
 internal sealed class JumpStatement(Completion completion) : Statement
 {
-    /// <inheritdoc/>
     public override void Bind(Scope scope)
     {
         if (!scope.IsInLoop)
@@ -81,6 +79,5 @@ internal sealed class JumpStatement(Completion completion) : Statement
                 completion == Completion.Break ? "'break' outside loop" : "'continue' not properly in loop", Line, 0);
     }
 
-    /// <inheritdoc/>
     protected override Completion Execute(Frame frame, TextBuilder output) => completion;
 }

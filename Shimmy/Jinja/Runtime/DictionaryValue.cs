@@ -6,33 +6,27 @@ internal sealed class DictionaryValue : Value
     // Up to this many entries a scan is faster than an index.
     private const int SmallCount = 8;
 
-    private readonly KeyValuePair<Value, Value>[] entries;
-    private Dictionary<string, int>? index;
+    private readonly KeyValuePair<Value, Value>[] _entries;
+    private Dictionary<string, int>? _index;
 
-    private DictionaryValue(KeyValuePair<Value, Value>[] entries) => this.entries = entries;
+    private DictionaryValue(KeyValuePair<Value, Value>[] entries) => _entries = entries;
 
     /// <summary>The empty dict.</summary>
     public static DictionaryValue Empty { get; } = new([]);
 
     /// <summary>The entries in order.</summary>
-    public ReadOnlySpan<KeyValuePair<Value, Value>> Entries => entries;
+    public ReadOnlySpan<KeyValuePair<Value, Value>> Entries => _entries;
 
-    /// <inheritdoc/>
     public override string TypeName => "dict";
 
-    /// <inheritdoc/>
-    public override bool IsTrue => entries.Length > 0;
+    public override bool IsTrue => _entries.Length > 0;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsSequence => true;
 
-    /// <inheritdoc/>
     public override bool IsHashable => false;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
     /// <summary>A dict of entries whose keys are known to differ.</summary>
@@ -40,11 +34,11 @@ internal sealed class DictionaryValue : Value
         entries.Length == 0 ? Empty : new DictionaryValue(entries);
 
     /// <summary>A dict of entries of which later ones replace earlier ones of an equal key, in the earlier one's place.</summary>
-    public static DictionaryValue Of(IReadOnlyList<KeyValuePair<Value, Value>> entries, Rendering rendering)
+    public static DictionaryValue Of(IReadOnlyList<KeyValuePair<Value, Value>> entries, RenderContext context)
     {
-        rendering.ReserveValues(2L * entries.Count);
+        context.ReserveValues(2L * entries.Count);
         var kept = new List<KeyValuePair<Value, Value>>(entries.Count);
-        var places = new Dictionary<Value, int>(new ValueComparer(rendering));
+        var places = new Dictionary<Value, int>(new ValueComparer(context));
         foreach (var entry in entries)
         {
             if (!entry.Key.IsHashable)
@@ -62,90 +56,83 @@ internal sealed class DictionaryValue : Value
         return OfDistinct([.. kept]);
     }
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering) => entries.Length;
+    public override int Length(RenderContext context) => _entries.Length;
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
-        foreach (var entry in entries)
+        foreach (var entry in _entries)
             yield return entry.Key;
     }
 
     /// <summary>The value of a text key, or null.</summary>
     public Value? Get(string key)
     {
-        if (entries.Length > SmallCount)
-            return Index().TryGetValue(key, out var found) ? entries[found].Value : null;
-        foreach (var entry in entries)
+        if (_entries.Length > SmallCount)
+            return Index().TryGetValue(key, out var found) ? _entries[found].Value : null;
+        foreach (var entry in _entries)
             if (entry.Key is TextValue text && string.Equals(text.Text, key, StringComparison.Ordinal))
                 return entry.Value;
         return null;
     }
 
     /// <summary>The value of a key, or null.</summary>
-    public Value? Get(Value key, Rendering rendering)
+    public Value? Get(Value key, RenderContext context)
     {
         if (key is TextValue text)
         {
-            rendering.Scan(text.Text.Length);
+            context.Scan(text.Text.Length);
             return Get(text.Text);
         }
 
-        foreach (var entry in entries)
+        foreach (var entry in _entries)
         {
-            rendering.Step();
-            if (entry.Key is not TextValue && entry.Key.EqualTo(key, rendering))
+            context.Step();
+            if (entry.Key is not TextValue && entry.Key.EqualTo(key, context))
                 return entry.Value;
         }
 
         return null;
     }
 
-    /// <inheritdoc/>
-    public override Value? Item(Value key, Rendering rendering) => key.IsHashable ? Get(key, rendering) : null;
+    public override Value? Item(Value key, RenderContext context) => key.IsHashable ? Get(key, context) : null;
 
-    /// <inheritdoc/>
-    public override bool Contains(Value item, Rendering rendering) => item.IsHashable
-        ? Get(item, rendering) is not null
+    public override bool Contains(Value item, RenderContext context) => item.IsHashable
+        ? Get(item, context) is not null
         : throw TemplateException.Evaluation($"unhashable type: '{item.TypeName}'");
 
     /// <summary>Whether the sandbox forbids a method because it changes the dict.</summary>
     public static bool IsMutator(string name) => name is "clear" or "pop" or "popitem" or "setdefault" or "update";
 
-    /// <inheritdoc/>
     public override bool IsUnsafe(string name) => IsMutator(name) || base.IsUnsafe(name);
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering)
+    public override bool EqualTo(Value other, RenderContext context)
     {
         if (ReferenceEquals(this, other))
             return true;
-        if (other is not DictionaryValue dictionary || dictionary.entries.Length != entries.Length)
+        if (other is not DictionaryValue dictionary || dictionary._entries.Length != _entries.Length)
             return false;
-        rendering.Descend();
-        foreach (var entry in entries)
+        context.Descend();
+        foreach (var entry in _entries)
         {
-            rendering.Step();
-            if (dictionary.Get(entry.Key, rendering) is not { } value || !entry.Value.EqualTo(value, rendering))
+            context.Step();
+            if (dictionary.Get(entry.Key, context) is not { } value || !entry.Value.EqualTo(value, context))
                 return false;
         }
 
         return true;
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
-        text.Rendering.Descend();
+        text.Context.Descend();
         text.Append('{');
-        for (var i = 0; i < entries.Length; i++)
+        for (var i = 0; i < _entries.Length; i++)
         {
             if (i > 0)
                 text.Append(", ");
-            entries[i].Key.WriteRepr(text);
+            _entries[i].Key.WriteRepr(text);
             text.Append(": ");
-            entries[i].Value.WriteRepr(text);
+            _entries[i].Value.WriteRepr(text);
         }
 
         text.Append('}');
@@ -153,20 +140,19 @@ internal sealed class DictionaryValue : Value
 
     private Dictionary<string, int> Index()
     {
-        if (index is not null)
-            return index;
-        var built = new Dictionary<string, int>(entries.Length, StringComparer.Ordinal);
-        for (var i = 0; i < entries.Length; i++)
-            if (entries[i].Key is TextValue text)
+        if (_index is not null)
+            return _index;
+        var built = new Dictionary<string, int>(_entries.Length, StringComparer.Ordinal);
+        for (var i = 0; i < _entries.Length; i++)
+            if (_entries[i].Key is TextValue text)
                 built[text.Text] = i;
-        return index = built;
+        return _index = built;
     }
 }
 
 /// <summary>What <c>keys()</c>, <c>values()</c> and <c>items()</c> of a dict give.</summary>
 internal sealed class DictionaryViewValue(DictionaryValue dictionary, DictionaryViewKind kind) : Value
 {
-    /// <inheritdoc/>
     public override string TypeName => kind switch
     {
         DictionaryViewKind.Keys => "dict_keys",
@@ -174,23 +160,17 @@ internal sealed class DictionaryViewValue(DictionaryValue dictionary, Dictionary
         _ => "dict_items",
     };
 
-    /// <inheritdoc/>
     public override bool IsTrue => dictionary.IsTrue;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsHashable => kind == DictionaryViewKind.Values;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering) => dictionary.Length(rendering);
+    public override int Length(RenderContext context) => dictionary.Length(context);
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
         for (var i = 0; i < dictionary.Entries.Length; i++)
             yield return Element(i);
@@ -203,24 +183,22 @@ internal sealed class DictionaryViewValue(DictionaryValue dictionary, Dictionary
             yield return Element(i);
     }
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering)
+    public override bool EqualTo(Value other, RenderContext context)
     {
         if (ReferenceEquals(this, other))
             return true;
         if (kind == DictionaryViewKind.Values || other is not DictionaryViewValue view || view.TypeName != TypeName ||
-            view.Length(rendering) != Length(rendering))
+            view.Length(context) != Length(context))
             return false;
         for (var i = 0; i < dictionary.Entries.Length; i++)
-            if (!view.Contains(Element(i), rendering))
+            if (!view.Contains(Element(i), context))
                 return false;
         return true;
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
-        text.Rendering.Descend();
+        text.Context.Descend();
         text.Append(TypeName);
         text.Append("([");
         for (var i = 0; i < dictionary.Entries.Length; i++)
@@ -255,15 +233,13 @@ internal enum DictionaryViewKind
 }
 
 /// <summary>Equality of values as keys, paid for by a rendering.</summary>
-internal sealed class ValueComparer(Rendering rendering) : IEqualityComparer<Value>
+internal sealed class ValueComparer(RenderContext context) : IEqualityComparer<Value>
 {
-    /// <inheritdoc/>
-    public bool Equals(Value? x, Value? y) => ReferenceEquals(x, y) || (x is not null && y is not null && x.EqualTo(y, rendering));
+    public bool Equals(Value? x, Value? y) => ReferenceEquals(x, y) || (x is not null && y is not null && x.EqualTo(y, context));
 
-    /// <inheritdoc/>
     public int GetHashCode(Value obj)
     {
-        rendering.Step();
-        return obj.Hash(rendering);
+        context.Step();
+        return obj.Hash(context);
     }
 }

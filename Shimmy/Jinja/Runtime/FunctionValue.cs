@@ -3,28 +3,24 @@ using System.Numerics;
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>A function, or a method bound to its object, that the engine itself provides.</summary>
-internal sealed class BuiltIn(string name, string typeName, Func<Arguments, Rendering, Value> body) : Value
+internal sealed class FunctionValue(string name, string typeName, Func<Arguments, RenderContext, Value> body) : Value
 {
-    /// <inheritdoc/>
     public override string TypeName => typeName;
 
-    /// <inheritdoc/>
     public override bool IsCallable => true;
 
     /// <summary>A global function.</summary>
-    public static BuiltIn Function(string name, Func<Arguments, Rendering, Value> body) => new(name, "function", body);
+    public static FunctionValue Function(string name, Func<Arguments, RenderContext, Value> body) => new(name, "function", body);
 
     /// <summary>A method bound to its object.</summary>
-    public static BuiltIn Method(string name, Signature signature, Func<Value?[], Rendering, Value> body) =>
-        new(name, "builtin_function_or_method", (arguments, rendering) => body(signature.Bind(name, arguments), rendering));
+    public static FunctionValue Method(string name, Signature signature, Func<Value?[], RenderContext, Value> body) =>
+        new(name, "builtin_function_or_method", (arguments, context) => body(signature.Bind(name, arguments), context));
 
     /// <summary>A method that takes no arguments.</summary>
-    public static BuiltIn WithoutArguments(string name, Func<Value> body) => Method(name, Signature.Empty, (_, _) => body());
+    public static FunctionValue WithoutArguments(string name, Func<Value> body) => Method(name, Signature.Empty, (_, _) => body());
 
-    /// <inheritdoc/>
-    public override Value Call(Arguments arguments, Rendering rendering) => body(arguments, rendering);
+    public override Value Call(Arguments arguments, RenderContext context) => body(arguments, context);
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
         text.Append("<built-in ");
@@ -36,14 +32,14 @@ internal sealed class BuiltIn(string name, string typeName, Func<Arguments, Rend
 /// <summary>The parameters of a built-in function, method, filter or test.</summary>
 internal sealed class Signature
 {
-    private readonly int required;
-    private readonly string[] names;
+    private readonly int _required;
+    private readonly string[] _names;
 
     /// <summary>Parameters by name; a trailing <c>=</c> marks an optional one, a leading <c>/</c> one that has no name to callers.</summary>
     public Signature(params string[] parameters)
     {
-        names = Array.ConvertAll(parameters, parameter => parameter.TrimEnd('='));
-        required = parameters.Count(parameter => !parameter.EndsWith('='));
+        _names = Array.ConvertAll(parameters, parameter => parameter.TrimEnd('='));
+        _required = parameters.Count(parameter => !parameter.EndsWith('='));
     }
 
     /// <summary>No parameters.</summary>
@@ -53,17 +49,17 @@ internal sealed class Signature
     public Value?[] Bind(string function, Arguments arguments)
     {
         var positional = arguments.Positional;
-        if (positional.Length > names.Length)
+        if (positional.Length > _names.Length)
             throw TemplateException.Evaluation(
-                $"{function}() takes at most {names.Length} argument(s), {positional.Length} given");
-        if (positional.Length == names.Length && arguments.Named.Length == 0)
+                $"{function}() takes at most {_names.Length} argument(s), {positional.Length} given");
+        if (positional.Length == _names.Length && arguments.Named.Length == 0)
             return positional;
 
-        var bound = new Value?[names.Length];
+        var bound = new Value?[_names.Length];
         positional.CopyTo(bound, 0);
         foreach (var (name, value) in arguments.Named)
         {
-            var index = Array.IndexOf(names, name);
+            var index = Array.IndexOf(_names, name);
             if (index < 0)
                 throw TemplateException.Evaluation($"{function}() got an unexpected keyword argument '{name}'");
             if (bound[index] is not null)
@@ -71,9 +67,9 @@ internal sealed class Signature
             bound[index] = value;
         }
 
-        for (var i = 0; i < required; i++)
+        for (var i = 0; i < _required; i++)
             if (bound[i] is null)
-                throw TemplateException.Evaluation($"{function}() missing required argument: '{names[i].TrimStart('/')}'");
+                throw TemplateException.Evaluation($"{function}() missing required argument: '{_names[i].TrimStart('/')}'");
         return bound;
     }
 }
@@ -132,19 +128,19 @@ internal static class Parameters
     public static bool Flag(Value? value, bool absent = false) => value?.IsTrue ?? absent;
 
     /// <summary>All elements of an iterable.</summary>
-    public static Value[] Elements(Value value, Rendering rendering)
+    public static Value[] Elements(Value value, RenderContext context)
     {
         if (value is SequenceValue sequence)
             return sequence.Items;
         var elements = new List<Value>();
-        using var items = value.Iterate(rendering);
+        using var items = value.Iterate(context);
         while (items.MoveNext())
         {
-            rendering.Step();
+            context.Step();
             elements.Add(items.Current);
         }
 
-        rendering.ReserveValues(elements.Count);
+        context.ReserveValues(elements.Count);
         return [.. elements];
     }
 }

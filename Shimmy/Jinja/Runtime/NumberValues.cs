@@ -9,26 +9,21 @@ internal sealed class FloatValue(double number) : NumberValue
     /// <summary>The number.</summary>
     public double Number { get; } = number;
 
-    /// <inheritdoc/>
     public override string TypeName => "float";
 
-    /// <inheritdoc/>
     public override bool IsTrue => Number != 0;
 
-    /// <inheritdoc/>
     public override double ToDouble() => Number;
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append(FloatText.Repr(Number));
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
         "real" => this,
         "imag" => new FloatValue(0),
-        "conjugate" => BuiltIn.WithoutArguments(name, () => this),
-        "is_integer" => BuiltIn.WithoutArguments(name, () => BooleanValue.Of(double.IsInteger(Number))),
-        "as_integer_ratio" => BuiltIn.WithoutArguments(name, Ratio),
+        "conjugate" => FunctionValue.WithoutArguments(name, () => this),
+        "is_integer" => FunctionValue.WithoutArguments(name, () => BooleanValue.Of(double.IsInteger(Number))),
+        "as_integer_ratio" => FunctionValue.WithoutArguments(name, Ratio),
         _ => null,
     };
 
@@ -62,10 +57,8 @@ internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
     /// <summary>The number.</summary>
     public BigInteger Number { get; } = number;
 
-    /// <inheritdoc/>
     public override bool IsTrue => !Number.IsZero;
 
-    /// <inheritdoc/>
     public override double ToDouble()
     {
         // .NET cuts large integers off where Python rounds them to the nearest double.
@@ -75,18 +68,17 @@ internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
         return double.IsInfinity(value) ? throw TemplateException.Evaluation("int too large to convert to float") : value;
     }
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
         "real" or "numerator" => IntegerValue.Of(Number),
         "imag" => IntegerValue.Of(0),
         "denominator" => IntegerValue.Of(1),
-        "bit_length" => BuiltIn.WithoutArguments(name, () => IntegerValue.Of((long)BigInteger.Abs(Number).GetBitLength())),
-        "bit_count" => BuiltIn.WithoutArguments(name, () => IntegerValue.Of(BitCount())),
-        "conjugate" => BuiltIn.WithoutArguments(name, () => IntegerValue.Of(Number)),
-        "as_integer_ratio" => BuiltIn.WithoutArguments(name,
+        "bit_length" => FunctionValue.WithoutArguments(name, () => IntegerValue.Of((long)BigInteger.Abs(Number).GetBitLength())),
+        "bit_count" => FunctionValue.WithoutArguments(name, () => IntegerValue.Of(BitCount())),
+        "conjugate" => FunctionValue.WithoutArguments(name, () => IntegerValue.Of(Number)),
+        "as_integer_ratio" => FunctionValue.WithoutArguments(name,
             () => new TupleValue([IntegerValue.Of(Number), IntegerValue.Of(1)])),
-        "is_integer" => BuiltIn.WithoutArguments(name, () => BooleanValue.True),
+        "is_integer" => FunctionValue.WithoutArguments(name, () => BooleanValue.True),
         _ => null,
     };
 
@@ -111,7 +103,6 @@ internal sealed class IntegerValue : IntegerLikeValue
     {
     }
 
-    /// <inheritdoc/>
     public override string TypeName => "int";
 
     /// <summary>The value of a number.</summary>
@@ -122,7 +113,6 @@ internal sealed class IntegerValue : IntegerLikeValue
     public static IntegerValue Of(BigInteger number) =>
         number >= -1 && number < 256 ? Small[(int)number + 1] : new IntegerValue(number);
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
         if (Number.GetBitLength() > 14_285)
@@ -152,13 +142,11 @@ internal sealed class BooleanValue : IntegerLikeValue
     /// <summary>The only false.</summary>
     public static BooleanValue False { get; } = new(false);
 
-    /// <inheritdoc/>
     public override string TypeName => "bool";
 
     /// <summary>The instance of a truth value.</summary>
     public static BooleanValue Of(bool value) => value ? True : False;
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append(IsTrue ? "True" : "False");
 }
 
@@ -179,12 +167,10 @@ internal abstract class NumberValue : Value
         return x is not null ? CompareMixed(x.Number, (IntegerLikeValue)right) : -CompareMixed(y!.Number, (IntegerLikeValue)left);
     }
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering) =>
+    public override bool EqualTo(Value other, RenderContext context) =>
         other is NumberValue number && Compare(this, number) == 0;
 
-    /// <inheritdoc/>
-    public override int Hash(Rendering rendering) => this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
+    public override int Hash(RenderContext context) => this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
         ? ((double)number is var wide && double.IsInfinity(wide) ? number.GetHashCode() : ToDouble().GetHashCode())
         : ToDouble().GetHashCode();
 

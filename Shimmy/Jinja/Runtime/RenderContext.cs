@@ -4,38 +4,38 @@ using System.Runtime.CompilerServices;
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>The state of one rendering: the variables given to it, the clock, and what it has used of its limits.</summary>
-internal sealed class Rendering
+internal sealed class RenderContext
 {
     private const int StepsPerCheck = 1024;
 
     // Below this, what an operation allocates is found by the regular check; above it, before the operation.
     private const int LargeUnits = 4096;
 
-    private readonly IReadOnlyDictionary<string, Value> variables;
-    private readonly Dictionary<string, Value> exported = new(StringComparer.Ordinal);
-    private readonly Stack<TextBuilder> builders = new();
-    private readonly RenderLimits limits;
-    private readonly long startTime = Stopwatch.GetTimestamp();
-    private readonly long startBytes = GC.GetAllocatedBytesForCurrentThread();
-    private readonly double milliseconds;
-    private readonly long bytes;
-    private long steps;
-    private long nextCheck;
-    private int depth;
+    private readonly IReadOnlyDictionary<string, Value> _variables;
+    private readonly Dictionary<string, Value> _exported = new(StringComparer.Ordinal);
+    private readonly Stack<TextBuilder> _builders = new();
+    private readonly RenderLimits _limits;
+    private readonly long _startTime = Stopwatch.GetTimestamp();
+    private readonly long _startBytes = GC.GetAllocatedBytesForCurrentThread();
+    private readonly double _milliseconds;
+    private readonly long _bytes;
+    private long _steps;
+    private long _nextCheck;
+    private int _depth;
 
     /// <summary>Begins a rendering.</summary>
     /// <param name="variables">The variables by name.</param>
     /// <param name="inputBytes">Bytes of text that the request brought in; widens the limits.</param>
     /// <param name="clock">What <c>strftime_now</c> reads.</param>
     /// <param name="limits">The limits.</param>
-    public Rendering(IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits limits)
+    public RenderContext(IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits limits)
     {
-        this.variables = variables;
-        this.limits = limits;
+        _variables = variables;
+        _limits = limits;
         Clock = clock;
-        milliseconds = limits.Milliseconds + limits.MillisecondsPerMebibyte * inputBytes / (1 << 20);
-        bytes = limits.Bytes + limits.BytesPerByte * inputBytes;
-        nextCheck = limits.FreeSteps + limits.FreeStepsPerKibibyte * inputBytes / 1024;
+        _milliseconds = limits.Milliseconds + limits.MillisecondsPerMebibyte * inputBytes / (1 << 20);
+        _bytes = limits.Bytes + limits.BytesPerByte * inputBytes;
+        _nextCheck = limits.FreeSteps + limits.FreeStepsPerKibibyte * inputBytes / 1024;
     }
 
     /// <summary>What <c>strftime_now</c> reads.</summary>
@@ -49,10 +49,10 @@ internal sealed class Rendering
 
     /// <summary>Looks a variable up where no scope of the template has it; null where there is none.</summary>
     public Value? Resolve(string name) =>
-        exported.TryGetValue(name, out var value) || variables.TryGetValue(name, out value) ? value : null;
+        _exported.TryGetValue(name, out var value) || _variables.TryGetValue(name, out value) ? value : null;
 
     /// <summary>Makes an assignment at the top level visible to blocks.</summary>
-    public void Export(string name, Value value) => exported[name] = value;
+    public void Export(string name, Value value) => _exported[name] = value;
 
     /// <summary>A statement begins that has this many nodes.</summary>
     public void Begin(int line, int weight)
@@ -65,8 +65,8 @@ internal sealed class Rendering
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public void Step(long count = 1)
     {
-        steps += count;
-        if (steps >= nextCheck)
+        _steps += count;
+        if (_steps >= _nextCheck)
             Check(0);
     }
 
@@ -82,7 +82,7 @@ internal sealed class Rendering
     {
         if (units < LargeUnits)
             return;
-        steps += units >> 6;
+        _steps += units >> 6;
         Check(units * sizeof(char));
     }
 
@@ -92,12 +92,12 @@ internal sealed class Rendering
     /// <summary>Enters a macro, a recursive loop or a block.</summary>
     public void Enter()
     {
-        if (++depth > limits.Depth || !RuntimeHelpers.TryEnsureSufficientExecutionStack())
+        if (++_depth > _limits.Depth || !RuntimeHelpers.TryEnsureSufficientExecutionStack())
             throw TooDeep();
     }
 
     /// <summary>Leaves what was entered.</summary>
-    public void Leave() => depth--;
+    public void Leave() => _depth--;
 
     /// <summary>Guards a recursion over nested values.</summary>
     public void Descend()
@@ -108,13 +108,13 @@ internal sealed class Rendering
     }
 
     /// <summary>An empty builder; give it back with <see cref="Return"/>.</summary>
-    public TextBuilder Rent() => builders.TryPop(out var builder) ? builder : new TextBuilder(this);
+    public TextBuilder Rent() => _builders.TryPop(out var builder) ? builder : new TextBuilder(this);
 
     /// <summary>Gives a builder back.</summary>
     public void Return(TextBuilder builder)
     {
         builder.Clear();
-        builders.Push(builder);
+        _builders.Push(builder);
     }
 
     /// <summary>Gives a builder back and returns what it collected.</summary>
@@ -126,17 +126,17 @@ internal sealed class Rendering
     }
 
     private TemplateException TooDeep() =>
-        TemplateException.Limit($"macros, loops or values nest too deeply (macros at most {limits.Depth} levels)");
+        TemplateException.Limit($"macros, loops or values nest too deeply (macros at most {_limits.Depth} levels)");
 
     private void Check(long wanted)
     {
-        if (GC.GetAllocatedBytesForCurrentThread() - startBytes + wanted > bytes)
-            throw TemplateException.Limit($"it needs more than {bytes >> 20} MiB of memory");
-        if (steps < nextCheck)
+        if (GC.GetAllocatedBytesForCurrentThread() - _startBytes + wanted > _bytes)
+            throw TemplateException.Limit($"it needs more than {_bytes >> 20} MiB of memory");
+        if (_steps < _nextCheck)
             return;
-        nextCheck = steps + StepsPerCheck;
-        if (Stopwatch.GetElapsedTime(startTime).TotalMilliseconds > milliseconds)
-            throw TemplateException.Limit($"it takes longer than {milliseconds:0} ms");
+        _nextCheck = _steps + StepsPerCheck;
+        if (Stopwatch.GetElapsedTime(_startTime).TotalMilliseconds > _milliseconds)
+            throw TemplateException.Limit($"it takes longer than {_milliseconds:0} ms");
     }
 }
 

@@ -12,26 +12,19 @@ internal abstract class SequenceValue(Value[] items) : Value
     /// <summary>The elements; never changed.</summary>
     public Value[] Items { get; } = items;
 
-    /// <inheritdoc/>
     public override bool IsTrue => Items.Length > 0;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsSequence => true;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering) => Items.Length;
+    public override int Length(RenderContext context) => Items.Length;
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering) => ((IEnumerable<Value>)Items).GetEnumerator();
+    public override IEnumerator<Value> Iterate(RenderContext context) => ((IEnumerable<Value>)Items).GetEnumerator();
 
-    /// <inheritdoc/>
-    public override Value? Item(Value key, Rendering rendering)
+    public override Value? Item(Value key, RenderContext context)
     {
         if (key is not IntegerLikeValue { Number: var index })
             return null;
@@ -40,41 +33,38 @@ internal abstract class SequenceValue(Value[] items) : Value
         return index.Sign >= 0 && index < Items.Length ? Items[(int)index] : null;
     }
 
-    /// <inheritdoc/>
-    public override Value Slice(Value start, Value stop, Value step, Rendering rendering)
+    public override Value Slice(Value start, Value stop, Value step, RenderContext context)
     {
         var bounds = SliceBounds.Resolve(start, stop, step, Items.Length);
-        rendering.Step(bounds.Count);
-        rendering.ReserveValues(bounds.Count);
+        context.Step(bounds.Count);
+        context.ReserveValues(bounds.Count);
         var slice = new Value[bounds.Count];
         for (var i = 0; i < slice.Length; i++)
             slice[i] = Items[bounds.Start + (long)i * bounds.Step];
         return Create(slice);
     }
 
-    /// <inheritdoc/>
-    public override bool Contains(Value item, Rendering rendering)
+    public override bool Contains(Value item, RenderContext context)
     {
-        rendering.Step(Items.Length);
+        context.Step(Items.Length);
         foreach (var candidate in Items)
-            if (ReferenceEquals(candidate, item) || candidate.EqualTo(item, rendering))
+            if (ReferenceEquals(candidate, item) || candidate.EqualTo(item, context))
                 return true;
         return false;
     }
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering)
+    public override bool EqualTo(Value other, RenderContext context)
     {
         if (ReferenceEquals(this, other))
             return true;
         if (other is not SequenceValue sequence || sequence is ListValue != this is ListValue ||
             sequence.Items.Length != Items.Length)
             return false;
-        rendering.Descend();
+        context.Descend();
         for (var i = 0; i < Items.Length; i++)
         {
-            rendering.Step();
-            if (!ReferenceEquals(Items[i], sequence.Items[i]) && !Items[i].EqualTo(sequence.Items[i], rendering))
+            context.Step();
+            if (!ReferenceEquals(Items[i], sequence.Items[i]) && !Items[i].EqualTo(sequence.Items[i], context))
                 return false;
         }
 
@@ -85,12 +75,12 @@ internal abstract class SequenceValue(Value[] items) : Value
     public abstract SequenceValue Create(Value[] items);
 
     /// <summary>The position of an equal element, or -1.</summary>
-    public int IndexOf(Value item, int start, int stop, Rendering rendering)
+    public int IndexOf(Value item, int start, int stop, RenderContext context)
     {
         for (var i = start; i < Math.Min(stop, Items.Length); i++)
         {
-            rendering.Step();
-            if (Items[i].EqualTo(item, rendering))
+            context.Step();
+            if (Items[i].EqualTo(item, context))
                 return i;
         }
 
@@ -100,7 +90,7 @@ internal abstract class SequenceValue(Value[] items) : Value
     /// <summary>Appends the elements' representations between brackets.</summary>
     protected void WriteItems(TextBuilder text, char open, ReadOnlySpan<char> close)
     {
-        text.Rendering.Descend();
+        text.Context.Descend();
         text.Append(open);
         for (var i = 0; i < Items.Length; i++)
         {
@@ -119,23 +109,18 @@ internal sealed class ListValue(Value[] items) : SequenceValue(items)
     /// <summary>The empty list.</summary>
     public static ListValue Empty { get; } = new([]);
 
-    /// <inheritdoc/>
     public override string TypeName => "list";
 
-    /// <inheritdoc/>
     public override bool IsHashable => false;
 
-    /// <inheritdoc/>
     public override SequenceValue Create(Value[] items) => new ListValue(items);
 
     /// <summary>Whether the sandbox forbids a method because it changes the list.</summary>
     public static bool IsMutator(string name) =>
         name is "append" or "clear" or "pop" or "reverse" or "insert" or "sort" or "extend" or "remove";
 
-    /// <inheritdoc/>
     public override bool IsUnsafe(string name) => IsMutator(name) || base.IsUnsafe(name);
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => WriteItems(text, '[', "]");
 }
 
@@ -145,33 +130,26 @@ internal sealed class TupleValue(Value[] items, params string[] names) : Sequenc
     /// <summary>The empty tuple.</summary>
     public static TupleValue Empty { get; } = new([]);
 
-    /// <inheritdoc/>
     public override string TypeName => names.Length > 0 ? "_GroupTuple" : "tuple";
 
-    /// <inheritdoc/>
     public override string ObjectName => names.Length > 0 ? "jinja2.filters._GroupTuple object" : "tuple object";
 
-    /// <inheritdoc/>
     public override bool IsHashable => Array.TrueForAll(Items, item => item.IsHashable);
 
-    /// <inheritdoc/>
     public override SequenceValue Create(Value[] items) => new TupleValue(items);
 
-    /// <inheritdoc/>
-    public override int Hash(Rendering rendering)
+    public override int Hash(RenderContext context)
     {
-        rendering.Descend();
+        context.Descend();
         var hash = new HashCode();
         foreach (var item in Items)
-            hash.Add(item.Hash(rendering));
+            hash.Add(item.Hash(context));
         return hash.ToHashCode();
     }
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) =>
+    public override Value? Attribute(string name, RenderContext context) =>
         Array.IndexOf(names, name) is >= 0 and var i ? Items[i] : null;
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => WriteItems(text, '(', Items.Length == 1 ? ",)" : ")");
 }
 
@@ -181,27 +159,22 @@ internal sealed class RangeValue : Value
     /// <summary>The longest range (MAX_RANGE of Jinja's sandbox).</summary>
     public const int MostItems = 100_000;
 
-    private readonly BigInteger start;
-    private readonly BigInteger stop;
-    private readonly BigInteger step;
-    private readonly int count;
+    private readonly BigInteger _start;
+    private readonly BigInteger _stop;
+    private readonly BigInteger _step;
+    private readonly int _count;
 
     private RangeValue(BigInteger start, BigInteger stop, BigInteger step, int count) =>
-        (this.start, this.stop, this.step, this.count) = (start, stop, step, count);
+        (_start, _stop, _step, _count) = (start, stop, step, count);
 
-    /// <inheritdoc/>
     public override string TypeName => "range";
 
-    /// <inheritdoc/>
-    public override bool IsTrue => count > 0;
+    public override bool IsTrue => _count > 0;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsSequence => true;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
     /// <summary>A range; refused where it is too long.</summary>
@@ -217,81 +190,72 @@ internal sealed class RangeValue : Value
                 $"Range too big. The sandbox blocks ranges larger than MAX_RANGE ({MostItems}).");
     }
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering) => count;
+    public override int Length(RenderContext context) => _count;
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
-        for (var i = 0; i < count; i++)
+        for (var i = 0; i < _count; i++)
         {
-            rendering.Step();
+            context.Step();
             yield return Element(i);
         }
     }
 
-    /// <inheritdoc/>
-    public override Value? Item(Value key, Rendering rendering)
+    public override Value? Item(Value key, RenderContext context)
     {
         if (key is not IntegerLikeValue { Number: var index })
             return null;
         if (index.Sign < 0)
-            index += count;
-        return index.Sign >= 0 && index < count ? Element((int)index) : null;
+            index += _count;
+        return index.Sign >= 0 && index < _count ? Element((int)index) : null;
     }
 
-    /// <inheritdoc/>
-    public override Value Slice(Value start, Value stop, Value step, Rendering rendering)
+    public override Value Slice(Value start, Value stop, Value step, RenderContext context)
     {
-        var bounds = SliceBounds.Resolve(start, stop, step, count);
-        var from = this.start + bounds.Start * this.step;
-        var by = this.step * bounds.Step;
+        var bounds = SliceBounds.Resolve(start, stop, step, _count);
+        var from = _start + bounds.Start * _step;
+        var by = _step * bounds.Step;
         // The end that Python shows is that of the bounds, not the last element's.
-        var end = this.start + EndOf(bounds, stop) * this.step;
+        var end = _start + EndOf(bounds, stop) * _step;
         return new RangeValue(from, end, by, bounds.Count);
     }
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
-        "start" => IntegerValue.Of(start),
-        "stop" => IntegerValue.Of(stop),
-        "step" => IntegerValue.Of(step),
+        "start" => IntegerValue.Of(_start),
+        "stop" => IntegerValue.Of(_stop),
+        "step" => IntegerValue.Of(_step),
         _ => null,
     };
 
-    /// <inheritdoc/>
-    public override bool Contains(Value item, Rendering rendering) => item switch
+    public override bool Contains(Value item, RenderContext context) => item switch
     {
         IntegerLikeValue { Number: var number } => IsElement(number),
         FloatValue { Number: var number } => double.IsInteger(number) && IsElement(new BigInteger(number)),
         _ => false,
     };
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering) => other is RangeValue range && range.count == count &&
-        (count == 0 || (range.start == start && (count == 1 || range.step == step)));
+    public override bool EqualTo(Value other, RenderContext context) => other is RangeValue range && range._count == _count &&
+        (_count == 0 || (range._start == _start && (_count == 1 || range._step == _step)));
 
-    /// <inheritdoc/>
-    public override int Hash(Rendering rendering) => HashCode.Combine(count, start);
+    public override int Hash(RenderContext context) => HashCode.Combine(_count, _start);
 
-    /// <inheritdoc/>
-    public override void WriteRepr(TextBuilder text) => text.Append(step.IsOne
-        ? string.Create(CultureInfo.InvariantCulture, $"range({start}, {stop})")
-        : string.Create(CultureInfo.InvariantCulture, $"range({start}, {stop}, {step})"));
+    public override void WriteRepr(TextBuilder text) => text.Append(_step.IsOne
+        ? string.Create(CultureInfo.InvariantCulture, $"range({_start}, {_stop})")
+        : string.Create(CultureInfo.InvariantCulture, $"range({_start}, {_stop}, {_step})"));
 
-    private IntegerValue Element(int index) => IntegerValue.Of(start + index * step);
+    private IntegerValue Element(int index) => IntegerValue.Of(_start + index * _step);
 
     private bool IsElement(BigInteger number)
     {
-        var offset = number - start;
-        return count > 0 && (offset % step).IsZero && (offset / step).Sign >= 0 && offset / step < count;
+        var offset = number - _start;
+        return _count > 0 && (offset % _step).IsZero && (offset / _step).Sign >= 0 && offset / _step < _count;
     }
 
     private int EndOf(SliceBounds bounds, Value stop)
     {
-        var whole = SliceBounds.Resolve(stop, NoneValue.Instance, IntegerValue.Of(bounds.Step), count);
-        return stop is NoneValue ? (bounds.Step > 0 ? count : -1) : whole.Start;
+        var whole = SliceBounds.Resolve(stop, NoneValue.Instance, IntegerValue.Of(bounds.Step), _count);
+        return stop is NoneValue ? (bounds.Step > 0 ? _count : -1) : whole.Start;
     }
 }
 
@@ -332,27 +296,23 @@ internal readonly record struct SliceBounds(int Start, int Step, int Count)
 /// <summary>A generator or iterator: can be gone through once.</summary>
 internal sealed class IteratorValue(string typeName, IEnumerator<Value> items) : Value
 {
-    /// <inheritdoc/>
     public override string TypeName => typeName;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
     /// <summary>A generator, as filters like <c>map</c> give.</summary>
     public static IteratorValue Generator(IEnumerator<Value> items) => new("generator", items);
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
         // The state is shared: going through it a second time finds what the first left.
         while (items.MoveNext())
         {
-            rendering.Step();
+            context.Step();
             yield return items.Current;
         }
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
         text.Append('<');

@@ -3,18 +3,18 @@ using Shimmy.Engine;
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>Collects text together with its provenance, within the memory that the rendering may use.</summary>
-internal sealed class TextBuilder(Rendering rendering)
+internal sealed class TextBuilder(RenderContext context)
 {
-    private char[] buffer = new char[256];
-    private int length;
-    private int[] flips = new int[4];
-    private int flipCount;
+    private char[] _buffer = new char[256];
+    private int _length;
+    private int[] _flips = new int[4];
+    private int _flipCount;
 
     /// <summary>The rendering that pays for the memory.</summary>
-    public Rendering Rendering => rendering;
+    public RenderContext Context => context;
 
     /// <summary>UTF-16 units so far.</summary>
-    public int Length => length;
+    public int Length => _length;
 
     /// <summary>Appends text of one origin.</summary>
     public void Append(ReadOnlySpan<char> text, bool fromRequest = false)
@@ -73,23 +73,23 @@ internal sealed class TextBuilder(Rendering rendering)
     /// <summary>What was collected, as a value.</summary>
     public TextValue ToText(bool isMarkup = false)
     {
-        if (length == 0)
+        if (_length == 0)
             return isMarkup ? TextValue.EmptyMarkup : TextValue.Empty;
-        rendering.Reserve(length);
-        return new TextValue(new string(buffer, 0, length), Provenance.Of(flips.AsSpan(0, flipCount)), isMarkup);
+        context.Reserve(_length);
+        return new TextValue(new string(_buffer, 0, _length), Provenance.Of(_flips.AsSpan(0, _flipCount)), isMarkup);
     }
 
     /// <summary>What was collected, as parts of a prompt; no two neighbours are of the same origin.</summary>
     public IReadOnlyList<PromptPart> ToParts()
     {
-        rendering.Reserve(length);
-        var parts = new List<PromptPart>(flipCount + 1);
+        context.Reserve(_length);
+        var parts = new List<PromptPart>(_flipCount + 1);
         var start = 0;
-        for (var i = 0; i <= flipCount; i++)
+        for (var i = 0; i <= _flipCount; i++)
         {
-            var end = i < flipCount ? flips[i] : length;
+            var end = i < _flipCount ? _flips[i] : _length;
             if (end > start)
-                parts.Add(new PromptPart(new string(buffer, start, end - start), ParseSpecial: (i & 1) == 0));
+                parts.Add(new PromptPart(new string(_buffer, start, end - start), ParseSpecial: (i & 1) == 0));
             start = end;
         }
 
@@ -97,13 +97,13 @@ internal sealed class TextBuilder(Rendering rendering)
     }
 
     /// <summary>Empties the builder to use it again.</summary>
-    public void Clear() => (length, flipCount) = (0, 0);
+    public void Clear() => (_length, _flipCount) = (0, 0);
 
     private void AppendMixed(TextValue text, int start, int count)
     {
         var provenance = text.Provenance.Slice(start, count);
         SwitchTo(provenance.StartsInRequest);
-        var at = length;
+        var at = _length;
         text.Text.AsSpan(start, count).CopyTo(Extend(count));
         foreach (var flip in provenance.Flips)
             if (flip > 0)
@@ -112,35 +112,35 @@ internal sealed class TextBuilder(Rendering rendering)
 
     private void SwitchTo(bool fromRequest)
     {
-        if (fromRequest != ((flipCount & 1) == 1))
-            AddFlip(length);
+        if (fromRequest != ((_flipCount & 1) == 1))
+            AddFlip(_length);
     }
 
     private void AddFlip(int position)
     {
-        if (flipCount == flips.Length)
+        if (_flipCount == _flips.Length)
         {
-            rendering.Reserve(flipCount * 2L);
-            Array.Resize(ref flips, flipCount * 2);
+            context.Reserve(_flipCount * 2L);
+            Array.Resize(ref _flips, _flipCount * 2);
         }
 
-        flips[flipCount++] = position;
+        _flips[_flipCount++] = position;
     }
 
     private Span<char> Extend(int count)
     {
-        var start = length;
-        if (count > buffer.Length - start)
+        var start = _length;
+        if (count > _buffer.Length - start)
             Grow(start + (long)count);
-        length = start + count;
-        return buffer.AsSpan(start, count);
+        _length = start + count;
+        return _buffer.AsSpan(start, count);
     }
 
     private void Grow(long needed)
     {
-        var capacity = Math.Max(needed, buffer.Length * 2L);
-        rendering.Reserve(capacity);
-        Array.Resize(ref buffer, (int)capacity);
+        var capacity = Math.Max(needed, _buffer.Length * 2L);
+        context.Reserve(capacity);
+        Array.Resize(ref _buffer, (int)capacity);
     }
 }
 
@@ -153,9 +153,9 @@ internal readonly struct Provenance
 {
     private static readonly int[] FromTheStart = [0];
 
-    private readonly int[]? flips;
+    private readonly int[]? _flips;
 
-    private Provenance(int[] flips) => this.flips = flips;
+    private Provenance(int[] flips) => _flips = flips;
 
     /// <summary>The template's own text.</summary>
     public static Provenance Template => default;
@@ -164,16 +164,16 @@ internal readonly struct Provenance
     public static Provenance Request => new(FromTheStart);
 
     /// <summary>Whether all of the text is of one origin.</summary>
-    public bool IsUniform => flips is null || ReferenceEquals(flips, FromTheStart);
+    public bool IsUniform => _flips is null || ReferenceEquals(_flips, FromTheStart);
 
     /// <summary>Whether the text begins with text of the request.</summary>
-    public bool StartsInRequest => flips is not null && flips[0] == 0;
+    public bool StartsInRequest => _flips is not null && _flips[0] == 0;
 
     /// <summary>Whether any of the text is the request's.</summary>
-    public bool HasRequest => flips is not null;
+    public bool HasRequest => _flips is not null;
 
     /// <summary>The positions at which the origin changes.</summary>
-    public ReadOnlySpan<int> Flips => flips;
+    public ReadOnlySpan<int> Flips => _flips;
 
     /// <summary>A provenance with these changes.</summary>
     public static Provenance Of(ReadOnlySpan<int> flips) => flips switch
@@ -204,14 +204,14 @@ internal readonly struct Provenance
         var shift = inRequest ? 1 : 0;
         var slice = new int[last - first + shift];
         for (var i = first; i < last; i++)
-            slice[i - first + shift] = flips![i] - start;
+            slice[i - first + shift] = _flips![i] - start;
         return new Provenance(slice);
     }
 
     /// <summary>How many changes lie at or before a position.</summary>
     private int FlipsUpTo(int position)
     {
-        var found = Array.BinarySearch(flips!, position);
+        var found = Array.BinarySearch(_flips!, position);
         return found >= 0 ? found + 1 : ~found;
     }
 }

@@ -13,7 +13,7 @@ internal static class TextRepr
     public static void Write(TextValue value, TextBuilder output, bool asciiOnly)
     {
         var text = value.Text;
-        output.Rendering.Scan(text.Length * 8L);
+        output.Context.Scan(text.Length * 8L);
         var quote = text.Contains('\'') && !text.Contains('"') ? '"' : '\'';
         output.Append(quote);
         var plain = 0;
@@ -44,9 +44,9 @@ internal static class TextRepr
             return;
         }
 
-        var builder = output.Rendering.Rent();
+        var builder = output.Context.Rent();
         value.WriteRepr(builder);
-        var repr = output.Rendering.Finish(builder);
+        var repr = output.Context.Finish(builder);
         for (var i = 0; i < repr.Text.Length;)
         {
             var size = Rune.TryGetRuneAt(repr.Text, i, out var rune) ? rune.Utf16SequenceLength : 1;

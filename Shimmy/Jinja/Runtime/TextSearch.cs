@@ -10,74 +10,74 @@ internal static class TextSearch
     private const int ShortPart = 16;
 
     /// <summary>The first position, at or after <paramref name="start"/>, or -1.</summary>
-    public static int IndexOf(string text, string part, int start, Rendering rendering)
+    public static int IndexOf(string text, string part, int start, RenderContext context)
     {
         if (part.Length > text.Length - start)
             return -1;
         if (part.Length <= ShortPart || text.Length - start < 1024)
         {
             var found = text.AsSpan(start).IndexOf(part);
-            rendering.Scan(found < 0 ? text.Length - start : found);
+            context.Scan(found < 0 ? text.Length - start : found);
             return found < 0 ? -1 : found + start;
         }
 
-        return new Pattern(part, rendering).Find(text, start, text.Length, last: false, rendering);
+        return new Pattern(part, context).Find(text, start, text.Length, last: false, context);
     }
 
     /// <summary>The last position before <paramref name="end"/>, or -1.</summary>
-    public static int LastIndexOf(string text, string part, int start, int end, Rendering rendering)
+    public static int LastIndexOf(string text, string part, int start, int end, RenderContext context)
     {
         if (part.Length > end - start)
             return -1;
         if (part.Length <= ShortPart)
         {
-            rendering.Scan(end - start);
+            context.Scan(end - start);
             var found = text.AsSpan(start, end - start).LastIndexOf(part);
             return found < 0 ? -1 : found + start;
         }
 
-        return new Pattern(part, rendering).Find(text, start, end, last: true, rendering);
+        return new Pattern(part, context).Find(text, start, end, last: true, context);
     }
 
     /// <summary>Knuth, Morris and Pratt's search: never looks at a unit of the text twice.</summary>
     private sealed class Pattern
     {
-        private readonly string part;
-        private readonly int[] borders;
+        private readonly string _part;
+        private readonly int[] _borders;
 
-        public Pattern(string part, Rendering rendering)
+        public Pattern(string part, RenderContext context)
         {
-            rendering.Reserve(part.Length * 2L);
-            rendering.Step(part.Length / 8);
-            this.part = part;
-            borders = new int[part.Length];
+            context.Reserve(part.Length * 2L);
+            context.Step(part.Length / 8);
+            _part = part;
+            _borders = new int[part.Length];
             for (int i = 1, border = 0; i < part.Length; i++)
             {
                 while (border > 0 && part[i] != part[border])
-                    border = borders[border - 1];
+                    border = _borders[border - 1];
                 if (part[i] == part[border])
                     border++;
-                borders[i] = border;
+                _borders[i] = border;
             }
         }
 
-        public int Find(string text, int start, int end, bool last, Rendering rendering)
+        public int Find(string text, int start, int end, bool last, RenderContext context)
         {
             var (matched, found) = (0, -1);
             for (var i = start; i < end; i++)
             {
                 if ((i & 1023) == 0)
-                    rendering.Step(128);
-                while (matched > 0 && text[i] != part[matched])
-                    matched = borders[matched - 1];
-                if (text[i] == part[matched])
+                    context.Step(128);
+                while (matched > 0 && text[i] != _part[matched])
+                    matched = _borders[matched - 1];
+                if (text[i] == _part[matched])
                     matched++;
-                if (matched < part.Length)
+                if (matched < _part.Length)
                     continue;
-                found = i - part.Length + 1;
+                found = i - _part.Length + 1;
                 if (!last)
                     break;
-                matched = borders[matched - 1];
+                matched = _borders[matched - 1];
             }
 
             return found;

@@ -6,7 +6,7 @@ namespace Shimmy.Jinja.Runtime;
 /// </summary>
 internal sealed class TextValue(string text, Provenance provenance = default, bool isMarkup = false) : Value
 {
-    private int codePoints = -1;
+    private int _codePoints = -1;
 
     /// <summary>The empty text.</summary>
     public static TextValue Empty { get; } = new("");
@@ -24,27 +24,21 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
     public bool IsMarkup { get; } = isMarkup;
 
     /// <summary>Length in code points, as Python counts.</summary>
-    public int CodePoints => codePoints >= 0 ? codePoints : codePoints = CountCodePoints(Text);
+    public int CodePoints => _codePoints >= 0 ? _codePoints : _codePoints = CountCodePoints(Text);
 
     /// <summary>Whether every character is one UTF-16 unit.</summary>
     public bool IsNarrow => CodePoints == Text.Length;
 
-    /// <inheritdoc/>
     public override string TypeName => IsMarkup ? "Markup" : "str";
 
-    /// <inheritdoc/>
     public override string ObjectName => IsMarkup ? "markupsafe.Markup object" : "str object";
 
-    /// <inheritdoc/>
     public override bool IsTrue => Text.Length > 0;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsSequence => true;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
     /// <summary>Text of the template's own.</summary>
@@ -53,31 +47,28 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
     /// <summary>Text of the request.</summary>
     public static TextValue FromRequest(string text) => text.Length == 0 ? Empty : new TextValue(text, Provenance.Request);
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering)
+    public override int Length(RenderContext context)
     {
-        rendering.Scan(codePoints >= 0 ? 0 : Text.Length);
+        context.Scan(_codePoints >= 0 ? 0 : Text.Length);
         return CodePoints;
     }
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
         for (var i = 0; i < Text.Length;)
         {
             var size = char.IsHighSurrogate(Text[i]) && i + 1 < Text.Length && char.IsLowSurrogate(Text[i + 1]) ? 2 : 1;
-            rendering.Step();
+            context.Step();
             yield return Substring(i, size).Marked(false);
             i += size;
         }
     }
 
-    /// <inheritdoc/>
-    public override Value? Item(Value key, Rendering rendering)
+    public override Value? Item(Value key, RenderContext context)
     {
         if (key is not IntegerLikeValue index)
             return null;
-        var length = Length(rendering);
+        var length = Length(context);
         if (index.Number >= length || index.Number < -length)
             return null;
         var position = (int)index.Number;
@@ -87,52 +78,46 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
         return Substring(position, size);
     }
 
-    /// <inheritdoc/>
-    public override Value Slice(Value start, Value stop, Value step, Rendering rendering)
+    public override Value Slice(Value start, Value stop, Value step, RenderContext context)
     {
-        var bounds = SliceBounds.Resolve(start, stop, step, Length(rendering));
+        var bounds = SliceBounds.Resolve(start, stop, step, Length(context));
         if (bounds.Step == 1)
         {
             var from = UnitOf(bounds.Start);
             return Substring(from, UnitOf(bounds.Start + bounds.Count) - from);
         }
 
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         for (var i = 0; i < bounds.Count; i++)
         {
-            rendering.Step();
-            if (Item(IntegerValue.Of(bounds.Start + (long)i * bounds.Step), rendering) is TextValue character)
+            context.Step();
+            if (Item(IntegerValue.Of(bounds.Start + (long)i * bounds.Step), context) is TextValue character)
                 builder.Append(character);
         }
 
-        return rendering.Finish(builder, IsMarkup);
+        return context.Finish(builder, IsMarkup);
     }
 
-    /// <inheritdoc/>
-    public override bool Contains(Value item, Rendering rendering) => item is TextValue part
-        ? TextSearch.IndexOf(Text, part.Text, 0, rendering) >= 0
+    public override bool Contains(Value item, RenderContext context) => item is TextValue part
+        ? TextSearch.IndexOf(Text, part.Text, 0, context) >= 0
         : throw TemplateException.Evaluation($"'in <string>' requires string as left operand, not {item.TypeName}");
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering)
+    public override bool EqualTo(Value other, RenderContext context)
     {
         if (other is not TextValue text || text.Text.Length != Text.Length)
             return false;
-        rendering.Scan(Text.Length);
+        context.Scan(Text.Length);
         return string.Equals(Text, text.Text, StringComparison.Ordinal);
     }
 
-    /// <inheritdoc/>
-    public override int Hash(Rendering rendering)
+    public override int Hash(RenderContext context)
     {
-        rendering.Scan(Text.Length);
+        context.Scan(Text.Length);
         return string.GetHashCode(Text, StringComparison.Ordinal);
     }
 
-    /// <inheritdoc/>
     public override void Write(TextBuilder text) => text.Append(this);
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
         if (!IsMarkup)

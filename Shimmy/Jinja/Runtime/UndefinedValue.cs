@@ -3,31 +3,24 @@ namespace Shimmy.Jinja.Runtime;
 /// <summary>What a name, attribute or item that does not exist gives: prints as nothing, is false and empty, fails otherwise.</summary>
 internal sealed class UndefinedValue : Value
 {
-    private readonly Value? owner;
-    private readonly Value? name;
-    private readonly string? hint;
+    private readonly Value? _owner;
+    private readonly Value? _name;
+    private readonly string? _hint;
 
-    private UndefinedValue(string? hint, Value? owner, Value? name) => (this.hint, this.owner, this.name) = (hint, owner, name);
+    private UndefinedValue(string? hint, Value? owner, Value? name) => (_hint, _owner, _name) = (hint, owner, name);
 
-    /// <inheritdoc/>
     public override string TypeName => "Undefined";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.runtime.Undefined object";
 
-    /// <inheritdoc/>
     public override bool IsTrue => false;
 
-    /// <inheritdoc/>
     public override bool IsIterable => true;
 
-    /// <inheritdoc/>
     public override bool IsSequence => true;
 
-    /// <inheritdoc/>
     public override bool IsCallable => true;
 
-    /// <inheritdoc/>
     public override bool HasLength => true;
 
     /// <summary>A variable that does not exist.</summary>
@@ -46,51 +39,41 @@ internal sealed class UndefinedValue : Value
     /// <summary>The failure of using the value.</summary>
     public TemplateException Fail() => new(TemplateFailure.Undefined, Message());
 
-    /// <inheritdoc/>
-    public override int Length(Rendering rendering) => 0;
+    public override int Length(RenderContext context) => 0;
 
-    /// <inheritdoc/>
-    public override IEnumerator<Value> Iterate(Rendering rendering)
+    public override IEnumerator<Value> Iterate(RenderContext context)
     {
         yield break;
     }
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) =>
+    public override Value? Attribute(string name, RenderContext context) =>
         name.StartsWith("__", StringComparison.Ordinal) && name.EndsWith("__", StringComparison.Ordinal) ? null : throw Fail();
 
-    /// <inheritdoc/>
-    public override Value? Item(Value key, Rendering rendering) => throw Fail();
+    public override Value? Item(Value key, RenderContext context) => throw Fail();
 
-    /// <inheritdoc/>
-    public override Value Slice(Value start, Value stop, Value step, Rendering rendering) => throw Fail();
+    public override Value Slice(Value start, Value stop, Value step, RenderContext context) => throw Fail();
 
-    /// <inheritdoc/>
-    public override Value Call(Arguments arguments, Rendering rendering) => throw Fail();
+    public override Value Call(Arguments arguments, RenderContext context) => throw Fail();
 
-    /// <inheritdoc/>
-    public override bool EqualTo(Value other, Rendering rendering) => other is UndefinedValue;
+    public override bool EqualTo(Value other, RenderContext context) => other is UndefinedValue;
 
-    /// <inheritdoc/>
-    public override int Hash(Rendering rendering) => 0;
+    public override int Hash(RenderContext context) => 0;
 
-    /// <inheritdoc/>
     public override void Write(TextBuilder text)
     {
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append("Undefined");
 
     private string Message()
     {
-        if (hint is not null)
-            return hint;
-        if (owner is null)
-            return $"{Quote(name)} is undefined";
-        return name is TextValue
-            ? $"{TextRepr.Quote(owner.ObjectName)} has no attribute {Quote(name)}"
-            : $"{owner.ObjectName} has no element {Quote(name)}";
+        if (_hint is not null)
+            return _hint;
+        if (_owner is null)
+            return $"{Quote(_name)} is undefined";
+        return _name is TextValue
+            ? $"{TextRepr.Quote(_owner.ObjectName)} has no attribute {Quote(_name)}"
+            : $"{_owner.ObjectName} has no element {Quote(_name)}";
     }
 
     private static string Quote(Value? name) => name switch
@@ -113,15 +96,11 @@ internal sealed class NoneValue : Value
     /// <summary>The only instance.</summary>
     public static NoneValue Instance { get; } = new();
 
-    /// <inheritdoc/>
     public override string TypeName => "NoneType";
 
-    /// <inheritdoc/>
     public override string ObjectName => "None";
 
-    /// <inheritdoc/>
     public override bool IsTrue => false;
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append("None");
 }

@@ -31,39 +31,39 @@ internal abstract class Value
     public virtual bool HasLength => false;
 
     /// <summary><c>len()</c>.</summary>
-    public virtual int Length(Rendering rendering) =>
+    public virtual int Length(RenderContext context) =>
         throw TemplateException.Evaluation($"object of type '{TypeName}' has no len()");
 
     /// <summary><c>iter()</c>.</summary>
-    public virtual IEnumerator<Value> Iterate(Rendering rendering) =>
+    public virtual IEnumerator<Value> Iterate(RenderContext context) =>
         throw TemplateException.Evaluation($"'{TypeName}' object is not iterable");
 
     /// <summary>
     /// An attribute, or null where the type has none of that name. May be one that <see cref="IsUnsafe"/> forbids. The methods of texts,
     /// lists, tuples and dicts are not among the attributes: Builtins.Lookup finds them in tables, since they need all the rest.
     /// </summary>
-    public virtual Value? Attribute(string name, Rendering rendering) => null;
+    public virtual Value? Attribute(string name, RenderContext context) => null;
 
     /// <summary>Whether the sandbox forbids an attribute that exists.</summary>
     public virtual bool IsUnsafe(string name) => name.StartsWith('_');
 
     /// <summary>A subscript, or null where Python raises TypeError, KeyError or IndexError.</summary>
-    public virtual Value? Item(Value key, Rendering rendering) => null;
+    public virtual Value? Item(Value key, RenderContext context) => null;
 
     /// <summary>A slice; null bounds are left out.</summary>
-    public virtual Value Slice(Value start, Value stop, Value step, Rendering rendering) =>
+    public virtual Value Slice(Value start, Value stop, Value step, RenderContext context) =>
         throw TemplateException.Evaluation($"'{TypeName}' object is not subscriptable");
 
     /// <summary>The <c>in</c> operator with this value on the right.</summary>
-    public virtual bool Contains(Value item, Rendering rendering)
+    public virtual bool Contains(Value item, RenderContext context)
     {
         if (!IsIterable)
             throw TemplateException.Evaluation($"argument of type '{TypeName}' is not iterable");
-        using var items = Iterate(rendering);
+        using var items = Iterate(context);
         while (items.MoveNext())
         {
-            rendering.Step();
-            if (ReferenceEquals(items.Current, item) || items.Current.EqualTo(item, rendering))
+            context.Step();
+            if (ReferenceEquals(items.Current, item) || items.Current.EqualTo(item, context))
                 return true;
         }
 
@@ -71,14 +71,14 @@ internal abstract class Value
     }
 
     /// <summary>Calls the value.</summary>
-    public virtual Value Call(Arguments arguments, Rendering rendering) =>
+    public virtual Value Call(Arguments arguments, RenderContext context) =>
         throw TemplateException.Evaluation($"'{TypeName}' object is not callable");
 
     /// <summary>The <c>==</c> operator.</summary>
-    public virtual bool EqualTo(Value other, Rendering rendering) => ReferenceEquals(this, other);
+    public virtual bool EqualTo(Value other, RenderContext context) => ReferenceEquals(this, other);
 
     /// <summary>A hash that agrees with <see cref="EqualTo"/>.</summary>
-    public virtual int Hash(Rendering rendering) => IsHashable
+    public virtual int Hash(RenderContext context) => IsHashable
         ? System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(this)
         : throw TemplateException.Evaluation($"unhashable type: '{TypeName}'");
 
@@ -89,20 +89,20 @@ internal abstract class Value
     public abstract void WriteRepr(TextBuilder text);
 
     /// <summary><c>str()</c> as a value.</summary>
-    public TextValue ToText(Rendering rendering)
+    public TextValue ToText(RenderContext context)
     {
         if (this is TextValue text)
             return text;
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         Write(builder);
-        return rendering.Finish(builder);
+        return context.Finish(builder);
     }
 
     /// <summary><c>repr()</c> as plain text, for messages.</summary>
-    public string Repr(Rendering rendering)
+    public string Repr(RenderContext context)
     {
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         WriteRepr(builder);
-        return rendering.Finish(builder).Text;
+        return context.Finish(builder).Text;
     }
 }

@@ -11,16 +11,16 @@ internal sealed class Lexer
 {
     private static readonly string[] LongOperators = ["//", "**", "==", "!=", ">=", "<="];
 
-    private readonly string source;
-    private readonly List<Token> tokens = [];
-    private readonly Stack<char> brackets = new();
-    private int at;
-    private int line = 1;
-    private int lineStart;
-    private int measured;
-    private bool atLineStart = true;
+    private readonly string _source;
+    private readonly List<Token> _tokens = [];
+    private readonly Stack<char> _brackets = new();
+    private int _at;
+    private int _line = 1;
+    private int _lineStart;
+    private int _measured;
+    private bool _atLineStart = true;
 
-    private Lexer(string source) => this.source = source;
+    private Lexer(string source) => _source = source;
 
     /// <summary>The tokens of a template, the last being <see cref="TokenKind.End"/>.</summary>
     public static IReadOnlyList<Token> Tokenize(string template) => new Lexer(Normalize(template)).Run();
@@ -33,26 +33,26 @@ internal sealed class Lexer
 
     private List<Token> Run()
     {
-        while (at < source.Length)
+        while (_at < _source.Length)
             Data();
-        Add(TokenKind.End, "", source.Length);
-        return tokens;
+        Add(TokenKind.End, "", _source.Length);
+        return _tokens;
     }
 
     private void Data()
     {
-        var tag = NextTag(at);
+        var tag = NextTag(_at);
         if (tag < 0)
         {
-            Add(TokenKind.Data, source[at..], at);
-            at = source.Length;
+            Add(TokenKind.Data, _source[_at..], _at);
+            _at = _source.Length;
             return;
         }
 
-        var kind = source[tag + 1];
+        var kind = _source[tag + 1];
         var inside = tag + 2;
-        var sign = inside < source.Length && source[inside] is '-' or '+' ? source[inside++] : '\0';
-        AddData(at, tag, sign, canStripLine: kind != '{');
+        var sign = inside < _source.Length && _source[inside] is '-' or '+' ? _source[inside++] : '\0';
+        AddData(_at, tag, sign, canStripLine: kind != '{');
         if (kind == '#')
             Comment(tag, inside);
         else if (kind == '%' && RawBegin(inside) is >= 0 and var content)
@@ -63,9 +63,9 @@ internal sealed class Lexer
 
     private int NextTag(int from)
     {
-        while (source.IndexOf('{', from) is >= 0 and var brace && brace + 1 < source.Length)
+        while (_source.IndexOf('{', from) is >= 0 and var brace && brace + 1 < _source.Length)
         {
-            if (source[brace + 1] is '{' or '%' or '#')
+            if (_source[brace + 1] is '{' or '%' or '#')
                 return brace;
             from = brace + 1;
         }
@@ -76,7 +76,7 @@ internal sealed class Lexer
     /// <summary>Adds text before a tag, without the white space that the tag takes.</summary>
     private void AddData(int start, int end, char sign, bool canStripLine)
     {
-        var text = source.AsSpan(start, end - start);
+        var text = _source.AsSpan(start, end - start);
         if (sign == '-')
         {
             while (text.Length > 0 && CharacterClasses.IsSpace(text[^1]))
@@ -85,7 +85,7 @@ internal sealed class Lexer
         else if (sign != '+' && canStripLine)
         {
             var lineBegin = text.LastIndexOf('\n') + 1;
-            if ((lineBegin > 0 || atLineStart) && lineBegin < text.Length && IsSpace(text[lineBegin..]))
+            if ((lineBegin > 0 || _atLineStart) && lineBegin < text.Length && IsSpace(text[lineBegin..]))
                 text = text[..lineBegin];
         }
 
@@ -95,48 +95,48 @@ internal sealed class Lexer
 
     private void Comment(int tag, int content)
     {
-        var end = source.IndexOf("#}", content, StringComparison.Ordinal);
+        var end = _source.IndexOf("#}", content, StringComparison.Ordinal);
         if (end < 0)
             throw Error("Missing end of comment tag", tag);
-        CloseTag(end + 2, end > content ? source[end - 1] : '\0');
+        CloseTag(end + 2, end > content ? _source[end - 1] : '\0');
     }
 
     /// <summary>Goes behind a closing tag and the white space that it takes.</summary>
     private void CloseTag(int end, char sign)
     {
-        at = end;
+        _at = end;
         if (sign == '-')
-            at = SkipSpace(at);
-        else if (sign != '+' && at < source.Length && source[at] == '\n')
-            at++;
-        atLineStart = source[at - 1] == '\n';
+            _at = SkipSpace(_at);
+        else if (sign != '+' && _at < _source.Length && _source[_at] == '\n')
+            _at++;
+        _atLineStart = _source[_at - 1] == '\n';
     }
 
     /// <summary>The position after <c>raw %}</c>, or -1 where the tag is another.</summary>
     private int RawBegin(int inside)
     {
         var word = SkipSpace(inside);
-        if (!source.AsSpan(word).StartsWith("raw"))
+        if (!_source.AsSpan(word).StartsWith("raw"))
             return -1;
         var end = SkipSpace(word + 3);
-        if (source.AsSpan(end).StartsWith("-%}"))
+        if (_source.AsSpan(end).StartsWith("-%}"))
             return SkipSpace(end + 3);
-        return source.AsSpan(end).StartsWith("%}") ? end + 2 : -1;
+        return _source.AsSpan(end).StartsWith("%}") ? end + 2 : -1;
     }
 
     private void Raw(int tag, int content)
     {
-        atLineStart = source[content - 1] == '\n';
-        for (var from = content; source.IndexOf("{%", from, StringComparison.Ordinal) is >= 0 and var open; from = open + 1)
+        _atLineStart = _source[content - 1] == '\n';
+        for (var from = content; _source.IndexOf("{%", from, StringComparison.Ordinal) is >= 0 and var open; from = open + 1)
         {
             var inside = open + 2;
-            var sign = inside < source.Length && source[inside] is '-' or '+' ? source[inside++] : '\0';
+            var sign = inside < _source.Length && _source[inside] is '-' or '+' ? _source[inside++] : '\0';
             var word = SkipSpace(inside);
-            if (!source.AsSpan(word).StartsWith("endraw"))
+            if (!_source.AsSpan(word).StartsWith("endraw"))
                 continue;
             var end = SkipSpace(word + "endraw".Length);
-            var closing = end < source.Length && source[end] is '-' or '+' ? source[end++] : '\0';
-            if (!source.AsSpan(end).StartsWith("%}"))
+            var closing = end < _source.Length && _source[end] is '-' or '+' ? _source[end++] : '\0';
+            if (!_source.AsSpan(end).StartsWith("%}"))
                 continue;
             AddData(content, open, sign, canStripLine: true);
             CloseTag(end + 2, closing);
@@ -149,14 +149,14 @@ internal sealed class Lexer
     private void Tag(int tag, int inside, char kind)
     {
         var isBlock = kind == '%';
-        Add(isBlock ? TokenKind.BlockBegin : TokenKind.VariableBegin, source[tag..inside], tag);
-        at = inside;
-        while (at < source.Length)
+        Add(isBlock ? TokenKind.BlockBegin : TokenKind.VariableBegin, _source[tag..inside], tag);
+        _at = inside;
+        while (_at < _source.Length)
         {
-            if (brackets.Count == 0 && TagEnd(isBlock))
+            if (_brackets.Count == 0 && TagEnd(isBlock))
                 return;
-            if (CharacterClasses.IsSpace(source[at]))
-                at = SkipSpace(at);
+            if (CharacterClasses.IsSpace(_source[_at]))
+                _at = SkipSpace(_at);
             else
                 Expression();
         }
@@ -164,11 +164,11 @@ internal sealed class Lexer
 
     private bool TagEnd(bool isBlock)
     {
-        var sign = source[at] == '-' || (isBlock && source[at] == '+') ? source[at] : '\0';
-        var end = sign == '\0' ? at : at + 1;
-        if (!source.AsSpan(end).StartsWith(isBlock ? "%}" : "}}"))
+        var sign = _source[_at] == '-' || (isBlock && _source[_at] == '+') ? _source[_at] : '\0';
+        var end = sign == '\0' ? _at : _at + 1;
+        if (!_source.AsSpan(end).StartsWith(isBlock ? "%}" : "}}"))
             return false;
-        Add(isBlock ? TokenKind.BlockEnd : TokenKind.VariableEnd, source[at..(end + 2)], at);
+        Add(isBlock ? TokenKind.BlockEnd : TokenKind.VariableEnd, _source[_at..(end + 2)], _at);
         // A newline after a variable stays.
         CloseTag(end + 2, isBlock || sign == '-' ? sign : '+');
         return true;
@@ -176,7 +176,7 @@ internal sealed class Lexer
 
     private void Expression()
     {
-        var unit = source[at];
+        var unit = _source[_at];
         if (unit is '\'' or '"')
             String(unit);
         else if (char.IsAsciiDigit(unit))
@@ -189,63 +189,63 @@ internal sealed class Lexer
 
     private void String(char quote)
     {
-        var end = at + 1;
-        while (end < source.Length && source[end] != quote)
-            end += source[end] == '\\' ? 2 : 1;
-        if (end >= source.Length)
-            throw Error($"unexpected char {TextRepr.Quote(quote.ToString())}: the string does not end", at);
-        var text = StringLiteral.Unescape(source.AsSpan(at + 1, end - at - 1), problem => Error(problem, at));
-        Add(TokenKind.String, text, at);
-        at = end + 1;
+        var end = _at + 1;
+        while (end < _source.Length && _source[end] != quote)
+            end += _source[end] == '\\' ? 2 : 1;
+        if (end >= _source.Length)
+            throw Error($"unexpected char {TextRepr.Quote(quote.ToString())}: the string does not end", _at);
+        var text = StringLiteral.Unescape(_source.AsSpan(_at + 1, end - _at - 1), problem => Error(problem, _at));
+        Add(TokenKind.String, text, _at);
+        _at = end + 1;
     }
 
     private void Number()
     {
-        var length = NumberLiteral.FloatLength(source, at);
-        if (length > 0 && (at == 0 || source[at - 1] != '.'))
+        var length = NumberLiteral.FloatLength(_source, _at);
+        if (length > 0 && (_at == 0 || _source[_at - 1] != '.'))
         {
-            Add(TokenKind.Float, source.Substring(at, length).Replace("_", "", StringComparison.Ordinal), at);
+            Add(TokenKind.Float, _source.Substring(_at, length).Replace("_", "", StringComparison.Ordinal), _at);
         }
         else
         {
-            length = NumberLiteral.IntegerLength(source, at);
-            Add(TokenKind.Integer, source.Substring(at, length).Replace("_", "", StringComparison.Ordinal), at);
+            length = NumberLiteral.IntegerLength(_source, _at);
+            Add(TokenKind.Integer, _source.Substring(_at, length).Replace("_", "", StringComparison.Ordinal), _at);
         }
 
-        at += length;
+        _at += length;
     }
 
     private void Name()
     {
-        var end = at;
-        while (end < source.Length && (IsNameUnit(source[end]) || char.IsAsciiDigit(source[end])))
+        var end = _at;
+        while (end < _source.Length && (IsNameUnit(_source[end]) || char.IsAsciiDigit(_source[end])))
             end++;
-        Add(TokenKind.Name, source[at..end], at);
-        at = end;
+        Add(TokenKind.Name, _source[_at..end], _at);
+        _at = end;
     }
 
     private void Operator(char unit)
     {
-        var text = Array.Find(LongOperators, candidate => source.AsSpan(at).StartsWith(candidate)) ?? unit.ToString();
+        var text = Array.Find(LongOperators, candidate => _source.AsSpan(_at).StartsWith(candidate)) ?? unit.ToString();
         switch (unit)
         {
             case '(' or '[' or '{':
-                brackets.Push(unit switch { '(' => ')', '[' => ']', _ => '}' });
+                _brackets.Push(unit switch { '(' => ')', '[' => ']', _ => '}' });
                 break;
             case ')' or ']' or '}':
-                if (!brackets.TryPop(out var expected))
-                    throw Error($"unexpected '{unit}'", at);
+                if (!_brackets.TryPop(out var expected))
+                    throw Error($"unexpected '{unit}'", _at);
                 if (expected != unit)
-                    throw Error($"unexpected '{unit}', expected '{expected}'", at);
+                    throw Error($"unexpected '{unit}', expected '{expected}'", _at);
                 break;
             default:
                 if (text.Length == 1 && !"+-/*%~<>=.:|,;".Contains(unit))
-                    throw Error($"unexpected char {TextRepr.Quote(text)}", at);
+                    throw Error($"unexpected char {TextRepr.Quote(text)}", _at);
                 break;
         }
 
-        Add(TokenKind.Operator, text, at);
-        at += text.Length;
+        Add(TokenKind.Operator, text, _at);
+        _at += text.Length;
     }
 
     private static bool IsNameUnit(char unit) => unit == '_' || char.IsAsciiLetter(unit) ||
@@ -262,7 +262,7 @@ internal sealed class Lexer
 
     private int SkipSpace(int from)
     {
-        while (from < source.Length && CharacterClasses.IsSpace(source[from]))
+        while (from < _source.Length && CharacterClasses.IsSpace(_source[from]))
             from++;
         return from;
     }
@@ -270,19 +270,19 @@ internal sealed class Lexer
     private void Add(TokenKind kind, string text, int position)
     {
         Measure(position);
-        tokens.Add(new Token(kind, text, line, position - lineStart + 1));
+        _tokens.Add(new Token(kind, text, _line, position - _lineStart + 1));
     }
 
     private void Measure(int position)
     {
-        for (; measured < position; measured++)
-            if (source[measured] == '\n')
-                (line, lineStart) = (line + 1, measured + 1);
+        for (; _measured < position; _measured++)
+            if (_source[_measured] == '\n')
+                (_line, _lineStart) = (_line + 1, _measured + 1);
     }
 
     private TemplateException Error(string message, int position)
     {
         Measure(position);
-        return TemplateException.Syntax(message, line, position - lineStart + 1);
+        return TemplateException.Syntax(message, _line, position - _lineStart + 1);
     }
 }

@@ -10,13 +10,13 @@ namespace Shimmy.Jinja.Syntax;
 /// </summary>
 internal sealed class Parser
 {
-    private readonly TokenStream tokens;
-    private readonly ExpressionParser expressions;
+    private readonly TokenStream _tokens;
+    private readonly ExpressionParser _expressions;
 
     private Parser(string template)
     {
-        tokens = new TokenStream(Lexer.Tokenize(template));
-        expressions = new ExpressionParser(tokens);
+        _tokens = new TokenStream(Lexer.Tokenize(template));
+        _expressions = new ExpressionParser(_tokens);
     }
 
     /// <summary>The statements of a template.</summary>
@@ -29,58 +29,58 @@ internal sealed class Parser
     /// <summary>Statements up to one of the names, which is left at hand; up to the template's end where there are none.</summary>
     private Body Statements(string[]? ends, string? opener = null, int openerLine = 0)
     {
-        tokens.Enter();
+        _tokens.Enter();
         var statements = new List<Statement>();
-        while (tokens.Current.Kind != TokenKind.End)
+        while (_tokens.Current.Kind != TokenKind.End)
         {
-            var token = tokens.Next();
+            var token = _tokens.Next();
             switch (token.Kind)
             {
                 case TokenKind.Data:
                     statements.Add(new DataStatement(token.Text) { Line = token.Line });
                     break;
                 case TokenKind.VariableBegin:
-                    statements.Add(new OutputStatement([expressions.Tuple()]) { Line = token.Line });
-                    tokens.Expect(TokenKind.VariableEnd);
+                    statements.Add(new OutputStatement([_expressions.Tuple()]) { Line = token.Line });
+                    _tokens.Expect(TokenKind.VariableEnd);
                     break;
                 default:
-                    if (ends is not null && tokens.Current.Kind == TokenKind.Name && ends.Contains(tokens.Current.Text))
+                    if (ends is not null && _tokens.Current.Kind == TokenKind.Name && ends.Contains(_tokens.Current.Text))
                     {
-                        tokens.Leave();
+                        _tokens.Leave();
                         return new Body([.. statements]);
                     }
 
                     statements.Add(Statement(ends));
-                    tokens.Expect(TokenKind.BlockEnd);
+                    _tokens.Expect(TokenKind.BlockEnd);
                     break;
             }
         }
 
         if (ends is not null)
-            throw tokens.Error($"Unexpected end of template: the '{opener}' of line {openerLine} is not closed by " +
+            throw _tokens.Error($"Unexpected end of template: the '{opener}' of line {openerLine} is not closed by " +
                 $"'{ends[^1]}'.");
-        tokens.Leave();
+        _tokens.Leave();
         return new Body([.. statements]);
     }
 
     /// <summary>The body of a statement, from the end of its opening tag; the closing name is at hand afterwards.</summary>
     private Body BodyUntil(Token opener, params string[] ends)
     {
-        tokens.Skip(":");
-        tokens.Expect(TokenKind.BlockEnd);
+        _tokens.Skip(":");
+        _tokens.Expect(TokenKind.BlockEnd);
         return Statements(ends, opener.Text, opener.Line);
     }
 
     private Body BodyThrough(Token opener, string end)
     {
         var body = BodyUntil(opener, end);
-        tokens.Next();
+        _tokens.Next();
         return body;
     }
 
     private Statement Statement(string[]? ends)
     {
-        var token = tokens.Current.Kind == TokenKind.Name ? tokens.Next() : throw tokens.Error("tag name expected");
+        var token = _tokens.Current.Kind == TokenKind.Name ? _tokens.Next() : throw _tokens.Error("tag name expected");
         return token.Text switch
         {
             "for" => For(token),
@@ -107,13 +107,13 @@ internal sealed class Parser
 
     private ForStatement For(Token opener)
     {
-        var target = expressions.Target(endName: "in");
-        tokens.ExpectName("in");
-        var iterable = expressions.Tuple(withCondition: false, endName: "recursive");
-        var test = tokens.SkipName("if") ? expressions.Expression() : null;
-        var isRecursive = tokens.SkipName("recursive");
+        var target = _expressions.Target(endName: "in");
+        _tokens.ExpectName("in");
+        var iterable = _expressions.Tuple(withCondition: false, endName: "recursive");
+        var test = _tokens.SkipName("if") ? _expressions.Expression() : null;
+        var isRecursive = _tokens.SkipName("recursive");
         var body = BodyUntil(opener, "else", "endfor");
-        var otherwise = tokens.Next().Text == "else" ? BodyThrough(opener, "endfor") : Body.Empty;
+        var otherwise = _tokens.Next().Text == "else" ? BodyThrough(opener, "endfor") : Body.Empty;
         return new ForStatement(target, iterable, test, body, otherwise, isRecursive) { Line = opener.Line };
     }
 
@@ -134,23 +134,23 @@ internal sealed class Parser
 
     private (Expression Test, Body Body, Token End) Branch(Token opener)
     {
-        var test = expressions.Tuple(withCondition: false);
+        var test = _expressions.Tuple(withCondition: false);
         var body = BodyUntil(opener, "elif", "else", "endif");
-        return (test, body, tokens.Next());
+        return (test, body, _tokens.Next());
     }
 
     private Statement Set(Token opener)
     {
-        var target = expressions.Target(withNamespace: true);
-        if (tokens.Skip("="))
-            return new SetStatement(target, expressions.Tuple()) { Line = opener.Line };
-        var filter = (FilterExpression?)expressions.Filters(null);
+        var target = _expressions.Target(withNamespace: true);
+        if (_tokens.Skip("="))
+            return new SetStatement(target, _expressions.Tuple()) { Line = opener.Line };
+        var filter = (FilterExpression?)_expressions.Filters(null);
         return new SetBlockStatement(target, filter, BodyThrough(opener, "endset")) { Line = opener.Line };
     }
 
     private MacroStatement MacroOf(Token opener)
     {
-        var name = expressions.Name();
+        var name = _expressions.Name();
         var (parameters, defaults) = Signature();
         var body = BodyThrough(opener, "endmacro");
         var macro = new Macro(name.Names.First(), parameters, defaults, body) { Line = opener.Line };
@@ -159,8 +159,8 @@ internal sealed class Parser
 
     private CallStatement Call(Token opener)
     {
-        var (parameters, defaults) = tokens.Current.Is("(") ? Signature() : ([], []);
-        if (expressions.Expression() is not CallExpression call)
+        var (parameters, defaults) = _tokens.Current.Is("(") ? Signature() : ([], []);
+        if (_expressions.Expression() is not CallExpression call)
             throw TemplateException.Syntax("expected call", opener.Line, opener.Column);
         var body = BodyThrough(opener, "endcall");
         return new CallStatement(call, new Macro(null, parameters, defaults, body) { Line = opener.Line }) { Line = opener.Line };
@@ -170,28 +170,28 @@ internal sealed class Parser
     {
         var parameters = new List<NameTarget>();
         var defaults = new List<Expression>();
-        tokens.Expect("(");
-        while (!tokens.Current.Is(")"))
+        _tokens.Expect("(");
+        while (!_tokens.Current.Is(")"))
         {
             if (parameters.Count > 0)
-                tokens.Expect(",");
-            var parameter = expressions.Name();
+                _tokens.Expect(",");
+            var parameter = _expressions.Name();
             if (parameters.Exists(other => other.Names.First() == parameter.Names.First()))
-                throw tokens.Error($"duplicate argument '{parameter.Names.First()}' in function definition");
+                throw _tokens.Error($"duplicate argument '{parameter.Names.First()}' in function definition");
             parameters.Add(parameter);
-            if (tokens.Skip("="))
-                defaults.Add(expressions.Expression());
+            if (_tokens.Skip("="))
+                defaults.Add(_expressions.Expression());
             else if (defaults.Count > 0)
-                throw tokens.Error("non-default argument follows default argument");
+                throw _tokens.Error("non-default argument follows default argument");
         }
 
-        tokens.Expect(")");
+        _tokens.Expect(")");
         return ([.. parameters], [.. defaults]);
     }
 
     private FilterStatement Filter(Token opener)
     {
-        var filter = (FilterExpression)expressions.Filters(null, inline: true)!;
+        var filter = (FilterExpression)_expressions.Filters(null, inline: true)!;
         return new FilterStatement(filter, BodyThrough(opener, "endfilter")) { Line = opener.Line };
     }
 
@@ -199,13 +199,13 @@ internal sealed class Parser
     {
         var targets = new List<Target>();
         var values = new List<Expression>();
-        while (tokens.Current.Kind != TokenKind.BlockEnd)
+        while (_tokens.Current.Kind != TokenKind.BlockEnd)
         {
             if (targets.Count > 0)
-                tokens.Expect(",");
-            targets.Add(expressions.Target());
-            tokens.Expect("=");
-            values.Add(expressions.Expression());
+                _tokens.Expect(",");
+            targets.Add(_expressions.Target());
+            _tokens.Expect("=");
+            values.Add(_expressions.Expression());
         }
 
         return new WithStatement([.. targets], [.. values], BodyThrough(opener, "endwith")) { Line = opener.Line };
@@ -213,30 +213,30 @@ internal sealed class Parser
 
     private BlockStatement Block(Token opener)
     {
-        var name = tokens.Expect(TokenKind.Name).Text;
-        var isScoped = tokens.SkipName("scoped");
-        var isRequired = tokens.SkipName("required");
+        var name = _tokens.Expect(TokenKind.Name).Text;
+        var isScoped = _tokens.SkipName("scoped");
+        var isRequired = _tokens.SkipName("required");
         if (isRequired)
             throw TemplateException.Syntax($"Required block '{name}' not found", opener.Line, opener.Column);
         var body = BodyThrough(opener, "endblock");
-        tokens.SkipName(name);
+        _tokens.SkipName(name);
         return new BlockStatement(name, isScoped, body) { Line = opener.Line };
     }
 
     private AutoEscapeStatement AutoEscape(Token opener)
     {
-        var flag = expressions.Expression();
+        var flag = _expressions.Expression();
         return new AutoEscapeStatement(flag, BodyThrough(opener, "endautoescape")) { Line = opener.Line };
     }
 
     private OutputStatement Print(Token opener)
     {
         var values = new List<Expression>();
-        while (tokens.Current.Kind != TokenKind.BlockEnd)
+        while (_tokens.Current.Kind != TokenKind.BlockEnd)
         {
             if (values.Count > 0)
-                tokens.Expect(",");
-            values.Add(expressions.Expression());
+                _tokens.Expect(",");
+            values.Add(_expressions.Expression());
         }
 
         return new OutputStatement([.. values]) { Line = opener.Line };

@@ -8,21 +8,21 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
     // Nesting is the parser's own recursion; well above what any template has, well below what overflows the stack.
     private const int MostNesting = 100;
 
-    private int at;
-    private int nesting;
+    private int _at;
+    private int _nesting;
 
     /// <summary>The token at hand.</summary>
-    public Token Current => tokens[at];
+    public Token Current => tokens[_at];
 
     /// <summary>The token behind it.</summary>
-    public Token Following => tokens[Math.Min(at + 1, tokens.Count - 1)];
+    public Token Following => tokens[Math.Min(_at + 1, tokens.Count - 1)];
 
     /// <summary>Takes the token at hand.</summary>
     public Token Next()
     {
-        var token = tokens[at];
-        if (at < tokens.Count - 1)
-            at++;
+        var token = tokens[_at];
+        if (_at < tokens.Count - 1)
+            _at++;
         return token;
     }
 
@@ -58,12 +58,12 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
     /// <summary>A part begins that may hold others of its kind; too many within one another are refused.</summary>
     public void Enter()
     {
-        if (++nesting > MostNesting)
+        if (++_nesting > MostNesting)
             throw Error($"the template nests more than {MostNesting} levels deep");
     }
 
     /// <summary>The part ends.</summary>
-    public void Leave() => nesting--;
+    public void Leave() => _nesting--;
 
     /// <summary>An error at the token at hand.</summary>
     public TemplateException Error(string message) => TemplateException.Syntax(message, Current.Line, Current.Column);

@@ -9,13 +9,13 @@ internal static class Arithmetic
     private const long MostBits = 1 << 16;
 
     /// <summary><c>left + right</c>.</summary>
-    public static Value Add(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Add(Value left, Value right, RenderContext context) => (left, right) switch
     {
-        (TextValue a, TextValue b) => Concatenate(a, b, rendering),
+        (TextValue a, TextValue b) => Concatenate(a, b, context),
         (IntegerLikeValue a, IntegerLikeValue b) => Bounded(a.Number + b.Number),
         (NumberValue a, NumberValue b) => new FloatValue(a.ToDouble() + b.ToDouble()),
-        (ListValue a, ListValue b) => Concatenate(a, b, rendering),
-        (TupleValue a, TupleValue b) => Concatenate(a, b, rendering),
+        (ListValue a, ListValue b) => Concatenate(a, b, context),
+        (TupleValue a, TupleValue b) => Concatenate(a, b, context),
         (TextValue, not UndefinedValue) =>
             throw TemplateException.Evaluation($"can only concatenate str (not \"{right.TypeName}\") to str"),
         (SequenceValue, not UndefinedValue) =>
@@ -24,7 +24,7 @@ internal static class Arithmetic
     };
 
     /// <summary><c>left - right</c>.</summary>
-    public static Value Subtract(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Subtract(Value left, Value right, RenderContext context) => (left, right) switch
     {
         (IntegerLikeValue a, IntegerLikeValue b) => Bounded(a.Number - b.Number),
         (NumberValue a, NumberValue b) => new FloatValue(a.ToDouble() - b.ToDouble()),
@@ -32,21 +32,21 @@ internal static class Arithmetic
     };
 
     /// <summary><c>left * right</c>.</summary>
-    public static Value Multiply(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Multiply(Value left, Value right, RenderContext context) => (left, right) switch
     {
-        (IntegerLikeValue a, IntegerLikeValue b) => Product(a.Number, b.Number, rendering),
+        (IntegerLikeValue a, IntegerLikeValue b) => Product(a.Number, b.Number, context),
         (NumberValue a, NumberValue b) => new FloatValue(a.ToDouble() * b.ToDouble()),
-        (TextValue a, IntegerLikeValue b) => Repeat(a, b.Number, rendering),
-        (IntegerLikeValue a, TextValue b) => Repeat(b, a.Number, rendering),
-        (SequenceValue a, IntegerLikeValue b) => Repeat(a, b.Number, rendering),
-        (IntegerLikeValue a, SequenceValue b) => Repeat(b, a.Number, rendering),
+        (TextValue a, IntegerLikeValue b) => Repeat(a, b.Number, context),
+        (IntegerLikeValue a, TextValue b) => Repeat(b, a.Number, context),
+        (SequenceValue a, IntegerLikeValue b) => Repeat(a, b.Number, context),
+        (IntegerLikeValue a, SequenceValue b) => Repeat(b, a.Number, context),
         (TextValue or SequenceValue, not UndefinedValue) =>
             throw TemplateException.Evaluation($"can't multiply sequence by non-int of type '{right.TypeName}'"),
         _ => throw Unsupported("*", left, right),
     };
 
     /// <summary><c>left / right</c>.</summary>
-    public static Value Divide(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Divide(Value left, Value right, RenderContext context) => (left, right) switch
     {
         (IntegerLikeValue a, IntegerLikeValue b) => TrueQuotient(a.Number, b.Number),
         (NumberValue a, NumberValue b) => new FloatValue(a.ToDouble() / NotZero(b.ToDouble(), "float division by zero")),
@@ -54,7 +54,7 @@ internal static class Arithmetic
     };
 
     /// <summary><c>left // right</c>: rounds down.</summary>
-    public static Value FloorDivide(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value FloorDivide(Value left, Value right, RenderContext context) => (left, right) switch
     {
         (IntegerLikeValue a, IntegerLikeValue b) => IntegerValue.Of(FloorQuotient(a.Number, b.Number)),
         (NumberValue a, NumberValue b) => new FloatValue(FloatDivision(a.ToDouble(), b.ToDouble()).Quotient),
@@ -62,9 +62,9 @@ internal static class Arithmetic
     };
 
     /// <summary><c>left % right</c>: has the sign of the divisor; formats where the left side is a text.</summary>
-    public static Value Modulo(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Modulo(Value left, Value right, RenderContext context) => (left, right) switch
     {
-        (TextValue a, _) => PercentFormat.Format(a, right, rendering),
+        (TextValue a, _) => PercentFormat.Format(a, right, context),
         (IntegerLikeValue a, IntegerLikeValue b) =>
             IntegerValue.Of(a.Number - FloorQuotient(a.Number, b.Number, "integer modulo by zero") * b.Number),
         (NumberValue a, NumberValue b) => new FloatValue(FloatDivision(a.ToDouble(), b.ToDouble()).Remainder),
@@ -72,9 +72,9 @@ internal static class Arithmetic
     };
 
     /// <summary><c>left ** right</c>.</summary>
-    public static Value Power(Value left, Value right, Rendering rendering) => (left, right) switch
+    public static Value Power(Value left, Value right, RenderContext context) => (left, right) switch
     {
-        (IntegerLikeValue a, IntegerLikeValue { Number.Sign: >= 0 } b) => IntegerPower(a.Number, b.Number, rendering),
+        (IntegerLikeValue a, IntegerLikeValue { Number.Sign: >= 0 } b) => IntegerPower(a.Number, b.Number, context),
         (NumberValue a, NumberValue b) => FloatPower(a.ToDouble(), b.ToDouble()),
         _ => throw Unsupported("** or pow()", left, right),
     };
@@ -106,67 +106,67 @@ internal static class Arithmetic
     };
 
     /// <summary>Joins two texts; where one is marked as safe HTML the other is escaped, as Markup does.</summary>
-    public static TextValue Concatenate(TextValue left, TextValue right, Rendering rendering)
+    public static TextValue Concatenate(TextValue left, TextValue right, RenderContext context)
     {
         if (left.IsMarkup || right.IsMarkup)
-            (left, right) = (Html.Escape(left, rendering), Html.Escape(right, rendering));
+            (left, right) = (Html.Escape(left, context), Html.Escape(right, context));
         if (right.Text.Length == 0)
             return left;
         if (left.Text.Length == 0)
             return right;
-        rendering.Reserve((long)left.Text.Length + right.Text.Length);
+        context.Reserve((long)left.Text.Length + right.Text.Length);
         if (left.Provenance.IsUniform && right.Provenance.IsUniform && left.Provenance.HasRequest == right.Provenance.HasRequest)
             return new TextValue(left.Text + right.Text, left.Provenance, left.IsMarkup);
 
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         builder.Append(left);
         builder.Append(right);
-        return rendering.Finish(builder, left.IsMarkup);
+        return context.Finish(builder, left.IsMarkup);
     }
 
-    private static SequenceValue Concatenate(SequenceValue left, SequenceValue right, Rendering rendering)
+    private static SequenceValue Concatenate(SequenceValue left, SequenceValue right, RenderContext context)
     {
-        rendering.Step(left.Items.Length + right.Items.Length);
-        rendering.ReserveValues((long)left.Items.Length + right.Items.Length);
+        context.Step(left.Items.Length + right.Items.Length);
+        context.ReserveValues((long)left.Items.Length + right.Items.Length);
         return left.Create([.. left.Items, .. right.Items]);
     }
 
-    private static TextValue Repeat(TextValue text, BigInteger count, Rendering rendering)
+    private static TextValue Repeat(TextValue text, BigInteger count, RenderContext context)
     {
         if (count.Sign <= 0 || text.Text.Length == 0)
             return TextValue.Empty.Marked(text.IsMarkup);
-        rendering.Reserve((long)BigInteger.Min(count * text.Text.Length, long.MaxValue / 4));
+        context.Reserve((long)BigInteger.Min(count * text.Text.Length, long.MaxValue / 4));
         // What the limits grant fits an array.
         var times = (int)count;
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         if (text.Text.Length == 1)
         {
             builder.Append(text.Text[0], times, text.Provenance.HasRequest);
-            return rendering.Finish(builder, text.IsMarkup);
+            return context.Finish(builder, text.IsMarkup);
         }
 
-        rendering.Step(times / 2);
+        context.Step(times / 2);
         for (var i = 0; i < times; i++)
             builder.Append(text);
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
     }
 
-    private static SequenceValue Repeat(SequenceValue sequence, BigInteger count, Rendering rendering)
+    private static SequenceValue Repeat(SequenceValue sequence, BigInteger count, RenderContext context)
     {
         if (count.Sign <= 0 || sequence.Items.Length == 0)
             return sequence.Create([]);
         var length = (long)BigInteger.Min(count * sequence.Items.Length, long.MaxValue / 32);
-        rendering.ReserveValues(length);
+        context.ReserveValues(length);
         var items = new Value[length];
         for (var i = 0L; i < length; i += sequence.Items.Length)
             sequence.Items.CopyTo(items, i);
-        rendering.Step(length / 8);
+        context.Step(length / 8);
         return sequence.Create(items);
     }
 
-    private static IntegerValue Product(BigInteger left, BigInteger right, Rendering rendering)
+    private static IntegerValue Product(BigInteger left, BigInteger right, RenderContext context)
     {
-        rendering.Step((left.GetBitLength() + right.GetBitLength()) >> 8);
+        context.Step((left.GetBitLength() + right.GetBitLength()) >> 8);
         return left.GetBitLength() + right.GetBitLength() <= MostBits + 64 ? Bounded(left * right) : throw TooLarge();
     }
 
@@ -176,13 +176,13 @@ internal static class Arithmetic
     private static TemplateException TooLarge() =>
         TemplateException.Limit($"a number has more than {MostBits} bits");
 
-    private static IntegerValue IntegerPower(BigInteger number, BigInteger exponent, Rendering rendering)
+    private static IntegerValue IntegerPower(BigInteger number, BigInteger exponent, RenderContext context)
     {
         if (BigInteger.Abs(number) <= 1)
             return IntegerValue.Of(exponent.IsZero ? BigInteger.One : number.Sign >= 0 || !exponent.IsEven ? number : BigInteger.One);
         if (exponent > MostBits || (number.GetBitLength() - 1) * (long)exponent > MostBits)
             throw TooLarge();
-        rendering.Step(number.GetBitLength() * (long)exponent / 16);
+        context.Step(number.GetBitLength() * (long)exponent / 16);
         return Bounded(BigInteger.Pow(number, (int)exponent));
     }
 

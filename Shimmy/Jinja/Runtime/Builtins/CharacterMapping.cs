@@ -28,17 +28,17 @@ internal static class CaseMapping
         .ToDictionary(pair => pair[0], pair => pair[2..]);
 
     /// <summary><c>str.upper</c>.</summary>
-    public static TextValue ToUpper(TextValue text, Rendering rendering) => Ascii.IsValid(text.Text)
-        ? SameLength(text, text.Text.ToUpperInvariant(), rendering)
-        : Map(text, rendering, static (rune, _, output) => AppendUpper(rune, output));
+    public static TextValue ToUpper(TextValue text, RenderContext context) => Ascii.IsValid(text.Text)
+        ? SameLength(text, text.Text.ToUpperInvariant(), context)
+        : Map(text, context, static (rune, _, output) => AppendUpper(rune, output));
 
     /// <summary><c>str.lower</c>.</summary>
-    public static TextValue ToLower(TextValue text, Rendering rendering) => Ascii.IsValid(text.Text)
-        ? SameLength(text, text.Text.ToLowerInvariant(), rendering)
-        : Map(text, rendering, AppendLower);
+    public static TextValue ToLower(TextValue text, RenderContext context) => Ascii.IsValid(text.Text)
+        ? SameLength(text, text.Text.ToLowerInvariant(), context)
+        : Map(text, context, AppendLower);
 
     /// <summary><c>str.casefold</c>.</summary>
-    public static TextValue Fold(TextValue text, Rendering rendering) => Map(text, rendering, static (rune, _, output) =>
+    public static TextValue Fold(TextValue text, RenderContext context) => Map(text, context, static (rune, _, output) =>
     {
         if (rune.Value == 0x3C2)
             output.Append('\u03C3');
@@ -50,7 +50,7 @@ internal static class CaseMapping
     });
 
     /// <summary><c>str.swapcase</c>.</summary>
-    public static TextValue Swap(TextValue text, Rendering rendering) => Map(text, rendering, static (rune, place, output) =>
+    public static TextValue Swap(TextValue text, RenderContext context) => Map(text, context, static (rune, place, output) =>
     {
         if (CharacterClasses.IsUpper(rune))
             AppendLower(rune, place, output);
@@ -59,10 +59,10 @@ internal static class CaseMapping
     });
 
     /// <summary><c>str.title</c>: a capital after everything that is not a letter.</summary>
-    public static TextValue ToTitle(TextValue text, Rendering rendering)
+    public static TextValue ToTitle(TextValue text, RenderContext context)
     {
         var inWord = false;
-        return Map(text, rendering, (rune, place, output) =>
+        return Map(text, context, (rune, place, output) =>
         {
             if (inWord)
                 AppendLower(rune, place, output);
@@ -73,7 +73,7 @@ internal static class CaseMapping
     }
 
     /// <summary><c>str.capitalize</c>.</summary>
-    public static TextValue Capitalize(TextValue text, Rendering rendering) => Map(text, rendering, static (rune, place, output) =>
+    public static TextValue Capitalize(TextValue text, RenderContext context) => Map(text, context, static (rune, place, output) =>
     {
         if (place.Unit == 0)
             AppendTitle(rune, output);
@@ -81,16 +81,16 @@ internal static class CaseMapping
             AppendLower(rune, place, output);
     });
 
-    private static TextValue SameLength(TextValue text, string mapped, Rendering rendering)
+    private static TextValue SameLength(TextValue text, string mapped, RenderContext context)
     {
-        rendering.Scan(text.Text.Length * 2L);
+        context.Scan(text.Text.Length * 2L);
         return new TextValue(mapped, text.Provenance, text.IsMarkup);
     }
 
-    private static TextValue Map(TextValue text, Rendering rendering, Action<Rune, Place, StringBuilder> append)
+    private static TextValue Map(TextValue text, RenderContext context, Action<Rune, Place, StringBuilder> append)
     {
-        rendering.Step(text.Text.Length);
-        var builder = rendering.Rent();
+        context.Step(text.Text.Length);
+        var builder = context.Rent();
         var mapped = new StringBuilder(4);
         for (var unit = 0; unit < text.Text.Length;)
         {
@@ -109,7 +109,7 @@ internal static class CaseMapping
             }
         }
 
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
     }
 
     private static string? Expansion(Rune rune)
@@ -192,14 +192,14 @@ internal static class CaseMapping
 internal static class Translation
 {
     /// <summary>Replaces each character by what the table has for its code point: a text, a code point, or None for nothing.</summary>
-    public static TextValue Apply(TextValue text, Value table, Rendering rendering)
+    public static TextValue Apply(TextValue text, Value table, RenderContext context)
     {
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         for (var unit = 0; unit < text.Text.Length;)
         {
-            rendering.Step();
+            context.Step();
             var size = Rune.TryGetRuneAt(text.Text, unit, out var rune) ? rune.Utf16SequenceLength : 1;
-            switch (table.Item(IntegerValue.Of(size == 1 ? text.Text[unit] : rune.Value), rendering))
+            switch (table.Item(IntegerValue.Of(size == 1 ? text.Text[unit] : rune.Value), context))
             {
                 case null:
                     builder.Append(text, unit, size);
@@ -219,11 +219,11 @@ internal static class Translation
             unit += size;
         }
 
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
     }
 
     /// <summary>Makes a table of a dict, or of characters and their replacements and those to drop.</summary>
-    public static DictionaryValue Make(Value from, Value? to, Value? dropped, Rendering rendering)
+    public static DictionaryValue Make(Value from, Value? to, Value? dropped, RenderContext context)
     {
         var entries = new List<KeyValuePair<Value, Value>>();
         if (to is null)
@@ -232,19 +232,19 @@ internal static class Translation
                 throw TemplateException.Evaluation("if you give only one argument to maketrans it must be a dict");
             foreach (var entry in dictionary.Entries)
                 entries.Add(new(entry.Key is TextValue { CodePoints: 1 } key ? PointOf(key) : entry.Key, entry.Value));
-            return DictionaryValue.Of(entries, rendering);
+            return DictionaryValue.Of(entries, context);
         }
 
-        var keys = Parameters.Elements(Parameters.Text(from), rendering);
-        var values = Parameters.Elements(Parameters.Text(to), rendering);
+        var keys = Parameters.Elements(Parameters.Text(from), context);
+        var values = Parameters.Elements(Parameters.Text(to), context);
         if (keys.Length != values.Length)
             throw TemplateException.Evaluation("the first two maketrans arguments must have equal length");
         for (var i = 0; i < keys.Length; i++)
             entries.Add(new(PointOf((TextValue)keys[i]), PointOf((TextValue)values[i])));
         if (dropped is not null)
-            foreach (var character in Parameters.Elements(Parameters.Text(dropped), rendering))
+            foreach (var character in Parameters.Elements(Parameters.Text(dropped), context))
                 entries.Add(new(PointOf((TextValue)character), NoneValue.Instance));
-        return DictionaryValue.Of(entries, rendering);
+        return DictionaryValue.Of(entries, context);
     }
 
     private static int Bounded(BigInteger point) => (int)BigInteger.Clamp(point, -1, int.MaxValue);

@@ -6,26 +6,26 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class Comparison
 {
     /// <summary>Whether <c>left operator right</c>, of all that Python compares with: equality, order and membership.</summary>
-    public static bool Holds(Value left, string @operator, Value right, Rendering rendering) => @operator switch
+    public static bool Holds(Value left, string @operator, Value right, RenderContext context) => @operator switch
     {
-        "==" => left.EqualTo(right, rendering),
-        "!=" => !left.EqualTo(right, rendering),
-        "in" => right.Contains(left, rendering),
-        "not in" => !right.Contains(left, rendering),
-        _ => HoldsInOrder(left, @operator, right, rendering),
+        "==" => left.EqualTo(right, context),
+        "!=" => !left.EqualTo(right, context),
+        "in" => right.Contains(left, context),
+        "not in" => !right.Contains(left, context),
+        _ => HoldsInOrder(left, @operator, right, context),
     };
 
     /// <summary>Whether <c>left &lt; right</c>, as sorting asks.</summary>
-    public static bool Less(Value left, Value right, Rendering rendering) => HoldsInOrder(left, "<", right, rendering);
+    public static bool Less(Value left, Value right, RenderContext context) => HoldsInOrder(left, "<", right, context);
 
     /// <summary>Whether <c>left operator right</c> of an operator of order; fails where the types have no order.</summary>
-    private static bool HoldsInOrder(Value left, string @operator, Value right, Rendering rendering)
+    private static bool HoldsInOrder(Value left, string @operator, Value right, RenderContext context)
     {
         if (left is UndefinedValue undefinedLeft)
             throw undefinedLeft.Fail();
         if (right is UndefinedValue undefinedRight)
             throw undefinedRight.Fail();
-        if (Compare(left, right, @operator, rendering) is not { } order)
+        if (Compare(left, right, @operator, context) is not { } order)
             return false;
         return @operator switch
         {
@@ -36,17 +36,17 @@ internal static class Comparison
         };
     }
 
-    private static int? Compare(Value left, Value right, string @operator, Rendering rendering)
+    private static int? Compare(Value left, Value right, string @operator, RenderContext context)
     {
         switch (left, right)
         {
             case (NumberValue a, NumberValue b):
                 return NumberValue.Compare(a, b);
             case (TextValue a, TextValue b):
-                rendering.Scan(Math.Min(a.Text.Length, b.Text.Length));
+                context.Scan(Math.Min(a.Text.Length, b.Text.Length));
                 return CompareTexts(a.Text, b.Text);
             case (SequenceValue a, SequenceValue b) when a is ListValue == b is ListValue:
-                return CompareSequences(a, b, @operator, rendering);
+                return CompareSequences(a, b, @operator, context);
             default:
                 throw TemplateException.Evaluation(
                     $"'{@operator}' not supported between instances of '{left.TypeName}' and '{right.TypeName}'");
@@ -63,22 +63,22 @@ internal static class Comparison
         return char.IsSurrogate(a) != char.IsSurrogate(b) ? (char.IsSurrogate(a) ? 1 : -1) : a.CompareTo(b);
     }
 
-    private static int? CompareSequences(SequenceValue left, SequenceValue right, string @operator, Rendering rendering)
+    private static int? CompareSequences(SequenceValue left, SequenceValue right, string @operator, RenderContext context)
     {
-        rendering.Descend();
+        context.Descend();
         var common = Math.Min(left.Items.Length, right.Items.Length);
         for (var i = 0; i < common; i++)
         {
-            rendering.Step();
+            context.Step();
             var (a, b) = (left.Items[i], right.Items[i]);
-            if (ReferenceEquals(a, b) || a.EqualTo(b, rendering))
+            if (ReferenceEquals(a, b) || a.EqualTo(b, context))
                 continue;
             // The first elements that differ decide, by the operator that was asked for.
             if (a is UndefinedValue undefinedLeft)
                 throw undefinedLeft.Fail();
             if (b is UndefinedValue undefinedRight)
                 throw undefinedRight.Fail();
-            return Compare(a, b, @operator, rendering);
+            return Compare(a, b, @operator, context);
         }
 
         return left.Items.Length.CompareTo(right.Items.Length);
@@ -89,27 +89,27 @@ internal static class Comparison
 internal static class Sorting
 {
     /// <summary>The elements in the order of their keys; equal ones keep theirs, in reverse too.</summary>
-    public static T[] Sort<T>(T[] elements, Func<T, Value> keyOf, bool reverse, Rendering rendering)
+    public static T[] Sort<T>(T[] elements, Func<T, Value> keyOf, bool reverse, RenderContext context)
     {
-        rendering.ReserveValues(4L * elements.Length);
+        context.ReserveValues(4L * elements.Length);
         var keyed = Array.ConvertAll(elements, element =>
         {
-            rendering.Step(4);
+            context.Step(4);
             return (Key: keyOf(element), Element: element);
         });
         var spare = new (Value, T)[keyed.Length];
-        Sort(keyed, spare, 0, keyed.Length, reverse, rendering);
+        Sort(keyed, spare, 0, keyed.Length, reverse, context);
         return Array.ConvertAll(keyed, pair => pair.Element);
     }
 
     // A merge sort: it never compares an element with itself and cannot be led astray by an order that contradicts itself.
-    private static void Sort<T>((Value Key, T)[] pairs, (Value Key, T)[] spare, int start, int end, bool reverse, Rendering rendering)
+    private static void Sort<T>((Value Key, T)[] pairs, (Value Key, T)[] spare, int start, int end, bool reverse, RenderContext context)
     {
         if (end - start < 2)
             return;
         var middle = (start + end) / 2;
-        Sort(pairs, spare, start, middle, reverse, rendering);
-        Sort(pairs, spare, middle, end, reverse, rendering);
+        Sort(pairs, spare, start, middle, reverse, context);
+        Sort(pairs, spare, middle, end, reverse, context);
         Array.Copy(pairs, start, spare, start, end - start);
         var (left, right) = (start, middle);
         for (var at = start; at < end; at++)
@@ -120,8 +120,8 @@ internal static class Sorting
 
         bool Precedes(Value later, Value earlier)
         {
-            rendering.Step();
-            return reverse ? Comparison.Less(earlier, later, rendering) : Comparison.Less(later, earlier, rendering);
+            context.Step();
+            return reverse ? Comparison.Less(earlier, later, context) : Comparison.Less(later, earlier, context);
         }
     }
 }

@@ -9,30 +9,30 @@ internal static class SequenceMethods
     /// <summary>A method bound to a sequence, or null where its type has none of that name.</summary>
     public static Value? Find(SequenceValue sequence, string name) => name switch
     {
-        "count" => BuiltIn.Method(name, One, (a, rendering) => Count(sequence, a[0]!, rendering)),
-        "index" => BuiltIn.Method(name, IndexOf, (a, rendering) => Index(sequence, a, rendering)),
-        "copy" when sequence is ListValue => BuiltIn.WithoutArguments(name, () => sequence),
+        "count" => FunctionValue.Method(name, One, (a, context) => Count(sequence, a[0]!, context)),
+        "index" => FunctionValue.Method(name, IndexOf, (a, context) => Index(sequence, a, context)),
+        "copy" when sequence is ListValue => FunctionValue.WithoutArguments(name, () => sequence),
         _ when sequence is ListValue && ListValue.IsMutator(name) =>
-            BuiltIn.WithoutArguments(name, () => throw UndefinedValue.Unsafe(sequence, name).Fail()),
+            FunctionValue.WithoutArguments(name, () => throw UndefinedValue.Unsafe(sequence, name).Fail()),
         _ => null,
     };
 
-    private static IntegerValue Count(SequenceValue sequence, Value item, Rendering rendering)
+    private static IntegerValue Count(SequenceValue sequence, Value item, RenderContext context)
     {
         var count = 0;
-        for (var at = sequence.IndexOf(item, 0, int.MaxValue, rendering); at >= 0;
-            at = sequence.IndexOf(item, at + 1, int.MaxValue, rendering))
+        for (var at = sequence.IndexOf(item, 0, int.MaxValue, context); at >= 0;
+            at = sequence.IndexOf(item, at + 1, int.MaxValue, context))
             count++;
         return IntegerValue.Of(count);
     }
 
-    private static IntegerValue Index(SequenceValue sequence, Value?[] arguments, Rendering rendering)
+    private static IntegerValue Index(SequenceValue sequence, Value?[] arguments, RenderContext context)
     {
         var length = sequence.Items.Length;
-        var at = sequence.IndexOf(arguments[0]!, Bound(arguments[1], 0), Bound(arguments[2], length), rendering);
+        var at = sequence.IndexOf(arguments[0]!, Bound(arguments[1], 0), Bound(arguments[2], length), context);
         return at >= 0
             ? IntegerValue.Of(at)
-            : throw TemplateException.Evaluation($"{arguments[0]!.Repr(rendering)} is not in {sequence.TypeName}");
+            : throw TemplateException.Evaluation($"{arguments[0]!.Repr(context)} is not in {sequence.TypeName}");
 
         int Bound(Value? value, int absent)
         {
@@ -51,32 +51,32 @@ internal static class DictionaryMethods
     /// <summary>A method bound to a dict, or null where dicts have none of that name.</summary>
     public static Value? Find(DictionaryValue dictionary, string name) => name switch
     {
-        "get" => BuiltIn.Method(name, GetSignature, (a, rendering) => Lookup(dictionary, a, rendering)),
-        "items" => BuiltIn.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Items)),
-        "keys" => BuiltIn.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Keys)),
-        "values" => BuiltIn.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Values)),
-        "copy" => BuiltIn.WithoutArguments(name, () => dictionary),
-        "fromkeys" => BuiltIn.Method(name, FromKeys, Make),
+        "get" => FunctionValue.Method(name, GetSignature, (a, context) => Lookup(dictionary, a, context)),
+        "items" => FunctionValue.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Items)),
+        "keys" => FunctionValue.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Keys)),
+        "values" => FunctionValue.WithoutArguments(name, () => new DictionaryViewValue(dictionary, DictionaryViewKind.Values)),
+        "copy" => FunctionValue.WithoutArguments(name, () => dictionary),
+        "fromkeys" => FunctionValue.Method(name, FromKeys, Make),
         _ when DictionaryValue.IsMutator(name) =>
-            BuiltIn.WithoutArguments(name, () => throw UndefinedValue.Unsafe(dictionary, name).Fail()),
+            FunctionValue.WithoutArguments(name, () => throw UndefinedValue.Unsafe(dictionary, name).Fail()),
         _ => null,
     };
 
     /// <summary><c>get</c>: the value of a key, else the default, else None.</summary>
-    public static Value Lookup(DictionaryValue dictionary, Value?[] arguments, Rendering rendering)
+    public static Value Lookup(DictionaryValue dictionary, Value?[] arguments, RenderContext context)
     {
         var key = arguments[0]!;
         if (!key.IsHashable)
             throw TemplateException.Evaluation($"unhashable type: '{key.TypeName}'");
-        return dictionary.Get(key, rendering) ?? arguments[1] ?? NoneValue.Instance;
+        return dictionary.Get(key, context) ?? arguments[1] ?? NoneValue.Instance;
     }
 
     /// <summary><c>dictionary.get(…)</c>, without a value for the bound method.</summary>
-    public static Value Get(DictionaryValue dictionary, Arguments arguments, Rendering rendering) =>
-        Lookup(dictionary, GetSignature.Bind("get", arguments), rendering);
+    public static Value Get(DictionaryValue dictionary, Arguments arguments, RenderContext context) =>
+        Lookup(dictionary, GetSignature.Bind("get", arguments), context);
 
-    private static DictionaryValue Make(Value?[] arguments, Rendering rendering) => DictionaryValue.Of(
-        Array.ConvertAll(Parameters.Elements(arguments[0]!, rendering),
+    private static DictionaryValue Make(Value?[] arguments, RenderContext context) => DictionaryValue.Of(
+        Array.ConvertAll(Parameters.Elements(arguments[0]!, context),
             key => new KeyValuePair<Value, Value>(key, arguments[1] ?? NoneValue.Instance)),
-        rendering);
+        context);
 }

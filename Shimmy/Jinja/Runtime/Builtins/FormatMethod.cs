@@ -5,31 +5,31 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// <summary><c>str.format</c> and <c>str.format_map</c>, with attributes looked up as the sandbox allows.</summary>
 internal sealed class FormatMethod
 {
-    private readonly TextValue template;
-    private readonly Func<string, Value> named;
-    private readonly Value[] positional;
-    private readonly Rendering rendering;
-    private int automatic;
-    private bool numbered;
+    private readonly TextValue _template;
+    private readonly Func<string, Value> _named;
+    private readonly Value[] _positional;
+    private readonly RenderContext _context;
+    private int _automatic;
+    private bool _numbered;
 
-    private FormatMethod(TextValue template, Value[] positional, Func<string, Value> named, Rendering rendering) =>
-        (this.template, this.positional, this.named, this.rendering) = (template, positional, named, rendering);
+    private FormatMethod(TextValue template, Value[] positional, Func<string, Value> named, RenderContext context) =>
+        (_template, _positional, _named, _context) = (template, positional, named, context);
 
     /// <summary><c>template.format(*positional, **named)</c>.</summary>
-    public static TextValue Format(TextValue template, Arguments arguments, Rendering rendering) =>
-        new FormatMethod(template, arguments.Positional, name => arguments.Find(name) ?? throw Missing(name), rendering).Run();
+    public static TextValue Format(TextValue template, Arguments arguments, RenderContext context) =>
+        new FormatMethod(template, arguments.Positional, name => arguments.Find(name) ?? throw Missing(name), context).Run();
 
     /// <summary><c>template.format_map(mapping)</c>.</summary>
-    public static TextValue Format(TextValue template, Value mapping, Rendering rendering) => new FormatMethod(template, [],
-        name => mapping.Item(TextValue.Own(name), rendering) ?? throw Missing(name), rendering).Run();
+    public static TextValue Format(TextValue template, Value mapping, RenderContext context) => new FormatMethod(template, [],
+        name => mapping.Item(TextValue.Own(name), context) ?? throw Missing(name), context).Run();
 
     private static TemplateException Missing(string name) => TemplateException.Evaluation($"format() has no argument '{name}'");
 
     private TextValue Run()
     {
-        var output = rendering.Rent();
-        Expand(template, 0, template.Text.Length, output, depth: 2);
-        return rendering.Finish(output, template.IsMarkup);
+        var output = _context.Rent();
+        Expand(_template, 0, _template.Text.Length, output, depth: 2);
+        return _context.Finish(output, _template.IsMarkup);
     }
 
     private void Expand(TextValue text, int start, int end, TextBuilder output, int depth)
@@ -39,7 +39,7 @@ internal sealed class FormatMethod
         var units = text.Text;
         for (var at = start; at < end;)
         {
-            rendering.Step();
+            _context.Step();
             var brace = units.AsSpan(at, end - at).IndexOfAny('{', '}');
             if (brace < 0)
             {
@@ -86,10 +86,10 @@ internal sealed class FormatMethod
         }
 
         var value = Convert(Resolve(units[start..nameEnd]), conversion);
-        var inner = rendering.Rent();
+        var inner = _context.Rent();
         if (specification < close)
             Expand(text, specification + 1, close, inner, depth - 1);
-        Write(value, rendering.Finish(inner).Text, output);
+        Write(value, _context.Finish(inner).Text, output);
         return close + 1;
     }
 
@@ -118,7 +118,7 @@ internal sealed class FormatMethod
             {
                 var next = field.AsSpan(at + 1).IndexOfAny('.', '[');
                 var stop = next < 0 ? field.Length : at + 1 + next;
-                value = Lookup.Attribute(value, NotEmpty(field[(at + 1)..stop]), rendering);
+                value = Lookup.Attribute(value, NotEmpty(field[(at + 1)..stop]), _context);
                 at = stop;
             }
             else if (field[at] == '[')
@@ -127,7 +127,7 @@ internal sealed class FormatMethod
                 if (stop < 0)
                     throw TemplateException.Evaluation("Missing ']' in format string");
                 var key = NotEmpty(field[(at + 1)..stop]);
-                value = Lookup.Item(value, Index(key) is { } index ? IntegerValue.Of(index) : TextValue.Own(key), rendering);
+                value = Lookup.Item(value, Index(key) is { } index ? IntegerValue.Of(index) : TextValue.Own(key), _context);
                 at = stop + 1;
             }
             else
@@ -143,14 +143,14 @@ internal sealed class FormatMethod
     {
         var index = Index(name);
         if (name.Length > 0 && index is null)
-            return named(name);
+            return _named(name);
         var isAutomatic = name.Length == 0;
-        if (isAutomatic ? numbered : automatic > 0)
+        if (isAutomatic ? _numbered : _automatic > 0)
             throw TemplateException.Evaluation("cannot switch between manual field specification and automatic field numbering");
-        numbered = !isAutomatic;
-        var place = index ?? automatic++;
-        return place < positional.Length
-            ? positional[place]
+        _numbered = !isAutomatic;
+        var place = index ?? _automatic++;
+        return place < _positional.Length
+            ? _positional[place]
             : throw TemplateException.Evaluation("Replacement index out of range for positional args tuple");
     }
 
@@ -162,11 +162,11 @@ internal sealed class FormatMethod
 
     private Value Convert(Value value, char conversion)
     {
-        var output = rendering.Rent();
+        var output = _context.Rent();
         switch (conversion)
         {
             case '\0':
-                rendering.Return(output);
+                _context.Return(output);
                 return value;
             case 's':
                 output.Append(value);
@@ -181,12 +181,12 @@ internal sealed class FormatMethod
                 throw TemplateException.Evaluation($"Unknown conversion specifier {conversion}");
         }
 
-        return rendering.Finish(output);
+        return _context.Finish(output);
     }
 
     private void Write(Value value, string specification, TextBuilder output)
     {
-        if (!template.IsMarkup)
+        if (!_template.IsMarkup)
         {
             FormatSpecification.Apply(value, specification, output);
             return;
@@ -194,8 +194,8 @@ internal sealed class FormatMethod
 
         if (value is TextValue { IsMarkup: true } && specification.Length > 0)
             throw TemplateException.Evaluation("Unsupported format specification for Markup.");
-        var formatted = rendering.Rent();
+        var formatted = _context.Rent();
         FormatSpecification.Apply(value, specification, formatted);
-        output.Append(Html.Escape(rendering.Finish(formatted, value is TextValue { IsMarkup: true }), rendering));
+        output.Append(Html.Escape(_context.Finish(formatted, value is TextValue { IsMarkup: true }), _context));
     }
 }

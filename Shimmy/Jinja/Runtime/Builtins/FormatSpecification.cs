@@ -10,52 +10,52 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// </summary>
 internal readonly struct FormatSpecification
 {
-    private readonly string fill;
-    private readonly char align;
-    private readonly char sign;
-    private readonly bool alternate;
-    private readonly int width;
-    private readonly char grouping;
-    private readonly int precision;
-    private readonly char type;
+    private readonly string _fill;
+    private readonly char _align;
+    private readonly char _sign;
+    private readonly bool _alternate;
+    private readonly int _width;
+    private readonly char _grouping;
+    private readonly int _precision;
+    private readonly char _type;
 
     private FormatSpecification(string text)
     {
         var at = 0;
-        (fill, align, sign, precision) = (" ", '\0', '\0', -1);
+        (_fill, _align, _sign, _precision) = (" ", '\0', '\0', -1);
         var fillSize = text.Length > 0 && Rune.TryGetRuneAt(text, 0, out var rune) ? rune.Utf16SequenceLength : 1;
         if (text.Length > fillSize && IsAlign(text[fillSize]))
         {
-            (fill, align) = (text[..fillSize], text[fillSize]);
+            (_fill, _align) = (text[..fillSize], text[fillSize]);
             at = fillSize + 1;
         }
         else if (text.Length > 0 && IsAlign(text[0]))
         {
-            align = text[at++];
+            _align = text[at++];
         }
 
         if (at < text.Length && text[at] is '+' or '-' or ' ')
-            sign = text[at++];
+            _sign = text[at++];
         if (at < text.Length && text[at] == '#')
-            (alternate, at) = (true, at + 1);
+            (_alternate, at) = (true, at + 1);
         if (at < text.Length && text[at] == '0')
         {
             at++;
-            if (align == '\0')
-                (fill, align) = ("0", '=');
+            if (_align == '\0')
+                (_fill, _align) = ("0", '=');
         }
 
-        width = Number(text, ref at) ?? 0;
+        _width = Number(text, ref at) ?? 0;
         if (at < text.Length && text[at] is ',' or '_')
-            grouping = text[at++];
+            _grouping = text[at++];
         if (at < text.Length && text[at] == '.')
         {
             at++;
-            precision = Number(text, ref at) ?? throw TemplateException.Evaluation("Format specifier missing precision");
+            _precision = Number(text, ref at) ?? throw TemplateException.Evaluation("Format specifier missing precision");
         }
 
         if (at < text.Length)
-            type = text[at++];
+            _type = text[at++];
         if (at < text.Length)
             throw TemplateException.Evaluation("Invalid format specifier");
 
@@ -74,13 +74,13 @@ internal readonly struct FormatSpecification
         if (value is not (TextValue or NumberValue))
             throw TemplateException.Evaluation($"unsupported format string passed to {value.TypeName}.__format__");
         var format = new FormatSpecification(specification);
-        output.Rendering.Reserve(format.width);
+        output.Context.Reserve(format._width);
         switch (value)
         {
             case TextValue text:
                 format.ApplyToText(text, output);
                 break;
-            case IntegerLikeValue integer when !IsFloatType(format.type):
+            case IntegerLikeValue integer when !IsFloatType(format._type):
                 format.ApplyToInteger(integer.Number, output);
                 break;
             case NumberValue number:
@@ -105,18 +105,18 @@ internal readonly struct FormatSpecification
 
     private void ApplyToText(TextValue text, TextBuilder output)
     {
-        if (type is not ('\0' or 's'))
-            throw TemplateException.Evaluation($"Unknown format code '{type}' for object of type 'str'");
-        if (sign != '\0')
+        if (_type is not ('\0' or 's'))
+            throw TemplateException.Evaluation($"Unknown format code '{_type}' for object of type 'str'");
+        if (_sign != '\0')
             throw TemplateException.Evaluation("Sign not allowed in string format specifier");
-        if (align == '=' && fill != "0")
+        if (_align == '=' && _fill != "0")
             throw TemplateException.Evaluation("'=' alignment not allowed in string format specifier");
-        if (grouping != '\0')
-            throw TemplateException.Evaluation($"Cannot specify '{grouping}' with 's'.");
-        if (precision >= 0 && precision < text.CodePoints)
-            text = text.Substring(0, text.UnitOf(precision));
-        var missing = width - text.CodePoints;
-        var before = align switch { '>' => missing, '^' => missing / 2, _ => 0 };
+        if (_grouping != '\0')
+            throw TemplateException.Evaluation($"Cannot specify '{_grouping}' with 's'.");
+        if (_precision >= 0 && _precision < text.CodePoints)
+            text = text.Substring(0, text.UnitOf(_precision));
+        var missing = _width - text.CodePoints;
+        var before = _align switch { '>' => missing, '^' => missing / 2, _ => 0 };
         Fill(output, before);
         output.Append(text);
         Fill(output, missing - Math.Max(before, 0));
@@ -124,9 +124,9 @@ internal readonly struct FormatSpecification
 
     private void ApplyToInteger(BigInteger number, TextBuilder output)
     {
-        if (precision >= 0)
+        if (_precision >= 0)
             throw TemplateException.Evaluation("Precision not allowed in integer format specifier");
-        if (type == 'c')
+        if (_type == 'c')
         {
             if (!Rune.IsValid((int)BigInteger.Clamp(number, -1, int.MaxValue)))
                 throw TemplateException.Evaluation("%c arg not in range(0x110000)");
@@ -134,9 +134,9 @@ internal readonly struct FormatSpecification
             return;
         }
 
-        if (type is not ('\0' or 'd' or 'n' or 'x' or 'X' or 'o' or 'b'))
-            throw TemplateException.Evaluation($"Unknown format code '{type}' for object of type 'int'");
-        Write(SignOf(number.Sign < 0) + (alternate ? NumberFormat.Prefix(type) : ""), NumberFormat.Digits(number, type),
+        if (_type is not ('\0' or 'd' or 'n' or 'x' or 'X' or 'o' or 'b'))
+            throw TemplateException.Evaluation($"Unknown format code '{_type}' for object of type 'int'");
+        Write(SignOf(number.Sign < 0) + (_alternate ? NumberFormat.Prefix(_type) : ""), NumberFormat.Digits(number, _type),
             isNumber: true, output);
     }
 
@@ -144,34 +144,34 @@ internal readonly struct FormatSpecification
     {
         var negative = double.IsNegative(number) && !double.IsNaN(number);
         var magnitude = Math.Abs(number);
-        var digits = type switch
+        var digits = _type switch
         {
-            '\0' when precision < 0 => FloatText.Repr(magnitude),
-            '\0' => FloatText.General(magnitude, precision, keepZeros: false, withPoint: true),
-            '%' => NumberFormat.Digits(magnitude * 100, 'f', precision < 0 ? 6 : precision, alternate) + "%",
+            '\0' when _precision < 0 => FloatText.Repr(magnitude),
+            '\0' => FloatText.General(magnitude, _precision, keepZeros: false, withPoint: true),
+            '%' => NumberFormat.Digits(magnitude * 100, 'f', _precision < 0 ? 6 : _precision, _alternate) + "%",
             'e' or 'E' or 'f' or 'F' or 'g' or 'G' or 'n' =>
-                NumberFormat.Digits(magnitude, type, precision < 0 ? 6 : precision, alternate),
-            _ => throw TemplateException.Evaluation($"Unknown format code '{type}' for object of type 'float'"),
+                NumberFormat.Digits(magnitude, _type, _precision < 0 ? 6 : _precision, _alternate),
+            _ => throw TemplateException.Evaluation($"Unknown format code '{_type}' for object of type 'float'"),
         };
         Write(SignOf(negative), digits, isNumber: true, output);
     }
 
-    private string SignOf(bool negative) => negative ? "-" : sign is '+' or ' ' ? sign.ToString() : "";
+    private string SignOf(bool negative) => negative ? "-" : _sign is '+' or ' ' ? _sign.ToString() : "";
 
     private void Write(string prefix, string digits, bool isNumber, TextBuilder output)
     {
-        if (grouping != '\0')
+        if (_grouping != '\0')
         {
-            var size = type is 'x' or 'X' or 'o' or 'b' ? 4 : 3;
+            var size = _type is 'x' or 'X' or 'o' or 'b' ? 4 : 3;
             // Zeros that fill the width are grouped with the digits.
-            while (fill == "0" && align == '=' &&
-                prefix.Length + NumberFormat.Group("0" + digits, grouping, size).Length <= width)
+            while (_fill == "0" && _align == '=' &&
+                prefix.Length + NumberFormat.Group("0" + digits, _grouping, size).Length <= _width)
                 digits = "0" + digits;
-            digits = NumberFormat.Group(digits, grouping, size);
+            digits = NumberFormat.Group(digits, _grouping, size);
         }
 
-        var missing = width - prefix.Length - digits.Length;
-        var side = align == '\0' ? (isNumber ? '>' : '<') : align;
+        var missing = _width - prefix.Length - digits.Length;
+        var side = _align == '\0' ? (isNumber ? '>' : '<') : _align;
         var before = side switch { '>' => missing, '^' => missing / 2, _ => 0 };
         Fill(output, before);
         output.Append(prefix);
@@ -184,10 +184,10 @@ internal readonly struct FormatSpecification
 
     private void Fill(TextBuilder output, int count)
     {
-        if (fill.Length == 1)
-            output.Append(fill[0], count);
+        if (_fill.Length == 1)
+            output.Append(_fill[0], count);
         else
             for (; count > 0; count--)
-                output.Append(fill);
+                output.Append(_fill);
     }
 }

@@ -16,17 +16,17 @@ internal static class Globals
 
     private static readonly Dictionary<string, Value> Table = new(StringComparer.Ordinal)
     {
-        ["range"] = BuiltIn.Function("range", (arguments, _) => Range(arguments)),
-        ["dict"] = new BuiltIn("dict", "type", Dictionary),
-        ["cycler"] = new BuiltIn("cycler", "type", (arguments, _) => Cycler(arguments)),
-        ["joiner"] = new BuiltIn("joiner", "type", (arguments, _) =>
+        ["range"] = FunctionValue.Function("range", (arguments, _) => Range(arguments)),
+        ["dict"] = new FunctionValue("dict", "type", Dictionary),
+        ["cycler"] = new FunctionValue("cycler", "type", (arguments, _) => Cycler(arguments)),
+        ["joiner"] = new FunctionValue("joiner", "type", (arguments, _) =>
             new JoinerValue(Separator.Bind("joiner", arguments)[0] ?? TextValue.Own(", "))),
-        ["namespace"] = new BuiltIn("namespace", "type", (arguments, rendering) =>
-            new NamespaceValue(Dictionary(arguments, rendering))),
-        ["raise_exception"] = BuiltIn.Function("raise_exception", (arguments, rendering) => throw new TemplateException(
-            TemplateFailure.Refused, Message.Bind("raise_exception", arguments)[0]!.ToText(rendering).Text)),
-        ["strftime_now"] = BuiltIn.Function("strftime_now", (arguments, rendering) => TextValue.Own(TimeFormat.Format(
-            rendering.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text, rendering))),
+        ["namespace"] = new FunctionValue("namespace", "type", (arguments, context) =>
+            new NamespaceValue(Dictionary(arguments, context))),
+        ["raise_exception"] = FunctionValue.Function("raise_exception", (arguments, context) => throw new TemplateException(
+            TemplateFailure.Refused, Message.Bind("raise_exception", arguments)[0]!.ToText(context).Text)),
+        ["strftime_now"] = FunctionValue.Function("strftime_now", (arguments, context) => TextValue.Own(TimeFormat.Format(
+            context.Clock.GetLocalNow().DateTime, Parameters.Text(TimeFormatText.Bind("strftime_now", arguments)[0]).Text, context))),
     };
 
     /// <summary>The function of a name, or null.</summary>
@@ -54,7 +54,7 @@ internal static class Globals
         ? new CyclerValue(arguments.Positional)
         : throw TemplateException.Evaluation("at least one item has to be provided");
 
-    private static DictionaryValue Dictionary(Arguments arguments, Rendering rendering)
+    private static DictionaryValue Dictionary(Arguments arguments, RenderContext context)
     {
         var entries = new List<KeyValuePair<Value, Value>>();
         switch (arguments.Positional)
@@ -65,8 +65,8 @@ internal static class Globals
                 entries.AddRange(dictionary.Entries);
                 break;
             case [var pairs]:
-                foreach (var pair in Parameters.Elements(pairs, rendering))
-                    entries.Add(Parameters.Elements(pair, rendering) is [var key, var value]
+                foreach (var pair in Parameters.Elements(pairs, context))
+                    entries.Add(Parameters.Elements(pair, context) is [var key, var value]
                         ? new(key, value)
                         : throw TemplateException.Evaluation("dictionary update sequence elements must have length 2"));
                 break;
@@ -76,45 +76,41 @@ internal static class Globals
 
         foreach (var (name, value) in arguments.Named)
             entries.Add(new(TextValue.Own(name), value));
-        return DictionaryValue.Of(entries, rendering);
+        return DictionaryValue.Of(entries, context);
     }
 }
 
 /// <summary>What <c>cycler()</c> gives: takes its items in turn.</summary>
 internal sealed class CyclerValue(Value[] items) : Value
 {
-    private int position;
+    private int _position;
 
-    /// <inheritdoc/>
     public override string TypeName => "Cycler";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.utils.Cycler object";
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
-        "current" => items[position],
-        "pos" => IntegerValue.Of(position),
+        "current" => items[_position],
+        "pos" => IntegerValue.Of(_position),
         "items" => new TupleValue(items),
-        "next" => BuiltIn.WithoutArguments(name, Next),
-        "reset" => BuiltIn.WithoutArguments(name, Reset),
+        "next" => FunctionValue.WithoutArguments(name, Next),
+        "reset" => FunctionValue.WithoutArguments(name, Reset),
         _ => null,
     };
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append("<jinja2.utils.Cycler object>");
 
     private Value Next()
     {
-        var current = items[position];
-        position = (position + 1) % items.Length;
+        var current = items[_position];
+        _position = (_position + 1) % items.Length;
         return current;
     }
 
     private NoneValue Reset()
     {
-        position = 0;
+        _position = 0;
         return NoneValue.Instance;
     }
 }
@@ -122,63 +118,53 @@ internal sealed class CyclerValue(Value[] items) : Value
 /// <summary>What <c>joiner()</c> gives: nothing at its first call, the separator at every later one.</summary>
 internal sealed class JoinerValue(Value separator) : Value
 {
-    private bool used;
+    private bool _used;
 
-    /// <inheritdoc/>
     public override string TypeName => "Joiner";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.utils.Joiner object";
 
-    /// <inheritdoc/>
     public override bool IsCallable => true;
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => name switch
+    public override Value? Attribute(string name, RenderContext context) => name switch
     {
         "sep" => separator,
-        "used" => BooleanValue.Of(used),
+        "used" => BooleanValue.Of(_used),
         _ => null,
     };
 
-    /// <inheritdoc/>
-    public override Value Call(Arguments arguments, Rendering rendering)
+    public override Value Call(Arguments arguments, RenderContext context)
     {
         Signature.Empty.Bind("Joiner", arguments);
-        if (used)
+        if (_used)
             return separator;
-        used = true;
+        _used = true;
         return TextValue.Empty;
     }
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text) => text.Append("<jinja2.utils.Joiner object>");
 }
 
 /// <summary>What <c>namespace()</c> gives: the only value that a template can change.</summary>
 internal sealed class NamespaceValue(DictionaryValue initial) : Value
 {
-    private readonly OrderedDictionary<string, Value> attributes = Copy(initial);
+    private readonly OrderedDictionary<string, Value> _attributes = Copy(initial);
 
-    /// <inheritdoc/>
     public override string TypeName => "Namespace";
 
-    /// <inheritdoc/>
     public override string ObjectName => "jinja2.utils.Namespace object";
 
     /// <summary>Sets an attribute.</summary>
-    public void Set(string name, Value value) => attributes[name] = value;
+    public void Set(string name, Value value) => _attributes[name] = value;
 
-    /// <inheritdoc/>
-    public override Value? Attribute(string name, Rendering rendering) => attributes.GetValueOrDefault(name);
+    public override Value? Attribute(string name, RenderContext context) => _attributes.GetValueOrDefault(name);
 
-    /// <inheritdoc/>
     public override void WriteRepr(TextBuilder text)
     {
-        text.Rendering.Descend();
+        text.Context.Descend();
         text.Append("<Namespace {");
         var first = true;
-        foreach (var (name, value) in attributes)
+        foreach (var (name, value) in _attributes)
         {
             if (!first)
                 text.Append(", ");
@@ -209,10 +195,10 @@ internal static class TimeFormat
 {
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
 
-    /// <summary>Writes a time; <paramref name="rendering"/> pays for it, null where a directive stands for a few others.</summary>
-    public static string Format(DateTime time, string format, Rendering? rendering)
+    /// <summary>Writes a time; <paramref name="context"/> pays for it, null where a directive stands for a few others.</summary>
+    public static string Format(DateTime time, string format, RenderContext? context)
     {
-        rendering?.Step(format.Length);
+        context?.Step(format.Length);
         var text = new StringBuilder();
         for (var at = 0; at < format.Length; at++)
         {
@@ -227,8 +213,8 @@ internal static class TimeFormat
             var width = 0;
             while (at < format.Length && char.IsAsciiDigit(format[at]) && width < 1000)
                 width = width * 10 + format[at++] - '0';
-            rendering?.Step(width);
-            rendering?.Reserve(text.Length + width);
+            context?.Step(width);
+            context?.Reserve(text.Length + width);
             var directive = at < format.Length ? Directive(time, format[at]) : null;
             // What the C library does not know stays as it is.
             text.Append(directive is { } known ? Apply(known, flag, width) : format[start..Math.Min(at + 1, format.Length)]);

@@ -6,20 +6,20 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class Html
 {
     /// <summary><c>escape()</c>: text that is marked as safe stays as it is.</summary>
-    public static TextValue Escape(Value value, Rendering rendering)
+    public static TextValue Escape(Value value, RenderContext context)
     {
-        var text = value.ToText(rendering);
-        return text.IsMarkup ? text : ForceEscape(text, rendering);
+        var text = value.ToText(context);
+        return text.IsMarkup ? text : ForceEscape(text, context);
     }
 
     /// <summary>Escapes whatever the mark.</summary>
-    public static TextValue ForceEscape(TextValue text, Rendering rendering)
+    public static TextValue ForceEscape(TextValue text, RenderContext context)
     {
-        rendering.Scan(text.Text.Length);
+        context.Scan(text.Text.Length);
         if (text.Text.AsSpan().IndexOfAny("&<>'\"") < 0)
             return text.Marked(true);
 
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         var plain = 0;
         for (var i = 0; i < text.Text.Length; i++)
         {
@@ -31,15 +31,15 @@ internal static class Html
         }
 
         builder.Append(text, plain, text.Text.Length - plain);
-        return rendering.Finish(builder, isMarkup: true);
+        return context.Finish(builder, isMarkup: true);
     }
 
     /// <summary><c>Markup.striptags</c>: comments and tags go, white space becomes single spaces, entities become characters.</summary>
-    public static TextValue StripTags(TextValue text, Rendering rendering)
+    public static TextValue StripTags(TextValue text, RenderContext context)
     {
-        var plain = Remove(Remove(text, "<!--", "-->", rendering), "<", ">", rendering);
-        var words = SplitMethods.SplitAtSpace(plain, -1, rendering);
-        var builder = rendering.Rent();
+        var plain = Remove(Remove(text, "<!--", "-->", context), "<", ">", context);
+        var words = SplitMethods.SplitAtSpace(plain, -1, context);
+        var builder = context.Rent();
         for (var i = 0; i < words.Count; i++)
         {
             if (i > 0)
@@ -47,32 +47,32 @@ internal static class Html
             builder.Append(words[i]);
         }
 
-        return Unescape(rendering.Finish(builder), rendering);
+        return Unescape(context.Finish(builder), context);
     }
 
     /// <summary>Turns entities into characters.</summary>
-    public static TextValue Unescape(TextValue text, Rendering rendering)
+    public static TextValue Unescape(TextValue text, RenderContext context)
     {
         if (!text.Text.Contains('&'))
             return text.Marked(false);
-        rendering.Reserve(text.Text.Length * 2L);
+        context.Reserve(text.Text.Length * 2L);
         // Entities may make any character, so a text that holds something of the request counts as the request's as a whole.
         return new TextValue(WebUtility.HtmlDecode(text.Text), Provenance.Of(text.Provenance.HasRequest));
     }
 
-    private static TextValue Remove(TextValue text, string open, string close, Rendering rendering)
+    private static TextValue Remove(TextValue text, string open, string close, RenderContext context)
     {
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         var kept = 0;
-        while (TextSearch.IndexOf(text.Text, open, kept, rendering) is >= 0 and var start &&
-            TextSearch.IndexOf(text.Text, close, start, rendering) is >= 0 and var end)
+        while (TextSearch.IndexOf(text.Text, open, kept, context) is >= 0 and var start &&
+            TextSearch.IndexOf(text.Text, close, start, context) is >= 0 and var end)
         {
             builder.Append(text, kept, start - kept);
             kept = end + close.Length;
         }
 
         builder.Append(text, kept, text.Text.Length - kept);
-        return rendering.Finish(builder);
+        return context.Finish(builder);
     }
 
     private static string? EntityOf(char unit) => unit switch

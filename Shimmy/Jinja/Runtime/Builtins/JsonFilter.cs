@@ -8,30 +8,30 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// </summary>
 internal sealed class JsonFilter
 {
-    private readonly TextBuilder output;
-    private readonly bool asciiOnly;
-    private readonly bool sortKeys;
-    private readonly TextValue? indent;
-    private readonly TextValue itemSeparator;
-    private readonly TextValue keySeparator;
+    private readonly TextBuilder _output;
+    private readonly bool _asciiOnly;
+    private readonly bool _sortKeys;
+    private readonly TextValue? _indent;
+    private readonly TextValue _itemSeparator;
+    private readonly TextValue _keySeparator;
 
     private JsonFilter(TextBuilder output, Value?[] arguments)
     {
-        this.output = output;
-        asciiOnly = Parameters.Flag(arguments[0]);
-        indent = arguments[1] switch
+        _output = output;
+        _asciiOnly = Parameters.Flag(arguments[0]);
+        _indent = arguments[1] switch
         {
             null or NoneValue => null,
             TextValue text => text,
-            var width => TextValue.Own(Spaces(Parameters.Integer(width, 0), output.Rendering)),
+            var width => TextValue.Own(Spaces(Parameters.Integer(width, 0), output.Context)),
         };
-        sortKeys = Parameters.Flag(arguments[3]);
-        (itemSeparator, keySeparator) = (TextValue.Own(indent is null ? ", " : ","), TextValue.Own(": "));
+        _sortKeys = Parameters.Flag(arguments[3]);
+        (_itemSeparator, _keySeparator) = (TextValue.Own(_indent is null ? ", " : ","), TextValue.Own(": "));
         if (arguments[2] is not (null or NoneValue))
         {
-            if (Parameters.Elements(arguments[2]!, output.Rendering) is not [var item, var key])
+            if (Parameters.Elements(arguments[2]!, output.Context) is not [var item, var key])
                 throw TemplateException.Evaluation("separators must be two strings");
-            (itemSeparator, keySeparator) = (Parameters.Text(item), Parameters.Text(key));
+            (_itemSeparator, _keySeparator) = (Parameters.Text(item), Parameters.Text(key));
         }
     }
 
@@ -39,39 +39,39 @@ internal sealed class JsonFilter
     public static Signature Signature { get; } = new("ensure_ascii=", "indent=", "separators=", "sort_keys=");
 
     /// <summary>Writes a value as JSON.</summary>
-    public static TextValue Apply(Value value, Value?[] arguments, Rendering rendering)
+    public static TextValue Apply(Value value, Value?[] arguments, RenderContext context)
     {
         // A builder of its own: values may be written while another rented one is in use, but never this one twice.
-        var output = rendering.Rent();
+        var output = context.Rent();
         new JsonFilter(output, arguments).Write(value, 0);
-        return rendering.Finish(output);
+        return context.Finish(output);
     }
 
-    private static string Spaces(int count, Rendering rendering)
+    private static string Spaces(int count, RenderContext context)
     {
-        rendering.Reserve(count);
+        context.Reserve(count);
         return new string(' ', Math.Max(0, count));
     }
 
     private void Write(Value value, int depth)
     {
-        output.Rendering.Descend();
+        _output.Context.Descend();
         switch (value)
         {
             case TextValue text:
                 WriteText(text);
                 break;
             case NoneValue:
-                output.Append("null");
+                _output.Append("null");
                 break;
             case BooleanValue:
-                output.Append(value.IsTrue ? "true" : "false");
+                _output.Append(value.IsTrue ? "true" : "false");
                 break;
             case IntegerValue:
-                value.WriteRepr(output);
+                value.WriteRepr(_output);
                 break;
             case FloatValue number:
-                output.Append(Number(number.Number));
+                _output.Append(Number(number.Number));
                 break;
             case SequenceValue sequence:
                 WriteList(sequence.Items, depth);
@@ -91,11 +91,11 @@ internal sealed class JsonFilter
     {
         if (items.Length == 0)
         {
-            output.Append("[]");
+            _output.Append("[]");
             return;
         }
 
-        output.Append('[');
+        _output.Append('[');
         for (var i = 0; i < items.Length; i++)
         {
             Separate(i, depth + 1);
@@ -103,7 +103,7 @@ internal sealed class JsonFilter
         }
 
         NewLine(depth);
-        output.Append(']');
+        _output.Append(']');
     }
 
     private void WriteDictionary(DictionaryValue dictionary, int depth)
@@ -111,23 +111,23 @@ internal sealed class JsonFilter
         var entries = dictionary.Entries.ToArray();
         if (entries.Length == 0)
         {
-            output.Append("{}");
+            _output.Append("{}");
             return;
         }
 
-        if (sortKeys)
-            entries = Sorting.Sort(entries, entry => entry.Key, reverse: false, output.Rendering);
-        output.Append('{');
+        if (_sortKeys)
+            entries = Sorting.Sort(entries, entry => entry.Key, reverse: false, _output.Context);
+        _output.Append('{');
         for (var i = 0; i < entries.Length; i++)
         {
             Separate(i, depth + 1);
             WriteKey(entries[i].Key);
-            output.Append(keySeparator);
+            _output.Append(_keySeparator);
             Write(entries[i].Value, depth + 1);
         }
 
         NewLine(depth);
-        output.Append('}');
+        _output.Append('}');
     }
 
     private void WriteKey(Value key)
@@ -140,44 +140,44 @@ internal sealed class JsonFilter
 
         if (key is not (NumberValue or NoneValue))
             throw TemplateException.Evaluation($"keys must be str, int, float, bool or None, not {key.TypeName}");
-        output.Append('"');
+        _output.Append('"');
         Write(key, 0);
-        output.Append('"');
+        _output.Append('"');
     }
 
     private void Separate(int index, int depth)
     {
         if (index > 0)
-            output.Append(itemSeparator);
+            _output.Append(_itemSeparator);
         NewLine(depth);
     }
 
     private void NewLine(int depth)
     {
-        if (indent is null)
+        if (_indent is null)
             return;
-        output.Append('\n');
+        _output.Append('\n');
         for (; depth > 0; depth--)
-            output.Append(indent);
+            _output.Append(_indent);
     }
 
     private void WriteText(TextValue text)
     {
         var units = text.Text;
-        output.Rendering.Scan(units.Length * 4L);
-        output.Append('"');
+        _output.Context.Scan(units.Length * 4L);
+        _output.Append('"');
         var plain = 0;
         for (var i = 0; i < units.Length; i++)
         {
             if (Escape(units[i]) is not { } escape)
                 continue;
-            output.Append(text, plain, i - plain);
-            output.Append(escape, text.Provenance.IsRequestAt(i));
+            _output.Append(text, plain, i - plain);
+            _output.Append(escape, text.Provenance.IsRequestAt(i));
             plain = i + 1;
         }
 
-        output.Append(text, plain, units.Length - plain);
-        output.Append('"');
+        _output.Append(text, plain, units.Length - plain);
+        _output.Append('"');
     }
 
     private string? Escape(char unit) => unit switch
@@ -190,7 +190,7 @@ internal sealed class JsonFilter
         '\f' => "\\f",
         '\b' => "\\b",
         < ' ' => Code(unit),
-        > '~' when asciiOnly => Code(unit),
+        > '~' when _asciiOnly => Code(unit),
         _ => null,
     };
 

@@ -7,29 +7,29 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class Lookup
 {
     /// <summary><c>owner.name</c>: the attribute, else the item, else undefined.</summary>
-    public static Value Attribute(Value owner, string name, Rendering rendering) =>
-        Attribute(owner, name, TextValue.Own(name), rendering);
+    public static Value Attribute(Value owner, string name, RenderContext context) =>
+        Attribute(owner, name, TextValue.Own(name), context);
 
-    /// <summary>As <see cref="Attribute(Value, string, Rendering)"/>, with the name as a value at hand.</summary>
-    public static Value Attribute(Value owner, string name, TextValue key, Rendering rendering)
+    /// <summary>As <see cref="Attribute(Value, string, RenderContext)"/>, with the name as a value at hand.</summary>
+    public static Value Attribute(Value owner, string name, TextValue key, RenderContext context)
     {
         if (IsInternal(name) && owner is not (UndefinedValue or NamespaceValue))
             return UndefinedValue.Unsafe(owner, name);
-        if (Member(owner, name, rendering) is { } value)
+        if (Member(owner, name, context) is { } value)
             return owner.IsUnsafe(name) ? UndefinedValue.Unsafe(owner, name) : value;
-        return owner.Item(key, rendering) ?? UndefinedValue.Member(owner, key);
+        return owner.Item(key, context) ?? UndefinedValue.Member(owner, key);
     }
 
     /// <summary><c>owner[key]</c>: the item, else the attribute, else undefined.</summary>
-    public static Value Item(Value owner, Value key, Rendering rendering)
+    public static Value Item(Value owner, Value key, RenderContext context)
     {
-        if (owner.Item(key, rendering) is { } item)
+        if (owner.Item(key, context) is { } item)
             return item;
         if (key is TextValue { Text: var name })
         {
             if (IsInternal(name) && owner is not NamespaceValue)
                 return UndefinedValue.Unsafe(owner, name);
-            if (Member(owner, name, rendering) is { } value)
+            if (Member(owner, name, context) is { } value)
                 return owner.IsUnsafe(name) ? UndefinedValue.Unsafe(owner, name) : value;
         }
 
@@ -37,12 +37,12 @@ internal static class Lookup
     }
 
     /// <summary>An attribute or method, also one that the sandbox forbids; null where the type has none of that name.</summary>
-    public static Value? Member(Value owner, string name, Rendering rendering) => owner switch
+    public static Value? Member(Value owner, string name, RenderContext context) => owner switch
     {
         TextValue text => TextMethods.Find(text, name),
         DictionaryValue dictionary => DictionaryMethods.Find(dictionary, name),
-        SequenceValue sequence => sequence.Attribute(name, rendering) ?? SequenceMethods.Find(sequence, name),
-        _ => owner.Attribute(name, rendering),
+        SequenceValue sequence => sequence.Attribute(name, context) ?? SequenceMethods.Find(sequence, name),
+        _ => owner.Attribute(name, context),
     };
 
     /// <summary>
@@ -60,10 +60,10 @@ internal static class Lookup
 /// <summary>What the <c>attribute</c> argument of filters says: names and positions with dots between them.</summary>
 internal sealed class AttributePath
 {
-    private readonly Value[] parts;
-    private readonly Value? absent;
+    private readonly Value[] _parts;
+    private readonly Value? _absent;
 
-    private AttributePath(Value[] parts, Value? absent) => (this.parts, this.absent) = (parts, absent);
+    private AttributePath(Value[] parts, Value? absent) => (_parts, _absent) = (parts, absent);
 
     /// <summary>The path of an argument; one that is None or not given leads to the element itself.</summary>
     /// <param name="attribute">The argument.</param>
@@ -81,23 +81,23 @@ internal sealed class AttributePath
         : [Of(attribute)];
 
     /// <summary>The member that the path leads to.</summary>
-    public Value Find(Value element, Rendering rendering)
+    public Value Find(Value element, RenderContext context)
     {
-        foreach (var part in parts)
+        foreach (var part in _parts)
         {
-            element = Lookup.Item(element, part, rendering);
-            if (absent is not null && element is UndefinedValue)
-                element = absent;
+            element = Lookup.Item(element, part, context);
+            if (_absent is not null && element is UndefinedValue)
+                element = _absent;
         }
 
         return element;
     }
 
     /// <summary>The member, small letters made of capitals unless case counts.</summary>
-    public Value Key(Value element, bool caseSensitive, Rendering rendering)
+    public Value Key(Value element, bool caseSensitive, RenderContext context)
     {
-        var found = Find(element, rendering);
-        return !caseSensitive && found is TextValue text ? CaseMapping.ToLower(text, rendering) : found;
+        var found = Find(element, context);
+        return !caseSensitive && found is TextValue text ? CaseMapping.ToLower(text, context) : found;
     }
 
     private static Value[] Parts(string path) => Array.ConvertAll(path.Split('.'), part =>

@@ -7,7 +7,7 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class NumberFilters
 {
     /// <summary><c>int</c>: of what is no number the default.</summary>
-    public static Value ToInteger(Value value, Value?[] arguments, Rendering rendering)
+    public static Value ToInteger(Value value, Value?[] arguments, RenderContext context)
     {
         var absent = arguments[0] ?? IntegerValue.Of(0);
         switch (value)
@@ -18,7 +18,7 @@ internal static class NumberFilters
                 return double.IsFinite(number) ? IntegerValue.Of(new BigInteger(number)) :
                     double.IsNaN(number) ? absent : throw TemplateException.Evaluation("cannot convert float infinity to integer");
             case TextValue text:
-                rendering.Scan(text.Text.Length * 16L);
+                context.Scan(text.Text.Length * 16L);
                 if (ParseInteger(text.Text, Parameters.Integer(arguments[1], 10)) is { } parsed)
                     return IntegerValue.Of(parsed);
                 return ParseFloat(text.Text) is { } wide && double.IsFinite(wide) ? IntegerValue.Of(new BigInteger(wide)) : absent;
@@ -30,14 +30,14 @@ internal static class NumberFilters
     }
 
     /// <summary><c>float</c>: of what is no number the default.</summary>
-    public static Value ToFloat(Value value, Value?[] arguments, Rendering rendering)
+    public static Value ToFloat(Value value, Value?[] arguments, RenderContext context)
     {
         switch (value)
         {
             case NumberValue number:
                 return new FloatValue(number.ToDouble());
             case TextValue text:
-                rendering.Scan(text.Text.Length * 16L);
+                context.Scan(text.Text.Length * 16L);
                 if (ParseFloat(text.Text) is { } parsed)
                     return new FloatValue(parsed);
                 break;

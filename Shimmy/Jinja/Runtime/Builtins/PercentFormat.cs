@@ -7,63 +7,63 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// <summary>The <c>%</c> operator of strings (docs.python.org/3/library/stdtypes.html, "printf-style String Formatting").</summary>
 internal sealed class PercentFormat
 {
-    private readonly TextValue template;
-    private readonly Value argument;
-    private readonly Rendering rendering;
-    private readonly TextBuilder output;
-    private int at;
-    private int used;
+    private readonly TextValue _template;
+    private readonly Value _argument;
+    private readonly RenderContext _context;
+    private readonly TextBuilder _output;
+    private int _at;
+    private int _used;
 
-    private PercentFormat(TextValue template, Value argument, Rendering rendering) =>
-        (this.template, this.argument, this.rendering, output) = (template, argument, rendering, rendering.Rent());
+    private PercentFormat(TextValue template, Value argument, RenderContext context) =>
+        (_template, _argument, _context, _output) = (template, argument, context, context.Rent());
 
     // CPython takes whatever has subscripts for a mapping, lists included, and then does not mind unused arguments.
-    private bool IsMapping => argument is not (TupleValue or TextValue) &&
-        argument is SequenceValue or DictionaryValue or RangeValue or UndefinedValue;
+    private bool IsMapping => _argument is not (TupleValue or TextValue) &&
+        _argument is SequenceValue or DictionaryValue or RangeValue or UndefinedValue;
 
     /// <summary><c>template % argument</c>.</summary>
-    public static TextValue Format(TextValue template, Value argument, Rendering rendering) =>
-        new PercentFormat(template, argument, rendering).Run();
+    public static TextValue Format(TextValue template, Value argument, RenderContext context) =>
+        new PercentFormat(template, argument, context).Run();
 
     private TextValue Run()
     {
-        var text = template.Text;
-        while (at < text.Length)
+        var text = _template.Text;
+        while (_at < text.Length)
         {
-            rendering.Step();
-            var percent = text.IndexOf('%', at);
+            _context.Step();
+            var percent = text.IndexOf('%', _at);
             if (percent < 0)
                 percent = text.Length;
-            output.Append(template, at, percent - at);
-            at = percent + 1;
+            _output.Append(_template, _at, percent - _at);
+            _at = percent + 1;
             if (percent < text.Length)
                 Conversion();
         }
 
-        var given = argument is TupleValue tuple ? tuple.Items.Length : IsMapping ? used : 1;
-        if (used < given)
+        var given = _argument is TupleValue tuple ? tuple.Items.Length : IsMapping ? _used : 1;
+        if (_used < given)
             throw TemplateException.Evaluation("not all arguments converted during string formatting");
-        return rendering.Finish(output, template.IsMarkup);
+        return _context.Finish(_output, _template.IsMarkup);
     }
 
     private void Conversion()
     {
-        var text = template.Text;
+        var text = _template.Text;
         Value? keyed = null;
         if (Peek() == '(')
         {
             var nesting = 1;
-            var start = ++at;
-            for (; nesting > 0; at++)
+            var start = ++_at;
+            for (; nesting > 0; _at++)
                 nesting += Peek() switch { '(' => 1, ')' => -1, '\0' => throw Incomplete(), _ => 0 };
             if (!IsMapping)
                 throw TemplateException.Evaluation("format requires a mapping");
-            var key = text[start..(at - 1)];
-            keyed = argument.Item(TextValue.Own(key), rendering) ?? throw TemplateException.Evaluation(TextRepr.Quote(key));
+            var key = text[start..(_at - 1)];
+            keyed = _argument.Item(TextValue.Own(key), _context) ?? throw TemplateException.Evaluation(TextRepr.Quote(key));
         }
 
         var flags = new Flags();
-        for (; Peek() is '-' or '+' or ' ' or '#' or '0'; at++)
+        for (; Peek() is '-' or '+' or ' ' or '#' or '0'; _at++)
             flags = flags.With(Peek());
         var width = Number() ?? 0;
         if (width < 0)
@@ -71,23 +71,23 @@ internal sealed class PercentFormat
         int? precision = null;
         if (Peek() == '.')
         {
-            at++;
+            _at++;
             precision = Math.Max(0, Number() ?? 0);
         }
 
         while (Peek() is 'h' or 'l' or 'L')
-            at++;
+            _at++;
         var type = Peek();
-        at++;
+        _at++;
         if (type == '\0')
             throw Incomplete();
         if (type == '%')
         {
-            output.Append('%');
+            _output.Append('%');
             return;
         }
 
-        rendering.Reserve(width);
+        _context.Reserve(width);
         Write(type, keyed ?? Next(), flags, width, precision);
     }
 
@@ -116,21 +116,21 @@ internal sealed class PercentFormat
                 break;
             default:
                 throw TemplateException.Evaluation(
-                    $"unsupported format character '{type}' (0x{(int)type:x}) at index {template.CodePointOf(at - 1)}");
+                    $"unsupported format character '{type}' (0x{(int)type:x}) at index {_template.CodePointOf(_at - 1)}");
         }
     }
 
     private TextValue Converted(char type, Value value)
     {
-        var builder = rendering.Rent();
+        var builder = _context.Rent();
         if (type == 's')
             builder.Append(value);
         else if (type == 'r')
             value.WriteRepr(builder);
         else
             TextRepr.WriteAscii(value, builder);
-        var text = rendering.Finish(builder, value is TextValue { IsMarkup: true } && type == 's');
-        return template.IsMarkup ? Html.Escape(text, rendering) : text;
+        var text = _context.Finish(builder, value is TextValue { IsMarkup: true } && type == 's');
+        return _template.IsMarkup ? Html.Escape(text, _context) : text;
     }
 
     private static TextValue Character(Value value) => value switch
@@ -156,10 +156,10 @@ internal sealed class PercentFormat
             text = text.Substring(0, text.UnitOf(precision.Value));
         var missing = width - text.CodePoints;
         if (!flags.Left)
-            output.Append(' ', missing);
-        output.Append(text);
+            _output.Append(' ', missing);
+        _output.Append(text);
         if (flags.Left)
-            output.Append(' ', missing);
+            _output.Append(' ', missing);
     }
 
     private void WriteNumber(BigInteger number, char type, Flags flags, int width, int? precision)
@@ -167,7 +167,7 @@ internal sealed class PercentFormat
         var digits = NumberFormat.Digits(number, type);
         if (precision > digits.Length)
         {
-            rendering.Reserve(precision.Value);
+            _context.Reserve(precision.Value);
             digits = digits.PadLeft(precision.Value, '0');
         }
 
@@ -179,46 +179,46 @@ internal sealed class PercentFormat
         var sign = (negative ? "-" : flags.Plus ? "+" : flags.Space ? " " : "") + prefix;
         var missing = width - sign.Length - digits.Length;
         if (!flags.Left && !flags.Zero)
-            output.Append(' ', missing);
-        output.Append(sign);
+            _output.Append(' ', missing);
+        _output.Append(sign);
         if (!flags.Left && flags.Zero)
-            output.Append('0', missing);
-        output.Append(digits);
+            _output.Append('0', missing);
+        _output.Append(digits);
         if (flags.Left)
-            output.Append(' ', missing);
+            _output.Append(' ', missing);
     }
 
     private int? Number()
     {
         if (Peek() == '*')
         {
-            at++;
+            _at++;
             return Next() is IntegerLikeValue { Number: var star }
                 ? (int)BigInteger.Clamp(star, int.MinValue + 1, int.MaxValue)
                 : throw TemplateException.Evaluation("* wants int");
         }
 
-        var start = at;
+        var start = _at;
         while (char.IsAsciiDigit(Peek()))
-            at++;
-        if (start == at)
+            _at++;
+        if (start == _at)
             return null;
-        return int.TryParse(template.Text.AsSpan(start, at - start), NumberStyles.None, CultureInfo.InvariantCulture, out var n)
+        return int.TryParse(_template.Text.AsSpan(start, _at - start), NumberStyles.None, CultureInfo.InvariantCulture, out var n)
             ? n
             : throw TemplateException.Evaluation("width too big");
     }
 
     private Value Next()
     {
-        var index = used++;
-        if (argument is TupleValue tuple && index < tuple.Items.Length)
+        var index = _used++;
+        if (_argument is TupleValue tuple && index < tuple.Items.Length)
             return tuple.Items[index];
-        return argument is not TupleValue && index == 0
-            ? argument
+        return _argument is not TupleValue && index == 0
+            ? _argument
             : throw TemplateException.Evaluation("not enough arguments for format string");
     }
 
-    private char Peek() => at < template.Text.Length ? template.Text[at] : '\0';
+    private char Peek() => _at < _template.Text.Length ? _template.Text[_at] : '\0';
 
     private static TemplateException Incomplete() => TemplateException.Evaluation("incomplete format");
 

@@ -4,37 +4,37 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class SequenceFilters
 {
     /// <summary><c>first</c>.</summary>
-    public static Value First(Value value, Rendering rendering)
+    public static Value First(Value value, RenderContext context)
     {
-        using var items = value.Iterate(rendering);
+        using var items = value.Iterate(context);
         return items.MoveNext() ? items.Current : UndefinedValue.Because("No first item, sequence was empty.");
     }
 
     /// <summary><c>last</c>.</summary>
-    public static Value Last(Value value, Rendering rendering) =>
-        Backwards(value, rendering) is [var last, ..] ? last : UndefinedValue.Because("No last item, sequence was empty.");
+    public static Value Last(Value value, RenderContext context) =>
+        Backwards(value, context) is [var last, ..] ? last : UndefinedValue.Because("No last item, sequence was empty.");
 
     /// <summary><c>reverse</c>: a text backwards, or an iterator over the elements from the last; of an iterator a list of them.</summary>
-    public static Value Reverse(Value value, Rendering rendering) => value switch
+    public static Value Reverse(Value value, RenderContext context) => value switch
     {
-        TextValue text => text.Slice(NoneValue.Instance, NoneValue.Instance, IntegerValue.Of(-1), rendering),
-        IteratorValue => new ListValue(Reversed(value, rendering)),
-        _ => IteratorValue.Generator(((IEnumerable<Value>)Reversed(value, rendering)).GetEnumerator()),
+        TextValue text => text.Slice(NoneValue.Instance, NoneValue.Instance, IntegerValue.Of(-1), context),
+        IteratorValue => new ListValue(Reversed(value, context)),
+        _ => IteratorValue.Generator(((IEnumerable<Value>)Reversed(value, context)).GetEnumerator()),
     };
 
     /// <summary><c>min</c> or <c>max</c>.</summary>
-    public static Value Extreme(Value value, Value?[] arguments, bool largest, Rendering rendering)
+    public static Value Extreme(Value value, Value?[] arguments, bool largest, RenderContext context)
     {
         var caseSensitive = Parameters.Flag(arguments[0]);
         var path = AttributePath.Of(arguments[1]);
         Value? best = null;
         Value? bestKey = null;
-        using var items = value.Iterate(rendering);
+        using var items = value.Iterate(context);
         while (items.MoveNext())
         {
-            rendering.Step();
-            var key = path.Key(items.Current, caseSensitive, rendering);
-            if (bestKey is null || (largest ? Comparison.Less(bestKey, key, rendering) : Comparison.Less(key, bestKey, rendering)))
+            context.Step();
+            var key = path.Key(items.Current, caseSensitive, context);
+            if (bestKey is null || (largest ? Comparison.Less(bestKey, key, context) : Comparison.Less(key, bestKey, context)))
                 (best, bestKey) = (items.Current, key);
         }
 
@@ -42,17 +42,17 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>sort</c>.</summary>
-    public static ListValue Sort(Value value, Value?[] arguments, Rendering rendering)
+    public static ListValue Sort(Value value, Value?[] arguments, RenderContext context)
     {
         var caseSensitive = Parameters.Flag(arguments[1]);
         var paths = AttributePath.AllOf(arguments[2]);
-        return new ListValue(Sorting.Sort(Parameters.Elements(value, rendering),
-            element => new ListValue(Array.ConvertAll(paths, path => path.Key(element, caseSensitive, rendering))),
-            Parameters.Flag(arguments[0]), rendering));
+        return new ListValue(Sorting.Sort(Parameters.Elements(value, context),
+            element => new ListValue(Array.ConvertAll(paths, path => path.Key(element, caseSensitive, context))),
+            Parameters.Flag(arguments[0]), context));
     }
 
     /// <summary><c>dictsort</c>.</summary>
-    public static ListValue SortDictionary(Value value, Value?[] arguments, Rendering rendering)
+    public static ListValue SortDictionary(Value value, Value?[] arguments, RenderContext context)
     {
         var caseSensitive = Parameters.Flag(arguments[0]);
         var position = arguments[1] is null ? "key" : (arguments[1] as TextValue)?.Text;
@@ -60,7 +60,7 @@ internal static class SequenceFilters
             throw TemplateException.Evaluation("You can only sort by either \"key\" or \"value\"");
         var path = AttributePath.Of(IntegerValue.Of(position == "key" ? 0 : 1));
         return new ListValue(Sorting.Sort(Pairs(value),
-            pair => path.Key(pair, caseSensitive, rendering), Parameters.Flag(arguments[2]), rendering));
+            pair => path.Key(pair, caseSensitive, context), Parameters.Flag(arguments[2]), context));
     }
 
     /// <summary><c>items</c>.</summary>
@@ -80,7 +80,7 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>unique</c>.</summary>
-    public static IteratorValue Unique(Value value, Value?[] arguments, Rendering rendering)
+    public static IteratorValue Unique(Value value, Value?[] arguments, RenderContext context)
     {
         var caseSensitive = Parameters.Flag(arguments[0]);
         var path = AttributePath.Of(arguments[1]);
@@ -88,14 +88,14 @@ internal static class SequenceFilters
 
         IEnumerator<Value> Go()
         {
-            var seen = new HashSet<Value>(new ValueComparer(rendering));
-            using var items = value.Iterate(rendering);
+            var seen = new HashSet<Value>(new ValueComparer(context));
+            using var items = value.Iterate(context);
             while (items.MoveNext())
             {
-                var key = path.Key(items.Current, caseSensitive, rendering);
+                var key = path.Key(items.Current, caseSensitive, context);
                 if (!key.IsHashable)
                     throw TemplateException.Evaluation($"unhashable type: '{key.TypeName}'");
-                rendering.ReserveValues(8);
+                context.ReserveValues(8);
                 if (seen.Add(key))
                     yield return items.Current;
             }
@@ -103,20 +103,20 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>groupby</c>.</summary>
-    public static ListValue GroupBy(Value value, Value?[] arguments, Rendering rendering)
+    public static ListValue GroupBy(Value value, Value?[] arguments, RenderContext context)
     {
         var path = AttributePath.Of(arguments[0], arguments[1]);
         var caseSensitive = Parameters.Flag(arguments[2]);
-        var sorted = Sorting.Sort(Parameters.Elements(value, rendering),
-            element => path.Key(element, caseSensitive, rendering), reverse: false, rendering);
+        var sorted = Sorting.Sort(Parameters.Elements(value, context),
+            element => path.Key(element, caseSensitive, context), reverse: false, context);
         var groups = new List<Value>();
         for (var start = 0; start < sorted.Length;)
         {
-            var key = path.Key(sorted[start], caseSensitive, rendering);
+            var key = path.Key(sorted[start], caseSensitive, context);
             var end = start + 1;
-            while (end < sorted.Length && path.Key(sorted[end], caseSensitive, rendering).EqualTo(key, rendering))
+            while (end < sorted.Length && path.Key(sorted[end], caseSensitive, context).EqualTo(key, context))
                 end++;
-            var grouper = caseSensitive ? key : path.Find(sorted[start], rendering);
+            var grouper = caseSensitive ? key : path.Find(sorted[start], context);
             groups.Add(new TupleValue([grouper, new ListValue(sorted[start..end])], "grouper", "list"));
             start = end;
         }
@@ -125,7 +125,7 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>batch</c>: lists of so many elements.</summary>
-    public static IteratorValue Batch(Value value, Value?[] arguments, Rendering rendering)
+    public static IteratorValue Batch(Value value, Value?[] arguments, RenderContext context)
     {
         var size = Parameters.Integer(arguments[0], 0);
         var fill = arguments[1] is NoneValue ? null : arguments[1];
@@ -134,13 +134,13 @@ internal static class SequenceFilters
         IEnumerator<Value> Go()
         {
             var batch = new List<Value>();
-            using var items = value.Iterate(rendering);
+            using var items = value.Iterate(context);
             while (items.MoveNext())
             {
-                rendering.Step();
+                context.Step();
                 if (batch.Count == size)
                 {
-                    rendering.ReserveValues(batch.Count);
+                    context.ReserveValues(batch.Count);
                     yield return new ListValue([.. batch]);
                     batch.Clear();
                 }
@@ -152,7 +152,7 @@ internal static class SequenceFilters
                 yield break;
             if (fill is not null && batch.Count < size)
             {
-                rendering.ReserveValues(size);
+                context.ReserveValues(size);
                 batch.AddRange(Enumerable.Repeat(fill, size - batch.Count));
             }
 
@@ -161,7 +161,7 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>slice</c>: so many lists, the first of them longer by one where the elements do not divide.</summary>
-    public static IteratorValue Slice(Value value, Value?[] arguments, Rendering rendering)
+    public static IteratorValue Slice(Value value, Value?[] arguments, RenderContext context)
     {
         var slices = Parameters.Integer(arguments[0], 0);
         var fill = arguments[1] is NoneValue ? null : arguments[1];
@@ -169,17 +169,17 @@ internal static class SequenceFilters
 
         IEnumerator<Value> Go()
         {
-            var elements = Parameters.Elements(value, rendering);
+            var elements = Parameters.Elements(value, context);
             if (slices == 0)
                 throw TemplateException.Evaluation("integer division or modulo by zero");
             var (size, longer) = (elements.Length / slices, elements.Length % slices);
             var start = 0;
             for (var i = 0; i < slices; i++)
             {
-                rendering.Step();
+                context.Step();
                 var end = start + size + (i < longer ? 1 : 0);
                 var slice = elements[start..end];
-                rendering.ReserveValues(slice.Length);
+                context.ReserveValues(slice.Length);
                 yield return new ListValue(fill is not null && i >= longer ? [.. slice, fill] : slice);
                 start = end;
             }
@@ -187,24 +187,24 @@ internal static class SequenceFilters
     }
 
     /// <summary><c>sum</c>.</summary>
-    public static Value Sum(Value value, Value?[] arguments, Rendering rendering)
+    public static Value Sum(Value value, Value?[] arguments, RenderContext context)
     {
         var path = AttributePath.Of(arguments[0]);
         var sum = arguments[1] ?? IntegerValue.Of(0);
         if (sum is TextValue)
             throw TemplateException.Evaluation("sum() can't sum strings [use ''.join(seq) instead]");
-        using var items = value.Iterate(rendering);
+        using var items = value.Iterate(context);
         while (items.MoveNext())
         {
-            rendering.Step();
-            sum = Arithmetic.Add(sum, path.Find(items.Current, rendering), rendering);
+            context.Step();
+            sum = Arithmetic.Add(sum, path.Find(items.Current, context), context);
         }
 
         return sum;
     }
 
     /// <summary><c>map</c>: a member of each element, or a filter applied to each.</summary>
-    public static IteratorValue Map(Value value, Arguments arguments, Rendering rendering)
+    public static IteratorValue Map(Value value, Arguments arguments, RenderContext context)
     {
         return IteratorValue.Generator(Go());
 
@@ -213,10 +213,10 @@ internal static class SequenceFilters
             if (!value.IsTrue)
                 yield break;
             var function = Function();
-            using var items = value.Iterate(rendering);
+            using var items = value.Iterate(context);
             while (items.MoveNext())
             {
-                rendering.Step();
+                context.Step();
                 yield return function(items.Current);
             }
         }
@@ -229,7 +229,7 @@ internal static class SequenceFilters
                     if (name is not ("attribute" or "default"))
                         throw TemplateException.Evaluation($"Unexpected keyword argument '{name}'");
                 var path = AttributePath.Of(attribute, arguments.Find("default"));
-                return element => path.Find(element, rendering);
+                return element => path.Find(element, context);
             }
 
             if (arguments.Positional.Length == 0)
@@ -238,12 +238,12 @@ internal static class SequenceFilters
             var filter = FilterTable.Find(filterName) ??
                 throw TemplateException.Evaluation($"No filter named '{filterName}'.");
             var rest = arguments.Skip(1);
-            return element => filter.Apply(element, rest, rendering);
+            return element => filter.Apply(element, rest, context);
         }
     }
 
     /// <summary><c>select</c> and <c>reject</c>, of the elements or of one of their members.</summary>
-    public static IteratorValue Select(Value value, Arguments arguments, bool byAttribute, bool wanted, Rendering rendering)
+    public static IteratorValue Select(Value value, Arguments arguments, bool byAttribute, bool wanted, RenderContext context)
     {
         return IteratorValue.Generator(Go());
 
@@ -252,10 +252,10 @@ internal static class SequenceFilters
             if (!value.IsTrue)
                 yield break;
             var holds = Condition();
-            using var items = value.Iterate(rendering);
+            using var items = value.Iterate(context);
             while (items.MoveNext())
             {
-                rendering.Step();
+                context.Step();
                 if (holds(items.Current) == wanted)
                     yield return items.Current;
             }
@@ -272,11 +272,11 @@ internal static class SequenceFilters
             }
 
             if (rest.Positional.Length == 0)
-                return element => path.Find(element, rendering).IsTrue;
+                return element => path.Find(element, context).IsTrue;
             var testName = Parameters.Text(rest.Positional[0]).Text;
             var test = TestTable.Find(testName) ?? throw TemplateException.Evaluation($"No test named '{testName}'.");
             rest = rest.Skip(1);
-            return element => test.Holds(path.Find(element, rendering), rest, rendering);
+            return element => test.Holds(path.Find(element, context), rest, context);
         }
     }
 
@@ -287,16 +287,16 @@ internal static class SequenceFilters
             : TemplateException.Evaluation($"'{value.TypeName}' object has no attribute 'items'"));
 
     /// <summary>The elements from the last, where Python's <c>reversed()</c> takes the value.</summary>
-    private static Value[] Backwards(Value value, Rendering rendering) => value is IteratorValue
+    private static Value[] Backwards(Value value, RenderContext context) => value is IteratorValue
         ? throw TemplateException.Evaluation($"'{value.TypeName}' object is not reversible")
-        : Reversed(value, rendering);
+        : Reversed(value, context);
 
-    private static Value[] Reversed(Value value, Rendering rendering)
+    private static Value[] Reversed(Value value, RenderContext context)
     {
         if (!value.IsIterable)
             throw TemplateException.Evaluation("argument must be iterable");
-        var elements = Parameters.Elements(value, rendering);
-        rendering.ReserveValues(elements.Length);
+        var elements = Parameters.Elements(value, context);
+        context.ReserveValues(elements.Length);
         Value[] reversed = [.. elements];
         Array.Reverse(reversed);
         return reversed;

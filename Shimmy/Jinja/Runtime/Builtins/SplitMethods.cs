@@ -4,37 +4,37 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 internal static class SplitMethods
 {
     /// <summary><c>split</c>; a negative limit is none.</summary>
-    public static ListValue Split(TextValue text, Value? separator, Value? limit, Rendering rendering)
+    public static ListValue Split(TextValue text, Value? separator, Value? limit, RenderContext context)
     {
         var most = Parameters.Integer(limit, -1);
         IEnumerable<Value> parts = separator is null or NoneValue
-            ? SplitAtSpace(text, most, rendering)
-            : SplitAt(text, Separator(separator), most, rendering);
+            ? SplitAtSpace(text, most, context)
+            : SplitAt(text, Separator(separator), most, context);
         return new ListValue([.. parts]);
     }
 
     /// <summary><c>rsplit</c>.</summary>
-    public static ListValue SplitFromEnd(TextValue text, Value? separator, Value? limit, Rendering rendering)
+    public static ListValue SplitFromEnd(TextValue text, Value? separator, Value? limit, RenderContext context)
     {
         var most = Parameters.Integer(limit, -1);
         if (most < 0)
-            return Split(text, separator, null, rendering);
+            return Split(text, separator, null, context);
         var parts = separator is null or NoneValue
-            ? SplitAtSpaceFromEnd(text, most, rendering)
-            : SplitAtFromEnd(text, Separator(separator), most, rendering);
+            ? SplitAtSpaceFromEnd(text, most, context)
+            : SplitAtFromEnd(text, Separator(separator), most, context);
         parts.Reverse();
         return new ListValue([.. parts]);
     }
 
     /// <summary><c>splitlines</c>.</summary>
-    public static ListValue SplitLines(TextValue text, bool keepEnds, Rendering rendering)
+    public static ListValue SplitLines(TextValue text, bool keepEnds, RenderContext context)
     {
         var lines = new List<Value>();
         var units = text.Text;
-        rendering.Scan(units.Length * 8L);
+        context.Scan(units.Length * 8L);
         for (var start = 0; start < units.Length;)
         {
-            rendering.Step();
+            context.Step();
             var end = start;
             while (end < units.Length && !CharacterClasses.IsLineBreak(units[end]))
                 end++;
@@ -49,12 +49,12 @@ internal static class SplitMethods
     }
 
     /// <summary><c>partition</c>, or <c>rpartition</c> from the end.</summary>
-    public static TupleValue Partition(TextValue text, Value separator, bool fromEnd, Rendering rendering)
+    public static TupleValue Partition(TextValue text, Value separator, bool fromEnd, RenderContext context)
     {
         var by = Separator(separator);
         var at = fromEnd
-            ? TextSearch.LastIndexOf(text.Text, by.Text, 0, text.Text.Length, rendering)
-            : TextSearch.IndexOf(text.Text, by.Text, 0, rendering);
+            ? TextSearch.LastIndexOf(text.Text, by.Text, 0, text.Text.Length, context)
+            : TextSearch.IndexOf(text.Text, by.Text, 0, context);
         var empty = TextValue.Empty.Marked(text.IsMarkup);
         if (at < 0)
             return new TupleValue(fromEnd ? [empty, empty, text] : [text, empty, empty]);
@@ -63,11 +63,11 @@ internal static class SplitMethods
     }
 
     /// <summary>Splits at runs of white space, none of it kept.</summary>
-    public static List<TextValue> SplitAtSpace(TextValue text, int limit, Rendering rendering)
+    public static List<TextValue> SplitAtSpace(TextValue text, int limit, RenderContext context)
     {
         var parts = new List<TextValue>();
         var units = text.Text;
-        rendering.Scan(units.Length * 8L);
+        context.Scan(units.Length * 8L);
         var at = 0;
         while (true)
         {
@@ -76,7 +76,7 @@ internal static class SplitMethods
             if (at == units.Length)
                 return parts;
 
-            rendering.Step();
+            context.Step();
             var start = at;
             if (limit >= 0 && parts.Count == limit)
             {
@@ -91,14 +91,14 @@ internal static class SplitMethods
         }
     }
 
-    private static List<Value> SplitAt(TextValue text, TextValue separator, int limit, Rendering rendering)
+    private static List<Value> SplitAt(TextValue text, TextValue separator, int limit, RenderContext context)
     {
         var parts = new List<Value>();
         var start = 0;
         while ((limit < 0 || parts.Count < limit) &&
-            TextSearch.IndexOf(text.Text, separator.Text, start, rendering) is >= 0 and var at)
+            TextSearch.IndexOf(text.Text, separator.Text, start, context) is >= 0 and var at)
         {
-            rendering.Step();
+            context.Step();
             parts.Add(text.Substring(start, at - start));
             start = at + separator.Text.Length;
         }
@@ -107,14 +107,14 @@ internal static class SplitMethods
         return parts;
     }
 
-    private static List<Value> SplitAtFromEnd(TextValue text, TextValue separator, int limit, Rendering rendering)
+    private static List<Value> SplitAtFromEnd(TextValue text, TextValue separator, int limit, RenderContext context)
     {
         var parts = new List<Value>();
         var end = text.Text.Length;
         while (parts.Count < limit &&
-            TextSearch.LastIndexOf(text.Text, separator.Text, 0, end, rendering) is >= 0 and var at)
+            TextSearch.LastIndexOf(text.Text, separator.Text, 0, end, context) is >= 0 and var at)
         {
-            rendering.Step();
+            context.Step();
             parts.Add(text.Substring(at + separator.Text.Length, end - at - separator.Text.Length));
             end = at;
         }
@@ -123,11 +123,11 @@ internal static class SplitMethods
         return parts;
     }
 
-    private static List<Value> SplitAtSpaceFromEnd(TextValue text, int limit, Rendering rendering)
+    private static List<Value> SplitAtSpaceFromEnd(TextValue text, int limit, RenderContext context)
     {
         var parts = new List<Value>();
         var units = text.Text;
-        rendering.Scan(units.Length * 8L);
+        context.Scan(units.Length * 8L);
         var end = units.Length;
         while (true)
         {
@@ -136,7 +136,7 @@ internal static class SplitMethods
             if (end == 0)
                 return parts;
 
-            rendering.Step();
+            context.Step();
             var start = end;
             if (parts.Count == limit)
             {
@@ -163,7 +163,7 @@ internal static class SplitMethods
 internal static class TrimMethods
 {
     /// <summary><c>strip</c>, <c>lstrip</c> and <c>rstrip</c>: of white space, or of any of the given characters.</summary>
-    public static TextValue Strip(TextValue text, Value? characters, bool left, bool right, Rendering rendering)
+    public static TextValue Strip(TextValue text, Value? characters, bool left, bool right, RenderContext context)
     {
         var chars = Parameters.OptionalText(characters);
         var units = text.Text;
@@ -174,8 +174,8 @@ internal static class TrimMethods
         if (right)
             while (end > start && Stripped(end - 1))
                 end--;
-        rendering.Step(units.Length - (end - start));
-        rendering.Scan(end - start);
+        context.Step(units.Length - (end - start));
+        context.Scan(end - start);
         // An emoji's second half may not be stripped alone.
         if (chars is not null && !text.IsNarrow)
             (start, end) = WholeCharacters(units, start, end);
@@ -197,12 +197,12 @@ internal static class TrimMethods
             : text;
 
     /// <summary>Fills a text up to a width, as <c>ljust</c>, <c>rjust</c> and <c>center</c> do.</summary>
-    public static TextValue Pad(TextValue text, int width, Value? fill, Alignment alignment, Rendering rendering)
+    public static TextValue Pad(TextValue text, int width, Value? fill, Alignment alignment, RenderContext context)
     {
         var filler = fill is null ? TextValue.Own(" ") : Parameters.Text(fill);
         if (filler.CodePoints != 1)
             throw TemplateException.Evaluation("The fill character must be exactly one character long");
-        var missing = width - (long)text.Length(rendering);
+        var missing = width - (long)text.Length(context);
         if (missing <= 0)
             return text;
 
@@ -213,12 +213,12 @@ internal static class TrimMethods
             // CPython's rule for the odd one (unicode_center).
             _ => missing / 2 + (missing & width & 1),
         };
-        rendering.Reserve(width);
-        var builder = rendering.Rent();
+        context.Reserve(width);
+        var builder = context.Rent();
         Fill(before);
         builder.Append(text);
         Fill(missing - before);
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
 
         void Fill(long count)
         {
@@ -231,28 +231,28 @@ internal static class TrimMethods
     }
 
     /// <summary><c>zfill</c>: zeros after the sign.</summary>
-    public static TextValue ZeroFill(TextValue text, int width, Rendering rendering)
+    public static TextValue ZeroFill(TextValue text, int width, RenderContext context)
     {
-        var missing = width - (long)text.Length(rendering);
+        var missing = width - (long)text.Length(context);
         if (missing <= 0)
             return text;
-        rendering.Reserve(width);
+        context.Reserve(width);
         var sign = text.Text.Length > 0 && text.Text[0] is '+' or '-' ? 1 : 0;
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         builder.Append(text, 0, sign);
         builder.Append('0', (int)missing);
         builder.Append(text, sign, text.Text.Length - sign);
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
     }
 
     /// <summary><c>expandtabs</c>.</summary>
-    public static TextValue ExpandTabs(TextValue text, int size, Rendering rendering)
+    public static TextValue ExpandTabs(TextValue text, int size, RenderContext context)
     {
-        var builder = rendering.Rent();
+        var builder = context.Rent();
         var column = 0;
         for (var i = 0; i < text.Text.Length; i++)
         {
-            rendering.Step();
+            context.Step();
             var unit = text.Text[i];
             if (unit == '\t')
             {
@@ -267,7 +267,7 @@ internal static class TrimMethods
                 column = unit is '\n' or '\r' ? 0 : column + 1;
         }
 
-        return rendering.Finish(builder, text.IsMarkup);
+        return context.Finish(builder, text.IsMarkup);
     }
 
     private static (int Start, int End) WholeCharacters(string units, int start, int end)

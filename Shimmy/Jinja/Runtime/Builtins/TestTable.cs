@@ -28,16 +28,16 @@ internal static class TestTable
         Add("undefined", value => value is UndefinedValue);
         Add("filter", value => Key(value) is { } name && FilterTable.Find(name) is not null);
         Add("test", value => Key(value) is { } name && Find(name) is not null);
-        table.Add("lower", new("lower", Signature.Empty, (value, _, rendering) =>
-            ClassMethods.IsOfCase(value.ToText(rendering).Text, upper: false, rendering)));
-        table.Add("upper", new("upper", Signature.Empty, (value, _, rendering) =>
-            ClassMethods.IsOfCase(value.ToText(rendering).Text, upper: true, rendering)));
-        table.Add("odd", new("odd", Signature.Empty, (value, _, rendering) => Remainder(value, 2, 1, rendering)));
-        table.Add("even", new("even", Signature.Empty, (value, _, rendering) => Remainder(value, 2, 0, rendering)));
-        AddWith("divisibleby", "num", (value, other, rendering) =>
-            Arithmetic.Modulo(value, other, rendering).EqualTo(IntegerValue.Of(0), rendering));
+        table.Add("lower", new("lower", Signature.Empty, (value, _, context) =>
+            PredicateMethods.IsOfCase(value.ToText(context).Text, upper: false, context)));
+        table.Add("upper", new("upper", Signature.Empty, (value, _, context) =>
+            PredicateMethods.IsOfCase(value.ToText(context).Text, upper: true, context)));
+        table.Add("odd", new("odd", Signature.Empty, (value, _, context) => Remainder(value, 2, 1, context)));
+        table.Add("even", new("even", Signature.Empty, (value, _, context) => Remainder(value, 2, 0, context)));
+        AddWith("divisibleby", "num", (value, other, context) =>
+            Arithmetic.Modulo(value, other, context).EqualTo(IntegerValue.Of(0), context));
         AddWith("sameas", "other", (value, other, _) => IsSame(value, other));
-        AddWith("in", "seq", (value, other, rendering) => other.Contains(value, rendering));
+        AddWith("in", "seq", (value, other, context) => other.Contains(value, context));
         Compare("==", "eq", "equalto");
         Compare("!=", "ne");
         Compare(">", "gt", "greaterthan");
@@ -48,14 +48,14 @@ internal static class TestTable
 
         void Add(string name, Func<Value, bool> holds) => table.Add(name, new(name, Signature.Empty, (value, _, _) => holds(value)));
 
-        void AddWith(string name, string parameter, Func<Value, Value, Rendering, bool> holds) =>
-            table.Add(name, new(name, new(parameter), (value, a, rendering) => holds(value, a[0]!, rendering)));
+        void AddWith(string name, string parameter, Func<Value, Value, RenderContext, bool> holds) =>
+            table.Add(name, new(name, new(parameter), (value, a, context) => holds(value, a[0]!, context)));
 
         void Compare(string @operator, params string[] names)
         {
             foreach (var name in (string[])[@operator, .. names])
-                table.Add(name, new(name, new("/other"), (value, a, rendering) =>
-                    Comparison.Holds(value, @operator, a[0]!, rendering)));
+                table.Add(name, new(name, new("/other"), (value, a, context) =>
+                    Comparison.Holds(value, @operator, a[0]!, context)));
         }
     }
 
@@ -64,8 +64,8 @@ internal static class TestTable
         ? (value as TextValue)?.Text
         : throw TemplateException.Evaluation($"unhashable type: '{value.TypeName}'");
 
-    private static bool Remainder(Value value, int divisor, int remainder, Rendering rendering) =>
-        Arithmetic.Modulo(value, IntegerValue.Of(divisor), rendering).EqualTo(IntegerValue.Of(remainder), rendering);
+    private static bool Remainder(Value value, int divisor, int remainder, RenderContext context) =>
+        Arithmetic.Modulo(value, IntegerValue.Of(divisor), context).EqualTo(IntegerValue.Of(remainder), context);
 
     /// <summary>Python's <c>is</c>: small integers and texts that are equal are one object in practice.</summary>
     private static bool IsSame(Value value, Value other) => ReferenceEquals(value, other) ||
@@ -78,12 +78,12 @@ internal static class TestTable
 }
 
 /// <summary>A test: whether something holds of a value.</summary>
-internal sealed class Test(string name, Signature signature, Func<Value, Value?[], Rendering, bool> body)
+internal sealed class Test(string name, Signature signature, Func<Value, Value?[], RenderContext, bool> body)
 {
     /// <summary>Whether the test holds.</summary>
-    public bool Holds(Value value, Arguments arguments, Rendering rendering)
+    public bool Holds(Value value, Arguments arguments, RenderContext context)
     {
-        rendering.Step();
-        return body(value, signature.Bind(name, arguments), rendering);
+        context.Step();
+        return body(value, signature.Bind(name, arguments), context);
     }
 }
