@@ -14,8 +14,8 @@ namespace Shimmy.Jinja;
 /// </summary>
 internal sealed class CompiledTemplate
 {
-    // Binding and evaluating recurse over the tree. What a thread's stack is sure to have left where a macro is entered
-    // (RuntimeHelpers.TryEnsureSufficientExecutionStack: 128 KiB) must do for the deepest path through one.
+    // Binding and evaluating recurse over the tree. Where a macro is entered, a thread is sure to have 128 KiB of stack left
+    // (RuntimeHelpers.TryEnsureSufficientExecutionStack); the deepest path through a macro's body must fit into them.
     private const int MostDepth = 250;
 
     private readonly Body _body;
@@ -50,7 +50,7 @@ internal sealed class CompiledTemplate
     /// <summary>Renders the template.</summary>
     /// <param name="variables">The variables by name.</param>
     /// <param name="inputBytes">Bytes of text that the request brought in; widens the limits.</param>
-    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <param name="clock">The clock that <c>strftime_now</c> reads.</param>
     /// <param name="limits">The limits; null for <see cref="RenderLimits.Default"/>.</param>
     /// <returns>The rendered text, cut where the template's own text and that of the request meet.</returns>
     /// <exception cref="TemplateException">The template refuses, fails or reaches a limit.</exception>

@@ -3,7 +3,7 @@ using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Nodes;
 
-/// <summary>What a value can be assigned to.</summary>
+/// <summary>The left side of an assignment: a name, an attribute of a namespace, or a tuple of targets.</summary>
 internal abstract class Target : Node
 {
     /// <summary>Assigns a value.</summary>
@@ -17,7 +17,7 @@ internal abstract class Target : Node
     /// <summary>Reads back what was assigned.</summary>
     public abstract Value Read(Frame frame);
 
-    /// <summary>The names in the target are given values from outside, as a loop's are.</summary>
+    /// <summary>Declares the names of the target, whose values come from outside, as those of a loop do.</summary>
     public abstract void Declare(Symbols symbols);
 
     /// <summary>The plain names that the target assigns.</summary>
@@ -120,7 +120,7 @@ internal sealed class SetStatement(Target target, Expression value) : Statement
 
     public override void Collect(Symbols symbols)
     {
-        // The value is looked at before the target, so that {% set x = x %} reads an x from outside.
+        // The value comes before the target, so that {% set x = x %} reads the x of an outer scope.
         value.Collect(symbols);
         target.Collect(symbols);
     }
@@ -177,7 +177,7 @@ internal sealed class SetBlockStatement(Target target, FilterExpression? filter,
 /// <summary>Makes what a template's top level assigns visible to its blocks, which do not see its scopes.</summary>
 internal sealed class Export(string[] names, Location[] locations)
 {
-    /// <summary>What to do after an assignment; null where it is not at the top level.</summary>
+    /// <summary>The export of a target's names, to run after each assignment; null where the assignment is not at the top level.</summary>
     public static Export? For(Target target, Scope scope)
     {
         string[] names = [.. target.Names];

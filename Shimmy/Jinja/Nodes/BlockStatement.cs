@@ -39,7 +39,7 @@ internal sealed class BlockStatement(string name, bool isScoped, Body body) : St
                 .Select(load => KeyValuePair.Create(load.Key, scope.Locate(load.Key)))];
     }
 
-    /// <summary>What the block renders, for <c>self.name()</c>.</summary>
+    /// <summary>The rendered text of the block, for <c>self.name()</c>.</summary>
     public TextValue Render(RenderContext context)
     {
         var builder = context.Rent();

@@ -157,8 +157,10 @@ internal sealed class ForStatement(
     }
 }
 
-/// <summary>The <c>loop</c> variable, which also goes through the elements: it looks one ahead only where it is asked to.</summary>
-/// <param name="iterable">What the loop goes through.</param>
+/// <summary>
+/// The <c>loop</c> variable, which also is the loop's iterator: it looks one element ahead only where the template asks for it.
+/// </summary>
+/// <param name="iterable">The value that the loop iterates over.</param>
 /// <param name="depth0">Recursive loops around this one.</param>
 /// <param name="recurse">Renders the loop's body over other elements; null where the loop is not recursive.</param>
 /// <param name="context">The state of the rendering.</param>

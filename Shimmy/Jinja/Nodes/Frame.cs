@@ -3,7 +3,7 @@ using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Nodes;
 
-/// <summary>The variables of one call of a function of the template.</summary>
+/// <summary>The stack frame of a function of the template: the variables of one call.</summary>
 /// <param name="function">The function.</param>
 /// <param name="parent">The call in which the function was defined.</param>
 /// <param name="context">The state of the rendering.</param>
@@ -37,9 +37,9 @@ internal sealed class Frame(FunctionLayout function, Frame? parent, RenderContex
     }
 }
 
-/// <summary>Where a variable is at run time.</summary>
-/// <param name="Hops">How many functions outwards; 0 is the running one.</param>
-/// <param name="Slot">Its slot there.</param>
+/// <summary>The place of a variable at run time: a frame and a slot in it.</summary>
+/// <param name="Hops">The number of frames to go outwards; 0 is the running function's frame.</param>
+/// <param name="Slot">The slot of the variable in that frame.</param>
 internal readonly record struct Location(int Hops, int Slot);
 
 /// <summary>
@@ -53,7 +53,7 @@ internal sealed class FunctionLayout(FunctionLayout? parent)
     /// <summary>The function around this one.</summary>
     public FunctionLayout? Parent => parent;
 
-    /// <summary>How many variables a call of the function has.</summary>
+    /// <summary>The number of variables that a call of the function has.</summary>
     public int Count => _slots.Count;
 
     /// <summary>The slot of a scope's variable.</summary>
@@ -65,7 +65,7 @@ internal sealed class FunctionLayout(FunctionLayout? parent)
     }
 }
 
-/// <summary>Gives the variables of a scope their first values.</summary>
+/// <summary>The initialization of the variables of a scope.</summary>
 internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
 {
     /// <summary>Runs the entry in a call's frame.</summary>
@@ -80,6 +80,6 @@ internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
             };
     }
 
-    /// <summary>What happens to one variable.</summary>
+    /// <summary>The initialization of one variable.</summary>
     internal readonly record struct Action(int Slot, Load Load, string Name, Location Source);
 }

@@ -3,8 +3,8 @@ using Shimmy.Jinja.Runtime;
 namespace Shimmy.Jinja.Nodes;
 
 /// <summary>
-/// What a macro and the body of a call block are made of: parameters, defaults of the last of them, and statements. A function
-/// of its own.
+/// The definition of a macro, or of the body of a call block: parameters, default values of the last of them, and statements. Has
+/// variables of its own, as a function has.
 /// </summary>
 internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] defaults, Body body) : Node
 {
@@ -36,7 +36,7 @@ internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] 
 
     public override void Collect(Symbols symbols)
     {
-        // A scope of its own: nothing of it is the outer one's.
+        // The names belong to a scope of its own, which Bind makes; none of them is the outer scope's.
     }
 
     public override void Bind(Scope scope)
@@ -159,7 +159,7 @@ internal sealed class MacroValue(Macro macro, Frame parent) : Value
         "catch_kwargs" => BooleanValue.Of(macro.TakesKeywords),
         "catch_varargs" => BooleanValue.Of(macro.TakesRest),
         "caller" => BooleanValue.Of(macro.TakesCaller),
-        // What the sandbox forbids must exist to be forbidden.
+        // Attributes that the sandbox forbids: they must exist, since only then the message says that they are unsafe.
         "_func" or "_argument_count" or "_environment" or "_default_autoescape" or "_invoke" => NoneValue.Instance,
         _ => null,
     };

@@ -26,7 +26,7 @@ internal sealed class OutputStatement(Expression[] values) : Statement
     }
 }
 
-/// <summary>Text outside of tags.</summary>
+/// <summary>Literal text outside of tags (Jinja's TemplateData), written as it is.</summary>
 internal sealed class DataStatement(string text) : Statement
 {
     protected override Completion Execute(Frame frame, TextBuilder output)
@@ -76,7 +76,7 @@ internal sealed class AutoEscapeStatement(Expression flag, Body body) : Statemen
 
     public override void Collect(Symbols symbols)
     {
-        // A scope of its own: nothing of it is the outer one's.
+        // The names belong to a scope of its own, which Bind makes; none of them is the outer scope's.
     }
 
     public override void Bind(Scope scope)

@@ -4,10 +4,10 @@ using Shimmy.Jinja.Runtime.Builtins;
 namespace Shimmy.Jinja.Nodes;
 
 /// <summary>The arguments of a call, filter or test.</summary>
-/// <param name="Positional">Those without a name.</param>
-/// <param name="Named">Those with one.</param>
-/// <param name="Rest">What stands behind <c>*</c>, or null.</param>
-/// <param name="NamedRest">What stands behind <c>**</c>, or null.</param>
+/// <param name="Positional">The arguments without a name.</param>
+/// <param name="Named">The arguments with a name.</param>
+/// <param name="Rest">The expression after <c>*</c>, whose elements are further positional arguments; null where there is none.</param>
+/// <param name="NamedRest">The expression after <c>**</c>, whose entries are further named arguments; null where there is none.</param>
 internal sealed record ArgumentList(
     Expression[] Positional,
     KeyValuePair<string, Expression>[] Named,

@@ -36,13 +36,13 @@ internal sealed class Symbols
     /// <summary>The function in which the scope's variables live.</summary>
     public FunctionLayout Function { get; }
 
-    /// <summary>How many scopes are around this one.</summary>
+    /// <summary>The depth of the scope: the number of scopes around this one.</summary>
     public int Level { get; }
 
     /// <summary>The names that the scope assigns.</summary>
     public IReadOnlySet<string> Stores => _stores;
 
-    /// <summary>How the scope's variables get their first values, in order.</summary>
+    /// <summary>The source of each variable's first value, in the order of definition.</summary>
     public IEnumerable<KeyValuePair<string, Load>> Loads => _loads;
 
     /// <summary>The scope that a name belongs to, this one or an outer one; null where none knows it.</summary>
@@ -54,14 +54,14 @@ internal sealed class Symbols
         return null;
     }
 
-    /// <summary>A name is read.</summary>
+    /// <summary>Notes that the scope reads a name.</summary>
     public void Read(string name)
     {
         if (OwnerOf(name) is null)
             Define(name, Load.Resolve);
     }
 
-    /// <summary>A name is assigned.</summary>
+    /// <summary>Notes that the scope assigns a name.</summary>
     public void Store(string name)
     {
         _stores.Add(name);
@@ -69,7 +69,7 @@ internal sealed class Symbols
             Define(name, Parent?.OwnerOf(name) is null ? Load.Undefined : Load.Alias);
     }
 
-    /// <summary>A name is given a value from outside.</summary>
+    /// <summary>Notes that a name is given its value from outside, as a parameter is.</summary>
     public void Declare(string name)
     {
         _stores.Add(name);
@@ -79,7 +79,7 @@ internal sealed class Symbols
     /// <summary>A copy to follow one branch of an <c>if</c> with.</summary>
     public Symbols Branch() => new(this);
 
-    /// <summary>Takes over what the branches did. What only some assign may be left with its value from before.</summary>
+    /// <summary>Joins the branches of an <c>if</c>. A name that only some of them assign may keep its value from before.</summary>
     public void Merge(params ReadOnlySpan<Symbols> branches)
     {
         var added = new List<string>();
@@ -107,26 +107,28 @@ internal sealed class Symbols
     }
 }
 
-/// <summary>How a variable of a scope gets its first value.</summary>
+/// <summary>The source of a variable's first value where its scope is entered.</summary>
 internal enum Load
 {
-    /// <summary>It is given one from outside: a parameter, a loop's target.</summary>
+    /// <summary>A value given from outside: a parameter of a macro, the target of a loop.</summary>
     Parameter,
 
-    /// <summary>From the variables of the rendering.</summary>
+    /// <summary>The variables of the rendering, else the global functions.</summary>
     Resolve,
 
-    /// <summary>From the variable of the same name in an outer scope.</summary>
+    /// <summary>The variable of the same name in an outer scope.</summary>
     Alias,
 
-    /// <summary>It has none until it is assigned.</summary>
+    /// <summary>No value until the variable is assigned.</summary>
     Undefined,
 }
 
-/// <summary>What the nodes of a template are bound in: a scope, and what may be done in it.</summary>
+/// <summary>
+/// The surroundings in which a node is bound: the names of its scope, and whether it is at the top level, in a loop or in an <c>if</c>.
+/// </summary>
 internal sealed record Scope
 {
-    /// <summary>The names of the scope.</summary>
+    /// <summary>The symbols of the scope.</summary>
     public required Symbols Symbols { get; init; }
 
     /// <summary>The blocks of the template by name, collected while binding.</summary>
@@ -158,12 +160,12 @@ internal sealed record Scope
     /// <summary>A further scope of a function that another inner scope began.</summary>
     public Scope InnerFunction(FunctionLayout function) => Within(function, isInLoop: false);
 
-    /// <summary>Where the variable of a name is at run time.</summary>
+    /// <summary>The place at run time of the variable of a name.</summary>
     public Location Locate(string name) => Symbols.OwnerOf(name) is { } owner
         ? Locate(owner, name)
         : throw new InvalidOperationException($"The name '{name}' was not collected before it was bound.");
 
-    /// <summary>What happens to the scope's variables where it is entered.</summary>
+    /// <summary>The initialization of the scope's variables, to run where the scope is entered.</summary>
     public ScopeEntry Entry()
     {
         var actions = new List<ScopeEntry.Action>();

@@ -2,7 +2,7 @@ using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Jinja.Nodes;
 
-/// <summary>Statements one after the other.</summary>
+/// <summary>A sequence of statements: the template as a whole, or the body of a statement.</summary>
 internal sealed class Body(Statement[] statements) : Node
 {
     /// <summary>No statements.</summary>
@@ -43,7 +43,7 @@ internal abstract class Statement : Node
     /// <summary>Runs the statement, counting its own expressions as steps.</summary>
     public Completion Run(Frame frame, TextBuilder output)
     {
-        // Two threads may both find it unweighed; they find the same.
+        // Two threads may both find no weight yet; both compute the same.
         if (_weight == 0)
             _weight = 1 + Children.Where(child => child is not Statement).Sum(Weigh);
         frame.Context.Begin(Line, _weight);
@@ -56,7 +56,7 @@ internal abstract class Statement : Node
     private static int Weigh(Node node) => 1 + node.Children.Sum(Weigh);
 }
 
-/// <summary>How a statement ended.</summary>
+/// <summary>The way a statement ended: normally, or by leaving the loop around it.</summary>
 internal enum Completion
 {
     /// <summary>The next statement follows.</summary>

@@ -6,7 +6,9 @@ namespace Shimmy.Jinja.Runtime;
 /// <summary>Python's classes of characters (Objects/unicodectype.c), which differ from .NET's in details.</summary>
 internal static class CharacterClasses
 {
-    /// <summary><c>str.isspace</c> of one unit: what is stripped and split at by default. No white space lies beyond the basic plane.</summary>
+    /// <summary>
+    /// <c>str.isspace</c> of one UTF-16 unit: the white space that is stripped and split at by default. None lies beyond the basic plane.
+    /// </summary>
     public static bool IsSpace(char unit) => unit switch
     {
         <= ' ' => unit is ' ' or (>= '\t' and <= '\r') or (>= '\x1C' and <= '\x1F'),

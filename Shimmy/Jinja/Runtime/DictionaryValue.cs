@@ -3,7 +3,7 @@ namespace Shimmy.Jinja.Runtime;
 /// <summary>A dict: keeps the order of insertion, and is immutable because the sandbox forbids what would change it.</summary>
 internal sealed class DictionaryValue : Value
 {
-    // Up to this many entries a scan is faster than an index.
+    // Up to this many entries a linear scan is faster than a hash index.
     private const int SmallCount = 8;
 
     private readonly KeyValuePair<Value, Value>[] _entries;
@@ -150,7 +150,7 @@ internal sealed class DictionaryValue : Value
     }
 }
 
-/// <summary>What <c>keys()</c>, <c>values()</c> and <c>items()</c> of a dict give.</summary>
+/// <summary>A view of a dict, as <c>keys()</c>, <c>values()</c> and <c>items()</c> return it.</summary>
 internal sealed class DictionaryViewValue(DictionaryValue dictionary, DictionaryViewKind kind) : Value
 {
     public override string TypeName => kind switch
@@ -219,7 +219,7 @@ internal sealed class DictionaryViewValue(DictionaryValue dictionary, Dictionary
     };
 }
 
-/// <summary>Which side of a dict a view shows.</summary>
+/// <summary>The side of a dict that a view shows.</summary>
 internal enum DictionaryViewKind
 {
     /// <summary>The keys.</summary>
@@ -232,7 +232,7 @@ internal enum DictionaryViewKind
     Items,
 }
 
-/// <summary>Equality of values as keys, paid for by a rendering.</summary>
+/// <summary>Equality of values as keys of a dictionary; the work counts as steps of a rendering.</summary>
 internal sealed class ValueComparer(RenderContext context) : IEqualityComparer<Value>
 {
     public bool Equals(Value? x, Value? y) => ReferenceEquals(x, y) || (x is not null && y is not null && x.EqualTo(y, context));

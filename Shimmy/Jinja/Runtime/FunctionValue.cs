@@ -2,7 +2,7 @@ using System.Numerics;
 
 namespace Shimmy.Jinja.Runtime;
 
-/// <summary>A function, or a method bound to its object, that the engine itself provides.</summary>
+/// <summary>A built-in function, or a built-in method bound to its object.</summary>
 internal sealed class FunctionValue(string name, string typeName, Func<Arguments, RenderContext, Value> body) : Value
 {
     public override string TypeName => typeName;
@@ -29,13 +29,15 @@ internal sealed class FunctionValue(string name, string typeName, Func<Arguments
     }
 }
 
-/// <summary>The parameters of a built-in function, method, filter or test.</summary>
+/// <summary>The signature of a built-in function, method, filter or test: its parameters.</summary>
 internal sealed class Signature
 {
     private readonly int _required;
     private readonly string[] _names;
 
-    /// <summary>Parameters by name; a trailing <c>=</c> marks an optional one, a leading <c>/</c> one that has no name to callers.</summary>
+    /// <summary>
+    /// Parameters by name; a trailing <c>=</c> marks an optional one, a leading <c>/</c> one that cannot be passed by name.
+    /// </summary>
     public Signature(params string[] parameters)
     {
         _names = Array.ConvertAll(parameters, parameter => parameter.TrimEnd('='));
@@ -75,8 +77,8 @@ internal sealed class Signature
 }
 
 /// <summary>The arguments of a call.</summary>
-/// <param name="Positional">Those without a name.</param>
-/// <param name="Named">Those with one, in order; the names differ.</param>
+/// <param name="Positional">The arguments without a name.</param>
+/// <param name="Named">The arguments with a name, in order; no name occurs twice.</param>
 internal readonly record struct Arguments(Value[] Positional, KeyValuePair<string, Value>[] Named)
 {
     /// <summary>No arguments.</summary>

@@ -27,7 +27,7 @@ internal sealed class FloatValue(double number) : NumberValue
         _ => null,
     };
 
-    /// <summary>The integer below the number, towards zero; fails for what is no number.</summary>
+    /// <summary>The number without its fraction, rounded towards zero; fails for infinities and NaN.</summary>
     public BigInteger Truncate()
     {
         if (double.IsNaN(Number))
@@ -48,10 +48,10 @@ internal sealed class FloatValue(double number) : NumberValue
     }
 }
 
-/// <summary>What booleans and integers share: Python's bool is an int.</summary>
+/// <summary>The common base of integers and booleans, since Python's bool is an int.</summary>
 internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
 {
-    // The integers up to here are all doubles.
+    // Every integer up to this one is exactly a double.
     private static readonly BigInteger Exact = BigInteger.One << 53;
 
     /// <summary>The number.</summary>
@@ -61,7 +61,7 @@ internal abstract class IntegerLikeValue(BigInteger number) : NumberValue
 
     public override double ToDouble()
     {
-        // .NET cuts large integers off where Python rounds them to the nearest double.
+        // .NET truncates a large integer, Python rounds it to the nearest double.
         var value = BigInteger.Abs(Number) <= Exact
             ? (double)Number
             : double.Parse(Number.ToString(CultureInfo.InvariantCulture), CultureInfo.InvariantCulture);
@@ -136,10 +136,10 @@ internal sealed class BooleanValue : IntegerLikeValue
     {
     }
 
-    /// <summary>The only true.</summary>
+    /// <summary>The only instance that is true.</summary>
     public static BooleanValue True { get; } = new(true);
 
-    /// <summary>The only false.</summary>
+    /// <summary>The only instance that is false.</summary>
     public static BooleanValue False { get; } = new(false);
 
     public override string TypeName => "bool";
@@ -156,7 +156,7 @@ internal abstract class NumberValue : Value
     /// <summary>The number as a double; fails where an integer is too large for one.</summary>
     public abstract double ToDouble();
 
-    /// <summary>Compares two numbers exactly; null where one is not a number.</summary>
+    /// <summary>Compares two numbers exactly; null where one is NaN.</summary>
     public static int? Compare(NumberValue left, NumberValue right)
     {
         if (left is IntegerLikeValue a && right is IntegerLikeValue b)
@@ -170,7 +170,8 @@ internal abstract class NumberValue : Value
     public override bool EqualTo(Value other, RenderContext context) =>
         other is NumberValue number && Compare(this, number) == 0;
 
-    public override int Hash(RenderContext context) => this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
+    public override int Hash(RenderContext context) =>
+        this is IntegerLikeValue { Number: var number } && (number > long.MaxValue || number < long.MinValue)
         ? ((double)number is var wide && double.IsInfinity(wide) ? number.GetHashCode() : ToDouble().GetHashCode())
         : ToDouble().GetHashCode();
 

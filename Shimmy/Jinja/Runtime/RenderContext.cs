@@ -3,12 +3,12 @@ using System.Runtime.CompilerServices;
 
 namespace Shimmy.Jinja.Runtime;
 
-/// <summary>The state of one rendering: the variables given to it, the clock, and what it has used of its limits.</summary>
+/// <summary>The state of one rendering: the variables given to it, the clock, and how much of its limits is used up.</summary>
 internal sealed class RenderContext
 {
     private const int StepsPerCheck = 1024;
 
-    // Below this, what an operation allocates is found by the regular check; above it, before the operation.
+    // Operations that allocate less than this are found by the regular check afterwards; larger ones are checked before they allocate.
     private const int LargeUnits = 4096;
 
     private readonly IReadOnlyDictionary<string, Value> _variables;
@@ -26,7 +26,7 @@ internal sealed class RenderContext
     /// <summary>Begins a rendering.</summary>
     /// <param name="variables">The variables by name.</param>
     /// <param name="inputBytes">Bytes of text that the request brought in; widens the limits.</param>
-    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <param name="clock">The clock that <c>strftime_now</c> reads.</param>
     /// <param name="limits">The limits.</param>
     public RenderContext(IReadOnlyDictionary<string, Value> variables, long inputBytes, TimeProvider clock, RenderLimits limits)
     {
@@ -38,7 +38,7 @@ internal sealed class RenderContext
         _nextCheck = limits.FreeSteps + limits.FreeStepsPerKibibyte * inputBytes / 1024;
     }
 
-    /// <summary>What <c>strftime_now</c> reads.</summary>
+    /// <summary>The clock that <c>strftime_now</c> reads.</summary>
     public TimeProvider Clock { get; }
 
     /// <summary>Whether output is escaped for HTML: only inside <c>{% autoescape true %}</c>.</summary>
@@ -54,7 +54,7 @@ internal sealed class RenderContext
     /// <summary>Makes an assignment at the top level visible to blocks.</summary>
     public void Export(string name, Value value) => _exported[name] = value;
 
-    /// <summary>A statement begins that has this many nodes.</summary>
+    /// <summary>Begins a statement: notes its line for messages and counts its nodes as steps.</summary>
     public void Begin(int line, int weight)
     {
         Line = line;
@@ -70,7 +70,7 @@ internal sealed class RenderContext
             Check(0);
     }
 
-    /// <summary>Counts the work of going once over text or memory of this many units.</summary>
+    /// <summary>Counts the work of one pass over text or memory of this many UTF-16 units.</summary>
     public void Scan(long units)
     {
         if (units > 64)
@@ -141,8 +141,8 @@ internal sealed class RenderContext
 }
 
 /// <summary>
-/// How much one rendering may take. Conversations may be long, so time and memory grow with what the request brought in; a
-/// template alone, however hostile, ends within the fixed share.
+/// The limits of one rendering: time, memory and depth. Conversations may be long, so time and memory grow with the request's text;
+/// a hostile template alone ends within the fixed share.
 /// </summary>
 internal sealed record RenderLimits
 {
@@ -161,7 +161,7 @@ internal sealed record RenderLimits
     /// <summary>Further bytes for each byte of the request's text.</summary>
     public int BytesPerByte { get; init; } = 32;
 
-    /// <summary>Macros, recursive loops and blocks within one another.</summary>
+    /// <summary>The most macros, recursive loops and blocks within one another.</summary>
     public int Depth { get; init; } = 200;
 
     /// <summary>
@@ -171,6 +171,6 @@ internal sealed record RenderLimits
     /// </summary>
     public int FreeSteps { get; init; } = 100_000;
 
-    /// <summary>Further such steps for each KiB of the request's text.</summary>
+    /// <summary>Further free steps for each KiB of the request's text.</summary>
     public int FreeStepsPerKibibyte { get; init; } = 200;
 }

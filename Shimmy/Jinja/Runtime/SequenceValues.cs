@@ -4,8 +4,8 @@ using System.Numerics;
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>
-/// What lists and tuples share. The sandbox forbids every method that would change a list, so both are immutable and values may
-/// share one.
+/// The common base of lists and tuples. The sandbox forbids every method that would change a list, so both are immutable, and
+/// several values may refer to the same one.
 /// </summary>
 internal abstract class SequenceValue(Value[] items) : Value
 {
@@ -153,7 +153,7 @@ internal sealed class TupleValue(Value[] items, params string[] names) : Sequenc
     public override void WriteRepr(TextBuilder text) => WriteItems(text, '(', Items.Length == 1 ? ",)" : ")");
 }
 
-/// <summary>What <c>range()</c> gives; no longer than the sandbox allows.</summary>
+/// <summary>The result of <c>range()</c>, no longer than the sandbox allows.</summary>
 internal sealed class RangeValue : Value
 {
     /// <summary>The longest range (MAX_RANGE of Jinja's sandbox).</summary>
@@ -215,7 +215,7 @@ internal sealed class RangeValue : Value
         var bounds = SliceBounds.Resolve(start, stop, step, _count);
         var from = _start + bounds.Start * _step;
         var by = _step * bounds.Step;
-        // The end that Python shows is that of the bounds, not the last element's.
+        // Python's repr shows the end of the slice's bounds, not the last element.
         var end = _start + EndOf(bounds, stop) * _step;
         return new RangeValue(from, end, by, bounds.Count);
     }
@@ -293,7 +293,7 @@ internal readonly record struct SliceBounds(int Start, int Step, int Count)
     };
 }
 
-/// <summary>A generator or iterator: can be gone through once.</summary>
+/// <summary>A generator or iterator, which can be iterated over once.</summary>
 internal sealed class IteratorValue(string typeName, IEnumerator<Value> items) : Value
 {
     public override string TypeName => typeName;
@@ -305,7 +305,7 @@ internal sealed class IteratorValue(string typeName, IEnumerator<Value> items) :
 
     public override IEnumerator<Value> Iterate(RenderContext context)
     {
-        // The state is shared: going through it a second time finds what the first left.
+        // The enumerator is shared: a second iteration goes on where the first stopped.
         while (items.MoveNext())
         {
             context.Step();

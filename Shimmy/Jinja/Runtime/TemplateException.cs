@@ -1,8 +1,8 @@
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>
-/// A chat template that cannot be compiled, that refuses the conversation, or that fails or runs too long on it. What it says
-/// is for the client: the server answers 400 with <see cref="Exception.Message"/>.
+/// The failure of a template: it cannot be compiled, refuses the conversation, or fails or runs too long on it. The message is
+/// written for the client: the server answers 400 with <see cref="Exception.Message"/>.
 /// </summary>
 public sealed class TemplateException : Exception
 {
@@ -24,8 +24,8 @@ public sealed class TemplateException : Exception
     public TemplateFailure Failure { get; }
 
     /// <summary>
-    /// What went wrong, without the position: for <see cref="TemplateFailure.Refused"/> the very text that the template gave to
-    /// <c>raise_exception</c>, otherwise worded as Jinja words it where it has words for it.
+    /// The message without the position: for <see cref="TemplateFailure.Refused"/> the very text that the template gave to
+    /// <c>raise_exception</c>, otherwise Jinja's or Python's own message where they have one.
     /// </summary>
     public string Detail { get; }
 

@@ -10,7 +10,7 @@ internal sealed class TextBuilder(RenderContext context)
     private int[] _flips = new int[4];
     private int _flipCount;
 
-    /// <summary>The rendering that pays for the memory.</summary>
+    /// <summary>The rendering whose memory limit counts the text.</summary>
     public RenderContext Context => context;
 
     /// <summary>UTF-16 units so far.</summary>
@@ -70,7 +70,7 @@ internal sealed class TextBuilder(RenderContext context)
             value.Write(this);
     }
 
-    /// <summary>What was collected, as a value.</summary>
+    /// <summary>The collected text as a value.</summary>
     public TextValue ToText(bool isMarkup = false)
     {
         if (_length == 0)
@@ -79,7 +79,7 @@ internal sealed class TextBuilder(RenderContext context)
         return new TextValue(new string(_buffer, 0, _length), Provenance.Of(_flips.AsSpan(0, _flipCount)), isMarkup);
     }
 
-    /// <summary>What was collected, as parts of a prompt; no two neighbours are of the same origin.</summary>
+    /// <summary>The collected text as parts of a prompt; no two neighbours are of the same origin.</summary>
     public IReadOnlyList<PromptPart> ToParts()
     {
         context.Reserve(_length);
@@ -145,7 +145,7 @@ internal sealed class TextBuilder(RenderContext context)
 }
 
 /// <summary>
-/// Which stretches of a text came in with the request, and which are the template's own. Kept as the positions (in UTF-16
+/// The origin of a text: which stretches came in with the request, and which are the template's own. Kept as the positions (in UTF-16
 /// units, ascending) at which the origin changes, a text beginning as the template's own; most texts are of one origin and
 /// share one instance.
 /// </summary>
@@ -208,7 +208,7 @@ internal readonly struct Provenance
         return new Provenance(slice);
     }
 
-    /// <summary>How many changes lie at or before a position.</summary>
+    /// <summary>The number of changes of origin at or before a position.</summary>
     private int FlipsUpTo(int position)
     {
         var found = Array.BinarySearch(_flips!, position);

@@ -1,12 +1,12 @@
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>
-/// Finds one text in another in time that grows with their lengths, not with their product: a hostile template may search a
+/// Searches one text in another, in time that grows with their lengths, not with their product: a hostile template may search a
 /// long text for a long one.
 /// </summary>
 internal static class TextSearch
 {
-    // Up to this length the vectorized search is fast even in its worst case.
+    // For parts up to this length .NET's vectorized search is fast even in its worst case.
     private const int ShortPart = 16;
 
     /// <summary>The first position, at or after <paramref name="start"/>, or -1.</summary>

@@ -17,7 +17,7 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
     /// <summary>The text.</summary>
     public string Text { get; } = text;
 
-    /// <summary>Which stretches came in with the request.</summary>
+    /// <summary>The origin of the text: the template or the request, stretch by stretch.</summary>
     public Provenance Provenance { get; } = provenance;
 
     /// <summary>Whether the text is marked as safe HTML (Python's Markup).</summary>

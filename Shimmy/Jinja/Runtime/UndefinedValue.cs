@@ -1,6 +1,9 @@
 namespace Shimmy.Jinja.Runtime;
 
-/// <summary>What a name, attribute or item that does not exist gives: prints as nothing, is false and empty, fails otherwise.</summary>
+/// <summary>
+/// Jinja's Undefined, the value of a variable, attribute or item that does not exist: it prints as nothing, is false and empty, and
+/// every other use of it fails.
+/// </summary>
 internal sealed class UndefinedValue : Value
 {
     private readonly Value? _owner;

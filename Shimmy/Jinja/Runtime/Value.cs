@@ -1,15 +1,16 @@
 namespace Shimmy.Jinja.Runtime;
 
 /// <summary>
-/// A value of the template language, with the behaviour that Python gives to its type. What a type does not support fails as
-/// Python's TypeError does. Nothing here reaches .NET objects: attributes are only those listed by the value itself.
+/// A value of the template language, with the behaviour that Python gives to its type. An operation that
+/// a type does not support fails with the message of Python's TypeError. No template reaches .NET objects: the only attributes are
+/// those that the value itself lists.
 /// </summary>
 internal abstract class Value
 {
     /// <summary>Python's name of the type, for example <c>str</c>.</summary>
     public abstract string TypeName { get; }
 
-    /// <summary>How Jinja's messages about undefined values call an object of this type.</summary>
+    /// <summary>The words for an object of this type in Jinja's messages about undefined values.</summary>
     public virtual string ObjectName => TypeName + " object";
 
     /// <summary>Whether the value counts as true.</summary>

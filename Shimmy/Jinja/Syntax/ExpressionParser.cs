@@ -53,7 +53,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
             : throw tokens.Error($"Expected an expression, got '{tokens.Current.Describe()}'");
     }
 
-    /// <summary>What may stand left of an assignment: names, members of namespaces where allowed, and tuples of them.</summary>
+    /// <summary>The target of an assignment: a name, an attribute of a namespace where allowed, or a tuple of targets.</summary>
     public Target Target(bool withNamespace = false, string? endName = null)
     {
         tokens.Enter();
@@ -87,7 +87,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
             : new NameTarget(token.Text) { Line = token.Line };
     }
 
-    /// <summary>Filters behind an input; the first without its bar where <paramref name="inline"/>.</summary>
+    /// <summary>The filters after an input; where <paramref name="inline"/>, the first has no bar before it.</summary>
     public Expression? Filters(Expression? input, bool inline = false)
     {
         while (inline || tokens.Current.Is("|"))

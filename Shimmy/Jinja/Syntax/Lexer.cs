@@ -3,9 +3,9 @@ using Shimmy.Jinja.Runtime;
 namespace Shimmy.Jinja.Syntax;
 
 /// <summary>
-/// Cuts a template into tokens, with white space treated as transformers sets Jinja up: a newline after a block or comment goes
-/// (trim_blocks), white space from the start of the line to a block or comment goes (lstrip_blocks), and so does one newline at
-/// the template's end. A sign inside the tag overrules: <c>-</c> takes all white space on its side, <c>+</c> none.
+/// Cuts a template into tokens. White space is dropped as transformers sets Jinja up: a newline after a block or comment
+/// (trim_blocks), white space from the start of the line to a block or comment (lstrip_blocks), and one newline at the template's
+/// end. A sign inside the tag overrules: <c>-</c> drops all white space on its side, <c>+</c> none.
 /// </summary>
 internal sealed class Lexer
 {
@@ -73,7 +73,7 @@ internal sealed class Lexer
         return -1;
     }
 
-    /// <summary>Adds text before a tag, without the white space that the tag takes.</summary>
+    /// <summary>Adds the text before a tag, without the white space that the tag drops.</summary>
     private void AddData(int start, int end, char sign, bool canStripLine)
     {
         var text = _source.AsSpan(start, end - start);
@@ -101,7 +101,7 @@ internal sealed class Lexer
         CloseTag(end + 2, end > content ? _source[end - 1] : '\0');
     }
 
-    /// <summary>Goes behind a closing tag and the white space that it takes.</summary>
+    /// <summary>Moves past a closing tag and the white space that it drops.</summary>
     private void CloseTag(int end, char sign)
     {
         _at = end;

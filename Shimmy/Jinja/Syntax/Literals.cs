@@ -8,7 +8,7 @@ namespace Shimmy.Jinja.Syntax;
 /// <summary>The escapes of string literals, as Python's unicode-escape codec resolves them.</summary>
 internal static class StringLiteral
 {
-    /// <summary>Resolves the escapes; what Python does not know stays as it is.</summary>
+    /// <summary>Resolves the escapes; an escape that Python does not know stays as it is.</summary>
     public static string Unescape(ReadOnlySpan<char> literal, Func<string, TemplateException> error)
     {
         if (!literal.Contains('\\'))
@@ -91,7 +91,7 @@ internal static class StringLiteral
 /// <summary>The number literals of Jinja: Python's, with underscores between digits.</summary>
 internal static class NumberLiteral
 {
-    /// <summary>How long the float literal at this position is; 0 where there is none.</summary>
+    /// <summary>The length of the float literal at this position; 0 where there is none.</summary>
     public static int FloatLength(string source, int start)
     {
         var whole = Digits(source, start);
@@ -110,7 +110,7 @@ internal static class NumberLiteral
         return end == whole ? 0 : end - start;
     }
 
-    /// <summary>How long the integer literal at this position is; at least 1.</summary>
+    /// <summary>The length of the integer literal at this position; at least 1.</summary>
     public static int IntegerLength(string source, int start)
     {
         if (source[start] != '0')

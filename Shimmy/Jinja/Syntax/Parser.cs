@@ -6,7 +6,7 @@ namespace Shimmy.Jinja.Syntax;
 
 /// <summary>
 /// Parses a template to its tree: the statements of Jinja with its loop controls, and the <c>generation</c> block of transformers.
-/// What needs a second template (<c>extends</c>, <c>include</c>, <c>import</c>) is refused.
+/// Statements that need a second template (<c>extends</c>, <c>include</c>, <c>import</c>) are refused.
 /// </summary>
 internal sealed class Parser
 {
@@ -26,7 +26,9 @@ internal sealed class Parser
         return parser.Statements(null);
     }
 
-    /// <summary>Statements up to one of the names, which is left at hand; up to the template's end where there are none.</summary>
+    /// <summary>
+    /// Statements up to a tag of one of these names, which is not taken; up to the template's end where no names are given.
+    /// </summary>
     private Body Statements(string[]? ends, string? opener = null, int openerLine = 0)
     {
         _tokens.Enter();
@@ -63,7 +65,7 @@ internal sealed class Parser
         return new Body([.. statements]);
     }
 
-    /// <summary>The body of a statement, from the end of its opening tag; the closing name is at hand afterwards.</summary>
+    /// <summary>The body of a statement, from the end of its opening tag; the name of the closing tag is not taken.</summary>
     private Body BodyUntil(Token opener, params string[] ends)
     {
         _tokens.Skip(":");

@@ -11,13 +11,13 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
     private int _at;
     private int _nesting;
 
-    /// <summary>The token at hand.</summary>
+    /// <summary>The next token, not yet taken.</summary>
     public Token Current => tokens[_at];
 
-    /// <summary>The token behind it.</summary>
+    /// <summary>The token after <see cref="Current"/>.</summary>
     public Token Following => tokens[Math.Min(_at + 1, tokens.Count - 1)];
 
-    /// <summary>Takes the token at hand.</summary>
+    /// <summary>Takes the next token.</summary>
     public Token Next()
     {
         var token = tokens[_at];
@@ -26,7 +26,7 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
         return token;
     }
 
-    /// <summary>Takes the token at hand if it is this operator.</summary>
+    /// <summary>Takes the next token if it is this operator.</summary>
     public bool Skip(string @operator)
     {
         var found = Current.Is(@operator);
@@ -35,7 +35,7 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
         return found;
     }
 
-    /// <summary>Takes the token at hand if it is this name.</summary>
+    /// <summary>Takes the next token if it is this name.</summary>
     public bool SkipName(string name)
     {
         var found = Current.IsName(name);
@@ -44,28 +44,28 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
         return found;
     }
 
-    /// <summary>Takes the token at hand, which must be this operator.</summary>
+    /// <summary>Takes the next token, which must be this operator.</summary>
     public Token Expect(string @operator) => Current.Is(@operator) ? Next() : throw Unexpected($"'{@operator}'");
 
-    /// <summary>Takes the token at hand, which must be this name.</summary>
+    /// <summary>Takes the next token, which must be this name.</summary>
     public Token ExpectName(string name) => Current.IsName(name) ? Next() : throw Unexpected($"'{name}'");
 
-    /// <summary>Takes the token at hand, which must be of this kind.</summary>
+    /// <summary>Takes the next token, which must be of this kind.</summary>
     public Token Expect(TokenKind kind) => Current.Kind == kind
         ? Next()
         : throw Unexpected(kind == TokenKind.Name ? "name" : new Token(kind, "", 0, 0).Describe());
 
-    /// <summary>A part begins that may hold others of its kind; too many within one another are refused.</summary>
+    /// <summary>Enters a part that may hold others of its kind; too many within one another are refused.</summary>
     public void Enter()
     {
         if (++_nesting > MostNesting)
             throw Error($"the template nests more than {MostNesting} levels deep");
     }
 
-    /// <summary>The part ends.</summary>
+    /// <summary>Leaves such a part.</summary>
     public void Leave() => _nesting--;
 
-    /// <summary>An error at the token at hand.</summary>
+    /// <summary>An error at the next token.</summary>
     public TemplateException Error(string message) => TemplateException.Syntax(message, Current.Line, Current.Column);
 
     private TemplateException Unexpected(string expected) =>
@@ -73,8 +73,8 @@ internal sealed class TokenStream(IReadOnlyList<Token> tokens)
 }
 
 /// <summary>A token of a template.</summary>
-/// <param name="Kind">What it is.</param>
-/// <param name="Text">Its text; of a string literal the string.</param>
+/// <param name="Kind">The kind of token.</param>
+/// <param name="Text">The source text of the token; of a string literal the string, its escapes resolved.</param>
 /// <param name="Line">The line where it begins, from 1.</param>
 /// <param name="Column">The column where it begins, from 1.</param>
 internal readonly record struct Token(TokenKind Kind, string Text, int Line, int Column)
@@ -85,7 +85,7 @@ internal readonly record struct Token(TokenKind Kind, string Text, int Line, int
     /// <summary>Whether the token is this name.</summary>
     public bool IsName(string name) => Kind == TokenKind.Name && Text == name;
 
-    /// <summary>How messages call the token.</summary>
+    /// <summary>The words for the token in messages.</summary>
     public string Describe() => Kind switch
     {
         TokenKind.Data => "template data / text",
@@ -104,7 +104,7 @@ internal readonly record struct Token(TokenKind Kind, string Text, int Line, int
 /// <summary>Kinds of tokens of a template.</summary>
 internal enum TokenKind
 {
-    /// <summary>Text outside of tags.</summary>
+    /// <summary>Literal text outside of tags.</summary>
     Data,
 
     /// <summary><c>{{</c></summary>

@@ -5,7 +5,7 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// <summary>Python's arithmetic operators.</summary>
 internal static class Arithmetic
 {
-    // Integers are unbounded in Python; beyond this, computing with them only serves to use up time.
+    // Python's integers are unbounded; no honest template computes with longer ones, a hostile one would to use up time.
     private const long MostBits = 1 << 16;
 
     /// <summary><c>left + right</c>.</summary>
@@ -136,7 +136,7 @@ internal static class Arithmetic
         if (count.Sign <= 0 || text.Text.Length == 0)
             return TextValue.Empty.Marked(text.IsMarkup);
         context.Reserve((long)BigInteger.Min(count * text.Text.Length, long.MaxValue / 4));
-        // What the limits grant fits an array.
+        // Reserve refused every length that would not fit an array.
         var times = (int)count;
         var builder = context.Rent();
         if (text.Text.Length == 1)

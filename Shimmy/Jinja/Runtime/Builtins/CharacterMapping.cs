@@ -169,7 +169,7 @@ internal static class CaseMapping
             output.Append(Rune.ToLowerInvariant(rune).ToString());
     }
 
-    /// <summary>Where a character stands, for the sigma that ends a word.</summary>
+    /// <summary>The position of a character in its text: a capital sigma becomes another small letter at the end of a word.</summary>
     private readonly record struct Place(string Text, int Unit)
     {
         public bool EndsWord() => Neighbour(-1) && !Neighbour(1);

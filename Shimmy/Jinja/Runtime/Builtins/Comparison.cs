@@ -5,7 +5,7 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// <summary>Python's comparison operators.</summary>
 internal static class Comparison
 {
-    /// <summary>Whether <c>left operator right</c>, of all that Python compares with: equality, order and membership.</summary>
+    /// <summary>Whether <c>left operator right</c> holds, for the operators of equality, order and membership.</summary>
     public static bool Holds(Value left, string @operator, Value right, RenderContext context) => @operator switch
     {
         "==" => left.EqualTo(right, context),
@@ -18,7 +18,7 @@ internal static class Comparison
     /// <summary>Whether <c>left &lt; right</c>, as sorting asks.</summary>
     public static bool Less(Value left, Value right, RenderContext context) => HoldsInOrder(left, "<", right, context);
 
-    /// <summary>Whether <c>left operator right</c> of an operator of order; fails where the types have no order.</summary>
+    /// <summary>Whether <c>left operator right</c> holds, for an operator of order; fails where the types have no order.</summary>
     private static bool HoldsInOrder(Value left, string @operator, Value right, RenderContext context)
     {
         if (left is UndefinedValue undefinedLeft)
@@ -53,7 +53,7 @@ internal static class Comparison
         }
     }
 
-    /// <summary>By code points: UTF-16 puts characters beyond the basic plane before U+E000 to U+FFFF.</summary>
+    /// <summary>Compares by code points, as Python does; UTF-16 puts characters beyond the basic plane before U+E000 to U+FFFF.</summary>
     private static int CompareTexts(string left, string right)
     {
         var common = left.AsSpan().CommonPrefixLength(right);

@@ -80,7 +80,7 @@ internal static class FilterTable
     private static Value Default(Value value, Value?[] arguments) =>
         value is UndefinedValue || (Parameters.Flag(arguments[1]) && !value.IsTrue) ? arguments[0] ?? TextValue.Empty : value;
 
-    /// <summary><c>attr</c>: as the dot, but attributes alone, never items.</summary>
+    /// <summary><c>attr</c>: looks up as the dot does, but attributes alone, never items.</summary>
     private static Value Attribute(Value value, Value name, RenderContext context)
     {
         var attribute = Parameters.Text(name);
@@ -92,7 +92,7 @@ internal static class FilterTable
     }
 }
 
-/// <summary>A filter: makes a value of another.</summary>
+/// <summary>A filter, as in <c>value | name(arguments)</c>: a built-in function from a value to another.</summary>
 internal sealed class Filter(string name, Signature? signature, Func<Value, Value?[], Arguments, RenderContext, Value> body)
 {
     /// <summary>A filter with parameters.</summary>

@@ -5,7 +5,7 @@ using System.Text;
 namespace Shimmy.Jinja.Runtime.Builtins;
 
 /// <summary>
-/// The functions that every template has: Jinja's own, without <c>lipsum</c>, whose random text no chat template can want, and
+/// The global functions, which every template has: Jinja's own, without <c>lipsum</c>, whose random text no chat template can want, and
 /// those that transformers adds.
 /// </summary>
 internal static class Globals
@@ -80,7 +80,7 @@ internal static class Globals
     }
 }
 
-/// <summary>What <c>cycler()</c> gives: takes its items in turn.</summary>
+/// <summary>The result of <c>cycler()</c>: an object that goes through its items in turn, again and again.</summary>
 internal sealed class CyclerValue(Value[] items) : Value
 {
     private int _position;
@@ -115,7 +115,7 @@ internal sealed class CyclerValue(Value[] items) : Value
     }
 }
 
-/// <summary>What <c>joiner()</c> gives: nothing at its first call, the separator at every later one.</summary>
+/// <summary>The result of <c>joiner()</c>: a function that returns nothing at its first call, the separator at every later one.</summary>
 internal sealed class JoinerValue(Value separator) : Value
 {
     private bool _used;
@@ -145,7 +145,7 @@ internal sealed class JoinerValue(Value separator) : Value
     public override void WriteRepr(TextBuilder text) => text.Append("<jinja2.utils.Joiner object>");
 }
 
-/// <summary>What <c>namespace()</c> gives: the only value that a template can change.</summary>
+/// <summary>The result of <c>namespace()</c>: an object with attributes to assign, the only value that a template can change.</summary>
 internal sealed class NamespaceValue(DictionaryValue initial) : Value
 {
     private readonly OrderedDictionary<string, Value> _attributes = Copy(initial);
@@ -195,7 +195,9 @@ internal static class TimeFormat
 {
     private static readonly CultureInfo Invariant = CultureInfo.InvariantCulture;
 
-    /// <summary>Writes a time; <paramref name="context"/> pays for it, null where a directive stands for a few others.</summary>
+    /// <summary>
+    /// Writes a time; the work counts as steps of <paramref name="context"/>, null for a directive that stands for a few others.
+    /// </summary>
     public static string Format(DateTime time, string format, RenderContext? context)
     {
         context?.Step(format.Length);
@@ -216,7 +218,7 @@ internal static class TimeFormat
             context?.Step(width);
             context?.Reserve(text.Length + width);
             var directive = at < format.Length ? Directive(time, format[at]) : null;
-            // What the C library does not know stays as it is.
+            // A directive that the C library does not know stays in the text as it is.
             text.Append(directive is { } known ? Apply(known, flag, width) : format[start..Math.Min(at + 1, format.Length)]);
         }
 

@@ -12,7 +12,7 @@ internal static class Html
         return text.IsMarkup ? text : ForceEscape(text, context);
     }
 
-    /// <summary>Escapes whatever the mark.</summary>
+    /// <summary><c>forceescape</c>: escapes text that is marked as safe, too.</summary>
     public static TextValue ForceEscape(TextValue text, RenderContext context)
     {
         context.Scan(text.Text.Length);

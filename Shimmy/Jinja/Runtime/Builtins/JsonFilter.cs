@@ -41,7 +41,7 @@ internal sealed class JsonFilter
     /// <summary>Writes a value as JSON.</summary>
     public static TextValue Apply(Value value, Value?[] arguments, RenderContext context)
     {
-        // A builder of its own: values may be written while another rented one is in use, but never this one twice.
+        // A builder of its own: the caller may hold another rented builder with text in it.
         var output = context.Rent();
         new JsonFilter(output, arguments).Write(value, 0);
         return context.Finish(output);

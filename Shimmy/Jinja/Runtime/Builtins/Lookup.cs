@@ -10,7 +10,7 @@ internal static class Lookup
     public static Value Attribute(Value owner, string name, RenderContext context) =>
         Attribute(owner, name, TextValue.Own(name), context);
 
-    /// <summary>As <see cref="Attribute(Value, string, RenderContext)"/>, with the name as a value at hand.</summary>
+    /// <summary><c>owner.name</c>, for callers that already have the name as a value.</summary>
     public static Value Attribute(Value owner, string name, TextValue key, RenderContext context)
     {
         if (IsInternal(name) && owner is not (UndefinedValue or NamespaceValue))
@@ -57,7 +57,7 @@ internal static class Lookup
         "__globals__" or "__code__" or "__func__" or "__self__" or "__call__" or "__closure__";
 }
 
-/// <summary>What the <c>attribute</c> argument of filters says: names and positions with dots between them.</summary>
+/// <summary>The path that the <c>attribute</c> argument of a filter names: names and positions with dots between them.</summary>
 internal sealed class AttributePath
 {
     private readonly Value[] _parts;
@@ -67,7 +67,7 @@ internal sealed class AttributePath
 
     /// <summary>The path of an argument; one that is None or not given leads to the element itself.</summary>
     /// <param name="attribute">The argument.</param>
-    /// <param name="absent">What stands for a member that does not exist; null leaves it undefined.</param>
+    /// <param name="absent">The value in place of a member that does not exist; null leaves the member undefined.</param>
     public static AttributePath Of(Value? attribute, Value? absent = null) => new(attribute switch
     {
         null or NoneValue => [],
@@ -93,7 +93,7 @@ internal sealed class AttributePath
         return element;
     }
 
-    /// <summary>The member, small letters made of capitals unless case counts.</summary>
+    /// <summary>The member as a key to compare by: in lower case unless case counts.</summary>
     public Value Key(Value element, bool caseSensitive, RenderContext context)
     {
         var found = Find(element, context);

@@ -6,7 +6,7 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 /// <summary>Filters over numbers.</summary>
 internal static class NumberFilters
 {
-    /// <summary><c>int</c>: of what is no number the default.</summary>
+    /// <summary><c>int</c>: the default where the value is no number.</summary>
     public static Value ToInteger(Value value, Value?[] arguments, RenderContext context)
     {
         var absent = arguments[0] ?? IntegerValue.Of(0);
@@ -29,7 +29,7 @@ internal static class NumberFilters
         }
     }
 
-    /// <summary><c>float</c>: of what is no number the default.</summary>
+    /// <summary><c>float</c>: the default where the value is no number.</summary>
     public static Value ToFloat(Value value, Value?[] arguments, RenderContext context)
     {
         switch (value)
@@ -70,7 +70,7 @@ internal static class NumberFilters
         var rounded = method == "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled);
         if (!double.IsFinite(rounded))
             throw TemplateException.Evaluation("cannot convert float infinity to integer");
-        // ceil() and floor() give an integer, and dividing it by an integer a float.
+        // Python's ceil() and floor() give an integer, and the division by the scale gives a float.
         return new FloatValue(rounded / scale);
     }
 

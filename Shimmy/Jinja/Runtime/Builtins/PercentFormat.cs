@@ -17,7 +17,7 @@ internal sealed class PercentFormat
     private PercentFormat(TextValue template, Value argument, RenderContext context) =>
         (_template, _argument, _context, _output) = (template, argument, context, context.Rent());
 
-    // CPython takes whatever has subscripts for a mapping, lists included, and then does not mind unused arguments.
+    // CPython takes every value with subscripts for a mapping, lists included, and then ignores arguments that are not used.
     private bool IsMapping => _argument is not (TupleValue or TextValue) &&
         _argument is SequenceValue or DictionaryValue or RangeValue or UndefinedValue;
 

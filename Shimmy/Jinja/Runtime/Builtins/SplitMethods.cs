@@ -1,6 +1,6 @@
 namespace Shimmy.Jinja.Runtime.Builtins;
 
-/// <summary>The string methods that cut a text apart.</summary>
+/// <summary>The string methods that split a text: <c>split</c>, <c>splitlines</c>, <c>partition</c> and their like.</summary>
 internal static class SplitMethods
 {
     /// <summary><c>split</c>; a negative limit is none.</summary>
@@ -140,7 +140,7 @@ internal static class SplitMethods
             var start = end;
             if (parts.Count == limit)
             {
-                // As in SplitAtSpace: the rest keeps its white space on the far side.
+                // As in SplitAtSpace: the rest keeps its white space, here at the start.
                 parts.Add(text.Substring(0, end));
                 return parts;
             }
@@ -159,7 +159,7 @@ internal static class SplitMethods
     }
 }
 
-/// <summary>The string methods that take something off the ends of a text or fill them up.</summary>
+/// <summary>The string methods that strip or pad the ends of a text.</summary>
 internal static class TrimMethods
 {
     /// <summary><c>strip</c>, <c>lstrip</c> and <c>rstrip</c>: of white space, or of any of the given characters.</summary>
@@ -210,7 +210,7 @@ internal static class TrimMethods
         {
             Alignment.Left => 0,
             Alignment.Right => missing,
-            // CPython's rule for the odd one (unicode_center).
+            // Where the padding does not divide by two, CPython's rule (unicode_center) tells the side of the odd one.
             _ => missing / 2 + (missing & width & 1),
         };
         context.Reserve(width);
@@ -280,7 +280,7 @@ internal static class TrimMethods
     }
 }
 
-/// <summary>Where a text stands in a wider field.</summary>
+/// <summary>The alignment of a text in a wider field.</summary>
 internal enum Alignment
 {
     /// <summary>At the left.</summary>

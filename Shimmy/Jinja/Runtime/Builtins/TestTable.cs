@@ -59,7 +59,7 @@ internal static class TestTable
         }
     }
 
-    /// <summary>The text by which something is looked up; null for what is no text, which no table has.</summary>
+    /// <summary>The name to look up in a table; null where the value is no text, since names are texts.</summary>
     private static string? Key(Value value) => value.IsHashable
         ? (value as TextValue)?.Text
         : throw TemplateException.Evaluation($"unhashable type: '{value.TypeName}'");
@@ -77,7 +77,7 @@ internal static class TestTable
         };
 }
 
-/// <summary>A test: whether something holds of a value.</summary>
+/// <summary>A test, as in <c>value is name(arguments)</c>: a built-in function from a value to true or false.</summary>
 internal sealed class Test(string name, Signature signature, Func<Value, Value?[], RenderContext, bool> body)
 {
     /// <summary>Whether the test holds.</summary>

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Shimmy.Jinja.Runtime.Builtins;
 
-/// <summary>Filters over texts; what is no text is made one, as <c>str()</c> does.</summary>
+/// <summary>Filters over texts; a value that is no text is converted to one, as <c>str()</c> does.</summary>
 internal static class TextFilters
 {
     private static readonly SearchValues<char> NotInAttributeNames = SearchValues.Create(" \t\n\r\f\v/>=");
@@ -114,7 +114,7 @@ internal static class TextFilters
             throw TemplateException.Evaluation($"expected length >= {end.CodePoints}, got {length}");
         if (leeway < 0)
             throw TemplateException.Evaluation($"expected leeway >= 0, got {leeway}");
-        // What is short enough is given back whatever it is.
+        // A value that is short enough is returned unchanged, whatever its type.
         if (value.Length(context) <= (long)length + leeway)
             return value;
         var text = value as TextValue ??

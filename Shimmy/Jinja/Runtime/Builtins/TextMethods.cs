@@ -6,8 +6,8 @@ namespace Shimmy.Jinja.Runtime.Builtins;
 using MethodBody = Func<TextValue, Value?[], RenderContext, Value>;
 
 /// <summary>
-/// The methods of strings. Each keeps the provenance of what it takes from its arguments. <c>encode</c> is missing because bytes
-/// are: no chat template can print them.
+/// The methods of strings. Each keeps the provenance of the text that it takes from its arguments. <c>encode</c> only fails, since
+/// there are no bytes: no chat template can print them.
 /// </summary>
 internal static class TextMethods
 {
@@ -138,7 +138,7 @@ internal static class TextMethods
     private static MethodBody Pad(Alignment alignment) => (text, a, context) => TrimMethods.Pad(text,
         Parameters.Integer(a[0], 0), a[1] is null ? null : Escaped(text, a[1], context), alignment, context);
 
-    // Markup escapes what is put into it.
+    // A text marked as safe HTML (Markup) escapes the arguments of its methods.
     private static TextValue Escaped(TextValue owner, Value? argument, RenderContext context) =>
         owner.IsMarkup ? Html.Escape(Parameters.Text(argument), context) : Parameters.Text(argument);
 }
@@ -252,7 +252,7 @@ internal static class SearchMethods
         }
     }
 
-    /// <summary>Where the empty text occurs next: before each character and at the end.</summary>
+    /// <summary>The next position of the empty text, which occurs before each character and at the end.</summary>
     private static int NextGap(string text, int kept, int replaced)
     {
         if (replaced == 0)
@@ -263,7 +263,7 @@ internal static class SearchMethods
     }
 }
 
-/// <summary>The string methods that ask of what characters a text is.</summary>
+/// <summary>The string methods that test the characters of a text: <c>isalpha</c>, <c>islower</c> and their like.</summary>
 internal static class PredicateMethods
 {
     /// <summary>Whether every character is of a class, and there is one.</summary>
