@@ -1,6 +1,7 @@
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Tests.Jinja;
 
 namespace Shimmy.Tests.Chat.Templates;
 

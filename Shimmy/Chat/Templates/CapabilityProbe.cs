@@ -1,5 +1,5 @@
 using Shimmy.Chat.Messages;
-using Shimmy.Chat.Templates.Jinja.Values;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

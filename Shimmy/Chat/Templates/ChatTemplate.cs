@@ -2,8 +2,8 @@ using System.Text.Json;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
-using Shimmy.Chat.Templates.Jinja.Values;
 using Shimmy.Engine;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

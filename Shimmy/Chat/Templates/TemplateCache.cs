@@ -1,6 +1,7 @@
 using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

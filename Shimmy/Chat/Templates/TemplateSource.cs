@@ -1,4 +1,5 @@
-using Shimmy.Chat.Templates.Jinja;
+using Shimmy.Jinja;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

@@ -1,7 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
-using Shimmy.Chat.Templates.Jinja.Values;
+using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 

@@ -3,6 +3,8 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
 
+using Shimmy.Jinja.Runtime;
+
 namespace Shimmy.Cli.Options;
 
 /// <summary>Reads <c>--lora</c> and <c>--draft</c>: a file that is not there is said before a model is loaded.</summary>
