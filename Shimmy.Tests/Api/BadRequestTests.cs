@@ -17,13 +17,13 @@ public sealed class BadRequestTests
     private const string Text = "v1/completions";
     private const string Native = "api/generate";
 
-    private static ServerFixture s_server = null!;
+    private static ServerFixture _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext context) => s_server = await ServerFixture.StartAsync();
+    public static async Task StartAsync(TestContext context) => _server = await ServerFixture.StartAsync();
 
     [ClassCleanup]
-    public static async Task StopAsync() => await s_server.DisposeAsync();
+    public static async Task StopAsync() => await _server.DisposeAsync();
 
     // Each is put into a request that is right without it; null stands for a field that is left out.
     [TestMethod]
@@ -128,13 +128,13 @@ public sealed class BadRequestTests
     {
         foreach (var route in new[] { Chat, Text })
         {
-            using var answer = await s_server.PostAsync(route, body);
+            using var answer = await _server.PostAsync(route, body);
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
             var error = (await answer.JsonAsync()).GetProperty("error");
             Assert.StartsWith(message, error.GetProperty("message").GetString());
             Assert.AreEqual("invalid_json", error.GetProperty("code").GetString());
         }
-        using var native = await s_server.PostAsync(Native, body);
+        using var native = await _server.PostAsync(Native, body);
         Assert.StartsWith(message, (await native.JsonAsync()).GetProperty("error").GetString());
     }
 
@@ -149,7 +149,7 @@ public sealed class BadRequestTests
             [.. "{\"mod\xFFel\":1}"u8, 0],
         })
         {
-            using var answer = await s_server.Client.PostAsync(Native, new ByteArrayContent(body));
+            using var answer = await _server.Client.PostAsync(Native, new ByteArrayContent(body));
             Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, Encoding.Latin1.GetString(body[..Math.Min(40, body.Length)]));
         }
     }
@@ -166,7 +166,7 @@ public sealed class BadRequestTests
             """{"model":"talker","prompt":"a","of_some_other_server":{"a":[]},"seed":-9223372036854775808,"logit_bias":{"7":-100,"8":1.5}}""",
         })
         {
-            Assert.Contains("I am talker", await s_server.AnswerAsync(Text, body));
+            Assert.Contains("I am talker", await _server.AnswerAsync(Text, body));
         }
     }
 
@@ -184,7 +184,7 @@ public sealed class BadRequestTests
             $$"""{"model":"talker","{{long_}}":1,"{{long_}}":1,"messages":[{"role":"user","content":"a"}]}""",
         })
         {
-            using var answer = await s_server.PostAsync(Chat, body);
+            using var answer = await _server.PostAsync(Chat, body);
             Assert.IsInRange(400, 404, (int)answer.StatusCode);
             Assert.IsLessThan(1000, (await answer.Content.ReadAsStringAsync()).Length);
         }
@@ -196,7 +196,7 @@ public sealed class BadRequestTests
     [DataRow(Native)]
     public async Task An_unknown_model_is_404_and_names_close_ones(string route)
     {
-        using var answer = await s_server.PostAsync(route, route == Chat
+        using var answer = await _server.PostAsync(route, route == Chat
             ? """{"model":"tolker","messages":[{"role":"user","content":"hi"}]}"""
             : """{"model":"tolker","prompt":"hi"}""");
         Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
@@ -313,7 +313,7 @@ public sealed class BadRequestTests
 
     private static async Task RefusedAsync(string route, string body, string field, string message)
     {
-        using var answer = await s_server.PostAsync(route, body);
+        using var answer = await _server.PostAsync(route, body);
         var text = await answer.Content.ReadAsStringAsync();
         Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, $"{route} {body}: {text}");
         var inside = message[0] is '[' or '.' ? message[..message.IndexOf(':', StringComparison.Ordinal)] : "";

@@ -12,7 +12,7 @@ namespace Shimmy.Tests.Cli;
 public sealed class EmbeddingRouteTests
 {
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
@@ -20,19 +20,19 @@ public sealed class EmbeddingRouteTests
         RandomEncoder.Write(Folder["models/embedder.gguf"], pooling: 1);
         RandomEncoder.Write(Folder["models/reranker.gguf"], pooling: 4);
         RandomModel.Write(Folder["models/generator.gguf"]);
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
     }
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
     private static async Task<(HttpStatusCode Status, JsonElement Body)> PostAsync(string path, string body)
     {
-        using var answer = await s_server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
+        using var answer = await _server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
         using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
         return (answer.StatusCode, json.RootElement.Clone());
     }

@@ -220,24 +220,24 @@ public sealed class ModelControlTests
         static string Layer(string kind, string digest) => $$"""{"mediaType":"application/vnd.ollama.image.{{kind}}","digest":"sha256:{{digest}}"}""";
     }
 
-    private static TemporaryFolder s_folder = null!;
-    private static ServerProcess s_server = null!;
+    private static TemporaryFolder _folder = null!;
+    private static ServerProcess _server = null!;
 
-    private static ServerProcess Shared => s_server;
+    private static ServerProcess Shared => _server;
 
     [ClassInitialize]
     public static async Task Start(TestContext _)
     {
-        s_folder = new TemporaryFolder();
-        RandomModel.Write(s_folder["models/talker.gguf"]);
-        s_server = await ServerProcess.StartAsync(s_folder, "--threads", "1");
+        _folder = new TemporaryFolder();
+        RandomModel.Write(_folder["models/talker.gguf"]);
+        _server = await ServerProcess.StartAsync(_folder, "--threads", "1");
     }
 
     [ClassCleanup]
     public static void Stop()
     {
-        s_server.Dispose();
-        s_folder.Dispose();
+        _server.Dispose();
+        _folder.Dispose();
     }
 
     private static Dictionary<string, string> Config(TemporaryFolder folder) => new() { ["SHIMMY_CONFIG"] = folder["shimmy.config.json"] };

@@ -23,18 +23,18 @@ public sealed class OpenAIClientTests
         """{"type":"object","properties":{"city":{"type":"string","maxLength":12},"days":{"type":"integer","minimum":1,"maximum":9},"unit":{"enum":["C","F"]}},"required":["city","days"],"additionalProperties":false}"""));
     private static readonly ChatTool Add = ChatTool.CreateFunctionTool("add", "Adds.", BinaryData.FromString(
         """{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"]}"""));
-    private static ServerProcess s_server = null!;
-    private static OpenAIClient s_client = null!;
+    private static ServerProcess _server = null!;
+    private static OpenAIClient _client = null!;
 
     /// <summary>The client that asks; another where the suite runs against another server.</summary>
-    internal OpenAIClient Client { get; init; } = s_client;
+    internal OpenAIClient Client { get; init; } = _client;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
         WriteModels(Folder);
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
-        s_client = ClientOf(s_server, "any");
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
+        _client = ClientOf(_server, "any");
     }
 
     /// <summary>Puts the models that the suite asks for into a folder.</summary>
@@ -51,7 +51,7 @@ public sealed class OpenAIClientTests
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 

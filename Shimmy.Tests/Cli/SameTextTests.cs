@@ -19,7 +19,7 @@ public sealed class SameTextTests
     ];
 
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
@@ -28,13 +28,13 @@ public sealed class SameTextTests
         // A developer's machine has a small model that tells stories; the tests pass without it.
         if (Environment.GetEnvironmentVariable("SHIMMY_STORIES_MODEL") is { Length: > 0 } stories)
             File.Copy(stories, Folder["models/stories.gguf"]);
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "8");
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "8");
     }
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
@@ -100,7 +100,7 @@ public sealed class SameTextTests
 
     private static async Task<string> PostAsync(string path, string body, bool stream, Func<JsonElement, JsonElement> text)
     {
-        using var answer = await s_server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
+        using var answer = await _server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
         var content = await answer.Content.ReadAsStringAsync();
         Assert.IsTrue(answer.IsSuccessStatusCode, content);
         var parts = stream
@@ -120,7 +120,7 @@ public sealed class SameTextTests
     {
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         using var socket = new ClientWebSocket();
-        await socket.ConnectAsync(new UriBuilder(s_server.Client.BaseAddress!) { Scheme = "ws", Path = "/ws/generate" }.Uri, limit.Token);
+        await socket.ConnectAsync(new UriBuilder(_server.Client.BaseAddress!) { Scheme = "ws", Path = "/ws/generate" }.Uri, limit.Token);
         await socket.SendAsync(Encoding.UTF8.GetBytes(Body(model, prompt, stream: false)), WebSocketMessageType.Text, true, limit.Token);
         var whole = new StringBuilder();
         var buffer = new byte[16 * 1024];

@@ -13,7 +13,7 @@ public sealed class TemplateRouteTests
     private const string WithBos = "{{ bos_token }}" + RandomModel.ChatMl;
 
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
@@ -22,19 +22,19 @@ public sealed class TemplateRouteTests
         RandomModel.Write(Folder["models/bos.gguf"], new RandomModelShape { ChatTemplate = WithBos });
         RandomModel.Write(Folder["models/broken.gguf"], new RandomModelShape { ChatTemplate = "{% if %}" });
         RandomModel.Write(Folder["models/none.gguf"]);
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
     }
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
     private static async Task<(HttpStatusCode Status, JsonElement Body)> PostAsync(string path, string body)
     {
-        using var answer = await s_server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
+        using var answer = await _server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
         using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
         return (answer.StatusCode, json.RootElement.Clone());
     }

@@ -15,33 +15,33 @@ public sealed class AnthropicClientTests
     private const string Model = "shimmy-demo";
 
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
-    private static AnthropicClient s_client = null!;
+    private static ServerProcess _server = null!;
+    private static AnthropicClient _client = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--api-key", "secret");
-        s_client = new AnthropicClient { BaseUrl = s_server.Client.BaseAddress!.ToString().TrimEnd('/'), AuthToken = "secret", ApiKey = null, MaxRetries = 0 };
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--api-key", "secret");
+        _client = new AnthropicClient { BaseUrl = _server.Client.BaseAddress!.ToString().TrimEnd('/'), AuthToken = "secret", ApiKey = null, MaxRetries = 0 };
     }
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_client.Dispose();
-        s_server.Dispose();
+        _client.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
     [TestMethod]
     public async Task A_stream_gives_the_text_of_the_whole_answer()
     {
-        var whole = await s_client.Messages.Create(Ask("What is Shimmy?"));
+        var whole = await _client.Messages.Create(Ask("What is Shimmy?"));
         Assert.IsTrue(whole.Content[0].TryPickText(out var text));
         Assert.IsGreaterThan(3, whole.Usage.OutputTokens);
 
         var streamed = "";
-        await foreach (var one in s_client.Messages.CreateStreaming(Ask("What is Shimmy?")))
+        await foreach (var one in _client.Messages.CreateStreaming(Ask("What is Shimmy?")))
         {
             if (one.TryPickContentBlockDelta(out var delta) && delta.Delta.TryPickText(out var piece))
                 streamed += piece.Text;
@@ -58,11 +58,11 @@ public sealed class AnthropicClientTests
             Description = "Get the weather in a city.",
             InputSchema = InputSchema.FromRawUnchecked(Raw("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""")),
         };
-        var called = await s_client.Messages.Create(Ask("What is the weather in Rome?") with { Tools = [tool], ToolChoice = new ToolChoiceTool { Name = "get_weather" } });
+        var called = await _client.Messages.Create(Ask("What is the weather in Rome?") with { Tools = [tool], ToolChoice = new ToolChoiceTool { Name = "get_weather" } });
         Assert.IsTrue(called.Content.Single().TryPickToolUse(out var use));
         Assert.AreEqual(("get_weather", "Rome"), (use!.Name, use.Input["city"].GetString()));
 
-        var told = await s_client.Messages.Create(Ask("") with
+        var told = await _client.Messages.Create(Ask("") with
         {
             Tools = [tool],
             Messages =
@@ -79,21 +79,21 @@ public sealed class AnthropicClientTests
     [TestMethod]
     public async Task Thoughts_are_blocks_of_their_own_and_tokens_are_counted()
     {
-        var thought = await s_client.Messages.Create(Ask("How much is 2 + 3?") with { MaxTokens = 2000, Thinking = new ThinkingConfigEnabled(1024) });
+        var thought = await _client.Messages.Create(Ask("How much is 2 + 3?") with { MaxTokens = 2000, Thinking = new ThinkingConfigEnabled(1024) });
         Assert.IsTrue(thought.Content[0].TryPickThinking(out var thinking));
         Assert.AreNotEqual("", thinking!.Thinking);
 
-        var counted = await s_client.Messages.CountTokens(new MessageCountTokensParams { Model = Model, Messages = [new UserMessageParam("Hello")] });
-        var message = await s_client.Messages.Create(Ask("Hello"));
+        var counted = await _client.Messages.CountTokens(new MessageCountTokensParams { Model = Model, Messages = [new UserMessageParam("Hello")] });
+        var message = await _client.Messages.Create(Ask("Hello"));
         Assert.AreEqual(message.Usage.InputTokens, counted.InputTokens);
     }
 
     [TestMethod]
     public async Task Errors_have_their_classes()
     {
-        await Assert.ThrowsExactlyAsync<AnthropicNotFoundException>(() => s_client.Messages.Create(Ask("Hi") with { Model = "claude-nobody" }));
-        await Assert.ThrowsExactlyAsync<AnthropicBadRequestException>(() => s_client.Messages.Create(Ask("Hi") with { MaxTokens = 0 }));
-        using var stranger = new AnthropicClient { BaseUrl = s_client.BaseUrl, AuthToken = "wrong", ApiKey = null, MaxRetries = 0 };
+        await Assert.ThrowsExactlyAsync<AnthropicNotFoundException>(() => _client.Messages.Create(Ask("Hi") with { Model = "claude-nobody" }));
+        await Assert.ThrowsExactlyAsync<AnthropicBadRequestException>(() => _client.Messages.Create(Ask("Hi") with { MaxTokens = 0 }));
+        using var stranger = new AnthropicClient { BaseUrl = _client.BaseUrl, AuthToken = "wrong", ApiKey = null, MaxRetries = 0 };
         await Assert.ThrowsExactlyAsync<AnthropicUnauthorizedException>(() => stranger.Messages.Create(Ask("Hi")));
     }
 

@@ -16,20 +16,20 @@ namespace Shimmy.Tests.Clients;
 public sealed class ClaudeCodeRequestTests
 {
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext _)
     {
         // A window that holds twenty tools; the demo model's is too small for them.
         RandomModel.Write(Folder["models/noise.gguf"], new RandomModelShape { Context = 60_000 });
-        s_server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--alias", "claude-*=noise");
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--alias", "claude-*=noise");
     }
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
@@ -112,7 +112,7 @@ public sealed class ClaudeCodeRequestTests
         request.Headers.Add("anthropic-version", "2023-06-01");
         request.Headers.Add("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14,no-such-beta-2099-01-01");
         request.Headers.Add("x-api-key", "sk-anything");
-        return await s_server.Client.SendAsync(request);
+        return await _server.Client.SendAsync(request);
     }
 
     private static async Task<Told> PostAsync(JsonObject body)

@@ -18,15 +18,15 @@ public sealed class LangChainRequestTests
         """;
 
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext _) => s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
+    public static async Task StartAsync(TestContext _) => _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
@@ -83,7 +83,7 @@ public sealed class LangChainRequestTests
 
     private static async Task<string> PostAsync(string path, string body)
     {
-        using var answer = await s_server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
+        using var answer = await _server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
         var text = await answer.Content.ReadAsStringAsync();
         Assert.IsTrue(answer.IsSuccessStatusCode, text);
         return text;

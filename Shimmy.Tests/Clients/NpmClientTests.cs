@@ -11,15 +11,15 @@ public sealed class NpmClientTests
 {
     private static readonly TemporaryFolder Folder = new();
     private static readonly string Scripts = Path.Combine(Repository.Root, "Shimmy.Tests", "Clients");
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext _) => s_server = await ServerProcess.StartAsync(Folder, "--threads", "1");
+    public static async Task StartAsync(TestContext _) => _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
@@ -31,7 +31,7 @@ public sealed class NpmClientTests
     {
         if (!Directory.Exists(Path.Combine(Scripts, "node_modules")))
             Assert.Inconclusive("the clients are not installed: npm ci in Shimmy.Tests/Clients; .ci/run does it.");
-        var start = new ProcessStartInfo("node", [script, new Uri(s_server.Client.BaseAddress!, path).ToString()])
+        var start = new ProcessStartInfo("node", [script, new Uri(_server.Client.BaseAddress!, path).ToString()])
         {
             WorkingDirectory = Scripts,
             RedirectStandardOutput = true,

@@ -16,15 +16,15 @@ public sealed class DemoModelTests
     private const string Name = "shimmy-demo";
 
     private static readonly TemporaryFolder Folder = new();
-    private static ServerProcess s_server = null!;
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext _) => s_server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "4");
+    public static async Task StartAsync(TestContext _) => _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "4");
 
     [ClassCleanup]
     public static void Clean()
     {
-        s_server.Dispose();
+        _server.Dispose();
         Folder.Dispose();
     }
 
@@ -91,7 +91,7 @@ public sealed class DemoModelTests
         };
         if (one["tools"]!.AsArray().Count > 0)
             body["tools"] = one["tools"]!.DeepClone();
-        using var answer = await s_server.Client.PostAsync("v1/chat/completions", new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));
+        using var answer = await _server.Client.PostAsync("v1/chat/completions", new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));
         var text = await answer.Content.ReadAsStringAsync();
         Assert.IsTrue(answer.IsSuccessStatusCode, text);
         return JsonNode.Parse(text)!["choices"]![0]!;

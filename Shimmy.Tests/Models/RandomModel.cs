@@ -241,7 +241,7 @@ internal static class RandomModel
     {
         const float DeviationOfBytes = 73.9f;
         var row = new byte[GgmlType.Q8_0.BytesOf(columns)];
-        Half scale = (Half)(deviation / DeviationOfBytes);
+        var scale = (Half)(deviation / DeviationOfBytes);
         return () =>
         {
             random.Fill(row);

@@ -98,7 +98,7 @@ internal static class TensorData
 
             var scale = largest / 127;
             var inverse = scale == 0 ? 0 : 1 / scale;
-            Half stored = (Half)scale;
+            var stored = (Half)scale;
             MemoryMarshal.Write(bytes, in stored);
             for (var i = 0; i < Q8Block; i++)
             {

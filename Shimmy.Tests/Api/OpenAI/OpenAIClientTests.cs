@@ -13,13 +13,13 @@ namespace Shimmy.Tests.Api.OpenAI;
 [TestClass]
 public sealed class OpenAIClientTests
 {
-    private static WorkerServer s_server = null!;
+    private static WorkerServer _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext context) => s_server = await WorkerServer.StartAsync();
+    public static async Task StartAsync(TestContext context) => _server = await WorkerServer.StartAsync();
 
     [ClassCleanup]
-    public static async Task StopAsync() => await s_server.DisposeAsync();
+    public static async Task StopAsync() => await _server.DisposeAsync();
 
     [TestMethod]
     public async Task A_conversation_is_answered()
@@ -78,7 +78,7 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task Models_are_listed_and_found()
     {
-        var client = new OpenAIModelClient(new ApiKeyCredential("any"), Options(s_server.Http));
+        var client = new OpenAIModelClient(new ApiKeyCredential("any"), Options(_server.Http));
         OpenAIModelCollection models = await client.GetModelsAsync();
         CollectionAssert.AreEqual(new[] { "talker", "noise" }, models.Select(model => model.Id).ToArray());
         OpenAIModel talker = await client.GetModelAsync("talker");
@@ -141,7 +141,7 @@ public sealed class OpenAIClientTests
         Assert.IsGreaterThanOrEqualTo(3, updates);
     }
 
-    private static ChatClient Chat(string model) => new(model, new ApiKeyCredential("any"), Options(s_server.Http));
+    private static ChatClient Chat(string model) => new(model, new ApiKeyCredential("any"), Options(_server.Http));
 
     private static OpenAIClientOptions Options(ServerFixture server) =>
         new() { Endpoint = new Uri(server.Server.Address, "v1"), RetryPolicy = new ClientRetryPolicy(maxRetries: 0) };

@@ -12,22 +12,22 @@ public sealed class ConstrainedServerTests
 {
     private const string Schema = """{"type":"object","properties":{"ok":{"type":"boolean"},"n":{"type":"integer","minimum":1,"maximum":9}},"required":["ok","n"],"additionalProperties":false}""";
 
-    private static readonly TemporaryFolder s_folder = new();
-    private static ServerProcess s_server = null!;
+    private static readonly TemporaryFolder Folder = new();
+    private static ServerProcess _server = null!;
 
     [ClassInitialize]
     public static async Task StartAsync(TestContext context)
     {
         _ = context;
-        RandomModel.Write(s_folder["models/noise.gguf"]);
-        s_server = await ServerProcess.StartAsync(s_folder, "--threads", "1");
+        RandomModel.Write(Folder["models/noise.gguf"]);
+        _server = await ServerProcess.StartAsync(Folder, "--threads", "1");
     }
 
     [ClassCleanup]
     public static void End()
     {
-        s_server.Dispose();
-        s_folder.Dispose();
+        _server.Dispose();
+        Folder.Dispose();
     }
 
     [TestMethod]
@@ -78,14 +78,14 @@ public sealed class ConstrainedServerTests
 
     private static async Task<string> TokenAsync(string text)
     {
-        using var answer = await s_server.Client.PostAsync("tokenize",
+        using var answer = await _server.Client.PostAsync("tokenize",
             new StringContent($"{{\"model\":\"shimmy-demo\",\"content\":{JsonSerializer.Serialize(text)},\"parse_special\":true}}"));
         return JsonElement.Parse(await answer.Content.ReadAsStringAsync()).GetProperty("tokens").EnumerateArray().Single().ToString();
     }
 
     private static async Task<JsonElement> PostAsync(string route, string fields, HttpStatusCode status, string model = "noise")
     {
-        using var answer = await s_server.Client.PostAsync(route, new StringContent($"{{\"model\":\"{model}\",\"max_tokens\":300,{fields}}}"));
+        using var answer = await _server.Client.PostAsync(route, new StringContent($"{{\"model\":\"{model}\",\"max_tokens\":300,{fields}}}"));
         var body = await answer.Content.ReadAsStringAsync();
         Assert.AreEqual(status, answer.StatusCode, body);
         return JsonElement.Parse(body);

@@ -16,21 +16,21 @@ public sealed class RandomSchemaTests
     private const int Schemas = 200;
     private const int MostTokens = 160;
 
-    private static readonly TemporaryFolder s_folder = new();
-    private static ILoadedModel s_model = null!;
+    private static readonly TemporaryFolder Folder = new();
+    private static ILoadedModel _model = null!;
 
     [ClassInitialize]
     public static async Task LoadAsync(TestContext context)
     {
         _ = context;
-        s_model = await WorkerFixture.LoadAsync(s_folder, spec => spec with { Parallel = 4 }, new RandomModelShape { Layers = 1, Vocabulary = 512, Context = 2048 });
+        _model = await WorkerFixture.LoadAsync(Folder, spec => spec with { Parallel = 4 }, new RandomModelShape { Layers = 1, Vocabulary = 512, Context = 2048 });
     }
 
     [ClassCleanup]
     public static async Task UnloadAsync()
     {
-        await s_model.DisposeAsync();
-        s_folder.Dispose();
+        await _model.DisposeAsync();
+        Folder.Dispose();
     }
 
     [TestMethod]
@@ -52,7 +52,7 @@ public sealed class RandomSchemaTests
         await Parallel.ForAsync(0, Schemas, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (i, cancellation) =>
         {
             var schema = new RandomSchemas(i).Next(i / 40);
-            var answer = await WorkerFixture.RunAsync(s_model, new GenerationRequest
+            var answer = await WorkerFixture.RunAsync(_model, new GenerationRequest
             {
                 Prompt = Prompt.FromText("x"),
                 Grammar = Compile(schema),
@@ -83,7 +83,7 @@ public sealed class RandomSchemaTests
         ];
         foreach (var grammar in schemas.Select(schema => Compile(schema)).Append("root ::= (\"a\"*)* | ([b]? [c]?)+ | \"\\U0001F600\"{0,1999} | ((((\".\"))))"))
         {
-            var answer = await WorkerFixture.RunAsync(s_model, WorkerFixture.Greedy("x", 3) with { Grammar = grammar, Options = new GenerationOptions { MaxTokens = 3, Seed = 1 } });
+            var answer = await WorkerFixture.RunAsync(_model, WorkerFixture.Greedy("x", 3) with { Grammar = grammar, Options = new GenerationOptions { MaxTokens = 3, Seed = 1 } });
             Assert.IsNotNull(answer.End, grammar);
         }
     }
@@ -96,7 +96,7 @@ public sealed class RandomSchemaTests
         var biases = Enumerable.Range(RandomModel.FirstByte + 0x80, 0x80).Concat(control).Select(token => new LogitBias(token, float.NegativeInfinity)).ToList();
         foreach (var text in new[] { "\"", "}", "]", "," })
         {
-            var tokens = await s_model.TokenizeAsync(new Prompt { Parts = [new PromptPart("a" + text, ParseSpecial: false)], AddBos = false }, CancellationToken.None);
+            var tokens = await _model.TokenizeAsync(new Prompt { Parts = [new PromptPart("a" + text, ParseSpecial: false)], AddBos = false }, CancellationToken.None);
             biases.Add(new LogitBias(tokens[^1], 3));
         }
         return biases;

@@ -9,10 +9,10 @@ namespace Shimmy.Tests.Chat.Constraints;
 [TestClass]
 public sealed class ToolCallConstraintTests
 {
-    private static readonly ToolDefinition s_weather = Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
-    private static readonly ToolDefinition s_add = Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
-    private static readonly ToolDefinition s_now = new("now", null, default);
-    private static readonly ToolCallSyntax s_hermes = new()
+    private static readonly ToolDefinition Weather = Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
+    private static readonly ToolDefinition Add = Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
+    private static readonly ToolDefinition Now = new("now", null, default);
+    private static readonly ToolCallSyntax Hermes = new()
     {
         Style = ToolCallStyle.Json,
         CallBegin = "<tool_call>\n{\"name\": \"",
@@ -23,7 +23,7 @@ public sealed class ToolCallConstraintTests
         ArgumentsKey = "arguments",
     };
 
-    private static readonly ToolCallSyntax s_mistral = new()
+    private static readonly ToolCallSyntax Mistral = new()
     {
         Style = ToolCallStyle.Json,
         SectionBegin = "[TOOL_CALLS][",
@@ -36,7 +36,7 @@ public sealed class ToolCallConstraintTests
         ArgumentsKey = "arguments",
     };
 
-    private static readonly ToolCallSyntax s_coder = new()
+    private static readonly ToolCallSyntax Coder = new()
     {
         Style = ToolCallStyle.Parameters,
         CallBegin = "<tool_call>\n<function=",
@@ -53,7 +53,7 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void A_named_tool_is_the_only_one_that_can_be_called()
     {
-        var matcher = Matcher(s_hermes, [s_weather], parallel: false);
+        var matcher = Matcher(Hermes, [Weather], parallel: false);
 
         Assert.IsTrue(matcher.Accepts("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"));
         Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1, \"b\": 2}}\n</tool_call>"));
@@ -64,9 +64,9 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void Behind_the_trigger_the_call_goes_on_where_it_stands()
     {
-        var matcher = new GrammarMatcher(ToolCallConstraint.Build(s_hermes, [s_now], parallel: false, afterTrigger: true));
+        var matcher = new GrammarMatcher(ToolCallConstraint.Build(Hermes, [Now], parallel: false, afterTrigger: true));
 
-        Assert.AreEqual("<tool_call>", s_hermes.Trigger);
+        Assert.AreEqual("<tool_call>", Hermes.Trigger);
         Assert.IsTrue(matcher.Accepts("{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
         Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
     }
@@ -76,17 +76,17 @@ public sealed class ToolCallConstraintTests
     {
         const string one = """{"name": "now", "arguments": {}, "id": "aB3456789"}""";
 
-        Assert.IsTrue(Matcher(s_mistral, [s_now], parallel: true).Accepts($"[TOOL_CALLS][{one}, {one}, {one}]"));
-        Assert.IsFalse(Matcher(s_mistral, [s_now], parallel: true).Accepts("[TOOL_CALLS][]"));
-        Assert.IsTrue(Matcher(s_mistral, [s_now], parallel: false).Accepts($"[TOOL_CALLS][{one}]"));
-        Assert.IsFalse(Matcher(s_mistral, [s_now], parallel: false).Accepts($"[TOOL_CALLS][{one}, {one}]"));
-        Assert.IsFalse(Matcher(s_mistral, [s_now], parallel: false).Accepts("""[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "short"}]"""));
+        Assert.IsTrue(Matcher(Mistral, [Now], parallel: true).Accepts($"[TOOL_CALLS][{one}, {one}, {one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: true).Accepts("[TOOL_CALLS][]"));
+        Assert.IsTrue(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}, {one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts("""[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "short"}]"""));
     }
 
     [TestMethod]
     public void Each_argument_may_have_marks_of_its_own()
     {
-        var matcher = Matcher(s_coder, [s_weather, s_add, s_now], parallel: false);
+        var matcher = Matcher(Coder, [Weather, Add, Now], parallel: false);
 
         Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=get_weather>\n<parameter=city>\nBad Homburg, \"x\" < 3\n</parameter>\n</function>\n</tool_call>"));
         Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n-2\n</parameter>\n</function>\n</tool_call>"));

@@ -19,34 +19,34 @@ namespace Shimmy.Tests.Engine.Devices;
 [OSCondition(OperatingSystems.Linux)]
 public sealed class GpuTests
 {
-    private static readonly string? s_wanted = Environment.GetEnvironmentVariable("SHIMMY_GPU_TESTS") is { Length: > 0 } named ? named : null;
-    private static readonly string s_backend = s_wanted ?? "vulkan";
+    private static readonly string? Wanted = Environment.GetEnvironmentVariable("SHIMMY_GPU_TESTS") is { Length: > 0 } named ? named : null;
+    private static readonly string Backend = Wanted ?? "vulkan";
     private static readonly TimeSpan Limit = TimeSpan.FromMinutes(8);
     private static readonly TemporaryFolder Folder = new();
-    private static Dictionary<string, string> s_environment = null!;
-    private static string s_gpu = "";
-    private static long s_freeBytes;
-    private static double s_coldMilliseconds;
+    private static Dictionary<string, string> _environment = null!;
+    private static string _gpu = "";
+    private static long _freeBytes;
+    private static double _coldMilliseconds;
 
     [ClassInitialize]
     public static async Task Start(TestContext _)
     {
-        if (!File.Exists(RuntimeFolder.Plugin(s_backend)))
-            Missing($"{RuntimeFolder.Plugin(s_backend)} is missing: dotnet msbuild runtimes/natives.targets -t:BringNatives -p:NativeRid=linux-x64 -p:NativeBackends={s_backend}");
-        s_environment = RuntimeFolder.WithPlugin(Folder, s_backend);
+        if (!File.Exists(RuntimeFolder.Plugin(Backend)))
+            Missing($"{RuntimeFolder.Plugin(Backend)} is missing: dotnet msbuild runtimes/natives.targets -t:BringNatives -p:NativeRid=linux-x64 -p:NativeBackends={Backend}");
+        _environment = RuntimeFolder.WithPlugin(Folder, Backend);
         var shaders = Directory.CreateDirectory(Folder["shaders"]).FullName;
         foreach (var cache in new[] { "MESA_SHADER_CACHE_DIR", "__GL_SHADER_DISK_CACHE_PATH", "CUDA_CACHE_PATH" })
-            s_environment[cache] = shaders;
-        var info = await ShimmyProcess.RunAsync(["gpu-info", "--json"], Folder.Path, s_environment);
+            _environment[cache] = shaders;
+        var info = await ShimmyProcess.RunAsync(["gpu-info", "--json"], Folder.Path, _environment);
         using var json = JsonDocument.Parse(info.Output);
         var devices = json.RootElement.GetProperty("devices").EnumerateArray().Where(device => device.GetProperty("kind").GetString() != "cpu").ToArray();
         if (devices.Length == 0)
             Missing($"no GPU (Debian's software device: mesa-vulkan-drivers): {info.Output}");
-        Assert.AreEqual(s_backend, json.RootElement.GetProperty("auto").GetString());
-        s_gpu = devices[0].GetProperty("name").GetString()!;
-        s_freeBytes = devices[0].GetProperty("memory_free_bytes").GetInt64();
+        Assert.AreEqual(Backend, json.RootElement.GetProperty("auto").GetString());
+        _gpu = devices[0].GetProperty("name").GetString()!;
+        _freeBytes = devices[0].GetProperty("memory_free_bytes").GetInt64();
         using var first = await ProbeAsync("shimmy-demo");
-        s_coldMilliseconds = Milliseconds(first);
+        _coldMilliseconds = Milliseconds(first);
     }
 
     [ClassCleanup]
@@ -54,7 +54,7 @@ public sealed class GpuTests
 
     private static void Missing(string what)
     {
-        if (s_wanted is not null)
+        if (Wanted is not null)
             Assert.Fail(what);
         Assert.Inconclusive(what);
     }
@@ -64,18 +64,18 @@ public sealed class GpuTests
     {
         using var probe = await ProbeAsync("shimmy-demo");
 
-        Assert.AreEqual(s_backend, probe.RootElement.GetProperty("backend").GetString());
+        Assert.AreEqual(Backend, probe.RootElement.GetProperty("backend").GetString());
         Assert.AreEqual((6, 6), (probe.RootElement.GetProperty("gpu_layers").GetInt32(), probe.RootElement.GetProperty("layers").GetInt32()));
         var file = GgufReader.ReadFile(Path.Combine(Repository.Root, "Shimmy", "Assets", "shimmy-demo.gguf")).Tensors;
         var embeddings = file.Where(tensor => tensor.Name.StartsWith("token_embd", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
         // Tied embeddings are there twice: tokens are looked up on the CPU, logits are computed on the GPU.
         var output = file.Any(tensor => tensor.Name == "output.weight") ? 0 : embeddings;
-        Assert.AreEqual(file.Sum(tensor => tensor.SizeBytes) - embeddings + output, Bytes(probe, s_gpu, "tensor_bytes"));
+        Assert.AreEqual(file.Sum(tensor => tensor.SizeBytes) - embeddings + output, Bytes(probe, _gpu, "tensor_bytes"));
         Assert.AreEqual(embeddings, Bytes(probe, "CPU", "tensor_bytes"));
-        Assert.IsGreaterThan(1_000_000, Bytes(probe, s_gpu, "cache_bytes"));
+        Assert.IsGreaterThan(1_000_000, Bytes(probe, _gpu, "cache_bytes"));
 
         // Shaders are compiled once, and come from the driver's cache for every later process.
-        Assert.IsLessThan(s_coldMilliseconds / 2, Milliseconds(probe));
+        Assert.IsLessThan(_coldMilliseconds / 2, Milliseconds(probe));
 
         // Questions whose answers the model knows: where it may choose, as in stories, two kinds of rounding choose differently.
         var characters = 0;
@@ -105,11 +105,11 @@ public sealed class GpuTests
         using var cpuMoe = await ProbeAsync(path, "--cpu-moe");
         using var two = await ProbeAsync(path, "--n-cpu-moe", "2");
 
-        Assert.AreEqual((all, 0L), (Bytes(without, s_gpu, "expert_bytes"), Bytes(without, "CPU", "expert_bytes")));
-        Assert.AreEqual((0L, all), (Bytes(cpuMoe, s_gpu, "expert_bytes"), Bytes(cpuMoe, "CPU", "expert_bytes")));
-        Assert.AreEqual((all - ofTwo, ofTwo), (Bytes(two, s_gpu, "expert_bytes"), Bytes(two, "CPU", "expert_bytes")));
-        Assert.AreEqual(all, Bytes(without, s_gpu, "tensor_bytes") - Bytes(cpuMoe, s_gpu, "tensor_bytes"), "nothing else moved");
-        Assert.AreEqual(ofTwo, Bytes(without, s_gpu, "tensor_bytes") - Bytes(two, s_gpu, "tensor_bytes"), "nothing else moved");
+        Assert.AreEqual((all, 0L), (Bytes(without, _gpu, "expert_bytes"), Bytes(without, "CPU", "expert_bytes")));
+        Assert.AreEqual((0L, all), (Bytes(cpuMoe, _gpu, "expert_bytes"), Bytes(cpuMoe, "CPU", "expert_bytes")));
+        Assert.AreEqual((all - ofTwo, ofTwo), (Bytes(two, _gpu, "expert_bytes"), Bytes(two, "CPU", "expert_bytes")));
+        Assert.AreEqual(all, Bytes(without, _gpu, "tensor_bytes") - Bytes(cpuMoe, _gpu, "tensor_bytes"), "nothing else moved");
+        Assert.AreEqual(ofTwo, Bytes(without, _gpu, "tensor_bytes") - Bytes(two, _gpu, "tensor_bytes"), "nothing else moved");
         Assert.AreEqual(all, Bytes(cpuMoe, "CPU", "tensor_bytes") - Bytes(without, "CPU", "tensor_bytes"));
     }
 
@@ -119,7 +119,7 @@ public sealed class GpuTests
         using var two = await ProbeAsync("shimmy-demo", "--gpu-layers", "2");
         Assert.AreEqual(2, two.RootElement.GetProperty("gpu_layers").GetInt32());
         using var none = await ProbeAsync("shimmy-demo", "--gpu-layers", "0");
-        Assert.AreEqual((0, 0L), (none.RootElement.GetProperty("gpu_layers").GetInt32(), Bytes(none, s_gpu, "tensor_bytes")));
+        Assert.AreEqual((0, 0L), (none.RootElement.GetProperty("gpu_layers").GetInt32(), Bytes(none, _gpu, "tensor_bytes")));
         using var auto = await ProbeAsync("shimmy-demo", "--gpu-layers", "auto");
         Assert.AreEqual(6, auto.RootElement.GetProperty("gpu_layers").GetInt32());
         Assert.MatchesRegex("^auto: 6 of 6 layers need about [0-9]+ MB and [0-9]+ MB to compute; [0-9]+ MB are free, [0-9]+ MB of them may be used$",
@@ -130,57 +130,57 @@ public sealed class GpuTests
     public async Task A_device_with_too_little_memory_and_one_that_is_not_there_are_different_errors()
     {
         // Keys and values of 2560 bytes a token. Some drivers would hand out more than the device has.
-        var tokens = (int)(s_freeBytes / 2560 * 1.4);
-        var small = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", $"{tokens}"], Folder.Path, s_environment, limit: Limit);
+        var tokens = (int)(_freeBytes / 2560 * 1.4);
+        var small = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", $"{tokens}"], Folder.Path, _environment, limit: Limit);
         Assert.AreEqual(2, small.ExitCode, small.Output);
-        var told = Regex.Match(small.Errors, $@"too little memory on {s_gpu} \(([0-9]+) MB free\); fewer layers .* 6 of 6 layers need about ([0-9]+) MB");
+        var told = Regex.Match(small.Errors, $@"too little memory on {_gpu} \(([0-9]+) MB free\); fewer layers .* 6 of 6 layers need about ([0-9]+) MB");
         Assert.IsTrue(told.Success, small.Errors);
         Assert.IsGreaterThan(int.Parse(told.Groups[1].Value, CultureInfo.InvariantCulture), int.Parse(told.Groups[2].Value, CultureInfo.InvariantCulture));
 
-        var unknown = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--device", "Gpu7"], Folder.Path, s_environment);
+        var unknown = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--device", "Gpu7"], Folder.Path, _environment);
         Assert.AreEqual(2, unknown.ExitCode);
-        Assert.Contains($"unknown device 'Gpu7'; there are {s_gpu}", unknown.Errors);
+        Assert.Contains($"unknown device 'Gpu7'; there are {_gpu}", unknown.Errors);
     }
 
     [TestMethod]
     public async Task Two_devices_share_a_model_as_asked_and_all_of_it_is_accounted_for()
     {
-        if (s_backend != "vulkan")
+        if (Backend != "vulkan")
             Assert.Inconclusive("Only Vulkan shows one device as two.");
-        var two = new Dictionary<string, string>(s_environment) { ["GGML_VK_VISIBLE_DEVICES"] = "0,0" };
+        var two = new Dictionary<string, string>(_environment) { ["GGML_VK_VISIBLE_DEVICES"] = "0,0" };
         using var one = await ProbeAsync("shimmy-demo");
-        var all = Bytes(one, s_gpu, "tensor_bytes");
-        var second = s_gpu.Replace('0', '1');
+        var all = Bytes(one, _gpu, "tensor_bytes");
+        var second = _gpu.Replace('0', '1');
 
         using var layers = await ProbeWithAsync(two);
-        Assert.AreEqual(all, Bytes(layers, s_gpu, "tensor_bytes") + Bytes(layers, second, "tensor_bytes"));
+        Assert.AreEqual(all, Bytes(layers, _gpu, "tensor_bytes") + Bytes(layers, second, "tensor_bytes"));
         Assert.IsGreaterThan(0, Bytes(layers, second, "tensor_bytes"));
         using var tensors = await ProbeWithAsync(two, "--split-mode", "tensor");
-        Assert.AreEqual(all, Bytes(tensors, $"{s_gpu}+{second}", "tensor_bytes"));
-        Assert.AreEqual(Bytes(one, s_gpu, "cache_bytes"), Bytes(tensors, $"{s_gpu}+{second}", "cache_bytes"), 100_000);
+        Assert.AreEqual(all, Bytes(tensors, $"{_gpu}+{second}", "tensor_bytes"));
+        Assert.AreEqual(Bytes(one, _gpu, "cache_bytes"), Bytes(tensors, $"{_gpu}+{second}", "cache_bytes"), 100_000);
         using var alone = await ProbeWithAsync(two, "--split-mode", "none", "--main-gpu", "1");
         Assert.AreEqual(all, Bytes(alone, second, "tensor_bytes"));
 
         // What the other device has free is no room for a model that one has to hold.
-        var tokens = $"{(int)(s_freeBytes / 2560 * 1.4)}";
+        var tokens = $"{(int)(_freeBytes / 2560 * 1.4)}";
         var shared = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", tokens, "--split-mode", "none"], Folder.Path, two, limit: Limit);
         Assert.AreEqual(2, shared.ExitCode, shared.Output);
-        Assert.Contains($"too little memory on {s_gpu} (", shared.Errors);
+        Assert.Contains($"too little memory on {_gpu} (", shared.Errors);
     }
 
     [TestMethod]
     public async Task A_load_request_moves_layers_and_status_says_where_they_are()
     {
-        using var server = await ServerProcess.StartAsync(Folder, s_environment, "--threads", "1");
+        using var server = await ServerProcess.StartAsync(Folder, _environment, "--threads", "1");
 
         using var one = await LoadAsync(server, """{"gpu_layers":1}""");
-        Assert.AreEqual((s_backend, 1), (one.RootElement.GetProperty("backend").GetString(), one.RootElement.GetProperty("gpu_layers").GetInt32()));
-        var first = Bytes(one, s_gpu, "tensor_bytes");
+        Assert.AreEqual((Backend, 1), (one.RootElement.GetProperty("backend").GetString(), one.RootElement.GetProperty("gpu_layers").GetInt32()));
+        var first = Bytes(one, _gpu, "tensor_bytes");
         using var three = await LoadAsync(server, """{"gpu_layers":3}""");
         Assert.AreEqual(3, three.RootElement.GetProperty("gpu_layers").GetInt32());
-        Assert.IsGreaterThan(first, Bytes(three, s_gpu, "tensor_bytes"));
+        Assert.IsGreaterThan(first, Bytes(three, _gpu, "tensor_bytes"));
         using var status = JsonDocument.Parse(await server.Client.GetStringAsync("api/models/shimmy-demo/status"));
-        Assert.AreEqual(Bytes(three, s_gpu, "tensor_bytes"), Bytes(status, s_gpu, "tensor_bytes"));
+        Assert.AreEqual(Bytes(three, _gpu, "tensor_bytes"), Bytes(status, _gpu, "tensor_bytes"));
 
         using var refused = await server.Client.PostAsync("api/models/shimmy-demo/load", Json("""{"cpu_moe":true}"""));
         Assert.AreEqual(HttpStatusCode.BadGateway, refused.StatusCode);
@@ -213,7 +213,7 @@ public sealed class GpuTests
     private static Dictionary<string, string> FullForTwo(TemporaryFolder folder)
     {
         var environment = RuntimeFolder.Create(folder);
-        foreach (var (name, value) in s_environment)
+        foreach (var (name, value) in _environment)
             environment.TryAdd(name, value);
         RuntimeFolder.Compile(environment, "libggml-opencl", $$"""
             #include <dirent.h>
@@ -242,7 +242,7 @@ public sealed class GpuTests
                 closedir(all);
             }
             void *ggml_backend_init(void) {
-                void *plugin = dlopen("{{RuntimeFolder.Plugin(s_backend)}}", RTLD_NOW | RTLD_LOCAL);
+                void *plugin = dlopen("{{RuntimeFolder.Plugin(Backend)}}", RTLD_NOW | RTLD_LOCAL);
                 struct registry *registry = ((struct registry *(*)(void))dlsym(plugin, "ggml_backend_init"))();
                 struct device *device = registry->device(registry, 0);
                 really = device->facts;
@@ -263,7 +263,7 @@ public sealed class GpuTests
 
     private static StringContent Json(string body) => new(body, Encoding.UTF8, "application/json");
 
-    private static Task<JsonDocument> ProbeAsync(string model, params string[] options) => ProbeAsync(s_environment, model, options);
+    private static Task<JsonDocument> ProbeAsync(string model, params string[] options) => ProbeAsync(_environment, model, options);
 
     private static Task<JsonDocument> ProbeWithAsync(Dictionary<string, string> environment, params string[] options) => ProbeAsync(environment, "shimmy-demo", options);
 
@@ -279,7 +279,7 @@ public sealed class GpuTests
         var run = await ShimmyProcess.RunAsync(
         [
             "generate", "shimmy-demo", "--prompt", question, "--temperature", "0", "--repeat-penalty", "1", "--threads", "1", "--gpu-backend", backend,
-        ], Folder.Path, s_environment, limit: Limit);
+        ], Folder.Path, _environment, limit: Limit);
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return run.Output;
     }

@@ -42,7 +42,7 @@ public sealed class LayerFitTests
     [TestMethod]
     public void After_a_failed_allocation_half_of_the_layers_are_tried_until_none_is_left()
     {
-        LoadPlan? plan = new LoadPlan { Choice = new DeviceChoice(GpuBackend.Vulkan, [1]), GpuLayers = 11, Reason = "auto" };
+        var plan = new LoadPlan { Choice = new DeviceChoice(GpuBackend.Vulkan, [1]), GpuLayers = 11, Reason = "auto" };
         var tried = new List<int>();
         for (; plan is not null; plan = plan.Smaller())
             tried.Add(plan.GpuLayers);

@@ -9,21 +9,21 @@ namespace Shimmy.Tests.Engine.Workers;
 [TestClass]
 public sealed class WorkerGenerationTests
 {
-    private static TemporaryFolder s_folder = null!;
-    private static ILoadedModel s_model = null!;
+    private static TemporaryFolder _folder = null!;
+    private static ILoadedModel _model = null!;
 
     [ClassInitialize]
     public static async Task Load(TestContext _)
     {
-        s_folder = new TemporaryFolder();
-        s_model = await LoadAsync(s_folder, spec => spec with { Parallel = 8 });
+        _folder = new TemporaryFolder();
+        _model = await LoadAsync(_folder, spec => spec with { Parallel = 8 });
     }
 
     [ClassCleanup]
     public static async Task Unload()
     {
-        await s_model.DisposeAsync();
-        s_folder.Dispose();
+        await _model.DisposeAsync();
+        _folder.Dispose();
     }
 
     [TestMethod]
@@ -34,9 +34,9 @@ public sealed class WorkerGenerationTests
         var prompts = Enumerable.Range(0, 8).Select(i => $"prompt number {i} of eight").ToArray();
         var alone = new List<List<int>>();
         foreach (var prompt in prompts)
-            alone.Add((await RunAsync(s_model, Greedy(prompt, 16))).Tokens);
+            alone.Add((await RunAsync(_model, Greedy(prompt, 16))).Tokens);
 
-        var together = await Task.WhenAll(prompts.Select(prompt => RunAsync(s_model, Greedy(prompt, 16))));
+        var together = await Task.WhenAll(prompts.Select(prompt => RunAsync(_model, Greedy(prompt, 16))));
 
         for (var i = 0; i < prompts.Length; i++)
             CollectionAssert.AreEqual(alone[i], together[i].Tokens, prompts[i]);
@@ -46,25 +46,25 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task The_answer_ends_at_max_tokens_and_counts_what_it_gave()
     {
-        var answer = await RunAsync(s_model, Greedy("count me", 7));
+        var answer = await RunAsync(_model, Greedy("count me", 7));
 
         Assert.AreEqual(FinishReason.Length, answer.End.Reason);
         Assert.AreEqual(7, answer.End.GeneratedTokens);
         Assert.HasCount(7, answer.Tokens);
-        Assert.AreEqual((await s_model.TokenizeAsync(Prompt.FromText("count me"), CancellationToken.None)).Count, answer.Start.PromptTokens);
+        Assert.AreEqual((await _model.TokenizeAsync(Prompt.FromText("count me"), CancellationToken.None)).Count, answer.Start.PromptTokens);
     }
 
     [TestMethod]
     public async Task The_answer_ends_where_the_context_is_full()
     {
-        var answer = await RunAsync(s_model, new GenerationRequest
+        var answer = await RunAsync(_model, new GenerationRequest
         {
             Prompt = Prompt.FromText("go on and on"),
             Options = new GenerationOptions { Temperature = 0, IgnoreEos = true },
         });
 
         Assert.AreEqual(FinishReason.Length, answer.End.Reason);
-        Assert.AreEqual(s_model.Facts.ContextLength, answer.Start.PromptTokens + answer.End.GeneratedTokens);
+        Assert.AreEqual(_model.Facts.ContextLength, answer.Start.PromptTokens + answer.End.GeneratedTokens);
     }
 
     [TestMethod]
@@ -73,49 +73,49 @@ public sealed class WorkerGenerationTests
         // A prompt out of the cache is computed in a batch of another size, which rounds differently on some processors.
         var options = new GenerationOptions { Temperature = 1.2f, TopK = 0, TopP = 1, MaxTokens = 40, IgnoreEos = true, Seed = 5, CachePrompt = false };
         var request = Greedy("seeds", 40) with { Options = options };
-        var first = await RunAsync(s_model, request);
-        var again = await RunAsync(s_model, request);
-        var other = await RunAsync(s_model, request with { Options = request.Options with { Seed = 6 } });
-        var drawn = await RunAsync(s_model, request with { Options = request.Options with { Seed = null } });
+        var first = await RunAsync(_model, request);
+        var again = await RunAsync(_model, request);
+        var other = await RunAsync(_model, request with { Options = request.Options with { Seed = 6 } });
+        var drawn = await RunAsync(_model, request with { Options = request.Options with { Seed = null } });
 
         CollectionAssert.AreEqual(first.Tokens, again.Tokens);
         CollectionAssert.AreNotEqual(first.Tokens, other.Tokens);
         Assert.AreEqual(5u, first.Start.Seed);
-        var repeated = await RunAsync(s_model, request with { Options = request.Options with { Seed = drawn.Start.Seed } });
+        var repeated = await RunAsync(_model, request with { Options = request.Options with { Seed = drawn.Start.Seed } });
         CollectionAssert.AreEqual(drawn.Tokens, repeated.Tokens, "the seed that was reported is not the one in use");
     }
 
     [TestMethod]
     public async Task A_prompt_that_does_not_fit_is_refused_with_both_numbers()
     {
-        var tokens = Enumerable.Repeat(300, s_model.Facts.ContextLength + 3).ToArray();
+        var tokens = Enumerable.Repeat(300, _model.Facts.ContextLength + 3).ToArray();
 
         var error = await Assert.ThrowsExactlyAsync<EngineException>(() =>
-            RunAsync(s_model, new GenerationRequest { Prompt = Prompt.FromTokens(tokens) }));
+            RunAsync(_model, new GenerationRequest { Prompt = Prompt.FromTokens(tokens) }));
 
         Assert.AreEqual(EngineFailure.PromptTooLong, error.Failure);
         Assert.AreEqual(tokens.Length, error.PromptTokens);
-        Assert.AreEqual(s_model.Facts.ContextLength, error.ContextLength);
+        Assert.AreEqual(_model.Facts.ContextLength, error.ContextLength);
         StringAssert.Contains(error.Message, $"{tokens.Length}");
-        StringAssert.Contains(error.Message, $"{s_model.Facts.ContextLength}");
+        StringAssert.Contains(error.Message, $"{_model.Facts.ContextLength}");
     }
 
     [TestMethod]
     public async Task A_bias_of_negative_infinity_bans_a_token()
     {
-        var free = await RunAsync(s_model, Greedy("ban", 20));
+        var free = await RunAsync(_model, Greedy("ban", 20));
         var banned = free.Tokens[0];
 
         var request = Greedy("ban", 20);
-        var answer = await RunAsync(s_model, request with
+        var answer = await RunAsync(_model, request with
         {
             Options = request.Options with { LogitBias = [new LogitBias(banned, float.NegativeInfinity)] },
         });
 
         CollectionAssert.DoesNotContain(answer.Tokens, banned);
-        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(s_model, request with
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(_model, request with
         {
-            Options = request.Options with { LogitBias = [new LogitBias(s_model.Facts.VocabularySize, 1)] },
+            Options = request.Options with { LogitBias = [new LogitBias(_model.Facts.VocabularySize, 1)] },
         }));
         Assert.AreEqual("logit_bias", error.Option);
     }
@@ -124,7 +124,7 @@ public sealed class WorkerGenerationTests
     public async Task A_grammar_is_followed_and_ends_the_answer()
     {
         var request = Greedy("say", 50) with { Grammar = "root ::= (\"yes\" | \"no\") \"!\"" };
-        var answer = await RunAsync(s_model, request with { Options = request.Options with { IgnoreEos = false } });
+        var answer = await RunAsync(_model, request with { Options = request.Options with { IgnoreEos = false } });
 
         Assert.IsTrue(answer.Text is "yes!" or "no!", answer.Text);
         Assert.AreEqual(FinishReason.Stop, answer.End.Reason);
@@ -139,18 +139,18 @@ public sealed class WorkerGenerationTests
     [DataRow("")]
     public async Task A_grammar_that_does_not_parse_is_refused_and_harms_nobody(string grammar)
     {
-        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(s_model, Greedy("x", 5) with { Grammar = grammar }));
+        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(_model, Greedy("x", 5) with { Grammar = grammar }));
 
         Assert.AreEqual(EngineFailure.InvalidRequest, error.Failure);
         Assert.AreEqual("grammar", error.Option);
-        Assert.AreEqual(3, (await RunAsync(s_model, Greedy("still there", 3))).End.GeneratedTokens);
+        Assert.AreEqual(3, (await RunAsync(_model, Greedy("still there", 3))).End.GeneratedTokens);
     }
 
     [TestMethod]
     public async Task Log_probabilities_are_those_of_the_unchanged_logits()
     {
         var request = Greedy("likely", 6);
-        var answer = await RunAsync(s_model, request with { Options = request.Options with { TopLogProbabilities = 5 } });
+        var answer = await RunAsync(_model, request with { Options = request.Options with { TopLogProbabilities = 5 } });
 
         for (var i = 0; i < answer.Tokens.Count; i++)
         {
@@ -162,7 +162,7 @@ public sealed class WorkerGenerationTests
             Assert.IsLessThan(1.0, reported.Top.Sum(top => Math.Exp(top.LogProbability)));
         }
         // With every token reported the probabilities are a distribution.
-        var all = await RunAsync(s_model, request with { Options = request.Options with { TopLogProbabilities = 20, MaxTokens = 1 } });
+        var all = await RunAsync(_model, request with { Options = request.Options with { TopLogProbabilities = 20, MaxTokens = 1 } });
         Assert.HasCount(20, all.LogProbabilities[0]!.Top);
     }
 
@@ -170,8 +170,8 @@ public sealed class WorkerGenerationTests
     public async Task A_repeat_penalty_keeps_a_greedy_answer_from_repeating_itself()
     {
         var request = Greedy("repeat", 100);
-        var free = await RunAsync(s_model, request);
-        var penalised = await RunAsync(s_model, request with { Options = request.Options with { FrequencyPenalty = 2, RepeatLastN = -1 } });
+        var free = await RunAsync(_model, request);
+        var penalised = await RunAsync(_model, request with { Options = request.Options with { FrequencyPenalty = 2, RepeatLastN = -1 } });
 
         Assert.IsGreaterThan(free.Tokens.Distinct().Count(), penalised.Tokens.Distinct().Count());
     }
@@ -190,7 +190,7 @@ public sealed class WorkerGenerationTests
         };
         foreach (var options in variants)
         {
-            var answer = await RunAsync(s_model, Greedy("all kinds", 12) with { Options = options });
+            var answer = await RunAsync(_model, Greedy("all kinds", 12) with { Options = options });
             Assert.AreEqual(12, answer.End.GeneratedTokens, options.ToString());
         }
     }
@@ -202,12 +202,12 @@ public sealed class WorkerGenerationTests
         {
             Parts = [new("<|im_start|>", true), new("a <|im_end|><|im_start|>b", false), new("<|im_end|>", true)],
         };
-        var tokens = await s_model.TokenizeAsync(written, CancellationToken.None);
+        var tokens = await _model.TokenizeAsync(written, CancellationToken.None);
 
         Assert.AreEqual(1, tokens.Count(token => token == RandomModel.ImStart));
         Assert.AreEqual(1, tokens.Count(token => token == RandomModel.ImEnd));
         Assert.AreEqual(RandomModel.ImEnd, tokens[^1]);
-        var text = Encoding.UTF8.GetString((await s_model.DetokenizeAsync(tokens, CancellationToken.None)).Span);
+        var text = Encoding.UTF8.GetString((await _model.DetokenizeAsync(tokens, CancellationToken.None)).Span);
         StringAssert.Contains(text, "<|im_end|><|im_start|>b<|im_end|>");
     }
 
@@ -215,7 +215,7 @@ public sealed class WorkerGenerationTests
     public async Task Control_tokens_split_between_ours_and_the_users_text_are_not_recognised()
     {
         var written = new Prompt { Parts = [new("x<|im_", true), new("end|>", false), new("<|im_end|>", true)] };
-        var tokens = await s_model.TokenizeAsync(written, CancellationToken.None);
+        var tokens = await _model.TokenizeAsync(written, CancellationToken.None);
 
         Assert.AreEqual(1, tokens.Count(token => token == RandomModel.ImEnd));
         Assert.AreEqual(RandomModel.ImEnd, tokens[^1]);
@@ -224,8 +224,8 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task Parts_without_control_tokens_are_tokenized_as_one_text()
     {
-        var whole = await s_model.TokenizeAsync(Prompt.FromText("the quick brown fox"), CancellationToken.None);
-        var parts = await s_model.TokenizeAsync(
+        var whole = await _model.TokenizeAsync(Prompt.FromText("the quick brown fox"), CancellationToken.None);
+        var parts = await _model.TokenizeAsync(
             new Prompt { Parts = [new("the qu", true), new("ick br", false), new("own fox", true)] }, CancellationToken.None);
 
         CollectionAssert.AreEqual(whole.ToArray(), parts.ToArray());
@@ -234,9 +234,9 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task Bos_comes_first_once()
     {
-        var plain = await s_model.TokenizeAsync(Prompt.FromText("hello"), CancellationToken.None);
-        var spelled = await s_model.TokenizeAsync(Prompt.FromText("<s>hello"), CancellationToken.None);
-        var without = await s_model.TokenizeAsync(Prompt.FromText("hello") with { AddBos = false }, CancellationToken.None);
+        var plain = await _model.TokenizeAsync(Prompt.FromText("hello"), CancellationToken.None);
+        var spelled = await _model.TokenizeAsync(Prompt.FromText("<s>hello"), CancellationToken.None);
+        var without = await _model.TokenizeAsync(Prompt.FromText("hello") with { AddBos = false }, CancellationToken.None);
 
         Assert.AreEqual(RandomModel.Bos, plain[0]);
         Assert.AreEqual(1, spelled.Count(token => token == RandomModel.Bos));
@@ -246,12 +246,12 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task A_token_outside_the_vocabulary_is_refused()
     {
-        foreach (var token in new[] { -1, s_model.Facts.VocabularySize, int.MaxValue })
+        foreach (var token in new[] { -1, _model.Facts.VocabularySize, int.MaxValue })
         {
             var error = await Assert.ThrowsExactlyAsync<EngineException>(() =>
-                RunAsync(s_model, new GenerationRequest { Prompt = Prompt.FromTokens([1, token]) }));
+                RunAsync(_model, new GenerationRequest { Prompt = Prompt.FromTokens([1, token]) }));
             Assert.AreEqual(EngineFailure.InvalidRequest, error.Failure);
-            await Assert.ThrowsExactlyAsync<EngineException>(() => s_model.DetokenizeAsync([token], CancellationToken.None));
+            await Assert.ThrowsExactlyAsync<EngineException>(() => _model.DetokenizeAsync([token], CancellationToken.None));
         }
     }
 }

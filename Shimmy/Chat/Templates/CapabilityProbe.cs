@@ -22,15 +22,15 @@ internal sealed class CapabilityProbe
 
     private static readonly ChatMessage User = new() { Role = "user", Content = [new ContentPart(UserText)] };
 
-    private readonly TemplateSource source;
-    private readonly IReadOnlyDictionary<string, Value> constants;
-    private readonly TimeProvider clock;
+    private readonly TemplateSource _source;
+    private readonly IReadOnlyDictionary<string, Value> _constants;
+    private readonly TimeProvider _clock;
 
     // Some variants are only made for conversations with tools and render no others.
-    private bool needsTools;
+    private bool _needsTools;
 
     private CapabilityProbe(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
-        (this.source, this.constants, this.clock) = (source, constants, clock);
+        (this._source, this._constants, this._clock) = (source, constants, clock);
 
     /// <summary>What the template can show.</summary>
     /// <param name="source">The template.</param>
@@ -45,7 +45,7 @@ internal sealed class CapabilityProbe
         var withoutTools = basis with { ToolsMayBeNone = false };
         if (Render(basis, [User]) is null && Render(withoutTools, [User]) is not null)
             basis = withoutTools;
-        needsTools = Render(basis, [User]) is null && Render(basis, [User], withTools: true) is not null;
+        _needsTools = Render(basis, [User]) is null && Render(basis, [User], withTools: true) is not null;
         var found = Content(basis);
         found = found with
         {
@@ -140,15 +140,15 @@ internal sealed class CapabilityProbe
     private string? Render(TemplateCapabilities form, IReadOnlyList<ChatMessage> messages, bool withTools = false, bool prompt = true,
         (string Name, bool Value)? variable = null)
     {
-        withTools |= needsTools;
+        withTools |= _needsTools;
         IReadOnlyList<ToolDefinition> tools = withTools ? [new ToolDefinition(ToolName, "A tool.", default)] : [];
-        var variables = new TemplateVariables(form).Variables(constants, messages, tools, prompt);
+        var variables = new TemplateVariables(form).Variables(_constants, messages, tools, prompt);
         if (variable is { } extra)
             variables[extra.Name] = BooleanValue.Of(extra.Value);
         try
         {
-            var template = withTools ? source.ToolUse ?? source.Default : source.Default;
-            return string.Concat(template.Render(variables, inputBytes: 0, clock).Select(part => part.Text));
+            var template = withTools ? _source.ToolUse ?? _source.Default : _source.Default;
+            return string.Concat(template.Render(variables, inputBytes: 0, _clock).Select(part => part.Text));
         }
         catch (TemplateException)
         {

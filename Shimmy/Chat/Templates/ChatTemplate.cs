@@ -15,24 +15,24 @@ namespace Shimmy.Chat.Templates;
 /// </summary>
 internal sealed class ChatTemplate
 {
-    private readonly TemplateSource source;
-    private readonly Dictionary<string, Value> constants;
-    private readonly TimeProvider clock;
+    private readonly TemplateSource _source;
+    private readonly Dictionary<string, Value> _constants;
+    private readonly TimeProvider _clock;
 
     /// <param name="source">The template.</param>
     /// <param name="facts">The model's own texts of BOS and EOS.</param>
     /// <param name="clock">What <c>strftime_now</c> reads.</param>
     public ChatTemplate(TemplateSource source, ModelFacts facts, TimeProvider clock)
     {
-        this.source = source;
-        this.clock = clock;
+        this._source = source;
+        this._clock = clock;
         // As in transformers, a token that the vocabulary does not have is no variable at all.
-        constants = new Dictionary<string, Value>(StringComparer.Ordinal);
+        _constants = new Dictionary<string, Value>(StringComparer.Ordinal);
         if (facts.BosText is { } bos)
-            constants["bos_token"] = TextValue.Own(bos);
+            _constants["bos_token"] = TextValue.Own(bos);
         if (facts.EosText is { } eos)
-            constants["eos_token"] = TextValue.Own(eos);
-        Capabilities = CapabilityProbe.Run(source, constants, clock);
+            _constants["eos_token"] = TextValue.Own(eos);
+        Capabilities = CapabilityProbe.Run(source, _constants, clock);
         ToolCalls = ToolCallProbe.Run(Capabilities, RenderForProbe);
         Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
     }
@@ -41,7 +41,7 @@ internal sealed class ChatTemplate
     public string? DefaultSystem { get; init; }
 
     /// <summary>Where the template comes from, for people.</summary>
-    public string Origin => source.Origin;
+    public string Origin => _source.Origin;
 
     /// <summary>What the template can show.</summary>
     public TemplateCapabilities Capabilities { get; }
@@ -53,7 +53,7 @@ internal sealed class ChatTemplate
     public ReasoningTags? Reasoning { get; }
 
     /// <summary>Texts that end an answer.</summary>
-    public IReadOnlyList<string> Stop => source.Stop;
+    public IReadOnlyList<string> Stop => _source.Stop;
 
     /// <summary>Renders a conversation, the turn of the assistant begun.</summary>
     /// <param name="request">The conversation.</param>
@@ -104,7 +104,7 @@ internal sealed class ChatTemplate
 
     private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
-        var variables = new TemplateVariables(Capabilities).Variables(constants, messages, request.Tools, addGenerationPrompt);
+        var variables = new TemplateVariables(Capabilities).Variables(_constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         foreach (var (name, value) in request.TemplateArguments)
@@ -116,8 +116,8 @@ internal sealed class ChatTemplate
 
         try
         {
-            var template = request.Tools.Count > 0 ? source.ToolUse ?? source.Default : source.Default;
-            return template.Render(variables, SizeOf(request), clock);
+            var template = request.Tools.Count > 0 ? _source.ToolUse ?? _source.Default : _source.Default;
+            return template.Render(variables, SizeOf(request), _clock);
         }
         catch (TemplateException failure)
         {

@@ -1,9 +1,8 @@
 using Shimmy.Chat.Templates;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
-using Shimmy.Models;
-
 using Shimmy.Jinja.Runtime;
+using Shimmy.Models;
 
 namespace Shimmy.Cli.Options;
 

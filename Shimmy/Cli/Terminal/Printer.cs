@@ -9,8 +9,8 @@ namespace Shimmy.Cli.Terminal;
 internal static class Printer
 {
     private static readonly Lazy<Stream> Output = new(OpenOutput);
-    private static bool s_progressShown;
-    private static bool s_lineOpen;
+    private static bool _progressShown;
+    private static bool _lineOpen;
 
     /// <summary>A line of the result.</summary>
     public static void Line(string text) => Text(text.EndsWith('\n') ? text : text + "\n");
@@ -30,13 +30,13 @@ internal static class Printer
         {
             throw new OutputClosedException(e);
         }
-        s_lineOpen = text[^1] != '\n';
+        _lineOpen = text[^1] != '\n';
     }
 
     /// <summary>Ends the line of a result that did not do so itself, where somebody looks at it; what a program reads stays as it is.</summary>
     public static void EndText()
     {
-        if (s_lineOpen && !Console.IsOutputRedirected)
+        if (_lineOpen && !Console.IsOutputRedirected)
             Text("\n");
     }
 
@@ -63,16 +63,16 @@ internal static class Printer
         if (Console.IsErrorRedirected)
             return;
         Console.Error.Write("\r\u001b[K" + text);
-        s_progressShown = true;
+        _progressShown = true;
     }
 
     /// <summary>Removes the progress line, before anything else is written.</summary>
     public static void ClearProgress()
     {
-        if (!s_progressShown)
+        if (!_progressShown)
             return;
         Console.Error.Write("\r\u001b[K");
-        s_progressShown = false;
+        _progressShown = false;
     }
 
     private static Stream OpenOutput()

@@ -93,9 +93,12 @@ internal sealed class TupleTarget(Target[] targets) : Target
             throw TemplateException.Evaluation($"cannot unpack non-iterable {value.TypeName} object");
         var elements = Parameters.Elements(value, frame.Context);
         if (elements.Length != targets.Length)
+        {
             throw TemplateException.Evaluation(elements.Length > targets.Length
                 ? $"too many values to unpack (expected {targets.Length})"
                 : $"not enough values to unpack (expected {targets.Length}, got {elements.Length})");
+        }
+
         for (var i = 0; i < targets.Length; i++)
             targets[i].Assign(frame, elements[i]);
     }
@@ -188,8 +191,10 @@ internal sealed class Export(string[] names, Location[] locations)
     public void Run(Frame frame)
     {
         for (var i = 0; i < names.Length; i++)
+        {
             if (frame.Read(locations[i]) is { } value)
                 frame.Context.Export(names[i], value);
+        }
     }
 }
 

@@ -35,8 +35,10 @@ internal sealed class BlockStatement(string name, bool isScoped, Body body) : St
         _entry = inner.Entry();
         body.Bind(inner);
         if (isScoped)
+        {
             _visible = [.. inner.Symbols.Loads.Where(load => load.Value == Load.Resolve && scope.Symbols.OwnerOf(load.Key) is not null)
                 .Select(load => KeyValuePair.Create(load.Key, scope.Locate(load.Key)))];
+        }
     }
 
     /// <summary>The rendered text of the block, for <c>self.name()</c>.</summary>
@@ -59,9 +61,14 @@ internal sealed class BlockStatement(string name, bool isScoped, Body body) : St
         var frame = new Frame(_layout, null, context);
         _entry.Run(frame);
         if (around is not null)
+        {
             foreach (var (variable, location) in _visible)
+            {
                 if (around.Read(location) is { } value)
                     frame.Slots[_layout.SlotOf(0, variable)] = value;
+            }
+        }
+
         body.Run(frame, output);
         context.Leave();
     }

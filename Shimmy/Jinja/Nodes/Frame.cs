@@ -72,12 +72,14 @@ internal sealed class ScopeEntry(ScopeEntry.Action[] actions)
     public void Run(Frame frame)
     {
         foreach (var action in actions)
+        {
             frame.Slots[action.Slot] = action.Load switch
             {
                 Load.Resolve => frame.Context.Resolve(action.Name) ?? Globals.Find(action.Name),
                 Load.Alias => frame.Read(action.Source),
                 _ => null,
             };
+        }
     }
 
     /// <summary>The initialization of one variable.</summary>

@@ -1,5 +1,4 @@
 using Shimmy.Jinja.Runtime;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Nodes;
 

@@ -49,8 +49,10 @@ internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] 
         _declaresCaller = _names.Contains("caller");
         TakesCaller = specials.Contains("caller");
         if (TakesCaller && _declaresCaller && Array.IndexOf(_names, "caller") < _names.Length - defaults.Length)
+        {
             throw TemplateException.Syntax("When defining macros or call blocks the special \"caller\" argument must be omitted " +
                 "or be given a default.", Line, 0);
+        }
 
         foreach (var parameter in parameters)
             parameter.Declare(symbols);
@@ -102,9 +104,11 @@ internal sealed class Macro(string? name, NameTarget[] parameters, Expression[] 
         for (var i = 0; i < Math.Min(positional.Length, _locations.Length); i++)
             frame.Write(_locations[i], positional[i]);
         if (_rest is { } restLocation)
+        {
             frame.Write(restLocation, positional.Length > _locations.Length
                 ? new TupleValue(positional[_locations.Length..])
                 : TupleValue.Empty);
+        }
 
         var foundCaller = positional.Length >= _locations.Length && _declaresCaller;
         List<KeyValuePair<Value, Value>>? others = null;
@@ -209,7 +213,8 @@ internal sealed class CallStatement(CallExpression call, Macro macro) : Statemen
     /// </summary>
     public static CallStatement Generation(Body body, int line) => new(
         new CallExpression(new ConstantExpression(CallIt), ArgumentList.None) { Line = line },
-        new Macro(null, [], [], body) { Line = line }) { Line = line };
+        new Macro(null, [], [], body) { Line = line })
+    { Line = line };
 
     protected override Completion Execute(Frame frame, TextBuilder output)
     {

@@ -54,8 +54,11 @@ internal abstract class Node
     public bool Any<T>(Func<T, bool> condition) where T : Node
     {
         foreach (var child in Children)
+        {
             if ((child is T node && condition(node)) || child.Any(condition))
                 return true;
+        }
+
         return false;
     }
 }

@@ -49,8 +49,11 @@ internal sealed class Symbols
     public Symbols? OwnerOf(string name)
     {
         for (var scope = this; scope is not null; scope = scope.Parent)
+        {
             if (scope._names.Contains(name))
                 return scope;
+        }
+
         return null;
     }
 
@@ -84,9 +87,13 @@ internal sealed class Symbols
     {
         var added = new List<string>();
         foreach (var branch in branches)
+        {
             foreach (var name in branch._stores)
+            {
                 if (!_stores.Contains(name) && !added.Contains(name))
                     added.Add(name);
+            }
+        }
 
         foreach (var branch in branches)
         {

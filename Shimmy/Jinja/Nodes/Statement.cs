@@ -17,8 +17,11 @@ internal sealed class Body(Statement[] statements) : Node
     public Completion Run(Frame frame, TextBuilder output)
     {
         foreach (var statement in statements)
+        {
             if (statement.Run(frame, output) is var completion and not Completion.Normal)
                 return completion;
+        }
+
         return Completion.Normal;
     }
 
@@ -75,8 +78,10 @@ internal sealed class JumpStatement(Completion completion) : Statement
     public override void Bind(Scope scope)
     {
         if (!scope.IsInLoop)
+        {
             throw TemplateException.Syntax(
                 completion == Completion.Break ? "'break' outside loop" : "'continue' not properly in loop", Line, 0);
+        }
     }
 
     protected override Completion Execute(Frame frame, TextBuilder output) => completion;

@@ -70,8 +70,11 @@ internal sealed class DictionaryValue : Value
         if (_entries.Length > SmallCount)
             return Index().TryGetValue(key, out var found) ? _entries[found].Value : null;
         foreach (var entry in _entries)
+        {
             if (entry.Key is TextValue text && string.Equals(text.Text, key, StringComparison.Ordinal))
                 return entry.Value;
+        }
+
         return null;
     }
 
@@ -144,8 +147,11 @@ internal sealed class DictionaryValue : Value
             return _index;
         var built = new Dictionary<string, int>(_entries.Length, StringComparer.Ordinal);
         for (var i = 0; i < _entries.Length; i++)
+        {
             if (_entries[i].Key is TextValue text)
                 built[text.Text] = i;
+        }
+
         return _index = built;
     }
 }
@@ -189,10 +195,16 @@ internal sealed class DictionaryViewValue(DictionaryValue dictionary, Dictionary
             return true;
         if (kind == DictionaryViewKind.Values || other is not DictionaryViewValue view || view.TypeName != TypeName ||
             view.Length(context) != Length(context))
+        {
             return false;
+        }
+
         for (var i = 0; i < dictionary.Entries.Length; i++)
+        {
             if (!view.Contains(Element(i), context))
                 return false;
+        }
+
         return true;
     }
 

@@ -52,8 +52,11 @@ internal sealed class Signature
     {
         var positional = arguments.Positional;
         if (positional.Length > _names.Length)
+        {
             throw TemplateException.Evaluation(
                 $"{function}() takes at most {_names.Length} argument(s), {positional.Length} given");
+        }
+
         if (positional.Length == _names.Length && arguments.Named.Length == 0)
             return positional;
 
@@ -70,8 +73,11 @@ internal sealed class Signature
         }
 
         for (var i = 0; i < _required; i++)
+        {
             if (bound[i] is null)
                 throw TemplateException.Evaluation($"{function}() missing required argument: '{_names[i].TrimStart('/')}'");
+        }
+
         return bound;
     }
 }
@@ -91,8 +97,11 @@ internal readonly record struct Arguments(Value[] Positional, KeyValuePair<strin
     public Value? Find(string name)
     {
         foreach (var argument in Named)
+        {
             if (argument.Key == name)
                 return argument.Value;
+        }
+
         return null;
     }
 

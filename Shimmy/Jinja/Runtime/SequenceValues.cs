@@ -48,8 +48,11 @@ internal abstract class SequenceValue(Value[] items) : Value
     {
         context.Step(Items.Length);
         foreach (var candidate in Items)
+        {
             if (ReferenceEquals(candidate, item) || candidate.EqualTo(item, context))
                 return true;
+        }
+
         return false;
     }
 
@@ -59,7 +62,10 @@ internal abstract class SequenceValue(Value[] items) : Value
             return true;
         if (other is not SequenceValue sequence || sequence is ListValue != this is ListValue ||
             sequence.Items.Length != Items.Length)
+        {
             return false;
+        }
+
         context.Descend();
         for (var i = 0; i < Items.Length; i++)
         {

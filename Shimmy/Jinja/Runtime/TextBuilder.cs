@@ -106,8 +106,10 @@ internal sealed class TextBuilder(RenderContext context)
         var at = _length;
         text.Text.AsSpan(start, count).CopyTo(Extend(count));
         foreach (var flip in provenance.Flips)
+        {
             if (flip > 0)
                 AddFlip(at + flip);
+        }
     }
 
     private void SwitchTo(bool fromRequest)

@@ -162,8 +162,11 @@ internal sealed class TextValue(string text, Provenance provenance = default, bo
     {
         var count = text.Length;
         for (var i = text.IndexOfAnyInRange('\uD800', '\uDBFF'); i >= 0 && i + 1 < text.Length; i++)
+        {
             if (char.IsHighSurrogate(text[i]) && char.IsLowSurrogate(text[i + 1]))
                 count--;
+        }
+
         return count;
     }
 }

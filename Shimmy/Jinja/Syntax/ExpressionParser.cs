@@ -1,7 +1,6 @@
 using System.Globalization;
 using Shimmy.Jinja.Nodes;
 using Shimmy.Jinja.Runtime;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Syntax;
 
@@ -383,7 +382,8 @@ internal sealed class ExpressionParser(TokenStream tokens)
         {
             TokenKind.Name => new AttributeExpression(owner, token.Text) { Line = line },
             TokenKind.Integer => new ItemExpression(owner,
-                new ConstantExpression(IntegerValue.Of(NumberLiteral.Integer(token.Text)))) { Line = line },
+                new ConstantExpression(IntegerValue.Of(NumberLiteral.Integer(token.Text))))
+            { Line = line },
             _ => throw TemplateException.Syntax("expected name or number", token.Line, token.Column),
         };
     }
@@ -404,7 +404,8 @@ internal sealed class ExpressionParser(TokenStream tokens)
         if (keys.Exists(key => key.Length > 1))
             throw TemplateException.Syntax("a slice cannot stand beside other subscripts", line, 0);
         return new ItemExpression(owner,
-            keys.Count == 1 ? keys[0][0]! : Sequence(keys.ConvertAll(key => key[0]!), isTuple: true, line)) { Line = line };
+            keys.Count == 1 ? keys[0][0]! : Sequence(keys.ConvertAll(key => key[0]!), isTuple: true, line))
+        { Line = line };
 
         ConstantExpression None() => new(NoneValue.Instance) { Line = line };
     }

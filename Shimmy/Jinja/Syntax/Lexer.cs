@@ -255,8 +255,11 @@ internal sealed class Lexer
     private static bool IsSpace(ReadOnlySpan<char> text)
     {
         foreach (var unit in text)
+        {
             if (!CharacterClasses.IsSpace(unit))
                 return false;
+        }
+
         return true;
     }
 
@@ -276,8 +279,10 @@ internal sealed class Lexer
     private void Measure(int position)
     {
         for (; _measured < position; _measured++)
+        {
             if (_source[_measured] == '\n')
                 (_line, _lineStart) = (_line + 1, _measured + 1);
+        }
     }
 
     private TemplateException Error(string message, int position)

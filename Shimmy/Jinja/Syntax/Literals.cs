@@ -78,7 +78,10 @@ internal static class StringLiteral
     {
         if (literal.Length < size || !int.TryParse(literal[..size], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture,
             out var point))
+        {
             throw error($"truncated \\{kind}{new string('X', size)} escape");
+        }
+
         if (point is >= 0 and <= 0xFFFF)
             text.Append((char)point);
         else if (Rune.IsValid(point))
@@ -150,7 +153,10 @@ internal static class NumberLiteral
         var end = at;
         while (isDigit(Unit(source, end)) ||
             (Unit(source, end) == '_' && isDigit(Unit(source, end + 1)) && (end > at || char.IsLetter(Unit(source, at - 1)))))
+        {
             end++;
+        }
+
         return end;
     }
 

@@ -1,6 +1,5 @@
 using Shimmy.Jinja.Nodes;
 using Shimmy.Jinja.Runtime;
-using Shimmy.Jinja.Runtime.Builtins;
 
 namespace Shimmy.Jinja.Syntax;
 
@@ -59,8 +58,11 @@ internal sealed class Parser
         }
 
         if (ends is not null)
+        {
             throw _tokens.Error($"Unexpected end of template: the '{opener}' of line {openerLine} is not closed by " +
                 $"'{ends[^1]}'.");
+        }
+
         _tokens.Leave();
         return new Body([.. statements]);
     }

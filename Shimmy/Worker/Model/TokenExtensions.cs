@@ -10,7 +10,7 @@ namespace Shimmy.Worker.Model;
 /// </summary>
 internal sealed class TokenExtensions
 {
-    private static readonly SearchValues<byte> s_marks = SearchValues.Create("\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"u8);
+    private static readonly SearchValues<byte> Marks = SearchValues.Create("\t\n !\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"u8);
 
     private readonly Dictionary<int, Dictionary<char, int>> _longer = [];
 
@@ -21,7 +21,7 @@ internal sealed class TokenExtensions
         for (var token = 0; token < vocabulary.Size; token++)
         {
             var text = vocabulary.Spelled(token).Span;
-            if (!text.IsEmpty && text.IndexOfAnyExcept(s_marks) < 0 && !vocabulary.IsControl(token) && !vocabulary.IsEnd(token) && !vocabulary.IsByte(token))
+            if (!text.IsEmpty && text.IndexOfAnyExcept(Marks) < 0 && !vocabulary.IsControl(token) && !vocabulary.IsEnd(token) && !vocabulary.IsByte(token))
                 byText.TryAdd(Encoding.ASCII.GetString(text), token);
         }
         foreach (var (text, token) in byText)

@@ -10,7 +10,7 @@ namespace Shimmy.Worker.Native;
 internal static unsafe class Backends
 {
     private static readonly Dictionary<GpuBackend, Plugin> Loaded = [];
-    private static readonly nint[] s_none = [];
+    private static readonly nint[] None = [];
 
     /// <summary>The plug-ins in the order in which <see cref="GpuBackend.Auto"/> tries them.</summary>
     public static IReadOnlyList<GpuBackend> Order { get; } = [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
@@ -59,7 +59,7 @@ internal static unsafe class Backends
     public static IReadOnlyList<nint> GpusOf(Plugin plugin)
     {
         if (plugin.Registration == 0)
-            return s_none;
+            return None;
         var all = new List<(nint Device, DeviceFacts Facts)>();
         for (nuint i = 0; i < GgmlApi.ggml_backend_reg_dev_count(plugin.Registration); i++)
         {

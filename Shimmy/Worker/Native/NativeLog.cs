@@ -15,7 +15,7 @@ internal static unsafe class NativeLog
     private static readonly Lock Gate = new();
     private static readonly StringBuilder Line = new();
     private static readonly Queue<string> Errors = new();
-    private static NativeLogLevel s_lineLevel = NativeLogLevel.Info;
+    private static NativeLogLevel _lineLevel = NativeLogLevel.Info;
 
     /// <summary>Gets each whole line; may be called on any native thread.</summary>
     public static Action<NativeLogLevel, string>? Listener { get; set; }
@@ -56,7 +56,7 @@ internal static unsafe class NativeLog
         lock (Gate)
         {
             if (level != NativeLogLevel.Continue)
-                s_lineLevel = level;
+                _lineLevel = level;
             foreach (var character in text)
             {
                 if (character != '\n')
@@ -68,14 +68,14 @@ internal static unsafe class NativeLog
                 Line.Clear();
                 if (line.Length == 0 || line.All(c => c == '.'))
                     continue;
-                if (s_lineLevel == NativeLogLevel.Error)
+                if (_lineLevel == NativeLogLevel.Error)
                 {
                     Errors.Enqueue(line);
                     if (Errors.Count > KeptErrors)
                         Errors.Dequeue();
                 }
                 LoadObserver?.Invoke(line);
-                Listener?.Invoke(s_lineLevel, line);
+                Listener?.Invoke(_lineLevel, line);
             }
         }
     }

@@ -16,10 +16,10 @@ internal static unsafe class RuntimeLibraries
     private const string FolderVariable = "SHIMMY_RUNTIME_DIR";
 
     private static readonly Lock Gate = new();
-    private static string? s_directory;
+    private static string? _directory;
 
     /// <summary>Full path of the folder the libraries come from, once <see cref="Load"/> has run.</summary>
-    public static string Directory => s_directory ?? throw new InvalidOperationException("The native libraries are not loaded.");
+    public static string Directory => _directory ?? throw new InvalidOperationException("The native libraries are not loaded.");
 
     /// <summary>The handle of libllama, for what it exports beside its API.</summary>
     public static nint Llama { get; private set; }
@@ -35,7 +35,7 @@ internal static unsafe class RuntimeLibraries
     {
         lock (Gate)
         {
-            if (s_directory is not null)
+            if (_directory is not null)
                 return;
             var directory = FindDirectory();
             NativeLibrary.SetDllImportResolver(typeof(LlamaApi).Assembly, (name, _, _) => Resolve(directory, name));
@@ -44,7 +44,7 @@ internal static unsafe class RuntimeLibraries
             LlamaApi.llama_backend_init();
             Llama = NativeLibrary.Load(FindFile(directory, LlamaApi.Library)!);
             Backends.LoadCpu(directory);
-            s_directory = directory;
+            _directory = directory;
         }
     }
 

@@ -8,13 +8,13 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 public sealed class ResponseBadRequestTests
 {
     private const string F = "{\"type\":\"function\",\"name\":\"f\"}";
-    private static ServerFixture s_server = null!;
+    private static ServerFixture _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext context) => s_server = await ServerFixture.StartAsync();
+    public static async Task StartAsync(TestContext context) => _server = await ServerFixture.StartAsync();
 
     [ClassCleanup]
-    public static async Task StopAsync() => await s_server.DisposeAsync();
+    public static async Task StopAsync() => await _server.DisposeAsync();
 
     // Each is put into a request that is right without it; null stands for a field that is left out.
     [TestMethod]
@@ -85,7 +85,7 @@ public sealed class ResponseBadRequestTests
             body[field] = JsonNode.Parse(value);
         foreach (var route in (string[])["v1/responses", "v1/responses/input_tokens"])
         {
-            using var answer = await s_server.PostAsync(route, body.ToJsonString());
+            using var answer = await _server.PostAsync(route, body.ToJsonString());
             var text = await answer.Content.ReadAsStringAsync();
             Assert.AreEqual(400, (int)answer.StatusCode, text);
             var error = (await answer.JsonAsync()).GetProperty("error");
@@ -98,8 +98,8 @@ public sealed class ResponseBadRequestTests
     [TestMethod]
     public async Task A_format_beside_tools_is_refused()
     {
-        using var answer = await s_server.PostAsync("v1/responses", """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}]}""");
+        using var answer = await _server.PostAsync("v1/responses", """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}]}""");
         Assert.AreEqual("text.format", (await answer.JsonAsync()).GetProperty("error").GetProperty("param").GetString());
-        await s_server.AnswerAsync("v1/responses", """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}],"tool_choice":"none"}""");
+        await _server.AnswerAsync("v1/responses", """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}],"tool_choice":"none"}""");
     }
 }

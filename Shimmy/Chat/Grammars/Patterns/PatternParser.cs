@@ -15,15 +15,15 @@ internal sealed class PatternParser
     private const int MostTimes = 100_000;
     private const int MostSteps = 1000;
 
-    private static readonly CharacterSet s_digits = CharacterSet.Of(('0', '9'));
-    private static readonly CharacterSet s_word = CharacterSet.Of(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z'));
+    private static readonly CharacterSet Digits = CharacterSet.Of(('0', '9'));
+    private static readonly CharacterSet Word = CharacterSet.Of(('0', '9'), ('A', 'Z'), ('_', '_'), ('a', 'z'));
 
     // ECMA-262: WhiteSpace and LineTerminator.
-    private static readonly CharacterSet s_space = CharacterSet.Of(
+    private static readonly CharacterSet Space = CharacterSet.Of(
         (9, 13), (' ', ' '), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF));
 
-    private static readonly CharacterSet s_notLineEnd = CharacterSet.Of(('\n', '\n'), ('\r', '\r'), (0x2028, 0x2029)).Inverted();
-    private static readonly PatternNode s_anything = new PatternRepeat(new PatternSet(CharacterSet.All), 0, null);
+    private static readonly CharacterSet NotLineEnd = CharacterSet.Of(('\n', '\n'), ('\r', '\r'), (0x2028, 0x2029)).Inverted();
+    private static readonly PatternNode Anything = new PatternRepeat(new PatternSet(CharacterSet.All), 0, null);
 
     private readonly string _pattern;
     private int _at;
@@ -55,12 +55,12 @@ internal sealed class PatternParser
     {
         var parts = new List<PatternNode>();
         if (!Take('^'))
-            parts.Add(s_anything);
+            parts.Add(Anything);
         while (Here == '^' && _at < _pattern.Length)
             _at++;
         parts.Add(Sequence());
         if (!Take('$'))
-            parts.Add(s_anything);
+            parts.Add(Anything);
         while (Here == '$')
             _at++;
         return new PatternSequence(parts);
@@ -109,7 +109,7 @@ internal sealed class PatternParser
                 return new PatternSet(Class());
             case '.':
                 _at++;
-                return new PatternSet(s_notLineEnd);
+                return new PatternSet(NotLineEnd);
             case '\\':
                 return new PatternSet(Escape(inClass: false));
             case '*' or '+' or '?' or '{':
@@ -263,17 +263,17 @@ internal sealed class PatternParser
         switch (letter)
         {
             case 'd':
-                return s_digits;
+                return Digits;
             case 'D':
-                return s_digits.Inverted();
+                return Digits.Inverted();
             case 'w':
-                return s_word;
+                return Word;
             case 'W':
-                return s_word.Inverted();
+                return Word.Inverted();
             case 's':
-                return s_space;
+                return Space;
             case 'S':
-                return s_space.Inverted();
+                return Space.Inverted();
             case 'n':
                 return One('\n');
             case 'r':

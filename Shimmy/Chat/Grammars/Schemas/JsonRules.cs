@@ -21,7 +21,7 @@ internal sealed class JsonRules(GrammarBuilder builder)
     public Fragment Character => Get("json-character", () => Choice(OneOf(CharacterSet.Plain), Sequence(Literal("\\"), Choice(
         OneOf(CharacterSet.Of("\"\\/bfnrt".Select(c => ((int)c, (int)c)))),
         Sequence(Literal("u"), Choice(
-            Sequence(OneOf(s_noSurrogate), Hex, Hex, Hex),
+            Sequence(OneOf(NoSurrogate), Hex, Hex, Hex),
             Sequence(OneOf(CharacterSet.Of(('D', 'D'), ('d', 'd'))), OneOf(CharacterSet.Of(('0', '7'))), Hex, Hex)))))));
 
     /// <summary>Any string.</summary>
@@ -64,7 +64,7 @@ internal sealed class JsonRules(GrammarBuilder builder)
     /// <summary>A point and up to 16 digits.</summary>
     public Fragment DecimalPlaces => Get("json-decimal-places", () => Sequence(Literal("."), builder.Repeat(Digit, 1, 16)));
 
-    private static readonly CharacterSet s_noSurrogate = CharacterSet.Of(('0', '9'), ('a', 'c'), ('A', 'C'), ('e', 'f'), ('E', 'F'));
+    private static readonly CharacterSet NoSurrogate = CharacterSet.Of(('0', '9'), ('a', 'c'), ('A', 'C'), ('e', 'f'), ('E', 'F'));
 
     private static Fragment Hex { get; } = OneOf(CharacterSet.Of(('0', '9'), ('a', 'f'), ('A', 'F')));
 

@@ -85,7 +85,7 @@ internal sealed class SchemaCompiler
     {
         List<SchemaNode> root = [new SchemaNode(_schema, "")];
         if (objectsOnly)
-            root.Add(new SchemaNode(s_object, "/(an object)"));
+            root.Add(new SchemaNode(Object, "/(an object)"));
         var result = Value(root, name);
         while (_waiting.TryDequeue(out var next))
         {
@@ -151,7 +151,7 @@ internal sealed class SchemaCompiler
         }
     }
 
-    private static readonly JsonElement s_object = JsonElement.Parse("{\"type\":\"object\"}"u8);
+    private static readonly JsonElement Object = JsonElement.Parse("{\"type\":\"object\"}"u8);
 }
 
 /// <summary>How a schema is taken.</summary>

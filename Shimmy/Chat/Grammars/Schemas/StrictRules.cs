@@ -8,9 +8,9 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// </summary>
 internal static class StrictRules
 {
-    private static readonly string[] s_maps = ["properties", "$defs", "definitions"];
-    private static readonly string[] s_lists = ["anyOf", "oneOf", "allOf", "prefixItems"];
-    private static readonly string[] s_schemas = ["items", "additionalProperties", "not"];
+    private static readonly string[] Maps = ["properties", "$defs", "definitions"];
+    private static readonly string[] Lists = ["anyOf", "oneOf", "allOf", "prefixItems"];
+    private static readonly string[] Schemas = ["items", "additionalProperties", "not"];
 
     /// <summary>Throws <see cref="SchemaException"/> naming the place that breaks a rule.</summary>
     public static void Check(JsonElement schema)
@@ -29,21 +29,21 @@ internal static class StrictRules
             if (node.Element.ValueKind != JsonValueKind.Object)
                 continue;
             CheckObject(node);
-            foreach (var keyword in s_maps)
+            foreach (var keyword in Maps)
             {
                 if (!node.Element.TryGetProperty(keyword, out var map))
                     continue;
                 foreach (var member in SchemaKeywords.Members(node, keyword, map))
                     left.Push(node.Child(member.Value, keyword, member.Name));
             }
-            foreach (var keyword in s_lists)
+            foreach (var keyword in Lists)
             {
                 if (!node.Element.TryGetProperty(keyword, out var list))
                     continue;
                 foreach (var child in node.Children(keyword, list))
                     left.Push(child);
             }
-            foreach (var keyword in s_schemas)
+            foreach (var keyword in Schemas)
             {
                 if (node.Element.TryGetProperty(keyword, out var child))
                     left.Push(node.Child(child, keyword));

@@ -16,7 +16,7 @@ internal static class StringFormats
     private const string UriRest = $"(/{UriCharacter}{{0,200}}){{0,20}}(\\?({UriCharacter}|[/?]){{0,500}})?(#({UriCharacter}|[/?]){{0,200}})?";
     private const string Uri = $"[A-Za-z][A-Za-z0-9+.-]{{1,30}}://{Label}(\\.{Label}){{0,4}}(:[1-9]\\d{{0,3}})?{UriRest}";
 
-    private static readonly Dictionary<string, string> s_patterns = new()
+    private static readonly Dictionary<string, string> Patterns = new()
     {
         ["date"] = Date,
         ["time"] = Time,
@@ -34,8 +34,8 @@ internal static class StringFormats
     };
 
     /// <summary>The names of the formats known.</summary>
-    public static IEnumerable<string> Names => s_patterns.Keys;
+    public static IEnumerable<string> Names => Patterns.Keys;
 
     /// <summary>The anchored pattern of a format; null where it is not known.</summary>
-    public static string? PatternOf(string format) => s_patterns.TryGetValue(format, out var pattern) ? $"^({pattern})$" : null;
+    public static string? PatternOf(string format) => Patterns.TryGetValue(format, out var pattern) ? $"^({pattern})$" : null;
 }

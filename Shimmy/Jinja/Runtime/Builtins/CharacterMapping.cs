@@ -41,12 +41,18 @@ internal static class CaseMapping
     public static TextValue Fold(TextValue text, RenderContext context) => Map(text, context, static (rune, _, output) =>
     {
         if (rune.Value == 0x3C2)
+        {
             output.Append('\u03C3');
+        }
         else if (Expansion(rune) is { } expansion)
+        {
             foreach (var part in expansion.EnumerateRunes())
                 output.Append(Rune.ToLowerInvariant(part).ToString());
+        }
         else
+        {
             output.Append(Rune.ToLowerInvariant(rune).ToString());
+        }
     });
 
     /// <summary><c>str.swapcase</c>.</summary>
@@ -177,8 +183,11 @@ internal static class CaseMapping
         private bool Neighbour(int direction)
         {
             for (var i = Unit + direction; i >= 0 && i < Text.Length; i += direction)
+            {
                 if (!IsIgnored(Text[i]))
                     return char.IsUpper(Text[i]) || char.IsLower(Text[i]);
+            }
+
             return false;
         }
 
@@ -242,8 +251,11 @@ internal static class Translation
         for (var i = 0; i < keys.Length; i++)
             entries.Add(new(PointOf((TextValue)keys[i]), PointOf((TextValue)values[i])));
         if (dropped is not null)
+        {
             foreach (var character in Parameters.Elements(Parameters.Text(dropped), context))
                 entries.Add(new(PointOf((TextValue)character), NoneValue.Instance));
+        }
+
         return DictionaryValue.Of(entries, context);
     }
 

@@ -1,5 +1,3 @@
-using System.Numerics;
-
 namespace Shimmy.Jinja.Runtime.Builtins;
 
 /// <summary>Python's comparison operators.</summary>

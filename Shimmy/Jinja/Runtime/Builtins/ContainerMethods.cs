@@ -22,7 +22,10 @@ internal static class SequenceMethods
         var count = 0;
         for (var at = sequence.IndexOf(item, 0, int.MaxValue, context); at >= 0;
             at = sequence.IndexOf(item, at + 1, int.MaxValue, context))
+        {
             count++;
+        }
+
         return IntegerValue.Of(count);
     }
 

@@ -166,7 +166,10 @@ internal readonly struct FormatSpecification
             // Zeros that fill the width are grouped with the digits.
             while (_fill == "0" && _align == '=' &&
                 prefix.Length + NumberFormat.Group("0" + digits, _grouping, size).Length <= _width)
+            {
                 digits = "0" + digits;
+            }
+
             digits = NumberFormat.Group(digits, _grouping, size);
         }
 
@@ -185,9 +188,13 @@ internal readonly struct FormatSpecification
     private void Fill(TextBuilder output, int count)
     {
         if (_fill.Length == 1)
+        {
             output.Append(_fill[0], count);
+        }
         else
+        {
             for (; count > 0; count--)
                 output.Append(_fill);
+        }
     }
 }

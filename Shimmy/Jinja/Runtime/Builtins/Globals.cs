@@ -66,9 +66,12 @@ internal static class Globals
                 break;
             case [var pairs]:
                 foreach (var pair in Parameters.Elements(pairs, context))
+                {
                     entries.Add(Parameters.Elements(pair, context) is [var key, var value]
                         ? new(key, value)
                         : throw TemplateException.Evaluation("dictionary update sequence elements must have length 2"));
+                }
+
                 break;
             default:
                 throw TemplateException.Evaluation("dict expected at most 1 argument");
@@ -181,8 +184,11 @@ internal sealed class NamespaceValue(DictionaryValue initial) : Value
     {
         var copy = new OrderedDictionary<string, Value>(StringComparer.Ordinal);
         foreach (var entry in initial.Entries)
+        {
             if (entry.Key is TextValue name)
                 copy[name.Text] = entry.Value;
+        }
+
         return copy;
     }
 }

@@ -56,13 +56,19 @@ internal static class NumberFilters
         if (method is not ("common" or "ceil" or "floor"))
             throw TemplateException.Evaluation("method must be common, ceil or floor");
         if (value is not NumberValue number)
+        {
             throw value is UndefinedValue undefined
                 ? undefined.Fail()
                 : TemplateException.Evaluation($"type {value.TypeName} doesn't define __round__ method");
+        }
+
         if (method == "common")
+        {
             return number is IntegerLikeValue integer
                 ? IntegerValue.Of(RoundInteger(integer.Number, precision))
                 : new FloatValue(FloatText.Round(number.ToDouble(), precision));
+        }
+
         if (Math.Abs(precision) > 400)
             throw TemplateException.Evaluation("int too large to convert to float");
         var scale = Math.Pow(10, precision);

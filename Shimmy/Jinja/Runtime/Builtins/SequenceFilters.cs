@@ -226,8 +226,11 @@ internal static class SequenceFilters
             if (arguments.Positional.Length == 0 && arguments.Find("attribute") is { } attribute)
             {
                 foreach (var (name, _) in arguments.Named)
+                {
                     if (name is not ("attribute" or "default"))
                         throw TemplateException.Evaluation($"Unexpected keyword argument '{name}'");
+                }
+
                 var path = AttributePath.Of(attribute, arguments.Find("default"));
                 return element => path.Find(element, context);
             }

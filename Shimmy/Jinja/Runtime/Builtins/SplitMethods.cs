@@ -169,11 +169,17 @@ internal static class TrimMethods
         var units = text.Text;
         var (start, end) = (0, units.Length);
         if (left)
+        {
             while (start < end && Stripped(start))
                 start++;
+        }
+
         if (right)
+        {
             while (end > start && Stripped(end - 1))
                 end--;
+        }
+
         context.Step(units.Length - (end - start));
         context.Scan(end - start);
         // An emoji's second half may not be stripped alone.
@@ -223,10 +229,14 @@ internal static class TrimMethods
         void Fill(long count)
         {
             if (filler.Text.Length == 1)
+            {
                 builder.Append(filler.Text[0], (int)count, filler.Provenance.HasRequest);
+            }
             else
+            {
                 for (; count > 0; count--)
                     builder.Append(filler);
+            }
         }
     }
 

@@ -54,8 +54,10 @@ internal static class TestTable
         void Compare(string @operator, params string[] names)
         {
             foreach (var name in (string[])[@operator, .. names])
+            {
                 table.Add(name, new(name, new("/other"), (value, a, context) =>
                     Comparison.Holds(value, @operator, a[0]!, context)));
+            }
         }
     }
 

@@ -215,12 +215,19 @@ internal static class TextFilters
             rune = size == 1 && char.IsSurrogate(text.Text[i]) ? Rune.ReplacementChar : rune;
             if (rune.IsAscii && (char.IsAsciiLetterOrDigit((char)rune.Value) || "_.-~".Contains((char)rune.Value) ||
                 safe.Contains((char)rune.Value)))
+            {
                 builder.Append((char)rune.Value, isRequest);
+            }
             else if (rune.Value == ' ' && safe.Length == 0)
+            {
                 builder.Append('+', isRequest);
+            }
             else
+            {
                 foreach (var part in bytes[..rune.EncodeToUtf8(bytes)])
                     builder.Append($"%{part:X2}", isRequest);
+            }
+
             i += size;
         }
     }

@@ -1,4 +1,3 @@
-using System.Numerics;
 using System.Text;
 
 namespace Shimmy.Jinja.Runtime.Builtins;
@@ -122,10 +121,15 @@ internal static class TextMethods
             if (count > 0)
                 builder.Append(separator);
             if (separator.IsMarkup)
+            {
                 builder.Append(Html.Escape(items.Current, context));
+            }
             else
+            {
                 builder.Append(items.Current as TextValue ?? throw TemplateException.Evaluation(
                     $"sequence item {count}: expected str instance, {items.Current.TypeName} found"));
+            }
+
             count++;
         }
 
@@ -190,13 +194,19 @@ internal static class SearchMethods
     {
         var (from, to) = Window(text, start, stop, context);
         if (affix is not TupleValue affixes)
+        {
             return affix is TextValue single
                 ? from <= to && Matches(single)
                 : throw TemplateException.Evaluation(
                     $"{(atEnd ? "endswith" : "startswith")} first arg must be str or a tuple of str, not {affix?.TypeName}");
+        }
+
         foreach (var item in affixes.Items)
+        {
             if (from <= to && Matches(Parameters.Text(item)))
                 return true;
+        }
+
         return false;
 
         bool Matches(TextValue candidate)
@@ -271,8 +281,11 @@ internal static class PredicateMethods
     {
         context.Step(text.Length / 4);
         foreach (var rune in text.EnumerateRunes())
+        {
             if (!isOfClass(rune))
                 return false;
+        }
+
         return text.Length > 0;
     }
 
