@@ -1,0 +1,86 @@
+namespace Shimmy.Tests.House;
+
+/// <summary>The rules of the house, each as what breaks it in a tree: one line a place, none where the rule holds.</summary>
+internal static class HouseRules
+{
+    /// <summary>The rooms from the top down; a room uses those behind it. docs/architecture.md says what each is.</summary>
+    public static readonly string[] Layers =
+        ["Cli", "Server", "Api", "Http", "Observability", "Chat", "Jinja", "Models", "Engine", "SafeTensors", "Gguf"];
+
+    /// <summary>The room of what runs in the child process: it uses these, and nothing uses it but Program.cs, which starts it.</summary>
+    public const string Child = "Worker";
+
+    /// <summary>The only folder with pointers and native calls.</summary>
+    public const string Native = "Worker/Native";
+
+    private const int MostFilesOfFolder = 20;
+    private const int MostFiles = 400;
+    private const int LongestLine = 140;
+
+    /// <summary>References to a room that lies above, to another dialect, and into or out of the child's room.</summary>
+    public static IEnumerable<string> UpwardArrows(SourceTree tree) =>
+        from arrow in tree.Arrows()
+        let folder = SourceTree.FolderOf(arrow.File)
+        where folder.Length > 0 && !MayUse(folder, arrow.Folder)
+        select $"{arrow.File} uses {arrow.Folder}";
+
+    /// <summary>Circles of folders; a folder and one inside it are two.</summary>
+    public static IEnumerable<string> Circles(SourceTree tree)
+    {
+        var arrows = tree.Arrows().Select(arrow => (From: SourceTree.FolderOf(arrow.File), To: arrow.Folder))
+            .Where(arrow => arrow.From.Length > 0).Distinct().ToLookup(arrow => arrow.From, arrow => arrow.To);
+        return from start in arrows.Select(arrow => arrow.Key).Order(StringComparer.Ordinal)
+            where Reaches(arrows, start)
+            select $"{start} uses a folder that uses it: {string.Join(", ", arrows[start].Where(next => next == start || Reaches(arrows, next, start)))}";
+    }
+
+    /// <summary>Pointers and imported functions outside the folder that is made for them.</summary>
+    public static IEnumerable<string> NativeCode(SourceTree tree) =>
+        from path in tree.Files.Keys
+        where SourceTree.FolderOf(path) != Native
+        let code = tree.CodeOf(path)
+        from word in (string[])["unsafe ", "[LibraryImport", "[DllImport"]
+        where code.Contains(word, StringComparison.Ordinal)
+        select $"{path} has {word.Trim(' ', '[')}";
+
+    /// <summary>Folders with more files than one looks through, and a program with more than one gets to know.</summary>
+    public static IEnumerable<string> CrowdedFolders(SourceTree tree)
+    {
+        foreach (var folder in tree.Files.Keys.GroupBy(SourceTree.FolderOf).Where(folder => folder.Count() > MostFilesOfFolder))
+            yield return $"{folder.Key} has {folder.Count()} files; {MostFilesOfFolder} are allowed";
+        if (tree.Files.Count > MostFiles)
+            yield return $"there are {tree.Files.Count} files; {MostFiles} are allowed";
+    }
+
+    /// <summary>Lines that are too long.</summary>
+    public static IEnumerable<string> LongLines(SourceTree tree) =>
+        from file in tree.Files
+        from line in SourceTree.LongLinesOf(file.Value, LongestLine)
+        select $"{file.Key}:{line.Number} has {line.Columns} columns; {LongestLine} are allowed";
+
+    private static bool MayUse(string folder, string other)
+    {
+        var (room, used) = (SourceTree.RoomOf(folder), SourceTree.RoomOf(other));
+        if (room == used)
+            return room != "Api" || DialectOf(folder) is not { } dialect || DialectOf(other) is not { } another || dialect == another;
+        if (room == Child || used == Child)
+            return room == Child && used is "Engine" or "Gguf";
+        return Array.IndexOf(Layers, room) is >= 0 and var at && Array.IndexOf(Layers, used) > at;
+    }
+
+    private static string? DialectOf(string folder) => folder.Split('/') is [_, var dialect, ..] ? dialect : null;
+
+    private static bool Reaches(ILookup<string, string> arrows, string from, string? to = null)
+    {
+        var seen = new HashSet<string>();
+        var open = new Stack<string>(arrows[from]);
+        while (open.TryPop(out var next))
+        {
+            if (next == (to ?? from))
+                return true;
+            foreach (var further in seen.Add(next) ? arrows[next] : [])
+                open.Push(further);
+        }
+        return false;
+    }
+}
