@@ -1,4 +1,5 @@
 using Shimmy.Chat.Templates;
+using Shimmy.Engine;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;

@@ -3,8 +3,8 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;
-using Shimmy.Tests.Models;
-using static Shimmy.Tests.Engine.Workers.WorkerFixture;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Fixtures.WorkerFixture;
 
 namespace Shimmy.Tests.Engine.Workers;
 
