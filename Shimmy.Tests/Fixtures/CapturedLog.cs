@@ -21,7 +21,7 @@ internal sealed class CapturedLog : ILoggerFactory
                 return found;
             await Task.Delay(10);
         }
-        throw new AssertFailedException($"nothing with '{text}' was logged but:\n{string.Join('\n', Lines)}");
+        throw new InvalidOperationException($"nothing with '{text}' was logged but:\n{string.Join('\n', Lines)}");
     }
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);

@@ -60,8 +60,7 @@ internal sealed class ServerFixture : IAsyncDisposable
     {
         using var answer = await PostAsync(path, json);
         var body = await answer.Content.ReadAsStringAsync();
-        Assert.IsTrue(answer.IsSuccessStatusCode, body);
-        return body;
+        return answer.IsSuccessStatusCode ? body : throw new InvalidOperationException($"{(int)answer.StatusCode}: {body}");
     }
 
     /// <summary>Posts JSON and reads only the header of the answer.</summary>
@@ -131,7 +130,8 @@ internal static class Answers
         var received = await socket.ReceiveAsync(buffer, limit.Token);
         if (received.MessageType == WebSocketMessageType.Close)
             return null;
-        Assert.AreEqual((WebSocketMessageType.Text, true), (received.MessageType, received.EndOfMessage));
+        if (received is not { MessageType: WebSocketMessageType.Text, EndOfMessage: true })
+            throw new InvalidOperationException($"a whole frame of text was expected, not {received.MessageType}, end {received.EndOfMessage}");
         return Encoding.UTF8.GetString(buffer, 0, received.Count);
     }
 
@@ -140,7 +140,7 @@ internal static class Answers
     {
         var frames = new List<string>();
         while (frames.Count == 0 || frames[^1].StartsWith("{\"token\":", StringComparison.Ordinal))
-            frames.Add(await socket.ReceiveAsync() ?? throw new AssertFailedException("the socket was closed after " + string.Join(' ', frames)));
+            frames.Add(await socket.ReceiveAsync() ?? throw new InvalidOperationException("the socket was closed after " + string.Join(' ', frames)));
         return frames;
     }
 }

@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Net;
 using System.Text;
 using System.Text.Json;
-using Shimmy.Engine;
 using Shimmy.Tests.Api;
 using Shimmy.Tests.Fixtures;
 

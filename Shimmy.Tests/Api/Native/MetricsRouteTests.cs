@@ -1,6 +1,5 @@
 using System.Net.Http.Headers;
 using System.Text.RegularExpressions;
-using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;

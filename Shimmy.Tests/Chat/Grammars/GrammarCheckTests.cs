@@ -2,7 +2,6 @@ using System.Diagnostics;
 using System.Text;
 using Shimmy.Chat;
 using Shimmy.Chat.Grammars;
-using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 

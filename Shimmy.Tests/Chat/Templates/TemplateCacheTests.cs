@@ -1,6 +1,5 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
-using Shimmy.Chat.Output;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;

@@ -1,5 +1,4 @@
 using Shimmy.Chat.Templates;
-using Shimmy.Engine;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;

@@ -1,5 +1,4 @@
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
 

@@ -3,7 +3,6 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
 

@@ -2,7 +2,6 @@ using System.Net;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 

@@ -1,6 +1,4 @@
-using Shimmy.Api;
 using Shimmy.Engine;
-using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
 using static Shimmy.Tests.Fixtures.WorkerFixture;
 

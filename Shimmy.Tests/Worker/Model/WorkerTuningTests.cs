@@ -65,7 +65,7 @@ public sealed class WorkerTuningTests
         using var log = new WarningLog();
         using var loggers = LoggerFactory.Create(builder => builder.AddProvider(log));
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1, Tuning = new LoadTuning { MemoryLock = true } };
-        await using var model = await new WorkerEngine(loggers, Executable).LoadAsync(spec, null, CancellationToken.None);
+        await using var model = await new WorkerEngine(loggers, WorkerFixture.Executable).LoadAsync(spec, null, CancellationToken.None);
 
         var warned = log.Lines.Any(line => line.StartsWith("--mlock: the system does not let all of the model be locked", StringComparison.Ordinal));
         if (OperatingSystem.IsLinux())

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
-using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Tests.Chat.Grammars.Schemas;
 using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;

@@ -3,7 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Executable;
+namespace Shimmy.Tests.Executable.Devices;
 
 /// <summary>Plug-ins that cannot be used, each with its own reason; no GPU is needed to find out.</summary>
 [TestClass]

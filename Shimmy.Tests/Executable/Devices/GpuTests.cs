@@ -6,7 +6,7 @@ using System.Text.RegularExpressions;
 using Shimmy.Gguf;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Executable;
+namespace Shimmy.Tests.Executable.Devices;
 
 /// <summary>
 /// Models on a GPU. Without one, on Mesa's lavapipe: a Vulkan device that computes on the CPU with 2 GiB of its own, whose first run of a shader

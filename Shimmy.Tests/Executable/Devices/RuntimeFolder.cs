@@ -2,7 +2,7 @@ using System.Diagnostics;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Worker.Native;
 
-namespace Shimmy.Tests.Executable;
+namespace Shimmy.Tests.Executable.Devices;
 
 /// <summary>A folder for SHIMMY_RUNTIME_DIR: the libraries that were built beside the tests, and plug-ins as a test wants them.</summary>
 internal static class RuntimeFolder
