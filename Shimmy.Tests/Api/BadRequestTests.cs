@@ -4,8 +4,7 @@ using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Tests.Engine;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api;
 

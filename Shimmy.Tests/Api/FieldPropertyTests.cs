@@ -1,6 +1,6 @@
 using System.Net;
 using System.Text.Json;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api;
 

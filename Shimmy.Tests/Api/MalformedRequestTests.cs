@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Json;
-using Shimmy.Tests.Models;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api;
 

@@ -1,7 +1,7 @@
 using System.Diagnostics;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -3,7 +3,7 @@ using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
 using Shimmy.Models;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Benchmarks;
 

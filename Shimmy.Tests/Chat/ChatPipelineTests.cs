@@ -3,6 +3,7 @@ using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Tests.Chat.Output;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat;
 
@@ -16,7 +17,7 @@ public sealed class ChatPipelineTests
         for (var round = 0; round < 300; round++)
         {
             var text = RandomText.Next(random, 0, 20) + "中<stop>" + RandomText.Next(random, 0, 10);
-            var model = new SpokenModel([.. RandomText.Split(random, Encoding.UTF8.GetBytes(text))]);
+            var model = new FixedTokensModel([.. RandomText.Split(random, Encoding.UTF8.GetBytes(text))]);
 
             var events = await RunAsync(model, "<stop>", "never");
 
@@ -34,7 +35,7 @@ public sealed class ChatPipelineTests
     [TestMethod]
     public async Task An_answer_that_a_stop_string_ends_tells_what_was_drafted_and_accepted_up_to_there()
     {
-        var model = new SpokenModel(["a"u8.ToArray(), "b"u8.ToArray(), "c"u8.ToArray(), "<stop>"u8.ToArray(), "d"u8.ToArray()])
+        var model = new FixedTokensModel(["a"u8.ToArray(), "b"u8.ToArray(), "c"u8.ToArray(), "<stop>"u8.ToArray(), "d"u8.ToArray()])
         {
             Drafts = [new(0, false), new(4, true), new(0, true), new(3, false), new(2, true)],
         };
@@ -48,7 +49,7 @@ public sealed class ChatPipelineTests
     [TestMethod]
     public async Task What_a_thinking_budget_broke_off_counts_in_the_tokens_and_the_times_of_the_answer()
     {
-        var model = new SpokenModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
+        var model = new FixedTokensModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
         await foreach (var outputEvent in ReasoningBudget.RunAsync(model, request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
@@ -64,7 +65,7 @@ public sealed class ChatPipelineTests
     [TestMethod]
     public async Task Without_a_stop_string_the_engines_own_end_is_told()
     {
-        var events = await RunAsync(new SpokenModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");
+        var events = await RunAsync(new FixedTokensModel([[(byte)'a'], [0xE4, 0xB8]], FinishReason.Length), "b");
 
         Assert.AreEqual("a\uFFFD", string.Concat(events.Select(one => one.Text)));
         var end = events[^1].End!;
@@ -76,7 +77,7 @@ public sealed class ChatPipelineTests
     [TestMethod]
     public async Task A_beginning_of_a_stop_string_at_the_end_is_text()
     {
-        var events = await RunAsync(new SpokenModel(["one <st"u8.ToArray(), "op"u8.ToArray()]), "<stop>");
+        var events = await RunAsync(new FixedTokensModel(["one <st"u8.ToArray(), "op"u8.ToArray()]), "<stop>");
 
         Assert.AreEqual("one <stop", string.Concat(events.Select(one => one.Text)));
         Assert.IsNull(events[^1].End!.StopString);
@@ -85,7 +86,7 @@ public sealed class ChatPipelineTests
     [TestMethod]
     public async Task A_stop_string_may_be_completed_by_the_last_unfinished_character()
     {
-        var events = await RunAsync(new SpokenModel(["a!"u8.ToArray(), [0xE4]], FinishReason.Length), "!\uFFFD");
+        var events = await RunAsync(new FixedTokensModel(["a!"u8.ToArray(), [0xE4]], FinishReason.Length), "!\uFFFD");
 
         Assert.AreEqual("a", string.Concat(events.Select(one => one.Text)));
         Assert.AreEqual((FinishReason.Stop, "!\uFFFD"), (events[^1].End!.Reason, events[^1].End!.StopString));

@@ -2,8 +2,7 @@ using System.Text.Json;
 using Anthropic;
 using Anthropic.Exceptions;
 using Anthropic.Models.Messages;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
 

@@ -2,8 +2,7 @@ using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
 

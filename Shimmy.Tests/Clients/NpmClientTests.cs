@@ -1,6 +1,5 @@
 using System.Diagnostics;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
 

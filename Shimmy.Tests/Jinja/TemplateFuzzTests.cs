@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Shimmy.Jinja;
 using Shimmy.Jinja.Runtime;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Jinja;
 

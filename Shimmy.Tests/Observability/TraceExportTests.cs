@@ -3,7 +3,7 @@ using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Observability;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Observability;
 

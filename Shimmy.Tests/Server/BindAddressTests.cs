@@ -1,6 +1,7 @@
 using System.Net;
 using System.Net.Sockets;
 using Shimmy.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

@@ -1,7 +1,7 @@
 using System.Net;
 using System.Text;
 using Shimmy.Server;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Soak.Traffic;
 
 namespace Shimmy.Tests.Server;

@@ -1,5 +1,5 @@
 using System.Text;
-using Shimmy.Tests.Engine;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

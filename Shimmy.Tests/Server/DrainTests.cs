@@ -1,7 +1,7 @@
 using System.Net;
 using System.Net.WebSockets;
 using Shimmy.Server;
-using Shimmy.Tests.Engine;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.Json;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

@@ -1,6 +1,6 @@
 using System.Net.Sockets;
 using Shimmy.Server;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

@@ -3,6 +3,7 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Api;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Server;
 

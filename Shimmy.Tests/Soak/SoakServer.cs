@@ -1,8 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Text.Json;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Soak.Traffic;
 
 namespace Shimmy.Tests.Soak;

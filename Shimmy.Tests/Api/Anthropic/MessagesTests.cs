@@ -1,8 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
-using Shimmy.Tests.Engine;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.Anthropic;
 

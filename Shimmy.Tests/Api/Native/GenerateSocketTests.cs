@@ -2,8 +2,7 @@ using System.Net;
 using System.Net.WebSockets;
 using Shimmy.Engine;
 using Shimmy.Server;
-using Shimmy.Tests.Engine;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.Native;
 

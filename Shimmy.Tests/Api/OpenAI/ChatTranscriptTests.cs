@@ -1,6 +1,5 @@
 using Shimmy.Engine;
-using Shimmy.Tests.Engine;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.OpenAI;
 

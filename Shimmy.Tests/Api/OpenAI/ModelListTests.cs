@@ -1,5 +1,5 @@
 using System.Net;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.OpenAI;
 

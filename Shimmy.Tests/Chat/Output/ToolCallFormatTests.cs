@@ -7,8 +7,7 @@ using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
-using Shimmy.Tests.Engine.Workers;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Output;
 

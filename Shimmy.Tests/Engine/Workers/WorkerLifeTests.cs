@@ -3,8 +3,8 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;
-using Shimmy.Tests.Models;
-using static Shimmy.Tests.Engine.Workers.WorkerFixture;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Fixtures.WorkerFixture;
 
 namespace Shimmy.Tests.Engine.Workers;
 
@@ -79,7 +79,7 @@ public sealed class WorkerLifeTests
     public void A_worker_whose_parent_is_gone_ends_in_the_middle_of_a_generation()
     {
         using var folder = new TemporaryFolder();
-        var start = new ProcessStartInfo(Executable, ["worker"])
+        var start = new ProcessStartInfo(WorkerFixture.Executable, ["worker"])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

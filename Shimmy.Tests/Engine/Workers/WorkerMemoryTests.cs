@@ -5,8 +5,7 @@ using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
 using Shimmy.Models;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Engine.Workers;
 

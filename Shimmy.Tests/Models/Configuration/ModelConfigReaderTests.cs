@@ -3,6 +3,7 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Configuration;

@@ -2,6 +2,7 @@ using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Models.Discovery;
 
 namespace Shimmy.Tests.Models.Configuration;

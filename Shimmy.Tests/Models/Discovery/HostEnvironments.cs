@@ -1,4 +1,5 @@
 using Shimmy.Models.Discovery;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Discovery;
 

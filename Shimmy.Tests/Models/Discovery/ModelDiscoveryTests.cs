@@ -1,6 +1,7 @@
 using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Discovery;
 

@@ -4,6 +4,7 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Discovery;
 

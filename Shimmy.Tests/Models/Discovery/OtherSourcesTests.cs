@@ -1,5 +1,6 @@
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Discovery;
 

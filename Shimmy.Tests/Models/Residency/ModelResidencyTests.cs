@@ -1,7 +1,7 @@
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Engine;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Residency;
 

@@ -2,8 +2,7 @@ using System.Text;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Cli;
-using Shimmy.Tests.Engine;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Residency;
 

@@ -1,5 +1,5 @@
 using System.Text;
-using Shimmy.Tests.Models;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Soak.Fuzz;
 

@@ -1,5 +1,5 @@
 using System.Text.Json.Nodes;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.OpenAI.Responses;
 

@@ -2,7 +2,7 @@ using System.Text;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Shimmy.Engine;
-using Shimmy.Tests.Engine;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.OpenAI.Responses;
 

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Shimmy.Engine;
-using Shimmy.Tests.Engine;
-using Shimmy.Tests.Server;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.OpenAI.Responses;
 

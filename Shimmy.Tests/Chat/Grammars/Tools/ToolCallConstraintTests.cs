@@ -1,0 +1,137 @@
+using System.Text.Json;
+using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Tools;
+using Shimmy.Chat.Messages;
+using Shimmy.Chat.Output.Tools;
+
+namespace Shimmy.Tests.Chat.Grammars.Tools;
+
+[TestClass]
+public sealed class ToolCallConstraintTests
+{
+    private static readonly ToolDefinition Weather = Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
+    private static readonly ToolDefinition Add = Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
+    private static readonly ToolDefinition Now = new("now", null, default);
+    private static readonly ToolCallSyntax Hermes = new()
+    {
+        Style = ToolCallStyle.Json,
+        CallBegin = "<tool_call>\n{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = "}\n</tool_call>",
+        Separator = "\n",
+        NameKey = "name",
+        ArgumentsKey = "arguments",
+    };
+
+    private static readonly ToolCallSyntax Mistral = new()
+    {
+        Style = ToolCallStyle.Json,
+        SectionBegin = "[TOOL_CALLS][",
+        CallBegin = "{\"name\": \"",
+        AfterName = "\", \"arguments\": ",
+        CallEnd = $", \"id\": \"{ToolCallSyntax.IdHole}\"}}",
+        Separator = ", ",
+        SectionEnd = "]",
+        NameKey = "name",
+        ArgumentsKey = "arguments",
+    };
+
+    private static readonly ToolCallSyntax Coder = new()
+    {
+        Style = ToolCallStyle.Parameters,
+        CallBegin = "<tool_call>\n<function=",
+        AfterName = ">\n",
+        CallEnd = "</function>\n</tool_call>",
+        Separator = "\n",
+        ParameterBegin = "<parameter=",
+        AfterKey = ">\n",
+        AfterKeyOfJson = ">\n",
+        ParameterEnd = "\n</parameter>\n",
+        ParameterEndOfJson = "\n</parameter>\n",
+    };
+
+    [TestMethod]
+    public void A_named_tool_is_the_only_one_that_can_be_called()
+    {
+        var matcher = Matcher(Hermes, [Weather], parallel: false);
+
+        Assert.IsTrue(matcher.Accepts("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1, \"b\": 2}}\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {}}\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("Well, <tool_call>"));
+    }
+
+    [TestMethod]
+    public void Behind_the_trigger_the_call_goes_on_where_it_stands()
+    {
+        var matcher = new GrammarMatcher(ToolCallConstraint.Build(Hermes, [Now], parallel: false, afterTrigger: true));
+
+        Assert.AreEqual("<tool_call>", Hermes.Trigger);
+        Assert.IsTrue(matcher.Accepts("{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
+    }
+
+    [TestMethod]
+    public void Several_calls_stand_in_a_row_only_where_they_may()
+    {
+        const string one = """{"name": "now", "arguments": {}, "id": "aB3456789"}""";
+
+        Assert.IsTrue(Matcher(Mistral, [Now], parallel: true).Accepts($"[TOOL_CALLS][{one}, {one}, {one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: true).Accepts("[TOOL_CALLS][]"));
+        Assert.IsTrue(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}, {one}]"));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts("""[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "short"}]"""));
+    }
+
+    [TestMethod]
+    public void Each_argument_may_have_marks_of_its_own()
+    {
+        var matcher = Matcher(Coder, [Weather, Add, Now], parallel: false);
+
+        Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=get_weather>\n<parameter=city>\nBad Homburg, \"x\" < 3\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n-2\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=now>\n</function>\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\none\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsFalse(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"));
+    }
+
+    [TestMethod]
+    public void What_no_grammar_can_hold_to_is_told_for_a_free_tool_and_refused_for_a_strict_one()
+    {
+        var free = Tool("f", """{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"uniqueItems":true},"b":{"type":"string","pattern":"(?=x)"}},"required":["a","b"],"additionalProperties":false}""");
+        var builder = new GrammarBuilder();
+        var grammar = new ToolArguments(builder);
+        var matcher = new GrammarMatcher(builder.Build(grammar.Arguments(free)));
+
+        Assert.IsTrue(matcher.Accepts("""{"a":[1,1],"b":"anything"}"""));
+        Assert.IsFalse(matcher.Accepts("""{"a":["x"],"b":""}"""));
+        CollectionAssert.AreEquivalent(new[] { "f/properties/a", "f/properties/b" }, grammar.LeftOut.Select(left => left.Split(':')[0]).ToArray());
+        var error = Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(free with { Strict = true }));
+        Assert.StartsWith("/properties/", error.Pointer);
+    }
+
+    [TestMethod]
+    [DataRow("true")]
+    [DataRow("{}")]
+    [DataRow("""{"type":["object","null"]}""")]
+    public void Arguments_are_always_an_object(string parameters)
+    {
+        var builder = new GrammarBuilder();
+        var matcher = new GrammarMatcher(builder.Build(new ToolArguments(builder).Arguments(Tool("f", parameters))));
+
+        Assert.IsTrue(matcher.Accepts("{}") && matcher.Accepts("{\"a\":1}"));
+        Assert.IsFalse(matcher.Accepts("null") || matcher.Accepts("[]"));
+    }
+
+    [TestMethod]
+    public void A_tools_wrong_schema_is_refused_even_where_it_is_free()
+    {
+        Assert.Contains("type must be", Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"no"}"""))).Message);
+        Assert.Contains("no value", Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"string"}"""))).Message);
+    }
+
+    private static ToolDefinition Tool(string name, string parameters) => new(name, null, JsonElement.Parse(parameters));
+
+    private static GrammarMatcher Matcher(ToolCallSyntax syntax, ToolDefinition[] tools, bool parallel) =>
+        new(ToolCallConstraint.Build(syntax, tools, parallel, afterTrigger: false));
+}

@@ -1,0 +1,114 @@
+using System.Collections.Concurrent;
+using System.Diagnostics;
+using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
+
+namespace Shimmy.Tests.Fixtures;
+
+/// <summary>A running <c>shimmy serve</c>; disposing it kills it.</summary>
+internal sealed class ServerProcess : IDisposable
+{
+    private readonly Process _process;
+    private readonly Task<string> _output;
+
+    private ServerProcess(Process process, Uri address)
+    {
+        _process = process;
+        _output = process.StandardOutput.ReadToEndAsync();
+        process.ErrorDataReceived += (_, line) => Log.Enqueue(line.Data ?? "");
+        process.BeginErrorReadLine();
+        Client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(30) };
+    }
+
+    /// <summary>Sends to it; paths have no leading slash.</summary>
+    public HttpClient Client { get; }
+
+    /// <summary>What it has logged so far, line by line.</summary>
+    public ConcurrentQueue<string> Log { get; } = [];
+
+    /// <summary>The server's process id.</summary>
+    public int Id => _process.Id;
+
+    /// <summary>Memory of the server's process that is in RAM now, in bytes.</summary>
+    public long ResidentBytes
+    {
+        get
+        {
+            _process.Refresh();
+            return _process.WorkingSet64;
+        }
+    }
+
+    /// <summary>The processes of its loaded models; Linux alone tells them.</summary>
+    public IReadOnlyList<Process> Workers => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+        .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id).Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
+
+    /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
+    public static Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments) => StartAsync(folder, null, arguments);
+
+    /// <summary>Starts one in a folder with variables of its own.</summary>
+    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
+    {
+        // A name of its own: a server that was killed leaves its file behind.
+        var ready = folder[$"ready-{Guid.NewGuid():N}"];
+        var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path, environment))!;
+        for (var begun = Stopwatch.GetTimestamp(); !File.Exists(ready);)
+        {
+            if (process.HasExited || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))
+            {
+                var errors = process.HasExited ? await process.StandardError.ReadToEndAsync() : "it was not ready within 30 seconds";
+                process.Kill();
+                throw new InvalidOperationException(errors);
+            }
+            await Task.Delay(10);
+        }
+        return new ServerProcess(process, new Uri((await File.ReadAllTextAsync(ready)).Trim()));
+    }
+
+    /// <summary>Sends SIGTERM and waits for the end; gives exit code and stdout.</summary>
+    public async Task<(int ExitCode, string Output)> TerminateAsync()
+    {
+        using var kill = Process.Start("kill", ["-TERM", $"{_process.Id}"]);
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
+        await _process.WaitForExitAsync(limit.Token);
+        return (_process.ExitCode, await _output);
+    }
+
+    /// <summary>A port that was free a moment ago.</summary>
+    public static int FreePort()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        return ((IPEndPoint)listener.LocalEndpoint).Port;
+    }
+
+    /// <summary>Ends it at once, as <c>kill -9</c> does, and nothing beside it.</summary>
+    public void Kill()
+    {
+        _process.Kill();
+        _process.WaitForExit();
+    }
+
+    // The fields of stat after the name, which is in parentheses and may hold anything: state, parent, ...
+    private static int ParentOf(string process)
+    {
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{process}/stat");
+            return int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1], CultureInfo.InvariantCulture);
+        }
+        catch (IOException)
+        {
+            return 0;
+        }
+    }
+
+    public void Dispose()
+    {
+        Client.Dispose();
+        if (!_process.HasExited)
+            _process.Kill(entireProcessTree: true);
+        _process.Dispose();
+    }
+}
