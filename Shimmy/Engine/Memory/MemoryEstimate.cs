@@ -1,5 +1,4 @@
 using Shimmy.Gguf;
-using Shimmy.Models;
 
 namespace Shimmy.Engine.Memory;
 
@@ -35,14 +34,14 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <summary>
     /// The estimate for a model. Reads the header of its first file; a file that cannot be read counts with its size.
     /// </summary>
-    /// <param name="entry">The model.</param>
     /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="sizeBytes">Bytes of its file, all shards together.</param>
     /// <param name="onGpu">Whether a GPU computes, which takes its buffers whole.</param>
-    public static MemoryEstimate Of(ModelEntry entry, ModelSpec spec, bool onGpu = false)
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false)
     {
         try
         {
-            var estimate = Of(GgufReader.ReadFile(entry.Path), entry.SizeBytes + LoraBytes(spec), spec, onGpu);
+            var estimate = Of(GgufReader.ReadFile(spec.Path), sizeBytes + LoraBytes(spec), spec, onGpu);
             if (spec.Draft is not { } draft)
                 return estimate;
             var second = Of(GgufReader.ReadFile(draft), new FileInfo(draft).Length, spec, onGpu);
@@ -52,7 +51,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
             // The load will fail with the reason; here only a number is wanted.
-            return new MemoryEstimate(entry.SizeBytes, 0, 0, ProcessBytes);
+            return new MemoryEstimate(sizeBytes, 0, 0, ProcessBytes);
         }
     }
 

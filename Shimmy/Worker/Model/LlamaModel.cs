@@ -201,7 +201,7 @@ internal sealed unsafe class LlamaModel : IDisposable
             Threads = Threads.Decode,
             BatchThreads = Threads.Batch,
             Devices = Devices.List(),
-            Backend = Backends.PluginName(Plan.Choice.Backend),
+            Backend = RuntimeDirectory.PluginName(Plan.Choice.Backend),
             GpuLayers = GpuLayers,
             Layers = llama_model_n_layer(Handle) + 1,
             LayerReason = Plan.Reason,
