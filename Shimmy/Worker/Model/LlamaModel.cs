@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Globalization;
 using System.Text;
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
 using Shimmy.Worker.Native;
 using static Shimmy.Worker.Native.LlamaApi;
@@ -11,9 +12,6 @@ namespace Shimmy.Worker.Model;
 /// <summary>One model and its context, loaded. Used by the scheduler's thread alone, the vocabulary excepted.</summary>
 internal sealed unsafe class LlamaModel : IDisposable
 {
-    // Cells beyond one request's context make room for more requests at once, but are memory: at most this much is spent on them.
-    private const long ExtraCellsBytes = 1L << 30;
-
     private readonly Dictionary<string, string> _metadata;
     private EmbeddingContext? _embedding;
     private AdapterSet? _adapters;
@@ -275,10 +273,8 @@ internal sealed unsafe class LlamaModel : IDisposable
         {
             if (spec.Cells > 0)
                 return Math.Max(spec.Cells, contextLength);
-            // K and V of every layer in f16. Models whose heads are sized otherwise come out a little off, which costs only comfort.
             var headSize = (long)llama_model_n_embd(handle) / Math.Max(1, llama_model_n_head(handle));
-            var bytesPerCell = Math.Max(1, 2 * 2 * headSize * llama_model_n_head_kv(handle) * llama_model_n_layer(handle));
-            return Math.Clamp(ExtraCellsBytes / bytesPerCell, contextLength, (long)contextLength * spec.Parallel);
+            return CellCount.Of(contextLength, spec.Parallel, CellCount.BytesPerCell(headSize, llama_model_n_head_kv(handle), llama_model_n_layer(handle)));
         }
     }
 
