@@ -171,7 +171,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
-        var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
+        var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
 
@@ -186,9 +186,9 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     private void Embed(uint id, EmbeddingRequest request, CancellationToken cancellation)
     {
         var model = Model;
-        if (request.Document is not null != model.Pooling is PoolingType.Rank)
+        if (request.Document is not null != model.Metadata.Pooling is PoolingType.Rank)
         {
-            throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
+            throw new EngineException(EngineFailure.InvalidRequest, model.Metadata.Pooling == PoolingType.Rank
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
                 : "this model is no reranker")
             { Option = "model" };
@@ -201,7 +201,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 throw TooLong(beyond, "more than ");
         }
         var tokens = request.Document is { } document
-            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.RerankTemplate)
+            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.Metadata.RerankTemplate)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };

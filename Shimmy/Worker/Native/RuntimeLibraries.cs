@@ -45,6 +45,9 @@ internal static unsafe class RuntimeLibraries
         }
     }
 
+    /// <summary>How threads and memory spread over NUMA nodes, once a process and before a model is loaded.</summary>
+    public static void UseNuma(NumaStrategy strategy) => LlamaApi.llama_numa_init((int)strategy);
+
     private static string FindDirectory()
     {
         var directory = RuntimeDirectory.FullPath;

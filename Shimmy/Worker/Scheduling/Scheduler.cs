@@ -267,7 +267,7 @@ internal sealed class Scheduler
         _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
         if (code == 0)
         {
-            LlamaApi.llama_synchronize(_model.Context);
+            _model.Context.Synchronize();
             var elapsed = Stopwatch.GetElapsedTime(before);
             _turn.Observe(elapsed);
             _model.Threads.Observe(_batch.Count, elapsed);
