@@ -25,7 +25,7 @@ internal sealed class SpokenModel(IReadOnlyList<byte[]> pieces, FinishReason rea
     public Task Completion { get; } = new TaskCompletionSource().Task;
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         Request = request;
         try

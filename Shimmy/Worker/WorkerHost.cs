@@ -39,15 +39,23 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 {
                     FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
                     FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
-                    FrameKind.Cancel => prompts.Cancel(frame.Id) || questions.Cancel(frame.Id),
+                    FrameKind.Cancel => CancelPrompt(frame.Id) || questions.Cancel(frame.Id),
                     _ => false,
                 };
                 if (!done)
                     Handle(frame, CancellationToken.None);
             });
         }
-        // Not Exit: that would wait for a decode or run native destructors under the feet of one.
+        // Kill, not Exit: Exit waits for the decode or runs native destructors during it.
         Process.GetCurrentProcess().Kill();
+
+        bool CancelPrompt(uint id)
+        {
+            if (!prompts.Cancel(id))
+                return false;
+            EndUnstarted(id);
+            return true;
+        }
     }
 
     private void HandleLong(Frame frame, CancellationToken cancellation)
@@ -70,7 +78,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
         catch (OperationCanceledException)
         {
-            // Nobody waits for an answer.
+            // While its text was tokenized. Only generations have an end; the server drops it for anything else.
+            EndUnstarted(frame.Id);
         }
         catch (Exception e) when (e is JsonException or InvalidDataException)
         {
@@ -247,6 +256,14 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             return;
         Send(FrameKind.Events, 0, _events.WrittenSpan);
         _events.ResetWrittenCount();
+    }
+
+    // The end of a generation that was cancelled before there was a sequence; from any thread.
+    private void EndUnstarted(uint id)
+    {
+        var end = new ArrayBufferWriter<byte>();
+        EventCodec.WriteEnd(end, id, new GenerationEnd(FinishReason.Cancelled, 0, new GenerationTimings(0, 0, 0)));
+        Send(FrameKind.Events, 0, end.WrittenSpan);
     }
 
     private void Reply<T>(uint id, T value, JsonTypeInfo<T> type) =>

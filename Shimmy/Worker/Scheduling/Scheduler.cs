@@ -84,7 +84,7 @@ internal sealed class Scheduler
             embeddingJob.Refuse(Refusal());
     });
 
-    /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
+    /// <summary>Ends a request at the next turn, a generation with its end event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
     {
         foreach (var request in _waiting.Concat(_running).Concat<IQueued>(_chores).Where(request => request.RequestId == requestId))
@@ -153,9 +153,17 @@ internal sealed class Scheduler
         _anyCancelled = false;
         _chores.TakeCancelled();
         foreach (var sequence in _waiting.TakeCancelled())
+        {
+            ReportEnd(sequence, FinishReason.Cancelled);
             sequence.Dispose();
+        }
         foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())
+        {
+            ReportEnd(sequence, FinishReason.Cancelled);
             Retire(sequence);
+        }
+        // At once: the turn's decode may take a while.
+        _events.Flush();
     }
 
     // 1. Admit
@@ -455,19 +463,25 @@ internal sealed class Scheduler
 
     private void End(Sequence sequence, FinishReason reason)
     {
+        ReportEnd(sequence, reason);
+        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt).TotalSeconds;
+        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
+        Retire(sequence);
+    }
+
+    private void ReportEnd(Sequence sequence, FinishReason reason)
+    {
         var now = Stopwatch.GetTimestamp();
+        var admitted = sequence.AdmittedAt == 0 ? now : sequence.AdmittedAt;
         var first = sequence.FirstTokenAt == 0 ? now : sequence.FirstTokenAt;
         _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
-            Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(sequence.ArrivedAt, admitted).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(admitted, first).TotalMilliseconds,
             Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)
         {
             DraftedTokens = sequence.Drafted,
             AcceptedTokens = sequence.Accepted,
         }));
-        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt, now).TotalSeconds;
-        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
-        Retire(sequence);
     }
 
     private void Fail(Sequence sequence, EngineException error)
