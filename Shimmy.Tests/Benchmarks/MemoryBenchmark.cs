@@ -4,6 +4,7 @@ using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Benchmarks;
 
@@ -28,16 +29,16 @@ internal static class MemoryBenchmark
         foreach (var (name, shape) in Shapes)
         {
             var path = RandomModel.Write(folder["model.gguf"], shape);
-            var entry = new ModelEntry { Name = name, Path = path, SizeBytes = new FileInfo(path).Length };
+            var size = new FileInfo(path).Length;
             foreach (var (context, parallel) in new[] { (2048, 1), (8192, 1), (2048, 4) })
             {
                 var spec = new ModelSpec { Name = name, Path = path, ContextLength = context, Parallel = parallel, Threads = 2 };
-                var estimate = MemoryEstimate.Of(entry, spec).Total / 1048576.0;
+                var estimate = MemoryEstimate.Of(spec, size).Total / 1048576.0;
                 await using var model = await BenchmarkModel.Engine().LoadAsync(spec, null, CancellationToken.None);
                 await BenchmarkModel.GenerateAsync(model, [.. Enumerable.Range(0, PromptTokens).Select(i => 300 + (i % 64))], 4);
                 using var worker = Process.GetProcessById(model.Facts.ProcessId);
                 var taken = worker.WorkingSet64 / 1048576.0;
-                await output.WriteLineAsync($"{name}, {entry.SizeBytes >> 20} MB, context {context} × {parallel}: estimated {estimate,6:F1} MB, taken {taken,6:F1} MB, "
+                await output.WriteLineAsync($"{name}, {size >> 20} MB, context {context} × {parallel}: estimated {estimate,6:F1} MB, taken {taken,6:F1} MB, "
                     + $"off by {(estimate / taken - 1) * 100:+0.0;-0.0} %");
             }
             File.Delete(path);

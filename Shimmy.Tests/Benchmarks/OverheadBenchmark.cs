@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Shimmy.Engine;
-using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Sampling;
 

@@ -25,7 +25,7 @@ internal sealed class FixedTokensModel(IReadOnlyList<byte[]> pieces, FinishReaso
     public Task Completion { get; } = new TaskCompletionSource().Task;
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         Request = request;
         try

@@ -76,7 +76,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     public void Die() => _completion.TrySetResult();
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         engine.Places.Enqueue(request.Place);
         var promptTokens = (await TokenizeAsync(request.Prompt, cancellation)).Count;
@@ -88,6 +88,12 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
             if (generated == request.Options.MaxTokens)
             {
                 reason = FinishReason.Length;
+                break;
+            }
+
+            if (finish.IsCancellationRequested)
+            {
+                reason = FinishReason.Cancelled;
                 break;
             }
 

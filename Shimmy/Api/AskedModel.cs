@@ -14,8 +14,8 @@ internal sealed class AskedModel(ILoadedModel model, QueuePlace place, PromptLog
 
     public Task Completion => model.Completion;
 
-    public IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation) =>
-        model.GenerateAsync(request with { Place = place }, cancellation);
+    public IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation, CancellationToken finish = default) =>
+        model.GenerateAsync(request with { Place = place }, cancellation, finish);
 
     public Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
     {

@@ -1,6 +1,9 @@
 namespace Shimmy.Engine;
 
-/// <summary>What a generation reports, in this order: one <see cref="Start"/>, the prompt's tokens where they are asked for, any number of tokens, one <see cref="End"/>.</summary>
+/// <summary>
+/// One event of a generation. They come in this order: one <see cref="Start"/>, the prompt's tokens where they are asked for, any number of tokens, one
+/// <see cref="End"/>. A generation that is cancelled while it waits for a slot has no start.
+/// </summary>
 public readonly struct GenerationEvent
 {
     private GenerationEvent(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability,
@@ -50,7 +53,7 @@ public readonly struct GenerationEvent
     public static GenerationEvent OfPromptToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
         new(token, piece, logProbability, null, null, ofPrompt: true);
 
-    /// <summary>The generation ended by itself.</summary>
+    /// <summary>The generation ended.</summary>
     public static GenerationEvent OfEnd(GenerationEnd end) => new(0, default, null, null, end);
 }
 
@@ -74,6 +77,9 @@ public enum FinishReason
 
     /// <summary>max_tokens was reached or the context is full.</summary>
     Length,
+
+    /// <summary>The server asked for the end: a stop sequence was found in the text, or the client left.</summary>
+    Cancelled,
 }
 
 /// <summary>Where the time of a generation went, in milliseconds.</summary>

@@ -26,10 +26,18 @@ public interface ILoadedModel : IAsyncDisposable
     Task Completion { get; }
 
     /// <summary>
-    /// Generates one answer. Cancelling the token (or leaving the enumeration) frees the slot within one decode step.
-    /// Throws <see cref="EngineException"/>: from the first move for what is wrong with the request, later only where the worker died.
+    /// Generates one answer, as <see cref="GenerationEvent"/> describes. It can be ended before the model ends it, in two ways, both of which free the slot
+    /// within one decode step. Throws <see cref="EngineException"/>: from the first move for what is wrong with the request, later only where the worker died.
     /// </summary>
-    IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation);
+    /// <param name="request">The request.</param>
+    /// <param name="cancellation">
+    /// Gives the answer up: the enumeration throws <see cref="OperationCanceledException"/> at once. Leaving the enumeration does the same without the throw.
+    /// </param>
+    /// <param name="finish">
+    /// Asks for the end: the enumeration goes on with the tokens that are on their way until the end event, which has the counts and times of the engine and
+    /// <see cref="FinishReason.Cancelled"/>, or the reason for which the answer ended by itself meanwhile. Without a start event where no slot was free yet.
+    /// </param>
+    IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation, CancellationToken finish = default);
 
     /// <summary>
     /// Embeds a text, or judges a document by a query. Throws <see cref="EngineException"/> for what is wrong with the request or the model.

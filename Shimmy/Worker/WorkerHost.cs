@@ -39,15 +39,23 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 {
                     FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
                     FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
-                    FrameKind.Cancel => prompts.Cancel(frame.Id) || questions.Cancel(frame.Id),
+                    FrameKind.Cancel => CancelPrompt(frame.Id) || questions.Cancel(frame.Id),
                     _ => false,
                 };
                 if (!done)
                     Handle(frame, CancellationToken.None);
             });
         }
-        // Not Exit: that would wait for a decode or run native destructors under the feet of one.
+        // Kill, not Exit: Exit waits for the decode or runs native destructors during it.
         Process.GetCurrentProcess().Kill();
+
+        bool CancelPrompt(uint id)
+        {
+            if (!prompts.Cancel(id))
+                return false;
+            EndUnstarted(id);
+            return true;
+        }
     }
 
     private void HandleLong(Frame frame, CancellationToken cancellation)
@@ -70,7 +78,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
         catch (OperationCanceledException)
         {
-            // Nobody waits for an answer.
+            // While its text was tokenized. Only generations have an end; the server drops it for anything else.
+            EndUnstarted(frame.Id);
         }
         catch (Exception e) when (e is JsonException or InvalidDataException)
         {
@@ -171,7 +180,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
-        var sampler = new Sampler(model.Handle, model.Vocabulary, request, shown, seed, model.ContextLength);
+        var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
 
@@ -186,9 +195,9 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     private void Embed(uint id, EmbeddingRequest request, CancellationToken cancellation)
     {
         var model = Model;
-        if (request.Document is not null != model.Pooling is PoolingType.Rank)
+        if (request.Document is not null != model.Metadata.Pooling is PoolingType.Rank)
         {
-            throw new EngineException(EngineFailure.InvalidRequest, model.Pooling == PoolingType.Rank
+            throw new EngineException(EngineFailure.InvalidRequest, model.Metadata.Pooling == PoolingType.Rank
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
                 : "this model is no reranker")
             { Option = "model" };
@@ -201,7 +210,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 throw TooLong(beyond, "more than ");
         }
         var tokens = request.Document is { } document
-            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.RerankTemplate)
+            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.Metadata.RerankTemplate)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
@@ -247,6 +256,14 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             return;
         Send(FrameKind.Events, 0, _events.WrittenSpan);
         _events.ResetWrittenCount();
+    }
+
+    // The end of a generation that was cancelled before there was a sequence; from any thread.
+    private void EndUnstarted(uint id)
+    {
+        var end = new ArrayBufferWriter<byte>();
+        EventCodec.WriteEnd(end, id, new GenerationEnd(FinishReason.Cancelled, 0, new GenerationTimings(0, 0, 0)));
+        Send(FrameKind.Events, 0, end.WrittenSpan);
     }
 
     private void Reply<T>(uint id, T value, JsonTypeInfo<T> type) =>

@@ -80,19 +80,19 @@ public sealed class MemoryEstimateTests
     {
         using var folder = new TemporaryFolder();
         var path = RandomModel.Write(folder["deep.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, Heads = 4, KeyValueHeads = 4, FeedForward = 1024, Vocabulary = 4096, Context = 16_384, Type = GgmlType.F16 });
-        var entry = new ModelEntry { Name = "deep", Path = path, SizeBytes = new FileInfo(path).Length };
+        var size = new FileInfo(path).Length;
         var spec = new ModelSpec { Name = "deep", Path = path, Parallel = 1 };
-        var all = MemoryEstimate.Of(entry, spec);
+        var all = MemoryEstimate.Of(spec, size);
         const long embeddings = 4096 * 256 * 2;
-        long LayersLeft(int onGpu) => HostMemory.Of(entry, spec with { Tuning = new LoadTuning { GpuLayers = new LayerCount(onGpu) } }, [8L << 30]);
+        long LayersLeft(int onGpu) => HostMemory.Of(spec with { Tuning = new LoadTuning { GpuLayers = new LayerCount(onGpu) } }, size, [8L << 30]);
 
-        Assert.AreEqual(all.Total, HostMemory.Of(entry, spec, []));
+        Assert.AreEqual(all.Total, HostMemory.Of(spec, size, []));
         Assert.AreEqual(all.Total, LayersLeft(0));
         // Embeddings stay, and so does the vocabulary; caches and all else go.
-        Assert.AreEqual(all.Process + embeddings, HostMemory.Of(entry, spec, [8L << 30]), 2e6);
+        Assert.AreEqual(all.Process + embeddings, HostMemory.Of(spec, size, [8L << 30]), 2e6);
         Assert.AreEqual(all.KeyValueCache / 4 + (all.Weights - 2 * embeddings) / 4, LayersLeft(2) - LayersLeft(3), 1e6);
         // A draft model goes to the same device, and shares the process.
-        Assert.AreEqual(all.Process + 2 * embeddings, HostMemory.Of(entry, spec with { Draft = path }, [8L << 30]), 4e6);
+        Assert.AreEqual(all.Process + 2 * embeddings, HostMemory.Of(spec with { Draft = path }, size, [8L << 30]), 4e6);
     }
 
     [TestMethod]
@@ -145,7 +145,7 @@ public sealed class MemoryEstimateTests
         }
 
         Assert.IsGreaterThan(0, MemoryEstimate.Of(Read(writer), 0, new ModelSpec { Name = "m", Path = "m" }).Total);
-        Assert.IsGreaterThan(0, MemoryEstimate.Of(new ModelEntry { Name = "m", Path = "/absent" }, new ModelSpec { Name = "m", Path = "m" }).Total);
+        Assert.IsGreaterThan(0, MemoryEstimate.Of(new ModelSpec { Name = "m", Path = "/absent" }, 0).Total);
     }
 
     private static GgufWriter Architecture(string name, uint layers) => new GgufWriter().Add("general.architecture", name)

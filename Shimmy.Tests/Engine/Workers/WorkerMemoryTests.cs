@@ -5,7 +5,9 @@ using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
 using Shimmy.Models;
+using Shimmy.Tests.Cli;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Engine.Workers;
 
@@ -35,7 +37,7 @@ public sealed class WorkerMemoryTests
             _ => new RandomModelShape { Layers = 2, Embedding = 256, Heads = 8, KeyValueHeads = 8, FeedForward = 512, Vocabulary = 64_000, Context = 4096 },
         };
         var spec = new ModelSpec { Name = name, Path = RandomModel.Write(folder["m.gguf"], shape), ContextLength = context, Parallel = 1, Threads = 1 };
-        var estimate = MemoryEstimate.Of(new ModelEntry { Name = name, Path = spec.Path, SizeBytes = new FileInfo(spec.Path).Length }, spec).Total;
+        var estimate = MemoryEstimate.Of(spec, new FileInfo(spec.Path).Length).Total;
 
         await using var model = await new WorkerEngine(NullLoggerFactory.Instance, ShimmyProcess.Executable).LoadAsync(spec, null, CancellationToken.None);
         await WorkerFixture.RunAsync(model, new GenerationRequest

@@ -1,5 +1,7 @@
 using System.Diagnostics;
+using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Models;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Executable.Devices;
@@ -7,7 +9,7 @@ namespace Shimmy.Tests.Executable.Devices;
 /// <summary>A folder for SHIMMY_RUNTIME_DIR: the libraries that were built beside the tests, and plug-ins as a test wants them.</summary>
 internal static class RuntimeFolder
 {
-    private static string Rid => RuntimeLibraries.PortableRid;
+    private static string Rid => RuntimeDirectory.PortableRid;
 
     /// <summary>Where the plug-in of a backend is, if it was brought (runtimes/natives.targets, NativeBackends=…).</summary>
     public static string Plugin(string backend) => Path.Combine(Repository.Root, "runtimes", Rid, backend, $"libggml-{backend}.so");

@@ -30,6 +30,46 @@ public sealed class WorkerSchedulingTests
     }
 
     [TestMethod]
+    public async Task A_generation_that_is_asked_to_finish_ends_with_its_counts()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1 });
+        using var finish = new CancellationTokenSource();
+        using var finishWaiting = new CancellationTokenSource();
+        var waiting = Task.CompletedTask;
+        var events = new List<GenerationEvent>();
+        var ofWaiting = new List<GenerationEvent>();
+        await foreach (var engineEvent in model.GenerateAsync(Greedy("a", 100_000), CancellationToken.None, finish.Token))
+        {
+            events.Add(engineEvent);
+            if (events.Count == 2)
+            {
+                // The other has no slot, so it ends without a start.
+                waiting = Task.Run(async () =>
+                {
+                    await foreach (var other in model.GenerateAsync(Greedy("b", 3), CancellationToken.None, finishWaiting.Token))
+                        ofWaiting.Add(other);
+                });
+                while ((await model.GetStatisticsAsync(CancellationToken.None)).Waiting < 1)
+                    await Task.Yield();
+                await finishWaiting.CancelAsync();
+                await waiting;
+                await finish.CancelAsync();
+            }
+        }
+
+        var end = events[^1].End!;
+        Assert.AreEqual((FinishReason.Cancelled, events.Count(one => one.IsToken)), (end.Reason, end.GeneratedTokens));
+        Assert.AreEqual(events.Sum(one => one.Draft.Drafted), end.Timings.DraftedTokens);
+        Assert.AreEqual(events.Count(one => one.Draft.Accepted), end.Timings.AcceptedTokens);
+        Assert.IsGreaterThan(0, end.Timings.DecodeMilliseconds);
+        var endOfWaiting = ofWaiting.Single().End!;
+        Assert.AreEqual((FinishReason.Cancelled, 0, 0.0), (endOfWaiting.Reason, endOfWaiting.GeneratedTokens, endOfWaiting.Timings.DecodeMilliseconds));
+        Assert.IsGreaterThan(0, endOfWaiting.Timings.QueueMilliseconds);
+        Assert.AreEqual(0, (await model.GetStatisticsAsync(CancellationToken.None)).SlotsBusy);
+    }
+
+    [TestMethod]
     public async Task Beyond_the_queue_a_request_is_refused_with_a_time_to_come_back()
     {
         using var folder = new TemporaryFolder();

@@ -125,8 +125,8 @@ internal sealed class ModelContext
         var spec = SpecOf(entry);
         var engine = new WorkerEngine(loggers);
         // Which GPUs there are takes a process to find out: asked where it matters alone.
-        if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
-            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
+        if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec, entry.SizeBytes, cancellation) is var bytes && bytes > MemoryBudget)
         {
             throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
         }

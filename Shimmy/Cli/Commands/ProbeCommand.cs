@@ -6,7 +6,6 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
-using Shimmy.Models;
 
 namespace Shimmy.Cli.Commands;
 
@@ -56,7 +55,7 @@ internal static class ProbeCommand
         TrainedContextLength = model.Facts.TrainedContextLength,
         LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
         FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
-        EstimatedBytes = MemoryEstimate.Of(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path, SizeBytes = model.Facts.SizeBytes }, model.Spec).Total,
+        EstimatedBytes = MemoryEstimate.Of(model.Spec, model.Facts.SizeBytes).Total,
         ResidentBytes = model.Facts.ResidentBytes,
         TensorBytes = model.Facts.SizeBytes,
         Threads = model.Facts.Threads,

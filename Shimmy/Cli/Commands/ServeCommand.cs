@@ -97,8 +97,13 @@ internal static partial class ServeCommand
         var scan = models.Registry.RefreshAsync(cancellation);
         var engine = new WorkerEngine(loggers);
         var backends = new BackendProbe(engine.ReportBackendsAsync);
+        var memory = new HostMemory(backends);
         await using var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
-            options.Residency with { MemoryBudget = models.MemoryBudget, Estimate = new HostMemory(backends).NeedOfAsync });
+            options.Residency with
+            {
+                MemoryBudget = models.MemoryBudget,
+                Estimate = (entry, spec, token) => memory.NeedOfAsync(spec, entry.SizeBytes, token),
+            });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(WithModelLimits(options, models), models, residency, loggers, backends, cancellation);
         Printer.Line($"shimmy listens on {server.Address}");

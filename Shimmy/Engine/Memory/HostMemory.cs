@@ -1,6 +1,3 @@
-using Shimmy.Models;
-using Shimmy.Worker.Native;
-
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
@@ -11,40 +8,43 @@ namespace Shimmy.Engine.Memory;
 internal sealed class HostMemory(BackendProbe backends)
 {
     /// <summary>Bytes that loading the model will need on the host. Asks for GPUs only where there is a plug-in that could use one.</summary>
-    public async ValueTask<long> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
+    /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
+    /// <param name="cancellation">Ends the wait for the report.</param>
+    public async ValueTask<long> NeedOfAsync(ModelSpec spec, long sizeBytes, CancellationToken cancellation)
     {
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !Backends.HasPlugins)
-            return MemoryEstimate.Of(entry, spec).Total;
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !RuntimeDirectory.HasGpuPlugins)
+            return MemoryEstimate.Of(spec, sizeBytes).Total;
         try
         {
-            return Of(entry, spec, GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false)));
+            return Of(spec, sizeBytes, GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false)));
         }
         catch (EngineException)
         {
             // What cannot be asked, or read, will say why when it is loaded.
-            return MemoryEstimate.Of(entry, spec).Total;
+            return MemoryEstimate.Of(spec, sizeBytes).Total;
         }
     }
 
     /// <summary>The same where it is known which GPUs will be used. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
-    /// <param name="entry">The model.</param>
     /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
     /// <param name="free">Free bytes of each GPU; none where there is none.</param>
-    public static long Of(ModelEntry entry, ModelSpec spec, IReadOnlyList<long> free)
+    public static long Of(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free)
     {
         if (free.Count == 0)
-            return MemoryEstimate.Of(entry, spec).Total;
-        var bytes = OfOne(entry, spec with { Draft = null }, LayerFit.FreeFor(spec, free));
+            return MemoryEstimate.Of(spec, sizeBytes).Total;
+        var bytes = OfOne(spec with { Draft = null }, sizeBytes, LayerFit.FreeFor(spec, free));
         if (spec.OfDraft() is not { } draft)
             return bytes;
         // The draft model shares the worker's process.
-        var second = new ModelEntry { Name = draft.Name, Path = draft.Path, SizeBytes = new FileInfo(draft.Path) is { Exists: true } file ? file.Length : 0 };
-        return bytes + OfOne(second, draft, LayerFit.FreeFor(draft, free)) - MemoryEstimate.Of(second, draft).Process;
+        var draftBytes = new FileInfo(draft.Path) is { Exists: true } file ? file.Length : 0;
+        return bytes + OfOne(draft, draftBytes, LayerFit.FreeFor(draft, free)) - MemoryEstimate.Of(draft, draftBytes).Process;
     }
 
-    private static long OfOne(ModelEntry entry, ModelSpec spec, IReadOnlyList<long> free)
+    private static long OfOne(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free)
     {
-        var all = MemoryEstimate.Of(entry, spec);
+        var all = MemoryEstimate.Of(spec, sizeBytes);
         var sizes = ModelSizes.Read(spec);
         var layers = LayerFit.Of(spec.Tuning, sizes, free);
         if (layers == 0)
@@ -59,8 +59,8 @@ internal sealed class HostMemory(BackendProbe backends)
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)
     {
-        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? Backends.PluginName(backend) : report.Auto;
-        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != Backends.PluginName(GpuBackend.Cpu))?.Devices ?? [];
+        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? RuntimeDirectory.PluginName(backend) : report.Auto;
+        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != RuntimeDirectory.PluginName(GpuBackend.Cpu))?.Devices ?? [];
         var used = tuning.Devices.Count > 0 ? names.Where(name => tuning.Devices.Contains(name, StringComparer.OrdinalIgnoreCase)) : names;
         return [.. used.Select(name => report.Devices.First(device => device.Name == name).MemoryFreeBytes)];
     }

@@ -1,5 +1,4 @@
 using Shimmy.Gguf;
-using Shimmy.Models;
 
 namespace Shimmy.Engine.Memory;
 
@@ -17,10 +16,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     private const long ProcessBytes = 21L << 20;
     private const long BytesPerToken = 180;
 
-    // As the worker does (Engine/Llama): cells beyond one request's context only as far as they cost no more than this.
-    private const long ExtraCellsBytes = 1L << 30;
-
-    private const int HalfBytes = 2; // what the worker reckons with to choose the number of cells, whatever K and V are kept in
+    // llama.cpp rounds the number of cells up to a multiple of this (llama-context.cpp).
     private const int CellPadding = 256;
 
     /// <summary>
@@ -35,14 +31,14 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <summary>
     /// The estimate for a model. Reads the header of its first file; a file that cannot be read counts with its size.
     /// </summary>
-    /// <param name="entry">The model.</param>
     /// <param name="spec">How it is to be loaded.</param>
+    /// <param name="sizeBytes">Bytes of its file, all shards together.</param>
     /// <param name="onGpu">Whether a GPU computes, which takes its buffers whole.</param>
-    public static MemoryEstimate Of(ModelEntry entry, ModelSpec spec, bool onGpu = false)
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false)
     {
         try
         {
-            var estimate = Of(GgufReader.ReadFile(entry.Path), entry.SizeBytes + LoraBytes(spec), spec, onGpu);
+            var estimate = Of(GgufReader.ReadFile(spec.Path), sizeBytes + LoraBytes(spec), spec, onGpu);
             if (spec.Draft is not { } draft)
                 return estimate;
             var second = Of(GgufReader.ReadFile(draft), new FileInfo(draft).Length, spec, onGpu);
@@ -52,7 +48,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
             // The load will fail with the reason; here only a number is wanted.
-            return new MemoryEstimate(entry.SizeBytes, 0, 0, ProcessBytes);
+            return new MemoryEstimate(sizeBytes, 0, 0, ProcessBytes);
         }
     }
 
@@ -80,8 +76,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
     private static long Cells(AttentionShape shape, long context, int parallel)
     {
-        var perCell = Math.Max(1, shape.PlainBytesPerCell);
-        var cells = Math.Clamp(ExtraCellsBytes / perCell, context, context * Math.Max(1, parallel));
+        var cells = CellCount.Of(context, parallel, shape.PlainBytesPerCell);
         return (cells + CellPadding - 1) / CellPadding * CellPadding;
     }
 
@@ -142,9 +137,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
 
         public long TrainedContext { get; }
 
-        /// <summary>The bytes of a cell as the worker reckons them to choose the number of cells: every layer alike.</summary>
-        public long PlainBytesPerCell =>
-            2 * HalfBytes * (Embedding / Heads) * PerLayer("attention.head_count_kv", 0, Heads) * _layers;
+        /// <summary>Bytes of a cell for the choice of the number of cells.</summary>
+        public long PlainBytesPerCell => CellCount.BytesPerCell(Embedding / Heads, PerLayer("attention.head_count_kv", 0, Heads), _layers);
 
         /// <summary>Bytes of the caches of all layers.</summary>
         public long CacheBytes(long cells, int sequences, long batch)
@@ -189,7 +183,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             CacheType.Q5Level0 => 22 / 32.0,
             CacheType.Q4Level1 => 20 / 32.0,
             CacheType.Q4Level0 or CacheType.Iq4Nl => 18 / 32.0,
-            _ => HalfBytes,
+            _ => 2,
         };
 
         private bool Windowed(int layer)

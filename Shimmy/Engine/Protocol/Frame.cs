@@ -9,7 +9,7 @@ internal enum FrameKind : byte
     /// <summary>P: JSON of a <see cref="GenerationRequest"/>.</summary>
     Generate = 2,
 
-    /// <summary>P: ends the request of this id; no answer.</summary>
+    /// <summary>P: ends the request of this id. A generation is answered by its end event, anything else not at all.</summary>
     Cancel = 3,
 
     /// <summary>P: JSON of a <see cref="Prompt"/>; answered by <see cref="Reply"/> with token ids.</summary>

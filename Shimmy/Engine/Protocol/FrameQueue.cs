@@ -31,15 +31,16 @@ internal sealed class FrameQueue(Stream output)
         _ = WriteAsync();
     }
 
-    /// <summary>Ends a request: takes back its frame, or, where that is on its way, sends a cancel after it.</summary>
-    public void Cancel(uint id)
+    /// <summary>Ends a request: takes back its frame, or, where that is on its way, sends a cancel after it. Gives whether it was taken back.</summary>
+    public bool Cancel(uint id)
     {
         lock (_lock)
         {
             if (_frames.Remove(id))
-                return;
+                return true;
         }
         Send(FrameKind.Cancel, id, []);
+        return false;
     }
 
     /// <summary>Closes the pipe behind the frame that is being written, if any; what waits is forgotten. Does not wait for that.</summary>

@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
-using Shimmy.Worker.Native;
 
 namespace Shimmy.Engine.Workers;
 
@@ -39,7 +38,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 // A worker that dies while it loads has failed to load, whatever it died of.
                 tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
-                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {Backends.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
+                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {RuntimeDirectory.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
             }
         }
     }
@@ -48,7 +47,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     // there is nothing else, or where the CPU could not do what was asked of GPUs.
     private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
-        if (tried.Backend == GpuBackend.Cpu || !Backends.HasPlugins)
+        if (tried.Backend == GpuBackend.Cpu || !RuntimeDirectory.HasGpuPlugins)
             return null;
         if (tried.GpuLayers is { Number: null, Halvings: < MostHalvings } layers)
             return tried with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } };
@@ -56,11 +55,11 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             return null;
         var report = await ReportBackendsAsync(cancellation).ConfigureAwait(false);
         // A plug-in that ends its process did so before auto came to choose.
-        var failed = tried.Backend is { } one and not GpuBackend.Auto ? Backends.PluginName(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
+        var failed = tried.Backend is { } one and not GpuBackend.Auto ? RuntimeDirectory.PluginName(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
         var passed = failed is null;
         foreach (var backend in report.Backends)
         {
-            if (passed && backend is { Loaded: true, Devices.Count: > 0 } && backend.Name != Backends.PluginName(GpuBackend.Cpu))
+            if (passed && backend is { Loaded: true, Devices.Count: > 0 } && backend.Name != RuntimeDirectory.PluginName(GpuBackend.Cpu))
                 return asked with { Backend = Enum.Parse<GpuBackend>(backend.Name, ignoreCase: true) };
             passed |= backend.Name == failed;
         }
@@ -104,21 +103,21 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         catch (EngineException e) when (e.Failure == EngineFailure.WorkerLost)
         {
             var crashing = new Dictionary<string, string>();
-            foreach (var backend in Backends.Order)
+            foreach (var backend in RuntimeDirectory.GpuBackends)
             {
                 try
                 {
                     var others = new Dictionary<string, string>();
-                    foreach (var other in Backends.Order)
+                    foreach (var other in RuntimeDirectory.GpuBackends)
                     {
                         if (other != backend)
-                            others[Backends.PluginName(other)] = "";
+                            others[RuntimeDirectory.PluginName(other)] = "";
                     }
                     await ReportBackendsAsync(others, cancellation).ConfigureAwait(false);
                 }
                 catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
                 {
-                    crashing[Backends.PluginName(backend)] = lost.Message;
+                    crashing[RuntimeDirectory.PluginName(backend)] = lost.Message;
                 }
             }
             return await ReportBackendsAsync(crashing, cancellation).ConfigureAwait(false);

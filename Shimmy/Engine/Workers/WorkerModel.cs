@@ -15,12 +15,13 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
     public Task Completion => worker.Completion;
 
     public async IAsyncEnumerable<GenerationEvent> GenerateAsync(
-        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         cancellation.ThrowIfCancellationRequested();
         var (id, events) = worker.Generate(JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.GenerationRequest));
         try
         {
+            using var finishing = finish.UnsafeRegister(_ => worker.Finish(id), null);
             await foreach (var engineEvent in events.ReadAllAsync(cancellation).ConfigureAwait(false))
                 yield return engineEvent;
         }

@@ -118,22 +118,37 @@ internal sealed class WorkerProcess : IAsyncDisposable
         return (id, channel.Reader);
     }
 
-    /// <summary>Nobody waits for this generation any more.</summary>
+    /// <summary>Ends a generation whose events are not read any more: none is kept from now on.</summary>
     public void Cancel(uint id)
     {
         if (_generations.TryRemove(id, out _) && _lost is null)
             TryCancel(id);
     }
 
-    private void TryCancel(uint id)
+    /// <summary>Ends a generation whose events are read on: the last is its end.</summary>
+    public void Finish(uint id)
+    {
+        if (!_generations.ContainsKey(id) || _lost is not null)
+            return;
+        // A request that the worker never saw is ended here.
+        if (TryCancel(id) && _generations.TryRemove(id, out var channel))
+        {
+            channel.TryWrite(GenerationEvent.OfEnd(new GenerationEnd(FinishReason.Cancelled, 0, new GenerationTimings(0, 0, 0))));
+            channel.TryComplete();
+        }
+    }
+
+    // Whether the request was still unwritten.
+    private bool TryCancel(uint id)
     {
         try
         {
-            _outgoing.Cancel(id);
+            return _outgoing.Cancel(id);
         }
         catch (IOException)
         {
             // The worker is gone, and the generation with it.
+            return false;
         }
     }
 

@@ -19,7 +19,7 @@ internal sealed record ResidencyOptions
 
     /// <summary>What a load will need of the machine's memory in bytes, asked before it starts.</summary>
     public Func<ModelEntry, ModelSpec, CancellationToken, ValueTask<long>> Estimate { get; init; } = static (entry, spec, _) =>
-        ValueTask.FromResult(MemoryEstimate.Of(entry, spec).Total);
+        ValueTask.FromResult(MemoryEstimate.Of(spec, entry.SizeBytes).Total);
 
     /// <summary>
     /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the

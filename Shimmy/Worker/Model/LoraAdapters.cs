@@ -1,12 +1,11 @@
 using Shimmy.Engine;
 using Shimmy.Gguf;
 using Shimmy.Worker.Native;
-using static Shimmy.Worker.Native.LlamaApi;
 
 namespace Shimmy.Worker.Model;
 
 /// <summary>The LoRA adapters of a loaded model. llama.cpp frees them with the model.</summary>
-internal sealed unsafe class LoraAdapters
+internal sealed class LoraAdapters
 {
     private readonly nint[] _adapters;
 
@@ -35,10 +34,10 @@ internal sealed unsafe class LoraAdapters
         foreach (var setting in settings)
         {
             NativeLog.TakeErrors();
-            var adapter = llama_adapter_lora_init(model, setting.Path);
+            var adapter = model.LoadAdapter(setting.Path);
             var refusal = adapter == 0 ? WhyNot(setting.Path, architecture)
                 // Such an adapter begins at a text of the prompt, which nobody watches for here.
-                : llama_adapter_get_alora_n_invocation_tokens(adapter) > 0 ? "it is an activated LoRA (aLoRA), which is not supported"
+                : ModelHandle.IsActivatedByText(adapter) ? "it is an activated LoRA (aLoRA), which is not supported"
                 : null;
             if (refusal is not null)
             {
@@ -79,12 +78,8 @@ internal sealed unsafe class LoraAdapters
         var acting = Enumerable.Range(0, _adapters.Length).Where(i => set.Scales[i] != 0).ToArray();
         var handles = acting.Select(i => _adapters[i]).ToArray();
         var scales = acting.Select(i => set.Scales[i]).ToArray();
-        fixed (nint* adapters = handles)
-        fixed (float* scale = scales)
-        {
-            if (llama_set_adapters_lora(context, adapters, (nuint)handles.Length, scale) != 0)
-                throw new EngineException(EngineFailure.GenerationFailed, $"the LoRA adapters cannot be applied: {NativeLog.TakeErrors()}");
-        }
+        if (!context.UseAdapters(handles, scales))
+            throw new EngineException(EngineFailure.GenerationFailed, $"the LoRA adapters cannot be applied: {NativeLog.TakeErrors()}");
     }
 
     // llama.cpp says that architectures differ, but not which they are.

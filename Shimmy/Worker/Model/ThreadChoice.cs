@@ -84,9 +84,7 @@ internal sealed class ThreadChoice : IDisposable
     {
         if (context == _model.Context)
             return;
-        LlamaApi.llama_set_n_threads(context, Batch, Batch);
-        if (Pool(Batch) is { } pool)
-            LlamaApi.llama_attach_threadpool(context, pool.Pointer, pool.Pointer);
+        context.UseThreads(Batch, Pool(Batch), Batch, Pool(Batch));
     }
 
     /// <summary>Frees the threads; the context must be freed before.</summary>
@@ -143,8 +141,8 @@ internal sealed class ThreadChoice : IDisposable
             batch.Add(Math.Max(0, _model.Vocabulary.Bos), i, 0, logits: i == tokens - 1);
         if (batch.Decode(_model.Context) != 0)
             throw new EngineException(EngineFailure.LoadFailed, "the model loads but cannot decode a token: " + NativeLog.TakeErrors());
-        LlamaApi.llama_synchronize(_model.Context);
-        LlamaApi.llama_memory_clear(LlamaApi.llama_get_memory(_model.Context), data: false);
+        _model.Context.Synchronize();
+        _model.Context.ClearCells();
     }
 
     private void Use(int decode, int batch)
@@ -152,9 +150,7 @@ internal sealed class ThreadChoice : IDisposable
         Decode = decode;
         Batch = batch;
         var several = _fewTokens ? decode : batch;
-        LlamaApi.llama_set_n_threads(_model.Context, decode, several);
-        if (Pool(decode) is { } decodePool && Pool(several) is { } batchPool)
-            LlamaApi.llama_attach_threadpool(_model.Context, decodePool.Pointer, batchPool.Pointer);
+        _model.Context.UseThreads(decode, Pool(decode), several, Pool(several));
     }
 
     private Threadpool? Pool(int threads)

@@ -1,24 +1,13 @@
 using System.Buffers;
-using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Worker.Native;
-using static Shimmy.Worker.Native.LlamaApi;
 
 namespace Shimmy.Worker.Model;
 
 /// <summary>The model's vocabulary: prompts to tokens, tokens to bytes. Constant once loaded, so any thread may use it.</summary>
-internal sealed unsafe class Vocabulary
+internal sealed class Vocabulary
 {
-    // enum llama_token_attr
-    private const int AttributeUnknown = 1;
-    private const int AttributeControl = 8;
-    private const int AttributeByte = 32;
-    private const int AttributeStripLeft = 128;
-    private const int AttributeStripRight = 256;
-
-    private readonly ModelHandle _model;
-    private readonly nint _vocab;
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
@@ -27,12 +16,11 @@ internal sealed unsafe class Vocabulary
 
     public Vocabulary(ModelHandle model)
     {
-        _model = model;
-        _vocab = llama_model_get_vocab(model);
-        Size = llama_vocab_n_tokens(_vocab);
-        Bos = llama_vocab_bos(_vocab);
-        Eos = llama_vocab_eos(_vocab);
-        AddsBos = Bos >= 0 && llama_vocab_get_add_bos(_vocab);
+        Native = new NativeVocabulary(model);
+        Size = Native.Size;
+        Bos = Native.Bos;
+        Eos = Native.Eos;
+        AddsBos = Bos >= 0 && Native.AddsBos;
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
@@ -41,17 +29,15 @@ internal sealed unsafe class Vocabulary
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
-            if (llama_vocab_is_eog(_vocab, token))
+            if (IsEnd(token))
                 endTokens.Add(token);
         }
         EndTokens = endTokens;
-        int count;
-        var suppressed = llama_vocab_get_suppress_tokens(_vocab, &count);
-        SuppressedTokens = suppressed is null || count <= 0 ? [] : new ReadOnlySpan<int>(suppressed, count).ToArray();
+        SuppressedTokens = Native.SuppressedTokens;
     }
 
-    /// <summary>llama.cpp's vocabulary; lives as long as the model.</summary>
-    public nint Pointer => _vocab;
+    /// <summary>llama.cpp's vocabulary.</summary>
+    public NativeVocabulary Native { get; }
 
     /// <summary>Number of tokens.</summary>
     public int Size { get; }
@@ -64,7 +50,7 @@ internal sealed unsafe class Vocabulary
 
     /// <summary>The marks of a prompt whose middle is missing, or null where one of them is.</summary>
     public FillInTheMiddle? FillInTheMiddle =>
-        Text(llama_vocab_fim_pre(_vocab)) is { } prefix && Text(llama_vocab_fim_suf(_vocab)) is { } suffix && Text(llama_vocab_fim_mid(_vocab)) is { } middle
+        Native.FillInTheMiddle is var tokens && Text(tokens.Prefix) is { } prefix && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
             ? new FillInTheMiddle(prefix, suffix, middle)
             : null;
 
@@ -87,21 +73,22 @@ internal sealed unsafe class Vocabulary
     public TokenExtensions TokenExtensions => _longerMarks.Value;
 
     /// <summary>Whether a token stands for a byte that no other token spells.</summary>
-    public bool IsByte(int token) => (llama_vocab_get_attr(_vocab, token) & AttributeByte) != 0;
+    public bool IsByte(int token) => Native.IsByte(token);
 
     /// <summary>Whether a token adds no text to an answer because it is a control token or the unknown one.</summary>
-    public bool IsControl(int token) => (llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0;
+    public bool IsControl(int token) => Native.IsControl(token);
 
-    public bool IsEnd(int token) => llama_vocab_is_eog(_vocab, token);
+    /// <summary>Whether a token ends a generation.</summary>
+    public bool IsEnd(int token) => Native.IsEnd(token);
 
     /// <summary>The token's text as the vocabulary spells it; null for a token that is none.</summary>
-    public string? Text(int token) => token < 0 ? null : Marshal.PtrToStringUTF8((nint)llama_vocab_get_text(_vocab, token));
+    public string? Text(int token) => token < 0 ? null : Native.Text(token);
 
     /// <summary>The bytes a token adds to the answer; none for control tokens.</summary>
-    public ReadOnlyMemory<byte> Piece(int token) => _pieces[token] ??= PieceOf(token, special: false);
+    public ReadOnlyMemory<byte> Piece(int token) => _pieces[token] ??= Native.Piece(token, special: false);
 
     /// <summary>The bytes of a token, a control token spelled out.</summary>
-    public ReadOnlyMemory<byte> Spelled(int token) => PieceOf(token, special: true);
+    public ReadOnlyMemory<byte> Spelled(int token) => Native.Piece(token, special: true);
 
     /// <summary>The control tokens that stand in these texts.</summary>
     public IReadOnlySet<int> ControlTokensIn(IReadOnlyList<string> texts) =>
@@ -114,7 +101,7 @@ internal sealed unsafe class Vocabulary
         foreach (var token in tokens)
         {
             CheckRange(token);
-            bytes.Write(PieceOf(token, special: true));
+            bytes.Write(Native.Piece(token, special: true));
         }
         return bytes.WrittenSpan.ToArray();
     }
@@ -186,17 +173,17 @@ internal sealed unsafe class Vocabulary
             }
             return Tokenize(new Prompt { Parts = parts });
         }
-        var end = Eos >= 0 ? Eos : llama_vocab_sep(_vocab);
+        var end = Eos >= 0 ? Eos : Native.Separator;
         var tokens = new List<int>();
         if (AddsBos)
             tokens.Add(Bos);
         AppendText(tokens, queryText, parseSpecial: false);
-        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+        if (end >= 0 && Native.AddsEos)
             tokens.Add(end);
-        if (llama_vocab_get_add_sep(_vocab))
-            tokens.Add(llama_vocab_sep(_vocab));
+        if (Native.AddsSeparator)
+            tokens.Add(Native.Separator);
         AppendText(tokens, documentText, parseSpecial: false);
-        if (end >= 0 && llama_vocab_get_add_eos(_vocab))
+        if (end >= 0 && Native.AddsEos)
             tokens.Add(end);
         return tokens;
     }
@@ -245,11 +232,10 @@ internal sealed unsafe class Vocabulary
         var stripLeft = false;
         foreach (var (start, token) in ours)
         {
-            var attributes = llama_vocab_get_attr(_vocab, token);
-            AppendBetween(position, start, stripLeft, (attributes & AttributeStripLeft) != 0);
+            AppendBetween(position, start, stripLeft, Native.StripsLeft(token));
             tokens.Add(token);
             position = start + _controlTokens.Value.LengthOf(token);
-            stripLeft = (attributes & AttributeStripRight) != 0;
+            stripLeft = Native.StripsRight(token);
         }
         AppendBetween(position, text.Length, stripLeft, stripRight: false);
 
@@ -272,22 +258,16 @@ internal sealed unsafe class Vocabulary
         var room = ArrayPool<int>.Shared.Rent(length + 16);
         try
         {
-            fixed (byte* textPointer = bytes)
+            var count = Native.Tokenize(bytes.AsSpan(0, length), room, addSpecial, parseSpecial);
+            if (count < 0 && count != int.MinValue)
             {
-                int count;
-                fixed (int* tokenPointer = room)
-                    count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
-                if (count < 0 && count != int.MinValue)
-                {
-                    ArrayPool<int>.Shared.Return(room);
-                    room = ArrayPool<int>.Shared.Rent(-count);
-                    fixed (int* tokenPointer = room)
-                        count = llama_tokenize(_vocab, textPointer, length, tokenPointer, room.Length, addSpecial, parseSpecial);
-                }
-                if (count < 0)
-                    throw new EngineException(EngineFailure.InvalidRequest, "the prompt is too long to be tokenized") { Option = "prompt" };
-                tokens.AddRange(room.AsSpan(0, count));
+                ArrayPool<int>.Shared.Return(room);
+                room = ArrayPool<int>.Shared.Rent(-count);
+                count = Native.Tokenize(bytes.AsSpan(0, length), room, addSpecial, parseSpecial);
             }
+            if (count < 0)
+                throw new EngineException(EngineFailure.InvalidRequest, "the prompt is too long to be tokenized") { Option = "prompt" };
+            tokens.AddRange(room.AsSpan(0, count));
         }
         finally
         {
@@ -296,33 +276,14 @@ internal sealed unsafe class Vocabulary
         }
     }
 
-    private byte[] PieceOf(int token, bool special)
-    {
-        Span<byte> room = stackalloc byte[128];
-        fixed (byte* pointer = room)
-        {
-            var length = llama_token_to_piece(_vocab, token, pointer, room.Length, 0, special);
-            if (length >= 0)
-                return room[..length].ToArray();
-            var exact = new byte[-length];
-            fixed (byte* exactPointer = exact)
-                length = llama_token_to_piece(_vocab, token, exactPointer, exact.Length, 0, special);
-            return length == exact.Length ? exact : [];
-        }
-    }
-
     private ControlTokens FindControlTokens()
     {
         var byText = new Dictionary<string, int>(StringComparer.Ordinal);
         for (var token = 0; token < Size; token++)
         {
-            if ((llama_vocab_get_attr(_vocab, token) & (AttributeControl | AttributeUnknown)) != 0
-                && Encoding.UTF8.GetString(PieceOf(token, special: true)) is { Length: > 0 } text)
-            {
+            if (IsControl(token) && Encoding.UTF8.GetString(Native.Piece(token, special: true)) is { Length: > 0 } text)
                 byText.TryAdd(text, token);
-            }
         }
-        GC.KeepAlive(_model);
         return new ControlTokens(byText);
     }
 }

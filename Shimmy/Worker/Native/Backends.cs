@@ -12,23 +12,20 @@ internal static unsafe class Backends
     private static readonly Dictionary<GpuBackend, Plugin> Loaded = [];
     private static readonly nint[] None = [];
 
-    /// <summary>The plug-ins in the order in which <see cref="GpuBackend.Auto"/> tries them.</summary>
-    public static IReadOnlyList<GpuBackend> Order { get; } = [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
-
     /// <summary>
     /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score. Throws <see cref="EngineException"/> where the folder
     /// holds none.
     /// </summary>
     public static void LoadCpu(string directory)
     {
-        var best = Files(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
+        var best = RuntimeDirectory.Libraries(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
         if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
         {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}".TrimEnd());
         }
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
-        if (Files(directory, "ggml-blas*").FirstOrDefault() is { } blas)
+        if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)
             GgmlApi.ggml_backend_load(blas);
     }
 
@@ -38,21 +35,6 @@ internal static unsafe class Backends
         if (!Loaded.TryGetValue(backend, out var plugin))
             Loaded.Add(backend, plugin = Open(backend));
         return plugin;
-    }
-
-    /// <summary>Whether the folder of the libraries has a GPU plug-in at all, whatever it is good for; loads nothing.</summary>
-    public static bool HasPlugins
-    {
-        get
-        {
-            var directory = RuntimeLibraries.FolderToSearch;
-            foreach (var backend in Order)
-            {
-                if (Directory.Exists(directory) && Files(directory, $"ggml-{PluginName(backend)}.*").Any())
-                    return true;
-            }
-            return false;
-        }
     }
 
     /// <summary>ggml's handles of a plug-in's GPUs; those that share the memory of the CPU only where there are no others, as llama.cpp has it.</summary>
@@ -70,15 +52,12 @@ internal static unsafe class Backends
         return own.Count > 0 ? own : [.. all.Where(device => device.Facts.Kind == "igpu").Select(device => device.Device)];
     }
 
-    /// <summary>ggml's name of a backend in file names: <c>libggml-vulkan.so</c>.</summary>
-    public static string PluginName(GpuBackend backend) => backend.ToString().ToLowerInvariant();
-
     private static Plugin Open(GpuBackend backend)
     {
         var directory = RuntimeLibraries.Directory;
-        var word = PluginName(backend);
-        if (Files(directory, $"ggml-{word}.*").FirstOrDefault() is not { } file)
-            return new Plugin(PluginState.Missing, $"its plug-in is missing: {directory} holds no {FileName(word)}; {HowToGet(backend)}");
+        var name = RuntimeDirectory.PluginName(backend);
+        if (RuntimeDirectory.PluginFile(directory, backend) is not { } file)
+            return new Plugin(PluginState.Missing, $"its plug-in is missing: {directory} holds no {FileName(name)}; {HowToGet(backend)}");
         nint library;
         try
         {
@@ -90,7 +69,7 @@ internal static unsafe class Backends
         }
         if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
             return new Plugin(PluginState.OtherVersion, $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
-        var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, word);
+        var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, name);
         if (belongs == false)
         {
             return new Plugin(PluginState.OtherVersion, $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
@@ -143,7 +122,7 @@ internal static unsafe class Backends
         GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.BoundVersion
             + " and put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
         GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
-        _ => $"publish with it (./publish.sh {RuntimeLibraries.PortableRid} {PluginName(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+        _ => $"publish with it (./publish.sh {RuntimeDirectory.PortableRid} {RuntimeDirectory.PluginName(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
     };
 
     private static int InterfaceVersion()
@@ -162,11 +141,7 @@ internal static unsafe class Backends
         return score;
     }
 
-    private static string FileName(string word) => OperatingSystem.IsWindows() ? $"ggml-{word}.dll" : $"libggml-{word}.so";
-
-    private static IEnumerable<string> Files(string directory, string pattern) =>
-        Directory.EnumerateFiles(directory, OperatingSystem.IsWindows() ? pattern : "lib" + pattern)
-            .Where(file => Path.GetExtension(file) is ".so" or ".dll" or ".dylib").Order(StringComparer.Ordinal);
+    private static string FileName(string name) => OperatingSystem.IsWindows() ? $"ggml-{name}.dll" : $"libggml-{name}.so";
 
     private static string LastLine(string text) =>
         text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault() ?? text;

@@ -26,7 +26,7 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
                 : OfCpu;
         }
         var seen = new List<nint>();
-        foreach (var backend in wanted == GpuBackend.Auto ? Backends.Order : [wanted])
+        foreach (var backend in wanted == GpuBackend.Auto ? RuntimeDirectory.GpuBackends : [wanted])
         {
             var plugin = Backends.Load(backend);
             var gpus = Backends.GpusOf(plugin);
@@ -34,7 +34,7 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
             if (gpus.Count > 0 && Named(tuning.Devices, gpus) is { } devices)
                 return new DeviceChoice(backend, devices);
             if (wanted != GpuBackend.Auto && gpus.Count == 0)
-                throw Failure($"the backend {Backends.PluginName(wanted)} cannot be used: {plugin.Reason ?? NoDevice}");
+                throw Failure($"the backend {RuntimeDirectory.PluginName(wanted)} cannot be used: {plugin.Reason ?? NoDevice}");
         }
         return tuning.Devices.Count == 0 ? OfCpu : throw Failure(Unknown(tuning.Devices, seen));
     }

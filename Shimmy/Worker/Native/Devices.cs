@@ -40,11 +40,11 @@ internal static unsafe class Devices
     {
         var backends = new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()), Version = RuntimeLibraries.Version } };
         var auto = GpuBackend.Cpu;
-        foreach (var backend in Backends.Order)
+        foreach (var backend in RuntimeDirectory.GpuBackends)
         {
-            if (crashing.TryGetValue(Backends.PluginName(backend), out var end))
+            if (crashing.TryGetValue(RuntimeDirectory.PluginName(backend), out var end))
             {
-                backends.Add(new BackendFacts { Name = Backends.PluginName(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
+                backends.Add(new BackendFacts { Name = RuntimeDirectory.PluginName(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
                 continue;
             }
             var plugin = Backends.Load(backend);
@@ -53,7 +53,7 @@ internal static unsafe class Devices
                 auto = backend;
             backends.Add(new BackendFacts
             {
-                Name = Backends.PluginName(backend),
+                Name = RuntimeDirectory.PluginName(backend),
                 Loaded = plugin.State == PluginState.Loaded,
                 Version = plugin.Version,
                 Reason = plugin.Reason ?? (gpus.Count == 0 ? DeviceChoice.NoDevice : null),
@@ -66,7 +66,7 @@ internal static unsafe class Devices
             RuntimeDirectory = RuntimeLibraries.Directory,
             Backends = backends,
             Devices = List(),
-            Auto = Backends.PluginName(auto),
+            Auto = RuntimeDirectory.PluginName(auto),
         };
 
         static IReadOnlyList<string> Named(IEnumerable<DeviceFacts> devices) => [.. devices.Select(device => device.Name)];

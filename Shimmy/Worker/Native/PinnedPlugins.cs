@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Engine;
 
 namespace Shimmy.Worker.Native;
 
@@ -25,7 +26,7 @@ internal static class PinnedPlugins
         var (prebuilt, known, belongs) = (false, false, false);
         foreach (var package in manifest.RootElement.GetProperty("packages").EnumerateArray())
         {
-            if (!package.GetProperty("rid").ValueEquals(RuntimeLibraries.PortableRid) || !package.TryGetProperty("bytes", out var size))
+            if (!package.GetProperty("rid").ValueEquals(RuntimeDirectory.PortableRid) || !package.TryGetProperty("bytes", out var size))
                 continue;
             var (bytes, of) = (size.GetInt64(), package.GetProperty("backend").GetString()!);
             prebuilt |= of == Base && bytes == LengthOf(baseLibrary);

@@ -5,15 +5,12 @@ namespace Shimmy.Worker.Native;
 
 /// <summary>
 /// Finds llama.cpp's libraries and makes sure they are the version this binding was written for. They lie in
-/// <c>runtimes/&lt;rid&gt;/native</c> beside the executable, or in the folder that SHIMMY_RUNTIME_DIR names; .NET's own probing
-/// looks in neither.
+/// <see cref="RuntimeDirectory"/>, where .NET's own probing does not look.
 /// </summary>
 internal static unsafe class RuntimeLibraries
 {
     /// <summary>The llama.cpp version whose headers <see cref="LlamaApi"/> was written from.</summary>
     public const string BoundVersion = "0.4.0";
-
-    private const string FolderVariable = "SHIMMY_RUNTIME_DIR";
 
     private static readonly Lock Gate = new();
     private static string? _directory;
@@ -48,29 +45,17 @@ internal static unsafe class RuntimeLibraries
         }
     }
 
-    /// <summary>Full path of the folder that libraries are looked for in.</summary>
-    public static string FolderToSearch => Environment.GetEnvironmentVariable(FolderVariable) is { Length: > 0 } given
-        ? Path.GetFullPath(given)
-        : Path.Combine(AppContext.BaseDirectory, "runtimes", PortableRid, "native");
+    /// <summary>How threads and memory spread over NUMA nodes, once a process and before a model is loaded.</summary>
+    public static void UseNuma(NumaStrategy strategy) => LlamaApi.llama_numa_init((int)strategy);
 
     private static string FindDirectory()
     {
-        var directory = FolderToSearch;
+        var directory = RuntimeDirectory.FullPath;
         if (FindFile(directory, LlamaApi.Library) is not null)
             return directory;
-        throw new EngineException(EngineFailure.LoadFailed, string.IsNullOrEmpty(Environment.GetEnvironmentVariable(FolderVariable))
-            ? $"llama.cpp's libraries are missing: {directory} holds none; restore that folder or name one that has them in SHIMMY_RUNTIME_DIR"
-            : $"llama.cpp's libraries are missing: SHIMMY_RUNTIME_DIR names {directory}, which holds none");
-    }
-
-    /// <summary>The RID under which libraries are published; the runtime's own may name a distribution.</summary>
-    public static string PortableRid
-    {
-        get
-        {
-            var os = OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux";
-            return $"{os}-{RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant()}";
-        }
+        throw new EngineException(EngineFailure.LoadFailed, RuntimeDirectory.IsGiven
+            ? $"llama.cpp's libraries are missing: SHIMMY_RUNTIME_DIR names {directory}, which holds none"
+            : $"llama.cpp's libraries are missing: {directory} holds none; restore that folder or name one that has them in SHIMMY_RUNTIME_DIR");
     }
 
     private static nint Resolve(string directory, string name) =>

@@ -2,7 +2,6 @@ using System.Runtime.InteropServices;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Sequences;
-using static Shimmy.Worker.Native.LlamaApi;
 
 namespace Shimmy.Worker.Prefixes;
 
@@ -13,9 +12,8 @@ namespace Shimmy.Worker.Prefixes;
 internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int slots)
 {
     // Recurrent state exists at the end of a sequence only, so it can be taken over whole or not at all.
-    private readonly bool _wholeOnly = llama_model_is_recurrent(model) || llama_model_is_hybrid(model);
-    private readonly int _slidingWindow = llama_model_n_swa(model);
-    private readonly nint _memory = llama_get_memory(context);
+    private readonly bool _wholeOnly = model.HasRecurrentState;
+    private readonly int _slidingWindow = model.SlidingWindow;
     private long _nextCell;
     private long _turn;
 
@@ -74,7 +72,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         {
             if (length < target.Tokens.Count)
             {
-                if (!llama_memory_seq_rm(_memory, target.Id, length, -1))
+                if (!context.RemoveCells(target.Id, length))
                     return Clear(target);
                 target.Truncate(length);
             }
@@ -84,7 +82,10 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         target.Adapters = adapters;
         if (source is null || length == 0 || (_wholeOnly && length != source.Tokens.Count))
             return 0;
-        llama_memory_seq_cp(_memory, source.Id, target.Id, _wholeOnly ? -1 : 0, _wholeOnly ? -1 : length);
+        if (_wholeOnly)
+            context.ShareCells(source.Id, target.Id);
+        else
+            context.ShareCells(source.Id, target.Id, length);
         target.Tokens.AddRange(CollectionsMarshal.AsSpan(source.Tokens)[..length]);
         target.Cells.AddRange(CollectionsMarshal.AsSpan(source.Cells)[..length]);
         return Usable(target) ? length : Clear(target);
@@ -98,7 +99,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     }
 
     /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
-    public void CutToTokens(Slot slot) => llama_memory_seq_rm(_memory, slot.Id, slot.Tokens.Count, -1);
+    public void CutToTokens(Slot slot) => context.RemoveCells(slot.Id, slot.Tokens.Count);
 
     /// <summary>Ends a sequence's stay; what it computed stays for the next.</summary>
     public void Release(Slot slot)
@@ -121,7 +122,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Empties one slot.</summary>
     public int Clear(Slot slot)
     {
-        llama_memory_seq_rm(_memory, slot.Id, -1, -1);
+        context.RemoveCells(slot.Id);
         slot.Truncate(0);
         return 0;
     }
@@ -129,7 +130,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Empties all slots, after an error that leaves the memory in doubt.</summary>
     public void ClearAll()
     {
-        llama_memory_clear(_memory, data: false);
+        context.ClearCells();
         foreach (var slot in Slots)
             slot.Truncate(0);
     }
@@ -138,5 +139,5 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     // draws the line in the same way.
     private bool Usable(Slot slot) =>
         _slidingWindow <= 0
-        || llama_memory_seq_pos_min(_memory, slot.Id) <= Math.Max(0, slot.Tokens.Count - _slidingWindow);
+        || context.FirstPosition(slot.Id) <= Math.Max(0, slot.Tokens.Count - _slidingWindow);
 }

@@ -1,5 +1,6 @@
 using System.Numerics;
 using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
 using Shimmy.Worker.Sequences;
 using Shimmy.Worker.Speculation;
 

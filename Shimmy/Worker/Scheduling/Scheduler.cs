@@ -42,15 +42,14 @@ internal sealed class Scheduler
     private readonly ConcurrentQueue<Action> _inbox = new();
     private readonly SemaphoreSlim _wake = new(0);
     private readonly RequestQueue<Sequence> _waiting = new();
-    private readonly BatchSizes _batchSizes = new();
+    private readonly SchedulerCounters _counters = new();
     private readonly List<Sequence> _running = [];
-    private readonly RequestQueue<EmbeddingJob> _chores = new();
+    private readonly RequestQueue<EmbeddingJob> _embeddings = new();
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
     private double _secondsPerRequest;
     private bool _anyCancelled;
     private bool _cellsShort;
-    private EngineStatistics _statistics = new();
 
     public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
@@ -78,30 +77,28 @@ internal sealed class Scheduler
     /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
     public void Submit(EmbeddingJob embeddingJob) => Post(() =>
     {
-        if (_chores.Count <= _model.Spec.Queue)
-            _chores.Add(embeddingJob);
+        if (_embeddings.Count <= _model.Spec.Queue)
+            _embeddings.Add(embeddingJob);
         else
             embeddingJob.Refuse(Refusal());
     });
 
-    /// <summary>Ends a request at the next turn, without an event; from any thread. An id that is not known (any more) is fine.</summary>
+    /// <summary>Ends a request at the next turn, a generation with its end event; from any thread. An id that is not known (any more) is fine.</summary>
     public void Cancel(uint requestId) => Post(() =>
     {
-        foreach (var request in _waiting.Concat(_running).Concat<IQueued>(_chores).Where(request => request.RequestId == requestId))
+        foreach (var request in _waiting.Concat(_running).Concat<IQueued>(_embeddings).Where(request => request.RequestId == requestId))
             _anyCancelled = request.Cancelled = true;
     });
 
     /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
-    public void Report(Action<EngineStatistics> callback) => Post(() => callback(_statistics with
+    public void Report(Action<EngineStatistics> callback) => Post(() => callback(_counters.ToStatistics() with
     {
-        // A chore has no slot, but while there are any, one is being done.
-        SlotsBusy = _running.Count + Math.Min(_chores.Count, 1),
-        Waiting = _waiting.Count + Math.Max(_chores.Count - 1, 0),
+        // An embedding has no slot, but while there are any, one is computed.
+        SlotsBusy = _running.Count + Math.Min(_embeddings.Count, 1),
+        Waiting = _waiting.Count + Math.Max(_embeddings.Count - 1, 0),
         CellsUsed = _cache.CellsUsed,
         Cells = _model.Cells,
         PrefixesDropped = _cache.Dropped,
-        BatchSizes = _batchSizes.Counts,
-        BatchTokens = _batchSizes.Tokens,
     }));
 
     /// <summary>The loop. It never returns: a worker ends as a process.</summary>
@@ -109,13 +106,13 @@ internal sealed class Scheduler
     {
         while (true)
         {
-            if (_running.Count == 0 && _waiting.Count == 0 && _chores.Count == 0 && _inbox.IsEmpty)
+            if (_running.Count == 0 && _waiting.Count == 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
                 _wake.Wait();
             while (_inbox.TryDequeue(out var action))
                 action();
             RetireCancelled();
-            if (_chores.Count > 0)
-                _chores.TakeNext([]).Do();
+            if (_embeddings.Count > 0)
+                _embeddings.TakeNext([]).Do();
             Admit();
             Join();
             if (_adapters.Choose(_running) is { } adapters)
@@ -137,10 +134,10 @@ internal sealed class Scheduler
     // When there may be room: once as many have ended as wait now, at the pace of late.
     private EngineException Refusal()
     {
-        _statistics = _statistics with { Refused = _statistics.Refused + 1 };
+        _counters.Refused++;
         var seconds = Math.Clamp(Math.Ceiling(_secondsPerRequest * (_waiting.Count + 1) / _model.Slots), 1, LongestRetryAfter);
         return new EngineException(EngineFailure.QueueFull,
-            $"{_waiting.Count + _chores.Count} requests wait for this model already and {_running.Count} run; try again in {seconds} s (--queue sets how many may wait)")
+            $"{_waiting.Count + _embeddings.Count} requests wait for this model already and {_running.Count} run; try again in {seconds} s (--queue sets how many may wait)")
         {
             RetryAfterSeconds = (int)seconds,
         };
@@ -151,11 +148,19 @@ internal sealed class Scheduler
         if (!_anyCancelled)
             return;
         _anyCancelled = false;
-        _chores.TakeCancelled();
+        _embeddings.TakeCancelled();
         foreach (var sequence in _waiting.TakeCancelled())
+        {
+            ReportEnd(sequence, FinishReason.Cancelled);
             sequence.Dispose();
+        }
         foreach (var sequence in _running.Where(sequence => sequence.Cancelled).ToArray())
+        {
+            ReportEnd(sequence, FinishReason.Cancelled);
             Retire(sequence);
+        }
+        // At once: the turn's decode may take a while.
+        _events.Flush();
     }
 
     // 1. Admit
@@ -170,11 +175,8 @@ internal sealed class Scheduler
             if (sequence.AdmittedAt == 0)
             {
                 sequence.AdmittedAt = Stopwatch.GetTimestamp();
-                _statistics = _statistics with
-                {
-                    Requests = _statistics.Requests + 1,
-                    PromptTokens = _statistics.PromptTokens + sequence.PromptLength,
-                };
+                _counters.Requests++;
+                _counters.PromptTokens += sequence.PromptLength;
             }
             Place(sequence);
         }
@@ -221,7 +223,7 @@ internal sealed class Scheduler
 
     private void Begin(Sequence sequence, int cached)
     {
-        _statistics = _statistics with { CachedTokens = _statistics.CachedTokens + cached };
+        _counters.CachedTokens += cached;
         if (sequence.Started)
             return;
         sequence.Started = true;
@@ -264,14 +266,14 @@ internal sealed class Scheduler
         _model.Threads.Prepare(_batch.Count);
         var before = Stopwatch.GetTimestamp();
         var code = _batch.Decode(_model.Context);
-        _statistics = _statistics with { DecodeCalls = _statistics.DecodeCalls + 1 };
+        _counters.CountDecode();
         if (code == 0)
         {
-            LlamaApi.llama_synchronize(_model.Context);
+            _model.Context.Synchronize();
             var elapsed = Stopwatch.GetElapsedTime(before);
             _turn.Observe(elapsed);
             _model.Threads.Observe(_batch.Count, elapsed);
-            _batchSizes.Note(_batch.Count - (_turn.Companion is null ? 0 : 1));
+            _counters.CountBatch(_batch.Count - (_turn.Companion is null ? 0 : 1));
             foreach (var (sequence, tokens) in _turn.Parts)
                 NoteComputed(sequence, tokens);
             if (_turn.Companion is { } slot)
@@ -298,8 +300,7 @@ internal sealed class Scheduler
         var computed = slot.Tokens.Count;
         foreach (var token in sequence.Tokens.Slice(computed, count))
             _cache.Computed(slot, token);
-        var prefilled = Math.Clamp(sequence.PromptLength - computed, 0, count);
-        _statistics = _statistics with { PrefilledTokens = _statistics.PrefilledTokens + prefilled };
+        _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
     }
 
     // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
@@ -343,7 +344,7 @@ internal sealed class Scheduler
         sequence.Joins = null;
         _waiting.Return(sequence);
         _cellsShort = true;
-        _statistics = _statistics with { Preemptions = _statistics.Preemptions + 1 };
+        _counters.Preemptions++;
     }
 
     // 5. Sample
@@ -415,11 +416,8 @@ internal sealed class Scheduler
         {
             _cache.CutToTokens(slot);
             Speculator.Judge(sequence, accepted);
-            _statistics = _statistics with
-            {
-                DraftedTokens = _statistics.DraftedTokens + draft.Count,
-                AcceptedTokens = _statistics.AcceptedTokens + accepted,
-            };
+            _counters.DraftedTokens += draft.Count;
+            _counters.AcceptedTokens += accepted;
         }
     }
 
@@ -442,7 +440,7 @@ internal sealed class Scheduler
             return null;
         }
         sequence.Append(token);
-        _statistics = _statistics with { GeneratedTokens = _statistics.GeneratedTokens + 1 };
+        _counters.GeneratedTokens++;
         var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
         var draft = sequence.Draft;
         _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary), new TokenDraft(
@@ -455,19 +453,25 @@ internal sealed class Scheduler
 
     private void End(Sequence sequence, FinishReason reason)
     {
+        ReportEnd(sequence, reason);
+        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt).TotalSeconds;
+        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
+        Retire(sequence);
+    }
+
+    private void ReportEnd(Sequence sequence, FinishReason reason)
+    {
         var now = Stopwatch.GetTimestamp();
+        var admitted = sequence.AdmittedAt == 0 ? now : sequence.AdmittedAt;
         var first = sequence.FirstTokenAt == 0 ? now : sequence.FirstTokenAt;
         _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
-            Stopwatch.GetElapsedTime(sequence.ArrivedAt, sequence.AdmittedAt).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(sequence.AdmittedAt, first).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(sequence.ArrivedAt, admitted).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(admitted, first).TotalMilliseconds,
             Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)
         {
             DraftedTokens = sequence.Drafted,
             AcceptedTokens = sequence.Accepted,
         }));
-        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt, now).TotalSeconds;
-        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
-        Retire(sequence);
     }
 
     private void Fail(Sequence sequence, EngineException error)
@@ -491,4 +495,20 @@ internal sealed class Scheduler
         sequence.LogitsIndex = -1;
         _running.Remove(sequence);
     }
+}
+
+/// <summary>Takes what happens in a turn; <see cref="Flush"/> sends it. Called on the scheduler's thread alone.</summary>
+internal interface IEventSink
+{
+    void Started(uint requestId, GenerationStart start);
+
+    void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft);
+
+    void PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
+
+    void Ended(uint requestId, GenerationEnd end);
+
+    void Failed(uint requestId, EngineException error);
+
+    void Flush();
 }

@@ -28,7 +28,6 @@ internal sealed class DraftModel
 
     private readonly LlamaModel _model;
     private readonly DecodeBatch _batch;
-    private readonly nint _memory;
     private readonly int _usable;
     private readonly Dictionary<int, List<int>> _held = [];
     private readonly List<(Sequence Sequence, int Count, int Index)> _going = [];
@@ -38,7 +37,6 @@ internal sealed class DraftModel
         _model = model;
         _usable = usable;
         _batch = new DecodeBatch(model.BatchSize);
-        _memory = LlamaApi.llama_get_memory(model.Context);
     }
 
     /// <summary>Seconds that it takes for one proposed token of each sequence; 0 where that is not known yet.</summary>
@@ -51,7 +49,7 @@ internal sealed class DraftModel
     public static DraftModel Load(LlamaModel target, ModelSpec spec, Action<float> progress)
     {
         var (path, itsSpec) = (spec.Draft!, spec.OfDraft()!);
-        if (!CanTakeBack(target))
+        if (target.Handle.HasRecurrentState)
             throw Refusal(path, "the model itself keeps a state that cannot take tokens back, so nothing can be drafted for it");
         LlamaModel model;
         try
@@ -124,7 +122,7 @@ internal sealed class DraftModel
         var common = CollectionsMarshal.AsSpan(held).CommonPrefixLength(tokens[..^1]);
         if (common < held.Count)
         {
-            LlamaApi.llama_memory_seq_rm(_memory, slot, common, -1);
+            _model.Context.RemoveCells(slot, common);
             held.RemoveRange(common, held.Count - common);
         }
         var reads = Math.Min(tokens.Length - common, room);
@@ -151,11 +149,11 @@ internal sealed class DraftModel
     {
         if (_batch.Decode(_model.Context) == 0)
         {
-            LlamaApi.llama_synchronize(_model.Context);
+            _model.Context.Synchronize();
             return true;
         }
         // Out of cells, or worse. It forgets everything and begins anew; nobody but the speed suffers.
-        LlamaApi.llama_memory_clear(_memory, data: false);
+        _model.Context.ClearCells();
         foreach (var held in _held.Values)
             held.Clear();
         _going.Clear();
@@ -177,11 +175,11 @@ internal sealed class DraftModel
     {
         if (!draft.CanGenerate)
             return "it does not generate text";
-        if (!CanTakeBack(draft))
+        if (draft.Handle.HasRecurrentState)
             return "it keeps a state that cannot take tokens back";
         var (ours, its) = (target.Vocabulary, draft.Vocabulary);
         const string Other = "it has another vocabulary than the model";
-        if (LlamaApi.llama_vocab_type(ours.Pointer) != LlamaApi.llama_vocab_type(its.Pointer))
+        if (ours.Native.Type != its.Native.Type)
             return $"{Other}: a tokenizer of another type";
         if (Math.Abs(ours.Size - its.Size) > LargestDifference)
             return $"{Other}: {its.Size} tokens, not {ours.Size}";
@@ -194,9 +192,6 @@ internal sealed class DraftModel
         }
         return null;
     }
-
-    private static bool CanTakeBack(LlamaModel model) =>
-        !LlamaApi.llama_model_is_recurrent(model.Handle) && !LlamaApi.llama_model_is_hybrid(model.Handle);
 
     private static EngineException Refusal(string path, string reason, GpuShortage? shortage = null) =>
         new(EngineFailure.LoadFailed, $"cannot draft with {path}: {reason}") { Shortage = shortage };

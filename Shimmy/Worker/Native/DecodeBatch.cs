@@ -1,7 +1,6 @@
 using System.Runtime.InteropServices;
-using Shimmy.Worker.Native;
 
-namespace Shimmy.Worker.Model;
+namespace Shimmy.Worker.Native;
 
 /// <summary>The tokens of one <c>llama_decode</c> call, each of one sequence.</summary>
 internal sealed unsafe class DecodeBatch : IDisposable

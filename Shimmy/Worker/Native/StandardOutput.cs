@@ -1,0 +1,31 @@
+using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
+
+namespace Shimmy.Worker.Native;
+
+/// <summary>The worker's stdout, which is the pipe to its parent.</summary>
+internal static partial class StandardOutput
+{
+    /// <summary>
+    /// Takes the pipe away from stdout, so that native code which prints cannot write into the middle of a frame: on Unix the pipe moves to another
+    /// descriptor and stdout becomes stderr, for which .NET has no call. The prebuilt Windows libraries print through the log callback alone. Throws
+    /// <see cref="IOException"/> where the system has no descriptor left.
+    /// </summary>
+    public static Stream TakeOver()
+    {
+        if (OperatingSystem.IsWindows())
+            return Console.OpenStandardOutput();
+        const int stdout = 1;
+        const int stderr = 2;
+        var pipe = Dup(stdout);
+        if (pipe < 0 || Dup2(stderr, stdout) < 0)
+            throw new IOException("cannot duplicate the worker's stdout");
+        return new FileStream(new SafeFileHandle(pipe, ownsHandle: true), FileAccess.Write, bufferSize: 0);
+    }
+
+    [LibraryImport("libc", EntryPoint = "dup")]
+    private static partial int Dup(int descriptor);
+
+    [LibraryImport("libc", EntryPoint = "dup2")]
+    private static partial int Dup2(int source, int target);
+}

@@ -1,0 +1,266 @@
+using System.Buffers;
+using System.Runtime.InteropServices;
+using System.Text;
+using Shimmy.Engine;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Worker.Sampling;
+
+/// <summary>
+/// The grammar of one answer: which tokens it allows next, and the logits without those that it forbids. Inactive where the request has none, before the
+/// text that it waits for (<see cref="GrammarTrigger"/>), and where the answer does not go on from that text as it says.
+///
+/// It stands outside the sampler chain: a token is sampled first, that one token is tested, and only on a refusal are the others. llama.cpp ends the
+/// process where a grammar is fed a token that it cannot follow, so it is fed none that was not just tested.
+/// </summary>
+internal sealed class GrammarMask : IDisposable
+{
+    // Of the likeliest tokens, so many are shown to a grammar before all are.
+    private const int FewestLikeliest = 32;
+    private const int MostLikeliest = 1024;
+
+    private readonly Vocabulary _vocabulary;
+    private readonly IReadOnlySet<int> _shown;
+    private readonly LogitBias[] _biases;
+    private readonly GrammarTrigger? _trigger;
+    private readonly List<LlamaTokenData> _others = [];
+    private SamplerHandle? _grammar;
+    private bool _betweenCharacters = true;
+
+    /// <summary>Parses the grammar. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) where it does not parse.</summary>
+    /// <param name="request">The request.</param>
+    /// <param name="vocabulary">The model's tokens.</param>
+    /// <param name="shown">Control tokens that are spelled out in the answer.</param>
+    /// <param name="biases">The request's biases: a token that they make less likely is not put in place of another.</param>
+    public GrammarMask(GenerationRequest request, Vocabulary vocabulary, IReadOnlySet<int> shown, LogitBias[] biases)
+    {
+        _vocabulary = vocabulary;
+        _shown = shown;
+        _biases = biases;
+        if (request.Grammar is not { } grammar)
+            return;
+        // Parsed in any case, so that one that is wrong is refused before anything is generated.
+        _grammar = Parse(vocabulary, grammar, GrammarTrigger.Root);
+        if (request.GrammarTrigger is not { Length: > 0 } trigger)
+            return;
+        _grammar.Dispose();
+        _grammar = null;
+        _trigger = new GrammarTrigger(trigger, lead => Parse(vocabulary, GrammarTrigger.After(lead, grammar), GrammarTrigger.RootAfterLead));
+    }
+
+    /// <summary>Whether a token may follow; true while inactive.</summary>
+    public bool Allows(int token)
+    {
+        if (_grammar is null)
+            return true;
+        if (IsHidden(token))
+            return false;
+        var candidate = new LlamaTokenData { Id = token, Logit = 1f };
+        _grammar.Forbid(new Span<LlamaTokenData>(ref candidate));
+        return !float.IsNegativeInfinity(candidate.Logit);
+    }
+
+    /// <summary>Sets the logits of all tokens that may not follow to negative infinity, or of as many as matter.</summary>
+    /// <param name="logits">All logits.</param>
+    /// <param name="candidates">Room of <see cref="Sampler.CandidatesRoom"/>.</param>
+    /// <param name="cut">
+    /// How many of the likeliest allowed tokens are enough, because the choice is cut to them first: 1 where it is greedy, else top-k; 0 where all matter.
+    /// </param>
+    public void Apply(Span<float> logits, Span<LlamaTokenData> candidates, int cut)
+    {
+        if (_grammar is { } grammar && !ApplyToLikeliest(grammar, logits, candidates, cut))
+            ApplyToAll(grammar, logits, candidates);
+    }
+
+    /// <summary>
+    /// Takes a token that was just tested; or, while inactive, looks for the text that the grammar waits for. Gives the token to take in its place: the same,
+    /// or a longer one where the grammar leaves a single character to follow.
+    /// </summary>
+    public int Accept(int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
+    {
+        if (_grammar is not null)
+        {
+            Accept(_grammar, token);
+            return WithWhatMustFollow(_grammar, token, logits, candidates);
+        }
+        if (_trigger?.Accept(token, _vocabulary.Spelled(token)) is { } begun)
+            Begin(begun.Grammar, begun.Tokens);
+        return token;
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _grammar?.Dispose();
+
+    // The tokens that hold the trigger are tested like all others; where the grammar does not go on from them, the answer stays free.
+    private void Begin(SamplerHandle grammar, IReadOnlyList<int> tokens)
+    {
+        _grammar = grammar;
+        foreach (var token in tokens)
+        {
+            if (!Allows(token))
+            {
+                grammar.Dispose();
+                _grammar = null;
+                return;
+            }
+            Accept(grammar, token);
+        }
+    }
+
+    private void Accept(SamplerHandle grammar, int token)
+    {
+        grammar.Accept(token);
+        var text = _vocabulary.Spelled(token).Span;
+        // The last character is whole, or more of it must follow; what was no character at all counts as the latter.
+        _betweenCharacters = text.Length > 0 && Rune.DecodeLastFromUtf8(text, out _, out _) == OperationStatus.Done;
+    }
+
+    // A model that is about to write a number where the grammar wants a text puts a space, and finds itself behind a token that it has
+    // never seen a quotation mark follow: what it writes then is of no use. The text is the same either way.
+    private int WithWhatMustFollow(SamplerHandle grammar, int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
+    {
+        while (_vocabulary.TokenExtensions.Of(token) is { } longer
+            && OnlyCharacter(grammar, longer, candidates) is { } only
+            && longer[only.Character] is var whole
+            && !float.IsNegativeInfinity(logits[whole]) && !IsHidden(whole) && !Array.Exists(_biases, bias => bias.Token == whole && bias.Bias < 0))
+        {
+            Accept(grammar, only.Token);
+            token = whole;
+        }
+        return token;
+    }
+
+    // The only character that the grammar goes on with, if it is one of these, and the token that is just that. Null where the answer may end.
+    private (char Character, int Token)? OnlyCharacter(SamplerHandle grammar, IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
+    {
+        var tokens = _vocabulary.TokensByFirstRune;
+        var ascii = 0;
+        while (ascii < tokens.Groups.Count && tokens.Groups[ascii].Character.IsAscii)
+        {
+            candidates[ascii] = new LlamaTokenData { Id = tokens.Groups[ascii].Speaker, Logit = 1f };
+            ascii++;
+        }
+        grammar.Forbid(candidates[..ascii]);
+        var only = -1;
+        for (var i = 0; i < ascii; i++)
+        {
+            if (float.IsNegativeInfinity(candidates[i].Logit))
+                continue;
+            if (only >= 0)
+                return null;
+            only = i;
+        }
+        if (only < 0 || !ofThese.ContainsKey((char)tokens.Groups[only].Character.Value))
+            return null;
+        var tested = 0;
+        for (var i = ascii; i < tokens.Groups.Count; i++)
+            candidates[tested++] = new LlamaTokenData { Id = tokens.Groups[i].Speaker, Logit = 1f };
+        foreach (var token in tokens.Single)
+        {
+            if (!IsHidden(token))
+                candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+        }
+        grammar.Forbid(candidates[..tested]);
+        foreach (var candidate in candidates[..tested])
+        {
+            if (!float.IsNegativeInfinity(candidate.Logit))
+                return null;
+        }
+        return ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker);
+    }
+
+    // llama.cpp's grammars match the text of control tokens, which an answer does not have: it would be what the grammar forbids.
+    private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
+
+    // Forbids what the grammar does not take of the likeliest tokens. True where that is all that can be chosen from: one for a greedy
+    // choice, as many as top-k keeps. The cut comes first in the chain then, so that what lies behind them cannot matter.
+    private bool ApplyToLikeliest(SamplerHandle grammar, Span<float> logits, Span<LlamaTokenData> candidates, int cut)
+    {
+        if (cut is 0 or > MostLikeliest / 2)
+            return false;
+        var count = TopCandidates.Select(logits, Math.Min(logits.Length, Math.Max(cut * 2, FewestLikeliest)), candidates);
+        grammar.Forbid(candidates[..count]);
+        var allowed = 0;
+        foreach (var candidate in candidates[..count])
+        {
+            if (float.IsNegativeInfinity(candidate.Logit) || IsHidden(candidate.Id))
+                logits[candidate.Id] = float.NegativeInfinity;
+            else
+                allowed++;
+        }
+        return allowed >= cut;
+    }
+
+    private void ApplyToAll(SamplerHandle grammar, Span<float> logits, Span<LlamaTokenData> candidates)
+    {
+        var (tested, allowed) = (0, new List<LlamaTokenData>());
+        var tokens = _vocabulary.TokensByFirstRune;
+        foreach (var token in tokens.Single)
+        {
+            if (!IsHidden(token))
+                candidates[tested++] = new LlamaTokenData { Id = token, Logit = logits[token] };
+        }
+        var speakers = tested;
+        foreach (var (_, speaker, others) in tokens.Groups)
+        {
+            candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = logits[speaker] };
+            // Inside a character, what its next bytes may be no first character tells.
+            for (var i = 0; !_betweenCharacters && i < others.Length; i++)
+                candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = logits[others[i]] };
+        }
+        // One that is forbidden anyway must still speak for the others.
+        for (var i = speakers; i < tested; i++)
+        {
+            if (float.IsNegativeInfinity(candidates[i].Logit))
+                candidates[i].Logit = float.MinValue;
+        }
+        grammar.Forbid(candidates[..tested]);
+        Keep(candidates[..tested], logits);
+        if (_betweenCharacters)
+        {
+            var takes = speakers;
+            tested = 0;
+            foreach (var (_, _, others) in tokens.Groups)
+            {
+                if (float.IsNegativeInfinity(candidates[takes++].Logit))
+                    continue;
+                foreach (var token in others)
+                    _others.Add(new LlamaTokenData { Id = token, Logit = logits[token] });
+            }
+            var rest = CollectionsMarshal.AsSpan(_others);
+            grammar.Forbid(rest);
+            Keep(rest, logits);
+            _others.Clear();
+        }
+        logits.Fill(float.NegativeInfinity);
+        foreach (var token in allowed)
+            logits[token.Id] = token.Logit;
+
+        void Keep(ReadOnlySpan<LlamaTokenData> of, ReadOnlySpan<float> given)
+        {
+            foreach (var candidate in of)
+            {
+                if (!float.IsNegativeInfinity(candidate.Logit) && !float.IsNegativeInfinity(given[candidate.Id]))
+                    allowed.Add(candidate);
+            }
+        }
+    }
+
+    private static SamplerHandle Parse(Vocabulary vocabulary, string grammar, string root)
+    {
+        // NUL would end the text early on the native side and accept what stands before it.
+        if (grammar.Contains('\0'))
+            throw new EngineException(EngineFailure.InvalidRequest, "the grammar holds a NUL character") { Option = "grammar" };
+        // An empty one would be taken for "no grammar".
+        if (string.IsNullOrWhiteSpace(grammar))
+            throw new EngineException(EngineFailure.InvalidRequest, "the grammar is empty") { Option = "grammar" };
+        NativeLog.TakeErrors();
+        if (SamplerHandle.Grammar(vocabulary.Native, grammar, root) is { } parsed)
+            return parsed;
+        var reason = NativeLog.TakeErrors();
+        throw new EngineException(EngineFailure.InvalidRequest,
+            reason.Length > 0 ? $"the grammar does not parse: {reason}" : "the grammar does not parse or has no rule 'root'")
+        { Option = "grammar" };
+    }
+}

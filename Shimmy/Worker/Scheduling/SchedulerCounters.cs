@@ -1,0 +1,68 @@
+using Shimmy.Engine;
+
+namespace Shimmy.Worker.Scheduling;
+
+/// <summary>What a scheduler has counted since the load, for <see cref="EngineStatistics"/>. On the scheduler's thread alone.</summary>
+internal sealed class SchedulerCounters
+{
+    private readonly long[] _batchSizes = new long[EngineStatistics.BatchSizeBounds.Count + 1];
+    private long _batchTokens;
+    private long _decodeCalls;
+
+    /// <inheritdoc cref="EngineStatistics.Requests"/>
+    public long Requests { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.PromptTokens"/>
+    public long PromptTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.PrefilledTokens"/>
+    public long PrefilledTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.CachedTokens"/>
+    public long CachedTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.GeneratedTokens"/>
+    public long GeneratedTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.DraftedTokens"/>
+    public long DraftedTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.AcceptedTokens"/>
+    public long AcceptedTokens { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.Refused"/>
+    public long Refused { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.Preemptions"/>
+    public long Preemptions { get; set; }
+
+    /// <summary>Counts a call of llama_decode, whatever it returned.</summary>
+    public void CountDecode() => _decodeCalls++;
+
+    /// <summary>Counts a batch that was computed.</summary>
+    public void CountBatch(int tokens)
+    {
+        var bucket = 0;
+        while (bucket < EngineStatistics.BatchSizeBounds.Count && tokens > EngineStatistics.BatchSizeBounds[bucket])
+            bucket++;
+        _batchSizes[bucket]++;
+        _batchTokens += tokens;
+    }
+
+    /// <summary>The counters of this moment; what is no counter is left out.</summary>
+    public EngineStatistics ToStatistics() => new()
+    {
+        Requests = Requests,
+        PromptTokens = PromptTokens,
+        PrefilledTokens = PrefilledTokens,
+        CachedTokens = CachedTokens,
+        GeneratedTokens = GeneratedTokens,
+        DraftedTokens = DraftedTokens,
+        AcceptedTokens = AcceptedTokens,
+        Refused = Refused,
+        Preemptions = Preemptions,
+        DecodeCalls = _decodeCalls,
+        BatchSizes = [.. _batchSizes],
+        BatchTokens = _batchTokens,
+    };
+}
