@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Observability;
@@ -114,7 +113,7 @@ internal sealed class RequestContext
             Key = Client?.Name,
             Status = status,
             BrokenBy = brokenBy,
-            Cache = Cache?.Outcome is { } outcome ? CacheControl.WordOf(outcome) : null,
+            Cache = Cache?.OutcomeName,
             PromptTokens = used?.PromptTokens ?? 0,
             CachedTokens = used?.CachedTokens ?? 0,
             GeneratedTokens = used?.CompletionTokens ?? 0,

@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Shimmy.Api.OpenAI;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -55,7 +54,7 @@ internal static class AnthropicJson
     }
 
     /// <summary>An id for a call.</summary>
-    public static string NewCallId() => OpenAIJson.NewId("toolu_");
+    public static string NewCallId() => Answer.NewId("toolu_");
 
     /// <summary>What stands for Anthropic's signature of a thought: clients send it back with the thought, and nobody here checks it.</summary>
     public static string Signature(string thought) => Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(thought)));

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api.OpenAI;
 using Shimmy.Chat;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
@@ -26,7 +25,7 @@ internal static class Messages
         using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("msg_");
+        var id = Answer.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
         var stops = asked.Request.Options.Stop;
         if (asked.Stream)

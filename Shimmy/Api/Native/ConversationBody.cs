@@ -1,5 +1,4 @@
 using System.Text.Json;
-using Shimmy.Api.OpenAI;
 using Shimmy.Chat.Messages;
 using Shimmy.Http;
 

@@ -23,7 +23,7 @@ internal static class ChatCompletions
         using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("chatcmpl-");
+        var id = Answer.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would part them.

@@ -24,7 +24,7 @@ internal static class Completions
         using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("cmpl-");
+        var id = Answer.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
         var cache = CacheControl.Use(context);

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -9,9 +8,6 @@ namespace Shimmy.Api.OpenAI;
 /// <summary>Pieces that OpenAI's answers share.</summary>
 internal static class OpenAIJson
 {
-    /// <summary>A new id, such as <c>chatcmpl-…</c>.</summary>
-    public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
-
     /// <summary>OpenAI's names of the reasons.</summary>
     public static string FinishReasonOf(OutputEnd end) =>
         end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";

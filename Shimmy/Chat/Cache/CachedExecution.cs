@@ -30,6 +30,15 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     /// <summary>What the cache did, the worst of all answers; null before the first.</summary>
     public CacheOutcome? Outcome => _outcome < 0 ? null : (CacheOutcome)_outcome;
 
+    /// <summary>The outcome as the header <c>x-shimmy-cache</c>, the log and the metrics name it; null before the first answer.</summary>
+    public string? OutcomeName => Outcome switch
+    {
+        null => null,
+        CacheOutcome.Hit => "hit",
+        CacheOutcome.Miss => "miss",
+        _ => "bypass",
+    };
+
     /// <summary>
     /// The answer that is kept, else what is computed, which is kept once it has ended by itself. The choice is made by this call; nothing is
     /// computed before the enumeration begins.

@@ -23,7 +23,7 @@ internal static class CreateResponse
         // Read first: a request that is wrong loads no model.
         var asked = ResponseRequestBody.Read(fields, store, logger);
         using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var outline = new ResponseHead(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
+        var outline = new ResponseHead(Answer.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);
         var writer = new ResponseWriter(outline, running, store);
