@@ -10,7 +10,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class ApplyTemplate
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/apply-template", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/apply-template", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {

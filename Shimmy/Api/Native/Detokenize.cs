@@ -8,7 +8,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>POST /detokenize</c>: the text of <c>tokens</c>, special ones included (llama.cpp's answer <c>{content}</c>).</summary>
 internal static class Detokenize
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/detokenize", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/detokenize", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {

@@ -8,7 +8,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>POST /api/generate</c>.</summary>
 internal static class Generate
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {
@@ -57,7 +57,7 @@ internal sealed class GenerateStreamWriter(string model) : IStreamWriter
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(ErrorBody.For("/api/generate", error));
+        output.Write(NativeDialect.Instance.ErrorBody(error));
         output.Write("\n\n"u8);
     }
 }

@@ -14,11 +14,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static partial class GenerateSocket
 {
-    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle);
-
-    /// <summary>Whether a request is one for a socket, whose messages are requests of their own.</summary>
-    public static bool IsAskedFor(HttpContext context) =>
-        context.Request.Path == "/ws/generate" && context.Request.Headers.Upgrade.Count > 0;
+    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle, RoutePolicy.Socket);
 
     private static async Task Handle(HttpContext context)
     {

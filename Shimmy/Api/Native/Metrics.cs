@@ -14,7 +14,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /metrics</c>: Prometheus' text, or JSON where the client asks for that.</summary>
 internal static class Metrics
 {
-    public static void Map(RouteTable routes) => routes.MapRead("/metrics", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/metrics", Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     private static async Task Handle(HttpContext context)
     {

@@ -15,7 +15,7 @@ internal static class Tokenize
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    public static void Map(RouteTable routes) => routes.MapPost("/tokenize", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/tokenize", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {
