@@ -3,6 +3,7 @@ using System.Text;
 using Shimmy.Chat;
 using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 using Shimmy.Tests.Engine;
 
 namespace Shimmy.Tests.Chat.Constraints;
@@ -88,7 +89,7 @@ public sealed class GrammarCheckTests
 
         var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
         {
-            await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+            await foreach (var outputEvent in ChatPipeline.CompleteAsync(new ModelLease(model), request, CancellationToken.None))
                 Assert.Fail(outputEvent.Text);
         });
 

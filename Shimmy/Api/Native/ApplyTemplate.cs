@@ -17,8 +17,8 @@ internal static class ApplyTemplate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var conversation = ConversationBody.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var template = await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted);
         var prompt = template.Render(conversation.Request, conversation.AddGenerationPrompt);
         await JsonResponse.WriteAsync(context, json =>
         {

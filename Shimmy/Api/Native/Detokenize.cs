@@ -17,7 +17,7 @@ internal static class Detokenize
         var given = fields.List("tokens")
             ?? throw ApiException.BadField("tokens", "is missing; an array of token numbers is required", "missing_required_parameter");
         var tokens = given.Select((token, i) => Token(token, i)).ToArray();
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var last = lease.Model.Facts.VocabularySize - 1;
         var outside = Array.FindIndex(tokens, token => token > last);
         if (outside >= 0)

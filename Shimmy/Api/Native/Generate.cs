@@ -15,9 +15,9 @@ internal static class Generate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var request = GenerateRequestBody.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        var events = request.Run(lease.Model, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
+        var events = request.Run(lease, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
         if (request.Stream)
         {
             await SseResponse.SendAsync(context, events, new GenerateStreamWriter(name));

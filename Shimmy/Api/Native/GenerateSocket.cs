@@ -108,8 +108,8 @@ internal static partial class GenerateSocket
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
-                using var lease = await ModelResolver.AcquireAsync(context, fields, cancellation);
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
+                using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
                 status = 200;
             }
             catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)

@@ -43,8 +43,8 @@ internal static class Tokenize
         };
         var withPieces = fields.Flag("with_pieces") ?? false;
 
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var prompt = text ?? (await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted))
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var prompt = text ?? (await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted))
             .Render(conversation!.Request, conversation.AddGenerationPrompt);
         var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
         var pieces = withPieces ? await PiecesOfAsync(lease.Model, tokens, context.RequestAborted) : null;

@@ -1,5 +1,6 @@
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Cache;
 
@@ -44,7 +45,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     /// computed before the enumeration begins.
     /// </summary>
     public IAsyncEnumerable<OutputEvent> Through(
-        ILoadedModel model, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
+        ModelLease lease, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
     {
         told?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
@@ -52,7 +53,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             Note(CacheOutcome.Bypass);
             return computed;
         }
-        var key = CacheKey.Of(model, request, limit);
+        var key = CacheKey.Of(lease.Load.Identity, request, limit);
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);

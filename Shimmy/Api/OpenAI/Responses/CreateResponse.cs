@@ -22,13 +22,13 @@ internal static class CreateResponse
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         // Read first: a request that is wrong loads no model.
         var asked = ResponseRequestBody.Read(fields, store, logger);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var outline = new ResponseHead(Answer.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);
         var writer = new ResponseWriter(outline, running, store);
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
+            ChatPipeline.ChatAsync(lease, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
         if (asked.Stream)
         {
             await SseResponse.SendAsync(context, events, writer);

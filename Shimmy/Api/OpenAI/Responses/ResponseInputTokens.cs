@@ -18,8 +18,8 @@ internal static class ResponseInputTokens
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
         var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var template = await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
