@@ -14,9 +14,9 @@ internal static class Routes
     {
         var routes = new RouteTable();
         routes.Add(NativeDialect.Instance, Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, ModelLifecycle.Map, Generate.Map,
-            GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Detokenize.Map);
+            GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Embeddings.Map, Rerank.Map,
-            CreateResponse.Map, StoredResponses.Map, ResponseInputTokens.Map);
+            CreateResponse.Map, StoredResponses.Map);
         routes.Add(AnthropicDialect.Instance, Messages.Map);
         return routes;
     }

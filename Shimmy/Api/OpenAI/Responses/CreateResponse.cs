@@ -3,16 +3,22 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
-/// <summary><c>POST /v1/responses</c>.</summary>
+/// <summary><c>POST /v1/responses</c>, and <c>/v1/responses/input_tokens</c>, which takes the same fields, counts their tokens and answers nothing.</summary>
 internal static class CreateResponse
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/responses", Handle);
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/v1/responses", Handle);
+        routes.MapPost("/v1/responses/input_tokens", HandleInputTokens);
+    }
 
     private static async Task Handle(HttpContext context)
     {
@@ -40,6 +46,36 @@ internal static class CreateResponse
             RequestContext.Of(context).Note(outputEvent);
         }
         await JsonResponse.WriteAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
+    }
+
+    private static async Task HandleInputTokens(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var logger = ModelResolver.LoggerOf(context);
+        var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
+        await JsonResponse.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("object"u8, "response.input_tokens"u8);
+            json.WriteNumber("input_tokens", tokens.Count);
+            json.WriteEndObject();
+        });
+    }
+
+    private static Prompt Render(ChatTemplate template, ChatRequest request)
+    {
+        try
+        {
+            return template.Render(request);
+        }
+        catch (EngineException e) when (TemplateRefusal.Is(e))
+        {
+            throw TemplateRefusal.Reworded(e);
+        }
     }
 
     // Somebody who cancels an answer ends it without an error; and at the end, what the model thought is counted.
