@@ -2,6 +2,8 @@ using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Api.Native;
+using Shimmy.Api.OpenAI;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Tests.Fixtures;
@@ -305,9 +307,9 @@ public sealed class BadRequestTests
         Assert.AreEqual((status, "why", code, retryAfter), (error.Status, error.Message, error.Code, error.RetryAfterSeconds));
         Assert.AreEqual(failure == EngineFailure.InvalidRequest ? "grammar" : null, error.Field);
         var type = status switch { 429 => "rate_limit_error", >= 500 => "server_error", _ => "invalid_request_error" };
-        using var body = JsonDocument.Parse(ErrorBody.For(new PathString("/v1/x"), error));
+        using var body = JsonDocument.Parse(OpenAIDialect.Instance.ErrorBody(error));
         Assert.AreEqual(type, body.RootElement.GetProperty("error").GetProperty("type").GetString());
-        Assert.AreEqual("{\"error\":\"why\"}", Encoding.UTF8.GetString(ErrorBody.For(new PathString("/api/x"), error)));
+        Assert.AreEqual("{\"error\":\"why\"}", Encoding.UTF8.GetString(NativeDialect.Instance.ErrorBody(error)));
     }
 
     private static async Task RefusedAsync(string route, string body, string field, string message)

@@ -2,6 +2,7 @@ using System.Text;
 using Shimmy.Chat;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 using Shimmy.Tests.Chat.Output;
 using Shimmy.Tests.Fixtures;
 
@@ -52,7 +53,7 @@ public sealed class ChatPipelineTests
         var model = new FixedTokensModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
-        await foreach (var outputEvent in ReasoningBudget.RunAsync(model, request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
+        await foreach (var outputEvent in ReasoningBudget.RunAsync(new ModelLease(model), request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
             events.Add(outputEvent);
 
         var end = events[^1].End!;
@@ -96,7 +97,7 @@ public sealed class ChatPipelineTests
     {
         var events = new List<OutputEvent>();
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(new ModelLease(model), request, CancellationToken.None))
             events.Add(outputEvent);
         return events;
     }

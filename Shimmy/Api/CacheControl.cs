@@ -27,18 +27,10 @@ internal static class CacheControl
 
     private static Task Tell((HttpContext Context, CachedExecution Use) state)
     {
-        if (state.Context.Response.StatusCode < 400 && state.Use.Outcome is { } outcome)
-            state.Context.Response.Headers[Name] = WordOf(outcome);
+        if (state.Context.Response.StatusCode < 400 && state.Use.OutcomeName is { } outcome)
+            state.Context.Response.Headers[Name] = outcome;
         return Task.CompletedTask;
     }
-
-    /// <summary>What the header, the log and the metrics call it.</summary>
-    public static string WordOf(CacheOutcome outcome) => outcome switch
-    {
-        CacheOutcome.Hit => "hit",
-        CacheOutcome.Miss => "miss",
-        _ => "bypass",
-    };
 
     // Directives stand side by side or in headers of their own, in any case; those of other kinds are for other caches.
     private static CachePolicy PolicyOf(StringValues header)

@@ -9,6 +9,7 @@ using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat;
 
@@ -28,9 +29,9 @@ internal static class ChatPipeline
 {
     /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen, <paramref name="cache"/> may know the answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
-        ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
+        ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
     {
-        var template = await TemplateCache.OfAsync(model, logger, cancellation).ConfigureAwait(false);
+        var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         var began = Stopwatch.GetTimestamp();
         var prompt = template.Render(request);
         var rendering = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
@@ -45,8 +46,8 @@ internal static class ChatPipeline
             ShownControlTokens = format.Marks,
         };
         var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? CompleteAsync(model, generation, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, cancellation);
-        events = cache?.Through(model, generation, limit, events) ?? events;
+        var events = limit is null ? CompleteAsync(lease, generation, cancellation) : ReasoningBudget.RunAsync(lease, generation, limit, cancellation);
+        events = cache?.Through(lease, generation, limit, events) ?? events;
         await foreach (var outputEvent in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return outputEvent.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = outputEvent.Tokens } : outputEvent;
     }
@@ -126,22 +127,22 @@ internal static class ChatPipeline
     }
 
     /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
-    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ILoadedModel model, GenerationRequest request, CachedExecution cache, CancellationToken cancellation) =>
-        cache.Through(model, request, null, CompleteAsync(model, request, cancellation));
+    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ModelLease lease, GenerationRequest request, CachedExecution cache, CancellationToken cancellation) =>
+        cache.Through(lease, request, null, CompleteAsync(lease, request, cancellation));
 
     /// <summary>Goes on with a prompt as it is.</summary>
     public static async IAsyncEnumerable<OutputEvent> CompleteAsync(
-        ILoadedModel model, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
         GrammarCheck.Require(request.Grammar);
         var characters = new Utf8Assembler();
-        var stops = new StopSequences([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
+        var stops = new StopSequences([.. request.Options.Stop, .. lease.Model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);
         var (tokens, drafted, accepted) = (0, 0, 0);
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
         var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
-        await foreach (var engineEvent in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
+        await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation).ConfigureAwait(false))
         {
             if (engineEvent.Start is { } admitted)
             {

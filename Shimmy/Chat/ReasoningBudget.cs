@@ -3,6 +3,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat;
 
@@ -14,7 +15,7 @@ internal static class ReasoningBudget
 {
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
-        ILoadedModel model, GenerationRequest request, ReasoningLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, GenerationRequest request, ReasoningLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var (budget, marks, isOpen) = limit;
         var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
@@ -24,7 +25,7 @@ internal static class ReasoningBudget
         GenerationStart? start = null;
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, counted, cancellation).ConfigureAwait(false))
         {
             if (outputEvent.Start is { } admitted)
                 (start, begun) = (admitted, Stopwatch.GetTimestamp());
@@ -47,7 +48,7 @@ internal static class ReasoningBudget
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, rest, cancellation).ConfigureAwait(false))
         {
             if (outputEvent.End is { } end)
             {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Observability;
@@ -22,7 +21,10 @@ internal sealed class RequestContext
     private long _acquired;
     private long _first;
 
-    /// <summary>The pattern of the route.</summary>
+    /// <summary>The route that the request was matched with, before anything else; null outside the server's pipeline.</summary>
+    public RouteMatch? Match { get; set; }
+
+    /// <summary>The pattern of the route, once its handler was called.</summary>
     public string? Route { get; set; }
 
     /// <summary>The model that was asked.</summary>
@@ -59,7 +61,7 @@ internal sealed class RequestContext
     public static RequestContext Renew(HttpContext context)
     {
         var before = context.Items.TryGetValue(Key, out var known) ? (RequestContext?)known : null;
-        var log = new RequestContext { Client = before?.Client, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
+        var log = new RequestContext { Client = before?.Client, Match = before?.Match, Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
         context.Items[Key] = log;
         return log;
     }
@@ -114,7 +116,7 @@ internal sealed class RequestContext
             Key = Client?.Name,
             Status = status,
             BrokenBy = brokenBy,
-            Cache = Cache?.Outcome is { } outcome ? CacheControl.WordOf(outcome) : null,
+            Cache = Cache?.OutcomeName,
             PromptTokens = used?.PromptTokens ?? 0,
             CachedTokens = used?.CachedTokens ?? 0,
             GeneratedTokens = used?.CompletionTokens ?? 0,

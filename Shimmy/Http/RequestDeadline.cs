@@ -5,8 +5,6 @@ namespace Shimmy.Http;
 /// <summary>How long a request may take: what the server allows, or less where the request itself asks for less (<c>timeout</c>).</summary>
 internal sealed class RequestDeadline : IDisposable
 {
-    private const string Field = "timeout";
-    private const double LongestSeconds = 24 * 60 * 60;
     private static readonly object Key = new();
 
     private readonly CancellationTokenSource _end = new();
@@ -28,15 +26,11 @@ internal sealed class RequestDeadline : IDisposable
         return deadline;
     }
 
-    /// <summary>Reads <c>timeout</c>, in seconds. Throws <see cref="ApiException"/> for what is no such number.</summary>
-    public static void Read(HttpContext context, RequestFields fields)
+    /// <summary>Sets a limit of the request's own, from its arrival on, where it is shorter than the deadline that holds.</summary>
+    public static void Shorten(HttpContext context, TimeSpan limit)
     {
-        if (fields.Number(Field, 0, LongestSeconds) is not { } seconds)
-            return;
-        if (seconds <= 0)
-            throw ApiException.BadField(Field, $"must be a number of seconds above 0, at most {LongestSeconds}");
         if (context.Items.TryGetValue(Key, out var known))
-            ((RequestDeadline)known!).EndWithin(TimeSpan.FromSeconds(seconds));
+            ((RequestDeadline)known!).EndWithin(limit);
     }
 
     /// <summary>The error of a request whose time is over; null where that is not why it ended.</summary>

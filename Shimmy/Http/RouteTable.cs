@@ -2,63 +2,131 @@ using Microsoft.AspNetCore.Http;
 
 namespace Shimmy.Http;
 
+/// <summary>How the middleware treats the requests of a route. Given where the route is mapped, else by its <see cref="Dialect"/>.</summary>
+[Flags]
+internal enum RoutePolicy
+{
+    /// <summary>A route like most: key required, logged, refused while the server drains, not recorded.</summary>
+    None = 0,
+
+    /// <summary>No API key is required.</summary>
+    Open = 1,
+
+    /// <summary>Polled all the time: logged at debug level, not counted in the metrics.</summary>
+    Quiet = 2,
+
+    /// <summary>Answered while the server drains, without a deadline, and not waited for.</summary>
+    DuringDrain = 4,
+
+    /// <summary>A WebSocket: each message is a request with a log line and a deadline of its own. Cannot be recorded or replayed.</summary>
+    Socket = 8,
+
+    /// <summary>Recorded by <c>--record</c>, answered by <c>--replay</c>.</summary>
+    Recorded = 16,
+}
+
 /// <summary>
-/// The routes and the handlers behind them. A pattern is a path, or a path with one <c>{parameter}</c>, which takes any text, slashes
+/// The routes and their handlers. A pattern is a path, or a path with one <c>{parameter}</c>, which takes any text, slashes
 /// included, because names of models have them. The framework's own routing does much more and is a tenth of the executable.
 /// </summary>
 internal sealed class RouteTable
 {
     private readonly List<Route> _routes = [];
+    private readonly List<Dialect> _dialects = [];
 
     /// <summary>The methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes =>
         [.. _routes.GroupBy(route => route.Pattern).Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method)], group.Key))];
 
-    /// <summary>Maps a path that is posted to.</summary>
-    public void MapPost(string pattern, RequestDelegate handle) => Map(HttpMethods.Post, pattern, handle);
+    /// <summary>The dialects, in the order in which they were added.</summary>
+    public IReadOnlyList<Dialect> Dialects => _dialects;
 
-    /// <summary>Maps GET, and HEAD with it, as RFC 9110 (9.1) asks of every server; Kestrel leaves out the body.</summary>
-    public void MapRead(string pattern, RequestDelegate handle)
+    /// <summary>Adds a dialect with its endpoints, each of which maps its own routes.</summary>
+    public void Add(Dialect dialect, params ReadOnlySpan<Action<RouteTable>> endpoints)
     {
-        Map(HttpMethods.Get, pattern, handle);
-        Map(HttpMethods.Head, pattern, handle);
+        _dialects.Add(dialect);
+        foreach (var map in endpoints)
+            map(this);
     }
 
-    /// <summary>Maps one method of a pattern.</summary>
-    public void Map(string method, string pattern, RequestDelegate handle) => _routes.Add(new Route(method, pattern, handle));
+    /// <summary>Maps POST.</summary>
+    public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null) => Map(HttpMethods.Post, pattern, handle, policy);
+
+    /// <summary>Maps GET, and HEAD with it, as RFC 9110 (9.1) asks of every server; Kestrel leaves out the body.</summary>
+    public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null)
+    {
+        Map(HttpMethods.Get, pattern, handle, policy);
+        Map(HttpMethods.Head, pattern, handle, policy);
+    }
+
+    /// <summary>Maps one method of a pattern; without a policy it has that of the dialect.</summary>
+    public void Map(string method, string pattern, RequestDelegate handle, RoutePolicy? policy = null) =>
+        _routes.Add(new Route(method, pattern, handle, policy));
 
     /// <summary>
-    /// Answers with the route that fits best: a path before one with a parameter, and the longest pattern of those. Letter case and a slash
-    /// at the end make no difference. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405 (and the header Allow) where one
-    /// does that does not take the method.
+    /// Finds the route of a request: a path before one with a parameter, and the longest pattern of those. Letter case and a slash at the end make no
+    /// difference. Never throws: a request without a route still has a dialect and a policy.
     /// </summary>
-    public Task InvokeAsync(HttpContext context)
+    public RouteMatch Match(HttpRequest request)
     {
-        var path = context.Request.Path.Value ?? "";
+        var path = request.Path.Value ?? "";
         path = path.Length > 1 ? path.TrimEnd('/') : path;
         Route? best = null;
-        var others = new SortedSet<string>(StringComparer.Ordinal);
+        Route? ofOtherMethod = null;
+        SortedSet<string>? others = null;
         foreach (var route in _routes)
         {
             if (!route.Fits(path))
                 continue;
-            if (!route.Method.Equals(context.Request.Method, StringComparison.OrdinalIgnoreCase))
-                others.Add(route.Method);
-            else if (best is null || route.Rank > best.Rank)
-                best = route;
+            if (route.Method.Equals(request.Method, StringComparison.OrdinalIgnoreCase))
+            {
+                best = best is null || route.Rank > best.Rank ? route : best;
+                continue;
+            }
+            (others ??= new SortedSet<string>(StringComparer.Ordinal)).Add(route.Method);
+            ofOtherMethod = ofOtherMethod is null || route.Rank > ofOtherMethod.Rank ? route : ofOtherMethod;
         }
-        if (best is not null)
+        var dialect = DialectOf(request.Path);
+        return new RouteMatch(dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
         {
-            RequestContext.Of(context).Route = best.Pattern;
-            if (best.Parameter is { } name)
-                context.Request.RouteValues[name] = best.ValueIn(path);
-            return best.Handle(context);
+            Pattern = best?.Pattern,
+            Handle = best?.Handle,
+            Parameter = best?.Parameter is { } name ? (name, best.ValueIn(path)) : null,
+            OtherMethods = others ?? (IReadOnlyCollection<string>)[],
+        };
+    }
+
+    /// <summary>
+    /// Calls the handler of the route that the request was matched with. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405 (and the
+    /// header Allow) where one does that does not take the method.
+    /// </summary>
+    public static Task InvokeAsync(HttpContext context)
+    {
+        var log = RequestContext.Of(context);
+        var match = log.Match!;
+        if (match.Handle is { } handle)
+        {
+            log.Route = match.Pattern;
+            if (match.Parameter is { } parameter)
+                context.Request.RouteValues[parameter.Name] = parameter.Value;
+            return handle(context);
         }
-        if (others.Count == 0)
+        if (match.OtherMethods.Count == 0)
             throw new ApiException(404, $"there is no route {context.Request.Method} {context.Request.Path}; GET /health names those that there are", "route_not_found");
-        var allowed = string.Join(", ", others);
+        var allowed = string.Join(", ", match.OtherMethods);
         context.Response.Headers.Allow = allowed;
         throw new ApiException(405, $"{context.Request.Method} is not what {context.Request.Path} takes; it takes {allowed}", "method_not_allowed");
+    }
+
+    private Dialect DialectOf(PathString path)
+    {
+        Dialect? best = null;
+        foreach (var dialect in _dialects)
+        {
+            if (path.StartsWithSegments(dialect.Prefix) && (best is null || dialect.Prefix.Length > best.Prefix.Length))
+                best = dialect;
+        }
+        return best!;
     }
 
     private sealed class Route
@@ -66,9 +134,9 @@ internal sealed class RouteTable
         private readonly string _before;
         private readonly string _after = "";
 
-        public Route(string method, string pattern, RequestDelegate handle)
+        public Route(string method, string pattern, RequestDelegate handle, RoutePolicy? policy)
         {
-            (Method, Pattern, Handle, _before) = (method, pattern, handle, pattern);
+            (Method, Pattern, Handle, Policy, _before) = (method, pattern, handle, policy, pattern);
             if (pattern.IndexOf('{', StringComparison.Ordinal) is >= 0 and var open)
             {
                 var close = pattern.IndexOf('}', open);
@@ -82,6 +150,8 @@ internal sealed class RouteTable
 
         public RequestDelegate Handle { get; }
 
+        public RoutePolicy? Policy { get; }
+
         public string? Parameter { get; }
 
         public int Rank => Parameter is null ? int.MaxValue : _before.Length + _after.Length;
@@ -93,4 +163,28 @@ internal sealed class RouteTable
 
         public string ValueIn(string path) => path[_before.Length..^_after.Length];
     }
+}
+
+/// <summary>The route of a request, or the lack of one.</summary>
+/// <param name="Dialect">The dialect of its path.</param>
+/// <param name="Policy">How the middleware treats it: the policy of the route, of the same path's for other methods, or of the dialect.</param>
+internal sealed record RouteMatch(Dialect Dialect, RoutePolicy Policy)
+{
+    /// <summary>The pattern that was mapped; null where no route takes the request.</summary>
+    public string? Pattern { get; init; }
+
+    /// <summary>The handler; null where no route takes the request.</summary>
+    public RequestDelegate? Handle { get; init; }
+
+    /// <summary>Name and value of the pattern's parameter; null where it has none.</summary>
+    public (string Name, string Value)? Parameter { get; init; }
+
+    /// <summary>Methods that the path takes, without the request's own, by name.</summary>
+    public IReadOnlyCollection<string> OtherMethods { get; init; } = [];
+
+    /// <summary>Whether the policy has a flag.</summary>
+    public bool Is(RoutePolicy flag) => (Policy & flag) != 0;
+
+    /// <summary>Whether a request for this route asks to become a WebSocket.</summary>
+    public bool OpensSocket(HttpRequest request) => Is(RoutePolicy.Socket) && request.Headers.Upgrade.Count > 0;
 }

@@ -9,15 +9,16 @@ namespace Shimmy.Server;
 /// </summary>
 internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
 {
-    /// <summary>Lets the request through, or throws <see cref="ApiException"/> (401). <c>/health</c> needs no key.</summary>
+    /// <summary>Lets the request through, or throws <see cref="ApiException"/> (401). Routes that are <see cref="RoutePolicy.Open"/> need no key.</summary>
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        if (keys.Count == 0 || context.Request.Path == "/health")
+        var log = RequestContext.Of(context);
+        if (keys.Count == 0 || log.Match!.Is(RoutePolicy.Open))
             return next(context);
         string[] given = [.. ApiKey.GivenIn(context.Request.Headers)];
         if (given.Length == 0)
             throw new ApiException(401, "an API key is needed: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", "missing_api_key");
-        RequestContext.Of(context).Client = Find(given) ?? throw new ApiException(401, "the API key is not one of this server's", "invalid_api_key");
+        log.Client = Find(given) ?? throw new ApiException(401, "the API key is not one of this server's", "invalid_api_key");
         return next(context);
     }
 

@@ -1,5 +1,4 @@
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api.Native;
 using Shimmy.Http;
 
 namespace Shimmy.Server;
@@ -27,12 +26,11 @@ internal sealed class InFlightRequests : IDisposable
 
     /// <summary>
     /// Counts a request in until it is disposed, and lets its <see cref="HttpContext.RequestAborted"/> end with the drain time. Throws
-    /// <see cref="ApiException"/> (503) while the server drains; <c>/health</c> and <c>/metrics</c> go on.
+    /// <see cref="ApiException"/> (503) while the server drains; routes that are <see cref="RoutePolicy.DuringDrain"/> go on.
     /// </summary>
     public IDisposable Enter(HttpContext context)
     {
-        // They go on while the server drains: one says so, the other is still scraped.
-        if (context.Request.Path == "/health" || context.Request.Path == "/metrics")
+        if (RequestContext.Of(context).Match!.Is(RoutePolicy.DuringDrain))
             return Nothing.Instance;
         lock (_lock)
         {
@@ -97,7 +95,7 @@ internal sealed class InFlightRequests : IDisposable
         {
             _requests = requests;
             // Each message on a socket has a deadline of its own; the socket has none.
-            _deadline = RequestDeadline.Begin(context, GenerateSocket.IsAskedFor(context) ? null : requests._limit);
+            _deadline = RequestDeadline.Begin(context, RequestContext.Of(context).Match!.OpensSocket(context.Request) ? null : requests._limit);
             _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token, _deadline.Token);
             ClientConnection.EndWith(context, _either.Token);
         }

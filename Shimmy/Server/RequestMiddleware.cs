@@ -1,7 +1,6 @@
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
-using Shimmy.Api.Native;
 using Shimmy.Http;
 using Shimmy.Observability;
 
@@ -12,10 +11,11 @@ namespace Shimmy.Server;
 /// how it ended.
 /// </summary>
 /// <param name="logger">Learns of our own faults.</param>
+/// <param name="routes">The routes, of which the request's is found here.</param>
 /// <param name="running">The requests in flight.</param>
 /// <param name="report">What is done with those that ended.</param>
 /// <param name="traces">Whether requests that come without a trace begin one.</param>
-internal sealed partial class RequestMiddleware(ILogger logger, InFlightRequests running, AccessLog report, bool traces)
+internal sealed partial class RequestMiddleware(ILogger logger, RouteTable routes, InFlightRequests running, AccessLog report, bool traces)
 {
     private const int LongestId = 128;
     private const int ClientLeft = 499; // as nginx logs it
@@ -23,15 +23,15 @@ internal sealed partial class RequestMiddleware(ILogger logger, InFlightRequests
     /// <summary>Runs the request.</summary>
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
+        var log = RequestContext.Of(context);
+        var match = log.Match = routes.Match(context.Request);
         context.TraceIdentifier = IdOf(context.Request.Headers["x-request-id"].ToString());
         context.Response.Headers["x-request-id"] = context.TraceIdentifier;
-        // Anthropic's clients look for it under this name.
-        if (context.Request.Path.StartsWithSegments("/v1/messages"))
-            context.Response.Headers["request-id"] = context.TraceIdentifier;
-        var log = RequestContext.Of(context);
+        if (match.Dialect.RequestIdHeader is { } header)
+            context.Response.Headers[header] = context.TraceIdentifier;
         log.Trace = TraceContext.Of(context.Request.Headers.TraceParent.ToString(), traces);
         // A socket's messages are reported one by one.
-        var quiet = context.Request.Path == "/health" || context.Request.Path == "/metrics" || GenerateSocket.IsAskedFor(context);
+        var quiet = match.Is(RoutePolicy.Quiet) || match.OpensSocket(context.Request);
         if (!quiet)
             report.Begin();
         var status = 0;
@@ -88,7 +88,7 @@ internal sealed partial class RequestMiddleware(ILogger logger, InFlightRequests
         if (context.Response.HasStarted)
             return;
         var error = known ?? ApiError.Internal;
-        var body = ErrorBody.For(context.Request.Path, error, context.TraceIdentifier);
+        var body = RequestContext.Of(context).Match!.Dialect.ErrorBody(error, context.TraceIdentifier);
         context.Response.StatusCode = error.Status;
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;

@@ -63,7 +63,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         BackendProbe? backends = null)
     {
         var logger = loggers.CreateLogger("shimmy");
-        var replayed = ReplayedBy(options, logger);
+        var routes = Server.Routes.Create();
+        IReadOnlyList<string> ignoredFields = [.. routes.Dialects.SelectMany(dialect => dialect.UnrecordedFields).Distinct()];
+        var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
         foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
@@ -76,8 +78,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 Limits = LimitsOf(options),
             };
             var running = new InFlightRequests(state);
-            var (services, pipeline, routes) = Build(
-                options, endpoint, registry, residency, state, running, backends, recording, replayed, loggers, logger);
+            var recorder = recording is null ? null : new Recorder(recording, ignoredFields, logger);
+            var (services, pipeline) = Build(options, endpoint, routes, registry, residency, state, running, backends, recorder, replayed, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
@@ -124,9 +126,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _recording?.Dispose();
     }
 
-    private static (ServiceProvider Services, HttpPipeline Pipeline, RouteTable Routes) Build(ServerOptions options, EndPoint endpoint,
+    private static (ServiceProvider Services, HttpPipeline Pipeline) Build(ServerOptions options, EndPoint endpoint, RouteTable routes,
         ModelRegistry registry, ModelResidency residency, ServerState state, InFlightRequests running, BackendProbe? backends,
-        RecordingFile? recording, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
+        Recorder? recorder, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
     {
         var log = new KestrelLogFilter(loggers);
         var metrics = new RequestMetrics();
@@ -159,20 +161,18 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         // What was asked for is disposed with the services, which sends the traces that wait.
         _ = services.GetService<TraceExport>();
 
-        var routes = new RouteTable();
-        Server.Routes.Map(routes);
         // From the inside out.
-        RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
-        if (recording is not null)
-            next = With(new Recorder(recording, logger).InvokeAsync, next);
+        RequestDelegate next = new WebSocketMiddleware(RouteTable.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
+        if (recorder is not null)
+            next = With(recorder.InvokeAsync, next);
         if (replayed is not null)
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         var keys = new ApiKeysMiddleware(options.Keys);
         next = With(keys.InvokeAsync, next);
         next = With(HostCheckMiddleware.InvokeAsync, next);
         next = With(new CorsMiddleware(options.CorsOrigin).InvokeAsync, next);
-        next = With(new RequestMiddleware(logger, running, report, traces is not null).InvokeAsync, next);
-        return (services, new HttpPipeline(next, services), routes);
+        next = With(new RequestMiddleware(logger, routes, running, report, traces is not null).InvokeAsync, next);
+        return (services, new HttpPipeline(next, services));
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
     }
@@ -189,11 +189,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     ];
 
     // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.
-    private static RecordingIndex? ReplayedBy(ServerOptions options, ILogger logger)
+    private static RecordingIndex? ReplayedBy(ServerOptions options, IReadOnlyList<string> ignoredFields, ILogger logger)
     {
         if (options.ReplayFile is not { } path || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
             return null;
-        var recording = RecordingIndex.Read(path, logger);
+        var recording = RecordingIndex.Read(path, ignoredFields, logger);
         LogReplays(logger, recording.Count, path);
         return recording;
     }

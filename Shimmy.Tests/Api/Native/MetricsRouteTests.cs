@@ -85,7 +85,7 @@ public sealed partial class MetricsRouteTests
     [DataRow("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", false)]
     [DataRow("*/*", false)]
     [DataRow("", false)]
-    public void Accept_says_which_of_both_a_client_would_rather_have(string accept, bool json) => Assert.AreEqual(json, Shimmy.Http.AcceptHeader.PrefersJson(accept));
+    public void Accept_says_which_of_both_a_client_would_rather_have(string accept, bool json) => Assert.AreEqual(json, Shimmy.Api.Native.Metrics.PrefersJson(accept));
 
     [TestMethod]
     public async Task The_text_is_what_Prometheus_reads()

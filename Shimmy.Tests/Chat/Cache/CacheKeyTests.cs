@@ -111,13 +111,14 @@ public sealed class CacheKeyTests
     {
         using var folder = new TemporaryFolder();
         await File.WriteAllTextAsync(folder["a.gguf"], "one");
-        var loaded = await LoadAsync(new ModelSpec { Name = "m", Path = folder["a.gguf"] });
+        var spec = new ModelSpec { Name = "m", Path = folder["a.gguf"] };
+        var loaded = await LoadAsync(spec);
         var before = CacheKey.Of(loaded, Request, null);
 
         await File.WriteAllTextAsync(folder["a.gguf"], "another");
 
         Assert.AreEqual(before, CacheKey.Of(loaded, Request, null));
-        Assert.AreNotEqual(before, CacheKey.Of(await LoadAsync(loaded.Spec), Request, null));
+        Assert.AreNotEqual(before, CacheKey.Of(await LoadAsync(spec), Request, null));
     }
 
     [TestMethod]
@@ -146,13 +147,12 @@ public sealed class CacheKeyTests
         Assert.AreNotEqual(before, ModelIdentity.Read(spec));
     }
 
-    private static async Task<ILoadedModel> LoadAsync(ModelSpec spec, Action? meanwhile = null)
+    private static async Task<string> LoadAsync(ModelSpec spec, Action? meanwhile = null)
     {
         var identity = ModelIdentity.Read(spec);
         meanwhile?.Invoke();
         var model = await new ScriptedEngine().LoadAsync(spec, null, CancellationToken.None);
-        ModelIdentity.Keep(model, identity);
-        return model;
+        return ModelIdentity.Of(model.Spec, identity);
     }
 
     private static object Other(object? value, Type type) => value switch

@@ -3,6 +3,8 @@ using System.Text;
 using Shimmy.Chat;
 using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
+using Shimmy.Tests.Engine;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Grammars;
@@ -88,7 +90,7 @@ public sealed class GrammarCheckTests
 
         var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
         {
-            await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
+            await foreach (var outputEvent in ChatPipeline.CompleteAsync(new ModelLease(model), request, CancellationToken.None))
                 Assert.Fail(outputEvent.Text);
         });
 

@@ -7,7 +7,10 @@ using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
+using Shimmy.Tests.Engine.Workers;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Chat.Output;
 
@@ -79,7 +82,8 @@ public sealed class ToolCallFormatTests
             Assert.Inconclusive("SHIMMY_TEMPLATE_CASES names no folder of templates.");
         using var folder = new TemporaryFolder();
         await using var model = await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
-        var template = await TemplateCache.OfAsync(model, null, CancellationToken.None);
+        using var lease = new ModelLease(model);
+        var template = await TemplateCache.OfAsync(lease, null, CancellationToken.None);
         if (!template.Capabilities.Tools || template.ToolCalls is null)
             return;
         var request = new ChatRequest
@@ -102,7 +106,7 @@ public sealed class ToolCallFormatTests
         var called = "";
         var text = new StringBuilder();
         OutputEnd? end = null;
-        await foreach (var outputEvent in ChatPipeline.ChatAsync(model, request, CancellationToken.None))
+        await foreach (var outputEvent in ChatPipeline.ChatAsync(lease, request, CancellationToken.None))
         {
             called += outputEvent.Call?.Name;
             arguments.Append(outputEvent.Call?.Arguments);

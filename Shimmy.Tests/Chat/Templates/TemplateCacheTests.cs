@@ -2,7 +2,10 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
+using Shimmy.Tests.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Models;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;
@@ -40,7 +43,7 @@ public sealed class TemplateCacheTests
             return ["Hello", "<|im_", "end|>", "more"];
         });
         var text = "";
-        await foreach (var outputEvent in ChatPipeline.ChatAsync(model, Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
+        await foreach (var outputEvent in ChatPipeline.ChatAsync(new ModelLease(model), Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
             text += outputEvent.Text;
 
         Assert.AreEqual("Hello", text);
@@ -52,7 +55,7 @@ public sealed class TemplateCacheTests
     public async Task A_refusal_comes_with_the_first_move()
     {
         await using var model = await LoadAsync("{{ raise_exception('no') }}");
-        await using var events = ChatPipeline.ChatAsync(model, Turns(Says("user", "U")), CancellationToken.None).GetAsyncEnumerator();
+        await using var events = ChatPipeline.ChatAsync(new ModelLease(model), Turns(Says("user", "U")), CancellationToken.None).GetAsyncEnumerator();
 
         var failure = await Assert.ThrowsExactlyAsync<EngineException>(async () => await events.MoveNextAsync());
         Assert.AreEqual((EngineFailure.InvalidRequest, "messages"), (failure.Failure, failure.Option));
@@ -63,16 +66,18 @@ public sealed class TemplateCacheTests
     {
         await using var model = await LoadAsync(Own);
 
-        Assert.AreSame(await TemplateCache.OfAsync(model, null, CancellationToken.None), await TemplateCache.OfAsync(model, null, CancellationToken.None));
+        using var lease = new ModelLease(model);
+        Assert.AreSame(await TemplateCache.OfAsync(lease, null, CancellationToken.None), await TemplateCache.OfAsync(lease, null, CancellationToken.None));
     }
 
     [TestMethod]
     public async Task A_guess_is_said_once_in_the_log()
     {
         await using var model = await LoadAsync(null);
+        using var lease = new ModelLease(model);
         var log = new KeptLog();
-        var template = await TemplateCache.OfAsync(model, log, CancellationToken.None);
-        _ = await TemplateCache.OfAsync(model, log, CancellationToken.None);
+        var template = await TemplateCache.OfAsync(lease, log, CancellationToken.None);
+        _ = await TemplateCache.OfAsync(lease, log, CancellationToken.None);
 
         Assert.AreEqual("family zephyr", template.Origin);
         CollectionAssert.AreEqual(new[] { "the model zephyr-like carries no chat template; guessed the family zephyr, since its name holds 'zephyr'. " +
@@ -87,8 +92,8 @@ public sealed class TemplateCacheTests
         await using var family = await LoadAsync(Own, spec => spec with { Template = "gemma" });
         await using var file = await LoadAsync(Own, spec => spec with { Template = folder["t.jinja"] });
 
-        Assert.AreEqual("family gemma", (await TemplateCache.OfAsync(family, null, CancellationToken.None)).Origin);
-        Assert.AreEqual("[U]", (await TemplateCache.OfAsync(file, null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
+        Assert.AreEqual("family gemma", (await TemplateCache.OfAsync(new ModelLease(family), null, CancellationToken.None)).Origin);
+        Assert.AreEqual("[U]", (await TemplateCache.OfAsync(new ModelLease(file), null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
     }
 
     [TestMethod]
@@ -98,7 +103,7 @@ public sealed class TemplateCacheTests
     {
         await using var model = await LoadAsync(template, spec => spec with { Template = named });
 
-        var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => TemplateCache.OfAsync(model, null, CancellationToken.None));
+        var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => TemplateCache.OfAsync(new ModelLease(model), null, CancellationToken.None));
         Assert.AreEqual(EngineFailure.GenerationFailed, failure.Failure);
         Assert.StartsWith("the model 'zephyr-like' cannot chat: ", failure.Message);
     }

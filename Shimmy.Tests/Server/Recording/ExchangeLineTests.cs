@@ -20,7 +20,7 @@ public sealed class ExchangeLineTests
 
         Assert.EndsWith("\n", line);
         Assert.AreEqual(1, line.Count(c => c == '\n'));
-        var read = ExchangeLine.Read(Encoding.UTF8.GetBytes(line));
+        var read = ExchangeLine.Read(Encoding.UTF8.GetBytes(line), []);
         Assert.AreEqual(answer, Encoding.UTF8.GetString(read.Wire()));
         Assert.AreEqual((200, 1.3, Request().Key), (read.Status, read.Milliseconds, read.Request.Key));
     }
@@ -37,27 +37,27 @@ public sealed class ExchangeLineTests
             {"request":"POST /v1/completions","body":{"model":"m"},"status":200,"stream":[{"ms":1,"event":"message_start","data":{"a":1.0}},{"ms":10,"event":"ping","data":{"type": "ping"}},{"ms":10,"raw":": a comment\n\n"},{"ms":10,"data":{"b":"é"}},{"ms":10,"raw":"data: two\ndata: lines\n\n"},{"ms":10,"data":"[DONE]"}]}
 
             """, line);
-        Assert.AreEqual(stream, Encoding.UTF8.GetString(ExchangeLine.Read(Encoding.UTF8.GetBytes(line)).Wire()));
+        Assert.AreEqual(stream, Encoding.UTF8.GetString(ExchangeLine.Read(Encoding.UTF8.GetBytes(line), []).Wire()));
     }
 
     [TestMethod]
     public void A_body_that_is_no_JSON_is_recorded_as_text()
     {
-        var exchange = new Exchange(CanonicalRequest.Of("POST /v1/completions", "{\"model\":"u8.ToArray()), 400) { Answer = "{}"u8.ToArray() };
+        var exchange = new Exchange(CanonicalRequest.Of("POST /v1/completions", "{\"model\":"u8.ToArray(), []), 400) { Answer = "{}"u8.ToArray() };
         var line = ExchangeLine.Write(exchange);
 
         Assert.Contains("\"text\":\"{\\\"model\\\":\"", Encoding.UTF8.GetString(line));
-        Assert.AreEqual(exchange.Request.Key, ExchangeLine.Read(line).Request.Key);
+        Assert.AreEqual(exchange.Request.Key, ExchangeLine.Read(line, []).Request.Key);
     }
 
     [TestMethod]
     public void A_request_without_a_body_has_none()
     {
-        var exchange = new Exchange(CanonicalRequest.Of("GET /v1/models", []), 200) { Answer = "{}"u8.ToArray() };
+        var exchange = new Exchange(CanonicalRequest.Of("GET /v1/models", [], []), 200) { Answer = "{}"u8.ToArray() };
         var line = ExchangeLine.Write(exchange);
 
         Assert.AreEqual("{\"request\":\"GET /v1/models\",\"status\":200,\"answer\":{},\"ms\":0}\n", Encoding.UTF8.GetString(line));
-        Assert.AreEqual(exchange.Request.Key, ExchangeLine.Read(line).Request.Key);
+        Assert.AreEqual(exchange.Request.Key, ExchangeLine.Read(line, []).Request.Key);
     }
 
     [TestMethod]
@@ -76,9 +76,9 @@ public sealed class ExchangeLineTests
     [DataRow("<<<<<<< HEAD")]
     public void A_line_that_is_none_is_refused_with_its_reason(string line)
     {
-        var refused = Assert.ThrowsExactly<FormatException>(() => ExchangeLine.Read(Encoding.UTF8.GetBytes(line)));
+        var refused = Assert.ThrowsExactly<FormatException>(() => ExchangeLine.Read(Encoding.UTF8.GetBytes(line), []));
         Assert.StartsWith("it", refused.Message);
     }
 
-    private static CanonicalRequest Request() => CanonicalRequest.Of("POST /v1/completions", "{\"model\":\"m\"}"u8.ToArray());
+    private static CanonicalRequest Request() => CanonicalRequest.Of("POST /v1/completions", "{\"model\":\"m\"}"u8.ToArray(), []);
 }

@@ -21,7 +21,7 @@ public sealed class RecordingFileTests : IDisposable
             file.Append(Line(model + model));
         }
 
-        var recordingIndex = Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy"));
+        var recordingIndex = Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"));
         CollectionAssert.AreEqual(new[] { "a", "aa", "b", "bb" }, recordingIndex.Models.ToArray());
         Assert.AreEqual(4, recordingIndex.Count);
         Assert.HasCount(5, File.ReadAllLines(folder["r.jsonl"]));
@@ -40,11 +40,11 @@ public sealed class RecordingFileTests : IDisposable
         var bytes = File.ReadAllBytes(folder["r.jsonl"]);
         File.WriteAllBytes(folder["r.jsonl"], bytes[..^7]);
 
-        Assert.AreEqual(1, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Count);
+        Assert.AreEqual(1, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Count);
         Assert.Contains("r.jsonl, line 3 is passed by: it is no JSON", _log.Lines.Single());
         using (var file = Open(folder["r.jsonl"]))
             file.Append(Line("c"));
-        CollectionAssert.AreEqual(new[] { "a", "c" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Models.ToArray());
+        CollectionAssert.AreEqual(new[] { "a", "c" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
     }
 
     [TestMethod]
@@ -82,7 +82,7 @@ public sealed class RecordingFileTests : IDisposable
 
         Assert.AreEqual("Error Warning", string.Join(' ', _log.Lines.Select(line => line.Split(' ')[0])));
         Assert.Contains("recording to r.jsonl goes on; 2 exchanges are missing there", _log.Lines.Last());
-        CollectionAssert.AreEqual(new[] { "a", "d" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Models.ToArray());
+        CollectionAssert.AreEqual(new[] { "a", "d" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
         Assert.HasCount(canBeCutBack ? 2 : 3, _log.Lines);
     }
 
@@ -93,7 +93,7 @@ public sealed class RecordingFileTests : IDisposable
         using (var file = Open(folder["r.jsonl"]))
             Parallel.For(0, 200, i => file.Append(Line($"m{i}-{new string('x', i * 50)}")));
 
-        Assert.AreEqual(200, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy")).Count);
+        Assert.AreEqual(200, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Count);
         Assert.IsEmpty(_log.Lines);
     }
 
@@ -105,7 +105,7 @@ public sealed class RecordingFileTests : IDisposable
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["r.jsonl"], content);
 
-        Assert.Contains("no recording that this version reads", Assert.ThrowsExactly<IOException>(() => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], _log.CreateLogger("shimmy"))).Message);
+        Assert.Contains("no recording that this version reads", Assert.ThrowsExactly<IOException>(() => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"))).Message);
     }
 
     [TestMethod]
@@ -150,5 +150,5 @@ public sealed class RecordingFileTests : IDisposable
     }
 
     private static byte[] Line(string model) => ExchangeLine.Write(
-        new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}""")), 200) { Answer = "{}"u8.ToArray() });
+        new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}"""), []), 200) { Answer = "{}"u8.ToArray() });
 }

@@ -1,27 +1,14 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Shimmy.Api.OpenAI;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
-using Shimmy.Http;
 
 namespace Shimmy.Api.Anthropic;
 
 /// <summary>Pieces that Anthropic's answers share.</summary>
 internal static class AnthropicJson
 {
-    /// <summary>The error body; its types are those that Anthropic documents.</summary>
-    public static void WriteError(Utf8JsonWriter json, ApiError error, string? requestId)
-    {
-        json.WriteString("type"u8, "error"u8);
-        json.WriteStartObject("error");
-        json.WriteString("type", TypeOf(error.Status));
-        json.WriteString("message", error.Message);
-        json.WriteEndObject();
-        json.WriteString("request_id", requestId);
-    }
-
     /// <summary>The fields of a message up to its content.</summary>
     public static void WriteHead(Utf8JsonWriter json, string id, string model)
     {
@@ -55,21 +42,8 @@ internal static class AnthropicJson
     }
 
     /// <summary>An id for a call.</summary>
-    public static string NewCallId() => OpenAIJson.NewId("toolu_");
+    public static string NewCallId() => Answer.NewId("toolu_");
 
     /// <summary>What stands for Anthropic's signature of a thought: clients send it back with the thought, and nobody here checks it.</summary>
     public static string Signature(string thought) => Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(thought)));
-
-    private static string TypeOf(int status) => status switch
-    {
-        401 => "authentication_error",
-        403 => "permission_error",
-        404 => "not_found_error",
-        413 => "request_too_large",
-        429 => "rate_limit_error",
-        503 or 529 => "overloaded_error",
-        504 => "timeout_error",
-        >= 500 => "api_error",
-        _ => "invalid_request_error",
-    };
 }

@@ -82,7 +82,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("event: error\ndata: "u8);
-        output.Write(ErrorBody.For("/v1/messages", error, requestId));
+        output.Write(AnthropicDialect.Instance.ErrorBody(error, requestId));
         output.Write("\n\n"u8);
     }
 

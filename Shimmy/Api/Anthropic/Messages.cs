@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Api.OpenAI;
 using Shimmy.Chat;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
@@ -23,11 +22,11 @@ internal static class Messages
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: false);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("msg_");
-        var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
+        var id = Answer.NewId("msg_");
+        var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
         var stops = asked.Request.Options.Stop;
         if (asked.Stream)
         {
@@ -54,8 +53,8 @@ internal static class Messages
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: true);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var template = await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(template.Render(asked.Request), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {

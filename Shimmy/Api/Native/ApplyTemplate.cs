@@ -1,4 +1,6 @@
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
 
@@ -10,15 +12,15 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class ApplyTemplate
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/apply-template", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/apply-template", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var conversation = ConversationBody.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var template = await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted);
         var prompt = template.Render(conversation.Request, conversation.AddGenerationPrompt);
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -32,4 +34,35 @@ internal static class ApplyTemplate
             json.WriteEndObject();
         });
     }
+}
+
+/// <summary>
+/// A conversation as <c>/apply-template</c> and <c>/tokenize</c> take it, in OpenAI's form with llama.cpp's additions: <c>messages</c>,
+/// <c>tools</c>, <c>add_generation_prompt</c>, <c>continue_final_message</c>, <c>enable_thinking</c>, <c>chat_template_kwargs</c>.
+/// </summary>
+internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationPrompt)
+{
+    /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
+    public static ConversationBody Read(RequestFields fields)
+    {
+        var continues = fields.Flag("continue_final_message") ?? false;
+        return new ConversationBody(
+            new ChatRequest
+            {
+                Messages = ChatMessages.Read(fields),
+                Tools = ToolFields.Read(fields, logger: null).Tools,
+                EnableThinking = fields.Flag("enable_thinking"),
+                ContinueFinalMessage = continues,
+                TemplateArguments = fields.Find("chat_template_kwargs") is { } arguments ? Arguments(arguments) : new Dictionary<string, JsonElement>(),
+            },
+            fields.Flag("add_generation_prompt") is { } asked
+                ? asked && continues
+                    ? throw ApiException.BadField("add_generation_prompt", "was given beside continue_final_message; give one of them")
+                    : asked
+                : !continues);
+    }
+
+    private static Dictionary<string, JsonElement> Arguments(JsonElement value) => value.ValueKind == JsonValueKind.Object
+        ? value.EnumerateObject().ToDictionary(argument => argument.Name, argument => argument.Value)
+        : throw ApiException.BadField("chat_template_kwargs", $"must be an object, not {RequestFields.Describe(value)}");
 }

@@ -8,16 +8,16 @@ namespace Shimmy.Api.Native;
 /// <summary><c>POST /api/generate</c>.</summary>
 internal static class Generate
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle, RoutePolicy.Recorded);
 
     private static async Task Handle(HttpContext context)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var request = GenerateRequestBody.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        var events = request.Run(lease.Model, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
+        var events = request.Run(lease, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
         if (request.Stream)
         {
             await SseResponse.SendAsync(context, events, new GenerateStreamWriter(name));
@@ -57,7 +57,7 @@ internal sealed class GenerateStreamWriter(string model) : IStreamWriter
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(ErrorBody.For("/api/generate", error));
+        output.Write(NativeDialect.Instance.ErrorBody(error));
         output.Write("\n\n"u8);
     }
 }

@@ -5,6 +5,7 @@ using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Native;
 
@@ -52,9 +53,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ILoadedModel model, CachedExecution cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
-        ? ChatPipeline.ChatAsync(model, Chat, cancellation, logger, cache)
-        : ChatPipeline.CompleteAsync(model, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cache, cancellation);
+    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+        ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
+        : ChatPipeline.CompleteAsync(lease, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cache, cancellation);
 
     private static ChatMessage Message(RequestFields message) => new()
     {

@@ -14,11 +14,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static partial class GenerateSocket
 {
-    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle);
-
-    /// <summary>Whether a request is one for a socket, whose messages are requests of their own.</summary>
-    public static bool IsAskedFor(HttpContext context) =>
-        context.Request.Path == "/ws/generate" && context.Request.Headers.Upgrade.Count > 0;
+    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle, RoutePolicy.Socket);
 
     private static async Task Handle(HttpContext context)
     {
@@ -112,8 +108,8 @@ internal static partial class GenerateSocket
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
-                using var lease = await ModelResolver.AcquireAsync(context, fields, cancellation);
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease.Model, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
+                using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
+                await SendAnswerAsync(lease.Entry.Name, request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
                 status = 200;
             }
             catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)

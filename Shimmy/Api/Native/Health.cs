@@ -28,7 +28,7 @@ internal static class Health
         ("diag", "/diag"),
     ];
 
-    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     private static Task Handle(HttpContext context)
     {

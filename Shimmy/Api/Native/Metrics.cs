@@ -1,7 +1,9 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
+using Microsoft.Extensions.Primitives;
 using Shimmy.Chat.Cache;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -14,7 +16,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /metrics</c>: Prometheus' text, or JSON where the client asks for that.</summary>
 internal static class Metrics
 {
-    public static void Map(RouteTable routes) => routes.MapRead("/metrics", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/metrics", Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     private static async Task Handle(HttpContext context)
     {
@@ -23,7 +25,7 @@ internal static class Metrics
         var models = await ModelMetrics.AskAsync(residency, context.RequestAborted);
         context.Response.Headers.Vary = "Accept";
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        if (AcceptHeader.PrefersJson(context.Request.Headers.Accept))
+        if (PrefersJson(context.Request.Headers.Accept))
         {
             await JsonResponse.WriteAsync(context, json => WriteJson(
                 json, registry, models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
@@ -99,4 +101,27 @@ internal static class Metrics
         json.WriteEndObject();
         json.WriteEndObject();
     }
+
+    /// <summary>Whether an Accept header (RFC 9110, 12.5.1) prefers JSON: names it, with a weight no less than that of plain text.</summary>
+    public static bool PrefersJson(StringValues header)
+    {
+        string[] text = ["*/*", "text/*", "text/plain"];
+        var (json, plain, exact) = (0.0, 0.0, -1);
+        foreach (var range in header.ToString().Split(','))
+        {
+            var parts = range.Split(';', StringSplitOptions.TrimEntries);
+            if (parts[0].Equals("application/json", StringComparison.OrdinalIgnoreCase))
+                json = QualityIn(parts);
+            // The most specific range decides.
+            if (Array.FindIndex(text, one => one.Equals(parts[0], StringComparison.OrdinalIgnoreCase)) is var at && at > exact)
+                (plain, exact) = (QualityIn(parts), at);
+        }
+        return json > 0 && json >= plain;
+    }
+
+    private static double QualityIn(string[] parts) =>
+        parts.Skip(1).FirstOrDefault(part => part.StartsWith("q=", StringComparison.OrdinalIgnoreCase)) is { } given
+            && double.TryParse(given[2..], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var quality)
+            ? quality
+            : 1;
 }

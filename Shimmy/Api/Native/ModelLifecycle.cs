@@ -72,7 +72,7 @@ internal static class ModelLifecycle
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
             throw ApiException.BadField(unknown, allowed.Length == 0 ? "is not known here; nothing is" : $"is not known here; {string.Join(", ", allowed)} are");
-        return (ModelResolver.KeepAliveOf(fields), ReadTuning(fields));
+        return (ModelRequest.KeepAliveOf(fields), ReadTuning(fields));
     }
 
     private static LoadTuning ReadTuning(RequestFields fields)

@@ -9,15 +9,20 @@ namespace Shimmy.Api.Native;
 
 /// <summary>
 /// <c>POST /tokenize</c>: the tokens of a text (<c>content</c>, with llama.cpp's <c>add_special</c>, <c>parse_special</c> and
-/// <c>with_pieces</c>), or of a conversation (<c>messages</c>, as for <c>/apply-template</c>).
+/// <c>with_pieces</c>), or of a conversation (<c>messages</c>, as for <c>/apply-template</c>). <c>POST /detokenize</c>: the text of <c>tokens</c>, special
+/// ones included (llama.cpp's answer <c>{content}</c>).
 /// </summary>
 internal static class Tokenize
 {
     private static readonly UTF8Encoding Strict = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
 
-    public static void Map(RouteTable routes) => routes.MapPost("/tokenize", Handle);
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/tokenize", HandleTokenize, RoutePolicy.Recorded);
+        routes.MapPost("/detokenize", HandleDetokenize, RoutePolicy.Recorded);
+    }
 
-    private static async Task Handle(HttpContext context)
+    private static async Task HandleTokenize(HttpContext context)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
@@ -43,8 +48,8 @@ internal static class Tokenize
         };
         var withPieces = fields.Flag("with_pieces") ?? false;
 
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var prompt = text ?? (await TemplateCache.OfAsync(lease.Model, ModelResolver.LoggerOf(context), context.RequestAborted))
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var prompt = text ?? (await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted))
             .Render(conversation!.Request, conversation.AddGenerationPrompt);
         var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
         var pieces = withPieces ? await PiecesOfAsync(lease.Model, tokens, context.RequestAborted) : null;
@@ -90,4 +95,30 @@ internal static class Tokenize
         }
         json.WriteEndObject();
     }
+
+    private static async Task HandleDetokenize(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var given = fields.List("tokens")
+            ?? throw ApiException.BadField("tokens", "is missing; an array of token numbers is required", "missing_required_parameter");
+        var tokens = given.Select((token, i) => TokenOf(token, i)).ToArray();
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var last = lease.Model.Facts.VocabularySize - 1;
+        var outside = Array.FindIndex(tokens, token => token > last);
+        if (outside >= 0)
+            throw ApiException.BadField($"tokens[{outside}]", $"must be a token of this model, 0 to {last}, not {tokens[outside]}");
+        var text = Encoding.UTF8.GetString((await lease.Model.DetokenizeAsync(tokens, context.RequestAborted)).Span);
+        await JsonResponse.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("content", text);
+            json.WriteEndObject();
+        });
+    }
+
+    private static int TokenOf(JsonElement value, int index) =>
+        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var token) && token >= 0
+            ? token
+            : throw ApiException.BadField($"tokens[{index}]", $"must be a token number, 0 or more, not {RequestFields.Describe(value)}");
 }

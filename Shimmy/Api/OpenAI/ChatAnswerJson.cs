@@ -8,7 +8,7 @@ namespace Shimmy.Api.OpenAI;
 internal static class ChatAnswerJson
 {
     /// <summary>An id for a call; nine letters and digits at its end, which is all that Mistral's templates take.</summary>
-    public static string NewCallId() => OpenAIJson.NewId("call_");
+    public static string NewCallId() => Answer.NewId("call_");
 
     /// <summary>The message of an answer.</summary>
     public static void WriteMessage(Utf8JsonWriter json, Answer answer)

@@ -20,17 +20,17 @@ internal static class ChatCompletions
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
         var request = ChatRequestBody.Read(fields, logger);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("chatcmpl-");
+        var id = Answer.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would part them.
         if (request.Choices > 1)
-            await TemplateCache.OfAsync(lease.Model, logger, context.RequestAborted);
+            await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(lease.Model, OfChoice(request.Request, i), context.RequestAborted, logger, cache)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(request.Request, i), context.RequestAborted, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);

@@ -62,7 +62,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(ErrorBody.For("/v1/chat/completions", error));
+        output.Write(OpenAIDialect.Instance.ErrorBody(error));
         output.Write("\n\n"u8);
     }
 

@@ -63,7 +63,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
     public void WriteError(IBufferWriter<byte> output, ApiError error)
     {
         output.Write("data: "u8);
-        output.Write(ErrorBody.For("/v1/completions", error));
+        output.Write(OpenAIDialect.Instance.ErrorBody(error));
         output.Write("\n\n"u8);
     }
 

@@ -7,6 +7,7 @@ using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -21,20 +22,20 @@ internal static class Completions
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var request = CompletionRequestBody.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts, fields);
-        var id = OpenAIJson.NewId("cmpl-");
+        var id = Answer.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
         var cache = CacheControl.Use(context);
         if (request.Stream)
         {
             var writer = new CompletionStreamWriter(id, created, name, request);
-            await SseResponse.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, writer, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, writer, context.RequestAborted), writer);
             return;
         }
-        var answers = await CollectAsync(context, lease.Model, cache, runs);
+        var answers = await CollectAsync(context, lease, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate(CompletionUsage.Add);
@@ -90,14 +91,14 @@ internal static class Completions
             : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
 
     // All prompts at once; one that fails ends the others, whose answers nobody would get.
-    private static async Task<Answer[]> CollectAsync(HttpContext context, ILoadedModel model, CachedExecution cache, Run[] runs)
+    private static async Task<Answer[]> CollectAsync(HttpContext context, ModelLease lease, CachedExecution cache, Run[] runs)
     {
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         return await Task.WhenAll(runs.Select(async run =>
         {
             try
             {
-                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, cache, failed.Token));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(lease, run.Request, cache, failed.Token));
             }
             catch
             {
@@ -109,11 +110,11 @@ internal static class Completions
 
     // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ILoadedModel model, CachedExecution cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, CachedExecution cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(model, run.Request, cache, left.Token)));
+        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, cache, left.Token)));
         try
         {
             for (var i = 0; i < runs.Length; i++)

@@ -4,6 +4,7 @@ using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -19,9 +20,10 @@ internal static class Embeddings
         var inputs = PromptInputs.Read(fields, "input");
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
         var loras = LoraFields.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         RefuseOtherDimensions(fields, lease.Model.Facts);
-        var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease.Model, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
+        var prompts = PromptLog.Of(context);
+        var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease, prompts, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         await JsonResponse.WriteAsync(context, json =>
@@ -42,11 +44,12 @@ internal static class Embeddings
     }
 
     private static async Task<Embedding> EmbedAsync(
-        ILoadedModel model, Prompt input, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
+        ModelLease lease, PromptLog? prompts, Prompt input, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
     {
         try
         {
-            return await model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras }, cancellation);
+            prompts?.Write(input);
+            return await lease.Model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras, Place = lease.Place }, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong || (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model" && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true))
         {

@@ -1,4 +1,3 @@
-using System.Security.Cryptography;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -9,9 +8,6 @@ namespace Shimmy.Api.OpenAI;
 /// <summary>Pieces that OpenAI's answers share.</summary>
 internal static class OpenAIJson
 {
-    /// <summary>A new id, such as <c>chatcmpl-…</c>.</summary>
-    public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
-
     /// <summary>OpenAI's names of the reasons.</summary>
     public static string FinishReasonOf(OutputEnd end) =>
         end.Reason == FinishReason.Length ? "length" : end.CalledTools ? "tool_calls" : "stop";
@@ -50,4 +46,15 @@ internal static class StreamOptions
         _ = options?.Flag("include_obfuscation");
         return options?.Flag("include_usage") ?? false;
     }
+}
+
+/// <summary>What of an answer is told beside its text: OpenAI's <c>logprobs</c>, llama.cpp's <c>return_tokens</c> and <c>timings_per_token</c>.</summary>
+/// <param name="LogProbabilities">Whether the tokens' probabilities are told.</param>
+/// <param name="Tokens">Whether the tokens' ids are told.</param>
+/// <param name="Timings">Whether the times are told, in a stream with every chunk.</param>
+internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens, bool Timings)
+{
+    /// <summary>Reads the fields; the probabilities have different forms in the routes and are read there.</summary>
+    public static OutputDetails Read(RequestFields fields, bool logProbabilities) =>
+        new(logProbabilities, fields.Flag("return_tokens") ?? false, fields.Flag("timings_per_token") ?? false);
 }

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -22,10 +23,11 @@ internal static class Rerank
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
         var loras = LoraFields.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         if (!lease.Model.Facts.CanRerank)
             throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
-        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease.Model, query, text, loras, $"documents[{i}]", context.RequestAborted)));
+        var prompts = PromptLog.Of(context);
+        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease, prompts, query, text, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
@@ -47,11 +49,14 @@ internal static class Rerank
     }
 
     private static async Task<Embedding> JudgeAsync(
-        ILoadedModel model, string query, string document, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
+        ModelLease lease, PromptLog? prompts, string query, string document, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
     {
         try
         {
-            return await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(query), Document = Prompt.FromText(document), Loras = loras }, cancellation);
+            var prompt = Prompt.FromText(query);
+            prompts?.Write(prompt);
+            return await lease.Model.EmbedAsync(
+                new EmbeddingRequest { Prompt = prompt, Document = Prompt.FromText(document), Loras = loras, Place = lease.Place }, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {

@@ -14,11 +14,11 @@ namespace Shimmy.Chat.Cache;
 /// </summary>
 internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
-    /// <summary>The key of an answer. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
-    public static CacheKey Of(ILoadedModel model, GenerationRequest request, ReasoningLimit? limit)
+    /// <summary>The key of an answer of the model with this identity. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
+    public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(MemoryMarshal.AsBytes(ModelIdentity.Of(model).AsSpan()));
+        hash.AppendData(MemoryMarshal.AsBytes(model.AsSpan()));
         hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(request with { Options = Effective(request.Options) }, WorkerJson.Default.GenerationRequest));
         if (limit is not null)
             hash.AppendData(MemoryMarshal.AsBytes($"{limit.Tokens} {limit.Begun} {limit.Marks.Open}\n{limit.Marks.Close}".AsSpan()));

@@ -1,5 +1,6 @@
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Cache;
 
@@ -30,12 +31,21 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     /// <summary>What the cache did, the worst of all answers; null before the first.</summary>
     public CacheOutcome? Outcome => _outcome < 0 ? null : (CacheOutcome)_outcome;
 
+    /// <summary>The outcome as the header <c>x-shimmy-cache</c>, the log and the metrics name it; null before the first answer.</summary>
+    public string? OutcomeName => Outcome switch
+    {
+        null => null,
+        CacheOutcome.Hit => "hit",
+        CacheOutcome.Miss => "miss",
+        _ => "bypass",
+    };
+
     /// <summary>
     /// The answer that is kept, else what is computed, which is kept once it has ended by itself. The choice is made by this call; nothing is
     /// computed before the enumeration begins.
     /// </summary>
     public IAsyncEnumerable<OutputEvent> Through(
-        ILoadedModel model, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
+        ModelLease lease, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
     {
         told?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
@@ -43,7 +53,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             Note(CacheOutcome.Bypass);
             return computed;
         }
-        var key = CacheKey.Of(model, request, limit);
+        var key = CacheKey.Of(lease.Load.Identity, request, limit);
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);

@@ -1,15 +1,13 @@
-using System.Runtime.CompilerServices;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
 using Shimmy.Jinja.Runtime;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Templates;
 
-/// <summary>The chat templates of loaded models: each is compiled and probed once, when its model first chats. A load is known by its facts.</summary>
+/// <summary>The chat templates of loaded models: each is compiled and probed once for a load, when its model first chats.</summary>
 internal static partial class TemplateCache
 {
-    private static readonly ConditionalWeakTable<ModelFacts, ChatTemplate> Known = [];
-
     /// <summary>
     /// The model's chat template: the one that the user named, else the model's own, else that of the family that it most likely
     /// belongs to, which the log says.
@@ -17,16 +15,17 @@ internal static partial class TemplateCache
     /// <exception cref="EngineException">
     /// <see cref="EngineFailure.GenerationFailed"/>: the template is not valid, or the one that the user named cannot be read.
     /// </exception>
-    public static async Task<ChatTemplate> OfAsync(ILoadedModel model, ILogger? logger, CancellationToken cancellation)
+    public static async Task<ChatTemplate> OfAsync(ModelLease lease, ILogger? logger, CancellationToken cancellation)
     {
-        if (Known.TryGetValue(model.Facts, out var known))
+        if (lease.Load.Template is ChatTemplate known)
             return known;
+        var model = lease.Model;
         // Two requests may both come here first; they find the same, and the second's is kept.
         var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
         {
             DefaultSystem = model.Spec.Defaults.System,
         };
-        Known.AddOrUpdate(model.Facts, template);
+        lease.Load.Template = template;
         if (logger is not null)
             LogChosen(logger, model.Spec.Name, template.Origin);
         return template;

@@ -9,6 +9,7 @@ using Shimmy.Chat.Output;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Cli.Commands;
 
@@ -129,13 +130,13 @@ internal static partial class GenerateCommand
         if (options.Raw)
         {
             var request = new GenerationRequest { Prompt = Prompt.FromText(options.Prompt), Options = sampling, Grammar = options.Grammar };
-            return ChatPipeline.CompleteAsync(model, request, cancellation);
+            return ChatPipeline.CompleteAsync(new ModelLease(model), request, cancellation);
         }
         var messages = new List<ChatMessage>();
         if (options.System is { } system)
             messages.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         messages.Add(new ChatMessage { Role = "user", Content = [new ContentPart(options.Prompt)] });
-        return ChatPipeline.ChatAsync(model, new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar }, cancellation, logger);
+        return ChatPipeline.ChatAsync(new ModelLease(model), new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar }, cancellation, logger);
     }
 
     private static async Task PrintAsync(IAsyncEnumerable<OutputEvent> events, bool stream, ILogger logger)

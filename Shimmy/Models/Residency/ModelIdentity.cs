@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Engine;
@@ -9,14 +8,11 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which weights a loaded model has, and how they were loaded: its files with their sizes and times, its adapters, all of its spec but the name.
+/// The identity of a loaded model: which weights it has, and how they were loaded. Made of its files with their sizes and times, its adapters, all of its spec but the name.
 /// Taken at the load, not at a request: a file that is replaced while its model is in memory changes no answer before the next load.
 /// </summary>
 internal static class ModelIdentity
 {
-    // A load is known by its facts: each request may see the model through something of its own.
-    private static readonly ConditionalWeakTable<ModelFacts, string> Known = [];
-
     /// <summary>What a load of this spec would read now.</summary>
     public static string Read(ModelSpec spec)
     {
@@ -32,13 +28,13 @@ internal static class ModelIdentity
         return text.ToString();
     }
 
-    /// <summary>Remembers what a model was loaded from; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.</summary>
-    public static void Keep(ILoadedModel model, string before) =>
+    /// <summary>The identity of a loaded model; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.</summary>
+    public static string Of(ModelSpec loaded, string before) =>
         // What changed during the load may be of either kind, so it is like nothing else.
-        Known.AddOrUpdate(model.Facts, Read(model.Spec) == before ? before : Guid.NewGuid().ToString());
+        Read(loaded) == before ? before : Unknown();
 
-    /// <summary>The identity of a loaded model; one of its own where nobody kept what it was loaded from.</summary>
-    public static string Of(ILoadedModel model) => Known.GetValue(model.Facts, static _ => Guid.NewGuid().ToString());
+    /// <summary>An identity like no other, for a model of which nobody knows what it was loaded from.</summary>
+    public static string Unknown() => Guid.NewGuid().ToString();
 
     private static IEnumerable<string> FilesOf(string path)
     {

@@ -2,23 +2,62 @@ using Shimmy.Engine;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>The right to use a loaded model, which stays in memory until the lease is disposed.</summary>
+/// <summary>One load of a model: what requests share from its load to its unload.</summary>
+/// <param name="model">The model in memory.</param>
+/// <param name="identity">The same for loads that answer alike (<see cref="ModelIdentity"/>).</param>
+internal sealed class ModelLoad(ILoadedModel model, string identity)
+{
+    /// <summary>The model in memory.</summary>
+    public ILoadedModel Model => model;
+
+    /// <summary>The same for loads that answer alike (<see cref="ModelIdentity"/>).</summary>
+    public string Identity => identity;
+
+    /// <summary>
+    /// The model's compiled chat template, kept here by <c>Chat/Templates/TemplateCache</c>, whose type this layer does not know; null before the first chat.
+    /// </summary>
+    public object? Template { get; set; }
+}
+
+/// <summary>The right of one request to use a loaded model, which stays in memory until the lease is disposed.</summary>
 internal sealed class ModelLease : IDisposable
 {
     private Action? _release;
 
-    internal ModelLease(ModelEntry entry, ILoadedModel model, Action release)
+    internal ModelLease(ModelEntry entry, ModelLoad load, Action release)
     {
         Entry = entry;
-        Model = model;
+        Load = load;
         _release = release;
+    }
+
+    /// <summary>A lease of a model that no <see cref="ModelResidency"/> has loaded, as in commands. Its disposal unloads nothing.</summary>
+    public ModelLease(ILoadedModel model)
+        : this(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path }, new ModelLoad(model, ModelIdentity.Unknown()), static () => { })
+    {
     }
 
     /// <summary>The model's entry as the request named it.</summary>
     public ModelEntry Entry { get; }
 
+    /// <summary>What all requests on this load share.</summary>
+    public ModelLoad Load { get; }
+
     /// <summary>The model. It may die meanwhile, which its <see cref="ILoadedModel.Completion"/> and its methods tell.</summary>
-    public ILoadedModel Model { get; }
+    public ILoadedModel Model => Load.Model;
+
+    /// <summary>The request's place in the model's queue.</summary>
+    public QueuePlace Place { get; private init; } = QueuePlace.Default;
+
+    /// <summary>This lease for a request with a place in the queue; <paramref name="released"/> is called when the model was given back.</summary>
+    public ModelLease For(QueuePlace place, Action released) => new(Entry, Load, () =>
+    {
+        Dispose();
+        released();
+    })
+    {
+        Place = place,
+    };
 
     /// <summary>Gives the model back. A second call does nothing.</summary>
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();

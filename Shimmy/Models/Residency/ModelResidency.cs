@@ -285,7 +285,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             slot.LastUsed = now;
             slot.KeepAlive = waiter.KeepAlive;
             slot.Pinned = waiter.Entry.Settings.Pinned; // the config file may have changed meanwhile
-            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Model, () => Release(slot)));
+            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Load!, () => Release(slot)));
         }
 
         slot.EndAsked |= slot.Waiters.Count > 0; // they want it loaded in another way
@@ -397,8 +397,7 @@ internal sealed class ModelResidency : IAsyncDisposable
                 ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(spec.Path)}'");
             var identity = ModelIdentity.Read(slot.Spec);
             var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
-            ModelIdentity.Keep(model, identity);
-            OnLoaded(slot, model);
+            OnLoaded(slot, new ModelLoad(model, ModelIdentity.Of(model.Spec, identity)));
         }
         catch (Exception e)
         {
@@ -406,11 +405,12 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    private void OnLoaded(ModelSlot slot, ILoadedModel model)
+    private void OnLoaded(ModelSlot slot, ModelLoad load)
     {
+        var model = load.Model;
         lock (_lock)
         {
-            slot.Model = model;
+            slot.Load = load;
             slot.State = ResidencyState.Ready;
             slot.IsCalledOff = false; // too late
             slot.BesideOnGpus.Clear();

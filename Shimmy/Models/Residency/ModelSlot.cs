@@ -26,7 +26,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     /// <summary>Leases given out and not yet back.</summary>
     public int Leases { get; set; }
 
-    public ILoadedModel? Model { get; set; }
+    public ModelLoad? Load { get; set; }
+
+    public ILoadedModel? Model => Load?.Model;
 
     public ProgressBroadcast Progress { get; } = new();
 

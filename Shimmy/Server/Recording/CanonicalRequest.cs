@@ -10,15 +10,12 @@ namespace Shimmy.Server.Recording;
 
 /// <summary>
 /// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a recording
-/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those in <see cref="IgnoredFields"/>. To find it,
+/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those that say who asks (<see cref="Dialect.UnrecordedFields"/>). To find it,
 /// fields may come in any order, numbers in any spelling, <c>"stream":false</c> or not, and ids that clients make up count by the order in which
 /// they appear: a call and its result still belong together. <c>previous_response_id</c> is no such id: it stands for the conversation before it.
 /// </summary>
 internal sealed class CanonicalRequest
 {
-    /// <summary>Fields of the body that say who asks, not what.</summary>
-    public static readonly IReadOnlyList<string> IgnoredFields = ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
-
     private static readonly string[] GeneratedIds = ["id", "call_id", "tool_call_id", "tool_use_id", "item_id"];
 
     // Those that some route reads, and Anthropic's clients' own.
@@ -64,18 +61,35 @@ internal sealed class CanonicalRequest
     /// <param name="request">The request, its body aside.</param>
     /// <param name="body">Its body.</param>
     /// <param name="secretScrubber">The keys that it came with.</param>
-    public static CanonicalRequest Of(HttpRequest request, byte[] body, SecretScrubber secretScrubber)
+    /// <param name="ignoredFields">Fields of the body that are left out.</param>
+    public static CanonicalRequest Of(HttpRequest request, byte[] body, SecretScrubber secretScrubber, IReadOnlyList<string> ignoredFields)
     {
         var method = HttpMethods.IsHead(request.Method) ? HttpMethods.Get : request.Method;
         // What the route table takes for the same is the same here.
         var path = request.Path.ToUriComponent();
-        return Of(secretScrubber.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, secretScrubber);
+        return Of(secretScrubber.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, secretScrubber, ignoredFields);
     }
 
     /// <summary>Takes a request apart that holds no key; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
-    public static CanonicalRequest Of(string route, byte[] body) => Of(route, body, SecretScrubber.None);
+    public static CanonicalRequest Of(string route, byte[] body, IReadOnlyList<string> ignoredFields) => Of(route, body, SecretScrubber.None, ignoredFields);
 
-    private static CanonicalRequest Of(string route, byte[] body, SecretScrubber secretScrubber)
+    /// <summary>Reads the whole body, and lets whoever comes next read it again. Throws <see cref="ApiException"/> (400) where that cannot be.</summary>
+    public static async Task<byte[]> BodyAsync(HttpContext context)
+    {
+        var body = new MemoryStream();
+        try
+        {
+            await context.Request.Body.CopyToAsync(body, context.RequestAborted).ConfigureAwait(false);
+        }
+        catch (IOException e) when (e is not BadHttpRequestException)
+        {
+            throw RequestFields.Unreadable(e);
+        }
+        context.Request.Body = new MemoryStream(body.GetBuffer(), 0, (int)body.Length, writable: false);
+        return body.ToArray();
+    }
+
+    private static CanonicalRequest Of(string route, byte[] body, SecretScrubber secretScrubber, IReadOnlyList<string> ignoredFields)
     {
         if (body.Length == 0)
             return new CanonicalRequest(route, null, null);
@@ -83,7 +97,7 @@ internal sealed class CanonicalRequest
         {
             using var document = JsonDocument.Parse(body, JsonText.ReaderOptions);
             if (document.RootElement.ValueKind == JsonValueKind.Object && InvalidUnicode.Find(document.RootElement) is null)
-                return new CanonicalRequest(route, secretScrubber.Compact(document.RootElement, IgnoredFields), null);
+                return new CanonicalRequest(route, secretScrubber.Compact(document.RootElement, ignoredFields), null);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {

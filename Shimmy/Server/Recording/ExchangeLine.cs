@@ -47,8 +47,8 @@ internal static class ExchangeLine
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>Reads a line. Throws <see cref="FormatException"/> for what is none.</summary>
-    public static Exchange Read(ReadOnlyMemory<byte> line)
+    /// <summary>Reads a line, without the given fields of the request's body. Throws <see cref="FormatException"/> for a line of another form.</summary>
+    public static Exchange Read(ReadOnlyMemory<byte> line, IReadOnlyList<string> ignoredFields)
     {
         try
         {
@@ -56,7 +56,7 @@ internal static class ExchangeLine
             var root = document.RootElement;
             var route = TextOf(root.GetProperty("request"));
             var body = root.TryGetProperty("body", out var fields) ? fields.GetRawText() : root.TryGetProperty("text", out var text) ? TextOf(text) : "";
-            var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body)), root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
+            var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body), ignoredFields), root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
             if (exchange.Status is < 200 or > 599)
                 throw new FormatException("its status is none");
             return root.TryGetProperty("stream", out var stream)

@@ -9,20 +9,24 @@ namespace Shimmy.Server.Recording;
 /// Records what models answered. Not recorded is what is of the moment: a full queue, a worker that died, a stream that broke off, a client
 /// that left. What is wrong with a request (400 to 499) is an answer like others.
 /// </summary>
-internal sealed partial class Recorder(RecordingFile file, ILogger logger)
+/// <param name="file">The recording.</param>
+/// <param name="ignoredFields">Fields of request bodies that are left out (<see cref="Dialect.UnrecordedFields"/>).</param>
+/// <param name="logger">Warns of WebSockets, which are not recorded.</param>
+internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string> ignoredFields, ILogger logger)
 {
     /// <summary>Runs the request and appends what became of it.</summary>
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        if (RecordedRoutes.IsSocket(context.Request))
+        var match = RequestContext.Of(context).Match!;
+        if (match.Is(RoutePolicy.Socket))
             LogSocket(logger, context.TraceIdentifier);
-        if (!RecordedRoutes.Holds(context.Request) || HttpMethods.IsHead(context.Request.Method))
+        if (!match.Is(RoutePolicy.Recorded) || HttpMethods.IsHead(context.Request.Method))
         {
             await next(context).ConfigureAwait(false);
             return;
         }
         var secretScrubber = SecretScrubber.Of(context);
-        var request = CanonicalRequest.Of(context.Request, await RecordedRoutes.BodyAsync(context).ConfigureAwait(false), secretScrubber);
+        var request = CanonicalRequest.Of(context.Request, await CanonicalRequest.BodyAsync(context).ConfigureAwait(false), secretScrubber, ignoredFields);
         var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var tap = new ResponseCapture(inner);
         context.Features.Set<IHttpResponseBodyFeature>(tap);
@@ -36,7 +40,7 @@ internal sealed partial class Recorder(RecordingFile file, ILogger logger)
             // The frame around all requests writes it, from the same error.
             Append(new Exchange(request, error.Status)
             {
-                Answer = secretScrubber.Without(ErrorBody.For(context.Request.Path, error, context.TraceIdentifier)),
+                Answer = secretScrubber.Without(match.Dialect.ErrorBody(error, context.TraceIdentifier)),
                 Milliseconds = tap.Milliseconds,
             });
             throw;

@@ -7,10 +7,13 @@ internal sealed partial class RecordingIndex
 {
     private readonly Dictionary<string, Answers> _answers = [];
 
-    private RecordingIndex(string path) => Path = path;
+    private RecordingIndex(string path, IReadOnlyList<string> ignoredFields) => (Path, IgnoredFields) = (path, ignoredFields);
 
     /// <summary>Where it lies.</summary>
     public string Path { get; }
+
+    /// <summary>Fields of request bodies that make no difference (<see cref="Http.Dialect.UnrecordedFields"/>).</summary>
+    public IReadOnlyList<string> IgnoredFields { get; }
 
     /// <summary>Exchanges that it has.</summary>
     public int Count { get; private set; }
@@ -22,9 +25,9 @@ internal sealed partial class RecordingIndex
     /// Reads a recording. A line that is none, as a crash may leave at the end, is passed by and named in the log. Throws <see cref="IOException"/>
     /// for a file that cannot be read, or is no recording at all.
     /// </summary>
-    public static RecordingIndex Read(string path, ILogger logger)
+    public static RecordingIndex Read(string path, IReadOnlyList<string> ignoredFields, ILogger logger)
     {
-        var recordingIndex = new RecordingIndex(path);
+        var recordingIndex = new RecordingIndex(path, ignoredFields);
         var models = new List<string>();
         var bytes = BytesOf(path);
         for (var number = 1; bytes.Length > 0; number++)
@@ -42,7 +45,7 @@ internal sealed partial class RecordingIndex
                 continue;
             try
             {
-                var exchange = ExchangeLine.Read(line);
+                var exchange = ExchangeLine.Read(line, ignoredFields);
                 recordingIndex.Add(exchange);
                 if (exchange is { Status: < 400, Request.Model: { } model } && !models.Contains(model))
                     models.Add(model);

@@ -12,17 +12,18 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
     /// <summary>Answers, or lets the request pass. Throws <see cref="ApiException"/> (404) for one that was not recorded.</summary>
     public async Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
-        if (RecordedRoutes.IsSocket(context.Request) && !passes)
+        var match = RequestContext.Of(context).Match!;
+        if (match.Is(RoutePolicy.Socket) && !passes)
             throw new ApiException(404, "this server replays a recording, which holds no WebSockets; POST /api/generate with stream is the same over HTTP", "replay_miss");
-        if (!RecordedRoutes.Holds(context.Request))
+        if (!match.Is(RoutePolicy.Recorded))
         {
             await next(context).ConfigureAwait(false);
             return;
         }
-        var body = await RecordedRoutes.BodyAsync(context).ConfigureAwait(false);
-        var request = CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context));
+        var body = await CanonicalRequest.BodyAsync(context).ConfigureAwait(false);
+        var request = CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context), recordingIndex.IgnoredFields);
         // A short key is blanked by a server that knows it; this one need not.
-        if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true)))) is { } exchange)
+        if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true), recordingIndex.IgnoredFields))) is { } exchange)
         {
             await SendAsync(context, exchange).ConfigureAwait(false);
         }
@@ -30,9 +31,9 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         {
             await next(context).ConfigureAwait(false);
         }
-        else if (request.Route == "GET /v1/models")
+        else if (match.Dialect.ModelListPath is { } path && request.Route == $"GET {path}")
         {
-            await ListAsync(context).ConfigureAwait(false);
+            await JsonResponse.WriteAsync(context, json => match.Dialect.WriteModelList(json, recordingIndex.Models)).ConfigureAwait(false);
         }
         else
         {
@@ -59,23 +60,4 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         }
         await response.Body.WriteAsync(wire, context.RequestAborted).ConfigureAwait(false);
     }
-
-    // Where the client's own list was not recorded: the models that answered.
-    private Task ListAsync(HttpContext context) => JsonResponse.WriteAsync(context, json =>
-    {
-        json.WriteStartObject();
-        json.WriteString("object"u8, "list"u8);
-        json.WriteStartArray("data"u8);
-        foreach (var model in recordingIndex.Models)
-        {
-            json.WriteStartObject();
-            json.WriteString("id"u8, model);
-            json.WriteString("object"u8, "model"u8);
-            json.WriteNumber("created"u8, 0);
-            json.WriteString("owned_by"u8, "shimmy"u8);
-            json.WriteEndObject();
-        }
-        json.WriteEndArray();
-        json.WriteEndObject();
-    });
 }

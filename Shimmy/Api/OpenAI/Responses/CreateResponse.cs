@@ -3,16 +3,22 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
-/// <summary><c>POST /v1/responses</c>.</summary>
+/// <summary><c>POST /v1/responses</c>, and <c>/v1/responses/input_tokens</c>, which takes the same fields, counts their tokens and answers nothing.</summary>
 internal static class CreateResponse
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/responses", Handle);
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/v1/responses", Handle);
+        routes.MapPost("/v1/responses/input_tokens", HandleInputTokens);
+    }
 
     private static async Task Handle(HttpContext context)
     {
@@ -22,13 +28,13 @@ internal static class CreateResponse
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         // Read first: a request that is wrong loads no model.
         var asked = ResponseRequestBody.Read(fields, store, logger);
-        using var lease = await ModelResolver.AcquireAsync(context, fields);
-        var outline = new ResponseHead(OpenAIJson.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var outline = new ResponseHead(Answer.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);
         var writer = new ResponseWriter(outline, running, store);
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease.Model, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
+            ChatPipeline.ChatAsync(lease, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
         if (asked.Stream)
         {
             await SseResponse.SendAsync(context, events, writer);
@@ -40,6 +46,36 @@ internal static class CreateResponse
             RequestContext.Of(context).Note(outputEvent);
         }
         await JsonResponse.WriteAsync(context, json => json.WriteRawValue(writer.Json!, skipInputValidation: true));
+    }
+
+    private static async Task HandleInputTokens(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var logger = ModelResolver.LoggerOf(context);
+        var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
+        await JsonResponse.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("object"u8, "response.input_tokens"u8);
+            json.WriteNumber("input_tokens", tokens.Count);
+            json.WriteEndObject();
+        });
+    }
+
+    private static Prompt Render(ChatTemplate template, ChatRequest request)
+    {
+        try
+        {
+            return template.Render(request);
+        }
+        catch (EngineException e) when (TemplateRefusal.Is(e))
+        {
+            throw TemplateRefusal.Reworded(e);
+        }
     }
 
     // Somebody who cancels an answer ends it without an error; and at the end, what the model thought is counted.

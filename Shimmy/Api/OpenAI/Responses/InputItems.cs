@@ -16,7 +16,7 @@ internal static class InputItems
     {
         null => null,
         { ValueKind: JsonValueKind.String } text =>
-            [new MessageItem(OpenAIJson.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
+            [new MessageItem(Answer.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
         { ValueKind: JsonValueKind.Array } items => [.. items.EnumerateArray().Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store))],
         { } other => throw ApiException.BadField("input", $"must be a string or an array of items, not {RequestFields.Describe(other)}"),
     };
@@ -89,5 +89,5 @@ internal static class InputItems
         var type => throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'input_text' and 'output_text' are"),
     };
 
-    private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : OpenAIJson.NewId(prefix);
+    private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);
 }

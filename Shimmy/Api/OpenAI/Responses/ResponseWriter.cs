@@ -134,7 +134,7 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
     {
         if (_open is not ReasoningItem)
         {
-            Open(new ReasoningItem(OpenAIJson.NewId("rs_"), [], []));
+            Open(new ReasoningItem(Answer.NewId("rs_"), [], []));
             EmitPart("response.content_part.added", json => WritePart(json, new ItemPart("reasoning_text", "")));
         }
         _text.Append(text);
@@ -146,7 +146,7 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
         if (call.Index != _call || _open is not FunctionCallItem)
         {
             _call = call.Index;
-            Open(new FunctionCallItem(OpenAIJson.NewId("fc_"), ChatAnswerJson.NewCallId(), call.Name ?? "", "", "in_progress"));
+            Open(new FunctionCallItem(Answer.NewId("fc_"), ChatAnswerJson.NewCallId(), call.Name ?? "", "", "in_progress"));
         }
         if (call.Arguments.Length == 0)
             return;
@@ -156,7 +156,7 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
 
     private void OpenMessage()
     {
-        Open(new MessageItem(OpenAIJson.NewId("msg_"), "assistant", [], "in_progress"));
+        Open(new MessageItem(Answer.NewId("msg_"), "assistant", [], "in_progress"));
         EmitPart("response.content_part.added", json => WritePart(json, new ItemPart("output_text", "")));
     }
 
