@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Tests.Chat.Output;
@@ -94,7 +95,7 @@ public sealed class ChatPipelineTests
     private static async Task<List<OutputEvent>> RunAsync(ILoadedModel model, params string[] stops)
     {
         var events = new List<OutputEvent>();
-        var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
+        var request = new CompletionRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
         await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, request, CancellationToken.None))
             events.Add(outputEvent);
         return events;

@@ -40,19 +40,19 @@ internal static class ChatPipeline
         {
             Prompt = prompt,
             Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
-            Grammar = grammar,
+            Grammar = grammar?.Text,
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
         var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? CompleteAsync(model, generation, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, cancellation);
+        var events = limit is null ? GenerateAsync(model, generation, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, cancellation);
         events = cache?.Through(model, generation, limit, events) ?? events;
         await foreach (var outputEvent in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
             yield return outputEvent.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = outputEvent.Tokens } : outputEvent;
     }
 
     // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
-    private static (string? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
+    private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
     {
         var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
         if (format.Calls is not { } calls)
@@ -63,10 +63,7 @@ internal static class ChatPipeline
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
             // An answer in words must match; one that calls has none.
             if (request.Grammar is { } words)
-            {
-                GrammarCheck.Require(words);
-                return (GrammarUnion.Of(ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), words), thought);
-            }
+                return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false).Or(words), thought);
             // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
             return calls.Trigger.Length == 0
                 ? (null, null)
@@ -126,14 +123,18 @@ internal static class ChatPipeline
     }
 
     /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
-    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ILoadedModel model, GenerationRequest request, CachedExecution cache, CancellationToken cancellation) =>
-        cache.Through(model, request, null, CompleteAsync(model, request, cancellation));
+    public static IAsyncEnumerable<OutputEvent> CompleteAsync(
+        ILoadedModel model, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null)
+    {
+        var generation = new GenerationRequest { Prompt = request.Prompt, Options = request.Options, Grammar = request.Grammar?.Text };
+        var events = GenerateAsync(model, generation, cancellation);
+        return cache?.Through(model, generation, null, events) ?? events;
+    }
 
-    /// <summary>Goes on with a prompt as it is.</summary>
-    public static async IAsyncEnumerable<OutputEvent> CompleteAsync(
+    /// <summary>Runs one request of the engine: bytes of tokens to text, cut at the first stop sequence.</summary>
+    internal static async IAsyncEnumerable<OutputEvent> GenerateAsync(
         ILoadedModel model, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        GrammarCheck.Require(request.Grammar);
         var characters = new Utf8Assembler();
         var stops = new StopSequences([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
         var start = new GenerationStart(0, 0, 0);

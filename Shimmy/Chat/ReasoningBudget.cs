@@ -24,7 +24,7 @@ internal static class ReasoningBudget
         GenerationStart? start = null;
         var arrived = Stopwatch.GetTimestamp();
         var (begun, first) = (arrived, 0L);
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, counted, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.GenerateAsync(model, counted, cancellation).ConfigureAwait(false))
         {
             if (outputEvent.Start is { } admitted)
                 (start, begun) = (admitted, Stopwatch.GetTimestamp());
@@ -47,7 +47,7 @@ internal static class ReasoningBudget
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(model, rest, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.GenerateAsync(model, rest, cancellation).ConfigureAwait(false))
         {
             if (outputEvent.End is { } end)
             {

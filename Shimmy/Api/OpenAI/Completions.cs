@@ -4,6 +4,7 @@ using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -77,7 +78,7 @@ internal static class Completions
             {
                 // The same seed would give the same answer again.
                 var options = i > 0 && request.Options.Seed is { } seed ? request.Options with { Seed = seed + (uint)i } : request.Options;
-                runs.Add(new Run(echo, new GenerationRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
+                runs.Add(new Run(echo, new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
             }
         }
         return [.. runs];
@@ -97,7 +98,7 @@ internal static class Completions
         {
             try
             {
-                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, cache, failed.Token));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(model, run.Request, failed.Token, cache));
             }
             catch
             {
@@ -113,7 +114,7 @@ internal static class Completions
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(model, run.Request, cache, left.Token)));
+        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(model, run.Request, left.Token, cache)));
         try
         {
             for (var i = 0; i < runs.Length; i++)
@@ -153,5 +154,5 @@ internal static class Completions
     /// <summary>One choice.</summary>
     /// <param name="Echo">What of the prompt stands before the answer.</param>
     /// <param name="Request">What is generated.</param>
-    private sealed record Run(string Echo, GenerationRequest Request);
+    private sealed record Run(string Echo, CompletionRequest Request);
 }
