@@ -52,7 +52,7 @@ public sealed class ChatPipelineTests
         var model = new SpokenModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
-        await foreach (var outputEvent in ReasoningBudget.RunAsync(model, request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
+        await foreach (var outputEvent in ReasoningBudget.RunAsync(model, request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), new AnswerClock(), CancellationToken.None))
             events.Add(outputEvent);
 
         var end = events[^1].End!;

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Grammars;
@@ -31,9 +31,9 @@ internal static class ChatPipeline
         ILoadedModel model, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
     {
         var template = await TemplateCache.OfAsync(model, logger, cancellation).ConfigureAwait(false);
-        var began = Stopwatch.GetTimestamp();
+        var clock = new AnswerClock();
         var prompt = template.Render(request);
-        var rendering = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        clock.Rendered();
         var format = FormatOf(template, request, prompt);
         var (grammar, trigger) = ConstraintOf(request, format);
         var generation = new GenerationRequest
@@ -45,11 +45,21 @@ internal static class ChatPipeline
             ShownControlTokens = format.Marks,
         };
         var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? GenerateAsync(model, generation, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, cancellation);
+        var events = limit is null ? GenerateAsync(model, generation, clock, cancellation) : ReasoningBudget.RunAsync(model, generation, limit, clock, cancellation);
         events = cache?.Through(model, generation, limit, events) ?? events;
-        await foreach (var outputEvent in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
-            yield return outputEvent.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = outputEvent.Tokens } : outputEvent;
+        var parser = format.IsPlain ? null : new AnswerParser(format);
+        var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
+        await foreach (var outputEvent in (parser is null ? events : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
+        {
+            reasoning?.Append(outputEvent.Reasoning);
+            yield return outputEvent.End is { } end
+                ? outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, await CountAsync(model, reasoning, cancellation).ConfigureAwait(false)) }
+                : outputEvent;
+        }
     }
+
+    private static async Task<int> CountAsync(ILoadedModel model, StringBuilder? text, CancellationToken cancellation) => text is null or { Length: 0 } ? 0
+        : (await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(text.ToString(), ParseSpecial: false)], AddBos = false }, cancellation).ConfigureAwait(false)).Count;
 
     // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
     private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
@@ -96,9 +106,8 @@ internal static class ChatPipeline
         return end.AsSpan().TrimEnd().EndsWith(mark);
     }
 
-    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerFormat format, bool parallel)
+    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerParser parser, bool parallel)
     {
-        var parser = new AnswerParser(format);
         List<GeneratedToken>? tokens = null;
         await foreach (var outputEvent in events.ConfigureAwait(false))
         {
@@ -114,11 +123,11 @@ internal static class ChatPipeline
                 // Where one call is allowed, the second is not begun.
                 if (part.Call is { Index: > 0 } && !parallel)
                     continue;
-                yield return part with { Tokens = tokens };
+                yield return part with { Tokens = tokens, Elapsed = outputEvent.Elapsed };
                 tokens = tokens is null ? null : [];
             }
-            if (outputEvent.End is { } end)
-                yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
+            if (outputEvent.End is not null)
+                yield return outputEvent;
         }
     }
 
@@ -127,37 +136,32 @@ internal static class ChatPipeline
         ILoadedModel model, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null)
     {
         var generation = new GenerationRequest { Prompt = request.Prompt, Options = request.Options, Grammar = request.Grammar?.Text };
-        var events = GenerateAsync(model, generation, cancellation);
+        var events = GenerateAsync(model, generation, new AnswerClock(), cancellation);
         return cache?.Through(model, generation, null, events) ?? events;
     }
 
     /// <summary>Runs one request of the engine: bytes of tokens to text, cut at the first stop sequence.</summary>
     internal static async IAsyncEnumerable<OutputEvent> GenerateAsync(
-        ILoadedModel model, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, GenerationRequest request, AnswerClock clock, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var characters = new Utf8Assembler();
         var stops = new StopSequences([.. request.Options.Stop, .. model.Spec.Defaults.Stop]);
-        var start = new GenerationStart(0, 0, 0);
-        var (tokens, drafted, accepted) = (0, 0, 0);
-        var arrived = Stopwatch.GetTimestamp();
-        var (begun, first) = (arrived, 0L);
-        var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
+        var tokens = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
+        clock.Send();
         await foreach (var engineEvent in model.GenerateAsync(request, cancellation).ConfigureAwait(false))
         {
-            if (engineEvent.Start is { } admitted)
+            if (engineEvent.Start is { } start)
             {
-                start = admitted;
-                begun = Stopwatch.GetTimestamp();
-                yield return OutputEvent.OfStart(admitted);
+                clock.Admit(start);
+                yield return OutputEvent.OfStart(start) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.End is { } end)
             {
                 var rest = stops.Push(characters.Flush());
                 rest += stops.Hit is null ? stops.Flush() : "";
-                if (rest.Length > 0 || told is { Count: > 0 })
-                    yield return OutputEvent.OfText(rest) with { Tokens = told is null ? null : [.. told] };
-                yield return OutputEvent.OfEnd(new OutputEnd(stops.Hit is null ? end.Reason : FinishReason.Stop, stops.Hit,
-                    new Usage(start.PromptTokens, start.CachedTokens, end.GeneratedTokens), end.Timings));
+                if (rest.Length > 0 || tokens is { Count: > 0 })
+                    yield return TextOf(rest);
+                yield return OutputEvent.OfEnd(clock.End(end, stops.Hit)) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.OfPrompt)
             {
@@ -165,30 +169,23 @@ internal static class ChatPipeline
             }
             else
             {
-                tokens++;
-                drafted += engineEvent.Draft.Drafted;
-                accepted += engineEvent.Draft.Accepted ? 1 : 0;
-                first = first == 0 ? Stopwatch.GetTimestamp() : first;
+                clock.Count(engineEvent.Draft);
                 var text = stops.Push(characters.Push(engineEvent.Piece.Span));
-                told?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
+                tokens?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
                 if (text.Length > 0)
                 {
-                    yield return OutputEvent.OfText(text) with { Tokens = told is null ? null : [.. told] };
-                    told?.Clear();
+                    yield return TextOf(text);
+                    tokens?.Clear();
                 }
-                if (stops.Hit is null)
+                if (stops.Hit is not { } stop)
                     continue;
-                // The engine knows no stop strings. Leaving the enumeration cancels it there; what it generated meanwhile is not counted.
-                yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Stop, stops.Hit,
-                    new Usage(start.PromptTokens, start.CachedTokens, tokens),
-                    new GenerationTimings(Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
-                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)
-                    {
-                        DraftedTokens = drafted,
-                        AcceptedTokens = accepted,
-                    }));
+                // Leaving the enumeration cancels the request in the engine, which knows no stop sequences.
+                yield return OutputEvent.OfEnd(clock.End(stop)) with { Elapsed = clock.Elapsed };
                 yield break;
             }
         }
+
+        OutputEvent TextOf(string text) =>
+            tokens is null ? OutputEvent.OfText(text) : OutputEvent.OfText(text) with { Tokens = [.. tokens], Elapsed = clock.Elapsed };
     }
 }

@@ -31,14 +31,14 @@ internal static class Completions
         var cache = CacheControl.Use(context);
         if (request.Stream)
         {
-            var writer = new CompletionStreamWriter(id, created, name, request);
-            await SseResponse.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, writer, context.RequestAborted), writer);
+            var writer = new CompletionStreamWriter(id, created, name, request, [.. runs.Select(run => run.Echo)]);
+            await SseResponse.SendAsync(context, OneAfterAnother(lease.Model, cache, runs, context.RequestAborted), writer);
             return;
         }
         var answers = await CollectAsync(context, lease.Model, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
-            .Aggregate(CompletionUsage.Add);
+            .Aggregate((sum, usage) => sum + usage);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -110,7 +110,7 @@ internal static class Completions
 
     // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ILoadedModel model, CachedExecution cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ILoadedModel model, CachedExecution cache, Run[] runs, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
@@ -119,9 +119,8 @@ internal static class Completions
         {
             for (var i = 0; i < runs.Length; i++)
             {
-                writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
                 await foreach (var outputEvent in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
-                    yield return outputEvent;
+                    yield return outputEvent with { Choice = i };
             }
         }
         finally

@@ -31,6 +31,9 @@ internal sealed record ChatRequest
     /// <summary>Most tokens that it may think before it answers, at least 1; null leaves it free.</summary>
     public int? ThinkingBudget { get; init; }
 
+    /// <summary>Whether the end of the answer says how many tokens its reasoning has; counting them takes a request to the engine.</summary>
+    public bool CountsReasoningTokens { get; init; }
+
     /// <summary>Variables for the chat template beside the usual ones (<c>chat_template_kwargs</c>).</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
 
