@@ -60,6 +60,6 @@ public sealed class ConstraintFieldsTests
     {
         var (document, fields) = RequestFields.Parse(Encoding.UTF8.GetBytes(body));
         using (document)
-            return ConstraintFields.Read(fields, responseFormat);
+            return ConstraintFields.Read(fields, responseFormat)?.Text;
     }
 }

@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
@@ -53,7 +54,7 @@ public sealed class ChatPipelineTests
         var model = new FixedTokensModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
-        await foreach (var outputEvent in ReasoningBudget.RunAsync(new ModelLease(model), request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), CancellationToken.None))
+        await foreach (var outputEvent in ReasoningBudget.RunAsync(new ModelLease(model), request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), new AnswerClock(), CancellationToken.None))
             events.Add(outputEvent);
 
         var end = events[^1].End!;
@@ -96,7 +97,7 @@ public sealed class ChatPipelineTests
     private static async Task<List<OutputEvent>> RunAsync(ILoadedModel model, params string[] stops)
     {
         var events = new List<OutputEvent>();
-        var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
+        var request = new CompletionRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { Stop = stops } };
         await foreach (var outputEvent in ChatPipeline.CompleteAsync(new ModelLease(model), request, CancellationToken.None))
             events.Add(outputEvent);
         return events;

@@ -16,10 +16,9 @@ internal static class ConstraintFields
     /// <summary>The grammar that the fields ask for; null where the answer is free.</summary>
     /// <param name="fields">The request.</param>
     /// <param name="responseFormat">Whether the dialect has <c>response_format</c>.</param>
-    public static string? Read(RequestFields fields, bool responseFormat)
+    public static Grammar? Read(RequestFields fields, bool responseFormat)
     {
-        var grammar = fields.Text("grammar");
-        GrammarCheck.Require(grammar);
+        var grammar = fields.Text("grammar") is { } text ? Grammar.Require(text) : null;
         var schema = fields.Find("json_schema");
         if (grammar is not null && schema is not null)
             throw ApiException.BadField("json_schema", "was given beside grammar; give one of them");
@@ -35,7 +34,7 @@ internal static class ConstraintFields
     /// </summary>
     /// <param name="format">OpenAI's <c>response_format</c>, or <c>text.format</c> of <c>/v1/responses</c>.</param>
     /// <param name="flat">Whether the schema's fields stand in the format itself, as in the latter, rather than in an object of it.</param>
-    public static string? ReadFormat(RequestFields format, bool flat)
+    public static Grammar? ReadFormat(RequestFields format, bool flat)
     {
         switch (format.Choice("type", "text", "json_object", "json_schema"))
         {
@@ -60,7 +59,7 @@ internal static class ConstraintFields
     }
 
     /// <summary>The grammar of a schema; <paramref name="field"/> is for the error.</summary>
-    public static string Compile(JsonElement schema, string field, bool strict)
+    public static Grammar Compile(JsonElement schema, string field, bool strict)
     {
         if (schema.ValueKind is not (JsonValueKind.Object or JsonValueKind.True or JsonValueKind.False))
             throw ApiException.BadField(field, $"must be a JSON schema, not {RequestFields.Describe(schema)}");

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -21,8 +20,9 @@ internal static class DraftTimings
 /// <summary>The object <c>timings</c> as llama.cpp's server writes it, for an answer that is still going on.</summary>
 internal sealed class TimingsJson
 {
-    private long _started;
-    private long _first;
+    private TimeSpan _started;
+    private TimeSpan _first;
+    private TimeSpan _now;
     private int _tokens;
     private GenerationStart? _start;
 
@@ -30,20 +30,21 @@ internal sealed class TimingsJson
     public void Note(in OutputEvent outputEvent)
     {
         if (outputEvent.Start is { } start)
-            (_start, _started) = (start, Stopwatch.GetTimestamp());
+            (_start, _started) = (start, outputEvent.Elapsed);
+        // Not every event has a time.
+        _now = outputEvent.Elapsed > _now ? outputEvent.Elapsed : _now;
         if (outputEvent.Tokens is not { Count: > 0 } tokens)
             return;
-        _first = _first == 0 ? Stopwatch.GetTimestamp() : _first;
+        _first = _tokens == 0 ? _now : _first;
         _tokens += tokens.Count;
     }
 
     /// <summary>Writes the times so far.</summary>
     public void Write(Utf8JsonWriter json)
     {
-        if (_start is not { } start || _first == 0)
+        if (_start is not { } start || _tokens == 0)
             return;
-        Write(json, start.CachedTokens, start.PromptTokens, _tokens, Stopwatch.GetElapsedTime(_started, _first).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(_first).TotalMilliseconds);
+        Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds, (_now - _first).TotalMilliseconds);
     }
 
     /// <summary>Writes the times of an answer that has ended.</summary>

@@ -1,5 +1,5 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
+using System.Text;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Grammars;
@@ -32,28 +32,38 @@ internal static class ChatPipeline
         ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
     {
         var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
-        var began = Stopwatch.GetTimestamp();
+        var clock = new AnswerClock();
         var prompt = template.Render(request);
-        var rendering = Stopwatch.GetElapsedTime(began).TotalMilliseconds;
+        clock.Rendered();
         var format = FormatOf(template, request, prompt);
         var (grammar, trigger) = ConstraintOf(request, format);
         var generation = new GenerationRequest
         {
             Prompt = prompt,
             Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
-            Grammar = grammar,
+            Grammar = grammar?.Text,
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
         var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? CompleteAsync(lease, generation, cancellation) : ReasoningBudget.RunAsync(lease, generation, limit, cancellation);
+        var events = limit is null ? GenerateAsync(lease, generation, clock, cancellation) : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation);
         events = cache?.Through(lease, generation, limit, events) ?? events;
-        await foreach (var outputEvent in (format.IsPlain ? events : ParsedAsync(events, format, request.ParallelToolCalls)).ConfigureAwait(false))
-            yield return outputEvent.End is { } end ? OutputEvent.OfEnd(end with { TemplateMilliseconds = rendering }) with { Tokens = outputEvent.Tokens } : outputEvent;
+        var parser = format.IsPlain ? null : new AnswerParser(format);
+        var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
+        await foreach (var outputEvent in (parser is null ? events : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
+        {
+            reasoning?.Append(outputEvent.Reasoning);
+            yield return outputEvent.End is { } end
+                ? outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, await CountAsync(lease.Model, reasoning, cancellation).ConfigureAwait(false)) }
+                : outputEvent;
+        }
     }
 
+    private static async Task<int> CountAsync(ILoadedModel model, StringBuilder? text, CancellationToken cancellation) => text is null or { Length: 0 } ? 0
+        : (await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(text.ToString(), ParseSpecial: false)], AddBos = false }, cancellation).ConfigureAwait(false)).Count;
+
     // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
-    private static (string? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
+    private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
     {
         var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
         if (format.Calls is not { } calls)
@@ -64,10 +74,7 @@ internal static class ChatPipeline
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
             // An answer in words must match; one that calls has none.
             if (request.Grammar is { } words)
-            {
-                GrammarCheck.Require(words);
-                return (GrammarUnion.Of(ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), words), thought);
-            }
+                return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false).Or(words), thought);
             // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
             return calls.Trigger.Length == 0
                 ? (null, null)
@@ -100,9 +107,8 @@ internal static class ChatPipeline
         return end.AsSpan().TrimEnd().EndsWith(mark);
     }
 
-    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerFormat format, bool parallel)
+    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerParser parser, bool parallel)
     {
-        var parser = new AnswerParser(format);
         List<GeneratedToken>? tokens = null;
         await foreach (var outputEvent in events.ConfigureAwait(false))
         {
@@ -118,46 +124,45 @@ internal static class ChatPipeline
                 // Where one call is allowed, the second is not begun.
                 if (part.Call is { Index: > 0 } && !parallel)
                     continue;
-                yield return part with { Tokens = tokens };
+                yield return part with { Tokens = tokens, Elapsed = outputEvent.Elapsed };
                 tokens = tokens is null ? null : [];
             }
-            if (outputEvent.End is { } end)
-                yield return OutputEvent.OfEnd(end with { CalledTools = parser.HasCalls && end.Reason == FinishReason.Stop });
+            if (outputEvent.End is not null)
+                yield return outputEvent;
         }
     }
 
     /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
-    public static IAsyncEnumerable<OutputEvent> CompleteAsync(ModelLease lease, GenerationRequest request, CachedExecution cache, CancellationToken cancellation) =>
-        cache.Through(lease, request, null, CompleteAsync(lease, request, cancellation));
-
-    /// <summary>Goes on with a prompt as it is.</summary>
-    public static async IAsyncEnumerable<OutputEvent> CompleteAsync(
-        ModelLease lease, GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation)
+    public static IAsyncEnumerable<OutputEvent> CompleteAsync(
+        ModelLease lease, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null)
     {
-        GrammarCheck.Require(request.Grammar);
+        var generation = new GenerationRequest { Prompt = request.Prompt, Options = request.Options, Grammar = request.Grammar?.Text };
+        var events = GenerateAsync(lease, generation, new AnswerClock(), cancellation);
+        return cache?.Through(lease, generation, null, events) ?? events;
+    }
+
+    /// <summary>Runs one request of the engine: bytes of tokens to text, cut at the first stop sequence.</summary>
+    internal static async IAsyncEnumerable<OutputEvent> GenerateAsync(
+        ModelLease lease, GenerationRequest request, AnswerClock clock, [EnumeratorCancellation] CancellationToken cancellation)
+    {
         var characters = new Utf8Assembler();
         var stops = new StopSequences([.. request.Options.Stop, .. lease.Model.Spec.Defaults.Stop]);
-        var start = new GenerationStart(0, 0, 0);
-        var (tokens, drafted, accepted) = (0, 0, 0);
-        var arrived = Stopwatch.GetTimestamp();
-        var (begun, first) = (arrived, 0L);
-        var told = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
+        var tokens = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
+        clock.Send();
         await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation).ConfigureAwait(false))
         {
-            if (engineEvent.Start is { } admitted)
+            if (engineEvent.Start is { } start)
             {
-                start = admitted;
-                begun = Stopwatch.GetTimestamp();
-                yield return OutputEvent.OfStart(admitted);
+                clock.Admit(start);
+                yield return OutputEvent.OfStart(start) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.End is { } end)
             {
                 var rest = stops.Push(characters.Flush());
                 rest += stops.Hit is null ? stops.Flush() : "";
-                if (rest.Length > 0 || told is { Count: > 0 })
-                    yield return OutputEvent.OfText(rest) with { Tokens = told is null ? null : [.. told] };
-                yield return OutputEvent.OfEnd(new OutputEnd(stops.Hit is null ? end.Reason : FinishReason.Stop, stops.Hit,
-                    new Usage(start.PromptTokens, start.CachedTokens, end.GeneratedTokens), end.Timings));
+                if (rest.Length > 0 || tokens is { Count: > 0 })
+                    yield return TextOf(rest);
+                yield return OutputEvent.OfEnd(clock.End(end, stops.Hit)) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.OfPrompt)
             {
@@ -165,30 +170,23 @@ internal static class ChatPipeline
             }
             else
             {
-                tokens++;
-                drafted += engineEvent.Draft.Drafted;
-                accepted += engineEvent.Draft.Accepted ? 1 : 0;
-                first = first == 0 ? Stopwatch.GetTimestamp() : first;
+                clock.Count(engineEvent.Draft);
                 var text = stops.Push(characters.Push(engineEvent.Piece.Span));
-                told?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
+                tokens?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
                 if (text.Length > 0)
                 {
-                    yield return OutputEvent.OfText(text) with { Tokens = told is null ? null : [.. told] };
-                    told?.Clear();
+                    yield return TextOf(text);
+                    tokens?.Clear();
                 }
-                if (stops.Hit is null)
+                if (stops.Hit is not { } stop)
                     continue;
-                // The engine knows no stop strings. Leaving the enumeration cancels it there; what it generated meanwhile is not counted.
-                yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Stop, stops.Hit,
-                    new Usage(start.PromptTokens, start.CachedTokens, tokens),
-                    new GenerationTimings(Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
-                        Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)
-                    {
-                        DraftedTokens = drafted,
-                        AcceptedTokens = accepted,
-                    }));
+                // Leaving the enumeration cancels the request in the engine, which knows no stop sequences.
+                yield return OutputEvent.OfEnd(clock.End(stop)) with { Elapsed = clock.Elapsed };
                 yield break;
             }
         }
+
+        OutputEvent TextOf(string text) =>
+            tokens is null ? OutputEvent.OfText(text) : OutputEvent.OfText(text) with { Tokens = [.. tokens], Elapsed = clock.Elapsed };
     }
 }

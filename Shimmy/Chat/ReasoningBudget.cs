@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
 using Shimmy.Chat.Output;
@@ -15,59 +14,34 @@ internal static class ReasoningBudget
 {
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
-        ModelLease lease, GenerationRequest request, ReasoningLimit limit, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var (budget, marks, isOpen) = limit;
-        var told = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
+        var reports = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
+        // Tokens are asked for so that each comes with an event, even the last ones that complete no text.
         var counted = request with { Options = request.Options with { ReportTokens = true } };
         var text = new StringBuilder();
-        var spent = 0;
-        GenerationStart? start = null;
-        var arrived = Stopwatch.GetTimestamp();
-        var (begun, first) = (arrived, 0L);
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, counted, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.GenerateAsync(lease, counted, clock, cancellation).ConfigureAwait(false))
         {
-            if (outputEvent.Start is { } admitted)
-                (start, begun) = (admitted, Stopwatch.GetTimestamp());
-            else if (first == 0)
-                first = Stopwatch.GetTimestamp();
-            spent += outputEvent.Tokens?.Count ?? 0;
             text.Append(outputEvent.Text);
-            yield return told ? outputEvent : outputEvent with { Tokens = null };
+            yield return reports ? outputEvent : outputEvent with { Tokens = null };
             if (outputEvent.End is not null)
                 yield break;
-            if (spent >= budget && IsThinking(text.ToString(), marks, isOpen))
+            if (clock.Tokens >= budget && IsThinking(text.ToString(), marks, isOpen))
                 break;
         }
-        first = first == 0 ? Stopwatch.GetTimestamp() : first;
         var close = $"\n{marks.Close}\n\n";
         yield return OutputEvent.OfText(close);
         var rest = request with
         {
             Prompt = request.Prompt with { Parts = [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)] },
-            Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - spent) : null },
+            Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - clock.Tokens) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };
-        await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, rest, cancellation).ConfigureAwait(false))
+        await foreach (var outputEvent in ChatPipeline.GenerateAsync(lease, rest, clock, cancellation).ConfigureAwait(false))
         {
-            if (outputEvent.End is { } end)
-            {
-                yield return OutputEvent.OfEnd(end with
-                {
-                    Usage = new Usage(start!.PromptTokens, start.CachedTokens, spent + end.Usage.CompletionTokens),
-                    // Those of the second request alone would be the times of a part of the tokens.
-                    Timings = end.Timings with
-                    {
-                        QueueMilliseconds = Stopwatch.GetElapsedTime(arrived, begun).TotalMilliseconds,
-                        PrefillMilliseconds = Stopwatch.GetElapsedTime(begun, first).TotalMilliseconds,
-                        DecodeMilliseconds = Stopwatch.GetElapsedTime(first).TotalMilliseconds,
-                    },
-                });
-            }
-            else if (outputEvent.Start is null)
-            {
+            if (outputEvent.Start is null)
                 yield return outputEvent;
-            }
         }
     }
 

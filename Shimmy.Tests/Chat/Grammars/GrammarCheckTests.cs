@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Text;
 using Shimmy.Chat;
 using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Engine;
@@ -86,10 +87,9 @@ public sealed class GrammarCheckTests
     public async Task No_grammar_reaches_an_engine_unchecked()
     {
         await using var model = await new ScriptedEngine().LoadAsync(new ModelSpec { Name = "m", Path = "m.gguf" }, null, CancellationToken.None);
-        var request = new GenerationRequest { Prompt = Prompt.FromText("x"), Grammar = "root ::= \"a\"{5,3}" };
-
         var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
         {
+            var request = new CompletionRequest { Prompt = Prompt.FromText("x"), Grammar = Grammar.Require("root ::= \"a\"{5,3}") };
             await foreach (var outputEvent in ChatPipeline.CompleteAsync(new ModelLease(model), request, CancellationToken.None))
                 Assert.Fail(outputEvent.Text);
         });

@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -92,7 +93,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     private static string? Effort(RequestFields fields) =>
         fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch { "xhigh" or "max" => "high", var effort => effort };
 
-    private static string? Format(RequestFields fields)
+    private static Grammar? Format(RequestFields fields)
     {
         var format = fields.Object("output_config")?.Object("format") ?? fields.Object("output_format");
         if (format is null)

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
+using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -10,7 +11,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.Native;
 
 /// <summary>A request of Shimmy's own dialect, the same over HTTP and WebSocket: a <c>prompt</c> as it is, or <c>messages</c>.</summary>
-internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, GenerationOptions Options, string? Grammar, bool Stream)
+internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, GenerationOptions Options, Grammar? Grammar, bool Stream)
 {
     private const int DefaultMaxTokens = 256;
 
@@ -55,7 +56,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     /// <summary>Runs the request on a model.</summary>
     public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
         ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
-        : ChatPipeline.CompleteAsync(lease, new GenerationRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cache, cancellation);
+        : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cancellation, cache);
 
     private static ChatMessage Message(RequestFields message) => new()
     {

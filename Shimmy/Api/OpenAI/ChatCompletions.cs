@@ -34,7 +34,7 @@ internal static class ChatCompletions
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
-            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, writer, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, context.RequestAborted), writer);
             return;
         }
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
@@ -74,7 +74,7 @@ internal static class ChatCompletions
 
     // All choices run at once; each event is written under the number of its choice.
     private static async IAsyncEnumerable<OutputEvent> SideBySide(
-        IAsyncEnumerable<OutputEvent>[] choices, ChatStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        IAsyncEnumerable<OutputEvent>[] choices, [EnumeratorCancellation] CancellationToken cancellation)
     {
         // What one of them cannot do ends all.
         using var end = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -93,8 +93,7 @@ internal static class ChatCompletions
                     running--;
                     continue;
                 }
-                writer.Index = i;
-                yield return enumerators[i].Current;
+                yield return enumerators[i].Current with { Choice = i };
                 next[i] = enumerators[i].MoveNextAsync().AsTask();
             }
         }

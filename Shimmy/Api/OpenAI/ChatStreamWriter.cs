@@ -17,16 +17,14 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="extras">What is told beside the text.</param>
 internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, OutputDetails extras = default) : IStreamWriter
 {
-    private readonly TimingsJson[] _times = [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())];
+    private readonly TimingsJson[] _times = extras.Timings ? [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())] : [];
     private int _ended;
     private Usage? _usage;
 
-    /// <summary>Number of the answer that the next event belongs to.</summary>
-    public int Index { get; set; }
-
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
-        _times[Index].Note(outputEvent);
+        if (extras.Timings)
+            _times[outputEvent.Choice].Note(outputEvent);
         if (outputEvent.Start is not null)
         {
             WriteChunk(output, outputEvent, static (json, _) =>
@@ -72,7 +70,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             Begin(json);
             json.WriteStartArray("choices");
             json.WriteStartObject();
-            json.WriteNumber("index", Index);
+            json.WriteNumber("index", outputEvent.Choice);
             json.WriteStartObject("delta");
             writeDelta(json, outputEvent);
             json.WriteEndObject();
@@ -84,7 +82,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             json.WriteEndObject();
             json.WriteEndArray();
             if (extras.Timings)
-                _times[Index].Write(json);
+                _times[outputEvent.Choice].Write(json);
             End(json);
         });
 

@@ -1,11 +1,12 @@
 using System.Text.Json;
+using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 
 /// <summary><c>POST /v1/completions</c>, read and checked (OpenAI's legacy API reference).</summary>
-internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, GenerationOptions Options, string? Grammar, bool Stream, bool IncludeUsage)
+internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, GenerationOptions Options, Grammar? Grammar, bool Stream, bool IncludeUsage)
 {
     /// <summary>Answers to each prompt.</summary>
     public int Choices { get; private init; } = 1;

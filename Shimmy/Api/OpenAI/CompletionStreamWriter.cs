@@ -5,28 +5,24 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 
-/// <summary>The stream of <c>/v1/completions</c>: its choices one after another; the last one ends it.</summary>
-internal sealed class CompletionStreamWriter(string id, long created, string model, CompletionRequestBody request) : IStreamWriter
+/// <summary>The stream of <c>/v1/completions</c>: its choices one after another; the end of the last one ends the stream.</summary>
+/// <param name="id">Id of the answer.</param>
+/// <param name="created">When it began, in seconds since 1970.</param>
+/// <param name="model">The model's name.</param>
+/// <param name="request">What was asked for.</param>
+/// <param name="echoes">For each choice, the text of the prompt to repeat before it.</param>
+internal sealed class CompletionStreamWriter(string id, long created, string model, CompletionRequestBody request, IReadOnlyList<string> echoes) : IStreamWriter
 {
     private readonly List<GeneratedToken> _prompt = [];
     private Usage _usage = new(0, 0, 0);
     private CompletionLogprobs? _logProbabilities;
     private TimingsJson _times = new();
     private string _echo = "";
-    private int _index;
-    private bool _last;
-
-    /// <summary>Goes on to the next choice.</summary>
-    public void Begin(int index, string echo, bool last)
-    {
-        (_index, _echo, _last) = (index, echo, last);
-        _prompt.Clear();
-        _logProbabilities = null;
-        _times = new TimingsJson();
-    }
 
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
+        if (outputEvent.Start is not null)
+            Begin(echoes[outputEvent.Choice]);
         _times.Note(outputEvent);
         if (outputEvent.PromptToken is { } read)
             _prompt.Add(read);
@@ -34,23 +30,24 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             return;
         if (_echo.Length > 0)
         {
-            WriteChoice(output, _echo, request.Extras.LogProbabilities ? _prompt : null, null);
+            WriteChoice(output, outputEvent.Choice, _echo, request.Extras.LogProbabilities ? _prompt : null, null);
             _echo = "";
         }
         if (outputEvent.End is not { } end)
         {
-            WriteChoice(output, outputEvent.Text, outputEvent.Tokens, finishReason: null);
+            WriteChoice(output, outputEvent.Choice, outputEvent.Text, outputEvent.Tokens, finishReason: null);
             return;
         }
-        WriteChoice(output, "", null, OpenAIJson.FinishReasonOf(end));
-        _usage = CompletionUsage.Add(_usage, _index % request.Choices == 0 ? end.Usage : end.Usage with { PromptTokens = 0, CachedTokens = 0 });
-        if (!_last)
+        WriteChoice(output, outputEvent.Choice, "", null, OpenAIJson.FinishReasonOf(end));
+        // The answers to one prompt have it in common, and it counts once.
+        _usage += outputEvent.Choice % request.Choices == 0 ? end.Usage : end.Usage with { PromptTokens = 0, CachedTokens = 0 };
+        if (outputEvent.Choice < echoes.Count - 1)
             return;
         if (request.IncludeUsage)
         {
             SseResponse.WriteData(output, json =>
             {
-                Begin(json);
+                BeginChunk(json);
                 json.WriteStartArray("choices");
                 json.WriteEndArray();
                 OpenAIJson.WriteUsage(json, _usage);
@@ -67,13 +64,21 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         output.Write("\n\n"u8);
     }
 
-    private void WriteChoice(IBufferWriter<byte> output, string text, IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
+    private void Begin(string echo)
+    {
+        _echo = echo;
+        _prompt.Clear();
+        _logProbabilities = null;
+        _times = new TimingsJson();
+    }
+
+    private void WriteChoice(IBufferWriter<byte> output, int index, string text, IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
         SseResponse.WriteData(output, json =>
         {
-            Begin(json);
+            BeginChunk(json);
             json.WriteStartArray("choices");
             json.WriteStartObject();
-            json.WriteNumber("index", _index);
+            json.WriteNumber("index", index);
             json.WriteString("text", text);
             if (request.Extras.LogProbabilities && tokens is not null)
                 (_logProbabilities ??= new CompletionLogprobs(text)).Write(json, tokens);
@@ -92,7 +97,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             json.WriteEndObject();
         });
 
-    private void Begin(Utf8JsonWriter json)
+    private void BeginChunk(Utf8JsonWriter json)
     {
         json.WriteStartObject();
         json.WriteString("id", id);
@@ -100,11 +105,4 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         json.WriteNumber("created", created);
         json.WriteString("model", model);
     }
-}
-
-/// <summary>The usage of several prompts is one sum.</summary>
-internal static class CompletionUsage
-{
-    public static Usage Add(Usage a, Usage b) =>
-        new(a.PromptTokens + b.PromptTokens, a.CachedTokens + b.CachedTokens, a.CompletionTokens + b.CompletionTokens);
 }

@@ -4,6 +4,7 @@ using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -31,14 +32,14 @@ internal static class Completions
         var cache = CacheControl.Use(context);
         if (request.Stream)
         {
-            var writer = new CompletionStreamWriter(id, created, name, request);
-            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, writer, context.RequestAborted), writer);
+            var writer = new CompletionStreamWriter(id, created, name, request, [.. runs.Select(run => run.Echo)]);
+            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, context.RequestAborted), writer);
             return;
         }
         var answers = await CollectAsync(context, lease, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
         var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
-            .Aggregate(CompletionUsage.Add);
+            .Aggregate((sum, usage) => sum + usage);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -78,7 +79,7 @@ internal static class Completions
             {
                 // The same seed would give the same answer again.
                 var options = i > 0 && request.Options.Seed is { } seed ? request.Options with { Seed = seed + (uint)i } : request.Options;
-                runs.Add(new Run(echo, new GenerationRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
+                runs.Add(new Run(echo, new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }));
             }
         }
         return [.. runs];
@@ -98,7 +99,7 @@ internal static class Completions
         {
             try
             {
-                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(lease, run.Request, cache, failed.Token));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(lease, run.Request, failed.Token, cache));
             }
             catch
             {
@@ -110,18 +111,17 @@ internal static class Completions
 
     // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ModelLease lease, CachedExecution cache, Run[] runs, CompletionStreamWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, CachedExecution cache, Run[] runs, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, cache, left.Token)));
+        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, left.Token, cache)));
         try
         {
             for (var i = 0; i < runs.Length; i++)
             {
-                writer.Begin(i, runs[i].Echo, i == runs.Length - 1);
                 await foreach (var outputEvent in answers[i].ReadAllAsync(cancellation).ConfigureAwait(false))
-                    yield return outputEvent;
+                    yield return outputEvent with { Choice = i };
             }
         }
         finally
@@ -154,5 +154,5 @@ internal static class Completions
     /// <summary>One choice.</summary>
     /// <param name="Echo">What of the prompt stands before the answer.</param>
     /// <param name="Request">What is generated.</param>
-    private sealed record Run(string Echo, GenerationRequest Request);
+    private sealed record Run(string Echo, CompletionRequest Request);
 }

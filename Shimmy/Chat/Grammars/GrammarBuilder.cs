@@ -21,6 +21,7 @@ internal sealed class GrammarBuilder
     private readonly HashSet<string> _names = ["root"];
     private readonly Dictionary<string, int> _lastNumbers = [];
     private readonly Dictionary<string, Fragment> _shared = [];
+    private readonly Dictionary<string, string> _mustEnd = [];
     private long _length;
 
     /// <summary>This text as it is.</summary>
@@ -162,23 +163,40 @@ internal sealed class GrammarBuilder
         return Sequence(must, may);
     }
 
-    /// <summary>The grammar whose root is this fragment. It has passed <see cref="GrammarCheck"/>.</summary>
-    public string Build(Fragment root)
+    /// <summary>
+    /// Requires that some text of finite length matches a rule, which <see cref="Build"/> checks: a schema that needs itself without a way out
+    /// would keep the model writing until its tokens are used up. <paramref name="pointer"/> is the schema's, for the error.
+    /// </summary>
+    public void RequireEnd(Fragment rule, string pointer) => _mustEnd.Add(rule.Text, pointer);
+
+    /// <summary>
+    /// The grammar whose root is this fragment, checked. Throws <see cref="SchemaException"/> where it exceeds a limit or a rule that must end
+    /// never does.
+    /// </summary>
+    public Grammar Build(Fragment root)
     {
-        var text = Write(root);
+        Grammar grammar;
+        ParsedGrammar parsed;
         try
         {
-            GrammarCheck.Parse(text);
+            grammar = Grammar.Parse(Write(root), out parsed);
         }
         catch (GrammarException e)
         {
-            throw new SchemaException("", $"the schema's grammar is too large or too ambiguous: {e.Message}");
+            throw new SchemaException("", $"the schema is too large or has too many alternatives for a grammar ({e.Message})");
         }
-        return text;
+        if (_mustEnd.Count == 0)
+            return grammar;
+        var ends = GrammarAnalysis.CanEnd(parsed.Rules);
+        for (var i = 0; i < ends.Length; i++)
+        {
+            if (!ends[i] && _mustEnd.TryGetValue(parsed.Rules[i].Name, out var pointer))
+                throw new SchemaException(pointer, "every value of this schema holds another one of it, without end; make a property of it optional or nullable");
+        }
+        return grammar;
     }
 
-    /// <summary>The grammar's text, unchecked.</summary>
-    public string Write(Fragment root)
+    private string Write(Fragment root)
     {
         var text = new StringBuilder("root ::= ").Append(root.Text).Append('\n');
         foreach (var (name, rule) in _rules)

@@ -1,5 +1,3 @@
-using Shimmy.Engine;
-
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
@@ -15,23 +13,6 @@ internal static class GrammarCheck
         var grammar = new GrammarParser(text).Parse();
         GrammarAnalysis.Check(text, grammar);
         return grammar;
-    }
-
-    /// <summary>
-    /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>, option <c>grammar</c>) where the grammar cannot be used.
-    /// </summary>
-    public static void Require(string? text)
-    {
-        if (text is null)
-            return;
-        try
-        {
-            Parse(text);
-        }
-        catch (GrammarException e)
-        {
-            throw new EngineException(EngineFailure.InvalidRequest, $"grammar: {e.Message}", e) { Option = "grammar" };
-        }
     }
 
     /// <summary>The fault at an offset of the text, with its line and column.</summary>

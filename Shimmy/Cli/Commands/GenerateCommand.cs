@@ -129,7 +129,7 @@ internal static partial class GenerateCommand
         var sampling = options.Sampling with { MaxTokens = options.MaxTokens };
         if (options.Raw)
         {
-            var request = new GenerationRequest { Prompt = Prompt.FromText(options.Prompt), Options = sampling, Grammar = options.Grammar };
+            var request = new CompletionRequest { Prompt = Prompt.FromText(options.Prompt), Options = sampling, Grammar = options.Grammar };
             return ChatPipeline.CompleteAsync(new ModelLease(model), request, cancellation);
         }
         var messages = new List<ChatMessage>();

@@ -11,20 +11,19 @@ namespace Shimmy.Cli.Commands;
 internal static class GrammarFiles
 {
     /// <summary>The grammar that they ask for; null where neither is given. Throws <see cref="UsageException"/> naming the option or variable.</summary>
-    public static string? Read(OptionValue? grammar, OptionValue? schema)
+    public static Grammar? Read(OptionValue? grammar, OptionValue? schema)
     {
         if (grammar is not null && schema is not null)
             throw new UsageException("--grammar and --json-schema exclude each other");
         return grammar is { } text ? OfGrammar(text) : schema is { } json ? OfSchema(json) : null;
     }
 
-    private static string OfGrammar(OptionValue file)
+    private static Grammar OfGrammar(OptionValue file)
     {
         var text = Content(file);
         try
         {
-            GrammarCheck.Parse(text);
-            return text;
+            return Grammar.Parse(text);
         }
         catch (GrammarException e)
         {
@@ -32,7 +31,7 @@ internal static class GrammarFiles
         }
     }
 
-    private static string OfSchema(OptionValue file)
+    private static Grammar OfSchema(OptionValue file)
     {
         var text = Content(file);
         try

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Api.Native;
+using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -78,7 +79,7 @@ internal sealed record CommandOptions
     public bool Stream { get; init; }
 
     /// <summary>GBNF grammar that the answer must match; the content of <c>--grammar</c>'s file, or made from <c>--json-schema</c>'s.</summary>
-    public string? Grammar { get; init; }
+    public Grammar? Grammar { get; init; }
 
     /// <summary>How to sample; <see cref="MaxTokens"/> stands beside it.</summary>
     public GenerationOptions Sampling { get; init; } = GenerateRequestBody.Defaults;

@@ -7,7 +7,7 @@ namespace Shimmy.Tests.Chat.Grammars.Schemas;
 /// <summary>What the tests of the schema compiler ask.</summary>
 internal static class SchemaCheck
 {
-    public static string Compile(string schema, bool strict = false) => AnswerGrammar.OfSchema(JsonElement.Parse(schema), strict);
+    public static string Compile(string schema, bool strict = false) => AnswerGrammar.OfSchema(JsonElement.Parse(schema), strict).Text;
 
     public static SchemaException Refused(string schema, bool strict = false) =>
         Assert.ThrowsExactly<SchemaException>(() => Compile(schema, strict), schema);

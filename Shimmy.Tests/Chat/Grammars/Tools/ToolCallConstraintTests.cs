@@ -64,7 +64,7 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void Behind_the_trigger_the_call_goes_on_where_it_stands()
     {
-        var matcher = new GrammarMatcher(ToolCallConstraint.Build(Hermes, [Now], parallel: false, afterTrigger: true));
+        var matcher = new GrammarMatcher(ToolCallConstraint.Build(Hermes, [Now], parallel: false, afterTrigger: true).Text);
 
         Assert.AreEqual("<tool_call>", Hermes.Trigger);
         Assert.IsTrue(matcher.Accepts("{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
@@ -101,7 +101,7 @@ public sealed class ToolCallConstraintTests
         var free = Tool("f", """{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"uniqueItems":true},"b":{"type":"string","pattern":"(?=x)"}},"required":["a","b"],"additionalProperties":false}""");
         var builder = new GrammarBuilder();
         var grammar = new ToolArguments(builder);
-        var matcher = new GrammarMatcher(builder.Build(grammar.Arguments(free)));
+        var matcher = new GrammarMatcher(builder.Build(grammar.Arguments(free)).Text);
 
         Assert.IsTrue(matcher.Accepts("""{"a":[1,1],"b":"anything"}"""));
         Assert.IsFalse(matcher.Accepts("""{"a":["x"],"b":""}"""));
@@ -117,7 +117,7 @@ public sealed class ToolCallConstraintTests
     public void Arguments_are_always_an_object(string parameters)
     {
         var builder = new GrammarBuilder();
-        var matcher = new GrammarMatcher(builder.Build(new ToolArguments(builder).Arguments(Tool("f", parameters))));
+        var matcher = new GrammarMatcher(builder.Build(new ToolArguments(builder).Arguments(Tool("f", parameters))).Text);
 
         Assert.IsTrue(matcher.Accepts("{}") && matcher.Accepts("{\"a\":1}"));
         Assert.IsFalse(matcher.Accepts("null") || matcher.Accepts("[]"));
@@ -133,5 +133,5 @@ public sealed class ToolCallConstraintTests
     private static ToolDefinition Tool(string name, string parameters) => new(name, null, JsonElement.Parse(parameters));
 
     private static GrammarMatcher Matcher(ToolCallSyntax syntax, ToolDefinition[] tools, bool parallel) =>
-        new(ToolCallConstraint.Build(syntax, tools, parallel, afterTrigger: false));
+        new(ToolCallConstraint.Build(syntax, tools, parallel, afterTrigger: false).Text);
 }

@@ -1,5 +1,4 @@
 using System.Runtime.CompilerServices;
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat;
@@ -32,9 +31,15 @@ internal static class CreateResponse
         var outline = new ResponseHead(Answer.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
         using var running = store.Begin(outline.Id, context.RequestAborted);
-        var writer = new ResponseWriter(outline, running, store);
+        var writer = new ResponseWriter(outline, json => running.Json = json, stored =>
+        {
+            if (outline.Body.Store)
+                store.Add(stored);
+            running.End(stored);
+        });
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease, outline.Body.Request, running.Token, logger, CacheControl.Use(context)), lease.Model, running, writer, context.RequestAborted);
+            ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true }, running.Token, logger, CacheControl.Use(context)),
+            running, context.RequestAborted);
         if (asked.Stream)
         {
             await SseResponse.SendAsync(context, events, writer);
@@ -78,12 +83,11 @@ internal static class CreateResponse
         }
     }
 
-    // Somebody who cancels an answer ends it without an error; and at the end, what the model thought is counted.
-    private static async IAsyncEnumerable<OutputEvent> UntilCancelled(IAsyncEnumerable<OutputEvent> events, ILoadedModel model,
-        RunningResponse running, ResponseWriter writer, [EnumeratorCancellation] CancellationToken cancellation)
+    // An answer that another request cancels ends without an error.
+    private static async IAsyncEnumerable<OutputEvent> UntilCancelled(
+        IAsyncEnumerable<OutputEvent> events, RunningResponse running, [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var thoughts = new StringBuilder();
-        var start = new GenerationStart(0, 0, 0);
+        GenerationStart? start = null;
         var pieces = 0;
         await using var enumerator = events.GetAsyncEnumerator(cancellation);
         while (true)
@@ -105,17 +109,11 @@ internal static class CreateResponse
                 yield break;
             var outputEvent = enumerator.Current;
             start = outputEvent.Start ?? start;
-            thoughts.Append(outputEvent.Reasoning);
             pieces += outputEvent.Start is null ? 1 : 0;
-            if (outputEvent.End is not null && thoughts.Length > 0)
-                writer.ReasoningTokens = (await model.TokenizeAsync(Unmarked(thoughts.ToString()), cancellation).ConfigureAwait(false)).Count;
-            yield return outputEvent;
+            yield return outputEvent.End is { } end && running.Cancelled ? outputEvent with { End = end with { IsCancelled = true } } : outputEvent;
         }
-        yield return OutputEvent.OfEnd(
-            new OutputEnd(FinishReason.Stop, null, new Usage(start.PromptTokens, start.CachedTokens, pieces), new GenerationTimings(0, 0, 0)));
+        yield return OutputEvent.OfEnd(AnswerClock.Cancelled(start, pieces));
     }
-
-    private static Prompt Unmarked(string text) => new() { Parts = [new PromptPart(text, ParseSpecial: false)], AddBos = false };
 }
 
 /// <summary>What a chat template refuses is named as chat completions have it; here the conversation is <c>input</c>.</summary>

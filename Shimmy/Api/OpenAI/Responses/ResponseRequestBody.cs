@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -59,7 +60,7 @@ internal sealed record ResponseRequestBody
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Options = Options(fields, new GenerationOptions(), include),
-                Grammar = Grammar(fields, tools),
+                Grammar = GrammarOf(fields, tools),
                 EnableThinking = ReasoningEffort.Thinking(fields, Effort(fields)),
                 TemplateArguments = ReasoningEffort.TemplateArguments(fields, Effort(fields)),
             },
@@ -91,7 +92,7 @@ internal sealed record ResponseRequestBody
                 : include.Contains("message.output_text.logprobs") ? 0 : null,
         };
 
-    private static string? Grammar(RequestFields fields, ToolFields tools)
+    private static Grammar? GrammarOf(RequestFields fields, ToolFields tools)
     {
         var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var format = fields.Object("text")?.Object("format") is { } asked ? ConstraintFields.ReadFormat(asked, flat: true) : null;

@@ -21,10 +21,10 @@ namespace Shimmy.Api.OpenAI.Responses;
 ///
 /// An answer that is not streamed is built by the same steps, so both are the same.
 /// </summary>
-/// <param name="outline">What is known of the answer.</param>
-/// <param name="running">The answer as others see it.</param>
-/// <param name="store">Where it goes if it is to be stored.</param>
-internal sealed class ResponseWriter(ResponseHead outline, RunningResponse running, ResponseStore store) : IStreamWriter
+/// <param name="outline">What is known of the answer before it begins.</param>
+/// <param name="begun">Called with the answer as it stands at its beginning, before it is written.</param>
+/// <param name="ended">Called with the answer that has ended, before its end is written.</param>
+internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun, Action<StoredResponse> ended) : IStreamWriter
 {
     private readonly List<ResponseItem> _output = [];
     private readonly StringBuilder _text = new();
@@ -39,9 +39,6 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
 
     /// <summary>The answer as JSON; null before it has ended.</summary>
     public byte[]? Json { get; private set; }
-
-    /// <summary>Those of the tokens that were thoughts; to be set before the end.</summary>
-    public int ReasoningTokens { get; set; }
 
     /// <summary>Takes what happened without streaming it.</summary>
     public void Take(in OutputEvent outputEvent) => Write(null, outputEvent);
@@ -84,14 +81,14 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
             return;
         _begun = true;
         var json = ResponseJson.Of(outline, new ResponseOutcome("in_progress", []));
-        running.Json = json;
+        begun(json);
         EmitResponse("response.created", json);
         EmitResponse("response.in_progress", json);
     }
 
     private void End(OutputEnd end)
     {
-        if (running.Cancelled)
+        if (end.IsCancelled)
         {
             Close("incomplete");
             End(new ResponseOutcome("cancelled", _output));
@@ -102,17 +99,14 @@ internal sealed class ResponseWriter(ResponseHead outline, RunningResponse runni
             OpenMessage();
         var status = end.Reason == Engine.FinishReason.Length ? "incomplete" : "completed";
         Close(status);
-        End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = Math.Min(ReasoningTokens, end.Usage.CompletionTokens) });
+        End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = end.ReasoningTokens });
     }
 
     // Stored before the client hears of it: its next request may name it at once.
     private void End(ResponseOutcome outcome)
     {
         Json = ResponseJson.Of(outline, outcome);
-        var stored = new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input, [.. _output.Select(WithoutTokens)], outline.Body.Previous);
-        if (outline.Body.Store)
-            store.Add(stored);
-        running.End(stored);
+        ended(new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input, [.. _output.Select(WithoutTokens)], outline.Body.Previous));
         // OpenAI has no event for an answer that was cancelled; it is one that is not whole.
         EmitResponse($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", Json);
     }

@@ -23,7 +23,6 @@ internal sealed class SchemaCompiler
     private readonly SchemaNormalizer _cases;
     private readonly List<string> _leftOut = [];
     private readonly Dictionary<string, Fragment> _rules = [];
-    private readonly Dictionary<string, string> _pointers = [];
     private readonly Queue<(IReadOnlyList<SchemaNode> Together, Fragment Rule)> _waiting = [];
 
     private SchemaCompiler(GrammarBuilder builder, JsonRules json, JsonElement schema, SchemaOptions options)
@@ -73,7 +72,7 @@ internal sealed class SchemaCompiler
             return rule;
         rule = _builder.Reserve(name);
         _rules.Add(key, rule);
-        _pointers.Add(rule.Text, all[0].Pointer);
+        _builder.RequireEnd(rule, all[0].Pointer);
         _waiting.Enqueue((all, rule));
         return rule;
     }
@@ -97,7 +96,6 @@ internal sealed class SchemaCompiler
         }
         if (result.IsNothing)
             throw new SchemaException("", "no value satisfies this schema");
-        RequireAnEnd(result);
         return result;
     }
 
@@ -130,26 +128,6 @@ internal sealed class SchemaCompiler
         JsonTypes.Integer => one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole),
         _ => one.Bounds.IsOpen ? Json.Number : DecimalRange.Of(_builder, one.Bounds),
     };
-
-    // A schema that needs itself without a way out would keep the model writing until its tokens are used up.
-    private void RequireAnEnd(Fragment root)
-    {
-        ParsedGrammar grammar;
-        try
-        {
-            grammar = GrammarCheck.Parse(_builder.Write(root));
-        }
-        catch (GrammarException e)
-        {
-            throw new SchemaException("", $"the schema is too large or has too many alternatives for a grammar ({e.Message})");
-        }
-        var ends = GrammarAnalysis.CanEnd(grammar.Rules);
-        for (var i = 0; i < ends.Length; i++)
-        {
-            if (!ends[i] && _pointers.TryGetValue(grammar.Rules[i].Name, out var pointer))
-                throw new SchemaException(pointer, "every value of this schema holds another one of it, without end; make a property of it optional or nullable");
-        }
-    }
 
     private static readonly JsonElement Object = JsonElement.Parse("{\"type\":\"object\"}"u8);
 }

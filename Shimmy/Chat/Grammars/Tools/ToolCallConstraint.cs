@@ -29,10 +29,10 @@ internal sealed class ToolCallConstraint
     /// begins behind <see cref="ToolCallSyntax.Trigger"/>. Throws <see cref="SchemaException"/> for parameters that are no schema or, of a strict
     /// tool, cannot be held to.
     /// </summary>
-    public static string Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
+    public static Grammar Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
         new ToolCallConstraint(syntax).Build(tools, parallel && syntax.Separator is not null, afterTrigger);
 
-    private string Build(IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger)
+    private Grammar Build(IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger)
     {
         var calls = Rule("call", index => Choice(tools.Select(tool => Call(tool, index, _syntax.CallBegin))));
         var begin = _syntax.SectionBegin + _syntax.CallBegin;

@@ -1,0 +1,97 @@
+using System.Diagnostics;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+
+namespace Shimmy.Chat;
+
+/// <summary>
+/// Counts tokens and time of one answer, from the request's arrival in the pipeline, and builds the answer's <see cref="OutputEnd"/>.
+///
+/// <code>
+///   arrived ── template ── sent ── queue ── admitted ── prefill ── first token ── decode ── end
+/// </code>
+///
+/// An answer may take several requests of the engine (<see cref="ReasoningBudget"/>): the first has the prompt, their tokens add up.
+/// </summary>
+internal sealed class AnswerClock
+{
+    private readonly long _arrived = Stopwatch.GetTimestamp();
+    private GenerationStart _start = new(0, 0, 0);
+    private double _templateMilliseconds;
+    private long _sent;
+    private long _admitted;
+    private long _first;
+    private int _requests;
+    private int _tokensOfEarlierRequests;
+    private int _drafted;
+    private int _accepted;
+
+    /// <summary>Time since arrival.</summary>
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_arrived);
+
+    /// <summary>Tokens that were generated so far.</summary>
+    public int Tokens { get; private set; }
+
+    /// <summary>The chat template was rendered.</summary>
+    public void Rendered() => _templateMilliseconds = Elapsed.TotalMilliseconds;
+
+    /// <summary>A request goes to the engine.</summary>
+    public void Send()
+    {
+        if (_requests++ == 0)
+            _admitted = _sent = Stopwatch.GetTimestamp();
+        _tokensOfEarlierRequests = Tokens;
+        (_drafted, _accepted) = (0, 0);
+    }
+
+    /// <summary>The engine has admitted the prompt to a slot.</summary>
+    public void Admit(GenerationStart start)
+    {
+        if (_requests == 1)
+            (_start, _admitted) = (start, Stopwatch.GetTimestamp());
+    }
+
+    /// <summary>A token was generated.</summary>
+    public void Count(TokenDraft draft)
+    {
+        Tokens++;
+        _drafted += draft.Drafted;
+        _accepted += draft.Accepted ? 1 : 0;
+        if (_first == 0)
+            _first = Stopwatch.GetTimestamp();
+    }
+
+    /// <summary>The engine ended the answer; <paramref name="stop"/> is a stop sequence in what was held back until then.</summary>
+    public OutputEnd End(GenerationEnd end, string? stop) => new(stop is null ? end.Reason : FinishReason.Stop, stop,
+        UsageOf(_tokensOfEarlierRequests + end.GeneratedTokens),
+        // The engine knows the times of its last request alone.
+        _requests == 1 ? end.Timings : Measured(end.Timings.DraftedTokens, end.Timings.AcceptedTokens));
+
+    /// <summary>A stop sequence ended the answer. The engine does not know them; what it generates until it is cancelled is not counted.</summary>
+    public OutputEnd End(string stop) => new(FinishReason.Stop, stop, UsageOf(Tokens), Measured(_drafted, _accepted));
+
+    /// <summary>Adds to an end, which may come from the response cache, what only this request knows.</summary>
+    public OutputEnd Complete(OutputEnd end, bool calledTools, int reasoningTokens) => end with
+    {
+        TemplateMilliseconds = _templateMilliseconds,
+        CalledTools = calledTools && end.Reason == FinishReason.Stop,
+        ReasoningTokens = Math.Min(reasoningTokens, end.Usage.CompletionTokens),
+    };
+
+    /// <summary>The end of an answer that another request cancelled. <paramref name="pieces"/> that came until then stand for its tokens.</summary>
+    public static OutputEnd Cancelled(GenerationStart? start, int pieces) =>
+        new(FinishReason.Stop, null, new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, pieces), new GenerationTimings(0, 0, 0)) { IsCancelled = true };
+
+    private Usage UsageOf(int tokens) => new(_start.PromptTokens, _start.CachedTokens, tokens);
+
+    private GenerationTimings Measured(int drafted, int accepted)
+    {
+        var first = _first == 0 ? Stopwatch.GetTimestamp() : _first;
+        return new GenerationTimings(Stopwatch.GetElapsedTime(_sent, _admitted).TotalMilliseconds,
+            Stopwatch.GetElapsedTime(_admitted, first).TotalMilliseconds, Stopwatch.GetElapsedTime(first).TotalMilliseconds)
+        {
+            DraftedTokens = drafted,
+            AcceptedTokens = accepted,
+        };
+    }
+}
