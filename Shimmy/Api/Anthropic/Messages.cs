@@ -25,7 +25,7 @@ internal static class Messages
         var asked = MessagesRequestBody.Read(fields, logger, counts: false);
         using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
+        asked = asked.WithDefaultsOf(lease.Model.Facts);
         var id = OpenAIJson.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease.Model, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
         var stops = asked.Request.Options.Stop;

@@ -23,7 +23,7 @@ internal static class Completions
         var request = CompletionRequestBody.Read(fields);
         using var lease = await ModelResolver.AcquireAsync(context, fields);
         var name = lease.Entry.Name;
-        request = request.WithDefaultsOf(lease.Model.Facts, fields);
+        request = request.WithDefaultsOf(lease.Model.Facts);
         var id = OpenAIJson.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
