@@ -1,6 +1,9 @@
+using System.Globalization;
 using System.Net;
 using System.Text.Json;
+using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Server;
 
 namespace Shimmy.Tests.Api;
 
@@ -16,22 +19,17 @@ public sealed class FieldPropertyTests
     private static readonly string[] NoFlags = ["0", "1", "\"true\"", "[]", "{}"];
     private static readonly string[] NoTexts = ["1", "true", "[]", "{}"];
 
-    // Values that are numbers and not allowed.
+    // Values that are numbers and not allowed: beside both ends of a field's range.
     private static readonly (string Field, string[] Bad)[] Numbers =
     [
-        ("temperature", ["-0.1", "101"]), ("dynatemp_range", ["-1"]), ("dynatemp_exponent", ["-1"]), ("top_p", ["-0.1", "1.1"]), ("min_p", ["-0.1", "2"]),
-        ("typical_p", ["-1", "1.01"]), ("top_n_sigma", ["-2"]), ("xtc_probability", ["-1", "1.5"]), ("xtc_threshold", ["-1", "7"]),
-        ("repeat_penalty", ["0", "-1"]), ("frequency_penalty", ["-2.1", "2.1"]), ("presence_penalty", ["-3", "3"]), ("dry_multiplier", ["-1"]), ("dry_base", ["0.5"]),
-        ("mirostat_tau", ["-1"]), ("mirostat_eta", ["-1"]),
-    ];
-
-    private static readonly (string Field, string[] Bad)[] Whole =
-    [
-        ("top_k", ["-2", "1.5", "3000000000"]), ("repeat_last_n", ["-2", "0.5"]), ("dry_allowed_length", ["-1", "2.5"]), ("dry_penalty_last_n", ["-2"]), ("mirostat", ["3", "-1", "1.5"]),
+        .. SamplingField.All.Where(field => field.Kind is SamplingKind.Number or SamplingKind.Whole).Select(field => (field.Name,
+            (string[])[Plain(field.Least - 0.001), Plain(field.Least - 1), Plain(field.Most + 1), .. field.Kind == SamplingKind.Whole ? new[] { "1.5" } : []])),
         ("max_tokens", ["0", "-1", "1.5", "3000000000"]), ("seed", ["1.5"]),
     ];
 
-    private static readonly string[] Flags = ["ignore_eos", "cache_prompt", "stream"];
+    private static readonly string[] Flags = [.. SamplingField.All.Where(field => field.Kind == SamplingKind.Flag).Select(field => field.Name), "stream"];
+
+    private static string Plain(double number) => number.ToString(CultureInfo.InvariantCulture);
 
     [TestMethod]
     public async Task Each_is_400_and_named_and_nothing_of_it_is_our_fault()
@@ -63,7 +61,7 @@ public sealed class FieldPropertyTests
 
     private static IEnumerable<(string Field, string Value)> Cases(string route)
     {
-        foreach (var (field, bad) in Numbers.Concat(Whole))
+        foreach (var (field, bad) in Numbers)
         {
             foreach (var value in bad.Concat(NoNumbers))
                 yield return (field, value);
@@ -79,7 +77,10 @@ public sealed class FieldPropertyTests
                 yield return (field, value);
         }
         foreach (var value in new[] { "1", "{}", "[1]", "[null]", $"[{string.Join(',', Enumerable.Repeat("\"a\"", 17))}]" })
-            yield return ("stop", value);
+        {
+            foreach (var field in SamplingField.All.Where(field => field.Kind == SamplingKind.Texts))
+                yield return (field.Name, value);
+        }
         foreach (var value in new[] { "1", "\"a\"", "{\"a\":1}", "{\"5\":\"x\"}", "[[1]]", "[1]", "{\"-1\":1}" })
             yield return ("logit_bias", value);
         foreach (var value in new[] { "1", "{}", "[1]", "[{}]", "[{\"id\":-1}]", "[{\"id\":\"a\"}]", "[{\"id\":0,\"name\":\"a\"}]", "[{\"name\":1}]", "[{\"id\":0,\"scale\":\"1\"}]", "[{\"id\":0,\"scale\":101}]" })

@@ -56,7 +56,7 @@ public sealed class WorkerSettingsTests
 
         await using var model = await LoadAsync(folder, spec => spec with { Defaults = defaults }, shape);
 
-        var options = Shimmy.Api.SamplingFields.ModelDefaults(model.Facts);
+        var options = SamplingPatch.DefaultsOf(model.Facts);
         Assert.AreEqual((7, 0.25f, 9u, 5), (options.TopK, options.Temperature, options.Seed, options.MaxTokens));
     }
 

@@ -24,7 +24,7 @@ internal static class Messages
         var asked = MessagesRequestBody.Read(fields, logger, counts: false);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        asked = asked.WithDefaultsOf(lease.Model.Facts, fields);
+        asked = asked.WithDefaultsOf(lease.Model.Facts);
         var id = Answer.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
         var stops = asked.Request.Options.Stop;

@@ -18,6 +18,8 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
 
     private static readonly string[] Cacheable = ["system", "messages", "tools"];
 
+    private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
     /// <param name="logger">Learns what was left out.</param>
@@ -51,16 +53,16 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
             // Anthropic: an assistant's message at the end is the beginning of the answer.
             ContinueFinalMessage = messages is [.., { Role: "assistant", ToolCalls.Count: 0 }],
         };
-        return new MessagesRequestBody(request, fields.Flag("stream") ?? false, Caching(fields)).WithOptions(fields, new GenerationOptions(), most);
+        return new MessagesRequestBody(request, fields.Flag("stream") ?? false, Caching(fields))
+        {
+            Sampling = SamplingFields.Read(fields) with { MaxTokens = most, Stop = Stops(fields) ?? [] },
+        };
     }
 
-    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
-    public MessagesRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields) =>
-        WithOptions(fields, SamplingFields.ModelDefaults(facts), Request.Options.MaxTokens);
-
-    private MessagesRequestBody WithOptions(RequestFields fields, GenerationOptions defaults, int? most) => this with
+    /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
+    public MessagesRequestBody WithDefaultsOf(ModelFacts facts) => this with
     {
-        Request = Request with { Options = SamplingFields.Read(fields, defaults) with { MaxTokens = most, Stop = Stops(fields) ?? defaults.Stop } },
+        Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
     };
 
     private static List<string>? Stops(RequestFields fields) => fields.List("stop_sequences")?.Select((one, i) =>

@@ -13,12 +13,10 @@ namespace Shimmy.Api.Native;
 /// <summary>A request of Shimmy's own dialect, the same over HTTP and WebSocket: a <c>prompt</c> as it is, or <c>messages</c>.</summary>
 internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, GenerationOptions Options, Grammar? Grammar, bool Stream)
 {
-    private const int DefaultMaxTokens = 256;
-
     /// <summary>The defaults of the native dialect and of the commands.</summary>
     public static GenerationOptions Defaults { get; } = new()
     {
-        MaxTokens = DefaultMaxTokens,
+        MaxTokens = 256,
         Temperature = 0.7f,
         TopP = 0.9f,
         TopK = 40,
@@ -33,10 +31,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var system = fields.Text("system");
         if (prompt is null == messages is null)
             throw ApiException.BadField("prompt", prompt is null ? "is missing; prompt or messages is required" : "was given beside messages; give one of them");
-        var options = SamplingFields.Read(fields, Defaults) with
-        {
-            MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) ?? DefaultMaxTokens,
-        };
+        var options = (SamplingFields.Read(fields) with { MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var stream = fields.Flag("stream") ?? false;
         if (messages is null && system is null)

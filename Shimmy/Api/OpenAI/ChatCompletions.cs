@@ -22,7 +22,7 @@ internal static class ChatCompletions
         var request = ChatRequestBody.Read(fields, logger);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        request = request.WithDefaultsOf(lease.Model.Facts, fields);
+        request = request.WithDefaultsOf(lease.Model.Facts);
         var id = Answer.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);

@@ -15,6 +15,8 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     /// <summary>What is told beside the text.</summary>
     public OutputDetails Extras { get; private init; }
 
+    private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
     {
@@ -24,7 +26,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var effort = ReasoningEffort.Read(fields, "reasoning_effort");
         var top = LogProbabilities(fields);
         var extras = OutputDetails.Read(fields, top is not null);
-        var options = SamplingFields.Read(fields, new GenerationOptions()) with
+        var sampling = SamplingFields.Read(fields) with
         {
             MaxTokens = MaxTokens(fields),
             TopLogProbabilities = top,
@@ -37,7 +39,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 Tools = tools.Tools,
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
-                Options = options,
                 Grammar = ConstraintFields.Read(fields, responseFormat: true),
                 EnableThinking = ReasoningEffort.Thinking(fields, effort),
                 TemplateArguments = ReasoningEffort.TemplateArguments(fields, effort),
@@ -48,6 +49,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
             StreamOptions.IncludeUsage(fields))
         {
             Extras = extras,
+            Sampling = sampling,
         };
     }
 
@@ -60,21 +62,14 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         return wanted ? top ?? 0 : null;
     }
 
-    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
-    public ChatRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
+    /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
+    public ChatRequestBody WithDefaultsOf(ModelFacts facts)
     {
         // Each answer needs a slot, or the last would wait for the first.
         var most = Math.Max(1, facts.Slots);
         if (Choices > most)
             throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
-        var defaults = SamplingFields.ModelDefaults(facts);
-        var options = SamplingFields.Read(fields, defaults) with
-        {
-            MaxTokens = Request.Options.MaxTokens ?? defaults.MaxTokens,
-            TopLogProbabilities = Request.Options.TopLogProbabilities,
-            ReportTokens = Request.Options.ReportTokens,
-        };
-        return this with { Request = Request with { Options = options } };
+        return this with { Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) } };
     }
 
     // max_completion_tokens is OpenAI's present name of max_tokens; both at once must agree.

@@ -6,8 +6,11 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI;
 
 /// <summary><c>POST /v1/completions</c>, read and checked (OpenAI's legacy API reference).</summary>
-internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, GenerationOptions Options, Grammar? Grammar, bool Stream, bool IncludeUsage)
+internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Grammar? Grammar, bool Stream, bool IncludeUsage)
 {
+    /// <summary>How to sample, once the model's defaults are known (<see cref="WithDefaultsOf"/>).</summary>
+    public GenerationOptions Options { get; private init; } = new();
+
     /// <summary>Answers to each prompt.</summary>
     public int Choices { get; private init; } = 1;
 
@@ -20,6 +23,8 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
     /// <summary>What is told beside the text.</summary>
     public OutputDetails Extras { get; private init; }
 
+    private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static CompletionRequestBody Read(RequestFields fields)
     {
@@ -30,29 +35,37 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
         if (suffix?.Length > 0 && prompts.Any(prompt => prompt.Tokens is not null))
             throw ApiException.BadField("suffix", "needs prompts that are strings");
         var top = fields.Whole("logprobs", 0, 20);
-        var request = new CompletionRequestBody(
+        var echo = fields.Flag("echo") ?? false;
+        var extras = OutputDetails.Read(fields, top is not null);
+        return new CompletionRequestBody(
             prompts,
-            new GenerationOptions(),
             ConstraintFields.Read(fields, responseFormat: false),
             stream,
             StreamOptions.IncludeUsage(fields))
         {
             Choices = fields.Whole("n", 1, 128) ?? 1,
-            Echo = fields.Flag("echo") ?? false,
+            Echo = echo,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
-            Extras = OutputDetails.Read(fields, top is not null),
+            Extras = extras,
+            Sampling = SamplingFields.Read(fields) with
+            {
+                // A prompt may be asked for with nothing behind it, to learn how likely it is.
+                MaxTokens = fields.Whole("max_tokens", echo ? 0 : 1, int.MaxValue),
+                TopLogProbabilities = top,
+                ReportPrompt = echo && top is not null,
+                ReportTokens = extras.Tokens || extras.Timings,
+            },
         };
-        return request.WithOptions(fields, new GenerationOptions(), top);
     }
 
-    /// <summary>The request with the model's own defaults in place of llama.cpp's, and with the model's marks around a gap.</summary>
-    public CompletionRequestBody WithDefaultsOf(ModelFacts facts, RequestFields fields)
+    /// <summary>The request with its sampling fields laid over the model's defaults, and with the model's fill-in-the-middle tokens around a gap.</summary>
+    public CompletionRequestBody WithDefaultsOf(ModelFacts facts)
     {
         // Each answer needs a slot, or the last would wait for the first.
         var most = Math.Max(1, facts.Slots);
         if (Choices > most)
             throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
-        var request = WithOptions(fields, SamplingFields.ModelDefaults(facts), Options.TopLogProbabilities);
+        var request = this with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) };
         if (Suffix is null)
             return request;
         var marks = facts.FillInTheMiddle
@@ -70,17 +83,5 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gene
             new PromptPart(suffix, ParseSpecial: false),
             new PromptPart(marks.Middle, ParseSpecial: true),
         ],
-    };
-
-    private CompletionRequestBody WithOptions(RequestFields fields, GenerationOptions defaults, int? top) => this with
-    {
-        Options = SamplingFields.Read(fields, defaults) with
-        {
-            // A prompt may be asked for with nothing behind it, to learn how likely it is.
-            MaxTokens = fields.Whole("max_tokens", Echo ? 0 : 1, int.MaxValue) ?? defaults.MaxTokens,
-            TopLogProbabilities = top,
-            ReportPrompt = Echo && top is not null,
-            ReportTokens = Extras.Tokens || Extras.Timings,
-        },
     };
 }

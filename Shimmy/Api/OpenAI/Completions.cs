@@ -25,7 +25,7 @@ internal static class Completions
         var request = CompletionRequestBody.Read(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        request = request.WithDefaultsOf(lease.Model.Facts, fields);
+        request = request.WithDefaultsOf(lease.Model.Facts);
         var id = Answer.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);

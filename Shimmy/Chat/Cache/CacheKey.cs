@@ -14,6 +14,8 @@ namespace Shimmy.Chat.Cache;
 /// </summary>
 internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
+    private static readonly GenerationOptions NoChance = new() { Temperature = 0 };
+
     /// <summary>The key of an answer of the model with this identity. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
@@ -27,7 +29,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
         return MemoryMarshal.Read<CacheKey>(bytes);
     }
 
-    /// <summary>Whether XTC leaves out tokens by chance, even at temperature 0 (as Engine/Llama/Sampler has it).</summary>
+    /// <summary>Whether XTC leaves out tokens by chance, even at temperature 0 (as Worker/Sampling/Sampler has it).</summary>
     public static bool DrawsByXtc(GenerationOptions options) => options is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
 
     // At temperature 0 the sampler takes the best token and builds nothing of what only narrows a choice by chance. Typical sampling and XTC may
@@ -36,22 +38,12 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     {
         if (options.Temperature > 0 || options.Mirostat != 0 || options.TypicalP < 1 || DrawsByXtc(options))
             return options;
-        var defaults = new GenerationOptions();
-        return options with
+        var effective = options;
+        foreach (var field in SamplingField.All)
         {
-            Seed = null,
-            Temperature = 0,
-            DynamicTemperatureRange = defaults.DynamicTemperatureRange,
-            DynamicTemperatureExponent = defaults.DynamicTemperatureExponent,
-            TopK = defaults.TopK,
-            TopP = defaults.TopP,
-            MinP = defaults.MinP,
-            TypicalP = defaults.TypicalP,
-            TopNSigma = defaults.TopNSigma,
-            XtcProbability = defaults.XtcProbability,
-            XtcThreshold = defaults.XtcThreshold,
-            MirostatTau = defaults.MirostatTau,
-            MirostatEta = defaults.MirostatEta,
-        };
+            if (field.OnlyByChance)
+                effective = field.Set(effective, field.Get(NoChance));
+        }
+        return effective;
     }
 }

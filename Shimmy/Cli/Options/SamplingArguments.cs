@@ -44,7 +44,7 @@ internal static class SamplingArguments
         {
             try
             {
-                return SamplingFields.Read(fields, defaults);
+                return SamplingFields.Read(fields).Over(defaults);
             }
             catch (ApiException e) when (e.Field is { } field && found.TryGetValue(field.Split('[')[0], out var value))
             {

@@ -15,22 +15,10 @@ internal sealed record OllamaManifest
 
     private static readonly SearchValues<char> HexDigits = SearchValues.Create("0123456789abcdef");
 
-    // Ollama's name of a parameter, llama.cpp's name of it in general.sampling.* metadata.
-    private static readonly Dictionary<string, string> SamplingNames = new(StringComparer.Ordinal)
+    // Ollama's name of a parameter, which is that of llama.cpp's server, and the name that general.sampling.* metadata has for it.
+    private static readonly Dictionary<string, string> SamplingNames = new(
+        SamplingField.All.Where(field => field.Metadata is not null).Select(field => KeyValuePair.Create(field.Name, field.Metadata!)), StringComparer.Ordinal)
     {
-        ["temperature"] = "temp",
-        ["top_k"] = "top_k",
-        ["top_p"] = "top_p",
-        ["min_p"] = "min_p",
-        ["typical_p"] = "typ_p",
-        ["repeat_penalty"] = "penalty_repeat",
-        ["repeat_last_n"] = "penalty_last_n",
-        ["frequency_penalty"] = "penalty_freq",
-        ["presence_penalty"] = "penalty_present",
-        ["mirostat"] = "mirostat",
-        ["mirostat_tau"] = "mirostat_tau",
-        ["mirostat_eta"] = "mirostat_eta",
-        ["seed"] = "seed",
         ["num_predict"] = "max_tokens",
     };
 

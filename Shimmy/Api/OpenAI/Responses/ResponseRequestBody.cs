@@ -36,6 +36,8 @@ internal sealed record ResponseRequestBody
     /// <summary>The request itself, which answers repeat in part.</summary>
     public required RequestFields Fields { get; init; }
 
+    private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger)
     {
@@ -59,7 +61,6 @@ internal sealed record ResponseRequestBody
                 Tools = tools.Tools,
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
-                Options = Options(fields, new GenerationOptions(), include),
                 Grammar = GrammarOf(fields, tools),
                 EnableThinking = ReasoningEffort.Thinking(fields, Effort(fields)),
                 TemplateArguments = ReasoningEffort.TemplateArguments(fields, Effort(fields)),
@@ -70,27 +71,23 @@ internal sealed record ResponseRequestBody
             Store = fields.Flag("store") ?? true,
             SealReasoning = include.Contains("reasoning.encrypted_content"),
             Fields = fields,
+            Sampling = SamplingFields.Read(fields) with
+            {
+                MaxTokens = fields.Whole("max_output_tokens", 1, int.MaxValue),
+                TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
+            },
         };
     }
 
-    /// <summary>The request with the model's own defaults in place of llama.cpp's.</summary>
+    /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
     public ResponseRequestBody WithDefaultsOf(ModelFacts facts) => this with
     {
-        Request = Request with { Options = Options(Fields, SamplingFields.ModelDefaults(facts), Include(Fields)) },
+        Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
     };
 
     /// <summary>The field <c>reasoning.effort</c>; null where it is absent.</summary>
     public static string? Effort(RequestFields fields) =>
         fields.Object("reasoning") is { } reasoning ? ReasoningEffort.Read(reasoning, "effort") : null;
-
-    private static GenerationOptions Options(RequestFields fields, GenerationOptions defaults, string[] include) =>
-        SamplingFields.Read(fields, defaults) with
-        {
-            MaxTokens = fields.Whole("max_output_tokens", 1, int.MaxValue) ?? defaults.MaxTokens,
-            TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) is { } top
-                ? top
-                : include.Contains("message.output_text.logprobs") ? 0 : null,
-        };
 
     private static Grammar? GrammarOf(RequestFields fields, ToolFields tools)
     {

@@ -1,0 +1,303 @@
+using System.Globalization;
+
+namespace Shimmy.Engine;
+
+/// <summary>The kind of value that a sampling field takes.</summary>
+internal enum SamplingKind
+{
+    /// <summary>A whole number from <see cref="SamplingField.Least"/> to <see cref="SamplingField.Most"/>, kept as <c>int</c>.</summary>
+    Whole,
+
+    /// <summary>A number from <see cref="SamplingField.Least"/> to <see cref="SamplingField.Most"/>, kept as <c>float</c>.</summary>
+    Number,
+
+    /// <summary>A whole number of 64 bits, folded to <c>uint</c>; -1 draws one.</summary>
+    Seed,
+
+    /// <summary>True or false.</summary>
+    Flag,
+
+    /// <summary>One text, or a list of them.</summary>
+    Texts,
+
+    /// <summary>Token ids with what is added to their logits (<see cref="LogitBias"/>).</summary>
+    Biases,
+
+    /// <summary>LoRA adapters with their strengths (<see cref="LoraChoice"/>).</summary>
+    Adapters,
+}
+
+/// <summary>
+/// One field of <see cref="GenerationOptions"/> as users write it: <c>top_k</c> in a request, <c>--top-k</c> on the command line,
+/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults and the key of the response cache read this table.
+/// A new sampler is a property of <see cref="GenerationOptions"/>, a row here, and its stage in the worker's sampler chain.
+/// </summary>
+internal sealed class SamplingField
+{
+    /// <summary>Most texts in a list of <see cref="SamplingKind.Texts"/>.</summary>
+    public const int MostTexts = 16;
+
+    /// <summary>Most characters of a text of <see cref="SamplingKind.Texts"/>.</summary>
+    public const int LongestText = 4096;
+
+    private const double Unlimited = int.MaxValue;
+
+    private readonly Func<GenerationOptions, object?> _get;
+    private readonly Func<GenerationOptions, object?, GenerationOptions> _set;
+
+    private SamplingField(
+        string name, SamplingKind kind, Func<GenerationOptions, object?> get, Func<GenerationOptions, object?, GenerationOptions> set, double least = 0, double most = 0)
+    {
+        Name = name;
+        Kind = kind;
+        Least = least;
+        Most = most;
+        _get = get;
+        _set = set;
+    }
+
+    /// <summary>All fields, in the order in which a request is checked.</summary>
+    public static IReadOnlyList<SamplingField> All { get; } =
+    [
+        new("seed", SamplingKind.Seed, o => o.Seed, (o, v) => o with { Seed = (uint?)v })
+        {
+            Help = "Seed of the random number generator", Default = "a random one, reported", Metadata = "seed", OnlyByChance = true,
+        },
+        new("temperature", SamplingKind.Number, o => o.Temperature, (o, v) => o with { Temperature = (float)v! }, 0, 100)
+        {
+            Help = "Temperature; 0 always takes the most likely token", Metadata = "temp", OnlyByChance = true,
+        },
+        new("dynatemp_range", SamplingKind.Number, o => o.DynamicTemperatureRange, (o, v) => o with { DynamicTemperatureRange = (float)v! }, 0, 100)
+        {
+            OnlyByChance = true,
+        },
+        new("dynatemp_exponent", SamplingKind.Number, o => o.DynamicTemperatureExponent, (o, v) => o with { DynamicTemperatureExponent = (float)v! }, 0, 100)
+        {
+            OnlyByChance = true,
+        },
+        new("top_k", SamplingKind.Whole, o => o.TopK, (o, v) => o with { TopK = (int)v! }, -1, Unlimited)
+        {
+            Help = "Keep this many most likely tokens; 0 keeps all", Metadata = "top_k", OnlyByChance = true,
+        },
+        new("top_p", SamplingKind.Number, o => o.TopP, (o, v) => o with { TopP = (float)v! }, 0, 1)
+        {
+            Help = "Nucleus sampling: keep the most likely tokens of this share together, 0 to 1", Metadata = "top_p", OnlyByChance = true,
+        },
+        new("min_p", SamplingKind.Number, o => o.MinP, (o, v) => o with { MinP = (float)v! }, 0, 1)
+        {
+            Help = "Drop tokens less likely than this share of the most likely one, 0 to 1", Metadata = "min_p", OnlyByChance = true,
+        },
+        new("typical_p", SamplingKind.Number, o => o.TypicalP, (o, v) => o with { TypicalP = (float)v! }, 0, 1)
+        {
+            Help = "Locally typical sampling, 0 to 1; 1 is off", Metadata = "typ_p", OnlyByChance = true,
+        },
+        new("top_n_sigma", SamplingKind.Number, o => o.TopNSigma, (o, v) => o with { TopNSigma = (float)v! }, -1, 100)
+        {
+            Help = "Keep tokens within this many standard deviations of the best; negative is off", OnlyByChance = true,
+        },
+        new("xtc_probability", SamplingKind.Number, o => o.XtcProbability, (o, v) => o with { XtcProbability = (float)v! }, 0, 1)
+        {
+            Help = "Chance of excluding the top choices, 0 to 1", Metadata = "xtc_probability", OnlyByChance = true,
+        },
+        new("xtc_threshold", SamplingKind.Number, o => o.XtcThreshold, (o, v) => o with { XtcThreshold = (float)v! }, 0, 1)
+        {
+            Help = "Least probability of a token that XTC may exclude, 0 to 1", Metadata = "xtc_threshold", OnlyByChance = true,
+        },
+        new("repeat_last_n", SamplingKind.Whole, o => o.RepeatLastN, (o, v) => o with { RepeatLastN = (int)v! }, -1, Unlimited)
+        {
+            Help = "How many last tokens the penalties look at; 0 is off, -1 all", Metadata = "penalty_last_n",
+        },
+        new("repeat_penalty", SamplingKind.Number, o => o.RepeatPenalty, (o, v) => o with { RepeatPenalty = (float)v! }, 0.01, 100)
+        {
+            Help = "Divides the logits of tokens seen before; 1 is off", Metadata = "penalty_repeat",
+            // The name in vLLM and OpenRouter.
+            OtherName = "repetition_penalty",
+        },
+        new("frequency_penalty", SamplingKind.Number, o => o.FrequencyPenalty, (o, v) => o with { FrequencyPenalty = (float)v! }, -2, 2)
+        {
+            Help = "Subtracted once per earlier occurrence, -2 to 2", Metadata = "penalty_freq",
+        },
+        new("presence_penalty", SamplingKind.Number, o => o.PresencePenalty, (o, v) => o with { PresencePenalty = (float)v! }, -2, 2)
+        {
+            Help = "Subtracted where a token occurred before, -2 to 2", Metadata = "penalty_present",
+        },
+        new("dry_multiplier", SamplingKind.Number, o => o.DryMultiplier, (o, v) => o with { DryMultiplier = (float)v! }, 0, 100)
+        {
+            Help = "DRY repetition penalty; 0 is off",
+        },
+        new("dry_base", SamplingKind.Number, o => o.DryBase, (o, v) => o with { DryBase = (float)v! }, 1, 100)
+        {
+            Help = "Base of DRY's exponential",
+        },
+        new("dry_allowed_length", SamplingKind.Whole, o => o.DryAllowedLength, (o, v) => o with { DryAllowedLength = (int)v! }, 0, Unlimited)
+        {
+            Help = "Longest repetition that DRY does not penalize, in tokens",
+        },
+        new("dry_penalty_last_n", SamplingKind.Whole, o => o.DryPenaltyLastN, (o, v) => o with { DryPenaltyLastN = (int)v! }, -1, Unlimited)
+        {
+            Help = "How far back DRY looks, in tokens; 0 is off, -1 all",
+        },
+        new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers, (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! }),
+        new("mirostat", SamplingKind.Whole, o => o.Mirostat, (o, v) => o with { Mirostat = (int)v! }, 0, 2)
+        {
+            Help = "1 is Mirostat, 2 is Mirostat 2.0, 0 is off", Metadata = "mirostat",
+        },
+        new("mirostat_tau", SamplingKind.Number, o => o.MirostatTau, (o, v) => o with { MirostatTau = (float)v! }, 0, 100)
+        {
+            Help = "Mirostat's target entropy", Metadata = "mirostat_tau", OnlyByChance = true,
+        },
+        new("mirostat_eta", SamplingKind.Number, o => o.MirostatEta, (o, v) => o with { MirostatEta = (float)v! }, 0, 100)
+        {
+            Help = "Mirostat's learning rate", Metadata = "mirostat_eta", OnlyByChance = true,
+        },
+        new("logit_bias", SamplingKind.Biases, o => o.LogitBias, (o, v) => o with { LogitBias = (IReadOnlyList<LogitBias>)v! }),
+        new("ignore_eos", SamplingKind.Flag, o => o.IgnoreEos, (o, v) => o with { IgnoreEos = (bool)v! })
+        {
+            Help = "Generate on past end-of-generation tokens",
+        },
+        new("stop", SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
+        {
+            Help = "Stop sequence: ends the answer and is not part of it",
+        },
+        new("lora", SamplingKind.Adapters, o => o.Loras, (o, v) => o with { Loras = (IReadOnlyList<LoraChoice>?)v }),
+        new("cache_prompt", SamplingKind.Flag, o => o.CachePrompt, (o, v) => o with { CachePrompt = (bool)v! }),
+    ];
+
+    /// <summary>The field's name in a request: <c>top_k</c>.</summary>
+    public string Name { get; }
+
+    /// <summary>Another name that a request may use; null where there is none.</summary>
+    public string? OtherName { get; private init; }
+
+    /// <summary>The kind of its value.</summary>
+    public SamplingKind Kind { get; }
+
+    /// <summary>The least number that is allowed.</summary>
+    public double Least { get; }
+
+    /// <summary>The greatest number that is allowed.</summary>
+    public double Most { get; }
+
+    /// <summary>What it does, for the help of <c>generate</c>; null where the command line does not have it.</summary>
+    public string? Help { get; private init; }
+
+    /// <summary>What holds where it is not given, in words; null where <see cref="DefaultText"/> says it.</summary>
+    public string? Default { get; private init; }
+
+    /// <summary>Its key behind <c>general.sampling.</c> in a model's file; null where a file cannot say it.</summary>
+    public string? Metadata { get; private init; }
+
+    /// <summary>
+    /// Whether it only narrows or weighs a choice that chance makes. At temperature 0 it changes no answer then, and is left out of the key of the
+    /// response cache.
+    /// </summary>
+    public bool OnlyByChance { get; private init; }
+
+    /// <summary>Its value: an <c>int</c>, a <c>float</c> …, as its kind says.</summary>
+    public object? Get(GenerationOptions options) => _get(options);
+
+    /// <summary>The options with this value, of the type that its kind says.</summary>
+    public GenerationOptions Set(GenerationOptions options, object? value) => _set(options, value);
+
+    /// <summary>Reads a number of its kind within its range; null where the text is none.</summary>
+    public object? Number(string text)
+    {
+        const NumberStyles style = NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint | NumberStyles.AllowExponent;
+        if (!double.TryParse(text, style, CultureInfo.InvariantCulture, out var number) || !(number >= Least && number <= Most))
+            return null;
+        if (Kind == SamplingKind.Number)
+            return (float)number;
+        return number == Math.Floor(number) ? (object)(int)number : null;
+    }
+
+    /// <summary>What a number may be, to follow "must be" or "is not".</summary>
+    public string AllowedNumber => string.Create(CultureInfo.InvariantCulture, $"a {(Kind == SamplingKind.Whole ? "whole number" : "number")} from {Least} to {Most}");
+
+    /// <summary>
+    /// A seed of 64 bits, as OpenAI's API has them, folded to llama.cpp's 32; null for -1, llama.cpp's word for a random one.
+    /// </summary>
+    public static uint? FoldSeed(long seed) => seed == -1 ? null : seed is >= 0 and <= uint.MaxValue ? (uint)seed : (uint)(seed ^ (seed >> 32));
+
+    /// <summary>What is wrong with a list of texts, to follow the field's name; null where nothing is.</summary>
+    public static string? WhyRefused(IReadOnlyList<string> texts)
+    {
+        if (texts.Count > MostTexts)
+            return $"has {texts.Count} strings; at most {MostTexts} are allowed";
+        return texts.FirstOrDefault(text => text.Length is 0 or > LongestText) is { } odd
+            ? $"has a string of {odd.Length} characters; 1 to {LongestText} are allowed"
+            : null;
+    }
+
+    /// <summary>Its value in <paramref name="defaults"/> as users write it; null where it has none.</summary>
+    public string? DefaultText(GenerationOptions defaults) => Default ?? (Kind is SamplingKind.Whole or SamplingKind.Number
+        ? Convert.ToString(_get(defaults), CultureInfo.InvariantCulture)
+        : null);
+}
+
+/// <summary>
+/// What a request, a command line or a model's file says about sampling. It is read once, and laid over the defaults when these are known: a
+/// model's own are known only after it is loaded.
+/// </summary>
+/// <param name="Values">The fields that are given, with values of their kinds.</param>
+internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object Value)> Values)
+{
+    /// <inheritdoc cref="GenerationOptions.MaxTokens"/>
+    public int? MaxTokens { get; init; }
+
+    /// <summary>Stop sequences of a dialect that has another field for them; null leaves them to <see cref="Values"/>.</summary>
+    public IReadOnlyList<string>? Stop { get; init; }
+
+    /// <inheritdoc cref="GenerationOptions.TopLogProbabilities"/>
+    public int? TopLogProbabilities { get; init; }
+
+    /// <inheritdoc cref="GenerationOptions.ReportPrompt"/>
+    public bool ReportPrompt { get; init; }
+
+    /// <inheritdoc cref="GenerationOptions.ReportTokens"/>
+    public bool ReportTokens { get; init; }
+
+    /// <summary>Nothing said.</summary>
+    public static SamplingPatch None { get; } = new([]);
+
+    /// <summary>The defaults of a model: its own (<c>general.sampling.*</c>, as text), else llama.cpp's.</summary>
+    public static GenerationOptions DefaultsOf(ModelFacts facts)
+    {
+        var values = new List<(SamplingField, object)>();
+        foreach (var field in SamplingField.All)
+        {
+            // A file's metadata is input like any other: a text that is not a number counts as absent.
+            if (field.Metadata is { } key && facts.SamplingDefaults.TryGetValue(key, out var text) && ValueOf(field.Kind, text) is { } value)
+                values.Add((field, value));
+        }
+        var most = facts.SamplingDefaults.GetValueOrDefault("max_tokens");
+        return new SamplingPatch(values)
+        {
+            MaxTokens = int.TryParse(most, NumberStyles.None, CultureInfo.InvariantCulture, out var tokens) && tokens > 0 ? tokens : null,
+        }.Over(new GenerationOptions());
+    }
+
+    /// <summary>The options that this asks for; what it does not name stays as it is in <paramref name="defaults"/>.</summary>
+    public GenerationOptions Over(GenerationOptions defaults)
+    {
+        var options = defaults;
+        foreach (var (field, value) in Values)
+            options = field.Set(options, value);
+        return options with
+        {
+            MaxTokens = MaxTokens ?? options.MaxTokens,
+            Stop = Stop ?? options.Stop,
+            TopLogProbabilities = TopLogProbabilities,
+            ReportPrompt = ReportPrompt,
+            ReportTokens = ReportTokens,
+        };
+    }
+
+    private static object? ValueOf(SamplingKind kind, string text)
+    {
+        if (kind == SamplingKind.Seed)
+            return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed) ? (object)seed : null;
+        if (!float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) || !float.IsFinite(number))
+            return null;
+        return kind == SamplingKind.Whole ? (object)(int)number : number;
+    }
+}
