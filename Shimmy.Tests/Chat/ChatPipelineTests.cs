@@ -8,6 +8,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Chat;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ChatPipelineTests
 {
     [TestMethod]
