@@ -12,6 +12,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>What is wrong with a request is said, with the field, what it was and what is allowed.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class BadRequestTests
 {
     private const string Chat = "v1/chat/completions";

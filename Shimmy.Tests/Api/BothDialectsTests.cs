@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>One conversation in both dialects, with every chat template there is: the same prompt, the same text, and as many tokens as were counted.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class BothDialectsTests
 {
     private const string Short =

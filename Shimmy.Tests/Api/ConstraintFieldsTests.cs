@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>How requests ask for a form of the answer.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ConstraintFieldsTests
 {
     [TestMethod]

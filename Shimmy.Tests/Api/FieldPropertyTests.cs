@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>Every field of a request, with values of the wrong type, out of its range or not among its words.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class FieldPropertyTests
 {
     private const string Chat = "v1/chat/completions";

@@ -6,6 +6,7 @@ using Shimmy.Http;
 namespace Shimmy.Tests.Api;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class LoraFieldsTests
 {
     [TestMethod]

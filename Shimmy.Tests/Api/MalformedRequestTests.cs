@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>Damaged requests: whatever comes in, the answer is right, or an error that the client made, in its dialect, and the server lives.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class MalformedRequestTests
 {
     private static readonly (string Route, string Body)[] Seeds =

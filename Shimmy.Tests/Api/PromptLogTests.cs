@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary><c>--log-prompts</c>: what models are given to read, and nothing else that looks like the log.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class PromptLogTests : IDisposable
 {
     private readonly CapturedLog _log = new();

@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Api;
 
 /// <summary>Where requests stand among those that wait.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class QueuePriorityTests
 {
     [TestMethod]

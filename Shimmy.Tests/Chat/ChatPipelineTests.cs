@@ -10,6 +10,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Chat;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ChatPipelineTests
 {
     [TestMethod]

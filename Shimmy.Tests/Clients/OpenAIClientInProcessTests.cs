@@ -11,6 +11,7 @@ namespace Shimmy.Tests.Clients;
 
 /// <summary>OpenAI's own .NET client against the real server and a real worker.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class OpenAIClientInProcessTests
 {
     private static WorkerServer _server = null!;

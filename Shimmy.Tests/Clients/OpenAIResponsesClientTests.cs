@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Clients;
 
 /// <summary>OpenAI's own .NET client on <c>/v1/responses</c>: against a real worker, and against a model that thinks and calls tools.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class OpenAIResponsesClientTests
 {
     [TestMethod]

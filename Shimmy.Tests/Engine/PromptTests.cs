@@ -3,6 +3,7 @@ using Shimmy.Engine;
 namespace Shimmy.Tests.Engine;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class PromptTests
 {
     [TestMethod]

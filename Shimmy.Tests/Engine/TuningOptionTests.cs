@@ -5,6 +5,7 @@ using Shimmy.Engine;
 namespace Shimmy.Tests.Engine;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TuningOptionTests
 {
     [TestMethod]

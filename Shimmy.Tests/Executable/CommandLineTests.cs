@@ -231,4 +231,13 @@ public sealed class CommandLineTests
                 Assert.AreEqual(JsonValueKind.String, entry.RootElement.GetProperty("Message").ValueKind, line);
         }
     }
+
+    [TestMethod]
+    public async Task cli_exclusive()
+    {
+        var run = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--cpu-moe", "--n-cpu-moe", "2"]);
+
+        Assert.AreEqual(2, run.ExitCode);
+        Assert.StartsWith("shimmy probe: --cpu-moe and --n-cpu-moe exclude each other: ", run.Errors);
+    }
 }

@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Executable;
 /// <summary>What record and replay are for: the suite of OpenAI's client passes again with no model there, and in no time.</summary>
 [TestClass]
 [TestCategory("Executable")]
+[DoNotParallelize]
 public sealed class ReplayedSuiteTests(TestContext context)
 {
     private const string Key = "sk-a-key-that-nobody-may-read-0123456789";

@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Executable;
 /// <summary>Models come and go under load without a wrong answer, without thrashing and without a trace.</summary>
 [TestClass]
 [TestCategory("Executable")]
+[DoNotParallelize]
 public sealed class ResidencyRunTests
 {
     public TestContext TestContext { get; set; } = null!;

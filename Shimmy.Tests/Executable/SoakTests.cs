@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Executable;
 /// </summary>
 [TestClass]
 [TestCategory("Executable")]
+[DoNotParallelize]
 public sealed class SoakTests
 {
     public TestContext TestContext { get; set; } = null!;

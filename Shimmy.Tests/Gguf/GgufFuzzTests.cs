@@ -6,6 +6,8 @@ namespace Shimmy.Tests.Gguf;
 
 /// <summary>Hostile headers: each is refused with the reader's own exception, or read, in bounded time and memory.</summary>
 [TestClass]
+[TestCategory("Unit")]
+[DoNotParallelize]
 public sealed class GgufFuzzTests
 {
     private const long MostMemory = 16 << 20;

@@ -6,6 +6,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Gguf;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class GgufReaderTests
 {
     [TestMethod]

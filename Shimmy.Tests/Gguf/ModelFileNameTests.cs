@@ -3,6 +3,7 @@ using Shimmy.Gguf;
 namespace Shimmy.Tests.Gguf;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelFileNameTests
 {
     [TestMethod]

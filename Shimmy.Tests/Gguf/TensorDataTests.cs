@@ -4,6 +4,7 @@ using Shimmy.Gguf;
 namespace Shimmy.Tests.Gguf;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TensorDataTests
 {
     [TestMethod]

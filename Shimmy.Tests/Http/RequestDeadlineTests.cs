@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Http;
 
 /// <summary>How long requests may take.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class RequestDeadlineTests
 {
     private static ScriptedEngine Slow => new() { BeforeToken = cancellation => Task.Delay(Timeout.Infinite, cancellation) };

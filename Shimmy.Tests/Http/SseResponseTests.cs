@@ -9,6 +9,7 @@ using Shimmy.Http;
 namespace Shimmy.Tests.Http;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class SseResponseTests
 {
     [TestMethod]

@@ -7,6 +7,8 @@ namespace Shimmy.Tests.Jinja;
 
 /// <summary>Templates that want all time or memory, or the .NET objects behind the values, get neither.</summary>
 [TestClass]
+[TestCategory("Unit")]
+[DoNotParallelize]
 public sealed class HostileTemplateTests
 {
     private const int MostMilliseconds = 100;

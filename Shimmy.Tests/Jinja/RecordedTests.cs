@@ -10,6 +10,7 @@ namespace Shimmy.Tests.Jinja;
 /// when <c>Recorded/record.py</c> wrote down the outcome.
 /// </summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class RecordedTests
 {
     private static readonly JsonElement Recorded = Read();

@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Jinja;
 /// transformers makes of them.
 /// </summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ReferenceTests
 {
     private const string Variable = "SHIMMY_TEMPLATE_CASES";

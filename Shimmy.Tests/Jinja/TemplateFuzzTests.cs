@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Jinja;
 
 /// <summary>Damaged templates end in a rendering or a <see cref="TemplateException"/>, never in another exception.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TemplateFuzzTests
 {
     private static readonly string[] Insertions =

@@ -4,6 +4,7 @@ using Shimmy.Models;
 namespace Shimmy.Tests.Models;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class KeepAliveTests
 {
     [TestMethod]

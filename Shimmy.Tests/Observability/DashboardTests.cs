@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Observability;
 
 /// <summary>The Grafana dashboard asks for nothing that the server does not say.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed partial class DashboardTests
 {
     /// <summary>The queries of each panel, by its title.</summary>

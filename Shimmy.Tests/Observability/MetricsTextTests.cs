@@ -3,6 +3,7 @@ using Shimmy.Observability;
 namespace Shimmy.Tests.Observability;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class MetricsTextTests
 {
     [TestMethod]

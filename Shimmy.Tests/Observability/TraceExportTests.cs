@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Observability;
 
 /// <summary>Traces, as a collector gets them.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TraceExportTests
 {
     private const string Parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

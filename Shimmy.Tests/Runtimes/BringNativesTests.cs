@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Runtimes;
 
 /// <summary>Runs natives.targets as a build does, with packages made here, a cache of its own and no network.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class BringNativesTests
 {
     private const string ArchiveName = "node-llama-cpp-linux-x64-1.2.3.tgz";

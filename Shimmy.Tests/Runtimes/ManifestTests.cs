@@ -5,6 +5,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Runtimes;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ManifestTests
 {
     private static readonly JsonElement Manifest =

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 namespace Shimmy.Tests.Runtimes;
 
 [TestClass]
+[TestCategory("Worker")]
 public sealed class NativeFilesTests
 {
     private static readonly string Folder = Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native");

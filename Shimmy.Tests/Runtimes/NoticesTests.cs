@@ -5,6 +5,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Runtimes;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed partial class NoticesTests
 {
     [TestMethod]

@@ -10,6 +10,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>Keys: how they are written down, whom they let in, and what each may use.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ApiKeyTests
 {
     private const string Ask = """{"model":"talker","prompt":"?"}""";

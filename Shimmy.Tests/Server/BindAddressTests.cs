@@ -6,6 +6,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Server;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class BindAddressTests
 {
     [TestMethod]

@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>Bodies that end in the middle or are no HTTP are the client's fault, in the answer and in the log.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class BrokenBodyTests
 {
     [TestMethod]

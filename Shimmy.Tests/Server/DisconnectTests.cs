@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>A client that leaves takes its generation with it.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class DisconnectTests
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(20);

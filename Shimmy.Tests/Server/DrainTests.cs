@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>How the server stops.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class DrainTests
 {
     private const string Stream = """{"model":"talker","prompt":"?","stream":true}""";

@@ -5,6 +5,8 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>Memory is given back when nothing runs, and only then.</summary>
 [TestClass]
+[TestCategory("Unit")]
+[DoNotParallelize]
 public sealed class IdleGarbageCollectionTests
 {
     [TestMethod]

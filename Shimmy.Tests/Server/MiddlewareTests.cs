@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>What stands before the endpoints: origins, Host, keys, ids, sizes.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class MiddlewareTests
 {
     private const string Ask = """{"model":"talker","prompt":"?"}""";

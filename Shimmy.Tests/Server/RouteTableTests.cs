@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>Holds the route table against the frozen inventory: nothing missing but what is listed as absent, nothing beside it.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class RouteTableTests
 {
     // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses; HEAD goes with GET where a route only tells something.

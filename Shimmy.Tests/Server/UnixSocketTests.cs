@@ -5,6 +5,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Server;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class UnixSocketTests
 {
     [TestMethod]

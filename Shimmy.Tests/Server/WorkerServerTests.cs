@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Server;
 
 /// <summary>HTTP down to llama.cpp and back.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerServerTests
 {
     private const string Long = """{"model":"noise","prompt":"on and on","stream":true,"ignore_eos":true,"max_tokens":50000,"temperature":0}""";

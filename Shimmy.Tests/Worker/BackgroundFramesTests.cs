@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker;
 
 /// <summary>What a worker deals with beside its reading.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class BackgroundFramesTests
 {
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(10);

@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Worker;
 
 /// <summary>One worker and its model for all tests of this class.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerGenerationTests
 {
     private static TemporaryFolder _folder = null!;

@@ -12,6 +12,7 @@ public sealed class MessagesTests
     private const string Route = "v1/messages";
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_stream_has_its_events_in_order()
     {
         await using var server = await ServerFixture.StartAsync();
@@ -46,6 +47,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_whole_answer_tells_the_sequence_that_ended_it()
     {
         await using var server = await ServerFixture.StartAsync();
@@ -57,6 +59,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task Thinking_text_and_calls_are_blocks_of_their_own()
     {
         var engine = new ScriptedEngine
@@ -103,6 +106,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task Both_dialects_render_the_same_conversation_alike()
     {
         var prompts = new List<string>();
@@ -139,6 +143,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Worker")]
     public async Task Usage_tells_what_the_prefix_cache_did_where_caching_was_asked_for_and_counts_agree()
     {
         await using var server = await WorkerServer.StartAsync();
@@ -162,6 +167,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_budget_of_thinking_is_enforced_and_the_answer_goes_on()
     {
         var prompts = new List<string>();
@@ -188,6 +194,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}]}""", "max_tokens: is missing")]
     [DataRow("""{"max_tokens":0,"messages":[{"role":"user","content":"a"}]}""", "max_tokens: must be a whole number")]
     [DataRow("""{"max_tokens":5}""", "messages: is missing")]
@@ -222,6 +229,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_model_of_Anthropics_own_is_none_of_ours()
     {
         await using var server = await ServerFixture.StartAsync();
@@ -232,6 +240,7 @@ public sealed class MessagesTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task What_breaks_a_stream_is_an_error_event()
     {
         var engine = new ScriptedEngine { Answer = (_, _) => Broken() };

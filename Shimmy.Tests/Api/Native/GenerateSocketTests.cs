@@ -7,6 +7,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Api.Native;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class GenerateSocketTests
 {
     private const string Ask = """{"model":"talker","prompt":"who are you","seed":5}""";

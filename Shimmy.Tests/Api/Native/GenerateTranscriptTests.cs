@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api.Native;
 
 /// <summary><c>/api/generate</c> byte by byte.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class GenerateTranscriptTests
 {
     private const string Route = "api/generate";

@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Api.Native;
 
 /// <summary><c>/metrics</c> and <c>/diag</c>.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed partial class MetricsRouteTests
 {
     private const string Ask = """{"model":"talker","prompt":"a b"}""";

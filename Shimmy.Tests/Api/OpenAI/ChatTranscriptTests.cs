@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Api.OpenAI;
 
 /// <summary><c>/v1/chat/completions</c> byte by byte.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ChatTranscriptTests
 {
     private const string Route = "v1/chat/completions";

@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api.OpenAI;
 
 /// <summary><c>/v1/completions</c> byte by byte.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class CompletionTranscriptTests
 {
     private const string Route = "v1/completions";

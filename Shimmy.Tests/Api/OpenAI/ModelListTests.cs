@@ -4,6 +4,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Api.OpenAI;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelListTests
 {
     private const string Talker = """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";

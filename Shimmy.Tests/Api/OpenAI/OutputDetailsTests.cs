@@ -14,6 +14,7 @@ public sealed class OutputDetailsTests
     private const string Ask = "\"model\":\"noise\",\"prompt\":\"Once upon a time\",\"max_tokens\":8,\"temperature\":0,\"repeat_penalty\":1,\"ignore_eos\":true,\"logprobs\":2";
 
     [TestMethod]
+    [TestCategory("Worker")]
     public async Task Probabilities_of_an_answer_are_those_of_the_same_text_as_a_prompt()
     {
         await using var server = await WorkerServer.StartAsync();
@@ -40,6 +41,7 @@ public sealed class OutputDetailsTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     [DataRow("false")]
     [DataRow("true")]
     public async Task Several_prompts_stand_in_the_queue_together_streamed_or_not(string stream)
@@ -65,6 +67,7 @@ public sealed class OutputDetailsTests
     }
 
     [TestMethod]
+    [TestCategory("Worker")]
     public async Task An_echo_stands_before_the_answer_streamed_or_not()
     {
         await using var server = await WorkerServer.StartAsync();
@@ -98,6 +101,7 @@ public sealed class OutputDetailsTests
     }
 
     [TestMethod]
+    [TestCategory("Worker")]
     public async Task N_answers_to_each_prompt_differ_by_their_seeds_and_count_the_prompt_once()
     {
         await using var server = await WorkerServer.StartAsync();
@@ -117,6 +121,7 @@ public sealed class OutputDetailsTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_suffix_goes_around_the_gap_with_the_vocabularys_marks_and_is_refused_without()
     {
         GenerationRequest? seen = null;
@@ -149,6 +154,7 @@ public sealed class OutputDetailsTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     [DataRow("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"?\"}]")]
     [DataRow(Route, "\"prompt\":\"?\"")]
     public async Task Tokens_and_timings_are_told_where_they_are_asked_for(string route, string ask)

@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Chat.Cache;
 
 /// <summary>What makes an answer another one, and what does not.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class CacheKeyTests
 {
     private static readonly GenerationRequest Request = new() { Prompt = Prompt.FromText("a b") };

@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Chat.Cache;
 
 /// <summary>Answers come out of the cache as they went in.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class CachedAnswerCodecTests
 {
     [TestMethod]

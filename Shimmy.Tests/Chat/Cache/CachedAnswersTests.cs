@@ -10,6 +10,7 @@ namespace Shimmy.Tests.Chat.Cache;
 
 /// <summary>The response cache from outside: who gets an answer that is there already, and what it looks like.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed partial class CachedAnswersTests
 {
     private const string Chat = "v1/chat/completions";

@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Chat.Cache;
 
 /// <summary>What is kept, how much and how long.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ResponseCacheTests
 {
     private readonly ManualTime _time = new();

@@ -11,6 +11,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Chat.Grammars;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class GrammarCheckTests
 {
     [TestMethod]

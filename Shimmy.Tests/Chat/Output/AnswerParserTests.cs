@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Chat.Output;
 
 /// <summary>Thinking, text and calls are told apart, however the answer is cut into pieces.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class AnswerParserTests
 {
     private static readonly ReasoningTags Think = new("<think>", "</think>");

@@ -40,6 +40,7 @@ public sealed class ToolCallFormatTests
         : [["", ""]];
 
     [TestMethod]
+    [TestCategory("Unit")]
     [DynamicData(nameof(Templates))]
     public void Calls_are_read_back_as_the_template_shows_them(string name, string path)
     {
@@ -75,6 +76,7 @@ public sealed class ToolCallFormatTests
     }
 
     [TestMethod]
+    [TestCategory("Worker")]
     [DynamicData(nameof(Templates))]
     public async Task A_model_that_answers_nonsense_calls_in_the_templates_own_way(string name, string path)
     {

@@ -4,6 +4,7 @@ using Shimmy.Chat.Output;
 namespace Shimmy.Tests.Chat.Output;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class Utf8AssemblerTests
 {
     [TestMethod]

@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Chat.Templates;
 
 /// <summary>What a template can show, how requests are adapted to it, and whose text is whose.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ChatTemplateTests
 {
     private const string Plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";

@@ -12,6 +12,7 @@ namespace Shimmy.Tests.Chat.Templates;
 
 /// <summary>Which template a loaded model chats with, and how the pipeline uses it.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TemplateCacheTests
 {
     private const string Own = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";

@@ -4,6 +4,7 @@ using static Shimmy.Tests.Chat.Templates.Templates;
 namespace Shimmy.Tests.Chat.Templates;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TemplateFamiliesTests
 {
     [TestMethod]

@@ -15,6 +15,7 @@ public sealed class ToolPromptFallbackTests
         """;
 
     [TestMethod]
+    [TestCategory("Unit")]
     public async Task A_template_without_tools_gets_them_as_text_and_bare_JSON_is_a_call()
     {
         GenerationRequest? seen = null;
@@ -45,6 +46,7 @@ public sealed class ToolPromptFallbackTests
     }
 
     [TestMethod]
+    [TestCategory("Worker")]
     public async Task Required_and_a_form_for_words_hold_a_model_that_answers_noise()
     {
         await using var server = await WorkerServer.StartAsync();
@@ -79,6 +81,7 @@ public sealed class ToolPromptFallbackTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
     public void Rules_of_two_grammars_keep_apart_and_what_is_no_name_stays()
     {
         const string grammar = "root ::= \"a\\\"root\" [b\\]c-d]{1,2} part # root\npart ::= \"x\"";

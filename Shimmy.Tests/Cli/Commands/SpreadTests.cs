@@ -3,6 +3,7 @@ using Shimmy.Cli.Commands;
 namespace Shimmy.Tests.Cli.Commands;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class SpreadTests
 {
     [TestMethod]

@@ -7,6 +7,7 @@ using Shimmy.Models;
 namespace Shimmy.Tests.Cli.Options;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class OptionReaderTests
 {
     private static OptionReader With(params (string Name, string Value)[] variables)

@@ -7,6 +7,7 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Tests.Engine.Memory;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class LayerFitTests
 {
     private const long Megabyte = 1 << 20;

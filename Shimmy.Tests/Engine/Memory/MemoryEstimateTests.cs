@@ -11,6 +11,7 @@ namespace Shimmy.Tests.Engine.Memory;
 /// <see cref="RandomModel"/>. KV figures are what llama.cpp logged.
 /// </summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class MemoryEstimateTests
 {
     private static readonly RandomModelShape Small = new()

@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Engine.Protocol;
 
 /// <summary>What is sent to a worker that reads when it likes.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class FrameQueueTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ using static Shimmy.Tests.Fixtures.WorkerFixture;
 namespace Shimmy.Tests.Engine.Workers;
 
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerLifeTests
 {
     [TestMethod]

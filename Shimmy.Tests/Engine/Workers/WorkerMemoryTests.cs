@@ -14,6 +14,7 @@ namespace Shimmy.Tests.Engine.Workers;
 /// <summary>The estimate of a model's memory against its worker; the benchmark <c>memory</c> does so with larger models.</summary>
 [TestClass]
 [TestCategory("Executable")]
+[DoNotParallelize]
 public sealed class WorkerMemoryTests
 {
     public TestContext TestContext { get; set; } = null!;

@@ -15,6 +15,7 @@ namespace Shimmy.Tests.Executable.Devices;
 /// </summary>
 [TestClass]
 [TestCategory("Gpu")]
+[DoNotParallelize]
 [OSCondition(OperatingSystems.Linux)]
 public sealed class GpuTests
 {

@@ -9,6 +9,7 @@ using Shimmy.Tests.Models.Discovery;
 namespace Shimmy.Tests.Models.Configuration;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelConfigReaderTests
 {
     private const string Full = """

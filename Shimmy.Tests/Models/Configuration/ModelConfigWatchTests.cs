@@ -8,6 +8,7 @@ using Shimmy.Tests.Models.Discovery;
 namespace Shimmy.Tests.Models.Configuration;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelConfigWatchTests
 {
     private readonly ManualTime _time = new();

@@ -5,6 +5,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class HuggingFaceSourceTests
 {
     private const string Hub = "home/.cache/huggingface/hub/";

@@ -6,6 +6,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelDiscoveryTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class OllamaSourceTests
 {
     [TestMethod]

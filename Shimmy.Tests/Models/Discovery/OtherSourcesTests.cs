@@ -5,6 +5,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class OtherSourcesTests
 {
     [TestMethod]

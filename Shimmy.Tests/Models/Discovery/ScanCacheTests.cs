@@ -4,6 +4,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ScanCacheTests
 {
     [TestMethod]

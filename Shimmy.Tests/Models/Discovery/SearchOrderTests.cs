@@ -3,6 +3,7 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Tests.Models.Discovery;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class SearchOrderTests
 {
     [TestMethod]

@@ -7,6 +7,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Registry;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelRegistryTests
 {
     public TestContext TestContext { get; set; } = null!;

@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Models.Residency;
 
 /// <summary>Who leaves the GPUs for whom, where only a load tells whether there is room. They hold 100 GB; a model's name ends in what it takes of them.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class GpuEvictionTests
 {
     private const long Gigabyte = 1L << 30;

@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Models.Residency;
 
 /// <summary>How long models stay and who makes room for whom.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelEvictionTests
 {
     private const long Megabyte = 1 << 20;

@@ -6,6 +6,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Models.Residency;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ModelResidencyTests
 {
     private readonly ScriptedEngine _engine = new();

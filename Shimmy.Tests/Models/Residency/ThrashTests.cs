@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Models.Residency;
 
 /// <summary>Random requests over five models with room for two, eight at a time.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ThrashTests
 {
     private const int Models = 5;

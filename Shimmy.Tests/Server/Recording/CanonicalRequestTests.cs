@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Server.Recording;
 
 /// <summary>Which requests get the same recorded answer.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class CanonicalRequestTests
 {
     private const string Route = "POST /v1/chat/completions";

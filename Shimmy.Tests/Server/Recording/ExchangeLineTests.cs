@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Server.Recording;
 
 /// <summary>The lines of a recording.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ExchangeLineTests
 {
     [TestMethod]

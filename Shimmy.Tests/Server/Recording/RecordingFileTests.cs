@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Server.Recording;
 
 /// <summary>The file of a recording, on good days and bad ones.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class RecordingFileTests : IDisposable
 {
     private readonly CapturedLog _log = new();

@@ -9,6 +9,7 @@ namespace Shimmy.Tests.Server.Recording;
 
 /// <summary>One server records, another answers from what it wrote.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ReplayTests
 {
     private const string Key = "sk-0123456789-secret-key";

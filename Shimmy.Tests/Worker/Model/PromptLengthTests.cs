@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker.Model;
 
 /// <summary>Texts of megabytes, which cost whoever sends them their answer and others nothing.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class PromptLengthTests
 {
     private static readonly string Megabytes = string.Concat(Enumerable.Repeat("on and on it goes, ", 200_000));

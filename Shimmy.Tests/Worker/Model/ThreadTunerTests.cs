@@ -3,6 +3,7 @@ using Shimmy.Worker.Model;
 namespace Shimmy.Tests.Worker.Model;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ThreadTunerTests
 {
     [TestMethod]

@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker.Model;
 
 /// <summary>LoRA adapters that requests choose.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerAdapterTests
 {
     private static readonly int[] Tokens = [1, 300, 301, 305, 310, 322];

@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker.Model;
 
 /// <summary>Embeddings and scores of real workers: of models that generate, that embed, and that rerank.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerEmbeddingTests
 {
     private static readonly TemporaryFolder Folder = new();

@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker.Model;
 
 /// <summary>What a spec asks for beside the model's file: adapters, defaults of its requests.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerSettingsTests
 {
     [TestMethod]

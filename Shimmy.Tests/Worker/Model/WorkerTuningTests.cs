@@ -10,6 +10,7 @@ namespace Shimmy.Tests.Worker.Model;
 
 /// <summary>What a tuning asks for happens, and what cannot happen is refused; on the CPU.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerTuningTests
 {
     // Heads of 32, as quantized caches need them.
@@ -135,15 +136,6 @@ public sealed class WorkerTuningTests
         const long experts = 4L * 4 * 3 * 64 * 128 * sizeof(float);
         Assert.AreEqual(("cpu", "CPU", experts, model.Facts.SizeBytes), (model.Facts.Backend, memory.Device, memory.ExpertBytes, memory.TensorBytes));
         Assert.AreEqual((0, 5), (model.Facts.GpuLayers, model.Facts.Layers));
-    }
-
-    [TestMethod]
-    public async Task cli_exclusive()
-    {
-        var run = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--cpu-moe", "--n-cpu-moe", "2"]);
-
-        Assert.AreEqual(2, run.ExitCode);
-        Assert.StartsWith("shimmy probe: --cpu-moe and --n-cpu-moe exclude each other: ", run.Errors);
     }
 
     private sealed class WarningLog : ILoggerProvider, ILogger

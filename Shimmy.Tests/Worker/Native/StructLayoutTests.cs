@@ -4,6 +4,7 @@ namespace Shimmy.Tests.Worker.Native;
 
 /// <summary>Offsets and sizes as a C compiler printed them for llama.cpp v0.4.0 on 64 bits.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed unsafe class StructLayoutTests
 {
     [TestMethod]

@@ -4,6 +4,7 @@ using Shimmy.Worker.Sampling;
 namespace Shimmy.Tests.Worker.Sampling;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class TopCandidatesTests
 {
     [TestMethod]

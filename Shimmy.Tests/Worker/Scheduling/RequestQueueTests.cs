@@ -7,6 +7,7 @@ namespace Shimmy.Tests.Worker.Scheduling;
 
 /// <summary>Who gets the next slot.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class RequestQueueTests
 {
     [TestMethod]

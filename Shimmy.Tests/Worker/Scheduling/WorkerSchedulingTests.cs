@@ -6,6 +6,7 @@ using static Shimmy.Tests.Fixtures.WorkerFixture;
 namespace Shimmy.Tests.Worker.Scheduling;
 
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerSchedulingTests
 {
     private const int Prefix = 300;

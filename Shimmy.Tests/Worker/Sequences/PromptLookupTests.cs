@@ -3,6 +3,7 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Tests.Worker.Sequences;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class PromptLookupTests
 {
     [TestMethod]

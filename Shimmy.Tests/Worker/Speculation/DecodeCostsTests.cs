@@ -3,6 +3,7 @@ using Shimmy.Worker.Speculation;
 namespace Shimmy.Tests.Worker.Speculation;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class DecodeCostsTests
 {
     [TestMethod]

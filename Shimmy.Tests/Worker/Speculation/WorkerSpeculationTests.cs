@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Worker.Speculation;
 
 /// <summary>Drafted tokens change how fast an answer comes, never what it says.</summary>
 [TestClass]
+[TestCategory("Worker")]
 public sealed class WorkerSpeculationTests
 {
     private static readonly string Demo = Path.Combine(AppContext.BaseDirectory, "models", "shimmy-demo.gguf");

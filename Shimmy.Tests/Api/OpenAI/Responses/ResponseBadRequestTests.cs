@@ -5,6 +5,7 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 
 /// <summary>What is wrong with a request to <c>/v1/responses</c> is said, with the field, what it was and what is allowed.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ResponseBadRequestTests
 {
     private const string F = "{\"type\":\"function\",\"name\":\"f\"}";

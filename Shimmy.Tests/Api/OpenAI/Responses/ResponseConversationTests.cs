@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 
 /// <summary>What a model reads of the items that a client sends, or of those that are stored.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ResponseConversationTests
 {
     private const string Route = "v1/responses";

@@ -4,6 +4,7 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 
 /// <summary>What the store keeps, and what goes.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ResponseStoreTests
 {
     [TestMethod]

@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 
 /// <summary><c>/v1/responses</c> byte by byte.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ResponseTranscriptTests
 {
     private const string Route = "v1/responses";

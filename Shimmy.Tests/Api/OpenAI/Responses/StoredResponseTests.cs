@@ -6,6 +6,7 @@ namespace Shimmy.Tests.Api.OpenAI.Responses;
 
 /// <summary><c>/v1/responses/{id}</c> and what lies below it.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class StoredResponseTests
 {
     private const string Route = "v1/responses";

@@ -7,6 +7,7 @@ using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;
 namespace Shimmy.Tests.Chat.Grammars.Patterns;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class PatternTests
 {
     [TestMethod]

@@ -9,7 +9,7 @@ namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
 /// <summary>Random schemas, answered by random walks through the grammar and by a model of random weights under llama.cpp's own grammar sampler.</summary>
 [TestClass]
-[TestCategory("Executable")]
+[TestCategory("Worker")]
 public sealed class RandomSchemaTests
 {
     private const int Schemas = 200;

@@ -4,6 +4,7 @@ namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
 /// <summary>Each keyword: which texts the grammar takes. Every schema is also sampled, and the samples validated.</summary>
 [TestClass]
+[TestCategory("Unit")]
 public sealed class SchemaCompilerTests
 {
     [TestMethod]

@@ -8,6 +8,7 @@ using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;
 namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class SchemaRefusalTests
 {
     [TestMethod]

@@ -7,6 +7,7 @@ using Shimmy.Chat.Output.Tools;
 namespace Shimmy.Tests.Chat.Grammars.Tools;
 
 [TestClass]
+[TestCategory("Unit")]
 public sealed class ToolCallConstraintTests
 {
     private static readonly ToolDefinition Weather = Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
