@@ -135,69 +135,6 @@ public sealed record DeviceMemory
     private static string Megabytes(long bytes) => (bytes / 1048576.0).ToString("F1", System.Globalization.CultureInfo.InvariantCulture);
 }
 
-/// <summary>One device that a backend offers.</summary>
-public sealed record DeviceFacts
-{
-    /// <summary>ggml's name of the device, for example <c>CPU</c> or <c>Vulkan0</c>.</summary>
-    public required string Name { get; init; }
-
-    /// <summary>What the driver calls it.</summary>
-    public required string Description { get; init; }
-
-    /// <summary><c>cpu</c>, <c>gpu</c>, <c>igpu</c> or <c>accel</c>.</summary>
-    public required string Kind { get; init; }
-
-    /// <summary>The backend that offers it, for example <c>CPU</c> or <c>Vulkan</c>.</summary>
-    public required string Backend { get; init; }
-
-    /// <summary>Free bytes of its memory.</summary>
-    public long MemoryFreeBytes { get; init; }
-
-    /// <summary>All bytes of its memory.</summary>
-    public long MemoryTotalBytes { get; init; }
-}
-
-/// <summary>What the native libraries offer on this machine, found without a model.</summary>
-public sealed record BackendReport
-{
-    /// <summary>Version of the llama.cpp library.</summary>
-    public required string LibraryVersion { get; init; }
-
-    /// <summary>Folder the libraries came from.</summary>
-    public required string RuntimeDirectory { get; init; }
-
-    /// <summary>Every backend there is for this program, loaded or not; the CPU's first, then in the order in which auto tries them.</summary>
-    public required IReadOnlyList<BackendFacts> Backends { get; init; }
-
-    /// <summary>Devices of all loaded backends.</summary>
-    public required IReadOnlyList<DeviceFacts> Devices { get; init; }
-
-    /// <summary>The backend that auto chooses here.</summary>
-    public required string Auto { get; init; }
-}
-
-/// <summary>One backend plug-in.</summary>
-public sealed record BackendFacts
-{
-    /// <summary><c>cpu</c>, <c>vulkan</c>, <c>cuda</c> …: what <c>--gpu-backend</c> takes.</summary>
-    public required string Name { get; init; }
-
-    /// <summary>Names of its devices that a model can run on.</summary>
-    public IReadOnlyList<string> Devices { get; init; } = [];
-
-    /// <summary>Whether it loaded and registered.</summary>
-    public bool Loaded { get; init; }
-
-    /// <summary>The version of llama.cpp that it was built with; null where it did not load, or was built by hand.</summary>
-    public string? Version { get; init; }
-
-    /// <summary>Whether its plug-in ends the process that loads it.</summary>
-    public bool Crashed { get; init; }
-
-    /// <summary>Why it did not load, or has no device; null where a model can run on it.</summary>
-    public string? Reason { get; init; }
-}
-
 /// <summary>A LoRA adapter that a loaded model has.</summary>
 /// <param name="Id">Its number, from 0, by which requests may choose it.</param>
 /// <param name="Name">Its file's name without the ending, by which requests may choose it.</param>
