@@ -18,8 +18,8 @@ public sealed class LoraFieldsTests
     }
 
     [TestMethod]
-    [DataRow("""[{"id":0,"scal":0.1}]""", "lora[0].scal", "is not known here; id, name and scale are")]
-    [DataRow("""[{"id":0},{"path":"a.gguf"}]""", "lora[1].path", "is not known here; id, name and scale are")]
+    [DataRow("""[{"id":0,"scal":0.1}]""", "lora[0].scal", "is not a known field; id, name and scale are")]
+    [DataRow("""[{"id":0},{"path":"a.gguf"}]""", "lora[1].path", "is not a known field; id, name and scale are")]
     [DataRow("""[{"scale":1}]""", "lora[0].id", "is missing; id or name is required")]
     [DataRow("""[{"id":0,"name":"style"}]""", "lora[0].id", "was given beside name; give one of them")]
     [DataRow("""[{"id":0,"scale":101}]""", "lora[0].scale", "must be a number from -100 to 100, not 101")]

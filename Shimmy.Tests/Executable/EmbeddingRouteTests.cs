@@ -117,6 +117,6 @@ public sealed class EmbeddingRouteTests
             Assert.AreEqual(texts[result.GetProperty("index").GetInt32()], result.GetProperty("document").GetProperty("text").GetString());
         }
         var (_, wrong) = await PostAsync("v1/rerank", """{"model":"generator","query":"a","documents":["b"]}""");
-        Assert.Contains("is no reranker", wrong.ToString());
+        Assert.Contains("is not a reranking model", wrong.ToString());
     }
 }

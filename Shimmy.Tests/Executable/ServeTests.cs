@@ -98,7 +98,7 @@ public sealed class ServeTests
     }
 
     [TestMethod]
-    [DataRow("--bind nonsense", 2, "--bind: 'nonsense' is no address to listen on")]
+    [DataRow("--bind nonsense", 2, "--bind: 'nonsense' is not an address to listen on")]
     [DataRow("--model-path /missing.gguf", 1, "--model-path: there is no file '/missing.gguf'")]
     [DataRow("--keep-alive soon", 2, "--keep-alive: 'soon' is not a number of seconds or a duration")]
     [DataRow("--alias gpt-4", 2, "--alias: 'gpt-4' is not PATTERN=NAME")]
@@ -107,7 +107,7 @@ public sealed class ServeTests
     [DataRow("--queue -1", 2, "--queue: '-1' is not a whole number of at least 0")]
     [DataRow("--request-timeout soon", 2, "--request-timeout: 'soon' is not a number of seconds or a duration")]
     [DataRow("--api-key @/missing/keys", 2, "--api-key: cannot read /missing/keys")]
-    [DataRow("--api-key sha256:12", 2, "--api-key: a key: behind sha256: stand 64 hexadecimal digits")]
+    [DataRow("--api-key sha256:12", 2, "--api-key: a key: after sha256: 64 hexadecimal digits are required")]
     [DataRow("--body-limit 5", 2, "--body-limit: '5' is not a number of bytes, or a size such as 64MiB or 1GB, from 1024 to 2147483647 bytes")]
     [DataRow("--body-limit 4GiB", 2, "--body-limit: '4GiB' is not a number of bytes, or a size such as 64MiB or 1GB, from 1024 to 2147483647 bytes")]
     [DataRow("--response-cache -1", 2, "--response-cache: '-1' is not 0, a number of bytes, or a size such as 64MiB or 1GB")]

@@ -15,7 +15,7 @@ public sealed class RequestDeadlineTests
     [DataRow("v1/chat/completions", """{"model":"talker","messages":[{"role":"user","content":"?"}]}""", "\"code\":\"deadline_exceeded\"")]
     [DataRow("v1/completions", """{"model":"talker","prompt":"?"}""", "\"code\":\"deadline_exceeded\"")]
     [DataRow("v1/messages", """{"model":"talker","max_tokens":9,"messages":[{"role":"user","content":"?"}]}""", "\"type\":\"timeout_error\"")]
-    [DataRow("api/generate", """{"model":"talker","prompt":"?"}""", "\"error\":\"the request took longer than the 0.2 s")]
+    [DataRow("api/generate", """{"model":"talker","prompt":"?"}""", "\"error\":\"the request timed out after 0.2 s")]
     public async Task A_request_ends_when_its_time_is_over(string path, string body, string expected)
     {
         foreach (var (options, sent) in new[]

@@ -55,7 +55,7 @@ public sealed class ApiKeyTests
 
     [TestMethod]
     [DataRow("alice", "line 1: must be NAME KEY")]
-    [DataRow("\nalice s3cret konkurrency=2", "line 2: what stands behind the key must be concurrency=N")]
+    [DataRow("\nalice s3cret konkurrency=2", "line 2: only settings may follow the key: concurrency=N")]
     [DataRow("alice s3cret more", "line 1: what stands behind")]
     [DataRow("alice s3cret concurrency=-1", "concurrency must be a whole number of at least 0")]
     [DataRow("alice s3cret rank=x", "rank must be a whole number")]

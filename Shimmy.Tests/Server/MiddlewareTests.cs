@@ -43,7 +43,7 @@ public sealed class MiddlewareTests
         Assert.AreEqual(allowed, Header(answer, "Access-Control-Allow-Origin"));
         if (allowed is null)
         {
-            Assert.AreEqual($"pages of '{origin}' may not call this server; --cors allows an origin", (await answer.JsonAsync()).GetProperty("error").GetString());
+            Assert.AreEqual($"the origin '{origin}' is not allowed (CORS); --cors allows an origin", (await answer.JsonAsync()).GetProperty("error").GetString());
             Assert.IsEmpty(server.Residency.Resident);
         }
 
@@ -179,7 +179,7 @@ public sealed class MiddlewareTests
         var answer = await server.RawAsync($"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}{body}");
 
         Assert.StartsWith("HTTP/1.1 413 ", answer);
-        Assert.EndsWith("""{"error":{"message":"the request body is larger than this server takes","type":"invalid_request_error","param":null,"code":"request_too_large"}}""", answer);
+        Assert.EndsWith("""{"error":{"message":"the request body is larger than this server accepts","type":"invalid_request_error","param":null,"code":"request_too_large"}}""", answer);
         await server.AnswerAsync("api/generate", Ask);
     }
 

@@ -57,7 +57,7 @@ public sealed class RouteTableTests
             var error = (await answer.JsonAsync()).GetProperty("error");
             var message = error.ValueKind == JsonValueKind.String ? error.GetString() : error.GetProperty("message").GetString();
             Assert.AreEqual(path.StartsWith("/v1", StringComparison.Ordinal), error.ValueKind == JsonValueKind.Object, route);
-            Assert.AreEqual($"there is no route {method} {path}; GET /health names those that there are", message);
+            Assert.AreEqual($"there is no route {method} {path}; GET /health lists the endpoints", message);
         }
     }
 
@@ -97,7 +97,7 @@ public sealed class RouteTableTests
             Assert.AreEqual("method_not_allowed", error.GetProperty("code").GetString());
             error = error.GetProperty("message");
         }
-        Assert.AreEqual($"{method} is not what {path} takes; it takes {allowed}", error.GetString());
+        Assert.AreEqual($"the method {method} is not allowed for {path}; allowed: {allowed}", error.GetString());
     }
 
     [TestMethod]

@@ -22,7 +22,7 @@ public sealed class UnixSocketTests
 
             // A second server does not take it away.
             var error = await Assert.ThrowsAsync<IOException>(() => ServerFixture.StartAsync(options: new ServerOptions { Bind = "unix:" + path }));
-            Assert.Contains("another server does", error.Message);
+            Assert.Contains("another server listens on it", error.Message);
             Assert.Contains("talker", await client.GetStringAsync("http://localhost/v1/models"));
         }
         Assert.IsFalse(File.Exists(path));

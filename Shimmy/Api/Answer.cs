@@ -18,7 +18,9 @@ namespace Shimmy.Api;
 internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls, IReadOnlyList<GeneratedToken>? Tokens,
     IReadOnlyList<GeneratedToken> PromptTokens, GenerationStart Start, OutputEnd End)
 {
-    /// <summary>A new id for an answer or a part of it: the dialect's prefix, such as <c>chatcmpl-</c>, and 24 random hexadecimal digits.</summary>
+    /// <summary>
+    /// A new id for an answer or a part of it: the dialect's prefix, such as <c>chatcmpl-</c>, and 24 random hexadecimal digits.
+    /// </summary>
     public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
 
     /// <summary>Runs the events to their end.</summary>

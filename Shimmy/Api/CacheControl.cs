@@ -6,7 +6,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>What a client says to the response cache, and what it is told of it: <c>Cache-Control</c> and <c>x-shimmy-cache</c>.</summary>
+/// <summary>The response cache in HTTP: <c>Cache-Control</c> of a request, <c>x-shimmy-cache</c> of its response.</summary>
 internal static class CacheControl
 {
     private const string Name = "x-shimmy-cache";

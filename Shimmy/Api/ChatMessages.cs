@@ -4,7 +4,9 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>The field <c>messages</c> in OpenAI's form, which other dialects take too, with <c>reasoning_content</c> as local servers add it.</summary>
+/// <summary>
+/// The field <c>messages</c> in OpenAI's form, which other dialects take too, with <c>reasoning_content</c> as local servers add it.
+/// </summary>
 internal static class ChatMessages
 {
     /// <summary>Reads the field, which must be there; throws <see cref="ApiException"/> naming what is wrong with it.</summary>

@@ -23,7 +23,7 @@ internal static class LoraFields
     {
         // A scale that is misspelled would act at full strength.
         if (fields.Names.FirstOrDefault(name => name is not ("id" or "name" or "scale")) is { } unknown)
-            throw ApiException.BadField(fields.FullName(unknown), "is not known here; id, name and scale are");
+            throw ApiException.BadField(fields.FullName(unknown), "is not a known field; id, name and scale are");
         var id = fields.Whole("id", 0, int.MaxValue);
         var name = fields.Text("name");
         if (id is null == name is null)

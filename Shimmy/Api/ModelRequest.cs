@@ -21,7 +21,9 @@ internal sealed record ModelRequest(string Model, TimeSpan? KeepAlive, TimeSpan?
         return new ModelRequest(fields.RequiredText("model"), keepAlive, timeout, priority);
     }
 
-    /// <summary>The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is not a duration.</summary>
+    /// <summary>
+    /// The field <c>keep_alive</c>; null where it is absent. Throws <see cref="ApiException"/> for a value that is not a duration.
+    /// </summary>
     public static TimeSpan? KeepAliveOf(RequestFields fields)
     {
         const string name = "keep_alive";

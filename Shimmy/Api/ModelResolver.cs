@@ -9,12 +9,12 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Api;
 
-/// <summary>From the name in a request to a loaded model.</summary>
+/// <summary>Resolves the model name of a request to a lease on the loaded model.</summary>
 internal static class ModelResolver
 {
     /// <summary>
-    /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no model has the name: nothing is ever
-    /// answered by another model than the one asked for.
+    /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no model has the name:
+    /// nothing is ever answered by another model than the one asked for.
     /// </summary>
     public static Task<ModelLease> AcquireAsync(HttpContext context, ModelRequest request) => AcquireAsync(context, request, context.RequestAborted);
 
@@ -45,7 +45,7 @@ internal static class ModelResolver
         }
     }
 
-    /// <summary>The log for what becomes known of a model while it serves.</summary>
+    /// <summary>The server's log.</summary>
     public static ILogger LoggerOf(HttpContext context) =>
         context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy");
 

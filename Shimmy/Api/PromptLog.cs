@@ -8,7 +8,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>Logs what models are given to read, where that is wanted.</summary>
+/// <summary>The log of rendered prompts (<c>--log-prompts</c>).</summary>
 internal sealed partial class PromptLog(ILogger logger, string requestId)
 {
     /// <summary>The log of this request; null where prompts are not logged.</summary>
@@ -21,7 +21,7 @@ internal sealed partial class PromptLog(ILogger logger, string requestId)
         ? $"{tokens.Count} tokens"
         : OnOneLine(prompt.WholeText()));
 
-    // Nobody's prompt may look like lines of the log, or speak to the terminal that shows it.
+    // Log injection: a prompt may not forge lines of the log, nor send escape sequences to the terminal that shows it.
     private static string OnOneLine(string text)
     {
         var line = new StringBuilder(text.Length);

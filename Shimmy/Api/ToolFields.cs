@@ -81,7 +81,7 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
                     ? new ToolFields(AtLeastOne(some, allowed.FullName("tools")), ToolChoice.Required)
                     : new ToolFields(some, ToolChoice.Auto);
             case var type:
-                throw ApiException.BadField("tool_choice.type", $"{RequestFields.Quote(type)} is no kind of tool that there is here; 'function' and 'allowed_tools' are");
+                throw ApiException.BadField("tool_choice.type", $"{RequestFields.Quote(type)} is not a supported tool choice; 'function' and 'allowed_tools' are");
         }
     }
 
@@ -93,16 +93,16 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
     }
 
     private static ToolDefinition Find(IReadOnlyList<ToolDefinition> tools, string name, string field) => tools.FirstOrDefault(tool => tool.Name == name)
-        ?? throw ApiException.BadField(field, $"{RequestFields.Quote(name)} is none of the functions in tools");
+        ?? throw ApiException.BadField(field, $"{RequestFields.Quote(name)} is not one of the functions in tools");
 
     private static IReadOnlyList<ToolDefinition> AtLeastOne(IReadOnlyList<ToolDefinition> tools, string field) => tools.Count > 0
         ? tools
-        : throw ApiException.BadField(field, "demands a call, but tools has no function");
+        : throw ApiException.BadField(field, "requires a tool call, but tools has no function");
 }
 
-/// <summary>The line in the log about tools that are none here.</summary>
+/// <summary>The log line about a tool of a type that is not supported.</summary>
 internal static partial class SkippedTools
 {
-    [LoggerMessage(LogLevel.Information, "a tool of type {Type} is left out: there are functions only")]
+    [LoggerMessage(LogLevel.Information, "skipped a tool of type {Type}: only functions are supported")]
     public static partial void Log(ILogger logger, string type);
 }

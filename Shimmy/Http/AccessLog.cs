@@ -4,13 +4,15 @@ using Shimmy.Observability;
 
 namespace Shimmy.Http;
 
-/// <summary>What is done with every request that has ended: its line in the log, the metrics, its trace, and what its key has used up.</summary>
+/// <summary>
+/// The record of a request that has ended: its line in the log, the metrics, its trace, and the tokens that its API key is charged.
+/// </summary>
 internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, Action<RequestSummary>? export = null)
 {
-    /// <summary>A request came.</summary>
+    /// <summary>Counts a request as running.</summary>
     public void Begin() => metrics.Begin();
 
-    /// <summary>A request has ended that <see cref="Begin"/> counted.</summary>
+    /// <summary>Records the end of a request that <see cref="Begin"/> counted.</summary>
     public void End(RequestSummary request, ApiKey? client)
     {
         metrics.End();
@@ -21,7 +23,9 @@ internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, 
         Log(request, request.BrokenBy is not null ? LogLevel.Warning : LogLevel.Information);
     }
 
-    /// <summary>A request that is asked all the time and says nothing, as for health, has ended.</summary>
+    /// <summary>
+    /// Logs the end of a request that is polled all the time (<see cref="RoutePolicy.Quiet"/>), at debug level and without metrics.
+    /// </summary>
     public void EndQuietly(RequestSummary request) => Log(request, LogLevel.Debug);
 
     private void Log(RequestSummary request, LogLevel level)

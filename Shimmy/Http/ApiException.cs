@@ -3,7 +3,9 @@ using Shimmy.Engine;
 
 namespace Shimmy.Http;
 
-/// <summary>What the client did wrong; one place turns it into the dialect's error body.</summary>
+/// <summary>
+/// An error that the client is told: wrong request, missing model, full queue. RequestMiddleware turns it into the dialect's error body.
+/// </summary>
 internal sealed class ApiException(int status, string message, string? code = null, string? field = null) : Exception(message)
 {
     /// <summary>HTTP status, 400 to 499 or 503.</summary>
@@ -30,21 +32,23 @@ internal sealed class ApiException(int status, string message, string? code = nu
 /// <param name="RetryAfterSeconds">Seconds after which a retry makes sense, or null.</param>
 internal sealed record ApiError(int Status, string Message, string? Code, string? Field, int? RetryAfterSeconds = null)
 {
-    /// <summary>What an exception means to the client of this request; null where it is a fault of ours, which nobody but the log learns about.</summary>
+    /// <summary>
+    /// The error that an exception is to the client of this request; null for a fault of the server, which only the log has.
+    /// </summary>
     public static ApiError? Of(Exception exception, HttpContext context) => RequestDeadline.ErrorOf(context, exception) ?? Of(exception);
 
     private static ApiError? Of(Exception exception) => exception switch
     {
         ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds),
         EngineException e => Of(e),
-        BadHttpRequestException { StatusCode: 413 } => new ApiError(413, "the request body is larger than this server takes", "request_too_large", null),
+        BadHttpRequestException { StatusCode: 413 } => new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
         BadHttpRequestException e => new ApiError(e.StatusCode, e.Message, null, null),
-        // A client that left hears nothing, so whoever is told of a cancellation is told of the server's.
+        // A client that has left hears nothing, so a cancellation that a client is told of is the server's.
         OperationCanceledException => new ApiError(503, "the server is stopping", "draining", null, RetryAfterSeconds: 1),
         _ => null,
     };
 
-    /// <summary>What a fault of ours looks like from outside.</summary>
+    /// <summary>The error that a client gets for a fault of the server.</summary>
     public static ApiError Internal { get; } = new(500, "internal error; the server's log has it under this request's x-request-id", "internal_error", null);
 
     private static ApiError Of(EngineException e) => e.Failure switch

@@ -6,7 +6,7 @@ using Shimmy.Chat.Output;
 
 namespace Shimmy.Http;
 
-/// <summary>A key that lets a client in, what it may use, and what it uses now.</summary>
+/// <summary>An API key with its limits and its present use.</summary>
 internal sealed class ApiKey
 {
     private static readonly TimeSpan Minute = TimeSpan.FromMinutes(1);
@@ -17,7 +17,7 @@ internal sealed class ApiKey
     private double _tokensLeft;
     private long? _filledAt;
 
-    /// <param name="name">What the log calls it.</param>
+    /// <param name="name">Name of the key in log and metrics.</param>
     /// <param name="hash">SHA-256 of the key.</param>
     /// <param name="time">Clock of the token rate.</param>
     public ApiKey(string name, byte[] hash, TimeProvider? time = null)
@@ -25,7 +25,7 @@ internal sealed class ApiKey
         (Name, Hash, _time) = (name, hash, time ?? TimeProvider.System);
     }
 
-    /// <summary>What the log calls it.</summary>
+    /// <summary>Name of the key in log and metrics.</summary>
     public string Name { get; }
 
     /// <summary>SHA-256 of the key.</summary>
@@ -37,7 +37,7 @@ internal sealed class ApiKey
     /// <summary>Tokens a minute, of prompts and answers; 0 sets no limit.</summary>
     public int TokensPerMinute { get; init; }
 
-    /// <summary>Its rank where requests wait: higher comes first.</summary>
+    /// <summary>Rank of its requests in a model's queue: higher comes first.</summary>
     public int Rank { get; init; }
 
     /// <summary>The SHA-256 of a key's text.</summary>
@@ -54,7 +54,7 @@ internal sealed class ApiKey
             yield return key.ToString();
     }
 
-    /// <summary>Whether this is the key, told in the same time whatever is wrong with it.</summary>
+    /// <summary>Whether a text is this key. Takes the same time wherever they differ.</summary>
     public bool IsThis(string key) => IsThis(HashOf(key));
 
     /// <inheritdoc cref="IsThis(string)"/>
@@ -70,14 +70,14 @@ internal sealed class ApiKey
         {
             if (Concurrency > 0 && _running >= Concurrency)
             {
-                throw new ApiException(429, $"the key '{Name}' may have {Concurrency} requests running and has", "concurrency_limit") { RetryAfterSeconds = 1 };
+                throw new ApiException(429, $"the API key '{Name}' has reached its limit of {Concurrency} concurrent requests", "concurrency_limit") { RetryAfterSeconds = 1 };
             }
             Fill();
             if (TokensPerMinute > 0 && _tokensLeft <= 0)
             {
                 var seconds = (int)Math.Ceiling((1 - _tokensLeft) * Minute.TotalSeconds / TokensPerMinute);
                 throw new ApiException(429, string.Create(CultureInfo.InvariantCulture,
-                    $"the key '{Name}' may use {TokensPerMinute} tokens a minute and has; try again in {seconds} s"), "token_limit")
+                    $"the API key '{Name}' has used up its {TokensPerMinute} tokens per minute; try again in {seconds} s"), "token_limit")
                 { RetryAfterSeconds = seconds };
             }
             _running++;
@@ -85,7 +85,7 @@ internal sealed class ApiKey
         return new Entry(this);
     }
 
-    /// <summary>Takes what a request used off the tokens of this minute.</summary>
+    /// <summary>Charges the tokens of a request to this minute.</summary>
     public void Charge(Usage used)
     {
         lock (_lock)

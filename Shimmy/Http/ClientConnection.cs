@@ -3,14 +3,14 @@ using Microsoft.AspNetCore.Http;
 namespace Shimmy.Http;
 
 /// <summary>
-/// Tells a client that left from a server that stops: <see cref="HttpContext.RequestAborted"/> ends with either, so that generations do,
-/// but in the second case somebody is still there to be told.
+/// The client's end of a connection. <see cref="HttpContext.RequestAborted"/> is cancelled when the client leaves, but also when the server
+/// stops or a deadline passes; in those cases the client can still be sent an error.
 /// </summary>
 internal static class ClientConnection
 {
     private static readonly object Key = new();
 
-    /// <summary>Ends when the client is gone.</summary>
+    /// <summary>Cancelled when the client is gone.</summary>
     public static CancellationToken Token(HttpContext context) =>
         context.Items.TryGetValue(Key, out var token) ? (CancellationToken)token! : context.RequestAborted;
 

@@ -5,14 +5,14 @@ using System.Text.Unicode;
 namespace Shimmy.Http;
 
 /// <summary>
-/// Finds text in a JSON document that is none: bytes that are no UTF-8, or an escaped half of a surrogate pair (RFC 8259, 8.2). The parser lets
-/// both pass, and whoever reads or compares such a text later fails on it.
+/// Finds invalid Unicode in a JSON document: bytes that are not UTF-8, or an escaped unpaired surrogate (RFC 8259, 8.2). The parser lets
+/// both pass, and reading or comparing such a string later throws.
 /// </summary>
 internal static class InvalidUnicode
 {
     /// <summary>
-    /// The full name of the first field that holds such a text; empty where the name of a field of the document itself does; null where there is
-    /// none.
+    /// The full name of the first field with invalid Unicode; empty where the name of a field of the document itself has it; null where
+    /// there is none.
     /// </summary>
     public static string? Find(JsonElement document)
     {

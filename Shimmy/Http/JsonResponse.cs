@@ -4,7 +4,7 @@ using Microsoft.AspNetCore.Http;
 
 namespace Shimmy.Http;
 
-/// <summary>How JSON is read and written on the wire.</summary>
+/// <summary>Options of the JSON reader and writer for requests and responses.</summary>
 internal static class JsonText
 {
     // The answers go to programs, never into a page: text stays readable instead of \u escapes.
@@ -13,7 +13,7 @@ internal static class JsonText
     public static JsonDocumentOptions ReaderOptions { get; } = new() { MaxDepth = 64, AllowDuplicateProperties = false };
 }
 
-/// <summary>Plain JSON answers.</summary>
+/// <summary>Responses with a JSON body.</summary>
 internal static class JsonResponse
 {
     /// <summary>Sends what <paramref name="write"/> writes as the JSON body.</summary>

@@ -6,7 +6,9 @@ using Shimmy.Observability;
 
 namespace Shimmy.Http;
 
-/// <summary>What becomes known of a request while it runs, for its line in the log and the metrics; filled in by the endpoints.</summary>
+/// <summary>
+/// The record of a request while it runs: route, model, API key, usage and times, for the access log, metrics and traces.
+/// </summary>
 internal sealed class RequestContext
 {
     private static readonly object Key = new();
@@ -31,8 +33,8 @@ internal sealed class RequestContext
     public string? Model { get; set; }
 
     /// <summary>
-    /// Tokens of the request, of all its answers together. Where one was broken off, its prompt and the pieces that were told of it, since
-    /// who leaves before the end has used them all the same.
+    /// Tokens of the request, of all its answers together. An answer that was broken off counts with its prompt and the pieces that were
+    /// sent: a client that leaves early has used them all the same.
     /// </summary>
     public Usage? Usage
     {
@@ -44,20 +46,20 @@ internal sealed class RequestContext
         set => _ended = value;
     }
 
-    /// <summary>Whose key the request came with; null where keys are not asked for.</summary>
+    /// <summary>The API key of the request; null where the server requires none.</summary>
     public ApiKey? Client { get; set; }
 
     /// <summary>The trace that the request belongs to.</summary>
     public TraceContext Trace { get; set; } = TraceContext.None;
 
-    /// <summary>Its use of the response cache; null where it generates nothing.</summary>
+    /// <summary>The request's use of the response cache; null where it generates nothing.</summary>
     public CachedExecution? Cache { get; set; }
 
-    /// <summary>The log of this request.</summary>
+    /// <summary>The record of this request.</summary>
     public static RequestContext Of(HttpContext context) =>
         context.Items.TryGetValue(Key, out var known) ? (RequestContext)known! : Renew(context);
 
-    /// <summary>Begins a log of its own for a further request on the same connection; who asks stays known.</summary>
+    /// <summary>Begins a record for a further request on the same WebSocket; API key and route stay.</summary>
     public static RequestContext Renew(HttpContext context)
     {
         var before = context.Items.TryGetValue(Key, out var known) ? (RequestContext?)known : null;
@@ -69,7 +71,7 @@ internal sealed class RequestContext
     /// <summary>Takes note that the model is loaded.</summary>
     public void NoteLoaded() => _acquired = Stopwatch.GetTimestamp();
 
-    /// <summary>Takes note of what an answer says: its first piece, and its end. From any thread.</summary>
+    /// <summary>Takes note of an event of an answer. Thread-safe: answers may run side by side.</summary>
     public void Note(in OutputEvent outputEvent)
     {
         if (outputEvent.Start is { } start)

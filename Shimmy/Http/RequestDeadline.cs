@@ -2,7 +2,9 @@ using Microsoft.AspNetCore.Http;
 
 namespace Shimmy.Http;
 
-/// <summary>How long a request may take: what the server allows, or less where the request itself asks for less (<c>timeout</c>).</summary>
+/// <summary>
+/// The deadline of a request: the server's limit (<c>--request-timeout</c>), or that of the request (<c>timeout</c>) where it is shorter.
+/// </summary>
 internal sealed class RequestDeadline : IDisposable
 {
     private static readonly object Key = new();
@@ -13,7 +15,7 @@ internal sealed class RequestDeadline : IDisposable
 
     private RequestDeadline() => Token = _end.Token;
 
-    /// <summary>Ends when the time is over.</summary>
+    /// <summary>Cancelled when the deadline is over.</summary>
     public CancellationToken Token { get; }
 
     /// <summary>Sets the deadline of a request, or of the next one on the same connection; null sets none until the request asks for one.</summary>
@@ -33,11 +35,11 @@ internal sealed class RequestDeadline : IDisposable
             ((RequestDeadline)known!).EndWithin(limit);
     }
 
-    /// <summary>The error of a request whose time is over; null where that is not why it ended.</summary>
+    /// <summary>The error of a request that ended at its deadline; null where it ended for another reason.</summary>
     public static ApiError? ErrorOf(HttpContext context, Exception exception) =>
         exception is OperationCanceledException && context.Items.TryGetValue(Key, out var known) && known is RequestDeadline { Token.IsCancellationRequested: true } deadline
             ? new ApiError(504, string.Create(System.Globalization.CultureInfo.InvariantCulture,
-                $"the request took longer than the {deadline._limit!.Value.TotalSeconds:0.###} s that it may (--request-timeout and the field timeout set this)"), "deadline_exceeded", null)
+                $"the request timed out after {deadline._limit!.Value.TotalSeconds:0.###} s (--request-timeout or the field timeout set this limit)"), "deadline_exceeded", null)
             : null;
 
     /// <inheritdoc/>

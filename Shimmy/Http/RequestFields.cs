@@ -5,14 +5,14 @@ using Microsoft.AspNetCore.Http;
 namespace Shimmy.Http;
 
 /// <summary>
-/// The fields of a JSON object that a client sent. Reading one checks its type and range; what is wrong is said with the field's
-/// full name, what it was and what is allowed. A field that is null counts as absent, as the clients of all dialects expect.
+/// The fields of a JSON object that a client sent. Reading one checks its type and range; the error has the field's full name, its value
+/// and what is allowed. A field that is null counts as absent, as the clients of all dialects expect.
 /// </summary>
 internal sealed class RequestFields
 {
     private const int LongestQuote = 100;
     private const int LongestReason = 300;
-    private const string NoText = "holds a character that is none (half of a surrogate pair, or bytes that are no UTF-8)";
+    private const string NoText = "holds invalid Unicode (an unpaired surrogate, or bytes that are not UTF-8)";
 
     private readonly JsonElement _object;
     private readonly string _prefix;
@@ -64,7 +64,8 @@ internal sealed class RequestFields
     }
 
     /// <summary>
-    /// A body that breaks off: a chunk whose size is beyond all numbers, or a client that went away in the middle of it. Neither is a fault of ours.
+    /// The error for a body that breaks off: a chunk with an invalid size, or a client that left in the middle of it. Neither is a fault of
+    /// the server.
     /// </summary>
     public static ApiException Unreadable(IOException e) => new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
 
@@ -202,7 +203,7 @@ internal sealed class RequestFields
     }
 
 
-    // What is no JSON comes as the one; where two names that are compared hold what is no text, as the other.
+    // A JsonException for invalid JSON; an InvalidOperationException for names with invalid Unicode, which the check for duplicates compares.
     private static ApiException NoJson(Exception e) => new(400, e switch
     {
         JsonException { LineNumber: { } line } at => $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",

@@ -2,7 +2,9 @@ using Microsoft.AspNetCore.Http;
 
 namespace Shimmy.Http;
 
-/// <summary>How the middleware treats the requests of a route. Given where the route is mapped, else by its <see cref="Dialect"/>.</summary>
+/// <summary>
+/// How the middleware treats the requests of a route. Given where the route is mapped, else by its <see cref="Dialect"/>.
+/// </summary>
 [Flags]
 internal enum RoutePolicy
 {
@@ -64,8 +66,8 @@ internal sealed class RouteTable
         _routes.Add(new Route(method, pattern, handle, policy));
 
     /// <summary>
-    /// Finds the route of a request: a path before one with a parameter, and the longest pattern of those. Letter case and a slash at the end make no
-    /// difference. Never throws: a request without a route still has a dialect and a policy.
+    /// Finds the route of a request: a path before one with a parameter, and the longest pattern of those. Letter case and a slash at the
+    /// end make no difference. Never throws: a request without a route still has a dialect and a policy.
     /// </summary>
     public RouteMatch Match(HttpRequest request)
     {
@@ -97,8 +99,8 @@ internal sealed class RouteTable
     }
 
     /// <summary>
-    /// Calls the handler of the route that the request was matched with. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405 (and the
-    /// header Allow) where one does that does not take the method.
+    /// Calls the handler of the route that the request was matched with. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405
+    /// (and the header Allow) where one does that does not take the method.
     /// </summary>
     public static Task InvokeAsync(HttpContext context)
     {
@@ -112,10 +114,10 @@ internal sealed class RouteTable
             return handle(context);
         }
         if (match.OtherMethods.Count == 0)
-            throw new ApiException(404, $"there is no route {context.Request.Method} {context.Request.Path}; GET /health names those that there are", "route_not_found");
+            throw new ApiException(404, $"there is no route {context.Request.Method} {context.Request.Path}; GET /health lists the endpoints", "route_not_found");
         var allowed = string.Join(", ", match.OtherMethods);
         context.Response.Headers.Allow = allowed;
-        throw new ApiException(405, $"{context.Request.Method} is not what {context.Request.Path} takes; it takes {allowed}", "method_not_allowed");
+        throw new ApiException(405, $"the method {context.Request.Method} is not allowed for {context.Request.Path}; allowed: {allowed}", "method_not_allowed");
     }
 
     private Dialect DialectOf(PathString path)

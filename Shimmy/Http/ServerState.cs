@@ -3,7 +3,7 @@ using System.Reflection;
 
 namespace Shimmy.Http;
 
-/// <summary>What the endpoints tell about the server itself.</summary>
+/// <summary>State and limits of the server, for the endpoints.</summary>
 internal sealed class ServerState
 {
     private readonly long _started = Stopwatch.GetTimestamp();
@@ -21,13 +21,13 @@ internal sealed class ServerState
     /// <summary>The limits in force, for <c>/diag</c>: name, and value or null where there is none.</summary>
     public IReadOnlyList<(string Name, double? Value)> Limits { get; init; } = [];
 
-    /// <summary>How long a request may take; null sets no limit.</summary>
+    /// <summary>Longest duration of a request; null sets no limit.</summary>
     public TimeSpan? RequestTimeout { get; init; }
 
     /// <summary>Most bytes of a request's body; a message on a socket is one.</summary>
     public long BodyLimit { get; init; } = long.MaxValue;
 
-    /// <summary>Whether the log gets prompts as models read them.</summary>
+    /// <summary>Whether rendered prompts are logged.</summary>
     public bool LogsPrompts { get; init; }
 
     /// <summary>Takes no new requests from now on.</summary>

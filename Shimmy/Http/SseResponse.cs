@@ -6,13 +6,13 @@ using Shimmy.Chat.Output;
 
 namespace Shimmy.Http;
 
-/// <summary>Writes one dialect's stream: an event in, bytes out. Pure, so that transcripts can be tested without a socket.</summary>
+/// <summary>Writer of one dialect's stream: an event in, bytes out. Pure, so that transcripts can be tested without a socket.</summary>
 internal interface IStreamWriter
 {
     /// <summary>Writes what the dialect says for an event; may be nothing.</summary>
     void Write(IBufferWriter<byte> output, in OutputEvent outputEvent);
 
-    /// <summary>How long a stream may be silent before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
+    /// <summary>Longest silence of a stream before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
     TimeSpan? PingAfter => null;
 
     /// <summary>Writes the dialect's sign of life.</summary>
@@ -122,6 +122,6 @@ internal static class SseResponse
 /// </summary>
 internal sealed class StreamBrokenException(Exception cause, bool isOurFault) : Exception(cause.Message, cause)
 {
-    /// <summary>Whether the cause is none that a client is told about.</summary>
+    /// <summary>Whether the cause is a fault of the server, which the log gets and the client does not.</summary>
     public bool IsOurFault { get; } = isOurFault;
 }

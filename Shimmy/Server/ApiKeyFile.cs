@@ -58,7 +58,7 @@ internal static class ApiKeyFile
     {
         var words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
         if (words.Length < 2)
-            throw new FormatException($"{where}: must be NAME KEY, with concurrency=N, tokens_per_minute=N or rank=N behind it");
+            throw new FormatException($"{where}: must be NAME KEY, optionally followed by concurrency=N, tokens_per_minute=N or rank=N");
         var settings = new Dictionary<string, int> { ["concurrency"] = 0, ["tokens_per_minute"] = 0, ["rank"] = 0 };
         foreach (var word in words[2..])
         {
@@ -66,7 +66,7 @@ internal static class ApiKeyFile
             var name = equals < 0 ? "" : word[..equals];
             // Not the word itself: it may be part of a key that has a space in it.
             if (!settings.ContainsKey(name))
-                throw new FormatException($"{where}: what stands behind the key must be concurrency=N, tokens_per_minute=N or rank=N");
+                throw new FormatException($"{where}: only settings may follow the key: concurrency=N, tokens_per_minute=N or rank=N");
             if (!int.TryParse(word[(equals + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) || (number < 0 && name != "rank"))
                 throw new FormatException($"{where}: {name} must be a whole number{(name == "rank" ? "" : " of at least 0")}");
             settings[name] = number;
@@ -86,6 +86,6 @@ internal static class ApiKeyFile
         var digits = key[HashMark.Length..];
         return digits.Length == SHA256.HashSizeInBytes * 2 && digits.All(char.IsAsciiHexDigit)
             ? Convert.FromHexString(digits)
-            : throw new FormatException($"{where}: behind {HashMark} stand {SHA256.HashSizeInBytes * 2} hexadecimal digits");
+            : throw new FormatException($"{where}: after {HashMark} {SHA256.HashSizeInBytes * 2} hexadecimal digits are required");
     }
 }

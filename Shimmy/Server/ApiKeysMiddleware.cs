@@ -4,12 +4,15 @@ using Shimmy.Http;
 namespace Shimmy.Server;
 
 /// <summary>
-/// Lets in whom a key lets in: <c>Authorization: Bearer</c> or <c>x-api-key</c>; of both, one must be right, since some clients fill in the other
-/// by themselves. Without configured keys any is accepted, since clients insist on sending one. Comparing takes the same time whatever is wrong.
+/// Checks the API key in <c>Authorization: Bearer</c> or <c>x-api-key</c>; of both, one must be right, since some clients fill in the other
+/// by themselves. Without configured keys any is accepted, since clients insist on sending one. Comparing takes the same time wherever keys
+/// differ.
 /// </summary>
 internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
 {
-    /// <summary>Lets the request through, or throws <see cref="ApiException"/> (401). Routes that are <see cref="RoutePolicy.Open"/> need no key.</summary>
+    /// <summary>
+    /// Lets the request through, or throws <see cref="ApiException"/> (401). Routes that are <see cref="RoutePolicy.Open"/> need no key.
+    /// </summary>
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
         var log = RequestContext.Of(context);
@@ -17,8 +20,8 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
             return next(context);
         string[] given = [.. ApiKey.GivenIn(context.Request.Headers)];
         if (given.Length == 0)
-            throw new ApiException(401, "an API key is needed: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", "missing_api_key");
-        log.Client = Find(given) ?? throw new ApiException(401, "the API key is not one of this server's", "invalid_api_key");
+            throw new ApiException(401, "an API key is required: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'", "missing_api_key");
+        log.Client = Find(given) ?? throw new ApiException(401, "the API key is not valid", "invalid_api_key");
         return next(context);
     }
 

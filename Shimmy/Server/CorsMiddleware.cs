@@ -5,9 +5,9 @@ using Shimmy.Http;
 namespace Shimmy.Server;
 
 /// <summary>
-/// Which web pages may call (WHATWG Fetch, CORS protocol): those of this machine by default, one origin or all if the user says so.
-/// A request without an Origin header is no page's and passes untouched. What another page sends is refused: leaving out the header
-/// would only hide the answer from it, and a WebSocket's not even that.
+/// CORS (WHATWG Fetch): pages of loopback origins may call by default, of one origin or of all with <c>--cors</c>. A request without an
+/// Origin header is not from a page and passes untouched. A request from any other page is refused: leaving out the header would only hide
+/// the answer from the page, and that of a WebSocket not even that.
 /// </summary>
 internal sealed class CorsMiddleware(string? allowedOrigin)
 {
@@ -32,7 +32,7 @@ internal sealed class CorsMiddleware(string? allowedOrigin)
         {
             return allowed
                 ? next(context)
-                : throw new ApiException(403, $"pages of {RequestFields.Quote(origin.ToString())} may not call this server; --cors allows an origin", "origin_not_allowed");
+                : throw new ApiException(403, $"the origin {RequestFields.Quote(origin.ToString())} is not allowed (CORS); --cors allows an origin", "origin_not_allowed");
         }
         if (allowed)
         {

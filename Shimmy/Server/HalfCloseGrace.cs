@@ -4,17 +4,17 @@ using Microsoft.AspNetCore.Connections;
 namespace Shimmy.Server;
 
 /// <summary>
-/// Clients that send all they have and close their side at once (<c>printf … | nc -N</c>) still read. Kestrel drops them: it resets a
-/// connection that has ended its input, even where the whole request is there. Whether such a client waits cannot be told from one that is
-/// gone, since both look the same until something is written. So what it sent is read to its end, and what it asked for goes on for a little
-/// while. To a client that is gone, the first writes fail and end a stream earlier than that.
+/// Grace for half-closed connections. Clients that send all they have and close their side at once (<c>printf … | nc -N</c>) still read.
+/// Kestrel drops them: it resets a connection that has ended its input, even where the whole request is there. Whether such a client waits
+/// cannot be told from one that is gone, since both look the same until something is written. So what it sent is read to its end, and what
+/// it asked for goes on for a little while. To a client that is gone, the first writes fail and end a stream earlier than that.
 /// </summary>
 internal static class HalfCloseGrace
 {
-    /// <summary>How long what was asked for goes on after the client has closed its side.</summary>
+    /// <summary>Time for which a request goes on after the client has closed its side.</summary>
     public static readonly TimeSpan Grace = TimeSpan.FromMilliseconds(500);
 
-    /// <summary>Runs a connection whose end is told that much later, and not before what came was read.</summary>
+    /// <summary>Wraps a connection so that its end shows later by <see cref="Grace"/>, and not before all its input was read.</summary>
     public static ConnectionDelegate Around(ConnectionDelegate next) => async connection =>
     {
         using var gone = new CancellationTokenSource();

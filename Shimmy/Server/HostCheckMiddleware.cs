@@ -5,8 +5,8 @@ using Shimmy.Http;
 namespace Shimmy.Server;
 
 /// <summary>
-/// On a loopback connection the Host header must name this machine. A web page whose name was pointed at 127.0.0.1 (DNS rebinding) is of
-/// the same origin as we are to the browser, and only this header gives it away.
+/// Check of the Host header against DNS rebinding: on a loopback connection it must name this machine. To the browser, a web page whose
+/// name was pointed at 127.0.0.1 has the same origin as the server, and only this header gives it away.
 /// </summary>
 internal static class HostCheckMiddleware
 {

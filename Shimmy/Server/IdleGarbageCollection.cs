@@ -1,13 +1,12 @@
 namespace Shimmy.Server;
 
 /// <summary>
-/// Gives memory back when the last request has ended and a moment has passed without another. Under load, what requests leave behind is
-/// collected when the collector's own budgets say so, tens of megabytes later than a server that does nothing should keep them; and nobody
-/// waits for the few milliseconds that it takes now.
+/// A full garbage collection when the server has become idle. Under load, garbage is collected when the collector's own budgets say so,
+/// tens of megabytes later than an idle server should keep them; and no request waits for the few milliseconds that a collection takes now.
 /// </summary>
 internal sealed class IdleGarbageCollection : IDisposable
 {
-    /// <summary>How long nothing must run.</summary>
+    /// <summary>Time without a request after which the server counts as idle.</summary>
     public static readonly TimeSpan Moment = TimeSpan.FromSeconds(1);
 
     private const long Worthwhile = 1 << 20;
@@ -16,14 +15,14 @@ internal sealed class IdleGarbageCollection : IDisposable
     private readonly ITimer _timer;
     private long _allocated;
 
-    /// <summary>Makes it; <paramref name="isQuiet"/> says whether still nothing runs.</summary>
+    /// <summary>Makes it; <paramref name="isQuiet"/> says whether the server is still idle.</summary>
     public IdleGarbageCollection(Func<bool> isQuiet, TimeProvider time)
     {
         _isQuiet = isQuiet;
         _timer = time.CreateTimer(static self => ((IdleGarbageCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
-    /// <summary>How often memory was given back.</summary>
+    /// <summary>Number of collections so far.</summary>
     public int Collections { get; private set; }
 
     /// <summary>The last request that ran has ended.</summary>

@@ -6,9 +6,9 @@ using Shimmy.Http;
 namespace Shimmy.Server;
 
 /// <summary>
-/// The loggers that the framework gets: ours, less what Kestrel says of streams that broke off, which have their own line already, and of
-/// bodies that it cannot read to their end because their clients left or sent what is no HTTP, which it calls an error of the server. What it
-/// says of requests that are no HTTP quotes their headers, with the keys in them, and is said here without.
+/// The framework's loggers, filtered. Dropped are Kestrel's lines about streams that broke off, which have a line of their own already, and
+/// about bodies that cannot be read to their end because the client left or sent invalid HTTP, which Kestrel logs as errors of the server.
+/// Its lines about invalid requests quote headers, API keys included, and are logged here without.
 /// </summary>
 internal sealed partial class KestrelLogFilter(ILoggerFactory loggers) : ILoggerFactory
 {

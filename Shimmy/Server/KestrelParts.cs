@@ -44,8 +44,8 @@ internal sealed class KestrelParts(IServiceCollection services) : IWebHostBuilde
 }
 
 /// <summary>
-/// What Kestrel calls for each request. The web host would do the same, and bring configuration, dependency injection, error pages and
-/// routing that nothing here uses: half a megabyte of an executable that is to be small.
+/// The application that Kestrel calls for each request. The web host would do the same, and bring configuration, dependency injection,
+/// error pages and routing that nothing here uses: half a megabyte of an executable that is to be small.
 /// </summary>
 internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider services) : IHttpApplication<HttpContext>
 {
@@ -61,7 +61,10 @@ internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider servi
     }
 }
 
-/// <summary>Meters that nobody reads: .NET's own metrics are switched off (see the project file), Kestrel asks for a factory all the same.</summary>
+/// <summary>
+/// A meter factory whose meters nobody reads: .NET's own metrics are switched off (see the project file), Kestrel asks for a factory all
+/// the same.
+/// </summary>
 internal sealed class NullMeterFactory : IMeterFactory
 {
     /// <inheritdoc/>

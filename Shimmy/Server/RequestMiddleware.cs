@@ -7,13 +7,13 @@ using Shimmy.Observability;
 namespace Shimmy.Server;
 
 /// <summary>
-/// The frame around every request: gives it an id and a place in a trace, turns what is thrown into the dialect's error body, and reports
-/// how it ended.
+/// The outermost middleware: matches the route, gives the request an id and a place in a trace, turns every exception into the dialect's
+/// error body, and reports the end.
 /// </summary>
-/// <param name="logger">Learns of our own faults.</param>
+/// <param name="logger">Gets faults of the server.</param>
 /// <param name="routes">The routes, of which the request's is found here.</param>
 /// <param name="running">The requests in flight.</param>
-/// <param name="report">What is done with those that ended.</param>
+/// <param name="report">Gets the requests that ended.</param>
 /// <param name="traces">Whether requests that come without a trace begin one.</param>
 internal sealed partial class RequestMiddleware(ILogger logger, RouteTable routes, InFlightRequests running, AccessLog report, bool traces)
 {

@@ -6,7 +6,9 @@ using Shimmy.Http;
 
 namespace Shimmy.Server;
 
-/// <summary>The dialects with their endpoints: a new dialect is a folder in <c>Api</c> and a line here. The inventory's test reads the table.</summary>
+/// <summary>
+/// The dialects with their endpoints: a new dialect is a folder in <c>Api</c> and a line here. The inventory's test reads the table.
+/// </summary>
 internal static class Routes
 {
     /// <summary>Makes the route table.</summary>

@@ -3,7 +3,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Server;
 
-/// <summary>How the server listens and whom it lets in.</summary>
+/// <summary>Options of the HTTP server.</summary>
 internal sealed record ServerOptions
 {
     /// <summary><c>auto</c>, <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c> (<see cref="BindAddress"/>).</summary>
@@ -21,16 +21,16 @@ internal sealed record ServerOptions
     /// <summary>Most bytes of a request's body.</summary>
     public long BodyLimit { get; init; } = 64L << 20;
 
-    /// <summary>How long a request may take, from its arrival to its end; null sets no limit.</summary>
+    /// <summary>Longest duration of a request, from its arrival to its end; null sets no limit.</summary>
     public TimeSpan? RequestTimeout { get; init; }
 
-    /// <summary>Whether the log gets prompts as models read them.</summary>
+    /// <summary>Whether rendered prompts are logged.</summary>
     public bool LogPrompts { get; init; }
 
-    /// <summary>How long a connection may be idle between requests.</summary>
+    /// <summary>Longest idle time of a connection between requests.</summary>
     public TimeSpan IdleTimeout { get; init; } = TimeSpan.FromSeconds(130);
 
-    /// <summary>How long a client may take for the head of a request.</summary>
+    /// <summary>Longest time for receiving the headers of a request.</summary>
     public TimeSpan HeadersTimeout { get; init; } = TimeSpan.FromSeconds(30);
 
     /// <summary>Limits of models that <c>/diag</c> shows beside the server's: name, and value or null where there is none.</summary>
@@ -45,9 +45,9 @@ internal sealed record ServerOptions
     /// <summary>File of recorded exchanges that are answered without a model; null answers all from models.</summary>
     public string? ReplayFile { get; init; }
 
-    /// <summary>Whether what <see cref="ReplayFile"/> does not have is answered by models; else it is refused.</summary>
+    /// <summary>Whether models answer requests that <see cref="ReplayFile"/> does not have; else they are refused.</summary>
     public bool ReplayPasses { get; init; }
 
-    /// <summary>How long running requests may go on after the server was told to stop.</summary>
+    /// <summary>Longest time for running requests after the server was told to stop.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(30);
 }

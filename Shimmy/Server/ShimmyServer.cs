@@ -23,7 +23,7 @@ using Shimmy.Server.Recording;
 namespace Shimmy.Server;
 
 /// <summary>
-/// The HTTP server: bare Kestrel, and the order in which a request meets what stands before its endpoint.
+/// The HTTP server: bare Kestrel and the middleware in its order.
 /// </summary>
 internal sealed partial class ShimmyServer : IAsyncDisposable
 {
@@ -48,14 +48,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         Address = AddressOf(kestrel, endpoint);
     }
 
-    /// <summary>Where it listens.</summary>
+    /// <summary>The address that the server listens on.</summary>
     public Uri Address { get; }
 
     /// <summary>The route table: the methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
 
     /// <summary>
-    /// Starts listening. Throws <see cref="FormatException"/> for an address that is none and <see cref="IOException"/> where no address
+    /// Starts listening. Throws <see cref="FormatException"/> for an invalid address and <see cref="IOException"/> where no address
     /// can be bound, or a recording not be read or written.
     /// </summary>
     public static async Task<ShimmyServer> StartAsync(
@@ -89,7 +89,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             }
             catch (Exception e) when (e is IOException or SocketException)
             {
-                // A port that is taken comes as the one, what the system forbids or does not know as the other.
+                // IOException: the port is taken. SocketException: the system forbids the address or does not know it.
                 taken = e as IOException ?? new IOException($"cannot listen on {endpoint}: {e.Message}", e);
                 await services.DisposeAsync().ConfigureAwait(false);
                 running.Dispose();
@@ -158,7 +158,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Listen(endpoint, connections => connections.Use(HalfCloseGrace.Around));
         });
         var services = parts.BuildServiceProvider();
-        // What was asked for is disposed with the services, which sends the traces that wait.
+        // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
         _ = services.GetService<TraceExport>();
 
         // From the inside out.
@@ -198,7 +198,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         return recording;
     }
 
-    // The port that was asked for may have been 0; what was bound is known only now. An address for everybody is none to connect to.
+    // The port that was asked for may have been 0; what was bound is known only now. Clients cannot connect to the wildcard address.
     private static Uri AddressOf(IServer kestrel, EndPoint endpoint) => endpoint is UnixDomainSocketEndPoint socket
         ? new Uri($"unix:{socket}")
         : new Uri(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()

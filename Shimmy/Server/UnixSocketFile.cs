@@ -2,10 +2,15 @@ using System.Net.Sockets;
 
 namespace Shimmy.Server;
 
-/// <summary>The file of a Unix socket: one that a server left behind that is gone is in the way of the next.</summary>
+/// <summary>
+/// The file of a Unix socket. One that a killed server left behind would make the next fail with "address already in use".
+/// </summary>
 internal static class UnixSocketFile
 {
-    /// <summary>Removes a socket that nobody listens on. Throws <see cref="IOException"/> where somebody does, where the file is none, or where its folder is missing.</summary>
+    /// <summary>
+    /// Removes a socket that nobody listens on. Throws <see cref="IOException"/> where a server listens on it, where the file is not a
+    /// socket, or where its folder is missing.
+    /// </summary>
     public static void MakeWay(UnixDomainSocketEndPoint endpoint)
     {
         var path = endpoint.ToString();
@@ -25,9 +30,9 @@ internal static class UnixSocketFile
         }
         catch (SocketException e)
         {
-            throw new IOException($"cannot listen on {path}: a file is there already ({e.Message})", e);
+            throw new IOException($"cannot listen on {path}: the file already exists ({e.Message})", e);
         }
-        throw new IOException($"cannot listen on {path}: another server does");
+        throw new IOException($"cannot listen on {path}: another server listens on it");
     }
 
     // To connect to any file is refused, empty ones included. What tells a socket is that it cannot be opened (ENXIO in open(2)).

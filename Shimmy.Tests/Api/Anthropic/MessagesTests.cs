@@ -202,7 +202,7 @@ public sealed class MessagesTests
     [DataRow("""{"max_tokens":5,"messages":[{"role":"tool","content":"a"}]}""", "messages[0].role: must be one of")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":7}]}""", "messages[0].content: must be a string or an array")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}""", "messages[0].content[0].type: 'image' is not supported")]
-    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"x"}}]}]}""", "messages[0].content[0].source.type: 'base64' cannot be read here")]
+    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"x"}}]}]}""", "messages[0].content[0].source.type: 'base64' is not a supported document source")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"tool_result"}]}]}""", "messages[0].content[0].tool_use_id: is missing")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":"c"}]}]}""", "messages[0].content[0].input: must be an object")]
     [DataRow("""{"max_tokens":5,"temperature":1.5,"messages":[{"role":"user","content":"a"}]}""", "temperature: must be a number from 0 to 1")]
@@ -211,8 +211,8 @@ public sealed class MessagesTests
     [DataRow("""{"max_tokens":5,"thinking":{"type":"enabled"},"messages":[{"role":"user","content":"a"}]}""", "thinking.budget_tokens: is missing")]
     [DataRow("""{"max_tokens":1024,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"a"}]}""", "thinking.budget_tokens: must be less than max_tokens")]
     [DataRow("""{"max_tokens":5,"tools":[{"name":"a"}],"messages":[{"role":"user","content":"a"}]}""", "tools[0].input_schema: is missing")]
-    [DataRow("""{"max_tokens":5,"tool_choice":{"type":"any"},"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"a"}]}""", "tool_choice: demands a call")]
-    [DataRow("""{"max_tokens":5,"tool_choice":{"type":"tool","name":"bash"},"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"a"}]}""", "tool_choice.name: 'bash' is none of the tools")]
+    [DataRow("""{"max_tokens":5,"tool_choice":{"type":"any"},"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"a"}]}""", "tool_choice: requires a tool call")]
+    [DataRow("""{"max_tokens":5,"tool_choice":{"type":"tool","name":"bash"},"tools":[{"type":"bash_20250124","name":"bash"}],"messages":[{"role":"user","content":"a"}]}""", "tool_choice.name: 'bash' is not one of the tools")]
     public async Task What_is_wrong_is_named_in_Anthropics_form(string body, string message)
     {
         await using var server = await ServerFixture.StartAsync();

@@ -111,7 +111,7 @@ public sealed class GenerateSocketTests
     [DataRow("", """{"error":"the body is not valid JSON (line 1, byte 1):""")]
     [DataRow("[]", """{"error":"the body must be a JSON object, not an array"}""")]
     [DataRow("{\"cancel\":true", """{"error":"the body is not valid JSON""")]
-    [DataRow("""{"\ud800":1,"\ud800":2}""", """{"error":"the body holds a character that is none""")]
+    [DataRow("""{"\ud800":1,"\ud800":2}""", """{"error":"the body holds invalid Unicode""")]
     [DataRow("""{"model":"talker"}""", """{"error":"prompt: is missing; prompt or messages is required"}""")]
     [DataRow("""{"prompt":"?"}""", """{"error":"model: is missing; a string is required"}""")]
     [DataRow("""{"model":"talkr","prompt":"?"}""", """{"error":"the model 'talkr' does not exist here; the closest names are talker"}""")]
@@ -143,7 +143,7 @@ public sealed class GenerateSocketTests
     }
 
     [TestMethod]
-    [DataRow(",\"timeout\":0.05}", null, """{"error":"the request took longer than the 0.05 s that it may (--request-timeout and the field timeout set this)"}""")]
+    [DataRow(",\"timeout\":0.05}", null, """{"error":"the request timed out after 0.05 s (--request-timeout or the field timeout set this limit)"}""")]
     [DataRow("}", """{"cancel":true}""", """{"done":true,"finish_reason":"cancelled"}""")]
     public async Task A_request_that_waits_for_its_model_ends_in_time_and_when_it_is_cancelled(string end, string? next, string answer)
     {
@@ -175,7 +175,7 @@ public sealed class GenerateSocketTests
         await using var server = await ServerFixture.StartAsync();
         using var answer = await server.Client.GetAsync("ws/generate");
         Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
-        Assert.AreEqual("""{"error":"/ws/generate speaks WebSocket: send an upgrade request"}""", await answer.Content.ReadAsStringAsync());
+        Assert.AreEqual("""{"error":"/ws/generate is a WebSocket endpoint: send an upgrade request"}""", await answer.Content.ReadAsStringAsync());
     }
 
     [TestMethod]

@@ -42,7 +42,7 @@ public sealed class RecordingFileTests : IDisposable
         File.WriteAllBytes(folder["r.jsonl"], bytes[..^7]);
 
         Assert.AreEqual(1, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Count);
-        Assert.Contains("r.jsonl, line 3 is passed by: it is no JSON", _log.Lines.Single());
+        Assert.Contains("r.jsonl, line 3 is skipped: it is not JSON", _log.Lines.Single());
         using (var file = Open(folder["r.jsonl"]))
             file.Append(Line("c"));
         CollectionAssert.AreEqual(new[] { "a", "c" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
@@ -106,7 +106,7 @@ public sealed class RecordingFileTests : IDisposable
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["r.jsonl"], content);
 
-        Assert.Contains("no recording that this version reads", Assert.ThrowsExactly<IOException>(() => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"))).Message);
+        Assert.Contains("not a recording that this version can read", Assert.ThrowsExactly<IOException>(() => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"))).Message);
     }
 
     [TestMethod]
@@ -119,7 +119,7 @@ public sealed class RecordingFileTests : IDisposable
         File.WriteAllText(folder["notes.txt"], content);
 
         var error = Assert.ThrowsExactly<IOException>(() => Open(folder["notes.txt"]).Dispose());
-        Assert.StartsWith($"cannot record to '{folder["notes.txt"]}': it is no recording that this version reads", error.Message);
+        Assert.StartsWith($"cannot record to '{folder["notes.txt"]}': it is not a recording that this version can read", error.Message);
         Assert.AreEqual(content, File.ReadAllText(folder["notes.txt"]));
     }
 

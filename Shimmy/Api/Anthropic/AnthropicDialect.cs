@@ -6,7 +6,7 @@ namespace Shimmy.Api.Anthropic;
 /// <summary>Anthropic's dialect: the Messages API.</summary>
 internal sealed class AnthropicDialect : Dialect
 {
-    /// <summary>The one instance.</summary>
+    /// <summary>The dialect; it has no state.</summary>
     public static AnthropicDialect Instance { get; } = new();
 
     /// <inheritdoc/>

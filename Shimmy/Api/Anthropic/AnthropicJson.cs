@@ -44,6 +44,8 @@ internal static class AnthropicJson
     /// <summary>An id for a call.</summary>
     public static string NewCallId() => Answer.NewId("toolu_");
 
-    /// <summary>What stands for Anthropic's signature of a thought: clients send it back with the thought, and nobody here checks it.</summary>
+    /// <summary>
+    /// A stand-in for Anthropic's signature of a thinking block: clients send it back with the block, and it is not checked.
+    /// </summary>
     public static string Signature(string thought) => Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(thought)));
 }

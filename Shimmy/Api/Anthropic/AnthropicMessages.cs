@@ -103,7 +103,7 @@ internal sealed class AnthropicMessages
                         SkippedTools.Log(_logger, type);
                     break;
                 case var type:
-                    throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is no block of an assistant's message that is known here");
+                    throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is not a supported content block of an assistant message");
             }
         }
         Add(new ChatMessage { Role = "assistant", Content = parts, Reasoning = reasoning, ToolCalls = calls });
@@ -151,7 +151,7 @@ internal sealed class AnthropicMessages
             case "image":
                 throw ApiException.BadField(block.FullName("type"), "'image' is not supported by this model; 'text' is");
             case var type:
-                throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is no block that is known here; 'text', 'tool_result' and 'document' are");
+                throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is not a supported content block; 'text', 'tool_result' and 'document' are");
         }
     }
 
@@ -164,7 +164,7 @@ internal sealed class AnthropicMessages
         {
             "text" => source.RequiredText("data"),
             "content" => string.Join("\n\n", Texts(source.Find("content") ?? default, source.FullName("content")).Select(part => part.Text)),
-            var type => throw ApiException.BadField(source.FullName("type"), $"{RequestFields.Quote(type)} cannot be read here; 'text' and 'content' can"),
+            var type => throw ApiException.BadField(source.FullName("type"), $"{RequestFields.Quote(type)} is not a supported document source; 'text' and 'content' are"),
         };
     }
 }

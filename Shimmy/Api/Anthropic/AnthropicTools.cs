@@ -65,11 +65,11 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
             case "any":
                 return tools.Count > 0
                     ? new AnthropicTools(tools, ToolChoice.Required, parallel)
-                    : throw ApiException.BadField("tool_choice", "demands a call, but tools has none that can be called here");
+                    : throw ApiException.BadField("tool_choice", "requires a tool call, but tools has none that can be called here");
             case "tool":
                 var name = choice.RequiredText("name");
                 var named = tools.FirstOrDefault(tool => tool.Name == name)
-                    ?? throw ApiException.BadField("tool_choice.name", $"{RequestFields.Quote(name)} is none of the tools that can be called here");
+                    ?? throw ApiException.BadField("tool_choice.name", $"{RequestFields.Quote(name)} is not one of the tools that can be called here");
                 return new AnthropicTools([named], ToolChoice.Required, parallel);
             default:
                 throw ApiException.BadField("tool_choice.type", "is missing; 'auto', 'any', 'tool' or 'none' is required");

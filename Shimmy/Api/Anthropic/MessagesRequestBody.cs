@@ -33,8 +33,8 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
         fields.Number("temperature", 0, 1);
         fields.Object("metadata")?.Text("user_id");
         fields.Choice("service_tier", "auto", "standard_only");
-        fields.Refuse("mcp_servers", "MCP servers are not reached from here", value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
-        fields.Refuse("container", "there are no containers here");
+        fields.Refuse("mcp_servers", "MCP servers are not supported", value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
+        fields.Refuse("container", "containers are not supported");
         var (thinks, budget) = Thinking(fields, most);
         var effort = Effort(fields);
         var arguments = new Dictionary<string, JsonElement>();

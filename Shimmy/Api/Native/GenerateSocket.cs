@@ -19,13 +19,13 @@ internal static partial class GenerateSocket
     private static async Task Handle(HttpContext context)
     {
         if (!context.WebSockets.IsWebSocketRequest)
-            throw new ApiException(400, "/ws/generate speaks WebSocket: send an upgrade request");
+            throw new ApiException(400, "/ws/generate is a WebSocket endpoint: send an upgrade request");
         using var socket = await context.WebSockets.AcceptWebSocketAsync();
-        await new TemplateVariables(context, socket).RunAsync();
+        await new Connection(context, socket).RunAsync();
     }
 
-    /// <summary>One socket: a request at a time, and an ear open for a cancel meanwhile.</summary>
-    private sealed class TemplateVariables(HttpContext context, WebSocket socket)
+    /// <summary>One WebSocket: answers one request at a time and listens for a cancel meanwhile.</summary>
+    private sealed class Connection(HttpContext context, WebSocket socket)
     {
         private static readonly TimeSpan CloseTime = TimeSpan.FromSeconds(1);
 
@@ -89,7 +89,7 @@ internal static partial class GenerateSocket
             }
             catch
             {
-                // A client that left is noticed by whoever listens; the answer may not outlive the socket.
+                // The receive notices a client that left; the answer may not outlive the socket.
                 await cancel.CancelAsync();
                 await answering.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
                 throw;

@@ -10,7 +10,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /health</c>: 200 while the server takes requests, 503 while it drains.</summary>
 internal static class Health
 {
-    /// <summary>What of the routes is there, by the name under which <c>endpoints</c> tells it.</summary>
+    /// <summary>The routes that <c>endpoints</c> lists, by name.</summary>
     private static readonly (string Name, string Route)[] Endpoints =
     [
         ("chat_completions", "/v1/chat/completions"),

@@ -102,7 +102,9 @@ internal static class Metrics
         json.WriteEndObject();
     }
 
-    /// <summary>Whether an Accept header (RFC 9110, 12.5.1) prefers JSON: names it, with a weight no less than that of plain text.</summary>
+    /// <summary>
+    /// Whether an Accept header (RFC 9110, 12.5.1) prefers JSON: names it, with a weight no less than that of plain text.
+    /// </summary>
     public static bool PrefersJson(StringValues header)
     {
         string[] text = ["*/*", "text/*", "text/plain"];

@@ -6,7 +6,7 @@ namespace Shimmy.Api.Native;
 /// <summary>Shimmy's own dialect, with llama.cpp's tokenizer routes: every path that no other dialect claims.</summary>
 internal sealed class NativeDialect : Dialect
 {
-    /// <summary>The one instance.</summary>
+    /// <summary>The dialect; it has no state.</summary>
     public static NativeDialect Instance { get; } = new();
 
     /// <inheritdoc/>

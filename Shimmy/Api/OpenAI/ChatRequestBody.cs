@@ -7,12 +7,12 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI;
 
 /// <summary>
-/// <c>POST /v1/chat/completions</c>, read and checked (OpenAI's API reference). Fields that we cannot honour yet are refused by name;
-/// fields that neither OpenAI nor llama.cpp documents are none of our business.
+/// The body of <c>POST /v1/chat/completions</c>, read and checked (OpenAI's API reference). Documented fields that cannot be honoured are
+/// refused by name; fields that neither OpenAI nor llama.cpp documents are ignored.
 /// </summary>
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
-    /// <summary>What is told beside the text.</summary>
+    /// <summary>Output details beside the text.</summary>
     public OutputDetails Extras { get; private init; }
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;

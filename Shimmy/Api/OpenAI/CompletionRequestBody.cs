@@ -5,7 +5,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
 
-/// <summary><c>POST /v1/completions</c>, read and checked (OpenAI's legacy API reference).</summary>
+/// <summary>The body of <c>POST /v1/completions</c>, read and checked (OpenAI's legacy API reference).</summary>
 internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Grammar? Grammar, bool Stream, bool IncludeUsage)
 {
     /// <summary>How to sample, once the model's defaults are known (<see cref="WithDefaultsOf"/>).</summary>
@@ -17,10 +17,10 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     /// <summary>Whether the prompt stands before the answer.</summary>
     public bool Echo { get; private init; }
 
-    /// <summary>What stands behind the gap that the answer fills; null where it fills none.</summary>
+    /// <summary>Text after the gap that the answer fills (fill in the middle); null where it fills none.</summary>
     public string? Suffix { get; private init; }
 
-    /// <summary>What is told beside the text.</summary>
+    /// <summary>Output details beside the text.</summary>
     public OutputDetails Extras { get; private init; }
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;

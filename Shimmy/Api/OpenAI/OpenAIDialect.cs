@@ -6,7 +6,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary>OpenAI's dialect: all of <c>/v1</c> that no other dialect claims.</summary>
 internal sealed class OpenAIDialect : Dialect
 {
-    /// <summary>The one instance.</summary>
+    /// <summary>The dialect; it has no state.</summary>
     public static OpenAIDialect Instance { get; } = new();
 
     /// <inheritdoc/>

@@ -48,7 +48,10 @@ internal static class StreamOptions
     }
 }
 
-/// <summary>What of an answer is told beside its text: OpenAI's <c>logprobs</c>, llama.cpp's <c>return_tokens</c> and <c>timings_per_token</c>.</summary>
+/// <summary>
+/// Details of an answer that are written beside its text: OpenAI's <c>logprobs</c>, llama.cpp's <c>return_tokens</c> and
+/// <c>timings_per_token</c>.
+/// </summary>
 /// <param name="LogProbabilities">Whether the tokens' probabilities are told.</param>
 /// <param name="Tokens">Whether the tokens' ids are told.</param>
 /// <param name="Timings">Whether the times are told, in a stream with every chunk.</param>

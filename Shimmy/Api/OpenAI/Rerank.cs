@@ -25,7 +25,7 @@ internal static class Rerank
         var loras = LoraFields.Read(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         if (!lease.Model.Facts.CanRerank)
-            throw ApiException.BadField("model", $"'{lease.Entry.Name}' is no reranker");
+            throw ApiException.BadField("model", $"'{lease.Entry.Name}' is not a reranking model");
         var prompts = PromptLog.Of(context);
         var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease, prompts, query, text, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);

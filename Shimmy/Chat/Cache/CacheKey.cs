@@ -16,7 +16,10 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
     private static readonly GenerationOptions NoChance = new() { Temperature = 0 };
 
-    /// <summary>The key of an answer of the model with this identity. The request is hashed in the form in which it crosses to the worker: an option that changes an answer is in it.</summary>
+    /// <summary>
+    /// The key of an answer of the model with this identity. The request is hashed in the form in which it crosses to the worker: an option
+    /// that changes an answer is in it.
+    /// </summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

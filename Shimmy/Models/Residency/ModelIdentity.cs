@@ -8,8 +8,9 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// The identity of a loaded model: which weights it has, and how they were loaded. Made of its files with their sizes and times, its adapters, all of its spec but the name.
-/// Taken at the load, not at a request: a file that is replaced while its model is in memory changes no answer before the next load.
+/// The identity of a loaded model: which weights it has, and how they were loaded. Made of its files with their sizes and times, its
+/// adapters, all of its spec but the name. Taken at the load, not at a request: a file that is replaced while its model is in memory
+/// changes no answer before the next load.
 /// </summary>
 internal static class ModelIdentity
 {

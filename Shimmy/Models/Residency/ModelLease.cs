@@ -14,7 +14,8 @@ internal sealed class ModelLoad(ILoadedModel model, string identity)
     public string Identity => identity;
 
     /// <summary>
-    /// The model's compiled chat template, kept here by <c>Chat/Templates/TemplateCache</c>, whose type this layer does not know; null before the first chat.
+    /// The model's compiled chat template, kept here by <c>Chat/Templates/TemplateCache</c>, whose type this layer does not know; null
+    /// before the first chat.
     /// </summary>
     public object? Template { get; set; }
 }
@@ -49,7 +50,9 @@ internal sealed class ModelLease : IDisposable
     /// <summary>The request's place in the model's queue.</summary>
     public QueuePlace Place { get; private init; } = QueuePlace.Default;
 
-    /// <summary>This lease for a request with a place in the queue; <paramref name="released"/> is called when the model was given back.</summary>
+    /// <summary>
+    /// This lease for a request with a place in the queue; <paramref name="released"/> is called when the model was given back.
+    /// </summary>
     public ModelLease For(QueuePlace place, Action released) => new(Entry, Load, () =>
     {
         Dispose();

@@ -10,9 +10,10 @@ namespace Shimmy.Server.Recording;
 
 /// <summary>
 /// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a recording
-/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those that say who asks (<see cref="Dialect.UnrecordedFields"/>). To find it,
-/// fields may come in any order, numbers in any spelling, <c>"stream":false</c> or not, and ids that clients make up count by the order in which
-/// they appear: a call and its result still belong together. <c>previous_response_id</c> is no such id: it stands for the conversation before it.
+/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those that say who asks
+/// (<see cref="Dialect.UnrecordedFields"/>). To find it, fields may come in any order, numbers in any spelling, <c>"stream":false</c> or
+/// not, and ids that clients make up count by the order in which they appear: a call and its result still belong together.
+/// <c>previous_response_id</c> is no such id: it stands for the conversation before it.
 /// </summary>
 internal sealed class CanonicalRequest
 {
@@ -73,7 +74,9 @@ internal sealed class CanonicalRequest
     /// <summary>Takes a request apart that holds no key; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
     public static CanonicalRequest Of(string route, byte[] body, IReadOnlyList<string> ignoredFields) => Of(route, body, SecretScrubber.None, ignoredFields);
 
-    /// <summary>Reads the whole body, and lets whoever comes next read it again. Throws <see cref="ApiException"/> (400) where that cannot be.</summary>
+    /// <summary>
+    /// Reads the whole body, and lets whoever comes next read it again. Throws <see cref="ApiException"/> (400) where that cannot be.
+    /// </summary>
     public static async Task<byte[]> BodyAsync(HttpContext context)
     {
         var body = new MemoryStream();

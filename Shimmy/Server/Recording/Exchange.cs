@@ -7,13 +7,13 @@ namespace Shimmy.Server.Recording;
 /// <param name="Status">The answer's HTTP status.</param>
 internal sealed record Exchange(CanonicalRequest Request, int Status)
 {
-    /// <summary>The body of an answer that is no stream; null where it is one.</summary>
+    /// <summary>The body of an answer that is not streamed; null for a stream.</summary>
     public byte[]? Answer { get; init; }
 
     /// <summary>Milliseconds from the request's arrival to its end.</summary>
     public double Milliseconds { get; init; }
 
-    /// <summary>The server-sent events of a stream, in order; null where it is none.</summary>
+    /// <summary>The server-sent events of a stream, in order; null where the answer is not streamed.</summary>
     public IReadOnlyList<StreamPiece>? Stream { get; init; }
 
     /// <summary>The body as it goes over the wire.</summary>

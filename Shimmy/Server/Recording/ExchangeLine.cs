@@ -47,7 +47,9 @@ internal static class ExchangeLine
         return buffer.WrittenSpan.ToArray();
     }
 
-    /// <summary>Reads a line, without the given fields of the request's body. Throws <see cref="FormatException"/> for a line of another form.</summary>
+    /// <summary>
+    /// Reads a line, without the given fields of the request's body. Throws <see cref="FormatException"/> for a line of another form.
+    /// </summary>
     public static Exchange Read(ReadOnlyMemory<byte> line, IReadOnlyList<string> ignoredFields)
     {
         try
@@ -58,7 +60,7 @@ internal static class ExchangeLine
             var body = root.TryGetProperty("body", out var fields) ? fields.GetRawText() : root.TryGetProperty("text", out var text) ? TextOf(text) : "";
             var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body), ignoredFields), root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
             if (exchange.Status is < 200 or > 599)
-                throw new FormatException("its status is none");
+                throw new FormatException("its status is not an HTTP status");
             return root.TryGetProperty("stream", out var stream)
                 ? exchange with { Stream = [.. stream.EnumerateArray().Select(ReadPiece)] }
                 : exchange with
@@ -69,7 +71,7 @@ internal static class ExchangeLine
         }
         catch (JsonException)
         {
-            throw new FormatException("it is no JSON");
+            throw new FormatException("it is not JSON");
         }
         catch (Exception e) when (e is KeyNotFoundException or InvalidOperationException)
         {
@@ -77,7 +79,7 @@ internal static class ExchangeLine
         }
     }
 
-    private static string TextOf(JsonElement value) => value.GetString() ?? throw new FormatException("it has null where a text belongs");
+    private static string TextOf(JsonElement value) => value.GetString() ?? throw new FormatException("it has null in place of a string");
 
     private static void WriteAnswer(Utf8JsonWriter json, byte[] answer)
     {

@@ -16,7 +16,7 @@ internal sealed partial class RecordingFile : IDisposable
     public static bool IsHead(ReadOnlySpan<byte> line) => line.TrimEnd((byte)'\r').SequenceEqual(Head);
 
     /// <summary>Why a file whose first line is another is refused, as the end of a sentence.</summary>
-    public static string WhyNone => $"it is no recording that this version reads: its first line is not {Encoding.UTF8.GetString(Head)}";
+    public static string WhyNone => $"it is not a recording that this version can read: its first line is not {Encoding.UTF8.GetString(Head)}";
 
     private readonly Lock _lock = new();
     private readonly Stream _file;
@@ -37,7 +37,7 @@ internal sealed partial class RecordingFile : IDisposable
         Path = path;
     }
 
-    /// <summary>Where it lies.</summary>
+    /// <summary>Path of the file.</summary>
     public string Path { get; }
 
     /// <summary>Exchanges that could not be written since the last that could.</summary>

@@ -2,14 +2,14 @@ using Microsoft.Extensions.Logging;
 
 namespace Shimmy.Server.Recording;
 
-/// <summary>A recording that was read: what it answers to which request.</summary>
+/// <summary>A recording in memory: requests and their answers.</summary>
 internal sealed partial class RecordingIndex
 {
     private readonly Dictionary<string, Answers> _answers = [];
 
     private RecordingIndex(string path, IReadOnlyList<string> ignoredFields) => (Path, IgnoredFields) = (path, ignoredFields);
 
-    /// <summary>Where it lies.</summary>
+    /// <summary>Path of the recording.</summary>
     public string Path { get; }
 
     /// <summary>Fields of request bodies that make no difference (<see cref="Http.Dialect.UnrecordedFields"/>).</summary>
@@ -22,8 +22,8 @@ internal sealed partial class RecordingIndex
     public IReadOnlyList<string> Models { get; private set; } = [];
 
     /// <summary>
-    /// Reads a recording. A line that is none, as a crash may leave at the end, is passed by and named in the log. Throws <see cref="IOException"/>
-    /// for a file that cannot be read, or is no recording at all.
+    /// Reads a recording. A broken line, as a crash may leave at the end, is skipped and named in the log. Throws <see cref="IOException"/>
+    /// for a file that cannot be read, or is not a recording.
     /// </summary>
     public static RecordingIndex Read(string path, IReadOnlyList<string> ignoredFields, ILogger logger)
     {
@@ -99,7 +99,7 @@ internal sealed partial class RecordingIndex
     private static List<string> Differences(CanonicalRequest one, CanonicalRequest other) =>
         [.. one.Fields.Keys.Union(other.Fields.Keys).Where(name => one.Fields.GetValueOrDefault(name) != other.Fields.GetValueOrDefault(name)).Order(StringComparer.Ordinal)];
 
-    [LoggerMessage(LogLevel.Warning, "{Path}, line {Line} is passed by: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "{Path}, line {Line} is skipped: {Reason}")]
     private static partial void LogBroken(ILogger logger, string path, int line, string reason);
 
     /// <summary>The answers to one request.</summary>

@@ -5,7 +5,7 @@ using Microsoft.AspNetCore.Http.Features;
 
 namespace Shimmy.Server.Recording;
 
-/// <summary>Stands in front of a response's body and keeps a copy of what goes through, with the time of each flush.</summary>
+/// <summary>A response body that passes everything on and keeps a copy, with the time of each flush.</summary>
 internal sealed class ResponseCapture(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature
 {
     private readonly long _start = Stopwatch.GetTimestamp();
@@ -14,10 +14,10 @@ internal sealed class ResponseCapture(IHttpResponseBodyFeature inner) : PipeWrit
     private Memory<byte> _lent;
     private Stream? _stream;
 
-    /// <summary>What was written.</summary>
+    /// <summary>The bytes of the body so far.</summary>
     public byte[] Body => _copy.WrittenSpan.ToArray();
 
-    /// <summary>How much was out at which time.</summary>
+    /// <summary>Each flush: the bytes of the body so far, and the time.</summary>
     public IReadOnlyList<(int Bytes, double Milliseconds)> Flushes => _flushes;
 
     /// <summary>Milliseconds since the request came.</summary>

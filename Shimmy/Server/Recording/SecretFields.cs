@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Shimmy.Server.Recording;
 
-/// <summary>The fields of a request that are made for keys, wherever they stand: of a tool on another server above all.</summary>
+/// <summary>Fields of a request that hold secrets, at any depth: above all those of tools on other servers.</summary>
 internal static class SecretFields
 {
     // Without their hyphens and underscores.
@@ -18,7 +18,10 @@ internal static class SecretFields
     // Addresses carry keys behind their question mark.
     private static readonly string[] Addresses = ["server_url", "url"];
 
-    /// <summary>What stands in place of a field's value; null where it may stay. <paramref name="namesAreFree"/> says that the object around it describes names.</summary>
+    /// <summary>
+    /// Replacement of a secret field's value; null where the value may stay. <paramref name="namesAreFree"/> says that the object around it
+    /// describes names.
+    /// </summary>
     public static string? Blanked(JsonProperty field, bool namesAreFree)
     {
         if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array) || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
@@ -34,7 +37,7 @@ internal static class SecretFields
     /// <summary>Whether the fields of the object of this name are names that somebody chose.</summary>
     public static bool HoldsFreeNames(string name) => OfSchemas.Contains(name);
 
-    /// <summary>Whether a text speaks of any of these fields.</summary>
+    /// <summary>Whether a text has the name of a secret field in quotes.</summary>
     public static bool AreIn(string text)
     {
         var plain = Plain(text);

@@ -8,14 +8,14 @@ using Shimmy.Http;
 namespace Shimmy.Server.Recording;
 
 /// <summary>
-/// Keeps keys out of a recording. Headers are not recorded at all, nor are parameters of the query that no route knows. In a request's body the
-/// values of fields that are made for keys are blanked (<see cref="SecretFields"/>). The key that the request came with is blanked in every text: a
-/// prompt may quote it. One that this server let in is, however short; another is, if it is long enough to be one: <c>none</c> and <c>test</c>
-/// are words.
+/// Keeps API keys out of a recording. Headers are not recorded at all, nor are parameters of the query that no route knows. In a request's
+/// body the values of fields that are made for keys are blanked (<see cref="SecretFields"/>). The key that the request came with is blanked
+/// in every text: a prompt may quote it. One that this server let in is, however short; another is, if it is long enough to be one:
+/// <c>none</c> and <c>test</c> are words.
 /// </summary>
 internal sealed class SecretScrubber
 {
-    /// <summary>What stands where a key stood.</summary>
+    /// <summary>Placeholder of a key.</summary>
     public const string Blank = "[key]";
 
     private const int ShortestKey = 16;
@@ -36,10 +36,12 @@ internal sealed class SecretScrubber
         return new SecretScrubber(ApiKey.GivenIn(context.Request.Headers).Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
     }
 
-    /// <summary>A text without them.</summary>
+    /// <summary>A text with its keys blanked.</summary>
     public string Without(string text) => _forms.Aggregate(text, (rest, form) => rest.Replace(form, Blank, StringComparison.Ordinal));
 
-    /// <summary>A body without them: in the texts of one that is JSON, so that it stays what it is, and anywhere in another.</summary>
+    /// <summary>
+    /// A body with its keys blanked: in the texts of one that is JSON, so that it stays what it is, and anywhere in another.
+    /// </summary>
     public byte[] Without(byte[] body)
     {
         if (!_forms.Any(form => body.AsSpan().IndexOf(Encoding.UTF8.GetBytes(form)) >= 0))
@@ -55,7 +57,7 @@ internal sealed class SecretScrubber
         }
     }
 
-    /// <summary>Server-sent events without them, in the same list.</summary>
+    /// <summary>Server-sent events with their keys blanked, in the same list.</summary>
     public List<StreamPiece> Without(List<StreamPiece> pieces)
     {
         for (var i = 0; i < pieces.Count; i++)

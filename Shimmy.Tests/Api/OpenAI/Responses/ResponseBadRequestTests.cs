@@ -25,7 +25,7 @@ public sealed class ResponseBadRequestTests
     [DataRow("input", "[]", "input", "is empty")]
     [DataRow("input", "[5]", "input[0]", "must be an object, not 5")]
     [DataRow("input", "[{}]", "input[0].type", "is missing")]
-    [DataRow("input", "[{\"type\":\"web_search_call\"}]", "input[0].type", "'web_search_call' is no kind of item")]
+    [DataRow("input", "[{\"type\":\"web_search_call\"}]", "input[0].type", "'web_search_call' is not a supported item type")]
     [DataRow("input", "[{\"role\":\"robot\",\"content\":\"?\"}]", "input[0].role", "must be one of 'system', 'developer', 'user', 'assistant', not 'robot'")]
     [DataRow("input", "[{\"type\":\"message\",\"content\":\"?\"}]", "input[0].role", "is missing")]
     [DataRow("input", "[{\"role\":\"user\"}]", "input[0].content", "is missing")]
@@ -48,7 +48,7 @@ public sealed class ResponseBadRequestTests
     [DataRow("previous_response_id", "5", "previous_response_id", "must be a string, not 5")]
     [DataRow("truncation", "\"auto\"", "truncation", "nothing is ever left out")]
     [DataRow("truncation", "\"some\"", "truncation", "must be one of 'auto', 'disabled', not 'some'")]
-    [DataRow("include", "[\"everything\"]", "include[0]", "'everything' is nothing that an answer can include")]
+    [DataRow("include", "[\"everything\"]", "include[0]", "'everything' is not a supported value of include")]
     [DataRow("include", "\"everything\"", "include", "must be an array, not a string")]
     [DataRow("max_output_tokens", "0", "max_output_tokens", "must be a whole number from 1 to 2147483647, not 0")]
     [DataRow("max_tool_calls", "0", "max_tool_calls", "must be a whole number")]
@@ -74,10 +74,10 @@ public sealed class ResponseBadRequestTests
     [DataRow("tools", "[{\"type\":\"function\",\"name\":\"a b\"}]", "tools[0].name", "letters, digits")]
     [DataRow("tools", "[{\"type\":\"function\",\"name\":\"f\",\"parameters\":5}]", "tools[0].parameters", "must be an object, not 5")]
     [DataRow("tools", "[" + F + "," + F + "]", "tools", "two functions are called 'f'")]
-    [DataRow("tool_choice", "\"required\"", "tool_choice", "demands a call, but tools has no function")]
-    [DataRow("tool_choice", "{\"type\":\"web_search\"}", "tool_choice.type", "'web_search' is no kind of tool that there is here")]
-    [DataRow("tool_choice", "{\"type\":\"custom\",\"name\":\"apply_patch\"}", "tool_choice.type", "'custom' is no kind of tool that there is here")]
-    [DataRow("tool_choice", "{\"type\":\"function\",\"name\":\"g\"}", "tool_choice.name", "'g' is none of the functions in tools")]
+    [DataRow("tool_choice", "\"required\"", "tool_choice", "requires a tool call, but tools has no function")]
+    [DataRow("tool_choice", "{\"type\":\"web_search\"}", "tool_choice.type", "'web_search' is not a supported tool choice")]
+    [DataRow("tool_choice", "{\"type\":\"custom\",\"name\":\"apply_patch\"}", "tool_choice.type", "'custom' is not a supported tool choice")]
+    [DataRow("tool_choice", "{\"type\":\"function\",\"name\":\"g\"}", "tool_choice.name", "'g' is not one of the functions in tools")]
     public async Task A_field_is_named(string field, string? value, string named, string message)
     {
         var body = new JsonObject { ["model"] = "talker", ["input"] = "?" };

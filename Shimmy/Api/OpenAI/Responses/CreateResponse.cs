@@ -10,7 +10,9 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
-/// <summary><c>POST /v1/responses</c>, and <c>/v1/responses/input_tokens</c>, which takes the same fields, counts their tokens and answers nothing.</summary>
+/// <summary>
+/// <c>POST /v1/responses</c>, and <c>/v1/responses/input_tokens</c>, which takes the same fields, counts their tokens and answers nothing.
+/// </summary>
 internal static class CreateResponse
 {
     public static void Map(RouteTable routes)
@@ -116,12 +118,14 @@ internal static class CreateResponse
     }
 }
 
-/// <summary>What a chat template refuses is named as chat completions have it; here the conversation is <c>input</c>.</summary>
+/// <summary>
+/// The error of a chat template that refuses a conversation, which names <c>messages</c>; here the field is <c>input</c>.
+/// </summary>
 internal static class TemplateRefusal
 {
     private const string Field = "messages";
 
-    /// <summary>Whether an exception is about the conversation itself.</summary>
+    /// <summary>Whether an exception is such an error.</summary>
     public static bool Is(EngineException exception) => exception is { Failure: EngineFailure.InvalidRequest, Option: Field };
 
     /// <summary>The same in the words of this route.</summary>

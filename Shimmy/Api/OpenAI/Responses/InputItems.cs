@@ -31,8 +31,8 @@ internal static class InputItems
             "function_call_output" => Output(item),
             "item_reference" => store.FindItem(item.RequiredText("id")) ?? throw new ApiException(404,
                 $"{item.FullName("id")}: no item with id {RequestFields.Quote(item.RequiredText("id"))} is stored here", "item_not_found", item.FullName("id")),
-            null => throw ApiException.BadField(item.FullName("type"), $"is missing; {Known} known here", "missing_required_parameter"),
-            var type => throw ApiException.BadField(item.FullName("type"), $"{RequestFields.Quote(type)} is no kind of item that there is here; {Known}"),
+            null => throw ApiException.BadField(item.FullName("type"), $"is missing; {Known} supported", "missing_required_parameter"),
+            var type => throw ApiException.BadField(item.FullName("type"), $"{RequestFields.Quote(type)} is not a supported item type; {Known}"),
         };
 
     private static MessageItem Message(RequestFields item)

@@ -4,8 +4,8 @@ using System.Text.Json;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// What a model thought. Clients that store nothing here (Codex) bring back <c>encrypted_content</c> alone, so that holds the same text:
-/// hidden from nobody, for there is nobody to hide it from, but in a form that clients pass on unread.
+/// The reasoning of a model. Clients that store nothing here (Codex) send back <c>encrypted_content</c> alone, so it holds the same text,
+/// in base64: not encrypted, since it came from the same client, but in a form that clients pass on unread.
 /// </summary>
 /// <param name="Id">The item's id.</param>
 /// <param name="Content">The thoughts; empty where the client gave a summary alone.</param>
@@ -17,7 +17,7 @@ internal sealed record ReasoningItem(string Id, IReadOnlyList<string> Content, I
     /// <summary>Whether it is written with <c>encrypted_content</c>.</summary>
     public bool Sealed { get; init; }
 
-    /// <summary>What the next turn is told of it.</summary>
+    /// <summary>The text that the next turn's prompt gets.</summary>
     public string Text => string.Concat(Content.Count > 0 ? Content : Summary);
 
     public override int Size => base.Size + Content.Concat(Summary).Sum(text => 64 + (2 * text.Length));

@@ -8,8 +8,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). What we cannot honour is refused by name; fields that OpenAI does
-/// not document are none of our business.
+/// The body of <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). Documented fields that cannot be honoured are refused
+/// by name; fields that OpenAI does not document are ignored.
 /// </summary>
 internal sealed record ResponseRequestBody
 {
@@ -18,7 +18,7 @@ internal sealed record ResponseRequestBody
     /// <summary>The conversation to answer.</summary>
     public required ChatRequest Request { get; init; }
 
-    /// <summary>What the request brought, references resolved.</summary>
+    /// <summary>Input items of the request, references resolved.</summary>
     public required IReadOnlyList<ResponseItem> Input { get; init; }
 
     /// <summary>The answer that this one follows; null where it is the first.</summary>
@@ -99,7 +99,7 @@ internal sealed record ResponseRequestBody
             throw ApiException.BadField("text.format", $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
         return tools.Tools.Count == 0
             ? format
-            : throw ApiException.BadField("text.format", "cannot be held to beside tools; leave out one of them, or set tool_choice to none");
+            : throw ApiException.BadField("text.format", "cannot be combined with tools; leave out one of them, or set tool_choice to none");
     }
 
     private static string[] Include(RequestFields fields)
@@ -113,7 +113,7 @@ internal sealed record ResponseRequestBody
                 or "web_search_call.results" or "file_search_call.results" or "code_interpreter_call.outputs" or "message.input_image.image_url"
                 or "computer_call_output.output.image_url"))
             {
-                throw ApiException.BadField($"include[{i}]", $"{RequestFields.Quote(names[i])} is nothing that an answer can include");
+                throw ApiException.BadField($"include[{i}]", $"{RequestFields.Quote(names[i])} is not a supported value of include");
             }
         }
         return names;

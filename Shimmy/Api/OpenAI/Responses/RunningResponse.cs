@@ -1,6 +1,6 @@
 namespace Shimmy.Api.OpenAI.Responses;
 
-/// <summary>An answer that is being given, which another request may cancel.</summary>
+/// <summary>An answer that is being generated, which another request may cancel.</summary>
 internal sealed class RunningResponse : IDisposable
 {
     private readonly CancellationTokenSource _end;
@@ -19,16 +19,16 @@ internal sealed class RunningResponse : IDisposable
     /// <summary>The answer's id.</summary>
     public string Id { get; }
 
-    /// <summary>Ends the generation.</summary>
+    /// <summary>Cancels the generation.</summary>
     public CancellationToken Token { get; }
 
-    /// <summary>Whether somebody asked for its end.</summary>
+    /// <summary>Whether a client has cancelled it.</summary>
     public bool Cancelled => _cancelled;
 
     /// <summary>The answer as it stands at its beginning; null before that.</summary>
     public byte[]? Json { get; set; }
 
-    /// <summary>What became of it; null where it broke off without an answer.</summary>
+    /// <summary>The finished answer; null where it broke off without one.</summary>
     public Task<StoredResponse?> Outcome => _outcome.Task;
 
     /// <summary>Ends it; <see cref="Outcome"/> tells when it has ended.</summary>
@@ -45,7 +45,7 @@ internal sealed class RunningResponse : IDisposable
         }
     }
 
-    /// <summary>Says what became of it.</summary>
+    /// <summary>Sets <see cref="Outcome"/>.</summary>
     public void End(StoredResponse outcome) => _outcome.TrySetResult(outcome);
 
     /// <inheritdoc/>

@@ -90,7 +90,7 @@ internal static class StoredResponses
         {
             from = Array.FindIndex(items, item => item.Id == after) + 1;
             if (from == 0)
-                throw ApiException.BadField("after", $"{RequestFields.Quote(after)} is none of the items");
+                throw ApiException.BadField("after", $"{RequestFields.Quote(after)} is not the id of one of the items");
         }
         var page = items.Skip(from).Take(limit).ToArray();
         return JsonResponse.WriteAsync(context, json =>
