@@ -68,6 +68,9 @@ public sealed class CacheKeyTests
             Request with { Prompt = Prompt.FromTokens([1, 2]) },
             Request with { Grammar = "root ::= \"a\"" },
             Request with { Grammar = "root ::= \"a\"", GrammarTrigger = "x" },
+            Request with { Grammar = "", GrammarTrigger = "root ::= \"a\"x" },
+            Request with { Prompt = new Prompt { Parts = [new PromptPart("a", ParseSpecial: true), new PromptPart(" b", ParseSpecial: true)] } },
+            Request with { Prompt = Prompt.FromTokens([]) },
             Request with { ShownControlTokens = ["<think>"] },
         ];
         var keys = requests.Select(request => CacheKey.Of(model, request, null))
@@ -75,6 +78,17 @@ public sealed class CacheKeyTests
 
         Assert.HasCount(keys.Count, keys.Distinct().ToList());
         Assert.AreEqual(keys[0], CacheKey.Of(model, new GenerationRequest { Prompt = Prompt.FromText("a b") }, null));
+        Assert.AreEqual(keys[0], CacheKey.Of(model, Request with { Place = new QueuePlace("someone", 1, 2) }, null));
+    }
+
+    [TestMethod]
+    public void A_new_property_of_a_request_must_be_put_into_the_key_or_left_out_knowingly()
+    {
+        CollectionAssert.AreEquivalent(new[] { "Prompt", "Options", "Grammar", "GrammarTrigger", "Place", "ShownControlTokens" }, NamesOf(typeof(GenerationRequest)));
+        CollectionAssert.AreEquivalent(new[] { "Tokens", "Parts", "AddBos" }, NamesOf(typeof(Prompt)));
+        CollectionAssert.AreEquivalent(new[] { "Text", "ParseSpecial" }, NamesOf(typeof(PromptPart)));
+
+        static string[] NamesOf(Type type) => [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(property => property.Name)];
     }
 
     [TestMethod]

@@ -17,20 +17,47 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     private static readonly GenerationOptions NoChance = new() { Temperature = 0 };
 
     /// <summary>
-    /// The key of an answer of the model with this identity. The request is hashed in the form in which it crosses to the worker: an option
-    /// that changes an answer is in it.
+    /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster than the JSON that goes to the worker and
+    /// writes no second copy of a long prompt. The place in the queue is not part of the key.
     /// </summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(MemoryMarshal.AsBytes(model.AsSpan()));
-        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(request with { Options = Effective(request.Options) }, WorkerJson.Default.GenerationRequest));
-        if (limit is not null)
-            hash.AppendData(MemoryMarshal.AsBytes($"{limit.Tokens} {limit.Begun} {limit.Marks.Open}\n{limit.Marks.Close}".AsSpan()));
+        Append(hash, model);
+        Append(hash, request.Prompt);
+        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(Effective(request.Options), WorkerJson.Default.GenerationOptions));
+        Append(hash, request.Grammar);
+        Append(hash, request.GrammarTrigger);
+        Append(hash, request.ShownControlTokens.Count);
+        foreach (var text in request.ShownControlTokens)
+            Append(hash, text);
+        Append(hash, limit is null ? null : $"{limit.Tokens} {limit.Begun} {limit.Marks.Open}\n{limit.Marks.Close}");
         Span<byte> bytes = stackalloc byte[SHA256.HashSizeInBytes];
         hash.GetHashAndReset(bytes);
         return MemoryMarshal.Read<CacheKey>(bytes);
     }
+
+    private static void Append(IncrementalHash hash, Prompt prompt)
+    {
+        Append(hash, prompt.AddBos ? 1 : 0);
+        Append(hash, prompt.Tokens?.Count ?? -1);
+        hash.AppendData(MemoryMarshal.AsBytes<int>(prompt.Tokens is null ? [] : [.. prompt.Tokens]));
+        Append(hash, prompt.Parts.Count);
+        foreach (var part in prompt.Parts)
+        {
+            Append(hash, part.ParseSpecial ? 1 : 0);
+            Append(hash, part.Text);
+        }
+    }
+
+    // Null and the empty text differ, and no text runs into the next.
+    private static void Append(IncrementalHash hash, string? text)
+    {
+        Append(hash, text?.Length ?? -1);
+        hash.AppendData(MemoryMarshal.AsBytes(text.AsSpan()));
+    }
+
+    private static void Append(IncrementalHash hash, int number) => hash.AppendData(MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in number)));
 
     /// <summary>Whether XTC leaves out tokens by chance, even at temperature 0 (as Worker/Sampling/Sampler has it).</summary>
     public static bool DrawsByXtc(GenerationOptions options) => options is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
