@@ -9,18 +9,19 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which weights a loaded model has, and how they were loaded: its files with their sizes and times, its adapters, all of its spec but the name.
-/// Taken at the load, not at a request: a file that is replaced while its model is in memory changes no answer before the next load.
+/// Identity of a loaded model, part of the response cache's key: its files with sizes and modification times, its adapters, and its spec
+/// except the name. Read when the load begins, not at a request: replacing a file while its model is in memory changes no answer before the
+/// next load.
 /// </summary>
 internal static class ModelIdentity
 {
     // A load is known by its facts: each request may see the model through something of its own.
     private static readonly ConditionalWeakTable<ModelFacts, string> Known = [];
 
-    /// <summary>What a load of this spec would read now.</summary>
+    /// <summary>The identity that a load of this spec would have now.</summary>
     public static string Read(ModelSpec spec)
     {
-        // The template is seen in what it renders.
+        // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
         var text = new StringBuilder(JsonSerializer.Serialize(spec with { Name = "", Template = null }, WorkerJson.Default.ModelSpec));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path)))
         {
@@ -32,7 +33,9 @@ internal static class ModelIdentity
         return text.ToString();
     }
 
-    /// <summary>Remembers what a model was loaded from; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.</summary>
+    /// <summary>
+    /// Remembers what a model was loaded from; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.
+    /// </summary>
     public static void Keep(ILoadedModel model, string before) =>
         // What changed during the load may be of either kind, so it is like nothing else.
         Known.AddOrUpdate(model.Facts, Read(model.Spec) == before ? before : Guid.NewGuid().ToString());

@@ -17,9 +17,9 @@ internal sealed class ModelLease : IDisposable
     /// <summary>The model's entry as the request named it.</summary>
     public ModelEntry Entry { get; }
 
-    /// <summary>The model. It may die meanwhile, which its <see cref="ILoadedModel.Completion"/> and its methods tell.</summary>
+    /// <summary>The model. If its worker dies, <see cref="ILoadedModel.Completion"/> completes and its methods throw.</summary>
     public ILoadedModel Model { get; }
 
-    /// <summary>Gives the model back. A second call does nothing.</summary>
+    /// <summary>Ends the lease. Idempotent.</summary>
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();
 }
