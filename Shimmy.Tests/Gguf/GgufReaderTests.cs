@@ -139,7 +139,7 @@ public sealed class GgufReaderTests
         foreach (var count in new[] { ulong.MaxValue, 1ul << 40, (ulong)file.Length })
         {
             BinaryPrimitives.WriteUInt64LittleEndian(file.AsSpan(offset), count);
-            StringAssert.StartsWith(Failure(file), $"the file claims {count} {what} but has room for ");
+            StringAssert.StartsWith(Failure(file), $"the file claims {count} {what} but its remaining bytes hold at most ");
         }
     }
 

@@ -83,7 +83,7 @@ public sealed class TraceExportTests
             for (var i = 0; i < 600; i++)
                 export.Add(Request);
         }
-        Assert.HasCount(1, log.Lines.Where(line => line.Contains("cannot be sent", StringComparison.Ordinal)));
+        Assert.HasCount(1, log.Lines.Where(line => line.Contains("cannot export traces", StringComparison.Ordinal)));
         Assert.Contains("/own/path", log.Lines.First());
     }
 
@@ -107,7 +107,7 @@ public sealed class TraceExportTests
 
         // Eight batches, each of which may take ten seconds while the server runs.
         await export.DisposeAsync().AsTask().WaitAsync(TimeSpan.FromSeconds(8));
-        await log.WaitForAsync("cannot be sent");
+        await log.WaitForAsync("cannot export traces");
     }
 
     [TestMethod]

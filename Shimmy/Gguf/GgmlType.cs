@@ -1,7 +1,7 @@
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// Types of tensor elements, with ggml's numbers (ggml.h of llama.cpp v0.4.0). Numbers that are missing were withdrawn by ggml.
+/// Element types of tensors, with the numbers of ggml_type (ggml.h of llama.cpp v0.4.0). ggml has withdrawn the missing numbers.
 /// </summary>
 internal enum GgmlType
 {
@@ -45,11 +45,11 @@ internal enum GgmlType
 }
 
 /// <summary>
-/// How elements of each type are packed: elements a block and bytes a block, as ggml_blck_size and ggml_type_size give them.
+/// Block layout of each element type: elements and bytes per block, as ggml_blck_size and ggml_type_size return them.
 /// </summary>
 internal static class GgmlTypes
 {
-    // Index is the type's number; a zero block marks a number that ggml has withdrawn.
+    // Indexed by the type's number; 0 for a number that ggml has withdrawn.
     private static ReadOnlySpan<ushort> BlockElements =>
     [
         1, 1, 32, 32, 0, 0, 32, 32, 32, 32, 256, 256, 256, 256, 256, 256, 256, 256, 256, 256, 32, 256, 256, 256, 1, 1, 1, 1, 1,
@@ -63,16 +63,18 @@ internal static class GgmlTypes
         0, 0, 0, 54, 66, 0, 0, 0, 17, 36, 18, 18,
     ];
 
-    /// <summary>Whether ggml knows a type of this number.</summary>
+    /// <summary>Whether the number is a type of ggml that is not withdrawn.</summary>
     public static bool IsKnown(uint number) => number < (uint)BlockElements.Length && BlockElements[(int)number] != 0;
 
-    /// <summary>Elements that are packed together.</summary>
+    /// <summary>Elements that are quantized together; 1 for types that are not quantized.</summary>
     public static int ElementsPerBlock(this GgmlType type) => BlockElements[(int)type];
 
-    /// <summary>Bytes of one block.</summary>
+    /// <summary>Size of one block in bytes, scales included.</summary>
     public static int BytesPerBlock(this GgmlType type) => BlockBytes[(int)type];
 
-    /// <summary>Bytes of a run of elements, which must be whole blocks.</summary>
+    /// <summary>
+    /// Size of elements in bytes; their number must be a multiple of the block. Throws <see cref="OverflowException"/> above 2^63 - 1.
+    /// </summary>
     public static long BytesOf(this GgmlType type, long elements) =>
         checked(elements / type.ElementsPerBlock() * type.BytesPerBlock());
 }

@@ -5,7 +5,8 @@ using System.Text;
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// Reads little-endian values one after another and keeps to the limits: the file's end, bytes walked, memory made.
+/// Reads little-endian values of a GGUF header in order. Throws <see cref="GgufException"/> at the end of the file and beyond the
+/// limits on bytes read and on memory.
 /// </summary>
 internal sealed class GgufCursor : IDisposable
 {
@@ -26,13 +27,13 @@ internal sealed class GgufCursor : IDisposable
         Length = stream.Length;
     }
 
-    /// <summary>Bytes of the file.</summary>
+    /// <summary>Size of the file in bytes.</summary>
     public long Length { get; }
 
-    /// <summary>Byte that is read next.</summary>
+    /// <summary>Offset of the next byte in the file.</summary>
     public long Position { get; private set; }
 
-    /// <summary>Bytes from here to the end of the file.</summary>
+    /// <summary>Bytes from <see cref="Position"/> to the end of the file.</summary>
     public long Remaining => Length - Position;
 
     public byte ReadByte() => Take(1)[0];
@@ -43,9 +44,9 @@ internal sealed class GgufCursor : IDisposable
 
     public ulong ReadUInt64() => BinaryPrimitives.ReadUInt64LittleEndian(Take(8));
 
-    /// <summary>Reads a text after its length.</summary>
-    /// <param name="limit">Most bytes that it may have.</param>
-    /// <param name="what">What it is, for the message.</param>
+    /// <summary>Reads a string: a 64-bit length and UTF-8 bytes.</summary>
+    /// <param name="limit">Largest allowed length in bytes.</param>
+    /// <param name="what">The subject of the error text, for example "a metadata key".</param>
     public string ReadText(long limit, string what)
     {
         var length = ReadLength(limit, what);
@@ -73,12 +74,12 @@ internal sealed class GgufCursor : IDisposable
         }
     }
 
-    /// <summary>Steps over texts, each after its length.</summary>
+    /// <summary>Skips strings, without allocating.</summary>
     public void SkipTexts(string what, long count)
     {
         while (count > 0)
         {
-            // Nearly all texts lie whole in the buffer; the others take the careful way.
+            // Fast path for strings that lie in the buffer, as nearly all tokens of a vocabulary do.
             var done = SkipBuffered(count);
             count -= done;
             if (count > 0)
@@ -89,7 +90,7 @@ internal sealed class GgufCursor : IDisposable
         }
     }
 
-    /// <summary>Steps over bytes without reading them.</summary>
+    /// <summary>Seeks past bytes, which are not read and so not counted.</summary>
     public void Skip(long bytes)
     {
         Require(bytes);
@@ -105,23 +106,23 @@ internal sealed class GgufCursor : IDisposable
         }
     }
 
-    /// <summary>Throws where the file ends within the next bytes.</summary>
+    /// <summary>Throws where the file has fewer bytes left.</summary>
     public void Require(long bytes)
     {
         if (bytes > Remaining)
         {
             throw new GgufException(
-                $"file is truncated: the header needs {bytes} bytes at {Position} but the file has {Length} bytes");
+                $"file is truncated: the header needs {bytes} bytes at offset {Position} but the file has {Length} bytes");
         }
     }
 
-    /// <summary>Counts memory that is about to be allocated.</summary>
+    /// <summary>Counts an allocation of about this many bytes, before it is made, against <see cref="GgufLimits.Memory"/>.</summary>
     public void Charge(long bytes)
     {
         _memory += bytes;
         if (_memory > _limits.Memory)
         {
-            throw new GgufException($"the header needs more than {_limits.Memory >> 20} MB of memory");
+            throw new GgufException($"the header needs more than the allowed {_limits.Memory >> 20} MB of memory");
         }
     }
 
@@ -183,7 +184,7 @@ internal sealed class GgufCursor : IDisposable
         _walked += bytes;
         if (_walked > _limits.Walk)
         {
-            throw new GgufException($"the header is longer than {_limits.Walk >> 20} MB");
+            throw new GgufException($"the header is longer than the allowed {_limits.Walk >> 20} MB");
         }
     }
 
@@ -200,7 +201,7 @@ internal sealed class GgufCursor : IDisposable
                 var read = _stream.Read(_buffer, _end, BufferSize - _end);
                 if (read == 0)
                 {
-                    throw new GgufException($"file is truncated: it ended at {Position + _end} while it was read");
+                    throw new GgufException($"file is truncated: it ended at offset {Position + _end} while it was being read");
                 }
 
                 _end += read;

@@ -1,72 +1,73 @@
 namespace Shimmy.Gguf;
 
-/// <summary>What the header of a GGUF file says: all facts, no weights.</summary>
+/// <summary>The header of a GGUF file: metadata and tensor infos, without the weights.</summary>
 internal sealed record GgufHeader
 {
-    /// <summary>Version of the format, 2 or 3.</summary>
+    /// <summary>Version of the GGUF format, 2 or 3.</summary>
     public required int Version { get; init; }
 
-    /// <summary>Metadata by key.</summary>
+    /// <summary>Metadata values by key, for example <c>general.architecture</c>.</summary>
     public required IReadOnlyDictionary<string, GgufValue> Metadata { get; init; }
 
-    /// <summary>Tensors in the file's order.</summary>
+    /// <summary>Tensor infos, in the file's order.</summary>
     public required IReadOnlyList<GgufTensor> Tensors { get; init; }
 
-    /// <summary>Bytes to whose multiples tensor data are aligned.</summary>
+    /// <summary>Alignment of tensor data in bytes, a power of two (<c>general.alignment</c>; default 32).</summary>
     public required int Alignment { get; init; }
 
-    /// <summary>Byte at which tensor data begin.</summary>
+    /// <summary>Offset of the tensor data in the file.</summary>
     public required long DataOffset { get; init; }
 
-    /// <summary>Bytes of the whole file.</summary>
+    /// <summary>Size of the whole file in bytes.</summary>
     public required long FileLength { get; init; }
 
-    /// <summary><c>general.architecture</c>, or null.</summary>
+    /// <summary><c>general.architecture</c>; null where it is missing.</summary>
     public string? Architecture => Text("general.architecture");
 
-    /// <summary>Elements of all tensors of this file.</summary>
+    /// <summary>Number of elements in all tensors of this file; a shard has only its own.</summary>
     public long ParameterCount => Tensors.Sum(tensor => tensor.ElementCount);
 
-    /// <summary>The text under a key; null where there is none.</summary>
+    /// <summary>The string value of a key; null where the key is missing or has another type.</summary>
     public string? Text(string key) => Metadata.TryGetValue(key, out var value) ? value.Text : null;
 
-    /// <summary>The whole number under a key; null where there is none.</summary>
+    /// <summary>The integer value of a key; null where the key is missing or has another type.</summary>
     public long? Integer(string key) => Metadata.TryGetValue(key, out var value) ? value.Integer : null;
 
-    /// <summary>The number under a key; null where there is none.</summary>
+    /// <summary>The numeric value of a key, integer or floating point; null where the key is missing or has another type.</summary>
     public double? Number(string key) => Metadata.TryGetValue(key, out var value) ? value.Number : null;
 
-    /// <summary>The truth value under a key; null where there is none.</summary>
+    /// <summary>The boolean value of a key; null where the key is missing or has another type.</summary>
     public bool? Flag(string key) => Metadata.TryGetValue(key, out var value) ? value.Flag : null;
 
-    /// <summary>The array under a key; null where there is none.</summary>
+    /// <summary>The array value of a key; null where the key is missing or has another type.</summary>
     public GgufArray? Array(string key) => Metadata.TryGetValue(key, out var value) ? value.Array : null;
 
     /// <summary>
-    /// The value of a key of the architecture, for example <c>llama.context_length</c> for <c>context_length</c>.
+    /// The value of an architecture's key: <c>context_length</c> stands for <c>llama.context_length</c> where the architecture is llama.
+    /// Null where the key or the architecture is missing.
     /// </summary>
     public GgufValue? OfArchitecture(string key) =>
         Architecture is { } architecture && Metadata.TryGetValue($"{architecture}.{key}", out var value) ? value : null;
 }
 
-/// <summary>Where one tensor lies and what shape it has.</summary>
+/// <summary>Tensor info: name, type, shape and place of one tensor.</summary>
 internal sealed record GgufTensor
 {
-    /// <summary>Its name, at most 63 bytes.</summary>
+    /// <summary>Name, at most 63 bytes (GGML_MAX_NAME), for example <c>blk.0.attn_q.weight</c>.</summary>
     public required string Name { get; init; }
 
-    /// <summary>Type of its elements.</summary>
+    /// <summary>Element type.</summary>
     public required GgmlType Type { get; init; }
 
-    /// <summary>One to four dimensions, the contiguous one first.</summary>
+    /// <summary>Sizes of the one to four dimensions, the contiguous one first (ggml's <c>ne</c>).</summary>
     public required IReadOnlyList<long> Dimensions { get; init; }
 
-    /// <summary>Byte in the file at which its data begin.</summary>
+    /// <summary>Offset of the data from the start of the file. In the file itself it counts from the start of the tensor data.</summary>
     public required long Offset { get; init; }
 
-    /// <summary>Elements in all.</summary>
+    /// <summary>Number of elements: the product of the dimensions.</summary>
     public required long ElementCount { get; init; }
 
-    /// <summary>Bytes of its data.</summary>
+    /// <summary>Size of the data in bytes.</summary>
     public long SizeBytes => Type.BytesOf(ElementCount);
 }

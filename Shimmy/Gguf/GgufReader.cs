@@ -3,32 +3,32 @@ using System.Numerics;
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// Reads the header of a GGUF file, versions 2 and 3, little endian, without native code. Weights are never read. The file is
-/// taken for hostile: every count and length is held against the bytes that are left and against <see cref="GgufLimits"/>
-/// before anything is allocated or walked. The format: github.com/ggml-org/ggml/blob/master/docs/gguf.md
+/// Reads the header of a GGUF file, versions 2 and 3, little-endian, without native code; the weights are not read. Files are untrusted:
+/// every count and length is checked against the bytes left in the file and against <see cref="GgufLimits"/> before anything is allocated
+/// or read. The format is specified in github.com/ggml-org/ggml/blob/master/docs/gguf.md.
 /// </summary>
 internal static class GgufReader
 {
     private const uint Magic = 0x46554747; // "GGUF"
     private const int DefaultAlignment = 32;
     private const int MaxDimensions = 4; // GGML_MAX_DIMS
-    private const int MaxTensorName = 63; // GGML_MAX_NAME without its closing zero
+    private const int MaxTensorName = 63; // GGML_MAX_NAME without the terminating NUL
     private const int LeastEntry = 8 + 4 + 1; // key length, type, one byte
     private const int LeastTensor = 8 + 4 + 8 + 4 + 8; // name length, dimension count, one dimension, type, offset
 
     /// <summary>
-    /// Reads a file's header. Throws <see cref="GgufException"/> for a bad file, <see cref="IOException"/> where it cannot be
-    /// read.
+    /// Reads a file's header. Throws <see cref="GgufException"/> for a malformed file, <see cref="IOException"/> or
+    /// <see cref="UnauthorizedAccessException"/> for one that cannot be read.
     /// </summary>
     public static GgufHeader ReadFile(string path, GgufLimits? limits = null)
     {
-        // Unbuffered: the cursor has its own buffer. Others may write or delete the file meanwhile.
+        // Unbuffered, since the cursor has its own buffer; shared, so that other tools can replace or delete the file meanwhile.
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
             bufferSize: 0);
         return Read(stream, limits);
     }
 
-    /// <summary>Reads the header at the start of a seekable stream. Throws <see cref="GgufException"/> for a bad file.</summary>
+    /// <summary>Reads the header at the start of a seekable stream. Throws <see cref="GgufException"/> where it is malformed.</summary>
     public static GgufHeader Read(Stream stream, GgufLimits? limits = null)
     {
         limits ??= GgufLimits.Default;
@@ -44,7 +44,7 @@ internal static class GgufReader
         var alignment = AlignmentOf(metadata);
         RequirePlausible(cursor, tensorCount, LeastTensor, limits.Tensors, "tensors");
         var infos = ReadTensorInfos(cursor, (int)tensorCount, alignment);
-        // A file without tensors (a vocabulary) may end right after its header, unpadded.
+        // A file without tensors (a vocabulary) may end right after its header, without padding.
         var dataOffset = infos.Length == 0 ? cursor.Position : AlignUp(cursor.Position, alignment);
 
         return new GgufHeader
@@ -69,19 +69,20 @@ internal static class GgufReader
         return version switch
         {
             2 or 3 => (int)version,
-            // A version above 65535 is a small one with its bytes the other way round.
+            // A small version number in the wrong byte order has zeros in its low 16 bits.
             _ when (version & 0xFFFF) == 0 && version != 0 =>
-                throw new GgufException("the file is big-endian; only little-endian GGUF is supported"),
+                throw new GgufException("the file is big-endian; only little-endian GGUF is supported "
+                    + "(llama.cpp's gguf_convert_endian.py converts it)"),
             _ => throw new GgufException($"GGUF version {version} is not supported; versions 2 and 3 are"),
         };
     }
 
     private static void RequirePlausible(GgufCursor cursor, ulong count, int leastBytes, long limit, string what)
     {
-        var room = (ulong)(cursor.Remaining / leastBytes);
-        if (count > room)
+        var most = (ulong)(cursor.Remaining / leastBytes);
+        if (count > most)
         {
-            throw new GgufException($"the file claims {count} {what} but has room for {room} at most: forged or truncated");
+            throw new GgufException($"the file claims {count} {what} but its remaining bytes hold at most {most}: forged or truncated");
         }
 
         if (count > (ulong)limit)
@@ -131,8 +132,8 @@ internal static class GgufReader
         var least = size == 0 ? sizeof(ulong) : size;
         if (count > (ulong)(cursor.Remaining / least))
         {
-            throw new GgufException($"metadata key '{Shown(key)}' claims {count} elements but the file has room for "
-                + $"{cursor.Remaining / least} at most: forged or truncated");
+            throw new GgufException($"metadata key '{Shown(key)}' claims {count} elements but the file's remaining bytes "
+                + $"hold at most {cursor.Remaining / least}: forged or truncated");
         }
 
         cursor.Charge(48);
@@ -226,7 +227,7 @@ internal static class GgufReader
             elements *= dimension;
             if (dimension > long.MaxValue || elements > long.MaxValue)
             {
-                throw new GgufException($"tensor '{Shown(name)}' has more elements than there can be");
+                throw new GgufException($"tensor '{Shown(name)}' has more elements than there can be (2^63 - 1)");
             }
 
             dimensions[i] = (long)dimension;
@@ -249,7 +250,7 @@ internal static class GgufReader
         var offset = cursor.ReadUInt64();
         if (offset > long.MaxValue || (long)offset % alignment != 0)
         {
-            throw new GgufException($"tensor '{Shown(name)}' begins at {offset}, not a multiple of the alignment {alignment}");
+            throw new GgufException($"tensor '{Shown(name)}' begins at offset {offset}, not a multiple of the alignment {alignment}");
         }
 
         return new GgufTensor
@@ -262,7 +263,7 @@ internal static class GgufReader
         };
     }
 
-    // Offsets in the file count from the start of the data; ours count from the start of the file.
+    // Turns offsets from the start of the tensor data, as in the file, into offsets from the start of the file.
     private static GgufTensor[] Place(GgufTensor[] infos, long dataOffset, long fileLength)
     {
         for (var i = 0; i < infos.Length; i++)
@@ -284,7 +285,7 @@ internal static class GgufReader
 
     private static long AlignUp(long position, int alignment) => (position + alignment - 1) & -(long)alignment;
 
-    // Names come from the file: messages go to terminals and logs, so control characters and endless names do not.
+    // Error texts go to terminals and logs: control characters and long names from an untrusted file must not.
     private static string Shown(string name)
     {
         var cut = name.Length <= 80 ? name : string.Concat(name.AsSpan(0, 80), "…");
@@ -292,5 +293,5 @@ internal static class GgufReader
     }
 }
 
-/// <summary>A file is not a GGUF that can be used. The message says what is wrong with it, without the file's path.</summary>
+/// <summary>A file is not a usable GGUF file. The message is the reason, without the file's path.</summary>
 internal sealed class GgufException(string message, Exception? inner = null) : Exception(message, inner);

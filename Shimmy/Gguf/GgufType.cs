@@ -1,6 +1,6 @@
 namespace Shimmy.Gguf;
 
-/// <summary>Types of metadata values, with the numbers of the GGUF specification.</summary>
+/// <summary>Types of metadata values, with the numbers of gguf_metadata_value_type in the GGUF specification.</summary>
 internal enum GgufType
 {
     /// <summary>8-bit unsigned integer.</summary>
@@ -27,10 +27,10 @@ internal enum GgufType
     /// <summary>One byte, 0 or 1.</summary>
     Bool = 7,
 
-    /// <summary>Length and UTF-8 bytes.</summary>
+    /// <summary>String: a 64-bit length and UTF-8 bytes.</summary>
     Text = 8,
 
-    /// <summary>Element type, count and elements.</summary>
+    /// <summary>Array: element type, 64-bit count and elements.</summary>
     Array = 9,
 
     /// <summary>64-bit unsigned integer.</summary>
@@ -43,10 +43,10 @@ internal enum GgufType
     Float64 = 12,
 }
 
-/// <summary>Facts about <see cref="GgufType"/>.</summary>
+/// <summary>Extensions of <see cref="GgufType"/>.</summary>
 internal static class GgufTypes
 {
-    /// <summary>Bytes of a value of this type; 0 for texts and arrays, whose size varies.</summary>
+    /// <summary>Size of a value of this type in bytes; 0 for strings and arrays, whose size varies.</summary>
     public static int FixedSize(this GgufType type) => type switch
     {
         GgufType.UInt8 or GgufType.Int8 or GgufType.Bool => 1,

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace Shimmy.Gguf;
 
-/// <summary>One metadata value. Numbers keep their bits, so that nothing is allocated for them.</summary>
+/// <summary>One metadata value. Numbers are stored as bits, without boxing.</summary>
 internal readonly struct GgufValue
 {
     private readonly object? _object;
@@ -14,14 +14,14 @@ internal readonly struct GgufValue
         _object = payload;
     }
 
-    /// <summary>The type it has in the file.</summary>
+    /// <summary>Type of the value in the file.</summary>
     public GgufType Type { get; }
 
-    /// <summary>A whole number's or truth value's bits, sign-extended; a floating point number's as a double.</summary>
+    /// <summary>An integer or boolean, sign-extended; the bits of a double for a floating point number; 0 for strings and arrays.</summary>
     public long Bits { get; }
 
     /// <summary>
-    /// A whole number or a truth value; null where it is something else or an unsigned one above <see cref="long.MaxValue"/>.
+    /// The value of an integer, or 0 or 1 for a boolean; null for other types and for integers above <see cref="long.MaxValue"/>.
     /// </summary>
     public long? Integer => Type switch
     {
@@ -30,7 +30,7 @@ internal readonly struct GgufValue
         _ => Bits,
     };
 
-    /// <summary>Any number; null for truth values, texts and arrays.</summary>
+    /// <summary>The value of an integer or floating point number; null for other types.</summary>
     public double? Number => Type switch
     {
         GgufType.Text or GgufType.Array or GgufType.Bool => null,
@@ -39,28 +39,28 @@ internal readonly struct GgufValue
         _ => Bits,
     };
 
-    /// <summary>A truth value; null where it is something else.</summary>
+    /// <summary>The value of a boolean; null for other types.</summary>
     public bool? Flag => Type == GgufType.Bool ? Bits != 0 : null;
 
-    /// <summary>A text; null where it is something else.</summary>
+    /// <summary>The value of a string; null for other types.</summary>
     public string? Text => _object as string;
 
-    /// <summary>An array; null where it is something else.</summary>
+    /// <summary>The value of an array; null for other types.</summary>
     public GgufArray? Array => _object as GgufArray;
 
-    /// <summary>A whole number of any of the integer types.</summary>
+    /// <summary>Makes a value of an integer type.</summary>
     public static GgufValue OfInteger(GgufType type, long value) => new(type, value, null);
 
-    /// <summary>A number of either floating point type.</summary>
+    /// <summary>Makes a value of a floating point type.</summary>
     public static GgufValue OfNumber(GgufType type, double value) => new(type, BitConverter.DoubleToInt64Bits(value), null);
 
-    /// <summary>A truth value.</summary>
+    /// <summary>Makes a boolean.</summary>
     public static GgufValue OfFlag(bool value) => new(GgufType.Bool, value ? 1 : 0, null);
 
-    /// <summary>A text.</summary>
+    /// <summary>Makes a string.</summary>
     public static GgufValue OfText(string value) => new(GgufType.Text, 0, value);
 
-    /// <summary>An array.</summary>
+    /// <summary>Makes an array.</summary>
     public static GgufValue OfArray(GgufArray value) => new(GgufType.Array, 0, value);
 
     /// <inheritdoc/>
@@ -73,8 +73,8 @@ internal readonly struct GgufValue
     };
 }
 
-/// <summary>An array of the metadata. Large ones are stepped over unless they were asked for.</summary>
+/// <summary>An array value. The elements of long arrays are skipped unless <see cref="GgufLimits.WantsArray"/> asks for them.</summary>
 /// <param name="ElementType">Type of all elements; never an array.</param>
-/// <param name="Count">Elements in the file.</param>
-/// <param name="Items">The elements; null where they were stepped over.</param>
+/// <param name="Count">Number of elements in the file.</param>
+/// <param name="Items">The elements; null where they were skipped.</param>
 internal sealed record GgufArray(GgufType ElementType, long Count, IReadOnlyList<GgufValue>? Items);

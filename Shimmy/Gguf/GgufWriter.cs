@@ -4,10 +4,10 @@ using System.Text;
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// Writes a GGUF file, version 3, little endian. Metadata and tensors are announced first; tensor data are asked for one tensor
-/// at a time while the file is written, so that a model larger than memory can pass through.
+/// Writes a GGUF file, version 3, little-endian. Metadata and tensors are added first; the data of each tensor is requested by a callback
+/// while the file is written, so a model may be larger than memory.
 /// </summary>
-/// <param name="alignment">Bytes to whose multiples tensor data are aligned; a power of two.</param>
+/// <param name="alignment">Alignment of tensor data in bytes; a power of two.</param>
 internal sealed class GgufWriter(int alignment = 32)
 {
     private readonly List<(string Key, GgufValue Value)> _metadata = [];
@@ -15,19 +15,19 @@ internal sealed class GgufWriter(int alignment = 32)
         Action<Stream> WriteData)> _tensors = [];
     private readonly byte[] _scratch = new byte[8];
 
-    /// <summary>Adds a text.</summary>
+    /// <summary>Adds a string.</summary>
     public GgufWriter Add(string key, string value) => Add(key, GgufValue.OfText(value));
 
-    /// <summary>Adds a 32-bit unsigned integer, the type that most keys want.</summary>
+    /// <summary>Adds a 32-bit unsigned integer, the type of most numeric keys.</summary>
     public GgufWriter Add(string key, uint value) => Add(key, GgufValue.OfInteger(GgufType.UInt32, value));
 
     /// <summary>Adds a 32-bit floating point number.</summary>
     public GgufWriter Add(string key, float value) => Add(key, GgufValue.OfNumber(GgufType.Float32, value));
 
-    /// <summary>Adds a truth value.</summary>
+    /// <summary>Adds a boolean.</summary>
     public GgufWriter Add(string key, bool value) => Add(key, GgufValue.OfFlag(value));
 
-    /// <summary>Adds an array of texts.</summary>
+    /// <summary>Adds an array of strings.</summary>
     public GgufWriter Add(string key, IEnumerable<string> values) => Add(key, GgufType.Text, values.Select(GgufValue.OfText));
 
     /// <summary>Adds an array of 32-bit floating point numbers.</summary>
@@ -38,7 +38,9 @@ internal sealed class GgufWriter(int alignment = 32)
     public GgufWriter Add(string key, IEnumerable<int> values) =>
         Add(key, GgufType.Int32, values.Select(value => GgufValue.OfInteger(GgufType.Int32, value)));
 
-    /// <summary>Adds a value of any type. Throws <see cref="ArgumentException"/> where the key was added before.</summary>
+    /// <summary>
+    /// Adds a value of any type. Throws <see cref="ArgumentException"/> for a duplicate key, or an array whose elements were skipped.
+    /// </summary>
     public GgufWriter Add(string key, GgufValue value)
     {
         if (_metadata.Exists(entry => entry.Key == key))
@@ -48,26 +50,26 @@ internal sealed class GgufWriter(int alignment = 32)
 
         if (value.Array is { Items: null })
         {
-            throw new ArgumentException($"the elements of '{key}' were stepped over when it was read", nameof(value));
+            throw new ArgumentException($"the elements of '{key}' were skipped when it was read (GgufLimits.WantsArray)", nameof(value));
         }
 
         _metadata.Add((key, value));
         return this;
     }
 
-    /// <summary>Adds a tensor.</summary>
-    /// <param name="name">Its name, at most 63 bytes.</param>
-    /// <param name="type">Type of its elements.</param>
-    /// <param name="dimensions">One to four dimensions, the contiguous one first; it must be a multiple of the type's
-    /// block.</param>
-    /// <param name="writeData">Writes exactly the tensor's bytes; called once by each write of the file.</param>
+    /// <summary>Adds a tensor. Throws <see cref="ArgumentException"/> where name or dimensions break the rules below.</summary>
+    /// <param name="name">Name, at most 63 bytes (GGML_MAX_NAME).</param>
+    /// <param name="type">Element type.</param>
+    /// <param name="dimensions">One to four dimensions, the contiguous one first, which must be a multiple of the type's block.</param>
+    /// <param name="writeData">Writes exactly the tensor's bytes; called once for each write of the file.</param>
     public GgufWriter AddTensor(string name, GgmlType type, ReadOnlySpan<long> dimensions, Action<Stream> writeData)
     {
         if (dimensions.Length is 0 or > 4
             || Encoding.UTF8.GetByteCount(name) > 63
             || dimensions[0] % type.ElementsPerBlock() != 0)
         {
-            throw new ArgumentException($"tensor '{name}' of {dimensions.Length} dimensions, rows of {type}, cannot be written",
+            throw new ArgumentException(
+                $"tensor '{name}' needs a name of at most 63 bytes, 1 to 4 dimensions, and rows in whole blocks of {type}",
                 nameof(dimensions));
         }
 
@@ -82,7 +84,7 @@ internal sealed class GgufWriter(int alignment = 32)
     }
 
     /// <summary>
-    /// Writes the file beside its final path and moves it there once it is whole, so that nobody reads half of it.
+    /// Writes the file as PATH.partial and renames it when it is complete, so that no reader sees half a file.
     /// </summary>
     public void WriteFile(string path)
     {
@@ -103,7 +105,10 @@ internal sealed class GgufWriter(int alignment = 32)
         }
     }
 
-    /// <summary>Writes the whole file to a stream that knows its position and stands at 0.</summary>
+    /// <summary>
+    /// Writes the file to a stream at position 0 that reports its position. Throws <see cref="InvalidOperationException"/> where a callback
+    /// writes too many or too few bytes.
+    /// </summary>
     public void Write(Stream output)
     {
         output.Write("GGUF"u8);
@@ -143,11 +148,11 @@ internal sealed class GgufWriter(int alignment = 32)
             if (output.Position - begin != tensor.SizeBytes)
             {
                 throw new InvalidOperationException(
-                    $"tensor '{tensor.Name}' was given {output.Position - begin} bytes instead of {tensor.SizeBytes}");
+                    $"tensor '{tensor.Name}' has {tensor.SizeBytes} bytes but its callback wrote {output.Position - begin}");
             }
         }
 
-        Pad(output); // llama.cpp wants the last tensor padded too
+        Pad(output); // llama.cpp requires padding after the last tensor too
     }
 
     private long AlignUp(long position) => (position + alignment - 1) & -(long)alignment;

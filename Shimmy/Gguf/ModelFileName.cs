@@ -3,8 +3,8 @@ using System.Globalization;
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// What a model file's name says, by the conventions of those who publish GGUF files:
-/// <c>llama-3-8b-instruct-Q4_K_M-00001-of-00003.gguf</c>.
+/// A model's file name, parsed by the conventions of GGUF publishers: <c>llama-3-8b-instruct-Q4_K_M-00001-of-00003.gguf</c> has a name with
+/// a size, a quantization and a shard number.
 /// </summary>
 internal sealed record ModelFileName
 {
@@ -21,24 +21,26 @@ internal sealed record ModelFileName
     public required string Name { get; init; }
 
     /// <summary>
-    /// The quantization in capitals, with a publisher's mark where it has one (<c>UD-Q4_K_XL</c>); null where there is none.
+    /// The quantization in capitals, with Unsloth's prefix where it has that (<c>UD-Q4_K_XL</c>); null where there is none.
     /// </summary>
     public string? Quantization { get; init; }
 
-    /// <summary>The size, for example <c>8B</c>, <c>8x7B</c> or <c>30B-A3B</c>; null where there is none.</summary>
+    /// <summary>
+    /// The number of parameters as a label, for example <c>8B</c>, <c>8x7B</c> or <c>30B-A3B</c>; null where there is none.
+    /// </summary>
     public string? ParameterLabel { get; init; }
 
-    /// <summary>Number of this shard, from 1; 0 where it is a whole file.</summary>
+    /// <summary>Number of this shard, from 1; 0 for a whole file.</summary>
     public int Shard { get; init; }
 
-    /// <summary>Shards in all; 0 where it is a whole file.</summary>
+    /// <summary>Number of shards of the model; 0 for a whole file.</summary>
     public int ShardCount { get; init; }
 
-    /// <summary>Whether a file of this name may hold a model at all.</summary>
+    /// <summary>Whether the name ends in <c>.gguf</c>; case is ignored.</summary>
     public static bool IsGguf(ReadOnlySpan<char> fileName) =>
         fileName.Length > Extension.Length && fileName.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>Takes a file name, without its folder, apart.</summary>
+    /// <summary>Parses a file name (without its folder). Never fails: missing parts are null or 0.</summary>
     public static ModelFileName Parse(string fileName)
     {
         var stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
@@ -49,8 +51,8 @@ internal sealed record ModelFileName
 
         var quantizationAt = FindQuantization(stem);
         var name = quantizationAt < 0 ? stem : stem[..(quantizationAt - 1)];
-        var mark = quantizationAt < 0 ? null : TakeMark(ref name);
-        var quantization = quantizationAt < 0 ? null : mark + Spelled(stem[quantizationAt..]);
+        var prefix = quantizationAt < 0 ? null : TakePrefix(ref name);
+        var quantization = quantizationAt < 0 ? null : prefix + Spelled(stem[quantizationAt..]);
         return new ModelFileName
         {
             Stem = stem,
@@ -65,7 +67,7 @@ internal sealed record ModelFileName
     /// <summary>The file name of another shard of the same model.</summary>
     public string OfShard(int number) => $"{Stem}-{number:D5}-of-{ShardCount:D5}{Extension}";
 
-    /// <summary>Whether the name holds a word, delimited by anything but letters and digits.</summary>
+    /// <summary>Whether the name contains a word between characters that are neither letters nor digits. Case is ignored.</summary>
     public bool HasWord(string word)
     {
         for (var at = Stem.IndexOf(word, StringComparison.OrdinalIgnoreCase); at >= 0;
@@ -81,7 +83,7 @@ internal sealed record ModelFileName
         return false;
     }
 
-    // -00001-of-00003, llama.cpp's naming of splits: five digits each.
+    // -00001-of-00003: the suffix of shards that llama.cpp's llama_split_path writes, five digits each.
     private static bool TryReadShard(string stem, out int shard, out int count)
     {
         shard = count = 0;
@@ -99,7 +101,7 @@ internal sealed record ModelFileName
         return count > 0;
     }
 
-    // The longest end of the name that is a quantization; -1 where none is.
+    // Index of the longest suffix that is a quantization; -1 where there is none.
     private static int FindQuantization(string stem)
     {
         for (var at = 2; at < stem.Length; at++)
@@ -149,17 +151,17 @@ internal sealed record ModelFileName
         return text[^1] != '_';
     }
 
-    // Unsloth's "UD-" makes another quantization of the same letters; "i1-" only says that an importance matrix was used.
-    private static string? TakeMark(ref string name)
+    // Unsloth's "UD-" makes it a different quantization; "i1-" only says that an importance matrix was used.
+    private static string? TakePrefix(ref string name)
     {
-        foreach (var mark in (ReadOnlySpan<string>)["UD", "i1"])
+        foreach (var prefix in (ReadOnlySpan<string>)["UD", "i1"])
         {
-            if (name.Length > mark.Length + 1
-                && name.EndsWith(mark, StringComparison.OrdinalIgnoreCase)
-                && name[^(mark.Length + 1)] is '-' or '.')
+            if (name.Length > prefix.Length + 1
+                && name.EndsWith(prefix, StringComparison.OrdinalIgnoreCase)
+                && name[^(prefix.Length + 1)] is '-' or '.')
             {
-                name = name[..^(mark.Length + 1)];
-                return mark == "UD" ? "UD-" : null;
+                name = name[..^(prefix.Length + 1)];
+                return prefix == "UD" ? "UD-" : null;
             }
         }
 
@@ -173,8 +175,8 @@ internal sealed record ModelFileName
         var other => other,
     };
 
-    // The first part such as 8b, 1.5B, 8x7b or 30B, with the active parameters (A3B) behind it; a size in millions only where no
-    // part is in billions, since 1M is as often a length of context. A k is always one.
+    // The first part such as 8b, 1.5B, 8x7b or 30B, and the active parameters (A3B) if they follow. A size in millions counts only where
+    // none is in billions, since "1M" is often a context length; one in thousands never does, since "128k" always is.
     private static string? FindParameterLabel(string name)
     {
         var parts = name.Split('-', '_');

@@ -2,11 +2,11 @@ using System.Globalization;
 
 namespace Shimmy.Gguf;
 
-/// <summary>Numbers of parameters as people say them.</summary>
+/// <summary>Labels for numbers of parameters, as model names have them.</summary>
 internal static class ParameterLabels
 {
     /// <summary>
-    /// For example <c>8B</c>, <c>7.6B</c>, <c>135M</c>, <c>293K</c>: three digits at most, no zero behind the point.
+    /// Formats a number of parameters with at most three digits, without a trailing zero: <c>8B</c>, <c>7.6B</c>, <c>135M</c>, <c>293K</c>.
     /// </summary>
     public static string Of(long parameters) => parameters switch
     {
@@ -18,7 +18,8 @@ internal static class ParameterLabels
     };
 
     /// <summary>
-    /// A file's own <c>general.size_label</c>, where it is one: short, digits first, nothing a terminal would act on.
+    /// Whether a file's <c>general.size_label</c> is well-formed: 2 to 16 ASCII letters, digits, points and hyphens, beginning with a
+    /// digit. So an untrusted file cannot send escape sequences to a terminal.
     /// </summary>
     public static bool IsLabel(string? text) =>
         text is { Length: > 1 and <= 16 }

@@ -1,16 +1,16 @@
 namespace Shimmy.Gguf;
 
-/// <summary>Names of quantizations from a file's metadata.</summary>
+/// <summary>Finds the name of a model's quantization from its header.</summary>
 internal static class Quantizations
 {
     /// <summary>
-    /// The name that <c>general.file_type</c> stands for (llama_ftype of llama.cpp v0.4.0); else the tensor type that has the
-    /// most bytes; null for a file without either.
+    /// The name for <c>general.file_type</c> (llama_ftype of llama.cpp v0.4.0), else the tensor type with the most bytes. Null where the
+    /// file has neither.
     /// </summary>
     public static string? Of(GgufHeader header) =>
         OfFileType(header.Integer("general.file_type")) ?? Dominant(header.Tensors);
 
-    /// <summary>The tensor type that has the most bytes, or null where there are no tensors.</summary>
+    /// <summary>The name of the tensor type with the most bytes; null without tensors.</summary>
     public static string? Dominant(IReadOnlyList<GgufTensor> tensors)
     {
         var bytes = new Dictionary<GgmlType, long>();

@@ -3,23 +3,22 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Gguf;
 
-/// <summary>Turns floating point numbers into a tensor's bytes: F32, F16, BF16 and Q8_0.</summary>
+/// <summary>Encodes floating point numbers as tensor data: F32, F16, BF16 and Q8_0.</summary>
 internal static class TensorData
 {
-    /// <summary>Elements that share one scale in Q8_0.</summary>
+    /// <summary>Elements per block of Q8_0, which share one scale.</summary>
     public const int Q8Block = 32;
 
-    /// <summary>Whether <see cref="Encode"/> knows the type.</summary>
+    /// <summary>Whether <see cref="Encode"/> supports the type.</summary>
     public static bool CanEncode(GgmlType type) => type is GgmlType.F32 or GgmlType.F16 or GgmlType.BF16 or GgmlType.Q8_0;
 
     /// <summary>
-    /// Encodes whole blocks of elements. Throws <see cref="NotSupportedException"/> for a type that <see cref="CanEncode"/>
-    /// denies.
+    /// Encodes whole blocks of elements. Throws <see cref="NotSupportedException"/> for a type that <see cref="CanEncode"/> rejects.
     /// </summary>
-    /// <param name="type">What to encode to.</param>
-    /// <param name="source">The elements; a multiple of the type's block.</param>
-    /// <param name="destination">Takes the bytes; at least as many as the type needs.</param>
-    /// <returns>Bytes written.</returns>
+    /// <param name="type">Type to encode to.</param>
+    /// <param name="source">The elements; their number must be a multiple of the type's block.</param>
+    /// <param name="destination">Receives the bytes; must have the length that <see cref="GgmlTypes.BytesOf"/> gives, or more.</param>
+    /// <returns>Number of bytes written.</returns>
     public static int Encode(GgmlType type, ReadOnlySpan<float> source, Span<byte> destination)
     {
         switch (type)
@@ -47,13 +46,13 @@ internal static class TensorData
                 EncodeQ8(source, destination);
                 break;
             default:
-                throw new NotSupportedException($"tensors cannot be encoded as {type}");
+                throw new NotSupportedException($"tensor data cannot be encoded as {type}; F32, F16, BF16 and Q8_0 are supported");
         }
 
         return (int)type.BytesOf(source.Length);
     }
 
-    /// <summary>Encodes elements and writes them.</summary>
+    /// <summary>Encodes elements and writes them to a stream.</summary>
     public static void Write(Stream output, GgmlType type, ReadOnlySpan<float> source)
     {
         const int Chunk = 8192;
@@ -72,7 +71,7 @@ internal static class TensorData
         }
     }
 
-    /// <summary>Decodes Q8_0 blocks.</summary>
+    /// <summary>Decodes Q8_0 blocks into as many elements as <paramref name="destination"/> has.</summary>
     public static void DecodeQ8(ReadOnlySpan<byte> source, Span<float> destination)
     {
         for (var i = 0; i < destination.Length; i++)
@@ -82,7 +81,7 @@ internal static class TensorData
         }
     }
 
-    // A block is a half-precision scale and 32 signed bytes (ggml's quantize_row_q8_0_ref).
+    // One block: a half-precision scale and 32 signed bytes. Follows ggml's quantize_row_q8_0_ref.
     private static void EncodeQ8(ReadOnlySpan<float> source, Span<byte> destination)
     {
         var blockBytes = GgmlType.Q8_0.BytesPerBlock();
@@ -108,7 +107,7 @@ internal static class TensorData
         }
     }
 
-    // Round to nearest even; a NaN stays one.
+    // Rounds to nearest even; 0x40 keeps a NaN from becoming an infinity.
     private static ushort ToBFloat16(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);

@@ -2,10 +2,13 @@ using System.Globalization;
 
 namespace Shimmy.Models;
 
-/// <summary>Sizes as people write them: <c>8GB</c>, <c>1.5 GiB</c>, <c>512MB</c>, or bytes. Units count in 1024s, as all of the program's do.</summary>
+/// <summary>
+/// Parses memory sizes: <c>8GB</c>, <c>1.5 GiB</c>, <c>512MB</c>, or a plain number of bytes. All units are powers of 1024, GB as well as
+/// GiB.
+/// </summary>
 internal static class ByteCount
 {
-    /// <summary>What to tell about a value that is none of the forms.</summary>
+    /// <summary>The allowed forms, as the end of an error text.</summary>
     public const string Allowed = "a number of bytes above 0 or a size such as \"8GB\" or \"512MB\" is";
 
     private static readonly (string Name, long Bytes)[] Units =
@@ -14,7 +17,7 @@ internal static class ByteCount
         ("KB", 1L << 10), ("MB", 1L << 20), ("GB", 1L << 30), ("TB", 1L << 40), ("B", 1),
     ];
 
-    /// <summary>Reads a size; false for what is none, or negative, or beyond 64 bits.</summary>
+    /// <summary>Parses a size in bytes. False where it has another form, is negative, or exceeds 2^63 - 1.</summary>
     public static bool TryParse(string? text, out long bytes)
     {
         bytes = 0;

@@ -1,59 +1,61 @@
 namespace Shimmy.Models;
 
-/// <summary>What discovery wants to know of one GGUF file. Plain data, kept in the scan cache.</summary>
+/// <summary>The facts that discovery takes from the header of one GGUF file. Plain data, kept in the scan cache.</summary>
 internal sealed record GgufFacts
 {
-    /// <summary>What the file holds.</summary>
+    /// <summary>The kind of content, by metadata.</summary>
     public required GgufContent Content { get; init; }
 
-    /// <summary>Why it cannot be used; null where it can.</summary>
+    /// <summary>Error text where the file cannot be used; null where it can.</summary>
     public string? Fault { get; init; }
 
-    /// <summary>Whether the fault may go without the file being changed: it could not be read.</summary>
+    /// <summary>The fault can vanish although the file does not change, since the file could not be read. Not cached.</summary>
     public bool IsTransient { get; init; }
 
     /// <summary><c>general.architecture</c>.</summary>
     public string? Architecture { get; init; }
 
-    /// <summary>Parameters of this file's tensors.</summary>
+    /// <summary>Number of parameters in this file's tensors; a shard counts only its own.</summary>
     public long ParameterCount { get; init; }
 
-    /// <summary><c>general.size_label</c> where it is one.</summary>
+    /// <summary><c>general.size_label</c>, for example <c>8B</c>; null where it is missing or malformed.</summary>
     public string? SizeLabel { get; init; }
 
-    /// <summary>Name of the quantization.</summary>
+    /// <summary>Name of the quantization, for example <c>Q4_K_M</c>; null where the header does not tell.</summary>
     public string? Quantization { get; init; }
 
-    /// <summary>Tokens of context the model was trained with; 0 where the file does not say.</summary>
+    /// <summary>Context length of the training, in tokens (<c>ARCH.context_length</c>); 0 where the file does not say.</summary>
     public int ContextLength { get; init; }
 
-    /// <summary>What the model is for; null where metadata does not tell.</summary>
+    /// <summary>Type of the model; null where the metadata does not tell.</summary>
     public ModelType? Type { get; init; }
 
     /// <summary>
-    /// What tells that Ollama made the file in its own variant of the architecture, which llama.cpp does not load; null where
-    /// nothing does.
+    /// The sign, as the beginning of an error text, that the file is in Ollama's own variant of the architecture, which llama.cpp does not
+    /// load; null where there is none.
     /// </summary>
     public string? OllamaVariant { get; init; }
 
-    /// <summary>Whether the metadata bear a mark of llama.cpp's own converter.</summary>
+    /// <summary>The file was written by llama.cpp's converter, which sets <c>general.type</c>.</summary>
     public bool FromLlamaCpp { get; init; }
 
-    /// <summary>Shards that belong together (<c>split.count</c>); 0 or 1 where it is a whole file.</summary>
+    /// <summary>Number of shards of the model (<c>split.count</c>); 0 or 1 for a whole file.</summary>
     public int ShardCount { get; init; }
 
     /// <summary>
-    /// Width of the embeddings; of an adapter or projector, of the model that it was made for. 0 where unknown.
+    /// Embedding length (<c>ARCH.embedding_length</c>). For an adapter or projector: the width that its models have. 0 where unknown.
     /// </summary>
     public int EmbeddingLength { get; init; }
 
-    /// <summary>Layers; of an adapter, the least that a model must have. 0 where unknown.</summary>
+    /// <summary>Number of layers (<c>ARCH.block_count</c>). For an adapter: the least that a fitting model has. 0 where unknown.</summary>
     public int Layers { get; init; }
 
-    /// <summary>Of an adapter: the name of the model that it was made for, where it says so.</summary>
+    /// <summary>For an adapter: the model it was made for (<c>general.base_model.0.name</c>); null where the file does not say.</summary>
     public string? BaseModel { get; init; }
 
-    /// <summary>Writes all facts for the scan cache, in the order in which <see cref="Read"/> reads them.</summary>
+    /// <summary>
+    /// Serializes the facts for the scan cache. A changed layout needs a new version in <see cref="Discovery.ScanCache"/>.
+    /// </summary>
     public void Write(BinaryWriter writer)
     {
         writer.Write((byte)Content);
@@ -71,8 +73,7 @@ internal sealed record GgufFacts
     }
 
     /// <summary>
-    /// Reads what <see cref="Write"/> wrote. Throws <see cref="IOException"/> or <see cref="FormatException"/> for anything
-    /// else.
+    /// Deserializes what <see cref="Write"/> wrote. Throws <see cref="IOException"/> or <see cref="FormatException"/> for damaged data.
     /// </summary>
     public static GgufFacts Read(BinaryReader reader)
     {
@@ -80,7 +81,7 @@ internal sealed record GgufFacts
         int type = reader.ReadSByte();
         if (!Enum.IsDefined(content) || (type != -1 && !Enum.IsDefined((ModelType)type)))
         {
-            throw new FormatException("unknown kind of file or model");
+            throw new FormatException("damaged scan cache: unknown content or model type");
         }
 
         return new GgufFacts
@@ -105,7 +106,7 @@ internal sealed record GgufFacts
     }
 }
 
-/// <summary>What a GGUF file holds.</summary>
+/// <summary>Kinds of content of a GGUF file.</summary>
 internal enum GgufContent
 {
     /// <summary>A model, or a shard of one.</summary>
@@ -123,6 +124,6 @@ internal enum GgufContent
     /// <summary>A vocabulary without weights.</summary>
     Vocabulary,
 
-    /// <summary>A small model that guesses ahead for another and is nothing without it.</summary>
+    /// <summary>A draft model that works only together with its target model (EAGLE-3, DFlash).</summary>
     Draft,
 }

@@ -4,25 +4,25 @@ using System.Text.Json;
 namespace Shimmy.Models;
 
 /// <summary>
-/// How long a model stays after its last request, in the forms that Ollama takes: a number of seconds, or a duration such as
-/// <c>5m</c>, <c>1h30m</c>, <c>1.5s</c>; zero unloads at once, anything negative keeps for ever.
+/// Parses <c>keep_alive</c>, the time that an idle model stays loaded, in the forms of Ollama's API: a number of seconds, or a duration as
+/// Go writes it (<c>5m</c>, <c>1h30m</c>, <c>1.5s</c>). Zero unloads at once, a negative value keeps the model for ever.
 /// </summary>
 internal static class KeepAlive
 {
-    /// <summary>For ever.</summary>
+    /// <summary>Keeps the model for ever; any negative time span means the same.</summary>
     public static TimeSpan Forever { get; } = TimeSpan.FromMilliseconds(-1);
 
-    /// <summary>What to tell about a value that is none of the forms.</summary>
+    /// <summary>The allowed forms and their meaning, as the end of an error text.</summary>
     public const string Allowed = Forms + "; 0 unloads at once, a negative one keeps for ever";
 
-    /// <summary>The forms of a duration.</summary>
+    /// <summary>The forms of a duration, as part of an error text.</summary>
     public const string Forms = "a number of seconds or a duration such as \"5m\" or \"1h30m\"";
 
-    // Go's units (time.ParseDuration), longer names first where one begins another.
+    // The units of Go's time.ParseDuration. The first match wins: "ms" must come before "m".
     private static readonly (string Name, double Seconds)[] Units =
         [("ns", 1e-9), ("us", 1e-6), ("µs", 1e-6), ("μs", 1e-6), ("ms", 1e-3), ("s", 1), ("m", 60), ("h", 3600)];
 
-    /// <summary>Reads text from the command line, the environment or a JSON string.</summary>
+    /// <summary>Parses text from the command line, the environment or a JSON string; false where it has none of the forms.</summary>
     public static bool TryParse(string? text, out TimeSpan keepAlive)
     {
         keepAlive = default;
@@ -62,7 +62,7 @@ internal static class KeepAlive
         return FromSeconds(negative ? -sum : sum, out keepAlive);
     }
 
-    /// <summary>Reads a JSON number or string.</summary>
+    /// <summary>Parses a JSON number or string; false for any other JSON value, or where the text has none of the forms.</summary>
     public static bool TryParse(JsonElement value, out TimeSpan keepAlive)
     {
         keepAlive = default;
@@ -90,7 +90,7 @@ internal static class KeepAlive
         return false;
     }
 
-    // Longer than a TimeSpan can say is for ever.
+    // Half the range of TimeSpan (14,000 years) and more is for ever, which leaves space for adding it to a time.
     private static bool FromSeconds(double seconds, out TimeSpan keepAlive)
     {
         var forever = seconds < 0 || seconds > TimeSpan.MaxValue.TotalSeconds / 2;

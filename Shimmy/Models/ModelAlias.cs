@@ -1,11 +1,11 @@
 namespace Shimmy.Models;
 
-/// <summary>Another name for a model, set by the user.</summary>
-/// <param name="Pattern">The name asked for, with wildcards or without.</param>
-/// <param name="Target">The name of the model that answers.</param>
+/// <summary>Another name for a model, or a pattern of names, set by the user.</summary>
+/// <param name="Pattern">Names that requests may use; see <see cref="Wildcard"/>.</param>
+/// <param name="Target">Name of the model that they stand for.</param>
 internal sealed record ModelAlias(string Pattern, string Target)
 {
-    /// <summary>Reads <c>PATTERN=NAME</c>, as <c>--alias</c> takes it; null where it is not of that form.</summary>
+    /// <summary>Parses <c>PATTERN=NAME</c>, the form of <c>--alias</c>; null where a part is missing.</summary>
     public static ModelAlias? Parse(string text)
     {
         var at = text.IndexOf('=', StringComparison.Ordinal);
@@ -15,14 +15,14 @@ internal sealed record ModelAlias(string Pattern, string Target)
     }
 }
 
-/// <summary>Patterns of aliases: <c>*</c> stands for any text, <c>?</c> for one character; case does not matter.</summary>
+/// <summary>Wildcard patterns of aliases: <c>*</c> matches any text, <c>?</c> any one character. Case is ignored.</summary>
 internal static class Wildcard
 {
-    /// <summary>Whether a pattern has a wildcard at all.</summary>
+    /// <summary>Whether the pattern contains a wildcard.</summary>
     public static bool Is(string pattern) => pattern.AsSpan().IndexOfAny('*', '?') >= 0;
 
     /// <summary>
-    /// Whether the whole name matches. Takes time in proportion to the product of both lengths at worst, whatever the pattern.
+    /// Whether the whole name matches. Takes O(pattern × name) steps at worst, so a hostile name cannot stall the server.
     /// </summary>
     public static bool Matches(string pattern, string name)
     {
@@ -42,7 +42,7 @@ internal static class Wildcard
             }
             else if (star >= 0)
             {
-                // Only the last star ever needs to take one more: what stood before it has matched already.
+                // Backtrack to the last star only: the text before it has matched, and a longer match there cannot help.
                 p = star + 1;
                 n = ++resume;
             }

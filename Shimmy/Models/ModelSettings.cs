@@ -4,45 +4,45 @@ using Shimmy.Engine;
 namespace Shimmy.Models;
 
 /// <summary>
-/// How a model wants to be loaded and used, by the config file or by the tool that it comes from. Null leaves it to the
-/// program's options.
+/// Settings of one model, by the configuration file or by the tool that it comes from (Ollama's parameters). Null: the server's options
+/// decide.
 /// </summary>
 internal sealed record ModelSettings
 {
-    /// <summary>No wishes.</summary>
+    /// <summary>No settings.</summary>
     public static ModelSettings None { get; } = new();
 
-    /// <summary>LoRA adapters to apply.</summary>
+    /// <summary>LoRA adapters that are applied unless a request chooses others.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
 
-    /// <summary>Name of a template family or path of a template file, in place of the model's own.</summary>
+    /// <summary>Chat template in place of the model's own: a template family's name or the path of a template file.</summary>
     public string? Template { get; init; }
 
-    /// <summary>Tokens of context; 0 takes the model's own.</summary>
+    /// <summary>Context length in tokens; 0: the model's own.</summary>
     public int? ContextLength { get; init; }
 
-    /// <summary>Threads for decoding.</summary>
+    /// <summary>Number of CPU threads for decoding.</summary>
     public int? Threads { get; init; }
 
-    /// <summary>Devices, caches, positions: what else llama.cpp is told.</summary>
+    /// <summary>Devices, types of the KV cache, RoPE scaling: the further parameters of a load.</summary>
     public LoadTuning Tuning { get; init; } = LoadTuning.None;
 
-    /// <summary>How long it stays when idle; negative for ever, zero not at all.</summary>
+    /// <summary>How long the model stays when idle; negative: for ever; zero: unloaded at once.</summary>
     public TimeSpan? KeepAlive { get; init; }
 
-    /// <summary>Whether it is never unloaded to make room or for being idle.</summary>
+    /// <summary>Never evicted, and never unloaded for being idle.</summary>
     public bool Pinned { get; init; }
 
-    /// <summary>System prompt, stops and sampling for requests that bring none.</summary>
+    /// <summary>System prompt, stop sequences and sampling for requests that set none.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 }
 
-/// <summary>An adapter as <c>--lora</c> and the config file write it: FILE or FILE:SCALE.</summary>
+/// <summary>Parses a LoRA adapter as <c>--lora</c> and the configuration file take it: FILE or FILE:SCALE.</summary>
 internal static class LoraText
 {
     /// <summary>
-    /// Reads it. A colon that no number follows belongs to the path, which <paramref name="absolute"/> completes. Throws
-    /// <see cref="FormatException"/> for a scale that is no finite number.
+    /// Parses the text. A colon that no number follows belongs to the path (<c>C:\lora.gguf</c>), which <paramref name="absolute"/> makes
+    /// absolute. Throws <see cref="FormatException"/> for a scale that is infinite or NaN.
     /// </summary>
     public static LoraSetting Read(string text, Func<string, string> absolute)
     {
@@ -55,6 +55,6 @@ internal static class LoraText
 
         return float.IsFinite(scale)
             ? new LoraSetting(absolute(text[..colon]), scale)
-            : throw new FormatException($"the scale {text[(colon + 1)..]} is not a finite number");
+            : throw new FormatException($"the LoRA scale {text[(colon + 1)..]} is not a finite number");
     }
 }

@@ -1,43 +1,43 @@
 namespace Shimmy.Models;
 
-/// <summary>What a model is for.</summary>
+/// <summary>Types of model, by what they are for.</summary>
 internal enum ModelType
 {
-    /// <summary>Continues text; no chat template, no hint of one in its name.</summary>
+    /// <summary>Continues text: a base model, without a chat template or a name that hints at one.</summary>
     Completion,
 
-    /// <summary>Converses.</summary>
+    /// <summary>Answers messages: has a chat template, or is named like an instruction-tuned model.</summary>
     Chat,
 
-    /// <summary>Gives vectors for texts.</summary>
+    /// <summary>Computes embedding vectors of texts.</summary>
     Embedding,
 
-    /// <summary>Scores how well a text answers a query.</summary>
+    /// <summary>Scores documents against a query.</summary>
     Reranker,
 
-    /// <summary>The encoder of something else, for example of an image model.</summary>
+    /// <summary>The text encoder of another model, for example of an image model (T5).</summary>
     Encoder,
 
-    /// <summary>Connects images with text.</summary>
+    /// <summary>CLIP: embeds images and texts in one space; also multimodal projectors.</summary>
     Clip,
 
-    /// <summary>Makes images, or text by diffusion.</summary>
+    /// <summary>Generates images, video or text by diffusion.</summary>
     Diffusion,
 
-    /// <summary>Hears or speaks.</summary>
+    /// <summary>Recognizes or synthesizes speech.</summary>
     Speech,
 
-    /// <summary>Decodes the latent images of a diffusion model.</summary>
+    /// <summary>Variational autoencoder: decodes the latent images of a diffusion model.</summary>
     Vae,
 }
 
-/// <summary>Facts about <see cref="ModelType"/>.</summary>
+/// <summary>Extensions of <see cref="ModelType"/>.</summary>
 internal static class ModelTypes
 {
-    /// <summary>Whether <c>--llm-only</c> keeps it.</summary>
+    /// <summary>Whether <c>--llm-only</c> keeps models of this type.</summary>
     public static bool IsLanguageModel(this ModelType type) => type is ModelType.Chat or ModelType.Completion;
 
-    /// <summary>Its name in answers and tables.</summary>
+    /// <summary>The name of the type in JSON and tables.</summary>
     public static string Label(this ModelType type) => type switch
     {
         ModelType.Completion => "completion",

@@ -3,10 +3,12 @@ using System.Runtime.CompilerServices;
 
 namespace Shimmy.Observability;
 
-/// <summary>How values are spread, for each set of labels: counts below bounds, their number and their sum.</summary>
-/// <param name="name">Full name; its unit is its last word.</param>
-/// <param name="help">What is measured.</param>
-/// <param name="bounds">Upper bounds, included, in rising order; what lies above counts towards +Inf.</param>
+/// <summary>
+/// A Prometheus histogram: for each set of labels, counts per bucket, their total and the sum of the values. Thread-safe.
+/// </summary>
+/// <param name="name">Full name of the metric; its last word is the unit.</param>
+/// <param name="help">Text of the HELP line.</param>
+/// <param name="bounds">Inclusive upper bounds of the buckets, ascending; values above the last count in +Inf.</param>
 internal sealed class Histogram(string name, string help, params double[] bounds)
 {
     private readonly ConcurrentDictionary<string, Series> _series = new(StringComparer.Ordinal);
@@ -23,7 +25,7 @@ internal sealed class Histogram(string name, string help, params double[] bounds
         }
     }
 
-    /// <summary>Writes the family.</summary>
+    /// <summary>Writes the metric with all its series.</summary>
     public void WriteTo(MetricsText text)
     {
         text.Head(name, "histogram", help);
@@ -37,8 +39,12 @@ internal sealed class Histogram(string name, string help, params double[] bounds
         }
     }
 
-    /// <summary>Writes one series of a histogram; <paramref name="counts"/> has one entry more than <paramref name="bounds"/>.</summary>
-    public static void Write(MetricsText text, string name, string labels, IReadOnlyList<double> bounds, IReadOnlyList<long> counts, double sum)
+    /// <summary>
+    /// Writes one series of a histogram. <paramref name="counts"/> are per bucket, not cumulative, and have one entry more than
+    /// <paramref name="bounds"/>, for +Inf.
+    /// </summary>
+    public static void Write(
+        MetricsText text, string name, string labels, IReadOnlyList<double> bounds, IReadOnlyList<long> counts, double sum)
     {
         long below = 0;
         for (var i = 0; i < counts.Count; i++)
@@ -59,21 +65,21 @@ internal sealed class Histogram(string name, string help, params double[] bounds
     }
 }
 
-/// <summary>Counts that only grow, one for each set of labels.</summary>
-/// <param name="name">Full name; ends in <c>_total</c> as Prometheus asks.</param>
-/// <param name="help">What is counted.</param>
+/// <summary>A Prometheus counter: one growing count for each set of labels. Thread-safe.</summary>
+/// <param name="name">Full name of the metric; ends in <c>_total</c>, by Prometheus' naming rules.</param>
+/// <param name="help">Text of the HELP line.</param>
 internal sealed class Counter(string name, string help)
 {
     private readonly ConcurrentDictionary<string, StrongBox<long>> _series = new(StringComparer.Ordinal);
 
-    /// <summary>All series together.</summary>
+    /// <summary>Sum of all series.</summary>
     public long Total => _series.Values.Sum(value => Interlocked.Read(ref value.Value));
 
     /// <summary>Adds to the series of these labels (<see cref="MetricsText.Labels"/>).</summary>
     public void Add(string labels, long amount = 1) =>
         Interlocked.Add(ref _series.GetOrAdd(labels, static _ => new StrongBox<long>()).Value, amount);
 
-    /// <summary>Writes the family.</summary>
+    /// <summary>Writes the metric with all its series.</summary>
     public void WriteTo(MetricsText text) => text.Each(name, "counter", help, _series.OrderBy(series => series.Key, StringComparer.Ordinal),
         series => series.Key, series => Interlocked.Read(ref series.Value.Value));
 }

@@ -3,19 +3,20 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Observability;
 
-/// <summary>What is measured of models in memory: by their workers, and by the residency.</summary>
+/// <summary>Metrics of loaded models, from their workers' schedulers, and of loads and evictions, from the residency.</summary>
 internal static class ModelMetrics
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
 
     /// <summary>
-    /// The loaded models with what their schedulers count. A worker that does not answer in time, since it dies or computes a long prompt, has
-    /// no counters this time.
+    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 s, since it
+    /// is dying or in a long prefill.
     /// </summary>
-    public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(ModelResidency residency, CancellationToken cancellation) =>
+    public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
+        ModelResidency residency, CancellationToken cancellation) =>
         await Task.WhenAll(residency.Resident.Where(model => model.Model is not null).Select(async model =>
         {
-            // Nobody else takes the question back: a worker that stands still would have one more with each scrape.
+            // Cancel on timeout, or a hung worker gains one pending request per scrape.
             using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
             patience.CancelAfter(Patience);
             try
@@ -28,30 +29,45 @@ internal static class ModelMetrics
             }
         })).ConfigureAwait(false);
 
-    /// <summary>Writes the families that workers count.</summary>
-    /// <param name="text">Where to.</param>
-    /// <param name="asked">The loaded models.</param>
-    /// <param name="idle">The names of those that are not in memory: nothing runs or waits there, which whoever chooses between servers wants to know of one that has loaded none yet.</param>
-    public static void Write(MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, IReadOnlyList<string> idle)
+    /// <summary>Writes the metrics of workers.</summary>
+    /// <param name="text">Receives the metrics.</param>
+    /// <param name="asked">The loaded models, from <see cref="AskAsync"/>.</param>
+    /// <param name="idle">Names of models that are not loaded. They get zeros for running and waiting requests, since a load balancer needs
+    /// these metrics also from a server that has not loaded the model yet.</param>
+    public static void Write(
+        MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, IReadOnlyList<string> idle)
     {
         var known = asked.Where(model => model.Statistics is not null)
             .Select(model => (Labels: LabelsOf(model.Model.Entry.Name), model.Model, Of: model.Statistics!)).ToList();
-        Family("shimmy_slots", "gauge", "Requests that a model answers at once.", (model, _) => model.Model!.Facts.Slots);
-        Family("shimmy_requests_running", "gauge", "Slots busy: requests whose prompt is read or whose answer is generated now.", (_, of) => of.SlotsBusy, zeroWhereIdle: true);
-        Family("shimmy_requests_waiting", "gauge", "Queue length: requests that wait for a slot of their loaded model.", (_, of) => of.Waiting, zeroWhereIdle: true);
-        Family("shimmy_kv_cells", "gauge", "KV cells.", (_, of) => of.Cells);
-        Family("shimmy_kv_cells_used", "gauge", "KV cells in use, prefixes kept for later requests included.", (_, of) => of.CellsUsed);
-        Family("shimmy_kv_cache_usage_ratio", "gauge", "Share of the KV cells in use, 0 to 1.", (_, of) => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells, zeroWhereIdle: true);
-        Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the load.", (_, of) => of.Requests);
-        Family("shimmy_refused_requests_total", "counter", "Requests refused since the load because the queue was full.", (_, of) => of.Refused);
-        Family("shimmy_prefilled_tokens_total", "counter", "Tokens of prompts computed since the load.", (_, of) => of.PrefilledTokens);
-        Family("shimmy_drafted_tokens_total", "counter", "Tokens computed ahead since the load (speculative decoding).", (_, of) => of.DraftedTokens);
-        Family("shimmy_draft_tokens_accepted_total", "counter", "Tokens computed ahead since the load that came.", (_, of) => of.AcceptedTokens);
-        Family("shimmy_decode_calls_total", "counter", "Batches computed since the load.", (_, of) => of.DecodeCalls);
-        Family("shimmy_preemptions_total", "counter", "Requests pushed back to the queue since the load because the KV cells ran out.", (_, of) => of.Preemptions);
-        Family("shimmy_prefixes_dropped_total", "counter", "Prefixes dropped since the load because their KV cells were needed.", (_, of) => of.PrefixesDropped);
-        Family("shimmy_worker_resident_memory_bytes", "gauge", "Bytes of a model's worker in memory.", (_, of) => of.ResidentBytes);
-        text.Head("shimmy_batch_size_tokens", "histogram", "Tokens computed in one batch.");
+        Family("shimmy_slots", "gauge", "Number of slots: requests that a model runs in parallel.", (model, _) => model.Model!.Facts.Slots);
+        Family("shimmy_requests_running", "gauge", "Busy slots: requests in prefill or decode.",
+            (_, of) => of.SlotsBusy, zeroWhereIdle: true);
+        Family("shimmy_requests_waiting", "gauge", "Queue length: requests that wait for a slot of a loaded model.",
+            (_, of) => of.Waiting, zeroWhereIdle: true);
+        Family("shimmy_kv_cells", "gauge", "Size of the KV cache in cells (tokens).", (_, of) => of.Cells);
+        Family("shimmy_kv_cells_used", "gauge", "KV cache cells in use, including prefixes kept for later requests.",
+            (_, of) => of.CellsUsed);
+        Family("shimmy_kv_cache_usage_ratio", "gauge", "Share of the KV cache cells in use, 0 to 1.",
+            (_, of) => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells, zeroWhereIdle: true);
+        Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the model was loaded.", (_, of) => of.Requests);
+        Family("shimmy_refused_requests_total", "counter", "Requests refused since the model was loaded because the queue was full.",
+            (_, of) => of.Refused);
+        Family("shimmy_prefilled_tokens_total", "counter", "Prompt tokens computed (prefill) since the model was loaded.",
+            (_, of) => of.PrefilledTokens);
+        Family("shimmy_drafted_tokens_total", "counter", "Draft tokens verified since the model was loaded (speculative decoding).",
+            (_, of) => of.DraftedTokens);
+        Family("shimmy_draft_tokens_accepted_total", "counter", "Draft tokens accepted since the model was loaded (speculative decoding).",
+            (_, of) => of.AcceptedTokens);
+        Family("shimmy_decode_calls_total", "counter", "Calls of llama_decode (batches) since the model was loaded.",
+            (_, of) => of.DecodeCalls);
+        Family("shimmy_preemptions_total", "counter", "Requests sent back to the queue because the KV cache was full, since the load.",
+            (_, of) => of.Preemptions);
+        Family("shimmy_prefixes_dropped_total", "counter",
+            "Cached prefixes evicted because their KV cache cells were needed, since the load.",
+            (_, of) => of.PrefixesDropped);
+        Family("shimmy_worker_resident_memory_bytes", "gauge", "Resident memory of a model's worker process in bytes.",
+            (_, of) => of.ResidentBytes);
+        text.Head("shimmy_batch_size_tokens", "histogram", "Tokens per batch (one call of llama_decode).");
         foreach (var (labels, _, of) in known)
         {
             Histogram.Write(text, "shimmy_batch_size_tokens", labels, [.. EngineStatistics.BatchSizeBounds.Select(bound => (double)bound)],
@@ -66,27 +82,29 @@ internal static class ModelMetrics
         }
     }
 
-    /// <summary>Writes the families that the residency counts.</summary>
+    /// <summary>Writes the metrics of the residency.</summary>
     public static void Write(MetricsText text, ModelResidency residency)
     {
         var models = residency.Totals.Models;
-        Family("shimmy_model_loads_total", "Loads of models.", totals => totals.Loads);
-        Family("shimmy_model_load_failures_total", "Loads that failed.", totals => totals.FailedLoads);
-        Family("shimmy_model_load_seconds_total", "Time that loads took.", totals => totals.LoadTime.TotalSeconds);
-        Family("shimmy_worker_crashes_total", "Workers that ended by themselves.", totals => totals.Crashes);
-        Family("shimmy_worker_restarts_total", "Loads of a model whose last worker had ended by itself.", totals => totals.Restarts);
-        text.Head("shimmy_model_evictions_total", "counter", "Models unloaded: idle for their keep-alive, for the room of another, or asked to.");
+        Family("shimmy_model_loads_total", "Successful loads of a model.", totals => totals.Loads);
+        Family("shimmy_model_load_failures_total", "Failed loads of a model.", totals => totals.FailedLoads);
+        Family("shimmy_model_load_seconds_total", "Total duration of successful loads in seconds.", totals => totals.LoadTime.TotalSeconds);
+        Family("shimmy_worker_crashes_total", "Workers that ended unexpectedly.", totals => totals.Crashes);
+        Family("shimmy_worker_restarts_total", "Loads of a model after its worker had crashed.", totals => totals.Restarts);
+        text.Head("shimmy_model_evictions_total", "counter",
+            "Models unloaded, by reason: idle (keep-alive expired), room (memory needed by another model), asked (on request).");
         foreach (var (model, totals) in models)
         {
             Series("idle", totals.UnloadedIdle);
             Series("room", totals.UnloadedForRoom);
             Series("asked", totals.UnloadedAsked);
 
-            void Series(string reason, long count) => text.Series("shimmy_model_evictions_total", MetricsText.Labels("model", model, "reason", reason), count);
+            void Series(string reason, long count) =>
+                text.Series("shimmy_model_evictions_total", MetricsText.Labels("model", model, "reason", reason), count);
         }
         var resident = residency.Resident;
-        text.Single("shimmy_models_loaded", "gauge", "Models in memory.", resident.Count(model => model.Model is not null));
-        text.Each("shimmy_model_requests", "gauge", "Requests that use a model or wait until it is loaded.", resident,
+        text.Single("shimmy_models_loaded", "gauge", "Number of loaded models.", resident.Count(model => model.Model is not null));
+        text.Each("shimmy_model_requests", "gauge", "Requests that use a model or wait for its load.", resident,
             model => LabelsOf(model.Entry.Name), model => model.Requests);
 
         void Family(string name, string help, Func<ModelTotals, double> value) =>

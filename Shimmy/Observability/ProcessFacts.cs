@@ -2,23 +2,25 @@ using System.Diagnostics;
 
 namespace Shimmy.Observability;
 
-/// <summary>The basics of this process, under the names that Prometheus' own clients use for them.</summary>
+/// <summary>Metrics of the server process, under the standard names of Prometheus' client libraries (process_…).</summary>
 internal static class ProcessFacts
 {
-    /// <summary>Bytes of this process in memory.</summary>
+    /// <summary>Resident memory of this process in bytes, without the workers.</summary>
     public static long ResidentBytes => Environment.WorkingSet;
 
-    /// <summary>Writes the families; what the system does not tell is left out.</summary>
+    /// <summary>Writes the metrics; those that the operating system does not provide are left out.</summary>
     public static void WriteTo(MetricsText text)
     {
         using var process = Process.GetCurrentProcess();
-        text.Single("process_cpu_seconds_total", "counter", "Processor time of the server, workers not counted.", process.TotalProcessorTime.TotalSeconds);
-        text.Single("process_resident_memory_bytes", "gauge", "Bytes of the server in memory, workers not counted.", process.WorkingSet64);
-        text.Single("process_start_time_seconds", "gauge", "When the server started, in seconds since 1970.",
+        text.Single("process_cpu_seconds_total", "counter", "CPU time of the server process in seconds, without the workers.",
+            process.TotalProcessorTime.TotalSeconds);
+        text.Single("process_resident_memory_bytes", "gauge", "Resident memory of the server process in bytes, without the workers.",
+            process.WorkingSet64);
+        text.Single("process_start_time_seconds", "gauge", "Start time of the server process, in seconds since the Unix epoch.",
             (process.StartTime.ToUniversalTime() - DateTime.UnixEpoch).TotalSeconds);
         if (OpenFiles() is { } open)
-            text.Single("process_open_fds", "gauge", "Open file descriptors of the server.", open);
-        text.Single("process_threads", "gauge", "Threads of the server.", process.Threads.Count);
+            text.Single("process_open_fds", "gauge", "Open file descriptors of the server process.", open);
+        text.Single("process_threads", "gauge", "Threads of the server process.", process.Threads.Count);
     }
 
     private static int? OpenFiles()

@@ -5,9 +5,9 @@ using System.Text.Json;
 namespace Shimmy.Observability;
 
 /// <summary>
-/// Writes the spans of requests as OTLP's JSON (opentelemetry-proto, trace/v1, with its JSON mapping): one for the request, and below it the wait
-/// for the model, and for each answer template, queue, prefill and generation. Attributes follow OpenTelemetry's conventions for HTTP and
-/// for generative models.
+/// Writes the spans of requests as OTLP JSON (opentelemetry-proto, trace/v1, JSON mapping): a server span for the request, with child spans
+/// for the wait for the model and, for each answer, template, queue, prefill and generation. Attributes follow OpenTelemetry's semantic
+/// conventions for HTTP and generative AI.
 /// </summary>
 internal static class RequestSpans
 {
@@ -15,7 +15,7 @@ internal static class RequestSpans
     private const int KindServer = 2;
     private const int StatusError = 2;
 
-    /// <summary>The body of one export.</summary>
+    /// <summary>Writes the JSON body of one export request.</summary>
     public static ReadOnlyMemory<byte> Write(string serviceName, string version, IEnumerable<RequestSummary> requests)
     {
         var output = new ArrayBufferWriter<byte>(4096);
@@ -51,7 +51,8 @@ internal static class RequestSpans
     private static void WriteRequest(Utf8JsonWriter json, RequestSummary request)
     {
         var trace = request.Trace;
-        Begin(json, trace.TraceId, trace.SpanId, trace.ParentId, $"{request.Method} {request.Route ?? request.Path}", KindServer, request.StartedAt, request.Elapsed);
+        Begin(json, trace.TraceId, trace.SpanId, trace.ParentId,
+            $"{request.Method} {request.Route ?? request.Path}", KindServer, request.StartedAt, request.Elapsed);
         json.WriteStartArray("attributes");
         Text(json, "http.request.method", request.Method);
         Text(json, "url.path", request.Path);
@@ -75,34 +76,36 @@ internal static class RequestSpans
         }
         json.WriteEndObject();
         if (request.ToModel is { } waited)
-            Stretch("model", TimeSpan.Zero, waited);
-        // What a worker reports are lengths; the end is when its last event came.
+            ChildSpan("model", TimeSpan.Zero, waited);
+        // A worker reports durations only, so the spans are laid out backwards from the arrival of its last event.
         foreach (var answer in request.Answers)
         {
             var end = answer.EndedAfter;
             foreach (var (name, milliseconds) in new[]
             {
-                ("generation", answer.DecodeMilliseconds), ("prefill", answer.PrefillMilliseconds), ("queue", answer.QueueMilliseconds), ("template", answer.TemplateMilliseconds),
+                ("generation", answer.DecodeMilliseconds), ("prefill", answer.PrefillMilliseconds),
+                ("queue", answer.QueueMilliseconds), ("template", answer.TemplateMilliseconds),
             })
             {
                 var length = TimeSpan.FromMilliseconds(milliseconds);
-                // What came from the response cache took that time when it was computed.
+                // The durations of a cached response are those of its first computation.
                 if (name == "template" ? length <= TimeSpan.Zero : request.Cache == "hit")
                     continue;
                 var start = end > length ? end - length : TimeSpan.Zero;
-                Stretch(name, start, end - start);
+                ChildSpan(name, start, end - start);
                 end = start;
             }
         }
 
-        void Stretch(string name, TimeSpan after, TimeSpan length)
+        void ChildSpan(string name, TimeSpan after, TimeSpan length)
         {
             Begin(json, trace.TraceId, TraceContext.NewId(8), trace.SpanId, name, KindInternal, request.StartedAt + after, length);
             json.WriteEndObject();
         }
     }
 
-    private static void Begin(Utf8JsonWriter json, string trace, string span, string parent, string name, int kind, DateTimeOffset start, TimeSpan length)
+    private static void Begin(
+        Utf8JsonWriter json, string trace, string span, string parent, string name, int kind, DateTimeOffset start, TimeSpan length)
     {
         json.WriteStartObject();
         json.WriteString("traceId", trace);
@@ -127,7 +130,7 @@ internal static class RequestSpans
         json.WriteEndObject();
     }
 
-    // Numbers of 64 bits are strings in protobuf's JSON.
+    // 64-bit integers are strings in protobuf's JSON mapping.
     private static void Whole(Utf8JsonWriter json, string key, long value)
     {
         json.WriteStartObject();

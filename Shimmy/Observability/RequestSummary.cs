@@ -1,69 +1,70 @@
 namespace Shimmy.Observability;
 
-/// <summary>What became of a request: what its line in the log and the metrics say of it.</summary>
+/// <summary>Summary of a finished request, for the access log, the metrics and the trace.</summary>
 internal sealed record RequestSummary
 {
-    /// <summary>Its id.</summary>
+    /// <summary>Request id.</summary>
     public required string Id { get; init; }
 
-    /// <summary>The trace that it belongs to.</summary>
+    /// <summary>The trace it belongs to; <see cref="TraceContext.None"/> without tracing.</summary>
     public TraceContext Trace { get; init; } = TraceContext.None;
 
-    /// <summary>When it arrived.</summary>
+    /// <summary>Time of arrival.</summary>
     public DateTimeOffset StartedAt { get; init; }
 
     /// <summary>HTTP method.</summary>
     public required string Method { get; init; }
 
-    /// <summary>The path as it was asked for.</summary>
+    /// <summary>Path of the request, without the query.</summary>
     public required string Path { get; init; }
 
-    /// <summary>The pattern of the route, of which there are few; null where no route fits.</summary>
+    /// <summary>Pattern of the route; null where no route matches.</summary>
     public string? Route { get; init; }
 
-    /// <summary>The model that was asked; null where none was, or none that exists.</summary>
+    /// <summary>Name of the model; null where the request names none, or one that does not exist.</summary>
     public string? Model { get; init; }
 
-    /// <summary>Name of the client's key; null where keys are not asked for.</summary>
+    /// <summary>Name of the client's API key; null where the server has no keys.</summary>
     public string? Key { get; init; }
 
-    /// <summary>HTTP status; 499 where the client left before the end.</summary>
+    /// <summary>HTTP status; 499 where the client closed the request before the end.</summary>
     public required int Status { get; init; }
 
-    /// <summary>Why an answer broke off that had begun; null where it did not.</summary>
+    /// <summary>Error text where a response failed after it had begun; else null.</summary>
     public string? BrokenBy { get; init; }
 
-    /// <summary>What the response cache did: hit, miss or bypass; null where it was not asked.</summary>
+    /// <summary>Outcome of the response cache: hit, miss or bypass; null where it was not used.</summary>
     public string? Cache { get; init; }
 
-    /// <summary>Tokens of the prompt.</summary>
+    /// <summary>Number of prompt tokens.</summary>
     public int PromptTokens { get; init; }
 
-    /// <summary>Those of them that were not computed again.</summary>
+    /// <summary>Prompt tokens that were reused from the KV cache.</summary>
     public int CachedTokens { get; init; }
 
-    /// <summary>Tokens generated.</summary>
+    /// <summary>Number of generated tokens.</summary>
     public int GeneratedTokens { get; init; }
 
-    /// <summary>From the request's arrival to its end.</summary>
+    /// <summary>Time from the request's arrival to its end.</summary>
     public required TimeSpan Elapsed { get; init; }
 
-    /// <summary>From the request's arrival until it had a loaded model; null where it had none.</summary>
+    /// <summary>Time from the request's arrival until it had a lease on the loaded model; null where it got none.</summary>
     public TimeSpan? ToModel { get; init; }
 
-    /// <summary>From the request's arrival to the first piece of the answer; null where there was none.</summary>
+    /// <summary>Time from the request's arrival to the first token of the answer; null where there was none.</summary>
     public TimeSpan? ToFirstToken { get; init; }
 
-    /// <summary>The answers' stretches; several where a request asks for several.</summary>
+    /// <summary>Timings of the answers; several where the request asks for several choices or has several prompts.</summary>
     public IReadOnlyList<AnswerTimings> Answers { get; init; } = [];
 }
 
-/// <summary>Where the time of one answer went, in milliseconds.</summary>
-/// <param name="TemplateMilliseconds">The chat template's; 0 where there was none.</param>
-/// <param name="QueueMilliseconds">Until it had a slot.</param>
-/// <param name="PrefillMilliseconds">From the slot to the first token.</param>
+/// <summary>Timings of one answer.</summary>
+/// <param name="TemplateMilliseconds">Rendering the chat template; 0 without one.</param>
+/// <param name="QueueMilliseconds">Waiting for a slot.</param>
+/// <param name="PrefillMilliseconds">From getting the slot to the first token.</param>
 /// <param name="DecodeMilliseconds">From the first token to the last.</param>
-/// <param name="Tokens">Tokens generated.</param>
-/// <param name="EndedAfter">From the request's arrival to the answer's end.</param>
+/// <param name="Tokens">Number of generated tokens.</param>
+/// <param name="EndedAfter">Time from the request's arrival to the end of the answer.</param>
 internal readonly record struct AnswerTimings(
-    double TemplateMilliseconds, double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds, int Tokens, TimeSpan EndedAfter);
+    double TemplateMilliseconds, double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds,
+    int Tokens, TimeSpan EndedAfter);

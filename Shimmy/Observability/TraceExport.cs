@@ -7,19 +7,19 @@ using Microsoft.Extensions.Logging;
 namespace Shimmy.Observability;
 
 /// <summary>
-/// Sends the spans of requests to an OpenTelemetry collector: OTLP over HTTP with JSON, without TLS, which every collector takes on port 4318. The
-/// exporter of OpenTelemetry's package would add two megabytes of HTTP client and TLS for this one request.
+/// Exports the spans of requests to an OpenTelemetry collector by OTLP over HTTP with JSON, without TLS, which every collector accepts on
+/// port 4318. OpenTelemetry's own exporter would add two megabytes of HTTP client and TLS to the executable.
 /// </summary>
 internal sealed partial class TraceExport : IAsyncDisposable
 {
-    private const int MostWaiting = 2048;
-    private const int LargestBatch = 256;
-    private static readonly TimeSpan Gathering = TimeSpan.FromSeconds(1);
-    private static readonly TimeSpan SendTime = TimeSpan.FromSeconds(10);
-    private static readonly TimeSpan LastSendTime = TimeSpan.FromSeconds(2);
+    private const int QueueCapacity = 2048;
+    private const int MaxBatch = 256;
+    private static readonly TimeSpan BatchDelay = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan SendTimeout = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan ShutdownTimeout = TimeSpan.FromSeconds(2);
 
     private readonly Channel<RequestSummary> _waiting = Channel.CreateBounded<RequestSummary>(
-        new BoundedChannelOptions(MostWaiting) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
+        new BoundedChannelOptions(QueueCapacity) { FullMode = BoundedChannelFullMode.DropOldest, SingleReader = true });
     private readonly Uri _endpoint;
     private readonly string _head;
     private readonly string _service;
@@ -37,8 +37,9 @@ internal sealed partial class TraceExport : IAsyncDisposable
     }
 
     /// <summary>
-    /// Reads OTEL_EXPORTER_OTLP_TRACES_ENDPOINT, OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME and
-    /// OTEL_SDK_DISABLED (OpenTelemetry, "OTLP exporter configuration"). Null where nothing is to be sent; what cannot be done is logged.
+    /// Configures the export by OpenTelemetry's standard environment variables: OTEL_EXPORTER_OTLP_TRACES_ENDPOINT,
+    /// OTEL_EXPORTER_OTLP_ENDPOINT, OTEL_EXPORTER_OTLP_HEADERS, OTEL_SERVICE_NAME and OTEL_SDK_DISABLED (opentelemetry.io, "OTLP exporter
+    /// configuration"). Null where no endpoint is set, the SDK is disabled, or the endpoint is not http://, which is logged.
     /// </summary>
     public static TraceExport? Of(Func<string, string?> environment, string version, ILogger logger)
     {
@@ -52,32 +53,39 @@ internal sealed partial class TraceExport : IAsyncDisposable
             LogUnusable(logger, given);
             return null;
         }
-        // The endpoint of all signals is a base, that of traces is complete.
+        // By the specification, the common endpoint is a base URL, and the one for traces is used as it is.
         if (string.IsNullOrEmpty(own))
             uri = new Uri(uri.AbsoluteUri.TrimEnd('/') + "/v1/traces");
         var headers = new StringBuilder();
-        foreach (var pair in (environment("OTEL_EXPORTER_OTLP_HEADERS") ?? "").Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries))
+        var pairs = (environment("OTEL_EXPORTER_OTLP_HEADERS") ?? "")
+            .Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        foreach (var pair in pairs)
         {
-            var (name, value) = pair.Split('=', 2) is [var left, var right] ? (left.Trim(), Uri.UnescapeDataString(right.Trim())) : (pair, "");
+            var (name, value) = pair.Split('=', 2) is [var left, var right]
+                ? (left.Trim(), Uri.UnescapeDataString(right.Trim())) : (pair, "");
             if (name.All(c => char.IsAsciiLetterOrDigit(c) || c is '-' or '_') && !value.Any(char.IsControl))
                 headers.Append(name).Append(": ").Append(value).Append("\r\n");
         }
         LogBegins(logger, uri);
-        return new TraceExport(uri, headers.ToString(), environment("OTEL_SERVICE_NAME") is { Length: > 0 } service ? service : "shimmy", version, logger);
+        var service = environment("OTEL_SERVICE_NAME");
+        return new TraceExport(uri, headers.ToString(), string.IsNullOrEmpty(service) ? "shimmy" : service, version, logger);
     }
 
-    /// <summary>Sends the spans of a request soon. Where they come faster than they can be sent, the oldest are lost.</summary>
+    /// <summary>Queues the spans of a request for the next export. If the queue is full, the oldest entry is dropped.</summary>
     public void Add(RequestSummary request)
     {
         if (request.Trace is { IsKnown: true, Sampled: true })
             _waiting.Writer.TryWrite(request);
     }
 
-    /// <summary>Sends what waits, then ends. Nobody's stop waits long for a collector that does not answer: what is left then is lost.</summary>
+    /// <summary>
+    /// Exports the queue, then stops. Waits at most 2 s, so that a collector that does not answer cannot delay the shutdown; the rest is
+    /// dropped.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         _waiting.Writer.TryComplete();
-        _end.CancelAfter(LastSendTime);
+        _end.CancelAfter(ShutdownTimeout);
         _ending.TrySetResult();
         await _sending.ConfigureAwait(false);
         _end.Dispose();
@@ -87,9 +95,9 @@ internal sealed partial class TraceExport : IAsyncDisposable
     {
         while (!_end.IsCancellationRequested && await _waiting.Reader.WaitToReadAsync().ConfigureAwait(false))
         {
-            await Task.WhenAny(_ending.Task, Task.Delay(Gathering)).ConfigureAwait(false);
+            await Task.WhenAny(_ending.Task, Task.Delay(BatchDelay)).ConfigureAwait(false);
             var batch = new List<RequestSummary>();
-            while (batch.Count < LargestBatch && _waiting.Reader.TryRead(out var request))
+            while (batch.Count < MaxBatch && _waiting.Reader.TryRead(out var request))
                 batch.Add(request);
             try
             {
@@ -98,9 +106,9 @@ internal sealed partial class TraceExport : IAsyncDisposable
             }
             catch (Exception e) when (e is IOException or SocketException or OperationCanceledException)
             {
-                // Said once, and again after it has worked meanwhile.
+                // Logged once per outage.
                 if (!_failing)
-                    LogFailed(_logger, _endpoint, e is OperationCanceledException ? "it does not answer in time" : e.Message);
+                    LogFailed(_logger, _endpoint, e is OperationCanceledException ? "no answer in time" : e.Message);
                 _failing = true;
             }
         }
@@ -109,7 +117,7 @@ internal sealed partial class TraceExport : IAsyncDisposable
     private async Task PostAsync(ReadOnlyMemory<byte> body)
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(_end.Token);
-        limit.CancelAfter(SendTime);
+        limit.CancelAfter(SendTimeout);
         using var client = new TcpClient();
         await client.ConnectAsync(_endpoint.Host, _endpoint.Port, limit.Token).ConfigureAwait(false);
         var stream = client.GetStream();
@@ -120,15 +128,16 @@ internal sealed partial class TraceExport : IAsyncDisposable
         using var reader = new StreamReader(stream, Encoding.Latin1);
         var status = await reader.ReadLineAsync(limit.Token).ConfigureAwait(false);
         if (status?.Split(' ') is not [_, ['2', _, _], ..])
-            throw new IOException($"it answered '{status}'");
+            throw new IOException($"the collector answered '{status}'");
     }
 
-    [LoggerMessage(LogLevel.Information, "traces go to {Endpoint} (OTLP over HTTP, JSON)")]
+    [LoggerMessage(LogLevel.Information, "exporting traces to {Endpoint} (OTLP over HTTP, JSON)")]
     private static partial void LogBegins(ILogger logger, Uri endpoint);
 
-    [LoggerMessage(LogLevel.Warning, "no traces are sent: the endpoint '{Endpoint}' is no http:// address. OTLP goes over plain HTTP here; a collector on this machine passes it on with TLS")]
+    [LoggerMessage(LogLevel.Warning, "no traces are sent: the OTLP endpoint '{Endpoint}' is not an http:// URL. "
+        + "Only plain HTTP is supported; run a collector on this machine to forward with TLS")]
     private static partial void LogUnusable(ILogger logger, string endpoint);
 
-    [LoggerMessage(LogLevel.Warning, "traces cannot be sent to {Endpoint}: {Reason}")]
+    [LoggerMessage(LogLevel.Warning, "cannot export traces to {Endpoint}: {Reason}")]
     private static partial void LogFailed(ILogger logger, Uri endpoint, string reason);
 }

@@ -96,7 +96,7 @@ public sealed class ModelConfigReaderTests
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"pinned\":1}]}", "models[0].pinned: 1 is not allowed; true and false are")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"keep_alive\":\"soon\"}]}", "models[0].keep_alive: \"soon\" is not allowed; a number of seconds")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"aliases\":[\"b\",3]}]}", "models[0].aliases[1]: 3 is not allowed")]
-    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"lora_path\":\"x:NaN\"}]}", "models[0].lora_path: the scale NaN")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"lora_path\":\"x:NaN\"}]}", "models[0].lora_path: the LoRA scale NaN")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\"},{\"name\":\"A\",\"base_path\":\"b\"}]}", "models[1].name: 'A' is another model's name already")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"n_threads\":513}]}", "models[0].n_threads: 513 is not allowed; a whole number from 0 to 512 is")]
     [DataRow("{\"memory_budget\":0}", "memory_budget: 0 is not allowed; a number of bytes above 0 or a size such as")]

@@ -54,7 +54,7 @@ public sealed class HuggingFaceSourceTests
         File.WriteAllText(folder[Hub + "models--org--a/refs/main"], reference);
         var result = Scan(folder);
         Assert.IsEmpty(result.Models);
-        Assert.AreEqual("names no snapshot that is there", result.Skipped.Single().Reason);
+        Assert.AreEqual("names a snapshot that does not exist", result.Skipped.Single().Reason);
     }
 
     [TestMethod]

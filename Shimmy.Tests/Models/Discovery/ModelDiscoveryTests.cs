@@ -114,14 +114,14 @@ public sealed class ModelDiscoveryTests
         StringAssert.Contains(reasons["fake.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["empty.gguf"], "not a GGUF file");
         StringAssert.Contains(reasons["cut.gguf"], "truncated");
-        Assert.AreEqual("multimodal projector, not a model; fits no model found", reasons["vision.gguf"]);
-        Assert.AreEqual("adapter, not a model; fits no model found", reasons["anything.gguf"]);
+        Assert.AreEqual("multimodal projector, not a model; fits none of the models found", reasons["vision.gguf"]);
+        Assert.AreEqual("adapter, not a model; fits none of the models found", reasons["anything.gguf"]);
         Assert.AreEqual("importance matrix, not a model", reasons["matrix.gguf"]);
         Assert.AreEqual("vocabulary without weights, not a model", reasons["vocab.gguf"]);
-        Assert.AreEqual("draft model, used beside another", reasons["guess.gguf"]);
+        Assert.AreEqual("draft model, used together with another model", reasons["guess.gguf"]);
         Assert.AreEqual("multimodal projector by its name, not a model", reasons["mmproj-model.gguf"]);
         Assert.AreEqual("importance matrix by its name, not a model", reasons["model-imatrix.gguf"]);
-        Assert.AreEqual("draft model by its name, used beside another", reasons["model-0.5b-draft.gguf"]);
+        Assert.AreEqual("draft model by its name, used together with another model", reasons["model-0.5b-draft.gguf"]);
     }
 
     [TestMethod]
@@ -201,7 +201,7 @@ public sealed class ModelDiscoveryTests
 
         Assert.HasCount(1, result.Models);
         StringAssert.StartsWith(Reason(result, "broken.gguf"), "broken link to ");
-        StringAssert.StartsWith(Reason(result, "self.gguf"), "link cannot be followed");
+        StringAssert.StartsWith(Reason(result, "self.gguf"), "cannot follow link");
         Assert.IsFalse(result.Skipped.Any(skipped => skipped.Path.EndsWith("broken.txt", StringComparison.Ordinal)));
     }
 

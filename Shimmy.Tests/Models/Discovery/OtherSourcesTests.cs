@@ -89,7 +89,7 @@ public sealed class OtherSourcesTests
         Assert.AreEqual("", Adapters(result, "wide") + Adapters(result, "flat") + Adapters(result, "other-family"));
         Assert.AreEqual("adapter, not a model; fits same-shape", Reason(result, "named.gguf"));
         Assert.AreEqual("adapter, not a model; fits base, same-shape", Reason(result, "far.gguf"));
-        Assert.AreEqual("adapter, not a model; fits no model found", Reason(result, "alien.gguf"));
+        Assert.AreEqual("adapter, not a model; fits none of the models found", Reason(result, "alien.gguf"));
     }
 
     [TestMethod]

@@ -115,7 +115,7 @@ public sealed class ModelResidencyTests
         using var afterwards = await residency.AcquireAsync(Model("a"), null, Deadline);
 
         Assert.AreEqual((EngineFailure.QueueFull, 30), (refused.Failure, refused.RetryAfterSeconds));
-        Assert.Contains("2 requests wait", refused.Message);
+        Assert.Contains("2 requests already wait", refused.Message);
     }
 
     [TestMethod]
@@ -186,7 +186,7 @@ public sealed class ModelResidencyTests
         _engine.Loading = (_, _, _) => throw new InvalidOperationException("oops");
         var fault = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("a"), null, Deadline));
 
-        Assert.AreEqual("no engine runs 'a.gguf'", nobody.Message);
+        Assert.AreEqual("no engine can load 'a.gguf'", nobody.Message);
         Assert.AreEqual((EngineFailure.LoadFailed, "oops"), (fault.Failure, fault.Message));
     }
 

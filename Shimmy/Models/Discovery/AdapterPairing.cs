@@ -1,20 +1,20 @@
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// Files that serve a model and are none: LoRA adapters and multimodal projectors. Finds the models that they fit.
+/// Pairs LoRA adapters and multimodal projectors with the models that they fit, by shape, architecture and folder.
 /// </summary>
 internal sealed class AdapterPairing
 {
-    /// <summary>What a projector is.</summary>
+    /// <summary>Reason why a projector is not listed as a model.</summary>
     public const string ProjectorReason = "multimodal projector, not a model";
 
-    /// <summary>What an adapter is.</summary>
+    /// <summary>Reason why an adapter is not listed as a model.</summary>
     public const string AdapterReason = "adapter, not a model";
 
     private readonly List<InspectedFile> _adapters = [];
     private readonly List<InspectedFile> _projectors = [];
 
-    /// <summary>Keeps the file where it is an adapter or projector.</summary>
+    /// <summary>Collects the file if it is an adapter or projector; false otherwise.</summary>
     public bool Take(InspectedFile file)
     {
         var kind = file.Facts switch
@@ -28,7 +28,10 @@ internal sealed class AdapterPairing
         return kind is not null;
     }
 
-    /// <summary>The models, each with its companions; every companion is reported with the models that it fits.</summary>
+    /// <summary>
+    /// Returns the models with the collected files that fit; reports each such file, with the names of its models, to
+    /// <paramref name="skipped"/>.
+    /// </summary>
     public IReadOnlyList<ModelEntry> PairWith(IReadOnlyList<ModelEntry> models, List<SkippedFile> skipped)
     {
         if (_adapters.Count == 0 && _projectors.Count == 0)
@@ -59,11 +62,12 @@ internal sealed class AdapterPairing
             file.Candidate.Path,
             file.Candidate.Origin,
             fitting.Count == 0
-                ? $"{reason}; fits no model found"
+                ? $"{reason}; fits none of the models found"
                 : $"{reason}; fits {string.Join(", ", fitting.Select(index => paired[index].Name))}"));
     }
 
-    // The shape must fit. Of those that fit, the one that the adapter names as its base; else those in its folder; else all.
+    // Architecture, width and layers must fit. Of the fitting models: those that the adapter names as its base, else those in its folder,
+    // else all.
     private static List<int> FittingAdapter(InspectedFile adapter, ModelEntry[] models)
     {
         var facts = adapter.Facts;
@@ -83,7 +87,7 @@ internal sealed class AdapterPairing
         return near.Count > 0 ? near : fitting;
     }
 
-    // In a repository all files belong together; elsewhere the widths must be known to be one.
+    // The files of a repository belong together, whatever is known of their widths; in other folders the width must be known.
     private static bool FitsProjector(ModelEntry model, InspectedFile projector) =>
         Agree(model.EmbeddingLength, projector.Facts.EmbeddingLength)
         && (projector.Candidate.Repository is not null || projector.Facts.EmbeddingLength > 0);
@@ -94,9 +98,9 @@ internal sealed class AdapterPairing
     private static bool InOneFolder(ModelEntry model, InspectedFile file) =>
         Path.GetDirectoryName(model.Path) == Path.GetDirectoryName(file.Candidate.Path);
 
-    // What is not known does not disagree.
+    // 0 is unknown.
     private static bool Agree(int a, int b) => a == 0 || b == 0 || a == b;
 
-    // "Llama 3.2 1B Instruct" and "llama-3.2-1b-instruct" are one name.
+    // Makes "Llama 3.2 1B Instruct" and "llama-3.2-1b-instruct" equal.
     private static string Letters(string name) => string.Concat(name.Where(char.IsLetterOrDigit)).ToLowerInvariant();
 }

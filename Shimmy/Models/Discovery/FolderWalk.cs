@@ -4,23 +4,23 @@ using Shimmy.Gguf;
 
 namespace Shimmy.Models.Discovery;
 
-/// <summary>A file that a walk met.</summary>
-/// <param name="Path">Full path by way of the folders walked.</param>
-/// <param name="RealPath">Full path without links.</param>
-/// <param name="SizeBytes">Its length.</param>
-/// <param name="ModifiedUtc">When it was last written.</param>
+/// <summary>A file found by a <see cref="FolderWalk"/>.</summary>
+/// <param name="Path">Full path below the walked folder; may contain links.</param>
+/// <param name="RealPath">Full path with all links resolved.</param>
+/// <param name="SizeBytes">Size in bytes.</param>
+/// <param name="ModifiedUtc">Time of the last write.</param>
 internal readonly record struct WalkedFile(string Path, string RealPath, long SizeBytes, DateTime ModifiedUtc);
 
 /// <summary>
-/// Walks a folder, nearest levels first, within bounds of depth and number. Links to folders are followed, each real folder is
-/// entered once, so that loops end. Broken links and folders that cannot be read are reported and passed by.
+/// Walks a folder breadth-first, to a maximum depth and number of entries. Follows links, and enters each real folder once, so that link
+/// loops end. Broken links and folders that cannot be read are reported and skipped.
 /// </summary>
-/// <param name="maxDepth">Levels of folders below the root that are entered; 0 stays in the root.</param>
-/// <param name="wants">Which file names are wanted.</param>
-/// <param name="skipped">Takes path and reason of what was passed by.</param>
+/// <param name="maxDepth">Levels of folders below the root to enter; 0: only the root.</param>
+/// <param name="wants">Whether a file of this name is wanted.</param>
+/// <param name="skipped">Receives path and reason of everything skipped.</param>
 internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wants, Action<string, string> skipped)
 {
-    /// <summary>Entries seen, wanted or not, after which a walk ends: it was pointed at no folder of models.</summary>
+    /// <summary>Most entries of a walk. Folders of models have fewer; this one may be a home folder or a whole disk.</summary>
     public const int MaxEntries = 200_000;
 
     private readonly HashSet<string> _entered = new(StringComparer.Ordinal);
@@ -28,7 +28,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
 
     private readonly record struct Entry(string Name, bool IsFolder, bool IsLink, long SizeBytes, DateTime ModifiedUtc);
 
-    /// <summary>All wanted files, in the order of their names within each folder.</summary>
+    /// <summary>Enumerates the wanted files, folder by folder, in the order of their names. A missing root gives none.</summary>
     public IEnumerable<WalkedFile> Files(string root, CancellationToken cancellation)
     {
         if (!Directory.Exists(root))
@@ -46,7 +46,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
             {
                 if (++_seen > MaxEntries)
                 {
-                    skipped(path, $"more than {MaxEntries} files: the rest was not looked at");
+                    skipped(path, $"more than {MaxEntries} files: scan stopped, the rest was skipped");
                     yield break;
                 }
 
@@ -115,7 +115,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
             }
             catch (Exception e) when (e is IOException or UnauthorizedAccessException)
             {
-                skipped(link, $"link cannot be followed: {e.Message}");
+                skipped(link, $"cannot follow link: {e.Message}");
             }
 
             return null;
@@ -127,7 +127,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
         var entries = new List<Entry>();
         try
         {
-            // Size and time are asked for only where they are needed: each is a system call.
+            // Size and time only for wanted files: each costs a system call.
             var enumeration = new FileSystemEnumerable<Entry>(folder, Transform,
                 new EnumerationOptions { IgnoreInaccessible = false, AttributesToSkip = 0 })
             {
@@ -156,13 +156,14 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
 }
 
 /// <summary>A plain folder of GGUF files, entered to a bounded depth.</summary>
-/// <param name="origin">Short name of the place.</param>
-/// <param name="folder">Full path; need not exist.</param>
-/// <param name="maxDepth">Levels of folders below it that are entered.</param>
-/// <param name="asked">Whether a user named it, who hears where it does not exist.</param>
-internal sealed class FolderSource(string origin, string folder, int maxDepth = FolderSource.MaxDepth, bool asked = false) : IModelSource
+/// <param name="origin">Short name of the source.</param>
+/// <param name="folder">Full path; may be missing.</param>
+/// <param name="maxDepth">Levels of folders below it to enter.</param>
+/// <param name="isNamedByUser">The user named the folder, so that a missing one is reported.</param>
+internal sealed class FolderSource(string origin, string folder, int maxDepth = FolderSource.MaxDepth, bool isNamedByUser = false)
+    : IModelSource
 {
-    /// <summary>Levels of folders below a plain folder that are entered.</summary>
+    /// <summary>Default for the levels of folders below a plain folder to enter.</summary>
     public const int MaxDepth = 4;
 
     /// <inheritdoc/>
@@ -174,7 +175,7 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
-        if (asked && !Directory.Exists(folder))
+        if (isNamedByUser && !Directory.Exists(folder))
         {
             skipped(new SkippedFile(folder, origin, "there is no such folder"));
         }
@@ -185,13 +186,13 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     }
 }
 
-/// <summary>Paths without links, as realpath(3) gives them.</summary>
+/// <summary>Resolves links in paths, as realpath(3) does.</summary>
 internal static class RealPath
 {
-    private const int MaxLinks = 40; // what Linux allows (ELOOP)
+    private const int MaxLinks = 40; // the limit of Linux (ELOOP)
 
     /// <summary>
-    /// The path with every link in it followed. What does not exist stays as it is. Throws <see cref="IOException"/> for a loop.
+    /// The full path with all links resolved. Parts that do not exist are kept. Throws <see cref="IOException"/> for a link loop.
     /// </summary>
     public static string Of(string path)
     {
@@ -210,7 +211,7 @@ internal static class RealPath
 
             if (++links > MaxLinks)
             {
-                throw new IOException($"too many links on the way to {path}");
+                throw new IOException($"too many levels of symbolic links in {path}");
             }
 
             var resolved = Path.GetFullPath(target, done);
@@ -228,20 +229,20 @@ internal static class RealPath
         path.Split([Path.DirectorySeparatorChar, Path.AltDirectorySeparatorChar], StringSplitOptions.RemoveEmptyEntries);
 }
 
-/// <summary>Reads files that other tools wrote and that ought to be small.</summary>
+/// <summary>Reads small files of other tools (manifests, settings), with a limit on the size since they are untrusted.</summary>
 internal static class SmallFile
 {
-    /// <summary>Bytes that such a file may have.</summary>
+    /// <summary>Most bytes of such a file.</summary>
     public const int MaxBytes = 1 << 20;
 
-    /// <summary>All bytes. Throws <see cref="IOException"/> for a file that is too large or cannot be read.</summary>
+    /// <summary>Reads all bytes. Throws <see cref="IOException"/> for a file above <see cref="MaxBytes"/> or that cannot be read.</summary>
     public static byte[] ReadBytes(string path)
     {
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
             bufferSize: 0);
         if (stream.Length > MaxBytes)
         {
-            throw new IOException($"it has {stream.Length} bytes; at most {MaxBytes} were expected");
+            throw new IOException($"the file has {stream.Length} bytes; at most {MaxBytes} are allowed");
         }
 
         var bytes = new byte[stream.Length];
@@ -249,6 +250,6 @@ internal static class SmallFile
         return bytes;
     }
 
-    /// <summary>All text, UTF-8 with or without a mark.</summary>
+    /// <summary>Reads all text: UTF-8, with or without a byte order mark.</summary>
     public static string ReadText(string path) => Encoding.UTF8.GetString(ReadBytes(path)).TrimStart('\uFEFF');
 }

@@ -4,19 +4,17 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// Reads a GGUF file's header and keeps what discovery wants of it. Knows the metadata keys and architecture names of llama.cpp
-/// v0.4.0.
+/// Reads a GGUF file's header and extracts the facts for discovery, by the metadata keys and architecture names of llama.cpp v0.4.0.
 /// </summary>
 internal static class GgufInspection
 {
     private const int PoolingRank = 4; // LLAMA_POOLING_TYPE_RANK
 
-    // Of arrays nothing but their being there is asked; a vocabulary takes longer to read than all the rest.
+    // Arrays are skipped, since only their presence matters here: a vocabulary takes longer to read than all the rest.
     private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
 
     /// <summary>
-    /// Facts about a file. A file that is no usable GGUF gives facts with a <see cref="GgufFacts.Fault"/>; nothing is thrown
-    /// for it.
+    /// The facts about a file. Never throws for a file that is malformed or cannot be read: its facts have a <see cref="GgufFacts.Fault"/>.
     /// </summary>
     public static GgufFacts Inspect(string path)
     {
@@ -34,7 +32,7 @@ internal static class GgufInspection
         }
     }
 
-    /// <summary>Facts from a header.</summary>
+    /// <summary>The facts from a header.</summary>
     public static GgufFacts FactsOf(GgufHeader header)
     {
         var content = ContentOf(header);
@@ -74,7 +72,7 @@ internal static class GgufInspection
         _ when header.Architecture is "controlvector" || header.Text("adapter.type") is not null => GgufContent.Adapter,
         _ when header.Architecture is "imatrix" || header.Array("imatrix.datasets") is not null => GgufContent.ImportanceMatrix,
         "vocab" => GgufContent.Vocabulary,
-        // The first shard of a split may hold metadata alone.
+        // The first shard of a split model may have metadata only (llama-gguf-split --no-tensor-first-split).
         _ when header.Tensors.Count == 0 && (header.Integer("split.count") ?? 0) <= 1 => GgufContent.Vocabulary,
         _ => GgufContent.Model,
     };
@@ -94,7 +92,7 @@ internal static class GgufInspection
             "clip" => ModelType.Clip,
             "whisper" or "wavtokenizer-dec" => ModelType.Speech,
             "vae" => ModelType.Vae,
-            // Image and video models of stable-diffusion.cpp and its kin; then language models that diffuse.
+            // Image and video models of stable-diffusion.cpp and similar tools; then diffusion language models.
             "sd1" or "sd2" or "sd3" or "sdxl" or "flux" or "aura" or "ltxv" or "hyvid" or "hidream" or "wan" or "cosmos"
                 or "lumina2" or "qwen_image" or "pixart" or "chroma" or "kolors" or "diffusion" or "dream" or "llada"
                 or "llada-moe" or "rnd1"
@@ -105,7 +103,7 @@ internal static class GgufInspection
         };
     }
 
-    // What reads the residual stream has its width in lora_a, what writes to it in lora_b.
+    // Embedding length of the base model: matrices that read the residual stream have it in lora_a, those that write to it in lora_b.
     private static int AdaptedWidth(GgufHeader header)
     {
         foreach (var tensor in header.Tensors)
@@ -128,7 +126,7 @@ internal static class GgufInspection
         return 0;
     }
 
-    // A projector gives vectors of the model's width.
+    // A projector's output vectors have the embedding length of its model.
     private static int ProjectedWidth(GgufHeader header) => (int)Math.Clamp(
         header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0, 0, int.MaxValue);
 

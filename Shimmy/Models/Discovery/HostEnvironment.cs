@@ -1,24 +1,26 @@
 namespace Shimmy.Models.Discovery;
 
-/// <summary>What the search for models depends on outside this process; tests put other systems in its place.</summary>
+/// <summary>
+/// Environment variables, folders and kind of the operating system, which the search for models depends on. Tests replace them.
+/// </summary>
 internal sealed record HostEnvironment
 {
-    /// <summary>Reads an environment variable; null or empty where it is not set.</summary>
+    /// <summary>Reads an environment variable; null or empty where unset.</summary>
     public required Func<string, string?> Variable { get; init; }
 
     /// <summary>The user's home folder.</summary>
     public required string Home { get; init; }
 
-    /// <summary>The folder that <c>./</c> means.</summary>
+    /// <summary>The current working directory.</summary>
     public required string CurrentDirectory { get; init; }
 
     /// <summary>The folder of the executable.</summary>
     public required string ExecutableDirectory { get; init; }
 
-    /// <summary>The kind of system, which decides where other tools keep their files.</summary>
+    /// <summary>The operating system, which decides where other tools keep their files.</summary>
     public required HostSystem System { get; init; }
 
-    /// <summary>This machine and process.</summary>
+    /// <summary>The environment of this process.</summary>
     public static HostEnvironment Current() => new()
     {
         Variable = Environment.GetEnvironmentVariable,
@@ -30,15 +32,15 @@ internal sealed record HostEnvironment
             : HostSystem.Linux,
     };
 
-    /// <summary>The variable's value; null where it is not set or blank.</summary>
+    /// <summary>The trimmed value of an environment variable; null where unset or blank.</summary>
     public string? Value(string variable) =>
         Variable(variable) is { } value && !string.IsNullOrWhiteSpace(value) ? value.Trim() : null;
 
-    /// <summary>The folder that a variable names; null where it is not set.</summary>
+    /// <summary>The value of an environment variable as an absolute path; null where unset or blank.</summary>
     public string? Folder(string variable) => Value(variable) is { } folder ? Absolute(folder) : null;
 
     /// <summary>
-    /// A path as a user wrote it, made whole: <c>~</c> is the home folder, what is relative begins in the current one.
+    /// Makes a user's path absolute: <c>~</c> is the home folder; a relative path starts in the working directory.
     /// </summary>
     public string Absolute(string path)
     {
@@ -53,7 +55,7 @@ internal sealed record HostEnvironment
         return rooted ? path : Join(CurrentDirectory, path is ['.', '/' or '\\', .. var rest] ? rest : path);
     }
 
-    /// <summary>The folder that a path lies in.</summary>
+    /// <summary>The parent folder of a path, by the rules of <see cref="System"/>.</summary>
     public string FolderOf(string path)
     {
         var at = System == HostSystem.Windows ? path.AsSpan().LastIndexOfAny('\\', '/') : path.LastIndexOf('/');
@@ -61,7 +63,7 @@ internal sealed record HostEnvironment
     }
 
     /// <summary>
-    /// The folder for files that can be made again: XDG_CACHE_HOME or <c>~/.cache</c>, <c>~/Library/Caches</c>, LOCALAPPDATA.
+    /// The user's cache folder: LOCALAPPDATA on Windows, <c>~/Library/Caches</c> on macOS, XDG_CACHE_HOME or <c>~/.cache</c> elsewhere.
     /// </summary>
     public string CacheFolder() => System switch
     {
@@ -70,7 +72,7 @@ internal sealed record HostEnvironment
         _ => Value("XDG_CACHE_HOME") ?? Join(Home, ".cache"),
     };
 
-    /// <summary>Joins path parts in the system's own way.</summary>
+    /// <summary>Joins path parts with the separator of <see cref="System"/>.</summary>
     public string Join(string folder, params ReadOnlySpan<string> parts)
     {
         var separator = System == HostSystem.Windows ? '\\' : '/';
@@ -84,10 +86,10 @@ internal sealed record HostEnvironment
     }
 }
 
-/// <summary>Kinds of system.</summary>
+/// <summary>Operating systems with different folders.</summary>
 internal enum HostSystem
 {
-    /// <summary>Linux and its kin.</summary>
+    /// <summary>Linux and other Unix systems.</summary>
     Linux,
 
     /// <summary>Windows.</summary>

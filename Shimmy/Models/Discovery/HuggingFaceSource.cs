@@ -3,9 +3,9 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The cache of the Hugging Face hub: <c>models--ORG--NAME/snapshots/COMMIT/…</c>, where <c>refs/main</c> names the commit and
-/// the files are links into <c>blobs</c>. The same layout serves the <c>hf</c> command, transformers and llama.cpp's
-/// <c>-hf</c>. (huggingface.co/docs/huggingface_hub/guides/manage-cache)
+/// The Hugging Face hub cache: <c>models--ORG--NAME/snapshots/COMMIT/…</c>, where <c>refs/main</c> has the commit and the files are links
+/// into <c>blobs</c>. The <c>hf</c> command, transformers and llama.cpp's <c>-hf</c> share it.
+/// (huggingface.co/docs/huggingface_hub/guides/manage-cache)
 /// </summary>
 internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
 {
@@ -45,7 +45,7 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
         }
     }
 
-    // The commit of refs/main; without it (a download of a fixed revision has no ref) the snapshot that was written last.
+    // The snapshot of refs/main, or the newest one where there is no such ref (after downloading a fixed revision).
     private string? Snapshot(string repository, Action<SkippedFile> skipped)
     {
         var snapshots = Path.Join(repository, "snapshots");
@@ -60,7 +60,7 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
                     || !commit.All(char.IsAsciiLetterOrDigit)
                     || !Directory.Exists(snapshot))
                 {
-                    skipped(new SkippedFile(reference, Origin, "names no snapshot that is there"));
+                    skipped(new SkippedFile(reference, Origin, "names a snapshot that does not exist"));
                     return null;
                 }
 

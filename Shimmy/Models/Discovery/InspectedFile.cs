@@ -2,11 +2,11 @@ using Shimmy.Gguf;
 
 namespace Shimmy.Models.Discovery;
 
-/// <summary>A candidate with what its name and its header say.</summary>
+/// <summary>A candidate with its parsed name and the facts of its header.</summary>
 internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName FileName, GgufFacts Facts)
 {
-    /// <summary>Why it is not listed as a model; null where it is one. Metadata are asked first, the name second.</summary>
-    /// <param name="byName">Whether the name is asked; not where a user pointed at the file.</param>
+    /// <summary>Reason why the file is not listed as a model; null where it is one. Metadata takes precedence over the file name.</summary>
+    /// <param name="byName">Judge by the file name too; false where the user named the file.</param>
     public string? WhyNoModel(bool byName = true) => Facts switch
     {
         { Fault: { } fault } => fault,
@@ -14,15 +14,15 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         { Content: GgufContent.ImportanceMatrix } => "importance matrix, not a model",
         { Content: GgufContent.Adapter } => AdapterPairing.AdapterReason,
         { Content: GgufContent.Vocabulary } => "vocabulary without weights, not a model",
-        { Content: GgufContent.Draft } => "draft model, used beside another",
+        { Content: GgufContent.Draft } => "draft model, used together with another model",
         _ when !byName => null,
         _ when FileName.HasWord("mmproj") => "multimodal projector by its name, not a model",
         _ when FileName.HasWord("imatrix") => "importance matrix by its name, not a model",
-        _ when FileName.HasWord("draft") => "draft model by its name, used beside another",
+        _ when FileName.HasWord("draft") => "draft model by its name, used together with another model",
         _ => null,
     };
 
-    /// <summary>The model that this file is, or begins.</summary>
+    /// <summary>The model in this file, or whose first shard it is.</summary>
     /// <param name="shards">All files of the model, this one first.</param>
     public ModelEntry ToEntry(IReadOnlyList<InspectedFile> shards)
     {
@@ -57,8 +57,8 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         : (FileName.Quantization ?? Facts.Quantization) is { } quantization ? Printable($"{repository}:{quantization}")
         : Printable(repository);
 
-    // The file's own name always finds it, and the name with the quantization behind it as Hugging Face and Ollama write it. A
-    // file named by its digest has no name of its own.
+    // The file name without extension, and NAME:QUANTIZATION as Hugging Face and Ollama write it. Not for Ollama's blobs, which are named
+    // by their digest.
     private string[] NamesOfFile() =>
         Candidate.Name is not null ? []
         : Candidate.Repository is { } repository ? [Printable(repository), Printable(FileName.Stem)]
@@ -69,8 +69,10 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
     {
         var variant = Facts.OllamaVariant
             ?? (Candidate.FromOllama && !Facts.FromLlamaCpp && OllamaArchitectures.Differs(Facts.Architecture)
-                ? $"Ollama keeps '{Facts.Architecture}' models in a variant of its own" : null);
-        return variant is null ? null : $"{variant}; llama.cpp cannot load it. The same model as published for llama.cpp will do";
+                ? $"Ollama converts '{Facts.Architecture}' models to a variant of its own" : null);
+        return variant is null
+            ? null
+            : $"{variant}; llama.cpp cannot load it. Download a GGUF of the same model that was made for llama.cpp";
     }
 
     private ModelType TypeByName() =>
@@ -84,7 +86,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
         : FileName.HasWord("encoder") ? ModelType.Encoder
         : ModelType.Completion;
 
-    // File names may hold line feeds and escapes; names are printed to terminals and travel in headers.
+    // Names go to terminals and HTTP headers; file names may contain line feeds and escape sequences.
     private static string Printable(string name) =>
         name.Any(char.IsControl) ? string.Concat(name.Select(c => char.IsControl(c) ? '_' : c)) : name;
 }

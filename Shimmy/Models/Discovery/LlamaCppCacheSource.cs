@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The cache in which llama.cpp kept what <c>-hf</c> downloaded before it took to the Hugging Face cache: files
-/// <c>ORG_REPO_FILE.gguf</c> in one folder, and <c>manifest=ORG=REPO=TAG.json</c> that says which of them belong together.
+/// llama.cpp's own cache of <c>-hf</c> downloads, from before it used the Hugging Face cache: files <c>ORG_REPO_FILE.gguf</c> in one
+/// folder, with <c>manifest=ORG=REPO=TAG.json</c>, which tells the model and projector that belong together.
 /// </summary>
 internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
 {
@@ -26,7 +26,7 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
                 : candidate);
     }
 
-    // By file name: the repository and the projector beside it.
+    // By the model's file name: its repository, and the full path of its projector.
     private Dictionary<string, (string Repository, string? Projector)> Claims(Action<SkippedFile> skipped)
     {
         var claims = new Dictionary<string, (string, string?)>(StringComparer.Ordinal);
@@ -68,7 +68,7 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            return []; // the walk of the same folder reports it
+            return []; // FolderSource reports the same folder
         }
     }
 

@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The models of LM Studio: <c>PUBLISHER/MODEL/FILE.gguf</c> below <c>models</c> in its home folder, or below the folder that
-/// its settings name (<c>downloadsFolder</c>). (lmstudio.ai/docs/basics/import-model)
+/// The models of LM Studio: <c>PUBLISHER/MODEL/FILE.gguf</c> below <c>models</c> in its home folder, or below <c>downloadsFolder</c> of its
+/// settings. (lmstudio.ai/docs/basics/import-model)
 /// </summary>
 internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
 {
@@ -38,7 +38,7 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation) =>
         Places.SelectMany(place => new FolderSource(Origin, place, Levels).Find(skipped, cancellation));
 
-    // A file beside the home folder says where it was moved to.
+    // LM Studio writes the path of a home folder that was moved to ~/.lmstudio-home-pointer.
     private string? PointedHome()
     {
         var pointer = host.Join(host.Home, ".lmstudio-home-pointer");
@@ -60,7 +60,7 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
         _ => host.Join(host.Value("XDG_CONFIG_HOME") ?? host.Join(host.Home, ".config"), "LM Studio"),
     };
 
-    // Settings that cannot be read are as good as none: the usual folders remain.
+    // Settings that are missing or cannot be read: the default folders are searched.
     private string? MovedFolder(string settings)
     {
         try

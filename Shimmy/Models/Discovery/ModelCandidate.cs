@@ -1,47 +1,51 @@
 namespace Shimmy.Models.Discovery;
 
-/// <summary>A file that a source takes for a GGUF; its header was not read yet.</summary>
+/// <summary>A file that a source found; its header is not read yet, so it may not be GGUF.</summary>
 internal sealed record ModelCandidate
 {
-    /// <summary>Full path as the source shows it.</summary>
+    /// <summary>Full path below the source's folder; may contain links.</summary>
     public required string Path { get; init; }
 
-    /// <summary>Full path without links: two candidates of one real path are one file.</summary>
+    /// <summary>Full path with all links resolved: candidates with the same real path are the same file.</summary>
     public required string RealPath { get; init; }
 
-    /// <summary>The source that found it.</summary>
+    /// <summary>Short name of the source that found it (<see cref="IModelSource.Origin"/>).</summary>
     public required string Origin { get; init; }
 
-    /// <summary>Bytes of the file.</summary>
+    /// <summary>Size in bytes.</summary>
     public required long SizeBytes { get; init; }
 
-    /// <summary>When it was last written.</summary>
+    /// <summary>Time of the last write.</summary>
     public required DateTime ModifiedUtc { get; init; }
 
     /// <summary>
-    /// The name that the source's own tool shows; null takes it from <see cref="Repository"/> or the file name.
+    /// The name that the source's tool shows, for example <c>llama3:8b</c>; null: made from <see cref="Repository"/> or the file name.
     /// </summary>
     public string? Name { get; init; }
 
-    /// <summary>The repository that the file comes from, as <c>ORG/NAME</c>; the quantization makes it a model's name.</summary>
+    /// <summary>
+    /// The Hugging Face repository, as <c>ORG/NAME</c>; with the quantization appended it is the model's name. Null where unknown.
+    /// </summary>
     public string? Repository { get; init; }
 
-    /// <summary>Further names of the source's own tool.</summary>
+    /// <summary>Further names that the source's tool accepts.</summary>
     public IReadOnlyList<string> OtherNames { get; init; } = [];
 
-    /// <summary>Of files used in several ways, what tells the ways apart: one file of two variants is two models.</summary>
+    /// <summary>
+    /// Distinguishes several uses of the same file: with other parameters or adapters it is another model. Empty: only the weights.
+    /// </summary>
     public string Variant { get; init; } = "";
 
-    /// <summary>How the source's own tool uses it.</summary>
+    /// <summary>Settings by the source's tool, for example Ollama's parameters.</summary>
     public ModelSettings Settings { get; init; } = ModelSettings.None;
 
-    /// <summary>The projector that the source says belongs to it.</summary>
+    /// <summary>Full path of the projector, where the source names one; else null.</summary>
     public string? Projector { get; init; }
 
-    /// <summary>Whether the file was made by Ollama, where its metadata do not say.</summary>
+    /// <summary>The file is in Ollama's store, so Ollama may have converted it.</summary>
     public bool FromOllama { get; init; }
 
-    /// <summary>A file that a walk met.</summary>
+    /// <summary>Makes a candidate of a file found by a walk.</summary>
     public static ModelCandidate Of(WalkedFile file, string origin) => new()
     {
         Path = file.Path,

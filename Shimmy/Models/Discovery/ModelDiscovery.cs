@@ -4,22 +4,24 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// One scan, in steps: the sources name files; a file reached twice counts once; headers are read; what is no model goes; shards
-/// become one model; names are made unique; adapters and projectors are paired with the models they fit. The order of the
-/// sources decides who comes first at every step.
+/// Scans the sources for models, in steps: collect the files of all sources; drop duplicates; read the headers, or take them from the
+/// cache; drop files that are not models; join shards; make names unique; pair adapters and projectors with models. All steps keep the
+/// order of the sources.
 /// </summary>
-/// <param name="sources">Where to look, first match first.</param>
-/// <param name="cache">What earlier scans read; null reads every header anew.</param>
+/// <param name="sources">The sources, in order of precedence.</param>
+/// <param name="cache">Facts from earlier scans; null: every scan reads all headers.</param>
 internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
 {
     private const int InspectedAtOnce = 8;
 
     private readonly Lock _scanning = new();
 
-    /// <summary>The places that are searched, first match first.</summary>
+    /// <summary>The sources, in order of precedence.</summary>
     public IReadOnlyList<IModelSource> Sources => sources;
 
-    /// <summary>Scans all sources. Blocks; never throws for what it finds.</summary>
+    /// <summary>
+    /// Scans all sources. Blocking. Throws only <see cref="OperationCanceledException"/>: bad files are reported as skipped.
+    /// </summary>
     public ScanResult Scan(CancellationToken cancellation = default)
     {
         var started = Stopwatch.GetTimestamp();
@@ -36,7 +38,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         return new ScanResult(adapterPairing.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
     }
 
-    // Where one file is found again, its further names are kept: a tag of Ollama's is as good a name as the first.
+    // A duplicate adds its names to the first candidate: several tags of Ollama can have the same weights.
     private List<ModelCandidate> Candidates(List<SkippedFile> skipped, CancellationToken cancellation)
     {
         var found = new List<ModelCandidate>();
@@ -93,7 +95,7 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         return facts;
     }
 
-    // Several at once: reading headers is waiting for the disk.
+    // In parallel, since reading headers is mostly waiting for the disk.
     private static void InspectAll(List<int> unknown, List<ModelCandidate> candidates, GgufFacts[] facts, CancellationToken cancellation)
     {
         var taken = -1;
@@ -147,11 +149,12 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
     }
 }
 
-/// <summary>Gives each model a name of its own. Names compare without regard to case.</summary>
+/// <summary>Makes names of models unique; case is ignored.</summary>
 internal static class ModelNames
 {
     /// <summary>
-    /// The first model of a name keeps it; the next is <c>origin/name</c>, then <c>origin/name:QUANTIZATION</c>, then numbered.
+    /// The first model with a name keeps it; the next gets <c>origin/name</c>, then <c>origin/name:QUANTIZATION</c>, then
+    /// <c>origin/name-2</c> …
     /// </summary>
     public static IReadOnlyList<ModelEntry> MakeUnique(IReadOnlyList<ModelEntry> models)
     {
@@ -159,7 +162,7 @@ internal static class ModelNames
         return [.. models.Select(model => model with { Name = Possible(model).First(taken.Add) })];
     }
 
-    /// <summary>The names that a model may have, the best first; endless.</summary>
+    /// <summary>The candidate names of a model, the best first; an infinite sequence.</summary>
     public static IEnumerable<string> Possible(ModelEntry model)
     {
         yield return model.Name;

@@ -3,24 +3,24 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// Ollama converts some models for an engine of its own, with tensors and keys that llama.cpp does not take: it ends with
-/// "wrong number of tensors" or a missing key. Better to say so before.
+/// Recognizes models that Ollama converted for its own engine, with tensors and keys that llama.cpp rejects ("wrong number of tensors", a
+/// missing key). Discovery reports them, so that the user gets a reason instead of such an error.
 /// </summary>
 internal static class OllamaArchitectures
 {
-    // Names that only Ollama uses.
+    // Architecture names that only Ollama uses.
     private static readonly HashSet<string> OllamaOnly = new(StringComparer.Ordinal)
     {
         "gptoss", "mllama", "qwen25vl", "deepseekocr", "glmocr",
     };
 
-    // Names that both use, for files that differ where Ollama made them.
+    // Architecture names that both use, but for different files.
     private static readonly HashSet<string> Shared = new(StringComparer.Ordinal)
     {
         "gemma3", "gemma3n", "gemma4", "llama4", "mistral3", "qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe",
     };
 
-    /// <summary>What in the file itself gives Ollama's variant away; null where nothing does.</summary>
+    /// <summary>The sign of Ollama's variant in the file itself, as the beginning of an error text; null where there is none.</summary>
     public static string? VariantOf(GgufHeader header, GgufContent content)
     {
         if (content != GgufContent.Model || header.Architecture is not { } architecture)
@@ -28,7 +28,7 @@ internal static class OllamaArchitectures
             return null;
         }
 
-        // llama.cpp keeps the eyes of a model in a file of their own; Ollama puts them in with the rest.
+        // llama.cpp has vision tensors in a separate projector file; Ollama has them in the model's file.
         return OllamaOnly.Contains(architecture) ? $"'{architecture}' is an architecture of Ollama's own engine"
             : header.Tensors.Any(tensor =>
                 tensor.Name.StartsWith("v.", StringComparison.Ordinal) || tensor.Name.StartsWith("mm.", StringComparison.Ordinal))
@@ -36,6 +36,6 @@ internal static class OllamaArchitectures
             : null;
     }
 
-    /// <summary>Whether a file of this architecture, made by Ollama, is in its own variant.</summary>
+    /// <summary>Whether Ollama converts this architecture to a variant of its own.</summary>
     public static bool Differs(string? architecture) => architecture is not null && Shared.Contains(architecture);
 }

@@ -6,8 +6,8 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// What an Ollama manifest says: the layers of one tag, by media type. Layers are files named by digest; those that hold text
-/// are read when the manifest is. (github.com/ollama/ollama, docs/modelfile.md names the parameters)
+/// The manifest of one tag of an Ollama model: its layers by media type. A layer is a file named by its digest.
+/// (github.com/ollama/ollama, docs/modelfile.md lists the parameters)
 /// </summary>
 internal sealed record OllamaManifest
 {
@@ -23,30 +23,29 @@ internal sealed record OllamaManifest
     };
 
     /// <summary>
-    /// Digest of the layer that is the model, as <c>sha256-HEX</c>; null where there is none, and then <see cref="WhyNoModel"/>
-    /// says why.
+    /// Digest of the model layer, as <c>sha256-HEX</c>; null where there is none, with the reason in <see cref="WhyNoModel"/>.
     /// </summary>
     public string? Model { get; private init; }
 
-    /// <summary>Digest of the first projector, or null.</summary>
+    /// <summary>Digest of the first projector layer, or null.</summary>
     public string? Projector { get; private init; }
 
-    /// <summary>Digests of LoRA adapters.</summary>
+    /// <summary>Digests of the LoRA adapter layers.</summary>
     public IReadOnlyList<string> Adapters { get; private init; } = [];
 
-    /// <summary>Digest of the layer of parameters, or null.</summary>
+    /// <summary>Digest of the parameters layer (JSON), or null.</summary>
     public string? Parameters { get; private init; }
 
-    /// <summary>Digest of the layer of the system prompt, or null.</summary>
+    /// <summary>Digest of the system prompt layer (text), or null.</summary>
     public string? System { get; private init; }
 
-    /// <summary>Why the tag is no model for us.</summary>
+    /// <summary>Reason why the tag has no GGUF model; null where it has one.</summary>
     public string? WhyNoModel { get; private init; }
 
-    /// <summary>What tells two tags of the same weights apart; empty where nothing but the weights is used.</summary>
+    /// <summary>Distinguishes tags with the same weights: the digests of all other layers in use; empty where there are none.</summary>
     public string Variant => string.Join(' ', [.. Adapters, Projector, Parameters, System]).Trim();
 
-    /// <summary>Reads a manifest. Throws <see cref="JsonException"/> where it is not one.</summary>
+    /// <summary>Parses a manifest. Throws <see cref="JsonException"/> where it is malformed.</summary>
     public static OllamaManifest Parse(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json);
@@ -55,7 +54,7 @@ internal sealed record OllamaManifest
             || !document.RootElement.TryGetProperty("layers", out var list)
             || list.ValueKind is not (JsonValueKind.Array or JsonValueKind.Null))
         {
-            throw new JsonException("it has no list of layers");
+            throw new JsonException("the manifest has no list of layers");
         }
 
         var layers = list.ValueKind == JsonValueKind.Array
@@ -72,7 +71,7 @@ internal sealed record OllamaManifest
     }
 
     /// <summary>
-    /// Reads the layer of parameters into settings. Throws <see cref="JsonException"/> where it is not an object.
+    /// Parses the parameters layer; unknown parameters are ignored. Throws <see cref="JsonException"/> where it is not a JSON object.
     /// </summary>
     public static ModelSettings ReadParameters(ReadOnlySpan<byte> json)
     {
@@ -80,7 +79,7 @@ internal sealed record OllamaManifest
         using var document = JsonDocument.ParseValue(ref reader);
         if (document.RootElement.ValueKind != JsonValueKind.Object)
         {
-            throw new JsonException("parameters are not an object");
+            throw new JsonException("the parameters are not a JSON object");
         }
 
         var settings = ModelSettings.None;
@@ -103,7 +102,7 @@ internal sealed record OllamaManifest
                 case "num_thread" when Integer(value) is > 0 and var threads:
                     settings = settings with { Threads = threads };
                     break;
-                // -1 and -2 mean no limit.
+                // No limit: Ollama has -1 (infinite) and -2 (fill the context).
                 case "num_predict" when Integer(value) is null or <= 0:
                     break;
                 case var name when SamplingNames.TryGetValue(name, out var known) && Number(value) is { } number:
@@ -121,10 +120,10 @@ internal sealed record OllamaManifest
     private static string? WhyNot(List<(string Kind, string Digest)> layers) =>
         layers.Exists(layer => layer.Kind == "model") ? null
         : layers.Exists(layer => layer.Kind is "tensor" or "json") ? "safetensors of Ollama's own engine, not a GGUF"
-        : layers.Count == 0 ? "a stub of a cloud model: its weights are not on this machine"
-        : "its manifest names no model";
+        : layers.Count == 0 ? "a stub of a cloud model: the weights are not on this machine"
+        : "the manifest has no model layer";
 
-    // A digest becomes part of a path: nothing but the form that Ollama writes is let through.
+    // A digest becomes part of a path, so only sha256:HEX is accepted: no "../".
     private static (string Kind, string Digest)? Layer(JsonElement layer) =>
         layer.ValueKind == JsonValueKind.Object
         && Text(layer, "mediaType") is { } mediaType && mediaType.StartsWith(LayerPrefix, StringComparison.Ordinal)

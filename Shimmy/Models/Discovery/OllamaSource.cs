@@ -5,13 +5,12 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The models of Ollama in one of its folders: <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and the layers
-/// they name in
-/// <c>blobs</c>. Names are as Ollama shows them.
+/// The models in one of Ollama's folders: manifests at <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and their layers in
+/// <c>blobs</c>. Names are as <c>ollama list</c> shows them.
 /// </summary>
 internal sealed class OllamaSource(string root) : IModelSource
 {
-    /// <summary>Ollama's own variable for its folder of models.</summary>
+    /// <summary>Ollama's environment variable for its models folder.</summary>
     public const string FolderVariable = "OLLAMA_MODELS";
 
     private const string DefaultHost = "registry.ollama.ai";
@@ -26,7 +25,7 @@ internal sealed class OllamaSource(string root) : IModelSource
     public IReadOnlyList<string> Places => [root];
 
     /// <summary>
-    /// Where Ollama keeps its models unless it is told otherwise: the user's, and on Linux those of the system service.
+    /// Ollama's default models folders: the user's, and on Linux the system service's.
     /// </summary>
     public static IEnumerable<string> DefaultFolders(HostEnvironment host)
     {
@@ -62,7 +61,9 @@ internal sealed class OllamaSource(string root) : IModelSource
         void Skip(string path, string reason) => skipped(new SkippedFile(path, Origin, reason));
     }
 
-    /// <summary>The name that <c>ollama list</c> shows: host and namespace are left out where they are the usual ones.</summary>
+    /// <summary>
+    /// The name that <c>ollama list</c> shows: MODEL:TAG, with namespace and host only where they are not the default ones.
+    /// </summary>
     public static string NameOf(string host, string space, string model, string tag)
     {
         var name = $"{model}:{tag}";
@@ -77,7 +78,7 @@ internal sealed class OllamaSource(string root) : IModelSource
             var manifest = OllamaManifest.Parse(SmallFile.ReadBytes(manifestPath));
             if (manifest.Model is null)
             {
-                skip(manifestPath, manifest.WhyNoModel ?? "its manifest names no model");
+                skip(manifestPath, manifest.WhyNoModel ?? "the manifest has no model layer");
                 return null;
             }
 

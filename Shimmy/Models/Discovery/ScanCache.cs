@@ -4,11 +4,10 @@ using System.Text;
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// What headers said, by path, size and time of the file, in memory and on disk, so that a second scan opens no file that did
-/// not change. A cache file that is missing, damaged or of another version counts for nothing; one that cannot be written is
-/// done without.
+/// Caches the facts of file headers by path, size and modification time, in memory and on disk, so that a scan opens only new and changed
+/// files. A cache file that is missing, damaged or of another version is ignored, and so is a failure to write it.
 /// </summary>
-/// <param name="path">Full path of the cache file; null keeps the cache in memory alone.</param>
+/// <param name="path">Full path of the cache file; null: in memory only.</param>
 internal sealed class ScanCache(string? path)
 {
     private const ulong Magic = 0x31_4E_41_43_53_4D_48_53; // "SHMSCAN1": the last character is the version of the format
@@ -18,34 +17,34 @@ internal sealed class ScanCache(string? path)
 
     private readonly record struct Entry(long Size, long Ticks, GgufFacts Facts);
 
-    /// <summary>The cache file of this machine's user; null where there is no folder for it.</summary>
+    /// <summary>The user's cache file; null where there is no cache folder.</summary>
     public static string? DefaultPath(HostEnvironment host) =>
         string.IsNullOrEmpty(host.Home)
             && host.Value("XDG_CACHE_HOME") is null
             ? null
             : host.Join(host.CacheFolder(), "shimmy", "models.cache");
 
-    /// <summary>Begins a scan: reads the file where that was not done yet.</summary>
+    /// <summary>Begins a scan: reads the cache file at the first call.</summary>
     public void Open() => _entries ??= Load() ?? [];
 
     /// <summary>
-    /// The facts of a file that has not changed since they were read. Safe from several threads between Open and Replace.
+    /// The facts of a file; null where it is new or changed. Thread-safe between <see cref="Open"/> and <see cref="Replace"/>.
     /// </summary>
     public GgufFacts? Find(ModelCandidate file) =>
         _entries!.TryGetValue(file.RealPath, out var entry)
             && entry.Size == file.SizeBytes
             && entry.Ticks == file.ModifiedUtc.Ticks ? entry.Facts : null;
 
-    /// <summary>How many files are known.</summary>
+    /// <summary>Number of cached files.</summary>
     public int Count => _entries!.Count;
 
-    /// <summary>Ends a scan: keeps what it saw, forgets everything else, and writes the file where something changed.</summary>
+    /// <summary>Ends a scan: replaces the content by the scanned files, and writes the cache file if anything changed.</summary>
     public void Replace(IReadOnlyList<ModelCandidate> files, IReadOnlyList<GgufFacts> facts)
     {
         var entries = new Dictionary<string, Entry>(files.Count, StringComparer.Ordinal);
         for (var i = 0; i < files.Count; i++)
         {
-            // What could not be read today may be readable tomorrow without having changed.
+            // A file that could not be read may become readable without changing.
             if (!facts[i].IsTransient)
             {
                 entries[files[i].RealPath] = new Entry(files[i].SizeBytes, files[i].ModifiedUtc.Ticks, facts[i]);
@@ -77,7 +76,7 @@ internal sealed class ScanCache(string? path)
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
-            // The next start reads the headers again; nothing else is lost.
+            // Harmless: the next start reads the headers again.
         }
     }
 
@@ -99,7 +98,7 @@ internal sealed class ScanCache(string? path)
         }
     }
 
-    // Magic, checksum of the rest, count, entries.
+    // Layout: magic, checksum of the rest, count, entries.
     private static byte[] Encode(Dictionary<string, Entry> entries)
     {
         var stream = new MemoryStream(entries.Count * 160);
@@ -144,11 +143,11 @@ internal sealed class ScanCache(string? path)
         }
         catch (Exception e) when (e is IOException or FormatException or ArgumentException)
         {
-            return null; // written with the right checksum by something else
+            return null; // valid checksum, but not written by this code
         }
     }
 
-    // Finds damage, not malice: eight bytes at a time, multiplied and rotated.
+    // Detects damage, not tampering. Eight bytes at a time, since it runs at every start.
     private static ulong Checksum(ReadOnlySpan<byte> bytes)
     {
         var sum = (ulong)bytes.Length;

@@ -1,20 +1,19 @@
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
-/// The places that are searched for models, in their order: where two files have one name, the earlier place wins.
+/// The sources that are searched for models, in order: where two models have the same name, the earlier source keeps it.
 /// </summary>
 internal static class SearchOrder
 {
-    /// <summary>The variable that names one model to register by hand; its folder is searched too.</summary>
+    /// <summary>Environment variable with the path of one model to register; its folder is searched too.</summary>
     public const string BaseGguf = "SHIMMY_BASE_GGUF";
 
-    /// <summary>The variable that adds folders, separated by <c>;</c> on every system.</summary>
+    /// <summary>Environment variable with further folders, separated by <c>;</c> on every system.</summary>
     public const string ModelPaths = "SHIMMY_MODEL_PATHS";
 
-    /// <summary>The sources of this machine.</summary>
-    /// <param name="host">Where to look.</param>
-    /// <param name="modelDirs">Folders of <c>--model-dirs</c>, separated by <c>;</c>; null where the option was not
-    /// given.</param>
+    /// <summary>Makes the sources for a machine.</summary>
+    /// <param name="host">The machine's folders and environment variables.</param>
+    /// <param name="modelDirs">Folders of <c>--model-dirs</c>, separated by <c>;</c>; null where the option is not given.</param>
     public static IReadOnlyList<IModelSource> Sources(HostEnvironment host, string? modelDirs = null)
     {
         var sources = new List<IModelSource>
@@ -24,12 +23,12 @@ internal static class SearchOrder
         };
         if (host.Value(BaseGguf) is { } file)
         {
-            // Only what lies right beside it: the file may lie in a home folder.
+            // Without subfolders, since the file may be in a home folder.
             sources.Add(new FolderSource("base", host.FolderOf(host.Absolute(file)), maxDepth: 0));
         }
 
         sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder =>
-            new FolderSource("dirs", host.Absolute(folder), asked: true)));
+            new FolderSource("dirs", host.Absolute(folder), isNamedByUser: true)));
         if (host.Folder(OllamaSource.FolderVariable) is { } ollama)
         {
             sources.Add(new OllamaSource(ollama));
@@ -46,18 +45,18 @@ internal static class SearchOrder
         list?.Split(';', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries) ?? [];
 }
 
-/// <summary>One kind of place where models lie. A new kind is a new file beside this one.</summary>
+/// <summary>A kind of place where models are found: a folder, Ollama, Hugging Face … A new kind is a new file beside this one.</summary>
 internal interface IModelSource
 {
-    /// <summary>Its short name, shown by <c>discover</c> and put before a name that two models have.</summary>
+    /// <summary>Short name, shown by <c>discover</c> and prefixed to a model's name that is taken already.</summary>
     string Origin { get; }
 
-    /// <summary>The folders that it looks into, existing or not, for <c>discover</c> to show.</summary>
+    /// <summary>The folders that are searched, existing or not, for <c>discover</c> to show.</summary>
     IReadOnlyList<string> Places { get; }
 
     /// <summary>
-    /// Finds its GGUF files. What is absent gives nothing; what is broken or unreadable is reported to
-    /// <paramref name="skipped"/>, never thrown.
+    /// Enumerates the GGUF files, without reading their headers. Missing folders give none; files that are broken or cannot be read are
+    /// reported to <paramref name="skipped"/>, never thrown.
     /// </summary>
     IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation);
 }

@@ -1,9 +1,12 @@
 namespace Shimmy.Models.Discovery;
 
-/// <summary>Makes one model of the files <c>…-00001-of-0000N.gguf</c> of one folder.</summary>
+/// <summary>Joins shards into models: the files <c>…-00001-of-0000N.gguf</c> of one folder are one model.</summary>
 internal static class ShardGroups
 {
-    /// <summary>The models of these files, in their order; a model with missing shards is reported with their names.</summary>
+    /// <summary>
+    /// The models in these files, in their order. A model with missing shards is reported to <paramref name="skipped"/>, with the shards'
+    /// names.
+    /// </summary>
     public static List<ModelEntry> Join(IReadOnlyList<InspectedFile> files, List<SkippedFile> skipped)
     {
         var groups = new Dictionary<(string Folder, string Stem, int Count), SortedList<int, InspectedFile>>();
@@ -33,7 +36,7 @@ internal static class ShardGroups
             if (file.Facts.ShardCount > 1)
             {
                 Skip(file,
-                    $"one of {file.Facts.ShardCount} shards, but its name does not say which: "
+                    $"one of {file.Facts.ShardCount} shards, but its file name has no shard number: "
                     + $"llama.cpp needs …-00001-of-{file.Facts.ShardCount:D5}.gguf");
             }
             else

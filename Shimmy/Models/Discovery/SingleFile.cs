@@ -2,17 +2,17 @@ using Shimmy.Gguf;
 
 namespace Shimmy.Models.Discovery;
 
-/// <summary>A model given by its path, on the command line or in the config file.</summary>
+/// <summary>Opens a model by its path, as given on the command line or in the configuration file.</summary>
 internal static class SingleFile
 {
     /// <summary>
-    /// Whether a name on the command line is meant as a path: it ends in <c>.gguf</c> and there is such a file.
+    /// Whether a name on the command line is a path: it ends in <c>.gguf</c> and the file exists.
     /// </summary>
     public static bool IsPath(string name) => ModelFileName.IsGguf(name) && File.Exists(name);
 
     /// <summary>
-    /// The model in a file; of any one of its shards where it is split. Throws <see cref="FileNotFoundException"/> where there
-    /// is no such file and <see cref="GgufException"/> where it holds no model.
+    /// The model in a file, which may be any shard of it. Throws <see cref="FileNotFoundException"/> where the file does not exist and
+    /// <see cref="GgufException"/> where it does not contain a model or shards are missing.
     /// </summary>
     public static ModelEntry Open(string path)
     {

@@ -2,18 +2,18 @@ using Shimmy.Models.Discovery;
 
 namespace Shimmy.Models.Registry;
 
-/// <summary>The models known at one moment, with the names and aliases that find them. Never changes.</summary>
+/// <summary>An immutable snapshot of the registry: all models, with the names and aliases that find them.</summary>
 internal sealed class ModelCatalogue
 {
     private readonly Dictionary<string, ModelEntry> _byName = new(StringComparer.OrdinalIgnoreCase);
 
-    // A name that two models claim finds neither: nothing is answered by another model than the one that was meant.
+    // Null: two models claim the name, so it finds neither, rather than perhaps the wrong one.
     private readonly Dictionary<string, ModelEntry?> _byOtherName = new(StringComparer.OrdinalIgnoreCase);
     private readonly IReadOnlyList<ModelAlias> _aliases;
 
-    /// <param name="registered">Models registered by hand; of two with one name the first counts.</param>
+    /// <param name="registered">Models registered by the user; of two with the same name the first counts.</param>
     /// <param name="aliases">Aliases; of two that match the first counts.</param>
-    /// <param name="scan">The scan that found the others.</param>
+    /// <param name="scan">The scan that found the discovered models.</param>
     public ModelCatalogue(IEnumerable<ModelEntry> registered, IReadOnlyList<ModelAlias> aliases, ScanResult scan)
     {
         _aliases = aliases;
@@ -46,15 +46,15 @@ internal sealed class ModelCatalogue
     /// <summary>The scan that found the discovered models.</summary>
     public ScanResult Scan { get; }
 
-    /// <summary>All models: registered ones first. A discovered model whose file is registered is not listed again.</summary>
+    /// <summary>All models, registered ones first. A discovered model whose file is registered is left out.</summary>
     public IReadOnlyList<ModelEntry> Entries { get; }
 
-    /// <summary>How many of them are registered by hand.</summary>
+    /// <summary>Number of registered models among <see cref="Entries"/>.</summary>
     public int RegisteredCount { get; }
 
     /// <summary>
-    /// The model of this name, whatever its case: by its own name, then by an alias without wildcards, then by another name
-    /// that is no other model's too, then by the first alias with wildcards that matches. Null where there is none.
+    /// Finds a model; case is ignored. The name is looked up, in this order, among the models' names, the aliases without wildcards, the
+    /// further names that only one model has, and the aliases with wildcards, of which the first match counts. Null where nothing matches.
     /// </summary>
     public ModelEntry? Find(string name) =>
         _byName.GetValueOrDefault(name)
@@ -62,7 +62,7 @@ internal sealed class ModelCatalogue
         ?? _byOtherName.GetValueOrDefault(name)
         ?? ByAlias(alias => Wildcard.Is(alias.Pattern) && Wildcard.Matches(alias.Pattern, name));
 
-    // An alias leads to a model, never to another alias, so that no chain of them can loop. One without its model is passed by.
+    // An alias leads to a model, never to another alias, so aliases cannot loop. An alias whose model does not exist is skipped.
     private ModelEntry? ByAlias(Func<ModelAlias, bool> matches)
     {
         foreach (var alias in _aliases)

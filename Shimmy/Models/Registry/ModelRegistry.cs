@@ -3,8 +3,8 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Models.Registry;
 
 /// <summary>
-/// All models that can be asked for: registered by hand, and found by scans. What was registered by hand beats what was found.
-/// Reading takes no lock: each change puts a new catalogue in place of the old one.
+/// The models that requests can name: registered by the user, and discovered by scans. A registered model hides a discovered one of the
+/// same name or file. Thread-safe; reading takes no lock, since each change replaces the immutable catalogue.
 /// </summary>
 internal sealed class ModelRegistry(ModelDiscovery discovery)
 {
@@ -19,10 +19,10 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     /// <summary>Registered models in the order of registration, then discovered ones in the order of the search.</summary>
     public IReadOnlyList<ModelEntry> Entries => _catalogue.Entries;
 
-    /// <summary>Number of models registered by hand.</summary>
+    /// <summary>Number of registered models.</summary>
     public int RegisteredCount => _catalogue.RegisteredCount;
 
-    /// <summary>Number of models found by the last scan, those hidden by a registered one of the same file left out.</summary>
+    /// <summary>Number of discovered models, without those whose file is registered.</summary>
     public int DiscoveredCount
     {
         get
@@ -32,15 +32,14 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         }
     }
 
-    /// <summary>What the last scan gave, with what it skipped.</summary>
+    /// <summary>The result of the last scan, with the files it skipped.</summary>
     public ScanResult LastScan => _catalogue.Scan;
 
-    /// <summary>The model of this name among those known now; null where there is none.</summary>
+    /// <summary>Finds a model by name or alias, without waiting for a scan; null where there is none.</summary>
     public ModelEntry? Find(string name) => _catalogue.Find(name);
 
     /// <summary>
-    /// The model of this name; where it is not known and a scan is under way, the answer waits for the scan. Null where there
-    /// is none.
+    /// Finds a model by name or alias. If the name is unknown and a scan is in progress, waits for the scan. Null where there is none.
     /// </summary>
     public async ValueTask<ModelEntry?> FindAsync(string name, CancellationToken cancellation = default)
     {
@@ -57,7 +56,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
 
         if (scan is not null)
         {
-            // Its failure belongs to who asked for the scan; here it only means that nothing new is known.
+            // RefreshAsync reports a failed scan to its caller; here it only means that no new model was found.
             await ((Task)scan).WaitAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             cancellation.ThrowIfCancellationRequested();
         }
@@ -65,17 +64,17 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         return Find(name);
     }
 
-    /// <summary>The names most like this one, nearest first: for messages about a name that is unknown.</summary>
+    /// <summary>Up to <paramref name="count"/> names of models that resemble an unknown name, the closest first, for error texts.</summary>
     public IReadOnlyList<string> ClosestNames(string name, int count = 3) =>
         NameSuggestions.Of(name, Entries.Select(entry => entry.Name), count);
 
     /// <summary>
-    /// Why a name is unknown, as the end of a sentence: its file was passed by and for what reason, or else what it may have been meant to be.
+    /// The end of an error text for an unknown name: why its file was skipped, if a scan saw one, or else the closest names.
     /// </summary>
     public string ExplainUnknown(string name)
     {
         if (LastScan.Skipped.FirstOrDefault(file => IsCalled(file, name)) is { } file)
-            return $"{Path.GetFileName(file.Path)} was passed by: {file.Reason}";
+            return $"{Path.GetFileName(file.Path)} was skipped: {file.Reason}";
         var close = ClosestNames(name);
         return close.Count == 0 ? "no models were found" : $"the closest names are {string.Join(", ", close)}";
 
@@ -85,7 +84,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     }
 
     /// <summary>
-    /// Adds a model by hand, or replaces the one of the same name that was added before. Beats the config file.
+    /// Registers a model, or replaces the one registered before with the same name. Takes precedence over the configuration file.
     /// </summary>
     public void Register(ModelEntry entry)
     {
@@ -97,7 +96,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         }
     }
 
-    /// <summary>Adds an alias by hand. Comes before those of the config file.</summary>
+    /// <summary>Adds an alias, which takes precedence over those of the configuration file.</summary>
     public void AddAlias(ModelAlias alias)
     {
         lock (_lock)
@@ -107,7 +106,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         }
     }
 
-    /// <summary>Puts the models and aliases of the config file in place of those that it brought before.</summary>
+    /// <summary>Replaces the models and aliases of the configuration file.</summary>
     public void SetConfigured(IReadOnlyList<ModelEntry> models, IReadOnlyList<ModelAlias> aliases)
     {
         lock (_lock)
@@ -118,8 +117,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     }
 
     /// <summary>
-    /// Scans all places again, off this thread, and gives the number of discovered models. A call during a scan waits for that
-    /// one and then for a new one, which all such calls share, so that what was on disk before the call is found.
+    /// Scans all sources on a pool thread and returns the number of discovered models. A call during a scan waits for one more scan, which
+    /// all such calls share, so that it finds every file that was on disk before the call.
     /// </summary>
     public Task<int> RefreshAsync(CancellationToken cancellation = default)
     {

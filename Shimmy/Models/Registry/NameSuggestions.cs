@@ -1,12 +1,12 @@
 namespace Shimmy.Models.Registry;
 
-/// <summary>Finds names that resemble one that is unknown.</summary>
+/// <summary>Finds known names that resemble an unknown one.</summary>
 internal static class NameSuggestions
 {
     private const int MaxLength = 200;
 
     /// <summary>
-    /// Up to <paramref name="count"/> of the names, the most alike first. Short work for any input: long names are cut.
+    /// Up to <paramref name="count"/> of the names, the closest first. Compares the first 200 characters, so a hostile name costs little.
     /// </summary>
     public static IReadOnlyList<string> Of(string name, IEnumerable<string> names, int count)
     {
@@ -17,14 +17,14 @@ internal static class NameSuggestions
 
     private static string Folded(string name) => (name.Length <= MaxLength ? name : name[..MaxLength]).ToLowerInvariant();
 
-    // A name that holds the other is near whatever its length: people leave out the publisher, the size or the quantization.
+    // A name that contains the other is close, whatever its length: users leave out the publisher, the size or the quantization.
     private static double Distance(string wanted, string known) =>
         wanted.Length > 0
             && (known.Contains(wanted, StringComparison.Ordinal) || wanted.Contains(known, StringComparison.Ordinal))
             ? 0.01 * Math.Abs(known.Length - wanted.Length) / MaxLength
             : (double)Edits(wanted, known) / Math.Max(1, Math.Max(wanted.Length, known.Length));
 
-    // Levenshtein's distance, one row at a time.
+    // Levenshtein distance, with one row of the matrix.
     private static int Edits(string a, string b)
     {
         Span<int> row = stackalloc int[MaxLength + 1];

@@ -1,12 +1,12 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Tasks that nobody awaits before the end. From any thread.</summary>
+/// <summary>Tasks that run in the background until <see cref="EndAsync"/> awaits them. Thread-safe.</summary>
 internal sealed class BackgroundTasks
 {
     private readonly Lock _lock = new();
     private readonly HashSet<Task> _tasks = [];
 
-    /// <summary>Adds one that has begun.</summary>
+    /// <summary>Registers a task that is already running; completed tasks are forgotten.</summary>
     public void Add(Task task)
     {
         lock (_lock)
@@ -16,7 +16,9 @@ internal sealed class BackgroundTasks
         }
     }
 
-    /// <summary>Waits until all have ended, also those that they began. Never faults.</summary>
+    /// <summary>
+    /// Waits until all tasks have completed, also those registered meanwhile. Never throws: their failures are suppressed.
+    /// </summary>
     public async Task EndAsync()
     {
         while (true)

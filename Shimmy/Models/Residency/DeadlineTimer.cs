@@ -1,16 +1,16 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>A timer that is set to points of time, however far away.</summary>
-/// <param name="time">Clock and timers.</param>
-/// <param name="ring">What is done then.</param>
-internal sealed class DeadlineTimer(TimeProvider time, Action ring) : IAsyncDisposable
+/// <summary>A timer that is set to an absolute time, however far away.</summary>
+/// <param name="time">Clock and source of timers.</param>
+/// <param name="onDue">Callback, on a pool thread. May come early, so it has to check the time itself.</param>
+internal sealed class DeadlineTimer(TimeProvider time, Action onDue) : IAsyncDisposable
 {
-    // Timers take no wait of years.
+    // ITimer refuses waits above 2^32 - 2 ms (49 days).
     private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
 
-    private readonly ITimer _timer = time.CreateTimer(_ => ring(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+    private readonly ITimer _timer = time.CreateTimer(_ => onDue(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
 
-    /// <summary>Rings at this time, or before it where that is long; never where it is null.</summary>
+    /// <summary>Fires at <paramref name="next"/>, or in a day where that is further away; null stops the timer.</summary>
     public void Set(DateTimeOffset? next, DateTimeOffset now)
     {
         var wait = next is not { } at ? Timeout.InfiniteTimeSpan

@@ -1,21 +1,32 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Who fits beside whom, and who goes for whom. Looks at the slots and changes none.</summary>
-/// <param name="options">The limits.</param>
-/// <param name="slots">All slots.</param>
+/// <summary>Which models fit together, which waiting one to load next, and which to evict for it. Read-only.</summary>
+/// <param name="options">Limits on number and memory, and the patience of waiting requests.</param>
+/// <param name="slots">All slots; a live view is fine, nothing is cached between calls.</param>
 internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
     /// <summary>
-    /// Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs is loaded there while nothing else is: what was
-    /// made for it another would take.
+    /// The waiting models. Those with the most waiting requests come first, which saves loads; but a model whose oldest request has waited
+    /// for <see cref="ResidencyOptions.Patience"/> comes before all others.
     /// </summary>
-    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom)) && !slots.Any(other =>
-        other is { State: ResidencyState.Loading, IsOnGpus: true } && slot.MayUseGpus && (slot.Crowd ?? other.Crowd) is not null);
+    public IEnumerable<ModelSlot> MostUrgentFirst(DateTimeOffset now) => slots.Where(slot => slot.State == ResidencyState.Waiting)
+        .OrderByDescending(slot => slot.Waiters[0].Since + options.Patience <= now ? int.MaxValue : slot.Waiters.Count)
+        .ThenBy(slot => slot.Waiters[0].Number);
 
-    /// <summary>Why the model will never fit, with the numbers; null where it may.</summary>
+    /// <summary>
+    /// Whether the model fits beside all models that use memory now, as far as estimates and earlier loads tell. After a GPU load failed
+    /// for lack of memory, its retry and any other GPU load run one at a time: the other load would take the memory that was freed for the
+    /// retry.
+    /// </summary>
+    public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.UsesMemory)) && !slots.Any(other =>
+        other is { State: ResidencyState.Loading, IsOnGpus: true } && slot.MayUseGpus && (slot.GpuRetry ?? other.GpuRetry) is not null);
+
+    /// <summary>
+    /// Error text, with the numbers, for a model that does not fit even if all but the pinned models are evicted; null where it may fit.
+    /// </summary>
     public string? WhyNever(ModelSlot slot)
     {
-        var pinned = slots.Where(other => other is { TakesRoom: true, Pinned: true }).ToList();
+        var pinned = slots.Where(other => other is { UsesMemory: true, Pinned: true }).ToList();
         if (FitsBeside(slot, pinned))
         {
             return null;
@@ -23,7 +34,7 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
 
         if (FitsLimits(slot, pinned))
         {
-            return slot.Crowd!.Refusal;
+            return slot.GpuRetry!.Refusal;
         }
 
         if (options.MaxLoaded > 0 && pinned.Count >= options.MaxLoaded)
@@ -38,67 +49,63 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
         return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
     }
 
-    /// <summary>Says that a model does not fit, with the numbers.</summary>
+    /// <summary>
+    /// Error text for a model that does not fit the memory budget. Sizes are given in bytes and shown in MB of 2^20 bytes, rounded up.
+    /// </summary>
     public static string WhyTooLarge(string name, long bytes, long budget) =>
         $"model '{name}' needs about {Megabytes(bytes)} MB but the memory budget is {Megabytes(budget)} MB";
 
     /// <summary>
-    /// The models to end so that this one fits: idle ones, least recently used first; after the patience of its oldest request
-    /// busy ones too, longest ready first, of those that have served for as long. None where those on their way out suffice, or
-    /// where nothing helps yet.
+    /// The models to evict so that <paramref name="slot"/> fits: idle models, least recently used first. Once its oldest request has waited
+    /// for <see cref="ResidencyOptions.Patience"/>, also busy models that have been ready for as long, longest ready first. Empty where
+    /// models that are already being unloaded free enough, or where evicting does not help yet.
     /// </summary>
-    /// <param name="slot">The model that waits.</param>
+    /// <param name="slot">The waiting model; has at least one waiting request.</param>
     /// <param name="now">The time.</param>
-    /// <param name="again">When waiting alone will change the answer; null where it will not.</param>
-    public IReadOnlyList<ModelSlot> WhoMakesRoomFor(ModelSlot slot, DateTimeOffset now, out DateTimeOffset? again)
+    /// <param name="retryAt">When the passing of time alone changes the result; null where it does not.</param>
+    public IReadOnlyList<ModelSlot> ModelsToEvictFor(ModelSlot slot, DateTimeOffset now, out DateTimeOffset? retryAt)
     {
-        again = null;
+        retryAt = null;
         var leaving = slots.Where(other =>
-            other.State is ResidencyState.Unloading or ResidencyState.Draining || other.IsCalledOff).ToHashSet();
-        var mayGo = slots.Where(other => other is { Pinned: false, State: ResidencyState.Ready or ResidencyState.Loading }
+            other.State is ResidencyState.Unloading or ResidencyState.Draining || other.IsLoadCancelled).ToHashSet();
+        var evictable = slots.Where(other => other is { Pinned: false, State: ResidencyState.Ready or ResidencyState.Loading }
             && !leaving.Contains(other)).ToList();
-        var idle = mayGo.Where(other => other.IsIdle).OrderBy(other => other.LastUsed ?? other.ReadyAt);
-        if (Gather(slot, leaving, idle) is { } enough)
-        {
-            return enough;
-        }
+        var idle = evictable.Where(other => other.IsIdle).OrderBy(other => other.LastUsed ?? other.ReadyAt);
+        if (Choose(slot, leaving, idle) is { } chosenIdle)
+            return chosenIdle;
 
-        var turn = slot.Waiters[0].Since + options.Patience;
-        if (turn > now)
+        var outOfPatience = slot.Waiters[0].Since + options.Patience;
+        if (outOfPatience > now)
         {
-            again = turn;
+            retryAt = outOfPatience;
             return [];
         }
 
-        var due = mayGo.Where(other =>
+        var drainable = evictable.Where(other =>
             other.IsIdle || (other.State == ResidencyState.Ready && other.ReadyAt + options.Patience <= now))
             .OrderByDescending(other => other.IsIdle).ThenBy(other => other.ReadyAt);
-        if (Gather(slot, leaving, due) is { } drained)
-        {
-            return drained;
-        }
+        if (Choose(slot, leaving, drainable) is { } chosenBusy)
+            return chosenBusy;
 
-        again = mayGo.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + options.Patience > now)
+        retryAt = evictable.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + options.Patience > now)
             .Min(other => (DateTimeOffset?)(other.ReadyAt + options.Patience));
         return [];
     }
 
-    // The first of the candidates that together make room; null where all of them do not.
-    private List<ModelSlot>? Gather(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
+    // The first candidates that together free enough; null where even all of them do not.
+    private List<ModelSlot>? Choose(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
     {
         var chosen = new List<ModelSlot>();
         foreach (var candidate in candidates)
         {
-            // Who is not on the GPUs makes no room there.
-            if (!FitsLimits(slot, Rest()) || (!FitsGpus(slot, Rest()) && slot.Crowd!.IsCrowdedBy(candidate)))
-            {
+            // Where GPU memory alone is short, evicting a model without layers on those GPUs frees none.
+            if (!FitsLimits(slot, Remaining()) || (!FitsGpus(slot, Remaining()) && slot.GpuRetry!.SharesDevicesWith(candidate)))
                 chosen.Add(candidate);
-            }
         }
 
-        return FitsBeside(slot, Rest()) ? chosen : null;
+        return FitsBeside(slot, Remaining()) ? chosen : null;
 
-        IEnumerable<ModelSlot> Rest() => slots.Where(other => other.TakesRoom && !leaving.Contains(other) && !chosen.Contains(other));
+        IEnumerable<ModelSlot> Remaining() => slots.Where(other => other.UsesMemory && !leaving.Contains(other) && !chosen.Contains(other));
     }
 
     private bool FitsBeside(ModelSlot slot, IEnumerable<ModelSlot> others) => FitsLimits(slot, others) && FitsGpus(slot, others);
@@ -111,7 +118,7 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
             && (options.MemoryBudget is not { } budget || bytes + slot.Bytes <= budget);
     }
 
-    private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) => slot.Crowd?.FitsBeside(others) ?? true;
+    private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) => slot.GpuRetry?.FitsBeside(others) ?? true;
 
     private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }

@@ -3,56 +3,73 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Beside whom a model found too little memory on GPUs. The load itself told how much is missing; the model is tried again when so much has left that it may
-/// be enough, and refused where those who may leave do not have it.
+/// A load that failed for lack of GPU memory, and when to retry it. Estimates of GPU memory are too coarse to plan with, so the load itself
+/// reports how many bytes are missing. It is retried once models that have been unloaded since held at least that much, and refused where
+/// evicting cannot free it.
 /// </summary>
-/// <param name="Models">Models that were on GPUs, or were being loaded, while it was tried; some may have left since.</param>
-/// <param name="Shortage">What was missing, and where.</param>
-/// <param name="Refusal">What the engine said.</param>
-/// <param name="TakesWhatIsLeft">Whether it takes as many layers as fit: then it waits for idle models alone.</param>
-/// <param name="Again">Whether it was refused before, too.</param>
-internal sealed record GpuRetry(IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool TakesWhatIsLeft, bool Again)
+/// <param name="Models">Models that had layers on GPUs, or were being loaded, during the failed load; some may be unloaded since.</param>
+/// <param name="Shortage">Bytes that were missing, and the devices.</param>
+/// <param name="Refusal">The engine's error text, for the client if the retry is given up.</param>
+/// <param name="OffloadsWhatFits">Number of GPU layers is automatic: the load waits for idle models only, then
+/// offloads as many layers as fit.</param>
+/// <param name="IsRepeated">The load before this one failed in the same way.</param>
+internal sealed record GpuRetry(
+    IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool OffloadsWhatFits, bool IsRepeated)
 {
-    /// <summary>Notes, for a model whose load begins and for those that are being loaded, who is on GPUs beside them, or may be in the end.</summary>
-    public static void Gather(ModelSlot slot, IEnumerable<ModelSlot> all)
+    /// <summary>
+    /// Records in <see cref="ModelSlot.GpuNeighbours"/> which models compete with a beginning load for GPU memory, and adds it to the
+    /// neighbours of the loads in progress.
+    /// </summary>
+    public static void RecordNeighbours(ModelSlot slot, IEnumerable<ModelSlot> all)
     {
         foreach (var other in all.Where(other => other != slot && other.IsOnGpus))
         {
-            slot.BesideOnGpus.Add(other);
+            slot.GpuNeighbours.Add(other);
             if (other.State == ResidencyState.Loading && slot.IsOnGpus)
-                other.BesideOnGpus.Add(slot);
+                other.GpuNeighbours.Add(slot);
         }
     }
 
-    /// <summary>How to load a model: where as many layers as fit are wanted, fewer than would fit without idle models are to be refused.</summary>
+    /// <summary>
+    /// The spec to load a model with. With an automatic number of GPU layers, and models that could be evicted, the engine is told to
+    /// refuse a smaller number than would fit on empty GPUs; otherwise idle models would keep the new one on the CPU.
+    /// </summary>
     public static ModelSpec SpecOf(ModelSlot slot) => slot.Spec.Tuning.GpuLayers is { Number: null } layers
-        && (slot.Crowd is { } crowd ? crowd.Models.Any(crowd.MayHelp) : slot.BesideOnGpus.Any(MayLeave))
+        && (slot.GpuRetry is { } retry ? retry.Models.Any(retry.CanFreeMemory) : slot.GpuNeighbours.Any(IsLeavingOrIdle))
         ? slot.Spec with { Tuning = slot.Spec.Tuning with { GpuLayers = layers with { RefusesFewer = true } } }
         : slot.Spec;
 
-    /// <summary>Beside whom a load that failed found no room; null where it failed for another reason, or nobody of ours was there.</summary>
-    /// <param name="slot">The model.</param>
-    /// <param name="tried">How it was loaded.</param>
-    /// <param name="failure">Why that failed.</param>
+    /// <summary>
+    /// The retry after a failed load; null where it failed for another reason, or no other model of this server used the GPUs.
+    /// </summary>
+    /// <param name="slot">The model whose load failed.</param>
+    /// <param name="tried">The spec of that load, from <see cref="SpecOf"/>.</param>
+    /// <param name="failure">The exception that ended it.</param>
     public static GpuRetry? Of(ModelSlot slot, ModelSpec tried, Exception failure) =>
-        failure is EngineException { Shortage: { } shortage } && slot.BesideOnGpus.Count > 0 && tried.Tuning.GpuLayers is not { Number: null, RefusesFewer: false }
-            ? new GpuRetry([.. slot.BesideOnGpus], shortage, failure.Message, tried.Tuning.GpuLayers is { Number: null }, slot.Crowd is not null)
+        failure is EngineException { Shortage: { } shortage } && slot.GpuNeighbours.Count > 0
+            && tried.Tuning.GpuLayers is not { Number: null, RefusesFewer: false }
+            ? new GpuRetry([.. slot.GpuNeighbours], shortage, failure.Message,
+                OffloadsWhatFits: tried.Tuning.GpuLayers is { Number: null }, IsRepeated: slot.GpuRetry is not null)
             : null;
 
-    /// <summary>Whether enough has left, as far as is known, where of the models only these are still there.</summary>
+    /// <summary>
+    /// Whether the load is worth a retry if, of <see cref="Models"/>, only <paramref name="others"/> are still in memory.
+    /// </summary>
     public bool FitsBeside(IEnumerable<ModelSlot> others)
     {
-        var there = others.ToHashSet();
-        // One that was being loaded then and has left took nobody knows how much: worth a try, once.
-        var left = Models.Where(model => !there.Contains(model)).Sum(model => model.BytesOn(Shortage.Devices) ?? (Again ? 0 : Shortage.MissingBytes));
-        return left >= Shortage.MissingBytes || (TakesWhatIsLeft && !Models.Any(model => there.Contains(model) && MayHelp(model)));
+        var present = others.ToHashSet();
+        // A model that never finished loading has no measured size: assume enough for one retry, then nothing.
+        var freed = Models.Where(model => !present.Contains(model))
+            .Sum(model => model.BytesOn(Shortage.Devices) ?? (IsRepeated ? 0 : Shortage.MissingBytes));
+        return freed >= Shortage.MissingBytes
+            || (OffloadsWhatFits && !Models.Any(model => present.Contains(model) && CanFreeMemory(model)));
     }
 
-    /// <summary>Whether the model has something on these devices.</summary>
-    public bool IsCrowdedBy(ModelSlot model) => Models.Contains(model) && model.BytesOn(Shortage.Devices) is not 0;
+    /// <summary>Whether evicting the model can free memory on the devices that were short.</summary>
+    public bool SharesDevicesWith(ModelSlot model) => Models.Contains(model) && model.BytesOn(Shortage.Devices) is not 0;
 
-    private bool MayHelp(ModelSlot model) => MayLeave(model) && IsCrowdedBy(model);
+    private bool CanFreeMemory(ModelSlot model) => IsLeavingOrIdle(model) && SharesDevicesWith(model);
 
-    private static bool MayLeave(ModelSlot slot) => !slot.Gone.Task.IsCompleted
+    private static bool IsLeavingOrIdle(ModelSlot slot) => !slot.Ended.Task.IsCompleted
         && slot is { State: ResidencyState.Unloading } or { State: ResidencyState.Ready, IsIdle: true, Pinned: false };
 }

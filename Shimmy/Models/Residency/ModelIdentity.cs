@@ -8,16 +8,16 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// The identity of a loaded model: which weights it has, and how they were loaded. Made of its files with their sizes and times, its
-/// adapters, all of its spec but the name. Taken at the load, not at a request: a file that is replaced while its model is in memory
-/// changes no answer before the next load.
+/// Identity of a loaded model, part of the response cache's key: its files with sizes and modification times, its adapters, and its spec
+/// except the name. Read when the load begins, not at a request: replacing a file while its model is in memory changes no answer before the
+/// next load.
 /// </summary>
 internal static class ModelIdentity
 {
-    /// <summary>What a load of this spec would read now.</summary>
+    /// <summary>The identity that a load of this spec would have now.</summary>
     public static string Read(ModelSpec spec)
     {
-        // The template is seen in what it renders.
+        // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
         var text = new StringBuilder(JsonSerializer.Serialize(spec with { Name = "", Template = null }, WorkerJson.Default.ModelSpec));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path)))
         {

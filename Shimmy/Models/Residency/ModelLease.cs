@@ -44,7 +44,7 @@ internal sealed class ModelLease : IDisposable
     /// <summary>What all requests on this load share.</summary>
     public ModelLoad Load { get; }
 
-    /// <summary>The model. It may die meanwhile, which its <see cref="ILoadedModel.Completion"/> and its methods tell.</summary>
+    /// <summary>The model. If its worker dies, <see cref="ILoadedModel.Completion"/> completes and its methods throw.</summary>
     public ILoadedModel Model => Load.Model;
 
     /// <summary>The request's place in the model's queue.</summary>
@@ -62,6 +62,6 @@ internal sealed class ModelLease : IDisposable
         Place = place,
     };
 
-    /// <summary>Gives the model back. A second call does nothing.</summary>
+    /// <summary>Ends the lease. Idempotent.</summary>
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();
 }

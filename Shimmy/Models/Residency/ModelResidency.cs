@@ -3,44 +3,61 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which models are in memory. Everything that happens (a request, the end of one, of a load, of a worker, a timer) changes the
-/// state under one lock and then calls <see cref="Schedule"/>, which decides, in this order:
+/// Loads models on request, leases them, and evicts them; each has a slot. Every event (a request arrives, is cancelled or ends; a load or
+/// a worker ends; a timer fires) changes slots under one lock, then calls <see cref="Schedule"/>, which takes the numbered steps:
 /// <code>
-/// 1. admit    a ready model takes all requests that wait for it
-/// 2. end      a model that is idle for too long, or was asked to go, is unloaded when its last request has ended
-/// 3. load     waiting models, the most wanted first: start the load where there is room, else
-///             make room: unload idle models, least recently used first; where even that is not enough and the wait is longer
-///             than <see cref="ResidencyOptions.Patience"/>, close the model that was ready longest to new requests (it drains);
-///             whether there is room on GPUs the engine says at the load, and is asked again when one has left (<see cref="GpuRetry"/>)
+///                        AcquireAsync
+///                             │
+///                             ▼  can never fit (4), or all waiting requests cancelled
+///                          Waiting ──────────────────────────────────────────────────► removed
+///                             │ fits (5)
+///                             ▼  load failed, or cancelled (3, 6)
+///                          Loading ──────────────────────────────────────────────────► removed *
+///                             │ loaded
+///                             ▼  idle for its keep-alive (3), evicted while idle (6), worker died (1)
+///               ┌────────► Ready ───────────────────────────────────┐
+/// its memory is │             │ unload requested (3),               │
+/// not needed    │             │ evicted while busy (6)              ▼  worker ended
+/// any more (1)  │             ▼                                Unloading ────────────► removed *
+///               └───────── Draining ────────────────────────────────┘
+///                                last lease released (3), worker died
+///           * a new slot takes over the requests that still wait
+///
+/// 1. reopen   a draining model whose memory nothing waits for any more is ready again; a ready one whose worker died is unloaded
+/// 2. admit    a ready model leases itself to all requests that wait for it
+/// 3. unload   models that are idle for their keep-alive, or drained; cancel loads that nothing waits for and that are to be unloaded
+/// 4. refuse   for each waiting model, the most urgent first: fail its requests if it can never fit, else
+/// 5. load     start the load if it fits now, else
+/// 6. evict    idle models, least recently used first; after <see cref="ResidencyOptions.Patience"/> drain busy ones, longest ready first
 /// </code>
-/// A model is loaded once however many wait for it. A waiting request that is cancelled leaves alone; the load goes on without
-/// it, since a client that gave up usually asks again, unless its room is needed for another. Nobody starves: a request that
-/// has waited for <see cref="ResidencyOptions.Patience"/> comes before all younger ones, a drained model's new requests queue
-/// behind it, and every model that was loaded serves at least that long where it has requests.
+/// A model is loaded once, however many requests wait for it. Cancelling a waiting request does not cancel the load, since a client that
+/// gave up usually asks again; only (6) does, when another model needs the memory. No request starves: one that has waited for the patience
+/// comes before all younger ones, new requests for a drained model queue behind it, and every loaded model serves at least that long while
+/// it has requests. Estimates decide whether a model fits; for GPUs, the load itself does (<see cref="GpuRetry"/>).
 /// </summary>
 internal sealed class ModelResidency : IAsyncDisposable
 {
+    private static readonly StringComparer NameComparer = StringComparer.OrdinalIgnoreCase;
     private readonly IReadOnlyList<IInferenceEngine> _engines;
     private readonly TuningOverrides _tunings;
     private readonly TimeProvider _time;
     private ResidencyOptions _options;
     private readonly DeadlineTimer _deadlineTimer;
     private readonly Lock _lock = new();
-    private readonly Dictionary<string, ModelSlot> _slots = new(StringComparer.OrdinalIgnoreCase);
+    private readonly Dictionary<string, ModelSlot> _slots = new(NameComparer);
     private readonly BackgroundTasks _work = new();
     private long _requests;
     private bool _disposed;
 
-    /// <param name="engines">Engines, the first that can load a file wins.</param>
+    /// <param name="engines">Engines; the first that can load a file loads it.</param>
     /// <param name="specOf">
-    /// How a model is to be loaded. Where two results for one name differ (<see cref="ModelSpec.LoadsLike"/>), the model is loaded again: a
-    /// changed configuration takes effect with the next request.
+    /// The spec of a model by the configuration. Where it differs from that of the loaded model (<see cref="ModelSpec.LoadsLike"/>), the
+    /// model is loaded again: a changed configuration takes effect with the next request.
     /// </param>
-    /// <param name="time">Clock and timers.</param>
-    /// <param name="options">Limits; null for the defaults.</param>
+    /// <param name="time">Clock and source of timers.</param>
+    /// <param name="options">Limits and keep-alive; null for the defaults.</param>
     public ModelResidency(
-        IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time,
-        ResidencyOptions? options = null)
+        IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time, ResidencyOptions? options = null)
     {
         _engines = engines;
         _tunings = new TuningOverrides(specOf);
@@ -49,23 +66,20 @@ internal sealed class ModelResidency : IAsyncDisposable
         _deadlineTimer = new DeadlineTimer(time, OnTimer);
     }
 
-    /// <summary>The models in memory, or on their way in or out, by name.</summary>
+    /// <summary>The status of all slots, waiting and unloading ones included, in the order of the models' names.</summary>
     public IReadOnlyList<ResidentModel> Resident
     {
         get
         {
             lock (_lock)
-            {
-                var models = _slots.Values.Select(slot => slot.ToStatus());
-                return [.. models.OrderBy(model => model.Entry.Name, StringComparer.OrdinalIgnoreCase)];
-            }
+                return [.. _slots.Values.Select(slot => slot.ToStatus()).OrderBy(model => model.Entry.Name, NameComparer)];
         }
     }
 
-    /// <summary>What has happened so far.</summary>
+    /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
     public ResidencyTotals Totals { get; } = new();
 
-    /// <summary>Sets <see cref="ResidencyOptions.MemoryBudget"/> from now on. What is in memory stays until its room is wanted.</summary>
+    /// <summary>Changes <see cref="ResidencyOptions.MemoryBudget"/>. Loaded models stay until a load needs their memory.</summary>
     public void SetMemoryBudget(long? bytes)
     {
         lock (_lock)
@@ -76,39 +90,33 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// From now on, until it is unloaded by hand, a model is loaded with this over what its configuration says. Loaded otherwise it is loaded again with
+    /// Overrides a model's configured load tuning until <see cref="UnloadAsync"/>. A model that is loaded differently is loaded again with
     /// the next request.
     /// </summary>
-    /// <param name="name">The model.</param>
-    /// <param name="tuning">What to load it with; null goes back to its configuration.</param>
-    /// <returns>What held until now; null where nothing was asked for.</returns>
+    /// <param name="name">The model's name.</param>
+    /// <param name="tuning">The override, laid over the configuration; null removes it.</param>
+    /// <returns>The override before; null where there was none.</returns>
     public LoadTuning? Retune(string name, LoadTuning? tuning) => _tunings.Replace(name, tuning);
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
-    public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null,
-        CancellationToken cancellation = default) =>
+    public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>
         AcquireAsync(entry, progress, keepAlive: null, cancellation);
 
     /// <summary>
-    /// Waits until the model is in memory and keeps it there until the lease is disposed. Throws <see cref="EngineException"/>
-    /// with
-    /// <see cref="EngineFailure.LoadFailed"/> where it cannot be loaded or can never fit; the next call tries again; and with
-    /// <see cref="EngineFailure.QueueFull"/> where as many wait for its load as it will take.
+    /// Waits until the model is in memory; it stays there until the lease is disposed. Throws <see cref="EngineException"/> with
+    /// <see cref="EngineFailure.LoadFailed"/> where the model cannot be loaded or can never fit (the next call tries again), and with
+    /// <see cref="EngineFailure.QueueFull"/> where more requests wait for the load than the model has slots and places in its queue.
     /// </summary>
     /// <param name="entry">The model.</param>
-    /// <param name="progress">Hears the share of the load that is done, 0 to 1; null where nobody listens.</param>
-    /// <param name="keepAlive">How long the model stays after this request; null for its own; negative for ever; zero not at
-    /// all.</param>
-    /// <param name="cancellation">Ends the wait.</param>
+    /// <param name="progress">Receives the progress of the load, 0 to 1; may be null.</param>
+    /// <param name="keepAlive">How long the model stays after this request; null: the default; negative: for ever. Zero unloads it.</param>
+    /// <param name="cancellation">Cancels the wait, not the load.</param>
     public async Task<ModelLease> AcquireAsync(
         ModelEntry entry, IProgress<float>? progress, TimeSpan? keepAlive, CancellationToken cancellation)
     {
         cancellation.ThrowIfCancellationRequested();
         if (entry.WhyUnloadable is { } reason)
-        {
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
-        }
-
         var spec = _tunings.SpecOf(entry);
         var bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
         ModelWaiter waiter;
@@ -116,14 +124,9 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (!_slots.TryGetValue(entry.Name, out var slot))
-            {
                 _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, bytes));
-            }
             else if (slot.WhyFull(spec, _time.GetUtcNow()) is { } full)
-            {
                 throw full;
-            }
-
             waiter = new ModelWaiter(entry, spec, ++_requests)
             {
                 Bytes = bytes,
@@ -136,41 +139,32 @@ internal sealed class ModelResidency : IAsyncDisposable
             Schedule();
         }
 
-        using (cancellation.UnsafeRegister(static (state, token) =>
-        {
-            var (residency, waiter) = ((ModelResidency, ModelWaiter))state!;
-            residency.Abandon(waiter, token);
-        }, (this, waiter)))
-        {
-            return await waiter.Lease.Task.ConfigureAwait(false);
-        }
+        using var registration = cancellation.UnsafeRegister((_, token) => CancelWait(waiter, token), null);
+        return await waiter.Lease.Task.ConfigureAwait(false);
     }
 
     /// <summary>
-    /// Unloads a model once the requests it has begun are over; what asks for it later loads it anew. False where it was not in
-    /// memory.
+    /// Drains and unloads a model, and removes its override (<see cref="Retune"/>); completes when its worker has ended. Later requests
+    /// load it again. False where the model was neither loaded nor being loaded.
     /// </summary>
     public async Task<bool> UnloadAsync(string name, CancellationToken cancellation = default)
     {
-        Task gone;
+        Task ended;
         lock (_lock)
         {
             _tunings.Replace(name, null);
-            if (!_slots.TryGetValue(name, out var slot) || !slot.TakesRoom)
-            {
+            if (!_slots.TryGetValue(name, out var slot) || !slot.UsesMemory)
                 return false;
-            }
-
-            slot.EndAsked = true;
-            gone = slot.Gone.Task;
+            slot.UnloadRequested = true;
+            ended = slot.Ended.Task;
             Schedule();
         }
 
-        await gone.WaitAsync(cancellation).ConfigureAwait(false);
+        await ended.WaitAsync(cancellation).ConfigureAwait(false);
         return true;
     }
 
-    /// <summary>Ends everything: what waits fails, loads are cancelled, busy models end what runs on them.</summary>
+    /// <summary>Shuts down: fails waiting requests, cancels loads, unloads all models. Completes when all workers have ended.</summary>
     public async ValueTask DisposeAsync()
     {
         lock (_lock)
@@ -180,15 +174,11 @@ internal sealed class ModelResidency : IAsyncDisposable
                 _disposed = true;
                 foreach (var slot in _slots.Values.ToList())
                 {
-                    Fail(slot, new ObjectDisposedException(nameof(ModelResidency)));
+                    slot.Fail(new ObjectDisposedException(nameof(ModelResidency)));
                     if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
-                    {
                         Unload(slot, UnloadReason.Asked);
-                    }
                     else if (slot.State == ResidencyState.Loading)
-                    {
                         _work.Add(slot.LoadCancellation.CancelAsync());
-                    }
                 }
             }
         }
@@ -200,9 +190,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private bool NeedsEstimate(ModelEntry entry, ModelSpec spec)
     {
         lock (_lock)
-        {
             return !_slots.TryGetValue(entry.Name, out var slot) || !slot.Spec.LoadsLike(spec);
-        }
     }
 
     private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
@@ -210,41 +198,35 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Schedule()
     {
         if (_disposed)
-        {
             return;
-        }
-
         var now = _time.GetUtcNow();
         var slots = _slots.Values.ToList();
-        foreach (var slot in slots)
+        foreach (var slot in slots) // steps 1 to 3
         {
+            Reopen(slot);
             Admit(slot, now);
-            EndIfDue(slot, now);
+            UnloadIfDue(slot, now);
         }
 
         var next = slots.Min(slot => slot.ExpiresAt);
-        var waiting = slots.Where(slot => slot.State == ResidencyState.Waiting)
-            .OrderByDescending(slot => Claim(slot, now)).ThenBy(slot => slot.Waiters[0].Number);
-        foreach (var slot in waiting)
+        var plan = new EvictionPlan(_options, _slots.Values);
+        foreach (var slot in plan.MostUrgentFirst(now)) // steps 4 to 6
         {
-            if (new EvictionPlan(_options, _slots.Values).WhyNever(slot) is { } reason)
+            if (plan.WhyNever(slot) is { } reason)
             {
-                if (slot.Crowd is not null)
-                {
-                    Totals.LoadFailed(slot.Entry.Name); // it was tried
-                }
-
-                Fail(slot, new EngineException(EngineFailure.LoadFailed, reason));
-                _slots.Remove(slot.Entry.Name);
+                Refuse(slot, reason);
             }
-            else if (new EvictionPlan(_options, _slots.Values).Fits(slot))
+            else if (plan.Fits(slot))
             {
                 Load(slot);
             }
             else
             {
-                // Whoever comes later waits behind this one, even where it would fit: room must not trickle away.
-                next = Earlier(next, MakeRoom(slot, now));
+                var victims = plan.ModelsToEvictFor(slot, now, out var retryAt);
+                foreach (var victim in victims)
+                    Evict(victim);
+                next = Earlier(next, retryAt);
+                // Less urgent models wait even where they fit: small ones would keep taking the memory that this one needs.
                 break;
             }
         }
@@ -252,31 +234,26 @@ internal sealed class ModelResidency : IAsyncDisposable
         _deadlineTimer.Set(next, now);
     }
 
-    // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
-    // that.
-    private int Claim(ModelSlot slot, DateTimeOffset now) =>
-        slot.Waiters[0].Since + _options.Patience <= now ? int.MaxValue : slot.Waiters.Count;
-
-    private void Admit(ModelSlot slot, DateTimeOffset now)
+    // Step 1: reopen
+    private void Reopen(ModelSlot slot)
     {
         if (slot.State == ResidencyState.Draining
-            && !slot.EndAsked
+            && !slot.UnloadRequested
             && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
         {
-            slot.State = ResidencyState.Ready; // the one that it was to make room for has given up
+            slot.State = ResidencyState.Ready;
         }
 
-        if (slot.State != ResidencyState.Ready)
-        {
+        // The worker can be dead before OnDied gets the lock.
+        if (slot.State == ResidencyState.Ready && slot.Model!.Completion.IsCompleted)
+            Unload(slot, UnloadReason.Crash);
+    }
+
+    // Step 2: admit
+    private void Admit(ModelSlot slot, DateTimeOffset now)
+    {
+        if (slot is not { State: ResidencyState.Ready, Model: not null })
             return;
-        }
-
-        if (slot.Model!.Completion.IsCompleted)
-        {
-            Unload(slot, UnloadReason.Crash); // its worker died a moment ago
-            return;
-        }
-
         foreach (var waiter in slot.Waiters.Where(waiter => waiter.Spec.LoadsLike(slot.Spec)).ToList())
         {
             slot.Waiters.Remove(waiter);
@@ -284,29 +261,64 @@ internal sealed class ModelResidency : IAsyncDisposable
             slot.Leases++;
             slot.LastUsed = now;
             slot.KeepAlive = waiter.KeepAlive;
-            slot.Pinned = waiter.Entry.Settings.Pinned; // the config file may have changed meanwhile
+            slot.Pinned = waiter.Entry.Settings.Pinned; // may have changed in the configuration file since the load
             waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Load!, () => Release(slot)));
         }
 
-        slot.EndAsked |= slot.Waiters.Count > 0; // they want it loaded in another way
+        slot.UnloadRequested |= slot.Waiters.Count > 0; // these need the model loaded with another spec
     }
 
-    private void EndIfDue(ModelSlot slot, DateTimeOffset now)
+    // Step 3: unload
+    private void UnloadIfDue(ModelSlot slot, DateTimeOffset now)
     {
-        if (slot.State == ResidencyState.Ready && slot.EndAsked)
-        {
+        if (slot.State == ResidencyState.Ready && slot.UnloadRequested)
             slot.State = ResidencyState.Draining;
-        }
-
         if (slot.Leases == 0 && (slot.State == ResidencyState.Draining || slot.ExpiresAt <= now))
         {
-            Unload(slot, slot.EndAsked ? UnloadReason.Asked : slot.State == ResidencyState.Draining ? UnloadReason.Room : UnloadReason.Idle);
+            Unload(slot, slot.UnloadRequested ? UnloadReason.Asked
+                : slot.State == ResidencyState.Draining ? UnloadReason.Room : UnloadReason.Idle);
         }
-        else if (slot.State == ResidencyState.Loading && slot.EndAsked && slot.Waiters.Count == 0 && !slot.IsCalledOff)
+        else if (slot is { State: ResidencyState.Loading, UnloadRequested: true, Waiters.Count: 0, IsLoadCancelled: false })
         {
-            slot.IsCalledOff = true;
-            _work.Add(slot.LoadCancellation.CancelAsync());
+            CancelLoad(slot);
         }
+    }
+
+    // Step 4: refuse
+    private void Refuse(ModelSlot slot, string reason)
+    {
+        if (slot.GpuRetry is not null)
+            Totals.LoadFailed(slot.Entry.Name); // not counted when it failed: there was still hope
+        slot.Fail(new EngineException(EngineFailure.LoadFailed, reason));
+        _slots.Remove(slot.Entry.Name);
+    }
+
+    // Step 5: load
+    private void Load(ModelSlot slot)
+    {
+        slot.State = ResidencyState.Loading;
+        slot.LoadingSince = _time.GetUtcNow();
+        slot.Pinned = slot.Entry.Settings.Pinned;
+        GpuRetry.RecordNeighbours(slot, _slots.Values);
+        var spec = GpuRetry.SpecOf(slot);
+        _work.Add(Task.Run(() => LoadAsync(slot, spec)));
+    }
+
+    // Step 6: evict
+    private void Evict(ModelSlot victim)
+    {
+        if (victim.State == ResidencyState.Loading)
+            CancelLoad(victim);
+        else if (victim.Leases == 0)
+            Unload(victim, UnloadReason.Room);
+        else
+            victim.State = ResidencyState.Draining;
+    }
+
+    private void CancelLoad(ModelSlot slot)
+    {
+        slot.IsLoadCancelled = true;
+        _work.Add(slot.LoadCancellation.CancelAsync());
     }
 
     private void Release(ModelSlot slot)
@@ -319,74 +331,24 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    private void Abandon(ModelWaiter waiter, CancellationToken token)
+    private void CancelWait(ModelWaiter waiter, CancellationToken token)
     {
         lock (_lock)
         {
-            if (_slots.TryGetValue(waiter.Entry.Name, out var slot) && slot.Waiters.Remove(waiter))
-            {
-                slot.Progress.Remove(waiter.Progress);
-                if (slot is { State: ResidencyState.Waiting, Waiters.Count: 0 })
-                {
-                    _slots.Remove(slot.Entry.Name);
-                }
-
-                waiter.Lease.SetCanceled(token);
-                Schedule();
-            }
+            if (!_slots.TryGetValue(waiter.Entry.Name, out var slot) || !slot.Waiters.Remove(waiter))
+                return;
+            slot.Progress.Remove(waiter.Progress);
+            if (slot is { State: ResidencyState.Waiting, Waiters.Count: 0 })
+                _slots.Remove(slot.Entry.Name);
+            waiter.Lease.SetCanceled(token);
+            Schedule();
         }
     }
 
     private void OnTimer()
     {
         lock (_lock)
-        {
             Schedule();
-        }
-    }
-
-    // Room
-
-    // Returns when it is worth trying again if nothing else happens before.
-    private DateTimeOffset? MakeRoom(ModelSlot slot, DateTimeOffset now)
-    {
-        var plan = new EvictionPlan(_options, _slots.Values);
-        var victims = plan.WhoMakesRoomFor(slot, now, out var again);
-        foreach (var victim in victims)
-        {
-            End(victim);
-        }
-
-        return again;
-    }
-
-    private void End(ModelSlot victim)
-    {
-        if (victim.State == ResidencyState.Loading)
-        {
-            victim.IsCalledOff = true;
-            _work.Add(victim.LoadCancellation.CancelAsync());
-        }
-        else if (victim.Leases == 0)
-        {
-            Unload(victim, UnloadReason.Room);
-        }
-        else
-        {
-            victim.State = ResidencyState.Draining;
-        }
-    }
-
-    // Loading and unloading
-
-    private void Load(ModelSlot slot)
-    {
-        slot.State = ResidencyState.Loading;
-        slot.LoadingSince = _time.GetUtcNow();
-        slot.Pinned = slot.Entry.Settings.Pinned;
-        GpuRetry.Gather(slot, _slots.Values);
-        var spec = GpuRetry.SpecOf(slot);
-        _work.Add(Task.Run(() => LoadAsync(slot, spec)));
     }
 
     private async Task LoadAsync(ModelSlot slot, ModelSpec spec)
@@ -394,7 +356,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         try
         {
             var engine = _engines.FirstOrDefault(engine => engine.CanLoad(spec))
-                ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine runs '{Path.GetFileName(spec.Path)}'");
+                ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine can load '{Path.GetFileName(spec.Path)}'");
             var identity = ModelIdentity.Read(slot.Spec);
             var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
             OnLoaded(slot, new ModelLoad(model, ModelIdentity.Of(model.Spec, identity)));
@@ -412,18 +374,15 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             slot.Load = load;
             slot.State = ResidencyState.Ready;
-            slot.IsCalledOff = false; // too late
-            slot.BesideOnGpus.Clear();
-            slot.Crowd = null;
+            slot.IsLoadCancelled = false; // the cancel came too late
+            slot.GpuNeighbours.Clear();
+            slot.GpuRetry = null;
             slot.ReadyAt = _time.GetUtcNow();
             slot.Bytes = Math.Max(slot.Bytes, model.Facts.ResidentBytes);
             slot.KeepAlive = slot.Waiters.Count > 0 ? slot.Waiters[^1].KeepAlive : KeepAliveOf(slot.Entry);
             Totals.Loaded(slot.Entry.Name, TimeSpan.FromMilliseconds(model.Facts.LoadMilliseconds));
             if (_disposed)
-            {
                 Unload(slot, UnloadReason.Asked);
-            }
-
             Schedule();
         }
 
@@ -435,27 +394,25 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         lock (_lock)
         {
-            var crowd = GpuRetry.Of(slot, tried, e);
-            // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
-            if (!slot.IsCalledOff && crowd is null)
+            var retry = GpuRetry.Of(slot, tried, e);
+            // Requests that came after the load was cancelled do not fail: the model is loaded again for them.
+            if (!slot.IsLoadCancelled && retry is null)
             {
                 Totals.LoadFailed(slot.Entry.Name);
-                Fail(slot, e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
+                slot.Fail(e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
             }
 
-            Leave(slot, crowd);
+            Remove(slot, retry);
         }
     }
 
-    // Its worker is gone, with or without our doing. Leases still out are given back to this slot and change nothing.
+    // The worker has ended, by itself or by Unload. Releasing leases that are still out then changes only this slot.
     private void OnDied(ModelSlot slot)
     {
         lock (_lock)
         {
             if (slot.State is ResidencyState.Ready or ResidencyState.Draining)
-            {
                 Unload(slot, UnloadReason.Crash);
-            }
         }
     }
 
@@ -472,35 +429,19 @@ internal sealed class ModelResidency : IAsyncDisposable
             finally
             {
                 lock (_lock)
-                {
-                    Leave(slot);
-                }
+                    Remove(slot);
             }
         }));
     }
 
-    // What still waits for the model goes on in a slot of its own.
-    private void Leave(ModelSlot slot, GpuRetry? crowd = null)
+    private void Remove(ModelSlot slot, GpuRetry? retry = null)
     {
         _slots.Remove(slot.Entry.Name);
-        slot.BesideOnGpus.Clear();
-        slot.Gone.TrySetResult();
+        slot.GpuNeighbours.Clear();
+        slot.Ended.TrySetResult();
         if (slot.Waiters.Count > 0)
-        {
-            var first = slot.Waiters[0];
-            var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : slot.Bytes) { Crowd = first.Spec.LoadsLike(slot.Spec) ? crowd : null };
-            next.Waiters.AddRange(slot.Waiters);
-            next.Waiters.ForEach(waiter => next.Progress.Add(waiter.Progress));
-            _slots.Add(first.Entry.Name, next);
-        }
-
+            _slots.Add(slot.Waiters[0].Entry.Name, slot.Successor(retry));
         Schedule();
-    }
-
-    private static void Fail(ModelSlot slot, Exception e)
-    {
-        slot.Waiters.ForEach(waiter => waiter.Lease.SetException(e));
-        slot.Waiters.Clear();
     }
 
     private static DateTimeOffset? Earlier(DateTimeOffset? a, DateTimeOffset? b) => a is null || b < a ? b : a;

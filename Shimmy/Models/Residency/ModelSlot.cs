@@ -3,15 +3,16 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// One life of one model, from the first request that waits for it to the end of its worker. What comes back after that is
-/// another slot. Guarded by the lock of <see cref="ModelResidency"/>.
+/// One load of one model, from the first request that waits for it until its worker has ended; the next load gets a new slot. The states
+/// and their transitions are drawn at <see cref="ModelResidency"/>, whose lock guards all members.
 /// </summary>
 internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 {
+    // Seconds, for Retry-After.
     private const int UsualRetryAfter = 5;
     private const int LongestRetryAfter = 60;
 
-    // What a driver takes of a GPU for each process beside its buffers: CUDA some hundred megabytes.
+    // GPU memory that a driver takes for each process, beside the buffers: a CUDA context takes some hundred megabytes.
     private const long DriverBytes = 512L << 20;
 
     public ModelEntry Entry { get; } = entry;
@@ -34,44 +35,49 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public CancellationTokenSource LoadCancellation { get; } = new();
 
-    /// <summary>What it needs in memory: the estimate, or what it really took where that is more.</summary>
+    /// <summary>
+    /// Bytes counted against the memory budget: the estimate, or the worker's resident bytes after the load where those are more.
+    /// </summary>
     public long Bytes { get; set; } = bytes;
 
-    /// <summary>When its load began.</summary>
+    /// <summary>When the load began.</summary>
     public DateTimeOffset LoadingSince { get; set; }
 
-    /// <summary>When it became ready.</summary>
+    /// <summary>When the load was done.</summary>
     public DateTimeOffset ReadyAt { get; set; }
 
-    /// <summary>When its last lease was given or came back.</summary>
+    /// <summary>When a lease was last given or released; null before the first.</summary>
     public DateTimeOffset? LastUsed { get; set; }
 
-    /// <summary>How long it stays when idle; negative for ever.</summary>
+    /// <summary>How long the model stays when idle, as its latest request asked; negative: for ever.</summary>
     public TimeSpan KeepAlive { get; set; }
 
     public bool Pinned { get; set; }
 
     /// <summary>
-    /// Someone asked that it goes, or it is loaded in another way than is wanted now; it goes when its requests have ended.
+    /// Unload as soon as no lease is out: the user asked for it, or requests wait that need the model loaded with another spec.
     /// </summary>
-    public bool EndAsked { get; set; }
+    public bool UnloadRequested { get; set; }
 
-    /// <summary>Its load was cancelled and will end soon.</summary>
-    public bool IsCalledOff { get; set; }
+    /// <summary>The load was cancelled; its memory is free once the worker has ended.</summary>
+    public bool IsLoadCancelled { get; set; }
 
-    /// <summary>While it is loaded: the models that had layers on GPUs since its load began, or may have had.</summary>
-    public List<ModelSlot> BesideOnGpus { get; } = [];
+    /// <summary>During the load: the models that had, or may have had, layers on GPUs at any time since it began.</summary>
+    public List<ModelSlot> GpuNeighbours { get; } = [];
 
-    /// <summary>Beside whom it found no room on GPUs when it was last tried; null where it was not tried, or not refused for that.</summary>
-    public GpuRetry? Crowd { get; set; }
+    /// <summary>The last load's failure for lack of GPU memory; null where there was none.</summary>
+    public GpuRetry? GpuRetry { get; set; }
 
-    /// <summary>Whether it may have layers on GPUs once it is loaded.</summary>
+    /// <summary>Whether the spec allows layers on GPUs.</summary>
     public bool MayUseGpus => Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 };
 
-    /// <summary>Whether it has layers on GPUs; while it is loaded, whether it may have some in the end.</summary>
-    public bool IsOnGpus => TakesRoom && (Model is { } model ? model.Facts.GpuLayers > 0 : MayUseGpus);
+    /// <summary>Whether the model has layers on GPUs; during the load, whether it may get some.</summary>
+    public bool IsOnGpus => UsesMemory && (Model is { } model ? model.Facts.GpuLayers > 0 : MayUseGpus);
 
-    /// <summary>Bytes that its worker has on these devices, as far as they are counted and a guess for the rest; null where it was never loaded.</summary>
+    /// <summary>
+    /// Bytes that the worker holds on these devices: buffers as llama.cpp counts them, plus a guess for the driver. Null before the load is
+    /// done.
+    /// </summary>
     public long? BytesOn(IReadOnlyList<string> devices)
     {
         if (Model is not { } model)
@@ -81,16 +87,16 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
         return counted == 0 ? 0 : counted + DriverBytes;
     }
 
-    /// <summary>Ends when its worker has ended.</summary>
-    public TaskCompletionSource Gone { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>Completes when the slot is removed and its worker, if there was one, has ended.</summary>
+    public TaskCompletionSource Ended { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>Whether it takes up memory and counts against the limits.</summary>
-    public bool TakesRoom => State != ResidencyState.Waiting;
+    /// <summary>Whether the slot counts against the limits on number and memory.</summary>
+    public bool UsesMemory => State != ResidencyState.Waiting;
 
-    /// <summary>Whether nobody would miss it now.</summary>
+    /// <summary>No lease and no waiter.</summary>
     public bool IsIdle => Leases == 0 && Waiters.Count == 0;
 
-    /// <summary>When it is to go for being idle; null while it is busy, pinned or kept for ever.</summary>
+    /// <summary>When the model is unloaded for being idle; null while it is busy, pinned or kept for ever.</summary>
     public DateTimeOffset? ExpiresAt =>
         State == ResidencyState.Ready
             && IsIdle
@@ -100,18 +106,41 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
             : null;
 
     /// <summary>
-    /// Why a request may not wait for the model any more; null where it may. Those that wait come to the model all at once, and more than it answers
-    /// and lets wait it would refuse then.
+    /// The error for a request that may not wait for the load because the queue is full; null where it may. All waiting requests reach the
+    /// model's scheduler at once when the load is done, and it refuses more than its slots and its queue hold.
     /// </summary>
     public EngineException? WhyFull(ModelSpec spec, DateTimeOffset now) =>
         Waiters.Count < (long)spec.Parallel + spec.Queue
             ? null
             : new EngineException(EngineFailure.QueueFull,
-                $"{Waiters.Count} requests wait already until this model is loaded; try again in {SecondsLeft(now)} s (--queue sets how many may wait)")
+                $"queue full: {Waiters.Count} requests already wait until this model is loaded; "
+                + $"try again in {SecondsLeft(now)} s (--queue sets how many may wait)")
             {
                 RetryAfterSeconds = SecondsLeft(now),
             };
 
+    /// <summary>Fails all waiting requests.</summary>
+    public void Fail(Exception e)
+    {
+        Waiters.ForEach(waiter => waiter.Lease.SetException(e));
+        Waiters.Clear();
+    }
+
+    /// <summary>A new slot for the requests that still wait when this one has ended; there must be at least one.</summary>
+    /// <param name="retry">Set where the load of this slot failed for lack of GPU memory; kept if the new slot loads the same way.</param>
+    public ModelSlot Successor(GpuRetry? retry)
+    {
+        var first = Waiters[0];
+        var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : Bytes)
+        {
+            GpuRetry = first.Spec.LoadsLike(Spec) ? retry : null,
+        };
+        next.Waiters.AddRange(Waiters);
+        next.Waiters.ForEach(waiter => next.Progress.Add(waiter.Progress));
+        return next;
+    }
+
+    /// <summary>Snapshot for status reports.</summary>
     public ResidentModel ToStatus() => new()
     {
         Entry = Entry,
@@ -125,7 +154,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
         Model = State is ResidencyState.Ready or ResidencyState.Draining ? Model : null,
     };
 
-    // What the load has left at the pace that it had so far.
+    // Time left of the load, extrapolated from its progress.
     private int SecondsLeft(DateTimeOffset now)
     {
         var spent = (now - LoadingSince).TotalSeconds;
@@ -134,22 +163,24 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
             : UsualRetryAfter;
     }
 
-    // A keep-alive of years must not run off the calendar.
+    // Clamped: would overflow DateTimeOffset.
     private static DateTimeOffset Later(DateTimeOffset from, TimeSpan by) =>
         by > DateTimeOffset.MaxValue - from ? DateTimeOffset.MaxValue : from + by;
 }
 
-/// <summary>A request that waits for a model.</summary>
+/// <summary>A request that waits for a lease.</summary>
 internal sealed class ModelWaiter(ModelEntry entry, ModelSpec spec, long number)
 {
     public ModelEntry Entry { get; } = entry;
 
     public ModelSpec Spec { get; } = spec;
 
-    /// <summary>Its place among all requests ever.</summary>
+    /// <summary>Sequence number over all requests since the start; breaks ties.</summary>
     public long Number { get; } = number;
 
-    /// <summary>The estimate of what the load will need; 0 where none was made.</summary>
+    /// <summary>
+    /// Estimated bytes of a load with this spec; 0 where no estimate was made because the model was loaded like that already.
+    /// </summary>
     public long Bytes { get; init; }
 
     public DateTimeOffset Since { get; init; }

@@ -1,8 +1,8 @@
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// The time of day as it was when the program began, and from there on by a clock that nobody sets: where the machine's clock jumps, no model is
-/// unloaded early or kept for hours.
+/// A clock that never jumps: the wall-clock time at the start of the process plus the monotonic time since. If the machine's clock is set,
+/// no model is unloaded early or kept for hours.
 /// </summary>
 internal sealed class MonotonicTimeProvider : TimeProvider
 {
@@ -13,7 +13,7 @@ internal sealed class MonotonicTimeProvider : TimeProvider
     {
     }
 
-    /// <summary>The clock.</summary>
+    /// <summary>The only instance, so that all its times compare.</summary>
     public static MonotonicTimeProvider Instance { get; } = new();
 
     /// <inheritdoc/>

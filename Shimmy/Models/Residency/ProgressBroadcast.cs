@@ -1,15 +1,15 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Hands the progress of one load to all who wait for it.</summary>
+/// <summary>Reports the progress of one load to all requests that wait for it. Thread-safe.</summary>
 internal sealed class ProgressBroadcast : IProgress<float>
 {
     private readonly Lock _lock = new();
     private readonly List<IProgress<float>> _listeners = [];
 
-    /// <summary>Share done, 0 to 1.</summary>
+    /// <summary>Progress of the load, 0 to 1.</summary>
     public float Value { get; private set; }
 
-    /// <summary>Adds a listener, which hears at once how far the load is.</summary>
+    /// <summary>Adds a listener; it gets the current progress at once, unless that is 0. Null is ignored.</summary>
     public void Add(IProgress<float>? listener)
     {
         if (listener is null)
@@ -28,7 +28,7 @@ internal sealed class ProgressBroadcast : IProgress<float>
         }
     }
 
-    /// <summary>Removes a listener that waits no longer.</summary>
+    /// <summary>Removes a listener. Null is ignored.</summary>
     public void Remove(IProgress<float>? listener)
     {
         lock (_lock)

@@ -3,27 +3,30 @@ using Shimmy.Engine.Memory;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>How long models stay and how many fit. The defaults keep everything for five minutes after its last use.</summary>
+/// <summary>
+/// How long models stay in memory and how many fit. By default any number, each for five minutes after its last request, as Ollama does.
+/// </summary>
 internal sealed record ResidencyOptions
 {
     /// <summary>
-    /// How long a model stays after its last request, unless the request or the model says otherwise; negative means for ever.
+    /// How long a model stays after its last request, unless the request or the model's settings override it; zero unloads at once,
+    /// negative: for ever.
     /// </summary>
     public TimeSpan KeepAlive { get; init; } = TimeSpan.FromMinutes(5);
 
-    /// <summary>Most models in memory at once; 0 sets no limit.</summary>
+    /// <summary>Most models in memory at once; 0: no limit.</summary>
     public int MaxLoaded { get; init; }
 
-    /// <summary>Bytes that all models together may need of the machine's memory; null sets no limit.</summary>
+    /// <summary>Bytes of the machine's memory that all models together may need; null: no limit.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What a load will need of the machine's memory in bytes, asked before it starts.</summary>
+    /// <summary>Estimates the bytes of the machine's memory that a load will need, before it starts.</summary>
     public Func<ModelEntry, ModelSpec, CancellationToken, ValueTask<long>> Estimate { get; init; } = static (entry, spec, _) =>
         ValueTask.FromResult(MemoryEstimate.Of(spec, entry.SizeBytes).Total);
 
     /// <summary>
-    /// How long a request waits for a busy model to fall idle by itself before that model gets no more requests until the
-    /// waiting one had its turn. Shorter is fairer, longer loads less often.
+    /// How long a request waits for a busy model to become idle before that model is drained: it gets no new requests and is evicted when
+    /// the running ones have ended. Shorter is fairer, longer loads models less often.
     /// </summary>
     public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
 }

@@ -2,16 +2,16 @@ using System.Collections.Concurrent;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>What has happened to models since the server started, for metrics. From any thread.</summary>
+/// <summary>Counts of loads, evictions and crashes since the server started, by model, for metrics. Thread-safe.</summary>
 internal sealed class ResidencyTotals
 {
     private readonly ConcurrentDictionary<string, ModelTotals> _models = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The totals of each model that was ever wanted, by name.</summary>
+    /// <summary>The totals of each model that was ever loaded or failed to load, in the order of their names.</summary>
     public IReadOnlyList<(string Model, ModelTotals Totals)> Models =>
         [.. _models.OrderBy(entry => entry.Key, StringComparer.OrdinalIgnoreCase).Select(entry => (entry.Key, entry.Value))];
 
-    /// <summary>A model was loaded in this time.</summary>
+    /// <summary>Counts a load and its duration.</summary>
     public void Loaded(string model, TimeSpan took) => Change(model, totals => totals with
     {
         Loads = totals.Loads + 1,
@@ -20,10 +20,10 @@ internal sealed class ResidencyTotals
         Crashed = false,
     });
 
-    /// <summary>A load failed.</summary>
+    /// <summary>Counts a failed load.</summary>
     public void LoadFailed(string model) => Change(model, totals => totals with { FailedLoads = totals.FailedLoads + 1 });
 
-    /// <summary>A model was unloaded, for this reason.</summary>
+    /// <summary>Counts an unload.</summary>
     public void Unloaded(string model, UnloadReason reason) => Change(model, totals => reason switch
     {
         UnloadReason.Idle => totals with { UnloadedIdle = totals.UnloadedIdle + 1 },
@@ -39,46 +39,46 @@ internal sealed class ResidencyTotals
 /// <summary>Why a model left memory.</summary>
 internal enum UnloadReason
 {
-    /// <summary>Nobody used it for its keep-alive.</summary>
+    /// <summary>Idle for its keep-alive.</summary>
     Idle,
 
-    /// <summary>Another model needed its room.</summary>
+    /// <summary>Evicted: another model needed its memory.</summary>
     Room,
 
-    /// <summary>Somebody asked for it, or its settings changed.</summary>
+    /// <summary>Requested by the user or by shutdown, or the spec changed.</summary>
     Asked,
 
-    /// <summary>Its worker ended by itself.</summary>
+    /// <summary>The worker process ended unexpectedly.</summary>
     Crash,
 }
 
-/// <summary>Totals of one model.</summary>
+/// <summary>Totals of one model since the server started.</summary>
 internal sealed record ModelTotals
 {
-    /// <summary>Times it was loaded.</summary>
+    /// <summary>Successful loads.</summary>
     public long Loads { get; init; }
 
-    /// <summary>Time that these loads took together.</summary>
+    /// <summary>Duration of all successful loads together.</summary>
     public TimeSpan LoadTime { get; init; }
 
-    /// <summary>Loads that failed.</summary>
+    /// <summary>Failed loads.</summary>
     public long FailedLoads { get; init; }
 
-    /// <summary>Times it left because nobody used it.</summary>
+    /// <summary>Unloads for being idle.</summary>
     public long UnloadedIdle { get; init; }
 
-    /// <summary>Times it left to make room for another.</summary>
+    /// <summary>Evictions: another model needed the memory.</summary>
     public long UnloadedForRoom { get; init; }
 
-    /// <summary>Times it left because it was told to.</summary>
+    /// <summary>Unloads on request, at shutdown, or for a changed spec.</summary>
     public long UnloadedAsked { get; init; }
 
-    /// <summary>Times its worker ended by itself.</summary>
+    /// <summary>Times the worker process ended unexpectedly.</summary>
     public long Crashes { get; init; }
 
-    /// <summary>Loads that came after such an end.</summary>
+    /// <summary>Loads whose preceding worker crashed.</summary>
     public long Restarts { get; init; }
 
-    /// <summary>Whether its last life ended so.</summary>
+    /// <summary>Whether the last worker crashed and no load has succeeded since.</summary>
     public bool Crashed { get; init; }
 }

@@ -2,52 +2,52 @@ using Shimmy.Engine;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>A model that is in memory, on its way there, or on its way out: for status.</summary>
+/// <summary>Status of a model that waits for memory, is being loaded, is in memory, or is being unloaded. A snapshot.</summary>
 internal sealed record ResidentModel
 {
-    /// <summary>The model.</summary>
+    /// <summary>The model's entry.</summary>
     public required ModelEntry Entry { get; init; }
 
-    /// <summary>Where it stands.</summary>
+    /// <summary>State of its slot.</summary>
     public required ResidencyState State { get; init; }
 
-    /// <summary>Share of the load that is done, 0 to 1.</summary>
+    /// <summary>Progress of the load, 0 to 1.</summary>
     public float Progress { get; init; }
 
-    /// <summary>Requests that use it now or wait for it.</summary>
+    /// <summary>Requests that have a lease or wait for one.</summary>
     public int Requests { get; init; }
 
-    /// <summary>Bytes it needs: what the worker took once it is loaded, the estimate before.</summary>
+    /// <summary>Bytes of memory: the worker's resident bytes once the model is loaded, the estimate before.</summary>
     public long MemoryBytes { get; init; }
 
     /// <summary>When the last request began or ended; null before the first.</summary>
     public DateTimeOffset? LastUsed { get; init; }
 
-    /// <summary>When it will be unloaded if no request comes; null where it is busy or stays for ever.</summary>
+    /// <summary>When the model is unloaded unless a request comes; null where it is busy, pinned or stays for ever.</summary>
     public DateTimeOffset? ExpiresAt { get; init; }
 
-    /// <summary>Whether it is never unloaded by itself.</summary>
+    /// <summary>Never evicted, and never unloaded for being idle.</summary>
     public bool Pinned { get; init; }
 
     /// <summary>The loaded model, for its facts and statistics; null while it is not ready.</summary>
     public ILoadedModel? Model { get; init; }
 }
 
-/// <summary>Where a model stands between disk and memory.</summary>
+/// <summary>States of a slot; the transitions are drawn at <see cref="ModelResidency"/>.</summary>
 internal enum ResidencyState
 {
-    /// <summary>Requests wait until there is room for it.</summary>
+    /// <summary>Requests wait until there is memory for the model.</summary>
     Waiting,
 
-    /// <summary>Its worker loads it.</summary>
+    /// <summary>The worker loads the model.</summary>
     Loading,
 
-    /// <summary>It answers requests.</summary>
+    /// <summary>The model takes requests.</summary>
     Ready,
 
-    /// <summary>It answers what it has begun and nothing new, then goes.</summary>
+    /// <summary>The model finishes the requests that have a lease, takes no new ones, and is then unloaded.</summary>
     Draining,
 
-    /// <summary>Its worker ends.</summary>
+    /// <summary>The worker is being shut down.</summary>
     Unloading,
 }
