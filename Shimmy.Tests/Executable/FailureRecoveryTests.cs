@@ -86,9 +86,8 @@ public sealed class FailureRecoveryTests
             (await server.Client.GetAsync("v1/models")).EnsureSuccessStatusCode();
 
         var ended = server.TerminateAsync();
-        for (var waited = 0; waited < 1000 && !server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)); waited++)
-            await Task.Delay(10);
-        await Task.Delay(300);
+        await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)), "the first signal is there");
+        await Poll.UntilAsync(async () => !await ListensAsync(server), "the server takes no connection any more");
         var (code, _) = await server.TerminateAsync();
         Assert.AreEqual(130, code);
         await ended;
@@ -118,6 +117,20 @@ public sealed class FailureRecoveryTests
         }
 
         Assert.AreEqual(0, (await server.TerminateAsync()).ExitCode);
+    }
+
+    private static async Task<bool> ListensAsync(ServerProcess server)
+    {
+        try
+        {
+            using var client = new TcpClient();
+            await client.ConnectAsync(server.Client.BaseAddress!.Host, server.Client.BaseAddress.Port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     private static StringContent Json(string text) => new(text, Encoding.UTF8, "application/json");

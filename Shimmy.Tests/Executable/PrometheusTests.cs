@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
@@ -47,8 +48,10 @@ public sealed class PrometheusTests
             do
             {
                 Assert.IsLessThan(Patience, Stopwatch.GetElapsedTime(began));
-                // Rates need a series that has changed between two scrapes.
+                // Rates need a series that has changed between two scrapes: one more request before each.
                 await AskAsync(server);
+                var scraped = await ScrapedAsync(client);
+                await Poll.UntilAsync(async () => await ScrapedAsync(client) > scraped, "Prometheus scrapes again");
                 missing = await MissingAsync(client);
             }
             while (missing is not null && Stopwatch.GetElapsedTime(began) < Patience - TimeSpan.FromSeconds(5));
@@ -92,7 +95,21 @@ public sealed class PrometheusTests
         using var answer = await server.Client.PostAsync("v1/chat/completions", new StringContent(
             """{"model":"shimmy-demo","seed":1,"max_tokens":20,"messages":[{"role":"user","content":"What is Shimmy?"}]}""", Encoding.UTF8, "application/json"));
         Assert.IsTrue(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
-        await Task.Delay(500);
+    }
+
+    // When Prometheus last scraped the server, in seconds; 0 until it did.
+    private static async Task<double> ScrapedAsync(HttpClient prometheus)
+    {
+        try
+        {
+            using var answer = JsonDocument.Parse(await prometheus.GetStringAsync("api/v1/query?query=" + Uri.EscapeDataString("timestamp(up)")));
+            var result = answer.RootElement.GetProperty("data").GetProperty("result");
+            return result.GetArrayLength() == 0 ? 0 : double.Parse(result[0].GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture);
+        }
+        catch (HttpRequestException)
+        {
+            return 0; // it starts
+        }
     }
 
     // What has no answer yet; null when every target is up and every query has one.

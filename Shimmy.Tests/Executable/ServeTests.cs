@@ -133,9 +133,7 @@ public sealed class ServeTests
         RandomModel.Write(folder["models/found.gguf"]);
         using var server = await ServerProcess.StartAsync(folder);
         // The demo model beside the executable, and this one.
-        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
-        while (!(await server.Client.GetStringAsync("health", limit.Token)).Contains("\"discovered\":2", StringComparison.Ordinal))
-            await Task.Delay(5, limit.Token);
+        await Poll.UntilAsync(async () => (await server.Client.GetStringAsync("health")).Contains("\"discovered\":2", StringComparison.Ordinal), "both models are found");
 
         Assert.IsLessThanOrEqualTo(25_000_000, server.ResidentBytes);
     }

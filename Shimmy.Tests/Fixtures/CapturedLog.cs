@@ -15,13 +15,16 @@ internal sealed class CapturedLog : ILoggerFactory
     /// <summary>Waits until a line holds this text: the line of a request is written after its answer.</summary>
     public async Task<string> WaitForAsync(string text)
     {
-        for (var waited = 0; waited < 1000; waited++)
+        string? found = null;
+        try
         {
-            if (Lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal)) is { } found)
-                return found;
-            await Task.Delay(10);
+            await Poll.UntilAsync(() => (found = Lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null, "it was logged");
         }
-        throw new InvalidOperationException($"nothing with '{text}' was logged but:\n{string.Join('\n', Lines)}");
+        catch (TimeoutException e)
+        {
+            throw new InvalidOperationException($"nothing with '{text}' was logged but:\n{string.Join('\n', Lines)}", e);
+        }
+        return found!;
     }
 
     public ILogger CreateLogger(string categoryName) => new Logger(this, categoryName);

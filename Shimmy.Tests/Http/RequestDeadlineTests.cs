@@ -69,7 +69,10 @@ public sealed class RequestDeadlineTests
             new ScriptedEngine { BeforeToken = cancellation => slow ? Task.Delay(Timeout.Infinite, cancellation) : Task.CompletedTask },
             new ServerOptions { RequestTimeout = TimeSpan.FromSeconds(0.3) });
         using var socket = await server.ConnectAsync();
-        await Task.Delay(400);
+        // The socket is silent for longer than a request may take: as long as another request takes to reach its end.
+        slow = true;
+        using (var other = await server.PostAsync("v1/completions", """{"model":"talker","prompt":"?"}"""))
+            Assert.AreEqual(HttpStatusCode.GatewayTimeout, other.StatusCode);
         foreach (var round in new[] { false, true, false })
         {
             slow = round;

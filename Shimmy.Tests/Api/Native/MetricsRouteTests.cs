@@ -1,6 +1,5 @@
 using System.Net.Http.Headers;
 using System.Text.RegularExpressions;
-using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
@@ -140,11 +139,7 @@ public sealed partial class MetricsRouteTests
         await server.AnswerAsync("api/generate", Ask);
 
         var metrics = await MetricsAsync(server);
-        for (var waited = 0; waited < 500 && !metrics.ContainsKey("""shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""); waited++)
-        {
-            await Task.Delay(10);
-            metrics = await MetricsAsync(server);
-        }
+        await Poll.UntilAsync(async () => (metrics = await MetricsAsync(server)).ContainsKey("""shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""), "the request is counted");
 
         Assert.AreEqual("1", metrics["""shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""]);
         Assert.AreEqual("1", metrics["""shimmy_worker_crashes_total{model="talker"}"""]);
@@ -168,11 +163,7 @@ public sealed partial class MetricsRouteTests
         Assert.Contains("error", (await socket.ReceiveAsync())!);
 
         var metrics = await MetricsAsync(server);
-        for (var waited = 0; waited < 500 && !metrics.ContainsKey("""shimmy_requests_total{model="",route="/ws/generate",status="400"}"""); waited++)
-        {
-            await Task.Delay(10);
-            metrics = await MetricsAsync(server);
-        }
+        await Poll.UntilAsync(async () => (metrics = await MetricsAsync(server)).ContainsKey("""shimmy_requests_total{model="",route="/ws/generate",status="400"}"""), "the request is counted");
         Assert.AreEqual("2", metrics["""shimmy_requests_total{model="talker",route="/ws/generate",status="200"}"""]);
         Assert.AreEqual("1", metrics["""shimmy_requests_total{model="",route="/ws/generate",status="400"}"""]);
     }

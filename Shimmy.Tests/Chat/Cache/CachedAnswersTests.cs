@@ -197,8 +197,7 @@ public sealed partial class CachedAnswersTests
         var left = server.OpenAsync(Chat, Ask.Insert(1, "\"stream\":true,"), leave.Token);
         await begun.Task;
         (await left).Dispose();
-        while (server.Residency.Resident.Single().Requests > 0)
-            await Task.Delay(10);
+        await Poll.UntilAsync(() => server.Residency.Resident.Single().Requests == 0, "the request has left the model");
         (waits, tokens) = (false, 0);
 
         Assert.AreEqual("miss", (await AskAsync(server, Chat, Ask)).Cache);

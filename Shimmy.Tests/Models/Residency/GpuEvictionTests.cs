@@ -174,9 +174,5 @@ public sealed class GpuEvictionTests
 
     private static long FailedLoads(ModelResidency residency) => residency.Totals.Models.Sum(model => model.Totals.FailedLoads);
 
-    private static async Task UntilAsync(Func<bool> condition)
-    {
-        while (!condition())
-            await Task.Delay(5, CancellationToken.None);
-    }
+    private static Task UntilAsync(Func<bool> condition) => Poll.UntilAsync(condition, "the residency has got there");
 }

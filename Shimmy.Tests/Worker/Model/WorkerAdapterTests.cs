@@ -98,8 +98,7 @@ public sealed class WorkerAdapterTests
         await using var model = await LoadTwoAsync(folder);
         var running = 0;
         var streams = Enumerable.Range(0, 3).Select(_ => RunAsync(model, Request([], 480), _ => Interlocked.Increment(ref running))).ToArray();
-        while (Volatile.Read(ref running) < 10)
-            await Task.Delay(1);
+        await Poll.UntilAsync(() => Volatile.Read(ref running) >= 10, "the streams run");
 
         await RunAsync(model, Request([new LoraChoice(1, null, 1)], 20));
 

@@ -86,11 +86,9 @@ public sealed class WorkerSchedulingTests
         // Of the two that wait, the one with the better place is next, though it came later.
         var order = new List<string>();
         var later = RunAsync(model, Greedy("b", 3) with { Place = new QueuePlace("", 0, 5) }, _ => Note("later"));
-        while ((await model.GetStatisticsAsync(CancellationToken.None)).Waiting < 1)
-            await Task.Delay(5);
+        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).Waiting == 1, "one request waits");
         var sooner = RunAsync(model, Greedy("c", 3) with { Place = new QueuePlace("", 0, 1) }, _ => Note("sooner"));
-        while ((await model.GetStatisticsAsync(CancellationToken.None)).Waiting < 2)
-            await Task.Delay(5);
+        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).Waiting == 2, "two requests wait");
 
         var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy("d", 3)));
         Assert.AreEqual(EngineFailure.QueueFull, refused.Failure);
@@ -153,7 +151,7 @@ public sealed class WorkerSchedulingTests
             }
         });
         var others = Enumerable.Range(1, 3).Select(i => RunAsync(model, WithSharedPrefix(i))).ToArray();
-        await Task.Delay(10);
+        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).SlotsBusy > 0, "the first one computes the prefix");
         await leaving.CancelAsync();
 
         await Assert.ThrowsAsync<OperationCanceledException>(() => first);
