@@ -1,6 +1,6 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Tasks that nobody awaits before the end. From any thread.</summary>
+/// <summary>Tasks that are awaited on disposal only. From any thread.</summary>
 internal sealed class BackgroundTasks
 {
     private readonly Lock _lock = new();

@@ -1,11 +1,11 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>A timer that is set to points of time, however far away.</summary>
+/// <summary>A timer that is set to a point in time, however far away.</summary>
 /// <param name="time">Clock and timers.</param>
-/// <param name="ring">What is done then.</param>
+/// <param name="ring">The callback.</param>
 internal sealed class DeadlineTimer(TimeProvider time, Action ring) : IAsyncDisposable
 {
-    // Timers take no wait of years.
+    // The longest wait that is given to a timer: timers take no wait of years.
     private static readonly TimeSpan Longest = TimeSpan.FromDays(1);
 
     private readonly ITimer _timer = time.CreateTimer(_ => ring(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);

@@ -1,13 +1,13 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Who fits beside whom, and who goes for whom. Looks at the slots and changes none.</summary>
+/// <summary>Which models fit in memory together, and which to evict for a new one. Read-only.</summary>
 /// <param name="options">The limits.</param>
 /// <param name="slots">All slots.</param>
 internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
     /// <summary>
-    /// Whether the model fits beside all that take room now, as far as is known. What found no room on GPUs is loaded there while nothing else is: what was
-    /// made for it another would take.
+    /// Whether the model fits beside all models that take memory now, as far as is known. A model that found no room on GPUs is loaded
+    /// while no other is loaded there, because the other would take the memory that was freed for it.
     /// </summary>
     public bool Fits(ModelSlot slot) => FitsBeside(slot, slots.Where(other => other.TakesRoom)) && !slots.Any(other =>
         other is { State: ResidencyState.Loading, IsOnGpus: true } && slot.MayUseGpus && (slot.Crowd ?? other.Crowd) is not null);
@@ -38,18 +38,18 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
         return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
     }
 
-    /// <summary>Says that a model does not fit, with the numbers.</summary>
+    /// <summary>Error text: the model exceeds the memory budget.</summary>
     public static string WhyTooLarge(string name, long bytes, long budget) =>
         $"model '{name}' needs about {Megabytes(bytes)} MB but the memory budget is {Megabytes(budget)} MB";
 
     /// <summary>
-    /// The models to end so that this one fits: idle ones, least recently used first; after the patience of its oldest request
-    /// busy ones too, longest ready first, of those that have served for as long. None where those on their way out suffice, or
-    /// where nothing helps yet.
+    /// The models to evict so that this one fits: idle ones, least recently used first; once its oldest request has waited for
+    /// <see cref="ResidencyOptions.Patience"/> also busy ones, longest ready first, of those that have served for as long. None where the
+    /// models that are being unloaded suffice, or where evicting does not help yet.
     /// </summary>
     /// <param name="slot">The model that waits.</param>
     /// <param name="now">The time.</param>
-    /// <param name="again">When waiting alone will change the answer; null where it will not.</param>
+    /// <param name="again">The time at which the answer may change by itself; null where it will not.</param>
     public IReadOnlyList<ModelSlot> WhoMakesRoomFor(ModelSlot slot, DateTimeOffset now, out DateTimeOffset? again)
     {
         again = null;
@@ -83,13 +83,13 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
         return [];
     }
 
-    // The first of the candidates that together make room; null where all of them do not.
+    // The first candidates that together make room; null where all of them do not.
     private List<ModelSlot>? Gather(ModelSlot slot, HashSet<ModelSlot> leaving, IEnumerable<ModelSlot> candidates)
     {
         var chosen = new List<ModelSlot>();
         foreach (var candidate in candidates)
         {
-            // Who is not on the GPUs makes no room there.
+            // A model that is not on the GPUs frees no memory there.
             if (!FitsLimits(slot, Rest()) || (!FitsGpus(slot, Rest()) && slot.Crowd!.IsCrowdedBy(candidate)))
             {
                 chosen.Add(candidate);

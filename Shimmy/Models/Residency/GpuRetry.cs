@@ -3,17 +3,19 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Beside whom a model found too little memory on GPUs. The load itself told how much is missing; the model is tried again when so much has left that it may
-/// be enough, and refused where those who may leave do not have it.
+/// A load that failed for want of GPU memory, with the models that were on the GPUs then. The failure says how much is missing: the load is
+/// tried again when models with so much memory have left, and refused where those that may leave do not hold as much.
 /// </summary>
 /// <param name="Models">Models that were on GPUs, or were being loaded, while it was tried; some may have left since.</param>
-/// <param name="Shortage">What was missing, and where.</param>
-/// <param name="Refusal">What the engine said.</param>
+/// <param name="Shortage">The missing memory.</param>
+/// <param name="Refusal">The engine's error text.</param>
 /// <param name="TakesWhatIsLeft">Whether it takes as many layers as fit: then it waits for idle models alone.</param>
 /// <param name="Again">Whether it was refused before, too.</param>
 internal sealed record GpuRetry(IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool TakesWhatIsLeft, bool Again)
 {
-    /// <summary>Notes, for a model whose load begins and for those that are being loaded, who is on GPUs beside them, or may be in the end.</summary>
+    /// <summary>
+    /// Records, for a model whose load begins and for those that are being loaded, the models that are or may be on GPUs beside them.
+    /// </summary>
     public static void Gather(ModelSlot slot, IEnumerable<ModelSlot> all)
     {
         foreach (var other in all.Where(other => other != slot && other.IsOnGpus))
@@ -24,13 +26,18 @@ internal sealed record GpuRetry(IReadOnlyList<ModelSlot> Models, GpuShortage Sho
         }
     }
 
-    /// <summary>How to load a model: where as many layers as fit are wanted, fewer than would fit without idle models are to be refused.</summary>
+    /// <summary>
+    /// The spec to load a model with. With an automatic number of layers, it asks to fail where idle models take memory that more layers
+    /// could use.
+    /// </summary>
     public static ModelSpec SpecOf(ModelSlot slot) => slot.Spec.Tuning.GpuLayers is { Number: null } layers
         && (slot.Crowd is { } crowd ? crowd.Models.Any(crowd.MayHelp) : slot.BesideOnGpus.Any(MayLeave))
         ? slot.Spec with { Tuning = slot.Spec.Tuning with { GpuLayers = layers with { RefusesFewer = true } } }
         : slot.Spec;
 
-    /// <summary>Beside whom a load that failed found no room; null where it failed for another reason, or nobody of ours was there.</summary>
+    /// <summary>
+    /// The retry of a load that failed; null where it failed for another reason than GPU memory, or no other model was on GPUs.
+    /// </summary>
     /// <param name="slot">The model.</param>
     /// <param name="tried">How it was loaded.</param>
     /// <param name="failure">Why that failed.</param>
@@ -43,7 +50,7 @@ internal sealed record GpuRetry(IReadOnlyList<ModelSlot> Models, GpuShortage Sho
     public bool FitsBeside(IEnumerable<ModelSlot> others)
     {
         var there = others.ToHashSet();
-        // One that was being loaded then and has left took nobody knows how much: worth a try, once.
+        // The memory of a model that left during its load is unknown: one try.
         var left = Models.Where(model => !there.Contains(model)).Sum(model => model.BytesOn(Shortage.Devices) ?? (Again ? 0 : Shortage.MissingBytes));
         return left >= Shortage.MissingBytes || (TakesWhatIsLeft && !Models.Any(model => there.Contains(model) && MayHelp(model)));
     }

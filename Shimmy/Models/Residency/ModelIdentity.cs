@@ -9,18 +9,18 @@ using Shimmy.Gguf;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which weights a loaded model has, and how they were loaded: its files with their sizes and times, its adapters, all of its spec but the name.
-/// Taken at the load, not at a request: a file that is replaced while its model is in memory changes no answer before the next load.
+/// Identity of a loaded model for caches: its files with their sizes and times, its adapters, and all of its spec except the name. Taken at
+/// the load, not at a request: a file that is replaced while its model is in memory changes no answer before the next load.
 /// </summary>
 internal static class ModelIdentity
 {
     // A load is known by its facts: each request may see the model through something of its own.
     private static readonly ConditionalWeakTable<ModelFacts, string> Known = [];
 
-    /// <summary>What a load of this spec would read now.</summary>
+    /// <summary>The identity that a load of this spec would have now.</summary>
     public static string Read(ModelSpec spec)
     {
-        // The template is seen in what it renders.
+        // The template is left out: it shows in the rendered prompts.
         var text = new StringBuilder(JsonSerializer.Serialize(spec with { Name = "", Template = null }, WorkerJson.Default.ModelSpec));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path)))
         {
@@ -32,12 +32,14 @@ internal static class ModelIdentity
         return text.ToString();
     }
 
-    /// <summary>Remembers what a model was loaded from; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.</summary>
+    /// <summary>
+    /// Remembers what a model was loaded from; <paramref name="before"/> is what <see cref="Read"/> gave when its load began.
+    /// </summary>
     public static void Keep(ILoadedModel model, string before) =>
-        // What changed during the load may be of either kind, so it is like nothing else.
+        // Files that changed during the load may have been read before or after: an identity of its own.
         Known.AddOrUpdate(model.Facts, Read(model.Spec) == before ? before : Guid.NewGuid().ToString());
 
-    /// <summary>The identity of a loaded model; one of its own where nobody kept what it was loaded from.</summary>
+    /// <summary>The identity of a loaded model; a random one where none was kept.</summary>
     public static string Of(ILoadedModel model) => Known.GetValue(model.Facts, static _ => Guid.NewGuid().ToString());
 
     private static IEnumerable<string> FilesOf(string path)

@@ -3,7 +3,7 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// Which models are in memory. Everything that happens (a request, the end of one, of a load, of a worker, a timer) changes the
+/// The models in memory: loads and unloads them for the requests that wait. Every event (a request, the end of one, of a load, of a worker, a timer) changes the
 /// state under one lock and then calls <see cref="Schedule"/>, which decides, in this order:
 /// <code>
 /// 1. admit    a ready model takes all requests that wait for it
@@ -62,7 +62,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    /// <summary>What has happened so far.</summary>
+    /// <summary>Counters of loads and unloads.</summary>
     public ResidencyTotals Totals { get; } = new();
 
     /// <summary>Sets <see cref="ResidencyOptions.MemoryBudget"/> from now on. What is in memory stays until its room is wanted.</summary>
@@ -76,8 +76,8 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// From now on, until it is unloaded by hand, a model is loaded with this over what its configuration says. Loaded otherwise it is loaded again with
-    /// the next request.
+    /// Sets a tuning over a model's configuration, until the model is unloaded by hand. If the model is loaded with another tuning, the
+    /// next request reloads it.
     /// </summary>
     /// <param name="name">The model.</param>
     /// <param name="tuning">What to load it with; null goes back to its configuration.</param>
@@ -243,7 +243,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             }
             else
             {
-                // Whoever comes later waits behind this one, even where it would fit: room must not trickle away.
+                // Later models wait behind this one, even where they fit, so that the memory freed for it is not taken.
                 next = Earlier(next, MakeRoom(slot, now));
                 break;
             }
@@ -252,8 +252,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         _deadlineTimer.Set(next, now);
     }
 
-    // The model that most requests wait for comes first, which makes for fewer loads; but nobody waits longer than patience for
-    // that.
+    // The model that most requests wait for comes first, which saves loads; a model whose request has waited for Patience comes
+    // before all.
     private int Claim(ModelSlot slot, DateTimeOffset now) =>
         slot.Waiters[0].Since + _options.Patience <= now ? int.MaxValue : slot.Waiters.Count;
 
@@ -263,7 +263,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             && !slot.EndAsked
             && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
         {
-            slot.State = ResidencyState.Ready; // the one that it was to make room for has given up
+            slot.State = ResidencyState.Ready; // the model that it was drained for was cancelled
         }
 
         if (slot.State != ResidencyState.Ready)
@@ -288,7 +288,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Model, () => Release(slot)));
         }
 
-        slot.EndAsked |= slot.Waiters.Count > 0; // they want it loaded in another way
+        slot.EndAsked |= slot.Waiters.Count > 0; // they ask for another spec
     }
 
     private void EndIfDue(ModelSlot slot, DateTimeOffset now)
@@ -436,7 +436,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         lock (_lock)
         {
             var crowd = GpuRetry.Of(slot, tried, e);
-            // A load that was called off has failed nobody: those who came meanwhile have it loaded again.
+            // A load that was cancelled is no failure: requests that came in the meantime load the model again.
             if (!slot.IsCalledOff && crowd is null)
             {
                 Totals.LoadFailed(slot.Entry.Name);
@@ -447,7 +447,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    // Its worker is gone, with or without our doing. Leases still out are given back to this slot and change nothing.
+    // The worker has exited, by disposal or by a crash. Leases that are still out are given back to this slot and change nothing.
     private void OnDied(ModelSlot slot)
     {
         lock (_lock)
@@ -479,7 +479,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }));
     }
 
-    // What still waits for the model goes on in a slot of its own.
+    // Requests that still wait for the model get a new slot.
     private void Leave(ModelSlot slot, GpuRetry? crowd = null)
     {
         _slots.Remove(slot.Entry.Name);

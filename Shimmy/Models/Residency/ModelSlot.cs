@@ -3,15 +3,15 @@ using Shimmy.Engine;
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// One life of one model, from the first request that waits for it to the end of its worker. What comes back after that is
-/// another slot. Guarded by the lock of <see cref="ModelResidency"/>.
+/// State of one model from the first request that waits for it to the exit of its worker; a later load is another slot. Guarded by the lock
+/// of <see cref="ModelResidency"/>.
 /// </summary>
 internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 {
     private const int UsualRetryAfter = 5;
     private const int LongestRetryAfter = 60;
 
-    // What a driver takes of a GPU for each process beside its buffers: CUDA some hundred megabytes.
+    // GPU memory that a driver takes for each process beside its buffers: CUDA some hundred megabytes.
     private const long DriverBytes = 512L << 20;
 
     public ModelEntry Entry { get; } = entry;
@@ -20,7 +20,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public ResidencyState State { get; set; } = ResidencyState.Waiting;
 
-    /// <summary>Requests that have no lease yet, oldest first.</summary>
+    /// <summary>Requests that wait for a lease, oldest first.</summary>
     public List<ModelWaiter> Waiters { get; } = [];
 
     /// <summary>Leases given out and not yet back.</summary>
@@ -32,7 +32,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public CancellationTokenSource LoadCancellation { get; } = new();
 
-    /// <summary>What it needs in memory: the estimate, or what it really took where that is more.</summary>
+    /// <summary>Its host memory in bytes: the estimate, or the measured size where that is more.</summary>
     public long Bytes { get; set; } = bytes;
 
     /// <summary>When its load began.</summary>
@@ -50,26 +50,26 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     public bool Pinned { get; set; }
 
     /// <summary>
-    /// Someone asked that it goes, or it is loaded in another way than is wanted now; it goes when its requests have ended.
+    /// Whether it is to be unloaded when its requests have ended: by hand, or because it is loaded with another spec than is asked for now.
     /// </summary>
     public bool EndAsked { get; set; }
 
-    /// <summary>Its load was cancelled and will end soon.</summary>
+    /// <summary>Whether its load was cancelled; it ends soon.</summary>
     public bool IsCalledOff { get; set; }
 
-    /// <summary>While it is loaded: the models that had layers on GPUs since its load began, or may have had.</summary>
+    /// <summary>During its load: the other models that had, or may have had, layers on GPUs since the load began.</summary>
     public List<ModelSlot> BesideOnGpus { get; } = [];
 
-    /// <summary>Beside whom it found no room on GPUs when it was last tried; null where it was not tried, or not refused for that.</summary>
+    /// <summary>Set where its last load failed for want of GPU memory; else null.</summary>
     public GpuRetry? Crowd { get; set; }
 
     /// <summary>Whether it may have layers on GPUs once it is loaded.</summary>
     public bool MayUseGpus => Spec.Tuning is not { Backend: GpuBackend.Cpu } and not { GpuLayers.Number: 0 };
 
-    /// <summary>Whether it has layers on GPUs; while it is loaded, whether it may have some in the end.</summary>
+    /// <summary>Whether it has layers on GPUs; during its load, whether it may get some.</summary>
     public bool IsOnGpus => TakesRoom && (Model is { } model ? model.Facts.GpuLayers > 0 : MayUseGpus);
 
-    /// <summary>Bytes that its worker has on these devices, as far as they are counted and a guess for the rest; null where it was never loaded.</summary>
+    /// <summary>Bytes of its worker on these devices: counted buffers, and a guess for the driver; null before the first load.</summary>
     public long? BytesOn(IReadOnlyList<string> devices)
     {
         if (Model is not { } model)
@@ -85,10 +85,10 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     /// <summary>Whether it takes up memory and counts against the limits.</summary>
     public bool TakesRoom => State != ResidencyState.Waiting;
 
-    /// <summary>Whether nobody would miss it now.</summary>
+    /// <summary>Whether it has no lease and no waiter.</summary>
     public bool IsIdle => Leases == 0 && Waiters.Count == 0;
 
-    /// <summary>When it is to go for being idle; null while it is busy, pinned or kept for ever.</summary>
+    /// <summary>When its keep-alive ends; null while it is busy, pinned or kept for ever.</summary>
     public DateTimeOffset? ExpiresAt =>
         State == ResidencyState.Ready
             && IsIdle
@@ -98,8 +98,8 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
             : null;
 
     /// <summary>
-    /// Why a request may not wait for the model any more; null where it may. Those that wait come to the model all at once, and more than it answers
-    /// and lets wait it would refuse then.
+    /// The refusal of a further request that would wait for the load; null where it may wait. All waiting requests reach the model at once,
+    /// and it refuses those beyond its slots and its queue.
     /// </summary>
     public EngineException? WhyFull(ModelSpec spec, DateTimeOffset now) =>
         Waiters.Count < (long)spec.Parallel + spec.Queue
@@ -123,7 +123,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
         Model = State is ResidencyState.Ready or ResidencyState.Draining ? Model : null,
     };
 
-    // What the load has left at the pace that it had so far.
+    // The remaining time of the load, at its rate so far.
     private int SecondsLeft(DateTimeOffset now)
     {
         var spent = (now - LoadingSince).TotalSeconds;
@@ -132,7 +132,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
             : UsualRetryAfter;
     }
 
-    // A keep-alive of years must not run off the calendar.
+    // Clamped: a keep-alive of years would overflow DateTimeOffset.
     private static DateTimeOffset Later(DateTimeOffset from, TimeSpan by) =>
         by > DateTimeOffset.MaxValue - from ? DateTimeOffset.MaxValue : from + by;
 }
@@ -144,10 +144,10 @@ internal sealed class ModelWaiter(ModelEntry entry, ModelSpec spec, long number)
 
     public ModelSpec Spec { get; } = spec;
 
-    /// <summary>Its place among all requests ever.</summary>
+    /// <summary>Its number among all requests since the start.</summary>
     public long Number { get; } = number;
 
-    /// <summary>The estimate of what the load will need; 0 where none was made.</summary>
+    /// <summary>The estimated host memory of the load in bytes; 0 where none was made.</summary>
     public long Bytes { get; init; }
 
     public DateTimeOffset Since { get; init; }

@@ -1,7 +1,7 @@
 namespace Shimmy.Models.Residency;
 
 /// <summary>
-/// The time of day as it was when the program began, and from there on by a clock that nobody sets: where the machine's clock jumps, no model is
+/// Monotonic time provider: starts at the time of day and then advances with the monotonic clock. Where the system clock jumps, no model is
 /// unloaded early or kept for hours.
 /// </summary>
 internal sealed class MonotonicTimeProvider : TimeProvider

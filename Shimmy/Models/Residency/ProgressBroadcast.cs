@@ -1,6 +1,6 @@
 namespace Shimmy.Models.Residency;
 
-/// <summary>Hands the progress of one load to all who wait for it.</summary>
+/// <summary>Passes the progress of a load on to all requests that wait for it.</summary>
 internal sealed class ProgressBroadcast : IProgress<float>
 {
     private readonly Lock _lock = new();
@@ -9,7 +9,7 @@ internal sealed class ProgressBroadcast : IProgress<float>
     /// <summary>Share done, 0 to 1.</summary>
     public float Value { get; private set; }
 
-    /// <summary>Adds a listener, which hears at once how far the load is.</summary>
+    /// <summary>Adds a listener, which gets the current progress at once.</summary>
     public void Add(IProgress<float>? listener)
     {
         if (listener is null)

@@ -3,7 +3,9 @@ using Shimmy.Engine.Memory;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>How long models stay and how many fit. The defaults keep everything for five minutes after its last use.</summary>
+/// <summary>
+/// Limits of residency: keep-alive, number of models, memory. The defaults keep everything for five minutes after its last use.
+/// </summary>
 internal sealed record ResidencyOptions
 {
     /// <summary>
@@ -17,7 +19,7 @@ internal sealed record ResidencyOptions
     /// <summary>Bytes that all models together may need of the machine's memory; null sets no limit.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>What a load will need of the machine's memory in bytes, asked before it starts.</summary>
+    /// <summary>Estimates the host memory of a load in bytes, before it starts.</summary>
     public Func<ModelEntry, ModelSpec, CancellationToken, ValueTask<long>> Estimate { get; init; } = static (entry, spec, _) =>
         ValueTask.FromResult(MemoryEstimate.Of(spec, entry.SizeBytes).Total);
 

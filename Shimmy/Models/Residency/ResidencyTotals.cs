@@ -2,12 +2,12 @@ using System.Collections.Concurrent;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>What has happened to models since the server started, for metrics. From any thread.</summary>
+/// <summary>Counters of loads and unloads since the server started, for metrics. From any thread.</summary>
 internal sealed class ResidencyTotals
 {
     private readonly ConcurrentDictionary<string, ModelTotals> _models = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>The totals of each model that was ever wanted, by name.</summary>
+    /// <summary>The totals of each model that was ever requested, by name.</summary>
     public IReadOnlyList<(string Model, ModelTotals Totals)> Models =>
         [.. _models.OrderBy(entry => entry.Key, StringComparer.OrdinalIgnoreCase).Select(entry => (entry.Key, entry.Value))];
 
@@ -39,16 +39,16 @@ internal sealed class ResidencyTotals
 /// <summary>Why a model left memory.</summary>
 internal enum UnloadReason
 {
-    /// <summary>Nobody used it for its keep-alive.</summary>
+    /// <summary>Idle for its keep-alive.</summary>
     Idle,
 
-    /// <summary>Another model needed its room.</summary>
+    /// <summary>Evicted for another model.</summary>
     Room,
 
-    /// <summary>Somebody asked for it, or its settings changed.</summary>
+    /// <summary>By hand, or because its settings changed.</summary>
     Asked,
 
-    /// <summary>Its worker ended by itself.</summary>
+    /// <summary>Its worker crashed.</summary>
     Crash,
 }
 
@@ -64,21 +64,21 @@ internal sealed record ModelTotals
     /// <summary>Loads that failed.</summary>
     public long FailedLoads { get; init; }
 
-    /// <summary>Times it left because nobody used it.</summary>
+    /// <summary>Unloads after the keep-alive.</summary>
     public long UnloadedIdle { get; init; }
 
-    /// <summary>Times it left to make room for another.</summary>
+    /// <summary>Evictions for another model.</summary>
     public long UnloadedForRoom { get; init; }
 
-    /// <summary>Times it left because it was told to.</summary>
+    /// <summary>Unloads by hand or for changed settings.</summary>
     public long UnloadedAsked { get; init; }
 
-    /// <summary>Times its worker ended by itself.</summary>
+    /// <summary>Crashes of its worker.</summary>
     public long Crashes { get; init; }
 
-    /// <summary>Loads that came after such an end.</summary>
+    /// <summary>Loads after a crash.</summary>
     public long Restarts { get; init; }
 
-    /// <summary>Whether its last life ended so.</summary>
+    /// <summary>Whether its last unload was a crash.</summary>
     public bool Crashed { get; init; }
 }

@@ -8,7 +8,7 @@ internal sealed record ResidentModel
     /// <summary>The model.</summary>
     public required ModelEntry Entry { get; init; }
 
-    /// <summary>Where it stands.</summary>
+    /// <summary>Its state.</summary>
     public required ResidencyState State { get; init; }
 
     /// <summary>Share of the load that is done, 0 to 1.</summary>
@@ -17,7 +17,7 @@ internal sealed record ResidentModel
     /// <summary>Requests that use it now or wait for it.</summary>
     public int Requests { get; init; }
 
-    /// <summary>Bytes it needs: what the worker took once it is loaded, the estimate before.</summary>
+    /// <summary>Bytes of host memory: the estimate before the load, then the measured size of the worker.</summary>
     public long MemoryBytes { get; init; }
 
     /// <summary>When the last request began or ended; null before the first.</summary>
@@ -33,10 +33,10 @@ internal sealed record ResidentModel
     public ILoadedModel? Model { get; init; }
 }
 
-/// <summary>Where a model stands between disk and memory.</summary>
+/// <summary>States of a model between disk and memory.</summary>
 internal enum ResidencyState
 {
-    /// <summary>Requests wait until there is room for it.</summary>
+    /// <summary>Requests wait until there is memory for it.</summary>
     Waiting,
 
     /// <summary>Its worker loads it.</summary>
@@ -45,9 +45,9 @@ internal enum ResidencyState
     /// <summary>It answers requests.</summary>
     Ready,
 
-    /// <summary>It answers what it has begun and nothing new, then goes.</summary>
+    /// <summary>It finishes its running requests, takes no new ones, and is then unloaded.</summary>
     Draining,
 
-    /// <summary>Its worker ends.</summary>
+    /// <summary>Its worker is exiting.</summary>
     Unloading,
 }

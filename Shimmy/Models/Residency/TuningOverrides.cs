@@ -3,20 +3,20 @@ using Shimmy.Engine;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>How models are to be loaded: as their configuration says, and over that as was asked by hand. From any thread.</summary>
+/// <summary>The specs of models: their configuration, and over it the tunings set by hand. From any thread.</summary>
 /// <param name="specOf">What the configuration says.</param>
 internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 {
     private readonly ConcurrentDictionary<string, LoadTuning> _asked = new(StringComparer.OrdinalIgnoreCase);
 
-    /// <summary>How the model is to be loaded now.</summary>
+    /// <summary>The spec to load the model with.</summary>
     public ModelSpec SpecOf(ModelEntry entry)
     {
         var spec = specOf(entry);
         return _asked.TryGetValue(entry.Name, out var tuning) ? spec with { Tuning = tuning.Over(spec.Tuning) } : spec;
     }
 
-    /// <summary>Takes what is asked for a model, null for nothing; gives what was asked until now.</summary>
+    /// <summary>Sets the tuning of a model, null for none; returns the one before.</summary>
     public LoadTuning? Replace(string name, LoadTuning? tuning)
     {
         _asked.TryRemove(name, out var before);
