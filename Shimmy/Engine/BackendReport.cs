@@ -1,6 +1,6 @@
 namespace Shimmy.Engine;
 
-/// <summary>What the native libraries offer on this machine, found without a model.</summary>
+/// <summary>The backends and devices of this machine, as the native libraries report them without a model.</summary>
 public sealed record BackendReport
 {
     /// <summary>Version of the llama.cpp library.</summary>
@@ -9,7 +9,7 @@ public sealed record BackendReport
     /// <summary>Folder the libraries came from.</summary>
     public required string RuntimeDirectory { get; init; }
 
-    /// <summary>Every backend there is for this program, loaded or not; the CPU's first, then in the order in which auto tries them.</summary>
+    /// <summary>Every known backend, loaded or not: the CPU first, then in the order in which auto tries them.</summary>
     public required IReadOnlyList<BackendFacts> Backends { get; init; }
 
     /// <summary>Devices of all loaded backends.</summary>
@@ -47,7 +47,7 @@ public sealed record DeviceFacts
     /// <summary>ggml's name of the device, for example <c>CPU</c> or <c>Vulkan0</c>.</summary>
     public required string Name { get; init; }
 
-    /// <summary>What the driver calls it.</summary>
+    /// <summary>The driver's name of the device.</summary>
     public required string Description { get; init; }
 
     /// <summary><c>cpu</c>, <c>gpu</c>, <c>igpu</c> or <c>accel</c>.</summary>
@@ -63,8 +63,8 @@ public sealed record DeviceFacts
     public long MemoryTotalBytes { get; init; }
 }
 
-/// <summary>What the native libraries offer on this machine; asked once, since it takes a process of its own.</summary>
-/// <param name="ask">Asks.</param>
+/// <summary>The report of this machine's backends, made once and kept: making it takes a process of its own.</summary>
+/// <param name="ask">Makes the report.</param>
 internal sealed class BackendProbe(Func<CancellationToken, Task<BackendReport>> ask)
 {
     private readonly Lock _lock = new();

@@ -3,20 +3,24 @@ namespace Shimmy.Engine;
 /// <summary>One text to embed, or a query and a document to be judged together by a reranker.</summary>
 public sealed record EmbeddingRequest
 {
-    /// <summary>The text or the tokens; special tokens that the model wants around a text are added, to tokens nothing is.</summary>
+    /// <summary>
+    /// The text or the tokens. Special tokens that the model wants around a text are added; tokens are taken as they are.
+    /// </summary>
     public required Prompt Prompt { get; init; }
 
-    /// <summary>The document that <see cref="Prompt"/>, as a query, is held against: for models whose pooling is <c>rank</c>; null else.</summary>
+    /// <summary>
+    /// The document to be judged by the query in <see cref="Prompt"/>: for rerankers (models whose pooling is <c>rank</c>), else null.
+    /// </summary>
     public Prompt? Document { get; init; }
 
-    /// <summary>Adapters that act, and no others; null leaves those that the model was loaded with.</summary>
+    /// <summary>The only LoRA adapters to apply; null applies those that the model was loaded with.</summary>
     public IReadOnlyList<LoraChoice>? Loras { get; init; }
 
-    /// <summary>Where it stands among those that wait.</summary>
+    /// <summary>Its place in the queue.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;
 }
 
-/// <summary>What a model made of an <see cref="EmbeddingRequest"/>.</summary>
+/// <summary>The result of an <see cref="EmbeddingRequest"/>.</summary>
 /// <param name="Values">
 /// The pooled embedding as the model gives it, not normalised; or, of a reranker, its scores, the relevance first.
 /// </param>

@@ -1,6 +1,8 @@
 namespace Shimmy.Engine;
 
-/// <summary>What an engine could not do. The server turns <see cref="Failure"/> into a status and the dialect's error body.</summary>
+/// <summary>
+/// A request or load that failed in an engine. The server turns <see cref="Failure"/> into a status and the dialect's error body.
+/// </summary>
 public sealed class EngineException(EngineFailure failure, string message, Exception? inner = null) : Exception(message, inner)
 {
     /// <summary>The kind of failure.</summary>
@@ -15,16 +17,18 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// <summary>For <see cref="EngineFailure.QueueFull"/>: seconds after which there may be room, at least 1.</summary>
     public int RetryAfterSeconds { get; init; } = 1;
 
-    /// <summary>For <see cref="EngineFailure.LoadFailed"/>: the memory that GPUs had too little of; null where the load failed for another reason.</summary>
+    /// <summary>
+    /// For <see cref="EngineFailure.LoadFailed"/>: the GPU memory that was missing; null where the load failed for another reason.
+    /// </summary>
     public GpuShortage? Shortage { get; init; }
 
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }
 
-/// <summary>That GPUs are too full to take a model.</summary>
+/// <summary>Too little free GPU memory for a model.</summary>
 /// <param name="Devices">The devices that it was to go to, by ggml's names.</param>
-/// <param name="MissingBytes">What would have to become free on them together, in bytes as far as that can be told beforehand; at least 1.</param>
+/// <param name="MissingBytes">Bytes that must become free on all of them together, as far as that can be estimated; at least 1.</param>
 public sealed record GpuShortage(IReadOnlyList<string> Devices, long MissingBytes);
 
 /// <summary>Kinds of failure of an engine.</summary>
@@ -39,7 +43,7 @@ public enum EngineFailure
     /// <summary>An option or a grammar is wrong (400).</summary>
     InvalidRequest,
 
-    /// <summary>More requests wait than may (429).</summary>
+    /// <summary>The queue is full (429).</summary>
     QueueFull,
 
     /// <summary>The worker died or was unloaded while it generated (502).</summary>

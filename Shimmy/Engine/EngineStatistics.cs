@@ -33,7 +33,7 @@ public sealed record EngineStatistics
     /// <summary>Upper bounds, included, of <see cref="BatchSizes"/>, in tokens.</summary>
     public static IReadOnlyList<int> BatchSizeBounds { get; } = [1, 2, 4, 8, 16, 32, 64, 128, 256, 512];
 
-    /// <summary>How many batches had so many tokens; one entry more than <see cref="BatchSizeBounds"/> has, for what lies above.</summary>
+    /// <summary>Batches by number of tokens: an entry for each of <see cref="BatchSizeBounds"/> and one for larger batches.</summary>
     public IReadOnlyList<long> BatchSizes { get; init; } = [];
 
     /// <summary>Tokens of all batches.</summary>
@@ -42,16 +42,16 @@ public sealed record EngineStatistics
     /// <summary>Requests refused because too many waited.</summary>
     public long Refused { get; init; }
 
-    /// <summary>Tokens computed before it was known whether they come (speculative decoding).</summary>
+    /// <summary>Tokens drafted by speculative decoding.</summary>
     public long DraftedTokens { get; init; }
 
-    /// <summary>Those of them that came.</summary>
+    /// <summary>Drafted tokens that were accepted.</summary>
     public long AcceptedTokens { get; init; }
 
     /// <summary>llama_decode calls.</summary>
     public long DecodeCalls { get; init; }
 
-    /// <summary>Sequences pushed back to the queue because the cells ran out; they are computed again later.</summary>
+    /// <summary>Preemptions: sequences sent back to the queue because the KV cells ran out. They are computed again later.</summary>
     public long Preemptions { get; init; }
 
     /// <summary>Idle prefixes dropped because their cells were needed.</summary>

@@ -1,8 +1,8 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// One event of a generation. They come in this order: one <see cref="Start"/>, the prompt's tokens where they are asked for, any number of tokens, one
-/// <see cref="End"/>. A generation that is cancelled while it waits for a slot has no start.
+/// One event of a generation. They come in this order: one <see cref="Start"/>, the prompt's tokens where they are asked for, any number of
+/// tokens, one <see cref="End"/>. A generation that is cancelled while it waits for a slot has no start.
 /// </summary>
 public readonly struct GenerationEvent
 {
@@ -39,7 +39,7 @@ public readonly struct GenerationEvent
     /// <summary>Log probabilities, where the request asked for them.</summary>
     public TokenLogProbability? LogProbability { get; }
 
-    /// <summary>What the token has to do with tokens that were computed ahead.</summary>
+    /// <summary>The token's part in speculative decoding.</summary>
     public TokenDraft Draft { get; }
 
     /// <summary>The prompt was admitted.</summary>
@@ -59,14 +59,14 @@ public readonly struct GenerationEvent
 
 /// <summary>A prompt was admitted to a slot.</summary>
 /// <param name="PromptTokens">Tokens of the prompt, cached ones included.</param>
-/// <param name="CachedTokens">Those of them that were not computed again.</param>
+/// <param name="CachedTokens">Prompt tokens whose KV cells were reused.</param>
 /// <param name="Seed">The seed in use, given or drawn.</param>
 public sealed record GenerationStart(int PromptTokens, int CachedTokens, uint Seed);
 
 /// <summary>A generation ended.</summary>
 /// <param name="Reason">Why.</param>
 /// <param name="GeneratedTokens">Tokens generated, an end-of-generation token not counted.</param>
-/// <param name="Timings">Where the time went.</param>
+/// <param name="Timings">Time by phase, and counts of speculative decoding.</param>
 public sealed record GenerationEnd(FinishReason Reason, int GeneratedTokens, GenerationTimings Timings);
 
 /// <summary>Why a generation ended.</summary>
@@ -82,22 +82,25 @@ public enum FinishReason
     Cancelled,
 }
 
-/// <summary>Where the time of a generation went, in milliseconds.</summary>
+/// <summary>The time of a generation by phase, in milliseconds, on the engine's clock.</summary>
 /// <param name="QueueMilliseconds">From arrival in the worker to a slot.</param>
 /// <param name="PrefillMilliseconds">From the slot to the first token.</param>
 /// <param name="DecodeMilliseconds">From the first token to the end.</param>
 public sealed record GenerationTimings(double QueueMilliseconds, double PrefillMilliseconds, double DecodeMilliseconds)
 {
-    /// <summary>Tokens that were computed before it was known whether they come (speculative decoding).</summary>
+    /// <summary>Tokens drafted by speculative decoding.</summary>
     public int DraftedTokens { get; init; }
 
-    /// <summary>Those of them that came.</summary>
+    /// <summary>Drafted tokens that were accepted.</summary>
     public int AcceptedTokens { get; init; }
 }
 
-/// <summary>A token's part in speculative decoding. Told with each token, so that who leaves in the middle of an answer has counted what came.</summary>
-/// <param name="Drafted">Tokens that were computed ahead in the step whose first token this is; 0 at its others.</param>
-/// <param name="Accepted">Whether it is one that was computed ahead.</param>
+/// <summary>
+/// A token's part in speculative decoding. Sent with each token, so that a reader that leaves in the middle of an answer has the counts so
+/// far.
+/// </summary>
+/// <param name="Drafted">Tokens drafted in the step whose first token this is; 0 for its other tokens.</param>
+/// <param name="Accepted">Whether the token was drafted.</param>
 public readonly record struct TokenDraft(byte Drafted, bool Accepted);
 
 /// <summary>How likely a token was, before any sampler changed the logits.</summary>

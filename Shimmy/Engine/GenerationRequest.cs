@@ -1,28 +1,29 @@
 namespace Shimmy.Engine;
 
-/// <summary>One answer to generate: the arrow from Chat to Engine.</summary>
+/// <summary>One answer to generate.</summary>
 public sealed record GenerationRequest
 {
-    /// <summary>What the model reads first.</summary>
+    /// <summary>The prompt.</summary>
     public required Prompt Prompt { get; init; }
 
-    /// <summary>How to sample.</summary>
+    /// <summary>Sampling options and limits.</summary>
     public GenerationOptions Options { get; init; } = new();
 
     /// <summary>GBNF grammar that the answer must match from its first token, or behind its trigger; null leaves it free.</summary>
     public string? Grammar { get; init; }
 
     /// <summary>
-    /// The answer is free until this text appears in it, and what follows the text must match the grammar; null where all of the answer must.
+    /// The answer is free until this text appears in it, and what follows the text must match the grammar; null where all of the answer
+    /// must.
     /// </summary>
     public string? GrammarTrigger { get; init; }
 
-    /// <summary>Where it stands among those that wait for a slot.</summary>
+    /// <summary>Its place in the queue.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;
 
     /// <summary>
-    /// Texts of which the control tokens in them are spelled out where the model generates them; other control tokens add nothing to an
-    /// answer's text. For the marks of tool calls and of thinking.
+    /// Texts whose control tokens are written into the answer where the model generates them: tags of tool calls and of reasoning. All
+    /// other control tokens add nothing to an answer's text.
     /// </summary>
     public IReadOnlyList<string> ShownControlTokens { get; init; } = [];
 }
@@ -57,21 +58,21 @@ public sealed record Prompt
 /// <param name="ParseSpecial">True for a template's own text, false for text from a user.</param>
 public readonly record struct PromptPart(string Text, bool ParseSpecial);
 
-/// <summary>One adapter that a request wants to act on its answer.</summary>
+/// <summary>A LoRA adapter that a request applies to its answer.</summary>
 /// <param name="Id">The adapter's <see cref="AdapterFacts.Id"/>; null where it is named.</param>
 /// <param name="Name">The adapter's <see cref="AdapterFacts.Name"/>; null where it is given by id.</param>
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
 public readonly record struct LoraChoice(int? Id, string? Name, float Scale);
 
 /// <summary>
-/// Where a request stands among those that wait for a slot. Clients of a higher rank come first; clients of one rank take turns; a client's
+/// The place of a request in the queue for a slot. Clients of a higher rank come first; clients of one rank take turns; a client's
 /// own requests go by priority, then by their arrival.
 /// </summary>
-/// <param name="Client">Who asks: the name of a key; all without one are one client.</param>
+/// <param name="Client">Name of the client's API key; requests without a key count as one client.</param>
 /// <param name="Rank">The client's rank; higher comes first.</param>
 /// <param name="Priority">The request's priority among those of its client; as in vLLM lower comes first.</param>
 public sealed record QueuePlace(string Client, int Rank = 0, int Priority = 0)
 {
-    /// <summary>The place of a request that says nothing.</summary>
+    /// <summary>The place of a request without client, rank and priority.</summary>
     public static QueuePlace Default { get; } = new("");
 }

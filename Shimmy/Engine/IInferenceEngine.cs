@@ -3,7 +3,7 @@ namespace Shimmy.Engine;
 /// <summary>Loads models of the formats it knows. Implemented by the worker-backed llama engine and by the tests' scripted one.</summary>
 public interface IInferenceEngine
 {
-    /// <summary>Whether this engine runs the file, judged by its format.</summary>
+    /// <summary>Whether this engine runs files of this format.</summary>
     bool CanLoad(ModelSpec spec);
 
     /// <summary>
@@ -16,31 +16,36 @@ public interface IInferenceEngine
 /// <summary>A model that is ready to generate. Disposing it unloads it and ends what still runs on it.</summary>
 public interface ILoadedModel : IAsyncDisposable
 {
-    /// <summary>What was asked for.</summary>
+    /// <summary>The spec that was loaded.</summary>
     ModelSpec Spec { get; }
 
-    /// <summary>What came out of loading.</summary>
+    /// <summary>Facts read from the loaded model.</summary>
     ModelFacts Facts { get; }
 
     /// <summary>Ends when the model can no longer be used, by disposal or because its worker died. Never faults.</summary>
     Task Completion { get; }
 
     /// <summary>
-    /// Generates one answer, as <see cref="GenerationEvent"/> describes. It can be ended before the model ends it, in two ways, both of which free the slot
-    /// within one decode step. Throws <see cref="EngineException"/>: from the first move for what is wrong with the request, later only where the worker died.
+    /// Generates one answer, as <see cref="GenerationEvent"/> describes. It can be ended before the model ends it, in two ways, both of
+    /// which free the slot within one decode step. Throws <see cref="EngineException"/>: from the first move for what is wrong with the
+    /// request, later only where the worker died.
     /// </summary>
     /// <param name="request">The request.</param>
     /// <param name="cancellation">
-    /// Gives the answer up: the enumeration throws <see cref="OperationCanceledException"/> at once. Leaving the enumeration does the same without the throw.
+    /// Gives the answer up: the enumeration throws <see cref="OperationCanceledException"/> at once. Leaving the enumeration does the same
+    /// without the throw.
     /// </param>
     /// <param name="finish">
-    /// Asks for the end: the enumeration goes on with the tokens that are on their way until the end event, which has the counts and times of the engine and
-    /// <see cref="FinishReason.Cancelled"/>, or the reason for which the answer ended by itself meanwhile. Without a start event where no slot was free yet.
+    /// Asks for the end: the enumeration goes on with the tokens that are on their way until the end event, which has the counts and times
+    /// of the engine and <see cref="FinishReason.Cancelled"/>, or the reason for which the answer ended by itself meanwhile. Without a
+    /// start event where no slot was free yet.
     /// </param>
-    IAsyncEnumerable<GenerationEvent> GenerateAsync(GenerationRequest request, CancellationToken cancellation, CancellationToken finish = default);
+    IAsyncEnumerable<GenerationEvent> GenerateAsync(
+        GenerationRequest request, CancellationToken cancellation, CancellationToken finish = default);
 
     /// <summary>
-    /// Embeds a text, or judges a document by a query. Throws <see cref="EngineException"/> for what is wrong with the request or the model.
+    /// Embeds a text, or judges a document by a query. Throws <see cref="EngineException"/> for what is wrong with the request or the
+    /// model.
     /// </summary>
     Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation);
 

@@ -1,18 +1,18 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// Where and how llama.cpp is to load a model, beyond its context and threads. Null leaves a choice to llama.cpp or to the model's file. Filled by
-/// the options, the config file and load requests through <see cref="TuningOption"/>.
+/// Options for loading a model with llama.cpp, beyond context and threads. Null leaves a choice to llama.cpp or to the model's file.
+/// Filled by the options, the config file and load requests through <see cref="TuningOption"/>.
 /// </summary>
 public sealed record LoadTuning
 {
-    /// <summary>Nothing asked for.</summary>
+    /// <summary>All choices left to llama.cpp and the model.</summary>
     public static LoadTuning None { get; } = new();
 
     /// <summary>For <see cref="CpuExpertLayers"/>: every layer.</summary>
     public const int AllLayers = int.MaxValue;
 
-    /// <summary>Who computes; null is <see cref="GpuBackend.Auto"/>.</summary>
+    /// <summary>The backend that computes; null is <see cref="GpuBackend.Auto"/>.</summary>
     public GpuBackend? Backend { get; init; }
 
     /// <summary>Devices to use by ggml's names (<c>Vulkan0</c>), in their order; empty takes all GPUs of the backend.</summary>
@@ -21,16 +21,18 @@ public sealed record LoadTuning
     /// <summary>Layers on the GPU; null is all of them, where a GPU is used.</summary>
     public LayerCount? GpuLayers { get; init; }
 
-    /// <summary>How several devices share a model; null is by layers.</summary>
+    /// <summary>How a model is split among several devices; null is by layers.</summary>
     public SplitMode? SplitMode { get; init; }
 
     /// <summary>The share of each device, in any unit; empty shares by free memory.</summary>
     public IReadOnlyList<float> TensorSplit { get; init; } = [];
 
-    /// <summary>Which of the devices has all, with <see cref="SplitMode.None"/>; counted from 0.</summary>
+    /// <summary>Index of the device that holds all of the model, with <see cref="SplitMode.None"/>; counted from 0.</summary>
     public int? MainGpu { get; init; }
 
-    /// <summary>Of how many layers, counted from the first, the experts stay on the CPU; <see cref="AllLayers"/> is every one; null or 0 none.</summary>
+    /// <summary>
+    /// Number of layers, from the first, whose experts stay on the CPU; <see cref="AllLayers"/> is every one; null or 0 none.
+    /// </summary>
     public int? CpuExpertLayers { get; init; }
 
     /// <summary>Whether attention is computed in one fused step; null is <see cref="Engine.FlashAttention.Auto"/>.</summary>
@@ -78,7 +80,7 @@ public sealed record LoadTuning
     /// <summary>YaRN: correction of the high dimensions (beta).</summary>
     public float? YarnBetaFast { get; init; }
 
-    /// <summary>What this asks for, and what <paramref name="lower"/> does where this leaves a choice.</summary>
+    /// <summary>This tuning laid over another: a value that is unset here comes from <paramref name="lower"/>.</summary>
     public LoadTuning Over(LoadTuning lower) => new()
     {
         Backend = Backend ?? lower.Backend,
@@ -105,7 +107,7 @@ public sealed record LoadTuning
         YarnBetaFast = YarnBetaFast ?? lower.YarnBetaFast,
     };
 
-    /// <summary>Whether both ask for the same, what the lists hold too.</summary>
+    /// <summary>Equality that compares the elements of the lists.</summary>
     public bool IsSameAs(LoadTuning other) =>
         this with { Devices = other.Devices, TensorSplit = other.TensorSplit, MetadataOverrides = other.MetadataOverrides } == other
         && Devices.SequenceEqual(other.Devices) && TensorSplit.SequenceEqual(other.TensorSplit)
@@ -119,10 +121,15 @@ public sealed record LayerCount(int? Number)
     /// <summary>As many as the free memory of the devices holds.</summary>
     public static LayerCount Auto { get; } = new((int?)null);
 
-    /// <summary>How often the number that would fit is to be halved, 0 to 31: what more layers did to a worker that died of them.</summary>
+    /// <summary>
+    /// How often the number of layers that fit is halved, 0 to 31: raised after a worker died while it loaded more layers.
+    /// </summary>
     public int Halvings { get; init; }
 
-    /// <summary>Whether fewer than would fit if nothing else were on the devices are refused (<see cref="EngineException.Shortage"/>): room can be made.</summary>
+    /// <summary>
+    /// Whether the load fails with <see cref="EngineException.Shortage"/> where other models' memory allows fewer layers: idle models can
+    /// be evicted then.
+    /// </summary>
     public bool RefusesFewer { get; init; }
 }
 
@@ -132,12 +139,12 @@ public sealed record LayerCount(int? Number)
 /// <param name="Value">The value as text; a <c>str</c> at most 127 bytes.</param>
 public sealed record MetadataOverride(string Key, string Type, string Value);
 
-/// <summary>How attention is computed where nobody says it.</summary>
+/// <summary>The default kind of attention.</summary>
 internal static class AttentionChoice
 {
     /// <summary>
-    /// Most tokens in one step of plain attention: its scores take a number for each of them, each cell and each head, and a model with small
-    /// heads is no slower for it.
+    /// Most tokens in one step of plain attention: its scores take a number for each of them, each cell and each head, and a model with
+    /// small heads is no slower for it.
     /// </summary>
     public const int PlainMicroBatch = 64;
 

@@ -1,12 +1,14 @@
 namespace Shimmy.Engine;
 
-/// <summary>What a worker learned by loading a model; every number is read back from llama.cpp, none is taken from the request.</summary>
+/// <summary>Facts of a loaded model. Every number is read back from llama.cpp; none is taken from the request.</summary>
 public sealed record ModelFacts
 {
     /// <summary><c>general.architecture</c>, for example <c>llama</c>.</summary>
     public required string Architecture { get; init; }
 
-    /// <summary>llama.cpp's own line, for example <c>llama 8B Q8_0</c>; where it does not know the size, the number of parameters stands for it.</summary>
+    /// <summary>
+    /// llama.cpp's own line, for example <c>llama 8B Q8_0</c>; where it does not know the size, the number of parameters stands for it.
+    /// </summary>
     public required string Description { get; init; }
 
     /// <summary>Parameters of all tensors.</summary>
@@ -54,7 +56,9 @@ public sealed record ModelFacts
     /// <summary>The model's chat templates by name; <c>default</c> is <c>tokenizer.chat_template</c>.</summary>
     public IReadOnlyDictionary<string, string> ChatTemplates { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>The model's own <c>general.sampling.*</c> values by their last name, as text, under what <see cref="ModelSpec.Defaults"/> says.</summary>
+    /// <summary>
+    /// The model's own <c>general.sampling.*</c> values by their last name, as text, under what <see cref="ModelSpec.Defaults"/> says.
+    /// </summary>
     public IReadOnlyDictionary<string, string> SamplingDefaults { get; init; } = new Dictionary<string, string>();
 
     /// <summary>LoRA adapters that requests may choose from.</summary>
@@ -81,7 +85,7 @@ public sealed record ModelFacts
     /// <summary>Why so many layers are on GPUs, where that was left to the worker; else null.</summary>
     public string? LayerReason { get; init; }
 
-    /// <summary>What was really allocated, by device; GPUs first.</summary>
+    /// <summary>Memory allocated on each device, GPUs first.</summary>
     public IReadOnlyList<DeviceMemory> Memory { get; init; } = [];
 
     /// <summary>Milliseconds from the load request to readiness, inside the worker.</summary>
@@ -97,25 +101,29 @@ public sealed record ModelFacts
     public int ProcessId { get; init; }
 }
 
-/// <summary>Texts of the tokens for filling in the middle (Bavarian et al. 2022): the prefix, the suffix and the middle follow them.</summary>
+/// <summary>
+/// Texts of the tokens for filling in the middle (Bavarian et al. 2022): the prefix, the suffix and the middle follow them.
+/// </summary>
 /// <param name="Prefix">Stands before the text in front of the gap.</param>
 /// <param name="Suffix">Stands before the text behind it.</param>
 /// <param name="Middle">Stands where the answer begins.</param>
 public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle);
 
-/// <summary>What of a model lies in the memory of one device.</summary>
+/// <summary>Memory that a model takes on one device.</summary>
 public sealed record DeviceMemory
 {
     /// <summary>
-    /// ggml's name of the device; <c>CPU</c> for all memory of the host, that which a GPU reads included; several with a + between them where each has a
-    /// part of every tensor.
+    /// ggml's name of the device; <c>CPU</c> for all memory of the host, that which a GPU reads included; several with a + between them
+    /// where each has a part of every tensor.
     /// </summary>
     public required string Device { get; init; }
 
-    /// <summary>Bytes of the model's tensors, exact where llama.cpp lets them be counted (not on Windows: there <see cref="BufferBytes"/>).</summary>
+    /// <summary>
+    /// Bytes of the model's tensors, exact where llama.cpp lets them be counted (not on Windows: there <see cref="BufferBytes"/>).
+    /// </summary>
     public long TensorBytes { get; init; }
 
-    /// <summary>Of <see cref="TensorBytes"/>, those of experts.</summary>
+    /// <summary>The part of <see cref="TensorBytes"/> that holds experts.</summary>
     public long ExpertBytes { get; init; }
 
     /// <summary>Bytes of the buffers that the tensors lie in, as llama.cpp logs them: to a hundredth of a MiB.</summary>
@@ -127,7 +135,7 @@ public sealed record DeviceMemory
     /// <summary>Bytes reserved to compute in, results included; to a hundredth of a MiB.</summary>
     public long ComputeBytes { get; init; }
 
-    /// <summary>In one line for people.</summary>
+    /// <summary>One line for the log.</summary>
     public string Describe() => string.Create(System.Globalization.CultureInfo.InvariantCulture,
         $"{Device}: {Megabytes(TensorBytes)} MB tensors{(ExpertBytes > 0 ? $" ({Megabytes(ExpertBytes)} MB of them experts)" : "")}, "
         + $"{Megabytes(CacheBytes)} MB cache, {Megabytes(ComputeBytes)} MB to compute");

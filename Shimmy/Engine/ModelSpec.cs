@@ -1,6 +1,8 @@
 namespace Shimmy.Engine;
 
-/// <summary>What to load and how: everything a worker needs to own one model. Plain data; crosses the pipe as JSON.</summary>
+/// <summary>
+/// A model to load, with its context, tuning, adapters and defaults: everything that a worker needs. Crosses the pipe as JSON.
+/// </summary>
 public sealed record ModelSpec
 {
     /// <summary>The name under which the model is served.</summary>
@@ -27,7 +29,7 @@ public sealed record ModelSpec
     /// <summary>Threads for decoding; 0 lets the worker measure at load which number is fastest.</summary>
     public int Threads { get; init; }
 
-    /// <summary>Devices, caches, positions: what else llama.cpp is told.</summary>
+    /// <summary>Devices, cache types, RoPE scaling and other options of llama.cpp.</summary>
     public LoadTuning Tuning { get; init; } = LoadTuning.None;
 
     /// <summary>
@@ -36,15 +38,16 @@ public sealed record ModelSpec
     /// </summary>
     public string? Template { get; init; }
 
-    /// <summary>LoRA adapters: how they act on requests that do not choose among them.</summary>
+    /// <summary>LoRA adapters to load, with the scales that apply to requests which choose none.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
 
     /// <summary>
-    /// Full path of a smaller model of the same vocabulary that drafts tokens for this one; null where none does. See <see cref="Speculate"/>.
+    /// Full path of a smaller model of the same vocabulary that drafts tokens for this one; null where none does. See
+    /// <see cref="Speculate"/>.
     /// </summary>
     public string? Draft { get; init; }
 
-    /// <summary>What stands in for what requests leave out.</summary>
+    /// <summary>Defaults for fields that a request leaves out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 
     /// <summary>Most tokens in one llama_decode call, so the longest prompt chunk.</summary>
@@ -54,14 +57,15 @@ public sealed record ModelSpec
     public bool SharePrefixes { get; init; } = true;
 
     /// <summary>
-    /// Whether tokens that are likely to come are computed ahead where that pays (speculative decoding). Each is still chosen by the request's own sampler;
-    /// but where ggml rounds several tokens at once otherwise than one, a choice between near equals may fall otherwise, which false rules out.
+    /// Whether tokens are drafted where that saves time (speculative decoding). Each token is still chosen by the request's own sampler;
+    /// but ggml rounds a batch of several tokens differently than one token, so a choice between nearly equal logits may differ. False
+    /// excludes that.
     /// </summary>
     public bool Speculate { get; init; } = true;
 
     /// <summary>
-    /// How the draft model is loaded, null where there is none: as the model itself, but that numbers of layers and metadata are said of the model alone.
-    /// That no layer is to be on a GPU holds for both.
+    /// The spec of the draft model; null where there is none. It is this spec without what concerns the main model alone: adapters,
+    /// metadata overrides, numbers of layers. Zero GPU layers holds for both.
     /// </summary>
     public ModelSpec? OfDraft() => Draft is not { } path ? null : this with
     {
@@ -69,10 +73,19 @@ public sealed record ModelSpec
         Path = path,
         Draft = null,
         Loras = [],
-        Tuning = Tuning with { CpuExpertLayers = null, MetadataOverrides = [], GpuLayers = Tuning.GpuLayers switch { null or { Number: > 0 } => null, var layers => layers with { RefusesFewer = false } } },
+        Tuning = Tuning with
+        {
+            CpuExpertLayers = null,
+            MetadataOverrides = [],
+            GpuLayers = Tuning.GpuLayers switch
+            {
+                null or { Number: > 0 } => null,
+                var layers => layers with { RefusesFewer = false },
+            },
+        },
     };
 
-    /// <summary>Whether a model that was loaded for the other spec is loaded as this one asks: all is the same, what lists hold too.</summary>
+    /// <summary>Whether a model loaded for the other spec can serve this one: equality that compares the elements of the lists.</summary>
     public bool LoadsLike(ModelSpec other) =>
         this with { Loras = other.Loras, Defaults = other.Defaults, Tuning = other.Tuning } == other
         && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults) && Tuning.IsSameAs(other.Tuning);

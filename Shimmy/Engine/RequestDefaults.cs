@@ -1,12 +1,12 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// What the tool that a model comes from says of its use (Ollama's Modelfile). Stands in for what a request leaves out, in the dialects
-/// that ask a model for its defaults; no engine samples differently for it.
+/// Defaults for requests, from the tool that a model comes from (Ollama's Modelfile). Used by the dialects that ask a model for its
+/// defaults, for fields that a request leaves out; no engine reads them.
 /// </summary>
 public sealed record RequestDefaults
 {
-    /// <summary>Nothing said.</summary>
+    /// <summary>No defaults.</summary>
     public static RequestDefaults None { get; } = new();
 
     /// <summary>System prompt where a conversation brings none.</summary>
@@ -16,12 +16,12 @@ public sealed record RequestDefaults
     public IReadOnlyList<string> Stop { get; init; } = [];
 
     /// <summary>
-    /// Sampling options by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c> …),
-    /// as text; and <c>max_tokens</c> and <c>seed</c>. They win over the metadata of the file.
+    /// Sampling options by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c>
+    /// …), as text; and <c>max_tokens</c> and <c>seed</c>. They win over the metadata of the file.
     /// </summary>
     public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
 
-    /// <summary>Whether both say the same.</summary>
+    /// <summary>Equality that compares the elements of the lists.</summary>
     public bool IsSameAs(RequestDefaults other) => System == other.System && Stop.SequenceEqual(other.Stop)
         && Sampling.Count == other.Sampling.Count && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
 }

@@ -3,15 +3,19 @@ using System.Runtime.InteropServices;
 namespace Shimmy.Engine;
 
 /// <summary>
-/// The folder of llama.cpp's libraries, and the GPU plug-ins in it, by file names alone. Loads nothing: the server decides by it whether a worker is worth
-/// asking, and the worker finds by it what it loads.
+/// The folder of llama.cpp's libraries, and the GPU plug-ins in it, by file names alone. Loads nothing: the server decides by it whether a
+/// worker is worth asking, and the worker finds by it what it loads.
 /// </summary>
 internal static class RuntimeDirectory
 {
-    /// <summary>The environment variable that names the folder; unset or empty takes <c>runtimes/&lt;rid&gt;/native</c> beside the executable.</summary>
+    /// <summary>
+    /// The environment variable that names the folder; unset or empty takes <c>runtimes/&lt;rid&gt;/native</c> beside the executable.
+    /// </summary>
     public const string Variable = "SHIMMY_RUNTIME_DIR";
 
-    /// <summary>GPU backends in the order in which <see cref="GpuBackend.Auto"/> tries them: the vendor's own before those for any GPU.</summary>
+    /// <summary>
+    /// GPU backends in the order in which <see cref="GpuBackend.Auto"/> tries them: the vendor's own before those for any GPU.
+    /// </summary>
     public static IReadOnlyList<GpuBackend> GpuBackends { get; } = [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
 
     /// <summary>Whether <see cref="Variable"/> names the folder.</summary>
@@ -53,9 +57,12 @@ internal static class RuntimeDirectory
     public static string PluginName(GpuBackend backend) => backend.ToString().ToLowerInvariant();
 
     /// <summary>Full path of a backend's plug-in in an existing folder; null where it holds none.</summary>
-    public static string? PluginFile(string directory, GpuBackend backend) => Libraries(directory, $"ggml-{PluginName(backend)}.*").FirstOrDefault();
+    public static string? PluginFile(string directory, GpuBackend backend) =>
+        Libraries(directory, $"ggml-{PluginName(backend)}.*").FirstOrDefault();
 
-    /// <summary>Full paths of the libraries in an existing folder whose names, without <c>lib</c>, match a pattern; sorted by name.</summary>
+    /// <summary>
+    /// Full paths of the libraries in an existing folder whose names, without <c>lib</c>, match a pattern; sorted by name.
+    /// </summary>
     public static IEnumerable<string> Libraries(string directory, string pattern) =>
         Directory.EnumerateFiles(directory, OperatingSystem.IsWindows() ? pattern : "lib" + pattern)
             .Where(file => Path.GetExtension(file) is ".so" or ".dll" or ".dylib").Order(StringComparer.Ordinal);

@@ -3,24 +3,25 @@ using Shimmy.Engine.Protocol;
 namespace Shimmy.Worker;
 
 /// <summary>
-/// Frames of a worker that take long to deal with: megabytes of text are tokenized for seconds. They have a thread of their own, where they come one
-/// after the other, so that what is short does not wait behind them, and a cancel least of all.
+/// A thread that handles long frames one after the other: tokenizing megabytes of text takes seconds, during which short frames, cancels
+/// above all, must not wait.
 /// </summary>
 internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
 {
-    // Bytes that are dealt with in a few milliseconds.
+    // In bytes: a shorter frame is handled in a few milliseconds.
     private const int LongestShort = 16 * 1024;
 
-    // As the main thread has: llama.cpp splits texts with expressions that recurse.
+    // In bytes, as the main thread has: llama.cpp splits texts with regular expressions that recurse.
     private const int StackSize = 8 << 20;
 
     private readonly object _lock = new();
-    private readonly FrameBuffer _line = new();
+    private readonly FrameBuffer _frames = new();
     private (uint Id, CancellationTokenSource Cancellation)? _current;
     private Thread? _thread;
 
     /// <summary>
-    /// Whether the frame is long, and was taken. Throws <c>EngineException</c> with <c>EngineFailure.QueueFull</c> where too many are.
+    /// Takes a frame where it is long; false for a short one. Throws <c>EngineException</c> with <c>EngineFailure.QueueFull</c> where 64
+    /// MiB wait.
     /// </summary>
     public bool Take(Frame frame)
     {
@@ -28,7 +29,7 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
             return false;
         lock (_lock)
         {
-            _line.Add(frame);
+            _frames.Add(frame);
             Monitor.Pulse(_lock);
             if (_thread is null)
             {
@@ -39,14 +40,17 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
         return true;
     }
 
-    /// <summary>Ends a request. False where the frame is none of those that wait here: it was dealt with, or is just now.</summary>
+    /// <summary>
+    /// Cancels a request. True where its frame waited here and is removed; false where it was handled already, or is being handled and is
+    /// signalled.
+    /// </summary>
     public bool Cancel(uint id)
     {
         lock (_lock)
         {
             if (_current?.Id == id)
                 _current.Value.Cancellation.Cancel();
-            return _line.Remove(id);
+            return _frames.Remove(id);
         }
     }
 
@@ -58,7 +62,7 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
             Frame? frame;
             lock (_lock)
             {
-                while ((frame = _line.Take()) is null)
+                while ((frame = _frames.Take()) is null)
                     Monitor.Wait(_lock);
                 _current = (frame.Value.Id, cancellation);
             }

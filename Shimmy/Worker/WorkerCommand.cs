@@ -4,7 +4,9 @@ using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker;
 
-/// <summary>The hidden command <c>worker</c>: the child process that owns one model and talks to its parent over stdin and stdout.</summary>
+/// <summary>
+/// The hidden command <c>worker</c>: the child process that owns one model and talks to its parent over stdin and stdout.
+/// </summary>
 internal static class WorkerCommand
 {
     /// <summary>Serves the pipe; ends the process when the parent closes it.</summary>

@@ -16,8 +16,9 @@ using Shimmy.Worker.Speculation;
 namespace Shimmy.Worker;
 
 /// <summary>
-/// The worker's end of the pipe: the one process that loads llama.cpp. One thread reads frames, others deal with those that take long, one owns
-/// the context and runs the scheduler. When the pipe closes the parent is gone or wants us gone, and the process ends at once, whatever it was computing.
+/// The worker's end of the pipe, in the one process that loads llama.cpp. One thread reads frames, two others handle long ones, and one
+/// owns the context and runs the scheduler. When the pipe closes, the parent is gone or has disposed the model, and the process kills
+/// itself, even in the middle of a decode.
 /// </summary>
 internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : IEventSink
 {
@@ -29,7 +30,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     public void Run()
     {
         NativeLog.Listener = SendLog;
-        // What has no bound, a text whose tokens are asked for, is not to hold up a prompt, which has one.
+        // Two threads: a text to tokenize may be of any length and must not delay prompts, whose length is limited.
         var (prompts, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong));
         while (incoming.Read() is { } frame)
         {
@@ -61,7 +62,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     private void HandleLong(Frame frame, CancellationToken cancellation)
     {
         Answer(frame, () => Handle(frame, cancellation));
-        // A cancel that came meanwhile found no sequence yet.
+        // A cancel that came while the prompt was tokenized found no sequence yet.
         if (cancellation.IsCancellationRequested)
             _scheduler?.Cancel(frame.Id);
     }
@@ -135,7 +136,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     {
         if (_model is not null)
             throw new EngineException(EngineFailure.LoadFailed, "this worker has a model already");
-        // Loading on the scheduler's thread keeps the pipe read meanwhile, so that the parent's death is noticed.
+        // On the scheduler's thread, so that the pipe is read during the load and the parent's death is noticed.
         new Thread(() => LoadAndRun(id, spec)) { Name = "scheduler" }.Start();
     }
 
@@ -176,13 +177,18 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)
             throw TooLong(prompt.Count);
-        // llama.cpp takes the greatest seed (LLAMA_DEFAULT_SEED) as a wish for a random one.
+        // The greatest seed (LLAMA_DEFAULT_SEED) means a random one to llama.cpp.
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
         var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength);
         sampler.AcceptPrompt(prompt);
-        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength) { Adapters = adapters, Shown = shown, Place = request.Place });
+        _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength)
+        {
+            Adapters = adapters,
+            Shown = shown,
+            Place = request.Place,
+        });
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
             $"the prompt has {orMore}{tokens} tokens, but the context has {model.ContextLength}, of which at least one must be left for the answer")
@@ -274,7 +280,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
     private void SendLog(NativeLogLevel level, string line) => Send(FrameKind.Log, 0, [(byte)level, .. Encoding.UTF8.GetBytes(line)]);
 
-    // A pipe that cannot be written to has lost its parent; the reading thread sees that as well and ends the process.
+    // Writing fails where the parent is gone.
     private void Send(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
     {
         try

@@ -1,8 +1,8 @@
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
-/// How many KV cells a model gets where nobody says it. One request's context in any case; a context for every slot where the cells beyond the first cost
-/// at most 1 GiB, else as many cells as 1 GiB holds.
+/// The default number of KV cells of a model: a full context for each slot where the cells beyond the first context cost at most 1 GiB,
+/// else as many cells as 1 GiB holds, and at least one context.
 /// </summary>
 internal static class CellCount
 {
@@ -17,8 +17,8 @@ internal static class CellCount
         Math.Clamp(ExtraBytes / Math.Max(1, bytesPerCell), contextLength, contextLength * Math.Max(1, slots));
 
     /// <summary>
-    /// Bytes of one cell: keys and values of every layer in f16, all layers alike. Models with heads of other sizes, and other types of cache, come out a
-    /// little off, which changes the number of cells and nothing else.
+    /// Bytes of one cell: keys and values of every layer in f16, all layers alike. Models with heads of other sizes, and other types of
+    /// cache, come out a little off, which changes the number of cells and nothing else.
     /// </summary>
     /// <param name="headSize">Elements of one head: width of the embeddings divided by the query heads.</param>
     /// <param name="keyValueHeads">Heads of keys and values in a layer.</param>

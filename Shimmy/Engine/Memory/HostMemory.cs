@@ -1,13 +1,15 @@
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
-/// What of a model will lie in the memory of the machine, which the memory budget is about: all of it, or what GPUs leave there. How much free memory a
-/// GPU has is for the worker to look at when it loads (<c>LoadPlan</c>).
+/// Estimate of the host memory that a model needs, for the memory budget: all of the model, or what does not go to GPUs. Whether GPUs have
+/// enough free memory is checked by the worker at the load (<c>LoadPlan</c>).
 /// </summary>
-/// <param name="backends">Says which GPUs there are.</param>
+/// <param name="backends">The GPUs of this machine.</param>
 internal sealed class HostMemory(BackendProbe backends)
 {
-    /// <summary>Bytes that loading the model will need on the host. Asks for GPUs only where there is a plug-in that could use one.</summary>
+    /// <summary>
+    /// Bytes that loading the model will need on the host. Asks for GPUs only where there is a plug-in that could use one.
+    /// </summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
     /// <param name="cancellation">Ends the wait for the report.</param>
@@ -21,12 +23,12 @@ internal sealed class HostMemory(BackendProbe backends)
         }
         catch (EngineException)
         {
-            // What cannot be asked, or read, will say why when it is loaded.
+            // The load will fail with the reason; here only a number is wanted.
             return MemoryEstimate.Of(spec, sizeBytes).Total;
         }
     }
 
-    /// <summary>The same where it is known which GPUs will be used. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
+    /// <summary>The estimate for given GPUs. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
     /// <param name="free">Free bytes of each GPU; none where there is none.</param>
@@ -52,15 +54,16 @@ internal sealed class HostMemory(BackendProbe backends)
         // The output layer goes first; it has no cache.
         var caches = (layers - 1) * sizes.CacheOfLayer;
         var moved = LayerFit.Bytes(sizes, layers) - caches - sizes.OutputCopy;
-        // Where nothing is left to the host but to look tokens up, it computes nothing.
+        // With all layers on GPUs the host only looks up embeddings, which needs no compute buffer.
         var compute = layers > sizes.Layers.Count ? 0 : all.Compute;
         return all.Process + compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
     }
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)
     {
-        var word = tuning.Backend is { } backend and not GpuBackend.Auto ? RuntimeDirectory.PluginName(backend) : report.Auto;
-        var names = report.Backends.FirstOrDefault(one => one.Name == word && word != RuntimeDirectory.PluginName(GpuBackend.Cpu))?.Devices ?? [];
+        var cpu = RuntimeDirectory.PluginName(GpuBackend.Cpu);
+        var chosen = tuning.Backend is { } backend and not GpuBackend.Auto ? RuntimeDirectory.PluginName(backend) : report.Auto;
+        var names = report.Backends.FirstOrDefault(one => one.Name == chosen && chosen != cpu)?.Devices ?? [];
         var used = tuning.Devices.Count > 0 ? names.Where(name => tuning.Devices.Contains(name, StringComparer.OrdinalIgnoreCase)) : names;
         return [.. used.Select(name => report.Devices.First(device => device.Name == name).MemoryFreeBytes)];
     }

@@ -3,18 +3,18 @@ namespace Shimmy.Engine.Memory;
 /// <summary>How many layers fit into the free memory of GPUs.</summary>
 internal static class LayerFit
 {
-    // What stays free of each device: other programs, the driver's own buffers, and what an estimate misses.
+    // Kept free on each device: for other programs, the driver's own buffers, and errors of the estimate.
     private const long LeastMargin = 128L << 20;
     private const int MarginShare = 16;
 
-    /// <summary>Bytes of a device that may be used of those that are free.</summary>
+    /// <summary>Free bytes of a device less the margin that stays free.</summary>
     public static long Usable(long free) => Math.Max(0, free - Math.Max(LeastMargin, free / MarginShare));
 
-    /// <summary>Those of the chosen devices that a model goes to: with split-mode none one has all.</summary>
+    /// <summary>The devices that a model goes to: all that were chosen; with split-mode none the main one alone.</summary>
     public static IReadOnlyList<T> Used<T>(LoadTuning tuning, IReadOnlyList<T> devices) =>
         tuning.SplitMode == SplitMode.None && (tuning.MainGpu ?? 0) is var main && main < devices.Count ? [devices[main]] : devices;
 
-    /// <summary>Free bytes that a model may have of each device it goes to; a draft model takes its part.</summary>
+    /// <summary>Free bytes of each device that a model goes to, less the part of its draft model.</summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="free">Free bytes of each device; 0 where a device does not know.</param>
     public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free)
@@ -42,7 +42,8 @@ internal static class LayerFit
     };
 
     /// <summary>
-    /// The most layers, the output layer counted as one, that fit into all devices together; each device computes, so each reserves memory for that.
+    /// The most layers, the output layer counted as one, that fit into all devices together; each device computes, so each reserves memory
+    /// for that.
     /// </summary>
     /// <param name="sizes">The model.</param>
     /// <param name="free">Free bytes of each device.</param>
@@ -63,7 +64,7 @@ internal static class LayerFit
         return 0;
     }
 
-    /// <summary>What devices hold together: all that they have, or what the first holds that is full where each has its share.</summary>
+    /// <summary>Bytes that devices hold together: the sum, or with fixed shares as much as fits until the first of them is full.</summary>
     public static long Room(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
     {
         // Shares that are none of these devices' are refused elsewhere (LoadPlan).

@@ -3,7 +3,7 @@ using Shimmy.Gguf;
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
-/// What a worker will need in memory for a model, by parts, in bytes. Counts what becomes resident: llama.cpp reserves more for
+/// Estimate of a worker's memory for a model, by parts, in bytes. Counts what becomes resident: llama.cpp reserves more for
 /// its compute buffers (the logits of a whole batch, for one) than it ever touches on the CPU.
 /// </summary>
 /// <param name="Weights">The file: tensors, and the vocabulary once more as llama.cpp keeps it.</param>
@@ -20,8 +20,8 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     private const int CellPadding = 256;
 
     /// <summary>
-    /// What models may need together where nobody says it: nine tenths of the memory that this machine, or the container, has. The rest is
-    /// for the system and whoever else runs on it.
+    /// The default memory budget of all models together, in bytes: nine tenths of the memory of this machine or container. The rest is for
+    /// the system and other programs.
     /// </summary>
     public static long DefaultBudget { get; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
 
@@ -83,10 +83,10 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     private static long LoraBytes(ModelSpec spec) =>
         spec.Loras.Sum(lora => new FileInfo(lora.Path) is { Exists: true } file ? file.Length : 0);
 
-    /// <summary>What of a model's shape decides the size of its caches. Keys as llama.cpp v0.4.0 reads them.</summary>
+    /// <summary>The shape of a model that decides the size of its caches. Metadata keys as llama.cpp v0.4.0 reads them.</summary>
     private sealed class AttentionShape
     {
-        // Every how many layers one attends to everything, the others to a window; where the file does not say.
+        // Period of layers with full attention among layers with a sliding window, for architectures whose files do not say.
         private static readonly Dictionary<string, int> WindowPeriods = new(StringComparer.Ordinal)
         {
             ["gemma2"] = 2,

@@ -3,20 +3,24 @@ using Shimmy.Gguf;
 
 namespace Shimmy.Engine.Memory;
 
-/// <summary>What of a model would go to a GPU, by layers, read from the headers of its files before anything is loaded. Bytes.</summary>
+/// <summary>Bytes of a model by layer, as a GPU would hold them; read from the headers of its files before anything is loaded.</summary>
 /// <param name="Layers">Each layer's tensors, without experts that are to stay on the CPU.</param>
-/// <param name="Output">What llama.cpp counts as one layer more: the output matrix and its norm; of a model without one, its embeddings once more.</param>
+/// <param name="Output">
+/// What llama.cpp counts as one layer more: the output matrix and its norm; of a model without one, its embeddings once more.
+/// </param>
 /// <param name="CacheOfLayer">Keys and values of one layer.</param>
 /// <param name="Compute">What is reserved to compute a batch.</param>
 /// <param name="Experts">Experts of each layer; 0 where the model is no mixture of them.</param>
 internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long CacheOfLayer, long Compute, int Experts)
 {
-    /// <summary>What of <see cref="Output"/> is a copy: the embeddings of a model without an output matrix lie in the memory of the host too.</summary>
+    /// <summary>
+    /// The part of <see cref="Output"/> that is a copy: the embeddings of a model without an output matrix stay in host memory too.
+    /// </summary>
     public long OutputCopy { get; init; }
 
     private const int MostLayers = 4096;
 
-    /// <summary>Reads them. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
+    /// <summary>Reads the headers. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
     public static ModelSizes Read(ModelSpec spec)
     {
         try
@@ -71,7 +75,10 @@ internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long 
     }
 }
 
-/// <summary>The tensors of a mixture-of-experts model that hold its experts, of which each token uses a few: what can stay on the CPU at little cost.</summary>
+/// <summary>
+/// Names of the tensors that hold the experts of a mixture-of-experts model. Each token uses a few experts, so they can stay on the CPU at
+/// little cost.
+/// </summary>
 internal static class ExpertTensors
 {
     // Up, down, gate, or gate and up in one; ch: Command A's small experts beside the large ones.

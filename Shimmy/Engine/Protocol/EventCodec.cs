@@ -6,8 +6,9 @@ namespace Shimmy.Engine.Protocol;
 
 /// <summary>
 /// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed (4 each);
-/// for a token of the answer or the prompt its id (4), tokens drafted in its step and whether it was drafted (1 each), piece length (2), piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4),
-/// log probability (4), piece length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each), tokens drafted and accepted (4 each); for a failure
+/// for a token of the answer or the prompt its id (4), tokens drafted in its step and whether it was drafted (1 each), piece length (2),
+/// piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4), log probability (4), piece
+/// length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each), tokens drafted and accepted (4 each); for a failure
 /// kind (1), message length (4), message. Numbers little endian.
 /// </summary>
 internal static class EventCodec

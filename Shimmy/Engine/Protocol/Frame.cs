@@ -1,6 +1,6 @@
 namespace Shimmy.Engine.Protocol;
 
-/// <summary>What a frame carries. The first letter of the comment says who sends it: P the parent, W the worker.</summary>
+/// <summary>Kinds of frames. The first letter of each comment is the sender: P the parent, W the worker.</summary>
 internal enum FrameKind : byte
 {
     /// <summary>P: JSON of a <see cref="ModelSpec"/>.</summary>
@@ -22,21 +22,23 @@ internal enum FrameKind : byte
     Statistics = 6,
 
     /// <summary>
-    /// P: JSON of the backends to leave alone, by their words, with the reason; answered by <see cref="Reply"/> with the JSON of a
+    /// P: JSON of the names of backends that must not be loaded, with the reasons; answered by <see cref="Reply"/> with the JSON of a
     /// <see cref="BackendReport"/>. Loads no model.
     /// </summary>
     ReportBackends = 7,
 
-    /// <summary>P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.</summary>
+    /// <summary>
+    /// P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.
+    /// </summary>
     Embed = 8,
 
     /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
     Progress = 32,
 
-    /// <summary>W: what the request of this id asked for.</summary>
+    /// <summary>W: the answer to the request of this id; its format is that of the request's kind.</summary>
     Reply = 33,
 
-    /// <summary>W: JSON of a <see cref="WorkerError"/>: why the request of this id came to nothing.</summary>
+    /// <summary>W: JSON of a <see cref="WorkerError"/>: the failure of the request of this id.</summary>
     Failed = 34,
 
     /// <summary>W: the events of one turn, of all sequences (<see cref="EventCodec"/>).</summary>
@@ -47,7 +49,7 @@ internal enum FrameKind : byte
 }
 
 /// <summary>A message between a server and its worker.</summary>
-/// <param name="Kind">What it carries.</param>
-/// <param name="Id">The request that it belongs to; 0 where it belongs to none.</param>
+/// <param name="Kind">The kind, which decides the format of the payload.</param>
+/// <param name="Id">Id of the request; 0 for a frame that belongs to none.</param>
 /// <param name="Payload">The content; the receiver owns it.</param>
 internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload);

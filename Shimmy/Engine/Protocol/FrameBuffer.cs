@@ -1,21 +1,23 @@
 namespace Shimmy.Engine.Protocol;
 
-/// <summary>Frames that wait for the one that deals with them, in order. Guarded by who has it.</summary>
+/// <summary>Queue of frames, bounded in bytes. Not thread-safe: its owner holds a lock.</summary>
 internal sealed class FrameBuffer
 {
-    // Some hundred long prompts. A worker that has so much before it does not get on, and what it holds is somebody's memory.
+    // In bytes: some hundred long prompts. More than that means that the worker does not keep up, and the memory is the server's.
     private const long Most = 64 << 20;
 
     private readonly LinkedList<Frame> _frames = new();
     private long _bytes;
 
-    /// <summary>Adds one; throws <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> behind too much that waits already.</summary>
+    /// <summary>
+    /// Adds one; throws <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB wait already.
+    /// </summary>
     public void Add(Frame frame)
     {
-        // What has no payload, a cancel above all, costs next to nothing.
+        // Frames without payload (cancels above all) are always taken.
         if (_bytes > Most && frame.Payload.Length > 0)
         {
-            throw new EngineException(EngineFailure.QueueFull, $"{_bytes >> 20} MiB of requests wait already until the worker of this model reads them")
+            throw new EngineException(EngineFailure.QueueFull, $"{_bytes >> 20} MiB of requests wait already for the worker of this model to read them")
             {
                 RetryAfterSeconds = 5,
             };
@@ -25,7 +27,7 @@ internal sealed class FrameBuffer
         _bytes += frame.Payload.Length;
     }
 
-    /// <summary>Takes out the first; null where none waits.</summary>
+    /// <summary>Removes and returns the first frame; null where the queue is empty.</summary>
     public Frame? Take()
     {
         if (_frames.First is not { } first)
@@ -34,7 +36,7 @@ internal sealed class FrameBuffer
         return first.Value;
     }
 
-    /// <summary>Takes out the one of this id; false where it does not wait (any more).</summary>
+    /// <summary>Removes the frame of this request; false where it is not in the queue.</summary>
     public bool Remove(uint id)
     {
         for (var node = _frames.First; node is not null; node = node.Next)
@@ -47,7 +49,7 @@ internal sealed class FrameBuffer
         return false;
     }
 
-    /// <summary>Forgets all.</summary>
+    /// <summary>Removes all frames.</summary>
     public void Clear()
     {
         _frames.Clear();

@@ -14,8 +14,8 @@ internal sealed class FrameWriter(Stream output) : IDisposable
     private readonly Lock _writing = new();
 
     /// <summary>
-    /// Writes a frame, and waits where the other end reads none; throws <see cref="IOException"/> where it is gone. For a worker, which has nobody
-    /// else to serve; a server sends through a <see cref="FrameQueue"/>.
+    /// Writes a frame and blocks until the other end reads; throws <see cref="IOException"/> where it is gone. For the worker, whose one
+    /// reader is its parent; the server sends through a <see cref="FrameQueue"/>.
     /// </summary>
     public void Write(FrameKind kind, uint id, ReadOnlySpan<byte> payload)
     {
@@ -38,7 +38,7 @@ internal sealed class FrameWriter(Stream output) : IDisposable
     /// <summary>Bytes that a frame with this payload takes.</summary>
     public static int LengthOf(ReadOnlySpan<byte> payload) => 4 + HeaderLength + payload.Length;
 
-    /// <summary>Puts a frame into a buffer, as one so that the other end wakes once for it; gives its length.</summary>
+    /// <summary>Writes a frame into a buffer, so that one write wakes the other end once. Returns its length in bytes.</summary>
     public static int Compose(Span<byte> buffer, FrameKind kind, uint id, ReadOnlySpan<byte> payload)
     {
         BinaryPrimitives.WriteInt32LittleEndian(buffer, HeaderLength + payload.Length);

@@ -3,8 +3,8 @@ using System.Buffers;
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>
-/// The server's way into a worker's pipe. Nobody who sends waits for the worker, however slowly it reads: while the pipe has room a frame is written
-/// at once by who sends it; what comes when it is full is written in order by whoever finds room again. From any thread.
+/// Non-blocking writer of the server's end of a worker's pipe. A sender never waits for the worker to read: while the pipe has room, the
+/// sender's call writes the frame; frames that come while it is full are written in order when it has room again. From any thread.
 /// </summary>
 internal sealed class FrameQueue(Stream output)
 {
@@ -14,8 +14,8 @@ internal sealed class FrameQueue(Stream output)
     private bool _closed;
 
     /// <summary>
-    /// Sends a frame, whose payload must not change any more. Throws <see cref="IOException"/> once the pipe is closed, and <see cref="EngineException"/>
-    /// with <see cref="EngineFailure.QueueFull"/> where too much is unwritten.
+    /// Sends a frame, whose payload must not change any more. Throws <see cref="IOException"/> once the pipe is closed, and
+    /// <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB are unwritten.
     /// </summary>
     public void Send(FrameKind kind, uint id, byte[] payload)
     {
@@ -31,7 +31,9 @@ internal sealed class FrameQueue(Stream output)
         _ = WriteAsync();
     }
 
-    /// <summary>Ends a request: takes back its frame, or, where that is on its way, sends a cancel after it. Gives whether it was taken back.</summary>
+    /// <summary>
+    /// Ends a request: takes back its frame, or, where that is on its way, sends a cancel after it. Gives whether it was taken back.
+    /// </summary>
     public bool Cancel(uint id)
     {
         lock (_lock)
@@ -43,7 +45,7 @@ internal sealed class FrameQueue(Stream output)
         return false;
     }
 
-    /// <summary>Closes the pipe behind the frame that is being written, if any; what waits is forgotten. Does not wait for that.</summary>
+    /// <summary>Closes the pipe after the frame that is being written, if any, and drops the frames that wait. Returns at once.</summary>
     public void Close()
     {
         lock (_lock)

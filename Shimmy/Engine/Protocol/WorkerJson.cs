@@ -2,8 +2,11 @@ using System.Text.Json.Serialization;
 
 namespace Shimmy.Engine.Protocol;
 
-/// <summary>The records that cross the pipe as JSON: those sent once a request or less.</summary>
-// Metadata alone: the faster paths that it could have beside it are 66 KB of the executable with those of CliJson, and save microseconds once a request.
+/// <summary>
+/// JSON contracts of the records that cross the pipe once a request or less; events have a binary format (<see cref="EventCodec"/>).
+/// </summary>
+// Metadata alone: the faster paths that it could have beside it are 66 KB of the executable with those of CliJson, and save microseconds
+// once a request.
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ModelSpec))]

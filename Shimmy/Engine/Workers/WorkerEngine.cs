@@ -7,7 +7,7 @@ namespace Shimmy.Engine.Workers;
 /// <summary>Runs GGUF models through llama.cpp, each in a worker process of its own.</summary>
 internal sealed partial class WorkerEngine : IInferenceEngine
 {
-    // A sixteenth of the layers that would fit: what fails still is not for their number.
+    // Down to a sixteenth of the layers that would fit: a load that still fails then has another cause.
     private const int MostHalvings = 4;
 
     private readonly ILogger _logger;
@@ -35,16 +35,18 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
-                // A worker that dies while it loads has failed to load, whatever it died of.
+                // A worker that dies while it loads is a failed load, whatever the cause of death.
                 tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
-                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 } ? "half as many layers" : $"backend {RuntimeDirectory.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
+                LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 }
+                    ? "half as many layers"
+                    : $"backend {RuntimeDirectory.PluginName(tuning.Backend ?? GpuBackend.Auto)}");
             }
         }
     }
 
-    // What to try after a worker died of a load: half as many layers, where their number was left to us; then, where the backend was, the next one. Null where
-    // there is nothing else, or where the CPU could not do what was asked of GPUs.
+    // The tuning to try after a worker died while it loaded: half as many layers, where the number is automatic; then the next backend,
+    // where that is automatic. Null where nothing is left to try, or the options need a GPU.
     private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
         if (tried.Backend == GpuBackend.Cpu || !RuntimeDirectory.HasGpuPlugins)
@@ -55,7 +57,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             return null;
         var report = await ReportBackendsAsync(cancellation).ConfigureAwait(false);
         // A plug-in that ends its process did so before auto came to choose.
-        var failed = tried.Backend is { } one and not GpuBackend.Auto ? RuntimeDirectory.PluginName(one) : report.Backends.Any(backend => backend.Crashed) ? null : report.Auto;
+        var failed = tried.Backend is { } one and not GpuBackend.Auto ? RuntimeDirectory.PluginName(one)
+            : report.Backends.Any(backend => backend.Crashed) ? null
+            : report.Auto;
         var passed = failed is null;
         foreach (var backend in report.Backends)
         {
@@ -63,7 +67,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 return asked with { Backend = Enum.Parse<GpuBackend>(backend.Name, ignoreCase: true) };
             passed |= backend.Name == failed;
         }
-        return asked is { Devices.Count: 0, TensorSplit.Count: 0, MainGpu: null, SplitMode: null } ? asked with { Backend = GpuBackend.Cpu, GpuLayers = null } : null;
+        return asked is { Devices.Count: 0, TensorSplit.Count: 0, MainGpu: null, SplitMode: null }
+            ? asked with { Backend = GpuBackend.Cpu, GpuLayers = null }
+            : null;
     }
 
     private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning, IProgress<float>? progress, CancellationToken cancellation)
@@ -91,8 +97,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     }
 
     /// <summary>
-    /// What the native libraries offer on this machine; asked of a worker, so that a broken driver harms nobody. Where a plug-in ends that worker, each is
-    /// tried in one of its own, and the report says which it is.
+    /// The backends and devices of this machine, reported by a worker so that a broken driver cannot harm the server. Where a plug-in
+    /// crashes that worker, each plug-in is tried in a worker of its own, and the report names the one that crashes.
     /// </summary>
     public async Task<BackendReport> ReportBackendsAsync(CancellationToken cancellation)
     {
@@ -146,7 +152,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         }
     }
 
-    // llama.cpp tells a great deal at its info level that only its developers need.
+    // llama.cpp's levels are lowered by two steps: most of its output is for its developers.
     private void Log(int level, string line)
     {
         switch (level)
@@ -174,10 +180,11 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     [LoggerMessage(LogLevel.Information, "{Model} runs on {Backend}, {GpuLayers} of {Layers} layers on GPUs; {Memory}")]
     private static partial void LogPlaced(ILogger logger, string model, string backend, int gpuLayers, int layers, string memory);
 
-    [LoggerMessage(LogLevel.Warning, "{Model} was to have {Layers} layers on a GPU, but there is none that a backend can use (shimmy gpu-info says why): all are on the CPU")]
+    [LoggerMessage(LogLevel.Warning,
+        "no usable GPU found (see shimmy gpu-info): {Model} was to have {Layers} layers on a GPU, all are on the CPU")]
     private static partial void LogNoGpu(ILogger logger, string model, int layers);
 
-    [LoggerMessage(LogLevel.Warning, "loading {Model} ended its worker ({Reason}); trying again with {Less}")]
+    [LoggerMessage(LogLevel.Warning, "the worker crashed while it loaded {Model} ({Reason}); trying again with {Less}")]
     private static partial void LogAgain(ILogger logger, string model, string reason, string less);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]

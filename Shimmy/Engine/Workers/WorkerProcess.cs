@@ -8,8 +8,8 @@ using Shimmy.Engine.Protocol;
 namespace Shimmy.Engine.Workers;
 
 /// <summary>
-/// The parent's end of the pipe: a child process, the requests that wait for its answers, and what became of it. The server never
-/// loads llama.cpp; a failed assertion or a corrupt file ends the child alone.
+/// A worker process, seen from the parent: starts it, sends it frames, hands its answers to the requests that wait, and describes its exit.
+/// The server never loads llama.cpp; a failed assertion or a corrupt file ends the child alone.
 /// </summary>
 internal sealed class WorkerProcess : IAsyncDisposable
 {
@@ -41,7 +41,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     /// <summary>Process id of the worker.</summary>
     public int Id => _process.Id;
 
-    /// <summary>Ends when the worker has ended, however it did. Never faults.</summary>
+    /// <summary>Completes when the process has exited, for whatever reason. Never faults.</summary>
     public Task Completion => _ended.Task;
 
     /// <summary>
@@ -59,7 +59,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
             UseShellExecute = false,
             CreateNoWindow = true,
         };
-        // A failed assertion would start a debugger for its backtrace, whose lines push out the one that says what failed.
+        // On a failed assertion ggml would start a debugger for a backtrace, whose lines would push the message itself out of the kept
+        // lines.
         start.Environment["GGML_NO_BACKTRACE"] = "1";
         Process process;
         try
@@ -103,7 +104,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     public (uint Id, ChannelReader<GenerationEvent> Events) Generate(byte[] request)
     {
         var id = Interlocked.Increment(ref _lastId);
-        // Unbounded, but never more than the events of one context: nothing may make the scheduler wait for one slow reader.
+        // Unbounded, so that one slow reader cannot block the scheduler; holds at most the events of one full context.
         var channel = Channel.CreateUnbounded<GenerationEvent>(new UnboundedChannelOptions { SingleReader = true, SingleWriter = true });
         _generations[id] = channel.Writer;
         try
@@ -152,7 +153,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
         }
     }
 
-    /// <summary>Closes the pipe, upon which a healthy worker ends at once, and makes sure that it has.</summary>
+    /// <summary>
+    /// Closes the pipe, upon which a healthy worker exits at once, and kills the process where it has not exited after 2 s.
+    /// </summary>
     public async ValueTask DisposeAsync()
     {
         _disposing = true;
@@ -167,7 +170,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
             _process.Kill();
         }
         await _ended.Task.ConfigureAwait(false);
-        // A stream that was asked for is not the process's any more.
+        // Process.Dispose leaves a redirected stream open once it was read from.
         _process.StandardOutput.Dispose();
         _process.Dispose();
     }
@@ -230,7 +233,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         }
     }
 
-    // An event of a generation that was cancelled meanwhile finds no channel.
+    // The channel of a cancelled generation is gone; its late events are dropped.
     private void TakeEvent(uint id, GenerationEvent engineEvent, EngineException? failure)
     {
         if (failure is not null)
@@ -262,16 +265,16 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     private string DescribeExit()
     {
-        // The pipe breaks a moment before the system knows how the process ended, and before its last words are read.
+        // The pipe breaks a moment before the exit code is known and before the last lines of stderr are read.
         if (!_process.WaitForExit(TimeToEnd))
             _process.Kill();
         _process.WaitForExit();
         var message = $"the worker process of this model ended unexpectedly ({ExitText(_process.ExitCode)})";
         lock (_errorLines)
-            return _errorLines.Count == 0 ? message : $"{message}; its last words: {string.Join(" | ", _errorLines)}";
+            return _errorLines.Count == 0 ? message : $"{message}; last lines of its stderr: {string.Join(" | ", _errorLines)}";
     }
 
-    // .NET reports a death by signal as 128 plus its number.
+    // .NET reports a process that was ended by a signal as 128 plus the signal's number.
     private static string ExitText(int code) => code switch
     {
         134 => "aborted",

@@ -4,12 +4,15 @@ using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>The parameters of a context: its cells, its batch, and what of the spec and its tuning concerns contexts. The rest goes with the model.</summary>
+/// <summary>
+/// The parameters of contexts: cells, batch sizes, and the part of the tuning that llama.cpp takes for a context and not for the model.
+/// </summary>
 internal static class ContextParameters
 {
     /// <summary>
-    /// Refuses what llama.cpp would ignore: factors where nothing is scaled, and what YaRN's extrapolation alone reads where there is none; where there is,
-    /// llama.cpp computes the factor on attention itself. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>).
+    /// Refuses RoPE options that llama.cpp would ignore: scaling factors without scaling, YaRN's corrections without extrapolation, and an
+    /// attention factor with extrapolation, which llama.cpp computes itself. Throws <see cref="EngineException"/>
+    /// (<see cref="EngineFailure.LoadFailed"/>).
     /// </summary>
     public static void Check(LoadTuning tuning, ModelMetadata metadata)
     {
@@ -53,7 +56,7 @@ internal static class ContextParameters
 
     /// <summary>Of a context that embeds one text at a time.</summary>
     /// <param name="spec">How the model is to be loaded.</param>
-    /// <param name="metadata">What the model is for.</param>
+    /// <param name="metadata">The model's metadata, which says how it pools.</param>
     /// <param name="contextLength">Tokens of the longest text.</param>
     public static LlamaContextParams ForEmbedding(ModelSpec spec, ModelMetadata metadata, int contextLength)
     {
@@ -71,9 +74,13 @@ internal static class ContextParameters
         return parameters;
     }
 
-    private static long Cells(ModelSpec spec, ModelHandle model, int contextLength) => spec.Cells > 0
-        ? Math.Max(spec.Cells, contextLength)
-        : CellCount.Of(contextLength, spec.Parallel, CellCount.BytesPerCell(model.EmbeddingLength / Math.Max(1, model.Heads), model.KeyValueHeads, model.Layers));
+    private static long Cells(ModelSpec spec, ModelHandle model, int contextLength)
+    {
+        if (spec.Cells > 0)
+            return Math.Max(spec.Cells, contextLength);
+        var headSize = model.EmbeddingLength / Math.Max(1, model.Heads);
+        return CellCount.Of(contextLength, spec.Parallel, CellCount.BytesPerCell(headSize, model.KeyValueHeads, model.Layers));
+    }
 
     private static EngineException Ignored(string message) => new(EngineFailure.LoadFailed, message);
 

@@ -2,7 +2,7 @@ using System.Buffers;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>Finds the texts of control tokens in a prompt.</summary>
+/// <summary>Finds control tokens in the text of a prompt.</summary>
 internal sealed class ControlTokens
 {
     private readonly Dictionary<string, int> _tokens;

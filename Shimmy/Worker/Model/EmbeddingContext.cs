@@ -4,13 +4,13 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Worker.Model;
 
 /// <summary>
-/// Embeds texts. A model that generates gets a second context for it, made at the first use, so that embedding needs no start-up flag and
-/// costs nothing where nobody asks; a model that only embeds has but this one. Used by the scheduler's thread alone.
+/// A context that embeds texts. A model that generates gets one beside its own, made at the first use, so that embedding needs no start-up
+/// flag and costs nothing where it is not used; a model that only embeds uses its one context. Used by the scheduler's thread only.
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class EmbeddingContext
 {
-    // What a model that generates may be given to embed at once: its whole context would be memory for a rare wish.
+    // In tokens, for a model that generates: a second context of full size would cost memory for a rare use.
     private const int LongestOfGenerators = 8192;
 
     private readonly LlamaModel _model;
@@ -45,8 +45,8 @@ internal sealed class EmbeddingContext
     }
 
     /// <summary>
-    /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters. Throws <see cref="EngineException"/> for one that llama.cpp cannot
-    /// compute.
+    /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters. Throws <see cref="EngineException"/> for one that
+    /// llama.cpp cannot compute.
     /// </summary>
     public Embedding Compute(IReadOnlyList<int> tokens, AdapterSet adapters)
     {

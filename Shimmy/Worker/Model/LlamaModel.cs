@@ -5,13 +5,14 @@ using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>One model and its context, loaded. Used by the scheduler's thread alone, the vocabulary excepted.</summary>
+/// <summary>A loaded model and its context. Used by the scheduler's thread only, except for the vocabulary.</summary>
 internal sealed class LlamaModel : IDisposable
 {
     private EmbeddingContext? _embedding;
     private AdapterSet? _adapters;
 
-    private LlamaModel(ModelSpec spec, ModelHandle handle, ContextHandle context, LoraAdapters adapters, ModelMetadata metadata, int contextLength)
+    private LlamaModel(
+        ModelSpec spec, ModelHandle handle, ContextHandle context, LoraAdapters adapters, ModelMetadata metadata, int contextLength)
     {
         Spec = spec;
         Adapters = adapters;
@@ -26,7 +27,7 @@ internal sealed class LlamaModel : IDisposable
         Threads = new ThreadChoice(this, spec.Threads);
     }
 
-    /// <summary>What was asked for.</summary>
+    /// <summary>The spec that was loaded.</summary>
     public ModelSpec Spec { get; }
 
     /// <summary>llama.cpp's model.</summary>
@@ -35,7 +36,7 @@ internal sealed class LlamaModel : IDisposable
     /// <summary>The context in which sequences run, or, of a model that only embeds, texts are embedded.</summary>
     public ContextHandle Context { get; }
 
-    /// <summary>What its file says of it.</summary>
+    /// <summary>The metadata of its file.</summary>
     public ModelMetadata Metadata { get; }
 
     /// <summary>Its tokens; from any thread.</summary>
@@ -57,8 +58,9 @@ internal sealed class LlamaModel : IDisposable
     public int BatchSize { get; }
 
     /// <summary>
-    /// Whether a lone token should be computed beside another one. ggml computes plain attention and wide weights for one token with other code than for
-    /// several: slower where heads are small, and results for batch size 1 differ in the last bits, so output would depend on batch composition.
+    /// Whether a lone token should be computed beside another one. ggml computes plain attention and wide weights for one token with other
+    /// code than for several: slower where heads are small, and results for batch size 1 differ in the last bits, so output would depend on
+    /// batch composition.
     /// </summary>
     public bool PairsLoneTokens { get; private init; }
 
@@ -124,15 +126,20 @@ internal sealed class LlamaModel : IDisposable
                 ? ContextParameters.ForGeneration(spec, handle, attention, contextLength)
                 : ContextParameters.ForEmbedding(spec, metadata, contextLength);
             if (ContextHandle.Create(handle, parameters) is not { } context)
-                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path}" + (log.OutOfMemory ? " (a smaller --ctx needs less memory)" : ""), plan, log);
+            {
+                var advice = log.OutOfMemory ? " (a smaller --ctx needs less memory)" : "";
+                throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path}{advice}", plan, log);
+            }
             var model = new LlamaModel(spec, handle, context, adapters, metadata, contextLength)
             {
-                PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(metadata.HeadSize, plan.UsesGpu) && !handle.HasRecurrentState,
+                PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(metadata.HeadSize, plan.UsesGpu)
+                    && !handle.HasRecurrentState,
                 Plan = plan,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
-            // A driver that is too old for its plug-in, for one, shows only when something is computed: then the load fails, not the first request.
+            // A driver that is too old for its plug-in, for one, shows only when something is computed: then the load fails, not the first
+            // request.
             if (plan.UsesGpu && model.CanGenerate)
                 model.Threads.RunOnce(tokens: 1);
             return model;
@@ -144,7 +151,7 @@ internal sealed class LlamaModel : IDisposable
         }
     }
 
-    /// <summary>What <see cref="Context"/> decodes from now on is decoded with these adapters.</summary>
+    /// <summary>Applies these adapters to all later decodes of <see cref="Context"/>.</summary>
     public void UseAdapters(AdapterSet set)
     {
         if (set.Equals(_adapters) || (_adapters is null && Adapters.Facts.Count == 0))
@@ -157,10 +164,12 @@ internal sealed class LlamaModel : IDisposable
     public Span<float> Logits(int index)
     {
         var logits = Context.Logits(index, Vocabulary.Size);
-        return logits.IsEmpty ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no logits for the last token") : logits;
+        return logits.IsEmpty
+            ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no logits for the last token")
+            : logits;
     }
 
-    /// <summary>Everything worth telling about the model.</summary>
+    /// <summary>Facts of the model for the server.</summary>
     public ModelFacts Facts(TimeSpan loadTime)
     {
         return new ModelFacts

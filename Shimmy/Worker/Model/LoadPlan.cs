@@ -5,7 +5,10 @@ using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>Where a model goes: decided from its spec, the devices that are there and, where that matters, its files' headers.</summary>
+/// <summary>
+/// The placement of a model: devices and number of GPU layers, from its spec, the devices of this machine and, where needed, the headers of
+/// its files.
+/// </summary>
 internal sealed record LoadPlan
 {
     /// <summary>For <see cref="GpuLayers"/>: all, as llama.cpp spells it.</summary>
@@ -17,22 +20,22 @@ internal sealed record LoadPlan
     /// <summary>Layers on GPUs, the output layer counted as one.</summary>
     public required int GpuLayers { get; init; }
 
-    /// <summary>Layers that the model has, without the output layer; 0 where nobody needed to know.</summary>
+    /// <summary>Layers of the model, without the output layer; 0 where the headers were not read.</summary>
     public int ModelLayers { get; init; }
 
     /// <summary>Whether some layer is on a GPU.</summary>
     public bool UsesGpu => Choice.Handles.Count > 0 && GpuLayers != 0;
 
-    /// <summary>Why so many layers, where the worker chose; else null.</summary>
+    /// <summary>Reason for the number of layers, where the worker chose it; else null.</summary>
     public string? Reason { get; init; }
 
-    /// <summary>What the devices lack if the layers cannot be allocated.</summary>
+    /// <summary>The GPU memory that is missing if the layers cannot be allocated.</summary>
     public GpuShortage? Shortage { get; init; }
 
-    /// <summary>Whether fewer layers are no way out; <see cref="LayerCount.RefusesFewer"/>.</summary>
+    /// <summary>Whether the load must fail rather than use fewer layers; <see cref="LayerCount.RefusesFewer"/>.</summary>
     public bool RefusesFewer { get; init; }
 
-    /// <summary>Decides. Throws <see cref="EngineException"/> for what cannot be done, by the name of the option.</summary>
+    /// <summary>Chooses the placement. Throws <see cref="EngineException"/>, naming the option, for what is impossible.</summary>
     public static LoadPlan For(ModelSpec spec)
     {
         var tuning = spec.Tuning;
@@ -68,7 +71,8 @@ internal sealed record LoadPlan
                     + $"and {Megabytes(sizes.Compute)} MB to compute; {Megabytes(free.Sum())} MB are free, {Megabytes(free.Sum(LayerFit.Usable))} MB of them may be used{after}"),
             };
         }
-        // Some drivers hand out more than they have and abort the process later. What says that nothing is free does not know.
+        // Some drivers allocate more than they have and abort the process later. A device that reports 0 free bytes does not know its
+        // memory.
         if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Room(free, tuning.TensorSplit))
             throw Full(plan.Shortage);
         return plan;
@@ -79,19 +83,19 @@ internal sealed record LoadPlan
             new(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}") { Shortage = shortage };
     }
 
-    /// <summary>That the devices have too little memory, with the numbers and what needs less.</summary>
+    /// <summary>Error text: too little memory on the devices, with the numbers and the options that need less.</summary>
     public static string TooLittle(IReadOnlyList<DeviceFacts> devices) =>
         $"too little memory on {string.Join(", ", devices.Select(device => $"{device.Name} ({Megabytes(device.MemoryFreeBytes)} MB free)"))}; "
         + "fewer layers on the GPU (--gpu-layers N or auto), --cpu-moe for experts, or a smaller --ctx need less";
 
-    /// <summary>What to try after an allocation failed; null where the number of layers was not left to us, or none is on a GPU.</summary>
+    /// <summary>The plan with half as many GPU layers, to try after an allocation failed; null where the number is fixed or 0.</summary>
     public LoadPlan? Smaller() => Reason is null || RefusesFewer || GpuLayers <= 0 ? null : this with
     {
         GpuLayers = GpuLayers / 2,
         Reason = string.Create(CultureInfo.InvariantCulture, $"{Reason}; {GpuLayers} could not be allocated, so {GpuLayers / 2}"),
     };
 
-    // What would be ignored is refused.
+    // Options that llama.cpp would ignore are refused.
     private static void Check(LoadTuning tuning, DeviceChoice choice)
     {
         var count = choice.Handles.Count;

@@ -16,16 +16,16 @@ internal sealed class LoraAdapters
         Default = new AdapterSet([.. facts.Select(adapter => adapter.Scale)]);
     }
 
-    /// <summary>What there is to choose from.</summary>
+    /// <summary>The loaded adapters, which requests may choose.</summary>
     public IReadOnlyList<AdapterFacts> Facts { get; }
 
-    /// <summary>How they act where a request does not say.</summary>
+    /// <summary>The adapter set of requests that choose none.</summary>
     public AdapterSet Default { get; }
 
     /// <summary>
-    /// Loads them, before any context is made of the model. Throws <see cref="EngineException"/> with
-    /// <see cref="EngineFailure.LoadFailed"/>, naming the file, where one that was asked for is no adapter for this model; one that was only
-    /// found beside it is left out.
+    /// Loads the adapters, before any context is made of the model. Throws <see cref="EngineException"/> with
+    /// <see cref="EngineFailure.LoadFailed"/>, naming the file, where one that was asked for is no adapter for this model; one that was
+    /// only found beside it is left out.
     /// </summary>
     public static LoraAdapters Load(ModelHandle model, string architecture, IReadOnlyList<LoraSetting> settings)
     {
@@ -36,7 +36,7 @@ internal sealed class LoraAdapters
             NativeLog.TakeErrors();
             var adapter = model.LoadAdapter(setting.Path);
             var refusal = adapter == 0 ? WhyNot(setting.Path, architecture)
-                // Such an adapter begins at a text of the prompt, which nobody watches for here.
+                // An activated LoRA starts at a certain text of the prompt, which the scheduler does not look for.
                 : ModelHandle.IsActivatedByText(adapter) ? "it is an activated LoRA (aLoRA), which is not supported"
                 : null;
             if (refusal is not null)
@@ -52,7 +52,7 @@ internal sealed class LoraAdapters
     }
 
     /// <summary>
-    /// The set that a request asks for: its choices alone act; <see cref="Default"/> where it names none. Throws
+    /// The adapter set of a request: its choices and no other adapters; <see cref="Default"/> where it makes no choice. Throws
     /// <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) naming the choice that there is no adapter for.
     /// </summary>
     public AdapterSet Choose(IReadOnlyList<LoraChoice>? choices)
@@ -72,7 +72,7 @@ internal sealed class LoraAdapters
         return new AdapterSet(scales);
     }
 
-    /// <summary>Applies a set to all that this context computes from now on.</summary>
+    /// <summary>Applies a set to all later decodes of a context.</summary>
     public void Apply(ContextHandle context, AdapterSet set)
     {
         var acting = Enumerable.Range(0, _adapters.Length).Where(i => set.Scales[i] != 0).ToArray();
@@ -82,7 +82,7 @@ internal sealed class LoraAdapters
             throw new EngineException(EngineFailure.GenerationFailed, $"the LoRA adapters cannot be applied: {NativeLog.TakeErrors()}");
     }
 
-    // llama.cpp says that architectures differ, but not which they are.
+    // llama.cpp's message does not name the architectures.
     private static string WhyNot(string path, string architecture)
     {
         var reason = NativeLog.TakeErrors() is { Length: > 0 } told ? told : "llama.cpp does not say why";
@@ -119,7 +119,9 @@ internal sealed class LoraAdapters
         new(EngineFailure.InvalidRequest, $"{field}: {message}") { Option = field };
 }
 
-/// <summary>How strongly each adapter of a model acts on a sequence. Sequences of equal sets can be decoded together and share cells.</summary>
+/// <summary>
+/// The scale of each adapter of a model for a sequence. Sequences with equal sets can be decoded together and share cells.
+/// </summary>
 internal sealed class AdapterSet(float[] scales) : IEquatable<AdapterSet>
 {
     /// <summary>A scale for each of the model's adapters, in their order; 0 where one does nothing.</summary>

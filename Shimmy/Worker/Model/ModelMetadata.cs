@@ -4,7 +4,9 @@ using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>The metadata of a loaded model, and what follows from it and from llama.cpp's facts: what the model is for, and how it wants to be used.</summary>
+/// <summary>
+/// The metadata of a loaded model, and what follows from it and from llama.cpp's facts: what the model is for, and how it wants to be used.
+/// </summary>
 internal sealed class ModelMetadata
 {
     private readonly Dictionary<string, string> _values;
@@ -14,7 +16,8 @@ internal sealed class ModelMetadata
         _values = values;
         Architecture = Of("general.architecture") ?? "";
         CanGenerate = GeneratesText(model);
-        Pooling = int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type) && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
+        Pooling = int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type)
+            && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
             ? (PoolingType)type
             : CanGenerate ? PoolingType.Last : PoolingType.Mean;
         HeadSize = long.TryParse(OfArchitecture("attention.key_length"), CultureInfo.InvariantCulture, out var given)
@@ -65,7 +68,8 @@ internal sealed class ModelMetadata
     public Dictionary<string, string> SamplingDefaults(RequestDefaults given)
     {
         const string prefix = "general.sampling.";
-        var defaults = _values.Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal)).ToDictionary(pair => pair.Key[prefix.Length..], pair => pair.Value);
+        var defaults = _values.Where(pair => pair.Key.StartsWith(prefix, StringComparison.Ordinal))
+            .ToDictionary(pair => pair.Key[prefix.Length..], pair => pair.Value);
         foreach (var (name, value) in given.Sampling)
             defaults[name] = value;
         return defaults;

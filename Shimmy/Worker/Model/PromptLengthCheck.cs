@@ -2,16 +2,19 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Model;
 
-/// <summary>Tells of a text far too long for a context that it is, by its beginning: tokenizing megabytes takes seconds and a hundred times their memory.</summary>
+/// <summary>
+/// Refuses a text that is far too long for the context after tokenizing its beginning: tokenizing megabytes takes seconds and a hundred
+/// times their memory.
+/// </summary>
 internal static class PromptLengthCheck
 {
-    // Fewer characters than one token has in any text that is no abuse: what is shorter by this measure is tokenized whole in any case.
+    // Texts that fit the limit at this many characters a token are tokenized whole; ordinary text has fewer.
     private const int CharactersPerToken = 8;
 
-    // Tokenized at a time: some ten milliseconds, after which it is seen whether somebody still waits.
+    // Characters tokenized at a time: some ten milliseconds between two looks at the cancellation.
     private const int Piece = 16 * 1024;
 
-    // A piece that is cut off has more tokens than the same text within the whole: at the cut, and for what the vocabulary puts before a text.
+    // A piece may have more tokens than the same text within the whole: at its cut ends, and for the prefix of some vocabularies.
     private const int TokensOfCut = 64;
 
     /// <summary>
@@ -32,10 +35,10 @@ internal static class PromptLengthCheck
             var end = Math.Min(start + Piece, text.Length);
             if (end < text.Length && char.IsHighSurrogate(text[end - 1]))
                 end--;
-            // With its special tokens, which makes fewer tokens of a text than without.
+            // Special tokens are recognised: that gives the smaller number.
             least += vocabulary.Count(text.AsSpan(start, end - start)) - TokensOfCut;
             start = end;
-            // How a text is tokenized depends on all of it: within a quarter of the limit nothing is taken for sure.
+            // Tokenization depends on the whole text, so a number within a quarter of the limit is not sure.
             if (least > limit + (limit / 4))
                 return least;
         }

@@ -5,8 +5,8 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Worker.Model;
 
 /// <summary>
-/// How many threads compute. Given, or measured: on small models threads wait for each other longer than they work, and how much longer
-/// depends on the machine and on what else runs on it, so no rule by size is right. Measured once at load, and watched from then on
+/// The number of threads that compute, given or measured. On small models threads wait for each other longer than they work; how much
+/// longer depends on the machine and its other load, so no rule by size is right. Measured once at load, then adjusted
 /// (<see cref="ThreadTuner"/>).
 /// </summary>
 internal sealed class ThreadChoice : IDisposable
@@ -15,13 +15,13 @@ internal sealed class ThreadChoice : IDisposable
     // sleeping thread only once a decode. Inside a decode ggml's barriers spin anyway.
     private const uint Poll = 0;
 
-    // Batches from this size on are alike enough that their time for each token can be compared.
+    // In tokens: from this size on, the time a token of different batches can be compared.
     private const int ComparableBatch = 32;
 
     private static readonly TimeSpan TimeEach = TimeSpan.FromMilliseconds(15);
     private static readonly TimeSpan LongestTimeEach = TimeSpan.FromMilliseconds(60);
 
-    // A token that takes this long has work enough for every processor in a prompt, and measuring that would delay the load.
+    // A model whose token takes this long has work for every processor in a prompt; measuring that would delay the load.
     private static readonly TimeSpan BigModel = TimeSpan.FromMilliseconds(25);
 
     private readonly LlamaModel _model;
@@ -67,7 +67,7 @@ internal sealed class ThreadChoice : IDisposable
         Use(Decode, Batch);
     }
 
-    /// <summary>Learns how long a decode of so many tokens took, and changes the threads of the next where that seems better.</summary>
+    /// <summary>Records the time of a decode, and changes the number of threads where another seems better.</summary>
     public void Observe(int tokens, TimeSpan elapsed)
     {
         var lone = _model.PairsLoneTokens ? 2 : 1;
@@ -133,7 +133,7 @@ internal sealed class ThreadChoice : IDisposable
         return times[times.Count / 2];
     }
 
-    /// <summary>Decodes so many tokens of no matter what, and forgets them.</summary>
+    /// <summary>Decodes so many arbitrary tokens, and frees their cells.</summary>
     public void RunOnce(int tokens)
     {
         using var batch = new DecodeBatch(tokens);

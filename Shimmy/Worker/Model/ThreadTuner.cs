@@ -1,10 +1,10 @@
 namespace Shimmy.Worker.Model;
 
 /// <summary>
-/// Keeps the number of threads right while the model runs: what else the machine does changes, and with it how long threads wait for each
-/// other. Now and then a few steps run with the next larger or smaller number; it stays where it was clearly faster. Trials that bring
-/// nothing become rarer, so that on a quiet machine they cost next to nothing. Steps that suddenly take many times as long are not waited
-/// out: where another program takes a core, each barrier of a step waits for it, and fewer threads are a hundred times as fast.
+/// Adjusts the number of threads while the model runs, since the load of the machine changes, and with it how long threads wait for each
+/// other. Now and then a few steps run with the next larger or smaller number, which is kept where it was clearly faster. Trials without
+/// success become rarer, so that they cost almost nothing on a quiet machine. Where steps suddenly take many times as long, fewer threads
+/// are tried at once: if another program takes a core, each barrier of a step waits for it, and fewer threads are a hundred times as fast.
 /// </summary>
 internal sealed class ThreadTuner
 {
@@ -14,7 +14,7 @@ internal sealed class ThreadTuner
     private const double ClearlyFaster = 0.9;
     private const double ClearlySlower = 2.0;
 
-    // So many steps in a row that take so many times as long are no chance.
+    // So many steps in a row that take Alarming times as long are no accident.
     private const int AlarmSteps = 2;
     private const double Alarming = 5.0;
     private const double Relief = 0.5;
@@ -32,7 +32,7 @@ internal sealed class ThreadTuner
 
     /// <param name="candidates">Numbers of threads, ascending.</param>
     /// <param name="initial">The one to begin with.</param>
-    /// <param name="usual">How long a step took with it, in the unit of <see cref="Observe"/>; null where that is not known.</param>
+    /// <param name="usual">The time of a step with that number, in the unit of <see cref="Observe"/>; null where that is not known.</param>
     public ThreadTuner(IReadOnlyList<int> candidates, int initial, double? usual = null)
     {
         _candidates = [.. candidates];
@@ -44,9 +44,9 @@ internal sealed class ThreadTuner
     /// <summary>The number of threads for the next step.</summary>
     public int Threads => _candidates[_tried >= 0 ? _tried : _current];
 
-    /// <summary>Learns how long a step took; the unit must be the same each time.</summary>
+    /// <summary>Records the time of a step; the unit must be the same each time.</summary>
     /// <param name="time">The time.</param>
-    /// <param name="isRough">Whether it is good for no more than to tell that a step took many times as long as usual.</param>
+    /// <param name="isRough">Whether the time is an approximation, used only to notice steps that take many times as long as usual.</param>
     public void Observe(double time, bool isRough = false)
     {
         if (_candidates.Length < 2)

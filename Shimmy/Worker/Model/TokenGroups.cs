@@ -4,15 +4,16 @@ using System.Text;
 namespace Shimmy.Worker.Model;
 
 /// <summary>
-/// The tokens of a vocabulary by the first character of their text. A grammar that does not take a character takes no token that begins
-/// with it: one test of the token that is just that character speaks for all of them. Of 150,000 tokens, some thousands are tested instead.
+/// The tokens of a vocabulary grouped by the first character of their text. A grammar that forbids a character forbids every token that
+/// begins with it, so one test of the token that is just that character (the speaker) holds for the group: of 150,000 tokens some thousands
+/// are tested.
 /// </summary>
 internal sealed class TokensByFirstRune
 {
     private readonly List<(Rune Character, int Speaker, int[] Others)> _groups = [];
     private readonly List<int> _single = [];
 
-    /// <summary>Sorts the tokens of a vocabulary.</summary>
+    /// <summary>Groups the tokens of a vocabulary.</summary>
     public TokensByFirstRune(Vocabulary vocabulary)
     {
         var byCharacter = new Dictionary<Rune, (int Speaker, List<int> Others)>();
@@ -42,17 +43,19 @@ internal sealed class TokensByFirstRune
         }
     }
 
-    /// <summary>Tokens that speak for none but themselves.</summary>
+    /// <summary>Tokens without a group, each tested by itself.</summary>
     public IReadOnlyList<int> Single => _single;
 
-    /// <summary>For each character, in their order, the token that is just that, and the others that begin with it.</summary>
+    /// <summary>
+    /// The groups by character in ascending order: the token that is just that character, and the others that begin with it.
+    /// </summary>
     public IReadOnlyList<(Rune Character, int Speaker, int[] Others)> Groups => _groups;
 }
 
 /// <summary>
-/// Tokens of punctuation and spaces, and those that are the same and one character more: of <c>{</c>, <c>{"</c>. Where a grammar leaves that
-/// character alone to follow, a model has learnt to write the longer token, and behind the shorter one it has something else in mind.
-/// Letters and digits are left out: how a word is cut is the model's own business.
+/// For each token of punctuation and spaces, the tokens that are one character longer: for <c>{</c> among others <c>{"</c>. Where a grammar
+/// allows that character only, the longer token is the one that the model learnt to write; behind the shorter one it expects other text.
+/// Letters and digits are left out: how words are split into tokens is left to the model.
 /// </summary>
 internal sealed class TokenExtensions
 {
@@ -60,7 +63,7 @@ internal sealed class TokenExtensions
 
     private readonly Dictionary<int, Dictionary<char, int>> _longer = [];
 
-    /// <summary>Finds them in a vocabulary.</summary>
+    /// <summary>Finds the pairs in a vocabulary.</summary>
     public TokenExtensions(Vocabulary vocabulary)
     {
         var byText = new Dictionary<string, int>(StringComparer.Ordinal);

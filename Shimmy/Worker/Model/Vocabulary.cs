@@ -11,8 +11,8 @@ internal sealed class Vocabulary
     private readonly byte[]?[] _pieces;
     private readonly Lazy<ControlTokens> _controlTokens;
     private readonly Lazy<int[]> _control;
-    private readonly Lazy<TokensByFirstRune> _firstCharacters;
-    private readonly Lazy<TokenExtensions> _longerMarks;
+    private readonly Lazy<TokensByFirstRune> _tokensByFirstRune;
+    private readonly Lazy<TokenExtensions> _tokenExtensions;
 
     public Vocabulary(ModelHandle model)
     {
@@ -24,8 +24,8 @@ internal sealed class Vocabulary
         _pieces = new byte[]?[Size];
         _controlTokens = new Lazy<ControlTokens>(FindControlTokens);
         _control = new Lazy<int[]>(() => [.. Enumerable.Range(0, Size).Where(IsControl)]);
-        _firstCharacters = new Lazy<TokensByFirstRune>(() => new TokensByFirstRune(this));
-        _longerMarks = new Lazy<TokenExtensions>(() => new TokenExtensions(this));
+        _tokensByFirstRune = new Lazy<TokensByFirstRune>(() => new TokensByFirstRune(this));
+        _tokenExtensions = new Lazy<TokenExtensions>(() => new TokenExtensions(this));
         var endTokens = new List<int>();
         for (var token = 0; token < Size; token++)
         {
@@ -48,7 +48,7 @@ internal sealed class Vocabulary
     /// <summary>End-of-sequence token, negative where there is none.</summary>
     public int Eos { get; }
 
-    /// <summary>The marks of a prompt whose middle is missing, or null where one of them is.</summary>
+    /// <summary>The tokens for filling in the middle; null where the vocabulary lacks one of them.</summary>
     public FillInTheMiddle? FillInTheMiddle =>
         Native.FillInTheMiddle is var tokens && Text(tokens.Prefix) is { } prefix && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
             ? new FillInTheMiddle(prefix, suffix, middle)
@@ -66,11 +66,11 @@ internal sealed class Vocabulary
     /// <summary>Control tokens and the unknown token, none of which adds text to an answer.</summary>
     public IReadOnlyList<int> ControlTokens => _control.Value;
 
-    /// <summary>The tokens by the first character of their text; found out on first use.</summary>
-    public TokensByFirstRune TokensByFirstRune => _firstCharacters.Value;
+    /// <summary>The tokens by the first character of their text; made at the first use.</summary>
+    public TokensByFirstRune TokensByFirstRune => _tokensByFirstRune.Value;
 
-    /// <summary>The tokens of punctuation that go on as another one; found out on first use.</summary>
-    public TokenExtensions TokenExtensions => _longerMarks.Value;
+    /// <summary>The tokens that extend another by one character; made at the first use.</summary>
+    public TokenExtensions TokenExtensions => _tokenExtensions.Value;
 
     /// <summary>Whether a token stands for a byte that no other token spells.</summary>
     public bool IsByte(int token) => Native.IsByte(token);
@@ -135,7 +135,9 @@ internal sealed class Vocabulary
         return tokens.Count;
     }
 
-    /// <summary>The tokens of a whole text to embed, with what the vocabulary wants before and after it; given tokens as they are.</summary>
+    /// <summary>
+    /// The tokens of a whole text to embed, with what the vocabulary wants before and after it; given tokens as they are.
+    /// </summary>
     public List<int> TokenizeWhole(Prompt prompt)
     {
         if (prompt.Tokens is not null)

@@ -4,8 +4,8 @@ using Shimmy.Engine;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// The backends of this process: the best variant for the CPU, always, and the GPU plug-ins that are asked for, each loaded at most once. ggml's own
-/// loader takes everything in the folder and leaves what fails out; here a plug-in that is not used costs nothing, and one that fails says why.
+/// Loads backends into this process: the best variant of the CPU backend, and on demand GPU plug-ins, each at most once. ggml's own loader
+/// loads every file of the folder and skips failures silently; here an unused plug-in costs nothing, and a failure has a reason.
 /// </summary>
 internal static unsafe class Backends
 {
@@ -13,8 +13,8 @@ internal static unsafe class Backends
     private static readonly nint[] None = [];
 
     /// <summary>
-    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score. Throws <see cref="EngineException"/> where the folder
-    /// holds none.
+    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score. Throws <see cref="EngineException"/> where
+    /// the folder holds none.
     /// </summary>
     public static void LoadCpu(string directory)
     {
@@ -29,7 +29,7 @@ internal static unsafe class Backends
             GgmlApi.ggml_backend_load(blas);
     }
 
-    /// <summary>Loads a plug-in, or says why it cannot be used. Never throws.</summary>
+    /// <summary>Loads a plug-in; the result says why it cannot be used. Never throws.</summary>
     public static Plugin Load(GpuBackend backend)
     {
         if (!Loaded.TryGetValue(backend, out var plugin))
@@ -37,7 +37,7 @@ internal static unsafe class Backends
         return plugin;
     }
 
-    /// <summary>ggml's handles of a plug-in's GPUs; those that share the memory of the CPU only where there are no others, as llama.cpp has it.</summary>
+    /// <summary>ggml's handles of a plug-in's GPUs. As in llama.cpp, integrated GPUs only where there are no others.</summary>
     public static IReadOnlyList<nint> GpusOf(Plugin plugin)
     {
         if (plugin.Registration == 0)
@@ -92,7 +92,8 @@ internal static unsafe class Backends
         return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true ? RuntimeLibraries.Version : null };
     }
 
-    // dlopen's words tell what is wrong: a library that the plug-in needs, a function that its version had, or that the file is none.
+    // The message of dlopen tells what is wrong: a library that the plug-in needs, a function that its version had, or that the file is
+    // none.
     private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
         why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal) || NeedsOtherGgml(why)
             ? new Plugin(PluginState.OtherVersion, $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
@@ -147,30 +148,30 @@ internal static unsafe class Backends
         text.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries).LastOrDefault() ?? text;
 }
 
-/// <summary>A GPU plug-in after the try to load it.</summary>
-/// <param name="State">How far it came.</param>
-/// <param name="Reason">Why no further; null where it loaded.</param>
+/// <summary>The result of loading a GPU plug-in.</summary>
+/// <param name="State">How far loading got.</param>
+/// <param name="Reason">Why it failed; null where it loaded.</param>
 internal sealed record Plugin(PluginState State, string? Reason)
 {
     /// <summary>ggml's handle; 0 where it did not load.</summary>
     public nint Registration { get; init; }
 
-    /// <summary>The version of llama.cpp that it was built with; null where nothing tells.</summary>
+    /// <summary>The version of llama.cpp that it was built with; null where that is unknown.</summary>
     public string? Version { get; init; }
 }
 
-/// <summary>How far a plug-in came.</summary>
+/// <summary>How far loading a plug-in got.</summary>
 internal enum PluginState
 {
-    /// <summary>It is not there.</summary>
+    /// <summary>The file is missing.</summary>
     Missing,
 
-    /// <summary>It is there and not of this llama.cpp.</summary>
+    /// <summary>The file is not from this version of llama.cpp.</summary>
     OtherVersion,
 
-    /// <summary>What it needs of the system is not there.</summary>
+    /// <summary>A driver or library that it needs is missing.</summary>
     NoDriver,
 
-    /// <summary>It loaded; whether it has a device is another question.</summary>
+    /// <summary>It is loaded and registered; it may have no device.</summary>
     Loaded,
 }

@@ -4,7 +4,8 @@ using static Shimmy.Worker.Native.LlamaApi;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// Owns a <c>llama_context</c> with its KV cells, and keeps its model alive: freeing a model under its context is undefined. Used by one thread at a time.
+/// Owns a <c>llama_context</c> with its KV cells, and keeps its model alive: freeing a model under its context is undefined. Used by one
+/// thread at a time.
 /// </summary>
 internal sealed unsafe class ContextHandle : SafeHandle
 {
@@ -68,7 +69,9 @@ internal sealed unsafe class ContextHandle : SafeHandle
             llama_attach_threadpool(this, poolOfOne.Pointer, poolOfSeveral.Pointer);
     }
 
-    /// <summary>Replaces the LoRA adapters that act on what is decoded from now on; false where llama.cpp refuses, which its log explains.</summary>
+    /// <summary>
+    /// Replaces the LoRA adapters that act on what is decoded from now on; false where llama.cpp refuses, which its log explains.
+    /// </summary>
     /// <param name="adapters">What <see cref="ModelHandle.LoadAdapter"/> returned.</param>
     /// <param name="scales">The strength of each.</param>
     public bool UseAdapters(ReadOnlySpan<nint> adapters, ReadOnlySpan<float> scales)

@@ -2,7 +2,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>Which backend a model gets, and which of its devices.</summary>
+/// <summary>The backend and the devices that a model is loaded on.</summary>
 /// <param name="Backend">The backend, never <see cref="GpuBackend.Auto"/>.</param>
 /// <param name="Handles">ggml's handles of its devices; none for the CPU.</param>
 internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Handles)
@@ -13,8 +13,8 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
     public IReadOnlyList<DeviceFacts> Facts => [.. Handles.Select(Devices.FactsOf)];
 
     /// <summary>
-    /// Chooses as asked. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) saying why a backend that was named cannot be had,
-    /// or which devices there are where one that was named is not.
+    /// Chooses as asked. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) saying why a backend that was named
+    /// cannot be had, or which devices there are where one that was named is not.
     /// </summary>
     public static DeviceChoice For(LoadTuning tuning)
     {
@@ -39,10 +39,10 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
         return tuning.Devices.Count == 0 ? OfCpu : throw Failure(Unknown(tuning.Devices, seen));
     }
 
-    /// <summary>Why a backend that loaded is of no use.</summary>
+    /// <summary>Reason for a backend that loaded and has no device.</summary>
     public const string NoDevice = "it loaded, but its driver shows no GPU";
 
-    // All of the named ones, in their order; null where one is not among these.
+    // The named devices in their order; null where this backend lacks one of them.
     private static IReadOnlyList<nint>? Named(IReadOnlyList<string> names, IReadOnlyList<nint> gpus)
     {
         if (names.Count == 0)

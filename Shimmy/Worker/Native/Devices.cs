@@ -3,7 +3,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>What the loaded backends offer.</summary>
+/// <summary>The devices of the loaded backends, and the report of all backends.</summary>
 internal static unsafe class Devices
 {
     private static readonly string[] Kinds = ["cpu", "gpu", "igpu", "accel", "meta"];
@@ -17,7 +17,7 @@ internal static unsafe class Devices
         return devices;
     }
 
-    /// <summary>What a device says of itself now.</summary>
+    /// <summary>The facts of a device, with its free memory of now.</summary>
     public static DeviceFacts FactsOf(nint device)
     {
         GgmlDeviceProps props;
@@ -34,8 +34,8 @@ internal static unsafe class Devices
         };
     }
 
-    /// <summary>Loads every plug-in there is and tells what became of each, and what auto would choose.</summary>
-    /// <param name="crashing">Words of backends to leave alone, each with what happened to a process that loaded its plug-in.</param>
+    /// <summary>Loads every plug-in and reports the result of each, and the backend that auto would choose.</summary>
+    /// <param name="crashing">Names of backends that must not be loaded, each with the exit of a process that loaded its plug-in.</param>
     public static BackendReport Report(IReadOnlyDictionary<string, string> crashing)
     {
         var backends = new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()), Version = RuntimeLibraries.Version } };

@@ -20,7 +20,7 @@ internal static unsafe partial class LlamaApi
     public static partial void llama_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 
-    /// <summary>Null when the file cannot be loaded; why is in the log alone.</summary>
+    /// <summary>Null when the file cannot be loaded; the reason is in the log only.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial nint llama_model_load_from_file(string path, LlamaModelParams parameters);
 
@@ -179,7 +179,7 @@ internal static unsafe partial class LlamaApi
         nint vocab, float multiplier, float dryBase, int allowedLength, int lastN, byte** breakers, nuint breakerCount);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_logit_bias(int vocabularySize, int count, LlamaLogitBias* biases);
 
-    /// <summary>Null where the grammar does not parse; why is in the log alone.</summary>
+    /// <summary>Null where the grammar does not parse; the reason is in the log only.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial nint llama_sampler_init_grammar(nint vocab, string grammar, string root);
 }

@@ -3,13 +3,17 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>What llama.cpp tells in its log while it loads a model, and by no function: sizes of buffers, layers on GPUs, metadata that was replaced.</summary>
+/// <summary>
+/// Facts that llama.cpp reports only in its log while it loads a model: sizes of buffers, layers on GPUs, metadata that was replaced.
+/// </summary>
 internal sealed class LoadLog
 {
     /// <summary>The device of all memory of the host.</summary>
     public const string Cpu = "CPU";
 
-    /// <summary>Several devices that compute as one (split-mode tensor). What is said of their buffers is said of each.</summary>
+    /// <summary>
+    /// ggml's name for several devices that compute as one (split-mode tensor). The logged size of a buffer is that of each device.
+    /// </summary>
     public const string Together = "Meta()";
 
     private const string BufferSize = " buffer size =";
@@ -25,13 +29,13 @@ internal sealed class LoadLog
     /// <summary>Buffers by device.</summary>
     public IReadOnlyDictionary<string, DeviceMemory> Buffers => _buffers;
 
-    /// <summary>Layers on GPUs, the output layer counted as one; 0 where it said nothing.</summary>
+    /// <summary>Layers on GPUs, the output layer counted as one; 0 where the log says nothing.</summary>
     public int GpuLayers { get; private set; }
 
-    /// <summary>Whether it could not allocate something.</summary>
+    /// <summary>Whether an allocation failed.</summary>
     public bool OutOfMemory { get; private set; }
 
-    /// <summary>Takes note of a line. Called by one load at a time.</summary>
+    /// <summary>Reads a line of the log. Called by one load at a time.</summary>
     public void Listen(string line)
     {
         if (Between(line, "offloaded ", " layers to GPU") is { } offloaded)
@@ -58,8 +62,8 @@ internal sealed class LoadLog
     }
 
     /// <summary>
-    /// Throws <see cref="EngineException"/> where a value was to be replaced that has another type, or that llama.cpp never asked for: it loads the model as
-    /// if nothing had been said.
+    /// Checks that every override took effect, because llama.cpp ignores one with a wrong type or an unused key. Throws
+    /// <see cref="EngineException"/> where one did not.
     /// </summary>
     public void CheckOverrides(IReadOnlyList<MetadataOverride> wanted)
     {
@@ -69,7 +73,7 @@ internal sealed class LoadLog
             throw new EngineException(EngineFailure.LoadFailed, $"override-kv: llama.cpp reads no '{unused.Key}' of this model");
     }
 
-    // What stands before the size: whose buffer, then what for.
+    // Before the size stand the buffer's name and its kind.
     private void Add(string named, long bytes)
     {
         if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, var kind] || kind is not ("model" or "KV" or "RS" or "compute" or "output"))

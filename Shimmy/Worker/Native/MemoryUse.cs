@@ -5,8 +5,8 @@ using Shimmy.Engine.Memory;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// What a load really allocated, by device. Tensors are asked one by one which buffer they lie in. Caches and compute buffers are what llama.cpp says of
-/// them in its log while it makes a context: no function of its API tells.
+/// Memory that a load allocated, by device. Tensors are counted one by one, by the buffer that they lie in. Sizes of caches and compute
+/// buffers come from llama.cpp's log (<see cref="LoadLog"/>): no function of its API returns them.
 /// </summary>
 internal sealed unsafe class MemoryUse(LoadLog log)
 {
@@ -56,7 +56,8 @@ internal sealed unsafe class MemoryUse(LoadLog log)
                 if (buffer == 0)
                     continue;
                 var device = DeviceOf(GgmlApi.ggml_backend_buffer_get_type(buffer));
-                // An output that shares the memory of the embeddings is in the list twice. In a buffer of several devices no tensor has an address.
+                // An output that shares the memory of the embeddings is in the list twice. In a buffer of several devices no tensor has an
+                // address.
                 if (!seen.Add((buffer, device == LoadLog.Together ? tensor : GgmlApi.ggml_get_data(tensor))))
                     continue;
                 var bytes = (long)GgmlApi.ggml_nbytes(tensor);

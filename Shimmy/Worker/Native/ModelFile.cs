@@ -7,7 +7,7 @@ using Shimmy.Engine.Memory;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>Loads a model's file with all that its spec says of where; what llama.cpp is handed lives in native memory only while it loads.</summary>
+/// <summary>Loads a model's file with llama.cpp: devices, splits and overrides as native arrays that live during the load only.</summary>
 internal static unsafe class ModelFile
 {
     private const int OverrideText = 128;
@@ -68,7 +68,7 @@ internal static unsafe class ModelFile
         }
     }
 
-    // enum llama_load_mode: 0 reads, 1 maps, 2 reads and locks, 3 maps and locks. Who only locks maps as well, as llama.cpp has it.
+    // enum llama_load_mode: 0 reads, 1 maps, 2 reads and locks, 3 maps and locks. As in llama.cpp, locking alone maps too.
     private static int LoadMode(LoadTuning tuning, int given) => (tuning.MemoryMap, tuning.MemoryLock == true) switch
     {
         (null, false) => given,

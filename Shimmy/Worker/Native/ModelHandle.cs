@@ -4,7 +4,7 @@ using static Shimmy.Worker.Native.LlamaApi;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>Owns a <c>llama_model</c> and tells what llama.cpp knows of it. Constant once loaded, so any thread may ask.</summary>
+/// <summary>Owns a <c>llama_model</c>, with its facts. They are constant once it is loaded, so any thread may read them.</summary>
 internal sealed unsafe class ModelHandle() : SafeHandle(0, ownsHandle: true)
 {
     private const int LongestDescription = 128;
@@ -53,8 +53,8 @@ internal sealed unsafe class ModelHandle() : SafeHandle(0, ownsHandle: true)
     public bool IsDiffusion => llama_model_is_diffusion(this);
 
     /// <summary>
-    /// Whether some layers keep a recurrent state (Mamba, RWKV, hybrids). Such a state exists at the end of a sequence only: no token can be taken back, and
-    /// no part of a prefix reused.
+    /// Whether some layers keep a recurrent state (Mamba, RWKV, hybrids). Such a state exists at the end of a sequence only: no token can
+    /// be taken back, and no part of a prefix reused.
     /// </summary>
     public bool HasRecurrentState => llama_model_is_recurrent(this) || llama_model_is_hybrid(this);
 
@@ -80,8 +80,8 @@ internal sealed unsafe class ModelHandle() : SafeHandle(0, ownsHandle: true)
     }
 
     /// <summary>
-    /// Loads a LoRA adapter, which llama.cpp frees with the model; 0 where the file is none for this model, which its log explains. Before any context is
-    /// made of the model.
+    /// Loads a LoRA adapter, which llama.cpp frees with the model; 0 where the file is none for this model, which its log explains. Before
+    /// any context is made of the model.
     /// </summary>
     public nint LoadAdapter(string path) => llama_adapter_lora_init(this, path);
 

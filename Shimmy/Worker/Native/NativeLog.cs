@@ -5,8 +5,8 @@ using System.Text;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// llama.cpp's log, line by line, to whoever listens. It is also where llama.cpp says why a load or a grammar failed, so the last
-/// errors are kept for the message.
+/// llama.cpp's log, line by line, for a listener. llama.cpp gives the reason of a failed load or grammar in its log only, so the last
+/// errors are kept for error messages.
 /// </summary>
 internal static unsafe class NativeLog
 {
@@ -40,7 +40,7 @@ internal static unsafe class NativeLog
     [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
     private static void OnText(int level, byte* text, void* userData)
     {
-        // An exception must not reach native frames: there is nobody there to catch it.
+        // An exception must not unwind into native frames: that would end the process.
         try
         {
             Append((NativeLogLevel)level, Marshal.PtrToStringUTF8((nint)text) ?? "");

@@ -4,7 +4,8 @@ using static Shimmy.Worker.Native.LlamaApi;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// The <c>llama_vocab</c> of a model. It belongs to the model and is constant once that is loaded, so any thread may ask. Token ids given must be in range.
+/// The <c>llama_vocab</c> of a model. It belongs to the model and is constant once that is loaded, so any thread may ask. Token ids given
+/// must be in range.
 /// </summary>
 internal sealed unsafe class NativeVocabulary(ModelHandle model)
 {
@@ -35,7 +36,8 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
 
     public int Separator => llama_vocab_sep(Pointer);
 
-    public (int Prefix, int Suffix, int Middle) FillInTheMiddle => (llama_vocab_fim_pre(Pointer), llama_vocab_fim_suf(Pointer), llama_vocab_fim_mid(Pointer));
+    public (int Prefix, int Suffix, int Middle) FillInTheMiddle =>
+        (llama_vocab_fim_pre(Pointer), llama_vocab_fim_suf(Pointer), llama_vocab_fim_mid(Pointer));
 
     public bool AddsBos => llama_vocab_get_add_bos(Pointer);
 
@@ -91,8 +93,8 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
     }
 
     /// <summary>
-    /// Writes the tokens of a text. Returns their number; negative the number that there would be where <paramref name="tokens"/> is too short;
-    /// <see cref="int.MinValue"/> where the number overflows.
+    /// Writes the tokens of a text. Returns their number; negative the number that there would be where <paramref name="tokens"/> is too
+    /// short; <see cref="int.MinValue"/> where the number overflows.
     /// </summary>
     /// <param name="text">The text in UTF-8.</param>
     /// <param name="tokens">Room for them.</param>

@@ -4,9 +4,8 @@ using Shimmy.Engine;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// Which plug-in files belong to the prebuilt libraries. ggml's interface for plug-ins keeps its version over releases whose tensors are laid out
-/// differently: a plug-in of another release registers, and then crashes or computes nonsense. What does tell is the file: the manifest that the build
-/// fetches libraries by knows the size of each.
+/// Recognises the plug-in files that belong to the prebuilt libraries, by their size in the manifest. ggml's plug-in interface keeps its
+/// version over releases whose tensors have other layouts: a plug-in of another release registers, and then crashes or computes nonsense.
 /// </summary>
 internal static class PinnedPlugins
 {
@@ -14,7 +13,8 @@ internal static class PinnedPlugins
     private const string Base = "cpu";
 
     /// <summary>
-    /// Whether a plug-in is one of those that were built with the libraries beside it; null where these are not the prebuilt ones, or nothing is known.
+    /// Whether a plug-in is one of those that were built with the libraries beside it; null where these are not the prebuilt ones, or
+    /// nothing is known.
     /// </summary>
     /// <param name="plugin">Its file.</param>
     /// <param name="baseLibrary">The file of libggml-base beside it.</param>

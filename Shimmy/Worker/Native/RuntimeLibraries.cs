@@ -4,8 +4,8 @@ using Shimmy.Engine;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// Finds llama.cpp's libraries and makes sure they are the version this binding was written for. They lie in
-/// <see cref="RuntimeDirectory"/>, where .NET's own probing does not look.
+/// Loads llama.cpp's libraries from <see cref="RuntimeDirectory"/>, where .NET's own probing does not look, and checks that they are the
+/// version that this binding was written for.
 /// </summary>
 internal static unsafe class RuntimeLibraries
 {
@@ -45,7 +45,7 @@ internal static unsafe class RuntimeLibraries
         }
     }
 
-    /// <summary>How threads and memory spread over NUMA nodes, once a process and before a model is loaded.</summary>
+    /// <summary>Sets how threads and memory spread over NUMA nodes; once a process, before a model is loaded.</summary>
     public static void UseNuma(NumaStrategy strategy) => LlamaApi.llama_numa_init((int)strategy);
 
     private static string FindDirectory()

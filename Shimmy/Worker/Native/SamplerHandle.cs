@@ -4,7 +4,8 @@ using static Shimmy.Worker.Native.LlamaApi;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// Owns a sampler: a chain of llama.cpp's samplers, or a grammar. Keeps the model alive whose vocabulary it may point into. Used by one thread at a time.
+/// Owns a sampler: a chain of llama.cpp's samplers, or a grammar. Keeps the model alive whose vocabulary it may point into. Used by one
+/// thread at a time.
 /// </summary>
 internal sealed unsafe class SamplerHandle : SafeHandle
 {
@@ -25,7 +26,9 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     /// <summary>A grammar in GBNF; null where it does not parse, which the log explains.</summary>
     public static SamplerHandle? Grammar(NativeVocabulary vocabulary, string grammar, string root) =>
-        llama_sampler_init_grammar(vocabulary.Pointer, grammar, root) is not 0 and var sampler ? new SamplerHandle(sampler, vocabulary.Model) : null;
+        llama_sampler_init_grammar(vocabulary.Pointer, grammar, root) is not 0 and var sampler
+            ? new SamplerHandle(sampler, vocabulary.Model)
+            : null;
 
     // Stages of a chain; parameters as in llama.h, minKeep always 0
 
@@ -47,7 +50,8 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     public void AddTemperature(float temperature) => Add(llama_sampler_init_temp(temperature));
 
-    public void AddDynamicTemperature(float temperature, float range, float exponent) => Add(llama_sampler_init_temp_ext(temperature, range, exponent));
+    public void AddDynamicTemperature(float temperature, float range, float exponent) =>
+        Add(llama_sampler_init_temp_ext(temperature, range, exponent));
 
     public void AddMirostat(int vocabularySize, uint seed, float tau, float eta)
     {
@@ -57,13 +61,17 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     public void AddMirostatV2(uint seed, float tau, float eta) => Add(llama_sampler_init_mirostat_v2(seed, tau, eta));
 
-    public void AddDry(NativeVocabulary vocabulary, float multiplier, float dryBase, int allowedLength, int lastN, IReadOnlyList<string> breakers)
+    public void AddDry(
+        NativeVocabulary vocabulary, float multiplier, float dryBase, int allowedLength, int lastN, IReadOnlyList<string> breakers)
     {
         var texts = breakers.Select(text => Marshal.StringToCoTaskMemUTF8(text)).ToArray();
         try
         {
             fixed (nint* pointers = texts)
-                Add(llama_sampler_init_dry(vocabulary.Pointer, multiplier, dryBase, allowedLength, lastN, (byte**)pointers, (nuint)texts.Length));
+            {
+                Add(llama_sampler_init_dry(
+                    vocabulary.Pointer, multiplier, dryBase, allowedLength, lastN, (byte**)pointers, (nuint)texts.Length));
+            }
         }
         finally
         {
@@ -83,7 +91,13 @@ internal sealed unsafe class SamplerHandle : SafeHandle
     {
         fixed (LlamaTokenData* data = candidates)
         {
-            var array = new LlamaTokenDataArray { Data = data, Size = (nuint)candidates.Length, Selected = -1, Sorted = sorted ? (byte)1 : (byte)0 };
+            var array = new LlamaTokenDataArray
+            {
+                Data = data,
+                Size = (nuint)candidates.Length,
+                Selected = -1,
+                Sorted = sorted ? (byte)1 : (byte)0,
+            };
             llama_sampler_apply(this, &array);
             return array.Selected >= 0 && (nuint)array.Selected < array.Size && !float.IsNaN(data[array.Selected].Logit)
                 ? data[array.Selected].Id

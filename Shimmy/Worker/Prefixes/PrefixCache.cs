@@ -6,8 +6,8 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
-/// The slots, and the rules by which a request takes over what one of them has computed. All sequences share one pool of cells
-/// (kv_unified), so taking over a prefix marks its cells as belonging to a further sequence and computes nothing.
+/// The slots, and the reuse of prompt prefixes among them. All sequences share one pool of KV cells (kv_unified), so taking over a prefix
+/// marks its cells as belonging to another sequence and computes nothing.
 /// </summary>
 internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int slots)
 {
@@ -65,7 +65,9 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
             ?? idle[0];
     }
 
-    /// <summary>Makes the target begin with the source's first tokens, and with nothing else. Returns how many it really has then.</summary>
+    /// <summary>
+    /// Makes the target hold the source's first tokens and no others. Returns how many it holds then: 0 where they cannot be taken over.
+    /// </summary>
     public int TakeOver(Slot? source, Slot target, int length, AdapterSet adapters)
     {
         if (source == target && length > 0)
@@ -101,7 +103,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
     public void CutToTokens(Slot slot) => context.RemoveCells(slot.Id, slot.Tokens.Count);
 
-    /// <summary>Ends a sequence's stay; what it computed stays for the next.</summary>
+    /// <summary>Frees the slot; its cells stay as a prefix for later requests.</summary>
     public void Release(Slot slot)
     {
         slot.Owner = null;

@@ -8,15 +8,15 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Worker.Sampling;
 
 /// <summary>
-/// The grammar of one answer: which tokens it allows next, and the logits without those that it forbids. Inactive where the request has none, before the
-/// text that it waits for (<see cref="GrammarTrigger"/>), and where the answer does not go on from that text as it says.
+/// The grammar of one answer: tests tokens, and masks the logits of those that it forbids. Inactive where the request has no grammar,
+/// before its trigger text (<see cref="GrammarTrigger"/>) appears, and where the tokens that hold the trigger do not match.
 ///
-/// It stands outside the sampler chain: a token is sampled first, that one token is tested, and only on a refusal are the others. llama.cpp ends the
-/// process where a grammar is fed a token that it cannot follow, so it is fed none that was not just tested.
+/// It stands outside the sampler chain: a token is sampled first, that one token is tested, and only on a refusal are the others. llama.cpp
+/// ends the process where a grammar is fed a token that it cannot follow, so it is fed none that was not just tested.
 /// </summary>
 internal sealed class GrammarMask : IDisposable
 {
-    // Of the likeliest tokens, so many are shown to a grammar before all are.
+    // So many of the most likely tokens are tested before the whole vocabulary is.
     private const int FewestLikeliest = 32;
     private const int MostLikeliest = 1024;
 
@@ -28,7 +28,9 @@ internal sealed class GrammarMask : IDisposable
     private SamplerHandle? _grammar;
     private bool _betweenCharacters = true;
 
-    /// <summary>Parses the grammar. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) where it does not parse.</summary>
+    /// <summary>
+    /// Parses the grammar. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) where it does not parse.
+    /// </summary>
     /// <param name="request">The request.</param>
     /// <param name="vocabulary">The model's tokens.</param>
     /// <param name="shown">Control tokens that are spelled out in the answer.</param>
@@ -65,7 +67,8 @@ internal sealed class GrammarMask : IDisposable
     /// <param name="logits">All logits.</param>
     /// <param name="candidates">Room of <see cref="Sampler.CandidatesRoom"/>.</param>
     /// <param name="cut">
-    /// How many of the likeliest allowed tokens are enough, because the choice is cut to them first: 1 where it is greedy, else top-k; 0 where all matter.
+    /// How many of the likeliest allowed tokens are enough, because the choice is cut to them first: 1 where it is greedy, else top-k; 0
+    /// where all matter.
     /// </param>
     public void Apply(Span<float> logits, Span<LlamaTokenData> candidates, int cut)
     {
@@ -74,8 +77,8 @@ internal sealed class GrammarMask : IDisposable
     }
 
     /// <summary>
-    /// Takes a token that was just tested; or, while inactive, looks for the text that the grammar waits for. Gives the token to take in its place: the same,
-    /// or a longer one where the grammar leaves a single character to follow.
+    /// Takes a token that was just tested; or, while inactive, looks for the text that the grammar waits for. Gives the token to take in
+    /// its place: the same, or a longer one where the grammar leaves a single character to follow.
     /// </summary>
     public int Accept(int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
     {
@@ -92,7 +95,7 @@ internal sealed class GrammarMask : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _grammar?.Dispose();
 
-    // The tokens that hold the trigger are tested like all others; where the grammar does not go on from them, the answer stays free.
+    // The tokens that hold the trigger are tested like all others; where the grammar refuses one, the answer stays unconstrained.
     private void Begin(SamplerHandle grammar, IReadOnlyList<int> tokens)
     {
         _grammar = grammar;
@@ -112,18 +115,20 @@ internal sealed class GrammarMask : IDisposable
     {
         grammar.Accept(token);
         var text = _vocabulary.Spelled(token).Span;
-        // The last character is whole, or more of it must follow; what was no character at all counts as the latter.
+        // Whether the last UTF-8 character is complete; invalid bytes count as incomplete.
         _betweenCharacters = text.Length > 0 && Rune.DecodeLastFromUtf8(text, out _, out _) == OperationStatus.Done;
     }
 
-    // A model that is about to write a number where the grammar wants a text puts a space, and finds itself behind a token that it has
-    // never seen a quotation mark follow: what it writes then is of no use. The text is the same either way.
+    // Where the grammar leaves a single character to follow, the token that holds both is taken. Example: the model wants a number and the
+    // grammar a string; the model puts a space, which training never showed it before a separate quotation mark, and writes nonsense behind
+    // it. The text is the same either way.
     private int WithWhatMustFollow(SamplerHandle grammar, int token, ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
     {
         while (_vocabulary.TokenExtensions.Of(token) is { } longer
             && OnlyCharacter(grammar, longer, candidates) is { } only
             && longer[only.Character] is var whole
-            && !float.IsNegativeInfinity(logits[whole]) && !IsHidden(whole) && !Array.Exists(_biases, bias => bias.Token == whole && bias.Bias < 0))
+            && !float.IsNegativeInfinity(logits[whole]) && !IsHidden(whole)
+            && !Array.Exists(_biases, bias => bias.Token == whole && bias.Bias < 0))
         {
             Accept(grammar, only.Token);
             token = whole;
@@ -131,8 +136,10 @@ internal sealed class GrammarMask : IDisposable
         return token;
     }
 
-    // The only character that the grammar goes on with, if it is one of these, and the token that is just that. Null where the answer may end.
-    private (char Character, int Token)? OnlyCharacter(SamplerHandle grammar, IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
+    // The only character that may follow, if it is one of these, and the token that is just that character. Null where several or the end
+    // may follow.
+    private (char Character, int Token)? OnlyCharacter(
+        SamplerHandle grammar, IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
     {
         var tokens = _vocabulary.TokensByFirstRune;
         var ascii = 0;
@@ -170,11 +177,11 @@ internal sealed class GrammarMask : IDisposable
         return ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker);
     }
 
-    // llama.cpp's grammars match the text of control tokens, which an answer does not have: it would be what the grammar forbids.
+    // llama.cpp's grammars match the text of control tokens, but that text is not part of the answer, which would then break the grammar.
     private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
 
-    // Forbids what the grammar does not take of the likeliest tokens. True where that is all that can be chosen from: one for a greedy
-    // choice, as many as top-k keeps. The cut comes first in the chain then, so that what lies behind them cannot matter.
+    // Masks the most likely tokens only. True where enough of them are allowed: the choice is cut to so many first, so that no other token
+    // can be chosen.
     private bool ApplyToLikeliest(SamplerHandle grammar, Span<float> logits, Span<LlamaTokenData> candidates, int cut)
     {
         if (cut is 0 or > MostLikeliest / 2)
@@ -205,11 +212,11 @@ internal sealed class GrammarMask : IDisposable
         foreach (var (_, speaker, others) in tokens.Groups)
         {
             candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = logits[speaker] };
-            // Inside a character, what its next bytes may be no first character tells.
+            // Inside a UTF-8 character the first character of a token says nothing about its next bytes.
             for (var i = 0; !_betweenCharacters && i < others.Length; i++)
                 candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = logits[others[i]] };
         }
-        // One that is forbidden anyway must still speak for the others.
+        // A speaker that is forbidden already must still be tested for the others of its group.
         for (var i = speakers; i < tested; i++)
         {
             if (float.IsNegativeInfinity(candidates[i].Logit))
@@ -249,10 +256,10 @@ internal sealed class GrammarMask : IDisposable
 
     private static SamplerHandle Parse(Vocabulary vocabulary, string grammar, string root)
     {
-        // NUL would end the text early on the native side and accept what stands before it.
+        // NUL would end the C string early, and llama.cpp would accept what stands before it.
         if (grammar.Contains('\0'))
             throw new EngineException(EngineFailure.InvalidRequest, "the grammar holds a NUL character") { Option = "grammar" };
-        // An empty one would be taken for "no grammar".
+        // llama.cpp takes an empty grammar for none.
         if (string.IsNullOrWhiteSpace(grammar))
             throw new EngineException(EngineFailure.InvalidRequest, "the grammar is empty") { Option = "grammar" };
         NativeLog.TakeErrors();

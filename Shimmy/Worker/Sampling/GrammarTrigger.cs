@@ -5,12 +5,12 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Worker.Sampling;
 
 /// <summary>
-/// Waits in an answer for the text behind which a grammar holds. llama.cpp's own lazy grammars look for it with a regular expression over
-/// all that was generated, whose recursion a long answer overflows; this one keeps no more than the text's length.
+/// Looks for the text of an answer that starts a grammar (lazy grammar). llama.cpp's own search runs a recursive regular expression over
+/// the whole answer, which overflows the stack on a long one; this one keeps no more than the text's length.
 /// </summary>
 /// <param name="text">The text.</param>
 /// <param name="makeGrammar">
-/// Makes the grammar for the last tokens of an answer, which begin with what is given: the text itself, and what one token may hold before it.
+/// Makes the grammar for the last tokens of the answer, given their text: the trigger text, and what its first token holds before it.
 /// </param>
 internal sealed class GrammarTrigger(string text, Func<string, SamplerHandle> makeGrammar)
 {
@@ -25,7 +25,9 @@ internal sealed class GrammarTrigger(string text, Func<string, SamplerHandle> ma
     private int _bytes;
     private bool _found;
 
-    /// <summary>Takes a token of the answer; where it completes the text, gives the grammar and the tokens that it must take first.</summary>
+    /// <summary>
+    /// Reads a token of the answer. Where it completes the text, returns the grammar and the tokens that the grammar must accept first.
+    /// </summary>
     public (SamplerHandle Grammar, IReadOnlyList<int> Tokens)? Accept(int token, ReadOnlyMemory<byte> piece)
     {
         if (_found)
@@ -47,7 +49,7 @@ internal sealed class GrammarTrigger(string text, Func<string, SamplerHandle> ma
         return (makeGrammar(lead), [.. _recent.Select(entry => entry.Token)]);
     }
 
-    /// <summary>The grammar, with a text that stands before what it describes, and white space if the model puts some.</summary>
+    /// <summary>A grammar that matches a literal text, up to four characters of white space, and then the given grammar.</summary>
     public static string After(string lead, string grammar)
     {
         var literal = new StringBuilder();

@@ -23,7 +23,7 @@ internal sealed class LogProbabilities
         _logSum = max + Math.Log(sum);
     }
 
-    /// <summary>What to report for the token that was taken.</summary>
+    /// <summary>Log probability of the chosen token, with the most likely tokens.</summary>
     public TokenLogProbability Of(int token, Vocabulary vocabulary)
     {
         if (_top == 0)

@@ -33,7 +33,7 @@ internal sealed class RepetitionPenalties
             : new RepetitionPenalties(length, options.RepeatPenalty, options.FrequencyPenalty, options.PresencePenalty);
     }
 
-    /// <summary>Notes a token of the sequence.</summary>
+    /// <summary>Adds a token of the sequence to the window.</summary>
     public void Accept(int token)
     {
         _window.Enqueue(token);
@@ -45,7 +45,7 @@ internal sealed class RepetitionPenalties
             _counts.Remove(oldest);
     }
 
-    /// <summary>Changes the logits of the tokens noted.</summary>
+    /// <summary>Penalizes the logits of the tokens in the window.</summary>
     public void Apply(Span<float> logits)
     {
         foreach (var (token, count) in _counts)

@@ -6,8 +6,8 @@ namespace Shimmy.Worker.Sampling;
 
 /// <summary>
 /// Chooses the tokens of one sequence. The order is llama.cpp's: logit bias; penalties; DRY; top-n-sigma; top-k; typical; top-p;
-/// min-p; XTC; temperature; distribution. Bias, penalties and, where nothing stands before it, top-k are done here in place of
-/// llama.cpp's: they then cost microseconds instead of a sort of the whole vocabulary. A grammar stands outside the chain
+/// min-p; XTC; temperature; distribution. Bias, penalties and, where nothing stands before it, top-k are managed code in place of
+/// llama.cpp's samplers: they then cost microseconds instead of a sort of the whole vocabulary. A grammar stands outside the chain
 /// (<see cref="GrammarMask"/>).
 /// </summary>
 internal sealed class Sampler : IDisposable
@@ -47,7 +47,8 @@ internal sealed class Sampler : IDisposable
         if (dry)
         {
             var lastN = options.DryPenaltyLastN < 0 ? contextLength : options.DryPenaltyLastN;
-            _chain.AddDry(vocabulary.Native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
+            _chain.AddDry(
+                vocabulary.Native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
         }
         _chainLooksBack = dry;
 
@@ -95,7 +96,7 @@ internal sealed class Sampler : IDisposable
     /// <summary>Candidates that <see cref="Sample"/> needs room for.</summary>
     public static int CandidatesRoom(int vocabularySize) => vocabularySize + 2048;
 
-    /// <summary>Shows the prompt to what looks back at it. A grammar is not among that: it speaks of the answer alone.</summary>
+    /// <summary>Shows the prompt to the penalties and to DRY, which look back at it. A grammar concerns the answer only.</summary>
     public void AcceptPrompt(IReadOnlyList<int> tokens)
     {
         if (_penalties is null && !_chainLooksBack)
@@ -120,7 +121,7 @@ internal sealed class Sampler : IDisposable
         {
             _grammar.Apply(logits, candidates, _greedy ? 1 : _topK);
             chosen = Choose(logits, candidates);
-            // A grammar that is complete leaves nothing but the end, which the request asked to ignore.
+            // A complete grammar allows the end token only, which ignore_eos forbids.
             if (chosen < 0 && _ignoreEos && _vocabulary.EndTokens is [var end, ..])
                 return end;
             if (chosen < 0 || !_grammar.Allows(chosen))

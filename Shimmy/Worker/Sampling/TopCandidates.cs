@@ -4,7 +4,7 @@ using Shimmy.Worker.Native;
 namespace Shimmy.Worker.Sampling;
 
 /// <summary>
-/// Picks the best few of a whole vocabulary's logits. llama.cpp copies and partially sorts all candidates for that; most logits are
+/// The k largest of a whole vocabulary's logits. llama.cpp copies and partially sorts all candidates for that; most logits are
 /// far below the best, so one vectorised pass against a rising threshold is enough.
 /// </summary>
 internal static class TopCandidates

@@ -5,8 +5,8 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Scheduling;
 
 /// <summary>
-/// Whose turn it is among sequences of different adapter sets: a decode applies one set. Each set in use gets a short while, because
-/// changing it costs llama.cpp a new plan of its graph, and then the one that has waited the longest.
+/// Rotation among the LoRA adapter sets of the running sequences, because a decode applies one set. A set keeps its turn for 40 ms, since
+/// changing it makes llama.cpp build its graph again; next is the set that has waited the longest.
 /// </summary>
 internal sealed class AdapterRotation
 {
@@ -29,7 +29,7 @@ internal sealed class AdapterRotation
                 Begin(first);
             return first;
         }
-        // Those that wait for another sequence's prefix have nothing to compute.
+        // A sequence that waits for another's prefix has nothing to compute.
         var ready = running.Where(sequence => sequence.Joins is null).Select(sequence => sequence.Adapters).Distinct().ToArray();
         if (_current is null || !ready.Contains(_current) || Stopwatch.GetElapsedTime(_since) >= TimeEach)
         {

@@ -7,17 +7,17 @@ using Shimmy.Worker.Speculation;
 namespace Shimmy.Worker.Scheduling;
 
 /// <summary>
-/// Step 3 of a turn: what is decoded next. A token for every generating sequence of one adapter set first, with what is drafted to follow
+/// Step 3 of a turn: the batch to decode. A token for every generating sequence of one adapter set first, with what is drafted to follow
 /// it, then prompt chunks up to a limit, so that a long prompt never stalls running streams.
 /// </summary>
 internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculator? speculator)
 {
-    // How long one prompt chunk may take: short while others stream, longer when only newcomers and cancels have to wait for it.
+    // Time of one prompt chunk: short while other sequences stream, longer when only new requests and cancels wait for it.
     private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
     private const int SmallestChunk = 32;
 
-    // Each token of a prompt that is reported has logits of its own: a row as wide as the vocabulary.
+    // A reported prompt needs the logits of each token: a row as wide as the vocabulary.
     private const int LargestReportedChunk = 64;
 
     private readonly List<Sequence> _generating = [];
@@ -28,13 +28,15 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     /// <summary>The sequences of this turn and how many of their tokens are computed, drafted ones not counted.</summary>
     public IReadOnlyList<(Sequence Sequence, int Tokens)> Parts => _parts;
 
-    /// <summary>Whether this turn computes tokens that nobody needs for sure.</summary>
+    /// <summary>Whether this turn computes tokens that may turn out useless: drafts or a companion.</summary>
     public bool HasExtras => Companion is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
 
-    /// <summary>The slot in which a further token is computed so that the one that is needed is not alone; null where none is.</summary>
+    /// <summary>
+    /// The slot in which a second token is computed beside a lone one (<see cref="LlamaModel.PairsLoneTokens"/>); null where none is.
+    /// </summary>
     public Slot? Companion { get; private set; }
 
-    /// <summary>Computes only what is needed in the next turn: cells are short.</summary>
+    /// <summary>Leaves drafts and companion out of the next turn, because cells are short.</summary>
     public void Spare() => _spare = true;
 
     /// <summary>Fills the batch with what the sequences of this adapter set have to compute.</summary>
@@ -54,7 +56,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             if (sequence.Adapters.Equals(adapters))
                 _generating.Add(sequence);
         }
-        // Half of what is left stays for prompts.
+        // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
             speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
         foreach (var sequence in _generating)
@@ -62,7 +64,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         var chunk = ChunkLimit(streams);
         foreach (var sequence in running)
         {
-            // One token is pending for those that generate, and they have it already.
+            // Sequences with one pending token generate, and are in the batch already.
             if (sequence.Joins is not null || sequence.Pending <= 1 || !sequence.Adapters.Equals(adapters))
                 continue;
             var count = Math.Min(Math.Min(sequence.Pending, chunk), batch.Room);
@@ -80,7 +82,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         _spare = false;
     }
 
-    /// <summary>Learns from the time that the batch took.</summary>
+    /// <summary>Records the time that the batch took.</summary>
     public void Observe(TimeSpan elapsed)
     {
         if (_parts.Count == _generating.Count)
@@ -88,7 +90,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             speculator?.Observe(batch.Count - (Companion is null ? 0 : 1), elapsed);
             return;
         }
-        // Only batches that are prompts for the most part tell how long a prompt token takes.
+        // The time of a prompt token is taken from batches that are mostly prompt.
         var prompt = _parts.Where(part => part.Tokens > 1).Sum(part => part.Tokens);
         if (prompt < SmallestChunk / 2 || prompt * 2 < batch.Count)
             return;
@@ -102,7 +104,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             return others ? SmallestChunk * 4 : model.BatchSize;
         var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
         var most = Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, model.BatchSize);
-        // Few sizes: what is measured differs from run to run, and with the size of its chunk the last bits of what a prompt leaves in the cells.
+        // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
         return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }
 

@@ -5,8 +5,8 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Scheduling;
 
 /// <summary>
-/// The requests that wait, and which is next: one that was preempted, else by the client's rank; of clients alike the one with the
-/// fewest running, then the one whose turn is longest ago; of its requests by priority, then by arrival.
+/// The queue of requests for a slot. Next is a preempted request, else one of the client with the highest rank; of equal ranks the client
+/// with the fewest running requests, then the one whose last turn is longest ago; of its requests by priority, then by arrival.
 /// </summary>
 internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
 {
@@ -25,7 +25,7 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
     public void Return(T request) => _preempted.AddFirst(request);
 
     /// <summary>Takes out the next one; there must be one.</summary>
-    /// <param name="running">What has a slot now.</param>
+    /// <param name="running">The requests that have a slot.</param>
     public T TakeNext(IReadOnlyCollection<T> running)
     {
         if (_preempted.First is { } first)
@@ -34,7 +34,7 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
             return first.Value;
         }
         var best = _waiting[0];
-        // One client, no priorities: what came first, as nearly always.
+        // All places equal, which is the usual case: first come, first served.
         if (_waiting.Exists(request => request.Place != best.Place))
         {
             var busy = new Dictionary<string, int>(StringComparer.Ordinal);
@@ -51,7 +51,7 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
         return best;
     }
 
-    // Less than 0: the one comes first.
+    // Negative: one comes before the other.
     private int Compare(QueuePlace one, QueuePlace other, Dictionary<string, int> busy)
     {
         var byRank = other.Rank.CompareTo(one.Rank);
@@ -60,7 +60,7 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
         return byTurn != 0 ? byTurn : one.Priority.CompareTo(other.Priority);
     }
 
-    /// <summary>Takes out what nobody waits for any more.</summary>
+    /// <summary>Removes and returns the cancelled requests.</summary>
     public IReadOnlyList<T> TakeCancelled()
     {
         var cancelled = this.Where(request => request.Cancelled).ToList();
@@ -78,11 +78,11 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }
 
-/// <summary>Work for the scheduler's thread that is no generation: a text to embed.</summary>
-/// <param name="requestId">The request.</param>
-/// <param name="place">Where it stands among those that wait.</param>
-/// <param name="work">The work.</param>
-/// <param name="refused">Hears that it is not done because too many wait.</param>
+/// <summary>A text to embed on the scheduler's thread.</summary>
+/// <param name="requestId">Id of the request.</param>
+/// <param name="place">Its place in the queue.</param>
+/// <param name="work">Computes the embedding and sends it.</param>
+/// <param name="refused">Called where the queue is full.</param>
 internal sealed class EmbeddingJob(uint requestId, QueuePlace place, Action work, Action<EngineException> refused) : IQueued
 {
     public uint RequestId { get; } = requestId;

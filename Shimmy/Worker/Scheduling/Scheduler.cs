@@ -28,10 +28,10 @@ namespace Shimmy.Worker.Scheduling;
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class Scheduler
 {
-    // A join must save more than the turn it may cost.
+    // In tokens: a join must save more than the turn that waiting may cost.
     private const int ShortestJoin = 16;
 
-    private const int LongestRetryAfter = 60;
+    private const int LongestRetryAfter = 60; // seconds
 
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
@@ -74,7 +74,7 @@ internal sealed class Scheduler
         sequence.Dispose();
     });
 
-    /// <summary>Hands in work that is no generation; from any thread. One such piece is done a turn, so that streams go on meanwhile.</summary>
+    /// <summary>Hands in an embedding; from any thread. One is computed a turn, so that streams go on between them.</summary>
     public void Submit(EmbeddingJob embeddingJob) => Post(() =>
     {
         if (_embeddings.Count <= _model.Spec.Queue)
@@ -83,7 +83,9 @@ internal sealed class Scheduler
             embeddingJob.Refuse(Refusal());
     });
 
-    /// <summary>Ends a request at the next turn, a generation with its end event; from any thread. An id that is not known (any more) is fine.</summary>
+    /// <summary>
+    /// Ends a request at the next turn, a generation with its end event; from any thread. An id that is not known (any more) is fine.
+    /// </summary>
     public void Cancel(uint requestId) => Post(() =>
     {
         foreach (var request in _waiting.Concat(_running).Concat<IQueued>(_embeddings).Where(request => request.RequestId == requestId))
@@ -131,7 +133,7 @@ internal sealed class Scheduler
         _wake.Release();
     }
 
-    // When there may be room: once as many have ended as wait now, at the pace of late.
+    // Retry-After: the time until as many requests have ended as wait now, at the recent rate.
     private EngineException Refusal()
     {
         _counters.Refused++;
@@ -167,7 +169,7 @@ internal sealed class Scheduler
 
     private void Admit()
     {
-        // Once cells ran out, a newcomer would only push somebody out again: it waits until a sequence has left.
+        // Once cells ran out, admitting a request would preempt another: it waits until a sequence has left.
         while (_waiting.Count > 0 && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
         {
             _cellsShort = false;
@@ -190,7 +192,7 @@ internal sealed class Scheduler
         if (computing is not null && future >= length + ShortestJoin)
         {
             sequence.Joins = (computing, future);
-            // It holds nothing yet, so it takes whatever slot can be spared best.
+            // It holds no cells yet, so it takes the slot whose prefix is least useful.
             Occupy(sequence, _cache.ChooseIdle(null, 0));
             return;
         }
@@ -211,7 +213,7 @@ internal sealed class Scheduler
         (Sequence? Source, int Length) best = (null, 0);
         foreach (var other in _running)
         {
-            // What a sequence will generate is unknown, so only its prompt counts; one that joins another itself is no source.
+            // Only prompts count, since generated tokens are not known in advance; a sequence that joins another is no source.
             if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Adapters.Equals(sequence.Adapters))
                 continue;
             var length = other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]);
@@ -248,7 +250,7 @@ internal sealed class Scheduler
                 Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length, sequence.Adapters));
                 continue;
             }
-            // The source left before it got that far. Another one may compute the prefix now: the first of those that waited.
+            // The source left before it computed the prefix. Another sequence may compute it now: the first of those that waited.
             var (holder, held) = _cache.Longest(sequence.Tokens, sequence.Adapters);
             var (computing, future) = LongestInTheMaking(sequence);
             if (computing is not null && future >= held + ShortestJoin)
@@ -286,7 +288,7 @@ internal sealed class Scheduler
             MakeRoom();
             return;
         }
-        // The memory is in doubt after any other code; every running sequence had cells in it.
+        // After any other code the state of the KV cells is unknown, and every running sequence has some.
         var reason = NativeLog.TakeErrors();
         var message = $"llama.cpp could not decode (code {code})" + (reason.Length > 0 ? $": {reason}" : "");
         foreach (var sequence in _running.ToArray())
@@ -303,7 +305,7 @@ internal sealed class Scheduler
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
     }
 
-    // Out of cells. Nothing was computed; the next turn composes anew with more room or less to do.
+    // Out of cells: nothing was computed. The next turn composes its batch again, with more free cells or fewer tokens.
     private void MakeRoom()
     {
         if (_turn.HasExtras)
@@ -319,7 +321,7 @@ internal sealed class Scheduler
             Preempt(youngest);
             return;
         }
-        // Alone and still no room: the context is as full as it gets.
+        // A single sequence that finds no cells: the context is full.
         foreach (var sequence in _running.ToArray())
         {
             if (sequence.Generated > 0)
@@ -335,7 +337,7 @@ internal sealed class Scheduler
         _cache.ClearAll();
     }
 
-    // It waits at the head of the queue with what it has generated, and is computed again when there is room.
+    // The sequence goes to the head of the queue with its generated tokens; its cells are computed again when it gets a slot.
     private void Preempt(Sequence sequence)
     {
         var slot = sequence.Slot!;
@@ -368,7 +370,7 @@ internal sealed class Scheduler
         }
     }
 
-    // How likely a token is, the logits of the one before it tell.
+    // The log probability of a token comes from the logits of the token before it.
     private void ReportPrompt(Sequence sequence, int count)
     {
         var (position, index) = sequence.Chunk;
@@ -392,7 +394,7 @@ internal sealed class Scheduler
             _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Piece(token), likely);
     }
 
-    // One token; and one more for each that was drafted as its sampler chooses it, which is what it would choose without drafts.
+    // One token, and one more for each drafted token that the sampler chooses too: the same tokens as without drafts.
     private void SampleDrafted(Sequence sequence)
     {
         var (slot, draft) = (sequence.Slot!, sequence.Draft);
@@ -421,7 +423,7 @@ internal sealed class Scheduler
         }
     }
 
-    // The token that goes on behind so many of the draft; null where the sequence has ended.
+    // The token behind so many accepted tokens of the draft; null where the sequence has ended.
     private int? SampleOne(Sequence sequence, int accepted)
     {
         if (sequence.MaxTokens == 0)
@@ -497,7 +499,7 @@ internal sealed class Scheduler
     }
 }
 
-/// <summary>Takes what happens in a turn; <see cref="Flush"/> sends it. Called on the scheduler's thread alone.</summary>
+/// <summary>Receiver of the events of a turn, which <see cref="Flush"/> sends. Called on the scheduler's thread only.</summary>
 internal interface IEventSink
 {
     void Started(uint requestId, GenerationStart start);

@@ -2,7 +2,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Worker.Scheduling;
 
-/// <summary>What a scheduler has counted since the load, for <see cref="EngineStatistics"/>. On the scheduler's thread alone.</summary>
+/// <summary>Counters of a scheduler since the load, for <see cref="EngineStatistics"/>. On the scheduler's thread only.</summary>
 internal sealed class SchedulerCounters
 {
     private readonly long[] _batchSizes = new long[EngineStatistics.BatchSizeBounds.Count + 1];

@@ -1,16 +1,18 @@
 namespace Shimmy.Worker.Sequences;
 
-/// <summary>How often the next token was the foretold one, by how much stood behind the foretelling. Begins with a guess and forgets.</summary>
+/// <summary>
+/// How often a predicted token was right, by the length of the match behind the prediction. Starts from a guess; old tokens lose weight.
+/// </summary>
 internal sealed class AcceptanceRate
 {
-    // What all sequences of a model have seen changes slowly.
+    // In tokens: the rate over all sequences of a model changes slowly.
     private const double LongMemory = 512;
 
-    // Matches up to these lengths are judged alike.
+    // Upper bounds of the classes of match lengths.
     private static readonly int[] Lengths = [2, 3, 4, 6, 10, 18, 34, int.MaxValue];
     private static readonly double[] Guesses = [0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95];
 
-    // The guess counts like so many tokens, and what was seen long ago no more than this many.
+    // The guess counts as so many tokens, and all that was seen as at most Memory tokens.
     private const double WeightOfGuess = 4;
     private const double Memory = 32;
 
@@ -19,7 +21,9 @@ internal sealed class AcceptanceRate
     private readonly AcceptanceRate? _experience;
     private readonly double _memory;
 
-    /// <param name="experience">What other sequences of the model saw, which is the guess to begin with and learns from this one too; null begins anew.</param>
+    /// <param name="experience">
+    /// The rate over all sequences of the model: the guess to start from, and updated by this one too; null starts from fixed guesses.
+    /// </param>
     public AcceptanceRate(AcceptanceRate? experience = null)
     {
         (_experience, _memory) = (experience, experience is null ? LongMemory : Memory);
@@ -30,7 +34,7 @@ internal sealed class AcceptanceRate
         }
     }
 
-    /// <summary>Takes note of a token that came.</summary>
+    /// <summary>Counts a token.</summary>
     public void Note(int match, bool hit)
     {
         _experience?.Note(match, hit);
@@ -40,7 +44,7 @@ internal sealed class AcceptanceRate
         _trials[at] = _trials[at] * keep + 1;
     }
 
-    /// <summary>The chance that the next token is the foretold one.</summary>
+    /// <summary>The probability that the next predicted token is right.</summary>
     public double Of(int match)
     {
         var at = ClassOf(match);
@@ -57,8 +61,8 @@ internal sealed class AcceptanceRate
 }
 
 /// <summary>
-/// How far a draft model's proposals came true in one sequence. They cost time before it is known whether they are any good, so after some
-/// that did not pay, none are asked for during a while; longer each time.
+/// Acceptance rate of a draft model's tokens in one sequence. Drafting costs time before it is known whether it pays, so after drafts that
+/// did not pay there is a pause, twice as long each time.
 /// </summary>
 internal sealed class DraftBackoff
 {
@@ -73,10 +77,10 @@ internal sealed class DraftBackoff
     private int _pause = ShortestPause;
     private int _resumesAt;
 
-    /// <summary>The chance that the next proposed token comes.</summary>
+    /// <summary>The probability that the next drafted token is accepted.</summary>
     public double Chance => _hits / _trials;
 
-    /// <summary>Takes note of a draft's fate.</summary>
+    /// <summary>Counts a draft.</summary>
     public void Note(int drafted, int accepted)
     {
         var trials = Math.Min(drafted, accepted + 1);
@@ -85,10 +89,10 @@ internal sealed class DraftBackoff
         _trials = _trials * keep + trials;
     }
 
-    /// <summary>Whether to ask again after a pause, by how many tokens were generated.</summary>
+    /// <summary>Whether the pause still lasts, by the number of tokens generated.</summary>
     public bool Rests(int generated) => generated < _resumesAt;
 
-    /// <summary>It does not pay at present.</summary>
+    /// <summary>Starts a pause: drafting does not pay at present.</summary>
     public void Rest(int generated)
     {
         _resumesAt = generated + _pause;

@@ -3,14 +3,14 @@ using System.Runtime.InteropServices;
 namespace Shimmy.Worker.Sequences;
 
 /// <summary>
-/// Foretells the next tokens of one sequence from what stands in it already: where its last tokens stood before, what followed them then
-/// may follow again (prompt lookup decoding). Every token that comes is held against what was foretold, drafted or not, so that it is known
-/// how far to trust it before anything is spent on it.
+/// Prompt lookup decoding: predicts the next tokens of a sequence from its own text. Where its last tokens occurred before, the tokens that
+/// followed then are predicted. Every token is compared with the prediction, drafted or not, so that the acceptance rate is known before a
+/// draft is computed.
 /// </summary>
-/// <param name="experience">What the lookups of other sequences saw; null begins anew.</param>
+/// <param name="experience">Acceptance rate of all sequences of the model; null starts from a guess.</param>
 internal sealed class PromptLookup(AcceptanceRate? experience = null)
 {
-    /// <summary>Tokens that must agree before anything is foretold.</summary>
+    /// <summary>Least length of a match that predicts, in tokens.</summary>
     public const int ShortestMatch = 2;
 
     // Two places that agree for longer than this are equally good.
@@ -24,13 +24,13 @@ internal sealed class PromptLookup(AcceptanceRate? experience = null)
     private readonly List<int> _earlier = [];
     private int _source = -1;
 
-    /// <summary>How far its foretelling came true, by the length of the match.</summary>
+    /// <summary>How often its predictions were right, by the length of the match.</summary>
     public AcceptanceRate AcceptanceRate { get; } = new(experience);
 
-    /// <summary>Tokens that agreed where the foretold ones come from; 0 where none are foretold.</summary>
+    /// <summary>Length of the match behind the current prediction; 0 where there is none.</summary>
     public int Match { get; private set; }
 
-    /// <summary>Takes note of the tokens that were added since the last call. Those of the first call are the prompt.</summary>
+    /// <summary>Reads the tokens that were added since the last call. Those of the first call are the prompt.</summary>
     public void Follow(ReadOnlySpan<int> tokens)
     {
         var prompt = _earlier.Count == 0;
@@ -44,17 +44,17 @@ internal sealed class PromptLookup(AcceptanceRate? experience = null)
         }
     }
 
-    /// <summary>Writes up to <paramref name="count"/> foretold tokens.</summary>
-    public void Predict(ReadOnlySpan<int> tokens, int count, List<int> foretold)
+    /// <summary>Appends up to <paramref name="count"/> predicted tokens to a list.</summary>
+    public void Predict(ReadOnlySpan<int> tokens, int count, List<int> predicted)
     {
         if (_source < 0)
             return;
-        var begin = foretold.Count;
+        var begin = predicted.Count;
         for (var i = 0; i < count; i++)
         {
             // Behind the last token the repetition itself is repeated.
             var at = _source + i;
-            foretold.Add(at < tokens.Length ? tokens[at] : foretold[begin + at - tokens.Length]);
+            predicted.Add(at < tokens.Length ? tokens[at] : predicted[begin + at - tokens.Length]);
         }
     }
 

@@ -5,7 +5,7 @@ using Shimmy.Worker.Sampling;
 
 namespace Shimmy.Worker.Sequences;
 
-/// <summary>A request on its way through the scheduler.</summary>
+/// <summary>A generation on its way through the scheduler: its tokens, its sampler, and its state in the current turn.</summary>
 internal sealed class Sequence : IQueued, IDisposable
 {
     private readonly List<int> _tokens;
@@ -40,7 +40,7 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Control tokens that are spelled out in the answer.</summary>
     public IReadOnlySet<int> Shown { get; init; } = System.Collections.ObjectModel.ReadOnlySet<int>.Empty;
 
-    /// <summary>Where it stands among those that wait for a slot.</summary>
+    /// <summary>Its place in the queue.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;
 
     /// <summary>The adapters that it is computed with.</summary>
@@ -52,7 +52,7 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Tokens generated.</summary>
     public int Generated => _tokens.Count - PromptLength;
 
-    /// <summary>Where it runs; null while it waits.</summary>
+    /// <summary>The slot in which it runs; null while it waits.</summary>
     public Slot? Slot { get; set; }
 
     /// <summary>Tokens whose cells are not computed yet; 1 while it generates.</summary>
@@ -67,22 +67,22 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Position of the first token that this turn computes, and its index in the batch.</summary>
     public (int Position, int Index) Chunk { get; set; }
 
-    /// <summary>What foretells its tokens from those it has; null before it generates, or where nothing is foretold.</summary>
+    /// <summary>Prompt lookup that predicts its next tokens; null before it generates, or without speculative decoding.</summary>
     public PromptLookup? Lookup { get; set; }
 
-    /// <summary>Tokens that this turn computes behind the last one, because they may follow.</summary>
+    /// <summary>Drafted tokens that this turn computes behind the last one.</summary>
     public List<int> Draft { get; } = [];
 
     /// <summary>Whether <see cref="Draft"/> comes from the draft model.</summary>
     public bool DraftIsProposed { get; set; }
 
-    /// <summary>How far the draft model is trusted here; null before it was asked.</summary>
+    /// <summary>Acceptance of the draft model's tokens in this sequence; null before it was asked.</summary>
     public DraftBackoff? DraftBackoff { get; set; }
 
-    /// <summary>Tokens that were drafted so far.</summary>
+    /// <summary>Tokens drafted so far.</summary>
     public int Drafted { get; set; }
 
-    /// <summary>Those of them that came.</summary>
+    /// <summary>Drafted tokens that were accepted.</summary>
     public int Accepted { get; set; }
 
     /// <summary>Tokens of the prompt that were reported, or are not to be.</summary>
@@ -91,7 +91,7 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Whether its start was reported.</summary>
     public bool Started { get; set; }
 
-    /// <summary>Nobody waits for it any more.</summary>
+    /// <summary>Whether it was cancelled; it leaves at the next turn.</summary>
     public bool Cancelled { get; set; }
 
     public long ArrivedAt { get; } = System.Diagnostics.Stopwatch.GetTimestamp();
@@ -109,12 +109,12 @@ internal sealed class Sequence : IQueued, IDisposable
 /// <summary>An entry of a <c>RequestQueue&lt;T&gt;</c>.</summary>
 internal interface IQueued
 {
-    /// <summary>The id under which it came.</summary>
+    /// <summary>Id of the request.</summary>
     uint RequestId { get; }
 
-    /// <summary>Where it stands among those that wait.</summary>
+    /// <summary>Its place in the queue.</summary>
     QueuePlace Place { get; }
 
-    /// <summary>Nobody waits for it any more.</summary>
+    /// <summary>Whether it was cancelled; it leaves at the next turn.</summary>
     bool Cancelled { get; set; }
 }

@@ -2,7 +2,9 @@ using Shimmy.Worker.Model;
 
 namespace Shimmy.Worker.Sequences;
 
-/// <summary>One sequence id of the context and what its KV cells hold. What it holds stays after a request, for the next one.</summary>
+/// <summary>
+/// A sequence id of the context with the content of its KV cells, which stays after a request as a prefix for later ones.
+/// </summary>
 internal sealed class Slot(int id)
 {
     /// <summary>llama.cpp's sequence id.</summary>
@@ -20,14 +22,14 @@ internal sealed class Slot(int id)
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
     public Sequence? Owner { get; set; }
 
-    /// <summary>When the slot was last let go, as a count of turns.</summary>
+    /// <summary>When the slot was last released, as a counter of releases.</summary>
     public long LastUsed { get; set; }
 
-    /// <summary>How many of the tokens this slot's cells begin with, at most <paramref name="limit"/>.</summary>
+    /// <summary>Length of the longest prefix of the tokens that this slot holds, at most <paramref name="limit"/>.</summary>
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
 
-    /// <summary>Forgets all but the first tokens; the caller changes llama.cpp's memory.</summary>
+    /// <summary>Removes all but the first tokens; the caller frees the cells in llama.cpp.</summary>
     public void Truncate(int length)
     {
         Tokens.RemoveRange(length, Tokens.Count - length);

@@ -1,8 +1,8 @@
 namespace Shimmy.Worker.Speculation;
 
 /// <summary>
-/// How long a decode takes by its number of tokens, as measured on this machine, now. What was never measured is guessed low, so that it
-/// is tried; what was measured long ago counts as never measured.
+/// Time of a decode by its number of tokens, measured while the model runs. Sizes that were never measured are guessed low, so that they
+/// are tried; old measurements count as none.
 /// </summary>
 internal sealed class DecodeCosts
 {
@@ -11,10 +11,10 @@ internal sealed class DecodeCosts
     /// </summary>
     public const int Most = 63;
 
-    // Of a decode of one token, what each further one costs where nothing is known: less than is likely.
+    // Cost of a further token as a share of a decode of one token, where nothing was measured: less than is likely.
     private const double GuessedShare = 0.1;
 
-    // The first few tell the least of them, because the threads may have to wake up.
+    // Of the first few the smallest counts, because threads may have had to wake up.
     private const int First = 3;
     private const double Weight = 0.1;
     private const long Stale = 4096;
@@ -24,7 +24,7 @@ internal sealed class DecodeCosts
     private readonly long[] _seen = new long[Most + 1];
     private long _decodes;
 
-    /// <summary>Learns from a decode in which no prompt was.</summary>
+    /// <summary>Records a decode without prompt tokens.</summary>
     public void Observe(int tokens, double seconds)
     {
         _decodes++;
@@ -37,14 +37,14 @@ internal sealed class DecodeCosts
         {
             0 => seconds,
             < First => Math.Min(known, seconds),
-            // One that was held up by something else counts like a slow one, no worse.
+            // Capped, so that a decode which something else delayed weighs no more than a slow one.
             _ => known + Weight * (Math.Min(seconds, 2 * known) - known),
         };
         _count[tokens]++;
         _seen[tokens] = _decodes;
     }
 
-    /// <summary>Seconds of a decode of so many tokens; 0 where nothing is known at all.</summary>
+    /// <summary>Seconds of a decode of so many tokens; 0 where nothing was measured.</summary>
     public double Of(int tokens)
     {
         tokens = Math.Min(tokens, Most);

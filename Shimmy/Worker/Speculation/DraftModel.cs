@@ -9,8 +9,8 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Speculation;
 
 /// <summary>
-/// A second, smaller model of the same vocabulary that foretells what the first will say. It follows each sequence in cells of its own
-/// and proposes the likeliest token after token, several sequences in one decode.
+/// The draft model of speculative decoding: a smaller model of the same vocabulary. It follows each sequence in KV cells of its own and
+/// proposes the most likely tokens one after the other, for several sequences in one decode.
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class DraftModel
@@ -18,7 +18,7 @@ internal sealed class DraftModel
     // llama.cpp's own bound for vocabularies that were padded to different sizes.
     private const int LargestDifference = 128;
 
-    // A token that the small model itself finds unlikely is not worth a place in the large one's batch.
+    // A token whose probability is lower is not worth a place in the large model's batch.
     private const double LeastConfidence = 0.4;
 
     // Prompt tokens of all sequences together that it reads in one turn, so that it never stalls the streams for long.
@@ -39,12 +39,12 @@ internal sealed class DraftModel
         _batch = new DecodeBatch(model.BatchSize);
     }
 
-    /// <summary>Seconds that it takes for one proposed token of each sequence; 0 where that is not known yet.</summary>
+    /// <summary>Seconds of one decode, which proposes a token for each sequence; 0 where that was not measured yet.</summary>
     public double SecondsPerToken { get; private set; }
 
     /// <summary>
-    /// Loads the draft model that the spec names for a model. Throws <see cref="EngineException"/>
-    /// (<see cref="EngineFailure.LoadFailed"/>) where it cannot be loaded, has another vocabulary or one of the two cannot take tokens back.
+    /// Loads the draft model that the spec names for a model. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>)
+    /// where it cannot be loaded, has another vocabulary or one of the two cannot take tokens back.
     /// </summary>
     public static DraftModel Load(LlamaModel target, ModelSpec spec, Action<float> progress)
     {
@@ -73,7 +73,9 @@ internal sealed class DraftModel
         return new DraftModel(model, Math.Min(target.Vocabulary.Size, model.Vocabulary.Size));
     }
 
-    /// <summary>Writes up to so many tokens into each sequence's draft; fewer where it is not sure, none while it has yet to read.</summary>
+    /// <summary>
+    /// Appends up to so many tokens to each sequence's draft; fewer where their probability is low, none before it has read the sequence.
+    /// </summary>
     public void Propose(List<(Sequence Sequence, int Count)> wishes)
     {
         _batch.Clear();
@@ -83,7 +85,7 @@ internal sealed class DraftModel
             left -= Read(sequence, count, left);
         if (_batch.Count == 0)
             return;
-        // What was read is no proposal's price: a sequence is followed once, whatever is drafted.
+        // Reading is not part of a proposal's time: each token is read once, whatever is drafted.
         var ready = Decode();
         var (start, steps) = (Stopwatch.GetTimestamp(), 0);
         while (ready && _going.Count > 0)
@@ -111,7 +113,7 @@ internal sealed class DraftModel
         SecondsPerToken = SecondsPerToken == 0 ? seconds : SecondsPerToken + Weight * (Math.Min(seconds, 2 * SecondsPerToken) - SecondsPerToken);
     }
 
-    // Puts what it has not read of a sequence into the batch, as far as there is room, and gives back how much that is.
+    // Adds the tokens of a sequence that it has not read to the batch, as far as there is room. Returns their number.
     private int Read(Sequence sequence, int count, int room)
     {
         var slot = sequence.Slot!.Id;
@@ -152,7 +154,7 @@ internal sealed class DraftModel
             _model.Context.Synchronize();
             return true;
         }
-        // Out of cells, or worse. It forgets everything and begins anew; nobody but the speed suffers.
+        // Out of cells, or a failure: it drops all cells and reads every sequence again, which costs nothing but time.
         _model.Context.ClearCells();
         foreach (var held in _held.Values)
             held.Clear();

@@ -5,20 +5,20 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Speculation;
 
 /// <summary>
-/// Puts tokens behind a sequence's next one that are likely to follow, so that one decode computes them all. Whether they do follow is for
-/// the sequence's own sampler to say, token by token in order; so the text is what it would be without. How many are worth their time is
-/// reckoned from how often such tokens came true in this sequence and from what decodes of each size take on this machine: none, mostly,
-/// where the text does not repeat and no draft model is there.
+/// Speculative decoding: drafts tokens behind a sequence's next one, so that one decode computes them all. The sequence's own sampler then
+/// accepts or rejects each in order, so the text is the same as without drafts. The length of a draft is chosen by its expected gain, from
+/// the acceptance rate in this sequence and the measured time of decodes of each size: mostly 0 where the text does not repeat and there is
+/// no draft model.
 /// </summary>
 internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
 {
-    // Few lengths, so that the time of each is known soon.
+    // Few lengths, so that each is measured soon.
     private static readonly int[] Lengths = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32];
 
-    // A draft model takes its time for each token.
+    // In tokens; a draft model computes one decode for each.
     private const int LongestProposal = 16;
 
-    // What must be gained, in tokens, for the risk of the reckoning to be taken: a share of the price and a little.
+    // The expected gain in tokens must exceed the price by this factor and this constant, since both are estimates.
     private const double Margin = 1.05;
     private const double LeastGain = 0.05;
 
@@ -26,7 +26,7 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
     private readonly AcceptanceRate _experience = new();
     private readonly List<(Sequence Sequence, int Count)> _wishes = [];
 
-    /// <summary>Learns from a decode that computed only next tokens and drafts.</summary>
+    /// <summary>Records the time of a decode that computed next tokens and drafts only.</summary>
     public void Observe(int tokens, TimeSpan elapsed) => _costs.Observe(tokens, elapsed.TotalSeconds);
 
     /// <summary>Fills the drafts of sequences that generate, with no more than <paramref name="room"/> tokens together.</summary>
@@ -40,11 +40,11 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
             var lookup = sequence.Lookup ??= new PromptLookup(_experience);
             lookup.Follow(sequence.Tokens);
             var most = Math.Min(room, sequence.MaxTokens - sequence.Generated - 1);
-            // Before anything was decoded, nothing is known of what a token takes.
+            // Before the first decode the time of a token is unknown.
             if (most <= 0 || !double.IsFinite(perSecond))
                 continue;
             var match = lookup.Match;
-            // What stood behind the end of an answer follows no end of this one.
+            // A predicted end of the answer ends the draft.
             lookup.Predict(sequence.Tokens, Math.Min(most, Lengths[^1]), sequence.Draft);
             if (sequence.Draft.FindIndex(vocabulary.IsEnd) is >= 0 and var end)
                 sequence.Draft.RemoveRange(end, sequence.Draft.Count - end);
@@ -77,7 +77,7 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
             return (proposed, gain);
         }
 
-        // The length whose tokens are worth most beyond what else could be generated in the time that they take.
+        // The length with the highest gain: expected accepted tokens less those that could be generated in the same time without it.
         (int Count, double Gain) WorthWhile(int most, Func<int, double> chanceOf, double secondsEach)
         {
             var best = (Count: 0, Gain: LeastGain);
@@ -96,7 +96,7 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
         }
     }
 
-    /// <summary>Learns how many tokens of a sequence's draft came.</summary>
+    /// <summary>Records how many tokens of a sequence's draft were accepted.</summary>
     public static void Judge(Sequence sequence, int accepted)
     {
         if (sequence.DraftIsProposed)
