@@ -56,7 +56,7 @@ public sealed class RequestDeadlineTests
             while (await reader.ReadLineAsync() is { } line)
                 text += line + "\n";
         });
-        Assert.Contains("longer than the 0.3 s", text);
+        Assert.Contains("timed out after 0.3 s", text);
         Assert.DoesNotContain("[DONE]", text);
         Assert.DoesNotContain("message_stop", text);
     }
@@ -81,7 +81,7 @@ public sealed class RequestDeadlineTests
             do
                 text = (await socket.ReceiveAsync())!;
             while (text.Contains("\"token\"", StringComparison.Ordinal));
-            Assert.Contains(round ? "longer than the 0.3 s" : "\"done\":true", text);
+            Assert.Contains(round ? "timed out after 0.3 s" : "\"done\":true", text);
         }
     }
 

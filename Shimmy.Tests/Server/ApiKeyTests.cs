@@ -56,7 +56,7 @@ public sealed class ApiKeyTests
     [TestMethod]
     [DataRow("alice", "line 1: must be NAME KEY")]
     [DataRow("\nalice s3cret konkurrency=2", "line 2: only settings may follow the key: concurrency=N")]
-    [DataRow("alice s3cret more", "line 1: what stands behind")]
+    [DataRow("alice s3cret more", "line 1: only settings may follow the key")]
     [DataRow("alice s3cret concurrency=-1", "concurrency must be a whole number of at least 0")]
     [DataRow("alice s3cret rank=x", "rank must be a whole number")]
     [DataRow("alice sha256:abc", "64 hexadecimal digits")]
@@ -124,7 +124,7 @@ public sealed class ApiKeyTests
         key.Charge(new Usage(50, 0, 29)); // overdraws by 19
         var refused = Assert.ThrowsExactly<ApiException>(() => key.Enter());
         Assert.AreEqual((429, 20), (refused.Status, refused.RetryAfterSeconds));
-        Assert.Contains("60 tokens a minute", refused.Message);
+        Assert.Contains("60 tokens per minute", refused.Message);
         time.Now += TimeSpan.FromSeconds(19);
         Assert.ThrowsExactly<ApiException>(() => key.Enter());
         time.Now += TimeSpan.FromSeconds(1);
