@@ -3,7 +3,6 @@ using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Server;
 
 namespace Shimmy.Tests.Api;
 

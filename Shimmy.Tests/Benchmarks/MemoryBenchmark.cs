@@ -2,9 +2,7 @@ using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Benchmarks;
 

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.House;
 

@@ -5,7 +5,6 @@ using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Engine;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Grammars;

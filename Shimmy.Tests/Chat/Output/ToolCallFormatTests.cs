@@ -8,9 +8,7 @@ using Shimmy.Chat.Output.Tools;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Engine.Workers;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Chat.Output;
 

@@ -3,9 +3,7 @@ using Shimmy.Chat;
 using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
-using Shimmy.Tests.Engine;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
 namespace Shimmy.Tests.Chat.Templates;

@@ -1,7 +1,6 @@
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Engine.Memory;

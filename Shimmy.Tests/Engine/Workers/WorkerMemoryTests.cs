@@ -4,10 +4,8 @@ using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
-using Shimmy.Models;
 using Shimmy.Tests.Cli;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models;
 
 namespace Shimmy.Tests.Engine.Workers;
 

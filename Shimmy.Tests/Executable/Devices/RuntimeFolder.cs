@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Executable.Devices;
