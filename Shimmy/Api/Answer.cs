@@ -7,14 +7,14 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>A whole answer, for requests that do not stream.</summary>
-/// <param name="Text">Its text.</param>
-/// <param name="Reasoning">What the model thought.</param>
-/// <param name="Calls">The tools that it called, with their arguments as JSON text.</param>
-/// <param name="Tokens">Its tokens; null where they were not asked for.</param>
-/// <param name="PromptTokens">The prompt's tokens; empty where they were not asked for.</param>
-/// <param name="Start">How it began.</param>
-/// <param name="End">How it ended.</param>
+/// <summary>A complete answer, collected from its events for requests that do not stream.</summary>
+/// <param name="Text">The text.</param>
+/// <param name="Reasoning">The reasoning text.</param>
+/// <param name="Calls">Tool calls, with their arguments as JSON text.</param>
+/// <param name="Tokens">The generated tokens; null where the request does not ask for them.</param>
+/// <param name="PromptTokens">The prompt's tokens; empty where the request does not ask for them.</param>
+/// <param name="Start">Prompt tokens and seed.</param>
+/// <param name="End">Finish reason, usage and times.</param>
 internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls, IReadOnlyList<GeneratedToken>? Tokens,
     IReadOnlyList<GeneratedToken> PromptTokens, GenerationStart Start, OutputEnd End)
 {
@@ -23,7 +23,7 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
     /// </summary>
     public static string NewId(string prefix) => prefix + Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(12));
 
-    /// <summary>Runs the events to their end.</summary>
+    /// <summary>Collects the events up to their end.</summary>
     public static async Task<Answer> CollectAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events)
     {
         var text = new StringBuilder();

@@ -4,10 +4,10 @@ using Shimmy.Engine;
 
 namespace Shimmy.Api;
 
-/// <summary>llama.cpp's <c>draft_n</c> and <c>draft_n_accepted</c> inside an object of times, where anything was drafted.</summary>
+/// <summary>llama.cpp's <c>draft_n</c> and <c>draft_n_accepted</c> of a <c>timings</c> object, where speculative decoding was used.</summary>
 internal static class DraftTimings
 {
-    /// <summary>Writes them.</summary>
+    /// <summary>Writes both fields, or none without drafts.</summary>
     public static void Write(Utf8JsonWriter json, GenerationTimings timings)
     {
         if (timings.DraftedTokens == 0)
@@ -17,7 +17,7 @@ internal static class DraftTimings
     }
 }
 
-/// <summary>The object <c>timings</c> as llama.cpp's server writes it, for an answer that is still going on.</summary>
+/// <summary>The <c>timings</c> object of llama.cpp's server (<c>timings_per_token</c>), from the times of an answer's events so far.</summary>
 internal sealed class TimingsJson
 {
     private TimeSpan _started;
@@ -26,7 +26,7 @@ internal sealed class TimingsJson
     private int _tokens;
     private GenerationStart? _start;
 
-    /// <summary>Takes note of what happened.</summary>
+    /// <summary>Takes the counts and times of an event.</summary>
     public void Note(in OutputEvent outputEvent)
     {
         if (outputEvent.Start is { } start)
@@ -39,7 +39,7 @@ internal sealed class TimingsJson
         _tokens += tokens.Count;
     }
 
-    /// <summary>Writes the times so far.</summary>
+    /// <summary>Writes the object, once a first token has come.</summary>
     public void Write(Utf8JsonWriter json)
     {
         if (_start is not { } start || _tokens == 0)
@@ -47,11 +47,11 @@ internal sealed class TimingsJson
         Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds, (_now - _first).TotalMilliseconds);
     }
 
-    /// <summary>Writes the times of an answer that has ended.</summary>
+    /// <summary>Writes the object of a complete answer.</summary>
     public static void Write(Utf8JsonWriter json, OutputEnd end) => Write(json, end.Usage.CachedTokens, end.Usage.PromptTokens,
         end.Usage.CompletionTokens, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds, end.Timings);
 
-    // llama.cpp's prompt_n are the tokens that were computed; cache_n those that were not.
+    // In llama.cpp, prompt_n counts the prompt's computed tokens, and cache_n the cached ones.
     private static void Write(Utf8JsonWriter json, int cached, int prompt, int predicted, double promptTime, double predictedTime,
         GenerationTimings? ended = null)
     {

@@ -67,7 +67,9 @@ internal sealed class AnswerClock
         // The engine knows the times of its last request alone.
         _requests == 1 ? end.Timings : Measured(end.Timings.DraftedTokens, end.Timings.AcceptedTokens));
 
-    /// <summary>A stop sequence ended the answer. The engine does not know them; what it generates until it is cancelled is not counted.</summary>
+    /// <summary>
+    /// A stop sequence ended the answer. The engine does not know them; what it generates until it is cancelled is not counted.
+    /// </summary>
     public OutputEnd End(string stop) => new(FinishReason.Stop, stop, UsageOf(Tokens), Measured(_drafted, _accepted));
 
     /// <summary>Adds to an end, which may come from the response cache, what only this request knows.</summary>
@@ -78,9 +80,12 @@ internal sealed class AnswerClock
         ReasoningTokens = Math.Min(reasoningTokens, end.Usage.CompletionTokens),
     };
 
-    /// <summary>The end of an answer that another request cancelled. <paramref name="pieces"/> that came until then stand for its tokens.</summary>
-    public static OutputEnd Cancelled(GenerationStart? start, int pieces) =>
-        new(FinishReason.Stop, null, new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, pieces), new GenerationTimings(0, 0, 0)) { IsCancelled = true };
+    /// <summary>The end of an answer that another request cancelled. Its tokens are taken to be the pieces of text until then.</summary>
+    public static OutputEnd Cancelled(GenerationStart? start, int pieces)
+    {
+        var usage = new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, pieces);
+        return new OutputEnd(FinishReason.Stop, null, usage, new GenerationTimings(0, 0, 0)) { IsCancelled = true };
+    }
 
     private Usage UsageOf(int tokens) => new(_start.PromptTokens, _start.CachedTokens, tokens);
 

@@ -14,20 +14,24 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Chat;
 
 /// <summary>
-/// Runs one request on a loaded model: what all dialects and commands share.
+/// Runs one request on a loaded model, for all dialects and commands. Nothing else makes a <see cref="GenerationRequest"/>.
 ///
 /// <code>
 ///   ChatRequest ─► template ─► GenerationRequest ─► engine ─► token events
-///                                     │ known?                   │ bytes → characters (Utf8Assembler)
-///                                     ▼                          ▼ text → text without stop strings (StopSequences)
+///                                     │ cached?                  │ bytes → characters (Utf8Assembler)
+///                                     ▼                          ▼ text up to the first stop sequence (StopSequences)
 ///   dialect     ◄── AnswerParser ◄── CachedExecution ◄─────── OutputEvent
 /// </code>
 ///
-/// The enumeration throws <see cref="EngineException"/> on its first move for what is wrong with the request; leaving it frees the slot.
+/// The enumeration throws <see cref="EngineException"/> on its first move where the request is invalid; disposing of it cancels the
+/// request.
 /// </summary>
 internal static class ChatPipeline
 {
-    /// <summary>Answers a conversation; <paramref name="logger"/> learns how the chat template was chosen, <paramref name="cache"/> may know the answer.</summary>
+    /// <summary>
+    /// Answers a conversation. <paramref name="logger"/> gets the choice of the chat template; <paramref name="cache"/> may have the
+    /// answer.
+    /// </summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
         ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
     {
@@ -45,24 +49,37 @@ internal static class ChatPipeline
             GrammarTrigger = trigger,
             ShownControlTokens = format.Marks,
         };
-        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } marks ? new ReasoningLimit(budget, marks, format.BeginsReasoning) : null;
-        var events = limit is null ? GenerateAsync(lease, generation, clock, cancellation) : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation);
+        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } tags
+            ? new ReasoningLimit(budget, tags, format.BeginsReasoning)
+            : null;
+        var events = limit is null
+            ? GenerateAsync(lease, generation, clock, cancellation)
+            : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation);
         events = cache?.Through(lease, generation, limit, events) ?? events;
         var parser = format.IsPlain ? null : new AnswerParser(format);
         var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
         await foreach (var outputEvent in (parser is null ? events : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
         {
             reasoning?.Append(outputEvent.Reasoning);
-            yield return outputEvent.End is { } end
-                ? outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, await CountAsync(lease.Model, reasoning, cancellation).ConfigureAwait(false)) }
-                : outputEvent;
+            if (outputEvent.End is not { } end)
+            {
+                yield return outputEvent;
+                continue;
+            }
+            var reasoningTokens = reasoning is null ? 0 : await CountTokensAsync(lease.Model, reasoning.ToString(), cancellation).ConfigureAwait(false);
+            yield return outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, reasoningTokens) };
         }
     }
 
-    private static async Task<int> CountAsync(ILoadedModel model, StringBuilder? text, CancellationToken cancellation) => text is null or { Length: 0 } ? 0
-        : (await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(text.ToString(), ParseSpecial: false)], AddBos = false }, cancellation).ConfigureAwait(false)).Count;
+    private static async Task<int> CountTokensAsync(ILoadedModel model, string text, CancellationToken cancellation)
+    {
+        if (text.Length == 0)
+            return 0;
+        var prompt = new Prompt { Parts = [new PromptPart(text, ParseSpecial: false)], AddBos = false };
+        return (await model.TokenizeAsync(prompt, cancellation).ConfigureAwait(false)).Count;
+    }
 
-    // What the answer must match, and from which text on. A model whose thinking the prompt has begun is free until it has thought.
+    // The grammar, and the text after which it applies: an answer that begins inside the reasoning is free up to the closing tag.
     private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
     {
         var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
@@ -72,10 +89,11 @@ internal static class ChatPipeline
         {
             if (request.ToolChoice == ToolChoice.Required)
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
-            // An answer in words must match; one that calls has none.
+            // The request's grammar is for answers in text; a call is an alternative to it.
             if (request.Grammar is { } words)
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false).Or(words), thought);
-            // Bare JSON may be an answer as well as a call: only what the model has begun as a call is held to be one.
+            // Calls are optional: the grammar applies once one has begun. Calls of bare JSON have no trigger, and JSON may be an answer as
+            // well.
             return calls.Trigger.Length == 0
                 ? (null, null)
                 : (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: true), calls.Trigger);
@@ -100,7 +118,7 @@ internal static class ChatPipeline
 
     private static bool TextEndsWith(Prompt prompt, string mark)
     {
-        // A mark is of one part; what is behind it are line ends, and templates that write them one by one do not exist.
+        // The tag and the line breaks behind it are few parts; no known template writes more than eight.
         var end = "";
         for (var i = prompt.Parts.Count - 1; i >= Math.Max(0, prompt.Parts.Count - 8); i--)
             end = prompt.Parts[i].Text + end;
@@ -121,7 +139,7 @@ internal static class ChatPipeline
             }
             foreach (var part in outputEvent.End is null ? parser.Push(outputEvent.Text) : parser.End())
             {
-                // Where one call is allowed, the second is not begun.
+                // Without parallel calls, only the first is passed on.
                 if (part.Call is { Index: > 0 } && !parallel)
                     continue;
                 yield return part with { Tokens = tokens, Elapsed = outputEvent.Elapsed };
@@ -132,7 +150,10 @@ internal static class ChatPipeline
         }
     }
 
-    /// <summary>Goes on with a prompt as it is; <paramref name="cache"/> is asked by this call already, and may know the answer.</summary>
+    /// <summary>
+    /// Continues a prompt as it is, without a chat template. The response cache is asked by this call itself, before the enumeration
+    /// begins.
+    /// </summary>
     public static IAsyncEnumerable<OutputEvent> CompleteAsync(
         ModelLease lease, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null)
     {

@@ -7,8 +7,8 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Chat;
 
 /// <summary>
-/// Holds a model that thinks to a number of tokens: once they are spent, the block is closed for it, and it goes on behind the mark as
-/// if it had written it. What was computed so far is a prefix of the second request, and is not computed again.
+/// Limits the reasoning to a number of tokens: once they are spent, the closing tag is written for the model, which continues behind it in
+/// a second request of the engine. The text so far is a prefix of that request, so the KV cache has it.
 /// </summary>
 internal static class ReasoningBudget
 {
@@ -48,7 +48,7 @@ internal static class ReasoningBudget
     private static bool IsThinking(string text, ReasoningTags marks, bool begun) =>
         (begun || text.AsSpan().TrimStart().StartsWith(marks.Open)) && !text.Contains(marks.Close, StringComparison.Ordinal);
 
-    // Only the mark is more than text: what a model thinks may hold what looks like one.
+    // Special tokens are parsed in the opening tag only: the reasoning may contain text that looks like one.
     private static IEnumerable<PromptPart> Thought(string text, ReasoningTags marks, bool begun)
     {
         if (begun)

@@ -79,8 +79,8 @@ public sealed class TemplateCacheTests
         _ = await TemplateCache.OfAsync(lease, log, CancellationToken.None);
 
         Assert.AreEqual("family zephyr", template.Origin);
-        CollectionAssert.AreEqual(new[] { "the model zephyr-like carries no chat template; guessed the family zephyr, since its name holds 'zephyr'. " +
-            "--template names another" }, log.Said.ToArray());
+        CollectionAssert.AreEqual(new[] { "the model zephyr-like has no chat template; guessed the family zephyr, because its name contains 'zephyr'. " +
+            "--template sets another" }, log.Said.ToArray());
     }
 
     [TestMethod]
@@ -104,7 +104,7 @@ public sealed class TemplateCacheTests
 
         var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => TemplateCache.OfAsync(new ModelLease(model), null, CancellationToken.None));
         Assert.AreEqual(EngineFailure.GenerationFailed, failure.Failure);
-        Assert.StartsWith("the model 'zephyr-like' cannot chat: ", failure.Message);
+        Assert.StartsWith("the chat template of the model 'zephyr-like' cannot be used: ", failure.Message);
     }
 
     private sealed class KeptLog : ILogger

@@ -7,8 +7,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.Anthropic;
 
 /// <summary>
-/// The stream of <c>/v1/messages</c>: <c>message_start</c>; for each stretch of thinking, text or call a block with a number of its own (start,
-/// deltas, stop), never interleaved; <c>message_delta</c> with the usage; <c>message_stop</c>. <c>ping</c> where nothing happens for long.
+/// The stream of <c>/v1/messages</c>: <c>message_start</c>; for each stretch of thinking, text or call a block with an index of its own (start,
+/// deltas, stop), never interleaved; <c>message_delta</c> with the usage; <c>message_stop</c>. <c>ping</c> after a long silence.
 /// </summary>
 internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList<string> stopSequences, bool caches, string requestId) : IStreamWriter
 {
@@ -24,7 +24,7 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
         ToolUse,
     }
 
-    /// <summary>Anthropic's clients take a stream that is silent for longer as dead.</summary>
+    /// <summary>Anthropic's clients close a stream that is silent for longer.</summary>
     public TimeSpan? PingAfter => TimeSpan.FromSeconds(15);
 
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)

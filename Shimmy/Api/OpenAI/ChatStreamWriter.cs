@@ -7,14 +7,14 @@ namespace Shimmy.Api.OpenAI;
 
 /// <summary>
 /// The stream of <c>/v1/chat/completions</c>: a chunk with the role, one for each piece of text, one with the finish reason, one with the usage
-/// where it was asked for, then <c>[DONE]</c>. Id, time and model are the same on every chunk.
+/// if requested, then <c>[DONE]</c>. Id, time and model are the same on every chunk.
 /// </summary>
 /// <param name="id">Id of the answer.</param>
-/// <param name="created">When it began, in seconds since 1970.</param>
+/// <param name="created">Time of creation, in seconds since 1970.</param>
 /// <param name="model">The model's name.</param>
-/// <param name="includeUsage">Whether a chunk with the usage is wanted.</param>
-/// <param name="choices">Answers that are streamed side by side.</param>
-/// <param name="extras">What is told beside the text.</param>
+/// <param name="includeUsage">Whether the request asks for a chunk with the usage.</param>
+/// <param name="choices">Number of answers, which are interleaved.</param>
+/// <param name="extras">Details to write beside the text.</param>
 internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, OutputDetails extras = default) : IStreamWriter
 {
     private readonly TimingsJson[] _times = extras.Timings ? [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())] : [];

@@ -7,9 +7,9 @@ namespace Shimmy.Api.OpenAI;
 
 /// <summary>The stream of <c>/v1/completions</c>: its choices one after another; the end of the last one ends the stream.</summary>
 /// <param name="id">Id of the answer.</param>
-/// <param name="created">When it began, in seconds since 1970.</param>
+/// <param name="created">Time of creation, in seconds since 1970.</param>
 /// <param name="model">The model's name.</param>
-/// <param name="request">What was asked for.</param>
+/// <param name="request">The request.</param>
 /// <param name="echoes">For each choice, the text of the prompt to repeat before it.</param>
 internal sealed class CompletionStreamWriter(string id, long created, string model, CompletionRequestBody request, IReadOnlyList<string> echoes) : IStreamWriter
 {

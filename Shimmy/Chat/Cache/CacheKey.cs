@@ -9,16 +9,16 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Chat.Cache;
 
 /// <summary>
-/// What an answer depends on, as a SHA-256: the model (<see cref="ModelIdentity"/>), the rendered prompt, every option that has a say, the grammar, what is
-/// shown of control tokens, and how long the model may think. Not the dialect, which is gone by then.
+/// Key of the response cache: a SHA-256 of everything that an answer depends on. That is the model (<see cref="ModelIdentity"/>), the
+/// rendered prompt, every option that has an effect, the grammar, the visible control tokens and the reasoning budget; not the dialect.
 /// </summary>
 internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
     private static readonly GenerationOptions NoChance = new() { Temperature = 0 };
 
     /// <summary>
-    /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster than the JSON that goes to the worker and
-    /// writes no second copy of a long prompt. The place in the queue is not part of the key.
+    /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster than the JSON that goes to the
+    /// worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
     /// </summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
@@ -50,7 +50,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
         }
     }
 
-    // Null and the empty text differ, and no text runs into the next.
+    // The length first: so null differs from the empty text, and texts cannot be split otherwise with the same hash.
     private static void Append(IncrementalHash hash, string? text)
     {
         Append(hash, text?.Length ?? -1);
@@ -59,11 +59,11 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 
     private static void Append(IncrementalHash hash, int number) => hash.AppendData(MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in number)));
 
-    /// <summary>Whether XTC leaves out tokens by chance, even at temperature 0 (as Worker/Sampling/Sampler has it).</summary>
+    /// <summary>Whether XTC excludes tokens at random, even at temperature 0 (see Worker/Sampling).</summary>
     public static bool DrawsByXtc(GenerationOptions options) => options is { XtcProbability: > 0, XtcThreshold: <= 0.5f };
 
-    // At temperature 0 the sampler takes the best token and builds nothing of what only narrows a choice by chance. Typical sampling and XTC may
-    // drop the best, and then what else narrows counts too.
+    // At temperature 0 the sampler takes the most likely token, so samplers that only remove less likely ones have no effect. Typical
+    // sampling and XTC may remove the most likely one; then the others have an effect as well.
     private static GenerationOptions Effective(GenerationOptions options)
     {
         if (options.Temperature > 0 || options.Mirostat != 0 || options.TypicalP < 1 || DrawsByXtc(options))

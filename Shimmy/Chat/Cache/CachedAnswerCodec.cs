@@ -6,8 +6,8 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Cache;
 
 /// <summary>
-/// An answer's events as bytes, so that what an answer takes is known exactly. Each: what it holds (1), then that: text, reasoning, tool call,
-/// tokens, token of the prompt, start, end. Texts as UTF-16: a stop string that is held back may part a surrogate pair.
+/// Binary format of an answer's events, so that the size of a cache entry is known exactly. Each event is one byte of flags, then the
+/// fields that the flags name, in their order. Texts are UTF-16: a stop sequence that is held back may split a surrogate pair.
 /// </summary>
 internal static class CachedAnswerCodec
 {
@@ -23,7 +23,7 @@ internal static class CachedAnswerCodec
         End = 64,
     }
 
-    /// <summary>Reads the events in order.</summary>
+    /// <summary>Reads the events of an answer.</summary>
     public static IEnumerable<OutputEvent> Read(ReadOnlyMemory<byte> answer)
     {
         MemoryMarshal.TryGetArray(answer, out var bytes);
@@ -86,7 +86,7 @@ internal static class CachedAnswerCodec
 
     private static string ReadText(BinaryReader reader) => new(MemoryMarshal.Cast<byte, char>(reader.ReadBytes(reader.Read7BitEncodedInt())));
 
-    /// <summary>Writes an answer, event by event.</summary>
+    /// <summary>Writes the events of an answer.</summary>
     public sealed class Writer : IDisposable
     {
         private readonly MemoryStream _bytes = new(512);
@@ -94,10 +94,10 @@ internal static class CachedAnswerCodec
 
         public Writer() => _writer = new BinaryWriter(_bytes);
 
-        /// <summary>Bytes so far.</summary>
+        /// <summary>Number of bytes written.</summary>
         public long Length => _bytes.Length;
 
-        /// <summary>The answer so far.</summary>
+        /// <summary>The bytes written.</summary>
         public byte[] ToArray() => _bytes.ToArray();
 
         /// <inheritdoc/>

@@ -4,31 +4,31 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Cache;
 
-/// <summary>What a client allows the cache to do for it (RFC 9111, 5.2.1).</summary>
+/// <summary>How a client lets its request use the response cache (<c>Cache-Control</c>, RFC 9111, 5.2.1).</summary>
 internal enum CachePolicy
 {
-    /// <summary>Nothing was said: read and store.</summary>
+    /// <summary>Default: read and store.</summary>
     Use,
 
-    /// <summary><c>no-cache</c>: the answer is computed anew, and stored.</summary>
+    /// <summary><c>no-cache</c>: compute the answer anew, and store it.</summary>
     Renew,
 
-    /// <summary><c>no-store</c>: neither read nor stored.</summary>
+    /// <summary><c>no-store</c>: neither read nor store.</summary>
     Bypass,
 }
 
 /// <summary>
-/// One request's use of the cache; it may ask for several answers. Stands between the pipeline and the engine: what comes from here is parsed
-/// into reasoning and tool calls, and written in the client's dialect, wherever it came from.
+/// Use of the response cache by one request, which may have several answers. It sits between the pipeline and the engine, so cached and
+/// computed events alike are parsed into reasoning and tool calls and written in the client's dialect.
 /// </summary>
-/// <param name="cache">The answers.</param>
-/// <param name="policy">What the client allows.</param>
-/// <param name="told">Learns each prompt, whether its answer is computed or not; null where nobody wants to know.</param>
-internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, Action<Prompt>? told = null)
+/// <param name="cache">The cache.</param>
+/// <param name="policy">The client's policy.</param>
+/// <param name="prompted">Called with each prompt, whether its answer is cached or not, for the log of prompts.</param>
+internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, Action<Prompt>? prompted = null)
 {
     private int _outcome = -1;
 
-    /// <summary>What the cache did, the worst of all answers; null before the first.</summary>
+    /// <summary>Result of the lookup, the worst of all answers; null before the first.</summary>
     public CacheOutcome? Outcome => _outcome < 0 ? null : (CacheOutcome)_outcome;
 
     /// <summary>The outcome as the header <c>x-shimmy-cache</c>, the log and the metrics name it; null before the first answer.</summary>
@@ -41,13 +41,13 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     };
 
     /// <summary>
-    /// The answer that is kept, else what is computed, which is kept once it has ended by itself. The choice is made by this call; nothing is
-    /// computed before the enumeration begins.
+    /// The cached answer, or else the computed one, which is stored once it has ended by itself. The lookup is made by this call; nothing
+    /// is computed before the enumeration begins.
     /// </summary>
     public IAsyncEnumerable<OutputEvent> Through(
         ModelLease lease, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
     {
-        told?.Invoke(request.Prompt);
+        prompted?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
         {
             Note(CacheOutcome.Bypass);
@@ -63,11 +63,11 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
         return StoredAsync(key, computed);
     }
 
-    /// <summary>Whether the same request always has the same answer: the best token each time, or chance from a seed that the request gives.</summary>
+    /// <summary>Whether the same request always gives the same answer: greedy sampling, or a seed in the request.</summary>
     public static bool IsDetermined(GenerationOptions options) =>
         options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options));
 
-    // Where it does not matter, another request may have had another.
+    // With greedy sampling the seed is not part of the key, so the stored answer may have another one.
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)
     {
         foreach (var outputEvent in CachedAnswerCodec.Read(stored))
@@ -81,7 +81,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
         {
             if (answer.Length <= cache.LargestAnswer)
                 answer.Write(outputEvent);
-            // Before it is told: whoever has seen the end finds the answer.
+            // Stored before the end is passed on: a client that has seen the end finds the answer.
             if (outputEvent.End is not null && answer.Length <= cache.LargestAnswer)
                 cache.Store(key, answer.ToArray());
             yield return outputEvent;
@@ -91,7 +91,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     private void Note(CacheOutcome outcome)
     {
         cache.Count(outcome);
-        // The answers of one request may be looked up side by side.
+        // Answers of one request may be looked up concurrently.
         InterlockedMax(ref _outcome, (int)outcome);
     }
 

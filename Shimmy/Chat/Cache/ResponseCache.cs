@@ -1,23 +1,22 @@
 namespace Shimmy.Chat.Cache;
 
 /// <summary>
-/// Answers that would come out the same again, by what they depend on: the least recently used go where there are more bytes than allowed, and
-/// each goes an hour after it was computed.
+/// The response cache: an LRU cache of deterministic answers, limited in bytes. Entries expire an hour after they were computed.
 /// </summary>
-/// <param name="capacity">Most bytes to keep; 0 keeps nothing.</param>
+/// <param name="capacity">Capacity in bytes; 0 switches the cache off.</param>
 /// <param name="time">The clock.</param>
 internal sealed class ResponseCache(long capacity, TimeProvider time)
 {
-    /// <summary>Bytes that are kept where nobody says how many: some ten thousand answers of a page.</summary>
+    /// <summary>Default capacity: about ten thousand answers of one page.</summary>
     public const long DefaultCapacity = 64L << 20;
 
-    /// <summary>How long an answer is kept, from when it was computed.</summary>
+    /// <summary>How long an entry lives, from when it was computed.</summary>
     public static readonly TimeSpan TimeToLive = TimeSpan.FromHours(1);
 
-    // One answer may not drive out all others.
+    // At least so many answers fit: one answer must not evict all others.
     private const int LeastAnswers = 4;
 
-    // Of the dictionary, the list and the entry, beside the answer itself.
+    // Overhead of dictionary, list and entry.
     private const int EntryBytes = 200;
 
     private readonly Lock _lock = new();
@@ -29,28 +28,28 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
     private long _bypasses;
     private long _evictions;
 
-    /// <summary>Most bytes that it keeps; 0 where it is off.</summary>
+    /// <summary>Capacity in bytes; 0 where the cache is off.</summary>
     public long Capacity => capacity;
 
-    /// <summary>Most bytes of one answer.</summary>
+    /// <summary>Largest answer that is stored, in bytes.</summary>
     public long LargestAnswer => capacity / LeastAnswers - EntryBytes;
 
-    /// <summary>Answers that were found.</summary>
+    /// <summary>Lookups that found an answer.</summary>
     public long Hits => Interlocked.Read(ref _hits);
 
-    /// <summary>Answers that were looked for and computed, or computed anew because the client wanted so.</summary>
+    /// <summary>Lookups that found none, and answers computed anew because of <c>no-cache</c>.</summary>
     public long Misses => Interlocked.Read(ref _misses);
 
-    /// <summary>Answers that were not looked for: drawn by chance, or kept out by the client or because the cache is off.</summary>
+    /// <summary>Answers without a lookup: sampled at random, <c>no-store</c>, or the cache is off.</summary>
     public long Bypasses => Interlocked.Read(ref _bypasses);
 
-    /// <summary>Answers that went to make room or for their age.</summary>
+    /// <summary>Entries that were evicted or expired.</summary>
     public long Evictions => Interlocked.Read(ref _evictions);
 
-    /// <summary>Bytes that are kept now.</summary>
+    /// <summary>Current size in bytes.</summary>
     public long Bytes => Interlocked.Read(ref _bytes);
 
-    /// <summary>Answers that are kept now.</summary>
+    /// <summary>Current number of entries.</summary>
     public int Entries
     {
         get
@@ -60,14 +59,14 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
         }
     }
 
-    /// <summary>An answer as it was stored; null where there is none. Counts nothing: see <see cref="Count"/>.</summary>
+    /// <summary>The stored answer; null where there is none. Does not change the counters: see <see cref="Count"/>.</summary>
     public ReadOnlyMemory<byte>? Find(in CacheKey key)
     {
         lock (_lock)
         {
             if (!_entries.TryGetValue(key, out var node))
                 return null;
-            // By the clock that nobody sets.
+            // Monotonic: not affected by changes of the system clock.
             if (time.GetElapsedTime(node.Value.Stored) >= TimeToLive)
             {
                 Remove(node);
@@ -80,7 +79,7 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
         }
     }
 
-    /// <summary>Keeps an answer, in place of an older one; not where it is larger than <see cref="LargestAnswer"/>.</summary>
+    /// <summary>Stores an answer and replaces an older one; not if it is larger than <see cref="LargestAnswer"/>.</summary>
     public void Store(in CacheKey key, byte[] answer)
     {
         if (answer.Length > LargestAnswer)
@@ -100,7 +99,7 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
         }
     }
 
-    /// <summary>Counts what became of one answer.</summary>
+    /// <summary>Counts the result of one lookup.</summary>
     public void Count(CacheOutcome outcome) =>
         Interlocked.Increment(ref outcome == CacheOutcome.Hit ? ref _hits : ref outcome == CacheOutcome.Miss ? ref _misses : ref _bypasses);
 
@@ -116,15 +115,15 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
     private sealed record Entry(CacheKey Key, byte[] Answer, long Stored);
 }
 
-/// <summary>What the cache did for an answer, from the best to the worst.</summary>
+/// <summary>Result of a lookup, from the best to the worst.</summary>
 internal enum CacheOutcome
 {
-    /// <summary>It had the answer.</summary>
+    /// <summary>The answer was cached.</summary>
     Hit,
 
-    /// <summary>It had not, and keeps it from now on.</summary>
+    /// <summary>The answer was computed and is stored.</summary>
     Miss,
 
-    /// <summary>It was not asked.</summary>
+    /// <summary>There was no lookup.</summary>
     Bypass,
 }

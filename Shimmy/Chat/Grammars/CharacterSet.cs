@@ -3,26 +3,26 @@ using System.Text;
 
 namespace Shimmy.Chat.Grammars;
 
-/// <summary>A set of Unicode characters, as ranges in order. Surrogates and NUL are never part of one.</summary>
+/// <summary>A set of Unicode characters, as sorted ranges of code points. Surrogates and NUL are never in it.</summary>
 internal sealed class CharacterSet
 {
     private readonly (int Low, int High)[] _ranges;
 
     private CharacterSet((int Low, int High)[] ranges) => _ranges = ranges;
 
-    /// <summary>Every character.</summary>
+    /// <summary>All characters.</summary>
     public static CharacterSet All { get; } = Of((1, 0x10FFFF));
 
-    /// <summary>What stands for itself inside a JSON string: no quotes, backslashes and control characters.</summary>
+    /// <summary>The characters that JSON strings hold unescaped: all but quotes, backslashes and control characters.</summary>
     public static CharacterSet Plain { get; } = Of((0, 0x1F), (0x7F, 0x7F), ('"', '"'), ('\\', '\\')).Inverted();
 
-    /// <summary>The ranges, in order.</summary>
+    /// <summary>The ranges, sorted.</summary>
     public IReadOnlyList<(int Low, int High)> Ranges => _ranges;
 
-    /// <summary>Whether no character is part of it.</summary>
+    /// <summary>Whether the set has no character.</summary>
     public bool IsEmpty => _ranges.Length == 0;
 
-    /// <summary>The set of these ranges, bounds included.</summary>
+    /// <summary>The set of the characters in these ranges, bounds included.</summary>
     public static CharacterSet Of(params IEnumerable<(int Low, int High)> ranges)
     {
         var merged = new List<(int Low, int High)>();
@@ -36,7 +36,7 @@ internal sealed class CharacterSet
         return new CharacterSet([.. merged]);
     }
 
-    /// <summary>All characters that are not in it.</summary>
+    /// <summary>The complement: all characters that are not in the set.</summary>
     public CharacterSet Inverted()
     {
         var ranges = new List<(int, int)>();
@@ -50,14 +50,14 @@ internal sealed class CharacterSet
         return Of(ranges);
     }
 
-    /// <summary>What both have.</summary>
+    /// <summary>The intersection with another set.</summary>
     public CharacterSet Intersect(CharacterSet other) => Of(_ranges.SelectMany(
         range => other._ranges.Select(with => (Math.Max(range.Low, with.Low), Math.Min(range.High, with.High)))));
 
-    /// <summary>Whether this character is part of it.</summary>
+    /// <summary>Whether the set contains a code point.</summary>
     public bool Contains(int character) => _ranges.Any(range => range.Low <= character && character <= range.High);
 
-    /// <summary>As a GBNF character class.</summary>
+    /// <summary>The set as a GBNF character class.</summary>
     public string ToClass()
     {
         var text = new StringBuilder("[");
@@ -73,7 +73,7 @@ internal sealed class CharacterSet
         return text.Append(']').ToString();
     }
 
-    /// <summary>Writes a character so that it means itself in a literal and in a class of a grammar.</summary>
+    /// <summary>Writes a character, escaped where a literal or a character class of GBNF needs it.</summary>
     public static void Write(StringBuilder text, int character)
     {
         if (character is '\n' or '\r' or '\t')

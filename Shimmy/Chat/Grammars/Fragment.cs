@@ -1,41 +1,43 @@
 namespace Shimmy.Chat.Grammars;
 
-/// <summary>A piece of a grammar, made by <see cref="GrammarBuilder"/> and put together by it.</summary>
-/// <param name="Text">Its GBNF text.</param>
-/// <param name="Form">How it binds.</param>
+/// <summary>
+/// A GBNF expression, with its binding strength, so that <see cref="GrammarBuilder"/> knows where parentheses are needed.
+/// </summary>
+/// <param name="Text">The GBNF text.</param>
+/// <param name="Form">The kind of expression.</param>
 internal readonly record struct Fragment(string Text, FragmentForm Form)
 {
-    /// <summary>Matches the empty text.</summary>
+    /// <summary>The expression that matches the empty text.</summary>
     public static Fragment Empty { get; } = new("\"\"", FragmentForm.Empty);
 
-    /// <summary>Matches no text at all: an alternative that drops out, and a sequence that cannot be.</summary>
+    /// <summary>The expression that matches no text: as an alternative it is dropped; a sequence with it matches nothing either.</summary>
     public static Fragment Nothing { get; } = new("", FragmentForm.Nothing);
 
-    /// <summary>Whether it matches no text at all.</summary>
+    /// <summary>Whether it matches no text.</summary>
     public bool IsNothing => Form == FragmentForm.Nothing;
 
-    /// <summary>Whether it matches the empty text alone.</summary>
+    /// <summary>Whether it matches only the empty text.</summary>
     public bool IsEmpty => Form == FragmentForm.Empty;
 }
 
-/// <summary>How a fragment binds.</summary>
+/// <summary>Kinds of GBNF expressions, by how tightly they bind.</summary>
 internal enum FragmentForm
 {
-    /// <summary>No text matches.</summary>
+    /// <summary>Matches no text.</summary>
     Nothing,
 
-    /// <summary>The empty text matches.</summary>
+    /// <summary>Matches only the empty text.</summary>
     Empty,
 
     /// <summary>The name of a rule.</summary>
     Rule,
 
-    /// <summary>A literal, a character class or a repetition of such.</summary>
+    /// <summary>A literal, a character class, or a repetition.</summary>
     Item,
 
-    /// <summary>Items one after another.</summary>
+    /// <summary>Several items in sequence.</summary>
     Sequence,
 
-    /// <summary>Alternatives.</summary>
+    /// <summary>Alternatives, separated by <c>|</c>.</summary>
     Choice,
 }

@@ -4,8 +4,8 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// A GBNF grammar that <see cref="GrammarCheck"/> has accepted. The type is the proof: a text is parsed once, where it enters or is compiled, and
-/// no later stage checks it again.
+/// A GBNF grammar that <see cref="GrammarCheck"/> has accepted. The type is the proof: a text is parsed once, where it enters or is
+/// compiled, and no later stage checks it again.
 /// </summary>
 internal sealed record Grammar
 {
@@ -25,8 +25,8 @@ internal sealed record Grammar
     }
 
     /// <summary>
-    /// Checks a text of a request. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>, option <c>grammar</c>) where
-    /// llama.cpp could not use it.
+    /// Checks a text of a request. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>, option <c>grammar</c>)
+    /// where llama.cpp could not use it.
     /// </summary>
     public static Grammar Require(string text)
     {
@@ -41,8 +41,8 @@ internal sealed record Grammar
     }
 
     /// <summary>
-    /// The union with another grammar: it accepts what either accepts. Rules are renamed, so that names of the two cannot collide. The union is
-    /// checked anew: together, two grammars may exceed a limit that each keeps.
+    /// The union with another grammar: it accepts what either accepts. Rules are renamed, so that names of the two cannot collide. The
+    /// union is checked anew: together, two grammars may exceed a limit that each keeps.
     /// </summary>
     public Grammar Or(Grammar other)
     {

@@ -1,12 +1,15 @@
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// What a grammar does to llama.cpp's sampler, told from its rules. A rule that begins with itself makes the sampler's stacks grow
-/// without end; llama.cpp's own test for that knows only rules with an empty alternative as possibly empty, and itself follows every path.
+/// Static checks of a parsed grammar: left recursion, and the cost of sampling with it. A left-recursive rule makes the stacks of
+/// llama.cpp's sampler grow without bound. llama.cpp's own test for it takes only rules with an empty alternative for nullable, so it
+/// misses some, and it follows every path, so it may take for ever.
 /// </summary>
 internal static class GrammarAnalysis
 {
-    /// <summary>Throws <see cref="GrammarException"/> where the grammar recurses on the left or costs more than <see cref="GrammarLimits"/>.</summary>
+    /// <summary>
+    /// Throws <see cref="GrammarException"/> for left recursion, and where the grammar exceeds <see cref="GrammarLimits"/>.
+    /// </summary>
     public static void Check(string text, ParsedGrammar grammar)
     {
         var rules = grammar.Rules;
@@ -16,7 +19,7 @@ internal static class GrammarAnalysis
             throw RefuseLeftRecursion(text, rules[native]);
         var mayBeEmpty = Fixpoint(rules, charactersBlock: true);
         var exact = LeftRecursion.Of(rules, mayBeEmpty);
-        // Where nothing follows the rule that recurses, the stack does not grow, and the sampler drops a stack that it has seen.
+        // Recursion in tail position is harmless: the stack does not grow, and the sampler drops duplicates of a stack.
         if (exact.FindCycle(tails: false) is { } hidden)
             throw RefuseLeftRecursion(text, rules[hidden]);
         if (asNative.DeepestChain() is var (deepest, depth) && depth > GrammarLimits.LeftDepth)
@@ -27,7 +30,7 @@ internal static class GrammarAnalysis
             throw GrammarCheck.At(text, rules[widest].Offset, $"the rule '{rules[widest].Name}' can begin in more than {GrammarLimits.Beginnings} ways");
     }
 
-    /// <summary>For each rule, whether some text of finite length matches it.</summary>
+    /// <summary>For each rule, whether it matches any finite text.</summary>
     public static bool[] CanEnd(IReadOnlyList<GrammarRule> rules) => Fixpoint(rules, charactersBlock: false);
 
     private static GrammarException RefuseLeftRecursion(string text, GrammarRule rule) =>
@@ -45,7 +48,8 @@ internal static class GrammarAnalysis
         return false;
     }
 
-    // The rules of which some alternative consists of such rules alone. Every alternative counts the rules that it waits for.
+    // Least fixed point: a rule holds if all rules in one of its alternatives hold. Each alternative counts the rules that it still waits
+    // for.
     private static bool[] Fixpoint(IReadOnlyList<GrammarRule> rules, bool charactersBlock)
     {
         var holds = new bool[rules.Count];

@@ -4,16 +4,16 @@ using System.Text;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// Writes GBNF. Fragments are put together with <see cref="Sequence"/>, <see cref="Choice"/> and <see cref="Repeat"/>; what is long or
-/// used more than once becomes a rule with <see cref="Rule"/>. Nothing that is put in can break the grammar's syntax or llama.cpp's
-/// bound on repetitions.
+/// Builds a GBNF grammar. <see cref="Sequence"/>, <see cref="Choice"/> and <see cref="Repeat"/> combine expressions; <see cref="Rule"/>
+/// gives a name to one that is long or used more than once. Names, texts and counts are escaped or rewritten, so that no input breaks the
+/// syntax or llama.cpp's bound on repetitions.
 /// </summary>
 internal sealed class GrammarBuilder
 {
-    /// <summary>Most rules that are written; far more than a schema within OpenAI's limits needs.</summary>
+    /// <summary>Most rules of a grammar; far more than a schema within OpenAI's limits needs.</summary>
     public const int MostRules = 20_000;
 
-    // Repetitions are written in blocks of this many, below llama.cpp's bound.
+    // Longer repetitions are written as repeated blocks of this many, below llama.cpp's bound.
     private const int Block = 1000;
     private const int LongestName = 40;
 
@@ -24,7 +24,7 @@ internal sealed class GrammarBuilder
     private readonly Dictionary<string, string> _mustEnd = [];
     private long _length;
 
-    /// <summary>This text as it is.</summary>
+    /// <summary>A literal.</summary>
     public static Fragment Literal(string text)
     {
         if (text.Length == 0)
@@ -35,10 +35,10 @@ internal sealed class GrammarBuilder
         return new Fragment(literal.Append('"').ToString(), FragmentForm.Item);
     }
 
-    /// <summary>One character of these.</summary>
+    /// <summary>A character class.</summary>
     public static Fragment OneOf(CharacterSet set) => set.IsEmpty ? Fragment.Nothing : new Fragment(set.ToClass(), FragmentForm.Item);
 
-    /// <summary>All of these, one after another.</summary>
+    /// <summary>Concatenation.</summary>
     public static Fragment Sequence(params IEnumerable<Fragment> parts)
     {
         var items = new List<Fragment>();
@@ -57,7 +57,7 @@ internal sealed class GrammarBuilder
         };
     }
 
-    /// <summary>One of these; <see cref="Fragment.Nothing"/> where there is none.</summary>
+    /// <summary>Alternatives, without duplicates; <see cref="Fragment.Nothing"/> where there is none.</summary>
     public static Fragment Choice(params IEnumerable<Fragment> alternatives)
     {
         var texts = new List<Fragment>();
@@ -75,14 +75,14 @@ internal sealed class GrammarBuilder
         };
     }
 
-    /// <summary>This or nothing.</summary>
+    /// <summary>An optional expression.</summary>
     public static Fragment Optional(Fragment fragment) => fragment.Form switch
     {
         FragmentForm.Nothing or FragmentForm.Empty => Fragment.Empty,
         _ => Choice(fragment, Fragment.Empty),
     };
 
-    /// <summary>A rule of its own; the name is made one that GBNF allows and that no other rule has.</summary>
+    /// <summary>Defines a rule and gives the reference to it. The name is adapted: valid in GBNF and unique.</summary>
     public Fragment Rule(string name, Fragment fragment)
     {
         if (fragment.Form is FragmentForm.Nothing or FragmentForm.Empty or FragmentForm.Rule)
@@ -92,7 +92,7 @@ internal sealed class GrammarBuilder
         return rule;
     }
 
-    /// <summary>A rule of its own, or the one that has the same text already.</summary>
+    /// <summary>Like <see cref="Rule"/>, but shares the rule of an equal expression that was defined so before.</summary>
     public Fragment SharedRule(string name, Fragment fragment)
     {
         if (!_shared.TryGetValue(fragment.Text, out var rule))
@@ -100,7 +100,7 @@ internal sealed class GrammarBuilder
         return rule;
     }
 
-    /// <summary>The name of a rule that <see cref="Define"/> defines later: for rules that need themselves.</summary>
+    /// <summary>A reference to a rule that <see cref="Define"/> defines later, as recursive rules need.</summary>
     public Fragment Reserve(string name)
     {
         if (_names.Count > MostRules)
@@ -122,7 +122,7 @@ internal sealed class GrammarBuilder
         return new Fragment(unique, FragmentForm.Rule);
     }
 
-    /// <summary>Says what a reserved rule is.</summary>
+    /// <summary>Defines a reserved rule.</summary>
     public void Define(Fragment rule, Fragment fragment)
     {
         _rules.Add((rule.Text, fragment.Text));
@@ -132,7 +132,7 @@ internal sealed class GrammarBuilder
     }
 
     /// <summary>
-    /// A fragment <paramref name="least"/> to <paramref name="most"/> times; null is without bound. Counts beyond llama.cpp's bound are
+    /// Repetition, <paramref name="least"/> to <paramref name="most"/> times; null is unbounded. Counts beyond llama.cpp's bound are
     /// written in blocks.
     /// </summary>
     public Fragment Repeat(Fragment fragment, int least, int? most)
@@ -143,7 +143,7 @@ internal sealed class GrammarBuilder
             return least == 0 ? Fragment.Empty : Fragment.Nothing;
         if (least == 1 && most == 1)
             return fragment;
-        // A rule counts as one where llama.cpp adds up what a repetition costs.
+        // llama.cpp multiplies the counts of nested repetitions, where a reference to a rule counts as one.
         var item = fragment.Form == FragmentForm.Rule ? fragment : SharedRule("item", fragment);
         if (least < Block && most is null or < Block)
             return new Fragment(item.Text + Times(least, most), FragmentForm.Item);
@@ -155,7 +155,7 @@ internal sealed class GrammarBuilder
             least % Block > 0 ? new Fragment(item.Text + Times(least % Block, least % Block), FragmentForm.Item) : Fragment.Empty);
         if (most is not { } bound)
             return Sequence(must, new Fragment(item.Text + "*", FragmentForm.Item));
-        // Up to n: either fewer than a block, or a block and up to n less a block.
+        // At most n: either fewer than a block, or one block and then at most n - block.
         var may = UpTo(item, (bound - least) % Block);
         var part = SharedRule("part", UpTo(item, Block - 1));
         for (var left = (bound - least) / Block; left > 0; left--)
@@ -164,14 +164,13 @@ internal sealed class GrammarBuilder
     }
 
     /// <summary>
-    /// Requires that some text of finite length matches a rule, which <see cref="Build"/> checks: a schema that needs itself without a way out
-    /// would keep the model writing until its tokens are used up. <paramref name="pointer"/> is the schema's, for the error.
+    /// Requires that a rule matches some finite text, which <see cref="Build"/> checks: under a schema of infinite recursion the model
+    /// would write until <c>max_tokens</c>. <paramref name="pointer"/> is the schema's JSON pointer, for the error.
     /// </summary>
     public void RequireEnd(Fragment rule, string pointer) => _mustEnd.Add(rule.Text, pointer);
 
     /// <summary>
-    /// The grammar whose root is this fragment, checked. Throws <see cref="SchemaException"/> where it exceeds a limit or a rule that must end
-    /// never does.
+    /// The whole grammar, with this root, checked. Throws <see cref="SchemaException"/> where it exceeds a limit or has infinite recursion.
     /// </summary>
     public Grammar Build(Fragment root)
     {
@@ -191,7 +190,7 @@ internal sealed class GrammarBuilder
         for (var i = 0; i < ends.Length; i++)
         {
             if (!ends[i] && _mustEnd.TryGetValue(parsed.Rules[i].Name, out var pointer))
-                throw new SchemaException(pointer, "every value of this schema holds another one of it, without end; make a property of it optional or nullable");
+                throw new SchemaException(pointer, "infinite recursion: every value of this schema contains another value of it; make a property of it optional or nullable");
         }
         return grammar;
     }
@@ -220,14 +219,14 @@ internal sealed class GrammarBuilder
     private static SchemaException TooLarge() => new("", "the schema is too large for a grammar");
 }
 
-/// <summary>A JSON schema that is wrong, or that no grammar can hold an answer to.</summary>
-/// <param name="pointer">JSON pointer to the schema at fault, empty for the whole.</param>
-/// <param name="problem">What is wrong, beginning with the keyword where it is one.</param>
+/// <summary>A JSON schema that is invalid, or that a grammar cannot express.</summary>
+/// <param name="pointer">JSON pointer to the invalid subschema; empty for the root.</param>
+/// <param name="problem">The message, beginning with the keyword if there is one.</param>
 internal sealed class SchemaException(string pointer, string problem) : Exception($"{(pointer.Length == 0 ? "/" : pointer)}: {problem}")
 {
-    /// <summary>JSON pointer to the schema at fault, empty for the whole.</summary>
+    /// <summary>JSON pointer to the invalid subschema; empty for the root.</summary>
     public string Pointer { get; } = pointer;
 
-    /// <summary>What is wrong, beginning with the keyword where it is one.</summary>
+    /// <summary>The message, beginning with the keyword if there is one.</summary>
     public string Problem { get; } = problem;
 }

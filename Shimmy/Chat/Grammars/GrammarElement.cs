@@ -1,49 +1,51 @@
 namespace Shimmy.Chat.Grammars;
 
-/// <summary>One element of a rule, as llama.cpp keeps rules: flat, alternatives one after another, one <see cref="GrammarElementKind.End"/> last.</summary>
-/// <param name="Kind">What it is.</param>
-/// <param name="Value">A code point, or the number of a rule.</param>
+/// <summary>
+/// One element of a parsed rule, in llama.cpp's flat form: all alternatives in one list, with <see cref="GrammarElementKind.End"/> last.
+/// </summary>
+/// <param name="Kind">The kind of element.</param>
+/// <param name="Value">A code point, or the index of a rule.</param>
 internal readonly record struct GrammarElement(GrammarElementKind Kind, int Value)
 {
-    /// <summary>Whether a sequence stops here.</summary>
+    /// <summary>Whether an alternative ends here.</summary>
     public bool EndsSequence => Kind is GrammarElementKind.End or GrammarElementKind.Alternative;
 }
 
-/// <summary>Kinds of elements; llama.cpp's <c>llama_gretype</c> without tokens.</summary>
+/// <summary>Kinds of elements: llama.cpp's <c>llama_gretype</c> without token references.</summary>
 internal enum GrammarElementKind
 {
-    /// <summary>The rule ends.</summary>
+    /// <summary>End of the rule.</summary>
     End,
 
-    /// <summary>The next alternative of the rule begins.</summary>
+    /// <summary>Start of the next alternative.</summary>
     Alternative,
 
-    /// <summary>Another rule stands here.</summary>
+    /// <summary>Reference to a rule.</summary>
     Rule,
 
-    /// <summary>A character, or the first of a class.</summary>
+    /// <summary>A character, or the first of a character class.</summary>
     Character,
 
-    /// <summary>The first character of an inverted class.</summary>
+    /// <summary>The first character of a negated class.</summary>
     NotCharacter,
 
-    /// <summary>The upper end of a range that the element before began.</summary>
+    /// <summary>Upper end of the range that the element before starts.</summary>
     RangeEnd,
 
-    /// <summary>A further character or range of the class.</summary>
+    /// <summary>A further character of a class, or the lower end of a further range.</summary>
     OrCharacter,
 
     /// <summary>Any character.</summary>
     Any,
 }
 
-/// <summary>A grammar as llama.cpp sees it: groups and repetitions are rules of their own.</summary>
-/// <param name="Rules">The rules, by number.</param>
-/// <param name="Root">The number of the rule <c>root</c>.</param>
+/// <summary>A parsed grammar, in llama.cpp's form: groups and repetitions are rules of their own.</summary>
+/// <param name="Rules">The rules, by index.</param>
+/// <param name="Root">Index of the rule <c>root</c>.</param>
 internal sealed record ParsedGrammar(IReadOnlyList<GrammarRule> Rules, int Root);
 
-/// <summary>A rule.</summary>
-/// <param name="Name">Its name; of a rule that a group or a repetition became, the name of the rule around it.</param>
-/// <param name="Elements">Its elements, the last one <see cref="GrammarElementKind.End"/>.</param>
-/// <param name="Offset">Where in the text it is defined.</param>
+/// <summary>One rule of a parsed grammar.</summary>
+/// <param name="Name">The name; for a group or repetition, the name of the rule around it.</param>
+/// <param name="Elements">The elements, the last one <see cref="GrammarElementKind.End"/>.</param>
+/// <param name="Offset">Offset of the definition in the text.</param>
 internal sealed record GrammarRule(string Name, GrammarElement[] Elements, int Offset);

@@ -4,14 +4,14 @@ using System.Text;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// GBNF, read as llama.cpp reads it (grammars/README.md and src/llama-grammar.cpp): a rule is <c>name ::= alternatives</c> up to the
-/// end of the line; inside parentheses lines may break. A group becomes a rule of its own, and so do repetitions:
+/// Parser of GBNF, like llama.cpp's (grammars/README.md and src/llama-grammar.cpp): a rule is <c>name ::= alternatives</c> up to the end of
+/// the line; inside parentheses lines may break. Groups and repetitions become rules of their own:
 /// <code>
 ///   S*  S+  S{m,}   S m times, then R ::= S R | empty
 ///   S?  S{m,n}      S m times, then a chain of n-m rules: R1 ::= S | empty, R2 ::= S R1 | empty, …
 /// </code>
-/// Refused beyond what llama.cpp refuses: a rule defined twice, empty classes, ranges and counts that run backwards, characters that
-/// are none, and tokens (<c>&lt;[123]&gt;</c>): llama.cpp ends its process where the text of a sampled token runs into one.
+/// Stricter than llama.cpp: it also refuses duplicate rules, empty classes, ranges and counts that are out of order, invalid code points,
+/// and token references (<c>&lt;[123]&gt;</c>), at which llama.cpp ends its process when the text of a sampled token meets one.
 /// </summary>
 internal sealed class GrammarParser(string text)
 {
@@ -24,7 +24,7 @@ internal sealed class GrammarParser(string text)
     private int _nesting;
     private long _elements;
 
-    /// <summary>Parses the text; throws <see cref="GrammarException"/>. To be called once.</summary>
+    /// <summary>Parses the text, once for each parser. Throws <see cref="GrammarException"/>.</summary>
     public ParsedGrammar Parse()
     {
         if (text.Length > GrammarLimits.Characters)
@@ -40,7 +40,7 @@ internal sealed class GrammarParser(string text)
                 throw FaultAt(_firstMentions[i], $"the rule '{_names[i]}' is not defined");
         }
         if (!_numbers.TryGetValue("root", out var root))
-            throw new GrammarException(1, 1, "there is no rule 'root', with which every grammar begins");
+            throw new GrammarException(1, 1, "there is no rule 'root'; every grammar starts with it");
         return new ParsedGrammar([.. _rules.Select((rule, i) => new GrammarRule(_names[i], rule!, _offsets[i]))], root);
     }
 
@@ -88,8 +88,8 @@ internal sealed class GrammarParser(string text)
 
     private void Sequence(string name, int begin, List<GrammarElement> rule, bool nested)
     {
-        var last = rule.Count; // where the item begins that a repetition repeats
-        var cost = 1L; // rules that the item stands for, as llama.cpp counts them
+        var last = rule.Count; // start of the item that a repetition operator applies to
+        var cost = 1L; // expanded size of the item, as llama.cpp counts it
         while (_at < text.Length)
         {
             switch (Here)
@@ -119,7 +119,7 @@ internal sealed class GrammarParser(string text)
                     cost = Repeat(name, begin, rule, last, cost, least, most, at);
                     break;
                 case '<' or '!':
-                    throw Fault("tokens (<...>) cannot be used here; write the token's text as a literal");
+                    throw Fault("token references (<...>) are not supported; write the token's text as a literal");
                 default:
                     if (!IsWord(Here))
                         return;
@@ -168,7 +168,7 @@ internal sealed class GrammarParser(string text)
             _at++;
             var high = Character();
             if (high < low)
-                throw FaultAt(at, $"the range runs backwards, from U+{low:X4} to U+{high:X4}");
+                throw FaultAt(at, $"the character range is out of order, from U+{low:X4} to U+{high:X4}");
             Add(rule, new GrammarElement(GrammarElementKind.RangeEnd, high));
         }
         _at++;
@@ -193,7 +193,7 @@ internal sealed class GrammarParser(string text)
         return number;
     }
 
-    // {m}, {m,}, {m,n} and their short forms; most is null where there is no bound.
+    // {m}, {m,}, {m,n}, *, + and ?; most is null where unbounded.
     private (int Least, int? Most) Count(bool nested)
     {
         var begin = _at;
@@ -225,7 +225,7 @@ internal sealed class GrammarParser(string text)
         }
         _at++;
         if (most < least)
-            throw FaultAt(begin, $"the count runs backwards, from {least} to {most}");
+            throw FaultAt(begin, $"the repetition count is out of order, from {least} to {most}");
         return (least, most);
     }
 
@@ -248,10 +248,10 @@ internal sealed class GrammarParser(string text)
     private long Repeat(string name, int begin, List<GrammarElement> rule, int last, long cost, int least, int? most, int at)
     {
         if (last == rule.Count)
-            throw FaultAt(at, $"'{text[at]}' repeats nothing; expected an item before it");
+            throw FaultAt(at, $"'{text[at]}': nothing to repeat; expected an item before it");
         var times = most is > 0 ? most.Value : Math.Max(1, least);
         if (cost * times >= GrammarLimits.Repetitions)
-            throw FaultAt(at, $"too many repetitions inside repetitions; together they must stay below {GrammarLimits.Repetitions}");
+            throw FaultAt(at, $"nested repetitions: the product of their counts must be below {GrammarLimits.Repetitions}");
         var item = rule[last..].ToArray();
         rule.RemoveRange(last, rule.Count - last);
         for (var i = 0; i < least; i++)
@@ -283,7 +283,7 @@ internal sealed class GrammarParser(string text)
         if (Here == '\\')
             return Escape();
         if (!Rune.TryGetRuneAt(text, _at, out var rune))
-            throw Fault("half of a surrogate pair is no character");
+            throw Fault("an unpaired surrogate is not valid Unicode");
         if (rune.Value == 0)
             throw Fault("a NUL character cannot be part of a grammar");
         _at += rune.Utf16SequenceLength;
@@ -317,7 +317,7 @@ internal sealed class GrammarParser(string text)
         }
 
         if (!Rune.IsValid(value) || value == 0)
-            throw FaultAt(begin, $"U+{value:X4} is no character that can be generated");
+            throw FaultAt(begin, $"U+{value:X4} is not a valid character; NUL, surrogates and code points above U+10FFFF are not allowed");
         _at += digits;
         return (int)value;
     }
@@ -387,15 +387,15 @@ internal sealed class GrammarParser(string text)
     private GrammarException FaultAt(int offset, string problem) => GrammarCheck.At(text, offset, problem);
 }
 
-/// <summary>A grammar that llama.cpp would not take, or should not be given.</summary>
-/// <param name="line">Line of the fault, 1 the first.</param>
-/// <param name="column">Column of the fault in characters, 1 the first.</param>
-/// <param name="problem">What is wrong there, and what was expected.</param>
+/// <summary>A grammar that llama.cpp refuses or that would crash it.</summary>
+/// <param name="line">Line of the error, from 1.</param>
+/// <param name="column">Column of the error in characters, from 1.</param>
+/// <param name="problem">What is wrong, and what is expected.</param>
 internal sealed class GrammarException(int line, int column, string problem) : Exception($"line {line}, column {column}: {problem}")
 {
-    /// <summary>Line of the fault, 1 the first.</summary>
+    /// <summary>Line of the error, from 1.</summary>
     public int Line { get; } = line;
 
-    /// <summary>Column of the fault in characters, 1 the first.</summary>
+    /// <summary>Column of the error in characters, from 1.</summary>
     public int Column { get; } = column;
 }

@@ -1,12 +1,14 @@
 namespace Shimmy.Chat.Grammars;
 
-/// <summary>Which rules a rule can begin with, one edge for each place. Tarjan's algorithm orders it and finds its cycles.</summary>
+/// <summary>
+/// Graph of the rules that each rule can begin with, one edge for each place. Tarjan's algorithm sorts it and finds its cycles.
+/// </summary>
 internal sealed class LeftRecursion
 {
     private readonly IReadOnlyList<GrammarRule> _rules;
     private readonly List<(int To, bool Tail)>[] _edges;
     private readonly int[] _component;
-    private readonly List<int> _order = []; // every rule after those that it begins with, but for cycles
+    private readonly List<int> _order = []; // topological: each rule after those that it begins with, except in cycles
 
     private LeftRecursion(IReadOnlyList<GrammarRule> rules, List<(int To, bool Tail)>[] edges)
     {
@@ -16,7 +18,7 @@ internal sealed class LeftRecursion
         FindComponents();
     }
 
-    /// <summary>The graph of these rules, of which some may be empty, so that what follows them can come first too.</summary>
+    /// <summary>Builds the graph. After a nullable rule, the element behind it can come first too.</summary>
     public static LeftRecursion Of(IReadOnlyList<GrammarRule> rules, bool[] mayBeEmpty)
     {
         var edges = new List<(int, bool)>[rules.Count];
@@ -40,7 +42,9 @@ internal sealed class LeftRecursion
         return new LeftRecursion(rules, edges);
     }
 
-    /// <summary>A rule that can begin with itself; without <paramref name="tails"/> only where something follows it then. Null where none does.</summary>
+    /// <summary>
+    /// A left-recursive rule; null where there is none. Without <paramref name="tails"/>, recursion in tail position does not count.
+    /// </summary>
     public int? FindCycle(bool tails)
     {
         for (var i = 0; i < _edges.Length; i++)
@@ -54,7 +58,9 @@ internal sealed class LeftRecursion
         return null;
     }
 
-    /// <summary>The rule that begins with the longest chain of rules, and the chain's length. For a graph without cycles.</summary>
+    /// <summary>
+    /// The rule with the longest chain of rules each of which begins with the next, and its length. The graph must have no cycles.
+    /// </summary>
     public (int Rule, int Depth) DeepestChain()
     {
         var depths = new int[_edges.Length];
@@ -67,7 +73,9 @@ internal sealed class LeftRecursion
         return (Array.IndexOf(depths, most), most);
     }
 
-    /// <summary>Elements that llama.cpp's test looks at: it begins once at each rule that it has not seen, and sees shared rules again on every path.</summary>
+    /// <summary>
+    /// Number of elements that llama.cpp's test visits: it starts once at each unvisited rule, and visits shared rules again on every path.
+    /// </summary>
     public long Steps()
     {
         var steps = new long[_edges.Length];
@@ -97,13 +105,13 @@ internal sealed class LeftRecursion
         return total;
     }
 
-    /// <summary>The rule that can begin in the most ways, and in how many.</summary>
+    /// <summary>The rule that can begin in the most ways, and their number.</summary>
     public (int Rule, long Ways) MostBeginnings()
     {
         var ways = new long[_edges.Length];
         foreach (var rule in _order)
         {
-            // One for each alternative; what is itself part of a cycle is counted where it is left.
+            // One for each alternative; the ways of a cycle are counted at its exits.
             ways[rule] = _rules[rule].Elements.Count(element => element.EndsSequence);
             foreach (var (to, _) in _edges[rule])
                 ways[rule] = Math.Min(long.MaxValue / 4, ways[rule] + (_component[to] == _component[rule] ? 0 : ways[to]));
@@ -112,7 +120,7 @@ internal sealed class LeftRecursion
         return (Array.IndexOf(ways, most), most);
     }
 
-    // Without recursion, which a long chain of rules would overflow.
+    // Iterative: a long chain of rules would overflow the stack.
     private void FindComponents()
     {
         var index = new int[_edges.Length];

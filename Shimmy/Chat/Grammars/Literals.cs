@@ -3,21 +3,21 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
-/// Many texts as alternatives. What begins alike is written once, since each alternative costs a pass over the vocabulary wherever it may begin.
+/// Alternatives of many literals, as a prefix tree: each alternative costs a pass over the vocabulary wherever it can begin.
 /// </summary>
 internal static class Literals
 {
-    // Nesting of parentheses is bounded; below this, what is left of the texts stands side by side.
+    // Nesting of parentheses is limited; below this depth, the rest of the texts is plain alternatives.
     private const int Deepest = 24;
 
-    /// <summary>One of these texts; <see cref="Fragment.Nothing"/> where there is none.</summary>
+    /// <summary>Matches one of these texts; <see cref="Fragment.Nothing"/> where there is none.</summary>
     public static Fragment AnyOf(IEnumerable<string> texts)
     {
         var sorted = texts.Distinct().Order(StringComparer.Ordinal).ToArray();
         return Tree(sorted, 0, Deepest);
     }
 
-    // The texts are in order and agree in their first characters.
+    // The texts are sorted and share a prefix.
     private static Fragment Tree(ReadOnlySpan<string> texts, int from, int depth)
     {
         if (texts.Length == 0)
@@ -41,7 +41,7 @@ internal static class Literals
         return Choice(alternatives);
     }
 
-    // In an ordered list the first and the last agree least. Never inside a surrogate pair.
+    // In a sorted list the first and the last have the shortest common prefix. It must not end inside a surrogate pair.
     private static int Agreement(string one, string other, int from)
     {
         var to = from;

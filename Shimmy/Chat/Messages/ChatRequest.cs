@@ -4,7 +4,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Chat.Messages;
 
-/// <summary>A conversation to continue: what every dialect maps its own request to.</summary>
+/// <summary>A conversation to answer. Every dialect maps its own request to it.</summary>
 internal sealed record ChatRequest
 {
     /// <summary>The conversation so far, oldest first.</summary>
@@ -13,63 +13,65 @@ internal sealed record ChatRequest
     /// <summary>Functions the model may call.</summary>
     public IReadOnlyList<ToolDefinition> Tools { get; init; } = [];
 
-    /// <summary>Whether the model may or must call them. A named function is the only one in <see cref="Tools"/>.</summary>
+    /// <summary>Whether the model may or must call them. Where a function is named, it is the only one in <see cref="Tools"/>.</summary>
     public ToolChoice ToolChoice { get; init; }
 
     /// <summary>Whether one answer may hold several calls.</summary>
     public bool ParallelToolCalls { get; init; } = true;
 
-    /// <summary>How to sample.</summary>
+    /// <summary>Sampling parameters and limits.</summary>
     public GenerationOptions Options { get; init; } = new();
 
     /// <summary>Grammar that the answer must match; null leaves it free.</summary>
     public Grammar? Grammar { get; init; }
 
-    /// <summary>Whether the model should reason first; null leaves it to the template.</summary>
+    /// <summary>Whether the model reasons before it answers (<c>enable_thinking</c>); null is the template's default.</summary>
     public bool? EnableThinking { get; init; }
 
-    /// <summary>Most tokens that it may think before it answers, at least 1; null leaves it free.</summary>
+    /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Whether the end of the answer says how many tokens its reasoning has; counting them takes a request to the engine.</summary>
+    /// <summary>
+    /// Whether the end of the answer says how many tokens its reasoning has; counting them takes a request to the engine.
+    /// </summary>
     public bool CountsReasoningTokens { get; init; }
 
-    /// <summary>Variables for the chat template beside the usual ones (<c>chat_template_kwargs</c>).</summary>
+    /// <summary>More variables for the chat template (<c>chat_template_kwargs</c>).</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
 
-    /// <summary>Whether the last message, if the assistant's, is continued instead of answered.</summary>
+    /// <summary>Whether the last message, which must be the assistant's, is continued instead of answered.</summary>
     public bool ContinueFinalMessage { get; init; }
 }
 
-/// <summary>A prompt to go on with as it is, without a chat template.</summary>
+/// <summary>A prompt to continue as it is, without a chat template.</summary>
 internal sealed record CompletionRequest
 {
-    /// <summary>What the model reads first.</summary>
+    /// <summary>The prompt.</summary>
     public required Prompt Prompt { get; init; }
 
-    /// <summary>How to sample.</summary>
+    /// <summary>Sampling parameters and limits.</summary>
     public GenerationOptions Options { get; init; } = new();
 
     /// <summary>Grammar that the answer must match; null leaves it free.</summary>
     public Grammar? Grammar { get; init; }
 }
 
-/// <summary>One turn of a conversation.</summary>
+/// <summary>One message of a conversation.</summary>
 internal sealed record ChatMessage
 {
     /// <summary><c>system</c>, <c>developer</c>, <c>user</c>, <c>assistant</c> or <c>tool</c>.</summary>
     public required string Role { get; init; }
 
-    /// <summary>The parts of the content in order; empty where a message only calls tools.</summary>
+    /// <summary>The content's parts, in order; empty where a message only calls tools.</summary>
     public IReadOnlyList<ContentPart> Content { get; init; } = [];
 
-    /// <summary>What the assistant thought before this turn's answer.</summary>
+    /// <summary>The assistant's reasoning before its answer.</summary>
     public string? Reasoning { get; init; }
 
-    /// <summary>Calls that the assistant made.</summary>
+    /// <summary>Tool calls of the assistant.</summary>
     public IReadOnlyList<ToolCall> ToolCalls { get; init; } = [];
 
-    /// <summary>For a tool's result: the call that it answers.</summary>
+    /// <summary>For a tool's result: the id of its call.</summary>
     public string? ToolCallId { get; init; }
 
     /// <summary>The participant's or the tool's name.</summary>
@@ -79,11 +81,11 @@ internal sealed record ChatMessage
     public string Text => Content.Count == 1 ? Content[0].Text : string.Concat(Content.Select(part => part.Text));
 }
 
-/// <summary>A piece of content. Only text so far: what a model has no eyes or ears for is refused by the dialects.</summary>
+/// <summary>A part of a message's content. Text only: dialects refuse images and audio.</summary>
 /// <param name="Text">The text.</param>
 internal readonly record struct ContentPart(string Text);
 
-/// <summary>A call that the assistant made.</summary>
+/// <summary>A tool call of the assistant.</summary>
 /// <param name="Id">The call's id.</param>
 /// <param name="Name">The function's name.</param>
 /// <param name="Arguments">The arguments as JSON text.</param>
@@ -91,15 +93,15 @@ internal sealed record ToolCall(string Id, string Name, string Arguments);
 
 /// <summary>A function that the model may call.</summary>
 /// <param name="Name">Its name.</param>
-/// <param name="Description">What it does, or null.</param>
-/// <param name="Parameters">JSON schema of its arguments; undefined where it takes none.</param>
+/// <param name="Description">Its description, or null.</param>
+/// <param name="Parameters">JSON schema of its arguments; undefined where it has none.</param>
 internal sealed record ToolDefinition(string Name, string? Description, JsonElement Parameters)
 {
-    /// <summary>Whether the caller asked that arguments follow the schema exactly.</summary>
+    /// <summary>Whether the arguments must satisfy the schema exactly (<c>strict</c>).</summary>
     public bool Strict { get; init; }
 }
 
-/// <summary>Whether a model may, must or may not call tools.</summary>
+/// <summary>Whether the model may, must or must not call tools (<c>tool_choice</c>).</summary>
 internal enum ToolChoice
 {
     /// <summary>The model decides.</summary>
@@ -108,6 +110,6 @@ internal enum ToolChoice
     /// <summary>The model must call at least one of the tools.</summary>
     Required,
 
-    /// <summary>The model calls none.</summary>
+    /// <summary>The model must not call tools.</summary>
     None,
 }

@@ -4,8 +4,8 @@ using Shimmy.Chat.Output.Tools;
 namespace Shimmy.Chat.Output;
 
 /// <summary>
-/// Tells thinking, text and tool calls apart while an answer is generated. What may be the beginning of a mark is held back until it is
-/// decided; white space between the parts belongs to none of them.
+/// Streaming parser that splits an answer into reasoning, text and tool calls. Text that may be the beginning of a tag or call is held back
+/// until that is decided; white space between the parts is dropped.
 /// </summary>
 internal sealed class AnswerParser
 {
@@ -34,17 +34,17 @@ internal sealed class AnswerParser
         _part = format.BeginsReasoning ? Part.Reasoning : Part.Beginning;
     }
 
-    /// <summary>Whether the answer has called a tool.</summary>
+    /// <summary>Whether the answer has a tool call.</summary>
     public bool HasCalls => _calls > 0;
 
-    /// <summary>Takes the next text and gives what it completes.</summary>
+    /// <summary>Takes the next text and gives the events that it completes.</summary>
     public IReadOnlyList<OutputEvent> Push(string text)
     {
         _buffer.Append(text);
         return Run(ended: false);
     }
 
-    /// <summary>The answer has ended: gives what was held back.</summary>
+    /// <summary>The answer has ended: gives what was still held back.</summary>
     public IReadOnlyList<OutputEvent> End() => Run(ended: true);
 
     private IReadOnlyList<OutputEvent> Run(bool ended)
@@ -56,7 +56,7 @@ internal sealed class AnswerParser
         return [.. _events];
     }
 
-    // True where the rest is to be looked at again, in another part.
+    // True where the rest of the buffer belongs to another part and is to be parsed as such.
     private bool Step(bool ended) => _part switch
     {
         Part.Beginning => Begin(ended),
@@ -81,7 +81,7 @@ internal sealed class AnswerParser
             if (!ended && marks.Open.AsSpan().StartsWith(start))
                 return false;
         }
-        // Calls without a mark of their own are an answer that begins as JSON.
+        // Without a trigger, an answer that begins as JSON is taken as a call.
         if (_format.Calls is not null && _trigger.Length == 0 && !start.IsEmpty && start[0] is '{' or '[')
         {
             _buffer.Remove(0, text.Length - start.Length);
@@ -128,7 +128,7 @@ internal sealed class AnswerParser
             _buffer.Remove(0, start);
             return Enter(Part.Calls);
         }
-        // White space before a call is not text; whether it is before one is not known yet.
+        // White space before a call is dropped, so it is held back too.
         var safe = text.Length - HeldBack(text, _trigger);
         safe = ended ? text.Length : text.AsSpan(0, safe).TrimEnd().Length;
         Release(text, safe, reasoning: false);
@@ -156,7 +156,7 @@ internal sealed class AnswerParser
         _reader = null;
         if (none)
         {
-            // The mark was text after all; what follows it may hold another.
+            // No call after all: the trigger is text, and another may follow it.
             var length = Math.Max(1, _trigger.Length);
             Emit(rest[..Math.Min(length, rest.Length)], reasoning: false);
             rest = rest[Math.Min(length, rest.Length)..];
@@ -194,7 +194,7 @@ internal sealed class AnswerParser
         text.Remove(0, spaces);
     }
 
-    // Length of the longest end of the text that may be the beginning of the mark.
+    // Length of the longest suffix of the text that is a prefix of the mark.
     private static int HeldBack(string text, string mark)
     {
         for (var length = Math.Min(mark.Length - 1, text.Length); length > 0; length--)

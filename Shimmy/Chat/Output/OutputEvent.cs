@@ -4,8 +4,8 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Output;
 
 /// <summary>
-/// One event of an answer, of which a dialect makes its stream: one <see cref="Start"/>, then reasoning, text and pieces of tool calls as they
-/// come, then one <see cref="End"/>. Five words in size, since one exists for each token.
+/// One event of an answer, of which a dialect makes its stream: one <see cref="Start"/>, then reasoning, text and pieces of tool calls as
+/// they come, then one <see cref="End"/>. Five words in size, since one exists for each token.
 /// </summary>
 internal readonly struct OutputEvent
 {
@@ -57,8 +57,8 @@ internal readonly struct OutputEvent
     public int Choice { get; init; }
 
     /// <summary>
-    /// Time from the answer's arrival to this event. Set on the start, the end and events with tokens; zero on others, and where the answer comes
-    /// from the response cache.
+    /// Time from the answer's arrival to this event. Set on the start, the end and events with tokens; zero on others, and where the answer
+    /// comes from the response cache.
     /// </summary>
     public TimeSpan Elapsed { get; init; }
 
@@ -102,7 +102,7 @@ internal sealed record OutputEnd(FinishReason Reason, string? StopString, Usage 
 /// <summary>Tokens of a request, counted by the engine.</summary>
 /// <param name="PromptTokens">Tokens of the prompt.</param>
 /// <param name="CachedTokens">Those of them that were reused from the prefix cache.</param>
-/// <param name="CompletionTokens">Tokens of the answer; where a stop sequence ended it, up to the token that completed the sequence.</param>
+/// <param name="CompletionTokens">Tokens of the answer, up to the one that completed a stop sequence.</param>
 internal sealed record Usage(int PromptTokens, int CachedTokens, int CompletionTokens)
 {
     /// <summary>Prompt and answer.</summary>

@@ -3,8 +3,8 @@ using System.Text;
 namespace Shimmy.Chat.Output;
 
 /// <summary>
-/// Cuts an answer at the first stop string. Text that may be the beginning of one is held back until it is decided, so that a stop
-/// string that spans tokens never leaks in part.
+/// Cuts an answer at its first stop sequence. Text that may be the beginning of one is held back until that is decided, so that a stop
+/// sequence that spans tokens never leaks in part.
 /// </summary>
 internal sealed class StopSequences
 {
@@ -13,10 +13,10 @@ internal sealed class StopSequences
 
     public StopSequences(IReadOnlyList<string> stops) => _stops = stops.Where(stop => stop.Length > 0).ToArray();
 
-    /// <summary>The stop string that ended the answer; null while none has.</summary>
+    /// <summary>The stop sequence that ended the answer; null while none has.</summary>
     public string? Hit { get; private set; }
 
-    /// <summary>Takes the next text and gives back what of all text so far can be sent now; nothing any more after a hit.</summary>
+    /// <summary>Takes the next text and gives the text that can be sent now; nothing after a hit.</summary>
     public string Push(string text)
     {
         if (Hit is not null)
@@ -36,7 +36,7 @@ internal sealed class StopSequences
         return all[..safe];
     }
 
-    /// <summary>The text that was held back, once the answer has ended by itself.</summary>
+    /// <summary>The text that is still held back, for an answer that has ended by itself.</summary>
     public string Flush()
     {
         var rest = _held.ToString();
@@ -44,8 +44,8 @@ internal sealed class StopSequences
         return rest;
     }
 
-    // The one that is complete first; of those that are complete together the longest. So the result hangs neither on the order that they were
-    // given in nor on how the text was split into tokens.
+    // The one that is complete first; of those that are complete at the same character, the longest. So the result depends neither on the
+    // order of the sequences nor on how the text was split into tokens.
     private (int Position, string? Stop) First(string text)
     {
         (int Position, string? Stop) first = (text.Length, null);
@@ -60,7 +60,7 @@ internal sealed class StopSequences
         return first;
     }
 
-    // Length of the longest end of the text that is the beginning of a stop string.
+    // Length of the longest suffix of the text that is a prefix of a stop sequence.
     private int PossibleStart(string text)
     {
         var longest = 0;

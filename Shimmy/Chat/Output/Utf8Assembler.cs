@@ -3,17 +3,17 @@ using System.Text;
 namespace Shimmy.Chat.Output;
 
 /// <summary>
-/// Makes text of the bytes of tokens. A character may span tokens: its bytes wait until they are whole. Bytes that are no UTF-8 become
-/// U+FFFD, as does a character that the answer leaves unfinished.
+/// Incremental UTF-8 decoder of tokens' bytes. A character may span tokens: its first bytes wait for the others. Invalid bytes become
+/// U+FFFD, and so does an incomplete character at the end of the answer.
 /// </summary>
 internal sealed class Utf8Assembler
 {
     private readonly Decoder _decoder = Encoding.UTF8.GetDecoder();
 
-    /// <summary>The characters that these bytes complete.</summary>
+    /// <summary>Decodes bytes and gives the characters that are complete.</summary>
     public string Push(ReadOnlySpan<byte> bytes) => Decode(bytes, flush: false);
 
-    /// <summary>What is left of an unfinished character.</summary>
+    /// <summary>The replacement of an incomplete character at the end; empty where there is none.</summary>
     public string Flush() => Decode([], flush: true);
 
     private string Decode(ReadOnlySpan<byte> bytes, bool flush)

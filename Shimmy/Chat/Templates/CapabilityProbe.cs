@@ -4,8 +4,8 @@ using Shimmy.Jinja.Runtime;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// Finds out what a template can show: renders small conversations that hold needles and looks which of them appear. What fails or
-/// refuses does not show them.
+/// Detects the capabilities of a chat template: renders small conversations with marker texts ("needles") and checks which of them appear
+/// in the result. A template that throws does not support what was rendered.
 /// </summary>
 internal sealed class CapabilityProbe
 {
@@ -26,16 +26,16 @@ internal sealed class CapabilityProbe
     private readonly IReadOnlyDictionary<string, Value> _constants;
     private readonly TimeProvider _clock;
 
-    // Some variants are only made for conversations with tools and render no others.
+    // Some variants of a template render only conversations with tools.
     private bool _needsTools;
 
     private CapabilityProbe(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
         (this._source, this._constants, this._clock) = (source, constants, clock);
 
-    /// <summary>What the template can show.</summary>
+    /// <summary>Detects the capabilities.</summary>
     /// <param name="source">The template.</param>
-    /// <param name="constants">Variables of every rendering, such as <c>bos_token</c>.</param>
-    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <param name="constants">Variables that every rendering has, such as <c>bos_token</c>.</param>
+    /// <param name="clock">The clock of <c>strftime_now</c>.</param>
     public static TemplateCapabilities Run(TemplateSource source, IReadOnlyDictionary<string, Value> constants, TimeProvider clock) =>
         new CapabilityProbe(source, constants, clock).Run();
 
@@ -59,13 +59,15 @@ internal sealed class CapabilityProbe
     {
         var asText = Render(basis, [User]);
         var asParts = Render(basis with { TextContent = false }, [User]);
-        // A template that prints whatever it is given prints a list as Python does.
+        // A template that does not know lists prints one in Python's notation.
         var typed = Shows(asParts, UserText) && !asParts!.Contains("'type'", StringComparison.Ordinal) &&
             !asParts.Contains("\"type\"", StringComparison.Ordinal);
         return basis with { TypedContent = typed, TextContent = Shows(asText, UserText) || !typed };
     }
 
-    /// <summary>Tries the forms in which calls can be given until one shows name and arguments as JSON or as text, the likeliest first.</summary>
+    /// <summary>
+    /// Tries the forms in which tool calls can be passed, the most common first, until one renders name and arguments as JSON or text.
+    /// </summary>
     private TemplateCapabilities Calls(TemplateCapabilities basis)
     {
         foreach (var shortIds in (bool[])[false, true])
@@ -75,7 +77,7 @@ internal sealed class CapabilityProbe
                 var form = basis with { ShortCallIds = shortIds, NullContent = nullContent };
                 var asObject = RenderCall(form with { ObjectArguments = true });
                 var asText = RenderCall(form with { ObjectArguments = false });
-                // A dict that is printed shows its keys in Python's quotes; a text that is made JSON shows its quotes escaped.
+                // A printed dict has Python's quotes around its keys; a string that was encoded again has escaped quotes.
                 var objects = Shows(asObject, CallName, Key, ArgumentValue) && !asObject!.Contains($"'{Key}'", StringComparison.Ordinal);
                 var texts = Shows(asText, CallName, Key, ArgumentValue) && !asText!.Contains($"\\\"{Key}\\\"", StringComparison.Ordinal);
                 if ((!objects && !texts) || (nullContent && PrintsNone(form with { ObjectArguments = objects })))
@@ -89,7 +91,7 @@ internal sealed class CapabilityProbe
             }
         }
 
-        // Calls are not shown, so an empty text is what a message that only calls tools says.
+        // Without tool calls, a message that has nothing else becomes an empty text.
         return basis with { NullContent = false };
     }
 

@@ -8,9 +8,9 @@ using Shimmy.Jinja.Runtime;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// A model's chat template with what is known of it: turns conversations into prompts. Safe for use from many threads.
+/// A model's chat template with its detected properties: renders conversations to prompts. Thread-safe.
 /// <code>
-///   ChatRequest ─► Conversation (adapted to TemplateCapabilities) ─► CompiledTemplate ─► parts ─► Prefill cuts ─► Prompt
+///   ChatRequest ─► TemplateVariables (by TemplateCapabilities) ─► CompiledTemplate ─► parts ─► Prefill ─► Prompt
 /// </code>
 /// </summary>
 internal sealed class ChatTemplate
@@ -20,13 +20,13 @@ internal sealed class ChatTemplate
     private readonly TimeProvider _clock;
 
     /// <param name="source">The template.</param>
-    /// <param name="facts">The model's own texts of BOS and EOS.</param>
-    /// <param name="clock">What <c>strftime_now</c> reads.</param>
+    /// <param name="facts">The model's facts, for the texts of BOS and EOS.</param>
+    /// <param name="clock">The clock of <c>strftime_now</c>.</param>
     public ChatTemplate(TemplateSource source, ModelFacts facts, TimeProvider clock)
     {
         this._source = source;
         this._clock = clock;
-        // As in transformers, a token that the vocabulary does not have is no variable at all.
+        // As in transformers, the variable of a token that the vocabulary lacks is undefined.
         _constants = new Dictionary<string, Value>(StringComparer.Ordinal);
         if (facts.BosText is { } bos)
             _constants["bos_token"] = TextValue.Own(bos);
@@ -37,29 +37,29 @@ internal sealed class ChatTemplate
         Reasoning = ReasoningProbe.Run(Capabilities, source.Text, RenderForProbe);
     }
 
-    /// <summary>The system message of conversations that have none; null leaves them as they are.</summary>
+    /// <summary>Default system message, for conversations without one; null adds none.</summary>
     public string? DefaultSystem { get; init; }
 
-    /// <summary>Where the template comes from, for people.</summary>
+    /// <summary>Where the template comes from, for logs.</summary>
     public string Origin => _source.Origin;
 
-    /// <summary>What the template can show.</summary>
+    /// <summary>What the template supports.</summary>
     public TemplateCapabilities Capabilities { get; }
 
-    /// <summary>How the model writes tool calls; null where the template shows none.</summary>
+    /// <summary>The syntax of tool calls; null where the template has none.</summary>
     public ToolCallSyntax? ToolCalls { get; }
 
-    /// <summary>The marks between which the model thinks; null where it does not.</summary>
+    /// <summary>The tags around reasoning; null where the model has none.</summary>
     public ReasoningTags? Reasoning { get; }
 
-    /// <summary>Texts that end an answer.</summary>
+    /// <summary>Stop sequences of the template.</summary>
     public IReadOnlyList<string> Stop => _source.Stop;
 
-    /// <summary>Renders a conversation, the turn of the assistant begun.</summary>
+    /// <summary>Renders a conversation to a prompt.</summary>
     /// <param name="request">The conversation.</param>
-    /// <param name="addGenerationPrompt">Whether the assistant's turn is begun; it is not where its last message is continued.</param>
+    /// <param name="addGenerationPrompt">Whether the assistant's turn is opened; never where the last message is continued.</param>
     /// <exception cref="EngineException">
-    /// <see cref="EngineFailure.InvalidRequest"/>, naming the field: the template refuses the conversation or cannot show it.
+    /// <see cref="EngineFailure.InvalidRequest"/>, with the field: the template refuses the conversation or cannot render it.
     /// </exception>
     public Prompt Render(ChatRequest request, bool addGenerationPrompt = true)
     {
@@ -67,11 +67,11 @@ internal sealed class ChatTemplate
             request = ToolPromptFallback.Of(request);
         var continues = request.ContinueFinalMessage;
         if (continues && request.Messages is not [.., { Role: "assistant", ToolCalls.Count: 0 }])
-            throw Refusal("continue_final_message", "the last message is none of the assistant's that could be continued");
+            throw Refusal("continue_final_message", "the last message must be an assistant message without tool calls");
         var messages = WithSystem(request.Messages);
         if (continues && messages[^1].Text.Length == 0 && string.IsNullOrEmpty(messages[^1].Reasoning))
         {
-            // Nothing was said yet: to continue it is to begin it.
+            // An empty message: to continue it is to start a new one.
             continues = false;
             messages = [.. messages.SkipLast(1)];
         }
@@ -85,7 +85,7 @@ internal sealed class ChatTemplate
             ? messages
             : [new ChatMessage { Role = "system", Content = [new ContentPart(DefaultSystem)] }, .. messages];
 
-    /// <summary>A field of the request that the template cannot serve.</summary>
+    /// <summary>The exception for a field that the template does not support.</summary>
     internal static EngineException Refusal(string field, string message, Exception? inner = null) =>
         new(EngineFailure.InvalidRequest, inner is null ? $"{field}: {message}" : message, inner) { Option = field };
 
@@ -125,7 +125,7 @@ internal sealed class ChatTemplate
         }
     }
 
-    /// <summary>Bytes of text in the request, about.</summary>
+    /// <summary>Approximate size of the request's text in bytes.</summary>
     private static long SizeOf(ChatRequest request) =>
         2L * request.Messages.Sum(message => message.Content.Sum(part => (long)part.Text.Length) + (message.Reasoning?.Length ?? 0) +
             message.ToolCalls.Sum(call => (long)call.Arguments.Length + call.Name.Length)) +

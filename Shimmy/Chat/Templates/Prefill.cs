@@ -4,13 +4,13 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// Ends a prompt where its last message ends, so that the model goes on with it. As in transformers
-/// (<c>continue_final_message</c>): rendered as a message that is complete, then cut behind its text.
+/// Cuts a prompt behind the text of its last message, so that the model continues that message. As in transformers
+/// (<c>continue_final_message</c>), the message is rendered as a complete one first.
 /// </summary>
 internal static class Prefill
 {
-    /// <summary>The parts up to the end of the message's text.</summary>
-    /// <exception cref="EngineException">The template does not show the text as it is.</exception>
+    /// <summary>The prompt's parts up to the end of the message's text.</summary>
+    /// <exception cref="EngineException">The template does not render the text unchanged.</exception>
     public static IReadOnlyList<PromptPart> Cut(IReadOnlyList<PromptPart> parts, ChatMessage message)
     {
         var whole = message.Text.Length > 0 ? message.Text : message.Reasoning!;
@@ -20,7 +20,7 @@ internal static class Prefill
         while (trimmed.Length > 0 && text.LastIndexOf(trimmed, end, StringComparison.Ordinal) is >= 0 and var start)
         {
             if (IsFromRequest(parts, start, trimmed.Length))
-                // What the template trimmed off the message's end is not there to be continued.
+                // White space that the template trimmed is not in the prompt.
                 return Take(parts, start + (Follows(text, start, whole, trimmed) ? whole.TrimStart().Length : trimmed.Length));
             if (start == 0)
                 break;

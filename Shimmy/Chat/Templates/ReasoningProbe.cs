@@ -3,7 +3,7 @@ using Shimmy.Chat.Output;
 
 namespace Shimmy.Chat.Templates;
 
-/// <summary>Reads off a template between which marks its model thinks.</summary>
+/// <summary>Detects the tags around reasoning by rendering a message with reasoning.</summary>
 internal static class ReasoningProbe
 {
     private const string Thought = "needle-thought";
@@ -13,14 +13,14 @@ internal static class ReasoningProbe
     private static readonly ChatMessage User = new() { Role = "user", Content = [new ContentPart("needle-user")] };
 
     /// <summary>
-    /// The marks; null where the model does not think. <paramref name="render"/> renders messages, the answer not begun;
-    /// <paramref name="text"/> is the template's own.
+    /// The tags; null where the model does not reason. <paramref name="render"/> renders messages without opening an answer;
+    /// <paramref name="text"/> is the template's source.
     /// </summary>
     public static ReasoningTags? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
     {
         if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking && Read(thinking, render([User, Message(null)])) is { } marks)
             return marks;
-        // Templates of models that think often take the thoughts out of earlier answers, which they find by the usual mark.
+        // Many templates remove the reasoning from earlier answers, and contain the closing tag to find it.
         return text.Contains(Usual.Close, StringComparison.Ordinal) ? Usual : null;
     }
 
@@ -32,14 +32,14 @@ internal static class ReasoningProbe
         var answer = thought < 0 ? -1 : thinking.IndexOf(Answer, thought, StringComparison.Ordinal);
         if (answer < 0)
             return null;
-        // Without a thought some templates leave its marks out and some leave them empty; the turn's own beginning is common to both.
+        // Without reasoning, some templates omit the tags and some write them empty; both write the beginning of the turn.
         var start = Math.Min(thought, plain is null ? 0 : plain.AsSpan().CommonPrefixLength(thinking));
         var user = thinking.IndexOf("needle-user", StringComparison.Ordinal) + "needle-user".Length;
         var before = thinking[Math.Max(start, user)..thought];
         if (string.IsNullOrWhiteSpace(before))
             before = LastMark(thinking[user..thought]);
         var (open, close) = (before.Trim(), thinking[(thought + Thought.Length)..answer].Trim());
-        // The mark may have been cut where both begin alike.
+        // The opening tag may have been cut by the common prefix.
         if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark && mark.EndsWith(open, StringComparison.Ordinal))
             open = mark;
         return open.Length > 0 && close.Length > 0 ? new ReasoningTags(open, close) : null;

@@ -5,22 +5,21 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Chat.Templates;
 
-/// <summary>The chat templates of loaded models: each is compiled and probed once for a load, when its model first chats.</summary>
+/// <summary>Cache of chat templates, by loaded model: each template is compiled and probed once, at the model's first chat.</summary>
 internal static partial class TemplateCache
 {
     /// <summary>
-    /// The model's chat template: the one that the user named, else the model's own, else that of the family that it most likely
-    /// belongs to, which the log says.
+    /// The chat template of a model: the one that the user set, else the model's own, else that of the most likely family, which is logged.
     /// </summary>
     /// <exception cref="EngineException">
-    /// <see cref="EngineFailure.GenerationFailed"/>: the template is not valid, or the one that the user named cannot be read.
+    /// <see cref="EngineFailure.GenerationFailed"/>: the template is not valid, or the one that the user set cannot be read.
     /// </exception>
     public static async Task<ChatTemplate> OfAsync(ModelLease lease, ILogger? logger, CancellationToken cancellation)
     {
         if (lease.Load.Template is ChatTemplate known)
             return known;
         var model = lease.Model;
-        // Two requests may both come here first; they find the same, and the second's is kept.
+        // Two requests may race here; both make the same template, and the second one is kept.
         var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
         {
             DefaultSystem = model.Spec.Defaults.System,
@@ -43,7 +42,7 @@ internal static partial class TemplateCache
         catch (Exception failure) when (failure is TemplateException or FormatException)
         {
             throw new EngineException(EngineFailure.GenerationFailed,
-                $"the model '{model.Spec.Name}' cannot chat: {failure.Message} (--template names another)", failure);
+                $"the chat template of the model '{model.Spec.Name}' cannot be used: {failure.Message} (--template sets another)", failure);
         }
 
         var (family, reason) = await TemplateDetection.OfAsync(model, cancellation).ConfigureAwait(false);
@@ -52,10 +51,10 @@ internal static partial class TemplateCache
         return TemplateSource.Of(family);
     }
 
-    [LoggerMessage(LogLevel.Information, "the model {Model} carries no chat template; guessed the family {Family}, since {Reason}. " +
-        "--template names another")]
+    [LoggerMessage(LogLevel.Information, "the model {Model} has no chat template; guessed the family {Family}, because {Reason}. " +
+        "--template sets another")]
     private static partial void LogGuessed(ILogger logger, string model, string family, string reason);
 
-    [LoggerMessage(LogLevel.Debug, "the model {Model} chats with the template of {Origin}")]
+    [LoggerMessage(LogLevel.Debug, "the model {Model} uses the chat template of {Origin}")]
     private static partial void LogChosen(ILogger logger, string model, string origin);
 }

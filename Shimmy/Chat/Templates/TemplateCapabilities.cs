@@ -1,47 +1,47 @@
 namespace Shimmy.Chat.Templates;
 
-/// <summary>What a chat template can show, and the form in which it wants it. Found out by rendering (<see cref="CapabilityProbe"/>).</summary>
+/// <summary>What a chat template supports, and the form of its input. Detected by <see cref="CapabilityProbe"/>.</summary>
 internal sealed record TemplateCapabilities
 {
-    /// <summary>Whether it shows a system message; where not, the message goes into the next user turn.</summary>
+    /// <summary>Whether it renders system messages; otherwise they are prepended to the next user message.</summary>
     public bool System { get; init; } = true;
 
-    /// <summary>Whether it lists the tools of the request.</summary>
+    /// <summary>Whether it renders the tools of the request.</summary>
     public bool Tools { get; init; }
 
-    /// <summary>Whether it takes None for the tools of a request without any; where not, the variable is left out.</summary>
+    /// <summary>Whether <c>tools</c> may be None; otherwise the variable is undefined in requests without tools.</summary>
     public bool ToolsMayBeNone { get; init; } = true;
 
-    /// <summary>Whether it shows the assistant's tool calls.</summary>
+    /// <summary>Whether it renders tool calls.</summary>
     public bool ToolCalls { get; init; }
 
-    /// <summary>Whether it shows several calls of one message.</summary>
+    /// <summary>Whether it renders several tool calls of one message.</summary>
     public bool ParallelToolCalls { get; init; }
 
-    /// <summary>Whether it shows the results of tools.</summary>
+    /// <summary>Whether it renders the results of tools.</summary>
     public bool ToolResults { get; init; }
 
-    /// <summary>Whether it takes content as a list of parts.</summary>
+    /// <summary>Whether content may be a list of parts.</summary>
     public bool TypedContent { get; init; }
 
-    /// <summary>Whether it takes content as a text; where not, a text becomes a list of one part.</summary>
+    /// <summary>Whether content may be a string; otherwise a string becomes a list of one part.</summary>
     public bool TextContent { get; init; } = true;
 
-    /// <summary>Whether it wants a call's arguments as an object rather than as JSON text.</summary>
+    /// <summary>Whether a tool call's arguments are an object rather than JSON text.</summary>
     public bool ObjectArguments { get; init; } = true;
 
-    /// <summary>Whether content may be null where a message only calls tools; where not, it becomes an empty text.</summary>
+    /// <summary>Whether content may be None where a message only calls tools; otherwise it is an empty string.</summary>
     public bool NullContent { get; init; } = true;
 
-    /// <summary>Whether it takes ids of calls of nine letters or digits only, as Mistral's templates do.</summary>
+    /// <summary>Whether ids of calls must be nine letters or digits, as in Mistral's templates.</summary>
     public bool ShortCallIds { get; init; }
 
-    /// <summary>The field of a message in which it shows the assistant's reasoning; null where it shows none.</summary>
+    /// <summary>The field of a message for the assistant's reasoning; null where reasoning is not rendered.</summary>
     public string? ReasoningField { get; init; }
 
-    /// <summary>The variable that switches thinking on and off; null where none does.</summary>
+    /// <summary>The variable that switches reasoning on and off; null where there is none.</summary>
     public string? ThinkingSwitch { get; init; }
 
-    /// <summary>Whether it shows the assistant's reasoning.</summary>
+    /// <summary>Whether it renders the assistant's reasoning.</summary>
     public bool Reasoning => ReasoningField is not null;
 }

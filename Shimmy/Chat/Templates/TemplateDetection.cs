@@ -3,8 +3,8 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// Which family a model without a template most likely belongs to: by control tokens that only one family's vocabulary has, then by
-/// architecture, then by name. The last resort, and never silent.
+/// Guesses the template family of a model without a chat template: by control tokens that only one family has, then by architecture, then
+/// by name. The last resort, and always logged.
 /// </summary>
 internal static class TemplateDetection
 {
@@ -19,7 +19,7 @@ internal static class TemplateDetection
         ("[INST]", TemplateFamilies.Mistral),
     ];
 
-    // A name counts wherever it stands in the architecture or the model's name; the first in this order wins.
+    // Substrings of the architecture and of the model's name; the first match wins.
     private static readonly (string Part, TemplateFamily Family)[] ByArchitecture =
     [
         ("gemma", TemplateFamilies.Gemma),
@@ -46,7 +46,7 @@ internal static class TemplateDetection
         ("deepseek", TemplateFamilies.DeepSeek),
     ];
 
-    /// <summary>The family, and what speaks for it.</summary>
+    /// <summary>The family, and the reason for the guess.</summary>
     public static async Task<(TemplateFamily Family, string Reason)> OfAsync(ILoadedModel model, CancellationToken cancellation)
     {
         foreach (var (token, family) in ByToken)
@@ -65,20 +65,20 @@ internal static class TemplateDetection
         return OfName(model.Spec.Name);
     }
 
-    /// <summary>The family that a name speaks for.</summary>
+    /// <summary>The family that a model's name suggests.</summary>
     public static (TemplateFamily Family, string Reason) OfName(string name)
     {
         var lower = name.ToLowerInvariant();
         foreach (var (part, family) in ByName)
         {
             if (lower.Contains(part, StringComparison.Ordinal))
-                return (family, $"its name holds '{part}'");
+                return (family, $"its name contains '{part}'");
         }
 
-        return (TemplateFamilies.OpenChat, "nothing speaks for another");
+        return (TemplateFamilies.OpenChat, "nothing points to another");
     }
 
-    // One token where control tokens are recognised, several where they are not.
+    // A control token is one token where control tokens are parsed, and several where they are not.
     private static async Task<bool> HasControlTokenAsync(ILoadedModel model, string text, CancellationToken cancellation) =>
         (await TokensOfAsync(model, text, special: true, cancellation).ConfigureAwait(false)).Count == 1 &&
         (await TokensOfAsync(model, text, special: false, cancellation).ConfigureAwait(false)).Count > 1;

@@ -1,9 +1,11 @@
 namespace Shimmy.Chat.Templates;
 
-/// <summary>The built-in families. Each template is our own wording of the format that the family's model cards describe.</summary>
+/// <summary>
+/// The built-in template families. Each template is written for this project after the format that the family's model cards describe.
+/// </summary>
 internal static class TemplateFamilies
 {
-    /// <summary>OpenAI's markup, which Qwen and many others use.</summary>
+    /// <summary>ChatML, used by Qwen and many others.</summary>
     public static TemplateFamily ChatMl { get; } = new("chatml", """
         {%- for message in messages -%}
         {{ '<|im_start|>' ~ message.role ~ '\n' ~ message.content ~ '<|im_end|>\n' }}
@@ -20,7 +22,7 @@ internal static class TemplateFamilies
         {%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}
         """, ["<|eot_id|>"]);
 
-    /// <summary>Mistral's instruct models before their tools; a system message goes into the first user turn.</summary>
+    /// <summary>Mistral's instruct models without tools; a system message is prepended to the first user message.</summary>
     public static TemplateFamily Mistral { get; } = new("mistral", """
         {{- bos_token }}
         {%- for message in messages -%}
@@ -42,7 +44,7 @@ internal static class TemplateFamilies
         {%- if add_generation_prompt %}{{ 'GPT4 Correct Assistant:' }}{% endif %}
         """, ["<|end_of_turn|>", "GPT4 Correct User:"]);
 
-    /// <summary>Gemma; a system message goes into the first user turn.</summary>
+    /// <summary>Gemma; a system message is prepended to the first user message.</summary>
     public static TemplateFamily Gemma { get; } = new("gemma", """
         {{- bos_token }}
         {%- for message in messages -%}
@@ -113,7 +115,7 @@ internal static class TemplateFamilies
     public static IReadOnlyList<TemplateFamily> All { get; } =
         [ChatMl, Llama3, Mistral, OpenChat, Gemma, Phi3, DeepSeek, Vicuna, Alpaca, Zephyr];
 
-    /// <summary>The family of a name or of an alias of one; null where there is none.</summary>
+    /// <summary>The family with a name or alias; null where there is none.</summary>
     public static TemplateFamily? Find(string name) => name.ToLowerInvariant() switch
     {
         "qwen" or "chatglm" or "phi" => ChatMl,
@@ -122,12 +124,12 @@ internal static class TemplateFamilies
         var known => All.FirstOrDefault(family => family.Name == known),
     };
 
-    /// <summary>The names that <see cref="Find"/> takes for a list in a message.</summary>
+    /// <summary>The names of all families, for messages.</summary>
     public static string Names { get; } = string.Join(", ", All.Select(family => family.Name));
 }
 
-/// <summary>A chat format that many models share, for those that carry no template of their own.</summary>
+/// <summary>A chat format that many models share, for models without a chat template.</summary>
 /// <param name="Name">Its name, as <c>--template</c> takes it.</param>
-/// <param name="Template">Its template.</param>
-/// <param name="Stop">Texts that end an answer, for vocabularies in which they are no tokens that do so by themselves.</param>
+/// <param name="Template">Its Jinja template.</param>
+/// <param name="Stop">Stop sequences, for vocabularies in which they are not end-of-generation tokens.</param>
 internal sealed record TemplateFamily(string Name, string Template, IReadOnlyList<string> Stop);

@@ -3,29 +3,28 @@ using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
 
-/// <summary>A model's chat template before anything was rendered with it: its text, its variants, and where they come from.</summary>
+/// <summary>A compiled chat template with its variants and origin, before it is probed.</summary>
 internal sealed record TemplateSource
 {
-    // Ends of a turn that the models which were trained on them also end an answer with. Texts such as <|end|> are not among them: there
-    // are models that end a part of an answer so.
+    // End-of-turn texts with which models also end an answer. Not <|end|> and the like: some models end a part of an answer with them.
     private static readonly string[] TurnEnds = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end_of_turn|>"];
 
-    /// <summary>Where it comes from, for people: <c>the model</c>, <c>family chatml</c>, <c>file …</c>.</summary>
+    /// <summary>The origin, for logs: <c>the model</c>, <c>family chatml</c>, <c>file …</c>.</summary>
     public required string Origin { get; init; }
 
-    /// <summary>The template's own text.</summary>
+    /// <summary>The template's source.</summary>
     public required string Text { get; init; }
 
-    /// <summary>The template.</summary>
+    /// <summary>The compiled template.</summary>
     public required CompiledTemplate Default { get; init; }
 
-    /// <summary>The template for requests with tools; null where that is <see cref="Default"/> too.</summary>
+    /// <summary>The variant for requests with tools; null where that is <see cref="Default"/>.</summary>
     public CompiledTemplate? ToolUse { get; init; }
 
-    /// <summary>Texts that end an answer.</summary>
+    /// <summary>Stop sequences of the template.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
-    /// <summary>Of a built-in family.</summary>
+    /// <summary>The template of a built-in family.</summary>
     public static TemplateSource Of(TemplateFamily family) => new()
     {
         Origin = $"family {family.Name}",
@@ -34,8 +33,8 @@ internal sealed record TemplateSource
         Stop = family.Stop,
     };
 
-    /// <summary>Of the templates that a model's file holds, by name; null where it holds none that can serve.</summary>
-    /// <exception cref="TemplateException">One is not valid.</exception>
+    /// <summary>The templates in a model's file, by name; null where there is none.</summary>
+    /// <exception cref="TemplateException">A template is not valid.</exception>
     public static TemplateSource? Of(IReadOnlyDictionary<string, string> templates)
     {
         templates.TryGetValue("tool_use", out var toolUse);
@@ -51,9 +50,9 @@ internal sealed record TemplateSource
         };
     }
 
-    /// <summary>Of what the user named in place of the model's own: a family, or else a file.</summary>
+    /// <summary>The template that the user set (<c>--template</c>): a family's name, or else a file.</summary>
     /// <exception cref="TemplateException">The file's template is not valid.</exception>
-    /// <exception cref="FormatException">It is neither a family nor a file that can be read.</exception>
+    /// <exception cref="FormatException">There is no such family, and no such file that can be read.</exception>
     public static TemplateSource Named(string nameOrFile)
     {
         if (TemplateFamilies.Find(nameOrFile) is { } family)

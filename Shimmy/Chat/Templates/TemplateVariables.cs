@@ -6,8 +6,8 @@ using Shimmy.Jinja.Runtime;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// A conversation as values for a template, adapted to what the template can show. Roles and the names of fields are the template's
-/// own words, so that <c>&lt;|{{ role }}|&gt;</c> is one control token; all else came in with the request.
+/// The variables of a rendering: the conversation as Jinja values, in the form that the template's capabilities need. Roles and field names
+/// count as the template's own text, so that <c>&lt;|{{ role }}|&gt;</c> is one control token; all other texts count as the request's.
 /// </summary>
 internal sealed class TemplateVariables(TemplateCapabilities capabilities)
 {
@@ -33,11 +33,11 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
         return new ListValue([.. adapted.Select(message => Message(message, names))]);
     }
 
-    /// <summary>The variables of a rendering without those that never change.</summary>
-    /// <param name="constants">Those that never change.</param>
+    /// <summary>The variables of a rendering.</summary>
+    /// <param name="constants">Variables that every rendering has.</param>
     /// <param name="messages">The messages.</param>
     /// <param name="tools">The tools; None, as transformers passes it, where there are none.</param>
-    /// <param name="addGenerationPrompt">Whether the assistant's turn is begun.</param>
+    /// <param name="addGenerationPrompt">Whether the assistant's turn is opened at the end.</param>
     public Dictionary<string, Value> Variables(IReadOnlyDictionary<string, Value> constants, IReadOnlyList<ChatMessage> messages,
         IReadOnlyList<ToolDefinition> tools, bool addGenerationPrompt)
     {
@@ -64,8 +64,8 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     }
 
     /// <summary>
-    /// What a developer says is what the system says, and where both begin a conversation they say it as one; where the template shows no
-    /// system messages, the next user turn begins with them.
+    /// Developer messages become system messages, and both at the start of a conversation become one. Where the template does not support
+    /// system messages, they are prepended to the next user message.
     /// </summary>
     private List<ChatMessage> SystemFor(IReadOnlyList<ChatMessage> messages)
     {
@@ -121,7 +121,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     {
         if (message.Content.Count == 0 && message.ToolCalls.Count > 0 && capabilities.NullContent)
             return NoneValue.Instance;
-        // Templates that know parts join several in their own way.
+        // Templates that support lists join the parts in their own way.
         if (capabilities.TextContent && (message.Content.Count < 2 || !capabilities.TypedContent))
             return TextValue.FromRequest(message.Text);
         return new ListValue([.. message.Content.Select(part =>
@@ -148,12 +148,12 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
         }
         catch (JsonException)
         {
-            // What the model once wrote may be no JSON; then the template shows it as the model wrote it.
+            // Arguments in the history may be invalid JSON; they are rendered as they are.
             return TextValue.FromRequest(call.Arguments);
         }
     }
 
-    /// <summary>The id, or nine letters and digits that stand for it wherever it occurs.</summary>
+    /// <summary>The id, or nine letters and digits derived from it.</summary>
     private string IdOf(string id)
     {
         if (!capabilities.ShortCallIds || (id.Length == 9 && id.All(char.IsAsciiLetterOrDigit)))

@@ -5,8 +5,8 @@ using Shimmy.Chat.Output.Tools;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// Reads off a template how its model writes tool calls: renders a conversation with calls whose names, keys and values are nowhere else, and
-/// looks what stands around them.
+/// Detects a model's syntax of tool calls: renders a conversation with calls of unique names, keys and values ("needles"), and takes the
+/// texts around them from the result.
 /// </summary>
 internal sealed class ToolCallProbe
 {
@@ -33,8 +33,8 @@ internal sealed class ToolCallProbe
     private ToolCallProbe(string tail, string calls, bool parallel) => (_tail, _calls, _parallel) = (tail, calls, parallel);
 
     /// <summary>
-    /// How calls are written; null where the template shows none, or in a way that cannot be taken apart.
-    /// <paramref name="render"/> renders messages, the answer not begun; null where the template refuses them.
+    /// The syntax; null where the template has no tool calls, or in a form that cannot be taken apart. <paramref name="render"/> renders
+    /// messages without opening an answer, and gives null where the template refuses them.
     /// </summary>
     public static ToolCallSyntax? Run(TemplateCapabilities capabilities, Func<IReadOnlyList<ChatMessage>, string?> render)
     {
@@ -45,7 +45,7 @@ internal sealed class ToolCallProbe
         var calls = two ?? render([User, new ChatMessage { Role = "assistant", ToolCalls = [Both] }]);
         if (calls is null)
             return null;
-        // What an answer of plain text begins with as well belongs to the turn, not to the calls.
+        // The common prefix with an answer in text belongs to the turn, not to the calls.
         var answer = plain?.IndexOf(Answer, StringComparison.Ordinal) ?? -1;
         var start = plain is null ? 0 : Math.Min(plain.AsSpan().CommonPrefixLength(calls), answer < 0 ? int.MaxValue : answer);
         start = Math.Max(start, calls.IndexOf("needle-user", StringComparison.Ordinal) + "needle-user".Length);
@@ -60,7 +60,7 @@ internal sealed class ToolCallProbe
         var key = name < 0 ? -1 : _calls.IndexOf(KeyOne, name + First.Length, StringComparison.Ordinal);
         if (key < 0)
             return null;
-        // A name that stands twice counts where it stands last before the arguments.
+        // If the name occurs twice, the last one before the arguments counts.
         name = _calls.LastIndexOf(First, key, StringComparison.Ordinal);
         var isJson = _calls[key - 1] == '"' && _calls.LastIndexOf('{', key) is var open and >= 0 && string.IsNullOrWhiteSpace(_calls[(open + 1)..(key - 1)]);
         return isJson ? ReadJson(name, key) : ReadParameters(name, key);
@@ -111,7 +111,7 @@ internal sealed class ToolCallProbe
         if (marks is null)
             return null;
         var afterKey = WithKey(_calls[(key + KeyOne.Length)..value], KeyOne);
-        // What ends a value stands before the next argument and, in full, before the end of the call.
+        // The end of a value comes before the next argument and, in full, before the end of the call.
         var afterText = between[..^begin.Length];
         var afterNumber = WithKey(marks.CallEnd, KeyTwo);
         var textEnd = afterText;
@@ -122,7 +122,7 @@ internal sealed class ToolCallProbe
             separator = afterText[numberEnd.Length..];
             textEnd = numberEnd;
         }
-        // A text may have a closing mark that a number does not, as a quote.
+        // A string may have a terminator that a number does not have, such as a quote.
         var quote = TextQuote(afterText, afterNumber);
         if (quote.Length > 0)
             (textEnd, numberEnd, separator) = (quote, "", afterText[quote.Length..]);
@@ -140,7 +140,7 @@ internal sealed class ToolCallProbe
         };
     }
 
-    // The texts around whole calls, from what stands before the first, between two, and after the last.
+    // The texts around whole calls, taken from the text before the first, between two, and after the last.
     private ToolCallSyntax? Marks(string before, int end, Func<(int Name, int End)> findSecond)
     {
         before = before.Replace(First, $"{ToolCallSyntax.NameHole}", StringComparison.Ordinal)
@@ -177,7 +177,7 @@ internal sealed class ToolCallProbe
         };
     }
 
-    // What ends every turn does not belong to the calls.
+    // The end of every turn does not belong to the calls.
     private string WithoutTail(string text)
     {
         var tail = _tail.TrimEnd();
@@ -220,7 +220,7 @@ internal sealed class ToolCallProbe
         }
     }
 
-    // {"name": "▯", "arguments": … or {"▯": …
+    // {"name": "NAME", "arguments": … or {"NAME": …
     private static (string? Name, string? Arguments) Keys(string callBegin, string afterName)
     {
         var name = callBegin.Split('"') is [.., var key, var colon, ""] && colon.Trim() == ":" ? key : null;
@@ -230,7 +230,7 @@ internal sealed class ToolCallProbe
 
     private static string WithKey(string text, string key) => text.Replace(key, $"{ToolCallSyntax.KeyHole}", StringComparison.Ordinal);
 
-    // A digit behind the first name that is another behind the second counts the calls.
+    // A digit behind the name that differs between the two calls is the call's number.
     private string WithIndex(string afterName, int end, string arguments)
     {
         var second = _calls.IndexOf(Second, end, StringComparison.Ordinal);
@@ -244,7 +244,7 @@ internal sealed class ToolCallProbe
             : afterName;
     }
 
-    // A digit before the first call that is one higher before the second counts them.
+    // A digit before the first call that is one higher before the second is the call's number.
     private static (string Before, string Between) WithIndexes(string before, string between)
     {
         for (var i = 1; i <= before.Length && i <= between.Length; i++)
@@ -263,7 +263,7 @@ internal sealed class ToolCallProbe
         return (before, between);
     }
 
-    // A word that is another for a number than for a text names the type.
+    // A word that differs between a number and a string is the type's name.
     private static string WithType(string afterKeyOfText, string afterKeyOfNumber)
     {
         var from = CommonPrefix(afterKeyOfText, afterKeyOfNumber);
@@ -282,7 +282,7 @@ internal sealed class ToolCallProbe
         for (var length = 1; length < afterText.Length; length++)
         {
             var rest = afterText[length..];
-            // "quote,": the quote belongs to the text where what follows it follows numbers as well, and the quote does not.
+            // "quote,": the quote ends a string if the separator also follows numbers, and the quote does not.
             if (!afterNumber.StartsWith(afterText[..length], StringComparison.Ordinal) && rest.Trim() is "," or ";")
                 return afterText[..length];
         }

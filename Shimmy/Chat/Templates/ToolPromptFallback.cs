@@ -5,12 +5,12 @@ using Shimmy.Chat.Messages;
 namespace Shimmy.Chat.Templates;
 
 /// <summary>
-/// Conversations with tools for templates that know none: the system message describes the functions and how to call them, calls are the
-/// JSON that the model is to write, and what they gave is told by the user. The form of a call is <c>ToolCallSyntax.Generic</c>'s.
+/// Rewrites a conversation with tools for a template that does not support them: the system message describes the functions and how to call
+/// them, calls become JSON (<c>ToolCallSyntax.Generic</c>), and results become user messages.
 /// </summary>
 internal static class ToolPromptFallback
 {
-    /// <summary>The same conversation in words.</summary>
+    /// <summary>The rewritten request, without tools.</summary>
     public static ChatRequest Of(ChatRequest request)
     {
         var names = request.Messages.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
@@ -23,7 +23,7 @@ internal static class ToolPromptFallback
                 { ToolCalls.Count: > 0 } => Text("assistant", string.Join('\n', message.ToolCalls.Select(Call).Prepend(message.Text).Where(text => text.Length > 0))),
                 _ => message,
             };
-            // Several results, and what the user says to them, are one turn: many templates want the roles in turn.
+            // Adjacent user messages are merged: many templates require alternating roles.
             if (said.Role == "user" && messages[^1] is { Role: "user" } last)
                 messages[^1] = Text("user", $"{last.Text}\n\n{said.Text}");
             else

@@ -35,9 +35,9 @@ public sealed class PatternTests
         [.. no.Split(' ').Select(JsonRules.Quote)]);
 
     [TestMethod]
-    [DataRow("(?=a)b", "looks ahead or behind")]
-    [DataRow("(?<!a)b", "looks ahead or behind")]
-    [DataRow("(a)\\1", "back reference")]
+    [DataRow("(?=a)b", "lookahead or lookbehind")]
+    [DataRow("(?<!a)b", "lookahead or lookbehind")]
+    [DataRow("(a)\\1", "backreference")]
     [DataRow("\\bword\\b", "word boundary")]
     [DataRow("\\p{L}", "Unicode property")]
     [DataRow("a^b", "'^' elsewhere")]
@@ -45,14 +45,14 @@ public sealed class PatternTests
     [DataRow("(a", "'(' without ')'")]
     [DataRow("a)", "')' without '('")]
     [DataRow("[a", "'[' without ']'")]
-    [DataRow("[z-a]", "runs backwards")]
-    [DataRow("*a", "nothing before it")]
-    [DataRow("a{3,2}", "runs backwards")]
-    [DataRow("a{x}", "begins no count")]
-    [DataRow("a**", "repetition without parentheses")]
+    [DataRow("[z-a]", "out of order")]
+    [DataRow("*a", "nothing to repeat")]
+    [DataRow("a{3,2}", "out of order")]
+    [DataRow("a{x}", "does not begin a quantifier")]
+    [DataRow("a**", "nested quantifier without parentheses")]
     [DataRow("\\q", "unknown escape")]
     [DataRow("a\\", "ends with a backslash")]
-    [DataRow("a{999999999}", "count above")]
+    [DataRow("a{999999999}", "quantifier above")]
     public void A_pattern_that_no_grammar_can_express_is_refused_with_the_reason(string pattern, string problem)
     {
         var error = Refused($"{{\"type\":\"object\",\"properties\":{{\"a/b\":{{\"type\":\"string\",\"pattern\":{JsonRules.Quote(pattern)}}}}}}}");

@@ -8,22 +8,22 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// Builds an answer of <c>/v1/responses</c> out of what the model gives, and writes the events of its stream, in OpenAI's order:
+/// Builds the response of <c>/v1/responses</c> from the output events, and writes the events of its stream, in OpenAI's order:
 ///
 /// <code>
 ///   response.created, response.in_progress
 ///     for each item: response.output_item.added
-///       for text and thoughts: response.content_part.added, ….delta …, ….done, response.content_part.done
+///       for text and reasoning: response.content_part.added, ….delta …, ….done, response.content_part.done
 ///       for calls: response.function_call_arguments.delta …, .done
 ///     response.output_item.done
 ///   response.completed, or .incomplete, or error and .failed
 /// </code>
 ///
-/// An answer that is not streamed is built by the same steps, so both are the same.
+/// A response that is not streamed is built by the same steps, so both are the same.
 /// </summary>
-/// <param name="outline">What is known of the answer before it begins.</param>
-/// <param name="begun">Called with the answer as it stands at its beginning, before it is written.</param>
-/// <param name="ended">Called with the answer that has ended, before its end is written.</param>
+/// <param name="outline">The fields that are known before the answer begins.</param>
+/// <param name="begun">Called with the JSON of the response in progress, before it is written.</param>
+/// <param name="ended">Called with the complete response, before its end is written: the client's next request may refer to it at once.</param>
 internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun, Action<StoredResponse> ended) : IStreamWriter
 {
     private readonly List<ResponseItem> _output = [];
@@ -33,14 +33,14 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     private int _sequence;
     private bool _begun;
 
-    // The item that is being given: its first form, which says what kind it is.
+    // The output item in progress, in its initial form.
     private ResponseItem? _open;
     private int _call = -1;
 
-    /// <summary>The answer as JSON; null before it has ended.</summary>
+    /// <summary>The complete response as JSON; null before the end.</summary>
     public byte[]? Json { get; private set; }
 
-    /// <summary>Takes what happened without streaming it.</summary>
+    /// <summary>Takes an event without writing to a stream.</summary>
     public void Take(in OutputEvent outputEvent) => Write(null, outputEvent);
 
     void IStreamWriter.Write(IBufferWriter<byte> output, in OutputEvent outputEvent) => Write(output, outputEvent);
@@ -94,7 +94,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
             End(new ResponseOutcome("cancelled", _output));
             return;
         }
-        // Clients look for a message where nothing else came.
+        // Clients expect a message where there is no other item.
         if (_output.Count == 0 && _open is null)
             OpenMessage();
         var status = end.Reason == Engine.FinishReason.Length ? "incomplete" : "completed";
@@ -102,12 +102,11 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = end.ReasoningTokens });
     }
 
-    // Stored before the client hears of it: its next request may name it at once.
     private void End(ResponseOutcome outcome)
     {
         Json = ResponseJson.Of(outline, outcome);
         ended(new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input, [.. _output.Select(WithoutTokens)], outline.Body.Previous));
-        // OpenAI has no event for an answer that was cancelled; it is one that is not whole.
+        // OpenAI has no event for a cancelled response; it is sent as an incomplete one.
         EmitResponse($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", Json);
     }
 
@@ -223,14 +222,14 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         json.WriteEndArray();
     }
 
-    // An event about the one part of the open item.
+    // An event of the open item's only content part.
     private void EmitPart(string type, Action<Utf8JsonWriter> write) => EmitItem(type, json =>
     {
         json.WriteNumber("content_index", 0);
         write(json);
     });
 
-    // An event about the open item.
+    // An event of the open item.
     private void EmitItem(string type, Action<Utf8JsonWriter> write) => Emit(type, json =>
     {
         json.WriteString("item_id", _open!.Id);

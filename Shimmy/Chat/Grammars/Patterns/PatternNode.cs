@@ -1,16 +1,16 @@
 namespace Shimmy.Chat.Grammars.Patterns;
 
-/// <summary>A part of a regular expression.</summary>
+/// <summary>Node of a parsed regular expression.</summary>
 internal abstract record PatternNode
 {
-    /// <summary>Characters of the shortest text that matches.</summary>
+    /// <summary>Length of the shortest match in characters.</summary>
     public abstract long Shortest { get; }
 
-    /// <summary>Characters of the longest text that matches; null is without bound.</summary>
+    /// <summary>Length of the longest match in characters; null is unbounded.</summary>
     public abstract long? Longest { get; }
 }
 
-/// <summary>One character of a set.</summary>
+/// <summary>Character class.</summary>
 internal sealed record PatternSet(CharacterSet Set) : PatternNode
 {
     public override long Shortest => 1;
@@ -18,7 +18,7 @@ internal sealed record PatternSet(CharacterSet Set) : PatternNode
     public override long? Longest => 1;
 }
 
-/// <summary>Parts one after another.</summary>
+/// <summary>Concatenation.</summary>
 internal sealed record PatternSequence(IReadOnlyList<PatternNode> Parts) : PatternNode
 {
     public override long Shortest { get; } = Parts.Sum(part => part.Shortest);
@@ -26,7 +26,7 @@ internal sealed record PatternSequence(IReadOnlyList<PatternNode> Parts) : Patte
     public override long? Longest { get; } = Parts.Aggregate((long?)0, (sum, part) => sum + part.Longest);
 }
 
-/// <summary>One of several.</summary>
+/// <summary>Alternation.</summary>
 internal sealed record PatternChoice(IReadOnlyList<PatternNode> Alternatives) : PatternNode
 {
     public override long Shortest { get; } = Alternatives.Min(part => part.Shortest);
@@ -34,13 +34,13 @@ internal sealed record PatternChoice(IReadOnlyList<PatternNode> Alternatives) : 
     public override long? Longest { get; } = Alternatives.Any(part => part.Longest is null) ? null : Alternatives.Max(part => part.Longest);
 }
 
-/// <summary>A part several times.</summary>
+/// <summary>Quantifier.</summary>
 internal sealed record PatternRepeat(PatternNode Part, int Least, int? Most) : PatternNode
 {
     public override long Shortest { get; } = Bounded(Part.Shortest * Least);
 
     public override long? Longest { get; } = Most == 0 ? 0 : Part.Longest * Most is { } product ? Bounded(product) : null;
 
-    // Counts inside counts multiply; beyond this it makes no difference.
+    // Nested quantifiers multiply; larger values make no difference.
     private static long Bounded(long length) => Math.Min(length, int.MaxValue);
 }

@@ -4,9 +4,9 @@ using System.Text;
 namespace Shimmy.Chat.Grammars.Patterns;
 
 /// <summary>
-/// Regular expressions as JSON Schema has them (ECMA-262 with the u flag), as far as a grammar can express them: characters, classes, groups,
-/// alternatives, counts, and anchors at either end. Where an anchor is missing, any text may stand there, since a pattern need only be found
-/// somewhere in the string.
+/// Parser of JSON Schema's regular expressions (ECMA-262 with the u flag), as far as a grammar can express them: characters, classes,
+/// groups, alternatives, quantifiers, and anchors at either end. Without an anchor, any text may precede or follow: a pattern matches
+/// anywhere in the string.
 /// </summary>
 internal sealed class PatternParser
 {
@@ -32,7 +32,7 @@ internal sealed class PatternParser
 
     private PatternParser(string pattern) => _pattern = pattern;
 
-    /// <summary>Parses a pattern; throws <see cref="FormatException"/> saying what is wrong with it or cannot be expressed.</summary>
+    /// <summary>Parses a pattern. Throws <see cref="FormatException"/> where it is invalid or a grammar cannot express it.</summary>
     public static PatternNode Parse(string pattern)
     {
         if (pattern.Length > Longest)
@@ -87,7 +87,7 @@ internal sealed class PatternParser
         {
             if (Here == '$')
             {
-                // At the end of a top-level alternative; Anchored takes it.
+                // At the end of a top-level alternative: Anchored handles it.
                 if (_depth == 0 && _pattern.AsSpan(_at).TrimStart('$') is [] or ['|', ..])
                     break;
                 throw Fault("has '$' elsewhere than at its end, which a grammar cannot express");
@@ -113,7 +113,7 @@ internal sealed class PatternParser
             case '\\':
                 return new PatternSet(Escape(inClass: false));
             case '*' or '+' or '?' or '{':
-                throw Fault($"has '{Here}' with nothing before it to repeat");
+                throw Fault($"has '{Here}' with nothing to repeat");
             default:
                 return new PatternSet(One(Character()));
         }
@@ -133,7 +133,7 @@ internal sealed class PatternParser
             }
             else if (!Take(':'))
             {
-                throw Fault("looks ahead or behind, which a grammar cannot express");
+                throw Fault("uses a lookahead or lookbehind, which a grammar cannot express");
             }
         }
         var inner = Alternatives();
@@ -164,24 +164,24 @@ internal sealed class PatternParser
                     return part;
             }
             _at++;
-            // Lazy counts match the same texts.
+            // Lazy quantifiers match the same texts.
             if (!Take('?') && Here is '*' or '+' or '?' or '{')
-                throw Fault("repeats a repetition without parentheses");
+                throw Fault("has a nested quantifier without parentheses");
             return Repeat(part, least, most);
         }
         return part;
     }
 
-    // What may be empty is repeated without its empty form: an empty item repeated without bound is a left recursion to llama.cpp.
+    // A nullable node is repeated without its empty match: to llama.cpp, an unbounded repetition of an empty item is left recursion.
     private PatternNode Repeat(PatternNode part, int least, int? most) => part.Shortest > 0
         ? new PatternRepeat(part, least, most)
         : NotEmpty(part) is { } full ? new PatternRepeat(full, 0, most) : part;
 
-    // The texts of a part but for the empty one; null where there are no others.
+    // The node without its empty match; null where it matches nothing else.
     private PatternNode? NotEmpty(PatternNode part)
     {
         if (++_steps > MostSteps)
-            throw Fault("repeats what may be empty in too many ways");
+            throw Fault("repeats a group that can be empty in too many ways");
         switch (part)
         {
             case { Shortest: > 0 }:
@@ -193,13 +193,13 @@ internal sealed class PatternParser
             case PatternChoice choice:
                 return new PatternChoice([.. choice.Alternatives.Select(NotEmpty).OfType<PatternNode>()]);
             default:
-                // Some part is the first that is not empty; the parts after it are as they were.
+                // One alternative for each part that can be the first non-empty one; the parts behind it are unchanged.
                 var parts = ((PatternSequence)part).Parts;
                 return new PatternChoice([.. parts.Select((one, i) => NotEmpty(one) is { } first ? new PatternSequence([first, .. parts.Skip(i + 1)]) : null).OfType<PatternNode>()]);
         }
     }
 
-    // Stands before the closing brace afterwards.
+    // Ends before the closing brace.
     private (int Least, int? Most) Count()
     {
         _at++;
@@ -208,8 +208,8 @@ internal sealed class PatternParser
         if (Take(','))
             most = char.IsAsciiDigit(Here) ? Whole() : null;
         if (Here != '}')
-            throw Fault("has a '{' that begins no count such as {2}, {2,} or {2,5}");
-        return most < least ? throw Fault($"has a count that runs backwards, from {least} to {most}") : (least, most);
+            throw Fault("has a '{' that does not begin a quantifier such as {2}, {2,} or {2,5}");
+        return most < least ? throw Fault($"has a quantifier that is out of order, from {least} to {most}") : (least, most);
     }
 
     private int Whole()
@@ -218,10 +218,10 @@ internal sealed class PatternParser
         while (char.IsAsciiDigit(Here))
             _at++;
         if (begin == _at)
-            throw Fault("has a '{' that begins no count such as {2}, {2,} or {2,5}");
+            throw Fault("has a '{' that does not begin a quantifier such as {2}, {2,} or {2,5}");
         return int.TryParse(_pattern.AsSpan(begin, _at - begin), NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= MostTimes
             ? value
-            : throw Fault($"has a count above {MostTimes}");
+            : throw Fault($"has a quantifier above {MostTimes}");
     }
 
     private CharacterSet Class()
@@ -240,7 +240,7 @@ internal sealed class PatternParser
                 var high = ClassAtom();
                 if (Single(low) is not { } from || Single(high) is not { } to)
                     throw Fault("has a range between classes");
-                ranges.Add(from <= to ? (from, to) : throw Fault($"has a range that runs backwards, from U+{from:X4} to U+{to:X4}"));
+                ranges.Add(from <= to ? (from, to) : throw Fault($"has a character range that is out of order, from U+{from:X4} to U+{to:X4}"));
             }
             else
             {
@@ -295,7 +295,7 @@ internal sealed class PatternParser
             case 'p' or 'P':
                 throw Fault($"uses \\{letter}, a Unicode property; write the characters as ranges");
             case 'k' or (>= '0' and <= '9'):
-                throw Fault($"uses \\{letter}, a back reference, which a grammar cannot express");
+                throw Fault($"uses \\{letter}, a backreference, which a grammar cannot express");
             default:
                 return char.IsAsciiLetter(letter) ? throw Fault($"uses the unknown escape \\{letter}") : One(letter);
         }
@@ -310,11 +310,11 @@ internal sealed class PatternParser
                 return unit;
             _at += 2;
             var low = Hex(4);
-            return char.IsLowSurrogate((char)low) ? char.ConvertToUtf32((char)unit, (char)low) : throw Fault("uses half of a surrogate pair");
+            return char.IsLowSurrogate((char)low) ? char.ConvertToUtf32((char)unit, (char)low) : throw Fault("has an unpaired surrogate");
         }
         var end = _pattern.IndexOf('}', _at);
         if (end < 0 || end == _at || end - _at > 6)
-            throw Fault("has a \\u{ that is no character");
+            throw Fault("has a \\u{} escape that is not a valid code point");
         var value = Hex(end - _at);
         _at++;
         return value;
@@ -325,7 +325,7 @@ internal sealed class PatternParser
         if (_at + digits > _pattern.Length
             || !int.TryParse(_pattern.AsSpan(_at, digits), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value))
         {
-            throw Fault($"has an escape that lacks {digits} hexadecimal digits");
+            throw Fault($"has an escape without {digits} hexadecimal digits");
         }
 
         _at += digits;
@@ -335,7 +335,7 @@ internal sealed class PatternParser
     private int Character()
     {
         if (!Rune.TryGetRuneAt(_pattern, _at, out var rune))
-            throw Fault("holds half of a surrogate pair");
+            throw Fault("has an unpaired surrogate");
         _at += rune.Utf16SequenceLength;
         return rune.Value;
     }

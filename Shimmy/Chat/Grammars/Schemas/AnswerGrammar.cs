@@ -2,16 +2,18 @@ using System.Text.Json;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>Grammars of whole answers.</summary>
+/// <summary>Grammars of whole answers in JSON.</summary>
 internal static class AnswerGrammar
 {
-    /// <summary>Any JSON object: what <c>json_object</c> asks for.</summary>
+    /// <summary>Any JSON object (<c>json_object</c>).</summary>
     public static Grammar AnyObject { get; } = Make(json => json.Object);
 
     /// <summary>Any JSON value.</summary>
     public static Grammar AnyValue { get; } = Make(json => json.Value);
 
-    /// <summary>Values of a schema. Throws <see cref="SchemaException"/> where it is wrong or cannot be held to.</summary>
+    /// <summary>
+    /// The values that a JSON schema allows. Throws <see cref="SchemaException"/> where it is invalid or a grammar cannot express it.
+    /// </summary>
     public static Grammar OfSchema(JsonElement schema, bool strict = false)
     {
         var builder = new GrammarBuilder();

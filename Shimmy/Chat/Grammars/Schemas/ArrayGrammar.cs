@@ -3,12 +3,12 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>Arrays: the first items each by their own schema, then further ones by one.</summary>
+/// <summary>Arrays: <c>prefixItems</c>, then <c>items</c>.</summary>
 internal static class ArrayGrammar
 {
     private const int LongestTuple = 1000;
 
-    /// <summary>The arrays of a case.</summary>
+    /// <summary>The arrays that a case allows.</summary>
     public static Fragment Of(GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one, string name)
     {
         if (one.Arrays.Count == 0 && one.MinItems == 0 && one.MaxItems is null)
@@ -16,7 +16,7 @@ internal static class ArrayGrammar
         var prefix = one.Arrays.Count == 0 ? 0 : one.Arrays.Max(rules => rules.Prefix.Count);
         if (prefix > LongestTuple)
             throw new SchemaException(one.Pointer, $"prefixItems has {prefix} schemas; at most {LongestTuple} are allowed");
-        // Beyond the first items a schema that says nothing allows anything; it is made use of only where there must be more items.
+        // Without items, a schema allows any further items; the grammar writes them only where minItems needs them.
         var open = prefix == 0 || one.MinItems > prefix || one.Arrays.Exists(rules => rules.Items is not null);
         var further = open ? compiler.Value([.. one.Arrays.Where(rules => rules.Items is not null).Select(rules => rules.Items!.Value)], $"{name}-item") : Fragment.Nothing;
         var most = one.MaxItems ?? int.MaxValue;
@@ -39,7 +39,7 @@ internal static class ArrayGrammar
             for (var i = prefix - 1; i >= 1; i--)
             {
                 var item = i < most ? Sequence(comma, Prefix(i), tail) : Fragment.Nothing;
-                // An array may end before its first items are through.
+                // An array may be shorter than prefixItems.
                 tail = i < one.MinItems ? item : Optional(item);
                 tail = builder.Rule($"{name}-rest", tail);
             }

@@ -4,12 +4,13 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Numbers between bounds, written without exponent: whole parts strictly between those of the bounds go with any decimal places, the bounds' own
-/// whole parts with places that stay on the right side, digit by digit. Few enough places that a double keeps them apart from the bounds.
+/// Decimal numbers between bounds, without exponent. Integer parts strictly between those of the bounds allow any fraction; the bounds' own
+/// integer parts allow fractions on the right side of the bound, digit by digit. Fractions are short enough that a double tells them from
+/// the bounds.
 /// </summary>
 internal sealed class DecimalRange
 {
-    // 15 digits survive in a double; so many are shared by the whole part and the places.
+    // A double holds 15 digits; integer part and fraction share them.
     private const int Digits = 15;
     private const int MostPlaces = 8;
 
@@ -23,7 +24,9 @@ internal sealed class DecimalRange
         _places = Math.Clamp(Digits - whole, 1, MostPlaces);
     }
 
-    /// <summary>The numbers within bounds, of which there is at least one; <see cref="Fragment.Nothing"/> where none is within them.</summary>
+    /// <summary>
+    /// The numbers within bounds, at least one of which is set; <see cref="Fragment.Nothing"/> where no number is within them.
+    /// </summary>
     public static Fragment Of(GrammarBuilder builder, NumberBounds bounds)
     {
         var range = new DecimalRange(builder, bounds);
@@ -31,7 +34,7 @@ internal sealed class DecimalRange
         var upper = most is null or > 0 || (most == 0 && !bounds.BelowMaximum)
             ? range.Positive(Math.Max(least ?? 0, 0), bounds.AboveMinimum && least >= 0, most, bounds.BelowMaximum)
             : Fragment.Nothing;
-        // Without -0: zero belongs to the positive side.
+        // Without -0: zero is among the positive numbers.
         var lower = least is null or < 0
             ? Sequence(Literal("-"), range.Positive(Math.Max(-(most ?? 0), 0), most is null or >= 0 || bounds.BelowMaximum, -least, bounds.AboveMinimum))
             : Fragment.Nothing;
@@ -62,7 +65,7 @@ internal sealed class DecimalRange
 
     private Fragment Tail => _builder.Repeat(JsonRules.Digit, 0, _places);
 
-    // Digits that are not all 0.
+    // Digits, at least one of them not 0.
     private Fragment MoreThanZero => Sequence(_builder.Repeat(Literal("0"), 0, _places / 2), Digit('1', '9'), _builder.Repeat(JsonRules.Digit, 0, _places / 2));
 
     private Fragment AtLeast(string places, bool above) => places.Length > 0
@@ -77,7 +80,7 @@ internal sealed class DecimalRange
         ? Optional(Sequence(Literal("."), AtMostDigits(places, below)))
         : below ? Fragment.Nothing : Fragment.Empty;
 
-    // At least one digit. The bound's own digits do not end with 0, so that to stop before their end is to stay below.
+    // At least one digit. The bound's digits do not end with 0, so a proper prefix of them is below the bound.
     private Fragment AtMostDigits(string places, bool below) => Choice(
         Sequence(Digit('0', (char)(places[0] - 1)), Tail),
         Sequence(Literal(places[..1]), places.Length > 1 ? Optional(AtMostDigits(places[1..], below)) : below ? Fragment.Nothing : Fragment.Empty));

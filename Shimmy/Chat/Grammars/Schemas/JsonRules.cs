@@ -4,20 +4,20 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// The rules of JSON itself (RFC 8259), each written into a grammar when it is first needed. Narrower than JSON where a weak model
-/// would go on for ever or a reader would stumble: whitespace, digits and exponents are bounded, and an escaped surrogate cannot be.
+/// Rules of JSON's own syntax (RFC 8259), each added to a grammar at first use. Narrower than JSON where a weak model would not stop or a
+/// parser would fail: whitespace, digits and exponents are bounded, and surrogates cannot be escaped.
 /// </summary>
 internal sealed class JsonRules(GrammarBuilder builder)
 {
     private readonly Dictionary<string, Fragment> _rules = [];
 
-    /// <summary>After a comma or a bracket: nothing, a space, or a new line and its indentation.</summary>
+    /// <summary>Whitespace after a comma or a bracket: none, a space, or a line break with indentation.</summary>
     public Fragment Space => Get("json-space", () => Choice(Fragment.Empty, Literal(" "), Sequence(Literal("\n"), builder.Repeat(Literal(" "), 0, 20))));
 
-    /// <summary>After a colon: nothing or a space.</summary>
+    /// <summary>Whitespace after a colon: none or a space.</summary>
     public Fragment Gap => Get("json-gap", () => Choice(Literal(" "), Fragment.Empty));
 
-    /// <summary>One character of a string, which may be escaped.</summary>
+    /// <summary>One character of a string, escaped or not.</summary>
     public Fragment Character => Get("json-character", () => Choice(OneOf(CharacterSet.Plain), Sequence(Literal("\\"), Choice(
         OneOf(CharacterSet.Of("\"\\/bfnrt".Select(c => ((int)c, (int)c)))),
         Sequence(Literal("u"), Choice(
@@ -27,18 +27,18 @@ internal sealed class JsonRules(GrammarBuilder builder)
     /// <summary>Any string.</summary>
     public Fragment String => Get("json-string", () => Quoted(builder.Repeat(Character, 0, null)));
 
-    /// <summary>A whole number of up to 16 digits.</summary>
+    /// <summary>An integer of up to 16 digits.</summary>
     public Fragment Integer => Get("json-integer", () => Choice(Literal("0"), Sequence(Optional(Literal("-")), Positive)));
 
-    /// <summary>Any number that a double holds.</summary>
+    /// <summary>Any number in the range of a double.</summary>
     public Fragment Number => Get("json-number", () => Sequence(
         Optional(Literal("-")), Choice(Literal("0"), Positive), Optional(DecimalPlaces),
         Optional(Sequence(OneOf(CharacterSet.Of(('e', 'e'), ('E', 'E'))), Optional(OneOf(CharacterSet.Of(('+', '+'), ('-', '-')))), builder.Repeat(Digit, 1, 2)))));
 
-    /// <summary>True or false.</summary>
+    /// <summary><c>true</c> or <c>false</c>.</summary>
     public Fragment Boolean => Get("json-boolean", () => Choice(Literal("true"), Literal("false")));
 
-    /// <summary>The null value.</summary>
+    /// <summary><c>null</c>.</summary>
     public static Fragment Null => Literal("null");
 
     /// <summary>Any value.</summary>
@@ -61,7 +61,7 @@ internal sealed class JsonRules(GrammarBuilder builder)
     /// <summary>One digit.</summary>
     public static Fragment Digit { get; } = OneOf(CharacterSet.Of(('0', '9')));
 
-    /// <summary>A point and up to 16 digits.</summary>
+    /// <summary>A decimal point and up to 16 digits.</summary>
     public Fragment DecimalPlaces => Get("json-decimal-places", () => Sequence(Literal("."), builder.Repeat(Digit, 1, 16)));
 
     private static readonly CharacterSet NoSurrogate = CharacterSet.Of(('0', '9'), ('a', 'c'), ('A', 'C'), ('e', 'f'), ('E', 'F'));
@@ -70,10 +70,10 @@ internal sealed class JsonRules(GrammarBuilder builder)
 
     private Fragment Positive => Get("json-positive", () => Sequence(OneOf(CharacterSet.Of(('1', '9'))), builder.Repeat(Digit, 0, 15)));
 
-    /// <summary>Content between quotes.</summary>
+    /// <summary>Puts quotes around the content of a string.</summary>
     public static Fragment Quoted(Fragment content) => Sequence(Literal("\""), content, Literal("\""));
 
-    /// <summary>A text as JSON has it, quotes included; only what must be escaped is.</summary>
+    /// <summary>A text as a JSON string, with quotes and the fewest escapes.</summary>
     public static string Quote(string text)
     {
         var quoted = new StringBuilder("\"", text.Length + 2);
@@ -115,7 +115,7 @@ internal sealed class JsonRules(GrammarBuilder builder)
 
     private Fragment Get(string name, Func<Fragment> make) => Get(name, _ => make());
 
-    // The name is there before the rule is, so that values can hold values.
+    // Reserved before it is defined, since values nest.
     private Fragment Get(string name, Func<Fragment, Fragment> make)
     {
         if (_rules.TryGetValue(name, out var rule))

@@ -3,15 +3,15 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Objects: the named properties in the schema's order, then additional ones. What may be left out makes two chains of rules, one for when
-/// nothing was written yet and one for when a comma is due.
+/// Objects: named properties in the schema's order, then additional ones. Optional properties make two chains of rules: one for before the
+/// first member, and one for after it, where a comma is due.
 /// </summary>
 internal static class ObjectGrammar
 {
-    // Rules that would grow longer are cut in two.
+    // Longer rules are split.
     private const int LongRule = 1000;
 
-    /// <summary>The objects of a case.</summary>
+    /// <summary>The objects that a case allows.</summary>
     public static Fragment Of(GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one, string name)
     {
         var names = one.Objects.SelectMany(rules => rules.Properties.Keys).Union(one.Required).ToList();
@@ -37,7 +37,7 @@ internal static class ObjectGrammar
             mayBeEmpty: required.Count == 0);
     }
 
-    // Counts are held where that needs no counting of which optional properties are there.
+    // minProperties and maxProperties are kept where that does not depend on which optional properties are present.
     private static Fragment Counted(
         GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one, List<(Fragment Member, bool Required)> properties, Fragment additional, int required)
     {
@@ -51,7 +51,7 @@ internal static class ObjectGrammar
         }
         if (properties.Count == 0)
         {
-            // A map. The same name twice would count as one property, so that only 0 and 1 can be promised as the least.
+            // A map. A duplicate name counts as one property, so a minimum above 1 cannot be guaranteed.
             if (least > 1)
                 compiler.Refuse(one.Pointer, "minProperties above 1 cannot be expressed by a grammar unless the properties are named and required");
             if (most == 0 || additional.IsNothing)
@@ -68,7 +68,7 @@ internal static class ObjectGrammar
         return Braced(compiler, Members(builder, compiler, properties, additional, null, "members"), mayBeEmpty: required == 0 && least == 0);
     }
 
-    // At least one member. Backwards: what follows each property is known when it is written.
+    // At least one member. Built from the last property to the first, since each rule refers to what follows it.
     private static Fragment Members(
         GrammarBuilder builder, SchemaCompiler compiler, List<(Fragment Member, bool Required)> properties, Fragment additional, int? mostAdditional, string name)
     {
@@ -110,19 +110,19 @@ internal static class ObjectGrammar
 }
 
 /// <summary>
-/// Names that are none of some given ones, for additional properties. They are written without escapes: <c>\u0061</c> would be an a in disguise.
+/// Names of additional properties: all but some given ones. Without escapes, since <c>\u0061</c> would be another spelling of <c>a</c>.
 /// </summary>
 internal static class ExcludedNames
 {
-    /// <summary>The names' content between quotes: it leaves every given name somewhere, or ends before one is complete.</summary>
+    /// <summary>The content between quotes: it differs from each given name at some character, or is a proper prefix of it.</summary>
     public static Fragment Of(GrammarBuilder builder, IReadOnlyCollection<string> names)
     {
         var plain = builder.SharedRule("plain-text", builder.Repeat(OneOf(CharacterSet.Plain), 0, null));
-        // Names that need escapes cannot be met.
+        // Names that need escapes cannot occur.
         var given = names.Select(name => name.EnumerateRunes().Select(rune => rune.Value).ToArray())
             .Where(name => name.All(CharacterSet.Plain.Contains)).ToArray();
 
-        // One rule for each character of each name, made without recursion: a name may be long.
+        // One rule for each node of the prefix tree of names. Iterative: a name may be long.
         var start = builder.Reserve("other-name");
         var left = new Stack<(int[][] Names, int From, Fragment Rule)>([(given, 0, start)]);
         while (left.TryPop(out var node))

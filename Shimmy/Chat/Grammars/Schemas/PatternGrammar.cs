@@ -4,10 +4,10 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>Writes a parsed pattern as the content of a JSON string: what JSON escapes is escaped.</summary>
+/// <summary>Converts a parsed regular expression to a grammar of the content of a JSON string, with JSON's escapes.</summary>
 internal static class PatternGrammar
 {
-    /// <summary>The texts that match, as they stand between a JSON string's quotes.</summary>
+    /// <summary>The matching texts, as they are written between a JSON string's quotes.</summary>
     public static Fragment Of(GrammarBuilder builder, PatternNode node)
     {
         switch (node)
@@ -32,7 +32,7 @@ internal static class PatternGrammar
             if (set.Contains(character))
                 escaped.Add(Literal(character switch { '\b' => "\\b", '\f' => "\\f", _ => JsonRules.Quote(character.ToString())[1..^1] }));
         }
-        // Other control characters only where nothing else is allowed: nobody means them by [^a].
+        // Other control characters only where the class has nothing else: [^a] is not meant to include them.
         if (plain.IsEmpty && escaped.Count == 0)
         {
             for (var control = 1; control < ' '; control++)

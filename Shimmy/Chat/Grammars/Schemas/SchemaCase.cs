@@ -3,59 +3,59 @@ using System.Text.Json;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// One way to satisfy a schema: what several schemas that hold together ask for, with references, <c>allOf</c>, <c>anyOf</c> and
-/// <c>oneOf</c> gone. Filled by <see cref="SchemaKeywords"/>.
+/// One alternative of a normalized schema: the conjunction of several schemas' keywords, with references, <c>allOf</c>, <c>anyOf</c> and
+/// <c>oneOf</c> resolved. Filled by <see cref="SchemaKeywords"/>.
 /// </summary>
 internal sealed class SchemaCase(string pointer)
 {
-    /// <summary>Where the case begins, for errors.</summary>
+    /// <summary>JSON pointer to the schema, for errors.</summary>
     public string Pointer { get; } = pointer;
 
     /// <summary>Types that a value may have.</summary>
     public JsonTypes Types { get; set; } = JsonTypes.All;
 
-    /// <summary>The values allowed, from <c>enum</c> and <c>const</c>; null where any is.</summary>
+    /// <summary>The values of <c>enum</c> and <c>const</c>; null where any is allowed.</summary>
     public List<JsonElement>? Values { get; set; }
 
     /// <summary>Bounds of numbers.</summary>
     public NumberBounds Bounds { get; set; }
 
-    /// <summary>Shortest length of a string in characters.</summary>
+    /// <summary>Minimum length of a string in characters.</summary>
     public int MinLength { get; set; }
 
-    /// <summary>Longest length of a string in characters; null is without bound.</summary>
+    /// <summary>Maximum length of a string in characters; null is unbounded.</summary>
     public int? MaxLength { get; set; }
 
-    /// <summary>Patterns that a string must match, <c>format</c> included, and where they stand.</summary>
+    /// <summary>Patterns and formats that a string must match.</summary>
     public List<StringShape> Shapes { get; } = [];
 
-    /// <summary>What each schema says of an object's properties.</summary>
+    /// <summary>Each schema's keywords about an object's properties.</summary>
     public List<ObjectRules> Objects { get; } = [];
 
-    /// <summary>Names of properties that must be there.</summary>
+    /// <summary>Names of required properties.</summary>
     public List<string> Required { get; } = [];
 
-    /// <summary>Least number of properties.</summary>
+    /// <summary>Minimum number of properties.</summary>
     public int MinProperties { get; set; }
 
-    /// <summary>Greatest number of properties; null is without bound.</summary>
+    /// <summary>Maximum number of properties; null is unbounded.</summary>
     public int? MaxProperties { get; set; }
 
-    /// <summary>What each schema says of an array's items.</summary>
+    /// <summary>Each schema's keywords about an array's items.</summary>
     public List<ArrayRules> Arrays { get; } = [];
 
-    /// <summary>Least number of items.</summary>
+    /// <summary>Minimum number of items.</summary>
     public int MinItems { get; set; }
 
-    /// <summary>Greatest number of items; null is without bound.</summary>
+    /// <summary>Maximum number of items; null is unbounded.</summary>
     public int? MaxItems { get; set; }
 
-    /// <summary>Types that the keywords seen speak of: those meant where no <c>type</c> is given.</summary>
+    /// <summary>Types that the keywords apply to: they are meant where no <c>type</c> is given.</summary>
     public JsonTypes Spoken { get; set; }
 
     /// <summary>
-    /// The types that answers have: those given; where none are, those that the keywords speak of, since who writes <c>properties</c>
-    /// means an object.
+    /// The types that the grammar allows: those of <c>type</c>; without it, those that the keywords apply to, since <c>properties</c> means
+    /// an object to its author.
     /// </summary>
     public JsonTypes Meant => Values is null && Types == JsonTypes.All && Spoken != JsonTypes.None ? Spoken : Possible;
 
@@ -63,28 +63,28 @@ internal sealed class SchemaCase(string pointer)
     public JsonTypes Possible =>
         Values is { } values ? values.Aggregate(JsonTypes.None, (types, value) => types | JsonTypesReader.Of(value)) & Types : Types;
 
-    /// <summary>Keywords that no grammar can express, each for the types that it concerns.</summary>
+    /// <summary>Keywords that a grammar cannot express, with the types that they apply to.</summary>
     public List<Inexpressible> Inexpressible { get; } = [];
 }
 
 /// <summary>Keywords of one schema about an object.</summary>
-/// <param name="Properties">Named properties in the schema's order.</param>
-/// <param name="Additional">The schema of all others; null where it is not said.</param>
+/// <param name="Properties">Named properties, in the schema's order.</param>
+/// <param name="Additional">The schema of additional properties; null where not given.</param>
 internal sealed record ObjectRules(OrderedDictionary<string, SchemaNode> Properties, SchemaNode? Additional);
 
 /// <summary>Keywords of one schema about an array.</summary>
 /// <param name="Prefix">Schemas of the first items.</param>
-/// <param name="Items">The schema of all further items; null where it is not said.</param>
+/// <param name="Items">The schema of further items; null where not given.</param>
 internal sealed record ArrayRules(IReadOnlyList<SchemaNode> Prefix, SchemaNode? Items);
 
-/// <summary>A shape that a string must have.</summary>
+/// <summary>A pattern or format of a string.</summary>
 /// <param name="Keyword"><c>pattern</c> or <c>format</c>.</param>
 /// <param name="Value">The pattern, or the format's name.</param>
-/// <param name="Pointer">Where it stands.</param>
+/// <param name="Pointer">JSON pointer to the schema that has it.</param>
 internal readonly record struct StringShape(string Keyword, string Value, string Pointer);
 
-/// <summary>A keyword that no grammar can express.</summary>
-/// <param name="Types">The types of values that it concerns.</param>
-/// <param name="Pointer">Where it stands.</param>
-/// <param name="Problem">The keyword, and why not.</param>
+/// <summary>A keyword that a grammar cannot express.</summary>
+/// <param name="Types">The types that it applies to.</param>
+/// <param name="Pointer">JSON pointer to the schema that has it.</param>
+/// <param name="Problem">The keyword and the reason.</param>
 internal readonly record struct Inexpressible(JsonTypes Types, string Pointer, string Problem);

@@ -7,13 +7,13 @@ namespace Shimmy.Chat.Grammars.Schemas;
 /// Compiles JSON Schema to GBNF.
 ///
 /// <code>
-///   schemas that hold together ─► cases (SchemaNormalizer) ─► one alternative for each type of each case ─► a rule
+///   conjunction of schemas ─► cases (SchemaNormalizer) ─► one alternative for each type of each case ─► a rule
 ///        ▲                                                              │
-///        └──────── what properties and items must satisfy ◄─────────────┘  (queued, so that no schema nests too deep)
+///        └─────────── schemas of properties and items ◄─────────────────┘  (queued, so that no schema nests too deep)
 /// </code>
 ///
-/// Every text of the grammar is JSON that the schema allows; some that it allows the grammar leaves out: properties come in the schema's
-/// order, additional ones only where the schema speaks of them or names none, numbers have bounded digits. What cannot be held to is refused.
+/// Every text that the grammar matches is valid under the schema, but not the reverse: properties come in the schema's order, additional
+/// ones only where the schema mentions them or names none, numbers have bounded digits. Keywords that a grammar cannot express are refused.
 /// </summary>
 internal sealed class SchemaCompiler
 {
@@ -34,12 +34,13 @@ internal sealed class SchemaCompiler
         Json = json;
     }
 
-    /// <summary>The rules of JSON itself.</summary>
+    /// <summary>The rules of JSON's own syntax.</summary>
     public JsonRules Json { get; }
 
     /// <summary>
-    /// Writes a schema into a grammar and gives the rule that matches its values. Throws <see cref="SchemaException"/> where the schema is wrong
-    /// or cannot be held to. <paramref name="leftOut"/> gets what was left out, where the options allow that.
+    /// Adds a schema to a grammar and gives the rule that matches its values. Throws <see cref="SchemaException"/> where the schema is
+    /// invalid or a grammar cannot express it. <paramref name="leftOut"/> gets the keywords that were left out, where the options allow
+    /// that.
     /// </summary>
     public static Fragment Compile(
         GrammarBuilder builder, JsonRules json, JsonElement schema, string name, SchemaOptions options, out IReadOnlyList<string> leftOut, bool objectsOnly = false)
@@ -54,12 +55,12 @@ internal sealed class SchemaCompiler
         }
         catch (InvalidOperationException e)
         {
-            // What System.Text.Json throws for a string that is no text; JSON documents are not checked for that while they are parsed.
-            throw new SchemaException("", $"the schema holds a string that is no Unicode text ({e.Message.TrimEnd('.')})");
+            // System.Text.Json throws this for a string with an unpaired surrogate, and only when the string is read.
+            throw new SchemaException("", $"the schema has a string that is not valid Unicode ({e.Message.TrimEnd('.')})");
         }
     }
 
-    /// <summary>The rule of what satisfies all these schemas; <see cref="Fragment.Nothing"/> where one is <c>false</c>.</summary>
+    /// <summary>The rule of the values that satisfy all these schemas; <see cref="Fragment.Nothing"/> where one is <c>false</c>.</summary>
     public Fragment Value(IReadOnlyList<SchemaNode> together, string name)
     {
         if (together.Any(node => node.AllowsNone))
@@ -77,7 +78,7 @@ internal sealed class SchemaCompiler
         return rule;
     }
 
-    /// <summary>Refuses what cannot be expressed, or leaves it out where the options say so.</summary>
+    /// <summary>Refuses a keyword that a grammar cannot express, or leaves it out where the options allow that.</summary>
     public void Refuse(string pointer, string problem) => _cases.Refuse(pointer, problem);
 
     private Fragment Run(string name, bool objectsOnly)
@@ -132,15 +133,15 @@ internal sealed class SchemaCompiler
     private static readonly JsonElement Object = JsonElement.Parse("{\"type\":\"object\"}"u8);
 }
 
-/// <summary>How a schema is taken.</summary>
+/// <summary>How a schema is compiled.</summary>
 internal sealed record SchemaOptions
 {
-    /// <summary>Hold the schema to OpenAI's rules for <c>strict</c>: see <see cref="StrictRules"/>.</summary>
+    /// <summary>Check the schema against OpenAI's rules for <c>strict</c>: see <see cref="StrictRules"/>.</summary>
     public bool Strict { get; init; }
 
     /// <summary>
-    /// Leave out what a grammar cannot express instead of refusing it, and say so in <see cref="SchemaCompiler.Compile"/>'s result: for the
-    /// parameters of tools that nobody asked to be strict. What is no valid schema is refused all the same.
+    /// Leave out keywords that a grammar cannot express instead of refusing them, and list them in <see cref="SchemaCompiler.Compile"/>'s
+    /// result: for parameters of tools that are not strict. An invalid schema is refused all the same.
     /// </summary>
     public bool LeaveOutInexpressible { get; init; }
 }

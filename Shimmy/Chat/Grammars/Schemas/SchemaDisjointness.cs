@@ -2,17 +2,17 @@ using System.Text.Json;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>Whether two cases can be told to have no value in common: what <c>oneOf</c> needs to be written as alternatives.</summary>
+/// <summary>Proves that two cases have no value in common, so that <c>oneOf</c> can be written as alternatives.</summary>
 internal static class SchemaDisjointness
 {
     private const int Deepest = 20;
 
-    /// <summary>True where no value satisfies both; false where that cannot be told.</summary>
+    /// <summary>True where no value satisfies both; false where that cannot be proved.</summary>
     public static bool Excludes(SchemaNormalizer cases, SchemaCase a, SchemaCase b, int depth)
     {
         if (a.Values is { } ones && b.Values is { } others)
             return !ones.Exists(one => others.Exists(other => JsonElement.DeepEquals(one, other)));
-        // An answer to the one must not satisfy the other.
+        // A value that the grammar writes for one case must not satisfy the other.
         var shared = (a.Meant & b.Possible) | (a.Possible & b.Meant);
         return (shared & JsonTypes.Null) == 0
             && (shared & JsonTypes.Boolean) == 0
@@ -22,7 +22,7 @@ internal static class SchemaDisjointness
             && ((shared & JsonTypes.Object) == 0 || ObjectsExclude(cases, a, b, depth));
     }
 
-    /// <summary>The schemas that a named property must satisfy: its own, or those of additional ones.</summary>
+    /// <summary>The schemas that apply to a named property: its own, or that of additional properties.</summary>
     public static List<SchemaNode> PropertySchemas(SchemaCase one, string name)
     {
         var schemas = new List<SchemaNode>();
@@ -54,7 +54,7 @@ internal static class SchemaDisjointness
         {
             var inA = PropertySchemas(a, name);
             var inB = PropertySchemas(b, name);
-            // One needs what the other forbids; or both need it, and no value of it suits both.
+            // One requires what the other forbids; or both require it, with disjoint values.
             if (inA.Exists(schema => schema.AllowsNone) || inB.Exists(schema => schema.AllowsNone))
                 return true;
             if (inA.Count == 0 || inB.Count == 0 || depth > Deepest || !a.Required.Contains(name) || !b.Required.Contains(name))

@@ -3,15 +3,15 @@ using System.Text.Json;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Reads one schema's own keywords into a case (JSON Schema 2020-12; draft 7's array form of <c>items</c> and OpenAPI's <c>nullable</c> too).
-/// Annotations and keywords that no specification knows mean nothing, as the specification has it.
+/// Reads the keywords of one schema into a case (JSON Schema 2020-12, also draft 7's array form of <c>items</c> and OpenAPI's
+/// <c>nullable</c>). Annotations and unknown keywords are ignored, as the specification says.
 /// </summary>
 internal static class SchemaKeywords
 {
-    // Within a decimal, with room for what is counted with it.
+    // In the range of decimal, with room for arithmetic.
     private const decimal LargestBound = 1e26m;
 
-    /// <summary>Adds what the schema asks for.</summary>
+    /// <summary>Adds the schema's keywords to a case.</summary>
     public static void Read(SchemaNode node, SchemaCase into)
     {
         var properties = new OrderedDictionary<string, SchemaNode>();
@@ -97,7 +97,7 @@ internal static class SchemaKeywords
                     break;
             }
         }
-        // additionalItems means something only beside an array of items (draft 7).
+        // additionalItems has a meaning only beside the array form of items (draft 7).
         if (prefix.Count > 0)
             items ??= furtherItems;
         into.Types &= nullable ? types | JsonTypes.Null : types;
@@ -110,7 +110,7 @@ internal static class SchemaKeywords
     private static void Allow(SchemaCase into, List<JsonElement> values) =>
         into.Values = into.Values?.FindAll(value => values.Exists(other => JsonElement.DeepEquals(value, other))) ?? values;
 
-    // Draft 4 and OpenAPI 3.0 have exclusiveMinimum as a truth value beside minimum.
+    // In draft 4 and OpenAPI 3.0, exclusiveMinimum is a boolean beside minimum.
     private static decimal? Bound(SchemaNode node, string keyword, JsonElement value)
     {
         if (value.ValueKind is JsonValueKind.True or JsonValueKind.False && keyword.StartsWith("exclusive", StringComparison.Ordinal))
@@ -154,12 +154,12 @@ internal static class SchemaKeywords
         }
     }
 
-    /// <summary>The members of an object that stands under a keyword.</summary>
+    /// <summary>The members of a keyword's object.</summary>
     public static JsonElement.ObjectEnumerator Members(SchemaNode node, string keyword, JsonElement value) => value.ValueKind == JsonValueKind.Object
         ? value.EnumerateObject()
         : throw node.Fault(keyword, "must be an object of schemas");
 
-    // The types that a keyword speaks of: what is meant where a schema has no type.
+    // The types that a keyword applies to: they are meant where a schema has no type.
     private static JsonTypes ConcernedTypes(string keyword) => keyword switch
     {
         "minimum" or "maximum" or "exclusiveMinimum" or "exclusiveMaximum" or "multipleOf" => JsonTypes.Number,

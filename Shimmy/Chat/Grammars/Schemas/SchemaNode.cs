@@ -3,16 +3,16 @@ using System.Text.Json;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>A schema inside a schema document, with the JSON pointer to it.</summary>
+/// <summary>A subschema, with the JSON pointer to it.</summary>
 internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
 {
-    /// <summary>The schema <c>true</c>, or one that says nothing.</summary>
+    /// <summary>The schema <c>true</c>, or one without keywords.</summary>
     public bool AllowsAll => Element.ValueKind == JsonValueKind.True || (Element.ValueKind == JsonValueKind.Object && Element.GetPropertyCount() == 0);
 
     /// <summary>The schema <c>false</c>.</summary>
     public bool AllowsNone => Element.ValueKind == JsonValueKind.False;
 
-    /// <summary>A value below this one, by its key.</summary>
+    /// <summary>The node of a nested value.</summary>
     public SchemaNode Child(JsonElement value, params ReadOnlySpan<string> keys)
     {
         var pointer = Pointer;
@@ -21,7 +21,7 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
         return new SchemaNode(value, pointer);
     }
 
-    /// <summary>The schemas of an array that stands under a keyword.</summary>
+    /// <summary>The schemas in a keyword's array.</summary>
     public IReadOnlyList<SchemaNode> Children(string keyword, JsonElement array)
     {
         if (array.ValueKind != JsonValueKind.Array)
@@ -30,10 +30,10 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
         return [.. array.EnumerateArray().Select((child, i) => node.Child(child, keyword, i.ToString(CultureInfo.InvariantCulture)))];
     }
 
-    /// <summary>What is wrong with a keyword here.</summary>
+    /// <summary>The exception for an invalid keyword of this schema.</summary>
     public SchemaException Fault(string keyword, string problem) => new(Pointer, $"{keyword} {problem}");
 
-    /// <summary>A whole number of at least 0 that stands under a keyword; beyond what an int holds, the largest int.</summary>
+    /// <summary>A keyword's value as an integer of at least 0; clamped to the range of int.</summary>
     public int Count(string keyword, JsonElement value)
     {
         if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var count) && count >= 0 && count == Math.Floor(count))
@@ -41,7 +41,7 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
         throw Fault(keyword, "must be a whole number of at least 0");
     }
 
-    /// <summary>A truth value that stands under a keyword.</summary>
+    /// <summary>A keyword's value as a boolean.</summary>
     public bool Flag(string keyword, JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.True => true,
@@ -49,12 +49,12 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
         _ => throw Fault(keyword, "must be true or false"),
     };
 
-    /// <summary>A text that stands under a keyword.</summary>
+    /// <summary>A keyword's value as a string.</summary>
     public string Text(string keyword, JsonElement value) =>
         value.ValueKind == JsonValueKind.String ? value.GetString()! : throw Fault(keyword, "must be a string");
 }
 
-/// <summary>JSON Schema's types. A whole number is a number too.</summary>
+/// <summary>JSON Schema's types. <c>integer</c> is part of <c>number</c>.</summary>
 [Flags]
 internal enum JsonTypes
 {
@@ -62,10 +62,10 @@ internal enum JsonTypes
     Null = 1,
     Boolean = 2,
 
-    /// <summary>Whole numbers.</summary>
+    /// <summary>Integers.</summary>
     Integer = 4,
 
-    /// <summary>Numbers that are not whole.</summary>
+    /// <summary>Numbers that are not integers.</summary>
     Fraction = 8,
     Number = Integer | Fraction,
     String = 16,
@@ -74,7 +74,7 @@ internal enum JsonTypes
     All = Null | Boolean | Number | String | Array | Object,
 }
 
-/// <summary>Types by name and of values.</summary>
+/// <summary>Reads types from the keyword <c>type</c> and from values.</summary>
 internal static class JsonTypesReader
 {
     /// <summary>Reads the keyword <c>type</c>.</summary>
@@ -88,7 +88,7 @@ internal static class JsonTypesReader
         return types;
     }
 
-    /// <summary>The type of a value; 1.0 is a whole number.</summary>
+    /// <summary>The type of a value; 1.0 is an integer.</summary>
     public static JsonTypes Of(JsonElement value) => value.ValueKind switch
     {
         JsonValueKind.Null => JsonTypes.Null,
@@ -112,12 +112,12 @@ internal static class JsonTypesReader
     };
 }
 
-/// <summary>Finds what <c>$ref</c> points to: JSON pointers (RFC 6901) into the same document, nothing is fetched.</summary>
+/// <summary>Resolves <c>$ref</c>: JSON pointers (RFC 6901) into the same document; nothing is fetched.</summary>
 internal sealed class SchemaReferences(JsonElement document)
 {
     private readonly Dictionary<string, SchemaNode> _known = [];
 
-    /// <summary>The schema that a node's reference names; throws <see cref="SchemaException"/> where there is none.</summary>
+    /// <summary>The schema that a node's <c>$ref</c> points to. Throws <see cref="SchemaException"/> where there is none.</summary>
     public SchemaNode Resolve(SchemaNode from, string reference)
     {
         if (_known.TryGetValue(reference, out var known))
@@ -133,7 +133,7 @@ internal sealed class SchemaReferences(JsonElement document)
                 JsonValueKind.Object when node.Element.TryGetProperty(key, out var child) => child,
                 JsonValueKind.Array when int.TryParse(key, NumberStyles.None, CultureInfo.InvariantCulture, out var i)
                     && i < node.Element.GetArrayLength() => node.Element[i],
-                _ => throw from.Fault("$ref", $"'{reference}' points to nothing"),
+                _ => throw from.Fault("$ref", $"'{reference}' cannot be resolved"),
             };
             node = node.Child(found, key);
         }

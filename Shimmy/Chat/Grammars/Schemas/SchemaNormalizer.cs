@@ -3,12 +3,12 @@ using System.Text.Json;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Takes apart schemas that hold together into the cases that satisfy them: references and <c>allOf</c> add to what holds, <c>anyOf</c> and
-/// <c>oneOf</c> branch. A schema that comes back to itself before any JSON is written is refused, since nothing then says what it is.
+/// Converts a conjunction of schemas to disjunctive normal form: references and <c>allOf</c> add to a case, <c>anyOf</c> and <c>oneOf</c>
+/// branch. A schema that refers to itself before any JSON is written is refused as infinite recursion.
 /// </summary>
 internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions options, ICollection<string> leftOut)
 {
-    // Far beyond real schemas; what is refused here would take gigabytes or minutes.
+    // Far beyond real schemas: more would take gigabytes or minutes.
     private const int MostCases = 1000;
     private const int MostSteps = 200_000;
     private const int DeepestChoice = 50;
@@ -16,7 +16,7 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
     private readonly SchemaReferences _references = new(document);
     private int _steps;
 
-    /// <summary>The cases of these schemas together, none where nothing satisfies them.</summary>
+    /// <summary>The cases of the conjunction; none where no value satisfies it.</summary>
     public List<SchemaCase> Of(IReadOnlyList<SchemaNode> together, int depth = 0)
     {
         var found = new List<SchemaCase>();
@@ -25,7 +25,7 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
         return found;
     }
 
-    /// <summary>Refuses what cannot be expressed, or leaves it out where the options say so.</summary>
+    /// <summary>Refuses a keyword that a grammar cannot express, or leaves it out where the options allow that.</summary>
     public void Refuse(string pointer, string problem)
     {
         if (!options.LeaveOutInexpressible)
@@ -33,7 +33,7 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
         leftOut.Add($"{(pointer.Length == 0 ? "/" : pointer)}: {problem}");
     }
 
-    // What holds already and what is still to be looked at are linked lists, which branches share.
+    // Schemas that are part of the case, and those still to be read, are linked lists that branches share.
     private void Walk(Todo? todo, Held? held, string pointer, List<SchemaCase> found, int depth)
     {
         if (depth > DeepestChoice)
@@ -57,7 +57,7 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
             if (node.Element.ValueKind != JsonValueKind.Object)
                 throw new SchemaException(node.Pointer, "a schema must be an object, true or false");
             if (Path.Has(item.Path, node.Pointer))
-                throw new SchemaException(node.Pointer, "the schema refers to itself with nothing in between, so that nothing says what it allows");
+                throw new SchemaException(node.Pointer, "infinite recursion: the schema refers to itself without a property or an item in between");
             if (Held.Has(held, node.Pointer))
                 continue;
             held = new Held(node, held);

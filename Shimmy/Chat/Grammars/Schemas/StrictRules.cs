@@ -3,8 +3,8 @@ using System.Text.Json;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// OpenAI's rules for a schema with <c>strict: true</c> ("Structured outputs", supported schemas): the root is an object and no anyOf, and
-/// every object forbids additional properties and requires all that it names.
+/// OpenAI's rules for a schema with <c>strict: true</c> ("Structured outputs", supported schemas): the root is an object without anyOf, and
+/// every object has <c>additionalProperties: false</c> and requires all its properties.
 /// </summary>
 internal static class StrictRules
 {
@@ -12,17 +12,17 @@ internal static class StrictRules
     private static readonly string[] Lists = ["anyOf", "oneOf", "allOf", "prefixItems"];
     private static readonly string[] Schemas = ["items", "additionalProperties", "not"];
 
-    /// <summary>Throws <see cref="SchemaException"/> naming the place that breaks a rule.</summary>
+    /// <summary>Throws <see cref="SchemaException"/> with the pointer to a schema that breaks a rule.</summary>
     public static void Check(JsonElement schema)
     {
         var root = new SchemaNode(schema, "");
         if (schema.ValueKind != JsonValueKind.Object)
-            throw new SchemaException("", "strict mode needs a schema of an object");
+            throw new SchemaException("", "strict mode needs an object schema at the root");
         if (schema.TryGetProperty("anyOf", out _))
             throw root.Fault("anyOf", "is not allowed at the root in strict mode");
         if (!schema.TryGetProperty("$ref", out _) && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
             throw root.Fault("type", "must be 'object' at the root in strict mode");
-        // A stack of our own: how deep a schema nests is up to the client.
+        // An explicit stack instead of recursion: clients decide how deep a schema nests.
         var left = new Stack<SchemaNode>([root]);
         while (left.TryPop(out var node))
         {

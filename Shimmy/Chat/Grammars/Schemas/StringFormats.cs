@@ -1,8 +1,8 @@
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Formats of strings (JSON Schema 2020-12, validation 7.3) as patterns. Each allows only texts of its format; where a format has rare or odd
-/// forms (comments in mail addresses, leap seconds, years before 1000), it leaves them out.
+/// Regular expressions for the formats of strings (JSON Schema 2020-12, validation 7.3). Each matches only texts of its format, without its
+/// rare forms (comments in mail addresses, leap seconds, years before 1000).
 /// </summary>
 internal static class StringFormats
 {
@@ -33,9 +33,9 @@ internal static class StringFormats
         ["uuid"] = "[0-9A-Fa-f]{8}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{4}-[0-9A-Fa-f]{12}",
     };
 
-    /// <summary>The names of the formats known.</summary>
+    /// <summary>Names of the supported formats.</summary>
     public static IEnumerable<string> Names => Patterns.Keys;
 
-    /// <summary>The anchored pattern of a format; null where it is not known.</summary>
+    /// <summary>The anchored pattern of a format; null where the format is not supported.</summary>
     public static string? PatternOf(string format) => Patterns.TryGetValue(format, out var pattern) ? $"^({pattern})$" : null;
 }

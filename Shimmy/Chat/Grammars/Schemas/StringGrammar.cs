@@ -3,10 +3,10 @@ using Shimmy.Chat.Grammars.Patterns;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>Strings: of a length, or of a pattern or format whose texts all have the length asked for.</summary>
+/// <summary>Strings: of any content with length bounds, or of a pattern or format that implies the length bounds.</summary>
 internal static class StringGrammar
 {
-    /// <summary>The strings of a case.</summary>
+    /// <summary>The strings that a case allows.</summary>
     public static Fragment Of(GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one)
     {
         if (one.MaxLength < one.MinLength)
@@ -20,7 +20,7 @@ internal static class StringGrammar
             if (shape is null)
                 (shape, from) = (node, wanted);
             else
-                compiler.Refuse(wanted.Pointer, $"{wanted.Keyword} '{wanted.Value}' cannot hold together with {from.Keyword} '{from.Value}' in a grammar");
+                compiler.Refuse(wanted.Pointer, $"{wanted.Keyword} '{wanted.Value}' cannot be combined with {from.Keyword} '{from.Value}' in a grammar");
         }
         if (shape is null)
         {
@@ -31,9 +31,9 @@ internal static class StringGrammar
         if (shape.Shortest > one.MaxLength || shape.Longest < one.MinLength)
             return Fragment.Nothing;
         if (shape.Shortest < one.MinLength)
-            compiler.Refuse(from.Pointer, string.Create(CultureInfo.InvariantCulture, $"minLength {one.MinLength} cannot hold together with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
+            compiler.Refuse(from.Pointer, string.Create(CultureInfo.InvariantCulture, $"minLength {one.MinLength} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
         if (one.MaxLength is { } most && !(shape.Longest <= most))
-            compiler.Refuse(from.Pointer, string.Create(CultureInfo.InvariantCulture, $"maxLength {most} cannot hold together with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
+            compiler.Refuse(from.Pointer, string.Create(CultureInfo.InvariantCulture, $"maxLength {most} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
         return builder.SharedRule(from.Keyword == "format" ? from.Value : "pattern", JsonRules.Quoted(PatternGrammar.Of(builder, shape)));
     }
 
@@ -42,7 +42,7 @@ internal static class StringGrammar
         var pattern = shape.Keyword == "format" ? StringFormats.PatternOf(shape.Value) : shape.Value;
         if (pattern is null)
         {
-            compiler.Refuse(shape.Pointer, $"format '{shape.Value}' is not known; {string.Join(", ", StringFormats.Names)} are");
+            compiler.Refuse(shape.Pointer, $"format '{shape.Value}' is not supported; supported are {string.Join(", ", StringFormats.Names)}");
             return null;
         }
         try

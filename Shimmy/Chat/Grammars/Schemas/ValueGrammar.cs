@@ -3,7 +3,7 @@ using System.Text.Json;
 
 namespace Shimmy.Chat.Grammars.Schemas;
 
-/// <summary>The values of <c>enum</c> and <c>const</c>, those of them that the other keywords allow.</summary>
+/// <summary>The values of <c>enum</c> and <c>const</c> that the other keywords allow.</summary>
 internal static class ValueGrammar
 {
     private const int MostValues = 10_000;
@@ -34,21 +34,21 @@ internal static class ValueGrammar
                 return one.Bounds.Contains(value);
             case JsonTypes.String:
                 foreach (var shape in one.Shapes)
-                    compiler.Refuse(shape.Pointer, $"{shape.Keyword} cannot hold together with enum or const; list the values that match");
+                    compiler.Refuse(shape.Pointer, $"{shape.Keyword} cannot be combined with enum or const; list the values that match");
                 var length = value.GetString()!.EnumerateRunes().Count();
                 return length >= one.MinLength && !(length > one.MaxLength);
             case JsonTypes.Object when one.Objects.Count > 0 || one.Required.Count > 0 || one.MinProperties > 0 || one.MaxProperties is not null:
-                compiler.Refuse(one.Pointer, "keywords of objects cannot hold together with an object in enum or const");
+                compiler.Refuse(one.Pointer, "keywords of objects cannot be combined with an object in enum or const");
                 return true;
             case JsonTypes.Array when one.Arrays.Count > 0 || one.MinItems > 0 || one.MaxItems is not null:
-                compiler.Refuse(one.Pointer, "keywords of arrays cannot hold together with an array in enum or const");
+                compiler.Refuse(one.Pointer, "keywords of arrays cannot be combined with an array in enum or const");
                 return true;
             default:
                 return true;
         }
     }
 
-    // As deep as the JSON reader lets a document nest.
+    // Recursion is bounded by the depth limit of the JSON reader.
     private static void Write(StringBuilder text, JsonElement value)
     {
         switch (value.ValueKind)

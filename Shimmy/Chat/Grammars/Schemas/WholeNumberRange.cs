@@ -4,15 +4,15 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Whole numbers between bounds, digit by digit: 95 to 1234 is 9[5-9], three digits, 1 with 0 or 1 and two digits, 12 with 0 to 2 and one digit,
+/// Integers between bounds, digit by digit: 95 to 1234 is 9[5-9], three digits, 1 with 0 or 1 and two digits, 12 with 0 to 2 and one digit,
 /// 123[0-4].
 /// </summary>
 internal static class WholeNumberRange
 {
-    // Where a bound is missing, numbers have up to as many digits as a double holds exactly, and one more than the other bound.
+    // Without a bound, numbers have as many digits as a double holds exactly, and at least one more than the other bound.
     private const int UsualDigits = 15;
 
-    /// <summary>The numbers of this range; <see cref="Fragment.Nothing"/> where there is none.</summary>
+    /// <summary>The integers of a range; <see cref="Fragment.Nothing"/> where it is empty.</summary>
     public static Fragment Of(GrammarBuilder builder, decimal? least, decimal? most)
     {
         var digits = Math.Max(UsualDigits, Math.Max(DigitsOf(least), DigitsOf(most)) + 1);
@@ -25,7 +25,7 @@ internal static class WholeNumberRange
             low < 0 ? Sequence(Literal("-"), Positive(builder, Math.Max(-high, 1), -low)) : Fragment.Nothing);
     }
 
-    // Both at least 0. Digits of a length that is allowed as a whole are written together.
+    // Both bounds are at least 0. Lengths of which all numbers are allowed are written as one.
     private static Fragment Positive(GrammarBuilder builder, decimal low, decimal high)
     {
         var alternatives = new List<Fragment>();
@@ -44,7 +44,7 @@ internal static class WholeNumberRange
         return Choice(alternatives);
     }
 
-    /// <summary>Strings of digits between two of the same length, both included.</summary>
+    /// <summary>Digit strings between two of equal length, both included.</summary>
     public static Fragment SameLength(GrammarBuilder builder, string low, string high)
     {
         if (low.Length == 0)

@@ -7,11 +7,12 @@ using static Shimmy.Chat.Grammars.GrammarBuilder;
 namespace Shimmy.Chat.Grammars.Tools;
 
 /// <summary>
-/// Grammars of tool calls as a model writes them: the marks that its template shows, the names of the tools, and arguments by their schemas.
+/// Grammars of tool calls in a model's own syntax: the texts that its chat template writes around them, the names of the tools, and
+/// arguments by their JSON schemas.
 /// </summary>
 internal sealed class ToolCallConstraint
 {
-    // Far more than a model means to make; without a bound a weak one never stops.
+    // Far more than a useful answer has; unbounded, a weak model never stops.
     private const int MostCalls = 32;
 
     private readonly GrammarBuilder _builder = new();
@@ -25,9 +26,9 @@ internal sealed class ToolCallConstraint
     }
 
     /// <summary>
-    /// The grammar of an answer that calls; with <paramref name="parallel"/> more than once if it wants. With <paramref name="afterTrigger"/> it
-    /// begins behind <see cref="ToolCallSyntax.Trigger"/>. Throws <see cref="SchemaException"/> for parameters that are no schema or, of a strict
-    /// tool, cannot be held to.
+    /// The grammar of an answer that calls tools, with <paramref name="parallel"/> more than one. With <paramref name="afterTrigger"/> it
+    /// starts behind <see cref="ToolCallSyntax.Trigger"/>. Throws <see cref="SchemaException"/> for parameters that are not a valid schema
+    /// or, of a strict tool, that a grammar cannot express.
     /// </summary>
     public static Grammar Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
         new ToolCallConstraint(syntax).Build(tools, parallel && syntax.Separator is not null, afterTrigger);
@@ -36,7 +37,7 @@ internal sealed class ToolCallConstraint
     {
         var calls = Rule("call", index => Choice(tools.Select(tool => Call(tool, index, _syntax.CallBegin))));
         var begin = _syntax.SectionBegin + _syntax.CallBegin;
-        // The trigger is the beginning of the first marks.
+        // The trigger is a prefix of the text before the first call.
         var first = afterTrigger
             ? _builder.Rule("first-call", Choice(tools.Select(tool => Call(tool, 0, begin[_syntax.Trigger.Length..].TrimStart()))))
             : Sequence(Text(_syntax.SectionBegin, null, 0), calls(0));
@@ -57,7 +58,7 @@ internal sealed class ToolCallConstraint
         _syntax.Style == ToolCallStyle.Parameters ? Parameters(tool) : _arguments.Arguments(tool),
         Text(_syntax.CallEnd, tool.Name, index)));
 
-    // A text of the syntax, its holes filled.
+    // A text of the syntax, with its placeholders replaced.
     private Fragment Text(string text, string? name, int index)
     {
         var parts = new List<Fragment>();
@@ -77,7 +78,7 @@ internal sealed class ToolCallConstraint
     private Fragment Hole(char hole, string? name, int index) => hole switch
     {
         ToolCallSyntax.IdHole => _builder.Repeat(OneOf(CharacterSet.Of(('a', 'z'), ('A', 'Z'), ('0', '9'))), 9, 9),
-        // Whether calls are counted from 0 or from 1 the template shows only by the first of them.
+        // Templates number calls from 0 or from 1; both are allowed for the first.
         ToolCallSyntax.IndexHole => index == 0 ? OneOf(CharacterSet.Of(('0', '1'))) : _builder.Repeat(JsonRules.Digit, 1, 2),
         _ => name is null ? Fragment.Empty : Literal(name),
     };
@@ -95,7 +96,7 @@ internal sealed class ToolCallConstraint
             ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
             : [];
         var all = properties.EnumerateObject().Select(property => (property.Name, Fragment: Parameter(tool, property))).ToArray();
-        // In the schema's order; a separator stands before each but the first that is there.
+        // In the schema's order, with a separator before each parameter but the first one present.
         var rest = Fragment.Empty;
         var restAfterOne = Fragment.Empty;
         for (var i = all.Length - 1; i >= 0; i--)
@@ -127,10 +128,10 @@ internal sealed class ToolCallConstraint
 
     private static string Keyed(string text, string key) => text.Replace($"{ToolCallSyntax.KeyHole}", key, StringComparison.Ordinal);
 
-    // Templates name the type, or say of each value whether it is a text.
+    // Templates write the type's name, or whether the value is a string.
     private string WordOf(string type) => _syntax.AfterKey.Contains("true", StringComparison.Ordinal) ? "false" : type == "integer" ? "number" : type;
 
-    // A text without the first two characters of what ends it: less than it may hold, and never more.
+    // Text without the first two characters of its terminator: stricter than needed, never too lax.
     private Fragment Text(JsonElement schema)
     {
         if (schema.TryGetProperty("enum", out var values) && values.ValueKind == JsonValueKind.Array
@@ -150,22 +151,22 @@ internal sealed class ToolCallConstraint
     }
 }
 
-/// <summary>Grammars of the arguments of tools, by their schemas. What stands around them <see cref="ToolCallConstraint"/> knows.</summary>
-/// <param name="builder">The grammar that they go into.</param>
+/// <summary>Grammars of the arguments of tools, by their JSON schemas.</summary>
+/// <param name="builder">The grammar to add to.</param>
 internal sealed class ToolArguments(GrammarBuilder builder)
 {
     private readonly List<string> _leftOut = [];
     private readonly Dictionary<string, Fragment> _arguments = [];
 
-    /// <summary>The rules of JSON itself.</summary>
+    /// <summary>The rules of JSON's own syntax.</summary>
     public JsonRules Json { get; } = new(builder);
 
-    /// <summary>What of the tools' schemas no grammar can express and is not held to, for the log; of tools that are not strict only.</summary>
+    /// <summary>Keywords of non-strict tools' schemas that a grammar cannot express and that are not enforced.</summary>
     public IReadOnlyList<string> LeftOut => _leftOut;
 
     /// <summary>
-    /// The arguments of a tool: always an object, by its schema. Throws <see cref="SchemaException"/> where the schema is wrong or, for a strict
-    /// tool, cannot be held to.
+    /// The arguments of a tool: always an object. Throws <see cref="SchemaException"/> where the schema is invalid or, for a strict tool, a
+    /// grammar cannot express it.
     /// </summary>
     public Fragment Arguments(ToolDefinition tool)
     {

@@ -1,6 +1,6 @@
 namespace Shimmy.Chat.Output.Tools;
 
-/// <summary>Follows one JSON value through text that comes in pieces, and finds where it ends. Checks brackets and quotes, not more.</summary>
+/// <summary>Finds the end of a JSON value in text that comes in pieces. Checks only brackets and quotes.</summary>
 internal sealed class JsonScanner
 {
     private readonly Stack<char> _open = new();
@@ -12,7 +12,7 @@ internal sealed class JsonScanner
     /// <summary>Whether the value has ended.</summary>
     public bool Done { get; private set; }
 
-    /// <summary>Takes the next character; false where it does not belong to the value any more.</summary>
+    /// <summary>Takes the next character; false where it is behind the value.</summary>
     public bool Take(char c)
     {
         if (Done)

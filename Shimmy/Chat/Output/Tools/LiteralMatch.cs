@@ -1,25 +1,28 @@
 namespace Shimmy.Chat.Output.Tools;
 
-/// <summary>Whether a text of a <see cref="ToolCallSyntax"/> stands at a place of an answer that is still growing.</summary>
+/// <summary>Result of matching a text of a <see cref="ToolCallSyntax"/> against an answer that is still growing.</summary>
 internal enum MatchState
 {
-    /// <summary>It does not.</summary>
+    /// <summary>No match.</summary>
     No,
 
-    /// <summary>It does.</summary>
+    /// <summary>A match.</summary>
     Yes,
 
-    /// <summary>What there is so far may become it.</summary>
+    /// <summary>Undecided: more text is needed.</summary>
     Open,
 }
 
-/// <summary>Matches the texts of a syntax, which are lenient: white space is any or none, holes are filled.</summary>
+/// <summary>Lenient matching of the texts of a syntax: white space matches any or none, placeholders match names and ids.</summary>
 internal static class LiteralMatch
 {
-    /// <summary>Whether a character may stand in the name of a function or an argument, or in an id.</summary>
+    /// <summary>Whether a character may be part of an id or of the name of a function or argument.</summary>
     public static bool IsOfName(char c) => char.IsLetterOrDigit(c) || c is '_' or '-' or '.' or '/' or ':';
 
-    /// <summary>Matches at a place; <paramref name="end"/> is where it ends. A text of white space alone matches always.</summary>
+    /// <summary>
+    /// Matches at the start of <paramref name="answer"/>; <paramref name="end"/> is the length of the match. A literal of only white space
+    /// always matches.
+    /// </summary>
     public static MatchState At(ReadOnlySpan<char> answer, string literal, bool ended, out int end)
     {
         var at = 0;
@@ -28,7 +31,7 @@ internal static class LiteralMatch
         {
             if (char.IsWhiteSpace(literal[i]))
                 continue;
-            // Models put white space where the template has none and leave out what it has; only words need theirs kept apart.
+            // Models add white space that the template does not have, and leave out white space that it has.
             while (at < answer.Length && char.IsWhiteSpace(answer[at]))
                 at++;
             if (literal[i] is >= ToolCallSyntax.IdHole and <= ToolCallSyntax.KeyHole)

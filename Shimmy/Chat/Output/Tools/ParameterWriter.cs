@@ -4,17 +4,19 @@ using System.Text.Json;
 
 namespace Shimmy.Chat.Output.Tools;
 
-/// <summary>Makes the JSON of arguments that a model writes one by one as text: the schema says which of them are texts.</summary>
+/// <summary>
+/// Converts arguments that a model writes one by one between tags to a JSON object. The JSON schema tells which of them are strings.
+/// </summary>
 internal sealed class ParameterWriter(JsonElement schema)
 {
     private int _count;
 
-    /// <summary>The beginning of an argument.</summary>
+    /// <summary>The JSON up to an argument's value.</summary>
     public string Key(string key) => (_count++ == 0 ? "{" : ", ") + Quoted(key) + ": ";
 
     /// <summary>
-    /// Its value. <paramref name="isText"/> says what the model's own marks say of it; where they say nothing, the schema decides, and in
-    /// doubt what can be read as JSON is JSON.
+    /// The JSON of a value. <paramref name="isText"/> is what the model's own syntax says of it; where that is null, the schema decides.
+    /// Without either, text that is valid JSON is taken as JSON.
     /// </summary>
     public string Value(string key, string text, bool? isText)
     {
@@ -23,7 +25,7 @@ internal sealed class ParameterWriter(JsonElement schema)
             return Quoted(trimmed);
         var value = trimmed.Trim() switch
         {
-            // Templates that print values as Python does teach their models to.
+            // Models learn Python's literals from templates that print values as Python does.
             "True" => "true",
             "False" => "false",
             "None" => "null",
@@ -32,10 +34,10 @@ internal sealed class ParameterWriter(JsonElement schema)
         return IsJson(value) ? value : Quoted(trimmed);
     }
 
-    /// <summary>The end of the arguments.</summary>
+    /// <summary>The end of the JSON object.</summary>
     public string End() => _count == 0 ? "{}" : "}";
 
-    // A template that puts values on lines of their own adds a line end before and after.
+    // Templates with values on lines of their own add a line break before and after.
     private static string WithoutLines(string text)
     {
         if (text.StartsWith('\n'))

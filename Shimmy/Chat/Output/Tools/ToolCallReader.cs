@@ -4,9 +4,9 @@ using System.Text.Json;
 namespace Shimmy.Chat.Output.Tools;
 
 /// <summary>
-/// Reads tool calls out of an answer while it is generated. Each step takes what is there and waits for more where it is undecided, so that
-/// nothing is given out that has to be taken back: a name only when it is whole and known, arguments only as the beginning of valid JSON.
-/// What turns out to be no call is text.
+/// Streaming parser of tool calls. It is a coroutine: each step consumes what is decided and waits for more text, so that no output is ever
+/// taken back. A name is given only when it is complete and known, arguments only as a prefix of valid JSON. Text that is not a call after
+/// all is left in <see cref="Rest"/>.
 /// </summary>
 internal sealed class ToolCallReader
 {
@@ -20,38 +20,38 @@ internal sealed class ToolCallReader
     private int _position;
     private bool _ended;
 
-    /// <param name="syntax">How the model writes calls.</param>
-    /// <param name="tools">The functions it may call, with the schemas of their arguments.</param>
-    /// <param name="firstIndex">Number of the first call.</param>
+    /// <param name="syntax">The model's syntax of calls.</param>
+    /// <param name="tools">The functions, with the JSON schemas of their arguments.</param>
+    /// <param name="firstIndex">Index of the first call.</param>
     public ToolCallReader(ToolCallSyntax syntax, IReadOnlyDictionary<string, JsonElement> tools, int firstIndex)
     {
         _syntax = syntax;
         _tools = tools;
         Calls = firstIndex;
-        // Of an object only its braces are marks: keys are read as JSON, in whatever order they come.
+        // In a JSON object, only the braces are fixed: keys may come in any order.
         var inObject = syntax.Style == ToolCallStyle.Json;
         _callBegin = inObject ? syntax.CallBegin[..(syntax.CallBegin.IndexOf('{', StringComparison.Ordinal) + 1)] : syntax.CallBegin;
         _callEnd = inObject ? syntax.CallEnd[Math.Max(0, syntax.CallEnd.IndexOf('}', StringComparison.Ordinal))..] : syntax.CallEnd;
         _steps = Read().GetEnumerator();
     }
 
-    /// <summary>Number of the next call.</summary>
+    /// <summary>Index of the next call.</summary>
     public int Calls { get; private set; }
 
-    /// <summary>Whether the calls have ended; what follows them is <see cref="Rest"/>.</summary>
+    /// <summary>Whether the calls have ended; the text behind them is <see cref="Rest"/>.</summary>
     public bool Done { get; private set; }
 
-    /// <summary>What was not taken as part of a call.</summary>
+    /// <summary>The text that is not part of a call.</summary>
     public string Rest => _buffer.ToString(_position, _buffer.Length - _position);
 
-    /// <summary>Takes text, which begins with the first mark of the calls, and gives what it completes.</summary>
+    /// <summary>Takes text, the first of which begins with the trigger, and gives the pieces that it completes.</summary>
     public IReadOnlyList<ToolCallDelta> Push(string text)
     {
         _buffer.Append(text);
         return Step();
     }
 
-    /// <summary>The answer has ended.</summary>
+    /// <summary>The answer has ended: gives the last pieces.</summary>
     public IReadOnlyList<ToolCallDelta> End()
     {
         _ended = true;
@@ -66,7 +66,7 @@ internal sealed class ToolCallReader
         return [.. _found];
     }
 
-    // Yields where more text is needed; ends where the calls do.
+    // Yields where more text is needed; returns at the end of the calls.
     private IEnumerable<bool> Read()
     {
         foreach (var wait in Skip(_syntax.SectionBegin))
@@ -88,7 +88,7 @@ internal sealed class ToolCallReader
 
             if (Calls == calls)
             {
-                // Where there was no call at all, the marks before it are text as well.
+                // Without any call, the texts before it are text of the answer as well.
                 _position = calls == first ? 0 : begin;
                 yield break;
             }
@@ -115,7 +115,7 @@ internal sealed class ToolCallReader
 
     private bool _matched;
 
-    // Goes past a text of the syntax if it stands here.
+    // Skips a text of the syntax if it is next.
     private IEnumerable<bool> Skip(string literal, bool take = true)
     {
         _matched = false;
@@ -153,7 +153,7 @@ internal sealed class ToolCallReader
 
     private string? _name;
 
-    // CallBegin, then the name up to what follows it.
+    // CallBegin, then the name up to its follower.
     private IEnumerable<bool> ReadName(string follower)
     {
         _name = null;
@@ -188,7 +188,7 @@ internal sealed class ToolCallReader
         }
     }
 
-    // The longest name that is known, so that what follows it need not be set off.
+    // The longest known name, so that no separator is needed behind it.
     private int NameLength(string ahead)
     {
         var length = 0;
@@ -212,7 +212,7 @@ internal sealed class ToolCallReader
             _found.Add(new ToolCallDelta(Calls - 1, null, arguments));
     }
 
-    // A JSON object, given out as it comes; what is no object makes the call one without arguments.
+    // A JSON object, passed on as it comes; without one, the call has no arguments.
     private IEnumerable<bool> ReadJson(string? name)
     {
         foreach (var wait in SkipSpace())
@@ -249,7 +249,7 @@ internal sealed class ToolCallReader
         }
     }
 
-    // {"name": …, "arguments": …} in whatever order, or {NAME: arguments}.
+    // {"name": …, "arguments": …} in any order, or {NAME: arguments}.
     private IEnumerable<bool> ReadObject()
     {
         foreach (var wait in Skip(_callBegin))
@@ -301,7 +301,7 @@ internal sealed class ToolCallReader
                     name = given;
                     Begin(name);
                     held ??= "{}";
-                    // Arguments that came before their name.
+                    // The arguments came before the name.
                     if (held != "{}")
                         Add(held);
                 }
@@ -317,7 +317,7 @@ internal sealed class ToolCallReader
 
     private string _value = "";
 
-    // Any JSON value, kept whole.
+    // Any JSON value, as a whole.
     private IEnumerable<bool> ReadValue()
     {
         var scanner = new JsonScanner();
@@ -356,7 +356,7 @@ internal sealed class ToolCallReader
         var arguments = new ParameterWriter(_tools[name]);
         for (var separator = ""; ; separator = _until == _syntax.ParameterSeparator ? "" : _syntax.ParameterSeparator)
         {
-            // The mark of an argument may be the beginning of that of the end.
+            // Checked first: the text before an argument may be a prefix of CallEnd.
             foreach (var wait in Skip(_syntax.CallEnd, take: false))
                 yield return wait;
             if (_matched)
@@ -390,7 +390,7 @@ internal sealed class ToolCallReader
     private string? _until;
     private int _untilLength;
 
-    // Text up to the first of two marks, which is passed.
+    // Text up to the first of two texts of the syntax, which is skipped.
     private IEnumerable<bool> ReadUntil(string first, string second)
     {
         var from = _position;
@@ -434,8 +434,8 @@ internal sealed class ToolCallReader
     }
 }
 
-/// <summary>A piece of a tool call: first its name, then its arguments in fragments.</summary>
-/// <param name="Index">The call's number in the answer, from 0.</param>
+/// <summary>A piece of a tool call: first the name, then fragments of the arguments.</summary>
+/// <param name="Index">The call's index in the answer, from 0.</param>
 /// <param name="Name">The function's name, on the first piece alone.</param>
-/// <param name="Arguments">The next part of the arguments' JSON text; what came so far is always the beginning of valid JSON.</param>
+/// <param name="Arguments">The next fragment of the arguments' JSON; all fragments so far are a prefix of valid JSON.</param>
 internal sealed record ToolCallDelta(int Index, string? Name, string Arguments);
