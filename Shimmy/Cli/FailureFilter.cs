@@ -33,14 +33,13 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
 
     internal static (int ExitCode, string Message) Describe(Exception e) => e switch
     {
-        ArgumentParseFailedException => (ExitCode.Usage, UsageException.FromParser(e.Message).Message),
         UsageException => (ExitCode.Usage, e.Message),
         CommandException failed => (failed.ExitCode, e.Message),
         EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
         // No option of a command: what the chat template says of the conversation speaks for itself.
         EngineException { Failure: EngineFailure.InvalidRequest, Option: "messages" } => (ExitCode.Usage, e.Message),
         EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
-            (ExitCode.Usage, $"{OptionName.FromField(option)}: {e.Message}"),
+            (ExitCode.Usage, $"{Option.NameOf(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
         EngineException => (ExitCode.Failed, e.Message),
         // Not foreseen: a fault of ours, so with all that helps to find it.

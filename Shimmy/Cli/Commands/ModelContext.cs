@@ -18,11 +18,11 @@ internal sealed class ModelContext
 {
     private readonly CommandOptions _options;
 
-    private ModelContext(CommandOptions options, HostEnvironment host, string? configFile)
+    private ModelContext(CommandOptions options, HostEnvironment host)
     {
         _options = options;
         Host = host;
-        ConfigFile = configFile;
+        ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
         Registry = new ModelRegistry(Discovery);
     }
@@ -46,11 +46,11 @@ internal sealed class ModelContext
     /// Registers what the environment, the config file and the options name by hand; scans nothing yet. Throws
     /// <see cref="CommandException"/> where such a file is missing or wrong.
     /// </summary>
-    public static ModelContext Create(CommandOptions options, OptionReader reader)
+    public static ModelContext Create(CommandOptions options)
     {
-        var models = new ModelContext(options, HostEnvironment.Current(), reader.Variable(ModelConfigWatch.Variable));
+        var models = new ModelContext(options, HostEnvironment.Current());
         models.ReadConfig();
-        if (reader.Variable(SearchOrder.BaseGguf) is { } file)
+        if (models.Host.Value(SearchOrder.BaseGguf) is { } file)
         {
             Open(SearchOrder.BaseGguf, file);
             var based = RegisteredModels.FromEnvironment(models.Host)!;

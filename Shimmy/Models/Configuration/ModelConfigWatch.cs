@@ -62,9 +62,7 @@ internal sealed class ModelConfigWatch : IDisposable
         {
             var now = Look();
             if (now == _seen)
-            {
                 return;
-            }
 
             _seen = now;
             try

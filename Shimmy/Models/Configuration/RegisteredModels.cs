@@ -20,9 +20,7 @@ internal static class RegisteredModels
     public static ModelEntry? FromEnvironment(HostEnvironment host)
     {
         if (host.Folder(SearchOrder.BaseGguf) is not { } path)
-        {
             return null;
-        }
 
         var settings = host.Folder(LoraGguf) is { } lora
             ? ModelSettings.None with { Loras = [new LoraSetting(lora)] }
