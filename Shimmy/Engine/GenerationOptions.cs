@@ -1,12 +1,12 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// How to sample. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
+/// Options of sampling. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
 /// apply is fixed: logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, distribution.
 /// </summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Most tokens to generate; 0 only reads the prompt, null generates until the model ends or the context is full.</summary>
+    /// <summary>Most tokens to generate; 0 only computes the prompt, null generates until the model ends or the context is full.</summary>
     public int? MaxTokens { get; init; }
 
     /// <summary>Seed of the random numbers; null draws one, which <see cref="GenerationStart.Seed"/> reports.</summary>
@@ -90,7 +90,7 @@ public sealed record GenerationOptions
     /// <summary>Never end at an end-of-generation token.</summary>
     public bool IgnoreEos { get; init; }
 
-    /// <summary>Texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
+    /// <summary>Stop sequences: texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
     /// <summary>Report each token's log probability and this many alternatives, 0 to 20; null reports none.</summary>

@@ -1,6 +1,6 @@
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What <c>bench</c> measured.</summary>
+/// <summary>The measurements of <c>bench</c>.</summary>
 internal sealed record BenchReport
 {
     /// <summary>The model's name.</summary>
@@ -43,7 +43,7 @@ internal sealed record BenchReport
     public required Spread TimeToFirstTokenMilliseconds { get; init; }
 }
 
-/// <summary>How a number varied over the runs.</summary>
+/// <summary>A number over several runs: median, minimum, maximum.</summary>
 /// <param name="Median">Its median.</param>
 /// <param name="Min">Its least.</param>
 /// <param name="Max">Its greatest.</param>

@@ -3,7 +3,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What the commands print with <c>--json</c>.</summary>
+/// <summary>JSON of the results that the commands print with <c>--json</c>.</summary>
 [JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]

@@ -16,7 +16,7 @@ internal static class DiscoverCommand
         var access = ModelContext.Create(options);
         await access.ScanAsync(cancellation);
         var scan = access.Registry.LastScan;
-        // The registry's names: one that a registered model has is another's no more.
+        // A further name counts only where the registry finds this model by it: registered models win.
         var models = access.Registry.Entries.Where(entry => entry.Source == ModelSource.Discovered)
             .Where(entry => !options.LanguageModelsOnly || entry.Type.IsLanguageModel()).ToList();
         models = [.. models.Select(entry => entry with

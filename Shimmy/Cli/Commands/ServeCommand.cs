@@ -9,17 +9,17 @@ using Shimmy.Server;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>The command <c>serve</c>.</summary>
+/// <summary>The command <c>serve</c>: composes registry, engine, residency and server.</summary>
 internal static partial class ServeCommand
 {
-    /// <summary>Puts the server together and runs it until <paramref name="cancellation"/>, which SIGINT and SIGTERM ask for.</summary>
+    /// <summary>Runs the server until SIGINT or SIGTERM (<paramref name="cancellation"/>), then drains it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        // First of all, so that a second signal ends whatever takes its time, to the very end.
+        // Before anything that takes long: a second signal ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var models = ModelContext.Create(options);
-        // Scanning goes on while the server listens already; a request for a name that is unknown so far waits for its end.
+        // The server listens while the scan runs; a request for a name that is unknown so far waits for the end of the scan.
         var scan = models.Registry.RefreshAsync(cancellation);
         var engine = new WorkerEngine(loggers);
         var backends = new BackendProbe(engine.ReportBackendsAsync);

@@ -1,6 +1,6 @@
 namespace Shimmy.Cli.Terminal;
 
-/// <summary>What the process answers to the shell.</summary>
+/// <summary>Exit codes of the process.</summary>
 internal static class ExitCode
 {
     /// <summary>Done.</summary>
@@ -12,19 +12,19 @@ internal static class ExitCode
     /// <summary>Unknown option or bad value.</summary>
     public const int Usage = 2;
 
-    /// <summary>The model was found and cannot be loaded.</summary>
+    /// <summary>The model was found but cannot be loaded.</summary>
     public const int CannotLoad = 2;
 
     /// <summary>Interrupted by the user, as shells count it (128 + SIGINT).</summary>
     public const int Interrupted = 130;
 }
 
-/// <summary>A command cannot do what was asked: one line on stderr and this exit code.</summary>
+/// <summary>The failure of a command: one line on stderr and an exit code.</summary>
 internal sealed class CommandException(int exitCode, string message) : Exception(message)
 {
     /// <summary>One of <see cref="Terminal.ExitCode"/>.</summary>
     public int ExitCode { get; } = exitCode;
 }
 
-/// <summary>The command line or a variable of the environment is wrong: one line on stderr, exit code 2.</summary>
+/// <summary>A wrong option, argument or environment variable: one line on stderr, exit code 2.</summary>
 internal sealed class UsageException(string message) : Exception(message);

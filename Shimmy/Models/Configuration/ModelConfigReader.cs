@@ -83,7 +83,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // Editors on Windows put a byte order mark first; the parser takes it for an error.
+    // Editors on Windows put a byte order mark first, which the JSON parser refuses.
     private static ReadOnlyMemory<byte> WithoutMark(ReadOnlyMemory<byte> json) =>
         json.Span.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]) ? json[3..] : json;
 
@@ -195,7 +195,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // A family's name, or a file. Which families there are is not known in this room: what is no file stays a name.
+    // The path of a file, or the name of a template family. The list of families is in Chat, above this layer: a text that is no file stays a name.
     private string Template(string text) =>
         text.AsSpan().IndexOfAny('/', '\\') >= 0 || File.Exists(_host.Absolute(text)) ? _host.Absolute(text) : text;
 
@@ -220,7 +220,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
             ? number
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; a whole number from {least} to {most} is");
 
-    // Numbers and switches may stand as they are or as text.
+    // Numbers and switches may be JSON numbers and booleans, or strings.
     private static LoadTuning Tune(LoadTuning tuning, TuningOption option, JsonElement value, string at) =>
         TuningOption.TextOf(value) is { } text && option.Set(tuning, text) is { } tuned
             ? tuned

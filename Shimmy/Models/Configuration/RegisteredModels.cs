@@ -6,8 +6,7 @@ using Shimmy.Models.Registry;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Makes entries of models that a user registered. A file that is not there or no model is listed all the same, with the
-/// reason.
+/// Makes registry entries of models that a user registered. A file that is missing or not a model is listed with the reason.
 /// </summary>
 internal static class RegisteredModels
 {
@@ -28,7 +27,7 @@ internal static class RegisteredModels
         return Open(path, name: null, settings);
     }
 
-    /// <summary>Puts what a config file says in place of what it said before.</summary>
+    /// <summary>Replaces the models and aliases of the configuration file.</summary>
     public static void Put(ModelRegistry registry, ModelConfig config) => registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
 
     /// <summary>The entry of a model of the config file.</summary>
@@ -37,7 +36,7 @@ internal static class RegisteredModels
     /// <summary>An entry for a file.</summary>
     /// <param name="path">Full path.</param>
     /// <param name="name">The name to serve it under; null takes the file's.</param>
-    /// <param name="settings">How it is to be loaded and used.</param>
+    /// <param name="settings">Settings of loading and use.</param>
     public static ModelEntry Open(string path, string? name, ModelSettings settings)
     {
         ModelEntry entry;
