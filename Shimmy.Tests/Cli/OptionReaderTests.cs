@@ -89,7 +89,8 @@ public sealed class OptionReaderTests
     public void Values_of_a_repeated_option_are_kept_apart()
     {
         var options = Read("serve --api-key a,b --cors * --api-key c");
-        CollectionAssert.AreEqual(Shimmy.Server.ApiKeyFile.Read(["a,b", "c"]).Select(key => key.Name).ToArray(), options.Server.Keys.Select(key => key.Name).ToArray());
+        CollectionAssert.AreEqual(Shimmy.Server.ApiKeyFile.Read(["a,b", "c"]).Select(key => key.Name).ToArray(),
+            options.Server.Keys.Select(key => key.Name).ToArray());
         Assert.AreEqual("*", options.Server.CorsOrigin);
         CollectionAssert.AreEqual(new[] { "a,b", "c" }, Read("generate --stop a,b --stop c").Sampling.Stop.ToArray());
     }
@@ -119,14 +120,16 @@ public sealed class OptionReaderTests
                 var defaults = CommandOptions.Of(command.Is);
                 var set = option.Set(defaults, new OptionValue(option.Name, [option.Default!]));
                 // null stands for what a model's settings or llama.cpp decide.
-                Assert.IsTrue(set == defaults || Differences(set, defaults).All(before => before is null or LoadTuning), $"{command.Name} {option.Name}: {option.Default}");
+                Assert.IsTrue(set == defaults || Differences(set, defaults).All(before => before is null or LoadTuning),
+                    $"{command.Name} {option.Name}: {option.Default}");
                 count++;
             }
         }
         Assert.IsGreaterThan(80, count);
     }
 
-    private static IEnumerable<object?> Differences(CommandOptions one, CommandOptions other) => typeof(CommandOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
+    private static IEnumerable<object?> Differences(CommandOptions one, CommandOptions other) =>
+        typeof(CommandOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
         .Where(property => !Equals(property.GetValue(one), property.GetValue(other))).Select(property => property.GetValue(other));
 
     [TestMethod]
@@ -146,11 +149,13 @@ public sealed class OptionReaderTests
         ModelConfigReader.ModelFields.Except(OfConfigurationsAlone).ToArray(),
         OptionTable.Sections.SelectMany(section => section.Options).Select(option => option.ConfigField).OfType<string>().ToArray());
 
-    private static CommandOptions Read(string arguments, params (string Name, string Value)[] variables) => Read(arguments.Split(' '), variables);
+    private static CommandOptions Read(string arguments, params (string Name, string Value)[] variables) =>
+        Read(arguments.Split(' '), variables);
 
     private static CommandOptions Read(string[] arguments, params (string Name, string Value)[] variables)
     {
         var environment = variables.ToDictionary(pair => pair.Name, pair => pair.Value);
-        return OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == arguments[0]), arguments.AsSpan(1), environment.GetValueOrDefault);
+        return OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == arguments[0]), arguments.AsSpan(1),
+            environment.GetValueOrDefault);
     }
 }

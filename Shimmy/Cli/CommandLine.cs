@@ -7,8 +7,8 @@ using Shimmy.Http;
 namespace Shimmy.Cli;
 
 /// <summary>
-/// Runs the command that the arguments ask for. Options are read by <see cref="OptionParser"/>; ConsoleAppFramework gets the command's name alone,
-/// finds the command, and cancels it on SIGINT and SIGTERM.
+/// Runs the command that the arguments ask for. Options are read by <see cref="OptionParser"/>; ConsoleAppFramework gets the command's name
+/// alone, finds the command, and cancels it on SIGINT and SIGTERM.
 /// </summary>
 internal static class CommandLine
 {
@@ -22,7 +22,10 @@ internal static class CommandLine
         if (args[0] == "--version")
             return Show(ServerState.Version);
         if (OptionTable.Commands.FirstOrDefault(one => one.Name == args[0]) is not { } command)
-            return Refuse("", $"unknown command '{args[0]}'; there are {string.Join(", ", OptionTable.Commands.Select(one => one.Name))} (shimmy --help)");
+        {
+            var names = string.Join(", ", OptionTable.Commands.Select(one => one.Name));
+            return Refuse("", $"unknown command '{args[0]}'; there are {names} (shimmy --help)");
+        }
         if (args[^1] is "-h" or "--help")
             return Show(HelpText.Of(command));
         if (args is [_, "--version"])

@@ -82,8 +82,8 @@ public sealed record GenerationOptions
     public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
 
     /// <summary>
-    /// The LoRA adapters that act on the answer, and no others; null leaves it to <see cref="ModelSpec.Loras"/>. A choice that the model does
-    /// not have is refused.
+    /// The LoRA adapters that act on the answer, and no others; null leaves it to <see cref="ModelSpec.Loras"/>. A choice that the model
+    /// does not have is refused.
     /// </summary>
     public IReadOnlyList<LoraChoice>? Loras { get; init; }
 
@@ -97,8 +97,8 @@ public sealed record GenerationOptions
     public int? TopLogProbabilities { get; init; }
 
     /// <summary>
-    /// Report the prompt's tokens before the answer's, each with its log probability and <see cref="TopLogProbabilities"/> alternatives. All
-    /// of the prompt is computed then; nothing is taken over. A BOS is not reported, and what stands first has no probability.
+    /// Report the prompt's tokens before the answer's, each with its log probability and <see cref="TopLogProbabilities"/> alternatives.
+    /// All of the prompt is computed then; nothing is taken over. A BOS is not reported, and what stands first has no probability.
     /// </summary>
     public bool ReportPrompt { get; init; }
 

@@ -39,7 +39,9 @@ internal sealed record BenchReport
     /// <summary>Tokens generated in a second after the first, all generations of a run together.</summary>
     public required Spread GenerationTokensPerSecond { get; init; }
 
-    /// <summary>Milliseconds from the request to its first token, as the client sees it; with several at once the slowest of the run.</summary>
+    /// <summary>
+    /// Milliseconds from the request to its first token, as the client sees it; with several at once the slowest of the run.
+    /// </summary>
     public required Spread TimeToFirstTokenMilliseconds { get; init; }
 }
 

@@ -23,7 +23,8 @@ internal static class DiscoverCommand
         {
             OtherNames = [.. entry.OtherNames.Where(name => name != entry.Name && access.Registry.Find(name)?.Name == entry.Name)],
         })];
-        var places = access.Discovery.Sources.SelectMany(source => source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
+        var places = access.Discovery.Sources.SelectMany(source =>
+            source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
         if (options.Json)
             Printer.Line(JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places), CliJson.Default.DiscoveryReport));
         else

@@ -10,7 +10,8 @@ namespace Shimmy.Cli.Commands;
 /// <param name="Places">The folders that were searched, in order.</param>
 /// <param name="ElapsedMilliseconds">Milliseconds that the scan took.</param>
 internal sealed record DiscoveryReport(
-    IReadOnlyList<DiscoveredModel> Models, IReadOnlyList<SkippedFile> Skipped, IReadOnlyList<SearchedPlace> Places, double ElapsedMilliseconds)
+    IReadOnlyList<DiscoveredModel> Models, IReadOnlyList<SkippedFile> Skipped, IReadOnlyList<SearchedPlace> Places,
+    double ElapsedMilliseconds)
 {
     /// <summary>The report of a scan.</summary>
     public static DiscoveryReport Of(IEnumerable<ModelEntry> models, ScanResult scan, IReadOnlyList<SearchedPlace> places) =>

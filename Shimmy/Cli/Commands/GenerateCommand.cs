@@ -21,7 +21,8 @@ internal static partial class GenerateCommand
         var prompt = await ReadPromptAsync(options.Prompt, cancellation);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         await using var model = await ModelContext.Create(options).LoadAsync(options.Name, loggers, cancellation);
-        await PrintAsync(Run(model, prompt, options, loggers.CreateLogger("shimmy"), cancellation), options.Stream, loggers.CreateLogger("generate"));
+        await PrintAsync(Run(model, prompt, options, loggers.CreateLogger("shimmy"), cancellation), options.Stream,
+            loggers.CreateLogger("generate"));
     }
 
     private static IAsyncEnumerable<OutputEvent> Run(
@@ -37,7 +38,8 @@ internal static partial class GenerateCommand
         if (options.System is { } system)
             messages.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         messages.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
-        return ChatPipeline.ChatAsync(model, new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar }, cancellation, logger);
+        return ChatPipeline.ChatAsync(model, new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar },
+            cancellation, logger);
     }
 
     private static async Task PrintAsync(IAsyncEnumerable<OutputEvent> events, bool stream, ILogger logger)

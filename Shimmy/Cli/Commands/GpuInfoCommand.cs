@@ -25,11 +25,14 @@ internal static class GpuInfoCommand
     {
         Printer.Line($"llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory})");
         Printer.Line("");
-        Printer.Line(Table.Format(["BACKEND", "VERSION", "STATE"], report.Backends.Select(backend => new[] { backend.Name, backend.Version ?? (backend.Loaded ? "unknown" : "-"), StateOf(backend) })));
+        Printer.Line(Table.Format(["BACKEND", "VERSION", "STATE"],
+            report.Backends.Select(backend =>
+                new[] { backend.Name, backend.Version ?? (backend.Loaded ? "unknown" : "-"), StateOf(backend) })));
         Printer.Line("");
         Printer.Line(Table.Format(["DEVICE", "KIND", "BACKEND", "FREE MB", "TOTAL MB", "DESCRIPTION"], report.Devices.Select(device => new[]
         {
-            device.Name, device.Kind, device.Backend, Megabytes(device.MemoryFreeBytes), Megabytes(device.MemoryTotalBytes), device.Description,
+            device.Name, device.Kind, device.Backend, Megabytes(device.MemoryFreeBytes), Megabytes(device.MemoryTotalBytes),
+            device.Description,
         })));
         Printer.Line("");
         Printer.Line($"--gpu-backend auto chooses {report.Auto}");

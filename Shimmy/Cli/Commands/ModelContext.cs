@@ -126,7 +126,8 @@ internal sealed class ModelContext
         var engine = new WorkerEngine(loggers);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
         if (MemoryEstimate.Of(entry, spec).Total > MemoryBudget
-            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes && bytes > MemoryBudget)
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(entry, spec, cancellation) is var bytes
+                && bytes > MemoryBudget)
         {
             throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
         }

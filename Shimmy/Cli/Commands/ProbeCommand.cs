@@ -47,7 +47,8 @@ internal static class ProbeCommand
         TrainedContextLength = model.Facts.TrainedContextLength,
         LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
         FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
-        EstimatedBytes = MemoryEstimate.Of(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path, SizeBytes = model.Facts.SizeBytes }, model.Spec).Total,
+        EstimatedBytes = MemoryEstimate.Of(
+            new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path, SizeBytes = model.Facts.SizeBytes }, model.Spec).Total,
         ResidentBytes = model.Facts.ResidentBytes,
         TensorBytes = model.Facts.SizeBytes,
         Threads = model.Facts.Threads,

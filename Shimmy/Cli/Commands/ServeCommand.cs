@@ -25,7 +25,8 @@ internal static partial class ServeCommand
         var backends = new BackendProbe(engine.ReportBackendsAsync);
         await using var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
             options.Residency with { MemoryBudget = models.MemoryBudget, Estimate = new HostMemory(backends).NeedOfAsync });
-        using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text), bytes => residency.SetMemoryBudget(bytes));
+        using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text),
+            bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(WithLimits(options, models), models, residency, loggers, backends, cancellation);
         Printer.Line($"shimmy listens on {server.Address}");
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
@@ -37,7 +38,8 @@ internal static partial class ServeCommand
     }
 
     private static async Task<ShimmyServer> StartAsync(
-        ServerOptions options, ModelContext models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends, CancellationToken cancellation)
+        ServerOptions options, ModelContext models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends,
+        CancellationToken cancellation)
     {
         try
         {
@@ -61,8 +63,8 @@ internal static partial class ServeCommand
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (scan.Exception is { } fault)
             LogScanFailed(logger, fault.InnerException);
-        else if (scan.IsCompletedSuccessfully)
-            LogFound(logger, models.Registry.RegisteredCount, models.Registry.DiscoveredCount, models.Registry.LastScan.Elapsed.TotalMilliseconds);
+        else if (scan.IsCompletedSuccessfully && models.Registry is var registry)
+            LogFound(logger, registry.RegisteredCount, registry.DiscoveredCount, registry.LastScan.Elapsed.TotalMilliseconds);
     }
 
     [LoggerMessage(LogLevel.Information, "models: {Registered} registered, {Discovered} discovered in {Milliseconds:F0} ms")]

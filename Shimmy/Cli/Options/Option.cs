@@ -52,7 +52,8 @@ internal sealed record Command(CommandSet Is, string Name, string Help, bool Tak
 /// <param name="help">What it does, in one sentence without a full stop.</param>
 /// <param name="commands">The commands that have it.</param>
 /// <param name="set">Puts a value into the options. Throws <see cref="Terminal.UsageException"/> where it is not allowed.</param>
-internal sealed class Option(string name, string? value, string help, CommandSet commands, Func<CommandOptions, OptionValue, CommandOptions> set)
+internal sealed class Option(
+    string name, string? value, string help, CommandSet commands, Func<CommandOptions, OptionValue, CommandOptions> set)
 {
     /// <summary>The name on the command line: <c>--gpu-layers</c>.</summary>
     public string Name { get; } = "--" + name;

@@ -59,7 +59,8 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
                 name = argument;
                 continue;
             }
-            var option = Array.Find(_options, option => option.Name.Equals(argument, StringComparison.OrdinalIgnoreCase) || option.Letter == argument)
+            var option = Array.Find(_options,
+                option => option.Name.Equals(argument, StringComparison.OrdinalIgnoreCase) || option.Letter == argument)
                 ?? throw Unknown(argument);
             if (!option.IsSwitch && ++i == arguments.Length)
                 throw new UsageException($"{option.Name}: a value is missing");
@@ -90,6 +91,7 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
         }
 
         // A switch that says false asks for nothing.
-        Option? Asked(string name) => values.FirstOrDefault(pair => pair.Key.Name == name && !(pair.Key.IsSwitch && !pair.Value.Flag())).Key;
+        Option? Asked(string name) =>
+            values.FirstOrDefault(pair => pair.Key.Name == name && !(pair.Key.IsSwitch && !pair.Value.Flag())).Key;
     }
 }

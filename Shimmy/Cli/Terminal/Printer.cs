@@ -15,7 +15,9 @@ internal static class Printer
     /// <summary>Writes a line of the result.</summary>
     public static void Line(string text) => Text(text.EndsWith('\n') ? text : text + "\n");
 
-    /// <summary>Writes a piece of the result and flushes it. Throws <see cref="OutputClosedException"/> where the reader has closed the pipe.</summary>
+    /// <summary>
+    /// Writes a piece of the result and flushes it. Throws <see cref="OutputClosedException"/> where the reader has closed the pipe.
+    /// </summary>
     public static void Text(string text)
     {
         if (text.Length == 0)

@@ -5,7 +5,8 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Reads the configuration file: JSON with comments and trailing commas. A field that is unknown or out of its range refuses the whole file.
+/// Reads the configuration file: JSON with comments and trailing commas. A field that is unknown or out of its range refuses the whole
+/// file.
 /// <c>shimmy.config.schema.json</c> beside this file describes the same for editors; a test holds one against the other.
 /// </summary>
 /// <param name="host">Makes paths whole.</param>
@@ -30,8 +31,10 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         ("lora_path", (reader, model, value, at) => model.Settings = model.Settings with { Loras = reader.Loras(value, at) }),
         ("template", (reader, model, value, at) => model.Settings = model.Settings with { Template = reader.Template(Text(value, at)) }),
         ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, MaxContext) }),
-        ("n_threads", (_, model, value, at) => model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
-        .. TuningOption.All.Select(option => (option.Field, (Action<ModelConfigReader, Reading, JsonElement, string>)((_, model, value, at) =>
+        ("n_threads", (_, model, value, at) =>
+            model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
+        .. TuningOption.All.Select(option =>
+            (option.Field, (Action<ModelConfigReader, Reading, JsonElement, string>)((_, model, value, at) =>
             model.Settings = model.Settings with { Tuning = Tune(model.Settings.Tuning, option, value, at) }))),
         ("aliases", (_, model, value, at) => model.Patterns = Patterns(value, at)),
         ("keep_alive", (_, model, value, at) => model.Settings = model.Settings with { KeepAlive = Duration(value, at) }),
@@ -154,7 +157,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         aliases.AddRange(model.Patterns.Select(pattern => new ModelAlias(pattern, name)));
         return new ConfiguredModel(name, path, model.Settings);
 
-        bool Asks(string option) => item.TryGetProperty(TuningOption.FieldOf(option), out var given) && given.ValueKind != JsonValueKind.False;
+        bool Asks(string option) => item.TryGetProperty(TuningOption.FieldOf(option), out var given)
+            && given.ValueKind != JsonValueKind.False;
     }
 
     private static string[] Patterns(JsonElement value, string at)
@@ -195,7 +199,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // The path of a file, or the name of a template family. The list of families is in Chat, above this layer: a text that is no file stays a name.
+    // The path of a file, or the name of a template family. The list of families is in Chat, above this layer: a text that is no file stays
+    // a name.
     private string Template(string text) =>
         text.AsSpan().IndexOfAny('/', '\\') >= 0 || File.Exists(_host.Absolute(text)) ? _host.Absolute(text) : text;
 

@@ -28,7 +28,8 @@ internal static class RegisteredModels
     }
 
     /// <summary>Replaces the models and aliases of the configuration file.</summary>
-    public static void Put(ModelRegistry registry, ModelConfig config) => registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
+    public static void Put(ModelRegistry registry, ModelConfig config) =>
+        registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
 
     /// <summary>The entry of a model of the config file.</summary>
     public static ModelEntry Of(ConfiguredModel model) => Open(model.Path, model.Name, model.Settings);
