@@ -136,10 +136,10 @@ public sealed class TuningOptionTests
     [TestMethod]
     public void The_mix_of_extrapolation_may_be_the_models_own() => Assert.AreEqual(-1, Read(("yarn-ext-factor", "-1")).YarnExtFactor);
 
-    private static LoadTuning Read((string Name, string Value)[] given, params string[] variables) => TuningArguments.Read(
-        given.ToDictionary(one => one.Name, one => (string?)one.Value),
-        new OptionReader(name => Array.IndexOf(variables, name) is >= 0 and var at ? variables[at + 1] : null));
+    private static LoadTuning Read((string Name, string Value)[] given, params string[] variables) => OptionParser.Parse(
+        OptionTable.Commands.Single(command => command.Name == "probe"),
+        given.SelectMany(one => TuningOption.All.Single(option => option.Name == one.Name).IsSwitch ? new[] { "--" + one.Name } : ["--" + one.Name, one.Value]).ToArray(),
+        name => Array.IndexOf(variables, name) is >= 0 and var at ? variables[at + 1] : null).Tuning;
 
-    private static LoadTuning Read(params (string Name, string Value)[] given) =>
-        TuningArguments.Read(given.ToDictionary(one => one.Name, one => (string?)one.Value), new OptionReader(_ => null));
+    private static LoadTuning Read(params (string Name, string Value)[] given) => Read(given, []);
 }

@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Shimmy.Cli.Options;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Executable;
@@ -80,6 +81,22 @@ public sealed partial class InventoryTests
             var run = await ShimmyProcess.RunAsync(["list", option]);
             Assert.AreEqual(2, run.ExitCode, option);
             Assert.Contains($"unknown option {option}", run.Errors);
+        }
+    }
+
+    [TestMethod]
+    public void The_document_names_every_command_and_option_with_its_value()
+    {
+        var document = File.ReadAllText(Path.Join(Repository.Root, "docs", "inventory.md")).Replace("\\|", "|", StringComparison.Ordinal);
+        foreach (var command in OptionTable.Commands)
+        {
+            Assert.Contains(command.TakesName ? $"`{command.Name} NAME`" : $"`{command.Name}`", document);
+            foreach (var option in OptionTable.Of(command.Is))
+            {
+                Assert.Contains(option.Value is null ? $"`{option.Name}`" : $"`{option.Name} {option.Value}", document);
+                if (option.Letter is { } letter)
+                    Assert.Contains($"`{letter}`", document);
+            }
         }
     }
 

@@ -190,7 +190,7 @@ public sealed class ModelLifecycleTests
         File.WriteAllText(folder["shimmy.config.json"], """{"modles":[]}""");
         var wrong = await ShimmyProcess.RunAsync(["list"], folder.Path, Config(folder));
         Assert.AreEqual(2, wrong.ExitCode);
-        Assert.Contains("modles: not a field; allowed are $schema, models, aliases, memory_budget", wrong.Errors);
+        Assert.Contains("modles: unknown field; allowed are $schema, models, aliases, memory_budget", wrong.Errors);
     }
 
     [TestMethod]

@@ -111,7 +111,7 @@ public sealed class ServeTests
     [DataRow("--body-limit 5", 2, "--body-limit: '5' is not a number of bytes, or a size such as 64MiB or 1GB, from 1024 to 2147483647 bytes")]
     [DataRow("--body-limit 4GiB", 2, "--body-limit: '4GiB' is not a number of bytes, or a size such as 64MiB or 1GB, from 1024 to 2147483647 bytes")]
     [DataRow("--response-cache -1", 2, "--response-cache: '-1' is not 0, a number of bytes, or a size such as 64MiB or 1GB")]
-    [DataRow("--replay-miss pass", 2, "--replay-miss: says what to do with what --replay does not have, and needs it")]
+    [DataRow("--replay-miss pass", 2, "--replay-miss: has no effect without --replay, which is missing")]
     [DataRow("--replay x --replay-miss maybe", 2, "--replay-miss: 'maybe' is not fail or pass")]
     [DataRow("--replay /nowhere/x.jsonl", 1, "cannot replay '/nowhere/x.jsonl': ")]
     [DataRow("--record /nowhere/x.jsonl", 1, "cannot record to '/nowhere/x.jsonl': ")]

@@ -72,7 +72,8 @@ internal static class SamplingFields
             : throw ApiException.BadField(full, $"has {biases.Count} entries; at most {MostBiases} are allowed");
 
         static LogitBias Pair(JsonElement pair, string name) =>
-            pair.ValueKind == JsonValueKind.Array && pair.GetArrayLength() == 2 && pair[0].ValueKind == JsonValueKind.Number && pair[0].TryGetInt32(out var token)
+            pair.ValueKind == JsonValueKind.Array && pair.GetArrayLength() == 2 && pair[0].ValueKind == JsonValueKind.Number
+                && pair[0].TryGetInt32(out var token)
                 ? Bias(token, pair[1], name)
                 : throw ApiException.BadField(name, $"must be a pair of a token id and a bias, not {RequestFields.Describe(pair)}");
 

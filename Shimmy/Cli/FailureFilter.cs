@@ -5,7 +5,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Cli;
 
-/// <summary>Turns what a command throws into one line on stderr and an exit code.</summary>
+/// <summary>Catches the exceptions of a command: each becomes one line on stderr and an exit code.</summary>
 internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(next)
 {
     /// <inheritdoc/>
@@ -33,17 +33,16 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
 
     internal static (int ExitCode, string Message) Describe(Exception e) => e switch
     {
-        ArgumentParseFailedException => (ExitCode.Usage, UsageException.FromParser(e.Message).Message),
         UsageException => (ExitCode.Usage, e.Message),
         CommandException failed => (failed.ExitCode, e.Message),
         EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
-        // No option of a command: what the chat template says of the conversation speaks for itself.
+        // A refusal by the chat template; there is no option of this name.
         EngineException { Failure: EngineFailure.InvalidRequest, Option: "messages" } => (ExitCode.Usage, e.Message),
         EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
-            (ExitCode.Usage, $"{OptionName.FromField(option)}: {e.Message}"),
+            (ExitCode.Usage, $"{Option.NameOf(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
         EngineException => (ExitCode.Failed, e.Message),
-        // Not foreseen: a fault of ours, so with all that helps to find it.
+        // A defect of Shimmy: with the stack trace.
         _ => (ExitCode.Failed, e.ToString()),
     };
 }

@@ -1,67 +1,101 @@
 using System.Text;
 using Shimmy.Cli.Options;
-using Shimmy.Engine;
 
 namespace Shimmy.Cli;
 
-/// <summary>
-/// The parser's help, laid out again: it knows every option as text, so what kind of value one takes stands first in its
-/// description ("N — Tokens …") and moves here to where the type was.
-/// </summary>
+/// <summary>The text of <c>--help</c>, made from <see cref="OptionTable"/>; no line is longer than <see cref="Width"/>.</summary>
 internal static class HelpText
 {
-    // Options for loading models that every command has from the parser, and that one which loads none refuses.
-    private static readonly string[] ForModels =
-        ["--model-dirs", "--ctx", "--threads", "--template", "--lora", "--draft", .. TuningOption.All.Select(option => "--" + option.Name)];
-    private const string NoDefault = " [Default: null]";
+    /// <summary>Most characters of a line.</summary>
+    public const int Width = 100;
 
-    /// <summary>Lays out the help of <paramref name="command"/>; any other text stays as it is.</summary>
-    public static string Arrange(string command, string help)
+    // Where descriptions begin; what is too long for the place before them has a line of its own.
+    private const int Column = 28;
+    private const int Gap = 3;
+
+    /// <summary>The help of the program.</summary>
+    public static string OfProgram()
     {
-        if (!help.StartsWith("Usage:", StringComparison.Ordinal))
-            return help;
-        var rows = help.TrimEnd().Split('\n').Select(line => line.TrimEnd()).Select(line => (Line: line, Entry: HelpEntry.Of(line))).ToList();
-        if (command == "gpu-info")
-            rows.RemoveAll(row => row.Entry is not null && ForModels.Contains(row.Entry.Name));
-        var width = rows.Max(row => row.Entry?.Left.Length ?? 0) + 2;
-        var text = new StringBuilder();
-        foreach (var (line, entry) in rows)
-        {
-            if (entry is not null)
-                text.Append(entry.Left.PadRight(width)).Append(entry.Description);
-            else
-                text.Append(line.StartsWith("Usage: ", StringComparison.Ordinal) ? "Usage: shimmy " + line["Usage: ".Length..] : line);
-            text.Append('\n');
-        }
+        var text = new StringBuilder("Usage: shimmy COMMAND [options]\n\n");
+        text.Append("shimmy COMMAND --help shows the options of a command, shimmy --version the version.\n\nCommands:\n");
+        foreach (var command in OptionTable.Commands)
+            text.Append($"  {command.Name,-10}{command.Help}\n");
         return text.ToString();
     }
 
-    /// <summary>A line of the parser's help that describes an option or an argument: <c>  -x, --name &lt;type&gt;  value — description</c>.</summary>
-    private sealed record HelpEntry(string Name, string? Value, string Description)
+    /// <summary>The help of a command.</summary>
+    public static string Of(Command command)
     {
-        /// <summary>What stands before the description.</summary>
-        public string Left => "  " + (Value is null ? Name
-            // An argument stands under its own name.
-            : Name.StartsWith('[') ? Value
-            : $"{OptionAliases.FromParser(Name)} {Value}");
-
-        /// <summary>The entry of a line; null where the line is none.</summary>
-        public static HelpEntry? Of(string line)
+        var text = new StringBuilder($"Usage: shimmy {command.Name}{(command.TakesName ? " NAME" : "")} [options]\n\n");
+        Wrap(text, command.Help + ".", 0);
+        if (command.Details is { } details)
+            Wrap(text, details, 0);
+        if (command.TakesName)
         {
-            if (line.Length < 3 || !line.StartsWith("  ", StringComparison.Ordinal) || line[2] is not ('-' or '['))
-                return null;
-            var end = line.IndexOf(' ', 2);
-            while (end > 0 && line[end - 1] == ',')
-                end = line.IndexOf(' ', end + 1);
-            if (end < 0)
-                return null;
-            var rest = line[end..].TrimStart();
-            if (rest.StartsWith('<') && rest.IndexOf("> ", StringComparison.Ordinal) is > 0 and var typeEnd)
-                rest = rest[(typeEnd + 1)..].TrimStart();
-            if (rest.EndsWith(NoDefault, StringComparison.Ordinal))
-                rest = rest[..^NoDefault.Length];
-            var dash = rest.IndexOf(" — ", StringComparison.Ordinal);
-            return dash < 0 ? new HelpEntry(line[2..end], null, rest) : new HelpEntry(line[2..end], rest[..dash], rest[(dash + 3)..]);
+            text.Append("\nArguments:\n");
+            Entry(text, "NAME", "A model: its registered or discovered name, or the path of its file");
         }
+        foreach (var (heading, options) in OptionTable.Sections)
+        {
+            var own = options.Where(option => (option.Commands & command.Is) != 0).ToList();
+            if (own.Count == 0)
+                continue;
+            text.Append('\n').Append(heading).Append(":\n");
+            foreach (var option in own)
+                Entry(text, NameOf(option), DescriptionOf(option));
+        }
+        text.Append('\n');
+        Wrap(text, "Each option has a variable: SHIMMY_LOG_LEVEL stands in for --log-level. The command line wins.", 0);
+        return text.ToString();
+    }
+
+    private static string NameOf(Option option) =>
+        (option.Letter is { } letter ? letter + ", " : "") + option.Name + (option.Value is { } value ? " " + value : "");
+
+    private static string DescriptionOf(Option option)
+    {
+        var text = new StringBuilder(option.Help);
+        if (option.IsRepeatable)
+            text.Append("; may be repeated");
+        foreach (var (one, other, _) in OptionTable.Exclusive)
+        {
+            if (option.Name == one || option.Name == other)
+                text.Append("; excludes ").Append(option.Name == one ? other : one);
+        }
+        if (option.Default is { } value)
+            text.Append(value.Contains(' ') ? " (default: " : " (default ").Append(value).Append(')');
+        return text.ToString();
+    }
+
+    private static void Entry(StringBuilder text, string name, string description)
+    {
+        text.Append("  ").Append(name);
+        if (2 + name.Length + Gap > Column)
+            text.Append('\n').Append(' ', Column);
+        else
+            text.Append(' ', Column - 2 - name.Length);
+        Wrap(text, description, Column);
+    }
+
+    // The first line begins where the text stands, the others at the indentation.
+    private static void Wrap(StringBuilder text, string words, int indentation)
+    {
+        var at = indentation;
+        foreach (var word in words.Split(' '))
+        {
+            if (at > indentation && at + 1 + word.Length > Width)
+            {
+                text.Append('\n').Append(' ', indentation);
+                at = indentation;
+            }
+            else if (at > indentation)
+            {
+                text.Append(' ');
+                at++;
+            }
+            text.Append(word);
+            at += word.Length;
+        }
+        text.Append('\n');
     }
 }

@@ -1,12 +1,12 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// How to sample. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
+/// Options of sampling. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
 /// apply is fixed: logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, distribution.
 /// </summary>
 public sealed record GenerationOptions
 {
-    /// <summary>Most tokens to generate; 0 only reads the prompt, null generates until the model ends or the context is full.</summary>
+    /// <summary>Most tokens to generate; 0 only computes the prompt, null generates until the model ends or the context is full.</summary>
     public int? MaxTokens { get; init; }
 
     /// <summary>Seed of the random numbers; null draws one, which <see cref="GenerationStart.Seed"/> reports.</summary>
@@ -82,23 +82,23 @@ public sealed record GenerationOptions
     public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
 
     /// <summary>
-    /// The LoRA adapters that act on the answer, and no others; null leaves it to <see cref="ModelSpec.Loras"/>. A choice that the model does
-    /// not have is refused.
+    /// The LoRA adapters that act on the answer, and no others; null leaves it to <see cref="ModelSpec.Loras"/>. A choice that the model
+    /// does not have is refused.
     /// </summary>
     public IReadOnlyList<LoraChoice>? Loras { get; init; }
 
     /// <summary>Never end at an end-of-generation token.</summary>
     public bool IgnoreEos { get; init; }
 
-    /// <summary>Texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
+    /// <summary>Stop sequences: texts that end the answer and are not part of it. Applied by Chat/Output, not by the worker.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
     /// <summary>Report each token's log probability and this many alternatives, 0 to 20; null reports none.</summary>
     public int? TopLogProbabilities { get; init; }
 
     /// <summary>
-    /// Report the prompt's tokens before the answer's, each with its log probability and <see cref="TopLogProbabilities"/> alternatives. All
-    /// of the prompt is computed then; nothing is taken over. A BOS is not reported, and what stands first has no probability.
+    /// Report the prompt's tokens before the answer's, each with its log probability and <see cref="TopLogProbabilities"/> alternatives.
+    /// All of the prompt is computed then; nothing is taken over. A BOS is not reported, and what stands first has no probability.
     /// </summary>
     public bool ReportPrompt { get; init; }
 

@@ -29,7 +29,8 @@ internal enum SamplingKind
 
 /// <summary>
 /// One field of <see cref="GenerationOptions"/> as users write it: <c>top_k</c> in a request, <c>--top-k</c> on the command line,
-/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults and the key of the response cache read this table.
+/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults and the key of the response cache read this
+/// table.
 /// A new sampler is a property of <see cref="GenerationOptions"/>, a row here, and its stage in the worker's sampler chain.
 /// </summary>
 internal sealed class SamplingField
@@ -46,7 +47,8 @@ internal sealed class SamplingField
     private readonly Func<GenerationOptions, object?, GenerationOptions> _set;
 
     private SamplingField(
-        string name, SamplingKind kind, Func<GenerationOptions, object?> get, Func<GenerationOptions, object?, GenerationOptions> set, double least = 0, double most = 0)
+        string name, SamplingKind kind, Func<GenerationOptions, object?> get, Func<GenerationOptions, object?, GenerationOptions> set,
+        double least = 0, double most = 0)
     {
         Name = name;
         Kind = kind;
@@ -67,11 +69,13 @@ internal sealed class SamplingField
         {
             Help = "Temperature; 0 always takes the most likely token", Metadata = "temp", OnlyByChance = true,
         },
-        new("dynatemp_range", SamplingKind.Number, o => o.DynamicTemperatureRange, (o, v) => o with { DynamicTemperatureRange = (float)v! }, 0, 100)
+        new("dynatemp_range", SamplingKind.Number, o => o.DynamicTemperatureRange,
+            (o, v) => o with { DynamicTemperatureRange = (float)v! }, 0, 100)
         {
             OnlyByChance = true,
         },
-        new("dynatemp_exponent", SamplingKind.Number, o => o.DynamicTemperatureExponent, (o, v) => o with { DynamicTemperatureExponent = (float)v! }, 0, 100)
+        new("dynatemp_exponent", SamplingKind.Number, o => o.DynamicTemperatureExponent,
+            (o, v) => o with { DynamicTemperatureExponent = (float)v! }, 0, 100)
         {
             OnlyByChance = true,
         },
@@ -129,7 +133,8 @@ internal sealed class SamplingField
         {
             Help = "Base of DRY's exponential",
         },
-        new("dry_allowed_length", SamplingKind.Whole, o => o.DryAllowedLength, (o, v) => o with { DryAllowedLength = (int)v! }, 0, Unlimited)
+        new("dry_allowed_length", SamplingKind.Whole, o => o.DryAllowedLength, (o, v) => o with { DryAllowedLength = (int)v! }, 0,
+            Unlimited)
         {
             Help = "Longest repetition that DRY does not penalize, in tokens",
         },
@@ -137,7 +142,8 @@ internal sealed class SamplingField
         {
             Help = "How far back DRY looks, in tokens; 0 is off, -1 all",
         },
-        new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers, (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! }),
+        new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers,
+            (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! }),
         new("mirostat", SamplingKind.Whole, o => o.Mirostat, (o, v) => o with { Mirostat = (int)v! }, 0, 2)
         {
             Help = "1 is Mirostat, 2 is Mirostat 2.0, 0 is off", Metadata = "mirostat",
@@ -188,8 +194,8 @@ internal sealed class SamplingField
     public string? Metadata { get; private init; }
 
     /// <summary>
-    /// Whether it only narrows or weighs a choice that chance makes. At temperature 0 it changes no answer then, and is left out of the key of the
-    /// response cache.
+    /// Whether it only narrows or weighs a choice that chance makes. At temperature 0 it changes no answer then, and is left out of the key
+    /// of the response cache.
     /// </summary>
     public bool OnlyByChance { get; private init; }
 
@@ -211,12 +217,14 @@ internal sealed class SamplingField
     }
 
     /// <summary>What a number may be, to follow "must be" or "is not".</summary>
-    public string AllowedNumber => string.Create(CultureInfo.InvariantCulture, $"a {(Kind == SamplingKind.Whole ? "whole number" : "number")} from {Least} to {Most}");
+    public string AllowedNumber =>
+        string.Create(CultureInfo.InvariantCulture, $"a {(Kind == SamplingKind.Whole ? "whole number" : "number")} from {Least} to {Most}");
 
     /// <summary>
     /// A seed of 64 bits, as OpenAI's API has them, folded to llama.cpp's 32; null for -1, llama.cpp's word for a random one.
     /// </summary>
-    public static uint? FoldSeed(long seed) => seed == -1 ? null : seed is >= 0 and <= uint.MaxValue ? (uint)seed : (uint)(seed ^ (seed >> 32));
+    public static uint? FoldSeed(long seed) =>
+        seed == -1 ? null : seed is >= 0 and <= uint.MaxValue ? (uint)seed : (uint)(seed ^ (seed >> 32));
 
     /// <summary>What is wrong with a list of texts, to follow the field's name; null where nothing is.</summary>
     public static string? WhyRefused(IReadOnlyList<string> texts)
@@ -235,8 +243,8 @@ internal sealed class SamplingField
 }
 
 /// <summary>
-/// What a request, a command line or a model's file says about sampling. It is read once, and laid over the defaults when these are known: a
-/// model's own are known only after it is loaded.
+/// What a request, a command line or a model's file says about sampling. It is read once, and laid over the defaults when these are known:
+/// a model's own are known only after it is loaded.
 /// </summary>
 /// <param name="Values">The fields that are given, with values of their kinds.</param>
 internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object Value)> Values)
@@ -266,7 +274,8 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
         foreach (var field in SamplingField.All)
         {
             // A file's metadata is input like any other: a text that is not a number counts as absent.
-            if (field.Metadata is { } key && facts.SamplingDefaults.TryGetValue(key, out var text) && ValueOf(field.Kind, text) is { } value)
+            var text = field.Metadata is { } key ? facts.SamplingDefaults.GetValueOrDefault(key) : null;
+            if (text is not null && ValueOf(field.Kind, text) is { } value)
                 values.Add((field, value));
         }
         var most = facts.SamplingDefaults.GetValueOrDefault("max_tokens");

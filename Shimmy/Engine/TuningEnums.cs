@@ -1,26 +1,26 @@
 namespace Shimmy.Engine;
 
-// The words that tuning options choose from. Where a comment says so, the numbers are llama.cpp's.
+// The choices of tuning options. Enums that name one of llama.cpp have its numbers.
 
-/// <summary>Who computes.</summary>
+/// <summary>The backend that computes.</summary>
 public enum GpuBackend
 {
-    /// <summary>The first that loads and has a device, of CUDA, Metal, Vulkan, OpenCL and the CPU.</summary>
+    /// <summary>The first of CUDA, Metal, Vulkan, OpenCL and the CPU that loads and has a device.</summary>
     Auto,
 
     /// <summary>The CPU alone; no plug-in is loaded.</summary>
     Cpu,
 
-    /// <summary>NVIDIA's.</summary>
+    /// <summary>CUDA, on NVIDIA's GPUs.</summary>
     Cuda,
 
-    /// <summary>Any vendor's, through its Vulkan driver.</summary>
+    /// <summary>Vulkan, on GPUs of all vendors.</summary>
     Vulkan,
 
-    /// <summary>Mostly Qualcomm's.</summary>
+    /// <summary>OpenCL, mostly on Qualcomm's GPUs.</summary>
     OpenCl,
 
-    /// <summary>Apple's.</summary>
+    /// <summary>Metal, on Apple's GPUs.</summary>
     Metal,
 }
 
@@ -40,7 +40,7 @@ public enum SplitMode
     Tensor = 3,
 }
 
-/// <summary><c>enum llama_flash_attn_type</c>.</summary>
+/// <summary>Whether attention is computed in one fused step; <c>enum llama_flash_attn_type</c>.</summary>
 public enum FlashAttention
 {
     /// <summary>Where the devices can.</summary>
@@ -53,7 +53,7 @@ public enum FlashAttention
     On = 1,
 }
 
-/// <summary>Types that llama.cpp keeps keys and values in; <c>enum ggml_type</c>.</summary>
+/// <summary>Types of the KV cache; <c>enum ggml_type</c>.</summary>
 public enum CacheType
 {
     /// <summary>32 bits.</summary>
@@ -84,7 +84,7 @@ public enum CacheType
     Bf16 = 30,
 }
 
-/// <summary><c>enum ggml_numa_strategy</c>.</summary>
+/// <summary>How threads and memory spread over NUMA nodes; <c>enum ggml_numa_strategy</c>.</summary>
 public enum NumaStrategy
 {
     /// <summary>Spread over all nodes.</summary>
@@ -93,14 +93,14 @@ public enum NumaStrategy
     /// <summary>Only on the node where the worker started.</summary>
     Isolate = 2,
 
-    /// <summary>What <c>numactl</c> set.</summary>
+    /// <summary>As <c>numactl</c> has set it.</summary>
     Numactl = 3,
 }
 
-/// <summary><c>enum llama_rope_scaling_type</c>.</summary>
+/// <summary>How positions beyond the training context are scaled; <c>enum llama_rope_scaling_type</c>.</summary>
 public enum RopeScaling
 {
-    /// <summary>None, whatever the file says.</summary>
+    /// <summary>None, even where the file has one.</summary>
     None = 0,
 
     /// <summary>All positions alike.</summary>

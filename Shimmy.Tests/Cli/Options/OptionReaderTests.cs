@@ -1,8 +1,9 @@
+using System.Reflection;
 using Shimmy.Cli;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
-using Shimmy.Models;
+using Shimmy.Models.Configuration;
 
 namespace Shimmy.Tests.Cli.Options;
 
@@ -10,22 +11,18 @@ namespace Shimmy.Tests.Cli.Options;
 [TestCategory("Unit")]
 public sealed class OptionReaderTests
 {
-    private static OptionReader With(params (string Name, string Value)[] variables)
-    {
-        var environment = variables.ToDictionary(pair => pair.Name, pair => pair.Value);
-        return new OptionReader(environment.GetValueOrDefault);
-    }
+    private static readonly string[] OfConfigurationsAlone = ["name", "base_path", "pinned"];
 
     [TestMethod]
     public void The_command_line_comes_before_the_environment_before_the_default()
     {
-        Assert.AreEqual(1, With(("SHIMMY_TOP_K", "2")).Whole("--top-k", "1", 3, least: 0));
-        Assert.AreEqual(2, With(("SHIMMY_TOP_K", "2")).Whole("--top-k", null, 3, least: 0));
-        Assert.AreEqual(3, With().Whole("--top-k", null, 3, least: 0));
+        Assert.AreEqual(1, Read("generate --top-k 1", ("SHIMMY_TOP_K", "2")).Sampling.TopK);
+        Assert.AreEqual(2, Read("generate", ("SHIMMY_TOP_K", "2")).Sampling.TopK);
+        Assert.AreEqual(40, Read("generate").Sampling.TopK);
     }
 
     [TestMethod]
-    public void An_empty_variable_counts_as_unset() => Assert.AreEqual(3, With(("SHIMMY_TOP_K", "")).Whole("--top-k", null, 3, least: 0));
+    public void An_empty_variable_counts_as_unset() => Assert.AreEqual(40, Read("generate", ("SHIMMY_TOP_K", "")).Sampling.TopK);
 
     [TestMethod]
     [DataRow("0,5")]
@@ -49,16 +46,15 @@ public sealed class OptionReaderTests
     [DataRow("1e-3", 0.001f)]
     public void Numbers_are_written_with_a_point(string text, float expected) => Assert.AreEqual(expected, Temperature(text));
 
-    private static float Temperature(string text) =>
-        SamplingArguments.Read(With(), new GenerationOptions(), ("--temperature", text)).Temperature;
+    private static float Temperature(string text) => Read(["generate", "--temperature", text]).Sampling.Temperature;
 
     [TestMethod]
     public void A_switch_can_be_set_and_refused_in_the_environment()
     {
-        Assert.IsTrue(With(("SHIMMY_JSON", "true")).Flag("--json", given: false));
-        Assert.IsFalse(With(("SHIMMY_JSON", "0")).Flag("--json", given: false));
-        Assert.IsTrue(With(("SHIMMY_JSON", "0")).Flag("--json", given: true));
-        Assert.ThrowsExactly<UsageException>(() => With(("SHIMMY_JSON", "yes please")).Flag("--json", given: false));
+        Assert.IsTrue(Read("list", ("SHIMMY_JSON", "true")).Json);
+        Assert.IsFalse(Read("list", ("SHIMMY_JSON", "0")).Json);
+        Assert.IsTrue(Read("list --json", ("SHIMMY_JSON", "0")).Json);
+        Assert.ThrowsExactly<UsageException>(() => Read("list", ("SHIMMY_JSON", "yes please")));
     }
 
     [TestMethod]
@@ -70,7 +66,7 @@ public sealed class OptionReaderTests
     [DataRow("1h30m", 5400)]
     [DataRow("1500ms", 1.5)]
     public void Durations_are_seconds_or_carry_units(string text, double seconds) =>
-        Assert.AreEqual(TimeSpan.FromSeconds(seconds), With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
+        Assert.AreEqual(TimeSpan.FromSeconds(seconds), Duration(text));
 
     [TestMethod]
     [DataRow("")]
@@ -79,24 +75,88 @@ public sealed class OptionReaderTests
     [DataRow("5m3")]
     [DataRow("NaN")]
     public void Other_durations_are_refused(string text) =>
-        Assert.ThrowsExactly<UsageException>(() => With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
+        Assert.ThrowsExactly<UsageException>(() => Duration(text));
 
     [TestMethod]
     [DataRow("-1")]
     [DataRow("-5m")]
     [DataRow("99999999999h")]
     public void A_negative_or_endless_duration_is_for_ever(string text) =>
-        Assert.IsLessThan(TimeSpan.Zero, With().Duration("--keep-alive", text, default, KeepAlive.Allowed));
+        Assert.IsLessThan(TimeSpan.Zero, Duration(text));
+
+    private static TimeSpan Duration(string text) => Read(["serve", "--keep-alive", text]).Residency.KeepAlive;
 
     [TestMethod]
     public void Values_of_a_repeated_option_are_kept_apart()
     {
-        var args = CommandLine.Join(["serve", "--api-key", "a,b", "--cors", "*", "--api-key", "c"]);
-        CollectionAssert.AreEqual(new[] { "serve", "--api-key", "a,b\u001fc", "--cors", "*" }, args);
-        CollectionAssert.AreEqual(new[] { "a,b", "c" }, With().Repeated("--api-key", args[2]).ToArray());
+        var options = Read("serve --api-key a,b --cors * --api-key c");
+        CollectionAssert.AreEqual(Shimmy.Server.ApiKeyFile.Read(["a,b", "c"]).Select(key => key.Name).ToArray(),
+            options.Server.Keys.Select(key => key.Name).ToArray());
+        Assert.AreEqual("*", options.Server.CorsOrigin);
+        CollectionAssert.AreEqual(new[] { "a,b", "c" }, Read("generate --stop a,b --stop c").Sampling.Stop.ToArray());
     }
 
     [TestMethod]
-    public void What_follows_two_dashes_is_left_alone() =>
-        CollectionAssert.AreEqual(new[] { "exec", "--", "--x", "--x" }, CommandLine.Join(["exec", "--", "--x", "--x"]));
+    public void What_follows_two_dashes_is_left_alone()
+    {
+        Assert.AreEqual("--x", Read("probe -- --x").Name);
+        StringAssert.Contains(Assert.ThrowsExactly<UsageException>(() => Read("probe -- --x --x")).Message, "unexpected argument '--x'");
+    }
+
+    [TestMethod]
+    public void A_name_may_stand_before_and_after_options()
+    {
+        Assert.AreEqual("m", Read("generate m --prompt x").Name);
+        Assert.AreEqual(("m", "-"), (Read("generate --prompt - m").Name, Read("generate --prompt - m").Prompt));
+    }
+
+    [TestMethod]
+    public void The_default_that_the_help_shows_is_the_one_in_force()
+    {
+        var count = 0;
+        foreach (var command in OptionTable.Commands)
+        {
+            foreach (var option in OptionTable.Of(command.Is).Where(option => option.Default is { } text && !text.Contains(' ')))
+            {
+                var defaults = CommandOptions.Of(command.Is);
+                var set = option.Set(defaults, new OptionValue(option.Name, [option.Default!]));
+                // null stands for what a model's settings or llama.cpp decide.
+                Assert.IsTrue(set == defaults || Differences(set, defaults).All(before => before is null or LoadTuning),
+                    $"{command.Name} {option.Name}: {option.Default}");
+                count++;
+            }
+        }
+        Assert.IsGreaterThan(80, count);
+    }
+
+    private static IEnumerable<object?> Differences(CommandOptions one, CommandOptions other) =>
+        typeof(CommandOptions).GetProperties(BindingFlags.Public | BindingFlags.Instance)
+        .Where(property => !Equals(property.GetValue(one), property.GetValue(other))).Select(property => property.GetValue(other));
+
+    [TestMethod]
+    public void No_command_has_an_option_twice_and_no_line_of_help_is_too_long()
+    {
+        foreach (var command in OptionTable.Commands)
+        {
+            var names = OptionTable.Of(command.Is).SelectMany(option => new[] { option.Name, option.Letter }).OfType<string>().ToList();
+            Assert.HasCount(names.Count, names.Distinct().ToList(), command.Name);
+        }
+        foreach (var help in OptionTable.Commands.Select(HelpText.Of).Append(HelpText.OfProgram()))
+            Assert.IsEmpty(help.Split('\n').Where(line => line.Length > HelpText.Width).ToList());
+    }
+
+    [TestMethod]
+    public void A_configuration_has_the_fields_that_the_options_say() => CollectionAssert.AreEquivalent(
+        ModelConfigReader.ModelFields.Except(OfConfigurationsAlone).ToArray(),
+        OptionTable.Sections.SelectMany(section => section.Options).Select(option => option.ConfigField).OfType<string>().ToArray());
+
+    private static CommandOptions Read(string arguments, params (string Name, string Value)[] variables) =>
+        Read(arguments.Split(' '), variables);
+
+    private static CommandOptions Read(string[] arguments, params (string Name, string Value)[] variables)
+    {
+        var environment = variables.ToDictionary(pair => pair.Name, pair => pair.Value);
+        return OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == arguments[0]), arguments.AsSpan(1),
+            environment.GetValueOrDefault);
+    }
 }

@@ -1,5 +1,7 @@
+using System.Globalization;
 using System.Text;
 using System.Text.Json;
+using System.Text.RegularExpressions;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
@@ -79,13 +81,13 @@ public sealed class ModelConfigReaderTests
 
     [TestMethod]
     [DataRow("[]", "the file: [] is not allowed; an object is")]
-    [DataRow("{\"model\":[]}", "model: not a field; allowed are $schema, models, aliases, memory_budget")]
+    [DataRow("{\"model\":[]}", "model: unknown field; allowed are $schema, models, aliases, memory_budget")]
     [DataRow("{\"models\":{}}", "models: {} is not allowed; a list of models is")]
     [DataRow("{\"models\":[7]}", "models[0]: 7 is not allowed; an object is")]
     [DataRow("{\"models\":[{\"name\":\"a\"}]}", "models[0].base_path: missing")]
     [DataRow("{\"models\":[{\"base_path\":\"a\"}]}", "models[0].name: missing")]
     [DataRow("{\"models\":[{\"name\":\" \",\"base_path\":\"a\"}]}", "models[0].name: \" \" is not allowed; a text that is not empty is")]
-    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"ctx\":1}]}", "models[0].ctx: not a field; allowed are name, base_path, ")]
+    [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"ctx\":1}]}", "models[0].ctx: unknown field; allowed are name, base_path, ")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"ctx_len\":-1}]}", "models[0].ctx_len: -1 is not allowed; a whole number from 0 to 16777216 is")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"n_threads\":1.5}]}", "models[0].n_threads: 1.5 is not allowed")]
     [DataRow("{\"models\":[{\"name\":\"a\",\"base_path\":\"a\",\"gpu_layers\":\"all\"}]}", "models[0].gpu_layers: \"all\" is not allowed")]
@@ -167,6 +169,38 @@ public sealed class ModelConfigReaderTests
             Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most}}}]}""");
             Assert.ThrowsExactly<ConfigException>(() => Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most + 1}}}]}"""));
         }
+    }
+
+    [TestMethod]
+    public void The_published_schema_says_what_the_table_of_options_says()
+    {
+        var published = File.ReadAllLines(SchemaPath());
+        foreach (var option in TuningOption.All)
+        {
+            var line = $"          \"{option.Field}\": {{ \"description\": {Quoted(Description(option))}, {Allowed(option)} }},";
+            Assert.IsTrue(published.Contains(line), $"in shimmy.config.schema.json, this line belongs among the properties of a model:\n{line}");
+        }
+
+        static string Description(TuningOption option)
+        {
+            var excluded = TuningOption.Exclusive.Where(pair => pair.One == option.Name || pair.Other == option.Name)
+                .Select(pair => "; excludes " + TuningOption.FieldOf(pair.One == option.Name ? pair.Other : pair.One));
+            var help = Regex.Replace(option.Help, "--([a-z-]+)", match => TuningOption.FieldOf(match.Groups[1].Value));
+            return $"{help}{string.Concat(excluded)}.";
+        }
+
+        static string Allowed(TuningOption option) => option switch
+        {
+            { IsSwitch: true } => "\"type\": \"boolean\"",
+            { Range: var (least, most) } => string.Create(CultureInfo.InvariantCulture,
+                $"\"type\": [\"{(option.IsWhole ? "integer" : "number")}\", \"string\"], \"minimum\": {(decimal)least}, \"maximum\": {(decimal)most}"),
+            { Words.Count: > 0 } => $"\"enum\": [{string.Join(", ", option.Words.Select(word => word is "true" or "false" ? word : Quoted(word)))}]",
+            { Name: "tensor-split" } => "\"type\": [\"string\", \"number\"]",
+            { Name: "override-kv" } => "\"type\": \"string\", \"pattern\": \"=\"",
+            _ => "\"type\": \"string\", \"pattern\": \"\\\\S\"",
+        };
+
+        static string Quoted(string text) => $"\"{text}\"";
     }
 
     [TestMethod]

@@ -16,7 +16,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class ModelLifecycle
 {
-    private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.OfRequests).Select(option => option.Field)];
+    private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.InRequests).Select(option => option.Field)];
 
     public static void Map(RouteTable routes)
     {
@@ -78,7 +78,7 @@ internal static class ModelLifecycle
     private static LoadTuning ReadTuning(RequestFields fields)
     {
         var tuning = LoadTuning.None;
-        foreach (var option in TuningOption.All.Where(option => option.OfRequests))
+        foreach (var option in TuningOption.All.Where(option => option.InRequests))
         {
             if (fields.Find(option.Field) is { } value)
             {

@@ -68,7 +68,10 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         // Each answer needs a slot, or the last would wait for the first.
         var most = Math.Max(1, facts.Slots);
         if (Choices > most)
-            throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        {
+            throw ApiException.BadField("n",
+                $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        }
         return this with { Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) } };
     }
 
@@ -85,7 +88,8 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     private static void RefuseUnsupported(RequestFields fields)
     {
         fields.Refuse("functions", "functions are not supported yet", IsEmptyArray);
-        fields.Refuse("function_call", "functions are not supported yet", value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
+        fields.Refuse("function_call", "functions are not supported yet",
+            value => value.ValueKind == JsonValueKind.String && value.ValueEquals("none"));
         fields.Refuse("audio", "audio is not supported");
         fields.Refuse("modalities", "only text is supported", value => value.ValueKind == JsonValueKind.Array
             && value.EnumerateArray().All(item => item.ValueKind == JsonValueKind.String && item.ValueEquals("text")));

@@ -28,7 +28,8 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static CompletionRequestBody Read(RequestFields fields)
     {
-        fields.Refuse("best_of", "only 1 is supported", value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1);
+        fields.Refuse("best_of", "only 1 is supported",
+            value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1);
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
@@ -58,13 +59,18 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         };
     }
 
-    /// <summary>The request with its sampling fields laid over the model's defaults, and with the model's fill-in-the-middle tokens around a gap.</summary>
+    /// <summary>
+    /// The request with its sampling fields laid over the model's defaults, and with the model's fill-in-the-middle tokens around a gap.
+    /// </summary>
     public CompletionRequestBody WithDefaultsOf(ModelFacts facts)
     {
         // Each answer needs a slot, or the last would wait for the first.
         var most = Math.Max(1, facts.Slots);
         if (Choices > most)
-            throw ApiException.BadField("n", $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        {
+            throw ApiException.BadField("n",
+                $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
+        }
         var request = this with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) };
         if (Suffix is null)
             return request;

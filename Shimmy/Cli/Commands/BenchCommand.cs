@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 
@@ -9,37 +8,16 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>bench</c>.</summary>
 internal static class BenchCommand
 {
-    /// <summary>Measures tokens per second and the time to the first token</summary>
-    /// <param name="context">The parser's.</param>
-    /// <param name="name">NAME — A registered or discovered name, or the path of a file</param>
-    /// <param name="maxTokens">N — Tokens to generate, at least 2 (default 64)</param>
-    /// <param name="promptTokens">N — Tokens of the prompt (default 512, or what the context holds)</param>
-    /// <param name="parallel">N — Generations at once (default 1)</param>
-    /// <param name="json">As JSON</param>
-    /// <param name="cancellation">The user interrupts.</param>
-    public static async Task RunAsync(
-        ConsoleAppContext context,
-        [Argument, NotAnOption] string? name = null,
-        string? maxTokens = null,
-        string? promptTokens = null,
-        string? parallel = null,
-        bool json = false,
-        CancellationToken cancellation = default)
+    private const int DefaultPromptTokens = 512;
+
+    /// <summary>Runs it.</summary>
+    public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        var reader = OptionReader.ForProcess;
-        var options = CommandOptions.Read(context.GlobalOptions, reader);
-        options = options with
-        {
-            MaxTokens = reader.Whole("--max-tokens", maxTokens, options.MaxTokens, least: 2),
-            PromptTokens = reader.WholeOrNull("--prompt-tokens", promptTokens, least: 1),
-            Parallel = reader.Whole("--parallel", parallel, options.Parallel, least: 1, most: CommandOptions.MostParallel),
-        };
-        json = reader.Flag("--json", json);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelContext.Create(options, reader).LoadAsync(name, loggers, cancellation);
+        await using var model = await ModelContext.Create(options).LoadAsync(options.Name, loggers, cancellation);
 
         var fits = model.Facts.ContextLength - options.MaxTokens;
-        var prompt = options.PromptTokens ?? Math.Min(CommandOptions.DefaultPromptTokens, fits);
+        var prompt = options.PromptTokens ?? Math.Min(DefaultPromptTokens, fits);
         if (prompt < 1 || prompt > fits)
         {
             throw new UsageException($"a prompt of {Math.Max(prompt, 1)} and {options.MaxTokens} generated tokens do not fit " +
@@ -48,7 +26,7 @@ internal static class BenchCommand
         var report = await new Benchmark(model, prompt, options.MaxTokens, options.Parallel).RunAsync(
             run => Printer.Progress(run == 0 ? "warming up" : $"run {run} of {Benchmark.Runs}"), cancellation);
         Printer.ClearProgress();
-        if (json)
+        if (options.Json)
             Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.BenchReport));
         else
             Print(report);

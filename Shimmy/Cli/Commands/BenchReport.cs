@@ -1,6 +1,6 @@
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What <c>bench</c> measured.</summary>
+/// <summary>The measurements of <c>bench</c>.</summary>
 internal sealed record BenchReport
 {
     /// <summary>The model's name.</summary>
@@ -39,11 +39,13 @@ internal sealed record BenchReport
     /// <summary>Tokens generated in a second after the first, all generations of a run together.</summary>
     public required Spread GenerationTokensPerSecond { get; init; }
 
-    /// <summary>Milliseconds from the request to its first token, as the client sees it; with several at once the slowest of the run.</summary>
+    /// <summary>
+    /// Milliseconds from the request to its first token, as the client sees it; with several at once the slowest of the run.
+    /// </summary>
     public required Spread TimeToFirstTokenMilliseconds { get; init; }
 }
 
-/// <summary>How a number varied over the runs.</summary>
+/// <summary>A number over several runs: median, minimum, maximum.</summary>
 /// <param name="Median">Its median.</param>
 /// <param name="Min">Its least.</param>
 /// <param name="Max">Its greatest.</param>

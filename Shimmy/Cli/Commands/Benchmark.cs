@@ -47,7 +47,8 @@ internal sealed class Benchmark(ILoadedModel model, int promptTokens, int maxTok
 
     private async Task<IReadOnlyList<Prompt>> CreatePromptsAsync(CancellationToken cancellation)
     {
-        var tokens = await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(Filler, ParseSpecial: false)], AddBos = false }, cancellation);
+        var tokens = await model.TokenizeAsync(new Prompt { Parts = [new PromptPart(Filler, ParseSpecial: false)], AddBos = false },
+            cancellation);
         // Each generation begins elsewhere in the text, so that none shares a prefix with another.
         return [.. Enumerable.Range(0, parallel).Select(first =>
             Prompt.FromTokens([.. Enumerable.Range(first, promptTokens).Select(at => tokens[at % tokens.Count])]))];
@@ -67,12 +68,20 @@ internal sealed class Benchmark(ILoadedModel model, int promptTokens, int maxTok
             FirstTokenMilliseconds: prefilled.TotalMilliseconds);
     }
 
-    private async Task<(TimeSpan First, TimeSpan Ended, int Tokens)> GenerateAsync(Prompt prompt, long started, CancellationToken cancellation)
+    private async Task<(TimeSpan First, TimeSpan Ended, int Tokens)> GenerateAsync(
+        Prompt prompt, long started, CancellationToken cancellation)
     {
         var request = new GenerationRequest
         {
             Prompt = prompt,
-            Options = new GenerationOptions { MaxTokens = maxTokens, Temperature = 0, RepeatPenalty = 1, IgnoreEos = true, CachePrompt = false },
+            Options = new GenerationOptions
+            {
+                MaxTokens = maxTokens,
+                Temperature = 0,
+                RepeatPenalty = 1,
+                IgnoreEos = true,
+                CachePrompt = false,
+            },
         };
         TimeSpan? first = null;
         var tokens = 0;

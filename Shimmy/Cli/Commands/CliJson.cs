@@ -3,8 +3,9 @@ using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What the commands print with <c>--json</c>.</summary>
-[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+/// <summary>JSON of the results that the commands print with <c>--json</c>.</summary>
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata,
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(BenchReport))]
 [JsonSerializable(typeof(ModelListItem[]))]

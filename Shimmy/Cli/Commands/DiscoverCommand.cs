@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -11,29 +10,22 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>discover</c>.</summary>
 internal static class DiscoverCommand
 {
-    /// <summary>Looks for models everywhere again: where each was found, what belongs to it, and what was skipped and why</summary>
-    /// <param name="context">The parser's.</param>
-    /// <param name="llmOnly">Leaves out what only embeds, ranks, encodes, or makes images or sound</param>
-    /// <param name="json">As JSON</param>
-    /// <param name="cancellation">The user interrupts.</param>
-    public static async Task RunAsync(ConsoleAppContext context, bool llmOnly = false, bool json = false, CancellationToken cancellation = default)
+    /// <summary>Runs it.</summary>
+    public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        var reader = OptionReader.ForProcess;
-        var options = CommandOptions.Read(context.GlobalOptions, reader);
-        llmOnly = reader.Flag("--llm-only", llmOnly);
-        json = reader.Flag("--json", json);
-        var access = ModelContext.Create(options, reader);
+        var access = ModelContext.Create(options);
         await access.ScanAsync(cancellation);
         var scan = access.Registry.LastScan;
-        // The registry's names: one that a registered model has is another's no more.
+        // A further name counts only where the registry finds this model by it: registered models win.
         var models = access.Registry.Entries.Where(entry => entry.Source == ModelSource.Discovered)
-            .Where(entry => !llmOnly || entry.Type.IsLanguageModel()).ToList();
+            .Where(entry => !options.LanguageModelsOnly || entry.Type.IsLanguageModel()).ToList();
         models = [.. models.Select(entry => entry with
         {
             OtherNames = [.. entry.OtherNames.Where(name => name != entry.Name && access.Registry.Find(name)?.Name == entry.Name)],
         })];
-        var places = access.Discovery.Sources.SelectMany(source => source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
-        if (json)
+        var places = access.Discovery.Sources.SelectMany(source =>
+            source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
+        if (options.Json)
             Printer.Line(JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places), CliJson.Default.DiscoveryReport));
         else
             Print(models, scan, places);

@@ -4,15 +4,16 @@ using Shimmy.Models.Discovery;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What <c>discover --json</c> shows.</summary>
+/// <summary>The result of <c>discover --json</c>.</summary>
 /// <param name="Models">The models, in the order of the search.</param>
-/// <param name="Skipped">What was seen and not listed.</param>
-/// <param name="Places">Where was looked, in order.</param>
-/// <param name="ElapsedMilliseconds">How long the scan took.</param>
+/// <param name="Skipped">Files that were seen and not listed, with the reason.</param>
+/// <param name="Places">The folders that were searched, in order.</param>
+/// <param name="ElapsedMilliseconds">Milliseconds that the scan took.</param>
 internal sealed record DiscoveryReport(
-    IReadOnlyList<DiscoveredModel> Models, IReadOnlyList<SkippedFile> Skipped, IReadOnlyList<SearchedPlace> Places, double ElapsedMilliseconds)
+    IReadOnlyList<DiscoveredModel> Models, IReadOnlyList<SkippedFile> Skipped, IReadOnlyList<SearchedPlace> Places,
+    double ElapsedMilliseconds)
 {
-    /// <summary>What is shown of a scan.</summary>
+    /// <summary>The report of a scan.</summary>
     public static DiscoveryReport Of(IEnumerable<ModelEntry> models, ScanResult scan, IReadOnlyList<SearchedPlace> places) =>
         new([.. models.Select(DiscoveredModel.Of)], scan.Skipped, places, Math.Round(scan.Elapsed.TotalMilliseconds, 3));
 }
@@ -20,7 +21,7 @@ internal sealed record DiscoveryReport(
 /// <summary>A folder that is searched.</summary>
 /// <param name="Origin">The source that searches it.</param>
 /// <param name="Path">Its full path.</param>
-/// <param name="Exists">Whether it is there.</param>
+/// <param name="Exists">Whether the folder exists.</param>
 internal sealed record SearchedPlace(string Origin, string Path, bool Exists);
 
 /// <summary>A model as <c>discover --json</c> shows it.</summary>
@@ -50,7 +51,7 @@ internal sealed record DiscoveredModel : ModelListItem
     [JsonPropertyOrder(1)]
     public required string? WhyUnloadable { get; init; }
 
-    /// <summary>What is shown of an entry.</summary>
+    /// <summary>The item of an entry.</summary>
     public static new DiscoveredModel Of(ModelEntry entry) => new(ModelListItem.Of(entry))
     {
         Origin = entry.Origin,

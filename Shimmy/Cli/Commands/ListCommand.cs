@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text.Json;
-using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -10,27 +9,17 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>list</c>.</summary>
 internal static class ListCommand
 {
-    /// <summary>Lists the models: registered by hand (SHIMMY_BASE_GGUF, SHIMMY_CONFIG), and found in ./models, in models beside the executable, in the folders of --model-dirs and SHIMMY_MODEL_PATHS, and where Ollama, Hugging Face, LM Studio and llama.cpp keep theirs</summary>
-    /// <param name="context">The parser's.</param>
-    /// <param name="short">-s, One name a line</param>
-    /// <param name="json">As JSON</param>
-    /// <param name="cancellation">The user interrupts.</param>
-    public static async Task RunAsync(ConsoleAppContext context, bool @short = false, bool json = false, CancellationToken cancellation = default)
+    /// <summary>Runs it.</summary>
+    public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        var reader = OptionReader.ForProcess;
-        var options = CommandOptions.Read(context.GlobalOptions, reader);
-        @short = reader.Flag("--short", @short);
-        json = reader.Flag("--json", json);
-        if (@short && json)
-            throw new UsageException("--short and --json exclude each other");
-        var models = ModelContext.Create(options, reader);
+        var models = ModelContext.Create(options);
         await models.ScanAsync(cancellation);
         var entries = models.Registry.Entries;
-        if (json)
+        if (options.Json)
             Printer.Line(JsonSerializer.Serialize([.. entries.Select(ModelListItem.Of)], CliJson.Default.ModelListItemArray));
         else if (entries.Count == 0)
-            Printer.Notice(context.CommandName, "no models were found; shimmy discover says where they are looked for");
-        else if (@short)
+            Printer.Notice("list", "no models were found; shimmy discover says where they are looked for");
+        else if (options.Short)
             Printer.Line(string.Join('\n', entries.Select(entry => entry.Name)));
         else
             Printer.Line(Format(entries));

@@ -18,39 +18,39 @@ internal sealed class ModelContext
 {
     private readonly CommandOptions _options;
 
-    private ModelContext(CommandOptions options, HostEnvironment host, string? configFile)
+    private ModelContext(CommandOptions options, HostEnvironment host)
     {
         _options = options;
         Host = host;
-        ConfigFile = configFile;
+        ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
         Registry = new ModelRegistry(Discovery);
     }
 
-    /// <summary>What is registered by hand and, after a scan, what was found.</summary>
+    /// <summary>The models that are registered by hand and, after a scan, those found.</summary>
     public ModelRegistry Registry { get; }
 
-    /// <summary>What scans.</summary>
+    /// <summary>The search for models.</summary>
     public ModelDiscovery Discovery { get; }
 
-    /// <summary>Where the search looks from.</summary>
+    /// <summary>Folders and variables that the search begins at.</summary>
     public HostEnvironment Host { get; }
 
-    /// <summary>The file that SHIMMY_CONFIG names, as it was given; null where it names none.</summary>
+    /// <summary>The configuration file that SHIMMY_CONFIG names; null where it is not set.</summary>
     public string? ConfigFile { get; }
 
     /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
     public long MemoryBudget { get; private set; } = MemoryEstimate.DefaultBudget;
 
     /// <summary>
-    /// Registers what the environment, the config file and the options name by hand; scans nothing yet. Throws
+    /// Registers the models of SHIMMY_BASE_GGUF, of the configuration file and of <c>--model-path</c>; scans nothing yet. Throws
     /// <see cref="CommandException"/> where such a file is missing or wrong.
     /// </summary>
-    public static ModelContext Create(CommandOptions options, OptionReader reader)
+    public static ModelContext Create(CommandOptions options)
     {
-        var models = new ModelContext(options, HostEnvironment.Current(), reader.Variable(ModelConfigWatch.Variable));
+        var models = new ModelContext(options, HostEnvironment.Current());
         models.ReadConfig();
-        if (reader.Variable(SearchOrder.BaseGguf) is { } file)
+        if (models.Host.Value(SearchOrder.BaseGguf) is { } file)
         {
             Open(SearchOrder.BaseGguf, file);
             var based = RegisteredModels.FromEnvironment(models.Host)!;
@@ -65,7 +65,7 @@ internal sealed class ModelContext
         return models;
     }
 
-    /// <summary>How a model is to be loaded: the command line wins over the environment, which wins over the config file.</summary>
+    /// <summary>How to load a model: the command line wins over the environment, which wins over the config file.</summary>
     public ModelSpec SpecOf(ModelEntry entry) => new()
     {
         Name = entry.Name,
@@ -82,7 +82,7 @@ internal sealed class ModelContext
         Defaults = entry.Settings.Defaults,
     };
 
-    // Those that were found beside a model do nothing until a request chooses them.
+    // Adapters found beside a model have strength 0: they act only where a request chooses them.
     private LoraSetting[] Loras(ModelEntry entry)
     {
         var chosen = _options.Loras.Count > 0 ? _options.Loras : entry.Settings.Loras;
@@ -97,7 +97,7 @@ internal sealed class ModelContext
     public IDisposable? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
         ConfigFile, Registry, Host, TimeProvider.System, report, config => budget(config.MemoryBudget ?? MemoryEstimate.DefaultBudget));
 
-    /// <summary>Scans for models, showing that it does.</summary>
+    /// <summary>Scans for models, with a line of progress.</summary>
     public async Task ScanAsync(CancellationToken cancellation)
     {
         Printer.Progress("looking for models");
@@ -112,7 +112,7 @@ internal sealed class ModelContext
     }
 
     /// <summary>
-    /// Loads the model that <paramref name="name"/> means, a path or a name, showing progress. Throws <see cref="CommandException"/> where
+    /// Loads the model of this name or path, with a line of progress. Throws <see cref="CommandException"/> where
     /// there is none, <see cref="EngineException"/> where it cannot be loaded.
     /// </summary>
     public async Task<ILoadedModel> LoadAsync(string? name, ILoggerFactory loggers, CancellationToken cancellation)
@@ -124,9 +124,10 @@ internal sealed class ModelContext
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         var spec = SpecOf(entry);
         var engine = new WorkerEngine(loggers);
-        // Which GPUs there are takes a process to find out: asked where it matters alone.
+        // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
         if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget
-            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec, entry.SizeBytes, cancellation) is var bytes && bytes > MemoryBudget)
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec, entry.SizeBytes, cancellation) is var bytes
+                && bytes > MemoryBudget)
         {
             throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
         }

@@ -32,7 +32,7 @@ internal record ModelListItem
     /// <summary><c>registered</c> or <c>discovered</c>.</summary>
     public required string Source { get; init; }
 
-    /// <summary>What is shown of an entry.</summary>
+    /// <summary>The item of an entry.</summary>
     public static ModelListItem Of(ModelEntry entry) => new()
     {
         Name = entry.Name,

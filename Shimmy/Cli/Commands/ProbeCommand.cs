@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
 using System.Text.Json;
-using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -12,19 +11,11 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>probe</c>.</summary>
 internal static class ProbeCommand
 {
-    /// <summary>Loads a model, decodes one token, unloads it; says what that needed</summary>
-    /// <param name="context">The parser's.</param>
-    /// <param name="name">NAME — A registered or discovered name, or the path of a file</param>
-    /// <param name="json">As JSON</param>
-    /// <param name="cancellation">The user interrupts.</param>
-    public static async Task RunAsync(
-        ConsoleAppContext context, [Argument, NotAnOption] string? name = null, bool json = false, CancellationToken cancellation = default)
+    /// <summary>Runs it.</summary>
+    public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
-        var reader = OptionReader.ForProcess;
-        var options = CommandOptions.Read(context.GlobalOptions, reader);
-        json = reader.Flag("--json", json);
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelContext.Create(options, reader).LoadAsync(name, loggers, cancellation);
+        await using var model = await ModelContext.Create(options).LoadAsync(options.Name, loggers, cancellation);
 
         var started = Stopwatch.GetTimestamp();
         var request = new GenerationRequest
@@ -39,7 +30,7 @@ internal static class ProbeCommand
         }
 
         var report = ReportOf(model, Stopwatch.GetElapsedTime(started));
-        if (json)
+        if (options.Json)
             Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.ProbeReport));
         else
             Print(report);

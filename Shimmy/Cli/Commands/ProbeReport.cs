@@ -2,7 +2,7 @@ using Shimmy.Engine;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>What <c>probe --json</c> shows: what a model needed.</summary>
+/// <summary>The result of <c>probe --json</c>: time, memory and devices that a model needed.</summary>
 internal sealed record ProbeReport
 {
     /// <summary>The model's name.</summary>
@@ -29,7 +29,7 @@ internal sealed record ProbeReport
     /// <summary>Milliseconds from the request to its first token.</summary>
     public required double FirstTokenMilliseconds { get; init; }
 
-    /// <summary>What the model was estimated to need before it was loaded, in use with a full batch; in bytes.</summary>
+    /// <summary>Estimate made before the load: bytes that the model needs in use, with a full batch.</summary>
     public required long EstimatedBytes { get; init; }
 
     /// <inheritdoc cref="ModelFacts.ResidentBytes"/>

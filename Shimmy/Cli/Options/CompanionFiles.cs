@@ -6,69 +6,59 @@ using Shimmy.Models;
 
 namespace Shimmy.Cli.Options;
 
-/// <summary>Reads <c>--lora</c> and <c>--draft</c>: a file that is not there is said before a model is loaded.</summary>
+/// <summary>Reads the options that name files which go with a model, and refuses a missing file before a model is loaded.</summary>
 internal static class CompanionFiles
 {
     // A file of this name is ./none.
     private const string NoDraft = "none";
 
-    /// <summary>The adapters in the order given.</summary>
-    public static IReadOnlyList<LoraSetting> Loras(OptionReader reader, string? given)
+    /// <summary><c>--lora</c>: the adapters in the order given.</summary>
+    public static IReadOnlyList<LoraSetting> Loras(OptionValue value)
     {
-        if (reader.Find("--lora", given) is not { } found)
-            return [];
-        return [.. found.Value.Split(CommandLine.Separator).Select(Read)];
+        return [.. value.Texts.Select(Read)];
 
         LoraSetting Read(string text)
         {
             try
             {
                 var setting = LoraText.Read(text, Path.GetFullPath);
-                MustExist(found.Source, setting.Path);
+                MustExist(value.Source, setting.Path);
                 return setting;
             }
             catch (FormatException e)
             {
-                throw new UsageException($"{found.Source}: {e.Message}");
+                throw new UsageException($"{value.Source}: {e.Message}");
             }
         }
     }
 
-    /// <summary>The draft model's full path, null where none is given; and whether anything is drafted at all.</summary>
-    public static (string? Path, bool Speculate) Draft(OptionReader reader, string? given)
+    /// <summary><c>--draft</c>: the draft model's full path; null where nothing is to be drafted.</summary>
+    public static string? Draft(OptionValue value)
     {
-        if (reader.Find("--draft", given) is not { } found)
-            return (null, true);
-        if (found.Value == NoDraft)
-            return (null, false);
-        var path = Path.GetFullPath(found.Value);
-        MustExist(found.Source, path);
-        return (path, true);
+        if (value.Text == NoDraft)
+            return null;
+        var path = Path.GetFullPath(value.Text);
+        MustExist(value.Source, path);
+        return path;
+    }
+
+    /// <summary><c>--template</c>: the family's name, or the file's full path.</summary>
+    public static string Template(OptionValue value)
+    {
+        try
+        {
+            _ = TemplateSource.Named(value.Text);
+            return TemplateFamilies.Find(value.Text)?.Name ?? Path.GetFullPath(value.Text);
+        }
+        catch (Exception e) when (e is FormatException or TemplateException)
+        {
+            throw new UsageException($"{value.Source}: {e.Message}");
+        }
     }
 
     private static void MustExist(string source, string path)
     {
         if (!File.Exists(path))
             throw new CommandException(ExitCode.Failed, $"{source}: there is no file '{path}'");
-    }
-}
-
-/// <summary>Reads <c>--template</c>: what is wrong with it is said before a model is loaded.</summary>
-internal static class TemplateOption
-{
-    /// <summary>The family's name, or the file's full path; null where none is given.</summary>
-    public static string? Read(OptionValue? option)
-    {
-        if (option is not { } given)
-            return null;
-        try
-        {
-            _ = TemplateSource.Named(given.Value);
-            return TemplateFamilies.Find(given.Value)?.Name ?? Path.GetFullPath(given.Value);
-        }
-        catch (Exception e) when (e is FormatException or TemplateException)
-        {
-            throw new UsageException($"{given.Source}: {e.Message}");
-        }
     }
 }

@@ -7,13 +7,13 @@ namespace Shimmy.Cli.Terminal;
 /// <summary>The log of this process: on stderr, because stdout is for results.</summary>
 internal static class ConsoleLog
 {
-    /// <summary>A factory of loggers that write entries of <paramref name="least"/> severity and above; disposing it writes out what waits.</summary>
+    /// <summary>A factory of loggers that write entries of <paramref name="least"/> severity and above; disposing it flushes.</summary>
     public static ILoggerFactory Create(LogLevel least, bool asJson) => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(least);
-        // The framework tells each request four times over; our own line has it all.
+        // ASP.NET logs each request in four entries; the access log has one line for it.
         logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
-        // A server that cannot start throws as well, and that is told in one line.
+        // Hosting logs a failed start and throws it as well; the exception becomes one line on stderr.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         logging.AddZLoggerConsole(options =>
         {
@@ -33,7 +33,7 @@ internal static class ConsoleLog
     });
 }
 
-/// <summary>The kinds of values that entries of the log hold.</summary>
+/// <summary>JSON of the values that log entries hold.</summary>
 [JsonSerializable(typeof(string))]
 [JsonSerializable(typeof(bool))]
 [JsonSerializable(typeof(int))]

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Cli.Terminal;
 
-/// <summary>Acts on the second SIGINT or SIGTERM and all further ones. The first belongs to the argument parser, which ends its token.</summary>
+/// <summary>Ends the process on the second SIGINT or SIGTERM. The first cancels the command, which ConsoleAppFramework does.</summary>
 internal sealed class ForceQuit : IDisposable
 {
     private readonly PosixSignalRegistration _interrupts;

@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Shimmy.Cli.Terminal;
 
-/// <summary>Text in columns.</summary>
+/// <summary>Text laid out in columns.</summary>
 internal static class Table
 {
     /// <summary>One line a row under its headings, two blanks between the columns; the last column is not padded.</summary>

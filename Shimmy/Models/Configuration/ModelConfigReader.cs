@@ -5,16 +5,15 @@ using Shimmy.Models.Discovery;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Reads the config file: JSON, comments and trailing commas allowed, every field known and in its range or the whole file is
-/// refused.
-/// <c>shimmy.config.schema.json</c> beside this file describes the same for editors.
+/// Reads the configuration file: JSON with comments and trailing commas. A field that is unknown or out of its range refuses the whole
+/// file.
+/// <c>shimmy.config.schema.json</c> beside this file describes the same for editors; a test holds one against the other.
 /// </summary>
 /// <param name="host">Makes paths whole.</param>
 /// <param name="folder">The folder of the file, where relative paths begin.</param>
 internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 {
     private const int MaxContext = 1 << 24;
-    private const int MaxThreads = 512; // GGML_MAX_N_THREADS
 
     private static readonly JsonDocumentOptions Options = new()
     {
@@ -24,18 +23,31 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         MaxDepth = 16,
     };
 
+    // One row a field of a model; those of TuningOption bring their own reading.
+    private static readonly (string Name, Action<ModelConfigReader, Reading, JsonElement, string> Read)[] Fields =
+    [
+        ("name", (_, model, value, at) => model.Name = Text(value, at)),
+        ("base_path", (reader, model, value, at) => model.Path = reader._host.Absolute(Text(value, at))),
+        ("lora_path", (reader, model, value, at) => model.Settings = model.Settings with { Loras = reader.Loras(value, at) }),
+        ("template", (reader, model, value, at) => model.Settings = model.Settings with { Template = reader.Template(Text(value, at)) }),
+        ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, MaxContext) }),
+        ("n_threads", (_, model, value, at) =>
+            model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
+        .. TuningOption.All.Select(option =>
+            (option.Field, (Action<ModelConfigReader, Reading, JsonElement, string>)((_, model, value, at) =>
+            model.Settings = model.Settings with { Tuning = Tune(model.Settings.Tuning, option, value, at) }))),
+        ("aliases", (_, model, value, at) => model.Patterns = Patterns(value, at)),
+        ("keep_alive", (_, model, value, at) => model.Settings = model.Settings with { KeepAlive = Duration(value, at) }),
+        ("pinned", (_, model, value, at) => model.Settings = model.Settings with { Pinned = Flag(value, at) }),
+    ];
+
     private readonly HostEnvironment _host = host with { CurrentDirectory = folder };
 
     /// <summary>Fields of the file.</summary>
     public static IReadOnlyList<string> RootFields { get; } = ["$schema", "models", "aliases", "memory_budget"];
 
     /// <summary>Fields of a model.</summary>
-    public static IReadOnlyList<string> ModelFields { get; } =
-
-    [
-        "name", "base_path", "lora_path", "template", "ctx_len", "n_threads", .. TuningOption.All.Select(option => option.Field),
-        "aliases", "keep_alive", "pinned",
-    ];
+    public static IReadOnlyList<string> ModelFields { get; } = Array.ConvertAll(Fields, field => field.Name);
 
     /// <summary>
     /// Reads a file. Throws <see cref="FileNotFoundException"/> where there is none, <see cref="ConfigException"/> with the path where it
@@ -74,7 +86,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // Editors on Windows put a byte order mark first; the parser takes it for an error.
+    // Editors on Windows put a byte order mark first, which the JSON parser refuses.
     private static ReadOnlyMemory<byte> WithoutMark(ReadOnlyMemory<byte> json) =>
         json.Span.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]) ? json[3..] : json;
 
@@ -116,9 +128,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
             var at = $"models[{models.Count}]";
             var model = ReadModel(item, at, aliases);
             if (models.Exists(other => string.Equals(other.Name, model.Name, StringComparison.OrdinalIgnoreCase)))
-            {
                 throw new ConfigException($"{at}.name: '{model.Name}' is another model's name already");
-            }
 
             models.Add(model);
         }
@@ -127,69 +137,34 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     private ConfiguredModel ReadModel(JsonElement item, string at, List<ModelAlias> aliases)
     {
         Require(item, JsonValueKind.Object, at, "an object");
-        (string? name, string? path) = (null, null);
-        var patterns = new List<string>();
-        var settings = ModelSettings.None;
+        var model = new Reading();
         foreach (var field in item.EnumerateObject())
         {
             var here = $"{at}.{field.Name}";
-            var value = field.Value;
-            switch (field.Name)
-            {
-                case "name":
-                    name = Text(value, here);
-                    break;
-                case "base_path":
-                    path = _host.Absolute(Text(value, here));
-                    break;
-                case "lora_path":
-                    settings = settings with { Loras = Loras(value, here) };
-                    break;
-                case "template":
-                    settings = settings with { Template = Template(Text(value, here)) };
-                    break;
-                case "ctx_len":
-                    settings = settings with { ContextLength = Integer(value, here, 0, MaxContext) };
-                    break;
-                case "n_threads":
-                    settings = settings with { Threads = Integer(value, here, 0, MaxThreads) };
-                    break;
-                case "aliases":
-                    Require(value, JsonValueKind.Array, here, "a list of names, with * and ? as wildcards");
-                    patterns.AddRange(value.EnumerateArray().Select((pattern, index) => Text(pattern, $"{here}[{index}]")));
-                    break;
-                case "keep_alive":
-                    settings = settings with { KeepAlive = Duration(value, here) };
-                    break;
-                case "pinned":
-                    settings = settings with { Pinned = Flag(value, here) };
-                    break;
-                case var known when TuningOption.All.FirstOrDefault(option => option.Field == known) is { } option:
-                    settings = settings with { Tuning = Tune(settings.Tuning, option, value, here) };
-                    break;
-                default:
-                    throw Unknown(here, ModelFields);
-            }
+            if (Array.Find(Fields, known => known.Name == field.Name).Read is not { } read)
+                throw Unknown(here, ModelFields);
+            read(this, model, field.Value, here);
         }
 
         foreach (var (one, other, why) in TuningOption.Exclusive)
         {
             if (Asks(one) && Asks(other))
-            {
                 throw new ConfigException($"{at}: {TuningOption.FieldOf(one)} and {TuningOption.FieldOf(other)} exclude each other: {why}");
-            }
         }
 
-        bool Asks(string option) => item.TryGetProperty(TuningOption.FieldOf(option), out var given) && given.ValueKind != JsonValueKind.False;
+        if (model is not { Name: { } name, Path: { } path })
+            throw new ConfigException($"{at}.{(model.Name is null ? "name" : "base_path")}: missing; every model has a name and a base_path");
+        aliases.AddRange(model.Patterns.Select(pattern => new ModelAlias(pattern, name)));
+        return new ConfiguredModel(name, path, model.Settings);
 
-        if (name is null || path is null)
-        {
-            var missing = name is null ? "name" : "base_path";
-            throw new ConfigException($"{at}.{missing}: missing; every model has a name and a base_path");
-        }
+        bool Asks(string option) => item.TryGetProperty(TuningOption.FieldOf(option), out var given)
+            && given.ValueKind != JsonValueKind.False;
+    }
 
-        aliases.AddRange(patterns.Select(pattern => new ModelAlias(pattern, name)));
-        return new ConfiguredModel(name, path, settings);
+    private static string[] Patterns(JsonElement value, string at)
+    {
+        Require(value, JsonValueKind.Array, at, "a list of names, with * and ? as wildcards");
+        return [.. value.EnumerateArray().Select((pattern, index) => Text(pattern, $"{at}[{index}]"))];
     }
 
     private static void ReadAliases(JsonElement map, List<ModelAlias> aliases)
@@ -198,9 +173,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         foreach (var field in map.EnumerateObject())
         {
             if (string.IsNullOrWhiteSpace(field.Name))
-            {
                 throw new ConfigException("aliases: a pattern is empty");
-            }
 
             aliases.Add(new ModelAlias(field.Name, Text(field.Value, $"aliases.{field.Name}")));
         }
@@ -226,7 +199,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
     }
 
-    // A family's name, or a file. Which families there are is not known in this room: what is no file stays a name.
+    // The path of a file, or the name of a template family. The list of families is in Chat, above this layer: a text that is no file stays
+    // a name.
     private string Template(string text) =>
         text.AsSpan().IndexOfAny('/', '\\') >= 0 || File.Exists(_host.Absolute(text)) ? _host.Absolute(text) : text;
 
@@ -251,7 +225,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
             ? number
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; a whole number from {least} to {most} is");
 
-    // Numbers and switches may stand as they are or as text.
+    // Numbers and switches may be JSON numbers and booleans, or strings.
     private static LoadTuning Tune(LoadTuning tuning, TuningOption option, JsonElement value, string at) =>
         TuningOption.TextOf(value) is { } text && option.Set(tuning, text) is { } tuned
             ? tuned
@@ -264,17 +238,27 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     private static void Require(JsonElement value, JsonValueKind kind, string at, string allowed)
     {
         if (value.ValueKind != kind)
-        {
             throw new ConfigException($"{at}: {Shown(value)} is not allowed; {allowed} is");
-        }
     }
 
     private static ConfigException Unknown(string at, IReadOnlyList<string> fields) =>
-        new($"{at}: not a field; allowed are {string.Join(", ", fields)}");
+        new($"{at}: unknown field; allowed are {string.Join(", ", fields)}");
 
     private static string Shown(JsonElement value)
     {
         var text = value.GetRawText().ReplaceLineEndings(" ");
         return text.Length <= 40 ? text : string.Concat(text.AsSpan(0, 40), "…");
+    }
+
+    // A model while its fields are read.
+    private sealed class Reading
+    {
+        public string? Name { get; set; }
+
+        public string? Path { get; set; }
+
+        public string[] Patterns { get; set; } = [];
+
+        public ModelSettings Settings { get; set; } = ModelSettings.None;
     }
 }

@@ -4,15 +4,15 @@ using Shimmy.Models.Registry;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Keeps a registry in step with the config file. The file is looked at every two seconds rather than watched: change notices
-/// are lost on network and container file systems, where links are swapped under the same name.
+/// Reloads the configuration file when it changes. It polls every two seconds: file notifications are lost on network and container file
+/// systems, where links are swapped under the same name.
 /// </summary>
 internal sealed class ModelConfigWatch : IDisposable
 {
-    /// <summary>The variable that names the config file.</summary>
+    /// <summary>The variable that names the configuration file.</summary>
     public const string Variable = "SHIMMY_CONFIG";
 
-    /// <summary>How often the file is looked at.</summary>
+    /// <summary>Interval of the polling.</summary>
     public static readonly TimeSpan Interval = TimeSpan.FromSeconds(2);
 
     private readonly string _path;
@@ -47,7 +47,7 @@ internal sealed class ModelConfigWatch : IDisposable
     /// <param name="registry">Gets the models and aliases.</param>
     /// <param name="host">Makes paths whole.</param>
     /// <param name="time">Gives the intervals.</param>
-    /// <param name="report">Hears, in one line each time, that a change took effect or why it did not.</param>
+    /// <param name="report">Gets a line for each change: that it took effect, or why not.</param>
     /// <param name="applied">Gets each config that takes effect, the first included.</param>
     public static ModelConfigWatch Start(string path, ModelRegistry registry, HostEnvironment host, TimeProvider time,
         Action<string> report, Action<ModelConfig>? applied = null) =>
@@ -62,9 +62,7 @@ internal sealed class ModelConfigWatch : IDisposable
         {
             var now = Look();
             if (now == _seen)
-            {
                 return;
-            }
 
             _seen = now;
             try

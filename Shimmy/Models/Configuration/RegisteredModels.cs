@@ -6,8 +6,7 @@ using Shimmy.Models.Registry;
 namespace Shimmy.Models.Configuration;
 
 /// <summary>
-/// Makes entries of models that a user registered. A file that is not there or no model is listed all the same, with the
-/// reason.
+/// Makes registry entries of models that a user registered. A file that is missing or not a model is listed with the reason.
 /// </summary>
 internal static class RegisteredModels
 {
@@ -20,9 +19,7 @@ internal static class RegisteredModels
     public static ModelEntry? FromEnvironment(HostEnvironment host)
     {
         if (host.Folder(SearchOrder.BaseGguf) is not { } path)
-        {
             return null;
-        }
 
         var settings = host.Folder(LoraGguf) is { } lora
             ? ModelSettings.None with { Loras = [new LoraSetting(lora)] }
@@ -30,8 +27,9 @@ internal static class RegisteredModels
         return Open(path, name: null, settings);
     }
 
-    /// <summary>Puts what a config file says in place of what it said before.</summary>
-    public static void Put(ModelRegistry registry, ModelConfig config) => registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
+    /// <summary>Replaces the models and aliases of the configuration file.</summary>
+    public static void Put(ModelRegistry registry, ModelConfig config) =>
+        registry.SetConfigured([.. config.Models.Select(Of)], config.Aliases);
 
     /// <summary>The entry of a model of the config file.</summary>
     public static ModelEntry Of(ConfiguredModel model) => Open(model.Path, model.Name, model.Settings);
@@ -39,7 +37,7 @@ internal static class RegisteredModels
     /// <summary>An entry for a file.</summary>
     /// <param name="path">Full path.</param>
     /// <param name="name">The name to serve it under; null takes the file's.</param>
-    /// <param name="settings">How it is to be loaded and used.</param>
+    /// <param name="settings">Settings of loading and use.</param>
     public static ModelEntry Open(string path, string? name, ModelSettings settings)
     {
         ModelEntry entry;

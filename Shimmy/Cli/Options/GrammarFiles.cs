@@ -1,24 +1,16 @@
 using System.Text.Json;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
-using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Http;
 
-namespace Shimmy.Cli.Commands;
+namespace Shimmy.Cli.Options;
 
 /// <summary>The files of <c>--grammar</c> and <c>--json-schema</c>, read and checked before a model is loaded.</summary>
 internal static class GrammarFiles
 {
-    /// <summary>The grammar that they ask for; null where neither is given. Throws <see cref="UsageException"/> naming the option or variable.</summary>
-    public static Grammar? Read(OptionValue? grammar, OptionValue? schema)
-    {
-        if (grammar is not null && schema is not null)
-            throw new UsageException("--grammar and --json-schema exclude each other");
-        return grammar is { } text ? OfGrammar(text) : schema is { } json ? OfSchema(json) : null;
-    }
-
-    private static Grammar OfGrammar(OptionValue file)
+    /// <summary><c>--grammar</c>: the file's grammar, if it parses.</summary>
+    public static Grammar OfGrammar(OptionValue file)
     {
         var text = Content(file);
         try
@@ -31,7 +23,8 @@ internal static class GrammarFiles
         }
     }
 
-    private static Grammar OfSchema(OptionValue file)
+    /// <summary><c>--json-schema</c>: a grammar of the answers that satisfy the schema.</summary>
+    public static Grammar OfSchema(OptionValue file)
     {
         var text = Content(file);
         try
@@ -49,7 +42,7 @@ internal static class GrammarFiles
     {
         try
         {
-            return File.ReadAllText(file.Value);
+            return File.ReadAllText(file.Text);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

@@ -1,0 +1,97 @@
+using Shimmy.Cli.Terminal;
+
+namespace Shimmy.Cli.Options;
+
+/// <summary>
+/// Reads the options of a command: the command line wins over the SHIMMY_ variable of an option, which wins over its default. Throws
+/// <see cref="UsageException"/> naming the option or the variable that is wrong.
+/// </summary>
+/// <param name="command">The command.</param>
+/// <param name="environment">Reads a variable; null or empty where it is not set.</param>
+internal sealed class OptionParser(Command command, Func<string, string?> environment)
+{
+    private readonly Option[] _options = [.. OptionTable.Of(command.Is)];
+    private readonly Dictionary<Option, List<string>> _given = [];
+
+    /// <summary>Reads the arguments that follow the command's name.</summary>
+    public static CommandOptions Parse(Command command, ReadOnlySpan<string> arguments, Func<string, string?> environment) =>
+        new OptionParser(command, environment).Parse(arguments);
+
+    private CommandOptions Parse(ReadOnlySpan<string> arguments)
+    {
+        var options = CommandOptions.Of(command.Is) with { Name = Split(arguments) };
+        var values = new Dictionary<Option, OptionValue>();
+        foreach (var option in _options)
+        {
+            if (_given.TryGetValue(option, out var texts))
+                values.Add(option, new OptionValue(option.Name, texts));
+            else if (environment(option.Variable) is { Length: > 0 } text)
+                values.Add(option, new OptionValue(option.Variable, [text]));
+        }
+        LeaveOutExcluded(values);
+        foreach (var option in _options)
+        {
+            if (option.Needs is { } needed && _given.ContainsKey(option) && !values.Keys.Any(other => other.Name == needed))
+                throw new UsageException($"{option.Name}: has no effect without {needed}, which is missing");
+            if (values.TryGetValue(option, out var value))
+                options = option.Set(options, value);
+        }
+        return options;
+    }
+
+    // Takes options into _given; the answer is the argument that belongs to none.
+    private string? Split(ReadOnlySpan<string> arguments)
+    {
+        string? name = null;
+        var optionsEnd = false;
+        for (var i = 0; i < arguments.Length; i++)
+        {
+            var argument = arguments[i];
+            if (argument == "--" && !optionsEnd)
+            {
+                optionsEnd = true;
+                continue;
+            }
+            if (optionsEnd || !argument.StartsWith('-'))
+            {
+                if (name is not null || !command.TakesName)
+                    throw new UsageException($"unexpected argument '{argument}'");
+                name = argument;
+                continue;
+            }
+            var option = Array.Find(_options,
+                option => option.Name.Equals(argument, StringComparison.OrdinalIgnoreCase) || option.Letter == argument)
+                ?? throw Unknown(argument);
+            if (!option.IsSwitch && ++i == arguments.Length)
+                throw new UsageException($"{option.Name}: a value is missing");
+            var text = option.IsSwitch ? "true" : arguments[i];
+            if (_given.TryAdd(option, [text]))
+                continue;
+            if (!option.IsRepeatable)
+                throw new UsageException($"{option.Name}: given twice");
+            _given[option].Add(text);
+        }
+        return name;
+    }
+
+    private static UsageException Unknown(string argument) => new(argument.IndexOf('=', StringComparison.Ordinal) is > 0 and var at
+        ? $"unknown option {argument}; a value follows its option after a blank: {argument[..at]} {argument[(at + 1)..]}"
+        : $"unknown option {argument}");
+
+    private void LeaveOutExcluded(Dictionary<Option, OptionValue> values)
+    {
+        foreach (var (one, other, why) in OptionTable.Exclusive)
+        {
+            if (Asked(one) is not { } first || Asked(other) is not { } second)
+                continue;
+            if (_given.ContainsKey(first) == _given.ContainsKey(second))
+                throw new UsageException($"{values[first].Source} and {values[second].Source} exclude each other{(why.Length > 0 ? ": " + why : "")}");
+            // The command line wins over the environment, here too.
+            values.Remove(_given.ContainsKey(first) ? second : first);
+        }
+
+        // A switch that says false asks for nothing.
+        Option? Asked(string name) =>
+            values.FirstOrDefault(pair => pair.Key.Name == name && !(pair.Key.IsSwitch && !pair.Value.Flag())).Key;
+    }
+}

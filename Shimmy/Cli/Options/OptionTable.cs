@@ -1,0 +1,226 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Models;
+using Shimmy.Server;
+using static Shimmy.Cli.Options.CommandSet;
+
+namespace Shimmy.Cli.Options;
+
+/// <summary>
+/// Every command and every option. A row feeds the command line, the variable of the environment, the help, <c>/diag</c>, and the tests
+/// that hold the configuration file and docs/inventory.md against it. The options of loading a model and of sampling have their rows in
+/// <see cref="TuningOption"/> and <see cref="SamplingField"/>, which requests and the configuration file read as well.
+/// </summary>
+internal static class OptionTable
+{
+    // llama.cpp's LLAMA_MAX_SEQ.
+    private const int MostParallel = 256;
+
+    /// <summary>The commands, in the order of the help.</summary>
+    public static IReadOnlyList<Command> Commands { get; } =
+    [
+        new(Serve, "serve", "Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end"),
+        new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", TakesName: true),
+        new(List, "list", "Lists the models")
+        {
+            Details = "Models are registered (SHIMMY_BASE_GGUF, SHIMMY_CONFIG), or found in ./models, in models beside the executable, in the folders of " +
+                "--model-dirs and SHIMMY_MODEL_PATHS, and where Ollama, Hugging Face, LM Studio and llama.cpp keep theirs.",
+        },
+        new(Discover, "discover", "Looks for models again; shows where each was found and what was skipped")
+        {
+            Details = "Shows the adapters and projectors that belong to each model, too, and why a file was skipped.",
+        },
+        new(Probe, "probe", "Loads a model, decodes one token, unloads it; shows what that needed", TakesName: true),
+        new(Bench, "bench", "Measures tokens per second and the time to the first token", TakesName: true),
+        new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
+    ];
+
+    /// <summary>The options by the headings of the help, in its order.</summary>
+    public static IReadOnlyList<(string Heading, IReadOnlyList<Option> Options)> Sections { get; } =
+    [
+        ("Options", Own()),
+        ("Sampling", [.. SamplingField.All.Where(field => field.Help is not null).Select(Row)]),
+        ("Loading of models", Loading()),
+        ("Log", Log()),
+    ];
+
+    /// <summary>The options that cannot be given together, by pairs, and why; empty where that goes without saying.</summary>
+    public static IReadOnlyList<(string One, string Other, string Why)> Exclusive { get; } =
+    [
+        ("--system", "--raw", "without the chat template there is no system message"),
+        ("--grammar", "--json-schema", ""),
+        ("--stream", "--no-stream", ""),
+        ("--short", "--json", ""),
+        .. TuningOption.Exclusive.Select(pair => ("--" + pair.One, "--" + pair.Other, pair.Why)),
+    ];
+
+    /// <summary>The options of a command, in the order of the help.</summary>
+    public static IEnumerable<Option> Of(CommandSet command) =>
+        Sections.SelectMany(section => section.Options).Where(option => (option.Commands & command) != 0);
+
+    /// <summary>The limits that the options set, for <c>/diag</c>.</summary>
+    public static IEnumerable<(string Name, double? Value)> LimitsOf(CommandOptions options)
+    {
+        foreach (var option in Of(All))
+        {
+            if (option.Limit is { } limit)
+                yield return (limit.Name, limit.Value(options));
+        }
+    }
+
+    private static Option[] Own() =>
+    [
+        new("bind", "ADDRESS",
+            "auto, PORT, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 on 127.0.0.1",
+            Serve, (o, v) => o with { Server = o.Server with { Bind = v.Text } }) { Default = "auto" },
+        new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
+        new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards", Serve,
+            (o, v) => o with { Aliases = Aliases(v) })
+        {
+            IsRepeatable = true, ConfigField = "aliases",
+        },
+        new("parallel", "N", "Requests that one model answers at once", Serve, (o, v) => o with { Parallel = v.Whole(1, MostParallel) })
+        {
+            Default = "4", Limit = ("parallel", o => o.Parallel),
+        },
+        new("queue", "N", "Requests that may wait for one model; one more is refused with status 429", Serve,
+            (o, v) => o with { Queue = v.Whole(0) })
+        {
+            Default = "512", Limit = ("queue", o => o.Queue),
+        },
+        new("max-loaded", "N", "Most models in memory at once; 0 is no limit", Serve,
+            (o, v) => o with { Residency = o.Residency with { MaxLoaded = v.Whole(0) } })
+        {
+            Default = "0", Limit = ("max_loaded", o => o.Residency.MaxLoaded > 0 ? o.Residency.MaxLoaded : null),
+        },
+        new("keep-alive", "DURATION",
+            "How long an idle model stays in memory: seconds, or 30s, 5m, 1h30m; 0 unloads at once, a negative one is for ever",
+            Serve, (o, v) => o with { Residency = o.Residency with { KeepAlive = v.Duration(KeepAlive.Allowed) } })
+        {
+            Default = "5m", ConfigField = "keep_alive",
+            Limit = ("keep_alive_seconds", o => o.Residency.KeepAlive >= TimeSpan.Zero ? o.Residency.KeepAlive.TotalSeconds : null),
+        },
+        new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
+            Serve, (o, v) => o with { Server = o.Server with { Keys = Keys(v) } }) { Default = "everybody is let in", IsRepeatable = true },
+        new("cors", "ORIGIN", "Origin of web pages that may call, such as http://localhost:3000; * for all",
+            Serve, (o, v) => o with { Server = o.Server with { CorsOrigin = Origin(v) } }) { Default = "pages of this machine" },
+        new("body-limit", "BYTES", "Most bytes of a request's body or of a WebSocket message, as 512KiB or 64MiB",
+            Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } }) { Default = "64MiB" },
+        new("request-timeout", "DURATION", "How long a request may take: seconds, or 30s, 5m; 0 is no limit",
+            Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = Timeout(v) } }) { Default = "0" },
+        new("response-cache", "BYTES", "Size of the response cache, as 512KiB or 64MiB; 0 turns it off",
+            Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } }) { Default = "64MiB" },
+        new("record", "FILE", "Append every exchange to this file, for --replay", Serve,
+            (o, v) => o with { Server = o.Server with { RecordFile = v.Text } }),
+        new("replay", "FILE", "Answer from a recording of --record, without a model", Serve,
+            (o, v) => o with { Server = o.Server with { ReplayFile = v.Text } }),
+        new("replay-miss", "fail|pass", "A request that was not recorded: fail refuses it, pass asks the models",
+            Serve, (o, v) => o with { Server = o.Server with { ReplayPasses = v.Choice("fail", "pass") == 1 } })
+        {
+            Default = "fail", Needs = "--replay",
+        },
+        new("log-prompts", null, "Log prompts as models read them", Serve,
+            (o, v) => o with { Server = o.Server with { LogPrompts = v.Flag() } }),
+        // Before --log-level, which wins.
+        new("verbose", null, "Log as with --log-level debug", Serve, (o, v) => v.Flag() ? o with { LogLevel = LogLevel.Debug } : o),
+        new("ready-file", "FILE", "Write the address to this file once the server listens", Serve,
+            (o, v) => o with { Server = o.Server with { ReadyFile = v.Text } }),
+
+        new("prompt", "TEXT", "What to answer or, with --raw, to go on with; - reads it from stdin", Generate,
+            (o, v) => o with { Prompt = v.Text }),
+        new("system", "TEXT", "System message", Generate, (o, v) => o with { System = v.Text }),
+        new("raw", null, "Take the prompt as it is, without the chat template", Generate, (o, v) => o with { Raw = v.Flag() }),
+        new("max-tokens", "N", "Most tokens to generate", Generate, (o, v) => o with { MaxTokens = v.Whole(1) }) { Default = "64" },
+        new("json-schema", "FILE", "JSON schema that the answer must satisfy", Generate,
+            (o, v) => o with { Grammar = GrammarFiles.OfSchema(v) }),
+        new("grammar", "FILE", "GBNF grammar that the answer must match", Generate,
+            (o, v) => o with { Grammar = GrammarFiles.OfGrammar(v) }),
+        new("stream", null, "Print the answer while it is generated", Generate, (o, v) => o with { Stream = v.Flag() }),
+        new("no-stream", null, "Print the answer when it is complete, as without --stream", Generate,
+            (o, v) => v.Flag() ? o with { Stream = false } : o),
+
+        new("max-tokens", "N", "Tokens to generate, at least 2", Bench, (o, v) => o with { MaxTokens = v.Whole(2) }) { Default = "64" },
+        new("prompt-tokens", "N", "Tokens of the prompt", Bench, (o, v) => o with { PromptTokens = v.Whole(1) })
+        {
+            Default = "512, or what the context holds",
+        },
+        new("parallel", "N", "Generations at once", Bench, (o, v) => o with { Parallel = v.Whole(1, MostParallel) }) { Default = "1" },
+
+        new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
+            (o, v) => o with { LanguageModelsOnly = v.Flag() }),
+        new("short", null, "One name a line", List, (o, v) => o with { Short = v.Flag() }) { Letter = "-s" },
+        new("json", null, "Print JSON", List | Discover | Probe | Bench | GpuInfo, (o, v) => o with { Json = v.Flag() }),
+    ];
+
+    private static Option[] Loading() =>
+    [
+        new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
+            (o, v) => o with { ModelDirs = v.Text }),
+        new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own", CommandSet.Models,
+            (o, v) => o with { ContextLength = v.Whole(0) }) { Default = "0", ConfigField = "ctx_len" },
+        new("threads", "N", "Threads that decode; 0 measures at load which number is fastest", CommandSet.Models,
+            (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
+        new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,
+            (o, v) => o with { Template = CompanionFiles.Template(v) }) { Default = "the model's own", ConfigField = "template" },
+        new("lora", "FILE[:SCALE]", "LoRA adapter to apply, with its strength, which is 1 where it is not given", CommandSet.Models,
+            (o, v) => o with { Loras = CompanionFiles.Loras(v) }) { IsRepeatable = true, ConfigField = "lora_path" },
+        new("draft", "FILE|none", "Draft model for speculative decoding, with the same vocabulary; none drafts nothing", CommandSet.Models,
+            (o, v) => CompanionFiles.Draft(v) is { } file ? o with { Draft = file } : o with { Speculate = false })
+        {
+            Default = "from what a text repeats, where that pays",
+        },
+        .. TuningOption.All.Select(Row),
+    ];
+
+    private static Option[] Log() =>
+    [
+        new("log-level", "LEVEL", "trace, debug, information, warning, error, critical or none", All,
+            (o, v) => o with { LogLevel = (LogLevel)v.Choice("trace", "debug", "information", "warning", "error", "critical", "none") })
+        {
+            Default = "information for serve, else warning",
+        },
+        new("log-format", "text|json", "Format of the log, which goes to stderr", All,
+            (o, v) => o with { LogAsJson = v.Choice("text", "json") == 1 }) { Default = "text" },
+    ];
+
+    private static Option Row(TuningOption row) => new(row.Name, row.Value, row.Help, CommandSet.Models,
+        (o, v) => row.Set(o.Tuning, !row.IsSwitch ? v.Text : v.Flag() ? "true" : "false") is { } tuning
+            ? o with { Tuning = tuning }
+            : throw v.Refuse(row.Allowed))
+    {
+        Default = row.Default,
+        ConfigField = row.Field,
+    };
+
+    private static Option Row(SamplingField row) => new(row.Name.Replace('_', '-'),
+        row.Kind switch { SamplingKind.Flag => null, SamplingKind.Texts => "TEXT", SamplingKind.Number => "X", _ => "N" },
+        row.Help!, Generate, (o, v) => v.Sampling(row) is { } value ? o with { Sampling = row.Set(o.Sampling, value) } : o)
+    {
+        Default = row.DefaultText(CommandOptions.Of(Generate).Sampling),
+        IsRepeatable = row.Kind == SamplingKind.Texts,
+    };
+
+    private static ModelAlias[] Aliases(OptionValue value) => [.. value.Texts.Select(text => ModelAlias.Parse(text)
+        ?? throw new UsageException($"{value.Source}: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct"))];
+
+    private static IReadOnlyList<Http.ApiKey> Keys(OptionValue value)
+    {
+        try
+        {
+            return ApiKeyFile.Read(value.Texts);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"{value.Source}: {e.Message}");
+        }
+    }
+
+    private static string Origin(OptionValue value) => value.Text == "*"
+        || (Uri.TryCreate(value.Text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.PathAndQuery == "/")
+        ? value.Text
+        : throw value.Refuse("*, or an origin such as http://localhost:3000");
+
+    private static TimeSpan? Timeout(OptionValue value) =>
+        value.Duration(KeepAlive.Forms + "; 0 is no limit") is { Ticks: > 0 } limit ? limit : null;
+}
