@@ -15,7 +15,8 @@ namespace Shimmy.Api;
 /// <param name="PromptTokens">The prompt's tokens; empty where the request does not ask for them.</param>
 /// <param name="Start">Prompt tokens and seed.</param>
 /// <param name="End">Finish reason, usage and times.</param>
-internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls, IReadOnlyList<GeneratedToken>? Tokens,
+internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(string Name, string Arguments)> Calls,
+    IReadOnlyList<GeneratedToken>? Tokens,
     IReadOnlyList<GeneratedToken> PromptTokens, GenerationStart Start, OutputEnd End)
 {
     /// <summary>
@@ -50,6 +51,7 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
                 calls.Add((name, new StringBuilder()));
             calls[call.Index].Arguments.Append(call.Arguments);
         }
-        return new Answer(text.ToString(), reasoning.ToString(), [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end!);
+        return new Answer(text.ToString(), reasoning.ToString(),
+            [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end!);
     }
 }

@@ -12,12 +12,13 @@ internal static class CacheControl
     private const string Name = "x-shimmy-cache";
 
     /// <summary>
-    /// The cache for a request that generates. A successful answer says <c>hit</c>, <c>miss</c> or <c>bypass</c>, of several answers the worst;
-    /// nothing is said where the response has begun, as a WebSocket's has.
+    /// The cache for a request that generates. A successful answer says <c>hit</c>, <c>miss</c> or <c>bypass</c>, of several answers the
+    /// worst; nothing is said where the response has begun, as a WebSocket's has.
     /// </summary>
     public static CachedExecution Use(HttpContext context)
     {
-        var use = new CachedExecution(context.RequestServices.GetRequiredService<ResponseCache>(), PolicyOf(context.Request.Headers.CacheControl),
+        var use = new CachedExecution(context.RequestServices.GetRequiredService<ResponseCache>(),
+            PolicyOf(context.Request.Headers.CacheControl),
             PromptLog.Of(context) is { } prompts ? prompts.Write : null);
         RequestContext.Of(context).Cache = use;
         if (!context.Response.HasStarted)

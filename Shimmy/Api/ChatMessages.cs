@@ -38,7 +38,9 @@ internal static class ChatMessages
             Reasoning = message.Text("reasoning_content") ?? message.Text("reasoning"),
             ToolCalls = [.. calls.Select((call, i) => Call(RequestFields.Of(call, $"{message.FullName("tool_calls")}[{i}]")))],
             ToolCallId = role == "tool"
-                ? message.Text("tool_call_id") ?? throw ApiException.BadField(message.FullName("tool_call_id"), "is missing; the id of the call that this answers is required")
+                ? message.Text("tool_call_id")
+                    ?? throw ApiException.BadField(message.FullName("tool_call_id"),
+                        "is missing; the id of the call that this answers is required")
                 : message.Text("tool_call_id"),
             Name = message.Text("name"),
         };
@@ -50,7 +52,8 @@ internal static class ChatMessages
         return message.Find("content") switch
         {
             null => message.Text("refusal") is { } refusal ? [new ContentPart(refusal)] : [],
-            { ValueKind: JsonValueKind.Array } parts => [.. parts.EnumerateArray().Select((part, i) => Part(RequestFields.Of(part, $"{full}[{i}]")))],
+            { ValueKind: JsonValueKind.Array } parts =>
+                [.. parts.EnumerateArray().Select((part, i) => Part(RequestFields.Of(part, $"{full}[{i}]")))],
             { ValueKind: JsonValueKind.String } text => [new ContentPart(RequestFields.TextOf(text, full))],
             { } other => throw ApiException.BadField(full, $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
         };
@@ -60,13 +63,15 @@ internal static class ChatMessages
     {
         "text" => new ContentPart(part.RequiredText("text")),
         "refusal" => new ContentPart(part.RequiredText("refusal")),
-        var type => throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'text' is"),
+        var type =>
+            throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'text' is"),
     };
 
     private static ToolCall Call(RequestFields call)
     {
         call.Choice("type", "function");
-        var function = call.Object("function") ?? throw ApiException.BadField(call.FullName("function"), "is missing; an object is required");
+        var function = call.Object("function")
+            ?? throw ApiException.BadField(call.FullName("function"), "is missing; an object is required");
         var arguments = function.Find("arguments") switch
         {
             null => "{}",

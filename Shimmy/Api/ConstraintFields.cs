@@ -6,8 +6,8 @@ using Shimmy.Http;
 namespace Shimmy.Api;
 
 /// <summary>
-/// The fields that hold an answer to a form: llama.cpp's <c>grammar</c> and <c>json_schema</c>, OpenAI's <c>response_format</c>. All of them
-/// become a grammar; one that the client sent is checked at once, so that no model is loaded for one that is wrong.
+/// The fields that hold an answer to a form: llama.cpp's <c>grammar</c> and <c>json_schema</c>, OpenAI's <c>response_format</c>. All of
+/// them become a grammar; one that the client sent is checked at once, so that no model is loaded for one that is wrong.
 /// </summary>
 internal static class ConstraintFields
 {
@@ -24,13 +24,14 @@ internal static class ConstraintFields
             throw ApiException.BadField("json_schema", "was given beside grammar; give one of them");
         var format = responseFormat && fields.Object("response_format") is { } asked ? ReadFormat(asked, flat: false) : null;
         if (format is not null && (grammar is not null || schema is not null))
-            throw ApiException.BadField("response_format", $"was given beside {(schema is null ? "grammar" : "json_schema")}; give one of them");
+            throw ApiException.BadField("response_format",
+                $"was given beside {(schema is null ? "grammar" : "json_schema")}; give one of them");
         return grammar ?? format ?? (schema is { } given ? Compile(given, "json_schema", strict: false) : null);
     }
 
     /// <summary>
-    /// The grammar of a format: <c>text</c> (null), <c>json_object</c> or <c>json_schema</c>. Throws <see cref="ApiException"/> naming what is
-    /// wrong with it.
+    /// The grammar of a format: <c>text</c> (null), <c>json_object</c> or <c>json_schema</c>. Throws <see cref="ApiException"/> naming what
+    /// is wrong with it.
     /// </summary>
     /// <param name="format">OpenAI's <c>response_format</c>, or <c>text.format</c> of <c>/v1/responses</c>.</param>
     /// <param name="flat">Whether the schema's fields stand in the format itself, as in the latter, rather than in an object of it.</param>
@@ -42,10 +43,13 @@ internal static class ConstraintFields
                 return null;
             case "json_object":
                 // llama.cpp takes a schema here too.
-                return format.Find("schema") is { } beside ? Compile(beside, format.FullName("schema"), strict: false) : AnswerGrammar.AnyObject;
+                return format.Find("schema") is { } beside
+                    ? Compile(beside, format.FullName("schema"), strict: false)
+                    : AnswerGrammar.AnyObject;
             case "json_schema":
                 var wrapped = flat ? format : format.Object("json_schema")
-                    ?? throw ApiException.BadField(format.FullName("json_schema"), "is missing; an object with name and schema is required", "missing_required_parameter");
+                    ?? throw ApiException.BadField(format.FullName("json_schema"),
+                        "is missing; an object with name and schema is required", "missing_required_parameter");
                 var name = wrapped.RequiredText("name");
                 if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
                     throw ApiException.BadField(wrapped.FullName("name"), $"must be 1 to {LongestName} letters, digits, '_' or '-'");
@@ -54,7 +58,8 @@ internal static class ConstraintFields
                 // OpenAI lets the schema be left out; any object is then an answer.
                 return wrapped.Find("schema") is { } schema ? Compile(schema, wrapped.FullName("schema"), strict) : AnswerGrammar.AnyObject;
             default:
-                throw ApiException.BadField(format.FullName("type"), "is missing; 'text', 'json_object' or 'json_schema' is required", "missing_required_parameter");
+                throw ApiException.BadField(format.FullName("type"),
+                    "is missing; 'text', 'json_object' or 'json_schema' is required", "missing_required_parameter");
         }
     }
 

@@ -4,7 +4,8 @@ namespace Shimmy.Api;
 
 /// <summary>The fields about the model and the urgency of a request, which are the same in every dialect.</summary>
 /// <param name="Model">Name of the model.</param>
-/// <param name="KeepAlive">How long the model stays loaded afterwards (<c>keep_alive</c>, in Ollama's forms); null for the model's own.</param>
+/// <param name="KeepAlive">How long the model stays loaded afterwards (<c>keep_alive</c>, in Ollama's forms); null for the model's
+/// own.</param>
 /// <param name="Timeout">How long the request may take (<c>timeout</c>, in seconds); null for the server's limit alone.</param>
 /// <param name="Priority">Place among the waiting requests of the same client (<c>priority</c>): lower first, as in vLLM.</param>
 internal sealed record ModelRequest(string Model, TimeSpan? KeepAlive, TimeSpan? Timeout, int Priority)

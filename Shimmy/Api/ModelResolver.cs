@@ -16,7 +16,8 @@ internal static class ModelResolver
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no model has the name:
     /// nothing is ever answered by another model than the one asked for.
     /// </summary>
-    public static Task<ModelLease> AcquireAsync(HttpContext context, ModelRequest request) => AcquireAsync(context, request, context.RequestAborted);
+    public static Task<ModelLease> AcquireAsync(HttpContext context, ModelRequest request) =>
+        AcquireAsync(context, request, context.RequestAborted);
 
     /// <inheritdoc cref="AcquireAsync(HttpContext, ModelRequest)"/>
     /// <param name="context">The request, or the connection that it came on.</param>

@@ -33,7 +33,8 @@ internal sealed partial class PromptLog(ILogger logger, string requestId)
                 '\r' => line.Append("\\r"),
                 '\t' => line.Append("\\t"),
                 '\\' => line.Append("\\\\"),
-                _ when char.IsControl(character) || char.GetUnicodeCategory(character) is UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
+                _ when char.IsControl(character)
+                    || char.GetUnicodeCategory(character) is UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator
                     => line.Append(CultureInfo.InvariantCulture, $"\\u{(int)character:x4}"),
                 _ => line.Append(character),
             };

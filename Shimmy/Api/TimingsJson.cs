@@ -4,7 +4,9 @@ using Shimmy.Engine;
 
 namespace Shimmy.Api;
 
-/// <summary>llama.cpp's <c>draft_n</c> and <c>draft_n_accepted</c> of a <c>timings</c> object, where speculative decoding was used.</summary>
+/// <summary>
+/// llama.cpp's <c>draft_n</c> and <c>draft_n_accepted</c> of a <c>timings</c> object, where speculative decoding was used.
+/// </summary>
 internal static class DraftTimings
 {
     /// <summary>Writes both fields, or none without drafts.</summary>
@@ -17,7 +19,9 @@ internal static class DraftTimings
     }
 }
 
-/// <summary>The <c>timings</c> object of llama.cpp's server (<c>timings_per_token</c>), from the times of an answer's events so far.</summary>
+/// <summary>
+/// The <c>timings</c> object of llama.cpp's server (<c>timings_per_token</c>), from the times of an answer's events so far.
+/// </summary>
 internal sealed class TimingsJson
 {
     private TimeSpan _started;
@@ -44,7 +48,8 @@ internal sealed class TimingsJson
     {
         if (_start is not { } start || _tokens == 0)
             return;
-        Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds, (_now - _first).TotalMilliseconds);
+        Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds,
+            (_now - _first).TotalMilliseconds);
     }
 
     /// <summary>Writes the object of a complete answer.</summary>

@@ -42,10 +42,12 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
 
     private static ToolDefinition Function(RequestFields tool, bool flat)
     {
-        var function = flat ? tool : tool.Object("function") ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
+        var function = flat ? tool : tool.Object("function")
+            ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
         var name = function.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':' or '/'))
-            throw ApiException.BadField(function.FullName("name"), $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
+            throw ApiException.BadField(function.FullName("name"),
+                $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
         var parameters = function.Find("parameters") ?? default;
         if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined))
             throw ApiException.BadField(function.FullName("parameters"), $"must be an object, not {RequestFields.Describe(parameters)}");
@@ -75,13 +77,16 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
             case "allowed_tools":
                 var allowed = named.Object("allowed_tools") ?? named;
                 var mode = allowed.Choice("mode", "auto", "required") ?? "auto";
-                var list = allowed.List("tools") ?? throw ApiException.BadField(allowed.FullName("tools"), "is missing; an array is required");
-                var some = list.Select((entry, i) => Allowed(tools, RequestFields.Of(entry, $"{allowed.FullName("tools")}[{i}]"))).ToArray();
+                var list = allowed.List("tools")
+                    ?? throw ApiException.BadField(allowed.FullName("tools"), "is missing; an array is required");
+                var some = list.Select((entry, i) => Allowed(tools, RequestFields.Of(entry, $"{allowed.FullName("tools")}[{i}]")))
+                    .ToArray();
                 return mode == "required"
                     ? new ToolFields(AtLeastOne(some, allowed.FullName("tools")), ToolChoice.Required)
                     : new ToolFields(some, ToolChoice.Auto);
             case var type:
-                throw ApiException.BadField("tool_choice.type", $"{RequestFields.Quote(type)} is not a supported tool choice; 'function' and 'allowed_tools' are");
+                throw ApiException.BadField("tool_choice.type",
+                    $"{RequestFields.Quote(type)} is not a supported tool choice; 'function' and 'allowed_tools' are");
         }
     }
 
@@ -92,7 +97,8 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
         return Find(tools, function.RequiredText("name"), function.FullName("name"));
     }
 
-    private static ToolDefinition Find(IReadOnlyList<ToolDefinition> tools, string name, string field) => tools.FirstOrDefault(tool => tool.Name == name)
+    private static ToolDefinition Find(IReadOnlyList<ToolDefinition> tools, string name, string field) =>
+        tools.FirstOrDefault(tool => tool.Name == name)
         ?? throw ApiException.BadField(field, $"{RequestFields.Quote(name)} is not one of the functions in tools");
 
     private static IReadOnlyList<ToolDefinition> AtLeastOne(IReadOnlyList<ToolDefinition> tools, string field) => tools.Count > 0

@@ -33,7 +33,8 @@ internal static class ChatPipeline
     /// answer.
     /// </summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
-        ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation, ILogger? logger = null, CachedExecution? cache = null)
+        ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation,
+        ILogger? logger = null, CachedExecution? cache = null)
     {
         var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         var clock = new AnswerClock();
@@ -58,7 +59,9 @@ internal static class ChatPipeline
         events = cache?.Through(lease, generation, limit, events) ?? events;
         var parser = format.IsPlain ? null : new AnswerParser(format);
         var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
-        await foreach (var outputEvent in (parser is null ? events : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
+        await foreach (var outputEvent in (parser is null
+            ? events
+            : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
         {
             reasoning?.Append(outputEvent.Reasoning);
             if (outputEvent.End is not { } end)
@@ -66,7 +69,9 @@ internal static class ChatPipeline
                 yield return outputEvent;
                 continue;
             }
-            var reasoningTokens = reasoning is null ? 0 : await CountTokensAsync(lease.Model, reasoning.ToString(), cancellation).ConfigureAwait(false);
+            var reasoningTokens = reasoning is null
+                ? 0
+                : await CountTokensAsync(lease.Model, reasoning.ToString(), cancellation).ConfigureAwait(false);
             yield return outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, reasoningTokens) };
         }
     }
@@ -170,7 +175,8 @@ internal static class ChatPipeline
         var stops = new StopSequences([.. request.Options.Stop, .. lease.Model.Spec.Defaults.Stop]);
         var tokens = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
         clock.Send();
-        await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation).ConfigureAwait(false))
+        await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation)
+            .ConfigureAwait(false))
         {
             if (engineEvent.Start is { } start)
             {
@@ -187,7 +193,8 @@ internal static class ChatPipeline
             }
             else if (engineEvent.OfPrompt)
             {
-                yield return OutputEvent.OfText("") with { PromptToken = new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability) };
+                yield return OutputEvent.OfText(
+                    "") with { PromptToken = new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability) };
             }
             else
             {

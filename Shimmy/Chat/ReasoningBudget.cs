@@ -14,7 +14,8 @@ internal static class ReasoningBudget
 {
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
-        ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         var (budget, marks, isOpen) = limit;
         var reports = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
@@ -34,7 +35,8 @@ internal static class ReasoningBudget
         yield return OutputEvent.OfText(close);
         var rest = request with
         {
-            Prompt = request.Prompt with { Parts = [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)] },
+            Prompt = request.Prompt with { Parts =
+                [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)] },
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - clock.Tokens) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };

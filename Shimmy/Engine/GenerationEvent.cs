@@ -46,7 +46,8 @@ public readonly struct GenerationEvent
     public static GenerationEvent OfStart(GenerationStart start) => new(0, default, null, start, null);
 
     /// <summary>A token was generated.</summary>
-    public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability = null, TokenDraft draft = default) =>
+    public static GenerationEvent OfToken(int token, ReadOnlyMemory<byte> piece,
+        TokenLogProbability? logProbability = null, TokenDraft draft = default) =>
         new(token, piece, logProbability, null, null, draft: draft);
 
     /// <summary>A token of the prompt was read.</summary>

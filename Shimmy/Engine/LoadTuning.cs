@@ -160,7 +160,8 @@ internal static class AttentionChoice
     /// <param name="usesGpu">Whether layers are on a GPU.</param>
     public static FlashAttention Of(LoadTuning tuning, long headSize, bool usesGpu) =>
         tuning.FlashAttention is { } asked and not FlashAttention.Auto ? asked
-            : IsPlainFaster(headSize, usesGpu) && (tuning.CacheTypeV is null or CacheType.F16 or CacheType.F32 or CacheType.Bf16) ? FlashAttention.Off
+            : IsPlainFaster(headSize, usesGpu) && (tuning.CacheTypeV is null or CacheType.F16 or CacheType.F32 or CacheType.Bf16)
+                ? FlashAttention.Off
             : FlashAttention.Auto;
 
     /// <summary>Whether the heads are so small, and on a CPU, that plain attention is faster.</summary>

@@ -23,5 +23,6 @@ public sealed record RequestDefaults
 
     /// <summary>Equality that compares the elements of the lists.</summary>
     public bool IsSameAs(RequestDefaults other) => System == other.System && Stop.SequenceEqual(other.Stop)
-        && Sampling.Count == other.Sampling.Count && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
+        && Sampling.Count == other.Sampling.Count
+        && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
 }

@@ -16,7 +16,8 @@ internal static class RuntimeDirectory
     /// <summary>
     /// GPU backends in the order in which <see cref="GpuBackend.Auto"/> tries them: the vendor's own before those for any GPU.
     /// </summary>
-    public static IReadOnlyList<GpuBackend> GpuBackends { get; } = [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
+    public static IReadOnlyList<GpuBackend> GpuBackends { get; } =
+        [GpuBackend.Cuda, GpuBackend.Metal, GpuBackend.Vulkan, GpuBackend.OpenCl];
 
     /// <summary>Whether <see cref="Variable"/> names the folder.</summary>
     public static bool IsGiven => Environment.GetEnvironmentVariable(Variable) is { Length: > 0 };

@@ -52,9 +52,7 @@ internal sealed class GgufCursor : IDisposable
         var length = ReadLength(limit, what);
         Charge(32 + (2L * length));
         if (length <= BufferSize)
-        {
             return Encoding.UTF8.GetString(Take(length));
-        }
 
         var whole = ArrayPool<byte>.Shared.Rent(length);
         try
@@ -121,9 +119,7 @@ internal sealed class GgufCursor : IDisposable
     {
         _memory += bytes;
         if (_memory > _limits.Memory)
-        {
             throw new GgufException($"the header needs more than the allowed {_limits.Memory >> 20} MB of memory");
-        }
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(_buffer);
@@ -137,9 +133,7 @@ internal sealed class GgufCursor : IDisposable
         {
             var length = BinaryPrimitives.ReadUInt64LittleEndian(buffered[at..]);
             if (length > (ulong)(buffered.Length - at - sizeof(ulong)))
-            {
                 break;
-            }
 
             at += sizeof(ulong) + (int)length;
             done++;
@@ -183,9 +177,7 @@ internal sealed class GgufCursor : IDisposable
     {
         _walked += bytes;
         if (_walked > _limits.Walk)
-        {
             throw new GgufException($"the header is longer than the allowed {_limits.Walk >> 20} MB");
-        }
     }
 
     private ReadOnlySpan<byte> Take(int bytes)
@@ -200,9 +192,7 @@ internal sealed class GgufCursor : IDisposable
             {
                 var read = _stream.Read(_buffer, _end, BufferSize - _end);
                 if (read == 0)
-                {
                     throw new GgufException($"file is truncated: it ended at offset {Position + _end} while it was being read");
-                }
 
                 _end += read;
             }

@@ -61,9 +61,7 @@ internal static class GgufReader
     private static int ReadMagicAndVersion(GgufCursor cursor)
     {
         if (cursor.Length < 4 || cursor.ReadUInt32() != Magic)
-        {
             throw new GgufException("not a GGUF file: it does not begin with \"GGUF\"");
-        }
 
         var version = cursor.ReadUInt32();
         return version switch
@@ -81,14 +79,10 @@ internal static class GgufReader
     {
         var most = (ulong)(cursor.Remaining / leastBytes);
         if (count > most)
-        {
             throw new GgufException($"the file claims {count} {what} but its remaining bytes hold at most {most}: forged or truncated");
-        }
 
         if (count > (ulong)limit)
-        {
             throw new GgufException($"the file has {count} {what}; at most {limit} are allowed");
-        }
     }
 
     private static Dictionary<string, GgufValue> ReadMetadata(GgufCursor cursor, int count, GgufLimits limits)
@@ -103,9 +97,7 @@ internal static class GgufReader
                 ? GgufValue.OfArray(ReadArray(cursor, key, limits))
                 : ReadValue(cursor, type, key, limits);
             if (!metadata.TryAdd(key, value))
-            {
                 throw new GgufException($"metadata key '{Shown(key)}' occurs twice");
-            }
         }
 
         return metadata;
@@ -123,9 +115,7 @@ internal static class GgufReader
     {
         var elementType = ReadType(cursor, key);
         if (elementType == GgufType.Array)
-        {
             throw new GgufException($"metadata key '{Shown(key)}' is an array of arrays, which is not supported");
-        }
 
         var count = cursor.ReadUInt64();
         var size = elementType.FixedSize();
@@ -146,9 +136,7 @@ internal static class GgufReader
         cursor.Charge(24 * (long)count);
         var items = new GgufValue[(int)count];
         for (var i = 0; i < items.Length; i++)
-        {
             items[i] = ReadValue(cursor, elementType, key, limits);
-        }
 
         return new GgufArray(elementType, (long)count, items);
     }
@@ -182,9 +170,7 @@ internal static class GgufReader
     private static int AlignmentOf(Dictionary<string, GgufValue> metadata)
     {
         if (!metadata.TryGetValue("general.alignment", out var value))
-        {
             return DefaultAlignment;
-        }
 
         return value.Integer is > 0 and <= 1 << 20 && BitOperations.IsPow2(value.Integer.Value)
             ? (int)value.Integer.Value
@@ -200,9 +186,7 @@ internal static class GgufReader
         {
             var name = cursor.ReadText(MaxTensorName, "a tensor's name");
             if (!names.Add(name))
-            {
                 throw new GgufException($"tensor '{Shown(name)}' occurs twice");
-            }
 
             cursor.Charge(176);
             tensors[i] = ReadTensorInfo(cursor, name, alignment);
@@ -215,9 +199,7 @@ internal static class GgufReader
     {
         var rank = cursor.ReadUInt32();
         if (rank is 0 or > MaxDimensions)
-        {
             throw new GgufException($"tensor '{Shown(name)}' has {rank} dimensions; 1 to {MaxDimensions} are allowed");
-        }
 
         var dimensions = new long[rank];
         UInt128 elements = 1;
@@ -226,18 +208,14 @@ internal static class GgufReader
             var dimension = cursor.ReadUInt64();
             elements *= dimension;
             if (dimension > long.MaxValue || elements > long.MaxValue)
-            {
                 throw new GgufException($"tensor '{Shown(name)}' has more elements than there can be (2^63 - 1)");
-            }
 
             dimensions[i] = (long)dimension;
         }
 
         var number = cursor.ReadUInt32();
         if (!GgmlTypes.IsKnown(number))
-        {
             throw new GgufException($"tensor '{Shown(name)}' has the unknown or withdrawn type {number}");
-        }
 
         var type = (GgmlType)number;
         if (dimensions[0] % type.ElementsPerBlock() != 0)
@@ -249,9 +227,7 @@ internal static class GgufReader
 
         var offset = cursor.ReadUInt64();
         if (offset > long.MaxValue || (long)offset % alignment != 0)
-        {
             throw new GgufException($"tensor '{Shown(name)}' begins at offset {offset}, not a multiple of the alignment {alignment}");
-        }
 
         return new GgufTensor
         {

@@ -44,14 +44,10 @@ internal sealed class GgufWriter(int alignment = 32)
     public GgufWriter Add(string key, GgufValue value)
     {
         if (_metadata.Exists(entry => entry.Key == key))
-        {
             throw new ArgumentException($"metadata key '{key}' was added before", nameof(key));
-        }
 
         if (value.Array is { Items: null })
-        {
             throw new ArgumentException($"the elements of '{key}' were skipped when it was read (GgufLimits.WantsArray)", nameof(value));
-        }
 
         _metadata.Add((key, value));
         return this;
@@ -75,9 +71,7 @@ internal sealed class GgufWriter(int alignment = 32)
 
         long elements = 1;
         foreach (var dimension in dimensions)
-        {
             elements = checked(elements * dimension);
-        }
 
         _tensors.Add((name, type, dimensions.ToArray(), type.BytesOf(elements), writeData));
         return this;
@@ -116,14 +110,10 @@ internal sealed class GgufWriter(int alignment = 32)
         WriteUInt64(output, (ulong)_tensors.Count);
         WriteUInt64(output, (ulong)_metadata.Count + (alignment == 32 ? 0u : 1u));
         if (alignment != 32)
-        {
             WriteEntry(output, "general.alignment", GgufValue.OfInteger(GgufType.UInt32, alignment));
-        }
 
         foreach (var (key, value) in _metadata)
-        {
             WriteEntry(output, key, value);
-        }
 
         long offset = 0;
         foreach (var tensor in _tensors)
@@ -131,9 +121,7 @@ internal sealed class GgufWriter(int alignment = 32)
             WriteText(output, tensor.Name);
             WriteUInt32(output, (uint)tensor.Dimensions.Length);
             foreach (var dimension in tensor.Dimensions)
-            {
                 WriteUInt64(output, (ulong)dimension);
-            }
 
             WriteUInt32(output, (uint)tensor.Type);
             WriteUInt64(output, (ulong)offset);
@@ -160,9 +148,7 @@ internal sealed class GgufWriter(int alignment = 32)
     private void Pad(Stream output)
     {
         for (var missing = AlignUp(output.Position) - output.Position; missing > 0; missing--)
-        {
             output.WriteByte(0);
-        }
     }
 
     private void WriteEntry(Stream output, string key, GgufValue value)
@@ -183,9 +169,7 @@ internal sealed class GgufWriter(int alignment = 32)
                 WriteUInt32(output, (uint)value.Array!.ElementType);
                 WriteUInt64(output, (ulong)value.Array.Items!.Count);
                 foreach (var item in value.Array.Items)
-                {
                     WriteValue(output, item);
-                }
 
                 break;
             case GgufType.Float32:

@@ -45,9 +45,7 @@ internal sealed record ModelFileName
     {
         var stem = IsGguf(fileName) ? fileName[..^Extension.Length] : fileName;
         if (TryReadShard(stem, out var shard, out var shardCount))
-        {
             stem = stem[..^ShardLength];
-        }
 
         var quantizationAt = FindQuantization(stem);
         var name = quantizationAt < 0 ? stem : stem[..(quantizationAt - 1)];
@@ -75,9 +73,7 @@ internal sealed record ModelFileName
         {
             var end = at + word.Length;
             if ((at == 0 || !char.IsLetterOrDigit(Stem[at - 1])) && (end == Stem.Length || !char.IsLetterOrDigit(Stem[end])))
-            {
                 return true;
-            }
         }
 
         return false;
@@ -107,9 +103,7 @@ internal sealed record ModelFileName
         for (var at = 2; at < stem.Length; at++)
         {
             if (stem[at - 1] is '-' or '.' or '_' && IsQuantization(stem.AsSpan(at)))
-            {
                 return at;
-            }
         }
 
         return -1;
@@ -121,31 +115,23 @@ internal sealed record ModelFileName
         foreach (var whole in WholeNames)
         {
             if (text.Equals(whole, StringComparison.OrdinalIgnoreCase))
-            {
                 return true;
-            }
         }
 
         var at = text.Length > 0 && text[0] is 'I' or 'i' or 'T' or 't' ? 1 : 0;
         if (text.Length < at + 2 || text[at] is not ('Q' or 'q') || !char.IsAsciiDigit(text[at + 1]))
-        {
             return false;
-        }
 
         var group = 0;
         for (at += 2; at < text.Length; at++)
         {
             var separator = text[at] == '_';
             if (separator ? group == 0 && text[at - 1] == '_' : group == 0 && text[at - 1] != '_')
-            {
                 return false;
-            }
 
             group = separator ? 0 : group + 1;
             if (group > 3 || !(separator || char.IsAsciiLetterOrDigit(text[at])))
-            {
                 return false;
-            }
         }
 
         return text[^1] != '_';
@@ -182,14 +168,10 @@ internal sealed record ModelFileName
         var parts = name.Split('-', '_');
         var found = Array.FindIndex(parts, part => IsSize(part, "bt"));
         if (found < 0)
-        {
             found = Array.FindIndex(parts, part => IsSize(part, "m"));
-        }
 
         if (found < 0)
-        {
             return null;
-        }
 
         var label = CapitalUnit(parts[found]);
         var active = found + 1 < parts.Length && parts[found + 1] is ['A' or 'a', .. var rest] && IsSize(rest, "bm");
@@ -211,9 +193,7 @@ internal sealed record ModelFileName
         foreach (var c in part.AsSpan(1, part.Length - 2))
         {
             if (!char.IsAsciiDigit(c) && c is not ('.' or 'x' or 'X'))
-            {
                 return false;
-            }
         }
 
         return true;

@@ -15,9 +15,7 @@ internal static class Quantizations
     {
         var bytes = new Dictionary<GgmlType, long>();
         foreach (var tensor in tensors)
-        {
             bytes[tensor.Type] = bytes.GetValueOrDefault(tensor.Type) + tensor.SizeBytes;
-        }
 
         return bytes.Count == 0 ? null : bytes.MaxBy(pair => pair.Value).Key.ToString();
     }

@@ -29,17 +29,13 @@ internal static class TensorData
             case GgmlType.F16:
                 var halves = MemoryMarshal.Cast<byte, Half>(destination);
                 for (var i = 0; i < source.Length; i++)
-                {
                     halves[i] = (Half)source[i];
-                }
 
                 break;
             case GgmlType.BF16:
                 var truncated = MemoryMarshal.Cast<byte, ushort>(destination);
                 for (var i = 0; i < source.Length; i++)
-                {
                     truncated[i] = ToBFloat16(source[i]);
-                }
 
                 break;
             case GgmlType.Q8_0:
@@ -91,9 +87,7 @@ internal static class TensorData
             var bytes = destination.Slice(block * blockBytes, blockBytes);
             float largest = 0;
             foreach (var value in values)
-            {
                 largest = Math.Max(largest, Math.Abs(value));
-            }
 
             var scale = largest / 127;
             var inverse = scale == 0 ? 0 : 1 / scale;

@@ -33,12 +33,15 @@ internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, 
         var queued = request.Answers.Count == 0 ? 0 : request.Answers.Max(answer => answer.QueueMilliseconds);
         LogRequest(logger, level, request.Id, request.Method, request.Path, request.Model ?? "-", request.Status,
             request.PromptTokens, request.CachedTokens, request.GeneratedTokens, queued, request.ToFirstToken?.TotalMilliseconds ?? 0,
-            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.Trace.IsKnown ? request.Trace.TraceId : "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
+            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.Trace.IsKnown
+                ? request.Trace.TraceId
+                : "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
     }
 
     [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), " +
         "{CompletionTokens} generated, {QueueMilliseconds:F0} ms queued, {FirstTokenMilliseconds:F0} ms to the first token, {Milliseconds:F0} ms, response cache {Cache}, key {Key}, trace {TraceId}{BrokenOff}")]
     private static partial void LogRequest(ILogger logger, LogLevel level, string requestId, string method, string route, string model,
-        int status, int promptTokens, int cachedTokens, int completionTokens, double queueMilliseconds, double firstTokenMilliseconds, double milliseconds,
+        int status, int promptTokens, int cachedTokens, int completionTokens, double queueMilliseconds,
+        double firstTokenMilliseconds, double milliseconds,
         string cache, string key, string traceId, string brokenOff);
 }

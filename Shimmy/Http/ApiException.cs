@@ -41,7 +41,8 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     {
         ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds),
         EngineException e => Of(e),
-        BadHttpRequestException { StatusCode: 413 } => new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
+        BadHttpRequestException { StatusCode: 413 } =>
+            new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
         BadHttpRequestException e => new ApiError(e.StatusCode, e.Message, null, null),
         // A client that has left hears nothing, so a cancellation that a client is told of is the server's.
         OperationCanceledException => new ApiError(503, "the server is stopping", "draining", null, RetryAfterSeconds: 1),
@@ -49,7 +50,8 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     };
 
     /// <summary>The error that a client gets for a fault of the server.</summary>
-    public static ApiError Internal { get; } = new(500, "internal error; the server's log has it under this request's x-request-id", "internal_error", null);
+    public static ApiError Internal { get; } =
+        new(500, "internal error; the server's log has it under this request's x-request-id", "internal_error", null);
 
     private static ApiError Of(EngineException e) => e.Failure switch
     {

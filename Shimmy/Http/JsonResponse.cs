@@ -8,7 +8,8 @@ namespace Shimmy.Http;
 internal static class JsonText
 {
     // The answers go to programs, never into a page: text stays readable instead of \u escapes.
-    public static JsonWriterOptions WriterOptions { get; } = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
+    public static JsonWriterOptions WriterOptions { get; } =
+        new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping, SkipValidation = true };
 
     public static JsonDocumentOptions ReaderOptions { get; } = new() { MaxDepth = 64, AllowDuplicateProperties = false };
 }

@@ -18,7 +18,9 @@ internal sealed class RequestDeadline : IDisposable
     /// <summary>Cancelled when the deadline is over.</summary>
     public CancellationToken Token { get; }
 
-    /// <summary>Sets the deadline of a request, or of the next one on the same connection; null sets none until the request asks for one.</summary>
+    /// <summary>
+    /// Sets the deadline of a request, or of the next one on the same connection; null sets none until the request asks for one.
+    /// </summary>
     public static RequestDeadline Begin(HttpContext context, TimeSpan? limit)
     {
         var deadline = new RequestDeadline();
@@ -37,7 +39,8 @@ internal sealed class RequestDeadline : IDisposable
 
     /// <summary>The error of a request that ended at its deadline; null where it ended for another reason.</summary>
     public static ApiError? ErrorOf(HttpContext context, Exception exception) =>
-        exception is OperationCanceledException && context.Items.TryGetValue(Key, out var known) && known is RequestDeadline { Token.IsCancellationRequested: true } deadline
+        exception is OperationCanceledException && context.Items.TryGetValue(Key, out var known)
+            && known is RequestDeadline { Token.IsCancellationRequested: true } deadline
             ? new ApiError(504, string.Create(System.Globalization.CultureInfo.InvariantCulture,
                 $"the request timed out after {deadline._limit!.Value.TotalSeconds:0.###} s (--request-timeout or the field timeout set this limit)"), "deadline_exceeded", null)
             : null;

@@ -67,7 +67,8 @@ internal sealed class RequestFields
     /// The error for a body that breaks off: a chunk with an invalid size, or a client that left in the middle of it. Neither is a fault of
     /// the server.
     /// </summary>
-    public static ApiException Unreadable(IOException e) => new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
+    public static ApiException Unreadable(IOException e) =>
+        new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
 
     /// <summary>The fields of an object inside a request; <paramref name="name"/> is its full name.</summary>
     public static RequestFields Of(JsonElement value, string name) => value.ValueKind == JsonValueKind.Object
@@ -101,7 +102,8 @@ internal sealed class RequestFields
             if (choice == text)
                 return text;
         }
-        throw ApiException.BadField(FullName(name), $"must be one of {string.Join(", ", allowed.ToArray().Select(a => $"'{a}'"))}, not {Quote(text)}");
+        throw ApiException.BadField(FullName(name),
+            $"must be one of {string.Join(", ", allowed.ToArray().Select(a => $"'{a}'"))}, not {Quote(text)}");
     }
 
     /// <summary>A truth value; null where it is absent.</summary>
@@ -192,7 +194,9 @@ internal sealed class RequestFields
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new ApiException(400, $"the body must be a JSON object, not {Describe(document.RootElement)}", "invalid_json");
             if (InvalidUnicode.Find(document.RootElement) is { } field)
-                throw field.Length == 0 ? new ApiException(400, $"the body {NoText}", "invalid_json") : ApiException.BadField(field, NoText);
+                throw field.Length == 0
+                    ? new ApiException(400, $"the body {NoText}", "invalid_json")
+                    : ApiException.BadField(field, NoText);
             return new RequestFields(document.RootElement, "");
         }
         catch
@@ -203,10 +207,12 @@ internal sealed class RequestFields
     }
 
 
-    // A JsonException for invalid JSON; an InvalidOperationException for names with invalid Unicode, which the check for duplicates compares.
+    // A JsonException for invalid JSON; an InvalidOperationException for names with invalid Unicode, which the check for duplicates
+    // compares.
     private static ApiException NoJson(Exception e) => new(400, e switch
     {
-        JsonException { LineNumber: { } line } at => $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",
+        JsonException { LineNumber: { } line } at =>
+            $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",
         JsonException => $"the body is not valid JSON: {FirstSentence(e.Message)}",
         _ => $"the body {NoText}",
     }, "invalid_json");

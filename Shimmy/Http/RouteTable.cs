@@ -38,7 +38,8 @@ internal sealed class RouteTable
 
     /// <summary>The methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes =>
-        [.. _routes.GroupBy(route => route.Pattern).Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method)], group.Key))];
+        [.. _routes.GroupBy(route => route.Pattern)
+            .Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method)], group.Key))];
 
     /// <summary>The dialects, in the order in which they were added.</summary>
     public IReadOnlyList<Dialect> Dialects => _dialects;
@@ -52,7 +53,8 @@ internal sealed class RouteTable
     }
 
     /// <summary>Maps POST.</summary>
-    public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null) => Map(HttpMethods.Post, pattern, handle, policy);
+    public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null) =>
+        Map(HttpMethods.Post, pattern, handle, policy);
 
     /// <summary>Maps GET, and HEAD with it, as RFC 9110 (9.1) asks of every server; Kestrel leaves out the body.</summary>
     public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null)
@@ -114,10 +116,12 @@ internal sealed class RouteTable
             return handle(context);
         }
         if (match.OtherMethods.Count == 0)
-            throw new ApiException(404, $"there is no route {context.Request.Method} {context.Request.Path}; GET /health lists the endpoints", "route_not_found");
+            throw new ApiException(404,
+                $"there is no route {context.Request.Method} {context.Request.Path}; GET /health lists the endpoints", "route_not_found");
         var allowed = string.Join(", ", match.OtherMethods);
         context.Response.Headers.Allow = allowed;
-        throw new ApiException(405, $"the method {context.Request.Method} is not allowed for {context.Request.Path}; allowed: {allowed}", "method_not_allowed");
+        throw new ApiException(405, $"the method {context.Request.Method} is not allowed for {context.Request.Path}; allowed: {allowed}",
+            "method_not_allowed");
     }
 
     private Dialect DialectOf(PathString path)
@@ -161,7 +165,8 @@ internal sealed class RouteTable
         public bool Fits(string path) => Parameter is null
             ? path.Equals(_before, StringComparison.OrdinalIgnoreCase)
             : path.Length > _before.Length + _after.Length
-                && path.StartsWith(_before, StringComparison.OrdinalIgnoreCase) && path.EndsWith(_after, StringComparison.OrdinalIgnoreCase);
+                && path.StartsWith(_before, StringComparison.OrdinalIgnoreCase)
+                && path.EndsWith(_after, StringComparison.OrdinalIgnoreCase);
 
         public string ValueIn(string path) => path[_before.Length..^_after.Length];
     }
@@ -169,7 +174,8 @@ internal sealed class RouteTable
 
 /// <summary>The route of a request, or the lack of one.</summary>
 /// <param name="Dialect">The dialect of its path.</param>
-/// <param name="Policy">How the middleware treats it: the policy of the route, of the same path's for other methods, or of the dialect.</param>
+/// <param name="Policy">How the middleware treats it: the policy of the route, of the same path's for other methods, or of the
+/// dialect.</param>
 internal sealed record RouteMatch(Dialect Dialect, RoutePolicy Policy)
 {
     /// <summary>The pattern that was mapped; null where no route takes the request.</summary>

@@ -75,7 +75,8 @@ internal static class SseResponse
     }
 
     // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.
-    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next, IStreamWriter writer, CancellationTokenSource generation)
+    private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next,
+        IStreamWriter writer, CancellationTokenSource generation)
     {
         try
         {
@@ -117,8 +118,8 @@ internal static class SseResponse
 }
 
 /// <summary>
-/// A stream broke off after its error event was sent. Thrown through to Kestrel, which then sends what was written and closes the connection
-/// without the end of the body: clients that know no error events (OpenAI's of .NET) see that the answer is not whole.
+/// A stream broke off after its error event was sent. Thrown through to Kestrel, which then sends what was written and closes the
+/// connection without the end of the body: clients that know no error events (OpenAI's of .NET) see that the answer is not whole.
 /// </summary>
 internal sealed class StreamBrokenException(Exception cause, bool isOurFault) : Exception(cause.Message, cause)
 {

@@ -67,9 +67,7 @@ internal sealed record GgufFacts
         writer.Write(EmbeddingLength);
         writer.Write(Layers);
         foreach (var text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
-        {
             writer.Write(text ?? "");
-        }
     }
 
     /// <summary>
@@ -80,9 +78,7 @@ internal sealed record GgufFacts
         var content = (GgufContent)reader.ReadByte();
         int type = reader.ReadSByte();
         if (!Enum.IsDefined(content) || (type != -1 && !Enum.IsDefined((ModelType)type)))
-        {
             throw new FormatException("damaged scan cache: unknown content or model type");
-        }
 
         return new GgufFacts
         {

@@ -28,9 +28,7 @@ internal static class KeepAlive
         keepAlive = default;
         text = text?.Trim();
         if (string.IsNullOrEmpty(text))
-        {
             return false;
-        }
 
         if (double.TryParse(text, NumberStyles.AllowLeadingSign | NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture,
             out var seconds))
@@ -45,9 +43,7 @@ internal static class KeepAlive
         {
             var digits = 0;
             while (digits < rest.Length && (char.IsAsciiDigit(rest[digits]) || rest[digits] == '.'))
-            {
                 digits++;
-            }
 
             if (!double.TryParse(rest[..digits], NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var number)
                 || !TryTakeUnit(ref rest, digits, out var unit))

@@ -53,9 +53,7 @@ internal static class Wildcard
         }
 
         while (p < pattern.Length && pattern[p] == '*')
-        {
             p++;
-        }
 
         return p == pattern.Length;
     }

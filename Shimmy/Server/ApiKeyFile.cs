@@ -67,7 +67,8 @@ internal static class ApiKeyFile
             // Not the word itself: it may be part of a key that has a space in it.
             if (!settings.ContainsKey(name))
                 throw new FormatException($"{where}: only settings may follow the key: concurrency=N, tokens_per_minute=N or rank=N");
-            if (!int.TryParse(word[(equals + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) || (number < 0 && name != "rank"))
+            if (!int.TryParse(word[(equals + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
+                || (number < 0 && name != "rank"))
                 throw new FormatException($"{where}: {name} must be a whole number{(name == "rank" ? "" : " of at least 0")}");
             settings[name] = number;
         }

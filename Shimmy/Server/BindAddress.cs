@@ -22,11 +22,13 @@ internal static class BindAddress
             return [Parse(bind)];
         if (environment("SHIMMY_BIND_ADDRESS") is { Length: > 0 } given && given != "auto")
             return [Parse(given)];
-        return [.. Enumerable.Range(FirstPort, LastPort - FirstPort + 1).Append(0).Select(port => new IPEndPoint(IPAddress.Loopback, port))];
+        return [.. Enumerable.Range(FirstPort, LastPort - FirstPort + 1).Append(0)
+            .Select(port => new IPEndPoint(IPAddress.Loopback, port))];
     }
 
     /// <summary>
-    /// Reads <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all addresses. Throws
+    /// Reads <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all addresses.
+    /// Throws
     /// <see cref="FormatException"/> with a message for the user.
     /// </summary>
     public static EndPoint Parse(string text)
@@ -36,7 +38,8 @@ internal static class BindAddress
         var colon = text.LastIndexOf(':');
         var (host, portText) = colon < 0 ? ("127.0.0.1", text) : (text[..colon], text[(colon + 1)..]);
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
-            throw new FormatException($"'{text}' is not an address to listen on: use auto, PORT, HOST:PORT or unix:PATH, with a port from 0 to {IPEndPoint.MaxPort}");
+            throw new FormatException(
+                $"'{text}' is not an address to listen on: use auto, PORT, HOST:PORT or unix:PATH, with a port from 0 to {IPEndPoint.MaxPort}");
         return host switch
         {
             "localhost" => new IPEndPoint(IPAddress.Loopback, port),

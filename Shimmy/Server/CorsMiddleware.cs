@@ -32,7 +32,9 @@ internal sealed class CorsMiddleware(string? allowedOrigin)
         {
             return allowed
                 ? next(context)
-                : throw new ApiException(403, $"the origin {RequestFields.Quote(origin.ToString())} is not allowed (CORS); --cors allows an origin", "origin_not_allowed");
+                : throw new ApiException(403,
+                    $"the origin {RequestFields.Quote(origin.ToString())} is not allowed (CORS); --cors allows an origin",
+                        "origin_not_allowed");
         }
         if (allowed)
         {

@@ -74,7 +74,9 @@ internal static class HalfCloseGrace
         private ReadResult Shown(ReadResult result)
         {
             _last = result;
-            return result.IsCompleted && result.Buffer.Length > _seen ? new ReadResult(result.Buffer, result.IsCanceled, isCompleted: false) : result;
+            return result.IsCompleted && result.Buffer.Length > _seen
+                ? new ReadResult(result.Buffer, result.IsCanceled, isCompleted: false)
+                : result;
         }
     }
 }

@@ -19,7 +19,8 @@ internal sealed class IdleGarbageCollection : IDisposable
     public IdleGarbageCollection(Func<bool> isQuiet, TimeProvider time)
     {
         _isQuiet = isQuiet;
-        _timer = time.CreateTimer(static self => ((IdleGarbageCollection)self!).Collect(), this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        _timer = time.CreateTimer(static self => ((IdleGarbageCollection)self!).Collect(),
+            this, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Number of collections so far.</summary>

@@ -41,7 +41,9 @@ internal sealed class InFlightRequests : IDisposable
         return new Entry(this, context);
     }
 
-    /// <summary>Takes no new requests from now on, waits for those that run, at most <paramref name="limit"/>, then ends what is left.</summary>
+    /// <summary>
+    /// Takes no new requests from now on, waits for those that run, at most <paramref name="limit"/>, then ends what is left.
+    /// </summary>
     public async Task DrainAsync(TimeSpan limit)
     {
         TaskCompletionSource empty;
@@ -95,7 +97,8 @@ internal sealed class InFlightRequests : IDisposable
         {
             _requests = requests;
             // Each message on a socket has a deadline of its own; the socket has none.
-            _deadline = RequestDeadline.Begin(context, RequestContext.Of(context).Match!.OpensSocket(context.Request) ? null : requests._limit);
+            _deadline =
+                RequestDeadline.Begin(context, RequestContext.Of(context).Match!.OpensSocket(context.Request) ? null : requests._limit);
             _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token, _deadline.Token);
             ClientConnection.EndWith(context, _either.Token);
         }

@@ -36,7 +36,8 @@ internal sealed partial class KestrelLogFilter(ILoggerFactory loggers) : ILogger
 
         public bool IsEnabled(LogLevel logLevel) => logger.IsEnabled(logLevel);
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (exception is StreamBrokenException || eventId.Name == "RequestBodyDrainBodyReaderInvalidState")
                 return;
@@ -46,7 +47,8 @@ internal sealed partial class KestrelLogFilter(ILoggerFactory loggers) : ILogger
                 return;
             }
             var connection = ConnectionIn(state);
-            LogBadRequest(logger, eventId.Name ?? "", connection, (exception as BadHttpRequestException)?.StatusCode.ToString(CultureInfo.InvariantCulture) ?? "nothing");
+            LogBadRequest(logger, eventId.Name ?? "", connection,
+                (exception as BadHttpRequestException)?.StatusCode.ToString(CultureInfo.InvariantCulture) ?? "nothing");
         }
 
         private static string ConnectionIn(object? state) => state is IEnumerable<KeyValuePair<string, object?>> values

@@ -50,7 +50,8 @@ internal sealed class KestrelParts(IServiceCollection services) : IWebHostBuilde
 internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider services) : IHttpApplication<HttpContext>
 {
     /// <inheritdoc/>
-    public HttpContext CreateContext(IFeatureCollection contextFeatures) => new DefaultHttpContext(contextFeatures) { RequestServices = services };
+    public HttpContext CreateContext(IFeatureCollection contextFeatures) =>
+        new DefaultHttpContext(contextFeatures) { RequestServices = services };
 
     /// <inheritdoc/>
     public Task ProcessRequestAsync(HttpContext context) => first(context);

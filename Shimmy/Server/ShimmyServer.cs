@@ -79,7 +79,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             };
             var running = new InFlightRequests(state);
             var recorder = recording is null ? null : new Recorder(recording, ignoredFields, logger);
-            var (services, pipeline) = Build(options, endpoint, routes, registry, residency, state, running, backends, recorder, replayed, loggers, logger);
+            var (services, pipeline) =
+                Build(options, endpoint, routes, registry, residency, state, running, backends, recorder, replayed, loggers, logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
@@ -174,7 +175,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         next = With(new RequestMiddleware(logger, routes, running, report, traces is not null).InvokeAsync, next);
         return (services, new HttpPipeline(next, services));
 
-        static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) => context => outer(context, inner);
+        static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) =>
+            context => outer(context, inner);
     }
 
     private static IReadOnlyList<(string Name, double? Value)> LimitsOf(ServerOptions options) =>
@@ -191,7 +193,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     // A file that is recorded to and replayed from at once may begin empty: what it lacks is asked of the models and there the next time.
     private static RecordingIndex? ReplayedBy(ServerOptions options, IReadOnlyList<string> ignoredFields, ILogger logger)
     {
-        if (options.ReplayFile is not { } path || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
+        if (options.ReplayFile is not { } path
+            || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
             return null;
         var recording = RecordingIndex.Read(path, ignoredFields, logger);
         LogReplays(logger, recording.Count, path);

@@ -84,7 +84,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
         catch (Exception e) when (e is JsonException or InvalidDataException)
         {
-            Fail(frame.Id, new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
+            Fail(frame.Id,
+                new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
         }
     }
 
@@ -228,7 +229,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             try
             {
                 var embedding = model.Embedding.Compute(tokens, adapters);
-                Send(FrameKind.Reply, id, [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
+                Send(FrameKind.Reply, id,
+                    [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
             }
             catch (EngineException e)
             {

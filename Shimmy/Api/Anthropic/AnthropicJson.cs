@@ -19,8 +19,8 @@ internal static class AnthropicJson
     }
 
     /// <summary>
-    /// The object <c>usage</c>. Without prompt caching all tokens of the prompt are input; with it, those that the prefix cache had are read
-    /// from it, and all others were computed into it.
+    /// The object <c>usage</c>. Without prompt caching all tokens of the prompt are input; with it, those that the prefix cache had are
+    /// read from it, and all others were computed into it.
     /// </summary>
     public static void WriteUsage(Utf8JsonWriter json, int promptTokens, int cachedTokens, int outputTokens, bool caches)
     {
@@ -37,7 +37,9 @@ internal static class AnthropicJson
     public static void WriteStop(Utf8JsonWriter json, OutputEnd end, IReadOnlyList<string> sequences)
     {
         var sequence = end.StopString is { } hit && sequences.Contains(hit) ? hit : null;
-        json.WriteString("stop_reason", end.Reason == FinishReason.Length ? "max_tokens" : sequence is not null ? "stop_sequence" : end.CalledTools ? "tool_use" : "end_turn");
+        json.WriteString("stop_reason", end.Reason == FinishReason.Length
+            ? "max_tokens"
+            : sequence is not null ? "stop_sequence" : end.CalledTools ? "tool_use" : "end_turn");
         json.WriteString("stop_sequence", sequence);
     }
 

@@ -8,7 +8,8 @@ namespace Shimmy.Api.Anthropic;
 /// <summary><c>system</c> and <c>messages</c> as Anthropic has them, as the messages of a <see cref="ChatRequest"/>.</summary>
 internal sealed class AnthropicMessages
 {
-    // Claude Code's first system block may be a header for billing with a value that changes with every request: no prefix would ever be reused.
+    // Claude Code's first system block may be a header for billing with a value that changes with every request: no prefix would ever be
+    // reused.
     private const string BillingHeader = "x-anthropic-billing-header:";
 
     private readonly List<ChatMessage> _messages = [];
@@ -62,7 +63,9 @@ internal sealed class AnthropicMessages
                 parts.Add(TextOf(block));
                 continue;
             }
-            var result = block.Find("content") is { } content ? string.Join("\n\n", Texts(content, block.FullName("content")).Select(part => part.Text)) : "";
+            var result = block.Find("content") is { } content
+                ? string.Join("\n\n", Texts(content, block.FullName("content")).Select(part => part.Text))
+                : "";
             _messages.Add(new ChatMessage
             {
                 Role = "tool",
@@ -93,17 +96,20 @@ internal sealed class AnthropicMessages
                     // Nobody but Anthropic can read it.
                     break;
                 case "tool_use":
-                    var input = block.Find("input") ?? throw ApiException.BadField(block.FullName("input"), "is missing; an object is required");
+                    var input = block.Find("input")
+                        ?? throw ApiException.BadField(block.FullName("input"), "is missing; an object is required");
                     if (input.ValueKind != JsonValueKind.Object)
                         throw ApiException.BadField(block.FullName("input"), $"must be an object, not {RequestFields.Describe(input)}");
                     calls.Add(new ToolCall(block.RequiredText("id"), block.RequiredText("name"), input.GetRawText()));
                     break;
-                case var type when type.StartsWith("server_tool_", StringComparison.Ordinal) || type.EndsWith("_tool_result", StringComparison.Ordinal):
+                case var type when type.StartsWith("server_tool_", StringComparison.Ordinal)
+                    || type.EndsWith("_tool_result", StringComparison.Ordinal):
                     if (_logger is not null)
                         SkippedTools.Log(_logger, type);
                     break;
                 case var type:
-                    throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is not a supported content block of an assistant message");
+                    throw ApiException.BadField(block.FullName("type"),
+                        $"{RequestFields.Quote(type)} is not a supported content block of an assistant message");
             }
         }
         Add(new ChatMessage { Role = "assistant", Content = parts, Reasoning = reasoning, ToolCalls = calls });
@@ -116,7 +122,9 @@ internal sealed class AnthropicMessages
         {
             _messages[^1] = last with
             {
-                Content = last.Content.Count == 0 ? message.Content : message.Content.Count == 0 ? last.Content : Joined([.. last.Content, .. message.Content]),
+                Content = last.Content.Count == 0 ? message.Content : message.Content.Count == 0
+                    ? last.Content
+                    : Joined([.. last.Content, .. message.Content]),
                 Reasoning = last.Reasoning is null ? message.Reasoning : last.Reasoning + message.Reasoning,
                 ToolCalls = [.. last.ToolCalls, .. message.ToolCalls],
             };
@@ -145,17 +153,21 @@ internal sealed class AnthropicMessages
             case "document":
                 return new ContentPart(Titled(block, Document(block)));
             case "search_result":
-                return new ContentPart(Titled(block, string.Join("\n\n", Texts(block.Find("content") ?? default, block.FullName("content")).Select(part => part.Text))));
+                return new ContentPart(
+                    Titled(block,
+                        string.Join("\n\n", Texts(block.Find("content") ?? default, block.FullName("content")).Select(part => part.Text))));
             case "tool_reference":
                 return new ContentPart(block.RequiredText("tool_name"));
             case "image":
                 throw ApiException.BadField(block.FullName("type"), "'image' is not supported by this model; 'text' is");
             case var type:
-                throw ApiException.BadField(block.FullName("type"), $"{RequestFields.Quote(type)} is not a supported content block; 'text', 'tool_result' and 'document' are");
+                throw ApiException.BadField(block.FullName("type"),
+                    $"{RequestFields.Quote(type)} is not a supported content block; 'text', 'tool_result' and 'document' are");
         }
     }
 
-    private static string Titled(RequestFields block, string text) => block.Text("title") is { Length: > 0 } title ? $"{title}\n\n{text}" : text;
+    private static string Titled(RequestFields block, string text) =>
+        block.Text("title") is { Length: > 0 } title ? $"{title}\n\n{text}" : text;
 
     private static string Document(RequestFields block)
     {
@@ -163,8 +175,11 @@ internal sealed class AnthropicMessages
         return source.RequiredText("type") switch
         {
             "text" => source.RequiredText("data"),
-            "content" => string.Join("\n\n", Texts(source.Find("content") ?? default, source.FullName("content")).Select(part => part.Text)),
-            var type => throw ApiException.BadField(source.FullName("type"), $"{RequestFields.Quote(type)} is not a supported document source; 'text' and 'content' are"),
+            "content" =>
+                string.Join("\n\n", Texts(source.Find("content") ?? default, source.FullName("content")).Select(part => part.Text)),
+            var type =>
+                throw ApiException.BadField(source.FullName("type"),
+                    $"{RequestFields.Quote(type)} is not a supported document source; 'text' and 'content' are"),
         };
     }
 }

@@ -15,8 +15,8 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
     private const int LongestName = 128;
 
     /// <summary>
-    /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong. Tools that Anthropic's servers run are left out with a line
-    /// in the log, because Claude Code sends them unasked.
+    /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong. Tools that Anthropic's servers run are left out with a
+    /// line in the log, because Claude Code sends them unasked.
     /// </summary>
     public static AnthropicTools Read(RequestFields fields, ILogger? logger)
     {
@@ -44,8 +44,10 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
     {
         var name = tool.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
-            throw ApiException.BadField(tool.FullName("name"), $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
-        var schema = tool.Find("input_schema") ?? throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
+            throw ApiException.BadField(tool.FullName("name"),
+                $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
+        var schema = tool.Find("input_schema")
+            ?? throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
         if (schema.ValueKind != JsonValueKind.Object)
             throw ApiException.BadField(tool.FullName("input_schema"), $"must be an object, not {RequestFields.Describe(schema)}");
         return new ToolDefinition(name, tool.Text("description"), schema) { Strict = tool.Flag("strict") ?? false };
@@ -69,7 +71,8 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
             case "tool":
                 var name = choice.RequiredText("name");
                 var named = tools.FirstOrDefault(tool => tool.Name == name)
-                    ?? throw ApiException.BadField("tool_choice.name", $"{RequestFields.Quote(name)} is not one of the tools that can be called here");
+                    ?? throw ApiException.BadField("tool_choice.name",
+                        $"{RequestFields.Quote(name)} is not one of the tools that can be called here");
                 return new AnthropicTools([named], ToolChoice.Required, parallel);
             default:
                 throw ApiException.BadField("tool_choice.type", "is missing; 'auto', 'any', 'tool' or 'none' is required");

@@ -7,10 +7,11 @@ using Shimmy.Http;
 namespace Shimmy.Api.Anthropic;
 
 /// <summary>
-/// The stream of <c>/v1/messages</c>: <c>message_start</c>; for each stretch of thinking, text or call a block with an index of its own (start,
-/// deltas, stop), never interleaved; <c>message_delta</c> with the usage; <c>message_stop</c>. <c>ping</c> after a long silence.
+/// The stream of <c>/v1/messages</c>: <c>message_start</c>; for each stretch of thinking, text or call a block with an index of its own
+/// (start, deltas, stop), never interleaved; <c>message_delta</c> with the usage; <c>message_stop</c>. <c>ping</c> after a long silence.
 /// </summary>
-internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList<string> stopSequences, bool caches, string requestId) : IStreamWriter
+internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList<string> stopSequences, bool caches, string requestId)
+    : IStreamWriter
 {
     private readonly StringBuilder _thought = new();
     private Block _open;

@@ -6,7 +6,9 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.Anthropic;
 
-/// <summary><c>POST /v1/messages</c> and <c>/v1/messages/count_tokens</c>. Versions and betas in the headers are what the client likes.</summary>
+/// <summary>
+/// <c>POST /v1/messages</c> and <c>/v1/messages/count_tokens</c>. Versions and betas in the headers are what the client likes.
+/// </summary>
 internal static class Messages
 {
     public static void Map(RouteTable routes)
@@ -42,7 +44,8 @@ internal static class Messages
             WriteContent(json, answer);
             json.WriteEndArray();
             AnthropicJson.WriteStop(json, answer.End, stops);
-            AnthropicJson.WriteUsage(json, answer.End.Usage.PromptTokens, answer.End.Usage.CachedTokens, answer.End.Usage.CompletionTokens, asked.Caches);
+            AnthropicJson.WriteUsage(json, answer.End.Usage.PromptTokens, answer.End.Usage.CachedTokens,
+                answer.End.Usage.CompletionTokens, asked.Caches);
             json.WriteEndObject();
         });
     }

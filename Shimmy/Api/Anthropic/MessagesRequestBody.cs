@@ -29,11 +29,13 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
         var messages = AnthropicMessages.Read(fields, logger);
         var tools = AnthropicTools.Read(fields, logger);
         int? most = counts ? null : fields.Whole("max_tokens", 1, int.MaxValue)
-            ?? throw ApiException.BadField("max_tokens", "is missing; a whole number of at least 1 is required", "missing_required_parameter");
+            ?? throw ApiException.BadField("max_tokens", "is missing; a whole number of at least 1 is required",
+                "missing_required_parameter");
         fields.Number("temperature", 0, 1);
         fields.Object("metadata")?.Text("user_id");
         fields.Choice("service_tier", "auto", "standard_only");
-        fields.Refuse("mcp_servers", "MCP servers are not supported", value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
+        fields.Refuse("mcp_servers", "MCP servers are not supported",
+            value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
         fields.Refuse("container", "containers are not supported");
         var (thinks, budget) = Thinking(fields, most);
         var effort = Effort(fields);
@@ -68,7 +70,9 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     private static List<string>? Stops(RequestFields fields) => fields.List("stop_sequences")?.Select((one, i) =>
     {
         var text = RequestFields.TextOf(one, $"stop_sequences[{i}]");
-        return string.IsNullOrWhiteSpace(text) ? throw ApiException.BadField($"stop_sequences[{i}]", "must be more than white space") : text;
+        return string.IsNullOrWhiteSpace(text)
+            ? throw ApiException.BadField($"stop_sequences[{i}]", "must be more than white space")
+            : text;
     }).ToList();
 
     private static (bool? Thinks, int? Budget) Thinking(RequestFields fields, int? most)
@@ -83,7 +87,8 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
                 return (true, null);
             case "enabled":
                 var budget = thinking.Whole("budget_tokens", LeastBudget, int.MaxValue)
-                    ?? throw ApiException.BadField("thinking.budget_tokens", $"is missing; a whole number of at least {LeastBudget} is required");
+                    ?? throw ApiException.BadField("thinking.budget_tokens",
+                        $"is missing; a whole number of at least {LeastBudget} is required");
                 return most <= budget
                     ? throw ApiException.BadField("thinking.budget_tokens", $"must be less than max_tokens ({most}), not {budget}")
                     : (true, budget);
@@ -93,7 +98,8 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     }
 
     private static string? Effort(RequestFields fields) =>
-        fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch { "xhigh" or "max" => "high", var effort => effort };
+        fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch { "xhigh" or "max" =>
+            "high", var effort => effort };
 
     private static Grammar? Format(RequestFields fields)
     {

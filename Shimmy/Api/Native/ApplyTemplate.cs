@@ -53,7 +53,9 @@ internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationP
                 Tools = ToolFields.Read(fields, logger: null).Tools,
                 EnableThinking = fields.Flag("enable_thinking"),
                 ContinueFinalMessage = continues,
-                TemplateArguments = fields.Find("chat_template_kwargs") is { } arguments ? Arguments(arguments) : new Dictionary<string, JsonElement>(),
+                TemplateArguments = fields.Find("chat_template_kwargs") is { } arguments
+                    ? Arguments(arguments)
+                    : new Dictionary<string, JsonElement>(),
             },
             fields.Flag("add_generation_prompt") is { } asked
                 ? asked && continues

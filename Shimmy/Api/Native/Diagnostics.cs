@@ -9,7 +9,9 @@ using Shimmy.Observability;
 
 namespace Shimmy.Api.Native;
 
-/// <summary><c>GET /diag</c>: the machine, the backends, and the limits in force. The first call loads the native libraries in a process of its own.</summary>
+/// <summary>
+/// <c>GET /diag</c>: the machine, the backends, and the limits in force. The first call loads the native libraries in a process of its own.
+/// </summary>
 internal static class Diagnostics
 {
     private const double Megabyte = 1 << 20;
@@ -30,7 +32,8 @@ internal static class Diagnostics
             fault = e.Message;
         }
         var state = services.GetRequiredService<ServerState>();
-        var workers = services.GetRequiredService<ModelResidency>().Resident.Where(model => model.Model is not null).Sum(model => model.MemoryBytes);
+        var workers = services.GetRequiredService<ModelResidency>().Resident.Where(model => model.Model is not null)
+            .Sum(model => model.MemoryBytes);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

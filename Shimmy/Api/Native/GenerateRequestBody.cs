@@ -30,7 +30,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var messages = fields.List("messages");
         var system = fields.Text("system");
         if (prompt is null == messages is null)
-            throw ApiException.BadField("prompt", prompt is null ? "is missing; prompt or messages is required" : "was given beside messages; give one of them");
+            throw ApiException.BadField("prompt", prompt is null
+                ? "is missing; prompt or messages is required"
+                : "was given beside messages; give one of them");
         var options = (SamplingFields.Read(fields) with { MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var stream = fields.Flag("stream") ?? false;
@@ -45,13 +47,16 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
             turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
         if (turns.Count == 0)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
-        return new GenerateRequestBody(null, new ChatRequest { Messages = turns, Options = options, Grammar = grammar }, options, grammar, stream);
+        return new GenerateRequestBody(null, new ChatRequest { Messages = turns, Options = options, Grammar = grammar },
+            options, grammar, stream);
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache, CancellationToken cancellation, ILogger? logger = null) => Chat is not null
+    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache,
+        CancellationToken cancellation, ILogger? logger = null) => Chat is not null
         ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
-        : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar }, cancellation, cache);
+        : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
+            cancellation, cache);
 
     private static ChatMessage Message(RequestFields message) => new()
     {

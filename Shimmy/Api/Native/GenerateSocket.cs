@@ -9,8 +9,9 @@ using Shimmy.Http;
 namespace Shimmy.Api.Native;
 
 /// <summary>
-/// <c>GET /ws/generate</c>: the client sends a request as for <c>/api/generate</c>, each token comes as a text frame of its own, the last frame
-/// has <c>"done":true</c>. A further request may follow; <c>{"cancel":true}</c> stops the one that runs, whose last frame then says so.
+/// <c>GET /ws/generate</c>: the client sends a request as for <c>/api/generate</c>, each token comes as a text frame of its own, the last
+/// frame has <c>"done":true</c>. A further request may follow; <c>{"cancel":true}</c> stops the one that runs, whose last frame then says
+/// so.
 /// </summary>
 internal static partial class GenerateSocket
 {
@@ -109,10 +110,12 @@ internal static partial class GenerateSocket
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
                 var request = GenerateRequestBody.Read(fields);
                 using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
-                await SendAnswerAsync(lease.Entry.Name, request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
+                await SendAnswerAsync(lease.Entry.Name,
+                    request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
                 status = 200;
             }
-            catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested && RequestDeadline.ErrorOf(context, e) is null)
+            catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested
+                && RequestDeadline.ErrorOf(context, e) is null)
             {
                 await SendAsync(json =>
                 {
@@ -127,7 +130,8 @@ internal static partial class GenerateSocket
                 var error = ApiError.Of(e, context);
                 status = (error ?? ApiError.Internal).Status;
                 if (error is null)
-                    LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"), context.TraceIdentifier, e);
+                    LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"),
+                        context.TraceIdentifier, e);
                 await SendAsync(json =>
                 {
                     json.WriteStartObject();
@@ -150,13 +154,9 @@ internal static partial class GenerateSocket
                 var text = outputEvent.Text;
                 RequestContext.Of(context).Note(outputEvent);
                 if (outputEvent.End is { } end)
-                {
                     await SendAsync(json => NativeJson.WriteDone(json, model, seed, end));
-                }
                 else if (text.Length > 0)
-                {
                     await SendAsync(json => NativeJson.WriteToken(json, text));
-                }
             }
         }
 
@@ -180,7 +180,8 @@ internal static partial class GenerateSocket
                 message.Advance(received.Count);
                 if (message.WrittenCount > _state.BodyLimit)
                 {
-                    await socket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig, $"a message may have {_state.BodyLimit} bytes", _gone);
+                    await socket.CloseOutputAsync(WebSocketCloseStatus.MessageTooBig,
+                        $"a message may have {_state.BodyLimit} bytes", _gone);
                     return null;
                 }
                 if (received.EndOfMessage)

@@ -28,13 +28,15 @@ internal static class Health
         ("diag", "/diag"),
     ];
 
-    public static void Map(RouteTable routes) => routes.MapRead("/health", Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+    public static void Map(RouteTable routes) =>
+        routes.MapRead("/health", Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     private static Task Handle(HttpContext context)
     {
         var state = context.RequestServices.GetRequiredService<ServerState>();
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident.Count(model => model.State == ResidencyState.Ready);
+        var loaded =
+            context.RequestServices.GetRequiredService<ModelResidency>().Resident.Count(model => model.State == ResidencyState.Ready);
         return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

@@ -34,11 +34,15 @@ internal static class Metrics
         var text = new MetricsText();
         text.Head("shimmy_build_info", "gauge", "The program; always 1.");
         text.Series("shimmy_build_info", MetricsText.Labels("version", ServerState.Version), 1);
-        text.Single("shimmy_uptime_seconds", "gauge", "Time since the server started.", context.RequestServices.GetRequiredService<ServerState>().Uptime.TotalSeconds);
+        text.Single("shimmy_uptime_seconds", "gauge", "Time since the server started.",
+            context.RequestServices.GetRequiredService<ServerState>().Uptime.TotalSeconds);
         requests.WriteTo(text);
         // Those that were asked may be gone by now.
-        var inMemory = residency.Resident.Concat(models.Select(model => model.Model)).Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        ModelMetrics.Write(text, models, [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
+        var inMemory = residency.Resident.Concat(models.Select(model => model.Model))
+            .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
+        ModelMetrics.Write(text, models,
+            [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name))
+                .Select(entry => entry.Name)]);
         ModelMetrics.Write(text, residency);
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
@@ -49,11 +53,13 @@ internal static class Metrics
     // Of answers: a request may ask for several. Requests by outcome are counted with the others.
     private static void WriteCache(MetricsText text, ResponseCache cache)
     {
-        text.Head("shimmy_response_cache_answers_total", "counter", "Answers that the response cache had, that it looked for and has from now on, and that it was not asked for.");
+        text.Head("shimmy_response_cache_answers_total", "counter",
+            "Answers that the response cache had, that it looked for and has from now on, and that it was not asked for.");
         text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "hit"), cache.Hits);
         text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "miss"), cache.Misses);
         text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "bypass"), cache.Bypasses);
-        text.Single("shimmy_response_cache_evictions_total", "counter", "Answers that went to make room or for their age.", cache.Evictions);
+        text.Single("shimmy_response_cache_evictions_total", "counter",
+            "Answers that went to make room or for their age.", cache.Evictions);
         text.Single("shimmy_response_cache_entries", "gauge", "Answers in the response cache.", cache.Entries);
         text.Single("shimmy_response_cache_bytes", "gauge", "Bytes of the answers in the response cache.", cache.Bytes);
     }

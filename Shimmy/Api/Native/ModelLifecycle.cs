@@ -11,12 +11,13 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.Native;
 
 /// <summary>
-/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>, <c>GET …/status</c>.
-/// All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
+/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>,
+/// <c>GET …/status</c>. All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
 /// </summary>
 internal static class ModelLifecycle
 {
-    private static readonly string[] LoadFields = ["keep_alive", .. TuningOption.All.Where(option => option.InRequests).Select(option => option.Field)];
+    private static readonly string[] LoadFields =
+        ["keep_alive", .. TuningOption.All.Where(option => option.InRequests).Select(option => option.Field)];
 
     public static void Map(RouteTable routes)
     {
@@ -71,7 +72,9 @@ internal static class ModelLifecycle
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
-            throw ApiException.BadField(unknown, allowed.Length == 0 ? "is not a known field; there are none" : $"is not a known field; {string.Join(", ", allowed)} are");
+            throw ApiException.BadField(unknown, allowed.Length == 0
+                ? "is not a known field; there are none"
+                : $"is not a known field; {string.Join(", ", allowed)} are");
         return (ModelRequest.KeepAliveOf(fields), ReadTuning(fields));
     }
 

@@ -45,7 +45,8 @@ internal static class ModelsEndpoint
     private static void WriteModels(Utf8JsonWriter json, HttpContext context, ModelRegistry registry)
     {
         var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident
-            .Where(model => model.Model is not null).ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
+            .Where(model => model.Model is not null)
+            .ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
         json.WriteStartArray("models");
         foreach (var entry in registry.Entries)
             Write(json, entry, loaded[entry.Name].FirstOrDefault());

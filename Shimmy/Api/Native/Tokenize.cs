@@ -9,8 +9,8 @@ namespace Shimmy.Api.Native;
 
 /// <summary>
 /// <c>POST /tokenize</c>: the tokens of a text (<c>content</c>, with llama.cpp's <c>add_special</c>, <c>parse_special</c> and
-/// <c>with_pieces</c>), or of a conversation (<c>messages</c>, as for <c>/apply-template</c>). <c>POST /detokenize</c>: the text of <c>tokens</c>, special
-/// ones included (llama.cpp's answer <c>{content}</c>).
+/// <c>with_pieces</c>), or of a conversation (<c>messages</c>, as for <c>/apply-template</c>). <c>POST /detokenize</c>: the text of
+/// <c>tokens</c>, special ones included (llama.cpp's answer <c>{content}</c>).
 /// </summary>
 internal static class Tokenize
 {
@@ -69,7 +69,8 @@ internal static class Tokenize
         });
     }
 
-    private static async Task<Dictionary<int, byte[]>> PiecesOfAsync(ILoadedModel model, IReadOnlyList<int> tokens, CancellationToken cancellation)
+    private static async Task<Dictionary<int, byte[]>> PiecesOfAsync(ILoadedModel model,
+        IReadOnlyList<int> tokens, CancellationToken cancellation)
     {
         var pieces = new Dictionary<int, byte[]>();
         foreach (var token in tokens.Distinct())

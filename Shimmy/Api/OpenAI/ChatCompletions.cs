@@ -26,7 +26,8 @@ internal static class ChatCompletions
         var id = Answer.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
-        // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would part them.
+        // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would
+        // part them.
         if (request.Choices > 1)
             await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
@@ -39,7 +40,9 @@ internal static class ChatCompletions
         }
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
         // Every answer has the same prompt, which counts once.
-        var usage = answers.Skip(1).Aggregate(answers[0].End.Usage, (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
+        var usage = answers.Skip(1)
+            .Aggregate(answers[0].End.Usage,
+                (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

@@ -6,8 +6,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI;
 
 /// <summary>
-/// The stream of <c>/v1/chat/completions</c>: a chunk with the role, one for each piece of text, one with the finish reason, one with the usage
-/// if requested, then <c>[DONE]</c>. Id, time and model are the same on every chunk.
+/// The stream of <c>/v1/chat/completions</c>: a chunk with the role, one for each piece of text, one with the finish reason, one with the
+/// usage if requested, then <c>[DONE]</c>. Id, time and model are the same on every chunk.
 /// </summary>
 /// <param name="id">Id of the answer.</param>
 /// <param name="created">Time of creation, in seconds since 1970.</param>
@@ -15,7 +15,8 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="includeUsage">Whether the request asks for a chunk with the usage.</param>
 /// <param name="choices">Number of answers, which are interleaved.</param>
 /// <param name="extras">Details to write beside the text.</param>
-internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage, int choices = 1, OutputDetails extras = default) : IStreamWriter
+internal sealed class ChatStreamWriter(string id, long created, string model, bool includeUsage,
+    int choices = 1, OutputDetails extras = default) : IStreamWriter
 {
     private readonly TimingsJson[] _times = extras.Timings ? [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())] : [];
     private int _ended;
@@ -36,7 +37,9 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         else if (outputEvent.End is { } end)
         {
             WriteChunk(output, outputEvent, static (_, _) => { }, OpenAIJson.FinishReasonOf(end));
-            _usage = _usage is { } usage ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens } : end.Usage;
+            _usage = _usage is { } usage
+                ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens }
+                : end.Usage;
             if (++_ended < choices)
                 return;
             if (includeUsage)
@@ -64,7 +67,8 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         output.Write("\n\n"u8);
     }
 
-    private void WriteChunk(IBufferWriter<byte> output, OutputEvent outputEvent, Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
+    private void WriteChunk(IBufferWriter<byte> output, OutputEvent outputEvent,
+        Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
         SseResponse.WriteData(output, json =>
         {
             Begin(json);

@@ -11,7 +11,8 @@ namespace Shimmy.Api.OpenAI;
 /// <param name="model">The model's name.</param>
 /// <param name="request">The request.</param>
 /// <param name="echoes">For each choice, the text of the prompt to repeat before it.</param>
-internal sealed class CompletionStreamWriter(string id, long created, string model, CompletionRequestBody request, IReadOnlyList<string> echoes) : IStreamWriter
+internal sealed class CompletionStreamWriter(string id, long created, string model,
+    CompletionRequestBody request, IReadOnlyList<string> echoes) : IStreamWriter
 {
     private readonly List<GeneratedToken> _prompt = [];
     private Usage _usage = new(0, 0, 0);
@@ -72,7 +73,8 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         _times = new TimingsJson();
     }
 
-    private void WriteChoice(IBufferWriter<byte> output, int index, string text, IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
+    private void WriteChoice(IBufferWriter<byte> output, int index, string text,
+        IReadOnlyList<GeneratedToken>? tokens, string? finishReason) =>
         SseResponse.WriteData(output, json =>
         {
             BeginChunk(json);

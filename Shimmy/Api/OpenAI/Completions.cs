@@ -38,7 +38,9 @@ internal static class Completions
         }
         var answers = await CollectAsync(context, lease, cache, runs);
         // The answers to one prompt have it in common, and it counts once.
-        var usage = answers.Select((answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
+        var usage =
+            answers.Select(
+                (answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate((sum, usage) => sum + usage);
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -86,7 +88,8 @@ internal static class Completions
     }
 
     // The prompt as it came; of one around a gap, what is in front of it.
-    private static async Task<string> EchoAsync(ILoadedModel model, Prompt prompt, CompletionRequestBody request, CancellationToken cancellation) =>
+    private static async Task<string> EchoAsync(ILoadedModel model, Prompt prompt,
+        CompletionRequestBody request, CancellationToken cancellation) =>
         prompt.Tokens is { } tokens
             ? Encoding.UTF8.GetString((await model.DetokenizeAsync(tokens, cancellation)).Span)
             : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
@@ -109,7 +112,8 @@ internal static class Completions
         }));
     }
 
-    // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind all others.
+    // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind
+    // all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
         ModelLease lease, CachedExecution cache, Run[] runs, [EnumeratorCancellation] CancellationToken cancellation)
     {

@@ -23,7 +23,10 @@ internal static class Embeddings
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         RefuseOtherDimensions(fields, lease.Model.Facts);
         var prompts = PromptLog.Of(context);
-        var embeddings = await Task.WhenAll(inputs.Select((input, i) => EmbedAsync(lease, prompts, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
+        var embeddings =
+            await Task.WhenAll(
+                inputs.Select((input, i) =>
+                    EmbedAsync(lease, prompts, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         await JsonResponse.WriteAsync(context, json =>
@@ -51,7 +54,9 @@ internal static class Embeddings
             prompts?.Write(input);
             return await lease.Model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras, Place = lease.Place }, cancellation);
         }
-        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong || (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model" && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true))
+        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong
+            || (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model"
+                && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true))
         {
             throw ApiException.BadField(name, e.Message);
         }

@@ -16,7 +16,8 @@ internal sealed class OpenAIDialect : Dialect
     public override RoutePolicy Policy => RoutePolicy.Recorded;
 
     /// <inheritdoc/>
-    public override IReadOnlyList<string> UnrecordedFields { get; } = ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
+    public override IReadOnlyList<string> UnrecordedFields { get; } =
+        ["user", "metadata", "safety_identifier", "prompt_cache_key", "api_key"];
 
     /// <inheritdoc/>
     public override string ModelListPath => "/v1/models";

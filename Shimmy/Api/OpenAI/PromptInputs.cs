@@ -14,7 +14,8 @@ internal static class PromptInputs
     public static IReadOnlyList<Prompt> Read(RequestFields fields, string field)
     {
         if (fields.Find(field) is not { } value)
-            throw ApiException.BadField(field, "is missing; a string, an array of tokens or an array of either is required", "missing_required_parameter");
+            throw ApiException.BadField(field, "is missing; a string, an array of tokens or an array of either is required",
+                "missing_required_parameter");
         if (value.ValueKind == JsonValueKind.String)
             return [Prompt.FromText(RequestFields.TextOf(value, field))];
         if (value.ValueKind != JsonValueKind.Array)
@@ -33,7 +34,9 @@ internal static class PromptInputs
 
     private static Prompt Tokens(JsonElement[] elements, string name) => elements.Length == 0
         ? throw ApiException.BadField(name, "is empty")
-        : Prompt.FromTokens([.. elements.Select((element, i) => element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var token) && token >= 0
+        : Prompt.FromTokens(
+            [.. elements.Select(
+                (element, i) => element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var token) && token >= 0
             ? token
             : throw ApiException.BadField($"{name}[{i}]", $"must be a token id, not {RequestFields.Describe(element)}"))]);
 }

@@ -11,10 +11,12 @@ internal static class ReasoningEffort
     private static readonly JsonElement Null = JsonDocument.Parse("null").RootElement;
 
     /// <summary>The effort that a field names; null where it is absent.</summary>
-    public static string? Read(RequestFields fields, string name) => fields.Choice(name, "none", "minimal", "low", "medium", "high", "xhigh");
+    public static string? Read(RequestFields fields, string name) =>
+        fields.Choice(name, "none", "minimal", "low", "medium", "high", "xhigh");
 
     /// <summary>Whether the model should think; null leaves it to the template.</summary>
-    public static bool? Thinking(RequestFields fields, string? effort) => fields.Flag("enable_thinking") ?? (effort == "none" ? false : null);
+    public static bool? Thinking(RequestFields fields, string? effort) =>
+        fields.Flag("enable_thinking") ?? (effort == "none" ? false : null);
 
     /// <summary>The variables that the request gives to the chat template; those that it gives itself come before the effort.</summary>
     public static Dictionary<string, JsonElement> TemplateArguments(RequestFields fields, string? effort)

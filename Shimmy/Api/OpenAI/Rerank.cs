@@ -27,7 +27,9 @@ internal static class Rerank
         if (!lease.Model.Facts.CanRerank)
             throw ApiException.BadField("model", $"'{lease.Entry.Name}' is not a reranking model");
         var prompts = PromptLog.Of(context);
-        var judged = await Task.WhenAll(documents.Select((text, i) => JudgeAsync(lease, prompts, query, text, loras, $"documents[{i}]", context.RequestAborted)));
+        var judged =
+            await Task.WhenAll(
+                documents.Select((text, i) => JudgeAsync(lease, prompts, query, text, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
@@ -49,14 +51,16 @@ internal static class Rerank
     }
 
     private static async Task<Embedding> JudgeAsync(
-        ModelLease lease, PromptLog? prompts, string query, string document, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
+        ModelLease lease, PromptLog? prompts, string query, string document, IReadOnlyList<LoraChoice>? loras,
+        string name, CancellationToken cancellation)
     {
         try
         {
             var prompt = Prompt.FromText(query);
             prompts?.Write(prompt);
             return await lease.Model.EmbedAsync(
-                new EmbeddingRequest { Prompt = prompt, Document = Prompt.FromText(document), Loras = loras, Place = lease.Place }, cancellation);
+                new EmbeddingRequest { Prompt = prompt, Document = Prompt.FromText(document), Loras = loras, Place = lease.Place },
+                    cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {
@@ -84,7 +88,8 @@ internal static class Rerank
     private static IReadOnlyList<string> ReadDocuments(RequestFields fields)
     {
         var documents = fields.List("documents")
-            ?? throw ApiException.BadField("documents", "is missing; an array of strings or of objects with a text is required", "missing_required_parameter");
+            ?? throw ApiException.BadField("documents", "is missing; an array of strings or of objects with a text is required",
+                "missing_required_parameter");
         if (documents.Count is 0 or > MostDocuments)
             throw ApiException.BadField("documents", $"has {documents.Count} entries; 1 to {MostDocuments} are allowed");
         return [.. documents.Select((document, i) => document.ValueKind == JsonValueKind.Object

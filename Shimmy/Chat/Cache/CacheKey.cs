@@ -17,8 +17,8 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     private static readonly GenerationOptions NoChance = new() { Temperature = 0 };
 
     /// <summary>
-    /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster than the JSON that goes to the
-    /// worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
+    /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster
+    /// than the JSON that goes to the worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
     /// </summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
@@ -57,7 +57,8 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
         hash.AppendData(MemoryMarshal.AsBytes(text.AsSpan()));
     }
 
-    private static void Append(IncrementalHash hash, int number) => hash.AppendData(MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in number)));
+    private static void Append(IncrementalHash hash, int number) =>
+        hash.AppendData(MemoryMarshal.AsBytes(new ReadOnlySpan<int>(in number)));
 
     /// <summary>Whether XTC excludes tokens at random, even at temperature 0 (see Worker/Sampling).</summary>
     public static bool DrawsByXtc(GenerationOptions options) => options is { XtcProbability: > 0, XtcThreshold: <= 0.5f };

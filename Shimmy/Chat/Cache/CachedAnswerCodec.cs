@@ -37,12 +37,15 @@ internal static class CachedAnswerCodec
         var holds = (Holds)reader.ReadByte();
         var text = holds.HasFlag(Holds.Text) ? ReadText(reader) : "";
         var reasoning = holds.HasFlag(Holds.Reasoning) ? ReadText(reader) : "";
-        var call = holds.HasFlag(Holds.Call) ? new ToolCallDelta(reader.ReadInt32(), reader.ReadBoolean() ? ReadText(reader) : null, ReadText(reader)) : null;
+        var call = holds.HasFlag(Holds.Call)
+            ? new ToolCallDelta(reader.ReadInt32(), reader.ReadBoolean() ? ReadText(reader) : null, ReadText(reader))
+            : null;
         var tokens = holds.HasFlag(Holds.Tokens) ? ReadTokens(reader) : null;
         GeneratedToken? promptToken = holds.HasFlag(Holds.PromptToken) ? ReadToken(reader) : null;
         var outputEvent = holds switch
         {
-            _ when holds.HasFlag(Holds.Start) => OutputEvent.OfStart(new GenerationStart(reader.ReadInt32(), reader.ReadInt32(), reader.ReadUInt32())),
+            _ when holds.HasFlag(Holds.Start) =>
+                OutputEvent.OfStart(new GenerationStart(reader.ReadInt32(), reader.ReadInt32(), reader.ReadUInt32())),
             _ when holds.HasFlag(Holds.End) => OutputEvent.OfEnd(ReadEnd(reader)),
             _ when call is not null => OutputEvent.OfCall(call),
             _ when reasoning.Length > 0 => OutputEvent.OfReasoning(reasoning),
@@ -84,7 +87,8 @@ internal static class CachedAnswerCodec
 
     private static byte[] ReadPiece(BinaryReader reader) => reader.ReadBytes(reader.Read7BitEncodedInt());
 
-    private static string ReadText(BinaryReader reader) => new(MemoryMarshal.Cast<byte, char>(reader.ReadBytes(reader.Read7BitEncodedInt())));
+    private static string ReadText(BinaryReader reader) =>
+        new(MemoryMarshal.Cast<byte, char>(reader.ReadBytes(reader.Read7BitEncodedInt())));
 
     /// <summary>Writes the events of an answer.</summary>
     public sealed class Writer : IDisposable

@@ -26,7 +26,8 @@ internal sealed class CharacterSet
     public static CharacterSet Of(params IEnumerable<(int Low, int High)> ranges)
     {
         var merged = new List<(int Low, int High)>();
-        foreach (var (low, high) in ranges.SelectMany(WithoutSurrogates).Where(range => range.Low <= range.High).OrderBy(range => range.Low))
+        foreach (var (low, high) in ranges.SelectMany(WithoutSurrogates).Where(range => range.Low <= range.High)
+            .OrderBy(range => range.Low))
         {
             if (merged.Count > 0 && low <= merged[^1].High + 1)
                 merged[^1] = (merged[^1].Low, Math.Max(merged[^1].High, high));

@@ -53,7 +53,8 @@ internal sealed class GrammarBuilder
         {
             0 => Fragment.Empty,
             1 => items[0],
-            _ => new Fragment(string.Join(' ', items.Select(item => item.Form == FragmentForm.Choice ? $"({item.Text})" : item.Text)), FragmentForm.Sequence),
+            _ => new Fragment(string.Join(' ', items.Select(item => item.Form == FragmentForm.Choice ? $"({item.Text})" : item.Text)),
+                FragmentForm.Sequence),
         };
     }
 
@@ -190,7 +191,8 @@ internal sealed class GrammarBuilder
         for (var i = 0; i < ends.Length; i++)
         {
             if (!ends[i] && _mustEnd.TryGetValue(parsed.Rules[i].Name, out var pointer))
-                throw new SchemaException(pointer, "infinite recursion: every value of this schema contains another value of it; make a property of it optional or nullable");
+                throw new SchemaException(pointer,
+                    "infinite recursion: every value of this schema contains another value of it; make a property of it optional or nullable");
         }
         return grammar;
     }

@@ -304,7 +304,8 @@ internal sealed class GrammarParser(string text)
             'r' => '\r',
             'n' => '\n',
             '\\' or '"' or '[' or ']' or '-' => letter,
-            _ => throw FaultAt(begin, "unknown escape; allowed are \\xHH, \\uHHHH, \\UHHHHHHHH, \\t, \\r, \\n, \\\\, \\\", \\[, \\] and \\-"),
+            _ => throw FaultAt(begin,
+                "unknown escape; allowed are \\xHH, \\uHHHH, \\UHHHHHHHH, \\t, \\r, \\n, \\\\, \\\", \\[, \\] and \\-"),
         };
     }
 

@@ -49,7 +49,8 @@ internal sealed class CapabilityProbe
         var found = Content(basis);
         found = found with
         {
-            System = Shows(Render(found, [new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]), SystemText, UserText),
+            System = Shows(Render(found, [new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]),
+                SystemText, UserText),
             Tools = Shows(Render(found, [User], withTools: true), ToolName),
         };
         return Thinking(Reasoning(Calls(found)));
@@ -110,7 +111,8 @@ internal sealed class CapabilityProbe
         {
             var form = basis with { ReasoningField = field };
             var answer = new ChatMessage { Role = "assistant", Content = [new ContentPart("needle-answer")], Reasoning = ReasoningText };
-            if (Shows(Render(form, [User, answer], prompt: false), ReasoningText) || Shows(RenderCall(form, reasoning: ReasoningText), ReasoningText))
+            if (Shows(Render(form, [User, answer], prompt: false), ReasoningText)
+                || Shows(RenderCall(form, reasoning: ReasoningText), ReasoningText))
                 return form;
         }
 
@@ -121,7 +123,8 @@ internal sealed class CapabilityProbe
     {
         foreach (var variable in (string[])["enable_thinking", "thinking"])
         {
-            if (Render(basis, [User], variable: (variable, true)) is { } on && Render(basis, [User], variable: (variable, false)) is { } off && on != off)
+            if (Render(basis, [User], variable: (variable, true)) is { } on
+                && Render(basis, [User], variable: (variable, false)) is { } off && on != off)
                 return basis with { ThinkingSwitch = variable };
         }
 
@@ -135,7 +138,8 @@ internal sealed class CapabilityProbe
             calls.Add(new ToolCall("call_fedcba9876543210", OtherCallName, "{}"));
         var messages = new List<ChatMessage> { User, new() { Role = "assistant", ToolCalls = calls, Reasoning = reasoning } };
         foreach (var call in calls)
-            messages.Add(new ChatMessage { Role = "tool", ToolCallId = call.Id, Name = call.Name, Content = [new ContentPart(ResultText)] });
+            messages.Add(
+                new ChatMessage { Role = "tool", ToolCallId = call.Id, Name = call.Name, Content = [new ContentPart(ResultText)] });
         return Render(form, messages, withTools: true);
     }
 

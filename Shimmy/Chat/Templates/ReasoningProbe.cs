@@ -18,13 +18,15 @@ internal static class ReasoningProbe
     /// </summary>
     public static ReasoningTags? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
     {
-        if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking && Read(thinking, render([User, Message(null)])) is { } marks)
+        if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking
+            && Read(thinking, render([User, Message(null)])) is { } marks)
             return marks;
         // Many templates remove the reasoning from earlier answers, and contain the closing tag to find it.
         return text.Contains(Usual.Close, StringComparison.Ordinal) ? Usual : null;
     }
 
-    private static ChatMessage Message(string? thought) => new() { Role = "assistant", Content = [new ContentPart(Answer)], Reasoning = thought };
+    private static ChatMessage Message(string? thought) =>
+        new() { Role = "assistant", Content = [new ContentPart(Answer)], Reasoning = thought };
 
     private static ReasoningTags? Read(string thinking, string? plain)
     {
@@ -40,7 +42,8 @@ internal static class ReasoningProbe
             before = LastMark(thinking[user..thought]);
         var (open, close) = (before.Trim(), thinking[(thought + Thought.Length)..answer].Trim());
         // The opening tag may have been cut by the common prefix.
-        if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark && mark.EndsWith(open, StringComparison.Ordinal))
+        if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark
+            && mark.EndsWith(open, StringComparison.Ordinal))
             open = mark;
         return open.Length > 0 && close.Length > 0 ? new ReasoningTags(open, close) : null;
     }

@@ -20,7 +20,8 @@ internal static partial class TemplateCache
             return known;
         var model = lease.Model;
         // Two requests may race here; both make the same template, and the second one is kept.
-        var template = new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
+        var template =
+            new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
         {
             DefaultSystem = model.Spec.Defaults.System,
         };

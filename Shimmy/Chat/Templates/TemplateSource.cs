@@ -60,11 +60,13 @@ internal sealed record TemplateSource
         try
         {
             var text = File.ReadAllText(nameOrFile);
-            return new TemplateSource { Origin = $"file {nameOrFile}", Text = text, Default = CompiledTemplate.Compile(text), Stop = StopsOf(text) };
+            return new TemplateSource { Origin = $"file {nameOrFile}", Text = text,
+                Default = CompiledTemplate.Compile(text), Stop = StopsOf(text) };
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
-            throw new FormatException($"'{nameOrFile}' is neither a file nor a family of chat templates; families are {TemplateFamilies.Names}", e);
+            throw new FormatException(
+                $"'{nameOrFile}' is neither a file nor a family of chat templates; families are {TemplateFamilies.Names}", e);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException)
         {

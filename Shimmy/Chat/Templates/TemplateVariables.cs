@@ -29,7 +29,8 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private ListValue Messages(IReadOnlyList<ChatMessage> messages)
     {
         var adapted = SystemFor(messages);
-        var names = adapted.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
+        var names = adapted.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id)
+            .ToDictionary(calls => calls.Key, calls => calls.Last().Name);
         return new ListValue([.. adapted.Select(message => Message(message, names))]);
     }
 

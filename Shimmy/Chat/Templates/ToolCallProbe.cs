@@ -62,7 +62,8 @@ internal sealed class ToolCallProbe
             return null;
         // If the name occurs twice, the last one before the arguments counts.
         name = _calls.LastIndexOf(First, key, StringComparison.Ordinal);
-        var isJson = _calls[key - 1] == '"' && _calls.LastIndexOf('{', key) is var open and >= 0 && string.IsNullOrWhiteSpace(_calls[(open + 1)..(key - 1)]);
+        var isJson = _calls[key - 1] == '"' && _calls.LastIndexOf('{', key) is var open and >= 0
+            && string.IsNullOrWhiteSpace(_calls[(open + 1)..(key - 1)]);
         return isJson ? ReadJson(name, key) : ReadParameters(name, key);
     }
 
@@ -100,7 +101,8 @@ internal sealed class ToolCallProbe
             return null;
         var end = number + NumberValue.Length;
         var afterName = WithIndex(WithKey(_calls[(name + First.Length)..key], KeyOne), end, KeyOne);
-        var between = WithKey(_calls[(value + TextValue.Length)..nextKey], KeyOne).Replace(KeyTwo, $"{ToolCallSyntax.KeyHole}", StringComparison.Ordinal);
+        var between = WithKey(_calls[(value + TextValue.Length)..nextKey], KeyOne)
+            .Replace(KeyTwo, $"{ToolCallSyntax.KeyHole}", StringComparison.Ordinal);
         var begin = CommonSuffix(afterName, between);
         var marks = Marks(_calls[..name], end, () =>
         {
@@ -224,7 +226,8 @@ internal sealed class ToolCallProbe
     private static (string? Name, string? Arguments) Keys(string callBegin, string afterName)
     {
         var name = callBegin.Split('"') is [.., var key, var colon, ""] && colon.Trim() == ":" ? key : null;
-        var arguments = afterName.Split('"') is [.., var argumentsKey, var argumentsColon] && argumentsColon.Trim() == ":" ? argumentsKey : null;
+        var arguments = afterName.Split('"') is [.., var argumentsKey, var argumentsColon]
+            && argumentsColon.Trim() == ":" ? argumentsKey : null;
         return name is null || string.IsNullOrEmpty(arguments) ? (null, null) : (name, arguments);
     }
 

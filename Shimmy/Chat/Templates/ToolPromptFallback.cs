@@ -13,14 +13,19 @@ internal static class ToolPromptFallback
     /// <summary>The rewritten request, without tools.</summary>
     public static ChatRequest Of(ChatRequest request)
     {
-        var names = request.Messages.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id).ToDictionary(calls => calls.Key, calls => calls.Last().Name);
+        var names = request.Messages.SelectMany(message => message.ToolCalls).GroupBy(call => call.Id)
+            .ToDictionary(calls => calls.Key, calls => calls.Last().Name);
         var messages = new List<ChatMessage> { System(request) };
         foreach (var message in request.Messages.Where((message, i) => !(i == 0 && IsSystem(message))))
         {
             var said = message switch
             {
-                { Role: "tool" } => Text("user", $"Result of {message.Name ?? names.GetValueOrDefault(message.ToolCallId ?? "") ?? "the function"}: {message.Text}"),
-                { ToolCalls.Count: > 0 } => Text("assistant", string.Join('\n', message.ToolCalls.Select(Call).Prepend(message.Text).Where(text => text.Length > 0))),
+                { Role: "tool" } =>
+                    Text("user",
+                        $"Result of {message.Name ?? names.GetValueOrDefault(message.ToolCallId ?? "") ?? "the function"}: {message.Text}"),
+                { ToolCalls.Count: > 0 } =>
+                    Text("assistant",
+                        string.Join('\n', message.ToolCalls.Select(Call).Prepend(message.Text).Where(text => text.Length > 0))),
                 _ => message,
             };
             // Adjacent user messages are merged: many templates require alternating roles.

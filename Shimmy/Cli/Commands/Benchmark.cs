@@ -13,7 +13,8 @@ internal sealed class Benchmark(ILoadedModel model, int promptTokens, int maxTok
     public const int Runs = 5;
 
     // Any text will do: how fast a model is does not depend on what it reads.
-    private const string Filler = "The quick brown fox jumps over the lazy dog near the river bank, where old boats wait for the next tide. ";
+    private const string Filler =
+        "The quick brown fox jumps over the lazy dog near the river bank, where old boats wait for the next tide. ";
 
     /// <summary>Runs and summarises; <paramref name="progress"/> gets the number of the run, 0 while warming up.</summary>
     public async Task<BenchReport> RunAsync(Action<int> progress, CancellationToken cancellation)

@@ -39,7 +39,8 @@ internal static partial class GenerateCommand
         if (options.System is { } system)
             messages.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         messages.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
-        return ChatPipeline.ChatAsync(new ModelLease(model), new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar },
+        return ChatPipeline.ChatAsync(new ModelLease(model),
+            new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar },
             cancellation, logger);
     }
 

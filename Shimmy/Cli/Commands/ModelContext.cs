@@ -126,7 +126,8 @@ internal sealed class ModelContext
         var engine = new WorkerEngine(loggers);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
         if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget
-            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec, entry.SizeBytes, cancellation) is var bytes
+            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec,
+                entry.SizeBytes, cancellation) is var bytes
                 && bytes > MemoryBudget)
         {
             throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));

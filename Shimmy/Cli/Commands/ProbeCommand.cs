@@ -68,9 +68,11 @@ internal static class ProbeCommand
         Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
         Print("loaded in", Milliseconds(report.LoadMilliseconds));
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
-        Print("memory", $"{report.ResidentBytes >> 20} MB resident, {report.TensorBytes >> 20} MB of them tensors; in use about {report.EstimatedBytes >> 20} MB");
+        Print("memory",
+            $"{report.ResidentBytes >> 20} MB resident, {report.TensorBytes >> 20} MB of them tensors; in use about {report.EstimatedBytes >> 20} MB");
         Print("threads", $"{report.Threads} to decode, {report.BatchThreads} for prompts");
-        Print("backend", $"{report.Backend}, {report.GpuLayers} of {report.Layers} layers on GPUs{(report.LayerReason is { } reason ? $" ({reason})" : "")}");
+        Print("backend",
+            $"{report.Backend}, {report.GpuLayers} of {report.Layers} layers on GPUs{(report.LayerReason is { } reason ? $" ({reason})" : "")}");
         foreach (var device in report.Memory)
             Print("", device.Describe());
         Print("devices", string.Join(", ", report.Devices.Select(device => $"{device.Name} ({device.Description})")));

@@ -159,9 +159,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             var heads = PerLayer("attention.head_count_kv", layer, Heads);
             // Latent attention keeps one compressed vector for K and V together.
             if (_header.OfArchitecture("attention.key_length_mla") is not null)
-            {
                 return (long)(_keyBytes * (Number("attention.kv_lora_rank") + Number("rope.dimension_count")));
-            }
 
             var headSize = Embedding / Heads;
             var windowed = Windowed(layer);
@@ -189,9 +187,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         private bool Windowed(int layer)
         {
             if (_window <= 0)
-            {
                 return false;
-            }
 
             var pattern = _header.OfArchitecture("attention.sliding_window_pattern")?.Array?.Items;
             return pattern is not null && layer < pattern.Count

@@ -57,7 +57,9 @@ internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long 
                 output += tensor.SizeBytes;
         }
         var estimate = MemoryEstimate.Of(header, 0, spec, onGpu: true);
-        return new ModelSizes(layers, hasOutput ? output : output + embeddings, estimate.KeyValueCache / Math.Max(1, layers.Length), estimate.Compute,
+        return new ModelSizes(layers, hasOutput
+            ? output
+            : output + embeddings, estimate.KeyValueCache / Math.Max(1, layers.Length), estimate.Compute,
             (int)Math.Clamp(header.OfArchitecture("expert_count")?.Integer ?? 0, 0, int.MaxValue))
         {
             OutputCopy = hasOutput ? 0 : embeddings,
@@ -71,7 +73,9 @@ internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long 
         if (!tensor.StartsWith(prefix, StringComparison.Ordinal))
             return null;
         var end = tensor.IndexOf('.', prefix.Length);
-        return end > 0 && int.TryParse(tensor.AsSpan(prefix.Length, end - prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var layer) ? layer : null;
+        return end > 0
+            && int.TryParse(tensor.AsSpan(prefix.Length, end - prefix.Length), NumberStyles.None,
+                CultureInfo.InvariantCulture, out var layer) ? layer : null;
     }
 }
 
@@ -85,7 +89,8 @@ internal static class ExpertTensors
     private const string Kind = @"ffn_(up|down|gate|gate_up)_(ch|)exps";
 
     // The same spelled out: .NET's regular expressions are a part of the executable that nothing else needs.
-    private static readonly string[] Names = [.. from part in new[] { "up", "down", "gate", "gate_up" } from size in new[] { "", "ch" } select $".ffn_{part}_{size}exps"];
+    private static readonly string[] Names =
+        [.. from part in new[] { "up", "down", "gate", "gate_up" } from size in new[] { "", "ch" } select $".ffn_{part}_{size}exps"];
 
     /// <summary>Whether a tensor holds experts.</summary>
     public static bool IsExpert(string tensor) => Array.Exists(Names, name => tensor.Contains(name, StringComparison.Ordinal));

@@ -33,7 +33,8 @@ internal static class EventCodec
     }
 
     public static void WriteToken(
-        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece, TokenLogProbability? logProbability, TokenDraft draft, bool ofPrompt = false)
+        IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece,
+        TokenLogProbability? logProbability, TokenDraft draft, bool ofPrompt = false)
     {
         var kind = (logProbability is null, ofPrompt) switch
         {
@@ -93,7 +94,8 @@ internal static class EventCodec
             switch (kind)
             {
                 case Kind.Start:
-                    take(requestId, GenerationEvent.OfStart(new GenerationStart(reader.Int32(), reader.Int32(), (uint)reader.Int32())), null);
+                    take(requestId,
+                        GenerationEvent.OfStart(new GenerationStart(reader.Int32(), reader.Int32(), (uint)reader.Int32())), null);
                     break;
                 case Kind.Token or Kind.TokenWithLogProbability or Kind.PromptToken or Kind.PromptTokenWithLogProbability:
                     var token = reader.Int32();

@@ -17,7 +17,8 @@ internal sealed class FrameBuffer
         // Frames without payload (cancels above all) are always taken.
         if (_bytes > Most && frame.Payload.Length > 0)
         {
-            throw new EngineException(EngineFailure.QueueFull, $"{_bytes >> 20} MiB of requests wait already for the worker of this model to read them")
+            throw new EngineException(EngineFailure.QueueFull,
+                $"{_bytes >> 20} MiB of requests wait already for the worker of this model to read them")
             {
                 RetryAfterSeconds = 5,
             };

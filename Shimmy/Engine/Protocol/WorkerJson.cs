@@ -7,7 +7,8 @@ namespace Shimmy.Engine.Protocol;
 /// </summary>
 // Metadata alone: the faster paths that it could have beside it are 66 KB of the executable with those of CliJson, and save microseconds
 // once a request.
-[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata, NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
+[JsonSourceGenerationOptions(GenerationMode = JsonSourceGenerationMode.Metadata,
+    NumberHandling = JsonNumberHandling.AllowNamedFloatingPointLiterals,
     DefaultIgnoreCondition = JsonIgnoreCondition.WhenWritingNull)]
 [JsonSerializable(typeof(ModelSpec))]
 [JsonSerializable(typeof(ModelFacts))]
@@ -21,7 +22,8 @@ namespace Shimmy.Engine.Protocol;
 internal sealed partial class WorkerJson : JsonSerializerContext;
 
 /// <summary>An <see cref="EngineException"/> on the pipe.</summary>
-internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens, int ContextLength, string? Option, int RetryAfterSeconds, GpuShortage? Shortage)
+internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens,
+    int ContextLength, string? Option, int RetryAfterSeconds, GpuShortage? Shortage)
 {
     public static WorkerError Of(EngineException error) => new(
         error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.Shortage);

@@ -72,7 +72,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             : null;
     }
 
-    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning, IProgress<float>? progress, CancellationToken cancellation)
+    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning,
+        IProgress<float>? progress, CancellationToken cancellation)
     {
         var worker = WorkerProcess.Start(_executable, Log, share => progress?.Report(share));
         try

@@ -35,9 +35,7 @@ internal sealed class AdapterPairing
     public IReadOnlyList<ModelEntry> PairWith(IReadOnlyList<ModelEntry> models, List<SkippedFile> skipped)
     {
         if (_adapters.Count == 0 && _projectors.Count == 0)
-        {
             return models;
-        }
 
         var paired = models.ToArray();
         foreach (var adapter in _adapters)
@@ -72,9 +70,7 @@ internal sealed class AdapterPairing
     {
         var facts = adapter.Facts;
         if (facts is { EmbeddingLength: 0, Layers: 0 })
-        {
             return [];
-        }
 
         var fitting = Where(models, model =>
             (facts.Architecture is null || model.Architecture == facts.Architecture)

@@ -32,9 +32,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
     public IEnumerable<WalkedFile> Files(string root, CancellationToken cancellation)
     {
         if (!Directory.Exists(root))
-        {
             yield break;
-        }
 
         var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
         var folders = new Queue<(string Path, string RealPath, int Depth)>();
@@ -54,9 +52,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 if (entry.IsLink)
                 {
                     if (Follow(entryPath, folder.Depth) is { } linked)
-                    {
                         yield return linked;
-                    }
                 }
                 else if (entry.IsFolder)
                 {
@@ -88,9 +84,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
         void Enter(string folder, string real, int depth)
         {
             if (depth <= maxDepth && _entered.Add(real))
-            {
                 folders.Enqueue((folder, real == folder ? folder : real, depth));
-            }
         }
 
         WalkedFile? Follow(string link, int depth)
@@ -106,9 +100,7 @@ internal sealed class FolderWalk(int maxDepth, Func<ReadOnlySpan<char>, bool> wa
                 {
                     var file = new FileInfo(real);
                     if (file.Exists)
-                    {
                         return new WalkedFile(link, real, file.Length, file.LastWriteTimeUtc);
-                    }
 
                     skipped(link, $"broken link to {real}");
                 }
@@ -176,9 +168,7 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
         if (isNamedByUser && !Directory.Exists(folder))
-        {
             skipped(new SkippedFile(folder, origin, "there is no such folder"));
-        }
 
         var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));
@@ -210,16 +200,12 @@ internal static class RealPath
             }
 
             if (++links > MaxLinks)
-            {
                 throw new IOException($"too many levels of symbolic links in {path}");
-            }
 
             var resolved = Path.GetFullPath(target, done);
             done = Path.GetPathRoot(resolved)!;
             foreach (var step in Parts(resolved[done.Length..]).AsEnumerable().Reverse())
-            {
                 pending.Push(step);
-            }
         }
 
         return done;
@@ -241,9 +227,7 @@ internal static class SmallFile
         using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
             bufferSize: 0);
         if (stream.Length > MaxBytes)
-        {
             throw new IOException($"the file has {stream.Length} bytes; at most {MaxBytes} are allowed");
-        }
 
         var bytes = new byte[stream.Length];
         stream.ReadExactly(bytes);

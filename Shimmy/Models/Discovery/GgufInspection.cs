@@ -80,9 +80,7 @@ internal static class GgufInspection
     private static ModelType? TypeOf(GgufHeader header)
     {
         if (header.OfArchitecture("pooling_type")?.Integer is { } pooling and not 0)
-        {
             return pooling == PoolingRank ? ModelType.Reranker : ModelType.Embedding;
-        }
 
         return header.Architecture switch
         {
@@ -118,9 +116,7 @@ internal static class GgufInspection
                 }
                 : null;
             if (side is { } dimension && dimension < tensor.Dimensions.Count)
-            {
                 return (int)Math.Min(tensor.Dimensions[dimension], int.MaxValue);
-            }
         }
 
         return 0;
@@ -137,9 +133,7 @@ internal static class GgufInspection
         {
             var parts = tensor.Name.Split('.', 3);
             if (parts is ["blk", var number, _] && int.TryParse(number, CultureInfo.InvariantCulture, out var layer))
-            {
                 layers = Math.Max(layers, layer + 1);
-            }
         }
 
         return layers;

@@ -45,9 +45,7 @@ internal sealed record HostEnvironment
     public string Absolute(string path)
     {
         if (path is "~" || path is ['~', '/' or '\\', ..])
-        {
             return path.Length <= 2 ? Home : Join(Home, path[2..]);
-        }
 
         var rooted = System == HostSystem.Windows
             ? path is ['\\' or '/', ..] or [_, ':', '\\' or '/', ..]
@@ -78,9 +76,7 @@ internal sealed record HostEnvironment
         var separator = System == HostSystem.Windows ? '\\' : '/';
         var joined = folder;
         foreach (var part in parts)
-        {
             joined = joined.EndsWith(separator) || joined.EndsWith('/') ? joined + part : joined + separator + part;
-        }
 
         return joined;
     }

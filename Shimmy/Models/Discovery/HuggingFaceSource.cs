@@ -32,16 +32,12 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
         {
             var repository = Path.GetFileName(folder)[Prefix.Length..].Replace("--", "/", StringComparison.Ordinal);
             if (repository.Length == 0 || Snapshot(folder, skipped) is not { } snapshot)
-            {
                 continue;
-            }
 
             var walk = new FolderWalk(FolderSource.MaxDepth, ModelFileName.IsGguf, (path, reason) =>
                 skipped(new SkippedFile(path, Origin, reason)));
             foreach (var file in walk.Files(snapshot, cancellation))
-            {
                 yield return ModelCandidate.Of(file, Origin) with { Repository = repository };
-            }
         }
     }
 

@@ -34,9 +34,7 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
         {
             var parts = Path.GetFileNameWithoutExtension(manifest).Split('=');
             if (parts is not ["manifest", var organization, var repository, _])
-            {
                 continue;
-            }
 
             try
             {

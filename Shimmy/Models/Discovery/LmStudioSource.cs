@@ -23,9 +23,7 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
             foreach (var settings in (string[])[home, OldSettingsFolder()])
             {
                 if (MovedFolder(host.Join(settings, "settings.json")) is { } moved)
-                {
                     places.Add(moved);
-                }
             }
 
             places.Add(host.Join(home, "models"));
@@ -66,9 +64,7 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
         try
         {
             if (!File.Exists(settings))
-            {
                 return null;
-            }
 
             using var document = JsonDocument.Parse(SmallFile.ReadBytes(settings));
             return document.RootElement.ValueKind == JsonValueKind.Object

@@ -77,20 +77,14 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         for (var i = 0; i < facts.Length; i++)
         {
             if (cache?.Find(candidates[i]) is { } known)
-            {
                 facts[i] = known;
-            }
             else
-            {
                 unknown.Add(i);
-            }
         }
 
         InspectAll(unknown, candidates, facts, cancellation);
         if (cache is not null && (unknown.Count > 0 || cache.Count != facts.Length))
-        {
             cache.Replace(candidates, facts);
-        }
 
         return facts;
     }
@@ -122,13 +116,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         {
             var file = new InspectedFile(candidates[i], ModelFileName.Parse(Path.GetFileName(candidates[i].Path)), facts[i]);
             if (file.WhyNoModel() is not { } reason)
-            {
                 usable.Add(file);
-            }
             else if (!adapterPairing.Take(file))
-            {
                 skipped.Add(new SkippedFile(file.Candidate.Path, file.Candidate.Origin, reason));
-            }
         }
 
         return usable;
@@ -170,8 +160,6 @@ internal static class ModelNames
         yield return qualified;
         yield return $"{qualified}:{model.Quantization}";
         for (var number = 2; ; number++)
-        {
             yield return $"{qualified}-{number}";
-        }
     }
 }

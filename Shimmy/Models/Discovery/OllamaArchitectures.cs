@@ -24,9 +24,7 @@ internal static class OllamaArchitectures
     public static string? VariantOf(GgufHeader header, GgufContent content)
     {
         if (content != GgufContent.Model || header.Architecture is not { } architecture)
-        {
             return null;
-        }
 
         // llama.cpp has vision tensors in a separate projector file; Ollama has them in the model's file.
         return OllamaOnly.Contains(architecture) ? $"'{architecture}' is an architecture of Ollama's own engine"

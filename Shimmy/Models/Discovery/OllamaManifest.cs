@@ -17,7 +17,8 @@ internal sealed record OllamaManifest
 
     // Ollama's name of a parameter, which is that of llama.cpp's server, and the name that general.sampling.* metadata has for it.
     private static readonly Dictionary<string, string> SamplingNames = new(
-        SamplingField.All.Where(field => field.Metadata is not null).Select(field => KeyValuePair.Create(field.Name, field.Metadata!)), StringComparer.Ordinal)
+        SamplingField.All.Where(field => field.Metadata is not null).Select(field => KeyValuePair.Create(field.Name, field.Metadata!)),
+            StringComparer.Ordinal)
     {
         ["num_predict"] = "max_tokens",
     };
@@ -78,9 +79,7 @@ internal sealed record OllamaManifest
         var reader = new Utf8JsonReader(json);
         using var document = JsonDocument.ParseValue(ref reader);
         if (document.RootElement.ValueKind != JsonValueKind.Object)
-        {
             throw new JsonException("the parameters are not a JSON object");
-        }
 
         var settings = ModelSettings.None;
         string[] stop = [];

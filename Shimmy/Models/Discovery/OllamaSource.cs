@@ -31,9 +31,7 @@ internal sealed class OllamaSource(string root) : IModelSource
     {
         yield return host.Join(host.Home, ".ollama", "models");
         if (host.System == HostSystem.Linux)
-        {
             yield return "/usr/share/ollama/.ollama/models";
-        }
     }
 
     /// <inheritdoc/>

@@ -46,26 +46,20 @@ internal sealed class ScanCache(string? path)
         {
             // A file that could not be read may become readable without changing.
             if (!facts[i].IsTransient)
-            {
                 entries[files[i].RealPath] = new Entry(files[i].SizeBytes, files[i].ModifiedUtc.Ticks, facts[i]);
-            }
         }
 
         var changed = entries.Count != _entries!.Count
             || entries.Any(entry => !_entries.TryGetValue(entry.Key, out var old) || old != entry.Value);
         _entries = entries;
         if (changed)
-        {
             Save();
-        }
     }
 
     private void Save()
     {
         if (path is null)
-        {
             return;
-        }
 
         var partial = $"{path}.{Environment.ProcessId}.partial";
         try
@@ -83,9 +77,7 @@ internal sealed class ScanCache(string? path)
     private Dictionary<string, Entry>? Load()
     {
         if (path is null)
-        {
             return null;
-        }
 
         try
         {
@@ -152,14 +144,10 @@ internal sealed class ScanCache(string? path)
     {
         var sum = (ulong)bytes.Length;
         for (; bytes.Length >= sizeof(ulong); bytes = bytes[sizeof(ulong)..])
-        {
             sum = ulong.RotateLeft((sum ^ BinaryPrimitives.ReadUInt64LittleEndian(bytes)) * 0x9E3779B97F4A7C15, 29);
-        }
 
         foreach (var value in bytes)
-        {
             sum = (sum ^ value) * 0x100000001B3;
-        }
 
         return sum;
     }

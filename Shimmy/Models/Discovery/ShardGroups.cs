@@ -49,9 +49,7 @@ internal static class ShardGroups
         {
             var first = group[0];
             if (first.FileName.ShardCount == group.Count || first.FileName.Shard == 0)
-            {
                 return first.ToEntry(group);
-            }
 
             var present = group.Select(file => file.FileName.Shard).ToHashSet();
             var missing = Enumerable.Range(1, first.FileName.ShardCount).Where(number => !present.Contains(number)).ToList();

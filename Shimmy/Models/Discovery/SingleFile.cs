@@ -18,9 +18,7 @@ internal static class SingleFile
     {
         var full = Path.GetFullPath(path);
         if (!File.Exists(full))
-        {
             throw new FileNotFoundException($"there is no file '{path}'", full);
-        }
 
         var name = ModelFileName.Parse(Path.GetFileName(full));
         var folder = Path.GetDirectoryName(full)!;
@@ -32,9 +30,7 @@ internal static class SingleFile
         foreach (var file in paths.Select(Inspect))
         {
             if (file.WhyNoModel(byName: false) is { } reason)
-            {
                 throw new GgufException(reason);
-            }
 
             files.Add(file);
         }

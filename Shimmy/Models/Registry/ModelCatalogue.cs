@@ -34,9 +34,7 @@ internal sealed class ModelCatalogue
             foreach (var name in entry.OtherNames)
             {
                 if (!_byOtherName.TryAdd(name, entry) && _byOtherName[name] != entry)
-                {
                     _byOtherName[name] = null;
-                }
             }
         }
 

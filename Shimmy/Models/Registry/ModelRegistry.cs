@@ -44,9 +44,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     public async ValueTask<ModelEntry?> FindAsync(string name, CancellationToken cancellation = default)
     {
         if (Find(name) is { } known)
-        {
             return known;
-        }
 
         Task<int>? scan;
         lock (_lock)

@@ -29,9 +29,7 @@ internal static class NameSuggestions
     {
         Span<int> row = stackalloc int[MaxLength + 1];
         for (var j = 0; j <= b.Length; j++)
-        {
             row[j] = j;
-        }
 
         for (var i = 1; i <= a.Length; i++)
         {

@@ -28,14 +28,10 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
     {
         var pinned = slots.Where(other => other is { UsesMemory: true, Pinned: true }).ToList();
         if (FitsBeside(slot, pinned))
-        {
             return null;
-        }
 
         if (FitsLimits(slot, pinned))
-        {
             return slot.GpuRetry!.Refusal;
-        }
 
         if (options.MaxLoaded > 0 && pinned.Count >= options.MaxLoaded)
         {

@@ -34,7 +34,8 @@ internal sealed class ModelLease : IDisposable
 
     /// <summary>A lease of a model that no <see cref="ModelResidency"/> has loaded, as in commands. Its disposal unloads nothing.</summary>
     public ModelLease(ILoadedModel model)
-        : this(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path }, new ModelLoad(model, ModelIdentity.Unknown()), static () => { })
+        : this(new ModelEntry { Name = model.Spec.Name, Path = model.Spec.Path },
+            new ModelLoad(model, ModelIdentity.Unknown()), static () => { })
     {
     }
 

@@ -13,9 +13,7 @@ internal sealed class ProgressBroadcast : IProgress<float>
     public void Add(IProgress<float>? listener)
     {
         if (listener is null)
-        {
             return;
-        }
 
         lock (_lock)
         {
@@ -23,9 +21,7 @@ internal sealed class ProgressBroadcast : IProgress<float>
         }
 
         if (Value > 0)
-        {
             listener.Report(Value);
-        }
     }
 
     /// <summary>Removes a listener. Null is ignored.</summary>
@@ -34,9 +30,7 @@ internal sealed class ProgressBroadcast : IProgress<float>
         lock (_lock)
         {
             if (listener is not null)
-            {
                 _listeners.Remove(listener);
-            }
         }
     }
 
@@ -51,8 +45,6 @@ internal sealed class ProgressBroadcast : IProgress<float>
         }
 
         foreach (var listener in listeners)
-        {
             listener.Report(value);
-        }
     }
 }

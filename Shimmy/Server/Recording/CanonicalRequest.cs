@@ -9,10 +9,11 @@ using Shimmy.Http;
 namespace Shimmy.Server.Recording;
 
 /// <summary>
-/// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a recording
-/// nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those that say who asks
-/// (<see cref="Dialect.UnrecordedFields"/>). To find it, fields may come in any order, numbers in any spelling, <c>"stream":false</c> or
-/// not, and ids that clients make up count by the order in which they appear: a call and its result still belong together.
+/// A request as a recording keeps it and finds it again. What differs from run to run is left out of both, so that it neither hides a
+/// recording nor makes two files differ: the headers, every key (<see cref="SecretScrubber"/>), and of the body's own fields those that say
+/// who asks (<see cref="Dialect.UnrecordedFields"/>). To find it, fields may come in any order, numbers in any spelling,
+/// <c>"stream":false</c> or not, and ids that clients make up count by the order in which they appear: a call and its result still belong
+/// together.
 /// <c>previous_response_id</c> is no such id: it stands for the conversation before it.
 /// </summary>
 internal sealed class CanonicalRequest
@@ -68,11 +69,13 @@ internal sealed class CanonicalRequest
         var method = HttpMethods.IsHead(request.Method) ? HttpMethods.Get : request.Method;
         // What the route table takes for the same is the same here.
         var path = request.Path.ToUriComponent();
-        return Of(secretScrubber.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"), body, secretScrubber, ignoredFields);
+        return Of(secretScrubber.Without($"{method} {(path.Length > 1 ? path.TrimEnd('/') : path)}{QueryOf(request)}"),
+            body, secretScrubber, ignoredFields);
     }
 
     /// <summary>Takes a request apart that holds no key; <paramref name="route"/> as <see cref="Route"/> has it.</summary>
-    public static CanonicalRequest Of(string route, byte[] body, IReadOnlyList<string> ignoredFields) => Of(route, body, SecretScrubber.None, ignoredFields);
+    public static CanonicalRequest Of(string route, byte[] body, IReadOnlyList<string> ignoredFields) =>
+        Of(route, body, SecretScrubber.None, ignoredFields);
 
     /// <summary>
     /// Reads the whole body, and lets whoever comes next read it again. Throws <see cref="ApiException"/> (400) where that cannot be.
@@ -107,14 +110,17 @@ internal sealed class CanonicalRequest
             // Such a request is answered with an error, which can be recorded like any other answer.
         }
         var text = Encoding.UTF8.GetString(body);
-        return new CanonicalRequest(route, null, SecretFields.AreIn(text) ? "sha256:" + Hash(body).ToLowerInvariant() : secretScrubber.Without(text));
+        return new CanonicalRequest(route, null, SecretFields.AreIn(text)
+            ? "sha256:" + Hash(body).ToLowerInvariant()
+            : secretScrubber.Without(text));
     }
 
     private static string QueryOf(HttpRequest request)
     {
         var kept = request.Query.Where(parameter => Parameters.Contains(parameter.Key, StringComparer.OrdinalIgnoreCase))
             .OrderBy(parameter => parameter.Key, StringComparer.Ordinal)
-            .SelectMany(parameter => parameter.Value.Select(value => $"{Uri.EscapeDataString(parameter.Key)}={Uri.EscapeDataString(value ?? "")}"));
+            .SelectMany(
+                parameter => parameter.Value.Select(value => $"{Uri.EscapeDataString(parameter.Key)}={Uri.EscapeDataString(value ?? "")}"));
         var query = string.Join('&', kept);
         return query.Length == 0 ? "" : "?" + query;
     }
@@ -168,7 +174,8 @@ internal sealed class CanonicalRequest
         }
     }
 
-    private static IEnumerable<JsonProperty> InOrder(JsonElement value) => value.EnumerateObject().OrderBy(property => property.Name, StringComparer.Ordinal);
+    private static IEnumerable<JsonProperty> InOrder(JsonElement value) =>
+        value.EnumerateObject().OrderBy(property => property.Name, StringComparer.Ordinal);
 
     private static string NumberOf(string id, Dictionary<string, string> ids)
     {

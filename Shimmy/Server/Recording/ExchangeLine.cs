@@ -11,8 +11,9 @@ namespace Shimmy.Server.Recording;
 /// {"request":"POST /v1/…","body":{…},"status":200,"answer":{…},"ms":12.3}
 /// {"request":"POST /v1/…","body":{…},"status":200,"stream":[{"ms":3.1,"event":"…","data":{…}}, …, {"ms":12.3,"data":"[DONE]"}]}
 /// </code>
-/// A request's body that is no JSON object stands as <c>text</c>, or its hash does where it may hold a key. The data of an event that is no JSON object or array stands as a string, an event of
-/// another form, such as a comment, as <c>raw</c>. Answers keep their bytes: what is read again is what was sent.
+/// A request's body that is no JSON object stands as <c>text</c>, or its hash does where it may hold a key. The data of an event that is no
+/// JSON object or array stands as a string, an event of another form, such as a comment, as <c>raw</c>. Answers keep their bytes: what is
+/// read again is what was sent.
 /// </summary>
 internal static class ExchangeLine
 {
@@ -57,15 +58,21 @@ internal static class ExchangeLine
             using var document = JsonDocument.Parse(line);
             var root = document.RootElement;
             var route = TextOf(root.GetProperty("request"));
-            var body = root.TryGetProperty("body", out var fields) ? fields.GetRawText() : root.TryGetProperty("text", out var text) ? TextOf(text) : "";
-            var exchange = new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body), ignoredFields), root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
+            var body = root.TryGetProperty("body", out var fields)
+                ? fields.GetRawText()
+                : root.TryGetProperty("text", out var text) ? TextOf(text) : "";
+            var exchange =
+                new Exchange(CanonicalRequest.Of(route, Encoding.UTF8.GetBytes(body), ignoredFields),
+                    root.GetProperty("status").TryGetInt32(out var status) ? status : 0);
             if (exchange.Status is < 200 or > 599)
                 throw new FormatException("its status is not an HTTP status");
             return root.TryGetProperty("stream", out var stream)
                 ? exchange with { Stream = [.. stream.EnumerateArray().Select(ReadPiece)] }
                 : exchange with
                 {
-                    Answer = Encoding.UTF8.GetBytes(root.TryGetProperty("raw", out var raw) ? TextOf(raw) : root.GetProperty("answer").GetRawText()),
+                    Answer = Encoding.UTF8.GetBytes(root.TryGetProperty("raw", out var raw)
+                        ? TextOf(raw)
+                        : root.GetProperty("answer").GetRawText()),
                     Milliseconds = root.TryGetProperty("ms", out var time) ? time.GetDouble() : 0,
                 };
         }
@@ -117,7 +124,9 @@ internal static class ExchangeLine
             return new StreamPiece(TextOf(raw), at);
         var data = piece.GetProperty("data");
         var text = data.ValueKind == JsonValueKind.String ? data.GetString()! : data.GetRawText();
-        return new StreamPiece(piece.TryGetProperty("event", out var name) ? $"event: {name.GetString()}\ndata: {text}\n\n" : $"data: {text}\n\n", at);
+        return new StreamPiece(piece.TryGetProperty("event", out var name)
+            ? $"event: {name.GetString()}\ndata: {text}\n\n"
+            : $"data: {text}\n\n", at);
     }
 
     // An event of the forms that our writers have: a line of data, and perhaps its name before it. Else no data.
@@ -127,7 +136,8 @@ internal static class ExchangeLine
         return lines switch
         {
             [var data, "", ""] when data.StartsWith("data: ", StringComparison.Ordinal) => (null, data["data: ".Length..]),
-            [var name, var data, "", ""] when name.StartsWith("event: ", StringComparison.Ordinal) && data.StartsWith("data: ", StringComparison.Ordinal)
+            [var name, var data, "", ""] when name.StartsWith("event: ", StringComparison.Ordinal)
+                && data.StartsWith("data: ", StringComparison.Ordinal)
                 => (name["event: ".Length..], data["data: ".Length..]),
             _ => (null, null),
         };

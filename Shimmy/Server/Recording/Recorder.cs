@@ -26,7 +26,9 @@ internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string>
             return;
         }
         var secretScrubber = SecretScrubber.Of(context);
-        var request = CanonicalRequest.Of(context.Request, await CanonicalRequest.BodyAsync(context).ConfigureAwait(false), secretScrubber, ignoredFields);
+        var request =
+            CanonicalRequest.Of(context.Request, await CanonicalRequest.BodyAsync(context).ConfigureAwait(false),
+                secretScrubber, ignoredFields);
         var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
         var tap = new ResponseCapture(inner);
         context.Features.Set<IHttpResponseBodyFeature>(tap);
@@ -53,8 +55,10 @@ internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string>
             return;
         var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
         Append(streams
-            ? new Exchange(request, context.Response.StatusCode) { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
-            : new Exchange(request, context.Response.StatusCode) { Answer = secretScrubber.Without(tap.Body), Milliseconds = tap.Milliseconds });
+            ? new Exchange(request,
+                context.Response.StatusCode) { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
+            : new Exchange(request, context.Response.StatusCode) { Answer = secretScrubber.Without(tap.Body),
+                Milliseconds = tap.Milliseconds });
     }
 
     private void Append(Exchange exchange) => file.Append(ExchangeLine.Write(exchange));

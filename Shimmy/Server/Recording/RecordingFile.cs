@@ -4,8 +4,9 @@ using Microsoft.Extensions.Logging;
 namespace Shimmy.Server.Recording;
 
 /// <summary>
-/// The file that exchanges are appended to, a line at a time and each with one write, so that a crash leaves at most the last one broken. A disk
-/// that is full stops no answer: what cannot be written is missing in the file, which the log says once, and once more when it goes on.
+/// The file that exchanges are appended to, a line at a time and each with one write, so that a crash leaves at most the last one broken. A
+/// disk that is full stops no answer: what cannot be written is missing in the file, which the log says once, and once more when it goes
+/// on.
 /// </summary>
 internal sealed partial class RecordingFile : IDisposable
 {
@@ -16,14 +17,17 @@ internal sealed partial class RecordingFile : IDisposable
     public static bool IsHead(ReadOnlySpan<byte> line) => line.TrimEnd((byte)'\r').SequenceEqual(Head);
 
     /// <summary>Why a file whose first line is another is refused, as the end of a sentence.</summary>
-    public static string WhyNone => $"it is not a recording that this version can read: its first line is not {Encoding.UTF8.GetString(Head)}";
+    public static string WhyNone =>
+        $"it is not a recording that this version can read: its first line is not {Encoding.UTF8.GetString(Head)}";
 
     private readonly Lock _lock = new();
     private readonly Stream _file;
     private readonly ILogger _logger;
     private int _lost;
 
-    /// <summary>Opens the file or makes it. Throws <see cref="IOException"/> where that cannot be, or where it holds something else.</summary>
+    /// <summary>
+    /// Opens the file or makes it. Throws <see cref="IOException"/> where that cannot be, or where it holds something else.
+    /// </summary>
     public RecordingFile(string path, ILogger logger)
         : this(Open(path), path, logger)
     {

@@ -60,19 +60,23 @@ internal sealed partial class RecordingIndex
     }
 
     /// <summary>
-    /// The answer to a request; null where none was recorded. One that was recorded several times is answered in that order, and then always as the
-    /// last time.
+    /// The answer to a request; null where none was recorded. One that was recorded several times is answered in that order, and then
+    /// always as the last time.
     /// </summary>
     public Exchange? Find(CanonicalRequest request) => _answers.TryGetValue(request.Key, out var answers) ? answers.Next() : null;
 
-    /// <summary>Why a request has no answer, as the end of a sentence: in what it differs from the recorded one that is most like it.</summary>
+    /// <summary>
+    /// Why a request has no answer, as the end of a sentence: in what it differs from the recorded one that is most like it.
+    /// </summary>
     public string Explain(CanonicalRequest request)
     {
         var alike = _answers.Values.Select(answers => answers.First.Request).Where(other => other.Route == request.Route).ToList();
         if (alike.Count == 0)
             return "it has nothing for this route";
         var nearest = alike.Select(other => Differences(other, request)).MinBy(names => names.Count)!;
-        return nearest.Count == 0 ? "its body is another" : $"the nearest of {alike.Count} for this route differs in {string.Join(", ", nearest)}";
+        return nearest.Count == 0
+            ? "its body is another"
+            : $"the nearest of {alike.Count} for this route differs in {string.Join(", ", nearest)}";
     }
 
     private static ReadOnlyMemory<byte> BytesOf(string path)
@@ -97,7 +101,8 @@ internal sealed partial class RecordingIndex
     }
 
     private static List<string> Differences(CanonicalRequest one, CanonicalRequest other) =>
-        [.. one.Fields.Keys.Union(other.Fields.Keys).Where(name => one.Fields.GetValueOrDefault(name) != other.Fields.GetValueOrDefault(name)).Order(StringComparer.Ordinal)];
+        [.. one.Fields.Keys.Union(other.Fields.Keys)
+            .Where(name => one.Fields.GetValueOrDefault(name) != other.Fields.GetValueOrDefault(name)).Order(StringComparer.Ordinal)];
 
     [LoggerMessage(LogLevel.Warning, "{Path}, line {Line} is skipped: {Reason}")]
     private static partial void LogBroken(ILogger logger, string path, int line, string reason);

@@ -14,7 +14,9 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
     {
         var match = RequestContext.Of(context).Match!;
         if (match.Is(RoutePolicy.Socket) && !passes)
-            throw new ApiException(404, "this server replays a recording, which holds no WebSockets; POST /api/generate with stream is the same over HTTP", "replay_miss");
+            throw new ApiException(404,
+                "this server replays a recording, which holds no WebSockets; POST /api/generate with stream is the same over HTTP",
+                    "replay_miss");
         if (!match.Is(RoutePolicy.Recorded))
         {
             await next(context).ConfigureAwait(false);
@@ -23,7 +25,10 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         var body = await CanonicalRequest.BodyAsync(context).ConfigureAwait(false);
         var request = CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context), recordingIndex.IgnoredFields);
         // A short key is blanked by a server that knows it; this one need not.
-        if ((recordingIndex.Find(request) ?? recordingIndex.Find(CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true), recordingIndex.IgnoredFields))) is { } exchange)
+        if ((recordingIndex.Find(request)
+            ?? recordingIndex.Find(
+                CanonicalRequest.Of(context.Request, body, SecretScrubber.Of(context, anyLength: true),
+                    recordingIndex.IgnoredFields))) is { } exchange)
         {
             await SendAsync(context, exchange).ConfigureAwait(false);
         }
@@ -37,7 +42,8 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         }
         else
         {
-            throw new ApiException(404, $"no answer to {RequestFields.Shorten(request.Route)} is recorded in {Path.GetFileName(recordingIndex.Path)}: {recordingIndex.Explain(request)}; "
+            throw new ApiException(404,
+                $"no answer to {RequestFields.Shorten(request.Route)} is recorded in {Path.GetFileName(recordingIndex.Path)}: {recordingIndex.Explain(request)}; "
                 + "shimmy serve --record FILE records one, --replay-miss pass asks the models", "replay_miss");
         }
     }

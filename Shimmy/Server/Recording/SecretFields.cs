@@ -24,7 +24,8 @@ internal static class SecretFields
     /// </summary>
     public static string? Blanked(JsonProperty field, bool namesAreFree)
     {
-        if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array) || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
+        if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array)
+            || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
             return null;
         if (Names.Contains(Plain(field.Name)))
             return SecretScrubber.Blank;

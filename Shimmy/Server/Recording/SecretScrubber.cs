@@ -24,7 +24,8 @@ internal sealed class SecretScrubber
     private readonly string[] _forms;
 
     private SecretScrubber(IEnumerable<string> keys) => _forms = [.. keys.Where(key => key.Length > 0).SelectMany(key => (string[])
-        [JavaScriptEncoder.Default.Encode(key), JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(key), key]).Distinct().OrderByDescending(form => form.Length)];
+        [JavaScriptEncoder.Default.Encode(key), JavaScriptEncoder.UnsafeRelaxedJsonEscaping.Encode(key), key])
+        .Distinct().OrderByDescending(form => form.Length)];
 
     /// <summary>No key.</summary>
     public static SecretScrubber None { get; } = new([]);
@@ -33,7 +34,8 @@ internal sealed class SecretScrubber
     public static SecretScrubber Of(HttpContext context, bool anyLength = false)
     {
         var known = RequestContext.Of(context).Client;
-        return new SecretScrubber(ApiKey.GivenIn(context.Request.Headers).Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
+        return new SecretScrubber(ApiKey.GivenIn(context.Request.Headers)
+            .Where(key => anyLength || known?.IsThis(key) == true || key.Length >= ShortestKey));
     }
 
     /// <summary>A text with its keys blanked.</summary>

@@ -17,7 +17,9 @@ internal static class ContextParameters
     public static void Check(LoadTuning tuning, ModelMetadata metadata)
     {
         var own = metadata.OfArchitecture("rope.scaling.type");
-        var (isNone, isYarn) = tuning.RopeScaling is { } scaling ? (scaling == RopeScaling.None, scaling == RopeScaling.Yarn) : (own == "none", own == "yarn");
+        var (isNone, isYarn) = tuning.RopeScaling is { } scaling
+            ? (scaling == RopeScaling.None, scaling == RopeScaling.Yarn)
+            : (own == "none", own == "yarn");
         if (isNone && tuning.RopeFrequencyScale is not (null or 1))
             throw Ignored("rope-scale and rope-freq-scale have no effect where nothing is scaled: they need rope-scaling linear or yarn");
         if (!isYarn && tuning.YarnExtFactor is > 0)
@@ -28,7 +30,8 @@ internal static class ContextParameters
         if (!extrapolates && (tuning.YarnOriginalContext is not null ? "yarn-orig-ctx" : tuning.YarnBetaSlow is not null ? "yarn-beta-slow"
             : tuning.YarnBetaFast is not null ? "yarn-beta-fast" : null) is { } name)
         {
-            throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs " + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
+            throw Ignored($"{name} has no effect where YaRN does not extrapolate: it needs "
+                + (isYarn ? "a yarn-ext-factor above 0" : "rope-scaling yarn"));
         }
     }
 

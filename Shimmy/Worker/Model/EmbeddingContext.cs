@@ -41,7 +41,8 @@ internal sealed class EmbeddingContext
         var parameters = ContextParameters.ForEmbedding(model.Spec, model.Metadata, LongestOf(model));
         return ContextHandle.Create(model.Handle, parameters) is { } context
             ? new EmbeddingContext(model, context)
-            : throw new EngineException(EngineFailure.GenerationFailed, $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
+            : throw new EngineException(EngineFailure.GenerationFailed,
+                $"there is no memory to embed with this model: {NativeLog.TakeErrors()}");
     }
 
     /// <summary>
@@ -60,7 +61,8 @@ internal sealed class EmbeddingContext
                 _batch.Add(tokens[position], position++, 0, logits: true);
             var code = _batch.Decode(_context);
             if (code != 0)
-                throw new EngineException(EngineFailure.GenerationFailed, $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
+                throw new EngineException(EngineFailure.GenerationFailed,
+                    $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
         }
         _context.Synchronize();
         var values = _context.Embedding(0, _values);

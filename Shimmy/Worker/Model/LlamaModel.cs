@@ -223,6 +223,8 @@ internal sealed class LlamaModel : IDisposable
         var full = log.OutOfMemory && plan.UsesGpu;
         if (full)
             what = $"{what}: {LoadPlan.TooLittle(plan.Choice.Facts)}";
-        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0 ? $"{what}: {reason}" : what) { Shortage = full ? plan.Shortage : null };
+        return new EngineException(EngineFailure.LoadFailed, reason.Length > 0
+            ? $"{what}: {reason}"
+            : what) { Shortage = full ? plan.Shortage : null };
     }
 }

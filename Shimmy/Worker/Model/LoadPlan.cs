@@ -44,7 +44,8 @@ internal sealed record LoadPlan
         var wantsExpertsApart = tuning.CpuExpertLayers is > 0;
         var sizes = wantsExpertsApart || choice.Handles.Count > 0 ? ModelSizes.Read(spec) : null;
         if (wantsExpertsApart && sizes!.Experts == 0)
-            throw Failure($"{spec.Name} has no experts that could stay on the CPU; cpu-moe and n-cpu-moe are for mixture-of-experts models");
+            throw Failure(
+                $"{spec.Name} has no experts that could stay on the CPU; cpu-moe and n-cpu-moe are for mixture-of-experts models");
         if (choice.Handles.Count == 0)
             return new LoadPlan { Choice = choice, GpuLayers = 0, ModelLayers = sizes?.Layers.Count ?? 0 };
         var devices = choice.Facts;
@@ -58,13 +59,18 @@ internal sealed record LoadPlan
             Shortage = Lacking(LayerFit.Bytes(sizes, layers) + sizes.Compute - LayerFit.Room(free, tuning.TensorSplit)),
             RefusesFewer = tuning.GpuLayers is { RefusesFewer: true },
         };
-        var needed = string.Create(CultureInfo.InvariantCulture, $"{layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
+        var needed =
+            string.Create(CultureInfo.InvariantCulture,
+                $"{layers} of {all} layers need about {Megabytes(LayerFit.Bytes(sizes, layers))} MB");
         if (tuning.GpuLayers is { Number: null, Halvings: var halvings })
         {
-            var alone = LayerFit.Choose(sizes, LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryTotalBytes)]), tuning.TensorSplit);
+            var alone =
+                LayerFit.Choose(sizes, LayerFit.FreeFor(spec, [.. devices.Select(device => device.MemoryTotalBytes)]), tuning.TensorSplit);
             if (plan.RefusesFewer && alone >> halvings > layers)
                 throw Full(Lacking(LayerFit.Bytes(sizes, alone) + (free.Length * sizes.Compute) - free.Sum(LayerFit.Usable)));
-            var after = halvings == 0 ? "" : string.Create(CultureInfo.InvariantCulture, $"; more layers ended the worker, {halvings} times halved");
+            var after = halvings == 0
+                ? ""
+                : string.Create(CultureInfo.InvariantCulture, $"; more layers ended the worker, {halvings} times halved");
             return plan with
             {
                 Reason = string.Create(CultureInfo.InvariantCulture, $"auto: {needed} "
@@ -80,7 +86,8 @@ internal sealed record LoadPlan
         GpuShortage Lacking(long bytes) => new([.. LayerFit.Used(tuning, devices).Select(device => device.Name)], Math.Max(1, bytes));
 
         EngineException Full(GpuShortage shortage) =>
-            new(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}") { Shortage = shortage };
+            new(EngineFailure.LoadFailed,
+                $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}") { Shortage = shortage };
     }
 
     /// <summary>Error text: too little memory on the devices, with the numbers and the options that need less.</summary>
@@ -102,7 +109,8 @@ internal sealed record LoadPlan
         if (tuning.MainGpu is { } main)
         {
             if (tuning.SplitMode is not (SplitMode.None or SplitMode.Row))
-                throw Failure("main-gpu names the device that has all with split-mode none, or small results with row; with layer or tensor it has no meaning");
+                throw Failure(
+                    "main-gpu names the device that has all with split-mode none, or small results with row; with layer or tensor it has no meaning");
             if (main >= count)
                 throw Failure($"main-gpu {main} is not there: {Count(count)} used, counted from 0");
         }

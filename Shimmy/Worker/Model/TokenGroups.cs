@@ -21,7 +21,8 @@ internal sealed class TokensByFirstRune
         {
             var text = vocabulary.Spelled(token).Span;
             // Tokens that end an answer, or that are no text, are tested each by itself.
-            if (vocabulary.IsControl(token) || vocabulary.IsEnd(token) || Rune.DecodeFromUtf8(text, out var first, out var length) != OperationStatus.Done)
+            if (vocabulary.IsControl(token) || vocabulary.IsEnd(token)
+                || Rune.DecodeFromUtf8(text, out var first, out var length) != OperationStatus.Done)
             {
                 _single.Add(token);
                 continue;
@@ -70,7 +71,8 @@ internal sealed class TokenExtensions
         for (var token = 0; token < vocabulary.Size; token++)
         {
             var text = vocabulary.Spelled(token).Span;
-            if (!text.IsEmpty && text.IndexOfAnyExcept(Marks) < 0 && !vocabulary.IsControl(token) && !vocabulary.IsEnd(token) && !vocabulary.IsByte(token))
+            if (!text.IsEmpty && text.IndexOfAnyExcept(Marks) < 0 && !vocabulary.IsControl(token)
+                && !vocabulary.IsEnd(token) && !vocabulary.IsByte(token))
                 byText.TryAdd(Encoding.ASCII.GetString(text), token);
         }
         foreach (var (text, token) in byText)

@@ -50,7 +50,8 @@ internal sealed class Vocabulary
 
     /// <summary>The tokens for filling in the middle; null where the vocabulary lacks one of them.</summary>
     public FillInTheMiddle? FillInTheMiddle =>
-        Native.FillInTheMiddle is var tokens && Text(tokens.Prefix) is { } prefix && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
+        Native.FillInTheMiddle is var tokens && Text(tokens.Prefix) is { } prefix
+            && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
             ? new FillInTheMiddle(prefix, suffix, middle)
             : null;
 

@@ -18,7 +18,8 @@ internal static unsafe class Backends
     /// </summary>
     public static void LoadCpu(string directory)
     {
-        var best = RuntimeDirectory.Libraries(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
+        var best = RuntimeDirectory.Libraries(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file)))
+            .OrderByDescending(variant => variant.Score).FirstOrDefault();
         if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
         {
             throw new EngineException(EngineFailure.LoadFailed,
@@ -68,11 +69,13 @@ internal static unsafe class Backends
             return WhyNotLoaded(backend, file, LastLine(e.Message));
         }
         if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
-            return new Plugin(PluginState.OtherVersion, $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
+            return new Plugin(PluginState.OtherVersion,
+                $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
         var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, name);
         if (belongs == false)
         {
-            return new Plugin(PluginState.OtherVersion, $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
+            return new Plugin(PluginState.OtherVersion,
+                $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
                 + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
         }
 
@@ -84,34 +87,42 @@ internal static unsafe class Backends
         var (theirs, ours) = (*(int*)registration, InterfaceVersion());
         if (theirs != ours)
         {
-            return new Plugin(PluginState.OtherVersion, $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
+            return new Plugin(PluginState.OtherVersion,
+                $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
                 + $"llama.cpp {RuntimeLibraries.BoundVersion} has version {ours}; {HowToGet(backend)}");
         }
 
         GgmlApi.ggml_backend_register(registration);
-        return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true ? RuntimeLibraries.Version : null };
+        return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true
+            ? RuntimeLibraries.Version
+            : null };
     }
 
     // The message of dlopen tells what is wrong: a library that the plug-in needs, a function that its version had, or that the file is
     // none.
     private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
-        why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal) || NeedsOtherGgml(why)
-            ? new Plugin(PluginState.OtherVersion, $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
+        why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal)
+            || NeedsOtherGgml(why)
+            ? new Plugin(PluginState.OtherVersion,
+                $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
             : NeedsLibrary(file, why)
                 ? new Plugin(PluginState.NoDriver, $"a library that its plug-in needs is missing ({why}); {WhatItNeeds(backend)}")
                 : new Plugin(PluginState.OtherVersion, $"{file} cannot be loaded: {why}");
 
     // "libvulkan.so.1: cannot open shared object file" names another file than the plug-in itself.
     private static bool NeedsLibrary(string file, string why) => !NeedsOtherGgml(why)
-        && (why.Contains("cannot open shared object", StringComparison.Ordinal) || why.Contains("Library not loaded", StringComparison.Ordinal)
+        && (why.Contains("cannot open shared object", StringComparison.Ordinal)
+            || why.Contains("Library not loaded", StringComparison.Ordinal)
             || why.Contains("0x8007007E", StringComparison.Ordinal)) && !why.StartsWith(file, StringComparison.Ordinal);
 
     // "libggml-base.so.0: cannot open shared object file": how other builds name ggml's own libraries.
-    private static bool NeedsOtherGgml(string why) => why.StartsWith("libggml", StringComparison.Ordinal) || why.StartsWith("libllama", StringComparison.Ordinal);
+    private static bool NeedsOtherGgml(string why) => why.StartsWith("libggml", StringComparison.Ordinal)
+        || why.StartsWith("libllama", StringComparison.Ordinal);
 
     private static string WhatItNeeds(GpuBackend backend) => backend switch
     {
-        GpuBackend.Cuda => "CUDA needs NVIDIA's driver and the runtime of the CUDA version that the plug-in was built for (13; or publish with cuda12 for 12): "
+        GpuBackend.Cuda =>
+            "CUDA needs NVIDIA's driver and the runtime of the CUDA version that the plug-in was built for (13; or publish with cuda12 for 12): "
             + "libcudart and libcublas",
         GpuBackend.Vulkan => "install the Vulkan driver of the GPU (Debian: libvulkan1 and mesa-vulkan-drivers, or NVIDIA's)",
         GpuBackend.OpenCl => "install the OpenCL driver of the GPU",
@@ -137,7 +148,9 @@ internal static unsafe class Backends
     {
         if (!NativeLibrary.TryLoad(file, out var library))
             return 0;
-        var score = NativeLibrary.TryGetExport(library, "ggml_backend_score", out var function) ? ((delegate* unmanaged[Cdecl]<int>)function)() : 1;
+        var score = NativeLibrary.TryGetExport(library, "ggml_backend_score", out var function)
+            ? ((delegate* unmanaged[Cdecl]<int>)function)()
+            : 1;
         NativeLibrary.Free(library);
         return score;
     }

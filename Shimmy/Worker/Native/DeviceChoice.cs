@@ -21,8 +21,10 @@ internal sealed record DeviceChoice(GpuBackend Backend, IReadOnlyList<nint> Hand
         var wanted = tuning.Backend ?? GpuBackend.Auto;
         if (wanted == GpuBackend.Cpu)
         {
-            return tuning.Devices.Count > 0 ? throw Failure($"device {tuning.Devices[0]} is asked for, but the backend cpu has no devices to choose")
-                : tuning.GpuLayers is { Number: > 0 and var layers } ? throw Failure($"{layers} layers are to go to a GPU, but the backend cpu uses none")
+            return tuning.Devices.Count > 0
+                ? throw Failure($"device {tuning.Devices[0]} is asked for, but the backend cpu has no devices to choose")
+                : tuning.GpuLayers is { Number: > 0 and var layers }
+                    ? throw Failure($"{layers} layers are to go to a GPU, but the backend cpu uses none")
                 : OfCpu;
         }
         var seen = new List<nint>();

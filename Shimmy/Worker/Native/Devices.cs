@@ -28,7 +28,9 @@ internal static unsafe class Devices
             Description = Text(props.Description).Trim(),
             Kind = (uint)props.Type < (uint)Kinds.Length ? Kinds[props.Type] : "unknown",
             // Several devices that compute as one (split-mode tensor) have no backend of their own.
-            Backend = GgmlApi.ggml_backend_dev_backend_reg(device) is not 0 and var registration ? Text(GgmlApi.ggml_backend_reg_name(registration)) : "",
+            Backend = GgmlApi.ggml_backend_dev_backend_reg(device) is not 0 and var registration
+                ? Text(GgmlApi.ggml_backend_reg_name(registration))
+                : "",
             MemoryFreeBytes = (long)props.MemoryFree,
             MemoryTotalBytes = (long)props.MemoryTotal,
         };
@@ -38,13 +40,16 @@ internal static unsafe class Devices
     /// <param name="crashing">Names of backends that must not be loaded, each with the exit of a process that loaded its plug-in.</param>
     public static BackendReport Report(IReadOnlyDictionary<string, string> crashing)
     {
-        var backends = new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()), Version = RuntimeLibraries.Version } };
+        var backends =
+            new List<BackendFacts> { new() { Name = "cpu", Loaded = true, Devices = Named(List()), Version = RuntimeLibraries.Version } };
         var auto = GpuBackend.Cpu;
         foreach (var backend in RuntimeDirectory.GpuBackends)
         {
             if (crashing.TryGetValue(RuntimeDirectory.PluginName(backend), out var end))
             {
-                backends.Add(new BackendFacts { Name = RuntimeDirectory.PluginName(backend), Crashed = true, Reason = $"its plug-in ends the process that loads it: {end}" });
+                backends.Add(
+                    new BackendFacts { Name = RuntimeDirectory.PluginName(backend), Crashed = true,
+                        Reason = $"its plug-in ends the process that loads it: {end}" });
                 continue;
             }
             var plugin = Backends.Load(backend);

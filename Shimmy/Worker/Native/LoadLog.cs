@@ -44,7 +44,8 @@ internal sealed class LoadLog
         }
         else if (Between(line, BufferSize, " MiB") is { } size)
         {
-            Add(line[..line.IndexOf(BufferSize, StringComparison.Ordinal)], (long)(double.Parse(size, CultureInfo.InvariantCulture) * (1 << 20)));
+            Add(line[..line.IndexOf(BufferSize, StringComparison.Ordinal)],
+                (long)(double.Parse(size, CultureInfo.InvariantCulture) * (1 << 20)));
         }
         else if (line.Contains("Using metadata override", StringComparison.Ordinal) && Between(line, "'", "' = ") is { } replaced)
         {
@@ -56,7 +57,8 @@ internal sealed class LoadLog
         }
         else
         {
-            OutOfMemory |= (line.Contains("allocation of size", StringComparison.Ordinal) && line.Contains(" failed", StringComparison.Ordinal))
+            OutOfMemory |= (line.Contains("allocation of size", StringComparison.Ordinal)
+                && line.Contains(" failed", StringComparison.Ordinal))
                 || Array.Exists(AllocationFailed, words => line.Contains(words, StringComparison.OrdinalIgnoreCase));
         }
     }
@@ -76,7 +78,8 @@ internal sealed class LoadLog
     // Before the size stand the buffer's name and its kind.
     private void Add(string named, long bytes)
     {
-        if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, var kind] || kind is not ("model" or "KV" or "RS" or "compute" or "output"))
+        if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, var kind]
+            || kind is not ("model" or "KV" or "RS" or "compute" or "output"))
             return;
         var device = DeviceOf(buffer);
         var had = _buffers.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
@@ -92,7 +95,8 @@ internal sealed class LoadLog
     private static string DeviceOf(string buffer)
     {
         var device = buffer.Split('_')[0];
-        return device == Together ? Together : device.StartsWith(Cpu, StringComparison.Ordinal) || !char.IsAsciiDigit(device[^1]) ? Cpu : device;
+        return device == Together ? Together : device.StartsWith(Cpu, StringComparison.Ordinal)
+            || !char.IsAsciiDigit(device[^1]) ? Cpu : device;
     }
 
     private static string? Between(string line, string before, string after)

@@ -63,7 +63,8 @@ internal sealed unsafe class MemoryUse(LoadLog log)
                 var bytes = (long)GgmlApi.ggml_nbytes(tensor);
                 var isExpert = ExpertTensors.IsExpert(Marshal.PtrToStringUTF8((nint)GgmlApi.ggml_get_name(tensor)) ?? "");
                 var had = devices.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
-                devices[device] = had with { TensorBytes = had.TensorBytes + bytes, ExpertBytes = had.ExpertBytes + (isExpert ? bytes : 0) };
+                devices[device] =
+                    had with { TensorBytes = had.TensorBytes + bytes, ExpertBytes = had.ExpertBytes + (isExpert ? bytes : 0) };
             }
             return true;
         }
@@ -73,6 +74,7 @@ internal sealed unsafe class MemoryUse(LoadLog log)
     private static string DeviceOf(nint bufferType)
     {
         var device = GgmlApi.ggml_backend_buft_get_device(bufferType);
-        return device == 0 || GgmlApi.ggml_backend_buft_is_host(bufferType) || Devices.FactsOf(device) is not { Kind: "gpu" or "igpu" or "meta", Name: var name } ? Cpu : name;
+        return device == 0 || GgmlApi.ggml_backend_buft_is_host(bufferType)
+            || Devices.FactsOf(device) is not { Kind: "gpu" or "igpu" or "meta", Name: var name } ? Cpu : name;
     }
 }

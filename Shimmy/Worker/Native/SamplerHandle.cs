@@ -22,7 +22,8 @@ internal sealed unsafe class SamplerHandle : SafeHandle
     public override bool IsInvalid => handle == 0;
 
     /// <summary>An empty chain.</summary>
-    public static SamplerHandle Chain(ModelHandle model) => new(llama_sampler_chain_init(new LlamaSamplerChainParams { NoPerf = 1 }), model);
+    public static SamplerHandle Chain(ModelHandle model) =>
+        new(llama_sampler_chain_init(new LlamaSamplerChainParams { NoPerf = 1 }), model);
 
     /// <summary>A grammar in GBNF; null where it does not parse, which the log explains.</summary>
     public static SamplerHandle? Grammar(NativeVocabulary vocabulary, string grammar, string root) =>

@@ -48,7 +48,8 @@ internal sealed class GrammarMask : IDisposable
             return;
         _grammar.Dispose();
         _grammar = null;
-        _trigger = new GrammarTrigger(trigger, lead => Parse(vocabulary, GrammarTrigger.After(lead, grammar), GrammarTrigger.RootAfterLead));
+        _trigger = new GrammarTrigger(trigger,
+            lead => Parse(vocabulary, GrammarTrigger.After(lead, grammar), GrammarTrigger.RootAfterLead));
     }
 
     /// <summary>Whether a token may follow; true while inactive.</summary>

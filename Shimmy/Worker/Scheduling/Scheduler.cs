@@ -387,7 +387,8 @@ internal sealed class Scheduler
                 continue;
             sequence.PromptReported = next + 1;
             var token = sequence.Tokens[next];
-            Report(token, new LogProbabilities(_model.Logits(index + i), sequence.Options.TopLogProbabilities ?? 0).Of(token, _model.Vocabulary));
+            Report(token,
+                new LogProbabilities(_model.Logits(index + i), sequence.Options.TopLogProbabilities ?? 0).Of(token, _model.Vocabulary));
         }
 
         void Report(int token, TokenLogProbability? likely) =>

@@ -110,7 +110,9 @@ internal sealed class DraftModel
         if (steps == 0)
             return;
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds / steps;
-        SecondsPerToken = SecondsPerToken == 0 ? seconds : SecondsPerToken + Weight * (Math.Min(seconds, 2 * SecondsPerToken) - SecondsPerToken);
+        SecondsPerToken = SecondsPerToken == 0
+            ? seconds
+            : SecondsPerToken + Weight * (Math.Min(seconds, 2 * SecondsPerToken) - SecondsPerToken);
     }
 
     // Adds the tokens of a sequence that it has not read to the batch, as far as there is room. Returns their number.

@@ -40,7 +40,8 @@ internal static class CreateResponse
             running.End(stored);
         });
         var events = UntilCancelled(
-            ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true }, running.Token, logger, CacheControl.Use(context)),
+            ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true },
+                running.Token, logger, CacheControl.Use(context)),
             running, context.RequestAborted);
         if (asked.Stream)
         {
@@ -112,7 +113,9 @@ internal static class CreateResponse
             var outputEvent = enumerator.Current;
             start = outputEvent.Start ?? start;
             pieces += outputEvent.Start is null ? 1 : 0;
-            yield return outputEvent.End is { } end && running.Cancelled ? outputEvent with { End = end with { IsCancelled = true } } : outputEvent;
+            yield return outputEvent.End is { } end && running.Cancelled
+                ? outputEvent with { End = end with { IsCancelled = true } }
+                : outputEvent;
         }
         yield return OutputEvent.OfEnd(AnswerClock.Cancelled(start, pieces));
     }
@@ -130,5 +133,7 @@ internal static class TemplateRefusal
 
     /// <summary>The same in the words of this route.</summary>
     public static ApiException Reworded(EngineException exception) => ApiException.BadField("input",
-        exception.Message.StartsWith(Field + ": ", StringComparison.Ordinal) ? exception.Message[(Field.Length + 2)..] : exception.Message, "invalid_value");
+        exception.Message.StartsWith(Field + ": ", StringComparison.Ordinal)
+            ? exception.Message[(Field.Length + 2)..]
+            : exception.Message, "invalid_value");
 }

@@ -9,15 +9,16 @@ internal static class InputItems
     private const string Known = "'message', 'reasoning', 'function_call', 'function_call_output' and 'item_reference' are";
 
     /// <summary>
-    /// Reads the field; null where it is absent. Each item of the request is one of the result. Throws <see cref="ApiException"/> naming what is
-    /// wrong with it.
+    /// Reads the field; null where it is absent. Each item of the request is one of the result. Throws <see cref="ApiException"/> naming
+    /// what is wrong with it.
     /// </summary>
     public static IReadOnlyList<ResponseItem>? Read(RequestFields fields, ResponseStore store) => fields.Find("input") switch
     {
         null => null,
         { ValueKind: JsonValueKind.String } text =>
             [new MessageItem(Answer.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
-        { ValueKind: JsonValueKind.Array } items => [.. items.EnumerateArray().Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store))],
+        { ValueKind: JsonValueKind.Array } items =>
+            [.. items.EnumerateArray().Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store))],
         { } other => throw ApiException.BadField("input", $"must be a string or an array of items, not {RequestFields.Describe(other)}"),
     };
 
@@ -30,9 +31,11 @@ internal static class InputItems
             "function_call" => Call(item),
             "function_call_output" => Output(item),
             "item_reference" => store.FindItem(item.RequiredText("id")) ?? throw new ApiException(404,
-                $"{item.FullName("id")}: no item with id {RequestFields.Quote(item.RequiredText("id"))} is stored here", "item_not_found", item.FullName("id")),
+                $"{item.FullName("id")}: no item with id {RequestFields.Quote(item.RequiredText("id"))} is stored here",
+                    "item_not_found", item.FullName("id")),
             null => throw ApiException.BadField(item.FullName("type"), $"is missing; {Known} supported", "missing_required_parameter"),
-            var type => throw ApiException.BadField(item.FullName("type"), $"{RequestFields.Quote(type)} is not a supported item type; {Known}"),
+            var type =>
+                throw ApiException.BadField(item.FullName("type"), $"{RequestFields.Quote(type)} is not a supported item type; {Known}"),
         };
 
     private static MessageItem Message(RequestFields item)
@@ -42,10 +45,12 @@ internal static class InputItems
         var own = role == "assistant" ? "output_text" : "input_text";
         var parts = Content(item, "content", own)
             ?? throw ApiException.BadField(item.FullName("content"), "is missing; a string or an array of text parts is required");
-        return new MessageItem(IdOf(item, "msg_"), role, parts, item.Choice("status", "in_progress", "completed", "incomplete") ?? "completed");
+        return new MessageItem(IdOf(item, "msg_"), role, parts, item.Choice("status", "in_progress", "completed", "incomplete")
+            ?? "completed");
     }
 
-    private static FunctionCallItem Call(RequestFields item) => new(IdOf(item, "fc_"), item.RequiredText("call_id"), item.RequiredText("name"),
+    private static FunctionCallItem Call(RequestFields item) =>
+        new(IdOf(item, "fc_"), item.RequiredText("call_id"), item.RequiredText("name"),
         item.RequiredText("arguments"), item.Choice("status", "in_progress", "completed", "incomplete") ?? "completed");
 
     private static FunctionOutputItem Output(RequestFields item) => new(IdOf(item, "fco_"), item.RequiredText("call_id"),
@@ -79,14 +84,17 @@ internal static class InputItems
         { ValueKind: JsonValueKind.String } text => [new ItemPart(own, RequestFields.TextOf(text, item.FullName(name)))],
         { ValueKind: JsonValueKind.Array } parts =>
             [.. parts.EnumerateArray().Select((part, i) => Part(RequestFields.Of(part, $"{item.FullName(name)}[{i}]"), own))],
-        { } other => throw ApiException.BadField(item.FullName(name), $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
+        { } other =>
+            throw ApiException.BadField(item.FullName(name), $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
     };
 
     private static ItemPart Part(RequestFields part, string own) => part.RequiredText("type") switch
     {
         "input_text" or "output_text" or "text" => new ItemPart(own, part.RequiredText("text")),
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
-        var type => throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'input_text' and 'output_text' are"),
+        var type =>
+            throw ApiException.BadField(part.FullName("type"),
+                $"{RequestFields.Quote(type)} is not supported by this model; 'input_text' and 'output_text' are"),
     };
 
     private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);

@@ -58,5 +58,6 @@ internal static class ItemConversation
         }
     }
 
-    private static IReadOnlyList<ContentPart> ContentOf(IReadOnlyList<ItemPart> parts) => [.. parts.Select(part => new ContentPart(part.Text))];
+    private static IReadOnlyList<ContentPart> ContentOf(IReadOnlyList<ItemPart> parts) =>
+        [.. parts.Select(part => new ContentPart(part.Text))];
 }

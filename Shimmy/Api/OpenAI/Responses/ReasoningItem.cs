@@ -22,13 +22,17 @@ internal sealed record ReasoningItem(string Id, IReadOnlyList<string> Content, I
 
     public override int Size => base.Size + Content.Concat(Summary).Sum(text => 64 + (2 * text.Length));
 
-    /// <summary>The text in an <c>encrypted_content</c> that was written here; null in one that another server wrote, which nobody else can read.</summary>
+    /// <summary>
+    /// The text in an <c>encrypted_content</c> that was written here; null in one that another server wrote, which nobody else can read.
+    /// </summary>
     public static string? Unseal(string encrypted)
     {
         if (!encrypted.StartsWith(Seal, StringComparison.Ordinal))
             return null;
         var bytes = new byte[encrypted.Length];
-        return Convert.TryFromBase64Chars(encrypted.AsSpan(Seal.Length), bytes, out var length) ? Encoding.UTF8.GetString(bytes, 0, length) : null;
+        return Convert.TryFromBase64Chars(encrypted.AsSpan(Seal.Length), bytes, out var length)
+            ? Encoding.UTF8.GetString(bytes, 0, length)
+            : null;
     }
 
     protected override void WriteFields(Utf8JsonWriter json)

@@ -4,8 +4,8 @@ using Shimmy.Chat.Output;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// A piece of a conversation as <c>/v1/responses</c> has it: what a client sends in <c>input</c>, and what an answer holds in <c>output</c>,
-/// which comes back as input of a later turn.
+/// A piece of a conversation as <c>/v1/responses</c> has it: what a client sends in <c>input</c>, and what an answer holds in
+/// <c>output</c>, which comes back as input of a later turn.
 /// </summary>
 /// <param name="Id">The item's id, given or made.</param>
 internal abstract record ResponseItem(string Id)
@@ -78,7 +78,8 @@ internal sealed record ItemPart(string Type, string Text)
 /// <param name="Name">The function's name.</param>
 /// <param name="Arguments">The arguments as JSON text.</param>
 /// <param name="Status"><c>in_progress</c>, <c>completed</c> or <c>incomplete</c>.</param>
-internal sealed record FunctionCallItem(string Id, string CallId, string Name, string Arguments, string Status = "completed") : ResponseItem(Id)
+internal sealed record FunctionCallItem(string Id, string CallId, string Name, string Arguments, string Status = "completed")
+    : ResponseItem(Id)
 {
     public override int Size => base.Size + (2 * (CallId.Length + Name.Length + Arguments.Length));
 

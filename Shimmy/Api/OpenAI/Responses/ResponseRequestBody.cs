@@ -96,10 +96,12 @@ internal sealed record ResponseRequestBody
         if (format is null)
             return grammar;
         if (grammar is not null)
-            throw ApiException.BadField("text.format", $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
+            throw ApiException.BadField("text.format",
+                $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
         return tools.Tools.Count == 0
             ? format
-            : throw ApiException.BadField("text.format", "cannot be combined with tools; leave out one of them, or set tool_choice to none");
+            : throw ApiException.BadField("text.format",
+                "cannot be combined with tools; leave out one of them, or set tool_choice to none");
     }
 
     private static string[] Include(RequestFields fields)
@@ -110,7 +112,8 @@ internal sealed record ResponseRequestBody
         {
             // The first two are honoured; the others belong to tools that never answer here.
             if (names[i] is not ("reasoning.encrypted_content" or "message.output_text.logprobs" or "web_search_call.action.sources"
-                or "web_search_call.results" or "file_search_call.results" or "code_interpreter_call.outputs" or "message.input_image.image_url"
+                or "web_search_call.results" or "file_search_call.results" or "code_interpreter_call.outputs"
+                or "message.input_image.image_url"
                 or "computer_call_output.output.image_url"))
             {
                 throw ApiException.BadField($"include[{i}]", $"{RequestFields.Quote(names[i])} is not a supported value of include");
@@ -126,7 +129,8 @@ internal sealed record ResponseRequestBody
             return null;
         // The status is OpenAI's, whose clients know the code; an answer that still runs is none yet.
         return store.Find(id) ?? throw ApiException.BadField(
-            name, $"no response with id {RequestFields.Quote(id)} is stored here; send the whole conversation in input", "previous_response_not_found");
+            name, $"no response with id {RequestFields.Quote(id)} is stored here; send the whole conversation in input",
+                "previous_response_not_found");
     }
 
     private static void CheckCalls(IReadOnlyList<ResponseItem> context, IReadOnlyList<ResponseItem> input)
@@ -137,7 +141,8 @@ internal sealed record ResponseRequestBody
             if (input[i] is FunctionCallItem call)
                 calls.Add(call.CallId);
             else if (input[i] is FunctionOutputItem output && !calls.Contains(output.CallId))
-                throw ApiException.BadField($"input[{i}].call_id", $"no function_call before it has the call_id {RequestFields.Quote(output.CallId)}");
+                throw ApiException.BadField($"input[{i}].call_id",
+                    $"no function_call before it has the call_id {RequestFields.Quote(output.CallId)}");
         }
     }
 
@@ -146,9 +151,11 @@ internal sealed record ResponseRequestBody
         fields.Refuse("background", "answers are not given in the background here", IsFalse);
         fields.Refuse("conversation", "conversations are not stored here; use previous_response_id");
         fields.Refuse("prompt", "prompts are not stored here; use instructions and input");
-        fields.Refuse("context_management", "the context is never changed here", value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
+        fields.Refuse("context_management", "the context is never changed here",
+            value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
         if (fields.Choice("truncation", "auto", "disabled") == "auto")
-            throw ApiException.BadField("truncation", "'auto' is not supported: nothing is ever left out of a conversation; 'disabled' is", "unsupported_value");
+            throw ApiException.BadField("truncation",
+                "'auto' is not supported: nothing is ever left out of a conversation; 'disabled' is", "unsupported_value");
     }
 
     // Fields that ask for nothing a local model could do otherwise; they are held to their types all the same.
@@ -172,7 +179,8 @@ internal sealed record ResponseRequestBody
             if (name.Length > 64)
                 throw ApiException.BadField("metadata", $"has a key of {name.Length} characters; at most 64 are allowed");
             if (metadata.Text(name) is { Length: > 512 } value)
-                throw ApiException.BadField(metadata.FullName(RequestFields.Shorten(name)), $"has {value.Length} characters; at most 512 are allowed");
+                throw ApiException.BadField(metadata.FullName(RequestFields.Shorten(name)),
+                    $"has {value.Length} characters; at most 512 are allowed");
         }
     }
 

@@ -104,7 +104,8 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
         LetGo(node.Value);
     }
 
-    private static IEnumerable<string> ItemsOf(StoredResponse response) => response.Input.Concat(response.Output).Select(item => item.Id).Distinct();
+    private static IEnumerable<string> ItemsOf(StoredResponse response) =>
+        response.Input.Concat(response.Output).Select(item => item.Id).Distinct();
 
     // An answer takes room while it can be found, and while one that followed it does.
     private void Hold(StoredResponse response)

@@ -23,7 +23,8 @@ namespace Shimmy.Api.OpenAI.Responses;
 /// </summary>
 /// <param name="outline">The fields that are known before the answer begins.</param>
 /// <param name="begun">Called with the JSON of the response in progress, before it is written.</param>
-/// <param name="ended">Called with the complete response, before its end is written: the client's next request may refer to it at once.</param>
+/// <param name="ended">Called with the complete response, before its end is written: the client's next request may refer to it at
+/// once.</param>
 internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun, Action<StoredResponse> ended) : IStreamWriter
 {
     private readonly List<ResponseItem> _output = [];
@@ -105,7 +106,8 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     private void End(ResponseOutcome outcome)
     {
         Json = ResponseJson.Of(outline, outcome);
-        ended(new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input, [.. _output.Select(WithoutTokens)], outline.Body.Previous));
+        ended(new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input,
+            [.. _output.Select(WithoutTokens)], outline.Body.Previous));
         // OpenAI has no event for a cancelled response; it is sent as an incomplete one.
         EmitResponse($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", Json);
     }

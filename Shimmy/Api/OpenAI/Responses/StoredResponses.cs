@@ -6,8 +6,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// <c>/v1/responses/{id}</c>: GET tells an answer, DELETE forgets it, <c>POST …/cancel</c> ends one that runs, <c>GET …/input_items</c> lists
-/// what it answered.
+/// <c>/v1/responses/{id}</c>: GET tells an answer, DELETE forgets it, <c>POST …/cancel</c> ends one that runs, <c>GET …/input_items</c>
+/// lists what it answered.
 /// </summary>
 internal static class StoredResponses
 {
@@ -37,7 +37,9 @@ internal static class StoredResponses
         var store = StoreOf(context);
         var id = IdIn(context);
         if (!store.Remove(id))
-            throw store.TryFindRunning(id, out _) ? new ApiException(409, $"the response {RequestFields.Quote(id)} is still being given; cancel it first", "response_running") : Unknown(id);
+            throw store.TryFindRunning(id, out _)
+                ? new ApiException(409, $"the response {RequestFields.Quote(id)} is still being given; cancel it first", "response_running")
+                : Unknown(id);
         return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -64,7 +66,9 @@ internal static class StoredResponses
         }
         // As in OpenAI's, to cancel twice is no error.
         if (ended.Status != "cancelled")
-            throw new ApiException(400, $"the response {RequestFields.Quote(id)} is {ended.Status}; only one that is in_progress can be cancelled", "response_not_running");
+            throw new ApiException(400,
+                $"the response {RequestFields.Quote(id)} is {ended.Status}; only one that is in_progress can be cancelled",
+                    "response_not_running");
         await ReplyAsync(context, ended.Json);
     }
 
@@ -76,8 +80,10 @@ internal static class StoredResponses
         var limit = query["limit"].ToString() switch
         {
             "" => 20,
-            var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number is >= 1 and <= MostItems => number,
-            var text => throw ApiException.BadField("limit", $"must be a whole number from 1 to {MostItems}, not {RequestFields.Quote(text)}"),
+            var text when int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+                && number is >= 1 and <= MostItems => number,
+            var text =>
+                throw ApiException.BadField("limit", $"must be a whole number from 1 to {MostItems}, not {RequestFields.Quote(text)}"),
         };
         var items = query["order"].ToString() switch
         {

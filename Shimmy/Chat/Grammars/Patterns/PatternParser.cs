@@ -20,7 +20,8 @@ internal sealed class PatternParser
 
     // ECMA-262: WhiteSpace and LineTerminator.
     private static readonly CharacterSet Space = CharacterSet.Of(
-        (9, 13), (' ', ' '), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029), (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF));
+        (9, 13), (' ', ' '), (0xA0, 0xA0), (0x1680, 0x1680), (0x2000, 0x200A), (0x2028, 0x2029),
+            (0x202F, 0x202F), (0x205F, 0x205F), (0x3000, 0x3000), (0xFEFF, 0xFEFF));
 
     private static readonly CharacterSet NotLineEnd = CharacterSet.Of(('\n', '\n'), ('\r', '\r'), (0x2028, 0x2029)).Inverted();
     private static readonly PatternNode Anything = new PatternRepeat(new PatternSet(CharacterSet.All), 0, null);
@@ -195,7 +196,9 @@ internal sealed class PatternParser
             default:
                 // One alternative for each part that can be the first non-empty one; the parts behind it are unchanged.
                 var parts = ((PatternSequence)part).Parts;
-                return new PatternChoice([.. parts.Select((one, i) => NotEmpty(one) is { } first ? new PatternSequence([first, .. parts.Skip(i + 1)]) : null).OfType<PatternNode>()]);
+                return new PatternChoice(
+                    [.. parts.Select((one, i) => NotEmpty(one) is { } first ? new PatternSequence([first, .. parts.Skip(i + 1)]) : null)
+                        .OfType<PatternNode>()]);
         }
     }
 
@@ -219,7 +222,8 @@ internal sealed class PatternParser
             _at++;
         if (begin == _at)
             throw Fault("has a '{' that does not begin a quantifier such as {2}, {2,} or {2,5}");
-        return int.TryParse(_pattern.AsSpan(begin, _at - begin), NumberStyles.None, CultureInfo.InvariantCulture, out var value) && value <= MostTimes
+        return int.TryParse(_pattern.AsSpan(begin, _at - begin), NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+            && value <= MostTimes
             ? value
             : throw Fault($"has a quantifier above {MostTimes}");
     }
@@ -240,7 +244,9 @@ internal sealed class PatternParser
                 var high = ClassAtom();
                 if (Single(low) is not { } from || Single(high) is not { } to)
                     throw Fault("has a range between classes");
-                ranges.Add(from <= to ? (from, to) : throw Fault($"has a character range that is out of order, from U+{from:X4} to U+{to:X4}"));
+                ranges.Add(from <= to
+                    ? (from, to)
+                    : throw Fault($"has a character range that is out of order, from U+{from:X4} to U+{to:X4}"));
             }
             else
             {

@@ -18,7 +18,9 @@ internal static class ArrayGrammar
             throw new SchemaException(one.Pointer, $"prefixItems has {prefix} schemas; at most {LongestTuple} are allowed");
         // Without items, a schema allows any further items; the grammar writes them only where minItems needs them.
         var open = prefix == 0 || one.MinItems > prefix || one.Arrays.Exists(rules => rules.Items is not null);
-        var further = open ? compiler.Value([.. one.Arrays.Where(rules => rules.Items is not null).Select(rules => rules.Items!.Value)], $"{name}-item") : Fragment.Nothing;
+        var further = open
+            ? compiler.Value([.. one.Arrays.Where(rules => rules.Items is not null).Select(rules => rules.Items!.Value)], $"{name}-item")
+            : Fragment.Nothing;
         var most = one.MaxItems ?? int.MaxValue;
         if (most < one.MinItems)
             return Fragment.Nothing;
@@ -32,7 +34,8 @@ internal static class ArrayGrammar
         {
             items = further.IsNothing || most == 0
                 ? Fragment.Nothing
-                : Sequence(further, builder.Repeat(builder.SharedRule($"{name}-more", Sequence(comma, further)), Math.Max(0, one.MinItems - 1), Most(1)));
+                : Sequence(further,
+                    builder.Repeat(builder.SharedRule($"{name}-more", Sequence(comma, further)), Math.Max(0, one.MinItems - 1), Most(1)));
         }
         else
         {
@@ -54,7 +57,8 @@ internal static class ArrayGrammar
         int? Most(int written) => one.MaxItems - written;
 
         Fragment Prefix(int i) => compiler.Value(
-            [.. one.Arrays.Where(rules => i < rules.Prefix.Count || rules.Items is not null).Select(rules => i < rules.Prefix.Count ? rules.Prefix[i] : rules.Items!.Value)],
+            [.. one.Arrays.Where(rules => i < rules.Prefix.Count || rules.Items is not null)
+                .Select(rules => i < rules.Prefix.Count ? rules.Prefix[i] : rules.Items!.Value)],
             string.Create(CultureInfo.InvariantCulture, $"{name}-{i}"));
     }
 }

@@ -36,7 +36,8 @@ internal sealed class DecimalRange
             : Fragment.Nothing;
         // Without -0: zero is among the positive numbers.
         var lower = least is null or < 0
-            ? Sequence(Literal("-"), range.Positive(Math.Max(-(most ?? 0), 0), most is null or >= 0 || bounds.BelowMaximum, -least, bounds.AboveMinimum))
+            ? Sequence(Literal("-"),
+                range.Positive(Math.Max(-(most ?? 0), 0), most is null or >= 0 || bounds.BelowMaximum, -least, bounds.AboveMinimum))
             : Fragment.Nothing;
         return Choice(upper, lower);
     }
@@ -66,7 +67,8 @@ internal sealed class DecimalRange
     private Fragment Tail => _builder.Repeat(JsonRules.Digit, 0, _places);
 
     // Digits, at least one of them not 0.
-    private Fragment MoreThanZero => Sequence(_builder.Repeat(Literal("0"), 0, _places / 2), Digit('1', '9'), _builder.Repeat(JsonRules.Digit, 0, _places / 2));
+    private Fragment MoreThanZero =>
+        Sequence(_builder.Repeat(Literal("0"), 0, _places / 2), Digit('1', '9'), _builder.Repeat(JsonRules.Digit, 0, _places / 2));
 
     private Fragment AtLeast(string places, bool above) => places.Length > 0
         ? Sequence(Literal("."), AtLeastDigits(places, above))
@@ -83,7 +85,9 @@ internal sealed class DecimalRange
     // At least one digit. The bound's digits do not end with 0, so a proper prefix of them is below the bound.
     private Fragment AtMostDigits(string places, bool below) => Choice(
         Sequence(Digit('0', (char)(places[0] - 1)), Tail),
-        Sequence(Literal(places[..1]), places.Length > 1 ? Optional(AtMostDigits(places[1..], below)) : below ? Fragment.Nothing : Fragment.Empty));
+        Sequence(Literal(places[..1]), places.Length > 1
+            ? Optional(AtMostDigits(places[1..], below))
+            : below ? Fragment.Nothing : Fragment.Empty));
 
     private Fragment Between(string low, bool above, string high, bool below) => Choice(
         low.Length == 0 && !above && (high.Length > 0 || !below) ? Fragment.Empty : Fragment.Nothing,
@@ -104,7 +108,9 @@ internal sealed class DecimalRange
         return Choice(
             Sequence(Digit(first, first), AtLeastDigits(lowRest, above)),
             Sequence(Digit((char)(first + 1), (char)(last - 1)), Tail),
-            Sequence(Digit(last, last), high.Length > 1 ? Optional(AtMostDigits(high[1..], below)) : below ? Fragment.Nothing : Fragment.Empty));
+            Sequence(Digit(last, last), high.Length > 1
+                ? Optional(AtMostDigits(high[1..], below))
+                : below ? Fragment.Nothing : Fragment.Empty));
     }
 
     private static Fragment Digit(char first, char last) => first > last ? Fragment.Nothing : OneOf(CharacterSet.Of((first, last)));

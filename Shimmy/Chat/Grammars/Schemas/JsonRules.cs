@@ -12,7 +12,8 @@ internal sealed class JsonRules(GrammarBuilder builder)
     private readonly Dictionary<string, Fragment> _rules = [];
 
     /// <summary>Whitespace after a comma or a bracket: none, a space, or a line break with indentation.</summary>
-    public Fragment Space => Get("json-space", () => Choice(Fragment.Empty, Literal(" "), Sequence(Literal("\n"), builder.Repeat(Literal(" "), 0, 20))));
+    public Fragment Space =>
+        Get("json-space", () => Choice(Fragment.Empty, Literal(" "), Sequence(Literal("\n"), builder.Repeat(Literal(" "), 0, 20))));
 
     /// <summary>Whitespace after a colon: none or a space.</summary>
     public Fragment Gap => Get("json-gap", () => Choice(Literal(" "), Fragment.Empty));
@@ -33,7 +34,8 @@ internal sealed class JsonRules(GrammarBuilder builder)
     /// <summary>Any number in the range of a double.</summary>
     public Fragment Number => Get("json-number", () => Sequence(
         Optional(Literal("-")), Choice(Literal("0"), Positive), Optional(DecimalPlaces),
-        Optional(Sequence(OneOf(CharacterSet.Of(('e', 'e'), ('E', 'E'))), Optional(OneOf(CharacterSet.Of(('+', '+'), ('-', '-')))), builder.Repeat(Digit, 1, 2)))));
+        Optional(Sequence(OneOf(CharacterSet.Of(('e', 'e'), ('E', 'E'))),
+            Optional(OneOf(CharacterSet.Of(('+', '+'), ('-', '-')))), builder.Repeat(Digit, 1, 2)))));
 
     /// <summary><c>true</c> or <c>false</c>.</summary>
     public Fragment Boolean => Get("json-boolean", () => Choice(Literal("true"), Literal("false")));
@@ -45,7 +47,8 @@ internal sealed class JsonRules(GrammarBuilder builder)
     public Fragment Value => Get("json-value", rule =>
     {
         var member = builder.Rule("json-member", Sequence(String, Literal(":"), Gap, rule));
-        var objects = Braced("{", builder.Repeat(builder.Rule("json-more-members", Sequence(Literal(","), Space, member)), 0, null), member, "}");
+        var objects =
+            Braced("{", builder.Repeat(builder.Rule("json-more-members", Sequence(Literal(","), Space, member)), 0, null), member, "}");
         var arrays = Braced("[", builder.Repeat(builder.Rule("json-more-items", Sequence(Literal(","), Space, rule)), 0, null), rule, "]");
         _rules.Add("json-object", builder.Rule("json-object", objects));
         _rules.Add("json-array", builder.Rule("json-array", arrays));

@@ -21,18 +21,26 @@ internal readonly record struct NumberBounds
     public bool IsOpen => Minimum is null && Maximum is null;
 
     /// <summary>The least integer allowed.</summary>
-    public decimal? LeastWhole => Minimum is { } least ? AboveMinimum && least == decimal.Floor(least) ? least + 1 : decimal.Ceiling(least) : null;
+    public decimal? LeastWhole => Minimum is { } least ? AboveMinimum && least == decimal.Floor(least)
+        ? least + 1
+        : decimal.Ceiling(least) : null;
 
     /// <summary>The greatest integer allowed.</summary>
-    public decimal? GreatestWhole => Maximum is { } most ? BelowMaximum && most == decimal.Floor(most) ? most - 1 : decimal.Floor(most) : null;
+    public decimal? GreatestWhole => Maximum is { } most ? BelowMaximum && most == decimal.Floor(most)
+        ? most - 1
+        : decimal.Floor(most) : null;
 
     /// <summary>These bounds, narrowed by a lower bound.</summary>
     public NumberBounds AtLeast(decimal value, bool excluded) =>
-        Minimum is { } now && (now > value || (now == value && (AboveMinimum || !excluded))) ? this : this with { Minimum = value, AboveMinimum = excluded };
+        Minimum is { } now && (now > value || (now == value && (AboveMinimum || !excluded)))
+            ? this
+            : this with { Minimum = value, AboveMinimum = excluded };
 
     /// <summary>These bounds, narrowed by an upper bound.</summary>
     public NumberBounds AtMost(decimal value, bool excluded) =>
-        Maximum is { } now && (now < value || (now == value && (BelowMaximum || !excluded))) ? this : this with { Maximum = value, BelowMaximum = excluded };
+        Maximum is { } now && (now < value || (now == value && (BelowMaximum || !excluded)))
+            ? this
+            : this with { Maximum = value, BelowMaximum = excluded };
 
     /// <summary>Whether a number is within the bounds.</summary>
     public bool Contains(JsonElement number)

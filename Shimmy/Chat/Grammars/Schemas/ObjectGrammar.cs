@@ -32,14 +32,18 @@ internal static class ObjectGrammar
                 properties.Add((Member(compiler, Literal(JsonRules.Quote(property)), value), required.Contains(property)));
         }
         if (required.Count < one.MinProperties || one.MaxProperties is not null)
-            return Counted(builder, compiler, one, properties, open ? Additional(builder, compiler, one, names, name) : Fragment.Nothing, required.Count);
-        return Braced(compiler, Members(builder, compiler, properties, open ? Additional(builder, compiler, one, names, name) : Fragment.Nothing, null, name),
+            return Counted(builder, compiler, one, properties, open
+                ? Additional(builder, compiler, one, names, name)
+                : Fragment.Nothing, required.Count);
+        return Braced(compiler,
+            Members(builder, compiler, properties, open ? Additional(builder, compiler, one, names, name) : Fragment.Nothing, null, name),
             mayBeEmpty: required.Count == 0);
     }
 
     // minProperties and maxProperties are kept where that does not depend on which optional properties are present.
     private static Fragment Counted(
-        GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one, List<(Fragment Member, bool Required)> properties, Fragment additional, int required)
+        GrammarBuilder builder, SchemaCompiler compiler, SchemaCase one,
+        List<(Fragment Member, bool Required)> properties, Fragment additional, int required)
     {
         var (least, most) = (one.MinProperties, one.MaxProperties);
         if (most < least || most < required || (additional.IsNothing && properties.Count < least))
@@ -53,7 +57,8 @@ internal static class ObjectGrammar
         {
             // A map. A duplicate name counts as one property, so a minimum above 1 cannot be guaranteed.
             if (least > 1)
-                compiler.Refuse(one.Pointer, "minProperties above 1 cannot be expressed by a grammar unless the properties are named and required");
+                compiler.Refuse(one.Pointer,
+                    "minProperties above 1 cannot be expressed by a grammar unless the properties are named and required");
             if (most == 0 || additional.IsNothing)
                 return Literal("{}");
             return Braced(compiler, Members(builder, compiler, [], additional, most, "members"), least == 0);
@@ -65,12 +70,14 @@ internal static class ObjectGrammar
         var enough = additional.IsNothing && most >= properties.Count;
         if (most is not null && most != required && !enough)
             compiler.Refuse(one.Pointer, "maxProperties cannot be expressed by a grammar beside optional properties");
-        return Braced(compiler, Members(builder, compiler, properties, additional, null, "members"), mayBeEmpty: required == 0 && least == 0);
+        return Braced(compiler, Members(builder, compiler, properties, additional, null, "members"),
+            mayBeEmpty: required == 0 && least == 0);
     }
 
     // At least one member. Built from the last property to the first, since each rule refers to what follows it.
     private static Fragment Members(
-        GrammarBuilder builder, SchemaCompiler compiler, List<(Fragment Member, bool Required)> properties, Fragment additional, int? mostAdditional, string name)
+        GrammarBuilder builder, SchemaCompiler compiler, List<(Fragment Member, bool Required)> properties,
+        Fragment additional, int? mostAdditional, string name)
     {
         var comma = Sequence(Literal(","), compiler.Json.Space);
         var more = additional.IsNothing
@@ -102,7 +109,8 @@ internal static class ObjectGrammar
         return Member(compiler, key, value);
     }
 
-    private static Fragment Member(SchemaCompiler compiler, Fragment key, Fragment value) => Sequence(key, Literal(":"), compiler.Json.Gap, value);
+    private static Fragment Member(SchemaCompiler compiler, Fragment key, Fragment value) =>
+        Sequence(key, Literal(":"), compiler.Json.Gap, value);
 
     private static Fragment Braced(SchemaCompiler compiler, Fragment members, bool mayBeEmpty) => Choice(
         mayBeEmpty ? Literal("{}") : Fragment.Nothing,

@@ -43,7 +43,8 @@ internal sealed class SchemaCompiler
     /// that.
     /// </summary>
     public static Fragment Compile(
-        GrammarBuilder builder, JsonRules json, JsonElement schema, string name, SchemaOptions options, out IReadOnlyList<string> leftOut, bool objectsOnly = false)
+        GrammarBuilder builder, JsonRules json, JsonElement schema, string name, SchemaOptions options,
+        out IReadOnlyList<string> leftOut, bool objectsOnly = false)
     {
         if (options.Strict)
             StrictRules.Check(schema);
@@ -126,7 +127,8 @@ internal sealed class SchemaCompiler
     private Fragment NumberOf(SchemaCase one, JsonTypes types) => (types & JsonTypes.Number) switch
     {
         JsonTypes.None => Fragment.Nothing,
-        JsonTypes.Integer => one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole),
+        JsonTypes.Integer =>
+            one.Bounds.IsOpen ? Json.Integer : WholeNumberRange.Of(_builder, one.Bounds.LeastWhole, one.Bounds.GreatestWhole),
         _ => one.Bounds.IsOpen ? Json.Number : DecimalRange.Of(_builder, one.Bounds),
     };
 

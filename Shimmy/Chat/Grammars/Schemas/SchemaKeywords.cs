@@ -116,7 +116,9 @@ internal static class SchemaKeywords
         if (value.ValueKind is JsonValueKind.True or JsonValueKind.False && keyword.StartsWith("exclusive", StringComparison.Ordinal))
         {
             var beside = keyword == "exclusiveMinimum" ? "minimum" : "maximum";
-            return value.ValueKind == JsonValueKind.True && node.Element.TryGetProperty(beside, out var bound) ? Bound(node, beside, bound) : null;
+            return value.ValueKind == JsonValueKind.True && node.Element.TryGetProperty(beside, out var bound)
+                ? Bound(node, beside, bound)
+                : null;
         }
         if (value.ValueKind != JsonValueKind.Number)
             throw node.Fault(keyword, "must be a number");
@@ -155,7 +157,8 @@ internal static class SchemaKeywords
     }
 
     /// <summary>The members of a keyword's object.</summary>
-    public static JsonElement.ObjectEnumerator Members(SchemaNode node, string keyword, JsonElement value) => value.ValueKind == JsonValueKind.Object
+    public static JsonElement.ObjectEnumerator Members(SchemaNode node, string keyword, JsonElement value) =>
+        value.ValueKind == JsonValueKind.Object
         ? value.EnumerateObject()
         : throw node.Fault(keyword, "must be an object of schemas");
 
@@ -166,7 +169,8 @@ internal static class SchemaKeywords
         "minLength" or "maxLength" or "pattern" or "format" => JsonTypes.String,
         "properties" or "required" or "additionalProperties" or "minProperties" or "maxProperties" or "patternProperties" or "propertyNames"
             or "dependentRequired" or "dependentSchemas" or "dependencies" or "unevaluatedProperties" => JsonTypes.Object,
-        "items" or "prefixItems" or "minItems" or "maxItems" or "uniqueItems" or "contains" or "minContains" or "maxContains" or "unevaluatedItems" => JsonTypes.Array,
+        "items" or "prefixItems" or "minItems" or "maxItems" or "uniqueItems" or "contains"
+            or "minContains" or "maxContains" or "unevaluatedItems" => JsonTypes.Array,
         _ => JsonTypes.None,
     };
 
@@ -177,7 +181,8 @@ internal static class SchemaKeywords
             "multipleOf" => false,
             "not" => false,
             "if" => !node.Element.TryGetProperty("then", out _) && !node.Element.TryGetProperty("else", out _),
-            "patternProperties" or "dependentRequired" or "dependentSchemas" or "dependencies" => value.ValueKind == JsonValueKind.Object && value.GetPropertyCount() == 0,
+            "patternProperties" or "dependentRequired" or "dependentSchemas" or "dependencies" =>
+                value.ValueKind == JsonValueKind.Object && value.GetPropertyCount() == 0,
             "propertyNames" or "unevaluatedProperties" or "unevaluatedItems" => node.Child(value).AllowsAll,
             "uniqueItems" => value.ValueKind == JsonValueKind.False,
             "contains" => false,

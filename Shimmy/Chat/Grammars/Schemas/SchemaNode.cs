@@ -7,7 +7,8 @@ namespace Shimmy.Chat.Grammars.Schemas;
 internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
 {
     /// <summary>The schema <c>true</c>, or one without keywords.</summary>
-    public bool AllowsAll => Element.ValueKind == JsonValueKind.True || (Element.ValueKind == JsonValueKind.Object && Element.GetPropertyCount() == 0);
+    public bool AllowsAll => Element.ValueKind == JsonValueKind.True
+        || (Element.ValueKind == JsonValueKind.Object && Element.GetPropertyCount() == 0);
 
     /// <summary>The schema <c>false</c>.</summary>
     public bool AllowsNone => Element.ValueKind == JsonValueKind.False;
@@ -99,7 +100,8 @@ internal static class JsonTypesReader
         _ => value.TryGetDouble(out var number) && number == Math.Floor(number) ? JsonTypes.Integer : JsonTypes.Fraction,
     };
 
-    private static JsonTypes One(SchemaNode node, JsonElement name) => (name.ValueKind == JsonValueKind.String ? name.GetString() : null) switch
+    private static JsonTypes One(SchemaNode node, JsonElement name) =>
+        (name.ValueKind == JsonValueKind.String ? name.GetString() : null) switch
     {
         "null" => JsonTypes.Null,
         "boolean" => JsonTypes.Boolean,
@@ -127,7 +129,8 @@ internal sealed class SchemaReferences(JsonElement document)
         var node = new SchemaNode(document, "");
         foreach (var part in reference.Split('/').Skip(1))
         {
-            var key = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal);
+            var key = Uri.UnescapeDataString(part).Replace("~1", "/", StringComparison.Ordinal)
+                .Replace("~0", "~", StringComparison.Ordinal);
             var found = node.Element.ValueKind switch
             {
                 JsonValueKind.Object when node.Element.TryGetProperty(key, out var child) => child,

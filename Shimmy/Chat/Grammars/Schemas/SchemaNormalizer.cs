@@ -57,7 +57,8 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
             if (node.Element.ValueKind != JsonValueKind.Object)
                 throw new SchemaException(node.Pointer, "a schema must be an object, true or false");
             if (Path.Has(item.Path, node.Pointer))
-                throw new SchemaException(node.Pointer, "infinite recursion: the schema refers to itself without a property or an item in between");
+                throw new SchemaException(node.Pointer,
+                    "infinite recursion: the schema refers to itself without a property or an item in between");
             if (Held.Has(held, node.Pointer))
                 continue;
             held = new Held(node, held);
@@ -126,7 +127,8 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
 
     private sealed record Todo(Item First, Todo? Rest)
     {
-        public static Todo? Of(IEnumerable<Item> items, Todo? rest = null) => items.Reverse().Aggregate(rest, (list, item) => new Todo(item, list));
+        public static Todo? Of(IEnumerable<Item> items, Todo? rest = null) =>
+            items.Reverse().Aggregate(rest, (list, item) => new Todo(item, list));
     }
 
     private sealed record Held(SchemaNode Node, Held? Before)

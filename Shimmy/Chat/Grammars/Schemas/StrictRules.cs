@@ -20,7 +20,8 @@ internal static class StrictRules
             throw new SchemaException("", "strict mode needs an object schema at the root");
         if (schema.TryGetProperty("anyOf", out _))
             throw root.Fault("anyOf", "is not allowed at the root in strict mode");
-        if (!schema.TryGetProperty("$ref", out _) && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
+        if (!schema.TryGetProperty("$ref", out _)
+            && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
             throw root.Fault("type", "must be 'object' at the root in strict mode");
         // An explicit stack instead of recursion: clients decide how deep a schema nests.
         var left = new Stack<SchemaNode>([root]);

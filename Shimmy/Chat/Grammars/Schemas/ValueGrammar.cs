@@ -37,7 +37,8 @@ internal static class ValueGrammar
                     compiler.Refuse(shape.Pointer, $"{shape.Keyword} cannot be combined with enum or const; list the values that match");
                 var length = value.GetString()!.EnumerateRunes().Count();
                 return length >= one.MinLength && !(length > one.MaxLength);
-            case JsonTypes.Object when one.Objects.Count > 0 || one.Required.Count > 0 || one.MinProperties > 0 || one.MaxProperties is not null:
+            case JsonTypes.Object when one.Objects.Count > 0 || one.Required.Count > 0
+                || one.MinProperties > 0 || one.MaxProperties is not null:
                 compiler.Refuse(one.Pointer, "keywords of objects cannot be combined with an object in enum or const");
                 return true;
             case JsonTypes.Array when one.Arrays.Count > 0 || one.MinItems > 0 || one.MaxItems is not null:

@@ -66,5 +66,6 @@ internal static class WholeNumberRange
 
     private static string Digits(decimal number) => decimal.Truncate(number).ToString("F0", CultureInfo.InvariantCulture);
 
-    private static decimal Power(int digits) => decimal.Parse("1" + new string('0', digits), NumberStyles.None, CultureInfo.InvariantCulture);
+    private static decimal Power(int digits) =>
+        decimal.Parse("1" + new string('0', digits), NumberStyles.None, CultureInfo.InvariantCulture);
 }

@@ -120,7 +120,9 @@ internal sealed class ToolCallConstraint
             ? Text(property.Value)
             : SchemaCompiler.Compile(_builder, _arguments.Json, property.Value, $"{tool.Name}-{property.Name}",
                 new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
-        var afterKey = isText ? _syntax.AfterKey : _syntax.AfterKeyOfJson.Replace($"{ToolCallSyntax.IdHole}", WordOf(type), StringComparison.Ordinal);
+        var afterKey = isText
+            ? _syntax.AfterKey
+            : _syntax.AfterKeyOfJson.Replace($"{ToolCallSyntax.IdHole}", WordOf(type), StringComparison.Ordinal);
         return _builder.Rule($"{tool.Name}-{property.Name}-parameter", Sequence(
             Literal(_syntax.ParameterBegin + property.Name + Keyed(afterKey, property.Name)), value,
             Literal(Keyed(isText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson, property.Name))));
@@ -129,7 +131,9 @@ internal sealed class ToolCallConstraint
     private static string Keyed(string text, string key) => text.Replace($"{ToolCallSyntax.KeyHole}", key, StringComparison.Ordinal);
 
     // Templates write the type's name, or whether the value is a string.
-    private string WordOf(string type) => _syntax.AfterKey.Contains("true", StringComparison.Ordinal) ? "false" : type == "integer" ? "number" : type;
+    private string WordOf(string type) => _syntax.AfterKey.Contains("true", StringComparison.Ordinal)
+        ? "false"
+        : type == "integer" ? "number" : type;
 
     // Text without the first two characters of its terminator: stricter than needed, never too lax.
     private Fragment Text(JsonElement schema)
@@ -175,7 +179,8 @@ internal sealed class ToolArguments(GrammarBuilder builder)
         if (tool.Parameters.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
             return _arguments[tool.Name] = Literal("{}");
         var options = new SchemaOptions { Strict = tool.Strict, LeaveOutInexpressible = !tool.Strict };
-        var rule = SchemaCompiler.Compile(builder, Json, tool.Parameters, $"{tool.Name}-arguments", options, out var leftOut, objectsOnly: true);
+        var rule = SchemaCompiler.Compile(builder, Json, tool.Parameters, $"{tool.Name}-arguments",
+            options, out var leftOut, objectsOnly: true);
         _leftOut.AddRange(leftOut.Select(left => $"{tool.Name}{left}"));
         return _arguments[tool.Name] = rule;
     }

@@ -46,7 +46,9 @@ internal sealed class ParameterWriter(JsonElement schema)
             text = text[..^1];
         const string open = "<![CDATA[";
         const string close = "]]>";
-        return text.StartsWith(open, StringComparison.Ordinal) && text.EndsWith(close, StringComparison.Ordinal) ? text[open.Length..^close.Length] : text;
+        return text.StartsWith(open, StringComparison.Ordinal) && text.EndsWith(close, StringComparison.Ordinal)
+            ? text[open.Length..^close.Length]
+            : text;
     }
 
     private bool? IsTextBySchema(string key)

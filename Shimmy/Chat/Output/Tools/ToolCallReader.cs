@@ -372,7 +372,9 @@ internal sealed class ToolCallReader
             var key = _value.Trim();
             var asText = _until == _syntax.AfterKey && (_syntax.AfterKey != _syntax.AfterKeyOfJson);
             Add(arguments.Key(key));
-            var closing = asText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson.Length > 0 ? _syntax.ParameterEndOfJson : _syntax.ParameterSeparator;
+            var closing = asText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson.Length > 0
+                ? _syntax.ParameterEndOfJson
+                : _syntax.ParameterSeparator;
             foreach (var wait in ReadUntil(closing, _syntax.ParameterEndOfJson.Length > 0 ? closing : _syntax.CallEnd))
                 yield return wait;
             Add(arguments.Value(key, _value, asText ? true : _syntax.AfterKey == _syntax.AfterKeyOfJson ? null : false));
