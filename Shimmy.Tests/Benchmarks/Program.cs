@@ -37,7 +37,7 @@ switch (args)
         await MemoryBenchmark.RunAsync(Console.Out);
         return 0;
     case ["residency", .. var rest] when int.TryParse(rest.FirstOrDefault() ?? "120", out var seconds):
-        Console.WriteLine($"{seconds} s: {await Shimmy.Tests.Cli.ResidencyRun.RunAsync(TimeSpan.FromSeconds(seconds))}");
+        Console.WriteLine($"{seconds} s: {await ResidencyRun.RunAsync(TimeSpan.FromSeconds(seconds))}");
         return 0;
     default:
         Console.Error.WriteLine("""

@@ -129,8 +129,7 @@ public sealed class ClaudeCodeRequestTests
         {
             if (!stream)
                 return JsonDocument.Parse(Text).RootElement.GetProperty("usage");
-            var events = Text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(one => JsonDocument.Parse(one[(one.IndexOf("data: ", StringComparison.Ordinal) + 6)..]).RootElement)
-                .Where(one => one.GetProperty("type").GetString() != "ping").ToArray();
+            var events = ServerSentEvents.Json(Text).Where(one => one.GetProperty("type").GetString() != "ping").ToArray();
             var open = false;
             var next = 0;
             Assert.AreEqual("message_start", events[0].GetProperty("type").GetString());

@@ -33,9 +33,8 @@ public sealed class LangChainRequestTests
     public async Task An_agent_calls_a_tool_and_tells_its_result()
     {
         const string first = """{"content":"What is the weather in Rome?","role":"user"}""";
-        var chunks = (await PostAsync("v1/chat/completions",
-            $$"""{"messages":[{{first}}],"model":"shimmy-demo","stream":true,"stream_options":{"include_usage":true},"temperature":0.0,{{Tools}},"tool_choice":"required","parallel_tool_calls":false}"""))
-            .Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(line => line["data: ".Length..]).ToArray();
+        var chunks = ServerSentEvents.Data(await PostAsync("v1/chat/completions",
+            $$"""{"messages":[{{first}}],"model":"shimmy-demo","stream":true,"stream_options":{"include_usage":true},"temperature":0.0,{{Tools}},"tool_choice":"required","parallel_tool_calls":false}"""));
         Assert.AreEqual("[DONE]", chunks[^1]);
         var parsed = chunks[..^1].Select(chunk => JsonDocument.Parse(chunk).RootElement).ToArray();
         Assert.IsGreaterThan(0, parsed[^1].GetProperty("usage").GetProperty("completion_tokens").GetInt32());

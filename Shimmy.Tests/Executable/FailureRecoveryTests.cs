@@ -100,14 +100,14 @@ public sealed class FailureRecoveryTests
             Assert.Inconclusive("Only Linux tells the children of a process.");
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
-        using var server = await ServerProcess.StartAsync(folder, "--threads", "1", "--request-timeout", "3s");
+        using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
         Assert.Contains(" hello", await SayAsync(server));
         using (var stop = System.Diagnostics.Process.Start("kill", ["-STOP", $"{server.Workers.Single().Id}"]))
             await stop.WaitForExitAsync();
 
         // Together more than a pipe holds, of more requests than there are processors.
         var asked = Enumerable.Range(0, 8).Select(_ => server.Client.PostAsync("v1/completions",
-            Json($$"""{"model":"talker","prompt":"{{new string('!', 100_000)}}"}"""))).ToArray();
+            Json($$"""{"model":"talker","prompt":"{{new string('!', 100_000)}}","timeout":3}"""))).ToArray();
         using (var metrics = await server.Client.GetAsync("metrics"))
             metrics.EnsureSuccessStatusCode();
         foreach (var answer in await Task.WhenAll(asked))

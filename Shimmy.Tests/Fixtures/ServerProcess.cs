@@ -18,7 +18,7 @@ internal sealed class ServerProcess : IDisposable
         _output = process.StandardOutput.ReadToEndAsync();
         process.ErrorDataReceived += (_, line) => Log.Enqueue(line.Data ?? "");
         process.BeginErrorReadLine();
-        Client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromSeconds(30) };
+        Client = new HttpClient { BaseAddress = address, Timeout = TimeSpan.FromMinutes(1) };
     }
 
     /// <summary>Sends to it; paths have no leading slash.</summary>

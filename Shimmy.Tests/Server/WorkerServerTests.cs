@@ -25,12 +25,12 @@ public sealed class WorkerServerTests
 
         var text = Json(await http.AnswerAsync("v1/completions", $"{{{ask}}}")).GetProperty("choices")[0].GetProperty("text").GetString();
         Assert.AreNotEqual("", text);
-        Assert.AreEqual(text, Events(await http.AnswerAsync("v1/completions", $$"""{{{ask}},"stream":true}""")).Select(one => one.GetProperty("choices")[0].GetProperty("text").GetString()).Aggregate(string.Concat));
+        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("v1/completions", $$"""{{{ask}},"stream":true}""")).Select(one => one.GetProperty("choices")[0].GetProperty("text").GetString()).Aggregate(string.Concat));
         var whole = Json(await http.AnswerAsync("api/generate", $"{{{ask}}}"));
         Assert.AreEqual(text, whole.GetProperty("response").GetString());
         Assert.AreEqual(12, whole.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
         Assert.AreEqual("length", whole.GetProperty("finish_reason").GetString());
-        Assert.AreEqual(text, Events(await http.AnswerAsync("api/generate", $$"""{{{ask}},"stream":true}""")).SkipLast(1).Select(one => one.GetProperty("token").GetString()).Aggregate(string.Concat));
+        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("api/generate", $$"""{{{ask}},"stream":true}""")).SkipLast(1).Select(one => one.GetProperty("token").GetString()).Aggregate(string.Concat));
         using var socket = await http.ConnectAsync();
         await socket.SendAsync($"{{{ask}}}");
         Assert.AreEqual(text, (await socket.AnswerAsync()).SkipLast(1).Select(frame => Json(frame).GetProperty("token").GetString()).Aggregate(string.Concat));
@@ -118,7 +118,4 @@ public sealed class WorkerServerTests
         using var document = JsonDocument.Parse(text);
         return document.RootElement.Clone();
     }
-
-    internal static IEnumerable<JsonElement> Events(string stream) => stream.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
-        .Select(one => one["data: ".Length..]).Where(one => one != "[DONE]").Select(Json);
 }

@@ -78,7 +78,7 @@ public sealed class MessagesTests
         Assert.AreEqual("Rome", blocks[2].GetProperty("input").GetProperty("city").GetString());
         Assert.AreEqual("tool_use", whole.RootElement.GetProperty("stop_reason").GetString());
 
-        var events = Events(await server.AnswerAsync(Route, body + ",\"stream\":true}"));
+        var events = ServerSentEvents.Json(await server.AnswerAsync(Route, body + ",\"stream\":true}"));
         Assert.AreEqual("message_start", events[0].GetProperty("type").GetString());
         var open = -1;
         var inputs = "";
@@ -297,7 +297,4 @@ public sealed class MessagesTests
         ContextLength = 10_000,
         ChatTemplates = new Dictionary<string, string> { ["default"] = template },
     };
-
-    private static JsonElement[] Events(string stream) =>
-        [.. stream.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(one => JsonDocument.Parse(one[(one.IndexOf("data: ", StringComparison.Ordinal) + 6)..]).RootElement)];
 }

@@ -2,7 +2,6 @@ using System.Net;
 using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Server;
 
 namespace Shimmy.Tests.Api.OpenAI;
 
@@ -81,7 +80,7 @@ public sealed class OutputDetailsTests
         Assert.IsGreaterThan(8, tokens.Length);
         foreach (var name in new[] { "token_logprobs", "top_logprobs", "text_offset" })
             Assert.AreEqual(tokens.Length, logs.GetProperty(name).GetArrayLength(), name);
-        var chunks = WorkerServerTests.Events(await server.Http.AnswerAsync(Route, $"{{{Ask},\"echo\":true,\"stream\":true}}")).Select(one => one.GetProperty("choices")[0]).ToArray();
+        var chunks = ServerSentEvents.Json(await server.Http.AnswerAsync(Route, $"{{{Ask},\"echo\":true,\"stream\":true}}")).Select(one => one.GetProperty("choices")[0]).ToArray();
         Assert.AreEqual("Once upon a time" + plain, string.Concat(chunks.Select(one => one.GetProperty("text").GetString())));
         CollectionAssert.AreEqual(
             tokens.Select(token => token.GetString()).ToArray(),
@@ -160,7 +159,7 @@ public sealed class OutputDetailsTests
     public async Task Tokens_and_timings_are_told_where_they_are_asked_for(string route, string ask)
     {
         await using var server = await ServerFixture.StartAsync();
-        var chunks = WorkerServerTests.Events(await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask},\"stream\":true,\"return_tokens\":true,\"timings_per_token\":true}}")).ToArray();
+        var chunks = ServerSentEvents.Json(await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask},\"stream\":true,\"return_tokens\":true,\"timings_per_token\":true}}")).ToArray();
 
         CollectionAssert.AreEqual(new[] { 1, 2, 3 }, chunks.SelectMany(one => one.GetProperty("choices")[0].GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32())).ToArray());
         CollectionAssert.AreEqual(new[] { 1, 2, 3 }, chunks.Where(one => one.TryGetProperty("timings", out _)).Select(one => one.GetProperty("timings").GetProperty("predicted_n").GetInt32()).Distinct().ToArray());
