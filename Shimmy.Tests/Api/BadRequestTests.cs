@@ -113,7 +113,8 @@ public sealed class BadRequestTests
     [DataRow(Native, """{"model":"talker","prompt":"a","messages":[]}""", "prompt", "was given beside messages; give one of them")]
     [DataRow(Native, """{"model":"talker","messages":[]}""", "messages", "is empty; at least one message is required")]
     [DataRow(Native, """{"model":"talker","messages":[{"role":"user"}]}""", "messages[0].content", "is missing; a string is required")]
-    public Task A_wrong_prompt_is_named(string route, string body, string field, string message) => RefusedAsync(route, body, field, message);
+    public Task A_wrong_prompt_is_named(string route, string body, string field, string message) =>
+    RefusedAsync(route, body, field, message);
 
     [TestMethod]
     [DataRow("", "the body is not valid JSON (line 1, byte 1): ")]
@@ -246,7 +247,8 @@ public sealed class BadRequestTests
             {
                 Architecture = "scripted",
                 Description = "",
-                SamplingDefaults = new Dictionary<string, string> { ["temp"] = "0.6", ["top_k"] = "20", ["min_p"] = "none", ["penalty_repeat"] = "NaN" },
+                SamplingDefaults =
+                    new Dictionary<string, string> { ["temp"] = "0.6", ["top_k"] = "20", ["min_p"] = "none", ["penalty_repeat"] = "NaN" },
             },
         };
         await using var server = await ServerFixture.StartAsync(engine);
@@ -272,13 +274,15 @@ public sealed class BadRequestTests
         await using var server = await ServerFixture.StartAsync(engine, loggers: log);
         using var torn = await server.PostAsync(Text, """{"model":"talker","prompt":"hi"}""");
         Assert.AreEqual(HttpStatusCode.BadGateway, torn.StatusCode);
-        Assert.AreEqual("""{"error":{"message":"the file is torn","type":"server_error","param":null,"code":"model_load_failed"}}""", await torn.Content.ReadAsStringAsync());
+        Assert.AreEqual("""{"error":{"message":"the file is torn","type":"server_error","param":null,"code":"model_load_failed"}}""",
+            await torn.Content.ReadAsStringAsync());
 
         engine.Loading = (_, _, _) => Task.CompletedTask;
         engine.Answer = (_, _) => throw new InvalidOperationException("secret");
         using var fault = await server.PostAsync(Text, """{"model":"talker","prompt":"hi"}""");
         Assert.AreEqual(HttpStatusCode.InternalServerError, fault.StatusCode);
-        Assert.AreEqual("""{"error":{"message":"internal error; the server's log has it under this request's x-request-id","type":"server_error","param":null,"code":"internal_error"}}""",
+        Assert.AreEqual(
+            """{"error":{"message":"internal error; the server's log has it under this request's x-request-id","type":"server_error","param":null,"code":"internal_error"}}""",
             await fault.Content.ReadAsStringAsync());
         Assert.Contains(fault.Headers.GetValues("x-request-id").Single(), await log.WaitForAsync("secret"));
 
@@ -287,7 +291,8 @@ public sealed class BadRequestTests
         log.Lines.Clear();
         using var stream = await server.OpenAsync(Text, """{"model":"talker","prompt":"hi","stream":true}""");
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
-        Assert.AreEqual("""data: {"error":{"message":"internal error; the server's log has it under this request's x-request-id","type":"server_error","param":null,"code":"internal_error"}}""",
+        Assert.AreEqual(
+            """data: {"error":{"message":"internal error; the server's log has it under this request's x-request-id","type":"server_error","param":null,"code":"internal_error"}}""",
             await reader.ReadLineAsync());
         await Assert.ThrowsAsync<IOException>(() => reader.ReadToEndAsync());
         await log.WaitForAsync("broke off");
@@ -304,7 +309,9 @@ public sealed class BadRequestTests
     [DataRow(EngineFailure.GenerationFailed, 502, "generation_failed", null)]
     public void Each_failure_of_an_engine_has_its_status(EngineFailure failure, int status, string code, int? retryAfter)
     {
-        var error = ApiError.Of(new EngineException(failure, "why") { Option = failure == EngineFailure.InvalidRequest ? "grammar" : null }, new DefaultHttpContext())!;
+        var error =
+            ApiError.Of(new EngineException(failure, "why") { Option = failure == EngineFailure.InvalidRequest ? "grammar" : null },
+                new DefaultHttpContext())!;
         Assert.AreEqual((status, "why", code, retryAfter), (error.Status, error.Message, error.Code, error.RetryAfterSeconds));
         Assert.AreEqual(failure == EngineFailure.InvalidRequest ? "grammar" : null, error.Field);
         var type = status switch { 429 => "rate_limit_error", >= 500 => "server_error", _ => "invalid_request_error" };

@@ -5,7 +5,10 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api;
 
-/// <summary>One conversation in both dialects, with every chat template there is: the same prompt, the same text, and as many tokens as were counted.</summary>
+/// <summary>
+/// One conversation in both dialects, with every chat template there is: the same prompt, the same text, and as many tokens as were
+/// counted.
+/// </summary>
 [TestClass]
 [TestCategory("Worker")]
 public sealed class BothDialectsTests
@@ -36,16 +39,19 @@ public sealed class BothDialectsTests
 
     /// <summary>A folder of real templates, where there is one, and in any case the built-in way without one.</summary>
     public static IEnumerable<object[]> Templates => (Environment.GetEnvironmentVariable("SHIMMY_TEMPLATE_CASES") is { Length: > 0 } folder
-        ? Directory.GetFiles(folder, "*.jinja").Order(StringComparer.Ordinal) : Enumerable.Empty<string>()).Append("").Select(path => new object[] { path });
+        ? Directory.GetFiles(folder, "*.jinja").Order(StringComparer.Ordinal)
+        : Enumerable.Empty<string>()).Append("").Select(path => new object[] { path });
 
     [TestMethod]
     [DynamicData(nameof(Templates))]
     public async Task The_same_conversation_is_the_same_prompt_and_text(string path)
     {
         using var folder = new TemporaryFolder();
-        RandomModel.Write(folder["noise.gguf"], new RandomModelShape { ChatTemplate = path.Length > 0 ? File.ReadAllText(path) : null, Context = 8192 });
+        RandomModel.Write(folder["noise.gguf"],
+            new RandomModelShape { ChatTemplate = path.Length > 0 ? File.ReadAllText(path) : null, Context = 8192 });
         await using var server = await ServerFixture.StartAsync(WorkerFixture.NewEngine(),
-            entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Threads = 1, Parallel = 1 }, null, null, ["noise"], name => folder[name + ".gguf"]);
+            entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Threads = 1, Parallel = 1 },
+                null, null, ["noise"], name => folder[name + ".gguf"]);
 
         foreach (var (ours, theirs) in new[] { (Short, ShortOpenAI), (Tools, ToolsOpenAI) })
         {
@@ -62,12 +68,19 @@ public sealed class BothDialectsTests
             var told = await message.JsonAsync();
             var other = await chat.JsonAsync();
             var tokens = (await count.JsonAsync()).GetProperty("input_tokens").GetInt32();
-            Assert.AreEqual((tokens, tokens), (told.GetProperty("usage").GetProperty("input_tokens").GetInt32(), other.GetProperty("usage").GetProperty("prompt_tokens").GetInt32()), what);
+            Assert.AreEqual((tokens, tokens),
+                (told.GetProperty("usage").GetProperty("input_tokens").GetInt32(),
+                    other.GetProperty("usage").GetProperty("prompt_tokens").GetInt32()), what);
             Assert.AreEqual(TextOf(other.GetProperty("choices")[0].GetProperty("message")),
-                string.Concat(told.GetProperty("content").EnumerateArray().Select(block => block.TryGetProperty("thinking", out var thought) ? thought.GetString() : block.TryGetProperty("text", out var text) ? text.GetString() : "")), what);
+                string.Concat(told.GetProperty("content").EnumerateArray()
+                    .Select(block =>
+                        block.TryGetProperty("thinking", out var thought)
+                            ? thought.GetString()
+                            : block.TryGetProperty("text", out var text) ? text.GetString() : "")), what);
         }
     }
 
     private static string TextOf(JsonElement message) =>
-        (message.TryGetProperty("reasoning_content", out var thought) ? thought.GetString() : "") + message.GetProperty("content").GetString();
+        (message.TryGetProperty("reasoning_content", out var thought) ? thought.GetString() : "") + message.GetProperty("content")
+            .GetString();
 }

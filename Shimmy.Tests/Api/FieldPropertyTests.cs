@@ -23,11 +23,13 @@ public sealed class FieldPropertyTests
     private static readonly (string Field, string[] Bad)[] Numbers =
     [
         .. SamplingField.All.Where(field => field.Kind is SamplingKind.Number or SamplingKind.Whole).Select(field => (field.Name,
-            (string[])[Plain(field.Least - 0.001), Plain(field.Least - 1), Plain(field.Most + 1), .. field.Kind == SamplingKind.Whole ? new[] { "1.5" } : []])),
+            (string[])[Plain(field.Least - 0.001), Plain(field.Least - 1), Plain(field.Most + 1),
+                .. field.Kind == SamplingKind.Whole ? new[] { "1.5" } : []])),
         ("max_tokens", ["0", "-1", "1.5", "3000000000"]), ("seed", ["1.5"]),
     ];
 
-    private static readonly string[] Flags = [.. SamplingField.All.Where(field => field.Kind == SamplingKind.Flag).Select(field => field.Name), "stream"];
+    private static readonly string[] Flags =
+        [.. SamplingField.All.Where(field => field.Kind == SamplingKind.Flag).Select(field => field.Name), "stream"];
 
     private static string Plain(double number) => number.ToString(CultureInfo.InvariantCulture);
 
@@ -83,8 +85,12 @@ public sealed class FieldPropertyTests
         }
         foreach (var value in new[] { "1", "\"a\"", "{\"a\":1}", "{\"5\":\"x\"}", "[[1]]", "[1]", "{\"-1\":1}" })
             yield return ("logit_bias", value);
-        foreach (var value in new[] { "1", "{}", "[1]", "[{}]", "[{\"id\":-1}]", "[{\"id\":\"a\"}]", "[{\"id\":0,\"name\":\"a\"}]", "[{\"name\":1}]", "[{\"id\":0,\"scale\":\"1\"}]", "[{\"id\":0,\"scale\":101}]" })
+        foreach (var value in new[] { "1", "{}", "[1]", "[{}]", "[{\"id\":-1}]", "[{\"id\":\"a\"}]",
+            "[{\"id\":0,\"name\":\"a\"}]", "[{\"name\":1}]", "[{\"id\":0,\"scale\":\"1\"}]", "[{\"id\":0,\"scale\":101}]" })
+        {
             yield return ("lora", value);
+        }
+
         foreach (var value in NoTexts.Append("\"root = x\"").Append("\"x\""))
             yield return ("grammar", value);
     }
@@ -94,10 +100,16 @@ public sealed class FieldPropertyTests
         Chat => (["parallel_tool_calls", "logprobs", "enable_thinking", "continue_final_message", "return_tokens", "timings_per_token"],
         [
             ("n", ["0", "129", "1.5", "\"2\""]), ("top_logprobs", ["21", "-1", "\"2\"", "2.5"]), ("max_completion_tokens", ["0", "\"5\""]),
-            ("reasoning_effort", ["\"huge\"", "1", "{}"]), ("tool_choice", ["\"always\"", "1", "{\"type\":\"function\"}"]), ("tools", ["{}", "\"x\"", "[1]", "[{\"type\":\"function\"}]"]),
-            ("response_format", ["\"json\"", "{\"type\":\"yaml\"}", "{}", "{\"type\":\"json_schema\"}", "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"type\":\"number\",\"multipleOf\":3}}}"]),
-            ("chat_template_kwargs", ["1", "[]", "\"a\""]), ("stream_options", ["1", "[]"]), ("store", ["true"]), ("modalities", ["[\"audio\"]"]), ("audio", ["{}"]),
-            ("messages", ["1", "{}", "[]", "[1]", "[{}]", "[{\"role\":\"king\",\"content\":\"a\"}]", "[{\"role\":\"user\",\"content\":7}]", "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]"]),
+            ("reasoning_effort", ["\"huge\"", "1", "{}"]), ("tool_choice", ["\"always\"", "1", "{\"type\":\"function\"}"]),
+                ("tools", ["{}", "\"x\"", "[1]", "[{\"type\":\"function\"}]"]),
+            ("response_format",
+                ["\"json\"", "{\"type\":\"yaml\"}", "{}", "{\"type\":\"json_schema\"}",
+                    "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"type\":\"number\",\"multipleOf\":3}}}"]),
+            ("chat_template_kwargs", ["1", "[]", "\"a\""]), ("stream_options", ["1", "[]"]),
+                ("store", ["true"]), ("modalities", ["[\"audio\"]"]), ("audio", ["{}"]),
+            ("messages",
+                ["1", "{}", "[]", "[1]", "[{}]", "[{\"role\":\"king\",\"content\":\"a\"}]",
+                    "[{\"role\":\"user\",\"content\":7}]", "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]"]),
         ]),
         Text => (["echo", "return_tokens", "timings_per_token"],
         [

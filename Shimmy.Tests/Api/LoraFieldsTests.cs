@@ -12,7 +12,8 @@ public sealed class LoraFieldsTests
     [TestMethod]
     public void Adapters_are_named_or_numbered_and_act_at_full_strength_where_nothing_is_said()
     {
-        CollectionAssert.AreEqual(new LoraChoice[] { new(null, "style", 1), new(1, null, -0.5f) }, Read("""[{"name":"style"},{"id":1,"scale":-0.5}]""")!.ToArray());
+        CollectionAssert.AreEqual(new LoraChoice[] { new(null, "style", 1), new(1, null, -0.5f) },
+            Read("""[{"name":"style"},{"id":1,"scale":-0.5}]""")!.ToArray());
         Assert.IsNull(Read("null"));
         Assert.IsEmpty(Read("[]")!);
     }

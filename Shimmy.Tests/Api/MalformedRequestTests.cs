@@ -4,7 +4,9 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api;
 
-/// <summary>Damaged requests: whatever comes in, the answer is right, or an error that the client made, in its dialect, and the server lives.</summary>
+/// <summary>
+/// Damaged requests: whatever comes in, the answer is right, or an error that the client made, in its dialect, and the server lives.
+/// </summary>
 [TestClass]
 [TestCategory("Unit")]
 public sealed class MalformedRequestTests
@@ -17,11 +19,16 @@ public sealed class MalformedRequestTests
             """{"model":"talker","stream":true,"stream_options":{"include_usage":true},"messages":[{"role":"user","content":"hi","name":"me"}],"response_format":{"type":"text"},"tool_choice":"none"}"""),
         ("v1/responses",
             """{"model":"talker","store":false,"instructions":"é","input":[{"role":"user","content":[{"type":"input_text","text":"hi 😀"}]},{"type":"reasoning","summary":[],"content":[{"type":"reasoning_text","text":"t"}]},{"type":"function_call","call_id":"1","name":"f","arguments":"{}"},{"type":"function_call_output","call_id":"1","output":"x"}],"tools":[{"type":"web_search"}],"text":{"format":{"type":"text"}},"reasoning":{"effort":"low"}}"""),
-        ("v1/responses", """{"model":"talker","stream":true,"input":"hi","max_output_tokens":2,"include":["reasoning.encrypted_content"],"metadata":{"a":"b"},"tool_choice":"auto"}"""),
-        ("v1/completions", """{"model":"talker","prompt":["a","b \n c"],"max_tokens":2,"top_k":5,"top_p":0.9,"logit_bias":[[1,false],[2,1.5]],"echo":false}"""),
-        ("v1/completions", """{"model":"talker","prompt":[[1,2,3],[4]],"stream":true,"dry_sequence_breakers":["\n"],"mirostat":0,"grammar":"root ::= [a-z]+"}"""),
-        ("api/generate", """{"model":"talker","prompt":"hi \ud83d\ude00","system":"s","max_tokens":2,"repeat_penalty":1.1,"stream":false}"""),
-        ("api/generate", """{"model":"talker","messages":[{"role":"assistant","content":"hi"}],"stream":true,"min_p":0.1,"cache_prompt":true}"""),
+        ("v1/responses",
+            """{"model":"talker","stream":true,"input":"hi","max_output_tokens":2,"include":["reasoning.encrypted_content"],"metadata":{"a":"b"},"tool_choice":"auto"}"""),
+        ("v1/completions",
+            """{"model":"talker","prompt":["a","b \n c"],"max_tokens":2,"top_k":5,"top_p":0.9,"logit_bias":[[1,false],[2,1.5]],"echo":false}"""),
+        ("v1/completions",
+            """{"model":"talker","prompt":[[1,2,3],[4]],"stream":true,"dry_sequence_breakers":["\n"],"mirostat":0,"grammar":"root ::= [a-z]+"}"""),
+        ("api/generate",
+            """{"model":"talker","prompt":"hi \ud83d\ude00","system":"s","max_tokens":2,"repeat_penalty":1.1,"stream":false}"""),
+        ("api/generate",
+            """{"model":"talker","messages":[{"role":"assistant","content":"hi"}],"stream":true,"min_p":0.1,"cache_prompt":true}"""),
     ];
 
     [TestMethod]
@@ -41,7 +48,8 @@ public sealed class MalformedRequestTests
 
         Assert.IsGreaterThan(300, right, "some damage should be harmless");
         Assert.IsGreaterThan(2000, wrong, "some damage should do harm");
-        Assert.IsFalse(log.Lines.Any(line => line.StartsWith("Error", StringComparison.Ordinal)), log.Lines.FirstOrDefault(line => line.StartsWith("Error", StringComparison.Ordinal)));
+        Assert.IsFalse(log.Lines.Any(line => line.StartsWith("Error", StringComparison.Ordinal)),
+            log.Lines.FirstOrDefault(line => line.StartsWith("Error", StringComparison.Ordinal)));
         using var health = JsonDocument.Parse(await server.Client.GetStringAsync("health"));
         Assert.AreEqual("ok", health.RootElement.GetProperty("status").GetString());
         Assert.IsTrue(server.Residency.Resident.All(model => model.Requests == 0));
@@ -57,7 +65,9 @@ public sealed class MalformedRequestTests
         if (status == 200)
         {
             var stream = answer.Content.Headers.ContentType!.MediaType == "text/event-stream";
-            Assert.IsTrue(stream ? text.EndsWith(route is "api/generate" or "v1/responses" ? "}}\n\n" : "data: [DONE]\n\n", StringComparison.Ordinal) : text.EndsWith('}'), what);
+            Assert.IsTrue(stream
+                ? text.EndsWith(route is "api/generate" or "v1/responses" ? "}}\n\n" : "data: [DONE]\n\n", StringComparison.Ordinal)
+                : text.EndsWith('}'), what);
             Assert.DoesNotContain("{\"error\"", text, what);
             return status;
         }
@@ -82,9 +92,12 @@ internal static class Damage
 {
     private static readonly string[] Values =
     [
-        "null", "true", "false", "0", "-0", "-1", "1", "1.5", "1e999", "-1e999", "1e-999", "2147483648", "123456789012345678901234567890", "\"\"", "\"text\"",
-        "\"\\u0000\"", "\"\\ud800\"", "\"\uFEFF\"", "[]", "[[]]", "[null]", "[0]", "[\"a\"]", "{}", "{\"a\":1}", "{\"\\udfff\":1}", "{\"a\":1,\"a\":2}",
-        new string('[', 70) + new string(']', 70), '"' + new string('x', 20_000) + '"', '[' + string.Join(',', Enumerable.Repeat("1", 2000)) + ']',
+        "null", "true", "false", "0", "-0", "-1", "1", "1.5", "1e999", "-1e999", "1e-999",
+            "2147483648", "123456789012345678901234567890", "\"\"", "\"text\"",
+        "\"\\u0000\"", "\"\\ud800\"", "\"\uFEFF\"", "[]", "[[]]", "[null]", "[0]", "[\"a\"]",
+            "{}", "{\"a\":1}", "{\"\\udfff\":1}", "{\"a\":1,\"a\":2}",
+        new string('[', 70) + new string(']', 70), '"' + new string('x', 20_000) + '"',
+            '[' + string.Join(',', Enumerable.Repeat("1", 2000)) + ']',
     ];
 
     public static byte[] Request(byte[] body, Random random)

@@ -14,7 +14,8 @@ public sealed class PromptLogTests : IDisposable
     public async Task A_prompt_is_one_line_whatever_it_holds()
     {
         await using var server = await StartAsync();
-        await server.AnswerAsync("v1/completions", """{"model":"talker","prompt":"a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n"}""");
+        await server.AnswerAsync("v1/completions",
+            """{"model":"talker","prompt":"a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n"}""");
 
         Assert.EndsWith(@" reads: a\n2026-01-01 INF shimmy: forged\r\u001b[2J\u2028\\n", (await _log.WaitForAsync(" reads: ")).TrimEnd());
     }
@@ -24,7 +25,10 @@ public sealed class PromptLogTests : IDisposable
     {
         await using var server = await StartAsync();
         for (var i = 0; i < 2; i++)
-            await server.AnswerAsync("v1/chat/completions", """{"model":"talker","temperature":0,"messages":[{"role":"user","content":"who?"}]}""");
+        {
+            await server.AnswerAsync("v1/chat/completions",
+                """{"model":"talker","temperature":0,"messages":[{"role":"user","content":"who?"}]}""");
+        }
 
         Assert.HasCount(2, _log.Lines.Where(line => line.Contains(" reads: ", StringComparison.Ordinal)));
         await _log.WaitForAsync("response cache hit");

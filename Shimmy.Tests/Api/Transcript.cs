@@ -9,7 +9,8 @@ internal static partial class Transcript
     public static string Of(string answer)
     {
         Assert.HasCount(1, Id().Matches(answer).Select(id => id.Value).Distinct().ToList());
-        var times = Created().Matches(answer).Select(time => long.Parse(time.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).Distinct().ToList();
+        var times = Created().Matches(answer)
+            .Select(time => long.Parse(time.Groups[1].Value, System.Globalization.CultureInfo.InvariantCulture)).Distinct().ToList();
         // Anthropic's messages tell no time.
         Assert.IsLessThanOrEqualTo(1, times.Count);
         foreach (var time in times)

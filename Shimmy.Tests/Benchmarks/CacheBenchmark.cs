@@ -37,7 +37,8 @@ internal static class CacheBenchmark
             await AskAllAsync(server, name, 1);
             hits = await AskAllAsync(server, name, Rounds);
         }
-        await output.WriteLineAsync($"{name}: {Questions} chats of up to 48 tokens, streamed and whole, temperature 0, seen by the client over one connection");
+        await output.WriteLineAsync(
+            $"{name}: {Questions} chats of up to 48 tokens, streamed and whole, temperature 0, seen by the client over one connection");
         await TellAsync(output, "computed", computed, computed);
         await TellAsync(output, "cache hit", hits, computed);
         await TellAsync(output, "replayed", replayed, computed);

@@ -8,7 +8,8 @@ namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
 /// Tokens per second of one model on the CPU and on every GPU backend that has a device here, all loaded and measured in turn in one run:
-/// prompts, generation alone and generation of several at once. Without a model, on one of 1.1 billion random weights, in the shape of Llama 3.2 1B.
+/// prompts, generation alone and generation of several at once. Without a model, on one of 1.1 billion random weights, in the shape of
+/// Llama 3.2 1B.
 /// </summary>
 internal static class GpuBenchmark
 {
@@ -20,7 +21,8 @@ internal static class GpuBenchmark
     public static async Task RunAsync(string? modelPath, TextWriter output)
     {
         var path = modelPath is null ? BenchmarkModel.PathOf("billion", RandomModelShape.Billion) : Path.GetFullPath(modelPath);
-        var report = await new WorkerEngine(NullLoggerFactory.Instance, BenchmarkModel.Executable).ReportBackendsAsync(CancellationToken.None);
+        var report =
+            await new WorkerEngine(NullLoggerFactory.Instance, BenchmarkModel.Executable).ReportBackendsAsync(CancellationToken.None);
         foreach (var device in report.Devices)
             await output.WriteLineAsync($"{device.Name}: {device.Description}, {device.MemoryTotalBytes >> 20} MB");
         var sides = new List<Side>();
@@ -55,7 +57,14 @@ internal static class GpuBenchmark
         public ILoadedModel Model => model;
 
         public static async Task<Side> LoadAsync(string path, GpuBackend backend) => new(await BenchmarkModel.Engine().LoadAsync(
-            new ModelSpec { Name = "benchmark", Path = path, Parallel = Parallel, ContextLength = 1024, Tuning = new LoadTuning { Backend = backend } },
+            new ModelSpec
+            {
+                Name = "benchmark",
+                Path = path,
+                Parallel = Parallel,
+                ContextLength = 1024,
+                Tuning = new LoadTuning { Backend = backend }
+            },
             null, CancellationToken.None));
 
         public async Task MeasureAsync(bool counts, int round)

@@ -6,8 +6,8 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
-/// What a grammar costs: milliseconds a token with one and without, in turn, on a vocabulary of 150,000 tokens. Random weights never mean to
-/// write JSON, so that most tokens that they choose are refused at first: harder than any trained model makes it.
+/// What a grammar costs: milliseconds a token with one and without, in turn, on a vocabulary of 150,000 tokens. Random weights never mean
+/// to write JSON, so that most tokens that they choose are refused at first: harder than any trained model makes it.
 /// </summary>
 internal static class GrammarBenchmark
 {
@@ -24,9 +24,12 @@ internal static class GrammarBenchmark
             RandomModel.Write(path + ".part", Shape);
             File.Move(path + ".part", path);
         }
-        await using var model = await BenchmarkModel.Engine().LoadAsync(new ModelSpec { Name = "benchmark", Path = path, Parallel = 1 }, null, CancellationToken.None);
-        await output.WriteLineAsync($"{Path.GetFileName(path)}, {new FileInfo(path).Length / 1e6:F0} MB, {model.Facts.VocabularySize} tokens, {Rounds} rounds of {Tokens} tokens");
-        foreach (var (name, options) in new (string, GenerationOptions)[] { ("greedy", new() { Temperature = 0 }), ("sampled", new() { Seed = 7 }) })
+        await using var model = await BenchmarkModel.Engine()
+            .LoadAsync(new ModelSpec { Name = "benchmark", Path = path, Parallel = 1 }, null, CancellationToken.None);
+        await output.WriteLineAsync(
+            $"{Path.GetFileName(path)}, {new FileInfo(path).Length / 1e6:F0} MB, {model.Facts.VocabularySize} tokens, {Rounds} rounds of {Tokens} tokens");
+        foreach (var (name, options) in new (string, GenerationOptions)[] { ("greedy", new() { Temperature = 0 }),
+            ("sampled", new() { Seed = 7 }) })
         {
             var (free, bound) = (new List<double>(), new List<double>());
             for (var round = -1; round < Rounds; round++)
@@ -39,7 +42,8 @@ internal static class GrammarBenchmark
                 free.Add(without);
                 bound.Add(with);
             }
-            await output.WriteLineAsync($"{name,-8} free {BenchmarkModel.Median(free),7:F2} ms a token, under a grammar {BenchmarkModel.Median(bound),7:F2} ms; "
+            await output.WriteLineAsync(
+                $"{name,-8} free {BenchmarkModel.Median(free),7:F2} ms a token, under a grammar {BenchmarkModel.Median(bound),7:F2} ms; "
                 + $"bound/free, median of the rounds' ratios: {BenchmarkModel.Median(bound.Zip(free, (a, b) => a / b)):F3}");
         }
     }

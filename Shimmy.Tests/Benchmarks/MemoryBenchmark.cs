@@ -16,9 +16,15 @@ internal static class MemoryBenchmark
 
     private static readonly (string Name, RandomModelShape Shape)[] Shapes =
     [
-        ("small, F16", new() { Layers = 8, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1408, Vocabulary = 32_000, Context = 8192, Type = GgmlType.F16 }),
-        ("deep, Q8_0", new() { Layers = 16, Embedding = 1024, Heads = 16, KeyValueHeads = 4, FeedForward = 2816, Vocabulary = 64_000, Context = 32_768, Type = GgmlType.Q8_0 }),
-        ("wordy, F32", new() { Layers = 4, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1024, Vocabulary = 150_000, Context = 8192, Type = GgmlType.F32 }),
+        ("small, F16",
+            new() { Layers = 8, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1408,
+                Vocabulary = 32_000, Context = 8192, Type = GgmlType.F16 }),
+        ("deep, Q8_0",
+            new() { Layers = 16, Embedding = 1024, Heads = 16, KeyValueHeads = 4, FeedForward = 2816,
+                Vocabulary = 64_000, Context = 32_768, Type = GgmlType.Q8_0 }),
+        ("wordy, F32",
+            new() { Layers = 4, Embedding = 512, Heads = 8, KeyValueHeads = 8, FeedForward = 1024,
+                Vocabulary = 150_000, Context = 8192, Type = GgmlType.F32 }),
     ];
 
     public static async Task RunAsync(TextWriter output)
@@ -36,7 +42,8 @@ internal static class MemoryBenchmark
                 await BenchmarkModel.GenerateAsync(model, [.. Enumerable.Range(0, PromptTokens).Select(i => 300 + (i % 64))], 4);
                 using var worker = Process.GetProcessById(model.Facts.ProcessId);
                 var taken = worker.WorkingSet64 / 1048576.0;
-                await output.WriteLineAsync($"{name}, {size >> 20} MB, context {context} × {parallel}: estimated {estimate,6:F1} MB, taken {taken,6:F1} MB, "
+                await output.WriteLineAsync(
+                    $"{name}, {size >> 20} MB, context {context} × {parallel}: estimated {estimate,6:F1} MB, taken {taken,6:F1} MB, "
                     + $"off by {(estimate / taken - 1) * 100:+0.0;-0.0} %");
             }
             File.Delete(path);

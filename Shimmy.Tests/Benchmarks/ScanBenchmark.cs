@@ -20,9 +20,16 @@ internal static class ScanBenchmark
         var model = RandomModel.Bytes(new RandomModelShape { Layers = 1, Vocabulary = 384, Embedding = 16 });
         for (var i = 0; i < Folders * FilesEach; i++)
             await File.WriteAllBytesAsync(folder[$"many/f{i / FilesEach / 25}/f{i / FilesEach}/m{i}-Q8_0.gguf"], model);
-        var environment = new Dictionary<string, string> { ["HOME"] = folder["home"], ["USERPROFILE"] = folder["home"], ["LOCALAPPDATA"] = folder["home"] };
+        var environment =
+            new Dictionary<string, string>
+            {
+                ["HOME"] = folder["home"],
+                ["USERPROFILE"] = folder["home"],
+                ["LOCALAPPDATA"] = folder["home"]
+            };
 
-        await output.WriteLineAsync($"{Folders * FilesEach} files of {model.Length} bytes in {Folders} folders, {Rounds} rounds, {Environment.ProcessorCount} cores");
+        await output.WriteLineAsync(
+            $"{Folders * FilesEach} files of {model.Length} bytes in {Folders} folders, {Rounds} rounds, {Environment.ProcessorCount} cores");
         foreach (var cached in new[] { false, true })
         {
             var scans = new List<double>();
@@ -39,7 +46,8 @@ internal static class ScanBenchmark
                     throw new InvalidOperationException("not all models were found");
                 scans.Add(json.RootElement.GetProperty("elapsed_milliseconds").GetDouble());
             }
-            await output.WriteLineAsync($"{(cached ? "from the cache" : "without a cache"),-16} {BenchmarkModel.Median(scans),7:F1} ms a scan (median; {scans.Min():F1} to "
+            await output.WriteLineAsync(
+                $"{(cached ? "from the cache" : "without a cache"),-16} {BenchmarkModel.Median(scans),7:F1} ms a scan (median; {scans.Min():F1} to "
                 + $"{scans.Max():F1}), {BenchmarkModel.Median(wholes),7:F1} ms the process that prints them");
         }
 
@@ -51,7 +59,8 @@ internal static class ScanBenchmark
             using var server = await ServerProcess.StartAsync(folder, environment, "--model-dirs", folder["many"]);
             ready.Add(Stopwatch.GetElapsedTime(begun).TotalMilliseconds);
         }
-        await output.WriteLineAsync($"serve is ready   {BenchmarkModel.Median(ready),7:F1} ms after its start (median; looked at every 10 ms)");
+        await output.WriteLineAsync(
+            $"serve is ready   {BenchmarkModel.Median(ready),7:F1} ms after its start (median; looked at every 10 ms)");
     }
 
     private static void Forget(TemporaryFolder folder)

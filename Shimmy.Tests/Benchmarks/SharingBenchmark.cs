@@ -30,7 +30,8 @@ internal static class SharingBenchmark
             foreach (var share in new[] { true, false })
             {
                 var (time, computed) = await RunOnceAsync(share ? sharing : alone, round);
-                await output.WriteLineAsync($"round {round + 1}, {(share ? "shared" : "alone")}: {time:F2} s{(round < 0 ? " (not counted)" : "")}");
+                await output.WriteLineAsync(
+                    $"round {round + 1}, {(share ? "shared" : "alone")}: {time:F2} s{(round < 0 ? " (not counted)" : "")}");
                 if (round < 0)
                     continue;
                 times[share].Add(time);
@@ -44,7 +45,8 @@ internal static class SharingBenchmark
         }
         foreach (var share in new[] { true, false })
         {
-            await output.WriteLineAsync($"{(share ? "shared" : "alone "),-8} all {Requests} done in {BenchmarkModel.Median(times[share]),6:F2} s (median), "
+            await output.WriteLineAsync(
+                $"{(share ? "shared" : "alone "),-8} all {Requests} done in {BenchmarkModel.Median(times[share]),6:F2} s (median), "
                 + $"{prefilled[share]} prompt tokens computed of {Requests * (PrefixTokens + OwnTokens)}; "
                 + $"longest pause of a ninth stream meanwhile {BenchmarkModel.Median(pauses[share]) * 1000:F0} ms (median)");
         }
@@ -58,7 +60,8 @@ internal static class SharingBenchmark
     {
         var before = await model.GetStatisticsAsync(CancellationToken.None);
         var start = Stopwatch.GetTimestamp();
-        await Task.WhenAll(Enumerable.Range(0, Requests).Select(i => BenchmarkModel.GenerateAsync(model, PromptOf(round, i), GeneratedTokens)));
+        await Task.WhenAll(Enumerable.Range(0, Requests)
+            .Select(i => BenchmarkModel.GenerateAsync(model, PromptOf(round, i), GeneratedTokens)));
         var seconds = Stopwatch.GetElapsedTime(start).TotalSeconds;
         var after = await model.GetStatisticsAsync(CancellationToken.None);
         return (seconds, after.PrefilledTokens - before.PrefilledTokens);

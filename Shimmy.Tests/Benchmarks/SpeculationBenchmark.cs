@@ -5,9 +5,9 @@ namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
 /// Tokens per second with speculative decoding and without, in turn, on the demo model: answers that repeat their prompt, and answers that
-/// do not. The same again with no speculation on either side tells how far a ratio is from 1 by chance. Says too how many of the answers were
-/// the same with and without, under greedy sampling and under fixed seeds; and how many are where nothing but the number of threads differs: where that changes answers, what ggml rounds
-/// decides them, drafts or not.
+/// do not. The same again with no speculation on either side tells how far a ratio is from 1 by chance. Says too how many of the answers
+/// were the same with and without, under greedy sampling and under fixed seeds; and how many are where nothing but the number of threads
+/// differs: where that changes answers, what ggml rounds decides them, drafts or not.
 /// </summary>
 internal static class SpeculationBenchmark
 {
@@ -40,7 +40,8 @@ internal static class SpeculationBenchmark
         await CompareAsync("with and without", with, without, [.. rewriting, .. Telling()], output);
         var others = threads == 1 ? 2 : 1;
         await using var otherwise = await LoadAsync(path, draftPath, speculate: false, others);
-        await CompareAsync($"without on both sides, {threads} threads and {others}", otherwise, without, [.. rewriting, .. Telling()], output);
+        await CompareAsync($"without on both sides, {threads} threads and {others}", otherwise,
+            without, [.. rewriting, .. Telling()], output);
     }
 
     private static async Task MeasureAsync(
@@ -80,7 +81,8 @@ internal static class SpeculationBenchmark
             + $"of {tokens} tokens {drafted} drafted, {accepted} accepted"));
     }
 
-    private static async Task CompareAsync(string between, ILoadedModel with, ILoadedModel without, GenerationRequest[] requests, TextWriter output)
+    private static async Task CompareAsync(string between, ILoadedModel with, ILoadedModel without,
+        GenerationRequest[] requests, TextWriter output)
     {
         foreach (var (what, temperature, rounds) in new[] { ("greedy", 0f, 1), ("fixed seeds, temperature 1, nothing cut off", 1f, 8) })
         {
@@ -88,7 +90,11 @@ internal static class SpeculationBenchmark
             for (var i = 0; i < rounds * requests.Length; i++)
             {
                 var request = requests[i % requests.Length];
-                request = request with { Options = request.Options with { Temperature = temperature, Seed = (uint)i, TopP = 1, MinP = 0, TopK = 0 } };
+                request = request with
+                {
+                    Options =
+                    request.Options with { Temperature = temperature, Seed = (uint)i, TopP = 1, MinP = 0, TopK = 0 }
+                };
                 var (a, end) = await RunAsync(with, request);
                 var (b, _) = await RunAsync(without, request);
                 count++;
@@ -126,7 +132,8 @@ internal static class SpeculationBenchmark
         Options = new GenerationOptions { Temperature = temperature, MaxTokens = 300, CachePrompt = false },
     };
 
-    private static Task<ILoadedModel> LoadAsync(string path, string? draft, bool speculate, int threads = 0) => BenchmarkModel.Engine().LoadAsync(
+    private static Task<ILoadedModel> LoadAsync(string path, string? draft, bool speculate, int threads = 0) =>
+        BenchmarkModel.Engine().LoadAsync(
         new ModelSpec { Name = "benchmark", Path = path, Parallel = 1, Threads = threads, Speculate = speculate, Draft = draft },
         null, CancellationToken.None);
 

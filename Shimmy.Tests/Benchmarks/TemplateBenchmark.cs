@@ -95,11 +95,19 @@ internal static class TemplateBenchmark
     /// <summary>A system message, then rounds of a question, a call, its result and an answer: 40 messages.</summary>
     private static ChatRequest Request()
     {
-        var messages = new List<ChatMessage> { Says("system", "You are a helpful assistant. Answer briefly and use the tools where they help.") };
+        var messages =
+            new List<ChatMessage> { Says("system", "You are a helpful assistant. Answer briefly and use the tools where they help.") };
         for (var i = 0; messages.Count < 37; i++)
         {
-            messages.Add(Says("user", $"Question {i}: what is the weather in city {i}, and what should I wear there? {new string('x', 200)}"));
-            messages.Add(new ChatMessage { Role = "assistant", ToolCalls = [new ToolCall($"call{i:D5}", "tool_3", $$"""{"city": "City {{i}}", "days": {{i}}, "units": ["c", "f"]}""")] });
+            messages.Add(
+                Says("user", $"Question {i}: what is the weather in city {i}, and what should I wear there? {new string('x', 200)}"));
+            messages.Add(
+                new ChatMessage
+                {
+                    Role = "assistant",
+                    ToolCalls =
+                        [new ToolCall($"call{i:D5}", "tool_3", $$"""{"city": "City {{i}}", "days": {{i}}, "units": ["c", "f"]}""")]
+                });
             messages.Add(Says("tool", $$"""{"temperature": {{i}}, "sky": "clear"}""") with { ToolCallId = $"call{i:D5}", Name = "tool_3" });
             messages.Add(Says("assistant", $"It is {i} degrees with a clear sky; take a light jacket. {new string('y', 300)}"));
         }
@@ -107,7 +115,8 @@ internal static class TemplateBenchmark
         messages.Add(Says("user", "And tomorrow?"));
         messages.Add(Says("assistant", "Much the same."));
         messages.Add(Says("user", "Thanks. One more city, please: Reykjavík."));
-        var tools = Enumerable.Range(0, 10).Select(i => new ToolDefinition($"tool_{i}", $"Does thing number {i} with a city and a number of days.",
+        var tools = Enumerable.Range(0, 10)
+            .Select(i => new ToolDefinition($"tool_{i}", $"Does thing number {i} with a city and a number of days.",
             JsonDocument.Parse("""
             {"type":"object","properties":{"city":{"type":"string","description":"Name of the city"},"days":{"type":"integer","minimum":1,"maximum":14},
             "units":{"type":"array","items":{"type":"string","enum":["c","f"]}}},"required":["city"]}

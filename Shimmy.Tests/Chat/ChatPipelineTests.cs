@@ -55,13 +55,17 @@ public sealed class ChatPipelineTests
         var model = new FixedTokensModel([.. Enumerable.Repeat("hm "u8.ToArray(), 9)]);
         var request = new GenerationRequest { Prompt = Prompt.FromText("?"), Options = new GenerationOptions { MaxTokens = 30 } };
         var events = new List<OutputEvent>();
-        await foreach (var outputEvent in ReasoningBudget.RunAsync(new ModelLease(model), request, new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), new AnswerClock(), CancellationToken.None))
+        await foreach (var outputEvent in ReasoningBudget.RunAsync(new ModelLease(model), request,
+            new ReasoningLimit(4, new ReasoningTags("<think>", "</think>"), Begun: true), new AnswerClock(), CancellationToken.None))
+        {
             events.Add(outputEvent);
+        }
 
         var end = events[^1].End!;
         Assert.AreEqual(new Usage(7, 3, 4 + 9), end.Usage);
         // The second request alone would have the times that the model gives each answer.
-        Assert.AreNotEqual((1.0, 2.0, 3.0), (end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds));
+        Assert.AreNotEqual((1.0, 2.0, 3.0),
+            (end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds, end.Timings.DecodeMilliseconds));
         Assert.IsGreaterThan(0.0, end.Timings.DecodeMilliseconds);
     }
 

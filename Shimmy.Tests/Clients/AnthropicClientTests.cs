@@ -21,7 +21,13 @@ public sealed class AnthropicClientTests
     public static async Task StartAsync(TestContext _)
     {
         _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--api-key", "secret");
-        _client = new AnthropicClient { BaseUrl = _server.Client.BaseAddress!.ToString().TrimEnd('/'), AuthToken = "secret", ApiKey = null, MaxRetries = 0 };
+        _client = new AnthropicClient
+        {
+            BaseUrl = _server.Client.BaseAddress!.ToString().TrimEnd('/'),
+            AuthToken = "secret",
+            ApiKey = null,
+            MaxRetries = 0
+        };
     }
 
     [ClassCleanup]
@@ -55,9 +61,12 @@ public sealed class AnthropicClientTests
         {
             Name = "get_weather",
             Description = "Get the weather in a city.",
-            InputSchema = InputSchema.FromRawUnchecked(Raw("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""")),
+            InputSchema =
+                InputSchema.FromRawUnchecked(Raw("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""")),
         };
-        var called = await _client.Messages.Create(Ask("What is the weather in Rome?") with { Tools = [tool], ToolChoice = new ToolChoiceTool { Name = "get_weather" } });
+        var called =
+            await _client.Messages.Create(
+                Ask("What is the weather in Rome?") with { Tools = [tool], ToolChoice = new ToolChoiceTool { Name = "get_weather" } });
         Assert.IsTrue(called.Content.Single().TryPickToolUse(out var use));
         Assert.AreEqual(("get_weather", "Rome"), (use!.Name, use.Input["city"].GetString()));
 
@@ -67,8 +76,11 @@ public sealed class AnthropicClientTests
             Messages =
             [
                 new UserMessageParam("What is the weather in Rome?"),
-                new AssistantMessageParam(new List<ContentBlockParam> { new ToolUseBlockParam { ID = use.ID, Name = use.Name, Input = use.Input } }),
-                new UserMessageParam(new List<ContentBlockParam> { new ToolResultBlockParam(use.ID) { Content = """{"temperature": 25, "weather": "sunny"}""" } }),
+                new AssistantMessageParam(
+                    new List<ContentBlockParam> { new ToolUseBlockParam { ID = use.ID, Name = use.Name, Input = use.Input } }),
+                new UserMessageParam(
+                    new List<ContentBlockParam> { new ToolResultBlockParam(
+                        use.ID) { Content = """{"temperature": 25, "weather": "sunny"}""" } }),
             ],
         });
         Assert.IsTrue(told.Content[0].TryPickText(out var text));
@@ -78,11 +90,13 @@ public sealed class AnthropicClientTests
     [TestMethod]
     public async Task Thoughts_are_blocks_of_their_own_and_tokens_are_counted()
     {
-        var thought = await _client.Messages.Create(Ask("How much is 2 + 3?") with { MaxTokens = 2000, Thinking = new ThinkingConfigEnabled(1024) });
+        var thought =
+            await _client.Messages.Create(Ask("How much is 2 + 3?") with { MaxTokens = 2000, Thinking = new ThinkingConfigEnabled(1024) });
         Assert.IsTrue(thought.Content[0].TryPickThinking(out var thinking));
         Assert.AreNotEqual("", thinking!.Thinking);
 
-        var counted = await _client.Messages.CountTokens(new MessageCountTokensParams { Model = Model, Messages = [new UserMessageParam("Hello")] });
+        var counted =
+            await _client.Messages.CountTokens(new MessageCountTokensParams { Model = Model, Messages = [new UserMessageParam("Hello")] });
         var message = await _client.Messages.Create(Ask("Hello"));
         Assert.AreEqual(message.Usage.InputTokens, counted.InputTokens);
     }
@@ -90,20 +104,22 @@ public sealed class AnthropicClientTests
     [TestMethod]
     public async Task Errors_have_their_classes()
     {
-        await Assert.ThrowsExactlyAsync<AnthropicNotFoundException>(() => _client.Messages.Create(Ask("Hi") with { Model = "claude-nobody" }));
+        await Assert.ThrowsExactlyAsync<AnthropicNotFoundException>(
+            () => _client.Messages.Create(Ask("Hi") with { Model = "claude-nobody" }));
         await Assert.ThrowsExactlyAsync<AnthropicBadRequestException>(() => _client.Messages.Create(Ask("Hi") with { MaxTokens = 0 }));
         using var stranger = new AnthropicClient { BaseUrl = _client.BaseUrl, AuthToken = "wrong", ApiKey = null, MaxRetries = 0 };
         await Assert.ThrowsExactlyAsync<AnthropicUnauthorizedException>(() => stranger.Messages.Create(Ask("Hi")));
     }
 
     // The client knows no temperature any more; its request takes what it does not know.
-    private static MessageCreateParams Ask(string content) => MessageCreateParams.FromRawUnchecked(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>(),
+    private static MessageCreateParams Ask(string content) =>
+        MessageCreateParams.FromRawUnchecked(new Dictionary<string, JsonElement>(), new Dictionary<string, JsonElement>(),
         Raw("{\"temperature\":0}")) with
-    {
-        Model = Model,
-        MaxTokens = 200,
-        Messages = [new UserMessageParam(content)],
-    };
+        {
+            Model = Model,
+            MaxTokens = 200,
+            Messages = [new UserMessageParam(content)],
+        };
 
     private static Dictionary<string, JsonElement> Raw(string json) =>
         JsonDocument.Parse(json).RootElement.EnumerateObject().ToDictionary(property => property.Name, property => property.Value);

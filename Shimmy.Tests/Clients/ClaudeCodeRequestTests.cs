@@ -7,8 +7,8 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Clients;
 
 /// <summary>
-/// Requests of the shape that Claude Code sends, replayed: system blocks with a billing header that changes and with cache breakpoints, twenty
-/// tools, server tools, tool_use and tool_result turns, thoughts, betas that nobody knows.
+/// Requests of the shape that Claude Code sends, replayed: system blocks with a billing header that changes and with cache breakpoints,
+/// twenty tools, server tools, tool_use and tool_result turns, thoughts, betas that nobody knows.
 /// </summary>
 [TestClass]
 [TestCategory("Executable")]
@@ -43,12 +43,14 @@ public sealed class ClaudeCodeRequestTests
 
         var messages = body["messages"]!.AsArray();
         messages.Add(JsonNode.Parse("""{"role":"assistant","content":[{"type":"text","text":"I have read it."}]}"""));
-        messages.Add(JsonNode.Parse("""{"role":"user","content":[{"type":"text","text":"Now fix it.","cache_control":{"type":"ephemeral"}}]}"""));
+        messages.Add(
+            JsonNode.Parse("""{"role":"user","content":[{"type":"text","text":"Now fix it.","cache_control":{"type":"ephemeral"}}]}"""));
         // What the client changes with every request.
         body["system"]![0]!["text"] = "x-anthropic-billing-header: cc_version=2.1.0; cc_entrypoint=cli; cch=77aa1;";
         var second = (await PostAsync(body)).Read(stream);
 
-        var (read, created) = (second.GetProperty("cache_read_input_tokens").GetInt32(), second.GetProperty("cache_creation_input_tokens").GetInt32());
+        var (read, created) =
+            (second.GetProperty("cache_read_input_tokens").GetInt32(), second.GetProperty("cache_creation_input_tokens").GetInt32());
         Assert.IsGreaterThan(1000, read);
         Assert.IsGreaterThan(created * 5, read, $"{read} read, {created} computed");
     }
@@ -107,7 +109,10 @@ public sealed class ClaudeCodeRequestTests
 
     private static async Task<HttpResponseMessage> SendAsync(string path, JsonObject body)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json") };
+        using var request =
+            new HttpRequestMessage(HttpMethod.Post,
+                path)
+            { Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json") };
         request.Headers.Add("anthropic-version", "2023-06-01");
         request.Headers.Add("anthropic-beta", "claude-code-20250219,interleaved-thinking-2025-05-14,no-such-beta-2099-01-01");
         request.Headers.Add("x-api-key", "sk-anything");
@@ -142,7 +147,8 @@ public sealed class ClaudeCodeRequestTests
                 next += type == "content_block_start" ? 1 : 0;
             }
             Assert.IsFalse(open);
-            Assert.AreEqual(("message_delta", "message_stop"), (events[^2].GetProperty("type").GetString(), events[^1].GetProperty("type").GetString()));
+            Assert.AreEqual(("message_delta", "message_stop"),
+                (events[^2].GetProperty("type").GetString(), events[^1].GetProperty("type").GetString()));
             return events[^2].GetProperty("usage");
         }
     }

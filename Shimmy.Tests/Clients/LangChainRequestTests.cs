@@ -5,7 +5,9 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
 
-/// <summary>Requests of the shape that LangChain's OpenAI classes send: an agent's turns, structured output, embeddings of tokens.</summary>
+/// <summary>
+/// Requests of the shape that LangChain's OpenAI classes send: an agent's turns, structured output, embeddings of tokens.
+/// </summary>
 [TestClass]
 [TestCategory("Executable")]
 public sealed class LangChainRequestTests
@@ -38,19 +40,22 @@ public sealed class LangChainRequestTests
         Assert.AreEqual("[DONE]", chunks[^1]);
         var parsed = chunks[..^1].Select(chunk => JsonDocument.Parse(chunk).RootElement).ToArray();
         Assert.IsGreaterThan(0, parsed[^1].GetProperty("usage").GetProperty("completion_tokens").GetInt32());
-        var calls = parsed.Where(chunk => chunk.GetProperty("choices").GetArrayLength() > 0).Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta"))
+        var calls = parsed.Where(chunk => chunk.GetProperty("choices").GetArrayLength() > 0)
+            .Select(chunk => chunk.GetProperty("choices")[0].GetProperty("delta"))
             .Where(delta => delta.TryGetProperty("tool_calls", out _)).Select(delta => delta.GetProperty("tool_calls")[0]).ToArray();
         Assert.AreEqual("get_weather", calls[0].GetProperty("function").GetProperty("name").GetString());
         var arguments = string.Concat(calls.Select(call => call.GetProperty("function").GetProperty("arguments").GetString()));
         Assert.AreEqual("Rome", JsonDocument.Parse(arguments).RootElement.GetProperty("city").GetString());
 
         var call = $$$"""{"content":null,"role":"assistant","tool_calls":[{"type":"function","id":{{{calls[0].GetProperty("id").GetRawText()}}},"function":{"name":"get_weather","arguments":{{{JsonValue.Create(arguments).ToJsonString()}}}}}]}""";
-        var result = $$"""{"content":"{\"temperature\": 25, \"weather\": \"sunny\"}","role":"tool","tool_call_id":{{calls[0].GetProperty("id").GetRawText()}}}""";
+        var result =
+            $$"""{"content":"{\"temperature\": 25, \"weather\": \"sunny\"}","role":"tool","tool_call_id":{{calls[0].GetProperty("id").GetRawText()}}}""";
         using var told = JsonDocument.Parse(await PostAsync("v1/chat/completions",
             $$"""{"messages":[{{first}},{{call}},{{result}}],"model":"shimmy-demo","stream":false,"temperature":0.0,{{Tools}}}"""));
         Assert.Contains("sunny", told.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!);
         // What both turns have in common is not read twice.
-        Assert.IsGreaterThan(40, told.RootElement.GetProperty("usage").GetProperty("prompt_tokens_details").GetProperty("cached_tokens").GetInt32());
+        Assert.IsGreaterThan(40, told.RootElement.GetProperty("usage").GetProperty("prompt_tokens_details")
+            .GetProperty("cached_tokens").GetInt32());
     }
 
     [TestMethod]
@@ -63,7 +68,8 @@ public sealed class LangChainRequestTests
               "properties":{"name":{"title":"Name","type":"string"},"age":{"title":"Age","anyOf":[{"type":"integer"},{"type":"null"}]}},"required":["name","age"],"additionalProperties":false}}}}
             """));
 
-        using var person = JsonDocument.Parse(answer.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!);
+        using var person =
+            JsonDocument.Parse(answer.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!);
         Assert.AreEqual("name age", string.Join(' ', person.RootElement.EnumerateObject().Select(property => property.Name)));
         Assert.AreEqual(JsonValueKind.String, person.RootElement.GetProperty("name").ValueKind);
     }
@@ -71,7 +77,10 @@ public sealed class LangChainRequestTests
     [TestMethod]
     public async Task Texts_that_the_client_has_tokenized_are_embedded()
     {
-        using var answer = JsonDocument.Parse(await PostAsync("v1/embeddings", """{"input":[[72,101,108],[300,301]],"model":"shimmy-demo","encoding_format":"base64"}"""));
+        using var answer =
+            JsonDocument.Parse(
+                await PostAsync("v1/embeddings",
+                    """{"input":[[72,101,108],[300,301]],"model":"shimmy-demo","encoding_format":"base64"}"""));
 
         var data = answer.RootElement.GetProperty("data").EnumerateArray().ToArray();
         Assert.HasCount(2, data);

@@ -26,9 +26,18 @@ public sealed class OpenAIClientInProcessTests
     public async Task A_conversation_is_answered()
     {
         ChatCompletion answer = await Chat("talker").CompleteChatAsync(
-            [new SystemChatMessage("be short"), new UserChatMessage(ChatMessageContentPart.CreateTextPart("who "), ChatMessageContentPart.CreateTextPart("are you?")),
+            [new SystemChatMessage("be short"),
+                new UserChatMessage(ChatMessageContentPart.CreateTextPart("who "), ChatMessageContentPart.CreateTextPart("are you?")),
                 new AssistantChatMessage("me"), new UserChatMessage("really?")],
-            new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 20, StopSequences = { "###" }, EndUserId = "someone", FrequencyPenalty = 0, PresencePenalty = 0 });
+            new ChatCompletionOptions
+            {
+                Temperature = 0,
+                MaxOutputTokenCount = 20,
+                StopSequences = { "###" },
+                EndUserId = "someone",
+                FrequencyPenalty = 0,
+                PresencePenalty = 0
+            });
 
         Assert.AreEqual(" hello", answer.Content.Single().Text);
         Assert.AreEqual((ChatFinishReason.Stop, ChatMessageRole.Assistant, "talker"), (answer.FinishReason, answer.Role, answer.Model));
@@ -44,8 +53,11 @@ public sealed class OpenAIClientInProcessTests
     public async Task A_stream_has_role_text_reason_and_usage()
     {
         var updates = new List<StreamingChatCompletionUpdate>();
-        await foreach (var update in Chat("talker").CompleteChatStreamingAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0 }))
+        await foreach (var update in Chat("talker")
+            .CompleteChatStreamingAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0 }))
+        {
             updates.Add(update);
+        }
 
         Assert.AreEqual(ChatMessageRole.Assistant, updates[0].Role);
         Assert.AreEqual(" hello", string.Concat(updates.SelectMany(update => update.ContentUpdate).Select(part => part.Text)));
@@ -54,7 +66,8 @@ public sealed class OpenAIClientInProcessTests
         Assert.HasCount(1, updates.Select(update => update.CompletionId).Distinct().ToList());
 
         // With another option, so that it is computed and not what the response cache kept.
-        ChatCompletion whole = await Chat("talker").CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 9 });
+        ChatCompletion whole = await Chat("talker")
+            .CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 9 });
         Assert.AreEqual(whole.Usage.InputTokenCount, updates[^1].Usage.InputTokenCount);
         // The second time, all of the prompt but its last token was there already.
         Assert.AreEqual(whole.Usage.InputTokenCount - 1, whole.Usage.InputTokenDetails.CachedTokenCount);
@@ -63,7 +76,8 @@ public sealed class OpenAIClientInProcessTests
     [TestMethod]
     public async Task An_answer_that_is_cut_says_so()
     {
-        ChatCompletion answer = await Chat("talker").CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 1 });
+        ChatCompletion answer = await Chat("talker")
+            .CompleteChatAsync([new UserChatMessage("who?")], new ChatCompletionOptions { Temperature = 0, MaxOutputTokenCount = 1 });
         Assert.AreEqual(ChatFinishReason.Length, answer.FinishReason);
         Assert.AreEqual(1, answer.Usage.OutputTokenCount);
     }
@@ -101,7 +115,9 @@ public sealed class OpenAIClientInProcessTests
             ("talker", new() { TopLogProbabilityCount = 21, IncludeLogProbabilities = true }, 400, "top_logprobs"),
         })
         {
-            var whole = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Chat(model).CompleteChatAsync([new UserChatMessage("?")], options));
+            var whole =
+                await Assert.ThrowsExactlyAsync<ClientResultException>(
+                    () => Chat(model).CompleteChatAsync([new UserChatMessage("?")], options));
             Assert.AreEqual(status, whole.Status);
             Assert.Contains(words, whole.Message);
             var streamed = await Assert.ThrowsExactlyAsync<ClientResultException>(async () =>
@@ -117,7 +133,8 @@ public sealed class OpenAIClientInProcessTests
     public async Task A_key_is_needed_where_one_is_set()
     {
         await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = ApiKeyFile.Read(["secret"]) });
-        ChatCompletion answer = await new ChatClient("talker", new ApiKeyCredential("secret"), Options(server)).CompleteChatAsync([new UserChatMessage("?")]);
+        ChatCompletion answer =
+            await new ChatClient("talker", new ApiKeyCredential("secret"), Options(server)).CompleteChatAsync([new UserChatMessage("?")]);
         Assert.AreEqual("I am talker", answer.Content.Single().Text);
         var error = await Assert.ThrowsExactlyAsync<ClientResultException>(() =>
             new ChatClient("talker", new ApiKeyCredential("wrong"), Options(server)).CompleteChatAsync([new UserChatMessage("?")]));
@@ -133,7 +150,8 @@ public sealed class OpenAIClientInProcessTests
         var updates = 0;
         await Assert.ThrowsAsync<IOException>(async () =>
         {
-            await foreach (var _ in chat.CompleteChatStreamingAsync([new UserChatMessage("on and on")], new ChatCompletionOptions { LogitBiases = { [2] = -100 } }))
+            await foreach (var _ in chat.CompleteChatStreamingAsync([new UserChatMessage("on and on")],
+                new ChatCompletionOptions { LogitBiases = { [2] = -100 } }))
             {
                 if (++updates == 3)
                     Process.GetProcessById(server.Model("noise").Facts.ProcessId).Kill();

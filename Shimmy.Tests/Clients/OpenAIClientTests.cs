@@ -104,7 +104,15 @@ public sealed class OpenAIClientTests
     public async Task A_model_that_answers_nonsense_still_calls_as_it_must(int seed)
     {
         var client = Client.GetChatClient("noise");
-        var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateRequiredChoice(), Tools = { Weather, Add }, Temperature = 1, Seed = seed, AllowParallelToolCalls = false };
+        var options =
+            new ChatCompletionOptions
+            {
+                ToolChoice = ChatToolChoice.CreateRequiredChoice(),
+                Tools = { Weather, Add },
+                Temperature = 1,
+                Seed = seed,
+                AllowParallelToolCalls = false
+            };
 
         var answer = (await client.CompleteChatAsync([new UserChatMessage("Go.")], options)).Value;
 
@@ -118,7 +126,15 @@ public sealed class OpenAIClientTests
     public async Task A_named_function_is_the_one_that_is_called_streamed_as_well()
     {
         var client = Client.GetChatClient("noise");
-        var options = new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("get_weather"), Tools = { Add, Weather }, Temperature = 1, Seed = 5, AllowParallelToolCalls = false };
+        var options =
+            new ChatCompletionOptions
+            {
+                ToolChoice = ChatToolChoice.CreateFunctionChoice("get_weather"),
+                Tools = { Add, Weather },
+                Temperature = 1,
+                Seed = 5,
+                AllowParallelToolCalls = false
+            };
         var name = "";
         var arguments = new StringBuilder();
         ChatFinishReason? reason = null;
@@ -147,7 +163,12 @@ public sealed class OpenAIClientTests
 
         var answer = (await client.CompleteChatAsync(
             [new UserChatMessage("Go."), new AssistantChatMessage([call]), new ToolChatMessage("call_1", "sunny")],
-            new ChatCompletionOptions { Tools = { Weather }, ToolChoice = ChatToolChoice.CreateNoneChoice(), MaxOutputTokenCount = 5 })).Value;
+            new ChatCompletionOptions
+            {
+                Tools = { Weather },
+                ToolChoice = ChatToolChoice.CreateNoneChoice(),
+                MaxOutputTokenCount = 5
+            })).Value;
 
         Assert.AreEqual(ChatFinishReason.Length, answer.FinishReason);
         Assert.AreEqual(5, answer.Usage.OutputTokenCount);
@@ -160,7 +181,9 @@ public sealed class OpenAIClientTests
         var format = ChatResponseFormat.CreateJsonSchemaFormat("point", BinaryData.FromString(
             """{"type":"object","properties":{"x":{"type":"integer","minimum":0,"maximum":99},"on":{"type":"boolean"}},"required":["x","on"],"additionalProperties":false}"""), jsonSchemaIsStrict: true);
 
-        var answer = (await client.CompleteChatAsync([new UserChatMessage("Go.")], new ChatCompletionOptions { ResponseFormat = format, Temperature = 1, Seed = 3 })).Value;
+        var answer =
+            (await client.CompleteChatAsync([new UserChatMessage("Go.")],
+                new ChatCompletionOptions { ResponseFormat = format, Temperature = 1, Seed = 3 })).Value;
 
         using var json = JsonDocument.Parse(answer.Content[0].Text);
         Assert.IsInRange(0, 99, json.RootElement.GetProperty("x").GetInt32());
@@ -170,7 +193,8 @@ public sealed class OpenAIClientTests
     [TestMethod]
     public async Task Models_are_listed_and_texts_are_embedded()
     {
-        var models = (await Client.GetOpenAIModelClient().GetModelsAsync()).Value.Select(model => model.Id).Order(StringComparer.Ordinal).ToArray();
+        var models = (await Client.GetOpenAIModelClient().GetModelsAsync()).Value.Select(model => model.Id)
+            .Order(StringComparer.Ordinal).ToArray();
         CollectionAssert.AreEqual(new[] { "noise", "shimmy-demo", "talker" }, models);
 
         var embeddings = (await Client.GetEmbeddingClient("noise").GenerateEmbeddingsAsync(["one text", "another"])).Value;
@@ -184,7 +208,8 @@ public sealed class OpenAIClientTests
     {
         var unknown = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talkr").CompleteChatAsync("Hi"));
         var tooMany = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client.GetChatClient("talker").CompleteChatAsync(
-            [new UserChatMessage("Hi")], new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("nobody"), Tools = { Add } }));
+            [new UserChatMessage("Hi")],
+                new ChatCompletionOptions { ToolChoice = ChatToolChoice.CreateFunctionChoice("nobody"), Tools = { Add } }));
 
         Assert.AreEqual(404, unknown.Status);
         Assert.Contains("closest names are talker", unknown.Message);

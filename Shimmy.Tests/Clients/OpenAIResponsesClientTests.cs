@@ -7,7 +7,9 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
 
-/// <summary>OpenAI's own .NET client on <c>/v1/responses</c>: against a real worker, and against a model that thinks and calls tools.</summary>
+/// <summary>
+/// OpenAI's own .NET client on <c>/v1/responses</c>: against a real worker, and against a model that thinks and calls tools.
+/// </summary>
 [TestClass]
 [TestCategory("Worker")]
 public sealed class OpenAIResponsesClientTests
@@ -17,21 +19,30 @@ public sealed class OpenAIResponsesClientTests
     {
         await using var server = await WorkerServer.StartAsync();
         var client = Client(server.Http);
-        ResponseResult first = await client.CreateResponseAsync(new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("who?")])
-        {
-            Instructions = "be short",
-            Temperature = 0,
-            MaxOutputTokenCount = 20,
-            Metadata = { ["a"] = "b" },
-        });
+        ResponseResult first =
+            await client.CreateResponseAsync(new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("who?")])
+            {
+                Instructions = "be short",
+                Temperature = 0,
+                MaxOutputTokenCount = 20,
+                Metadata = { ["a"] = "b" },
+            });
 
-        Assert.AreEqual((" hello", ResponseStatus.Completed, "talker", "b"), (first.GetOutputText(), first.Status, first.Model, first.Metadata["a"]));
+        Assert.AreEqual((" hello", ResponseStatus.Completed, "talker", "b"),
+            (first.GetOutputText(), first.Status, first.Model, first.Metadata["a"]));
         Assert.IsInRange(DateTimeOffset.UtcNow.AddMinutes(-1), DateTimeOffset.UtcNow.AddSeconds(1), first.CreatedAt);
         Assert.AreEqual((1, first.Usage.InputTokenCount + 1), (first.Usage.OutputTokenCount, first.Usage.TotalTokenCount));
         Assert.IsNull(first.Error);
 
         var updates = new List<StreamingResponseUpdate>();
-        var options = new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("and now?")]) { Temperature = 0, PreviousResponseId = first.Id, StreamingEnabled = true, TopLogProbabilityCount = 2 };
+        var options =
+            new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("and now?")])
+            {
+                Temperature = 0,
+                PreviousResponseId = first.Id,
+                StreamingEnabled = true,
+                TopLogProbabilityCount = 2
+            };
         await foreach (var update in await client.CreateResponseStreamingAsync(options))
             updates.Add(update);
         Assert.IsInstanceOfType<StreamingResponseCreatedUpdate>(updates[0]);
@@ -48,7 +59,8 @@ public sealed class OpenAIResponsesClientTests
         var items = new List<ResponseItem>();
         await foreach (var item in client.GetResponseInputItemsAsync(second.Id))
             items.Add(item);
-        CollectionAssert.AreEqual(new[] { "and now?", " hello", "who?" }, items.Cast<MessageResponseItem>().Select(item => item.Content[0].Text).ToArray());
+        CollectionAssert.AreEqual(new[] { "and now?", " hello", "who?" }, items.Cast<MessageResponseItem>()
+            .Select(item => item.Content[0].Text).ToArray());
         ResponseDeletionResult deleted = await client.DeleteResponseAsync(second.Id);
         Assert.IsTrue(deleted.Deleted);
         var error = await Assert.ThrowsExactlyAsync<ClientResultException>(() => client.GetResponseAsync(second.Id));
@@ -61,7 +73,8 @@ public sealed class OpenAIResponsesClientTests
         await using var server = await ServerFixture.StartAsync();
         ResponseResult answer = await Client(server).CreateResponseAsync(
             new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("?")]) { MaxOutputTokenCount = 1 });
-        Assert.AreEqual((ResponseStatus.Incomplete, ResponseIncompleteStatusReason.MaxOutputTokens), (answer.Status, answer.IncompleteStatusDetails.Reason));
+        Assert.AreEqual((ResponseStatus.Incomplete, ResponseIncompleteStatusReason.MaxOutputTokens),
+            (answer.Status, answer.IncompleteStatusDetails.Reason));
     }
 
     [TestMethod]
@@ -73,7 +86,9 @@ public sealed class OpenAIResponsesClientTests
         var client = Client(server);
         var options = new CreateResponseOptions("talker", [ResponseItem.CreateUserMessageItem("Oslo?")])
         {
-            Tools = { ResponseTool.CreateFunctionTool("weather", BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"""), false, "The weather.") },
+            Tools = { ResponseTool.CreateFunctionTool("weather",
+                BinaryData.FromString("""{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"""),
+                    false, "The weather.") },
             ToolChoice = ResponseToolChoice.CreateFunctionChoice("weather"),
             StoredOutputEnabled = false,
             StreamingEnabled = true,
@@ -87,7 +102,8 @@ public sealed class OpenAIResponsesClientTests
         var thoughts = answer.OutputItems.OfType<ReasoningResponseItem>().Single();
         var call = answer.OutputItems.OfType<FunctionCallResponseItem>().Single();
         Assert.AreEqual(("weather", "{\"city\": \"Oslo\"}"), (call.FunctionName, call.FunctionArguments.ToString()));
-        Assert.AreEqual("{\"city\": \"Oslo\"}", string.Concat(updates.OfType<StreamingResponseFunctionCallArgumentsDeltaUpdate>().Select(update => update.Delta)));
+        Assert.AreEqual("{\"city\": \"Oslo\"}",
+            string.Concat(updates.OfType<StreamingResponseFunctionCallArgumentsDeltaUpdate>().Select(update => update.Delta)));
         Assert.AreEqual("weather", ((FunctionTool)answer.Tools.Single()).FunctionName);
         Assert.AreEqual("weather", answer.ToolChoice.FunctionName);
 
@@ -105,9 +121,11 @@ public sealed class OpenAIResponsesClientTests
         foreach (var (options, status, words) in new (CreateResponseOptions, int, string)[]
         {
             (new("tolker", [ResponseItem.CreateUserMessageItem("?")]), 404, "model_not_found"),
-            (new("talker", [ResponseItem.CreateUserMessageItem("?")]) { PreviousResponseId = "resp_1" }, 400, "previous_response_not_found"),
+            (new("talker", [ResponseItem.CreateUserMessageItem("?")]) { PreviousResponseId = "resp_1" },
+                400, "previous_response_not_found"),
             (new("talker", [ResponseItem.CreateUserMessageItem("?")]) { BackgroundModeEnabled = true }, 400, "background"),
-            (new("talker", [ResponseItem.CreateUserMessageItem("?")]) { Tools = { ResponseTool.CreateWebSearchTool() }, ToolChoice = ResponseToolChoice.CreateWebSearchChoice() }, 400, "tool_choice.type"),
+            (new("talker", [ResponseItem.CreateUserMessageItem("?")]) { Tools = { ResponseTool.CreateWebSearchTool() },
+                ToolChoice = ResponseToolChoice.CreateWebSearchChoice() }, 400, "tool_choice.type"),
         })
         {
             var error = await Assert.ThrowsExactlyAsync<ClientResultException>(() => Client(server).CreateResponseAsync(options));

@@ -7,7 +7,9 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Demo;
 
-/// <summary>The model that comes with the program, found without configuration and asked what it was trained for, in words that it never saw.</summary>
+/// <summary>
+/// The model that comes with the program, found without configuration and asked what it was trained for, in words that it never saw.
+/// </summary>
 [TestClass]
 [TestCategory("Executable")]
 public sealed class DemoModelTests
@@ -18,7 +20,8 @@ public sealed class DemoModelTests
     private static ServerProcess _server = null!;
 
     [ClassInitialize]
-    public static async Task StartAsync(TestContext _) => _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "4");
+    public static async Task StartAsync(TestContext _) =>
+    _server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--parallel", "4");
 
     [ClassCleanup]
     public static void Clean()
@@ -52,7 +55,9 @@ public sealed class DemoModelTests
     [TestMethod]
     public async Task It_keeps_to_its_goals_on_prompts_that_it_never_saw()
     {
-        var cases = (await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "demo-evaluation.jsonl"))).Select(line => JsonNode.Parse(line)!).ToArray();
+        var cases =
+            (await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "demo-evaluation.jsonl"))).Select(
+                line => JsonNode.Parse(line)!).ToArray();
         var right = new ConcurrentDictionary<string, int>();
         var (ended, json) = (0, 0);
         await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (one, cancellation) =>
@@ -67,7 +72,8 @@ public sealed class DemoModelTests
                 right.AddOrUpdate(Kind(one), 1, (_, count) => count + 1);
         });
 
-        var rates = cases.GroupBy(Kind).ToDictionary(group => group.Key, group => right.GetValueOrDefault(group.Key) / (double)group.Count());
+        var rates = cases.GroupBy(Kind)
+            .ToDictionary(group => group.Key, group => right.GetValueOrDefault(group.Key) / (double)group.Count());
         var report = string.Join(", ", rates.Select(rate => string.Create(CultureInfo.InvariantCulture, $"{rate.Key} {rate.Value:P0}")));
         Console.WriteLine($"{ended} of {cases.Length} end by themselves; right: {report}");
         Assert.IsGreaterThanOrEqualTo(0.95, ended / (double)cases.Length, report);
@@ -90,7 +96,9 @@ public sealed class DemoModelTests
         };
         if (one["tools"]!.AsArray().Count > 0)
             body["tools"] = one["tools"]!.DeepClone();
-        using var answer = await _server.Client.PostAsync("v1/chat/completions", new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));
+        using var answer =
+            await _server.Client.PostAsync("v1/chat/completions",
+                new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));
         var text = await answer.Content.ReadAsStringAsync();
         Assert.IsTrue(answer.IsSuccessStatusCode, text);
         return JsonNode.Parse(text)!["choices"]![0]!;
@@ -120,7 +128,11 @@ public sealed class DemoModelTests
         if ((checks["thinks"]?.GetValue<bool>() ?? false) != (message["reasoning_content"] is not null))
             return false;
         if (checks["tool_calls"]?.AsArray() is { } wanted)
-            return message["tool_calls"]?.AsArray() is { } calls && calls.Count == wanted.Count && calls.Zip(wanted).All(pair => IsCall(pair.First!["function"]!, pair.Second!));
+        {
+            return message["tool_calls"]?.AsArray() is { } calls && calls.Count == wanted.Count
+                && calls.Zip(wanted).All(pair => IsCall(pair.First!["function"]!, pair.Second!));
+        }
+
         if (checks["json"] is { } value)
             return AreEqual(Parsed(message), value);
         if (checks["equals"]?.GetValue<string>() is { } text)

@@ -49,10 +49,15 @@ public sealed class TuningOptionTests
     [TestMethod]
     public void Every_option_is_read()
     {
-        var tuning = Read(("gpu-backend", "Vulkan"), ("device", "Vulkan0, Vulkan1"), ("gpu-layers", "12"), ("split-mode", "row"), ("tensor-split", "3,0.5"),
-            ("main-gpu", "1"), ("n-cpu-moe", "2"), ("flash-attn", "on"), ("cache-type-k", "q8_0"), ("cache-type-v", "iq4_nl"), ("mmap", "off"), ("mlock", "true"),
-            ("numa", "isolate"), ("override-kv", "llama.context_length=int:64,a=str:x:y,b=bool:true,c=float:0.5"), ("rope-scaling", "yarn"), ("rope-scale", "4"),
-            ("rope-freq-base", "10000"), ("yarn-orig-ctx", "2048"), ("yarn-ext-factor", "1"), ("yarn-attn-factor", "1.5"), ("yarn-beta-slow", "1"),
+        var tuning =
+            Read(("gpu-backend", "Vulkan"), ("device", "Vulkan0, Vulkan1"), ("gpu-layers", "12"),
+                ("split-mode", "row"), ("tensor-split", "3,0.5"),
+            ("main-gpu", "1"), ("n-cpu-moe", "2"), ("flash-attn", "on"), ("cache-type-k", "q8_0"),
+                ("cache-type-v", "iq4_nl"), ("mmap", "off"), ("mlock", "true"),
+            ("numa", "isolate"), ("override-kv", "llama.context_length=int:64,a=str:x:y,b=bool:true,c=float:0.5"),
+                ("rope-scaling", "yarn"), ("rope-scale", "4"),
+            ("rope-freq-base", "10000"), ("yarn-orig-ctx", "2048"), ("yarn-ext-factor", "1"),
+                ("yarn-attn-factor", "1.5"), ("yarn-beta-slow", "1"),
             ("yarn-beta-fast", "32"));
 
         Assert.IsTrue(tuning.IsSameAs(new LoadTuning
@@ -70,7 +75,8 @@ public sealed class TuningOptionTests
             MemoryMap = false,
             MemoryLock = true,
             Numa = NumaStrategy.Isolate,
-            MetadataOverrides = [new("llama.context_length", "int", "64"), new("a", "str", "x:y"), new("b", "bool", "true"), new("c", "float", "0.5")],
+            MetadataOverrides =
+                [new("llama.context_length", "int", "64"), new("a", "str", "x:y"), new("b", "bool", "true"), new("c", "float", "0.5")],
             RopeScaling = RopeScaling.Yarn,
             RopeFrequencyScale = 0.25f,
             RopeFrequencyBase = 10000,
@@ -86,15 +92,28 @@ public sealed class TuningOptionTests
     public void What_one_leaves_open_the_other_says()
     {
         var upper = new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = 0, Devices = ["a"] };
-        var lower = new LoadTuning { Backend = GpuBackend.Cuda, CpuExpertLayers = LoadTuning.AllLayers, Devices = ["b"], MainGpu = 2, TensorSplit = [1, 2] };
+        var lower =
+            new LoadTuning
+            {
+                Backend = GpuBackend.Cuda,
+                CpuExpertLayers = LoadTuning.AllLayers,
+                Devices = ["b"],
+                MainGpu = 2,
+                TensorSplit = [1, 2]
+            };
 
         var both = upper.Over(lower);
 
-        Assert.IsTrue(both.IsSameAs(new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = 0, Devices = ["a"], MainGpu = 2, TensorSplit = [1, 2] }));
+        Assert.IsTrue(
+            both.IsSameAs(
+                new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = 0, Devices = ["a"], MainGpu = 2, TensorSplit = [1, 2] }));
         // A member that Over forgets would be lost here.
-        var all = Read(("gpu-backend", "cpu"), ("device", "x"), ("gpu-layers", "auto"), ("split-mode", "none"), ("tensor-split", "1"), ("main-gpu", "0"), ("cpu-moe", "true"),
-            ("flash-attn", "off"), ("cache-type-k", "f32"), ("cache-type-v", "f32"), ("mmap", "on"), ("mlock", "true"), ("numa", "numactl"), ("override-kv", "a=int:1"),
-            ("rope-scaling", "none"), ("rope-freq-base", "2"), ("rope-freq-scale", "2"), ("yarn-orig-ctx", "2"), ("yarn-ext-factor", "0.5"), ("yarn-attn-factor", "2"),
+        var all = Read(("gpu-backend", "cpu"), ("device", "x"), ("gpu-layers", "auto"),
+            ("split-mode", "none"), ("tensor-split", "1"), ("main-gpu", "0"), ("cpu-moe", "true"),
+            ("flash-attn", "off"), ("cache-type-k", "f32"), ("cache-type-v", "f32"), ("mmap", "on"),
+                ("mlock", "true"), ("numa", "numactl"), ("override-kv", "a=int:1"),
+            ("rope-scaling", "none"), ("rope-freq-base", "2"), ("rope-freq-scale", "2"),
+                ("yarn-orig-ctx", "2"), ("yarn-ext-factor", "0.5"), ("yarn-attn-factor", "2"),
             ("yarn-beta-slow", "2"), ("yarn-beta-fast", "2"));
         Assert.IsTrue(LoadTuning.None.Over(all).IsSameAs(all));
         Assert.IsFalse(all.IsSameAs(LoadTuning.None));
@@ -104,7 +123,8 @@ public sealed class TuningOptionTests
     public void conflict_check()
     {
         var refused = Assert.ThrowsExactly<UsageException>(() => Read(("cpu-moe", "true"), ("n-cpu-moe", "2")));
-        StringAssert.StartsWith(refused.Message, "--cpu-moe and --n-cpu-moe exclude each other: the first keeps the experts of all layers on the CPU");
+        StringAssert.StartsWith(refused.Message,
+            "--cpu-moe and --n-cpu-moe exclude each other: the first keeps the experts of all layers on the CPU");
         Assert.ThrowsExactly<UsageException>(() => Read(("rope-scale", "2"), ("rope-freq-scale", "0.5")));
         var both = Assert.ThrowsExactly<UsageException>(() => Read([], "SHIMMY_CPU_MOE", "1", "SHIMMY_N_CPU_MOE", "2"));
         StringAssert.StartsWith(both.Message, "SHIMMY_CPU_MOE and SHIMMY_N_CPU_MOE exclude each other: ");
@@ -138,7 +158,10 @@ public sealed class TuningOptionTests
 
     private static LoadTuning Read((string Name, string Value)[] given, params string[] variables) => OptionParser.Parse(
         OptionTable.Commands.Single(command => command.Name == "probe"),
-        given.SelectMany(one => TuningOption.All.Single(option => option.Name == one.Name).IsSwitch ? new[] { "--" + one.Name } : ["--" + one.Name, one.Value]).ToArray(),
+        given.SelectMany(
+            one => TuningOption.All.Single(option => option.Name == one.Name).IsSwitch
+                ? new[] { "--" + one.Name }
+                : ["--" + one.Name, one.Value]).ToArray(),
         name => Array.IndexOf(variables, name) is >= 0 and var at ? variables[at + 1] : null).Tuning;
 
     private static LoadTuning Read(params (string Name, string Value)[] given) => Read(given, []);

@@ -83,7 +83,8 @@ public sealed class CommandLineTests
     [TestMethod]
     public async Task A_file_in_SHIMMY_BASE_GGUF_that_is_missing_is_named()
     {
-        var run = await ShimmyProcess.RunAsync(["list"], environment: new Dictionary<string, string> { ["SHIMMY_BASE_GGUF"] = "/missing.gguf" });
+        var run = await ShimmyProcess.RunAsync(["list"],
+            environment: new Dictionary<string, string> { ["SHIMMY_BASE_GGUF"] = "/missing.gguf" });
 
         Assert.AreEqual(1, run.ExitCode);
         Assert.Contains("SHIMMY_BASE_GGUF: there is no file '/missing.gguf'", run.Errors);
@@ -96,12 +97,14 @@ public sealed class CommandLineTests
         var registered = RandomModel.Write(folder["elsewhere/by-hand.gguf"]);
         RandomModel.Write(folder["models/found-7b-Q4_K_M.gguf"], new RandomModelShape { ChatTemplate = RandomModel.ChatMl });
 
-        var run = await ShimmyProcess.RunAsync(["list", "--json"], folder.Path, new Dictionary<string, string> { ["SHIMMY_BASE_GGUF"] = registered });
+        var run = await ShimmyProcess.RunAsync(["list", "--json"], folder.Path,
+            new Dictionary<string, string> { ["SHIMMY_BASE_GGUF"] = registered });
 
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         using var json = JsonDocument.Parse(run.Output);
         var models = json.RootElement.EnumerateArray().ToArray();
-        CollectionAssert.AreEqual(new[] { "by-hand", "found-7b", "shimmy-demo" }, models.Select(model => model.GetProperty("name").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "by-hand", "found-7b", "shimmy-demo" },
+            models.Select(model => model.GetProperty("name").GetString()).ToArray());
         Assert.AreEqual("by-hand", models[0].GetProperty("name").GetString());
         Assert.AreEqual("registered", models[0].GetProperty("source").GetString());
         Assert.AreEqual("completion", models[0].GetProperty("model_type").GetString());
@@ -122,7 +125,9 @@ public sealed class CommandLineTests
         var json = await ShimmyProcess.RunAsync(["list", "--json"], folder.Path);
         using var models = JsonDocument.Parse(json.Output);
         var demo = models.RootElement.EnumerateArray().Single();
-        Assert.AreEqual(("chat", "llama", 2048), (demo.GetProperty("model_type").GetString(), demo.GetProperty("architecture").GetString(), demo.GetProperty("context_length").GetInt32()));
+        Assert.AreEqual(("chat", "llama", 2048),
+            (demo.GetProperty("model_type").GetString(), demo.GetProperty("architecture").GetString(),
+                demo.GetProperty("context_length").GetInt32()));
     }
 
     [TestMethod]
@@ -134,7 +139,8 @@ public sealed class CommandLineTests
         var run = await ShimmyProcess.RunAsync(["probe", "storyteller"], folder.Path);
 
         Assert.AreEqual(1, run.ExitCode);
-        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller, shimmy-demo", run.Errors.TrimEnd());
+        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller, shimmy-demo",
+            run.Errors.TrimEnd());
     }
 
     [TestMethod]
@@ -183,7 +189,8 @@ public sealed class CommandLineTests
         foreach (var name in new[] { "prompt_tokens_per_second", "generation_tokens_per_second", "time_to_first_token_milliseconds" })
         {
             var spread = report.GetProperty(name);
-            var (median, min, max) = (spread.GetProperty("median").GetDouble(), spread.GetProperty("min").GetDouble(), spread.GetProperty("max").GetDouble());
+            var (median, min, max) =
+                (spread.GetProperty("median").GetDouble(), spread.GetProperty("min").GetDouble(), spread.GetProperty("max").GetDouble());
             Assert.IsTrue(min > 0 && min <= median && median <= max, $"{name}: {min} {median} {max}");
         }
     }
@@ -209,7 +216,8 @@ public sealed class CommandLineTests
         using var json = JsonDocument.Parse(run.Output);
         Assert.Contains(backend => backend.GetProperty("name").GetString() == "cpu" && backend.GetProperty("loaded").GetBoolean(),
             json.RootElement.GetProperty("backends").EnumerateArray());
-        Assert.Contains(device => device.GetProperty("kind").GetString() == "cpu" && device.GetProperty("memory_total_bytes").GetInt64() > 0,
+        Assert.Contains(
+            device => device.GetProperty("kind").GetString() == "cpu" && device.GetProperty("memory_total_bytes").GetInt64() > 0,
             json.RootElement.GetProperty("devices").EnumerateArray());
     }
 

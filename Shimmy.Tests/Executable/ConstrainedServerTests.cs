@@ -10,7 +10,8 @@ namespace Shimmy.Tests.Executable;
 [TestCategory("Executable")]
 public sealed class ConstrainedServerTests
 {
-    private const string Schema = """{"type":"object","properties":{"ok":{"type":"boolean"},"n":{"type":"integer","minimum":1,"maximum":9}},"required":["ok","n"],"additionalProperties":false}""";
+    private const string Schema =
+        """{"type":"object","properties":{"ok":{"type":"boolean"},"n":{"type":"integer","minimum":1,"maximum":9}},"required":["ok","n"],"additionalProperties":false}""";
 
     private static readonly TemporaryFolder Folder = new();
     private static ServerProcess _server = null!;
@@ -67,12 +68,15 @@ public sealed class ConstrainedServerTests
     public async Task Where_a_grammar_leaves_one_mark_to_follow_the_token_that_holds_it_is_taken(string grammar, string bias, string first)
     {
         var (space, quoted, end) = (await TokenAsync(" "), await TokenAsync(" \""), await TokenAsync("<|im_end|>"));
-        bias = bias.Replace("SPACE", space, StringComparison.Ordinal).Replace("QUOTED", quoted, StringComparison.Ordinal).Replace("END", end, StringComparison.Ordinal);
+        bias = bias.Replace("SPACE", space, StringComparison.Ordinal).Replace("QUOTED", quoted, StringComparison.Ordinal)
+            .Replace("END", end, StringComparison.Ordinal);
 
         var body = await PostAsync("v1/completions",
-            $"\"prompt\":\"x\",\"temperature\":0,\"logprobs\":1,\"logit_bias\":{{{bias}}},\"grammar\":{JsonSerializer.Serialize(grammar)}", HttpStatusCode.OK, "shimmy-demo");
+            $"\"prompt\":\"x\",\"temperature\":0,\"logprobs\":1,\"logit_bias\":{{{bias}}},\"grammar\":{JsonSerializer.Serialize(grammar)}",
+                HttpStatusCode.OK, "shimmy-demo");
 
-        Assert.AreEqual(first, body.GetProperty("choices")[0].GetProperty("logprobs").GetProperty("tokens")[0].GetString(), body.ToString());
+        Assert.AreEqual(first, body.GetProperty("choices")[0].GetProperty("logprobs")
+            .GetProperty("tokens")[0].GetString(), body.ToString());
         Assert.MatchesRegex("^ (.[0-9]\"?)?$", TextOf(body));
     }
 
@@ -85,13 +89,15 @@ public sealed class ConstrainedServerTests
 
     private static async Task<JsonElement> PostAsync(string route, string fields, HttpStatusCode status, string model = "noise")
     {
-        using var answer = await _server.Client.PostAsync(route, new StringContent($"{{\"model\":\"{model}\",\"max_tokens\":300,{fields}}}"));
+        using var answer =
+            await _server.Client.PostAsync(route, new StringContent($"{{\"model\":\"{model}\",\"max_tokens\":300,{fields}}}"));
         var body = await answer.Content.ReadAsStringAsync();
         Assert.AreEqual(status, answer.StatusCode, body);
         return JsonElement.Parse(body);
     }
 
-    private static string TextOf(JsonElement body) => !body.TryGetProperty("choices", out var choices) ? body.GetProperty("response").GetString()!
+    private static string TextOf(JsonElement body) => !body.TryGetProperty("choices", out var choices)
+        ? body.GetProperty("response").GetString()!
         : choices[0].TryGetProperty("message", out var message) ? message.GetProperty("content").GetString()!
         : choices[0].GetProperty("text").GetString()!;
 }

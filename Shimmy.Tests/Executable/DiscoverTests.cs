@@ -28,7 +28,9 @@ public sealed class DiscoverTests
             Line(folder, "story", "models", 1, "work/models/story.gguf"),
             Line(folder, "split-7b", "models", 2, "work/models/split-7b-00001-of-00002.gguf", "work/models/split-7b-00002-of-00002.gguf"),
             Line(folder, "deep", "models", 1, "work/models/1/2/3/4/deep.gguf"),
-            Line(folder, "shimmy-demo", "app", 1, Path.GetRelativePath(folder.Path, Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.gguf"))),
+            Line(folder, "shimmy-demo", "app",
+                1, Path.GetRelativePath(folder.Path,
+                    Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.gguf"))),
             Line(folder, "dirs/story", "dirs", 1, "dirs/story.gguf"),
             Line(folder, "bge-embed", "dirs", 1, "dirs/bge-embed.gguf"),
             Line(folder, "org/Tiny-GGUF:Q8_0", "huggingface", 1, Hub + "blobs/b1"),
@@ -41,7 +43,8 @@ public sealed class DiscoverTests
             string.Join('\n', Models(json)));
 
         var skips = json.RootElement.GetProperty("skipped").EnumerateArray()
-            .ToDictionary(file => Path.GetRelativePath(folder.Path, file.GetProperty("path").GetString()!), file => file.GetProperty("reason").GetString()!);
+            .ToDictionary(file => Path.GetRelativePath(folder.Path, file.GetProperty("path").GetString()!),
+                file => file.GetProperty("reason").GetString()!);
         string[] skipped =
         [
             "nowhere/else: there is no such folder",
@@ -60,7 +63,8 @@ public sealed class DiscoverTests
         Assert.AreEqual(folder["work/models/lora.gguf"], story.GetProperty("adapters")[0].GetString());
         Assert.AreEqual(folder["work/models/mmproj-story.gguf"], story.GetProperty("projector").GetString());
         StringAssert.Contains(Model(json, "me/gemma3:latest").GetProperty("why_unloadable").GetString(), "Ollama");
-        Assert.AreEqual("dirs", json.RootElement.GetProperty("places").EnumerateArray().First(place => !place.GetProperty("exists").GetBoolean()
+        Assert.AreEqual("dirs", json.RootElement.GetProperty("places").EnumerateArray()
+            .First(place => !place.GetProperty("exists").GetBoolean()
             && place.GetProperty("path").GetString()!.Contains("nowhere", StringComparison.Ordinal)).GetProperty("origin").GetString());
     }
 
@@ -72,7 +76,8 @@ public sealed class DiscoverTests
         RandomModel.Write(folder["work/models/bge-embed.gguf"]);
 
         using var json = JsonDocument.Parse((await RunAsync(folder, "discover", "--json", "--llm-only")).Output);
-        CollectionAssert.AreEqual(new[] { "story", "shimmy-demo" }, json.RootElement.GetProperty("models").EnumerateArray().Select(model => model.GetProperty("name").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "story", "shimmy-demo" }, json.RootElement.GetProperty("models")
+            .EnumerateArray().Select(model => model.GetProperty("name").GetString()).ToArray());
         Assert.AreEqual("bge-embed\nstory\nshimmy-demo\n", (await RunAsync(folder, "list", "-s")).Output);
     }
 

@@ -17,7 +17,9 @@ public sealed class DraftOptionTests
     public async Task Tokens_are_drafted_from_what_a_text_repeats_unless_nobody_wants_it(string draft, bool drafts)
     {
         using var folder = new TemporaryFolder();
-        using var server = await ServerProcess.StartAsync(folder, ["--model-path", Demo, "--threads", "1", .. draft.Length > 0 ? new[] { "--draft", draft } : []]);
+        using var server =
+            await ServerProcess.StartAsync(folder,
+                ["--model-path", Demo, "--threads", "1", .. draft.Length > 0 ? new[] { "--draft", draft } : []]);
 
         var drafted = 0;
         for (var i = 0; i < 8; i++)
@@ -44,6 +46,7 @@ public sealed class DraftOptionTests
         using var folder = new TemporaryFolder();
         var run = await ShimmyProcess.RunAsync(["generate", Demo, "--prompt", "Hi", "--draft", "nowhere.gguf"], folder.Path);
 
-        Assert.AreEqual((1, $"shimmy generate: --draft: there is no file '{folder["nowhere.gguf"]}'"), (run.ExitCode, run.Errors.TrimEnd()));
+        Assert.AreEqual((1, $"shimmy generate: --draft: there is no file '{folder["nowhere.gguf"]}'"),
+            (run.ExitCode, run.Errors.TrimEnd()));
     }
 }

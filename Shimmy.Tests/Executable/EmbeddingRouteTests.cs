@@ -50,7 +50,8 @@ public sealed class EmbeddingRouteTests
         Assert.AreEqual(HttpStatusCode.OK, status, body.ToString());
         Assert.AreEqual("list", body.GetProperty("object").GetString());
         Assert.AreEqual(model, body.GetProperty("model").GetString());
-        CollectionAssert.AreEqual(new[] { 0, 1, 2 }, body.GetProperty("data").EnumerateArray().Select(data => data.GetProperty("index").GetInt32()).ToArray());
+        CollectionAssert.AreEqual(new[] { 0, 1, 2 }, body.GetProperty("data").EnumerateArray()
+            .Select(data => data.GetProperty("index").GetInt32()).ToArray());
         CollectionAssert.AreEqual(Floats(body, 0), Floats(body, 2));
         CollectionAssert.AreNotEqual(Floats(body, 0), Floats(body, 1));
         Assert.AreEqual(1, Floats(body, 1).Sum(value => value * value), 1e-4);
@@ -66,7 +67,8 @@ public sealed class EmbeddingRouteTests
     public async Task Base64_holds_the_same_numbers()
     {
         var (_, numbers) = await PostAsync("v1/embeddings", """{"model":"embedder","input":"the cat"}""");
-        var (_, base64) = await PostAsync("v1/embeddings", """{"model":"embedder","input":"the cat","encoding_format":"base64","dimensions":64}""");
+        var (_, base64) =
+            await PostAsync("v1/embeddings", """{"model":"embedder","input":"the cat","encoding_format":"base64","dimensions":64}""");
 
         var bytes = base64.GetProperty("data")[0].GetProperty("embedding").GetBytesFromBase64();
         CollectionAssert.AreEqual(Floats(numbers, 0), MemoryMarshal.Cast<byte, float>(bytes).ToArray());
@@ -109,7 +111,8 @@ public sealed class EmbeddingRouteTests
         Assert.AreEqual(HttpStatusCode.OK, status, body.ToString());
         var results = body.GetProperty("results").EnumerateArray().ToArray();
         Assert.HasCount(2, results);
-        Assert.IsGreaterThanOrEqualTo(results[1].GetProperty("relevance_score").GetSingle(), results[0].GetProperty("relevance_score").GetSingle());
+        Assert.IsGreaterThanOrEqualTo(results[1].GetProperty("relevance_score").GetSingle(),
+            results[0].GetProperty("relevance_score").GetSingle());
         var texts = new[] { "the dog sat", "the cat sat on the mat", "what" };
         foreach (var result in results)
         {

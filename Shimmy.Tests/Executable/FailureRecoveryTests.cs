@@ -64,7 +64,8 @@ public sealed class FailureRecoveryTests
             Json($$"""{"model":"talker","prompt":"{{string.Concat(Enumerable.Repeat($"word{i} ", 60))}}","logprobs":5,"echo":true,"max_tokens":5}"""))));
         foreach (var answer in answers)
         {
-            Assert.IsTrue(answer.StatusCode is HttpStatusCode.OK or HttpStatusCode.BadGateway or HttpStatusCode.BadRequest, await answer.Content.ReadAsStringAsync());
+            Assert.IsTrue(answer.StatusCode is HttpStatusCode.OK or HttpStatusCode.BadGateway
+                or HttpStatusCode.BadRequest, await answer.Content.ReadAsStringAsync());
             answer.Dispose();
         }
         (await server.Client.GetAsync("health")).EnsureSuccessStatusCode();
@@ -86,7 +87,8 @@ public sealed class FailureRecoveryTests
             (await server.Client.GetAsync("v1/models")).EnsureSuccessStatusCode();
 
         var ended = server.TerminateAsync();
-        await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)), "the first signal is there");
+        await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("a second signal ends them", StringComparison.Ordinal)),
+            "the first signal is there");
         await Poll.UntilAsync(async () => !await ListensAsync(server), "the server takes no connection any more");
         var (code, _) = await server.TerminateAsync();
         Assert.AreEqual(130, code);

@@ -53,7 +53,9 @@ public sealed class GenerateTests
         string[] options = ["--raw", "--prompt", "a", "--temperature", "1", "--seed", "7", "--max-tokens", "12", "--ignore-eos"];
         var one = await GenerateAsync("noise", options);
         var two = await GenerateAsync("noise", [.. options, "--stream"]);
-        var other = await GenerateAsync("noise", ["--raw", "--prompt", "a", "--temperature", "1", "--seed", "8", "--max-tokens", "12", "--ignore-eos"]);
+        var other =
+            await GenerateAsync("noise",
+                ["--raw", "--prompt", "a", "--temperature", "1", "--seed", "8", "--max-tokens", "12", "--ignore-eos"]);
 
         Assert.AreEqual(0, one.ExitCode, one.Errors);
         Assert.AreEqual(one.Output, two.Output);
@@ -114,7 +116,8 @@ public sealed class GenerateTests
     [TestMethod]
     public async Task A_json_schema_binds_the_answer()
     {
-        File.WriteAllText(Folder["answer.json"], """{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"],"additionalProperties":false}""");
+        File.WriteAllText(Folder["answer.json"],
+            """{"type":"object","properties":{"a":{"type":"boolean"}},"required":["a"],"additionalProperties":false}""");
 
         var run = await GenerateAsync("noise", ["--raw", "--prompt", "a", "--max-tokens", "200", "--json-schema", Folder["answer.json"]]);
 

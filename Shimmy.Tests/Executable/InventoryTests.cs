@@ -4,7 +4,9 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Executable;
 
-/// <summary>Holds the program against the frozen list of commands and options: nothing missing but what is listed as absent, nothing beside it.</summary>
+/// <summary>
+/// Holds the program against the frozen list of commands and options: nothing missing but what is listed as absent, nothing beside it.
+/// </summary>
 [TestClass]
 [TestCategory("Executable")]
 public sealed partial class InventoryTests
@@ -23,7 +25,8 @@ public sealed partial class InventoryTests
 
     private static readonly Dictionary<string, string> Inventory = new()
     {
-        ["serve"] = "--bind --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
+        ["serve"] =
+            "--bind --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
             "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,
         ["list"] = "-s --short --json " + Shared,
@@ -50,7 +53,8 @@ public sealed partial class InventoryTests
         var help = await ShimmyProcess.RunAsync(["--help"]);
 
         Assert.AreEqual(0, help.ExitCode, help.Errors);
-        var commands = help.Output.Split("Commands:")[1].Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[0]);
+        var commands = help.Output.Split("Commands:")[1].Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => line.Split(' ', StringSplitOptions.RemoveEmptyEntries)[0]);
         CollectionAssert.AreEquivalent(Inventory.Keys.Except(AbsentCommands).ToArray(), commands.ToArray());
     }
 
@@ -62,7 +66,8 @@ public sealed partial class InventoryTests
             var help = await ShimmyProcess.RunAsync([command, "--help"]);
 
             Assert.AreEqual(0, help.ExitCode, help.Errors);
-            var named = help.Output.Split("Options:")[1].Split('\n').SelectMany(line => Option().Matches(line.Split("   ")[0])).Select(match => match.Value);
+            var named = help.Output.Split("Options:")[1].Split('\n').SelectMany(line => Option().Matches(line.Split("   ")[0]))
+                .Select(match => match.Value);
             CollectionAssert.AreEquivalent(options.Split(' ').Except(AbsentOptions).ToArray(), named.ToArray(), command);
         }
     }

@@ -27,12 +27,14 @@ public sealed class ModelLifecycleTests
             Assert.AreEqual("ready", loaded.RootElement.GetProperty("status").GetString());
             Assert.IsGreaterThan(1_000_000, loaded.RootElement.GetProperty("memory_bytes").GetInt64());
             Assert.AreEqual(0, loaded.RootElement.GetProperty("requests_active").GetInt32());
-            Assert.IsLessThan(TimeSpan.FromMinutes(1), DateTimeOffset.UtcNow - loaded.RootElement.GetProperty("last_used").GetDateTimeOffset());
+            Assert.IsLessThan(TimeSpan.FromMinutes(1), DateTimeOffset.UtcNow - loaded.RootElement.GetProperty("last_used")
+                .GetDateTimeOffset());
         }
         using (var list = JsonDocument.Parse(await server.Client.GetStringAsync("api/models")))
         {
             var model = list.RootElement.GetProperty("models").EnumerateArray().First();
-            Assert.AreEqual(("talker", "discovered", true, true), (model.GetProperty("name").GetString(), model.GetProperty("source").GetString(),
+            Assert.AreEqual(("talker", "discovered", true, true),
+                (model.GetProperty("name").GetString(), model.GetProperty("source").GetString(),
                 model.GetProperty("is_discovered").GetBoolean(), model.GetProperty("loaded").GetBoolean()));
             Assert.AreEqual(new FileInfo(folder["models/talker.gguf"]).Length, model.GetProperty("size_bytes").GetInt64());
         }
@@ -58,7 +60,8 @@ public sealed class ModelLifecycleTests
     public async Task What_is_wrong_is_said(string method, string request, int status, string error)
     {
         var (path, body) = (request.Split(' ', 2)[0], request.Split(' ', 2).ElementAtOrDefault(1));
-        using var message = new HttpRequestMessage(new HttpMethod(method), path) { Content = body is null ? null : new StringContent(body) };
+        using var message =
+            new HttpRequestMessage(new HttpMethod(method), path) { Content = body is null ? null : new StringContent(body) };
         using var answer = await Shared.Client.SendAsync(message);
 
         Assert.AreEqual(status, (int)answer.StatusCode);
@@ -86,7 +89,8 @@ public sealed class ModelLifecycleTests
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["models/twin.gguf"], new RandomModelShape { Says = "first" });
         RandomModel.Write(folder["dirs/twin.gguf"], new RandomModelShape { Says = "second", Seed = 2 });
-        using var server = await ServerProcess.StartAsync(folder, "--threads", "1", "--model-dirs", folder["dirs"], "--alias", "gpt-4*=dirs/twin");
+        using var server =
+            await ServerProcess.StartAsync(folder, "--threads", "1", "--model-dirs", folder["dirs"], "--alias", "gpt-4*=dirs/twin");
 
         Assert.AreEqual(" first", await CompleteAsync(server, "twin"));
         Assert.AreEqual(" second", await CompleteAsync(server, "dirs/twin"));
@@ -128,15 +132,18 @@ public sealed class ModelLifecycleTests
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["one.gguf"], new RandomModelShape { Says = "one" });
         RandomModel.Write(folder["two.gguf"], new RandomModelShape { Says = "two" });
-        File.WriteAllText(folder["shimmy.config.json"], """{"models":[{"name":"m","base_path":"one.gguf","ctx_len":128,"n_threads":1,"aliases":["gpt-*"]}]}""");
+        File.WriteAllText(folder["shimmy.config.json"],
+            """{"models":[{"name":"m","base_path":"one.gguf","ctx_len":128,"n_threads":1,"aliases":["gpt-*"]}]}""");
         using var server = await ServerProcess.StartAsync(folder, Config(folder));
         Assert.AreEqual(" one", await CompleteAsync(server, "gpt-5"));
 
         File.WriteAllText(folder["shimmy.config.json"], """{"models":[{"name":"m","base_path":"two.gguf","ctx":128}]}""");
-        await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("the one before stays in force", StringComparison.Ordinal)), "the bad file is reported");
+        await Poll.UntilAsync(() => server.Log.Any(line => line.Contains("the one before stays in force", StringComparison.Ordinal)),
+            "the bad file is reported");
         Assert.AreEqual(" one", await CompleteAsync(server, "m"), "a bad file leaves the old one in force");
 
-        File.WriteAllText(folder["shimmy.config.json"], """{"models":[{"name":"m","base_path":"two.gguf","n_threads":1}],"memory_budget":"64MB"}""");
+        File.WriteAllText(folder["shimmy.config.json"],
+            """{"models":[{"name":"m","base_path":"two.gguf","n_threads":1}],"memory_budget":"64MB"}""");
         await Poll.UntilAsync(async () => await CompleteAsync(server, "m") == " two", "the config file takes effect");
         using var gone = await server.Client.PostAsync("v1/completions", Json("""{"model":"gpt-5","prompt":"x"}"""));
         Assert.AreEqual(HttpStatusCode.NotFound, gone.StatusCode);
@@ -147,14 +154,16 @@ public sealed class ModelLifecycleTests
     {
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["models/tiny.gguf"]);
-        RandomModel.Write(folder["models/large.gguf"], new RandomModelShape { Context = 32768, Layers = 8, Embedding = 256, KeyValueHeads = 4 });
+        RandomModel.Write(folder["models/large.gguf"],
+            new RandomModelShape { Context = 32768, Layers = 8, Embedding = 256, KeyValueHeads = 4 });
         File.WriteAllText(folder["shimmy.config.json"], """{"memory_budget":"60MB"}""");
         using var server = await ServerProcess.StartAsync(folder, Config(folder), "--threads", "1");
 
         await CompleteAsync(server, "tiny");
         using var refused = await server.Client.PostAsync("v1/completions", Json("""{"model":"large","prompt":"x"}"""));
         Assert.AreEqual(HttpStatusCode.BadGateway, refused.StatusCode);
-        Assert.MatchesRegex("model 'large' needs about [0-9]+ MB but the memory budget is 60 MB", await refused.Content.ReadAsStringAsync());
+        Assert.MatchesRegex("model 'large' needs about [0-9]+ MB but the memory budget is 60 MB",
+            await refused.Content.ReadAsStringAsync());
         Assert.AreEqual("ready", await StatusAsync(server, "tiny"), "nothing was unloaded in vain");
 
         var probe = await ShimmyProcess.RunAsync(["probe", "large"], folder.Path, Config(folder));
@@ -176,7 +185,8 @@ public sealed class ModelLifecycleTests
         Assert.AreEqual(" a", await CompleteAsync(server, "a"));
         Assert.AreEqual(" b", await CompleteAsync(server, "b"));
 
-        Assert.AreEqual("ready unloaded ready", $"{await StatusAsync(server, "pinned")} {await StatusAsync(server, "a")} {await StatusAsync(server, "b")}");
+        Assert.AreEqual("ready unloaded ready",
+            $"{await StatusAsync(server, "pinned")} {await StatusAsync(server, "a")} {await StatusAsync(server, "b")}");
     }
 
     [TestMethod]
@@ -203,14 +213,18 @@ public sealed class ModelLifecycleTests
         var parameters = Blob("""{"stop":["ell"],"num_ctx":256}"""u8.ToArray());
         File.WriteAllText(folder["ollama/manifests/registry.ollama.ai/library/terse/latest"],
             $$"""{"layers":[{{Layer("model", model)}},{{Layer("system", system)}},{{Layer("params", parameters)}}]}""");
-        using var server = await ServerProcess.StartAsync(folder, new Dictionary<string, string> { ["OLLAMA_MODELS"] = folder["ollama"] }, "--threads", "1");
+        using var server =
+            await ServerProcess.StartAsync(folder, new Dictionary<string, string> { ["OLLAMA_MODELS"] = folder["ollama"] },
+                "--threads", "1");
 
         Assert.AreEqual(" h", await CompleteAsync(server, "terse"));
         using var prompt = await PostAsync(server, "apply-template", """{"model":"terse","messages":[{"role":"user","content":"hi"}]}""");
-        StringAssert.StartsWith(prompt.RootElement.GetProperty("prompt").GetString(), "<|im_start|>system\nYou are terse.<|im_end|>\n<|im_start|>user\nhi");
+        StringAssert.StartsWith(prompt.RootElement.GetProperty("prompt").GetString(),
+            "<|im_start|>system\nYou are terse.<|im_end|>\n<|im_start|>user\nhi");
         using var own = await PostAsync(server, "apply-template",
             """{"model":"terse","messages":[{"role":"system","content":"Mine."},{"role":"user","content":"hi"}]}""");
-        StringAssert.StartsWith(own.RootElement.GetProperty("prompt").GetString(), "<|im_start|>system\nMine.<|im_end|>\n<|im_start|>user\nhi");
+        StringAssert.StartsWith(own.RootElement.GetProperty("prompt").GetString(),
+            "<|im_start|>system\nMine.<|im_end|>\n<|im_start|>user\nhi");
 
         string Blob(byte[] bytes)
         {
@@ -219,7 +233,8 @@ public sealed class ModelLifecycleTests
             return digest;
         }
 
-        static string Layer(string kind, string digest) => $$"""{"mediaType":"application/vnd.ollama.image.{{kind}}","digest":"sha256:{{digest}}"}""";
+        static string Layer(string kind, string digest) =>
+            $$"""{"mediaType":"application/vnd.ollama.image.{{kind}}","digest":"sha256:{{digest}}"}""";
     }
 
     private static TemporaryFolder _folder = null!;
@@ -265,7 +280,8 @@ public sealed class ModelLifecycleTests
 
     private static async Task<string> CompleteAsync(ServerProcess server, string model, string more = "")
     {
-        using var answer = await PostAsync(server, "v1/completions", $$"""{"model":"{{model}}","prompt":"who?","max_tokens":4,"temperature":0{{more}}}""");
+        using var answer =
+            await PostAsync(server, "v1/completions", $$"""{"model":"{{model}}","prompt":"who?","max_tokens":4,"temperature":0{{more}}}""");
         return answer.RootElement.GetProperty("choices")[0].GetProperty("text").GetString()!;
     }
 }

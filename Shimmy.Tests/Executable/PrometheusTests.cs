@@ -34,7 +34,8 @@ public sealed class PrometheusTests
                   - targets: ["127.0.0.1:{server.Client.BaseAddress!.Port}"]
             """);
         using var scraper = Process.Start(new ProcessStartInfo(prometheus,
-            [$"--config.file={folder["prometheus.yml"]}", $"--storage.tsdb.path={folder["data"]}", $"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"])
+            [$"--config.file={folder["prometheus.yml"]}", $"--storage.tsdb.path={folder["data"]}",
+                $"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"])
         {
             WorkingDirectory = folder.Path,
             RedirectStandardError = true,
@@ -93,7 +94,8 @@ public sealed class PrometheusTests
     private static async Task AskAsync(ServerProcess server)
     {
         using var answer = await server.Client.PostAsync("v1/chat/completions", new StringContent(
-            """{"model":"shimmy-demo","seed":1,"max_tokens":20,"messages":[{"role":"user","content":"What is Shimmy?"}]}""", Encoding.UTF8, "application/json"));
+            """{"model":"shimmy-demo","seed":1,"max_tokens":20,"messages":[{"role":"user","content":"What is Shimmy?"}]}""",
+                Encoding.UTF8, "application/json"));
         Assert.IsTrue(answer.IsSuccessStatusCode, await answer.Content.ReadAsStringAsync());
     }
 
@@ -102,9 +104,12 @@ public sealed class PrometheusTests
     {
         try
         {
-            using var answer = JsonDocument.Parse(await prometheus.GetStringAsync("api/v1/query?query=" + Uri.EscapeDataString("timestamp(up)")));
+            using var answer =
+                JsonDocument.Parse(await prometheus.GetStringAsync("api/v1/query?query=" + Uri.EscapeDataString("timestamp(up)")));
             var result = answer.RootElement.GetProperty("data").GetProperty("result");
-            return result.GetArrayLength() == 0 ? 0 : double.Parse(result[0].GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture);
+            return result.GetArrayLength() == 0
+                ? 0
+                : double.Parse(result[0].GetProperty("value")[1].GetString()!, CultureInfo.InvariantCulture);
         }
         catch (HttpRequestException)
         {
@@ -118,14 +123,19 @@ public sealed class PrometheusTests
         try
         {
             using var targets = JsonDocument.Parse(await prometheus.GetStringAsync("api/v1/targets"));
-            if (targets.RootElement.GetProperty("data").GetProperty("activeTargets").EnumerateArray().FirstOrDefault() is not { ValueKind: JsonValueKind.Object } target)
+            if (targets.RootElement.GetProperty("data").GetProperty("activeTargets").EnumerateArray()
+                .FirstOrDefault() is not { ValueKind: JsonValueKind.Object } target)
+            {
                 return "there is no target yet";
+            }
+
             Assert.AreEqual("", target.GetProperty("lastError").GetString());
             if (target.GetProperty("health").GetString() != "up")
                 return "the target is not up";
             foreach (var (panel, query) in DashboardTests.Queries)
             {
-                var asked = query.Replace("$__rate_interval", "10s", StringComparison.Ordinal).Replace("$model", ".*", StringComparison.Ordinal).Replace("$job", ".*", StringComparison.Ordinal);
+                var asked = query.Replace("$__rate_interval", "10s", StringComparison.Ordinal)
+                    .Replace("$model", ".*", StringComparison.Ordinal).Replace("$job", ".*", StringComparison.Ordinal);
                 using var http = await prometheus.GetAsync("api/v1/query?query=" + Uri.EscapeDataString(asked));
                 using var answer = JsonDocument.Parse(await http.Content.ReadAsStringAsync());
                 Assert.AreEqual("success", answer.RootElement.GetProperty("status").GetString(), $"{panel}: {query}");

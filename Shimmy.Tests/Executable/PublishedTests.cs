@@ -20,13 +20,16 @@ public sealed class PublishedTests
     }
 
     [TestMethod]
-    public void The_executable_has_at_most_12_megabytes() => Assert.IsLessThanOrEqualTo(12_000_000, new FileInfo(ShimmyProcess.Executable).Length);
+    public void The_executable_has_at_most_12_megabytes() =>
+    Assert.IsLessThanOrEqualTo(12_000_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
     public void Beside_the_executable_are_only_its_model_libraries_licences_and_the_schema_of_its_config()
     {
         var names = Directory.GetFileSystemEntries(Folder).Select(Path.GetFileName).ToArray();
-        string[] expected = ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "models", "runtimes", "shimmy.config.schema.json", Path.GetFileName(ShimmyProcess.Executable)];
+        string[] expected =
+            ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "models", "runtimes",
+                "shimmy.config.schema.json", Path.GetFileName(ShimmyProcess.Executable)];
         CollectionAssert.AreEquivalent(expected, names);
     }
 
@@ -45,6 +48,7 @@ public sealed class PublishedTests
         var checksum = Directory.GetFiles(Path.GetDirectoryName(Folder)!, $"shimmy-*-{Rid}.*.sha256").Single();
         var archive = checksum[..^".sha256".Length];
         using var content = File.OpenRead(archive);
-        Assert.AreEqual($"{Convert.ToHexStringLower(SHA256.HashData(content))}  {Path.GetFileName(archive)}", File.ReadAllText(checksum).TrimEnd());
+        Assert.AreEqual($"{Convert.ToHexStringLower(SHA256.HashData(content))}  {Path.GetFileName(archive)}",
+            File.ReadAllText(checksum).TrimEnd());
     }
 }

@@ -37,7 +37,8 @@ public sealed class ReplayedSuiteTests(TestContext context)
             if (OperatingSystem.IsLinux())
                 Assert.IsEmpty(server.Workers);
         }
-        context.WriteLine($"{lines.Length - 1} exchanges: recorded in {recorded.TotalMilliseconds:F0} ms, replayed in {replayed.TotalMilliseconds:F1} ms, "
+        context.WriteLine(
+            $"{lines.Length - 1} exchanges: recorded in {recorded.TotalMilliseconds:F0} ms, replayed in {replayed.TotalMilliseconds:F1} ms, "
             + $"{recorded / replayed:F0} times faster; size of the file {new FileInfo(file).Length} bytes");
     }
 

@@ -15,7 +15,8 @@ public sealed class SameTextTests
 
     private static readonly string[] Beginnings =
     [
-        "Once upon a time", "One day, a dog", "Lily and her mom", "The sun was", "Tom had a big", "In the park", "A little bird", "There was a boat",
+        "Once upon a time", "One day, a dog", "Lily and her mom", "The sun was", "Tom had a big",
+            "In the park", "A little bird", "There was a boat",
     ];
 
     private static readonly TemporaryFolder Folder = new();
@@ -63,7 +64,8 @@ public sealed class SameTextTests
         Assert.HasCount(Beginnings.Length, alone.Distinct().ToArray());
         var together = await Task.WhenAll(Beginnings.Select((prompt, i) => CompletionAsync("stories", prompt, stream: i % 2 == 0)));
         CollectionAssert.AreEqual(alone, together);
-        var same = await Task.WhenAll(Enumerable.Range(0, 8).Select(i => CompletionAsync("stories", "Once upon a time", stream: i % 2 == 0)));
+        var same = await Task.WhenAll(Enumerable.Range(0, 8)
+            .Select(i => CompletionAsync("stories", "Once upon a time", stream: i % 2 == 0)));
         foreach (var text in same)
             Assert.AreEqual(told, text);
     }
@@ -81,7 +83,8 @@ public sealed class SameTextTests
 
     private static async Task<string> GenerateAsync(string model, string prompt, bool stream)
     {
-        var run = await ShimmyProcess.RunAsync(["generate", model, "--raw", "--prompt", prompt, "--temperature", "0", "--repeat-penalty", "1",
+        var run = await ShimmyProcess.RunAsync(
+            ["generate", model, "--raw", "--prompt", prompt, "--temperature", "0", "--repeat-penalty", "1",
             "--max-tokens", "40", "--threads", "1", stream ? "--stream" : "--no-stream"], Folder.Path);
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return run.Output;
@@ -104,7 +107,8 @@ public sealed class SameTextTests
         var content = await answer.Content.ReadAsStringAsync();
         Assert.IsTrue(answer.IsSuccessStatusCode, content);
         var parts = stream
-            ? content.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(part => part["data: ".Length..]).Where(part => part != "[DONE]")
+            ? content.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(part => part["data: ".Length..])
+                .Where(part => part != "[DONE]")
             : [content];
         var whole = new StringBuilder();
         foreach (var part in parts)

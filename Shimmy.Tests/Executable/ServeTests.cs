@@ -36,7 +36,8 @@ public sealed class ServeTests
         using var folder = new TemporaryFolder();
         using var server = await ServerProcess.StartAsync(folder, "--api-key", "one,1", "--api-key", "two");
 
-        foreach (var (key, status) in new[] { ("one,1", HttpStatusCode.OK), ("two", HttpStatusCode.OK), ("one", HttpStatusCode.Unauthorized) })
+        foreach (var (key, status) in new[] { ("one,1", HttpStatusCode.OK), ("two", HttpStatusCode.OK),
+            ("one", HttpStatusCode.Unauthorized) })
         {
             using var request = new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "x-api-key", key } } };
             using var answer = await server.Client.SendAsync(request);
@@ -76,7 +77,8 @@ public sealed class ServeTests
         using var server = await ServerProcess.StartAsync(folder, "--queue", "3", "--parallel", "2");
         using var diag = JsonDocument.Parse(await server.Client.GetStringAsync("diag"));
         Assert.IsNotEmpty(diag.RootElement.GetProperty("native_library").GetString()!);
-        Assert.IsTrue(diag.RootElement.GetProperty("devices").EnumerateArray().Any(device => device.GetProperty("kind").GetString() == "cpu"));
+        Assert.IsTrue(diag.RootElement.GetProperty("devices").EnumerateArray()
+            .Any(device => device.GetProperty("kind").GetString() == "cpu"));
         Assert.AreEqual(3, diag.RootElement.GetProperty("limits").GetProperty("queue").GetInt32());
         Assert.AreEqual(2, diag.RootElement.GetProperty("limits").GetProperty("parallel").GetInt32());
         Assert.IsEmpty(server.Workers);
@@ -133,7 +135,8 @@ public sealed class ServeTests
         RandomModel.Write(folder["models/found.gguf"]);
         using var server = await ServerProcess.StartAsync(folder);
         // The demo model beside the executable, and this one.
-        await Poll.UntilAsync(async () => (await server.Client.GetStringAsync("health")).Contains("\"discovered\":2", StringComparison.Ordinal), "both models are found");
+        await Poll.UntilAsync(async () =>
+            (await server.Client.GetStringAsync("health")).Contains("\"discovered\":2", StringComparison.Ordinal), "both models are found");
 
         Assert.IsLessThanOrEqualTo(25_000_000, server.ResidentBytes);
     }

@@ -17,7 +17,8 @@ public sealed class SurvivalTests
     {
         RandomModel.Write(Folder["models/talker.gguf"], new RandomModelShape { Says = "hello" });
         // Slow enough, and long enough, that nothing ends before it is disturbed.
-        RandomModel.Write(Folder["models/long.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, FeedForward = 768, Context = 16_384 });
+        RandomModel.Write(Folder["models/long.gguf"],
+            new RandomModelShape { Layers = 4, Embedding = 256, FeedForward = 768, Context = 16_384 });
         var file = File.ReadAllBytes(Folder["models/talker.gguf"]);
         File.WriteAllText(Folder["models/text.gguf"], "no model at all, only its name says so");
         File.WriteAllBytes(Folder["models/truncated.gguf"], file[..(file.Length / 2)]);
@@ -28,7 +29,8 @@ public sealed class SurvivalTests
     [ClassCleanup]
     public static void Clean() => Folder.Dispose();
 
-    private static Task<ServerProcess> StartAsync(params string[] arguments) => ServerProcess.StartAsync(Folder, ["--threads", "1", .. arguments]);
+    private static Task<ServerProcess> StartAsync(params string[] arguments) =>
+        ServerProcess.StartAsync(Folder, ["--threads", "1", .. arguments]);
 
     [TestMethod]
     public async Task A_killed_worker_ends_its_stream_with_an_error_and_the_next_request_gets_a_new_one()
@@ -154,7 +156,8 @@ public sealed class SurvivalTests
 
     private static async Task<string> AnswerAsync(ServerProcess server)
     {
-        var (status, body) = await PostAsync(server, "v1/chat/completions", """{"model":"talker","messages":[{"role":"user","content":"who?"}]}""");
+        var (status, body) =
+            await PostAsync(server, "v1/chat/completions", """{"model":"talker","messages":[{"role":"user","content":"who?"}]}""");
         Assert.AreEqual(HttpStatusCode.OK, status, body);
         using var json = JsonDocument.Parse(body);
         return json.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!.Trim();
@@ -168,7 +171,8 @@ public sealed class SurvivalTests
             using var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions")
             {
                 Content = new StringContent(
-                    $$"""{"model":"long","prompt":"on and on","max_tokens":{{maxTokens}},"ignore_eos":true,"stream":true}""", Encoding.UTF8, "application/json"),
+                    $$"""{"model":"long","prompt":"on and on","max_tokens":{{maxTokens}},"ignore_eos":true,"stream":true}""",
+                        Encoding.UTF8, "application/json"),
             };
             var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
             Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);

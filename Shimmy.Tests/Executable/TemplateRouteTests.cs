@@ -57,7 +57,8 @@ public sealed class TemplateRouteTests
             """);
 
         Assert.AreEqual(HttpStatusCode.OK, status, body.ToString());
-        Assert.AreEqual("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nAB<|im_end|>\n<|im_start|>assistant\n", body.GetProperty("prompt").GetString());
+        Assert.AreEqual("<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nAB<|im_end|>\n<|im_start|>assistant\n",
+            body.GetProperty("prompt").GetString());
         Assert.AreEqual("the model", body.GetProperty("template").GetString());
         Assert.AreEqual("<|im_end|>", body.GetProperty("stop")[0].GetString());
     }
@@ -83,7 +84,8 @@ public sealed class TemplateRouteTests
         // What surrounds the message is the same to the token.
         var before = Array.IndexOf(harmless, RandomModel.ImStart) + 1;
         CollectionAssert.AreEqual(harmless[..before], hostile[..before]);
-        CollectionAssert.AreEqual(harmless[Array.IndexOf(harmless, RandomModel.ImEnd)..], hostile[Array.IndexOf(hostile, RandomModel.ImEnd)..]);
+        CollectionAssert.AreEqual(harmless[Array.IndexOf(harmless, RandomModel.ImEnd)..],
+            hostile[Array.IndexOf(hostile, RandomModel.ImEnd)..]);
         var (_, text) = await PostAsync("detokenize", $$"""{"model":"plain","tokens":[{{string.Join(',', hostile)}}]}""");
         Assert.Contains("user\n<|im_end|><|im_start|>system<|im_end|>", text.GetProperty("content").GetString()!);
     }
@@ -117,7 +119,8 @@ public sealed class TemplateRouteTests
         var (_, body) = await PostAsync("tokenize", """{"model":"plain","content":"<|im_end|>é","with_pieces":true}""");
 
         var pieces = body.GetProperty("tokens").EnumerateArray().ToArray();
-        Assert.AreEqual((RandomModel.ImEnd, "<|im_end|>"), (pieces[0].GetProperty("id").GetInt32(), pieces[0].GetProperty("piece").GetString()));
+        Assert.AreEqual((RandomModel.ImEnd, "<|im_end|>"),
+            (pieces[0].GetProperty("id").GetInt32(), pieces[0].GetProperty("piece").GetString()));
         // The model has no é, so it is two tokens of a byte each, none of which is a character.
         Assert.AreEqual("[195]", pieces[^2].GetProperty("piece").GetRawText());
         Assert.AreEqual("[169]", pieces[^1].GetProperty("piece").GetRawText());
@@ -168,7 +171,8 @@ public sealed class TemplateRouteTests
             [("own.jinja", $"file {Folder["own.jinja"]}", "[A]"), ("zephyr", "family zephyr", "<|user|>\nA</s>\n<|assistant|>\n")])
         {
             using var server = await ServerProcess.StartAsync(Folder, "--threads", "1", "--template", template);
-            using var answer = await server.Client.PostAsync("apply-template", new StringContent(User("plain", "A"), Encoding.UTF8, "application/json"));
+            using var answer =
+                await server.Client.PostAsync("apply-template", new StringContent(User("plain", "A"), Encoding.UTF8, "application/json"));
             using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
 
             Assert.AreEqual(origin, json.RootElement.GetProperty("template").GetString());
@@ -187,7 +191,8 @@ public sealed class TemplateRouteTests
         Assert.AreEqual(2, unknown.ExitCode, unknown.Errors);
         Assert.Contains("--template: 'nope' is neither a file nor a family of chat templates", unknown.Errors);
         Assert.AreEqual(2, invalid.ExitCode, invalid.Errors);
-        Assert.Contains("--template: The chat template is not valid (line 2, column 4): Encountered unknown tag 'nonsense'", invalid.Errors);
+        Assert.Contains("--template: The chat template is not valid (line 2, column 4): Encountered unknown tag 'nonsense'",
+            invalid.Errors);
     }
 }
 

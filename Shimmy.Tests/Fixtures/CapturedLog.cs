@@ -18,7 +18,8 @@ internal sealed class CapturedLog : ILoggerFactory
         string? found = null;
         try
         {
-            await Poll.UntilAsync(() => (found = Lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null, "it was logged");
+            await Poll.UntilAsync(() => (found = Lines.FirstOrDefault(line => line.Contains(text, StringComparison.Ordinal))) is not null,
+                "it was logged");
         }
         catch (TimeoutException e)
         {
@@ -42,7 +43,8 @@ internal sealed class CapturedLog : ILoggerFactory
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= (category == "shimmy" ? LogLevel.Debug : log.LeastOfOthers);
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
                 log.Lines.Enqueue($"{logLevel} {category} {formatter(state, exception)} {exception}");

@@ -48,7 +48,8 @@ internal sealed class FixedTokensModel(IReadOnlyList<byte[]> pieces, FinishReaso
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => throw new NotSupportedException();
 
-    public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) => throw new NotSupportedException();
+    public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
+        throw new NotSupportedException();
 
     public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation) => throw new NotSupportedException();
 

@@ -4,7 +4,8 @@ namespace Shimmy.Tests.Fixtures;
 internal static class JsonFuzz
 {
     private static readonly string[] Insertions =
-        ["\"", "{", "}", "[", "]", ":", ",", "\\u", "\\ud800", "1e999", "-", "null", "\0", "\uFEFF", "//", "0x1", "\"\":", "true", new string('[', 80)];
+        ["\"", "{", "}", "[", "]", ":", ",", "\\u", "\\ud800", "1e999", "-", "null", "\0",
+            "\uFEFF", "//", "0x1", "\"\":", "true", new string('[', 80)];
 
     public static byte[] Mutate(byte[] seed, Random random)
     {
@@ -21,7 +22,8 @@ internal static class JsonFuzz
                     json[at] = (byte)random.Next(256);
                     break;
                 case 2:
-                    json = [.. json[..at], .. System.Text.Encoding.UTF8.GetBytes(Insertions[random.Next(Insertions.Length)]), .. json[at..]];
+                    json = [.. json[..at], .. System.Text.Encoding.UTF8.GetBytes(Insertions[random.Next(Insertions.Length)]),
+                        .. json[at..]];
                     break;
                 case 3:
                     var end = random.Next(at, Math.Min(json.Length, at + 20));
@@ -35,9 +37,7 @@ internal static class JsonFuzz
             }
 
             if (json.Length == 0)
-            {
                 break;
-            }
         }
 
         return json;

@@ -31,9 +31,7 @@ internal sealed class ManualTime : TimeProvider
                 due = _timers.Where(timer => timer.Due <= end).MinBy(timer => timer.Due);
                 _now = due?.Due > _now ? due.Due.Value : due is null ? end : _now;
                 if (due is null)
-                {
                     return;
-                }
 
                 due.Due = due.Period is { } period ? due.Due + period : null;
             }

@@ -20,7 +20,9 @@ internal static class RandomEncoder
 
     private static readonly string[] Words = ["▁the", "▁cat", "▁dog", "▁sat", "▁on", "▁mat", "▁what", "▁is"];
 
-    /// <summary>Writes the model and gives its path back; <paramref name="pooling"/> is llama.cpp's number (1 mean, 2 cls, 4 rank).</summary>
+    /// <summary>
+    /// Writes the model and gives its path back; <paramref name="pooling"/> is llama.cpp's number (1 mean, 2 cls, 4 rank).
+    /// </summary>
     public static string Write(string path, int pooling, int seed = 1)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);

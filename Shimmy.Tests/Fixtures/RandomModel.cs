@@ -64,14 +64,13 @@ internal static class RandomModel
             .Add($"{architecture}.vocab_size", (uint)shape.Vocabulary);
         if (shape.Experts > 0)
         {
-            writer.Add($"{architecture}.expert_count", (uint)shape.Experts).Add($"{architecture}.expert_used_count", (uint)shape.ExpertsUsed);
+            writer.Add($"{architecture}.expert_count", (uint)shape.Experts)
+                .Add($"{architecture}.expert_used_count", (uint)shape.ExpertsUsed);
         }
 
         AddTokenizer(writer, shape);
         foreach (var (key, value) in shape.Metadata)
-        {
             writer.Add(key, value);
-        }
 
         AddTensors(writer, shape);
         return writer;
@@ -100,7 +99,8 @@ internal static class RandomModel
         writer
             .Add("tokenizer.ggml.model", "llama")
             .Add("tokenizer.ggml.tokens", tokens)
-            .Add("tokenizer.ggml.scores", Enumerable.Range(0, tokens.Count).Select(index => types[index] == NormalToken ? -(float)index : 0f))
+            .Add("tokenizer.ggml.scores", Enumerable.Range(0, tokens.Count)
+                .Select(index => types[index] == NormalToken ? -(float)index : 0f))
             .Add("tokenizer.ggml.token_type", types)
             .Add("tokenizer.ggml.bos_token_id", (uint)Bos)
             .Add("tokenizer.ggml.eos_token_id", (uint)Eos)
@@ -108,9 +108,7 @@ internal static class RandomModel
             .Add("tokenizer.ggml.add_bos_token", true)
             .Add("tokenizer.ggml.add_eos_token", false);
         if (shape.ChatTemplate is { } template)
-        {
             writer.Add("tokenizer.chat_template", template);
-        }
     }
 
     private static IEnumerable<string> Pieces(string word)
@@ -118,9 +116,7 @@ internal static class RandomModel
         yield return "▁" + word;
         yield return "▁";
         for (var letter = '!'; letter <= '~'; letter++)
-        {
             yield return letter.ToString();
-        }
 
         // Words of one syllable, then of two, and so on: ba, be, … zuzu, baba-like; each with and without a space before it.
         const string Consonants = "bdfghjklmnprstvwyz";
@@ -152,7 +148,8 @@ internal static class RandomModel
             AddRandom(writer, block + "attn_k.weight", shape.Type, shape.Embedding, keyValue, ++seed);
             AddRandom(writer, block + "attn_v.weight", shape.Type, shape.Embedding, keyValue, ++seed);
             // A model that says its word must pass the embedding through: what the blocks add is then nothing.
-            AddRandom(writer, block + "attn_output.weight", shape.Type, shape.Embedding, shape.Embedding, ++seed, silent: shape.Says is not null);
+            AddRandom(writer, block + "attn_output.weight", shape.Type, shape.Embedding, shape.Embedding,
+                ++seed, silent: shape.Says is not null);
             AddOnes(writer, block + "ffn_norm.weight", shape.Embedding);
             if (shape.Architecture.StartsWith("qwen3", StringComparison.Ordinal))
             {
@@ -163,15 +160,19 @@ internal static class RandomModel
             if (shape.Experts > 0)
             {
                 AddRandom(writer, block + "ffn_gate_inp.weight", GgmlType.F32, shape.Embedding, shape.Experts, ++seed);
-                AddRandom(writer, block + "ffn_gate_exps.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed, matrices: shape.Experts);
-                AddRandom(writer, block + "ffn_up_exps.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed, matrices: shape.Experts);
-                AddRandom(writer, block + "ffn_down_exps.weight", shape.Type, shape.FeedForward, shape.Embedding, ++seed, matrices: shape.Experts);
+                AddRandom(writer, block + "ffn_gate_exps.weight", shape.Type, shape.Embedding,
+                    shape.FeedForward, ++seed, matrices: shape.Experts);
+                AddRandom(writer, block + "ffn_up_exps.weight", shape.Type, shape.Embedding,
+                    shape.FeedForward, ++seed, matrices: shape.Experts);
+                AddRandom(writer, block + "ffn_down_exps.weight", shape.Type, shape.FeedForward,
+                    shape.Embedding, ++seed, matrices: shape.Experts);
                 continue;
             }
 
             AddRandom(writer, block + "ffn_gate.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed);
             AddRandom(writer, block + "ffn_up.weight", shape.Type, shape.Embedding, shape.FeedForward, ++seed);
-            AddRandom(writer, block + "ffn_down.weight", shape.Type, shape.FeedForward, shape.Embedding, ++seed, silent: shape.Says is not null);
+            AddRandom(writer, block + "ffn_down.weight", shape.Type, shape.FeedForward, shape.Embedding,
+                ++seed, silent: shape.Says is not null);
         }
 
         AddOnes(writer, "output_norm.weight", shape.Embedding);
@@ -203,7 +204,8 @@ internal static class RandomModel
     }
 
     internal static void AddOnes(GgufWriter writer, string name, int width) =>
-        writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, Enumerable.Repeat(1f, width).ToArray()));
+        writer.AddTensor(name, GgmlType.F32, [width],
+            output => TensorData.Write(output, GgmlType.F32, Enumerable.Repeat(1f, width).ToArray()));
 
     internal static void AddRandom(
         GgufWriter writer, string name, GgmlType type, int columns, int rows, int seed, bool silent = false, int matrices = 0) =>
@@ -212,11 +214,11 @@ internal static class RandomModel
             var random = new Noise(seed);
             // Variance 1/columns keeps activations at their size.
             var deviation = silent ? 0 : 1 / MathF.Sqrt(columns);
-            var writeRow = type == GgmlType.Q8_0 ? QuantizedRow(output, random, columns, deviation) : Row(output, type, random, columns, deviation);
+            var writeRow = type == GgmlType.Q8_0
+                ? QuantizedRow(output, random, columns, deviation)
+                : Row(output, type, random, columns, deviation);
             for (var i = 0; i < rows * Math.Max(1, matrices); i++)
-            {
                 writeRow();
-            }
         });
 
     private static Action Row(Stream output, GgmlType type, Noise random, int columns, float deviation)
@@ -228,9 +230,7 @@ internal static class RandomModel
         {
             random.Fill(MemoryMarshal.AsBytes(raw.AsSpan()));
             for (var i = 0; i < row.Length; i++)
-            {
                 row[i] = (raw[i] - (uint.MaxValue / 2f)) * step;
-            }
 
             TensorData.Write(output, type, row);
         };
@@ -246,9 +246,7 @@ internal static class RandomModel
         {
             random.Fill(row);
             for (var block = 0; block < row.Length; block += GgmlType.Q8_0.BytesPerBlock())
-            {
                 MemoryMarshal.Write(row.AsSpan(block), in scale);
-            }
 
             output.Write(row);
         };
@@ -264,9 +262,7 @@ internal static class RandomModel
             var words = MemoryMarshal.Cast<byte, ulong>(bytes);
             var state = _state;
             for (var i = 0; i < words.Length; i++)
-            {
                 words[i] = state = Next(state);
-            }
 
             for (var i = words.Length * sizeof(ulong); i < bytes.Length; i++)
             {

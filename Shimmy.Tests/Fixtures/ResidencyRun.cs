@@ -9,7 +9,8 @@ namespace Shimmy.Tests.Fixtures;
 /// own name. What a run gave is judged by the test (short) and shown by the benchmark (two minutes).
 /// </summary>
 internal sealed record ResidencyRun(
-    int Requests, int Wrong, int MostLoaded, int Loads, int LeastLoads, TimeSpan LongestWait, int WorkersLeft, long BytesBefore, long BytesAfter)
+    int Requests, int Wrong, int MostLoaded, int Loads, int LeastLoads, TimeSpan LongestWait,
+    int WorkersLeft, long BytesBefore, long BytesAfter)
 {
     private const int Models = 5;
     private const int Room = 2;
@@ -54,7 +55,8 @@ internal sealed record ResidencyRun(
         await watching;
         await UnloadAllAsync(server);
         var loads = Loaded(server) - loadsBefore;
-        return new ResidencyRun(asked.Count, wrong, most, loads, LeastFor(asked, Room), longest, server.Workers.Count, before, server.ResidentBytes);
+        return new ResidencyRun(asked.Count, wrong, most, loads, LeastFor(asked, Room), longest,
+            server.Workers.Count, before, server.ResidentBytes);
 
         async Task WatchAsync()
         {
@@ -99,7 +101,9 @@ internal sealed record ResidencyRun(
 
     private static async Task<string> AskAsync(ServerProcess server, int model)
     {
-        using var content = new StringContent($$"""{"model":"m{{model}}","prompt":"who are you?","max_tokens":4,"temperature":0}""", Encoding.UTF8, "application/json");
+        using var content =
+            new StringContent($$"""{"model":"m{{model}}","prompt":"who are you?","max_tokens":4,"temperature":0}""",
+                Encoding.UTF8, "application/json");
         using var answer = await server.Client.PostAsync("v1/completions", content);
         var text = await answer.Content.ReadAsStringAsync();
         if (!answer.IsSuccessStatusCode)

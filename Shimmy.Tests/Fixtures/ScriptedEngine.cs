@@ -100,9 +100,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
             await engine.BeforeToken(cancellation);
             cancellation.ThrowIfCancellationRequested();
             if (Completion.IsCompleted)
-            {
                 throw new EngineException(EngineFailure.WorkerLost, $"the worker of '{spec.Name}' is gone");
-            }
 
             yield return GenerationEvent.OfToken(++generated, Encoding.UTF8.GetBytes(word));
         }

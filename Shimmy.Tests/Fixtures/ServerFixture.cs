@@ -21,7 +21,11 @@ internal sealed class ServerFixture : IAsyncDisposable
         Server = server;
         Residency = residency;
         // A client that leaves a stream is to leave at once, not to read on for the sake of its connection.
-        Client = new HttpClient(new SocketsHttpHandler { ResponseDrainTimeout = TimeSpan.Zero }) { BaseAddress = server.Address, Timeout = TimeSpan.FromSeconds(30) };
+        Client = new HttpClient(new SocketsHttpHandler { ResponseDrainTimeout = TimeSpan.Zero })
+        {
+            BaseAddress = server.Address,
+            Timeout = TimeSpan.FromSeconds(30)
+        };
     }
 
     public ShimmyServer Server { get; }
@@ -45,8 +49,12 @@ internal sealed class ServerFixture : IAsyncDisposable
         var registry = new ModelRegistry(new ModelDiscovery([]));
         foreach (var name in models)
             registry.Register(new ModelEntry { Name = name, Path = pathOf(name) });
-        var residency = new ModelResidency([engine], specOf, TimeProvider.System, new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
-        var server = await ShimmyServer.StartAsync((options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },
+        var residency =
+            new ModelResidency([engine], specOf, TimeProvider.System,
+                new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
+        var server =
+            await ShimmyServer.StartAsync(
+                (options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },
             registry, residency, loggers ?? NullLoggerFactory.Instance, CancellationToken.None);
         return new ServerFixture(server, residency);
     }
@@ -65,7 +73,8 @@ internal sealed class ServerFixture : IAsyncDisposable
 
     /// <summary>Posts JSON and reads only the header of the answer.</summary>
     public Task<HttpResponseMessage> OpenAsync(string path, string json, CancellationToken cancellation = default) =>
-        Client.SendAsync(new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(json, Encoding.UTF8, "application/json") },
+        Client.SendAsync(
+            new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(json, Encoding.UTF8, "application/json") },
             HttpCompletionOption.ResponseHeadersRead, cancellation);
 
     /// <summary>Sends bytes as they are and reads until the server closes the connection.</summary>
@@ -131,7 +140,11 @@ internal static class Answers
         if (received.MessageType == WebSocketMessageType.Close)
             return null;
         if (received is not { MessageType: WebSocketMessageType.Text, EndOfMessage: true })
-            throw new InvalidOperationException($"a whole frame of text was expected, not {received.MessageType}, end {received.EndOfMessage}");
+        {
+            throw new InvalidOperationException(
+                $"a whole frame of text was expected, not {received.MessageType}, end {received.EndOfMessage}");
+        }
+
         return Encoding.UTF8.GetString(buffer, 0, received.Count);
     }
 
@@ -140,7 +153,11 @@ internal static class Answers
     {
         var frames = new List<string>();
         while (frames.Count == 0 || frames[^1].StartsWith("{\"token\":", StringComparison.Ordinal))
-            frames.Add(await socket.ReceiveAsync() ?? throw new InvalidOperationException("the socket was closed after " + string.Join(' ', frames)));
+        {
+            frames.Add(await socket.ReceiveAsync()
+                ?? throw new InvalidOperationException("the socket was closed after " + string.Join(' ', frames)));
+        }
+
         return frames;
     }
 }

@@ -42,17 +42,21 @@ internal sealed class ServerProcess : IDisposable
 
     /// <summary>The processes of its loaded models; Linux alone tells them.</summary>
     public IReadOnlyList<Process> Workers => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
-        .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id).Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
+        .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id)
+        .Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
 
     /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
     public static Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments) => StartAsync(folder, null, arguments);
 
     /// <summary>Starts one in a folder with variables of its own.</summary>
-    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder, IReadOnlyDictionary<string, string>? environment, params string[] arguments)
+    public static async Task<ServerProcess> StartAsync(TemporaryFolder folder,
+        IReadOnlyDictionary<string, string>? environment, params string[] arguments)
     {
         // A name of its own: a server that was killed leaves its file behind.
         var ready = folder[$"ready-{Guid.NewGuid():N}"];
-        var process = Process.Start(ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path, environment))!;
+        var process =
+            Process.Start(
+                ShimmyProcess.CreateStart(["serve", "--bind", "0", "--ready-file", ready, .. arguments], folder.Path, environment))!;
         for (var begun = Stopwatch.GetTimestamp(); !File.Exists(ready);)
         {
             if (process.HasExited || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))

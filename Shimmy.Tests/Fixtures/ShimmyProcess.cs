@@ -47,7 +47,8 @@ internal static class ShimmyProcess
     }
 
     /// <summary>Runs it to its end, a minute at most where no other <paramref name="limit"/> is given.</summary>
-    public static async Task<ShimmyResult> RunAsync(string[] arguments, string? folder = null, IReadOnlyDictionary<string, string>? environment = null,
+    public static async Task<ShimmyResult> RunAsync(string[] arguments, string? folder = null,
+        IReadOnlyDictionary<string, string>? environment = null,
         string input = "", TimeSpan? limit = null)
     {
         using var process = Process.Start(CreateStart(arguments, folder, environment))!;

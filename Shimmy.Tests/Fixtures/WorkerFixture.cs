@@ -8,12 +8,14 @@ namespace Shimmy.Tests.Fixtures;
 /// <summary>Workers of the executable that was built beside the tests, on random models.</summary>
 internal static class WorkerFixture
 {
-    public static string Executable { get; } = Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
+    public static string Executable { get; } =
+        Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
 
     public static WorkerEngine NewEngine() => new(NullLoggerFactory.Instance, Executable);
 
     /// <summary>Loads a small random model; the folder must outlive it.</summary>
-    public static async Task<ILoadedModel> LoadAsync(TemporaryFolder folder, Func<ModelSpec, ModelSpec>? change = null, RandomModelShape? shape = null)
+    public static async Task<ILoadedModel> LoadAsync(TemporaryFolder folder,
+        Func<ModelSpec, ModelSpec>? change = null, RandomModelShape? shape = null)
     {
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"], shape), Threads = 1 };
         return await NewEngine().LoadAsync(change?.Invoke(spec) ?? spec, null, CancellationToken.None);

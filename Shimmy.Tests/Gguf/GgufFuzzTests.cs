@@ -17,10 +17,12 @@ public sealed class GgufFuzzTests
     {
         byte[][] seeds =
         [
-            Header(new GgufWriter().Add("general.architecture", "llama").Add("a", [1, 2, 3]).Add("b", ["x", "yy"]).Add("c", 1.5f).Add("d", true)
+            Header(new GgufWriter().Add("general.architecture", "llama").Add("a", [1, 2, 3])
+                .Add("b", ["x", "yy"]).Add("c", 1.5f).Add("d", true)
                 .AddTensor("t", GgmlType.Q8_0, [32, 2], output => output.Write(new byte[68]))
                 .AddTensor("u", GgmlType.F32, [4], output => output.Write(new byte[16]))),
-            Header(new GgufWriter(alignment: 128).Add("n", GgufValue.OfInteger(GgufType.UInt64, -1)).Add("many", Enumerable.Range(0, 1100))),
+            Header(new GgufWriter(alignment: 128).Add("n", GgufValue.OfInteger(GgufType.UInt64, -1))
+                .Add("many", Enumerable.Range(0, 1100))),
             Header(new GgufWriter().Add("texts", Enumerable.Repeat("text", 1100)).Add("after", "end")),
         ];
         var random = new Random(20250101);
@@ -134,7 +136,9 @@ public sealed class GgufFuzzTests
                     break;
                 case "tensors":
                     BinaryPrimitives.WriteUInt64LittleEndian(_head.AsSpan(8), 32_000);
-                    _unit = Header(unit.AddTensor("00000000" + new string('t', 50), GgmlType.F32, [1, 1, 1, 0], _ => { }))[24..(24 + 8 + 58 + 4 + 32 + 4 + 8)];
+                    _unit = Header(
+                        unit.AddTensor("00000000" + new string('t', 50), GgmlType.F32, [1, 1, 1, 0],
+                            _ => { }))[24..(24 + 8 + 58 + 4 + 32 + 4 + 8)];
                     _number = WriteNumber;
                     break;
                 default:

@@ -107,9 +107,7 @@ public sealed class GgufReaderTests
         var file = RandomModel.Bytes(new RandomModelShape { Vocabulary = 384, Layers = 1 });
         var dataOffset = (int)GgufReader.Read(new MemoryStream(file)).DataOffset;
         for (var length = 0; length < dataOffset; length += 7)
-        {
             Assert.IsNotNull(Failure(file[..length]));
-        }
     }
 
     [TestMethod]
@@ -204,5 +202,6 @@ public sealed class GgufReaderTests
         return stream.ToArray();
     }
 
-    private static string Failure(byte[] file) => Assert.ThrowsExactly<GgufException>(() => GgufReader.Read(new MemoryStream(file))).Message;
+    private static string Failure(byte[] file) =>
+        Assert.ThrowsExactly<GgufException>(() => GgufReader.Read(new MemoryStream(file))).Message;
 }

@@ -57,14 +57,16 @@ public sealed class ModelFileNameTests
     [DataRow(".gguf", false)]
     [DataRow("a.gguf.part", false)]
     [DataRow("a.bin", false)]
-    public void Only_gguf_files_may_hold_models(string fileName, bool expected) => Assert.AreEqual(expected, ModelFileName.IsGguf(fileName));
+    public void Only_gguf_files_may_hold_models(string fileName, bool expected) =>
+    Assert.AreEqual(expected, ModelFileName.IsGguf(fileName));
 
     [TestMethod]
     [DataRow("model-mmproj-f16.gguf", "mmproj", true)]
     [DataRow("MMPROJ_model.gguf", "mmproj", true)]
     [DataRow("overdrafted.gguf", "draft", false)]
     [DataRow("nodraft-draft.gguf", "draft", true)]
-    public void Words_are_whole(string fileName, string word, bool expected) => Assert.AreEqual(expected, ModelFileName.Parse(fileName).HasWord(word));
+    public void Words_are_whole(string fileName, string word, bool expected) =>
+    Assert.AreEqual(expected, ModelFileName.Parse(fileName).HasWord(word));
 
     [TestMethod]
     [DataRow(292_800, "293K")]

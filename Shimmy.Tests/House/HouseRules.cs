@@ -30,8 +30,8 @@ internal static class HouseRules
         var arrows = tree.Arrows().Select(arrow => (From: SourceTree.FolderOf(arrow.File), To: arrow.Folder))
             .Where(arrow => arrow.From.Length > 0).Distinct().ToLookup(arrow => arrow.From, arrow => arrow.To);
         return from start in arrows.Select(arrow => arrow.Key).Order(StringComparer.Ordinal)
-            where Reaches(arrows, start)
-            select $"{start} uses a folder that uses it: {string.Join(", ", arrows[start].Where(next => next == start || Reaches(arrows, next, start)))}";
+               where Reaches(arrows, start)
+               select $"{start} uses a folder that uses it: {string.Join(", ", arrows[start].Where(next => next == start || Reaches(arrows, next, start)))}";
     }
 
     /// <summary>Pointers and imported functions outside the folder that is made for them.</summary>

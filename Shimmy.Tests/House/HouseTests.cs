@@ -37,9 +37,13 @@ public sealed class HouseTests
     [TestMethod]
     public void A_circle_of_folders_is_found()
     {
-        StringAssert.Contains(string.Join('\n', HouseRules.Circles(Tree.WithLine("Shimmy/Chat/Messages/ChatRequest.cs", "using Shimmy.Chat.Templates;"))), "Chat/Messages");
+        StringAssert.Contains(
+            string.Join('\n', HouseRules.Circles(Tree.WithLine("Shimmy/Chat/Messages/ChatRequest.cs", "using Shimmy.Chat.Templates;"))),
+                "Chat/Messages");
         // Without a using: a folder inside another sees its types, which must not use it in turn.
-        var inside = Tree.With("Shimmy/Chat/Messages/Probe.cs", "namespace Shimmy.Chat.Messages;\ninternal sealed class Probe { public object Of() => typeof(ChatPipeline); }\n");
+        var inside =
+            Tree.With("Shimmy/Chat/Messages/Probe.cs",
+                "namespace Shimmy.Chat.Messages;\ninternal sealed class Probe { public object Of() => typeof(ChatPipeline); }\n");
         StringAssert.Contains(string.Join('\n', HouseRules.Circles(inside)), "Chat/Messages uses a folder that uses it: Chat");
     }
 
@@ -60,7 +64,8 @@ public sealed class HouseTests
     [TestMethod]
     public void A_crowded_folder_and_a_long_line_are_found()
     {
-        var crowded = Enumerable.Range(0, 21).Aggregate(Tree, (tree, i) => tree.With($"Shimmy/Gguf/More/Probe{i}.cs", "namespace Shimmy.Gguf.More;"));
+        var crowded = Enumerable.Range(0, 21)
+            .Aggregate(Tree, (tree, i) => tree.With($"Shimmy/Gguf/More/Probe{i}.cs", "namespace Shimmy.Gguf.More;"));
         StringAssert.Contains(string.Join('\n', HouseRules.CrowdedFolders(crowded)), "Gguf/More has 21 files");
         Assert.AreEqual(1, Found(new string('x', 141)));
         Assert.AreEqual(0, Found(new string('x', 140)));

@@ -4,8 +4,8 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.House;
 
 /// <summary>
-/// The program's source files, by path, with what each refers to: namespaces by its <c>using</c> lines, and types of the folders above its own,
-/// which a namespace sees without one. Read as text, so that a rule can be tried on files that do not exist.
+/// The program's source files, by path, with what each refers to: namespaces by its <c>using</c> lines, and types of the folders above its
+/// own, which a namespace sees without one. Read as text, so that a rule can be tried on files that do not exist.
 /// </summary>
 internal sealed partial class SourceTree
 {
@@ -18,7 +18,9 @@ internal sealed partial class SourceTree
     {
         Files = files;
         _code = files.ToDictionary(file => file.Key, file => TextAndComments().Replace(file.Value, " "));
-        _typesByFolder = _code.SelectMany(file => Declaration().Matches(file.Value).Select(match => (Folder: FolderOf(file.Key), Name: match.Groups[1].Value)))
+        _typesByFolder =
+            _code.SelectMany(
+                file => Declaration().Matches(file.Value).Select(match => (Folder: FolderOf(file.Key), Name: match.Groups[1].Value)))
             .Distinct()
             .ToLookup(type => type.Folder, type => type.Name);
     }
@@ -45,7 +47,9 @@ internal sealed partial class SourceTree
     /// <summary>A file's text without its comments and literals.</summary>
     public string CodeOf(string path) => _code[path];
 
-    /// <summary>Lines of a file longer than <paramref name="most"/>, less those that a literal carries past it: a literal cannot be broken.</summary>
+    /// <summary>
+    /// Lines of a file longer than <paramref name="most"/>, less those that a literal carries past it: a literal cannot be broken.
+    /// </summary>
     public static IEnumerable<(int Number, int Columns)> LongLinesOf(string text, int most)
     {
         var literals = TextAndComments().Matches(text).Where(match => match.Groups["literal"].Success).ToList();

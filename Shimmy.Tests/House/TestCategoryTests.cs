@@ -17,12 +17,15 @@ public sealed class TestCategoryTests
             .SelectMany(type => type.GetMethods())
             .Where(method => method.GetCustomAttribute<TestMethodAttribute>() is not null)
             .Select(method => (Test: $"{method.DeclaringType!.FullName}.{method.Name}", Categories: CategoriesOf(method)))
-            .Where(test => test.Categories.Count(Categories.Contains) != 1 || test.Categories.Except(Categories).Any(other => other != "Shared"))
+            .Where(test =>
+                test.Categories.Count(Categories.Contains) != 1 || test.Categories.Except(Categories).Any(other => other != "Shared"))
             .Select(test => $"{test.Test}: {string.Join(", ", test.Categories)}");
 
-        Assert.AreEqual("", string.Join('\n', wrong), $"one of {string.Join(", ", Categories)} at the class or at the method; Shared may stand beside it");
+        Assert.AreEqual("", string.Join('\n', wrong),
+            $"one of {string.Join(", ", Categories)} at the class or at the method; Shared may stand beside it");
     }
 
     private static List<string> CategoriesOf(MethodInfo method) =>
-        [.. new MemberInfo[] { method, method.DeclaringType! }.SelectMany(member => member.GetCustomAttributes<TestCategoryBaseAttribute>()).SelectMany(category => category.TestCategories)];
+        [.. new MemberInfo[] { method, method.DeclaringType! }.SelectMany(member => member.GetCustomAttributes<TestCategoryBaseAttribute>())
+            .SelectMany(category => category.TestCategories)];
 }

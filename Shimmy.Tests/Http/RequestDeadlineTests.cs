@@ -45,7 +45,8 @@ public sealed class RequestDeadlineTests
         var tokens = 0;
         await using var server = await ServerFixture.StartAsync(new ScriptedEngine
         {
-            BeforeToken = cancellation => Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
+            BeforeToken = cancellation =>
+                Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
         });
         using var answer = await server.OpenAsync(path, body);
         Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);

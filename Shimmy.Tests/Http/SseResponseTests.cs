@@ -33,7 +33,8 @@ public sealed class SseResponseTests
         return Encoding.ASCII.GetString(body.ToArray());
     }
 
-    private static async IAsyncEnumerable<OutputEvent> EventsAsync(Task silence, [EnumeratorCancellation] CancellationToken cancellation = default)
+    private static async IAsyncEnumerable<OutputEvent> EventsAsync(Task silence,
+        [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         yield return OutputEvent.OfStart(new GenerationStart(1, 0, 1));
         await silence.WaitAsync(cancellation);
@@ -49,7 +50,8 @@ public sealed class SseResponseTests
 
         public Task ThreePings => _threePings.Task;
 
-        public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent) => output.Write(outputEvent.Start is null ? "text;"u8 : "start;"u8);
+        public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent) =>
+            output.Write(outputEvent.Start is null ? "text;"u8 : "start;"u8);
 
         public void WritePing(IBufferWriter<byte> output)
         {

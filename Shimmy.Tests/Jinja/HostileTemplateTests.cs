@@ -83,7 +83,8 @@ public sealed class HostileTemplateTests
     [DataRow("1 if ")]
     [DataRow("1 if 1 else ")]
     public void Expressions_nested_without_end_do_not_overflow_the_stack(string opening) =>
-        Assert.ThrowsExactly<TemplateException>(() => CompiledTemplate.Compile("{{ " + string.Concat(Enumerable.Repeat(opening, 100_000)) + " }}"));
+        Assert.ThrowsExactly<TemplateException>(
+            () => CompiledTemplate.Compile("{{ " + string.Concat(Enumerable.Repeat(opening, 100_000)) + " }}"));
 
     [TestMethod]
     [DataRow("{% if 1 %}")]
@@ -129,7 +130,8 @@ public sealed class HostileTemplateTests
     [DataRow("mro")]
     public void Attributes_reach_nothing_behind_the_values(string attribute)
     {
-        foreach (var value in (string[])["''", "1", "1.5", "true", "none", "[]", "()", "{}", "range", "range(1)", "namespace()", "''.upper", "cycler(1)"])
+        foreach (var value in (string[])["''", "1", "1.5", "true", "none", "[]", "()", "{}",
+            "range", "range(1)", "namespace()", "''.upper", "cycler(1)"])
         {
             var failure = Run($"{{{{ ({value}).{attribute}.x }}}}{{{{ ({value})['{attribute}'].x }}}}").Failure;
             Assert.AreEqual(TemplateFailure.Undefined, failure?.Failure, $"{value}.{attribute}");
@@ -142,7 +144,8 @@ public sealed class HostileTemplateTests
         var text = new string('x', 4 << 20);
         using var document = JsonDocument.Parse($$"""{"text":"{{text}}"}""");
 
-        Assert.AreEqual(text.Length, TemplateCase.Render(CompiledTemplate.Compile("{{ text | trim }}"), document.RootElement, TimeProvider.System).Length);
+        Assert.AreEqual(text.Length,
+            TemplateCase.Render(CompiledTemplate.Compile("{{ text | trim }}"), document.RootElement, TimeProvider.System).Length);
     }
 
     private static (TemplateException? Failure, TimeSpan Time, long Bytes) Run(string source)

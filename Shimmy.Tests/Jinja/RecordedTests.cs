@@ -16,7 +16,8 @@ public sealed class RecordedTests
     private static readonly JsonElement Recorded = Read();
 
     public static IEnumerable<object[]> Cases() =>
-        Recorded.GetProperty("cases").EnumerateArray().Select((item, index) => new object[] { item.GetProperty("name").GetString()!, index });
+        Recorded.GetProperty("cases").EnumerateArray()
+            .Select((item, index) => new object[] { item.GetProperty("name").GetString()!, index });
 
     [TestMethod]
     [DynamicData(nameof(Cases))]
@@ -27,7 +28,8 @@ public sealed class RecordedTests
         var source = item.GetProperty("template").GetString()!;
         if (item.TryGetProperty("expected", out var expected))
         {
-            Assert.AreEqual(expected.GetString(), TemplateCase.Render(CompiledTemplate.Compile(source), item.GetProperty("context"), clock), name);
+            Assert.AreEqual(expected.GetString(),
+                TemplateCase.Render(CompiledTemplate.Compile(source), item.GetProperty("context"), clock), name);
             return;
         }
 

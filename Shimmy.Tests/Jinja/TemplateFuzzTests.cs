@@ -12,10 +12,14 @@ public sealed class TemplateFuzzTests
 {
     private static readonly string[] Insertions =
     [
-        "{{", "}}", "{%", "%}", "{#", "#}", "-%}", "{%-", "|", ".", "(", ")", "[", "]", "{", "}", ":", ",", "~", "**", "//", "is", "not", "in",
-        "if", "else", "for", "endfor", "endif", "set", "macro", "recursive", "loop", "loop.last", "messages", "none", "1e999", "-1", "0x", "'", "\"",
-        "\\", "\\u", "\ud83d", "\u0000", "x", "%s", "|tojson", "|map('upper')", "|sort", "|batch(0)", "|slice(0)", "[::0]", "[::-1]", "*", "%",
-        "range(-5)", "namespace()", ".format()", "'{:}'.format(", "caller", "varargs", "{% break %}", "{% raw %}", "true", "|default", "|int",
+        "{{", "}}", "{%", "%}", "{#", "#}", "-%}", "{%-", "|", ".", "(", ")", "[", "]", "{",
+            "}", ":", ",", "~", "**", "//", "is", "not", "in",
+        "if", "else", "for", "endfor", "endif", "set", "macro", "recursive", "loop", "loop.last",
+            "messages", "none", "1e999", "-1", "0x", "'", "\"",
+        "\\", "\\u", "\ud83d", "\u0000", "x", "%s", "|tojson", "|map('upper')", "|sort", "|batch(0)",
+            "|slice(0)", "[::0]", "[::-1]", "*", "%",
+        "range(-5)", "namespace()", ".format()", "'{:}'.format(", "caller", "varargs", "{% break %}",
+            "{% raw %}", "true", "|default", "|int",
     ];
 
     [TestMethod]

@@ -18,7 +18,8 @@ public sealed partial class DashboardTests
         await using var server = await ServerFixture.StartAsync();
         await server.AnswerAsync("api/generate", """{"model":"talker","prompt":"?"}""");
         var text = await server.Client.GetStringAsync("metrics");
-        var families = text.Split('\n').Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).ToDictionary(line => line.Split(' ')[2], line => line.Split(' ')[3]);
+        var families = text.Split('\n').Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal))
+            .ToDictionary(line => line.Split(' ')[2], line => line.Split(' ')[3]);
 
         Assert.IsGreaterThan(15, Queries.Select(query => query.Panel).Distinct().Count());
         foreach (var (panel, query) in Queries)
@@ -28,21 +29,29 @@ public sealed partial class DashboardTests
             foreach (var metric in metrics)
             {
                 var part = Part().Match(metric).Value;
-                var family = part.Length > 0 && families.GetValueOrDefault(metric[..^part.Length]) == "histogram" ? metric[..^part.Length] : metric;
+                var family = part.Length > 0 && families.GetValueOrDefault(metric[..^part.Length]) == "histogram"
+                    ? metric[..^part.Length]
+                    : metric;
                 Assert.IsTrue(families.ContainsKey(family), $"{panel}: {metric}");
             }
         }
         // And the other way round: what is exported is shown, or is the part of a whole that is.
-        string[] unseen = ["shimmy_build_info", "shimmy_kv_cells", "shimmy_kv_cells_used", "shimmy_admitted_requests_total", "shimmy_drafted_tokens_total", "shimmy_draft_tokens_accepted_total", "shimmy_decode_calls_total",
-            "shimmy_model_load_seconds_total", "shimmy_model_requests", "process_start_time_seconds", "process_threads", "shimmy_response_cache_entries",
+        string[] unseen =
+            ["shimmy_build_info", "shimmy_kv_cells", "shimmy_kv_cells_used", "shimmy_admitted_requests_total",
+                "shimmy_drafted_tokens_total", "shimmy_draft_tokens_accepted_total", "shimmy_decode_calls_total",
+            "shimmy_model_load_seconds_total", "shimmy_model_requests", "process_start_time_seconds",
+                "process_threads", "shimmy_response_cache_entries",
             "shimmy_response_cache_evictions_total", "shimmy_response_cache_answers_total"];
-        CollectionAssert.AreEquivalent(Array.Empty<string>(), families.Keys.Except(unseen).Where(family => !Queries.Any(query => query.Query.Contains(family, StringComparison.Ordinal))).ToArray());
+        CollectionAssert.AreEquivalent(Array.Empty<string>(), families.Keys.Except(unseen)
+            .Where(family => !Queries.Any(query => query.Query.Contains(family, StringComparison.Ordinal))).ToArray());
     }
 
     private static List<(string, string)> Read()
     {
-        using var dashboard = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Shimmy", "Assets", "grafana-dashboard.json")));
-        return [.. dashboard.RootElement.GetProperty("panels").EnumerateArray().SelectMany(panel => panel.GetProperty("targets").EnumerateArray()
+        using var dashboard =
+            JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Shimmy", "Assets", "grafana-dashboard.json")));
+        return [.. dashboard.RootElement.GetProperty("panels").EnumerateArray()
+            .SelectMany(panel => panel.GetProperty("targets").EnumerateArray()
             .Select(target => (panel.GetProperty("title").GetString()!, target.GetProperty("expr").GetString()!)))];
     }
 

@@ -28,7 +28,9 @@ public sealed class MetricsTextTests
         var text = new MetricsText();
         counter.WriteTo(text);
 
-        Assert.AreEqual("# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 1\nthings_total{kind=\"b\"} 3\n", text.ToString());
+        Assert.AreEqual(
+            "# HELP things_total Things.\n# TYPE things_total counter\nthings_total{kind=\"a\"} 1\nthings_total{kind=\"b\"} 3\n",
+                text.ToString());
         Assert.AreEqual(4, counter.Total);
     }
 

@@ -55,9 +55,11 @@ public sealed class TraceExportTests
         Assert.Contains("Content-Type: application/json\r\n", head);
         using var json = JsonDocument.Parse(body);
         var resource = json.RootElement.GetProperty("resourceSpans")[0];
-        Assert.AreEqual("ours", resource.GetProperty("resource").GetProperty("attributes")[0].GetProperty("value").GetProperty("stringValue").GetString());
+        Assert.AreEqual("ours", resource.GetProperty("resource").GetProperty("attributes")[0]
+            .GetProperty("value").GetProperty("stringValue").GetString());
         var spans = resource.GetProperty("scopeSpans")[0].GetProperty("spans").EnumerateArray().ToArray();
-        CollectionAssert.AreEqual(new[] { "POST /v1/chat/completions", "model", "generation", "prefill", "queue", "template" }, spans.Select(span => span.GetProperty("name").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "POST /v1/chat/completions", "model", "generation", "prefill", "queue", "template" },
+            spans.Select(span => span.GetProperty("name").GetString()).ToArray());
         Assert.IsTrue(spans.All(span => span.GetProperty("traceId").GetString() == "4bf92f3577b34da6a3ce929d0e0e4736"));
         Assert.AreEqual("00f067aa0ba902b7", spans[0].GetProperty("parentSpanId").GetString());
         Assert.IsTrue(spans[1..].All(span => span.GetProperty("parentSpanId").GetString() == spans[0].GetProperty("spanId").GetString()));
@@ -67,7 +69,8 @@ public sealed class TraceExportTests
             spans.Select(span => (Time(span, "startTimeUnixNano"), Time(span, "endTimeUnixNano"))).ToArray());
 
         static long Time(JsonElement span, string name) =>
-            (long.Parse(span.GetProperty(name).GetString()!, System.Globalization.CultureInfo.InvariantCulture) - 100_000_000_000) / 1_000_000;
+            (long.Parse(span.GetProperty(name).GetString()!, System.Globalization.CultureInfo.InvariantCulture)
+                - 100_000_000_000) / 1_000_000;
     }
 
     [TestMethod]
@@ -78,7 +81,9 @@ public sealed class TraceExportTests
         var port = ((IPEndPoint)taken.LocalEndpoint).Port;
         taken.Stop();
         var log = new CapturedLog();
-        await using (var export = TraceExport.Of(name => name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" ? $"http://127.0.0.1:{port}/own/path" : null, "1", log.CreateLogger("shimmy"))!)
+        await using (var export =
+            TraceExport.Of(name => name == "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT" ? $"http://127.0.0.1:{port}/own/path" : null,
+                "1", log.CreateLogger("shimmy"))!)
         {
             for (var i = 0; i < 600; i++)
                 export.Add(Request);
@@ -91,7 +96,8 @@ public sealed class TraceExportTests
     public void What_came_from_the_response_cache_was_not_generated_now()
     {
         using var json = JsonDocument.Parse(RequestSpans.Write("ours", "1", [Request with { Cache = "hit" }]));
-        CollectionAssert.AreEqual(new[] { "POST /v1/chat/completions", "model", "template" }, json.RootElement.GetProperty("resourceSpans")[0].GetProperty("scopeSpans")[0]
+        CollectionAssert.AreEqual(new[] { "POST /v1/chat/completions", "model", "template" },
+            json.RootElement.GetProperty("resourceSpans")[0].GetProperty("scopeSpans")[0]
             .GetProperty("spans").EnumerateArray().Select(span => span.GetProperty("name").GetString()).ToArray());
     }
 
@@ -101,7 +107,10 @@ public sealed class TraceExportTests
         using var silent = new TcpListener(IPAddress.Loopback, 0);
         silent.Start();
         var log = new CapturedLog();
-        var export = TraceExport.Of(name => name == "OTEL_EXPORTER_OTLP_ENDPOINT" ? $"http://127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}" : null, "1", log.CreateLogger("shimmy"))!;
+        var export =
+            TraceExport.Of(
+                name => name == "OTEL_EXPORTER_OTLP_ENDPOINT" ? $"http://127.0.0.1:{((IPEndPoint)silent.LocalEndpoint).Port}" : null,
+                    "1", log.CreateLogger("shimmy"))!;
         for (var i = 0; i < 2000; i++)
             export.Add(Request);
 

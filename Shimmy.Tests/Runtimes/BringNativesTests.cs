@@ -96,7 +96,8 @@ public sealed class BringNativesTests
         foreach (var name in new[] { "LICENSE", "bins/linux-x64/libllama.v0.so", "bins/linux-x64/libggml-base.so",
             "bins/linux-x64/libllama-common.so", "bins/linux-x64/llama-addon.node" })
         {
-            tar.WriteEntry(new UstarTarEntry(TarEntryType.RegularFile, "package/" + name) { DataStream = new MemoryStream("content"u8.ToArray()) });
+            tar.WriteEntry(
+                new UstarTarEntry(TarEntryType.RegularFile, "package/" + name) { DataStream = new MemoryStream("content"u8.ToArray()) });
         }
 
         return archive;
@@ -117,7 +118,8 @@ public sealed class BringNativesTests
         var bin = Directory.CreateDirectory(Path.Combine(_folder, "bin")).FullName;
         foreach (var tool in new[] { "sh", "tar", "gzip" })
         {
-            var found = Environment.GetEnvironmentVariable("PATH")!.Split(':').Select(folder => Path.Combine(folder, tool)).First(File.Exists);
+            var found = Environment.GetEnvironmentVariable("PATH")!.Split(':')
+                .Select(folder => Path.Combine(folder, tool)).First(File.Exists);
             if (!File.Exists(Path.Combine(bin, tool)))
                 File.CreateSymbolicLink(Path.Combine(bin, tool), found);
         }
@@ -153,6 +155,7 @@ public sealed class BringNativesTests
     private static string FindOnPath(string name)
     {
         var file = OperatingSystem.IsWindows() ? name + ".exe" : name;
-        return Environment.GetEnvironmentVariable("PATH")!.Split(Path.PathSeparator).Select(folder => Path.Combine(folder, file)).First(File.Exists);
+        return Environment.GetEnvironmentVariable("PATH")!.Split(Path.PathSeparator)
+            .Select(folder => Path.Combine(folder, file)).First(File.Exists);
     }
 }

@@ -40,7 +40,8 @@ public sealed class ManifestTests
     [TestMethod]
     public void Different_packages_have_different_hashes()
     {
-        var hashes = Packages.GroupBy(package => Text(package, "package")).Select(group => group.Select(one => Text(one, "integrity")).Distinct().Single());
+        var hashes = Packages.GroupBy(package => Text(package, "package"))
+            .Select(group => group.Select(one => Text(one, "integrity")).Distinct().Single());
         Assert.AreEqual(hashes.Distinct().Count(), Packages.Select(package => Text(package, "package")).Distinct().Count());
     }
 
@@ -54,11 +55,15 @@ public sealed class ManifestTests
                 Assert.IsGreaterThan(500_000, package.GetProperty("bytes").GetInt64(), $"{rid.Key} {Text(package, "backend")}");
         }
 
-        foreach (var (backend, library) in new[] { ("cpu", "native/libggml-base.so"), ("vulkan", "vulkan/libggml-vulkan.so"), ("cuda", "cuda/libggml-cuda.so") })
+        foreach (var (backend, library) in new[] { ("cpu", "native/libggml-base.so"),
+            ("vulkan", "vulkan/libggml-vulkan.so"), ("cuda", "cuda/libggml-cuda.so") })
         {
             var file = new FileInfo(Path.Combine(Repository.Root, "runtimes", "linux-x64", library));
             if (backend == "cpu" || file.Exists)
-                Assert.AreEqual(Packages.Single(package => (Text(package, "rid"), Text(package, "backend")) == ("linux-x64", backend)).GetProperty("bytes").GetInt64(), file.Length, library);
+            {
+                Assert.AreEqual(Packages.Single(package => (Text(package, "rid"), Text(package, "backend")) == ("linux-x64", backend))
+                    .GetProperty("bytes").GetInt64(), file.Length, library);
+            }
         }
     }
 

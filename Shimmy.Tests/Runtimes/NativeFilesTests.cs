@@ -35,7 +35,8 @@ public sealed class NativeFilesTests
     public void Nothing_comes_along_that_only_serves_node_or_llama_cpps_own_tools()
     {
         var names = Directory.GetFiles(Folder).Select(Path.GetFileName).ToArray();
-        Assert.IsEmpty(names.Where(name => name!.Contains("addon", StringComparison.Ordinal) || name.Contains("common", StringComparison.Ordinal)));
+        Assert.IsEmpty(
+            names.Where(name => name!.Contains("addon", StringComparison.Ordinal) || name.Contains("common", StringComparison.Ordinal)));
     }
 
     [TestMethod]

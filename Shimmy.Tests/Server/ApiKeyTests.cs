@@ -38,7 +38,8 @@ public sealed class ApiKeyTests
 
         await log.WaitForAsync("key alice,");
         await log.WaitForAsync("key bob,");
-        Assert.IsEmpty(log.Lines.Where(line => line.Contains("-key ", StringComparison.Ordinal) || line.Contains("plain", StringComparison.Ordinal)));
+        Assert.IsEmpty(
+            log.Lines.Where(line => line.Contains("-key ", StringComparison.Ordinal) || line.Contains("plain", StringComparison.Ordinal)));
     }
 
     [TestMethod]
@@ -48,7 +49,10 @@ public sealed class ApiKeyTests
     public async Task Of_two_keys_that_are_given_one_must_be_right(string bearer, string own, HttpStatusCode status)
     {
         await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = ApiKeyFile.Read(["right"]) });
-        using var request = new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "Authorization", "Bearer " + bearer }, { "x-api-key", own } } };
+        using var request =
+            new HttpRequestMessage(HttpMethod.Get,
+                "v1/models")
+            { Headers = { { "Authorization", "Bearer " + bearer }, { "x-api-key", own } } };
         using var answer = await server.Client.SendAsync(request);
         Assert.AreEqual(status, answer.StatusCode);
     }
@@ -74,7 +78,8 @@ public sealed class ApiKeyTests
     [TestMethod]
     public void A_file_that_is_missing_and_an_empty_key_are_refused()
     {
-        Assert.Contains("cannot read /nowhere/keys", Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read(["@/nowhere/keys"])).Message);
+        Assert.Contains("cannot read /nowhere/keys",
+            Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read(["@/nowhere/keys"])).Message);
         Assert.Contains("may not be empty", Assert.ThrowsExactly<FormatException>(() => ApiKeyFile.Read([" "])).Message);
     }
 
@@ -107,8 +112,12 @@ public sealed class ApiKeyTests
         // Other keys are let in, and so is this one for what needs no model.
         var other = SendAsync(server, "2");
         await begun.WaitAsync();
-        using (var models = await server.Client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "x-api-key", "1" } } }))
+        using (var models =
+            await server.Client.SendAsync(new HttpRequestMessage(HttpMethod.Get, "v1/models") { Headers = { { "x-api-key", "1" } } }))
+        {
             Assert.AreEqual(HttpStatusCode.OK, models.StatusCode);
+        }
+
         go.SetResult();
         Assert.AreEqual(HttpStatusCode.OK, (await first).StatusCode);
         Assert.AreEqual(HttpStatusCode.OK, (await other).StatusCode);
@@ -139,7 +148,9 @@ public sealed class ApiKeyTests
     [TestMethod]
     public async Task What_requests_use_is_charged_to_their_key()
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { Keys = [new ApiKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 4 }] });
+        await using var server =
+            await ServerFixture.StartAsync(
+                options: new ServerOptions { Keys = [new ApiKey("k", SHA256.HashData("1"u8)) { TokensPerMinute = 4 }] });
         Assert.AreEqual(HttpStatusCode.OK, await StatusAsync(server, "1")); // one token of prompt, three of answer
         await Poll.UntilAsync(async () => await StatusAsync(server, "1") != HttpStatusCode.OK, "the tokens are charged to the key");
         using var refused = await SendAsync(server, "1");
@@ -171,7 +182,8 @@ public sealed class ApiKeyTests
         using var leave = new CancellationTokenSource();
         using var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions")
         {
-            Content = new StringContent($$"""{"model":"talker","prompt":"?","stream":{{(stream ? "true" : "false")}}}""", Encoding.UTF8, "application/json"),
+            Content = new StringContent($$"""{"model":"talker","prompt":"?","stream":{{(stream ? "true" : "false")}}}""",
+                Encoding.UTF8, "application/json"),
         };
         request.Headers.TryAddWithoutValidation("Authorization", "Bearer 1");
         var asking = server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, leave.Token);
@@ -196,7 +208,10 @@ public sealed class ApiKeyTests
 
     private static Task<HttpResponseMessage> SendAsync(ServerFixture server, string key)
     {
-        var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions") { Content = new StringContent(Ask, Encoding.UTF8, "application/json") };
+        var request =
+            new HttpRequestMessage(HttpMethod.Post,
+                "v1/completions")
+            { Content = new StringContent(Ask, Encoding.UTF8, "application/json") };
         request.Headers.TryAddWithoutValidation("Authorization", "Bearer " + key);
         return server.Client.SendAsync(request);
     }

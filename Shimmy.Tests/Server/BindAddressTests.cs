@@ -42,7 +42,8 @@ public sealed class BindAddressTests
     [TestMethod]
     public void Auto_takes_the_variable_or_goes_from_port_to_port()
     {
-        Assert.AreEqual("0.0.0.0:99", BindAddress.Candidates("auto", name => name == "SHIMMY_BIND_ADDRESS" ? "*:99" : null).Single().ToString());
+        Assert.AreEqual("0.0.0.0:99", BindAddress.Candidates("auto", name => name == "SHIMMY_BIND_ADDRESS" ? "*:99" : null)
+            .Single().ToString());
         var ports = BindAddress.Candidates("auto", _ => null).Cast<IPEndPoint>().ToArray();
         Assert.IsTrue(ports.All(one => one.Address.Equals(IPAddress.Loopback)));
         CollectionAssert.AreEqual(Enumerable.Range(11435, 101).Append(0).ToArray(), ports.Select(one => one.Port).ToArray());
@@ -66,8 +67,12 @@ public sealed class BindAddressTests
     public async Task Listening_for_everybody_without_a_key_is_warned_of()
     {
         var log = new CapturedLog();
-        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", Keys = ApiKeyFile.Read(["key"]) }, loggers: log))
+        await using (var server =
+            await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0", Keys = ApiKeyFile.Read(["key"]) }, loggers: log))
+        {
             Assert.AreEqual("127.0.0.1", server.Server.Address.Host);
+        }
+
         Assert.IsEmpty(log.Lines);
         await using (await ServerFixture.StartAsync(options: new ServerOptions { Bind = "*:0" }, loggers: log))
             Assert.Contains("can be reached from other machines and no API key is set", log.Lines.Single());

@@ -31,7 +31,8 @@ public sealed class BrokenBodyTests
         var log = new CapturedLog { LeastOfOthers = Microsoft.Extensions.Logging.LogLevel.Trace };
         await using var server = await ServerFixture.StartAsync(loggers: log);
 
-        Assert.StartsWith("HTTP/1.1 400 ", await server.RawAsync("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer SECRETKEY1\r\n\r\n"));
+        Assert.StartsWith("HTTP/1.1 400 ",
+            await server.RawAsync("GET /v1/models HTTP/1.1\r\nHost: localhost\r\nAuthorization : Bearer SECRETKEY1\r\n\r\n"));
 
         Assert.Contains("ConnectionBadRequest on connection ", await log.WaitForAsync("Server.Kestrel.BadRequests "));
         Assert.Contains("answered with 400", await log.WaitForAsync("Server.Kestrel.BadRequests "));
@@ -45,7 +46,9 @@ public sealed class BrokenBodyTests
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         using var wire = await Wire.ConnectAsync(new IPEndPoint(IPAddress.Loopback, server.Server.Address.Port), limit.Token);
 
-        await wire.TrySendAsync(Encoding.ASCII.GetBytes($"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{{}}\r\n0\r\n\r\n"), limit.Token);
+        await wire.TrySendAsync(
+            Encoding.ASCII.GetBytes(
+                $"POST {path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{{}}\r\n0\r\n\r\n"), limit.Token);
         var answer = await wire.ReadAsync(limit.Token);
 
         Assert.AreEqual(400, answer!.Status);

@@ -45,13 +45,21 @@ public sealed class DisconnectTests
         Assert.StartsWith("Information", await log.WaitForAsync(" 499: "));
         await Poll.UntilAsync(() => server.Residency.Resident.Single().Requests == 0, "the lease of the client ends");
         // An enumeration that was left in the middle of a move would be a fault of ours.
-        Assert.IsFalse(log.Lines.Any(line => line.StartsWith("Error", StringComparison.Ordinal) || line.Contains("NotSupported", StringComparison.Ordinal)), string.Join('\n', log.Lines));
+        Assert.IsFalse(
+            log.Lines.Any(
+                line => line.StartsWith("Error", StringComparison.Ordinal) || line.Contains("NotSupported", StringComparison.Ordinal)),
+                    string.Join('\n', log.Lines));
     }
 
     [TestMethod]
     public async Task A_client_that_reads_nothing_is_waited_for_and_others_are_served_meanwhile()
     {
-        var engine = new ScriptedEngine { Answer = (_, _) => Enumerable.Repeat(new string('x', 10_000), 5_000), BeforeToken = async _ => await Task.Yield() };
+        var engine =
+            new ScriptedEngine
+            {
+                Answer = (_, _) => Enumerable.Repeat(new string('x', 10_000), 5_000),
+                BeforeToken = async _ => await Task.Yield()
+            };
         await using var server = await ServerFixture.StartAsync(engine);
         var slow = await server.OpenAsync("api/generate", """{"model":"talker","stream":true,"prompt":"?","max_tokens":5000}""");
 
@@ -76,7 +84,8 @@ public sealed class DisconnectTests
             using var client = new System.Net.Sockets.TcpClient();
             await client.ConnectAsync(server.Server.Address.Host, server.Server.Address.Port);
             var stream = client.GetStream();
-            await stream.WriteAsync(Encoding.ASCII.GetBytes($"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
+            await stream.WriteAsync(
+                Encoding.ASCII.GetBytes($"{request} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {body.Length}\r\n\r\n{body}"));
             client.Client.Shutdown(System.Net.Sockets.SocketShutdown.Send);
             using var limit = new CancellationTokenSource(Soon);
             using var answer = new StreamReader(stream);
@@ -95,7 +104,8 @@ public sealed class DisconnectTests
             using var client = new System.Net.Sockets.TcpClient();
             await client.ConnectAsync(server.Server.Address.Host, server.Server.Address.Port);
             var stream = client.GetStream();
-            await stream.WriteAsync(Encoding.ASCII.GetBytes($"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{body[..sent]}"));
+            await stream.WriteAsync(
+                Encoding.ASCII.GetBytes($"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{body[..sent]}"));
             client.Client.Shutdown(System.Net.Sockets.SocketShutdown.Send);
             using var limit = new CancellationTokenSource(Soon);
             using var answer = new MemoryStream();

@@ -31,7 +31,8 @@ public sealed class DrainTests
         using var refused = await server.PostAsync("v1/completions", Stream);
         Assert.AreEqual(HttpStatusCode.ServiceUnavailable, refused.StatusCode);
         Assert.AreEqual("1", refused.Headers.GetValues("retry-after").Single());
-        Assert.AreEqual("""{"error":{"message":"the server is stopping","type":"server_error","param":null,"code":"draining"}}""", await refused.Content.ReadAsStringAsync());
+        Assert.AreEqual("""{"error":{"message":"the server is stopping","type":"server_error","param":null,"code":"draining"}}""",
+            await refused.Content.ReadAsStringAsync());
         Assert.IsFalse(stopping.IsCompleted);
 
         token.Release(100);
@@ -50,7 +51,8 @@ public sealed class DrainTests
         var tokens = 0;
         var engine = new ScriptedEngine
         {
-            BeforeToken = cancellation => Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
+            BeforeToken = cancellation =>
+                Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
         };
         await using var server = await ServerFixture.StartAsync(engine, options);
         using var stream = await server.OpenAsync("v1/completions", Stream);
@@ -83,7 +85,8 @@ public sealed class DrainTests
         var stopping = server.Server.StopAsync();
 
         Assert.IsNull(await socket.ReceiveAsync());
-        Assert.AreEqual((WebSocketCloseStatus.EndpointUnavailable, "the server is stopping"), (socket.CloseStatus, socket.CloseStatusDescription));
+        Assert.AreEqual((WebSocketCloseStatus.EndpointUnavailable, "the server is stopping"),
+            (socket.CloseStatus, socket.CloseStatusDescription));
         await socket.CloseOutputAsync(WebSocketCloseStatus.NormalClosure, null, CancellationToken.None);
         // The drain time is 30 seconds.
         await stopping.WaitAsync(Soon);

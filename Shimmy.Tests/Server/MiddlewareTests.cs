@@ -26,11 +26,13 @@ public sealed class MiddlewareTests
     [DataRow("https://mine.example", "http://localhost", null)]
     public async Task allow_origins(string? option, string origin, string? allowed)
     {
-        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { CorsOrigin = option, Keys = ApiKeyFile.Read(["key"]) });
+        await using var server =
+            await ServerFixture.StartAsync(options: new ServerOptions { CorsOrigin = option, Keys = ApiKeyFile.Read(["key"]) });
 
         // The preflight needs no key: browsers send none with it.
         using var preflight = await SendAsync(server, HttpMethod.Options, "v1/completions",
-            ("Origin", origin), ("Access-Control-Request-Method", "POST"), ("Access-Control-Request-Headers", "authorization, x-stainless-os"));
+            ("Origin", origin), ("Access-Control-Request-Method", "POST"),
+                ("Access-Control-Request-Headers", "authorization, x-stainless-os"));
         Assert.AreEqual(HttpStatusCode.NoContent, preflight.StatusCode);
         Assert.AreEqual(allowed, Header(preflight, "Access-Control-Allow-Origin"));
         Assert.AreEqual(allowed is null ? null : "authorization, x-stainless-os", Header(preflight, "Access-Control-Allow-Headers"));
@@ -43,7 +45,8 @@ public sealed class MiddlewareTests
         Assert.AreEqual(allowed, Header(answer, "Access-Control-Allow-Origin"));
         if (allowed is null)
         {
-            Assert.AreEqual($"the origin '{origin}' is not allowed (CORS); --cors allows an origin", (await answer.JsonAsync()).GetProperty("error").GetString());
+            Assert.AreEqual($"the origin '{origin}' is not allowed (CORS); --cors allows an origin",
+                (await answer.JsonAsync()).GetProperty("error").GetString());
             Assert.IsEmpty(server.Residency.Resident);
         }
 
@@ -136,7 +139,8 @@ public sealed class MiddlewareTests
         var log = new CapturedLog();
         await using var server = await ServerFixture.StartAsync(loggers: log);
         var ids = new HashSet<string>();
-        foreach (var (given, kept) in new[] { ("", false), ("mine-1_a.b:c", true), (new string('a', 128), true), (new string('a', 129), false), ("a b", false), ("<i>", false) })
+        foreach (var (given, kept) in new[] { ("", false), ("mine-1_a.b:c", true),
+            (new string('a', 128), true), (new string('a', 129), false), ("a b", false), ("<i>", false) })
         {
             using var answer = await SendAsync(server, HttpMethod.Get, "nowhere", ("x-request-id", given));
             var id = Header(answer, "x-request-id")!;
@@ -180,7 +184,8 @@ public sealed class MiddlewareTests
         var answer = await server.RawAsync($"POST /v1/completions HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{rest}{body}");
 
         Assert.StartsWith("HTTP/1.1 413 ", answer);
-        Assert.EndsWith("""{"error":{"message":"the request body is larger than this server accepts","type":"invalid_request_error","param":null,"code":"request_too_large"}}""", answer);
+        Assert.EndsWith(
+            """{"error":{"message":"the request body is larger than this server accepts","type":"invalid_request_error","param":null,"code":"request_too_large"}}""", answer);
         await server.AnswerAsync("api/generate", Ask);
     }
 
@@ -195,7 +200,9 @@ public sealed class MiddlewareTests
     {
         // curl -d sends a form's type; a page cannot abuse this, see allow_origins.
         await using var server = await ServerFixture.StartAsync();
-        var answer = await server.RawAsync($"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{(type is null ? "" : $"Content-Type: {type}\r\n")}Content-Length: {Ask.Length}\r\n\r\n{Ask}");
+        var answer =
+            await server.RawAsync(
+                $"POST /api/generate HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{(type is null ? "" : $"Content-Type: {type}\r\n")}Content-Length: {Ask.Length}\r\n\r\n{Ask}");
         Assert.StartsWith("HTTP/1.1 200 OK", answer);
         Assert.Contains("I am talker", answer);
     }
@@ -209,7 +216,8 @@ public sealed class MiddlewareTests
         Assert.StartsWith("the body is not valid JSON (line 1, byte ", (await answer.JsonAsync()).GetProperty("error").GetString());
     }
 
-    private static Task<HttpResponseMessage> SendAsync(ServerFixture server, HttpMethod method, string path, params (string Name, string Value)[] headers)
+    private static Task<HttpResponseMessage> SendAsync(ServerFixture server, HttpMethod method,
+        string path, params (string Name, string Value)[] headers)
     {
         var request = new HttpRequestMessage(method, path);
         if (method == HttpMethod.Post)

@@ -9,7 +9,8 @@ namespace Shimmy.Tests.Server;
 [TestCategory("Unit")]
 public sealed class RouteTableTests
 {
-    // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses; HEAD goes with GET where a route only tells something.
+    // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses; HEAD goes with GET where a
+    // route only tells something.
     private static readonly string[] Inventory =
     [
         "GET /health", "GET /metrics", "GET /diag",
@@ -17,8 +18,10 @@ public sealed class RouteTableTests
         "POST /api/models/{name}/load", "POST /api/models/{name}/unload", "GET /api/models/{name}/status",
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
         "GET /ws/generate",
-        "GET /v1/models", "GET /v1/models/{id}", "POST /v1/chat/completions", "POST /v1/completions", "POST /v1/embeddings", "POST /v1/rerank", "POST /v1/responses",
-        "GET /v1/responses/{id}", "DELETE /v1/responses/{id}", "POST /v1/responses/{id}/cancel", "GET /v1/responses/{id}/input_items", "POST /v1/responses/input_tokens",
+        "GET /v1/models", "GET /v1/models/{id}", "POST /v1/chat/completions", "POST /v1/completions",
+            "POST /v1/embeddings", "POST /v1/rerank", "POST /v1/responses",
+        "GET /v1/responses/{id}", "DELETE /v1/responses/{id}", "POST /v1/responses/{id}/cancel",
+            "GET /v1/responses/{id}/input_items", "POST /v1/responses/input_tokens",
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
@@ -39,7 +42,9 @@ public sealed class RouteTableTests
         CollectionAssert.IsSubsetOf(Absent, Inventory);
         CollectionAssert.AreEquivalent(
             Inventory.Except(Absent).ToArray(),
-            server.Server.Routes.SelectMany(route => route.Methods.Where(method => method != "HEAD").Select(method => $"{method} {route.Pattern.Replace("{**", "{", StringComparison.Ordinal)}")).ToArray());
+            server.Server.Routes.SelectMany(
+                route => route.Methods.Where(method => method != "HEAD")
+                    .Select(method => $"{method} {route.Pattern.Replace("{**", "{", StringComparison.Ordinal)}")).ToArray());
         foreach (var (methods, pattern) in server.Server.Routes)
             Assert.AreEqual(methods.Contains("GET") && pattern != "/ws/generate", methods.Contains("HEAD"), pattern);
     }

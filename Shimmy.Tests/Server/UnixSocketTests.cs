@@ -21,7 +21,8 @@ public sealed class UnixSocketTests
             Assert.Contains("talker", await client.GetStringAsync("http://shimmy.example/v1/models"));
 
             // A second server does not take it away.
-            var error = await Assert.ThrowsAsync<IOException>(() => ServerFixture.StartAsync(options: new ServerOptions { Bind = "unix:" + path }));
+            var error =
+                await Assert.ThrowsAsync<IOException>(() => ServerFixture.StartAsync(options: new ServerOptions { Bind = "unix:" + path }));
             Assert.Contains("another server listens on it", error.Message);
             Assert.Contains("talker", await client.GetStringAsync("http://localhost/v1/models"));
         }

@@ -12,7 +12,8 @@ namespace Shimmy.Tests.Server;
 [TestCategory("Worker")]
 public sealed class WorkerServerTests
 {
-    private const string Long = """{"model":"noise","prompt":"on and on","stream":true,"ignore_eos":true,"max_tokens":50000,"temperature":0}""";
+    private const string Long =
+        """{"model":"noise","prompt":"on and on","stream":true,"ignore_eos":true,"max_tokens":50000,"temperature":0}""";
 
     private static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
 
@@ -20,20 +21,24 @@ public sealed class WorkerServerTests
     public async Task All_routes_give_the_same_answer_streamed_or_not()
     {
         await using var server = await WorkerServer.StartAsync();
-        const string ask = "\"model\":\"noise\",\"prompt\":\"Once\",\"max_tokens\":12,\"temperature\":0,\"repeat_penalty\":1,\"ignore_eos\":true";
+        const string ask =
+            "\"model\":\"noise\",\"prompt\":\"Once\",\"max_tokens\":12,\"temperature\":0,\"repeat_penalty\":1,\"ignore_eos\":true";
         var http = server.Http;
 
         var text = Json(await http.AnswerAsync("v1/completions", $"{{{ask}}}")).GetProperty("choices")[0].GetProperty("text").GetString();
         Assert.AreNotEqual("", text);
-        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("v1/completions", $$"""{{{ask}},"stream":true}""")).Select(one => one.GetProperty("choices")[0].GetProperty("text").GetString()).Aggregate(string.Concat));
+        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("v1/completions", $$"""{{{ask}},"stream":true}"""))
+            .Select(one => one.GetProperty("choices")[0].GetProperty("text").GetString()).Aggregate(string.Concat));
         var whole = Json(await http.AnswerAsync("api/generate", $"{{{ask}}}"));
         Assert.AreEqual(text, whole.GetProperty("response").GetString());
         Assert.AreEqual(12, whole.GetProperty("usage").GetProperty("completion_tokens").GetInt32());
         Assert.AreEqual("length", whole.GetProperty("finish_reason").GetString());
-        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("api/generate", $$"""{{{ask}},"stream":true}""")).SkipLast(1).Select(one => one.GetProperty("token").GetString()).Aggregate(string.Concat));
+        Assert.AreEqual(text, ServerSentEvents.Json(await http.AnswerAsync("api/generate", $$"""{{{ask}},"stream":true}"""))
+            .SkipLast(1).Select(one => one.GetProperty("token").GetString()).Aggregate(string.Concat));
         using var socket = await http.ConnectAsync();
         await socket.SendAsync($"{{{ask}}}");
-        Assert.AreEqual(text, (await socket.AnswerAsync()).SkipLast(1).Select(frame => Json(frame).GetProperty("token").GetString()).Aggregate(string.Concat));
+        Assert.AreEqual(text, (await socket.AnswerAsync()).SkipLast(1)
+            .Select(frame => Json(frame).GetProperty("token").GetString()).Aggregate(string.Concat));
     }
 
     [TestMethod]
@@ -91,7 +96,8 @@ public sealed class WorkerServerTests
             Assert.AreEqual("context_length_exceeded", error.GetProperty("code").GetString());
             Assert.MatchesRegex("has 60[0-9] tokens, but the context has 512", error.GetProperty("message").GetString()!);
 
-            foreach (var (field, value) in new[] { ("grammar", "\"root ::= (\""), ("logit_bias", "{\"1000000\":1}"), ("prompt", "[1000000]") })
+            foreach (var (field, value) in new[] { ("grammar", "\"root ::= (\""),
+                ("logit_bias", "{\"1000000\":1}"), ("prompt", "[1000000]") })
             {
                 using var answer = await server.Http.PostAsync("v1/completions",
                     $$"""{"model":"talker","stream":{{stream}},{{(field == "prompt" ? "" : "\"prompt\":\"a\",")}}"{{field}}":{{value}}}""");
@@ -108,8 +114,13 @@ public sealed class WorkerServerTests
         const string seed =
             """{"model":"talker","prompt":"a \u0000 é","max_tokens":2,"grammar":"root ::= [a-z ]+","logit_bias":{"5":-1,"300":5},"seed":1,"temperature":1.5,"top_k":5,"top_p":0.9,"min_p":0.1,"typical_p":0.5,"top_n_sigma":1,"xtc_probability":0.5,"xtc_threshold":0.1,"repeat_penalty":1.2,"repeat_last_n":-1,"frequency_penalty":1,"presence_penalty":-1,"dry_multiplier":0.8,"dry_base":1.5,"dry_allowed_length":1,"dry_penalty_last_n":-1,"dry_sequence_breakers":["\n",""],"mirostat":2,"mirostat_tau":3,"mirostat_eta":0.1,"dynatemp_range":0.5,"dynatemp_exponent":1,"ignore_eos":false}""";
         for (var round = 0; round < 250; round++)
-            await MalformedRequestTests.CheckAsync(server.Http, "v1/completions", Damage.Request(Encoding.UTF8.GetBytes(seed), new Random(round)), worst: 499);
-        Assert.Contains(" hello", await server.Http.AnswerAsync("v1/completions", """{"model":"talker","prompt":"still there?","temperature":0}"""));
+        {
+            await MalformedRequestTests.CheckAsync(server.Http, "v1/completions",
+                Damage.Request(Encoding.UTF8.GetBytes(seed), new Random(round)), worst: 499);
+        }
+
+        Assert.Contains(" hello",
+            await server.Http.AnswerAsync("v1/completions", """{"model":"talker","prompt":"still there?","temperature":0}"""));
         Assert.HasCount(1, server.Http.Residency.Resident);
     }
 

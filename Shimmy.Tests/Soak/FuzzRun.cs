@@ -26,7 +26,8 @@ internal static class FuzzRun
         if (dialects.Length == 0)
             throw new FormatException($"--dialect: there are {string.Join(", ", FuzzSeed.PerDialect.Keys)}");
         var total = options.Requests ?? FullRun;
-        verdict.Say($"fuzz: {total} requests in each of {dialects.Length} dialects, {options.Clients} at a time, seed {options.Seed}; at the start {atStart}");
+        verdict.Say(
+            $"fuzz: {total} requests in each of {dialects.Length} dialects, {options.Clients} at a time, seed {options.Seed}; at the start {atStart}");
         var complaints = new Complaints();
         var (sent, most) = (0, 0L);
         ProcessState? before = null;
@@ -40,22 +41,27 @@ internal static class FuzzRun
                 var statuses = await TryAsync(server, options, dialect, seeds, from, to, share, complaints);
                 sent += statuses.Sum(pair => pair.Value);
                 most = Math.Max(most, server.State.ResidentBytes);
-                verdict.Say($"{dialect}: {string.Join(", ", statuses.OrderBy(pair => pair.Key).Select(pair => $"{pair.Value} × {(pair.Key == 0 ? "no answer" : pair.Key)}"))}; {server.State}");
+                verdict.Say(
+                    $"{dialect}: {string.Join(", ", statuses.OrderBy(pair => pair.Key).Select(pair => $"{pair.Value} × {(pair.Key == 0 ? "no answer" : pair.Key)}"))}; {server.State}");
             }
             before ??= await server.RestAsync();
         }
         var after = await server.RestAsync();
 
-        verdict.Say($"{sent} requests; after the first {warmup} of each {before}; at the end {after}; never above {most / 1e6:F1} MB between dialects");
+        verdict.Say(
+            $"{sent} requests; after the first {warmup} of each {before}; at the end {after}; never above {most / 1e6:F1} MB between dialects");
         verdict.Require(options.Duration is not null || sent == total * dialects.Length, $"all requests were made ({sent})");
-        verdict.Require(complaints.Count == 0, $"no 500, no hang, no error but the dialect's ({complaints.Count})" + string.Concat(complaints.Texts.Select(text => "\n    " + text)));
+        verdict.Require(complaints.Count == 0, $"no 500, no hang, no error but the dialect's ({complaints.Count})"
+            + string.Concat(complaints.Texts.Select(text => "\n    " + text)));
         var growth = (double)after.ResidentBytes / before!.ResidentBytes - 1;
         verdict.Require(growth <= 0.10, $"the server's memory has not grown ({growth * 100:+0.0;-0.0} %)");
-        verdict.Require(worker.SequenceEqual(server.Workers), $"the worker is the one of the start ({worker[0]}; now {string.Join(", ", server.Workers)})");
+        verdict.Require(worker.SequenceEqual(server.Workers),
+            $"the worker is the one of the start ({worker[0]}; now {string.Join(", ", server.Workers)})");
         await server.JudgeTheEndAsync(verdict, atStart);
     }
 
-    private static async Task<IReadOnlyDictionary<int, int>> TryAsync(SoakServer server, SoakOptions options, string dialect, IReadOnlyList<FuzzSeed> seeds,
+    private static async Task<IReadOnlyDictionary<int, int>> TryAsync(SoakServer server,
+        SoakOptions options, string dialect, IReadOnlyList<FuzzSeed> seeds,
         int from, int to, TimeSpan share, Complaints complaints)
     {
         var statuses = new ConcurrentDictionary<int, int>();
@@ -76,7 +82,9 @@ internal static class FuzzRun
                 var begun = Stopwatch.GetTimestamp();
                 try
                 {
-                    var (status, complaint) = fuzz is null ? await socket.TryAsync(seeds, random, limit.Token) : await http.TryAsync(fuzz, random, limit.Token);
+                    var (status, complaint) = fuzz is null
+                        ? await socket.TryAsync(seeds, random, limit.Token)
+                        : await http.TryAsync(fuzz, random, limit.Token);
                     statuses.AddOrUpdate(status, 1, (_, count) => count + 1);
                     if (complaint is not null)
                         complaints.Add($"{dialect} {mine}: {complaint}");
@@ -84,7 +92,11 @@ internal static class FuzzRun
                 catch (Exception e) when (e is OperationCanceledException or InvalidDataException or SocketException)
                 {
                     if (!over.IsCancellationRequested)
-                        complaints.Add($"{dialect} {mine}: {e.GetType().Name} {e.Message} after {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s with {fuzz}");
+                    {
+                        complaints.Add(
+                            $"{dialect} {mine}: {e.GetType().Name} {e.Message} after {Stopwatch.GetElapsedTime(begun).TotalSeconds:F1} s with {fuzz}");
+                    }
+
                     http.Dispose();
                     socket.Dispose();
                 }

@@ -43,7 +43,8 @@ internal static class IdleRun
         var health = Encoding.ASCII.GetBytes("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n");
         try
         {
-            await Parallel.ForAsync(0, wires.Length, new ParallelOptions { MaxDegreeOfParallelism = 32, CancellationToken = limit.Token }, async (i, token) =>
+            await Parallel.ForAsync(0, wires.Length, new ParallelOptions { MaxDegreeOfParallelism = 32, CancellationToken = limit.Token },
+                async (i, token) =>
             {
                 wires[i] = await Wire.ConnectAsync(server.Address, token);
                 // A third has asked once, a third has begun to ask, a third has said nothing yet.
@@ -65,14 +66,16 @@ internal static class IdleRun
             verdict.Require(open.Files >= wires.Length, $"the server holds them all ({open.Files} open files)");
             verdict.Require(each < MostPerConnection, $"each takes {each / 1024.0:F1} KB (at most {MostPerConnection / 1024})");
             var (answers, longest) = await AskAsync(server, 100);
-            verdict.Require(longest < Soon, $"another client is answered {answers} times, the longest took {longest.TotalMilliseconds:F0} ms");
+            verdict.Require(longest < Soon,
+                $"another client is answered {answers} times, the longest took {longest.TotalMilliseconds:F0} ms");
             if (options.Duration is null)
             {
                 using var patience = new CancellationTokenSource(HeadTime);
                 var ended = 0;
                 foreach (var wire in silent)
                     ended += await EndsAsync(wire, patience.Token) ? 1 : 0;
-                verdict.Require(ended == silent.Count, $"those that never ended the head of their request were let go ({ended} of {silent.Count})");
+                verdict.Require(ended == silent.Count,
+                    $"those that never ended the head of their request were let go ({ended} of {silent.Count})");
             }
         }
         finally
@@ -105,8 +108,10 @@ internal static class IdleRun
         }
         await over.CancelAsync();
         var read = await Task.WhenAll(readers);
-        verdict.Say($"{SlowReaders} readers took {string.Join(" and ", read)} bytes in {time.TotalSeconds:F0} s; meanwhile {streams} other streams, alone one took {alone.TotalMilliseconds:F0} ms");
-        verdict.Require(longest < alone * 6 + Soon, $"no other stream waited for them (the longest took {longest.TotalMilliseconds:F0} ms)");
+        verdict.Say(
+            $"{SlowReaders} readers took {string.Join(" and ", read)} bytes in {time.TotalSeconds:F0} s; meanwhile {streams} other streams, alone one took {alone.TotalMilliseconds:F0} ms");
+        verdict.Require(longest < alone * 6 + Soon,
+            $"no other stream waited for them (the longest took {longest.TotalMilliseconds:F0} ms)");
         verdict.Require(most - before.ResidentBytes < MostForSlowReaders, $"they took {(most - before.ResidentBytes) / 1e6:F1} MB at most");
         verdict.Require(await server.IsQuietAsync(TimeSpan.FromSeconds(20)), "their slots are free again");
     }
@@ -128,7 +133,8 @@ internal static class IdleRun
             if (await EndsAsync(wire, limit.Token))
                 Interlocked.Increment(ref ended);
         }));
-        verdict.Require(ended == HalfClosed, $"a connection whose client closed its direction is answered or ended ({ended} of {HalfClosed})");
+        verdict.Require(ended == HalfClosed,
+            $"a connection whose client closed its direction is answered or ended ({ended} of {HalfClosed})");
         verdict.Require(await server.IsQuietAsync(TimeSpan.FromSeconds(20)), "and its request holds no slot");
     }
 
@@ -158,7 +164,9 @@ internal static class IdleRun
         using var limit = new CancellationTokenSource(Limit);
         using var wire = await Wire.ConnectAsync(server.Address, limit.Token);
         var begun = Stopwatch.GetTimestamp();
-        await wire.TrySendAsync(Post("/api/generate", $$"""{"model":"{{Exchange.Model}}","prompt":"a bear","max_tokens":24,"ignore_eos":true,"stream":true}"""), limit.Token);
+        await wire.TrySendAsync(
+            Post("/api/generate",
+                $$"""{"model":"{{Exchange.Model}}","prompt":"a bear","max_tokens":24,"ignore_eos":true,"stream":true}"""), limit.Token);
         if (await wire.ReadAsync(limit.Token) is not { Status: 200, Whole: true })
             throw new InvalidDataException("a stream beside others did not come to its end");
         return Stopwatch.GetElapsedTime(begun);
@@ -205,5 +213,6 @@ internal static class IdleRun
     }
 
     private static byte[] Post(string path, string body) =>
-        Encoding.UTF8.GetBytes($"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
+        Encoding.UTF8.GetBytes(
+            $"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {Encoding.UTF8.GetByteCount(body)}\r\n\r\n{body}");
 }

@@ -19,7 +19,8 @@ internal static class KillRun
         // One thread: no time is spent on finding out how many are best, which every new worker would do.
         await using var server = await SoakServer.StartAsync(options, "--threads", "1");
         var atStart = server.State;
-        verdict.Say($"kill: {options.Kills} workers under {options.Clients} requests at a time, seed {options.Seed}; at the start {atStart}");
+        verdict.Say(
+            $"kill: {options.Kills} workers under {options.Clients} requests at a time, seed {options.Seed}; at the start {atStart}");
         var complaints = new Complaints();
         var load = new Load(server.Address, options, complaints);
         using var end = new CancellationTokenSource(options.Duration ?? Timeout.InfiniteTimeSpan);
@@ -33,13 +34,15 @@ internal static class KillRun
         await loading;
         var health = await watching;
 
-        verdict.Say($"{load.Requests} requests ({load.PerRoute}), {load.Left} left by their clients, {load.Errors} ended with an error; afterwards {server.State}");
+        verdict.Say(
+            $"{load.Requests} requests ({load.PerRoute}), {load.Left} left by their clients, {load.Errors} ended with an error; afterwards {server.State}");
         verdict.Require(kills > 0 && (kills == options.Kills || options.Duration is not null), $"workers were killed ({kills})");
         verdict.Require(errors > kills / 2, $"the kills hit requests ({errors})");
         verdict.Require(complaints.Count == 0, $"each request ended whole or with its dialect's error ({complaints.Count} did not)"
             + string.Concat(complaints.Texts.Select(text => "\n    " + text)));
         health.Sort();
-        verdict.Require(health.Count > kills && health[^1] < LongestHealth.TotalMilliseconds, $"/health was answered throughout: {health.Count} times, "
+        verdict.Require(health.Count > kills && health[^1] < LongestHealth.TotalMilliseconds,
+            $"/health was answered throughout: {health.Count} times, "
             + $"half within {health[health.Count / 2]:F1} ms, 99 of 100 within {health[health.Count * 99 / 100]:F0} ms, all within {health[^1]:F0} ms");
         await server.JudgeTheEndAsync(verdict, atStart);
     }

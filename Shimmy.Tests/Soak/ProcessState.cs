@@ -12,8 +12,10 @@ internal sealed record ProcessState(long ResidentBytes, long PrivateBytes, int T
     /// <summary>Of the process with this id.</summary>
     public static ProcessState Of(int id)
     {
-        var fields = File.ReadLines($"/proc/{id}/status").Select(line => line.Split(':', 2)).ToDictionary(pair => pair[0], pair => pair[1].Trim());
-        return new ProcessState(Bytes("VmRSS"), Bytes("RssAnon"), int.Parse(fields["Threads"], CultureInfo.InvariantCulture), CountFiles(id));
+        var fields = File.ReadLines($"/proc/{id}/status").Select(line => line.Split(':', 2))
+            .ToDictionary(pair => pair[0], pair => pair[1].Trim());
+        return new ProcessState(Bytes("VmRSS"), Bytes("RssAnon"), int.Parse(fields["Threads"], CultureInfo.InvariantCulture),
+            CountFiles(id));
 
         long Bytes(string name) => long.Parse(fields[name].Split(' ')[0], CultureInfo.InvariantCulture) * 1024;
     }

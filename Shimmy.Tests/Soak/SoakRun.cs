@@ -35,7 +35,8 @@ internal static class SoakRun
         var after = await server.RestAsync();
 
         verdict.Say($"{load.Requests} requests ({load.PerRoute}), {load.Left} left by their clients; at the end {after}");
-        verdict.Require(load.Requests > first && first > 0, $"{first} requests were made, and more than them after ({load.Requests - first})");
+        verdict.Require(load.Requests > first
+            && first > 0, $"{first} requests were made, and more than them after ({load.Requests - first})");
         verdict.Require(complaints.Count == 0, $"no error that the client did not cause ({complaints.Count})"
             + string.Concat(complaints.Texts.Select(text => "\n    " + text)));
         var growth = (double)after.ResidentBytes / before.ResidentBytes - 1;

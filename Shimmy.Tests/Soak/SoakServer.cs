@@ -44,9 +44,11 @@ internal sealed class SoakServer : IAsyncDisposable
         get
         {
             string[] log = [.. _process.Log];
-            return [.. Enumerable.Range(0, log.Length).Where(i => IsFault(log[i])).Select(i => string.Join("\n      ", log.Skip(i).Take(8)))];
+            return [.. Enumerable.Range(0, log.Length).Where(i => IsFault(log[i]))
+                .Select(i => string.Join("\n      ", log.Skip(i).Take(8)))];
 
-            static bool IsFault(string line) => line.Contains(" ERR ", StringComparison.Ordinal) || line.Contains(" CRI ", StringComparison.Ordinal)
+            static bool IsFault(string line) => line.Contains(" ERR ", StringComparison.Ordinal)
+                || line.Contains(" CRI ", StringComparison.Ordinal)
                 || line.Contains("Unhandled", StringComparison.Ordinal);
         }
     }
@@ -133,9 +135,11 @@ internal sealed class SoakServer : IAsyncDisposable
         workers = Workers;
         var stopping = Stopwatch.GetTimestamp();
         var (code, _) = await _process.TerminateAsync();
-        verdict.Require(code == 0, $"the server ends with 0 ({code}) after SIGTERM, in {Stopwatch.GetElapsedTime(stopping).TotalSeconds:F1} s");
+        verdict.Require(code == 0,
+            $"the server ends with 0 ({code}) after SIGTERM, in {Stopwatch.GetElapsedTime(stopping).TotalSeconds:F1} s");
         verdict.Require(workers.All(worker => !Directory.Exists($"/proc/{worker}")), "no process of it is left");
-        verdict.Require(Faults.Count == 0, $"the log tells no fault of its own ({Faults.Count}{string.Concat(Faults.Take(5).Select(line => "\n    " + line))})");
+        verdict.Require(Faults.Count == 0,
+            $"the log tells no fault of its own ({Faults.Count}{string.Concat(Faults.Take(5).Select(line => "\n    " + line))})");
     }
 
     /// <summary>Ends the server, whatever state it is in.</summary>

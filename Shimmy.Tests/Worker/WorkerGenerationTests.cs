@@ -30,8 +30,8 @@ public sealed class WorkerGenerationTests
     [TestMethod]
     public async Task Eight_at_once_give_the_tokens_that_each_gives_alone()
     {
-        // Sums of a batch round differently than those of one row, and random weights have near ties: only the first tokens are compared here.
-        // A trained model is held to whole answers by SameTextTests.
+        // Sums of a batch round differently than those of one row, and random weights have near ties: only the first tokens are compared
+        // here. A trained model is held to whole answers by SameTextTests.
         var prompts = Enumerable.Range(0, 8).Select(i => $"prompt number {i} of eight").ToArray();
         var alone = new List<List<int>>();
         foreach (var prompt in prompts)
@@ -72,7 +72,17 @@ public sealed class WorkerGenerationTests
     public async Task The_same_seed_gives_the_same_tokens_and_another_seed_others()
     {
         // A prompt out of the cache is computed in a batch of another size, which rounds differently on some processors.
-        var options = new GenerationOptions { Temperature = 1.2f, TopK = 0, TopP = 1, MaxTokens = 40, IgnoreEos = true, Seed = 5, CachePrompt = false };
+        var options =
+            new GenerationOptions
+            {
+                Temperature = 1.2f,
+                TopK = 0,
+                TopP = 1,
+                MaxTokens = 40,
+                IgnoreEos = true,
+                Seed = 5,
+                CachePrompt = false
+            };
         var request = Greedy("seeds", 40) with { Options = options };
         var first = await RunAsync(_model, request);
         var again = await RunAsync(_model, request);
@@ -184,7 +194,8 @@ public sealed class WorkerGenerationTests
         var variants = new[]
         {
             neutral with { TopK = 5 }, neutral with { TopP = 0.5f }, neutral with { MinP = 0.3f }, neutral with { TypicalP = 0.4f },
-            neutral with { TopNSigma = 1f }, neutral with { XtcProbability = 1f, XtcThreshold = 0.0001f }, neutral with { DryMultiplier = 0.8f },
+            neutral with { TopNSigma = 1f }, neutral with { XtcProbability = 1f, XtcThreshold = 0.0001f },
+                neutral with { DryMultiplier = 0.8f },
             neutral with { DynamicTemperatureRange = 0.5f }, neutral with { Mirostat = 1 }, neutral with { Mirostat = 2 },
             neutral with { PresencePenalty = 2 }, neutral with { Temperature = 0, XtcProbability = 1f, XtcThreshold = 0.0001f },
             neutral with { Temperature = 0, DryMultiplier = 0.8f }, neutral with { TopK = 0, TopP = 1, MinP = 0 },

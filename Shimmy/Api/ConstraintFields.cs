@@ -24,8 +24,11 @@ internal static class ConstraintFields
             throw ApiException.BadField("json_schema", "was given beside grammar; give one of them");
         var format = responseFormat && fields.Object("response_format") is { } asked ? ReadFormat(asked, flat: false) : null;
         if (format is not null && (grammar is not null || schema is not null))
+        {
             throw ApiException.BadField("response_format",
                 $"was given beside {(schema is null ? "grammar" : "json_schema")}; give one of them");
+        }
+
         return grammar ?? format ?? (schema is { } given ? Compile(given, "json_schema", strict: false) : null);
     }
 

@@ -27,9 +27,12 @@ internal static class LoraFields
         var id = fields.Whole("id", 0, int.MaxValue);
         var name = fields.Text("name");
         if (id is null == name is null)
+        {
             throw ApiException.BadField(fields.FullName("id"), id is null
                 ? "is missing; id or name is required"
                 : "was given beside name; give one of them");
+        }
+
         return new LoraChoice(id, name, fields.Number("scale", -Strongest, Strongest) ?? 1);
     }
 }

@@ -46,8 +46,11 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
             ?? throw ApiException.BadField(tool.FullName("function"), "is missing; an object is required");
         var name = function.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-' or '.' or ':' or '/'))
+        {
             throw ApiException.BadField(function.FullName("name"),
                 $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
+        }
+
         var parameters = function.Find("parameters") ?? default;
         if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined))
             throw ApiException.BadField(function.FullName("parameters"), $"must be an object, not {RequestFields.Describe(parameters)}");

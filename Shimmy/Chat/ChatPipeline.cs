@@ -194,7 +194,8 @@ internal static class ChatPipeline
             else if (engineEvent.OfPrompt)
             {
                 yield return OutputEvent.OfText(
-                    "") with { PromptToken = new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability) };
+                    "") with
+                { PromptToken = new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability) };
             }
             else
             {

@@ -35,8 +35,11 @@ internal static class ReasoningBudget
         yield return OutputEvent.OfText(close);
         var rest = request with
         {
-            Prompt = request.Prompt with { Parts =
-                [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)] },
+            Prompt = request.Prompt with
+            {
+                Parts =
+                [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)]
+            },
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - clock.Tokens) : null },
             GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
         };

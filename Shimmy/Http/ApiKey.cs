@@ -69,8 +69,12 @@ internal sealed class ApiKey
         lock (_lock)
         {
             if (Concurrency > 0 && _running >= Concurrency)
+            {
                 throw new ApiException(429, $"the API key '{Name}' has reached its limit of {Concurrency} concurrent requests",
-                    "concurrency_limit") { RetryAfterSeconds = 1 };
+                    "concurrency_limit")
+                { RetryAfterSeconds = 1 };
+            }
+
             Fill();
             if (TokensPerMinute > 0 && _tokensLeft <= 0)
             {

@@ -63,8 +63,13 @@ internal sealed class RequestContext
     public static RequestContext Renew(HttpContext context)
     {
         var before = context.Items.TryGetValue(Key, out var known) ? (RequestContext?)known : null;
-        var log = new RequestContext { Client = before?.Client, Match = before?.Match,
-            Route = before?.Route, Trace = before is null ? TraceContext.None : before.Trace.Next() };
+        var log = new RequestContext
+        {
+            Client = before?.Client,
+            Match = before?.Match,
+            Route = before?.Route,
+            Trace = before is null ? TraceContext.None : before.Trace.Next()
+        };
         context.Items[Key] = log;
         return log;
     }

@@ -194,9 +194,12 @@ internal sealed class RequestFields
             if (document.RootElement.ValueKind != JsonValueKind.Object)
                 throw new ApiException(400, $"the body must be a JSON object, not {Describe(document.RootElement)}", "invalid_json");
             if (InvalidUnicode.Find(document.RootElement) is { } field)
+            {
                 throw field.Length == 0
                     ? new ApiException(400, $"the body {NoText}", "invalid_json")
                     : ApiException.BadField(field, NoText);
+            }
+
             return new RequestFields(document.RootElement, "");
         }
         catch

@@ -116,8 +116,11 @@ internal sealed class RouteTable
             return handle(context);
         }
         if (match.OtherMethods.Count == 0)
+        {
             throw new ApiException(404,
                 $"there is no route {context.Request.Method} {context.Request.Path}; GET /health lists the endpoints", "route_not_found");
+        }
+
         var allowed = string.Join(", ", match.OtherMethods);
         context.Response.Headers.Allow = allowed;
         throw new ApiException(405, $"the method {context.Request.Method} is not allowed for {context.Request.Path}; allowed: {allowed}",

@@ -69,7 +69,10 @@ internal static class ApiKeyFile
                 throw new FormatException($"{where}: only settings may follow the key: concurrency=N, tokens_per_minute=N or rank=N");
             if (!int.TryParse(word[(equals + 1)..], NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number)
                 || (number < 0 && name != "rank"))
+            {
                 throw new FormatException($"{where}: {name} must be a whole number{(name == "rank" ? "" : " of at least 0")}");
+            }
+
             settings[name] = number;
         }
         return new ApiKey(words[0], HashOf(words[1], where))

@@ -20,8 +20,11 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
             return next(context);
         string[] given = [.. ApiKey.GivenIn(context.Request.Headers)];
         if (given.Length == 0)
+        {
             throw new ApiException(401, "an API key is required: send it as 'Authorization: Bearer KEY' or 'x-api-key: KEY'",
                 "missing_api_key");
+        }
+
         log.Client = Find(given) ?? throw new ApiException(401, "the API key is not valid", "invalid_api_key");
         return next(context);
     }

@@ -38,8 +38,11 @@ internal static class BindAddress
         var colon = text.LastIndexOf(':');
         var (host, portText) = colon < 0 ? ("127.0.0.1", text) : (text[..colon], text[(colon + 1)..]);
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
+        {
             throw new FormatException(
                 $"'{text}' is not an address to listen on: use auto, PORT, HOST:PORT or unix:PATH, with a port from 0 to {IPEndPoint.MaxPort}");
+        }
+
         return host switch
         {
             "localhost" => new IPEndPoint(IPAddress.Loopback, port),

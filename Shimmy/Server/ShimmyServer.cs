@@ -195,7 +195,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     {
         if (options.ReplayFile is not { } path
             || (options.RecordFile is { } recorded && Path.GetFullPath(path) == Path.GetFullPath(recorded) && !File.Exists(path)))
+        {
             return null;
+        }
+
         var recording = RecordingIndex.Read(path, ignoredFields, logger);
         LogReplays(logger, recording.Count, path);
         return recording;

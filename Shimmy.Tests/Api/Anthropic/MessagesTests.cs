@@ -16,7 +16,9 @@ public sealed class MessagesTests
     public async Task A_stream_has_its_events_in_order()
     {
         await using var server = await ServerFixture.StartAsync();
-        using var answer = await server.PostAsync(Route + "?beta=true", """{"model":"talker","max_tokens":2,"stream":true,"messages":[{"role":"user","content":"?"}]}""");
+        using var answer =
+            await server.PostAsync(Route + "?beta=true",
+                """{"model":"talker","max_tokens":2,"stream":true,"messages":[{"role":"user","content":"?"}]}""");
 
         Assert.AreEqual("text/event-stream", answer.Content.Headers.ContentType!.MediaType);
         Assert.AreEqual(
@@ -51,7 +53,9 @@ public sealed class MessagesTests
     public async Task A_whole_answer_tells_the_sequence_that_ended_it()
     {
         await using var server = await ServerFixture.StartAsync();
-        var answer = await server.AnswerAsync(Route, """{"model":"talker","max_tokens":9,"stop_sequences":["nope"," talk"],"messages":[{"role":"user","content":"?"}]}""");
+        var answer =
+            await server.AnswerAsync(Route,
+                """{"model":"talker","max_tokens":9,"stop_sequences":["nope"," talk"],"messages":[{"role":"user","content":"?"}]}""");
 
         Assert.AreEqual(
             """{"id":"msg_ID","type":"message","role":"assistant","model":"talker","content":[{"type":"text","text":"I am"}],"stop_reason":"stop_sequence","stop_sequence":" talk","usage":{"input_tokens":6,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":3,"service_tier":"standard"}}""",
@@ -64,11 +68,14 @@ public sealed class MessagesTests
     {
         var engine = new ScriptedEngine
         {
-            Answer = (_, _) => ["<think>", "hm", "</think>", "Let me see.", "<tool_call>\n{\"name\": \"get_weather\", ", "\"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"],
+            Answer = (_, _) =>
+                ["<think>", "hm", "</think>", "Let me see.", "<tool_call>\n{\"name\": \"get_weather\", ",
+                    "\"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"],
             Facts = _ => Facts(ThinkingTools),
         };
         await using var server = await ServerFixture.StartAsync(engine);
-        const string body = """{"model":"talker","max_tokens":99,"messages":[{"role":"user","content":"?"}],"tools":[{"name":"get_weather","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}}]""";
+        const string body =
+            """{"model":"talker","max_tokens":99,"messages":[{"role":"user","content":"?"}],"tools":[{"name":"get_weather","input_schema":{"type":"object","properties":{"city":{"type":"string"}}}}]""";
 
         using var whole = JsonDocument.Parse(await server.AnswerAsync(Route, body + "}"));
         var blocks = whole.RootElement.GetProperty("content").EnumerateArray().ToArray();
@@ -95,14 +102,18 @@ public sealed class MessagesTests
                     inputs += one.GetProperty("delta").TryGetProperty("partial_json", out var json) ? json.GetString() : "";
                     break;
                 default:
-                    Assert.AreEqual(("content_block_stop", open), (one.GetProperty("type").GetString(), one.GetProperty("index").GetInt32()));
+                    Assert.AreEqual(("content_block_stop", open),
+                        (one.GetProperty("type").GetString(), one.GetProperty("index").GetInt32()));
                     break;
             }
         }
         Assert.AreEqual(2, open);
         Assert.AreEqual("Rome", JsonDocument.Parse(inputs).RootElement.GetProperty("city").GetString());
         Assert.AreEqual("message_delta message_stop", string.Join(' ', events[^2..].Select(one => one.GetProperty("type").GetString())));
-        Assert.HasCount(1, events.Where(one => one.GetProperty("type").GetString() == "content_block_delta" && one.GetProperty("delta").GetProperty("type").GetString() == "signature_delta").ToArray());
+        Assert.HasCount(1,
+            events.Where(
+                one => one.GetProperty("type").GetString() == "content_block_delta"
+                    && one.GetProperty("delta").GetProperty("type").GetString() == "signature_delta").ToArray());
     }
 
     [TestMethod]
@@ -147,22 +158,34 @@ public sealed class MessagesTests
     public async Task Usage_tells_what_the_prefix_cache_did_where_caching_was_asked_for_and_counts_agree()
     {
         await using var server = await WorkerServer.StartAsync();
-        const string turn = """{"role":"user","content":"Once upon a time there was a fox who lived in a forest and was hungry all day."}""";
-        static string Body(string system, string more, string messages) => $$"""{"model":"noise","max_tokens":4,"system":{{system}},"messages":[{{messages}}]{{more}}}""";
+        const string turn =
+            """{"role":"user","content":"Once upon a time there was a fox who lived in a forest and was hungry all day."}""";
+        static string Body(string system, string more, string messages) =>
+            $$"""{"model":"noise","max_tokens":4,"system":{{system}},"messages":[{{messages}}]{{more}}}""";
         const string plain = "\"You tell stories.\"";
 
-        using var counted = JsonDocument.Parse(await server.Http.AnswerAsync(Route + "/count_tokens", $$"""{"model":"noise","messages":[{{turn}}],"system":{{plain}} }"""));
+        using var counted =
+            JsonDocument.Parse(
+                await server.Http.AnswerAsync(Route + "/count_tokens",
+                    $$"""{"model":"noise","messages":[{{turn}}],"system":{{plain}} }"""));
         for (var round = 0; round < 2; round++)
         {
             using var told = JsonDocument.Parse(await server.Http.AnswerAsync(Route, Body(plain, "", turn)));
-            Assert.AreEqual(counted.RootElement.GetProperty("input_tokens").GetInt32(), told.RootElement.GetProperty("usage").GetProperty("input_tokens").GetInt32());
+            Assert.AreEqual(counted.RootElement.GetProperty("input_tokens").GetInt32(),
+                told.RootElement.GetProperty("usage").GetProperty("input_tokens").GetInt32());
         }
 
-        static string Cached(int nonce) => $$"""[{"type":"text","text":"x-anthropic-billing-header: cc_version=1; cch={{nonce}};"},{"type":"text","text":"You tell stories.","cache_control":{"type":"ephemeral"} }]""";
+        static string Cached(int nonce) =>
+            $$"""[{"type":"text","text":"x-anthropic-billing-header: cc_version=1; cch={{nonce}};"},{"type":"text","text":"You tell stories.","cache_control":{"type":"ephemeral"} }]""";
         using var first = JsonDocument.Parse(await server.Http.AnswerAsync(Route, Body(Cached(1), "", turn)));
-        using var second = JsonDocument.Parse(await server.Http.AnswerAsync(Route, Body(Cached(2), "", turn + ",{\"role\":\"assistant\",\"content\":\"The end.\"},{\"role\":\"user\",\"content\":\"Go on.\"}")));
+        using var second =
+            JsonDocument.Parse(
+                await server.Http.AnswerAsync(Route,
+                    Body(Cached(2),
+                        "", turn + ",{\"role\":\"assistant\",\"content\":\"The end.\"},{\"role\":\"user\",\"content\":\"Go on.\"}")));
         var usage = second.RootElement.GetProperty("usage");
-        Assert.IsGreaterThan(counted.RootElement.GetProperty("input_tokens").GetInt32() / 2, usage.GetProperty("cache_read_input_tokens").GetInt32());
+        Assert.IsGreaterThan(counted.RootElement.GetProperty("input_tokens").GetInt32() / 2,
+            usage.GetProperty("cache_read_input_tokens").GetInt32());
         Assert.IsGreaterThan(0, usage.GetProperty("cache_creation_input_tokens").GetInt32());
     }
 
@@ -233,7 +256,8 @@ public sealed class MessagesTests
     public async Task A_model_of_Anthropics_own_is_none_of_ours()
     {
         await using var server = await ServerFixture.StartAsync();
-        using var answer = await server.PostAsync(Route, """{"model":"claude-sonnet-4-5","max_tokens":5,"messages":[{"role":"user","content":"a"}]}""");
+        using var answer =
+            await server.PostAsync(Route, """{"model":"claude-sonnet-4-5","max_tokens":5,"messages":[{"role":"user","content":"a"}]}""");
 
         Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
         Assert.AreEqual("not_found_error", (await answer.JsonAsync()).GetProperty("error").GetProperty("type").GetString());
@@ -245,7 +269,8 @@ public sealed class MessagesTests
     {
         var engine = new ScriptedEngine { Answer = (_, _) => Broken() };
         await using var server = await ServerFixture.StartAsync(engine);
-        using var stream = await server.OpenAsync(Route, """{"model":"talker","max_tokens":5,"stream":true,"messages":[{"role":"user","content":"a"}]}""");
+        using var stream =
+            await server.OpenAsync(Route, """{"model":"talker","max_tokens":5,"stream":true,"messages":[{"role":"user","content":"a"}]}""");
         var lines = new List<string>();
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
         try

@@ -132,7 +132,8 @@ public sealed class GenerateSocketTests
         Assert.AreEqual("""{"error":"the worker died"}""", await socket.ReceiveAsync());
         engine.Answer = (_, _) => throw new InvalidOperationException("secret");
         await socket.SendAsync(Ask);
-        Assert.AreEqual("""{"error":"internal error; the server's log has it under this request's x-request-id"}""", await socket.ReceiveAsync());
+        Assert.AreEqual("""{"error":"internal error; the server's log has it under this request's x-request-id"}""",
+            await socket.ReceiveAsync());
         engine.Answer = (_, _) => ["I", " am", " talker"];
         await socket.SendAsync(Ask);
         CollectionAssert.AreEqual(WholeAnswer, await socket.AnswerAsync());
@@ -171,7 +172,8 @@ public sealed class GenerateSocketTests
         await using var server = await ServerFixture.StartAsync();
         using var answer = await server.Client.GetAsync("ws/generate");
         Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
-        Assert.AreEqual("""{"error":"/ws/generate is a WebSocket endpoint: send an upgrade request"}""", await answer.Content.ReadAsStringAsync());
+        Assert.AreEqual("""{"error":"/ws/generate is a WebSocket endpoint: send an upgrade request"}""",
+            await answer.Content.ReadAsStringAsync());
     }
 
     [TestMethod]

@@ -83,12 +83,14 @@ public sealed class GenerateTranscriptTests
         await server.AnswerAsync(Route, """{"model":"talker","prompt":"<s>as is"}""");
         Assert.AreEqual(new PromptPart("<s>as is", ParseSpecial: true), seen!.Prompt.Parts.Single());
         // The defaults of the native dialect.
-        Assert.AreEqual((256, 0.7f, 0.9f, 40, 1.1f), (seen.Options.MaxTokens!.Value, seen.Options.Temperature, seen.Options.TopP, seen.Options.TopK, seen.Options.RepeatPenalty));
+        Assert.AreEqual((256, 0.7f, 0.9f, 40, 1.1f),
+            (seen.Options.MaxTokens!.Value, seen.Options.Temperature, seen.Options.TopP, seen.Options.TopK, seen.Options.RepeatPenalty));
         Assert.IsNull(seen.Options.Seed);
 
         await server.AnswerAsync(Route, """{"model":"talker","system":"rules","prompt":"q"}""");
         var prompt = string.Concat(seen.Prompt.Parts.Select(part => part.Text));
-        await server.AnswerAsync(Route, """{"model":"talker","messages":[{"role":"system","content":"rules"},{"role":"user","content":"q"}]}""");
+        await server.AnswerAsync(Route,
+            """{"model":"talker","messages":[{"role":"system","content":"rules"},{"role":"user","content":"q"}]}""");
         Assert.AreEqual("rules<|end_of_turn|>GPT4 Correct User: q<|end_of_turn|>GPT4 Correct Assistant:", prompt);
         Assert.AreEqual(prompt, string.Concat(seen.Prompt.Parts.Select(part => part.Text)));
     }

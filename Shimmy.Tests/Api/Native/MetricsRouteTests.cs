@@ -39,7 +39,8 @@ public sealed partial class MetricsRouteTests
         Assert.AreEqual("1", metrics["""shimmy_model_loads_total{model="talker"}"""]);
         Assert.AreEqual("0", metrics["shimmy_requests_in_flight"]);
         Assert.AreEqual("1", metrics["shimmy_models_loaded"]);
-        Assert.IsGreaterThan(1_000_000, double.Parse(metrics["process_resident_memory_bytes"], System.Globalization.CultureInfo.InvariantCulture));
+        Assert.IsGreaterThan(1_000_000,
+            double.Parse(metrics["process_resident_memory_bytes"], System.Globalization.CultureInfo.InvariantCulture));
     }
 
     [TestMethod]
@@ -67,7 +68,13 @@ public sealed partial class MetricsRouteTests
     public async Task A_model_that_cannot_be_loaded_is_named()
     {
         var log = new CapturedLog();
-        await using var server = await ServerFixture.StartAsync(new ScriptedEngine { Loading = (_, _, _) => throw new Shimmy.Engine.EngineException(Shimmy.Engine.EngineFailure.LoadFailed, "no") }, loggers: log);
+        await using var server =
+            await ServerFixture.StartAsync(
+                new ScriptedEngine
+                {
+                    Loading = (_, _, _) =>
+                    throw new Shimmy.Engine.EngineException(Shimmy.Engine.EngineFailure.LoadFailed, "no")
+                }, loggers: log);
         using var answer = await server.PostAsync("api/generate", Ask);
 
         Assert.AreEqual(System.Net.HttpStatusCode.BadGateway, answer.StatusCode);
@@ -85,7 +92,8 @@ public sealed partial class MetricsRouteTests
     [DataRow("application/openmetrics-text;version=1.0.0;q=0.5,text/plain;version=0.0.4;q=0.3,*/*;q=0.1", false)]
     [DataRow("*/*", false)]
     [DataRow("", false)]
-    public void Accept_says_which_of_both_a_client_would_rather_have(string accept, bool json) => Assert.AreEqual(json, Shimmy.Api.Native.Metrics.PrefersJson(accept));
+    public void Accept_says_which_of_both_a_client_would_rather_have(string accept, bool json) =>
+    Assert.AreEqual(json, Shimmy.Api.Native.Metrics.PrefersJson(accept));
 
     [TestMethod]
     public async Task The_text_is_what_Prometheus_reads()
@@ -139,7 +147,10 @@ public sealed partial class MetricsRouteTests
         await server.AnswerAsync("api/generate", Ask);
 
         var metrics = await MetricsAsync(server);
-        await Poll.UntilAsync(async () => (metrics = await MetricsAsync(server)).ContainsKey("""shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""), "the request is counted");
+        await Poll.UntilAsync(
+            async () =>
+                (metrics = await MetricsAsync(server)).ContainsKey(
+                    """shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""), "the request is counted");
 
         Assert.AreEqual("1", metrics["""shimmy_requests_total{model="talker",route="/v1/completions",status="499"}"""]);
         Assert.AreEqual("1", metrics["""shimmy_worker_crashes_total{model="talker"}"""]);
@@ -163,7 +174,10 @@ public sealed partial class MetricsRouteTests
         Assert.Contains("error", (await socket.ReceiveAsync())!);
 
         var metrics = await MetricsAsync(server);
-        await Poll.UntilAsync(async () => (metrics = await MetricsAsync(server)).ContainsKey("""shimmy_requests_total{model="",route="/ws/generate",status="400"}"""), "the request is counted");
+        await Poll.UntilAsync(
+            async () =>
+                (metrics = await MetricsAsync(server)).ContainsKey(
+                    """shimmy_requests_total{model="",route="/ws/generate",status="400"}"""), "the request is counted");
         Assert.AreEqual("2", metrics["""shimmy_requests_total{model="talker",route="/ws/generate",status="200"}"""]);
         Assert.AreEqual("1", metrics["""shimmy_requests_total{model="",route="/ws/generate",status="400"}"""]);
     }
@@ -206,7 +220,8 @@ public sealed partial class MetricsRouteTests
     }
 
     private static async Task<Dictionary<string, string>> MetricsAsync(ServerFixture server) =>
-        (await server.Client.GetStringAsync("metrics")).Split('\n', StringSplitOptions.RemoveEmptyEntries).Where(line => !line.StartsWith('#'))
+        (await server.Client.GetStringAsync("metrics")).Split('\n', StringSplitOptions.RemoveEmptyEntries)
+            .Where(line => !line.StartsWith('#'))
             .ToDictionary(line => line[..line.LastIndexOf(' ')], line => line[(line.LastIndexOf(' ') + 1)..]);
 
     [GeneratedRegex("""^[a-z_:][a-z0-9_:]*(\{([a-z_]+="([^"\\\n]|\\.)*",?)*\})? (\+Inf|-?[0-9.E+-]+)$""")]

@@ -14,7 +14,8 @@ public sealed class ChatTranscriptTests
     public async Task A_stream_has_role_text_reason_and_DONE()
     {
         await using var server = await ServerFixture.StartAsync();
-        using var answer = await server.PostAsync(Route, """{"model":"talker","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
+        using var answer =
+            await server.PostAsync(Route, """{"model":"talker","stream":true,"messages":[{"role":"user","content":"hi"}]}""");
 
         Assert.AreEqual("text/event-stream; charset=utf-8", answer.Content.Headers.ContentType!.ToString());
         Assert.IsTrue(answer.Headers.CacheControl!.NoCache);
@@ -114,7 +115,8 @@ public sealed class ChatTranscriptTests
 
             Assert.StartsWith("HTTP/1.1 200 OK", answer);
             Assert.Contains("\"content\":\"one\"", answer);
-            Assert.EndsWith("data: {\"error\":{\"message\":\"the worker died\",\"type\":\"server_error\",\"param\":null,\"code\":\"generation_failed\"}}\n\n\r\n", answer);
+            Assert.EndsWith(
+                "data: {\"error\":{\"message\":\"the worker died\",\"type\":\"server_error\",\"param\":null,\"code\":\"generation_failed\"}}\n\n\r\n", answer);
             Assert.DoesNotContain("[DONE]", answer);
         }
 
@@ -150,10 +152,12 @@ public sealed class ChatTranscriptTests
             "rules<|end_of_turn|>GPT4 Correct User: a<|im_end|>b<|end_of_turn|>GPT4 Correct Assistant: no<|end_of_turn|>GPT4 Correct User: \0 é<|end_of_turn|>GPT4 Correct Assistant:",
             string.Concat(seen!.Prompt.Parts.Select(part => part.Text)));
         // What users wrote stays text: it makes no special token.
-        Assert.IsTrue(seen.Prompt.Parts.Where(part => part.Text.Contains("a<|im_end|>b", StringComparison.Ordinal)).All(part => !part.ParseSpecial));
+        Assert.IsTrue(seen.Prompt.Parts.Where(part => part.Text.Contains("a<|im_end|>b", StringComparison.Ordinal))
+            .All(part => !part.ParseSpecial));
         var options = seen.Options;
         Assert.AreEqual((0.5f, 1f, 3, 0.25f), (options.Temperature, options.TopP, options.TopK, options.MinP));
-        Assert.AreEqual((7u, 9, -1f, 1.5f, 1.25f), (options.Seed!.Value, options.MaxTokens!.Value, options.FrequencyPenalty, options.PresencePenalty, options.RepeatPenalty));
+        Assert.AreEqual((7u, 9, -1f, 1.5f, 1.25f),
+            (options.Seed!.Value, options.MaxTokens!.Value, options.FrequencyPenalty, options.PresencePenalty, options.RepeatPenalty));
         Assert.AreEqual((true, false), (options.IgnoreEos, options.CachePrompt));
         CollectionAssert.AreEqual(new[] { new LogitBias(5, float.NegativeInfinity), new LogitBias(6, 2.5f) }, options.LogitBias.ToArray());
         Assert.AreEqual("end", options.Stop[0]);

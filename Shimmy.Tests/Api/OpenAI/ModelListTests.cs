@@ -7,8 +7,10 @@ namespace Shimmy.Tests.Api.OpenAI;
 [TestCategory("Unit")]
 public sealed class ModelListTests
 {
-    private const string Talker = """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
-    private const string Other = """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+    private const string Talker =
+        """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+    private const string Other =
+        """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
 
     private const string Models =
         """
@@ -20,8 +22,10 @@ public sealed class ModelListTests
     {
         await using var server = await ServerFixture.StartAsync(models: ["talker", "people/other:7b"]);
 
-        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""", await server.Client.GetStringAsync("v1/models"));
-        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""", await server.Client.GetStringAsync("v1/models/"));
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""",
+            await server.Client.GetStringAsync("v1/models"));
+        Assert.AreEqual($$"""{"object":"list","data":[{{Talker}},{{Other}}],"models":{{Models}}}""",
+            await server.Client.GetStringAsync("v1/models/"));
         Assert.IsEmpty(server.Residency.Resident);
     }
 

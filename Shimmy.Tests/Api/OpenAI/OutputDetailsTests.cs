@@ -10,7 +10,8 @@ namespace Shimmy.Tests.Api.OpenAI;
 public sealed class OutputDetailsTests
 {
     private const string Route = "v1/completions";
-    private const string Ask = "\"model\":\"noise\",\"prompt\":\"Once upon a time\",\"max_tokens\":8,\"temperature\":0,\"repeat_penalty\":1,\"ignore_eos\":true,\"logprobs\":2";
+    private const string Ask =
+        "\"model\":\"noise\",\"prompt\":\"Once upon a time\",\"max_tokens\":8,\"temperature\":0,\"repeat_penalty\":1,\"ignore_eos\":true,\"logprobs\":2";
 
     [TestMethod]
     [TestCategory("Worker")]
@@ -20,7 +21,9 @@ public sealed class OutputDetailsTests
         var answered = Choice(await server.Http.AnswerAsync(Route, $"{{{Ask},\"return_tokens\":true}}"));
         var tokens = answered.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray();
         Assert.HasCount(8, tokens);
-        var prompt = JsonDocument.Parse(await server.Http.AnswerAsync("tokenize", """{"model":"noise","content":"Once upon a time","add_special":true}"""))
+        var prompt =
+            JsonDocument.Parse(
+                await server.Http.AnswerAsync("tokenize", """{"model":"noise","content":"Once upon a time","add_special":true}"""))
             .RootElement.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray();
 
         var read = Choice(await server.Http.AnswerAsync(Route,
@@ -61,7 +64,9 @@ public sealed class OutputDetailsTests
 
         var answer = await server.AnswerAsync(Route, $$"""{"model":"talker","prompt":["a","b","c"],"stream":{{stream}}}""");
 
-        var (a, b, c) = (answer.IndexOf("a!", StringComparison.Ordinal), answer.IndexOf("b!", StringComparison.Ordinal), answer.IndexOf("c!", StringComparison.Ordinal));
+        var (a, b, c) =
+            (answer.IndexOf("a!", StringComparison.Ordinal), answer.IndexOf("b!", StringComparison.Ordinal),
+                answer.IndexOf("c!", StringComparison.Ordinal));
         Assert.IsTrue(a > 0 && a < b && b < c, answer);
     }
 
@@ -80,21 +85,27 @@ public sealed class OutputDetailsTests
         Assert.IsGreaterThan(8, tokens.Length);
         foreach (var name in new[] { "token_logprobs", "top_logprobs", "text_offset" })
             Assert.AreEqual(tokens.Length, logs.GetProperty(name).GetArrayLength(), name);
-        var chunks = ServerSentEvents.Json(await server.Http.AnswerAsync(Route, $"{{{Ask},\"echo\":true,\"stream\":true}}")).Select(one => one.GetProperty("choices")[0]).ToArray();
+        var chunks = ServerSentEvents.Json(await server.Http.AnswerAsync(Route, $"{{{Ask},\"echo\":true,\"stream\":true}}"))
+            .Select(one => one.GetProperty("choices")[0]).ToArray();
         Assert.AreEqual("Once upon a time" + plain, string.Concat(chunks.Select(one => one.GetProperty("text").GetString())));
         CollectionAssert.AreEqual(
             tokens.Select(token => token.GetString()).ToArray(),
             chunks.Where(one => one.GetProperty("logprobs").ValueKind == JsonValueKind.Object)
-                .SelectMany(one => one.GetProperty("logprobs").GetProperty("tokens").EnumerateArray().Select(token => token.GetString())).ToArray());
+                .SelectMany(one => one.GetProperty("logprobs").GetProperty("tokens").EnumerateArray().Select(token => token.GetString()))
+                .ToArray());
         var offsets = chunks.Where(one => one.GetProperty("logprobs").ValueKind == JsonValueKind.Object)
-            .SelectMany(one => one.GetProperty("logprobs").GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32())).ToArray();
+            .SelectMany(one => one.GetProperty("logprobs").GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32()))
+            .ToArray();
         CollectionAssert.AreEqual(logs.GetProperty("text_offset").EnumerateArray().Select(offset => offset.GetInt32()).ToArray(), offsets);
         // Each token stands where its text does.
         var text = echoed.GetProperty("text").GetString()!;
         for (var i = 1; i < tokens.Length - 1; i++)
         {
-            if (!tokens[i].GetString()!.Contains('\uFFFD') && !tokens[i].GetString()!.StartsWith("bytes:", StringComparison.Ordinal) && !text[..offsets[i]].Contains('\uFFFD'))
+            if (!tokens[i].GetString()!.Contains('\uFFFD') && !tokens[i].GetString()!.StartsWith("bytes:", StringComparison.Ordinal)
+                && !text[..offsets[i]].Contains('\uFFFD'))
+            {
                 Assert.AreEqual(tokens[i].GetString(), text[offsets[i]..offsets[i + 1]]);
+            }
         }
         Assert.AreEqual(0, offsets[0]);
     }
@@ -110,7 +121,9 @@ public sealed class OutputDetailsTests
         var choices = answer.RootElement.GetProperty("choices").EnumerateArray().ToArray();
         CollectionAssert.AreEqual(new[] { 0, 1, 2, 3 }, choices.Select(one => one.GetProperty("index").GetInt32()).ToArray());
         Assert.AreNotEqual(choices[0].GetProperty("text").GetString(), choices[1].GetProperty("text").GetString());
-        var one = JsonDocument.Parse(await server.Http.AnswerAsync(Route, body.Replace("\"n\":2", "\"n\":1", StringComparison.Ordinal))).RootElement.GetProperty("usage");
+        var one = JsonDocument.Parse(
+            await server.Http.AnswerAsync(Route,
+                body.Replace("\"n\":2", "\"n\":1", StringComparison.Ordinal))).RootElement.GetProperty("usage");
         var usage = answer.RootElement.GetProperty("usage");
         Assert.AreEqual(one.GetProperty("prompt_tokens").GetInt32(), usage.GetProperty("prompt_tokens").GetInt32());
         Assert.AreEqual(48, usage.GetProperty("completion_tokens").GetInt32());
@@ -132,14 +145,24 @@ public sealed class OutputDetailsTests
                 seen = request;
                 return ["middle"];
             },
-            Facts = _ => new ModelFacts { Architecture = "scripted", Description = "", Slots = 1, FillInTheMiddle = marks ? new FillInTheMiddle("<P>", "<S>", "<M>") : null },
+            Facts = _ =>
+                new ModelFacts
+                {
+                    Architecture = "scripted",
+                    Description = "",
+                    Slots = 1,
+                    FillInTheMiddle = marks
+                    ? new FillInTheMiddle("<P>", "<S>", "<M>")
+                    : null
+                },
         };
         const string body = """{"model":"talker","prompt":"front<P>","suffix":"back","echo":true}""";
         await using (var server = await ServerFixture.StartAsync(engine))
         {
             Assert.AreEqual("front<P>middle", Choice(await server.AnswerAsync(Route, body)).GetProperty("text").GetString());
             CollectionAssert.AreEqual(
-                new PromptPart[] { new("<P>", true), new("front<P>", false), new("<S>", true), new("back", false), new("<M>", true) }, seen!.Prompt.Parts.ToArray());
+                new PromptPart[] { new("<P>", true), new("front<P>", false), new("<S>", true), new("back", false), new("<M>", true) },
+                    seen!.Prompt.Parts.ToArray());
             using var tokens = await server.PostAsync(Route, """{"model":"talker","prompt":[1],"suffix":"back"}""");
             Assert.Contains("suffix: needs prompts that are strings", await tokens.Content.ReadAsStringAsync());
         }
@@ -148,7 +171,8 @@ public sealed class OutputDetailsTests
         {
             using var refused = await server.PostAsync(Route, body);
             Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
-            Assert.Contains("suffix: this model's vocabulary has no tokens for filling in the middle", await refused.Content.ReadAsStringAsync());
+            Assert.Contains("suffix: this model's vocabulary has no tokens for filling in the middle",
+                await refused.Content.ReadAsStringAsync());
         }
     }
 
@@ -159,11 +183,19 @@ public sealed class OutputDetailsTests
     public async Task Tokens_and_timings_are_told_where_they_are_asked_for(string route, string ask)
     {
         await using var server = await ServerFixture.StartAsync();
-        var chunks = ServerSentEvents.Json(await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask},\"stream\":true,\"return_tokens\":true,\"timings_per_token\":true}}")).ToArray();
+        var chunks =
+            ServerSentEvents.Json(
+                await server.AnswerAsync(route,
+                    $"{{\"model\":\"talker\",{ask},\"stream\":true,\"return_tokens\":true,\"timings_per_token\":true}}")).ToArray();
 
-        CollectionAssert.AreEqual(new[] { 1, 2, 3 }, chunks.SelectMany(one => one.GetProperty("choices")[0].GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32())).ToArray());
-        CollectionAssert.AreEqual(new[] { 1, 2, 3 }, chunks.Where(one => one.TryGetProperty("timings", out _)).Select(one => one.GetProperty("timings").GetProperty("predicted_n").GetInt32()).Distinct().ToArray());
-        using var whole = JsonDocument.Parse(await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask},\"return_tokens\":true,\"timings_per_token\":true}}"));
+        CollectionAssert.AreEqual(new[] { 1, 2, 3 },
+            chunks.SelectMany(one => one.GetProperty("choices")[0].GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()))
+                .ToArray());
+        CollectionAssert.AreEqual(new[] { 1, 2, 3 }, chunks.Where(one => one.TryGetProperty("timings", out _))
+            .Select(one => one.GetProperty("timings").GetProperty("predicted_n").GetInt32()).Distinct().ToArray());
+        using var whole =
+            JsonDocument.Parse(
+                await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask},\"return_tokens\":true,\"timings_per_token\":true}}"));
         Assert.AreEqual(3, whole.RootElement.GetProperty("timings").GetProperty("predicted_n").GetInt32());
         Assert.AreEqual("[1,2,3]", whole.RootElement.GetProperty("choices")[0].GetProperty("tokens").GetRawText());
         Assert.DoesNotContain("timings", await server.AnswerAsync(route, $"{{\"model\":\"talker\",{ask}}}"));
@@ -172,5 +204,6 @@ public sealed class OutputDetailsTests
     private static JsonElement Choice(string answer) => JsonDocument.Parse(answer).RootElement.GetProperty("choices")[0];
 
     private static double?[] Logs(JsonElement choice) =>
-        [.. choice.GetProperty("logprobs").GetProperty("token_logprobs").EnumerateArray().Select(one => one.ValueKind == JsonValueKind.Null ? (double?)null : one.GetDouble())];
+        [.. choice.GetProperty("logprobs").GetProperty("token_logprobs").EnumerateArray()
+            .Select(one => one.ValueKind == JsonValueKind.Null ? (double?)null : one.GetDouble())];
 }

@@ -36,8 +36,10 @@ public sealed class CacheKeyTests
         var best = new GenerationOptions { Temperature = 0 };
         foreach (var options in new[]
         {
-            best with { Seed = 1 }, best with { TopP = 0.5f }, best with { TopK = 1 }, best with { MinP = 0.5f }, best with { TopNSigma = 1 }, best with { TypicalP = 2 },
-            best with { DynamicTemperatureRange = 1, DynamicTemperatureExponent = 2 }, best with { XtcProbability = 0.5f, XtcThreshold = 0.6f }, best with { MirostatTau = 1, MirostatEta = 1 },
+            best with { Seed = 1 }, best with { TopP = 0.5f }, best with { TopK = 1 },
+                best with { MinP = 0.5f }, best with { TopNSigma = 1 }, best with { TypicalP = 2 },
+            best with { DynamicTemperatureRange = 1, DynamicTemperatureExponent = 2 },
+                best with { XtcProbability = 0.5f, XtcThreshold = 0.6f }, best with { MirostatTau = 1, MirostatEta = 1 },
         })
         {
             Assert.AreEqual(Of(best), Of(options), options.ToString());
@@ -45,9 +47,12 @@ public sealed class CacheKeyTests
         // What weighs tokens or may drop the best of them does, and with it what else narrows.
         GenerationOptions[] others =
         [
-            best, best with { RepeatPenalty = 1.1f }, best with { PresencePenalty = 1 }, best with { DryMultiplier = 1 }, best with { LogitBias = [new LogitBias(1, 1)] },
-            best with { MaxTokens = 3 }, best with { Stop = ["x"] }, best with { TopLogProbabilities = 1 }, best with { Mirostat = 2 }, best with { Mirostat = 2, Seed = 1 },
-            best with { TypicalP = 0.5f }, best with { TypicalP = 0.5f, TopK = 1 }, best with { XtcProbability = 0.5f, Seed = 1 }, best with { XtcProbability = 0.5f, Seed = 2 },
+            best, best with { RepeatPenalty = 1.1f }, best with { PresencePenalty = 1 },
+                best with { DryMultiplier = 1 }, best with { LogitBias = [new LogitBias(1, 1)] },
+            best with { MaxTokens = 3 }, best with { Stop = ["x"] }, best with { TopLogProbabilities = 1 },
+                best with { Mirostat = 2 }, best with { Mirostat = 2, Seed = 1 },
+            best with { TypicalP = 0.5f }, best with { TypicalP = 0.5f, TopK = 1 },
+                best with { XtcProbability = 0.5f, Seed = 1 }, best with { XtcProbability = 0.5f, Seed = 2 },
         ];
         Assert.HasCount(others.Length, others.Select(Of).Distinct().ToList());
 
@@ -69,12 +74,14 @@ public sealed class CacheKeyTests
             Request with { Grammar = "root ::= \"a\"" },
             Request with { Grammar = "root ::= \"a\"", GrammarTrigger = "x" },
             Request with { Grammar = "", GrammarTrigger = "root ::= \"a\"x" },
-            Request with { Prompt = new Prompt { Parts = [new PromptPart("a", ParseSpecial: true), new PromptPart(" b", ParseSpecial: true)] } },
+            Request with { Prompt =
+                new Prompt { Parts = [new PromptPart("a", ParseSpecial: true), new PromptPart(" b", ParseSpecial: true)] } },
             Request with { Prompt = Prompt.FromTokens([]) },
             Request with { ShownControlTokens = ["<think>"] },
         ];
         var keys = requests.Select(request => CacheKey.Of(model, request, null))
-            .Concat(new[] { new ReasoningLimit(5, marks, true), new ReasoningLimit(6, marks, true), new ReasoningLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit))).ToList();
+            .Concat(new[] { new ReasoningLimit(5, marks, true), new ReasoningLimit(6, marks, true),
+                new ReasoningLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit))).ToList();
 
         Assert.HasCount(keys.Count, keys.Distinct().ToList());
         Assert.AreEqual(keys[0], CacheKey.Of(model, new GenerationRequest { Prompt = Prompt.FromText("a b") }, null));
@@ -84,11 +91,13 @@ public sealed class CacheKeyTests
     [TestMethod]
     public void A_new_property_of_a_request_must_be_put_into_the_key_or_left_out_knowingly()
     {
-        CollectionAssert.AreEquivalent(new[] { "Prompt", "Options", "Grammar", "GrammarTrigger", "Place", "ShownControlTokens" }, NamesOf(typeof(GenerationRequest)));
+        CollectionAssert.AreEquivalent(new[] { "Prompt", "Options", "Grammar", "GrammarTrigger", "Place", "ShownControlTokens" },
+            NamesOf(typeof(GenerationRequest)));
         CollectionAssert.AreEquivalent(new[] { "Tokens", "Parts", "AddBos" }, NamesOf(typeof(Prompt)));
         CollectionAssert.AreEquivalent(new[] { "Text", "ParseSpecial" }, NamesOf(typeof(PromptPart)));
 
-        static string[] NamesOf(Type type) => [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(property => property.Name)];
+        static string[] NamesOf(Type type) =>
+            [.. type.GetProperties(BindingFlags.Public | BindingFlags.Instance).Select(property => property.Name)];
     }
 
     [TestMethod]
@@ -104,7 +113,8 @@ public sealed class CacheKeyTests
         Assert.AreEqual(before, CacheKey.Of(await LoadAsync(spec with { Template = "chatml" }), Request, null));
         var others = new[]
         {
-            spec with { Path = folder["b.gguf"] }, spec with { Loras = [new LoraSetting(folder["lora.gguf"])] }, spec with { Loras = [new LoraSetting(folder["lora.gguf"], 0.5f)] },
+            spec with { Path = folder["b.gguf"] }, spec with { Loras = [new LoraSetting(folder["lora.gguf"])] },
+                spec with { Loras = [new LoraSetting(folder["lora.gguf"], 0.5f)] },
             spec with { ContextLength = 9 }, spec with { Defaults = new RequestDefaults { Stop = ["x"] } },
         };
         var keys = new List<CacheKey> { before };

@@ -35,7 +35,8 @@ public sealed class CachedAnswerCodecTests
         writer.Write(OutputEvent.OfText("a"));
         var bytes = writer.ToArray();
 
-        Assert.AreEqual("a", CachedAnswerCodec.Read(new byte[] { 9 }.Concat(bytes).Append((byte)1).ToArray().AsMemory(1, bytes.Length)).Single().Text);
+        Assert.AreEqual("a", CachedAnswerCodec.Read(new byte[] { 9 }.Concat(bytes).Append((byte)1).ToArray().AsMemory(1, bytes.Length))
+            .Single().Text);
     }
 
     private static OutputEvent Any(Random random)
@@ -51,11 +52,15 @@ public sealed class CachedAnswerCodecTests
                 new Usage(random.Next(), random.Next(), random.Next()), new GenerationTimings(random.NextDouble(), 1e-9, 1e9))
             { CalledTools = random.Next(2) == 0 }),
         };
-        return random.Next(2) == 0 ? outputEvent : outputEvent with { Tokens = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Token(random))] };
+        return random.Next(2) == 0
+            ? outputEvent
+            : outputEvent with { Tokens = [.. Enumerable.Range(0, random.Next(4)).Select(_ => Token(random))] };
     }
 
-    private static GeneratedToken Token(Random random) => new(random.Next(), Bytes(random), random.Next(3) == 0 ? null : new TokenLogProbability(
-        random.Next(4) == 0 ? float.NegativeInfinity : -random.NextSingle(), [.. Enumerable.Range(0, random.Next(21)).Select(_ => new TopToken(random.Next(), Bytes(random), -random.NextSingle()))]));
+    private static GeneratedToken Token(Random random) =>
+        new(random.Next(), Bytes(random), random.Next(3) == 0 ? null : new TokenLogProbability(
+        random.Next(4) == 0 ? float.NegativeInfinity : -random.NextSingle(),
+            [.. Enumerable.Range(0, random.Next(21)).Select(_ => new TopToken(random.Next(), Bytes(random), -random.NextSingle()))]));
 
     private static byte[] Bytes(Random random)
     {
@@ -77,6 +82,8 @@ public sealed class CachedAnswerCodecTests
         $"{outputEvent.Text}|{outputEvent.Reasoning}|{outputEvent.Call}|{outputEvent.Start}|{outputEvent.End}|{(outputEvent.PromptToken is { } read ? Told(read) : "-")}|"
         + (outputEvent.Tokens is null ? "-" : string.Join(' ', outputEvent.Tokens.Select(Told)));
 
-    private static string Told(GeneratedToken token) => $"{token.Token} {Convert.ToHexString(token.Piece.Span)} {token.LogProbability?.LogProbability:R} "
-        + string.Join(',', token.LogProbability?.Top.Select(top => $"{top.Token} {Convert.ToHexString(top.Piece.Span)} {top.LogProbability:R}") ?? ["-"]);
+    private static string Told(GeneratedToken token) =>
+        $"{token.Token} {Convert.ToHexString(token.Piece.Span)} {token.LogProbability?.LogProbability:R} "
+        + string.Join(',',
+            token.LogProbability?.Top.Select(top => $"{top.Token} {Convert.ToHexString(top.Piece.Span)} {top.LogProbability:R}") ?? ["-"]);
 }

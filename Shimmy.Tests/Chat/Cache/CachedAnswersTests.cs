@@ -51,9 +51,15 @@ public sealed partial class CachedAnswersTests
     public async Task A_question_of_one_dialect_is_answered_in_all()
     {
         await using var server = await ServerFixture.StartAsync(Engine());
-        var (first, _) = await AskAsync(server, Chat, """{"model":"talker","temperature":0,"max_completion_tokens":9,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"?"}]}""");
-        var (second, message) = await AskAsync(server, "v1/messages", """{"model":"talker","temperature":0,"max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":[{"type":"text","text":"?"}]}]}""");
-        var (third, stream) = await AskAsync(server, "v1/messages", """{"model":"talker","temperature":0,"max_tokens":9,"stream":true,"system":"Be brief.","messages":[{"role":"user","content":"?"}]}""");
+        var (first, _) =
+            await AskAsync(server, Chat,
+                """{"model":"talker","temperature":0,"max_completion_tokens":9,"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"?"}]}""");
+        var (second, message) =
+            await AskAsync(server, "v1/messages",
+                """{"model":"talker","temperature":0,"max_tokens":9,"system":"Be brief.","messages":[{"role":"user","content":[{"type":"text","text":"?"}]}]}""");
+        var (third, stream) =
+            await AskAsync(server, "v1/messages",
+                """{"model":"talker","temperature":0,"max_tokens":9,"stream":true,"system":"Be brief.","messages":[{"role":"user","content":"?"}]}""");
 
         Assert.AreEqual(("miss", "hit", "hit"), (first, second, third));
         Assert.AreEqual(1, _computed);
@@ -73,10 +79,19 @@ public sealed partial class CachedAnswersTests
                     ? ["So.", "<tool_call>\n{\"name\": \"f\", \"arguments\": ", "{\"x\": 1}}\n</tool_call>"]
                     : Enumerable.Repeat(" hm", 5000).Prepend("<think>");
             },
-            Facts = _ => new ModelFacts { Architecture = "s", Description = "", Slots = 1, ContextLength = 10_000, ChatTemplates = new Dictionary<string, string> { ["default"] = Thinking } },
+            Facts = _ =>
+                new ModelFacts
+                {
+                    Architecture = "s",
+                    Description = "",
+                    Slots = 1,
+                    ContextLength = 10_000,
+                    ChatTemplates = new Dictionary<string, string> { ["default"] = Thinking }
+                },
         };
         await using var server = await ServerFixture.StartAsync(engine);
-        const string body = """{"model":"talker","temperature":0,"max_tokens":2000,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"?"}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"x":{"type":"integer"}}}}]}""";
+        const string body =
+            """{"model":"talker","temperature":0,"max_tokens":2000,"stream":true,"thinking":{"type":"enabled","budget_tokens":1024},"messages":[{"role":"user","content":"?"}],"tools":[{"name":"f","input_schema":{"type":"object","properties":{"x":{"type":"integer"}}}}]}""";
         var (first, cold) = await AskAsync(server, "v1/messages", body);
         var computed = _computed;
         var (second, warm) = await AskAsync(server, "v1/messages", body);
@@ -96,7 +111,11 @@ public sealed partial class CachedAnswersTests
         foreach (var options in new[] { "\"temperature\":1", "\"top_p\":0.5", "\"temperature\":0,\"xtc_probability\":0.5", "\"seed\":-1" })
         {
             for (var i = 0; i < 2; i++)
-                Assert.AreEqual("bypass", (await AskAsync(server, Chat, $$"""{"model":"talker",{{options}},"messages":[{"role":"user","content":"?"}]}""")).Cache, options);
+            {
+                Assert.AreEqual("bypass",
+                    (await AskAsync(server,
+                        Chat, $$"""{"model":"talker",{{options}},"messages":[{"role":"user","content":"?"}]}""")).Cache, options);
+            }
         }
         Assert.AreEqual(8, _computed);
     }
@@ -228,13 +247,15 @@ public sealed partial class CachedAnswersTests
         var frames = await socket.AnswerAsync();
 
         Assert.AreEqual(1, _computed);
-        CollectionAssert.AreEqual(new[] { "I", " am", " talker" }, frames.SkipLast(1).Select(frame => JsonDocument.Parse(frame).RootElement.GetProperty("token").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "I", " am", " talker" }, frames.SkipLast(1)
+            .Select(frame => JsonDocument.Parse(frame).RootElement.GetProperty("token").GetString()).ToArray());
         Assert.Contains("I am talker", answer);
     }
 
     private static async Task<(string? Cache, string Body)> AskAsync(ServerFixture server, string path, string body, string? control = null)
     {
-        using var request = new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        using var request =
+            new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
         if (control is not null)
             request.Headers.TryAddWithoutValidation("Cache-Control", control);
         using var answer = await server.Client.SendAsync(request);
@@ -244,7 +265,8 @@ public sealed partial class CachedAnswersTests
     }
 
     // A stream of several choices may bring them in any order.
-    private static string Normal(string body) => string.Join('\n', Time().Replace(Id().Replace(body, "ID"), "$1:0").Split('\n').Order(StringComparer.Ordinal));
+    private static string Normal(string body) =>
+        string.Join('\n', Time().Replace(Id().Replace(body, "ID"), "$1:0").Split('\n').Order(StringComparer.Ordinal));
 
     [GeneratedRegex("(chatcmpl-|[a-z]+_|cmpl-)[0-9a-f]{16,}")]
     private static partial Regex Id();

@@ -85,7 +85,8 @@ public sealed class ResponseCacheTests
         });
 
         Assert.IsInRange(1, 20_000, cache.Bytes);
-        var kept = Enumerable.Range(0, 60).Select(i => cache.Find(Key(i))).Where(answer => answer is not null).Sum(answer => answer!.Value.Length);
+        var kept = Enumerable.Range(0, 60).Select(i => cache.Find(Key(i))).Where(answer => answer is not null)
+            .Sum(answer => answer!.Value.Length);
         Assert.AreEqual(cache.Bytes, kept + cache.Entries * 200L);
     }
 

@@ -86,7 +86,8 @@ public sealed class GrammarCheckTests
     [TestMethod]
     public async Task No_grammar_reaches_an_engine_unchecked()
     {
-        await using var model = await new ScriptedEngine().LoadAsync(new ModelSpec { Name = "m", Path = "m.gguf" }, null, CancellationToken.None);
+        await using var model =
+            await new ScriptedEngine().LoadAsync(new ModelSpec { Name = "m", Path = "m.gguf" }, null, CancellationToken.None);
         var error = await Assert.ThrowsExactlyAsync<EngineException>(async () =>
         {
             var request = new CompletionRequest { Prompt = Prompt.FromText("x"), Grammar = Grammar.Require("root ::= \"a\"{5,3}") };
@@ -128,7 +129,8 @@ public sealed class GrammarCheckTests
     [TestMethod]
     public void Mutated_grammars_are_taken_or_refused_with_a_place()
     {
-        const string seed = "root ::= (a | \"b\\n\\\"\" [^x-z\\]]){0,3} c+ # end\na ::= \"\\u00e9\" root? \"]\"\nc ::= ( \"1\" | \"2\"\n | . )* \"!\"\n";
+        const string seed =
+            "root ::= (a | \"b\\n\\\"\" [^x-z\\]]){0,3} c+ # end\na ::= \"\\u00e9\" root? \"]\"\nc ::= ( \"1\" | \"2\"\n | . )* \"!\"\n";
         const string alphabet = "root ac::=\"\"[]()|*+?{}0123,\\xuU^-.#\n\r<!>é\0";
         var random = new Random(5);
         var taken = 0;

@@ -25,7 +25,8 @@ public sealed class ToolCallFormatTests
         "on":{"type":"boolean","description":"o"}}}
         """).RootElement;
 
-    private static readonly ToolDefinition[] Tools = [new("get_weather", "Tells the weather.", Schema), new("add_numbers", "Adds.", Schema)];
+    private static readonly ToolDefinition[] Tools =
+        [new("get_weather", "Tells the weather.", Schema), new("add_numbers", "Adds.", Schema)];
 
     private static readonly ToolDefinition[] Required = [new("add_numbers", "Adds.", JsonDocument.Parse(
         """
@@ -34,7 +35,8 @@ public sealed class ToolCallFormatTests
         """).RootElement)];
 
     public static IEnumerable<object[]> Templates() => Environment.GetEnvironmentVariable("SHIMMY_TEMPLATE_CASES") is { Length: > 0 } folder
-        ? Directory.EnumerateFiles(folder, "*.jinja").Order(StringComparer.Ordinal).Select(path => new object[] { Path.GetFileNameWithoutExtension(path), path })
+        ? Directory.EnumerateFiles(folder, "*.jinja").Order(StringComparer.Ordinal)
+            .Select(path => new object[] { Path.GetFileNameWithoutExtension(path), path })
         : [["", ""]];
 
     [TestMethod]
@@ -81,7 +83,8 @@ public sealed class ToolCallFormatTests
         if (path.Length == 0)
             Assert.Inconclusive("SHIMMY_TEMPLATE_CASES names no folder of templates.");
         using var folder = new TemporaryFolder();
-        await using var model = await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
+        await using var model =
+            await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
         using var lease = new ModelLease(model);
         var template = await TemplateCache.OfAsync(lease, null, CancellationToken.None);
         if (!template.Capabilities.Tools || template.ToolCalls is null)
@@ -125,7 +128,12 @@ public sealed class ToolCallFormatTests
     private static string Answer(ChatTemplate template, ToolCall[] calls)
     {
         var user = new ChatMessage { Role = "user", Content = [new ContentPart("What is it like?")] };
-        var request = new ChatRequest { Messages = [user, new ChatMessage { Role = "assistant", ToolCalls = calls }], Tools = template.Capabilities.Tools ? Tools : [] };
+        var request =
+            new ChatRequest
+            {
+                Messages = [user, new ChatMessage { Role = "assistant", ToolCalls = calls }],
+                Tools = template.Capabilities.Tools ? Tools : []
+            };
         var whole = string.Concat(template.Render(request, addGenerationPrompt: false).Parts.Select(part => part.Text));
         var after = whole[(whole.LastIndexOf("What is it like?", StringComparison.Ordinal) + 16)..];
         // The same mark may end the turn before.
@@ -162,5 +170,6 @@ public sealed class ToolCallFormatTests
     }
 
     private static string Shown(ToolCallSyntax syntax) => syntax.ToString().Replace("\n", "\\n", StringComparison.Ordinal)
-        .Replace(ToolCallSyntax.IdHole, '①').Replace(ToolCallSyntax.IndexHole, '②').Replace(ToolCallSyntax.NameHole, '③').Replace(ToolCallSyntax.KeyHole, '④');
+        .Replace(ToolCallSyntax.IdHole, '①').Replace(ToolCallSyntax.IndexHole, '②')
+        .Replace(ToolCallSyntax.NameHole, '③').Replace(ToolCallSyntax.KeyHole, '④');
 }

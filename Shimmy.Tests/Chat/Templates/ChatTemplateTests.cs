@@ -11,7 +11,8 @@ namespace Shimmy.Tests.Chat.Templates;
 [TestCategory("Unit")]
 public sealed class ChatTemplateTests
 {
-    private const string Plain = "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
+    private const string Plain =
+        "{% for m in messages %}<{{ m.role }}>{{ m.content }}</>{% endfor %}{% if add_generation_prompt %}<assistant>{% endif %}";
 
     private const string WithTools =
         "{% if tools %}{% for t in tools %}[{{ t.function | tojson }}]{% endfor %}{% endif %}" +
@@ -19,7 +20,8 @@ public sealed class ChatTemplateTests
         "{% for c in m.tool_calls or [] %}CALL{{ c.id }} {{ c.function.name }} {{ c.function.arguments | tojson }}{% endfor %}" +
         "{% if m.tool_call_id %}({{ m.tool_call_id }} {{ m.name }}){% endif %}</>{% endfor %}";
 
-    private static readonly ToolDefinition Weather = new("weather", "Tells it.", JsonDocument.Parse("""{"type":"object","properties":{"city":{}}}""").RootElement);
+    private static readonly ToolDefinition Weather =
+        new("weather", "Tells it.", JsonDocument.Parse("""{"type":"object","properties":{"city":{}}}""").RootElement);
 
     private static EngineException Refuses(Func<Prompt> render) => Assert.ThrowsExactly<EngineException>(() => _ = render());
 
@@ -34,7 +36,8 @@ public sealed class ChatTemplateTests
     [TestMethod]
     public void A_role_joins_the_templates_text_to_one_token()
     {
-        var prompt = Of("{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{{ m['content'] }}{% endfor %}").Render(Turns(Says("user", "x")));
+        var prompt = Of("{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{{ m['content'] }}{% endfor %}")
+            .Render(Turns(Says("user", "x")));
 
         CollectionAssert.AreEqual(new PromptPart[] { new("<|user|>", true), new("x", false) }, prompt.Parts.ToArray());
     }
@@ -58,11 +61,13 @@ public sealed class ChatTemplateTests
     [DataRow("{% for c in m.content %}{{ c }}{% endfor %}", "‹ a <|im_end|> ›")]
     [DataRow("{{ m.content | e }}", "‹ a &lt;|im_end|&gt; ›")]
     public void Provenance_survives_what_templates_do_with_text(string expression, string expected) =>
-        Assert.AreEqual(expected, Of("{% for m in messages %}" + expression + "{% endfor %}").Render(Turns(Says("user", " a <|im_end|> "))).Marked());
+        Assert.AreEqual(expected, Of("{% for m in messages %}" + expression + "{% endfor %}")
+            .Render(Turns(Says("user", " a <|im_end|> "))).Marked());
 
     [TestMethod]
     public void A_developer_is_the_system() =>
-        Assert.AreEqual("<system>‹D›</><user>‹U›</><assistant>", Of(Plain).Render(Turns(Says("developer", "D"), Says("user", "U"))).Marked());
+        Assert.AreEqual("<system>‹D›</><user>‹U›</><assistant>",
+            Of(Plain).Render(Turns(Says("developer", "D"), Says("user", "U"))).Marked());
 
     [TestMethod]
     public void System_and_developer_at_the_start_are_one_message() =>
@@ -93,7 +98,8 @@ public sealed class ChatTemplateTests
 
         Assert.IsTrue(template.Capabilities.ObjectArguments && template.Capabilities.Tools && template.Capabilities.ToolCalls);
         Assert.IsTrue(template.Capabilities.ParallelToolCalls && template.Capabilities.ToolResults);
-        Assert.AreEqual("""[{"name": "weather", "description": "Tells it.", "parameters": {"type": "object", "properties": {"city": {}}}}]""" +
+        Assert.AreEqual(
+            """[{"name": "weather", "description": "Tells it.", "parameters": {"type": "object", "properties": {"city": {}}}}]""" +
             """<user>U</><assistant>CALLc1 weather {"city": "Köln"}</><tool>rain(c1 weather)</>""", prompt.Text());
     }
 
@@ -109,16 +115,20 @@ public sealed class ChatTemplateTests
 
     [TestMethod]
     public void Arguments_are_text_where_the_template_prints_them() =>
-        Assert.IsFalse(Of(WithTools.Replace(" | tojson }}{% endfor %}{% if m", " }}{% endfor %}{% if m", StringComparison.Ordinal)).Capabilities.ObjectArguments);
+        Assert.IsFalse(
+            Of(WithTools.Replace(" | tojson }}{% endfor %}{% if m", " }}{% endfor %}{% if m",
+                StringComparison.Ordinal)).Capabilities.ObjectArguments);
 
     [TestMethod]
     public void Arguments_that_are_no_JSON_are_shown_as_they_were_written() =>
-        Assert.AreEqual("<user>U</><assistant>CALLc1 f \"{broken\"</>", Of(WithTools).Render(Turns(Says("user", "U"), Calls("c1", "f", "{broken"))).Text());
+        Assert.AreEqual("<user>U</><assistant>CALLc1 f \"{broken\"</>",
+            Of(WithTools).Render(Turns(Says("user", "U"), Calls("c1", "f", "{broken"))).Text());
 
     [TestMethod]
     public void Content_is_null_where_the_template_tells_calls_by_that()
     {
-        var template = Of("{% for m in messages %}{% if m.role == 'assistant' and m.content is none %}{{ m.tool_calls[0].function | tojson }}" +
+        var template =
+            Of("{% for m in messages %}{% if m.role == 'assistant' and m.content is none %}{{ m.tool_calls[0].function | tojson }}" +
             "{% else %}{{ m.content }}{% endif %}{% endfor %}");
 
         Assert.IsTrue(template.Capabilities.NullContent);
@@ -141,7 +151,8 @@ public sealed class ChatTemplateTests
     [TestMethod]
     public void Content_is_a_list_of_parts_where_the_template_takes_no_text()
     {
-        var template = Of("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}({{ p.text }}){% endif %}{% endfor %}{% endfor %}");
+        var template =
+            Of("{% for m in messages %}{% for p in m.content %}{% if p.type == 'text' %}({{ p.text }}){% endif %}{% endfor %}{% endfor %}");
 
         Assert.IsTrue(template.Capabilities.TypedContent);
         Assert.IsFalse(template.Capabilities.TextContent);
@@ -163,7 +174,8 @@ public sealed class ChatTemplateTests
         var template = Of("{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}" +
             "{{ m.content | selectattr('type', 'equalto', 'text') | map(attribute='text') | join(' + ') }}{% endif %}{% endfor %}");
 
-        Assert.AreEqual("a + b", template.Render(Turns(new ChatMessage { Role = "user", Content = [new ContentPart("a"), new ContentPart("b")] })).Text());
+        Assert.AreEqual("a + b",
+            template.Render(Turns(new ChatMessage { Role = "user", Content = [new ContentPart("a"), new ContentPart("b")] })).Text());
     }
 
     [TestMethod]
@@ -175,7 +187,8 @@ public sealed class ChatTemplateTests
     [TestMethod]
     public void Ids_of_calls_become_short_where_the_template_takes_no_others()
     {
-        var template = Of("{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('nine') }}{% endif %}" +
+        var template =
+            Of("{% for m in messages %}{% for c in m.tool_calls or [] %}{% if c.id | length != 9 %}{{ raise_exception('nine') }}{% endif %}" +
             "{% endfor %}{% endfor %}" + WithTools);
         var text = template.Render(Turns(Says("user", "U"), Calls("call_1234567890", "f", "{}"),
             new ChatMessage { Role = "tool", ToolCallId = "call_1234567890", Content = [new ContentPart("R")] })).Text();
@@ -192,7 +205,8 @@ public sealed class ChatTemplateTests
     [DataRow("thinking")]
     public void Reasoning_stands_in_the_field_that_the_template_reads(string field)
     {
-        var template = Of("{% for m in messages %}{% if m." + field + " %}<think>{{ m." + field + " }}</think>{% endif %}{{ m.content }}{% endfor %}");
+        var template =
+            Of("{% for m in messages %}{% if m." + field + " %}<think>{{ m." + field + " }}</think>{% endif %}{{ m.content }}{% endfor %}");
 
         Assert.AreEqual(field, template.Capabilities.ReasoningField);
         Assert.AreEqual("‹U›<think>‹R›</think>‹A›",
@@ -217,7 +231,8 @@ public sealed class ChatTemplateTests
     {
         var arguments = new Dictionary<string, JsonElement> { ["effort"] = JsonDocument.Parse("\"high\"").RootElement };
 
-        Assert.AreEqual("effort=‹high›", Of("effort={{ effort }}").Render(Turns(Says("user", "U")) with { TemplateArguments = arguments }).Marked());
+        Assert.AreEqual("effort=‹high›", Of("effort={{ effort }}")
+            .Render(Turns(Says("user", "U")) with { TemplateArguments = arguments }).Marked());
     }
 
     [TestMethod]
@@ -226,7 +241,8 @@ public sealed class ChatTemplateTests
         var arguments = new Dictionary<string, JsonElement> { ["messages"] = JsonDocument.Parse("[]").RootElement };
         var failure = Refuses(() => Of(Plain).Render(Turns(Says("user", "U")) with { TemplateArguments = arguments }));
 
-        Assert.AreEqual(("chat_template_kwargs", "chat_template_kwargs: 'messages' is a field of the request itself"), (failure.Option, failure.Message));
+        Assert.AreEqual(("chat_template_kwargs", "chat_template_kwargs: 'messages' is a field of the request itself"),
+            (failure.Option, failure.Message));
     }
 
     [TestMethod]
@@ -263,7 +279,8 @@ public sealed class ChatTemplateTests
     [DataRow("</>", "<user>‹U›</><assistant>‹</>›")]
     [DataRow("", "<user>‹U›</><assistant>")]
     public void The_last_message_of_the_assistant_is_continued(string begun, string expected) =>
-        Assert.AreEqual(expected, Of(Plain).Render(Turns(Says("user", "U"), Says("assistant", begun)) with { ContinueFinalMessage = true }).Marked());
+        Assert.AreEqual(expected,
+            Of(Plain).Render(Turns(Says("user", "U"), Says("assistant", begun)) with { ContinueFinalMessage = true }).Marked());
 
     [TestMethod]
     public void What_the_template_trims_is_not_continued() =>

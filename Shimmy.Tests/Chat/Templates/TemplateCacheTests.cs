@@ -15,7 +15,8 @@ public sealed class TemplateCacheTests
 {
     private const string Own = "{% for m in messages %}<|im_start|>{{ m.content }}<|im_end|>{% endfor %}";
 
-    private static Task<ILoadedModel> LoadAsync(string? template, Func<ModelSpec, ModelSpec>? change = null, Func<ModelSpec, GenerationRequest, IEnumerable<string>>? answer = null)
+    private static Task<ILoadedModel> LoadAsync(string? template, Func<ModelSpec, ModelSpec>? change = null,
+        Func<ModelSpec, GenerationRequest, IEnumerable<string>>? answer = null)
     {
         var engine = new ScriptedEngine
         {
@@ -24,7 +25,9 @@ public sealed class TemplateCacheTests
                 Architecture = "scripted",
                 Description = "",
                 ContextLength = 100,
-                ChatTemplates = template is null ? new Dictionary<string, string>() : new Dictionary<string, string> { ["default"] = template },
+                ChatTemplates = template is null
+                    ? new Dictionary<string, string>()
+                    : new Dictionary<string, string> { ["default"] = template },
             },
         };
         engine.Answer = answer ?? engine.Answer;
@@ -42,8 +45,11 @@ public sealed class TemplateCacheTests
             return ["Hello", "<|im_", "end|>", "more"];
         });
         var text = "";
-        await foreach (var outputEvent in ChatPipeline.ChatAsync(new ModelLease(model), Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
+        await foreach (var outputEvent in ChatPipeline.ChatAsync(new ModelLease(model),
+            Turns(Says("user", "U")) with { Options = new GenerationOptions { Stop = ["X"] } }, CancellationToken.None))
+        {
             text += outputEvent.Text;
+        }
 
         Assert.AreEqual("Hello", text);
         Assert.AreEqual("<|im_start|>‹U›<|im_end|>", seen!.Prompt.Marked());
@@ -54,7 +60,8 @@ public sealed class TemplateCacheTests
     public async Task A_refusal_comes_with_the_first_move()
     {
         await using var model = await LoadAsync("{{ raise_exception('no') }}");
-        await using var events = ChatPipeline.ChatAsync(new ModelLease(model), Turns(Says("user", "U")), CancellationToken.None).GetAsyncEnumerator();
+        await using var events = ChatPipeline.ChatAsync(new ModelLease(model), Turns(Says("user", "U")), CancellationToken.None)
+            .GetAsyncEnumerator();
 
         var failure = await Assert.ThrowsExactlyAsync<EngineException>(async () => await events.MoveNextAsync());
         Assert.AreEqual((EngineFailure.InvalidRequest, "messages"), (failure.Failure, failure.Option));
@@ -66,7 +73,8 @@ public sealed class TemplateCacheTests
         await using var model = await LoadAsync(Own);
 
         using var lease = new ModelLease(model);
-        Assert.AreSame(await TemplateCache.OfAsync(lease, null, CancellationToken.None), await TemplateCache.OfAsync(lease, null, CancellationToken.None));
+        Assert.AreSame(await TemplateCache.OfAsync(lease, null, CancellationToken.None),
+            await TemplateCache.OfAsync(lease, null, CancellationToken.None));
     }
 
     [TestMethod]
@@ -79,7 +87,8 @@ public sealed class TemplateCacheTests
         _ = await TemplateCache.OfAsync(lease, log, CancellationToken.None);
 
         Assert.AreEqual("family zephyr", template.Origin);
-        CollectionAssert.AreEqual(new[] { "the model zephyr-like has no chat template; guessed the family zephyr, because its name contains 'zephyr'. " +
+        CollectionAssert.AreEqual(
+            new[] { "the model zephyr-like has no chat template; guessed the family zephyr, because its name contains 'zephyr'. " +
             "--template sets another" }, log.Said.ToArray());
     }
 
@@ -92,7 +101,8 @@ public sealed class TemplateCacheTests
         await using var file = await LoadAsync(Own, spec => spec with { Template = folder["t.jinja"] });
 
         Assert.AreEqual("family gemma", (await TemplateCache.OfAsync(new ModelLease(family), null, CancellationToken.None)).Origin);
-        Assert.AreEqual("[U]", (await TemplateCache.OfAsync(new ModelLease(file), null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
+        Assert.AreEqual("[U]",
+            (await TemplateCache.OfAsync(new ModelLease(file), null, CancellationToken.None)).Render(Turns(Says("user", "U"))).Text());
     }
 
     [TestMethod]
@@ -102,7 +112,9 @@ public sealed class TemplateCacheTests
     {
         await using var model = await LoadAsync(template, spec => spec with { Template = named });
 
-        var failure = await Assert.ThrowsExactlyAsync<EngineException>(() => TemplateCache.OfAsync(new ModelLease(model), null, CancellationToken.None));
+        var failure =
+            await Assert.ThrowsExactlyAsync<EngineException>(
+                () => TemplateCache.OfAsync(new ModelLease(model), null, CancellationToken.None));
         Assert.AreEqual(EngineFailure.GenerationFailed, failure.Failure);
         Assert.StartsWith("the chat template of the model 'zephyr-like' cannot be used: ", failure.Message);
     }
@@ -115,7 +127,8 @@ public sealed class TemplateCacheTests
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Information;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
                 Said.Add(formatter(state, exception));

@@ -14,7 +14,8 @@ internal static class Templates
 
     /// <summary>The chat template of a source.</summary>
     public static ChatTemplate Of(TemplateSource source, string? bos = "<s>", string? eos = "</s>") =>
-        new(source, new ModelFacts { Architecture = "test", Description = "", BosText = bos, EosText = eos }, new FixedClock(new(2026, 1, 5, 14, 7, 9)));
+        new(source, new ModelFacts { Architecture = "test", Description = "", BosText = bos, EosText = eos },
+            new FixedClock(new(2026, 1, 5, 14, 7, 9)));
 
     /// <summary>A message of one text.</summary>
     public static ChatMessage Says(string role, string text) => new() { Role = role, Content = [new ContentPart(text)] };

@@ -36,7 +36,8 @@ public sealed class ToolPromptFallbackTests
             """)).RootElement.GetProperty("choices")[0];
 
         var call = answer.GetProperty("message").GetProperty("tool_calls")[0].GetProperty("function");
-        Assert.AreEqual(("get_weather", "tool_calls"), (call.GetProperty("name").GetString(), answer.GetProperty("finish_reason").GetString()));
+        Assert.AreEqual(("get_weather", "tool_calls"),
+            (call.GetProperty("name").GetString(), answer.GetProperty("finish_reason").GetString()));
         Assert.AreEqual("Rome", JsonDocument.Parse(call.GetProperty("arguments").GetString()!).RootElement.GetProperty("city").GetString());
         var prompt = string.Concat(seen!.Prompt.Parts.Select(part => part.Text));
         Assert.StartsWith("Be kind.\n\nYou can call functions.", prompt);

@@ -13,7 +13,8 @@ public sealed class LayerFitTests
     private const long Megabyte = 1 << 20;
 
     // Ten layers of 100 MB and 10 MB cache each, an output of 50 MB, 20 MB to compute.
-    private static readonly ModelSizes Ten = new(Enumerable.Repeat(100 * Megabyte, 10).ToList(), 50 * Megabyte, 10 * Megabyte, 20 * Megabyte, 0);
+    private static readonly ModelSizes Ten =
+        new(Enumerable.Repeat(100 * Megabyte, 10).ToList(), 50 * Megabyte, 10 * Megabyte, 20 * Megabyte, 0);
 
     [TestMethod]
     [DataRow(10_000, 11)]

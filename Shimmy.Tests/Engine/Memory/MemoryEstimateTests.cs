@@ -6,7 +6,8 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Engine.Memory;
 
 /// <summary>
-/// Held against what the published worker took on linux-x64 after a prompt of more than a batch (resident MiB; the benchmark memory measures it again), with models of
+/// Held against what the published worker took on linux-x64 after a prompt of more than a batch (resident MiB; the benchmark memory
+/// measures it again), with models of
 /// <see cref="RandomModel"/>. KV figures are what llama.cpp logged.
 /// </summary>
 [TestClass]
@@ -58,7 +59,8 @@ public sealed class MemoryEstimateTests
     [DataRow("deep", 8192, 1, 332_505_920, 128, 504.5)]
     [DataRow("wordy", 2048, 1, 659_855_552, 16, 696.7)]
     [DataRow("wordy", 8192, 1, 659_855_552, 64, 745.2)]
-    public void The_estimate_is_near_what_the_worker_took(string shape, int context, int parallel, long fileBytes, int cacheMegabytes, double measured)
+    public void The_estimate_is_near_what_the_worker_took(string shape, int context, int parallel,
+        long fileBytes, int cacheMegabytes, double measured)
     {
         var spec = new ModelSpec { Name = "m", Path = "m.gguf", ContextLength = context, Parallel = parallel };
         var estimate = MemoryEstimate.Of(Header(shape), fileBytes, spec);
@@ -72,19 +74,32 @@ public sealed class MemoryEstimateTests
     {
         var own = new ModelSpec { Name = "m", Path = "m.gguf", Parallel = 1 };
         Assert.AreEqual(
-            MemoryEstimate.Of(Header("small"), 0, own with { ContextLength = 8192 }).KeyValueCache, MemoryEstimate.Of(Header("small"), 0, own).KeyValueCache);
+            MemoryEstimate.Of(Header("small"), 0, own with { ContextLength = 8192 }).KeyValueCache,
+                MemoryEstimate.Of(Header("small"), 0, own).KeyValueCache);
     }
 
     [TestMethod]
     public void What_goes_to_a_GPU_is_not_asked_of_the_machine()
     {
         using var folder = new TemporaryFolder();
-        var path = RandomModel.Write(folder["deep.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, Heads = 4, KeyValueHeads = 4, FeedForward = 1024, Vocabulary = 4096, Context = 16_384, Type = GgmlType.F16 });
+        var path = RandomModel.Write(folder["deep.gguf"],
+            new RandomModelShape
+            {
+                Layers = 4,
+                Embedding = 256,
+                Heads = 4,
+                KeyValueHeads = 4,
+                FeedForward = 1024,
+                Vocabulary = 4096,
+                Context = 16_384,
+                Type = GgmlType.F16
+            });
         var size = new FileInfo(path).Length;
         var spec = new ModelSpec { Name = "deep", Path = path, Parallel = 1 };
         var all = MemoryEstimate.Of(spec, size);
         const long embeddings = 4096 * 256 * 2;
-        long LayersLeft(int onGpu) => HostMemory.Of(spec with { Tuning = new LoadTuning { GpuLayers = new LayerCount(onGpu) } }, size, [8L << 30]);
+        long LayersLeft(int onGpu) =>
+            HostMemory.Of(spec with { Tuning = new LoadTuning { GpuLayers = new LayerCount(onGpu) } }, size, [8L << 30]);
 
         Assert.AreEqual(all.Total, HostMemory.Of(spec, size, []));
         Assert.AreEqual(all.Total, LayersLeft(0));
@@ -114,7 +129,8 @@ public sealed class MemoryEstimateTests
 
         // The file may say layer by layer.
         var mixed = Architecture("any", layers: 2).Add("any.attention.sliding_window", 1024u)
-            .Add("any.attention.sliding_window_pattern", GgufValue.OfArray(new GgufArray(GgufType.Bool, 2, [GgufValue.OfFlag(true), GgufValue.OfFlag(false)])));
+            .Add("any.attention.sliding_window_pattern",
+                GgufValue.OfArray(new GgufArray(GgufType.Bool, 2, [GgufValue.OfFlag(true), GgufValue.OfFlag(false)])));
         Assert.AreEqual((1536 + 8192) * 512L, Cache(mixed));
 
         // One latent vector of 512 and 64 rotated values.

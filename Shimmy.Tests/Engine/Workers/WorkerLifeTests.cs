@@ -93,7 +93,8 @@ public sealed class WorkerLifeTests
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1 };
         outgoing.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
         ReadUntil(incoming, FrameKind.Reply);
-        outgoing.Write(FrameKind.Generate, 2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
+        outgoing.Write(FrameKind.Generate,
+            2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
         ReadUntil(incoming, FrameKind.Events);
 
         // What the system does to the pipe of a parent that was killed.
@@ -144,7 +145,8 @@ public sealed class WorkerLifeTests
         var error = await Assert.ThrowsExactlyAsync<EngineException>(() => missing.LoadAsync(spec, null, CancellationToken.None));
         Assert.AreEqual(EngineFailure.LoadFailed, error.Failure);
 
-        await Assert.ThrowsAsync<OperationCanceledException>(() => NewEngine().LoadAsync(spec, null, new CancellationToken(canceled: true)));
+        await Assert.ThrowsAsync<OperationCanceledException>(
+            () => NewEngine().LoadAsync(spec, null, new CancellationToken(canceled: true)));
     }
 
     [TestMethod]
@@ -152,7 +154,12 @@ public sealed class WorkerLifeTests
     {
         using var folder = new TemporaryFolder();
         var shares = new List<float>();
-        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"], new RandomModelShape { Layers = 8 }), Threads = 1 };
+        var spec = new ModelSpec
+        {
+            Name = "random",
+            Path = RandomModel.Write(folder["random.gguf"], new RandomModelShape { Layers = 8 }),
+            Threads = 1
+        };
 
         await using var model = await NewEngine().LoadAsync(spec, new Collector(shares), CancellationToken.None);
 

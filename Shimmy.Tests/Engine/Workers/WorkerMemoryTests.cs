@@ -4,7 +4,6 @@ using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
-using Shimmy.Tests.Cli;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Engine.Workers;
@@ -31,14 +30,49 @@ public sealed class WorkerMemoryTests
         using var folder = new TemporaryFolder();
         var shape = name switch
         {
-            "wide" => new RandomModelShape { Layers = 2, Embedding = 1024, Heads = 16, KeyValueHeads = 16, FeedForward = 2816, Type = GgmlType.F16, Context = 4096 },
-            "deep" => new RandomModelShape { Layers = 24, Embedding = 256, Heads = 8, KeyValueHeads = 2, FeedForward = 704, Type = GgmlType.Q8_0, Context = 4096 },
-            _ => new RandomModelShape { Layers = 2, Embedding = 256, Heads = 8, KeyValueHeads = 8, FeedForward = 512, Vocabulary = 64_000, Context = 4096 },
+            "wide" => new RandomModelShape
+            {
+                Layers = 2,
+                Embedding = 1024,
+                Heads = 16,
+                KeyValueHeads = 16,
+                FeedForward = 2816,
+                Type = GgmlType.F16,
+                Context = 4096
+            },
+            "deep" => new RandomModelShape
+            {
+                Layers = 24,
+                Embedding = 256,
+                Heads = 8,
+                KeyValueHeads = 2,
+                FeedForward = 704,
+                Type = GgmlType.Q8_0,
+                Context = 4096
+            },
+            _ => new RandomModelShape
+            {
+                Layers = 2,
+                Embedding = 256,
+                Heads = 8,
+                KeyValueHeads = 8,
+                FeedForward = 512,
+                Vocabulary = 64_000,
+                Context = 4096
+            },
         };
-        var spec = new ModelSpec { Name = name, Path = RandomModel.Write(folder["m.gguf"], shape), ContextLength = context, Parallel = 1, Threads = 1 };
+        var spec = new ModelSpec
+        {
+            Name = name,
+            Path = RandomModel.Write(folder["m.gguf"], shape),
+            ContextLength = context,
+            Parallel = 1,
+            Threads = 1
+        };
         var estimate = MemoryEstimate.Of(spec, new FileInfo(spec.Path).Length).Total;
 
-        await using var model = await new WorkerEngine(NullLoggerFactory.Instance, ShimmyProcess.Executable).LoadAsync(spec, null, CancellationToken.None);
+        await using var model =
+            await new WorkerEngine(NullLoggerFactory.Instance, ShimmyProcess.Executable).LoadAsync(spec, null, CancellationToken.None);
         await WorkerFixture.RunAsync(model, new GenerationRequest
         {
             Prompt = Prompt.FromTokens([.. Enumerable.Range(0, Math.Min(600, context - 8)).Select(i => 300 + (i % 64))]),

@@ -27,12 +27,14 @@ public sealed class BackendPluginTests
     {
         using var folder = new TemporaryFolder();
         var environment = RuntimeFolder.Create(folder);
-        RuntimeFolder.Compile(environment, "libggml-opencl", "static struct { int version; void *rest[8]; } r = { 1 }; void *ggml_backend_init(void) { return &r; }");
+        RuntimeFolder.Compile(environment, "libggml-opencl",
+            "static struct { int version; void *rest[8]; } r = { 1 }; void *ggml_backend_init(void) { return &r; }");
 
         var probe = await ProbeAsync(folder, environment, "--gpu-backend", "opencl");
 
         Assert.AreEqual(2, probe.ExitCode);
-        Assert.MatchesRegex("libggml-opencl.so is of another version: it was built for version 1 of ggml's interface for plug-ins, llama.cpp 0.4.0 has version [2-9]", probe.Errors);
+        Assert.MatchesRegex(
+            "libggml-opencl.so is of another version: it was built for version 1 of ggml's interface for plug-ins, llama.cpp 0.4.0 has version [2-9]", probe.Errors);
     }
 
     [TestMethod]
@@ -67,7 +69,8 @@ public sealed class BackendPluginTests
 
         Assert.AreEqual(0, info.ExitCode, info.Errors);
         using var json = JsonDocument.Parse(info.Output);
-        var opencl = json.RootElement.GetProperty("backends").EnumerateArray().Single(one => one.GetProperty("name").GetString() == "opencl");
+        var opencl = json.RootElement.GetProperty("backends").EnumerateArray()
+            .Single(one => one.GetProperty("name").GetString() == "opencl");
         Assert.IsTrue(opencl.GetProperty("crashed").GetBoolean());
         Assert.Contains("its plug-in ends the process that loads it: ", opencl.GetProperty("reason").GetString()!);
         Assert.AreEqual("cpu", json.RootElement.GetProperty("auto").GetString());
@@ -137,12 +140,14 @@ public sealed class BackendPluginTests
             ("""{"device":"CUDA0"}""", "device: is not a known field; keep_alive, gpu_layers, cpu_moe, n_cpu_moe are"),
         })
         {
-            using var bad = await server.Client.PostAsync("api/models/shimmy-demo/load", new StringContent(body, Encoding.UTF8, "application/json"));
+            using var bad =
+                await server.Client.PostAsync("api/models/shimmy-demo/load", new StringContent(body, Encoding.UTF8, "application/json"));
             Assert.AreEqual(HttpStatusCode.BadRequest, bad.StatusCode);
             Assert.Contains(expected, await bad.Content.ReadAsStringAsync());
         }
     }
 
-    private static Task<ShimmyResult> ProbeAsync(TemporaryFolder folder, IReadOnlyDictionary<string, string> environment, params string[] options) =>
+    private static Task<ShimmyResult> ProbeAsync(TemporaryFolder folder,
+        IReadOnlyDictionary<string, string> environment, params string[] options) =>
         ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", .. options], folder.Path, environment);
 }

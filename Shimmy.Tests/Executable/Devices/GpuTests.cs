@@ -9,9 +9,10 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Executable.Devices;
 
 /// <summary>
-/// Models on a GPU. Without one, on Mesa's lavapipe: a Vulkan device that computes on the CPU with 2 GiB of its own, whose first run of a shader
-/// compiles it and keeps the result on disk, here in a folder of the tests' own. Needs the plug-in and the driver; .ci/run brings both and sets
-/// SHIMMY_GPU_TESTS to vulkan, with which a test that finds them missing fails instead of being skipped. On a machine with a GPU it may be cuda.
+/// Models on a GPU. Without one, on Mesa's lavapipe: a Vulkan device that computes on the CPU with 2 GiB of its own, whose first run of a
+/// shader compiles it and keeps the result on disk, here in a folder of the tests' own. Needs the plug-in and the driver; .ci/run brings
+/// both and sets SHIMMY_GPU_TESTS to vulkan, with which a test that finds them missing fails instead of being skipped. On a machine with a
+/// GPU it may be cuda.
 /// </summary>
 [TestClass]
 [TestCategory("Gpu")]
@@ -39,7 +40,8 @@ public sealed class GpuTests
             _environment[cache] = shaders;
         var info = await ShimmyProcess.RunAsync(["gpu-info", "--json"], Folder.Path, _environment);
         using var json = JsonDocument.Parse(info.Output);
-        var devices = json.RootElement.GetProperty("devices").EnumerateArray().Where(device => device.GetProperty("kind").GetString() != "cpu").ToArray();
+        var devices = json.RootElement.GetProperty("devices").EnumerateArray()
+            .Where(device => device.GetProperty("kind").GetString() != "cpu").ToArray();
         if (devices.Length == 0)
             Missing($"no GPU (Debian's software device: mesa-vulkan-drivers): {info.Output}");
         Assert.AreEqual(Backend, json.RootElement.GetProperty("auto").GetString());
@@ -65,9 +67,11 @@ public sealed class GpuTests
         using var probe = await ProbeAsync("shimmy-demo");
 
         Assert.AreEqual(Backend, probe.RootElement.GetProperty("backend").GetString());
-        Assert.AreEqual((6, 6), (probe.RootElement.GetProperty("gpu_layers").GetInt32(), probe.RootElement.GetProperty("layers").GetInt32()));
+        Assert.AreEqual((6, 6),
+            (probe.RootElement.GetProperty("gpu_layers").GetInt32(), probe.RootElement.GetProperty("layers").GetInt32()));
         var file = GgufReader.ReadFile(Path.Combine(Repository.Root, "Shimmy", "Assets", "shimmy-demo.gguf")).Tensors;
-        var embeddings = file.Where(tensor => tensor.Name.StartsWith("token_embd", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
+        var embeddings = file.Where(tensor => tensor.Name.StartsWith("token_embd", StringComparison.Ordinal))
+            .Sum(tensor => tensor.SizeBytes);
         // Tied embeddings are there twice: tokens are looked up on the CPU, logits are computed on the GPU.
         var output = file.Any(tensor => tensor.Name == "output.weight") ? 0 : embeddings;
         Assert.AreEqual(file.Sum(tensor => tensor.SizeBytes) - embeddings + output, Bytes(probe, _gpu, "tensor_bytes"));
@@ -97,7 +101,9 @@ public sealed class GpuTests
         var path = RandomModel.Write(Folder[$"{kind}.gguf"], kind == "mixtral" ? RandomModelShape.Mixtral : RandomModelShape.Qwen3Moe);
         var file = GgufReader.ReadFile(path).Tensors;
         var all = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal)).Sum(tensor => tensor.SizeBytes);
-        var ofTwo = file.Where(tensor => tensor.Name.Contains("_exps.", StringComparison.Ordinal) && (tensor.Name.StartsWith("blk.0.", StringComparison.Ordinal)
+        var ofTwo =
+            file.Where(tensor =>
+                tensor.Name.Contains("_exps.", StringComparison.Ordinal) && (tensor.Name.StartsWith("blk.0.", StringComparison.Ordinal)
             || tensor.Name.StartsWith("blk.1.", StringComparison.Ordinal))).Sum(tensor => tensor.SizeBytes);
         Assert.IsGreaterThan(100_000, ofTwo);
 
@@ -122,7 +128,8 @@ public sealed class GpuTests
         Assert.AreEqual((0, 0L), (none.RootElement.GetProperty("gpu_layers").GetInt32(), Bytes(none, _gpu, "tensor_bytes")));
         using var auto = await ProbeAsync("shimmy-demo", "--gpu-layers", "auto");
         Assert.AreEqual(6, auto.RootElement.GetProperty("gpu_layers").GetInt32());
-        Assert.MatchesRegex("^auto: 6 of 6 layers need about [0-9]+ MB and [0-9]+ MB to compute; [0-9]+ MB are free, [0-9]+ MB of them may be used$",
+        Assert.MatchesRegex(
+            "^auto: 6 of 6 layers need about [0-9]+ MB and [0-9]+ MB to compute; [0-9]+ MB are free, [0-9]+ MB of them may be used$",
             auto.RootElement.GetProperty("layer_reason").GetString()!);
     }
 
@@ -131,13 +138,18 @@ public sealed class GpuTests
     {
         // Keys and values of 2560 bytes a token. Some drivers would hand out more than the device has.
         var tokens = (int)(_freeBytes / 2560 * 1.4);
-        var small = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", $"{tokens}"], Folder.Path, _environment, limit: Limit);
+        var small =
+            await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", $"{tokens}"],
+                Folder.Path, _environment, limit: Limit);
         Assert.AreEqual(2, small.ExitCode, small.Output);
-        var told = Regex.Match(small.Errors, $@"too little memory on {_gpu} \(([0-9]+) MB free\); fewer layers .* 6 of 6 layers need about ([0-9]+) MB");
+        var told = Regex.Match(small.Errors,
+            $@"too little memory on {_gpu} \(([0-9]+) MB free\); fewer layers .* 6 of 6 layers need about ([0-9]+) MB");
         Assert.IsTrue(told.Success, small.Errors);
-        Assert.IsGreaterThan(int.Parse(told.Groups[1].Value, CultureInfo.InvariantCulture), int.Parse(told.Groups[2].Value, CultureInfo.InvariantCulture));
+        Assert.IsGreaterThan(int.Parse(told.Groups[1].Value, CultureInfo.InvariantCulture),
+            int.Parse(told.Groups[2].Value, CultureInfo.InvariantCulture));
 
-        var unknown = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--device", "Gpu7"], Folder.Path, _environment);
+        var unknown =
+            await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--device", "Gpu7"], Folder.Path, _environment);
         Assert.AreEqual(2, unknown.ExitCode);
         Assert.Contains($"unknown device 'Gpu7'; there are {_gpu}", unknown.Errors);
     }
@@ -163,7 +175,9 @@ public sealed class GpuTests
 
         // What the other device has free is no room for a model that one has to hold.
         var tokens = $"{(int)(_freeBytes / 2560 * 1.4)}";
-        var shared = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", tokens, "--split-mode", "none"], Folder.Path, two, limit: Limit);
+        var shared =
+            await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--threads", "1", "--ctx", tokens, "--split-mode", "none"],
+                Folder.Path, two, limit: Limit);
         Assert.AreEqual(2, shared.ExitCode, shared.Output);
         Assert.Contains($"too little memory on {_gpu} (", shared.Errors);
     }
@@ -174,7 +188,8 @@ public sealed class GpuTests
         using var server = await ServerProcess.StartAsync(Folder, _environment, "--threads", "1");
 
         using var one = await LoadAsync(server, """{"gpu_layers":1}""");
-        Assert.AreEqual((Backend, 1), (one.RootElement.GetProperty("backend").GetString(), one.RootElement.GetProperty("gpu_layers").GetInt32()));
+        Assert.AreEqual((Backend, 1),
+            (one.RootElement.GetProperty("backend").GetString(), one.RootElement.GetProperty("gpu_layers").GetInt32()));
         var first = Bytes(one, _gpu, "tensor_bytes");
         using var three = await LoadAsync(server, """{"gpu_layers":3}""");
         Assert.AreEqual(3, three.RootElement.GetProperty("gpu_layers").GetInt32());
@@ -196,13 +211,19 @@ public sealed class GpuTests
         foreach (var name in new[] { "one", "two" })
             File.Copy(Path.Combine(Repository.Root, "Shimmy", "Assets", "shimmy-demo.gguf"), folder[$"models/{name}.gguf"]);
         var environment = FullForTwo(folder);
-        using var server = await ServerProcess.StartAsync(folder, environment, ["--threads", "1", "--parallel", "1", "--ctx", "8192", "--gpu-backend", "opencl", .. layers == "" ? [] : new[] { "--gpu-layers", layers }]);
+        using var server =
+            await ServerProcess.StartAsync(folder, environment,
+                ["--threads", "1", "--parallel", "1", "--ctx", "8192", "--gpu-backend", "opencl", .. layers == ""
+                    ? []
+                    : new[] { "--gpu-layers", layers }]);
 
         foreach (var name in new[] { "one", "two", "one" })
         {
             using var loaded = await LoadAsync(server, "{}", name);
-            Assert.AreEqual(("opencl", 6), (loaded.RootElement.GetProperty("backend").GetString(), loaded.RootElement.GetProperty("gpu_layers").GetInt32()));
-            using var other = JsonDocument.Parse(await server.Client.GetStringAsync($"api/models/{(name == "one" ? "two" : "one")}/status"));
+            Assert.AreEqual(("opencl", 6),
+                (loaded.RootElement.GetProperty("backend").GetString(), loaded.RootElement.GetProperty("gpu_layers").GetInt32()));
+            using var other =
+                JsonDocument.Parse(await server.Client.GetStringAsync($"api/models/{(name == "one" ? "two" : "one")}/status"));
             Assert.AreEqual("unloaded", other.RootElement.GetProperty("status").GetString());
         }
         var metrics = await server.Client.GetStringAsync("metrics");
@@ -265,11 +286,13 @@ public sealed class GpuTests
 
     private static Task<JsonDocument> ProbeAsync(string model, params string[] options) => ProbeAsync(_environment, model, options);
 
-    private static Task<JsonDocument> ProbeWithAsync(Dictionary<string, string> environment, params string[] options) => ProbeAsync(environment, "shimmy-demo", options);
+    private static Task<JsonDocument> ProbeWithAsync(Dictionary<string, string> environment, params string[] options) =>
+        ProbeAsync(environment, "shimmy-demo", options);
 
     private static async Task<JsonDocument> ProbeAsync(Dictionary<string, string> environment, string model, params string[] options)
     {
-        var run = await ShimmyProcess.RunAsync(["probe", model, "--json", "--threads", "1", .. options], Folder.Path, environment, limit: Limit);
+        var run = await ShimmyProcess.RunAsync(["probe", model, "--json", "--threads", "1", .. options],
+            Folder.Path, environment, limit: Limit);
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return JsonDocument.Parse(run.Output);
     }
@@ -278,7 +301,8 @@ public sealed class GpuTests
     {
         var run = await ShimmyProcess.RunAsync(
         [
-            "generate", "shimmy-demo", "--prompt", question, "--temperature", "0", "--repeat-penalty", "1", "--threads", "1", "--gpu-backend", backend,
+            "generate", "shimmy-demo", "--prompt", question, "--temperature", "0", "--repeat-penalty",
+                "1", "--threads", "1", "--gpu-backend", backend,
         ], Folder.Path, _environment, limit: Limit);
         Assert.AreEqual(0, run.ExitCode, run.Errors);
         return run.Output;
@@ -286,7 +310,8 @@ public sealed class GpuTests
 
     // A load ends with a token, so that shaders are compiled by then.
     private static double Milliseconds(JsonDocument probe) =>
-        probe.RootElement.GetProperty("load_milliseconds").GetDouble() + probe.RootElement.GetProperty("first_token_milliseconds").GetDouble();
+        probe.RootElement.GetProperty("load_milliseconds").GetDouble() + probe.RootElement.GetProperty("first_token_milliseconds")
+            .GetDouble();
 
     private static long Bytes(JsonDocument report, string device, string field) => report.RootElement.GetProperty("memory").EnumerateArray()
         .Where(one => one.GetProperty("device").GetString() == device).Select(one => one.GetProperty(field).GetInt64()).SingleOrDefault();

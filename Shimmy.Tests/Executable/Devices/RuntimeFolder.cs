@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Executable.Devices;
 
@@ -13,7 +12,9 @@ internal static class RuntimeFolder
     /// <summary>Where the plug-in of a backend is, if it was brought (runtimes/natives.targets, NativeBackends=…).</summary>
     public static string Plugin(string backend) => Path.Combine(Repository.Root, "runtimes", Rid, backend, $"libggml-{backend}.so");
 
-    /// <summary>Links all libraries but GPU plug-ins into a folder of their own; gives the variables that make the program use it.</summary>
+    /// <summary>
+    /// Links all libraries but GPU plug-ins into a folder of their own; gives the variables that make the program use it.
+    /// </summary>
     public static Dictionary<string, string> Create(TemporaryFolder folder)
     {
         var target = Directory.CreateDirectory(folder["runtime"]).FullName;

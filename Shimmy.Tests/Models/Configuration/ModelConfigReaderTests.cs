@@ -38,19 +38,23 @@ public sealed class ModelConfigReaderTests
         var (qwen, plain) = (config.Models[0], config.Models[1]);
         Assert.AreEqual(("qwen", "/etc/shimmy/q/qwen.gguf"), (qwen.Name, qwen.Path));
         Assert.AreEqual(new LoraSetting("/home/me/l.gguf", 0.5f), qwen.Settings.Loras.Single());
-        Assert.AreEqual(("chatml", 8192, 4, 0), (qwen.Settings.Template, qwen.Settings.ContextLength, qwen.Settings.Threads, qwen.Settings.Tuning.GpuLayers?.Number));
+        Assert.AreEqual(("chatml", 8192, 4, 0),
+            (qwen.Settings.Template, qwen.Settings.ContextLength, qwen.Settings.Threads, qwen.Settings.Tuning.GpuLayers?.Number));
         Assert.AreEqual((TimeSpan.FromMinutes(10), true), (qwen.Settings.KeepAlive, qwen.Settings.Pinned));
         Assert.AreEqual(3L << 29, config.MemoryBudget);
         Assert.AreEqual("/abs/p.gguf", plain.Path);
         Assert.AreEqual(ModelSettings.None, plain.Settings);
-        Assert.AreEqual("gpt-4*=qwen fast=qwen claude-*=plain gpt-4o=plain", string.Join(' ', config.Aliases.Select(alias => $"{alias.Pattern}={alias.Target}")));
+        Assert.AreEqual("gpt-4*=qwen fast=qwen claude-*=plain gpt-4o=plain",
+            string.Join(' ', config.Aliases.Select(alias => $"{alias.Pattern}={alias.Target}")));
     }
 
     [TestMethod]
     public void Where_a_model_goes_may_stand_bare_or_as_text()
     {
-        var bare = Tuning("""{"gpu_layers":7,"n_cpu_moe":2,"cpu_moe":false,"mlock":true,"mmap":false,"rope_freq_base":1e6,"cache_type_v":"q8_0"}""");
-        var text = Tuning("""{"gpu_layers":"7","n_cpu_moe":"2","mlock":"true","mmap":"off","rope_freq_base":"1000000","cache_type_v":"Q8_0"}""");
+        var bare = Tuning(
+            """{"gpu_layers":7,"n_cpu_moe":2,"cpu_moe":false,"mlock":true,"mmap":false,"rope_freq_base":1e6,"cache_type_v":"q8_0"}""");
+        var text = Tuning(
+            """{"gpu_layers":"7","n_cpu_moe":"2","mlock":"true","mmap":"off","rope_freq_base":"1000000","cache_type_v":"Q8_0"}""");
 
         Assert.AreEqual(bare, text);
         Assert.AreEqual(new LoadTuning
@@ -149,9 +153,13 @@ public sealed class ModelConfigReaderTests
     public void Several_adapters_are_an_array()
     {
         var reader = new ModelConfigReader(HostEnvironments.Windows(), @"D:\cfg");
-        var config = reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf:0.5","b.gguf"]}]}"""));
-        CollectionAssert.AreEqual(new[] { new LoraSetting(@"D:\cfg\a.gguf", 0.5f), new LoraSetting(@"D:\cfg\b.gguf") }, config.Models[0].Settings.Loras.ToArray());
-        var refused = Assert.ThrowsExactly<ConfigException>(() => reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf",7]}]}""")));
+        var config =
+            reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf:0.5","b.gguf"]}]}"""));
+        CollectionAssert.AreEqual(new[] { new LoraSetting(@"D:\cfg\a.gguf", 0.5f), new LoraSetting(@"D:\cfg\b.gguf") },
+            config.Models[0].Settings.Loras.ToArray());
+        var refused =
+            Assert.ThrowsExactly<ConfigException>(
+                () => reader.Read(Encoding.UTF8.GetBytes("""{"models":[{"name":"a","base_path":"a","lora_path":["a.gguf",7]}]}""")));
         StringAssert.Contains(refused.Message, "models[0].lora_path[1]");
     }
 
@@ -167,7 +175,8 @@ public sealed class ModelConfigReaderTests
         {
             var most = field.Value.GetProperty("maximum").GetInt64();
             Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most}}}]}""");
-            Assert.ThrowsExactly<ConfigException>(() => Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most + 1}}}]}"""));
+            Assert.ThrowsExactly<ConfigException>(
+                () => Read($$"""{"models":[{"name":"a","base_path":"a","{{field.Name}}":{{most + 1}}}]}"""));
         }
     }
 
@@ -178,7 +187,8 @@ public sealed class ModelConfigReaderTests
         foreach (var option in TuningOption.All)
         {
             var line = $"          \"{option.Field}\": {{ \"description\": {Quoted(Description(option))}, {Allowed(option)} }},";
-            Assert.IsTrue(published.Contains(line), $"in shimmy.config.schema.json, this line belongs among the properties of a model:\n{line}");
+            Assert.IsTrue(published.Contains(line),
+                $"in shimmy.config.schema.json, this line belongs among the properties of a model:\n{line}");
         }
 
         static string Description(TuningOption option)
@@ -194,7 +204,8 @@ public sealed class ModelConfigReaderTests
             { IsSwitch: true } => "\"type\": \"boolean\"",
             { Range: var (least, most) } => string.Create(CultureInfo.InvariantCulture,
                 $"\"type\": [\"{(option.IsWhole ? "integer" : "number")}\", \"string\"], \"minimum\": {(decimal)least}, \"maximum\": {(decimal)most}"),
-            { Words.Count: > 0 } => $"\"enum\": [{string.Join(", ", option.Words.Select(word => word is "true" or "false" ? word : Quoted(word)))}]",
+            { Words.Count: > 0 } =>
+                $"\"enum\": [{string.Join(", ", option.Words.Select(word => word is "true" or "false" ? word : Quoted(word)))}]",
             { Name: "tensor-split" } => "\"type\": [\"string\", \"number\"]",
             { Name: "override-kv" } => "\"type\": \"string\", \"pattern\": \"=\"",
             _ => "\"type\": \"string\", \"pattern\": \"\\\\S\"",
@@ -206,7 +217,8 @@ public sealed class ModelConfigReaderTests
     [TestMethod]
     public void A_hundred_thousand_mutated_files_are_read_or_refused()
     {
-        var seed = Encoding.UTF8.GetBytes(Full.Replace("// comments are allowed", "", StringComparison.Ordinal).Replace(" ", "", StringComparison.Ordinal));
+        var seed = Encoding.UTF8.GetBytes(Full.Replace("// comments are allowed", "", StringComparison.Ordinal)
+            .Replace(" ", "", StringComparison.Ordinal));
         var reader = new ModelConfigReader(HostEnvironments.Linux(), "/etc/shimmy");
         var random = new Random(11);
         (var read, var refused) = (0, 0);
@@ -238,9 +250,7 @@ public sealed class ModelConfigReaderTests
     {
         var folder = AppContext.BaseDirectory;
         while (!File.Exists(Path.Join(folder, "shimmy.slnx")))
-        {
             folder = Path.GetDirectoryName(folder) ?? throw new AssertFailedException("the repository's root was not found");
-        }
 
         return Path.Join(folder, "Shimmy", "Models", "Configuration", "shimmy.config.schema.json");
     }

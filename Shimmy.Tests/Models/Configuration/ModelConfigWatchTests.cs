@@ -23,7 +23,8 @@ public sealed class ModelConfigWatchTests
         var file = folder["shimmy.json"];
         File.WriteAllText(file, """{"models":[{"name":"a","base_path":"tiny.gguf","aliases":["x*"]}]}""");
         using var watch = Start(folder, file);
-        Assert.AreEqual(("a", "llama", ModelSource.Registered), (_registry.Find("xyz")!.Name, _registry.Find("a")!.Architecture, _registry.Find("a")!.Source));
+        Assert.AreEqual(("a", "llama", ModelSource.Registered),
+            (_registry.Find("xyz")!.Name, _registry.Find("a")!.Architecture, _registry.Find("a")!.Source));
         _time.Advance(TimeSpan.FromMinutes(1));
         Assert.IsEmpty(_reports);
 
@@ -73,7 +74,8 @@ public sealed class ModelConfigWatchTests
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["bad.json"], "{");
         StringAssert.StartsWith(
-            Assert.ThrowsExactly<ConfigException>(() => Start(folder, folder["bad.json"])).Message, folder["bad.json"] + ": not valid JSON");
+            Assert.ThrowsExactly<ConfigException>(() => Start(folder, folder["bad.json"])).Message,
+                folder["bad.json"] + ": not valid JSON");
         Assert.ThrowsExactly<FileNotFoundException>(() => Start(folder, folder["absent.json"]));
     }
 
@@ -85,7 +87,8 @@ public sealed class ModelConfigWatchTests
         Assert.IsNull(RegisteredModels.FromEnvironment(HostEnvironments.In(folder)));
         var alone = RegisteredModels.FromEnvironment(HostEnvironments.In(folder, ("SHIMMY_BASE_GGUF", "base-F32.gguf")))!;
         Assert.AreEqual(("base", ModelSource.Registered, null), (alone.Name, alone.Source, alone.WhyUnloadable));
-        var lost = RegisteredModels.FromEnvironment(HostEnvironments.In(folder, ("SHIMMY_BASE_GGUF", "base-F32.gguf"), ("SHIMMY_LORA_GGUF", "l.gguf")))!;
+        var lost = RegisteredModels.FromEnvironment(
+            HostEnvironments.In(folder, ("SHIMMY_BASE_GGUF", "base-F32.gguf"), ("SHIMMY_LORA_GGUF", "l.gguf")))!;
         Assert.AreEqual(folder["work/l.gguf"], lost.Settings.Loras.Single().Path);
         StringAssert.Contains(lost.WhyUnloadable!, "l.gguf");
     }

@@ -18,12 +18,13 @@ internal static class HostEnvironments
     public static HostEnvironment Linux(params (string Name, string Value)[] variables) =>
         Host(HostSystem.Linux, "/home/me", "/home/me/work", "/opt/shimmy", variables);
 
-    private static HostEnvironment Host(HostSystem system, string home, string current, string executable, (string Name, string Value)[] variables) => new()
-    {
-        Variable = name => variables.FirstOrDefault(variable => variable.Name == name).Value,
-        Home = home,
-        CurrentDirectory = current,
-        ExecutableDirectory = executable,
-        System = system,
-    };
+    private static HostEnvironment Host(HostSystem system, string home, string current, string executable,
+        (string Name, string Value)[] variables) => new()
+        {
+            Variable = name => variables.FirstOrDefault(variable => variable.Name == name).Value,
+            Home = home,
+            CurrentDirectory = current,
+            ExecutableDirectory = executable,
+            System = system,
+        };
 }

@@ -26,7 +26,8 @@ public sealed class HuggingFaceSourceTests
 
         var result = Scan(folder);
 
-        Assert.AreEqual("org/Tiny-GGUF:Q8_0 org/Tiny-GGUF:UD-Q4_K_XL single:F32", string.Join(' ', result.Models.Select(model => model.Name)));
+        Assert.AreEqual("org/Tiny-GGUF:Q8_0 org/Tiny-GGUF:UD-Q4_K_XL single:F32",
+            string.Join(' ', result.Models.Select(model => model.Name)));
         Assert.IsEmpty(result.Skipped);
         Assert.AreEqual(folder[Hub + "models--org--Tiny-GGUF/snapshots/abc123/Tiny-Q8_0.gguf"], result.Models[0].Path);
         Assert.AreEqual(new FileInfo(folder[Hub + "models--org--Tiny-GGUF/blobs/blob1"]).Length, result.Models[0].SizeBytes);
@@ -75,8 +76,10 @@ public sealed class HuggingFaceSourceTests
         for (var number = 1; number <= 2; number++)
         {
             var blob = folder[$"{Hub}models--org--big/blobs/b{number}"];
-            new GgufWriter().Add("split.count", 2u).AddTensor($"t{number}", GgmlType.F32, [4], output => output.Write(new byte[16])).WriteFile(blob);
-            File.CreateSymbolicLink(folder[$"{Hub}models--org--big/snapshots/aaa/Q4_0/big-Q4_0-{number:D5}-of-00002.gguf"], $"../../../blobs/b{number}");
+            new GgufWriter().Add("split.count", 2u).AddTensor($"t{number}", GgmlType.F32, [4], output => output.Write(new byte[16]))
+                .WriteFile(blob);
+            File.CreateSymbolicLink(folder[$"{Hub}models--org--big/snapshots/aaa/Q4_0/big-Q4_0-{number:D5}-of-00002.gguf"],
+                $"../../../blobs/b{number}");
         }
 
         var model = Scan(folder).Models.Single();

@@ -21,7 +21,8 @@ public sealed class ModelDiscoveryTests
     [TestMethod]
     public void creates_discovery()
     {
-        var discovery = new ModelDiscovery(SearchOrder.Sources(HostEnvironments.Linux(("SHIMMY_MODEL_PATHS", "/data/a; ~/b")), modelDirs: "c;/data/d"));
+        var discovery =
+            new ModelDiscovery(SearchOrder.Sources(HostEnvironments.Linux(("SHIMMY_MODEL_PATHS", "/data/a; ~/b")), modelDirs: "c;/data/d"));
         Assert.AreEqual(
             "models app dirs dirs dirs dirs huggingface ollama ollama lmstudio llama.cpp",
             string.Join(' ', discovery.Sources.Select(source => source.Origin)));
@@ -129,9 +130,7 @@ public sealed class ModelDiscoveryTests
     {
         using var folder = new TemporaryFolder();
         foreach (var path in new[] { "d0.gguf", "1/d1.gguf", "1/2/d2.gguf", "1/2/3/d3.gguf", "1/2/3/4/d4.gguf", "1/2/3/4/5/d5.gguf" })
-        {
             RandomModel.Write(folder[path]);
-        }
 
         Assert.AreEqual("d0 d1 d2 d3 d4", Names(Scan(folder.Path)));
     }
@@ -141,11 +140,10 @@ public sealed class ModelDiscoveryTests
     {
         using var folder = new TemporaryFolder();
         foreach (var architecture in new[] { "clip", "flux", "whisper", "vae", "t5encoder", "bert", "llama", "qwen3" })
-        {
             Write(folder[architecture + ".gguf"], Tensor(new GgufWriter().Add("general.architecture", architecture)));
-        }
 
-        foreach (var name in new[] { "nomic-embed-text", "stable-diffusion-v1", "sd-vae", "clip-vit", "whisper-tiny", "text-encoder", "llama-it" })
+        foreach (var name in new[] { "nomic-embed-text", "stable-diffusion-v1", "sd-vae", "clip-vit",
+            "whisper-tiny", "text-encoder", "llama-it" })
         {
             Write(folder[name + ".gguf"], Tensor(new GgufWriter()));
         }
@@ -155,7 +153,8 @@ public sealed class ModelDiscoveryTests
 
         var models = Scan(folder.Path).Models;
 
-        Assert.AreEqual("llama-it llama qwen3", string.Join(' ', models.Where(model => model.Type.IsLanguageModel()).Select(model => model.Name)));
+        Assert.AreEqual("llama-it llama qwen3",
+            string.Join(' ', models.Where(model => model.Type.IsLanguageModel()).Select(model => model.Name)));
         Assert.AreEqual(ModelType.Reranker, models.Single(model => model.Name == "qwen3-ranked").Type);
         Assert.AreEqual(ModelType.Embedding, models.Single(model => model.Name == "qwen3-pooled").Type);
     }
@@ -165,9 +164,7 @@ public sealed class ModelDiscoveryTests
     {
         using var folder = new TemporaryFolder();
         for (var number = 1; number <= 3; number++)
-        {
             WriteShard(folder[$"qwen2-7b-Q8_0-{number:D5}-of-00003.gguf"], number, 3);
-        }
 
         WriteShard(folder["half-00002-of-00003.gguf"], 2, 3);
         WriteShard(folder["renamed.gguf"], 1, 2);
@@ -241,9 +238,7 @@ public sealed class ModelDiscoveryTests
     public void Names_hold_no_control_characters()
     {
         if (OperatingSystem.IsWindows())
-        {
             Assert.Inconclusive("Windows allows no such file names.");
-        }
 
         using var folder = new TemporaryFolder();
         RandomModel.Write(folder["a\nb\e[0m.gguf"]);

@@ -83,7 +83,8 @@ public sealed class OllamaSourceTests
         Assert.AreEqual((8192, 0, 3), (settings.ContextLength, settings.Tuning.GpuLayers?.Number, settings.Threads));
         Assert.AreEqual(
             "penalty_last_n=-1 penalty_repeat=1.05 seed=42 temp=0.6 top_k=20",
-            string.Join(' ', settings.Defaults.Sampling.OrderBy(pair => pair.Key, StringComparer.Ordinal).Select(pair => $"{pair.Key}={pair.Value}")));
+            string.Join(' ', settings.Defaults.Sampling.OrderBy(pair => pair.Key, StringComparer.Ordinal)
+                .Select(pair => $"{pair.Key}={pair.Value}")));
     }
 
     [TestMethod]
@@ -94,7 +95,8 @@ public sealed class OllamaSourceTests
         var parameters = Blob(folder, "{\"num_ctx\":256}"u8.ToArray());
         var adapter = Blob(folder, "adapter"u8.ToArray());
         Manifest(folder, "registry.ollama.ai/library/a/latest", ("model", model));
-        Manifest(folder, "registry.ollama.ai/library/b/latest", ("model", model), ("params", parameters), ("adapter", adapter), ("projector", adapter));
+        Manifest(folder, "registry.ollama.ai/library/b/latest", ("model", model), ("params", parameters),
+            ("adapter", adapter), ("projector", adapter));
 
         var result = Scan(folder);
 
@@ -117,14 +119,10 @@ public sealed class OllamaSourceTests
         using var folder = new TemporaryFolder();
         var writer = new GgufWriter().Add("general.architecture", architecture).AddTensor("t", GgmlType.F32, [1], Zero);
         if (type is not null)
-        {
             writer.Add("general.type", type);
-        }
 
         if (withVision)
-        {
             writer.AddTensor("v.patch_embd.weight", GgmlType.F32, [1], Zero);
-        }
 
         var stream = new MemoryStream();
         writer.Write(stream);
@@ -147,7 +145,8 @@ public sealed class OllamaSourceTests
     {
         byte[][] seeds =
         [
-            Encoding.UTF8.GetBytes($$"""{"layers":[{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:{{new string('a', 64)}}"},{"mediaType":"x"}]}"""),
+            Encoding.UTF8.GetBytes(
+                $$"""{"layers":[{"mediaType":"application/vnd.ollama.image.model","digest":"sha256:{{new string('a', 64)}}"},{"mediaType":"x"}]}"""),
             """{"stop":["a","\u00e9\n"],"temperature":0.5,"num_ctx":4096,"top_k":1e3,"nested":{"deep":[[[1]]]}}"""u8.ToArray(),
         ];
         var random = new Random(5);
@@ -188,6 +187,7 @@ public sealed class OllamaSourceTests
     {
         var list = string.Join(',', layers.Select(layer =>
             $$"""{"mediaType":"application/vnd.ollama.image.{{layer.Kind}}","digest":"sha256:{{layer.Digest}}","size":1}"""));
-        File.WriteAllText(folder["ollama/manifests/" + path], $$"""{"schemaVersion":2,"config":{"digest":"sha256:0"},"layers":[{{list}}]}""");
+        File.WriteAllText(folder["ollama/manifests/" + path],
+            $$"""{"schemaVersion":2,"config":{"digest":"sha256:0"},"layers":[{{list}}]}""");
     }
 }

@@ -126,9 +126,7 @@ public sealed class OtherSourcesTests
     {
         var writer = new GgufWriter().Add("general.architecture", architecture).Add("general.type", "adapter").Add("adapter.type", "lora");
         if (baseModel is not null)
-        {
             writer.Add("general.base_model.0.name", baseModel);
-        }
 
         for (var layer = 0; layer < layers; layer++)
         {

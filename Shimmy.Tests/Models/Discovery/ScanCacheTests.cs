@@ -66,7 +66,8 @@ public sealed class ScanCacheTests
 
     // A new cache object each time: what it knows comes from the disk.
     private static ScanResult Scan(TemporaryFolder folder) =>
-        new ModelDiscovery([new FolderSource("models", folder["models"])], new ScanCache(Path.Join(folder.Path, "cache", "models.cache"))).Scan();
+        new ModelDiscovery([new FolderSource("models", folder["models"])],
+            new ScanCache(Path.Join(folder.Path, "cache", "models.cache"))).Scan();
 
     private static string Described(ScanResult result) => string.Join('\n', result.Models.Select(model => string.Join(
         ' ',

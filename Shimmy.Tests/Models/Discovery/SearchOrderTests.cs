@@ -50,7 +50,8 @@ public sealed class SearchOrderTests
     [TestMethod]
     public void Everything_named_by_variables_is_searched_in_order() => AssertPlaces(
         HostEnvironments.Linux(
-            ("SHIMMY_BASE_GGUF", "./one.gguf"), ("SHIMMY_MODEL_PATHS", "/c;;d"), ("OLLAMA_MODELS", "/o"), ("HF_HOME", "~/hf"), ("LLAMA_CACHE", "/l")),
+            ("SHIMMY_BASE_GGUF", "./one.gguf"), ("SHIMMY_MODEL_PATHS", "/c;;d"), ("OLLAMA_MODELS", "/o"),
+                ("HF_HOME", "~/hf"), ("LLAMA_CACHE", "/l")),
         "/a;b",
         "models /home/me/work/models",
         "app /opt/shimmy/models",
@@ -81,5 +82,6 @@ public sealed class SearchOrderTests
 
     private static void AssertPlaces(HostEnvironment host, string? modelDirs, params string[] expected) => Assert.AreEqual(
         string.Join('\n', expected),
-        string.Join('\n', SearchOrder.Sources(host, modelDirs).SelectMany(source => source.Places.Select(place => $"{source.Origin} {place}"))));
+        string.Join('\n', SearchOrder.Sources(host, modelDirs)
+            .SelectMany(source => source.Places.Select(place => $"{source.Origin} {place}"))));
 }

@@ -77,9 +77,7 @@ public sealed class ModelRegistryTests
         var registry = Registry(folder.Path);
         await registry.RefreshAsync(Deadline);
         foreach (var name in new[] { "tiny-1b", "Tiny-1B", "tiny-1b-F32", "tiny-1b:f32" })
-        {
             Assert.AreEqual("tiny-1b", registry.Find(name)?.Name, name);
-        }
 
         Assert.IsNull(registry.Find("tiny"));
         Assert.IsNull(registry.Find(""));
@@ -142,11 +140,10 @@ public sealed class ModelRegistryTests
         {
             registry.Register(new ModelEntry { Name = $"m{i % 40}", Path = $"/{i}.gguf" });
             if (i % 20 == 0)
-            {
                 await registry.RefreshAsync(cancellation);
-            }
 
-            if (registry.Find("always") is null || registry.Find($"m{i % 40}") is null || registry.Entries.Count < registry.RegisteredCount - 40)
+            if (registry.Find("always") is null || registry.Find($"m{i % 40}") is null
+                || registry.Entries.Count < registry.RegisteredCount - 40)
             {
                 Interlocked.Increment(ref missing);
             }
@@ -222,9 +219,7 @@ public sealed class ModelRegistryTests
     {
         var registry = Registry("/absent");
         foreach (var name in new[] { "llama-3-8b-instruct", "qwen2-7b", "stories260K", "phi3-mini-4k-instruct" })
-        {
             registry.Register(new ModelEntry { Name = name, Path = $"/{name}.gguf" });
-        }
 
         var names = registry.ClosestNames(asked);
 

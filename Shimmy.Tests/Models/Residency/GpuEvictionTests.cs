@@ -5,7 +5,10 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Models.Residency;
 
-/// <summary>Who leaves the GPUs for whom, where only a load tells whether there is room. They hold 100 GB; a model's name ends in what it takes of them.</summary>
+/// <summary>
+/// Who leaves the GPUs for whom, where only a load tells whether there is room. They hold 100 GB; a model's name ends in what it takes of
+/// them.
+/// </summary>
 [TestClass]
 [TestCategory("Unit")]
 public sealed class GpuEvictionTests
@@ -17,7 +20,16 @@ public sealed class GpuEvictionTests
 
     public GpuEvictionTests()
     {
-        _engine.Facts = spec => new ModelFacts { Architecture = "x", Description = "x", GpuLayers = Gigabytes(spec) > 0 ? 1 : 0, Memory = [new DeviceMemory { Device = "Gpu0", BufferBytes = Gigabytes(spec) * Gigabyte }] };
+        _engine.Facts = spec =>
+            new ModelFacts
+            {
+                Architecture = "x",
+                Description = "x",
+                GpuLayers = Gigabytes(spec) > 0
+                ? 1
+                : 0,
+                Memory = [new DeviceMemory { Device = "Gpu0", BufferBytes = Gigabytes(spec) * Gigabyte }]
+            };
         _engine.Loading = (spec, _, _) =>
         {
             Refuse(spec);
@@ -54,7 +66,8 @@ public sealed class GpuEvictionTests
         await using var residency = Residency();
         var busy = await residency.AcquireAsync(Model("a60"), null, Deadline);
         var waiting = residency.AcquireAsync(Model("b60"), null, Deadline);
-        await UntilAsync(() => _engine.Loads == 2 && residency.Resident.Any(model => model is { Entry.Name: "b60", State: ResidencyState.Waiting }));
+        await UntilAsync(
+            () => _engine.Loads == 2 && residency.Resident.Any(model => model is { Entry.Name: "b60", State: ResidencyState.Waiting }));
         Assert.IsFalse(busy.Model.Completion.IsCompleted);
 
         busy.Dispose();
@@ -74,7 +87,8 @@ public sealed class GpuEvictionTests
         Assert.AreEqual("no room for b130", alone.Message);
         Assert.AreEqual(1, FailedLoads(residency));
 
-        (await residency.AcquireAsync(Model("p60") with { Settings = ModelSettings.None with { Pinned = true } }, null, Deadline)).Dispose();
+        (await residency.AcquireAsync(Model("p60") with { Settings = ModelSettings.None with { Pinned = true } },
+            null, Deadline)).Dispose();
         var beside = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("c60"), null, Deadline));
         Assert.AreEqual((EngineFailure.LoadFailed, "no room for c60"), (beside.Failure, beside.Message));
         Assert.AreEqual("a0 p60", Names(residency));
@@ -89,7 +103,8 @@ public sealed class GpuEvictionTests
         await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("b130"), null, Deadline));
         Assert.AreEqual("a30", Names(residency));
 
-        _engine.Loading = (spec, _, _) => throw new EngineException(EngineFailure.LoadFailed, "full") { Shortage = new GpuShortage(["Gpu1"], 1) };
+        _engine.Loading = (spec, _, _) =>
+            throw new EngineException(EngineFailure.LoadFailed, "full") { Shortage = new GpuShortage(["Gpu1"], 1) };
         await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("c10"), null, Deadline));
         Assert.AreEqual("a30", Names(residency));
     }
@@ -156,7 +171,8 @@ public sealed class GpuEvictionTests
 
     private void Refuse(ModelSpec spec)
     {
-        var missing = _engine.Models.Where(model => !model.Completion.IsCompleted).Sum(model => Gigabytes(model.Spec)) + Gigabytes(spec) - 100;
+        var missing = _engine.Models.Where(model => !model.Completion.IsCompleted)
+            .Sum(model => Gigabytes(model.Spec)) + Gigabytes(spec) - 100;
         if (missing > 0)
             throw Full(spec, missing * Gigabyte);
     }

@@ -278,9 +278,7 @@ public sealed class ModelEvictionTests
     {
         string Now() => string.Join(' ', residency.Resident.Select(model => model.Entry.Name));
         while (Now() != names && !Deadline.IsCancellationRequested)
-        {
             await Task.Delay(5, CancellationToken.None);
-        }
 
         Assert.AreEqual(names, Now());
     }

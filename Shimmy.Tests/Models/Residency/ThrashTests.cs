@@ -28,7 +28,8 @@ public sealed class ThrashTests
         var wrong = 0;
         var most = 0;
         await using (var residency = new ModelResidency(
-            [engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path }, TimeProvider.System, new ResidencyOptions { MaxLoaded = Room }))
+            [engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path }, TimeProvider.System,
+                new ResidencyOptions { MaxLoaded = Room }))
         {
             using var end = new CancellationTokenSource(TimeSpan.FromSeconds(4));
             await Task.WhenAll(Enumerable.Range(0, Clients).Select(client => Task.Run(
@@ -44,7 +45,8 @@ public sealed class ThrashTests
                             asked.Add(model);
                         }
 
-                        using var lease = await residency.AcquireAsync(new ModelEntry { Name = $"m{model}", Path = $"/m{model}" }, null, cancellation);
+                        using var lease =
+                            await residency.AcquireAsync(new ModelEntry { Name = $"m{model}", Path = $"/m{model}" }, null, cancellation);
                         lock (asked)
                         {
                             waits.Add(System.Diagnostics.Stopwatch.GetElapsedTime(started));
@@ -52,16 +54,15 @@ public sealed class ThrashTests
                         }
 
                         if (await Answer(lease.Model, cancellation) != $"I am m{model}")
-                        {
                             Interlocked.Increment(ref wrong);
-                        }
                     }
                 },
                 cancellation)));
         }
 
         var least = ResidencyRun.LeastFor(asked, Room);
-        TestContext.WriteLine($"{asked.Count} requests, {engine.Loads} loads, in their order at least {least}; longest wait {waits.Max().TotalMilliseconds:0} ms");
+        TestContext.WriteLine(
+            $"{asked.Count} requests, {engine.Loads} loads, in their order at least {least}; longest wait {waits.Max().TotalMilliseconds:0} ms");
         Assert.AreEqual(0, wrong);
         Assert.AreEqual(0, engine.Alive);
         Assert.IsLessThanOrEqualTo(Room, most);
@@ -74,9 +75,7 @@ public sealed class ThrashTests
     {
         var text = new StringBuilder();
         await foreach (var generated in model.GenerateAsync(new GenerationRequest { Prompt = Prompt.FromText("who?") }, cancellation))
-        {
             text.Append(generated.IsToken ? Encoding.UTF8.GetString(generated.Piece.Span) : "");
-        }
 
         return text.ToString();
     }

@@ -40,12 +40,14 @@ public sealed class CanonicalRequestTests
     public void What_a_client_asks_makes_one(string one, string other) => Assert.AreNotEqual(Of(one).Key, Of(other).Key);
 
     [TestMethod]
-    public void The_route_makes_one_too() => Assert.AreNotEqual(Of("{}").Key, CanonicalRequest.Of("POST /v1/completions", "{}"u8.ToArray(), []).Key);
+    public void The_route_makes_one_too() =>
+    Assert.AreNotEqual(Of("{}").Key, CanonicalRequest.Of("POST /v1/completions", "{}"u8.ToArray(), []).Key);
 
     [TestMethod]
     public void What_is_written_is_the_clients_own_order_without_what_passes()
     {
-        var request = Of("""{ "model": "m", "user": "me", "messages": [ {"role":"user", "content":"<é>\n"} ], "temperature": 1.0, "api_key": "k" }""");
+        var request =
+            Of("""{ "model": "m", "user": "me", "messages": [ {"role":"user", "content":"<é>\n"} ], "temperature": 1.0, "api_key": "k" }""");
 
         Assert.AreEqual("""{"model":"m","messages":[{"role":"user","content":"<é>\n"}],"temperature":1.0}""", request.Body);
         Assert.AreEqual("m", request.Model);
@@ -77,5 +79,6 @@ public sealed class CanonicalRequestTests
         Assert.AreEqual(request.Key, Of(request.Text!).Key);
     }
 
-    private static CanonicalRequest Of(string body) => CanonicalRequest.Of(Route, Encoding.UTF8.GetBytes(body), OpenAIDialect.Instance.UnrecordedFields);
+    private static CanonicalRequest Of(string body) =>
+        CanonicalRequest.Of(Route, Encoding.UTF8.GetBytes(body), OpenAIDialect.Instance.UnrecordedFields);
 }

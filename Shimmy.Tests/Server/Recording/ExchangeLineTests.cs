@@ -17,7 +17,8 @@ public sealed class ExchangeLineTests
     [DataRow("")]
     public void An_answer_keeps_its_bytes(string answer)
     {
-        var line = Encoding.UTF8.GetString(ExchangeLine.Write(new Exchange(Request(), 200) { Answer = Encoding.UTF8.GetBytes(answer), Milliseconds = 1.26 }));
+        var line = Encoding.UTF8.GetString(
+            ExchangeLine.Write(new Exchange(Request(), 200) { Answer = Encoding.UTF8.GetBytes(answer), Milliseconds = 1.26 }));
 
         Assert.EndsWith("\n", line);
         Assert.AreEqual(1, line.Count(c => c == '\n'));
@@ -29,7 +30,8 @@ public sealed class ExchangeLineTests
     [TestMethod]
     public void A_stream_keeps_its_bytes_and_reads_well()
     {
-        const string stream = "event: message_start\ndata: {\"a\":1.0}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n: a comment\n\ndata: {\"b\":\"é\"}\n\ndata: two\ndata: lines\n\ndata: [DONE]\n\n";
+        const string stream =
+            "event: message_start\ndata: {\"a\":1.0}\n\nevent: ping\ndata: {\"type\": \"ping\"}\n\n: a comment\n\ndata: {\"b\":\"é\"}\n\ndata: two\ndata: lines\n\ndata: [DONE]\n\n";
         var pieces = StreamPiece.Split(Encoding.UTF8.GetBytes(stream), [(38, 1), (39, 2), (Encoding.UTF8.GetByteCount(stream), 9.96)]);
         var line = Encoding.UTF8.GetString(ExchangeLine.Write(new Exchange(Request(), 200) { Stream = pieces }));
 
@@ -44,7 +46,8 @@ public sealed class ExchangeLineTests
     [TestMethod]
     public void A_body_that_is_no_JSON_is_recorded_as_text()
     {
-        var exchange = new Exchange(CanonicalRequest.Of("POST /v1/completions", "{\"model\":"u8.ToArray(), []), 400) { Answer = "{}"u8.ToArray() };
+        var exchange =
+            new Exchange(CanonicalRequest.Of("POST /v1/completions", "{\"model\":"u8.ToArray(), []), 400) { Answer = "{}"u8.ToArray() };
         var line = ExchangeLine.Write(exchange);
 
         Assert.Contains("\"text\":\"{\\\"model\\\":\"", Encoding.UTF8.GetString(line));

@@ -45,7 +45,8 @@ public sealed class RecordingFileTests : IDisposable
         Assert.Contains("r.jsonl, line 3 is skipped: it is not JSON", _log.Lines.Single());
         using (var file = Open(folder["r.jsonl"]))
             file.Append(Line("c"));
-        CollectionAssert.AreEqual(new[] { "a", "c" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
+        CollectionAssert.AreEqual(new[] { "a", "c" },
+            Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
     }
 
     [TestMethod]
@@ -83,7 +84,8 @@ public sealed class RecordingFileTests : IDisposable
 
         Assert.AreEqual("Error Warning", string.Join(' ', _log.Lines.Select(line => line.Split(' ')[0])));
         Assert.Contains("recording to r.jsonl goes on; 2 exchanges are missing there", _log.Lines.Last());
-        CollectionAssert.AreEqual(new[] { "a", "d" }, Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
+        CollectionAssert.AreEqual(new[] { "a", "d" },
+            Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy")).Models.ToArray());
         Assert.HasCount(canBeCutBack ? 2 : 3, _log.Lines);
     }
 
@@ -106,7 +108,9 @@ public sealed class RecordingFileTests : IDisposable
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["r.jsonl"], content);
 
-        Assert.Contains("not a recording that this version can read", Assert.ThrowsExactly<IOException>(() => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"))).Message);
+        Assert.Contains("not a recording that this version can read",
+            Assert.ThrowsExactly<IOException>(
+                () => Shimmy.Server.Recording.RecordingIndex.Read(folder["r.jsonl"], [], _log.CreateLogger("shimmy"))).Message);
     }
 
     [TestMethod]
@@ -151,5 +155,7 @@ public sealed class RecordingFileTests : IDisposable
     }
 
     private static byte[] Line(string model) => ExchangeLine.Write(
-        new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}"""), []), 200) { Answer = "{}"u8.ToArray() });
+        new Exchange(CanonicalRequest.Of("POST /v1/completions", Encoding.UTF8.GetBytes($$"""{"model":"{{model}}"}"""), []),
+            200)
+        { Answer = "{}"u8.ToArray() });
 }

@@ -48,7 +48,8 @@ public sealed class ReplayTests
         foreach (var ((path, body), answer) in Requests.Zip(answers))
             Assert.AreEqual(answer, await AskAsync(replay, path, body), path + " " + body);
         Assert.AreEqual(0, engine.Loads);
-        Assert.IsTrue(answers.Count(answer => answer.Item1 == HttpStatusCode.OK) == 9 && answers.Count(answer => answer.Item1 == HttpStatusCode.NotFound) == 2, string.Join('\n', answers));
+        Assert.IsTrue(answers.Count(answer => answer.Item1 == HttpStatusCode.OK) == 9
+            && answers.Count(answer => answer.Item1 == HttpStatusCode.NotFound) == 2, string.Join('\n', answers));
     }
 
     [TestMethod]
@@ -56,7 +57,9 @@ public sealed class ReplayTests
     {
         using var folder = new TemporaryFolder();
         var words = new Queue<string>(["one", "two", "three"]);
-        await using (var server = await ServerFixture.StartAsync(new ScriptedEngine { Answer = (_, _) => [words.Dequeue()] }, new ServerOptions { RecordFile = folder["r.jsonl"] }))
+        await using (var server =
+            await ServerFixture.StartAsync(new ScriptedEngine { Answer = (_, _) => [words.Dequeue()] },
+                new ServerOptions { RecordFile = folder["r.jsonl"] }))
         {
             for (var i = 0; i < 3; i++)
                 await server.AnswerAsync("api/generate", """{"model":"talker","prompt":"?","user":"me"}""");
@@ -64,7 +67,10 @@ public sealed class ReplayTests
 
         await using var replay = await ServerFixture.StartAsync(options: Replays(folder));
         foreach (var word in new[] { "one", "two", "three", "three", "three" })
-            Assert.Contains($"\"response\":\"{word}\"", await replay.AnswerAsync("api/generate", """{"prompt":"?","model":"talker","user":"you"}"""));
+        {
+            Assert.Contains($"\"response\":\"{word}\"",
+                await replay.AnswerAsync("api/generate", """{"prompt":"?","model":"talker","user":"you"}"""));
+        }
     }
 
     [TestMethod]
@@ -81,7 +87,8 @@ public sealed class ReplayTests
         var error = (await missed.JsonAsync()).GetProperty("error");
         Assert.AreEqual("replay_miss", error.GetProperty("code").GetString());
         Assert.Contains("differs in messages, seed; shimmy serve --record FILE records one", error.GetProperty("message").GetString()!);
-        using var message = await fails.PostAsync("v1/messages", """{"model":"talker","max_tokens":9,"messages":[{"role":"user","content":"?"}]}""");
+        using var message =
+            await fails.PostAsync("v1/messages", """{"model":"talker","max_tokens":9,"messages":[{"role":"user","content":"?"}]}""");
         Assert.AreEqual("not_found_error", (await message.JsonAsync()).GetProperty("error").GetProperty("type").GetString());
 
         await using var passes = await ServerFixture.StartAsync(options: Replays(folder) with { ReplayPasses = true });
@@ -149,7 +156,10 @@ public sealed class ReplayTests
 
         async Task<HttpStatusCode> SendAsync(ServerFixture server, string header, string value)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions?api_key=" + Key) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+            using var request =
+                new HttpRequestMessage(HttpMethod.Post,
+                    "v1/chat/completions?api_key=" + Key)
+                { Content = new StringContent(body, Encoding.UTF8, "application/json") };
             request.Headers.TryAddWithoutValidation(header, value);
             using var answer = await server.Client.SendAsync(request);
             return answer.StatusCode;
@@ -181,11 +191,21 @@ public sealed class ReplayTests
         Assert.Contains("\"response\":\"content [key]\"", file);
         await using var replay = await ServerFixture.StartAsync(options: Replays(folder), models: ["other"]);
         foreach (var (answer, stream) in answers.Zip(["", ",\"stream\":true"]))
-            Assert.AreEqual(answer.Replace(JsonEncodedText.Encode(key, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).ToString(), "[key]", StringComparison.Ordinal), await SendAsync(replay, $$"""{"model":"talker","prompt":"{{prompt}}"{{stream}}}"""));
+        {
+            Assert.AreEqual(
+                answer.Replace(JsonEncodedText.Encode(key, JavaScriptEncoder.UnsafeRelaxedJsonEscaping).ToString(), "[key]",
+                    StringComparison.Ordinal), await SendAsync(replay, $$"""{"model":"talker","prompt":"{{prompt}}"{{stream}}}"""));
+        }
 
         async Task<string> SendAsync(ServerFixture server, string body)
         {
-            using var request = new HttpRequestMessage(HttpMethod.Post, "api/generate?access_token=another-secret&beta=true") { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+            using var request =
+                new HttpRequestMessage(HttpMethod.Post,
+                    "api/generate?access_token=another-secret&beta=true")
+                {
+                    Content =
+                        new StringContent(body, Encoding.UTF8, "application/json")
+                };
             request.Headers.TryAddWithoutValidation("x-api-key", key);
             using var answer = await server.Client.SendAsync(request);
             var text = await answer.Content.ReadAsStringAsync();
@@ -198,7 +218,8 @@ public sealed class ReplayTests
     public async Task Keys_of_tools_and_parameters_that_nobody_knows_stay_out()
     {
         using var folder = new TemporaryFolder();
-        const string body = """{"model":"talker","input":"?","tools":[{"type":"mcp","server_label":"x","server_url":"https://x/?key=sk-one","headers":{"Authorization":"Bearer sk-two"},"authorization":"sk-three"}]}""";
+        const string body =
+            """{"model":"talker","input":"?","tools":[{"type":"mcp","server_label":"x","server_url":"https://x/?key=sk-one","headers":{"Authorization":"Bearer sk-two"},"authorization":"sk-three"}]}""";
         await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { RecordFile = folder["r.jsonl"] }))
             await server.AnswerAsync("v1/responses?access_token=sk-four&beta=true", body);
 
@@ -213,7 +234,12 @@ public sealed class ReplayTests
     public async Task What_is_of_the_moment_is_not_recorded()
     {
         using var folder = new TemporaryFolder();
-        var engine = new ScriptedEngine { Answer = (_, _) => throw new Shimmy.Engine.EngineException(Shimmy.Engine.EngineFailure.WorkerLost, "gone") };
+        var engine =
+            new ScriptedEngine
+            {
+                Answer = (_, _) =>
+                throw new Shimmy.Engine.EngineException(Shimmy.Engine.EngineFailure.WorkerLost, "gone")
+            };
         await using (var server = await ServerFixture.StartAsync(engine, new ServerOptions { RecordFile = folder["r.jsonl"] }))
         {
             using var lost = await server.PostAsync("api/generate", """{"model":"talker","prompt":"?"}""");
@@ -245,7 +271,8 @@ public sealed class ReplayTests
     {
         using var folder = new TemporaryFolder();
         var log = new CapturedLog();
-        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { RecordFile = folder["r.jsonl"] }, loggers: log))
+        await using (var server =
+            await ServerFixture.StartAsync(options: new ServerOptions { RecordFile = folder["r.jsonl"] }, loggers: log))
         {
             using var socket = await server.ConnectAsync();
             await socket.SendAsync("""{"model":"talker","prompt":"?"}""");
@@ -270,7 +297,8 @@ public sealed class ReplayTests
 
         using var line = JsonDocument.Parse((await File.ReadAllLinesAsync(folder["r.jsonl"]))[1]);
         var pieces = line.RootElement.GetProperty("stream").EnumerateArray().ToArray();
-        CollectionAssert.AreEqual(new[] { "I", " am", " talker" }, pieces.SkipLast(1).Select(piece => piece.GetProperty("data").GetProperty("token").GetString()).ToArray());
+        CollectionAssert.AreEqual(new[] { "I", " am", " talker" }, pieces.SkipLast(1)
+            .Select(piece => piece.GetProperty("data").GetProperty("token").GetString()).ToArray());
         var times = pieces.Select(piece => piece.GetProperty("ms").GetDouble()).ToArray();
         Assert.IsGreaterThan(20, times[0]);
         Assert.IsGreaterThan(times[0] + 40, times[2]);

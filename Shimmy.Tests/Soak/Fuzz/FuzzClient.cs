@@ -18,7 +18,10 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
 
     private Wire? _wire;
 
-    /// <summary>Sends one and gives the answer's status (0 where none came), and what is wrong with it. Throws <see cref="OperationCanceledException"/> at the limit.</summary>
+    /// <summary>
+    /// Sends one and gives the answer's status (0 where none came), and what is wrong with it. Throws
+    /// <see cref="OperationCanceledException"/> at the limit.
+    /// </summary>
     public async Task<(int Status, string? Complaint)> TryAsync(FuzzCase fuzz, Random random, CancellationToken limit)
     {
         var reused = _wire is not null;
@@ -81,8 +84,12 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
         // 505 is the right answer to another version of HTTP.
         if (answer.Status >= 500 && (answer.Status != 505 || fuzz.Framed))
             return $"{answer.Status} {answer.Text} to {fuzz}";
-        if (answer.Text.Contains("\"internal_error\"", StringComparison.Ordinal) || answer.Text.Contains("internal error;", StringComparison.Ordinal))
+        if (answer.Text.Contains("\"internal_error\"", StringComparison.Ordinal)
+            || answer.Text.Contains("internal error;", StringComparison.Ordinal))
+        {
             return $"a fault in the answer {answer.Text} to {fuzz}";
+        }
+
         if (!fuzz.Framed || answer.Body.Length >= EnoughOfAStream)
             return null;
         // A stream that breaks off says so before: of several prompts, the second may be the one that is too long.

@@ -9,32 +9,46 @@ internal static class RequestDamage
     // Harmless or not, HTTP stays whole beside them.
     private static readonly string[] OddHeaders =
     [
-        "Content-Type: text/plain; charset=\"", "Content-Type: application/json; charset=utf-7", "Content-Type: multipart/form-data", "Content-Type:", "Accept: image/png;q=9",
-        "Accept-Encoding: gzip, br;q=\"", "Origin: http://evil.example", "Origin: null", "Origin: http://localhost:1:2", "Authorization: Bearer ", "Authorization: Basic ////",
-        "x-api-key: a b", "x-request-id: a b\tc", "x-request-id: " + "%0d%0aSet-Cookie: a", "traceparent: 00-zz", "Cookie: a=\"; b", "Expect: 100-continue", "Upgrade: h2c", "Upgrade: websocket",
-        "Connection: keep-alive, upgrade", "Range: bytes=0-99999999999999999999", "If-None-Match: *", "X-Forwarded-For: 1.1.1.1", "X-HTTP-Method-Override: DELETE", "Cache-Control: no-store",
+        "Content-Type: text/plain; charset=\"", "Content-Type: application/json; charset=utf-7",
+            "Content-Type: multipart/form-data", "Content-Type:", "Accept: image/png;q=9",
+        "Accept-Encoding: gzip, br;q=\"", "Origin: http://evil.example", "Origin: null",
+            "Origin: http://localhost:1:2", "Authorization: Bearer ", "Authorization: Basic ////",
+        "x-api-key: a b", "x-request-id: a b\tc", "x-request-id: " + "%0d%0aSet-Cookie: a",
+            "traceparent: 00-zz", "Cookie: a=\"; b", "Expect: 100-continue", "Upgrade: h2c", "Upgrade: websocket",
+        "Connection: keep-alive, upgrade", "Range: bytes=0-99999999999999999999", "If-None-Match: *",
+            "X-Forwarded-For: 1.1.1.1", "X-HTTP-Method-Override: DELETE", "Cache-Control: no-store",
         "anthropic-version: never", "anthropic-beta: a,b", "OpenAI-Organization: \t", "TE: trailers", "Priority: u=9", "Content-Language: ",
         "Sec-WebSocket-Key: a", "Accept: application/json, */*;q=NaN", "User-Agent: " ,
     ];
 
     private static readonly string[] BrokenHeads =
     [
-        "Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: 1e3", "Content-Length: 0x10", "Content-Length:", "Content-Length: 5, 6", "Content-Length: 3\r\nContent-Length: 4",
-        "Content-Length: 70000000", "Content-Length: 9", "Transfer-Encoding: chunked\r\nContent-Length: 5", "Transfer-Encoding: gzip", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, identity",
-        "Transfer-Encoding: \u0001", "Header without colon", ": no name", "Name : space", " folded: first", "A\0B: c", "A: b\0c", "A: \u0080\u00ff", "x-api-key: \u00ff", "anthropic-version: \u00e4", "Host: a\r\nHost: b", "Host: evil.example", "Host: [::1", "Host: localhost:99999",
-        "Connection: close, close\r\nConnection: keep-alive", "Content-Length: 2\n\n{}", "A: b\r c", "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: a",
+        "Content-Length: -1", "Content-Length: 99999999999999999999", "Content-Length: 1e3",
+            "Content-Length: 0x10", "Content-Length:", "Content-Length: 5, 6", "Content-Length: 3\r\nContent-Length: 4",
+        "Content-Length: 70000000", "Content-Length: 9", "Transfer-Encoding: chunked\r\nContent-Length: 5",
+            "Transfer-Encoding: gzip", "Transfer-Encoding: gzip, chunked", "Transfer-Encoding: chunked, identity",
+        "Transfer-Encoding: \u0001", "Header without colon", ": no name", "Name : space", " folded: first",
+            "A\0B: c", "A: b\0c", "A: \u0080\u00ff", "x-api-key: \u00ff", "anthropic-version: \u00e4",
+                "Host: a\r\nHost: b", "Host: evil.example", "Host: [::1", "Host: localhost:99999",
+        "Connection: close, close\r\nConnection: keep-alive", "Content-Length: 2\n\n{}", "A: b\r c",
+            "Upgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 12\r\nSec-WebSocket-Key: a",
     ];
 
     private static readonly string[] Paths =
     [
-        "/", "//", "*", "/v1", "/v1/", "/v1/chat/completions/", "/v1/chat/completions?a=%", "/%", "/%00", "/%ff%fe", "/v1/%2e%2e/health", "/../../etc/passwd", "/v1/models/%2F%2F", "/v1/models/" + "a%20b",
-        "/api/models/%F0%9F%98%80/status", "/api/models//status", "/v1/responses/%0d%0a", "http://localhost/health", "localhost:80", "/\u00e4", "/health?" , "/health#a", "/metrics", "/v1/responses/x/input_items?limit=9&order=a&after=b",
+        "/", "//", "*", "/v1", "/v1/", "/v1/chat/completions/", "/v1/chat/completions?a=%",
+            "/%", "/%00", "/%ff%fe", "/v1/%2e%2e/health", "/../../etc/passwd", "/v1/models/%2F%2F", "/v1/models/" + "a%20b",
+        "/api/models/%F0%9F%98%80/status", "/api/models//status", "/v1/responses/%0d%0a", "http://localhost/health",
+            "localhost:80", "/\u00e4", "/health?" , "/health#a", "/metrics", "/v1/responses/x/input_items?limit=9&order=a&after=b",
         "/v1/responses/x?stream=true", "/api/models/x/load", "/v1/models?limit=-1",
     ];
 
-    private static readonly string[] Methods = ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "PRI", "A B", "", "\u0001", "GETGETGETGETGETGETGETGETGETGETGETGETGETGETGET"];
+    private static readonly string[] Methods =
+        ["GET", "HEAD", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "post", "PRI",
+            "A B", "", "\u0001", "GETGETGETGETGETGETGETGETGETGETGETGETGETGETGET"];
 
-    private static readonly string[] Versions = ["HTTP/1.0", "HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1 ", "http/1.1", "HTTP", ""];
+    private static readonly string[] Versions =
+        ["HTTP/1.0", "HTTP/0.9", "HTTP/1.2", "HTTP/2.0", "HTTP/9.9", "HTTP/1.1 ", "http/1.1", "HTTP", ""];
 
     /// <summary>The next request made from one of the seeds.</summary>
     public static FuzzCase Next(IReadOnlyList<FuzzSeed> seeds, Random random)
@@ -61,7 +75,8 @@ internal static class RequestDamage
     {
         var odd = random.Next(5) == 0 ? OddHeaders[random.Next(OddHeaders.Length)] + "\r\n" : "";
         var length = seed.Method == "GET" && body.Length == 0 ? "" : $"Content-Length: {body.Length}\r\n";
-        return new FuzzCase(seed.Path, [.. Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\n{odd}{length}\r\n"), .. body], Framed: IsSafe(odd),
+        return new FuzzCase(seed.Path, [.. Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\n{odd}{length}\r\n"), .. body],
+            Framed: IsSafe(odd),
             random.Next(25) switch { 0 => Manner.Pieces, 1 => Manner.Gone, _ => Manner.Plain });
     }
 
@@ -112,7 +127,8 @@ internal static class RequestDamage
                 broken = BrokenHeads[random.Next(BrokenHeads.Length)] + "\r\n";
                 break;
         }
-        var length = broken.Contains("Length", StringComparison.Ordinal) || broken.Contains("Transfer", StringComparison.Ordinal) ? "" : $"Content-Length: {body.Length}\r\n";
+        var length = broken.Contains("Length", StringComparison.Ordinal)
+            || broken.Contains("Transfer", StringComparison.Ordinal) ? "" : $"Content-Length: {body.Length}\r\n";
         var bytes = (byte[])[.. Latin1($"{method} {path} {version}\r\n{host}{broken}{length}{end}"), .. body];
         if (random.Next(6) == 0)
             bytes[random.Next(Math.Min(bytes.Length, 200))] = (byte)random.Next(256);
@@ -137,7 +153,8 @@ internal static class RequestDamage
             _ => "500",
         };
         var tail = random.Next(4) switch { 0 => "\r\n0\r\n\r\n", 1 => "\r\n", 2 => "0\r\n", _ => "\r\n0\r\nA: b" };
-        return new FuzzCase(seed.Path, Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{seed.Body}{tail}"), Framed: false, Manner.Plain);
+        return new FuzzCase(seed.Path,
+            Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n{size}\r\n{seed.Body}{tail}"), Framed: false, Manner.Plain);
     }
 
     private static FuzzCase CutOff(FuzzSeed seed, Random random)

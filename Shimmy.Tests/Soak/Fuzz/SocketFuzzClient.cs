@@ -16,7 +16,9 @@ internal sealed class SocketFuzzClient(IPEndPoint server) : IDisposable
 
     private Wire? _wire;
 
-    /// <summary>Sends one message and gives what came of it (200 done, 400 an error, 0 the socket's end), and what is wrong with that.</summary>
+    /// <summary>
+    /// Sends one message and gives what came of it (200 done, 400 an error, 0 the socket's end), and what is wrong with that.
+    /// </summary>
     public async Task<(int Status, string? Complaint)> TryAsync(IReadOnlyList<FuzzSeed> seeds, Random random, CancellationToken limit)
     {
         if (_wire is null)
@@ -122,7 +124,8 @@ internal sealed class SocketFuzzClient(IPEndPoint server) : IDisposable
     private static byte[] Fragmented(byte[] message, Random random)
     {
         var first = random.Next(message.Length + 1);
-        return [.. Frame(1, message.AsSpan(0, first), random, final: false), .. Frame(9, "ping"u8, random), .. Frame(0, message.AsSpan(first), random)];
+        return [.. Frame(1, message.AsSpan(0, first), random, final: false), .. Frame(9, "ping"u8, random),
+            .. Frame(0, message.AsSpan(first), random)];
     }
 
     private static byte[] BrokenFrame(byte[] message, Random random)

@@ -22,7 +22,9 @@ internal sealed class Client(IPEndPoint server) : IDisposable
         return Ending.Of(asked, answer);
     }
 
-    /// <summary>Sends a request and leaves at a random moment: in the middle of sending, while it waits, or in the middle of the answer.</summary>
+    /// <summary>
+    /// Sends a request and leaves at a random moment: in the middle of sending, while it waits, or in the middle of the answer.
+    /// </summary>
     public async Task LeaveAsync(Exchange asked, Random random, CancellationToken limit)
     {
         if (asked.Route == Route.Socket)

@@ -27,7 +27,12 @@ internal readonly record struct Ending(EndingKind Kind, string? Complaint = null
         try
         {
             if (answer.Status is 502 or 503 && answer.Whole)
-                return IsError(asked.Path, answer.Text) ? new Ending(EndingKind.Error) : Wrong(asked, $"{answer.Status} without the dialect's error: {answer.Text}");
+            {
+                return IsError(asked.Path, answer.Text)
+                    ? new Ending(EndingKind.Error)
+                    : Wrong(asked, $"{answer.Status} without the dialect's error: {answer.Text}");
+            }
+
             if (answer.Status != 200)
                 return Wrong(asked, $"{answer.Status} {answer.Text}");
             if (asked.Stream)
@@ -51,7 +56,9 @@ internal readonly record struct Ending(EndingKind Kind, string? Complaint = null
         if (error)
         {
             // A WebSocket goes on after an error; a body does not end as if nothing were.
-            return asked.Route != Route.Socket && whole ? Wrong(asked, $"an error event, and then a normal end: {last}") : new Ending(EndingKind.Error);
+            return asked.Route != Route.Socket && whole
+                ? Wrong(asked, $"an error event, and then a normal end: {last}")
+                : new Ending(EndingKind.Error);
         }
         if (!whole)
             return Wrong(asked, $"a stream that breaks off without an error event after: {last}");
@@ -67,7 +74,8 @@ internal readonly record struct Ending(EndingKind Kind, string? Complaint = null
         if (!ends)
             return Wrong(asked, $"a stream without its end after: {last}");
         using var json = JsonDocument.Parse(usage);
-        return OfTokens(asked, TokensIn(asked.Route, asked.Route == Route.Response ? json.RootElement.GetProperty("response") : json.RootElement));
+        return OfTokens(asked,
+            TokensIn(asked.Route, asked.Route == Route.Response ? json.RootElement.GetProperty("response") : json.RootElement));
     }
 
     /// <summary>Whether a body is the error that the route's dialect has.</summary>

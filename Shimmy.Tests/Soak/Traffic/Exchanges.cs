@@ -2,7 +2,9 @@ using System.Text.Json.Nodes;
 
 namespace Shimmy.Tests.Soak.Traffic;
 
-/// <summary>Makes valid requests of all dialects. The answers are held to a length, so that one that was cut is known from a whole one.</summary>
+/// <summary>
+/// Makes valid requests of all dialects. The answers are held to a length, so that one that was cut is known from a whole one.
+/// </summary>
 internal static class Exchanges
 {
     private static readonly (Route Route, int Weight)[] Weights =
@@ -58,10 +60,27 @@ internal static class Exchanges
                 ["max_tokens"] = tokens,
                 ["stream"] = stream,
             }),
-            Route.Generate => Post("/api/generate", new JsonObject { ["prompt"] = Text(random), ["max_tokens"] = tokens, ["stream"] = stream }),
-            Route.Socket => Post("/ws/generate", new JsonObject { ["prompt"] = Text(random), ["max_tokens"] = tokens }) with { Method = "GET", Stream = true },
-            Route.Embedding => Post("/v1/embeddings", new JsonObject { ["input"] = new JsonArray(Text(random), Text(random)) }) with { Stream = false, Tokens = null },
-            Route.Tokenize => Post("/tokenize", new JsonObject { ["content"] = Text(random), ["with_pieces"] = random.Next(2) == 0 }) with { Stream = false, Tokens = null },
+            Route.Generate =>
+                Post("/api/generate", new JsonObject { ["prompt"] = Text(random), ["max_tokens"] = tokens, ["stream"] = stream }),
+            Route.Socket =>
+                Post("/ws/generate", new JsonObject { ["prompt"] = Text(random), ["max_tokens"] = tokens }) with
+                {
+                    Method = "GET",
+                    Stream = true
+                },
+            Route.Embedding =>
+                Post("/v1/embeddings", new JsonObject { ["input"] = new JsonArray(Text(random), Text(random)) }) with
+                {
+                    Stream = false,
+                    Tokens = null
+                },
+            Route.Tokenize =>
+                Post("/tokenize",
+                    new JsonObject { ["content"] = Text(random), ["with_pieces"] = random.Next(2) == 0 }) with
+                {
+                    Stream = false,
+                    Tokens = null
+                },
             Route.CountTokens => Post("/v1/messages/count_tokens", new JsonObject { ["messages"] = Conversation(random, system: false) })
                 with
             { Stream = false, Tokens = null },

@@ -30,7 +30,9 @@ internal sealed class Load(IPEndPoint server, SoakOptions options, Complaints co
     /// <summary>Requests by what they asked for.</summary>
     public string PerRoute => string.Join(", ", Enum.GetValues<Route>().Select(route => $"{route} {_perRoute[(int)route]}"));
 
-    /// <summary>Asks until there were so many requests in all, or <paramref name="end"/>; errors are told only where none may come.</summary>
+    /// <summary>
+    /// Asks until there were so many requests in all, or <paramref name="end"/>; errors are told only where none may come.
+    /// </summary>
     public async Task RunAsync(int requests, bool errorsAllowed, CancellationToken end)
     {
         await Task.WhenAll(Enumerable.Range(0, options.Clients).Select(_ => Task.Run(async () =>

@@ -111,8 +111,10 @@ internal sealed class Wire : IDisposable
                 continue;
             var body = new ArrayBufferWriter<byte>(1024);
             var whole = status is 101 or 204 or 304
-                || (headers.TryGetValue("Transfer-Encoding", out var coding) && coding == "chunked" ? await ReadChunksAsync(body, atMost, limit)
-                    : headers.TryGetValue("Content-Length", out var length) ? await ReadBytesAsync(body, int.Parse(length, CultureInfo.InvariantCulture), atMost, limit)
+                || (headers.TryGetValue("Transfer-Encoding", out var coding) && coding == "chunked"
+                    ? await ReadChunksAsync(body, atMost, limit)
+                    : headers.TryGetValue("Content-Length", out var length)
+                        ? await ReadBytesAsync(body, int.Parse(length, CultureInfo.InvariantCulture), atMost, limit)
                     : await ReadToEndAsync(body, limit));
             return new WireAnswer(status, headers, body.WrittenSpan.ToArray(), whole);
         }
@@ -225,5 +227,6 @@ internal sealed record WireAnswer(int Status, IReadOnlyDictionary<string, string
     public string Text => Encoding.UTF8.GetString(Body);
 
     /// <summary>Whether the connection takes another request.</summary>
-    public bool KeepsAlive => Whole && !(Headers.TryGetValue("Connection", out var connection) && connection.Equals("close", StringComparison.OrdinalIgnoreCase));
+    public bool KeepsAlive =>
+        Whole && !(Headers.TryGetValue("Connection", out var connection) && connection.Equals("close", StringComparison.OrdinalIgnoreCase));
 }

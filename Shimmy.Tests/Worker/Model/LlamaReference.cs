@@ -23,7 +23,8 @@ internal sealed class LlamaReference(string modelPath, string? adapterPath, floa
         double[] state = [];
         for (var position = 0; position < tokens.Count; position++)
         {
-            state = [.. _tensors["token_embd.weight"].Values.AsSpan(tokens[position] * width, width).ToArray().Select(value => (double)value)];
+            state = [.. _tensors["token_embd.weight"].Values.AsSpan(tokens[position] * width, width)
+                .ToArray().Select(value => (double)value)];
             for (var layer = 0; layer < layers; layer++)
             {
                 var block = $"blk.{layer}.";
@@ -43,7 +44,8 @@ internal sealed class LlamaReference(string modelPath, string? adapterPath, floa
                 normed = Normed(state, block + "ffn_norm.weight");
                 var gate = Times(block + "ffn_gate.weight", normed);
                 var up = Times(block + "ffn_up.weight", normed);
-                state = Sum(state, Times(block + "ffn_down.weight", [.. gate.Zip(up, (open, value) => open / (1 + Math.Exp(-open)) * value)]));
+                state = Sum(state,
+                    Times(block + "ffn_down.weight", [.. gate.Zip(up, (open, value) => open / (1 + Math.Exp(-open)) * value)]));
             }
         }
         return [.. Softmax(Times("output.weight", Normed(state, "output_norm.weight"))).Select(share => Math.Log(share))];
@@ -107,6 +109,7 @@ internal sealed class LlamaReference(string modelPath, string? adapterPath, floa
     {
         var bytes = File.ReadAllBytes(path);
         return GgufReader.ReadFile(path).Tensors.ToDictionary(tensor => tensor.Name, tensor =>
-            (MemoryMarshal.Cast<byte, float>(bytes.AsSpan((int)tensor.Offset, (int)tensor.SizeBytes)).ToArray(), (int)tensor.Dimensions[0]));
+            (MemoryMarshal.Cast<byte, float>(bytes.AsSpan((int)tensor.Offset, (int)tensor.SizeBytes))
+                .ToArray(), (int)tensor.Dimensions[0]));
     }
 }

@@ -51,10 +51,12 @@ public sealed class PromptLengthTests
     public async Task A_long_text_of_few_tokens_is_taken()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Path = RandomEncoder.Write(folder["encoder.gguf"], pooling: 1) });
+        await using var model =
+            await LoadAsync(folder, spec => spec with { Path = RandomEncoder.Write(folder["encoder.gguf"], pooling: 1) });
 
         // One word that the vocabulary does not know, however long, is one unknown token.
-        var embedding = await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(new string('ж', 100_000)) }, CancellationToken.None);
+        var embedding =
+            await model.EmbedAsync(new EmbeddingRequest { Prompt = Prompt.FromText(new string('ж', 100_000)) }, CancellationToken.None);
 
         Assert.AreEqual(3, embedding.Tokens);
     }

@@ -47,7 +47,8 @@ public sealed class WorkerAdapterTests
             CollectionAssert.AreEqual(expected.Tokens, answer.Tokens);
             CollectionAssert.AreEqual(Likely(expected), Likely(answer));
         }
-        CollectionAssert.AreNotEqual(Likely(await RunAsync(bare, Request(null))), Likely(await RunAsync(model, Request(null))), "the first acts where nothing is said");
+        CollectionAssert.AreNotEqual(Likely(await RunAsync(bare, Request(null))),
+            Likely(await RunAsync(model, Request(null))), "the first acts where nothing is said");
     }
 
     [TestMethod]
@@ -97,7 +98,8 @@ public sealed class WorkerAdapterTests
         using var folder = new TemporaryFolder();
         await using var model = await LoadTwoAsync(folder);
         var running = 0;
-        var streams = Enumerable.Range(0, 3).Select(_ => RunAsync(model, Request([], 480), _ => Interlocked.Increment(ref running))).ToArray();
+        var streams = Enumerable.Range(0, 3)
+            .Select(_ => RunAsync(model, Request([], 480), _ => Interlocked.Increment(ref running))).ToArray();
         await Poll.UntilAsync(() => Volatile.Read(ref running) >= 10, "the streams run");
 
         await RunAsync(model, Request([new LoraChoice(1, null, 1)], 20));
@@ -118,7 +120,8 @@ public sealed class WorkerAdapterTests
 
         Assert.AreEqual((EngineFailure.InvalidRequest, field), (refused.Failure, refused.Option));
         StringAssert.Contains(refused.Message, message);
-        var twice = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Request([new(0, null, 1), new(null, "first", 1)])));
+        var twice =
+            await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Request([new(0, null, 1), new(null, "first", 1)])));
         Assert.AreEqual("lora[1]", twice.Option);
     }
 
@@ -128,10 +131,13 @@ public sealed class WorkerAdapterTests
         using var folder = new TemporaryFolder();
         var alien = RandomAdapter.Write(folder["alien.gguf"], new RandomModelShape { Architecture = "qwen2" });
 
-        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Loras = [new LoraSetting(alien)] }));
+        var refused =
+            await Assert.ThrowsExactlyAsync<EngineException>(
+                () => LoadAsync(folder, spec => spec with { Loras = [new LoraSetting(alien)] }));
 
         Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
-        StringAssert.Contains(refused.Message, $"cannot load the LoRA adapter {alien}: it is made for models of the architecture qwen2, and this one is of llama");
+        StringAssert.Contains(refused.Message,
+            $"cannot load the LoRA adapter {alien}: it is made for models of the architecture qwen2, and this one is of llama");
     }
 
     [TestMethod]
@@ -162,7 +168,15 @@ public sealed class WorkerAdapterTests
     private static GenerationRequest Request(LoraChoice[]? choices, int most = 8) => new()
     {
         Prompt = Prompt.FromTokens(Tokens),
-        Options = new GenerationOptions { Temperature = 0, MaxTokens = most, IgnoreEos = true, TopLogProbabilities = 20, Loras = choices, CachePrompt = false },
+        Options = new GenerationOptions
+        {
+            Temperature = 0,
+            MaxTokens = most,
+            IgnoreEos = true,
+            TopLogProbabilities = 20,
+            Loras = choices,
+            CachePrompt = false
+        },
     };
 
     private static string[] Likely(Answer answer) =>

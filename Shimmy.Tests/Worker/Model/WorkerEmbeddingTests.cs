@@ -17,8 +17,16 @@ public sealed class WorkerEmbeddingTests
     private static Task<ILoadedModel> LoadEncoderAsync(string name, int pooling) =>
         LoadAsync(Folder, spec => spec with { Name = name, Path = RandomEncoder.Write(Folder[name + ".gguf"], pooling) });
 
-    private static Task<Embedding> EmbedAsync(ILoadedModel model, string text, string? document = null, LoraChoice[]? loras = null) => model.EmbedAsync(
-        new EmbeddingRequest { Prompt = Prompt.FromText(text), Document = document is null ? null : Prompt.FromText(document), Loras = loras }, CancellationToken.None);
+    private static Task<Embedding> EmbedAsync(ILoadedModel model, string text, string? document = null, LoraChoice[]? loras = null) =>
+        model.EmbedAsync(
+        new EmbeddingRequest
+        {
+            Prompt = Prompt.FromText(text),
+            Document = document is null
+            ? null
+            : Prompt.FromText(document),
+            Loras = loras
+        }, CancellationToken.None);
 
     private static double Cosine(Embedding a, Embedding b) =>
         Dot(a, b) / Math.Sqrt(Dot(a, a) * Dot(b, b));
@@ -60,7 +68,8 @@ public sealed class WorkerEmbeddingTests
     {
         await using var model = await LoadEncoderAsync("short", 1);
 
-        var error = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, string.Concat(Enumerable.Repeat("cat ", 200))));
+        var error =
+            await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, string.Concat(Enumerable.Repeat("cat ", 200))));
 
         Assert.AreEqual(EngineFailure.PromptTooLong, error.Failure);
         Assert.AreEqual(202, error.PromptTokens);
@@ -128,7 +137,14 @@ public sealed class WorkerEmbeddingTests
     [TestMethod]
     public async Task Texts_that_wait_are_counted_and_embedded_by_the_place_of_who_sent_them()
     {
-        await using var model = await LoadAsync(Folder, spec => spec with { Name = "slow", Path = RandomModel.Write(Folder["slow.gguf"], new RandomModelShape { Layers = 4, Embedding = 256, FeedForward = 768 }) });
+        await using var model =
+            await LoadAsync(Folder,
+                spec => spec with
+                {
+                    Name = "slow",
+                    Path = RandomModel.Write(Folder["slow.gguf"],
+                        new RandomModelShape { Layers = 4, Embedding = 256, FeedForward = 768 })
+                });
         var text = string.Concat(Enumerable.Repeat("a text that takes its time ", 10));
         var alice = Enumerable.Range(0, 30).Select(_ => SendAsync(new QueuePlace("alice"))).ToArray();
         var carol = Enumerable.Range(0, 6).Select(_ => SendAsync(new QueuePlace("carol"))).ToArray();

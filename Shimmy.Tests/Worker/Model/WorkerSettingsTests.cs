@@ -35,7 +35,9 @@ public sealed class WorkerSettingsTests
         using var folder = new TemporaryFolder();
         var adapter = RandomAdapter.Write(folder["alien.gguf"], new RandomModelShape { Architecture = architecture, Embedding = width });
 
-        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Loras = [new LoraSetting(adapter)] }));
+        var refused =
+            await Assert.ThrowsExactlyAsync<EngineException>(
+                () => LoadAsync(folder, spec => spec with { Loras = [new LoraSetting(adapter)] }));
 
         Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
         StringAssert.Contains(refused.Message, $"cannot load the LoRA adapter {adapter}: ");
@@ -53,7 +55,8 @@ public sealed class WorkerSettingsTests
                 ["general.sampling.temp"] = Shimmy.Gguf.GgufValue.OfInteger(Shimmy.Gguf.GgufType.Int32, 3),
             },
         };
-        var defaults = new RequestDefaults { Sampling = new Dictionary<string, string> { ["temp"] = "0.25", ["seed"] = "9", ["max_tokens"] = "5" } };
+        var defaults =
+            new RequestDefaults { Sampling = new Dictionary<string, string> { ["temp"] = "0.25", ["seed"] = "9", ["max_tokens"] = "5" } };
 
         await using var model = await LoadAsync(folder, spec => spec with { Defaults = defaults }, shape);
 

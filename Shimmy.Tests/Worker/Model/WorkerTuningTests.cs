@@ -24,7 +24,10 @@ public sealed class WorkerTuningTests
         Assert.AreEqual(2 * plain, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.F32, CacheTypeV = CacheType.F32 }));
         Assert.AreEqual(plain * 3 / 2, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.F32 }));
         // Logged to a hundredth of a MiB.
-        Assert.AreEqual(plain * 34.0 / 64, await CacheBytesAsync(new LoadTuning { CacheTypeK = CacheType.Q8Level0, CacheTypeV = CacheType.Q8Level0, FlashAttention = FlashAttention.On }), 10_000);
+        Assert.AreEqual(plain * 34.0 / 64,
+            await CacheBytesAsync(
+                new LoadTuning { CacheTypeK = CacheType.Q8Level0, CacheTypeV = CacheType.Q8Level0, FlashAttention = FlashAttention.On }),
+                    10_000);
     }
 
     [TestMethod]
@@ -39,7 +42,8 @@ public sealed class WorkerTuningTests
             new() { RopeFrequencyBase = 3 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32 },
             new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnExtFactor = 0, YarnAttnFactor = 4 },
-            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32, YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
+            new() { RopeScaling = RopeScaling.Yarn, RopeFrequencyScale = 0.125f, YarnOriginalContext = 32,
+                YarnBetaFast = 0.1f, YarnBetaSlow = 0.01f },
         ];
         var seen = new HashSet<string> { plain };
         foreach (var other in others)
@@ -65,14 +69,23 @@ public sealed class WorkerTuningTests
         using var folder = new TemporaryFolder();
         using var log = new WarningLog();
         using var loggers = LoggerFactory.Create(builder => builder.AddProvider(log));
-        var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1, Tuning = new LoadTuning { MemoryLock = true } };
+        var spec = new ModelSpec
+        {
+            Name = "random",
+            Path = RandomModel.Write(folder["random.gguf"]),
+            Threads = 1,
+            Tuning = new LoadTuning { MemoryLock = true }
+        };
         await using var model = await new WorkerEngine(loggers, WorkerFixture.Executable).LoadAsync(spec, null, CancellationToken.None);
 
-        var warned = log.Lines.Any(line => line.StartsWith("--mlock: the system does not let all of the model be locked", StringComparison.Ordinal));
+        var warned =
+            log.Lines.Any(line => line.StartsWith("--mlock: the system does not let all of the model be locked", StringComparison.Ordinal));
         if (OperatingSystem.IsLinux())
         {
-            var locked = File.ReadLines($"/proc/{model.Facts.ProcessId}/status").Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal));
-            Assert.AreEqual(int.Parse(locked.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) == 0, warned, locked);
+            var locked = File.ReadLines($"/proc/{model.Facts.ProcessId}/status")
+                .Single(line => line.StartsWith("VmLck:", StringComparison.Ordinal));
+            Assert.AreEqual(int.Parse(locked.Split(' ', StringSplitOptions.RemoveEmptyEntries)[1], CultureInfo.InvariantCulture) == 0,
+                warned, locked);
         }
     }
 
@@ -80,7 +93,9 @@ public sealed class WorkerTuningTests
     public async Task Metadata_are_replaced()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Tuning = new LoadTuning { MetadataOverrides = [new("llama.context_length", "int", "96")] } }, Shape);
+        await using var model =
+            await LoadAsync(folder,
+                spec => spec with { Tuning = new LoadTuning { MetadataOverrides = [new("llama.context_length", "int", "96")] } }, Shape);
 
         Assert.AreEqual(96, model.Facts.TrainedContextLength);
     }
@@ -107,14 +122,16 @@ public sealed class WorkerTuningTests
         var tuning = Set(Set(LoadTuning.None, "rope-scaling", scaling), option, value);
         Assert.Contains(message, (await RefusedAsync(tuning)).Message);
 
-        static LoadTuning Set(LoadTuning tuning, string name, string text) => TuningOption.All.Single(one => one.Name == name).Set(tuning, text)!;
+        static LoadTuning Set(LoadTuning tuning, string name, string text) =>
+            TuningOption.All.Single(one => one.Name == name).Set(tuning, text)!;
     }
 
     [TestMethod]
     public async Task What_a_model_without_YaRN_extrapolates_by_is_refused_where_nobody_names_a_scaling()
     {
         Assert.Contains("yarn-orig-ctx has no effect", (await RefusedAsync(new LoadTuning { YarnOriginalContext = 64 })).Message);
-        Assert.Contains("needs a yarn-ext-factor above 0", (await RefusedAsync(new LoadTuning { RopeScaling = RopeScaling.Yarn, YarnExtFactor = 0, YarnBetaFast = 8 })).Message);
+        Assert.Contains("needs a yarn-ext-factor above 0",
+            (await RefusedAsync(new LoadTuning { RopeScaling = RopeScaling.Yarn, YarnExtFactor = 0, YarnBetaFast = 8 })).Message);
     }
 
     [TestMethod]
@@ -129,12 +146,15 @@ public sealed class WorkerTuningTests
     public async Task On_the_CPU_all_experts_are_there_and_counted()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Tuning = new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = LoadTuning.AllLayers } },
+        await using var model =
+            await LoadAsync(folder,
+                spec => spec with { Tuning = new LoadTuning { Backend = GpuBackend.Cpu, CpuExpertLayers = LoadTuning.AllLayers } },
             RandomModelShape.Mixtral);
 
         var memory = model.Facts.Memory.Single();
         const long experts = 4L * 4 * 3 * 64 * 128 * sizeof(float);
-        Assert.AreEqual(("cpu", "CPU", experts, model.Facts.SizeBytes), (model.Facts.Backend, memory.Device, memory.ExpertBytes, memory.TensorBytes));
+        Assert.AreEqual(("cpu", "CPU", experts, model.Facts.SizeBytes),
+            (model.Facts.Backend, memory.Device, memory.ExpertBytes, memory.TensorBytes));
         Assert.AreEqual((0, 5), (model.Facts.GpuLayers, model.Facts.Layers));
     }
 
@@ -149,7 +169,8 @@ public sealed class WorkerTuningTests
 
         public bool IsEnabled(LogLevel logLevel) => logLevel >= LogLevel.Warning;
 
-        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter)
+        public void Log<TState>(LogLevel logLevel, EventId eventId, TState state, Exception? exception,
+            Func<TState, Exception?, string> formatter)
         {
             if (IsEnabled(logLevel))
                 Lines.Enqueue(formatter(state, exception));
@@ -163,7 +184,8 @@ public sealed class WorkerTuningTests
     private static async Task<EngineException> RefusedAsync(LoadTuning tuning)
     {
         using var folder = new TemporaryFolder();
-        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape));
+        var refused =
+            await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Tuning = tuning }, Shape));
         Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
         return refused;
     }

@@ -58,7 +58,11 @@ public sealed class RequestQueueTests
         var priority = text.Split(':') is [_, var given] ? int.Parse(given, System.Globalization.CultureInfo.InvariantCulture) : 0;
         var client = text.Split(':')[0].Split('@') is [_, var named] ? named : "";
         var rank = client.Split('+') is [_, var high] ? int.Parse(high, System.Globalization.CultureInfo.InvariantCulture) : 0;
-        return new Sequence(0, [text[0]], new GenerationOptions(), null!, 0, 100) { Adapters = new AdapterSet([]), Place = new QueuePlace(client.Split('+')[0], rank, priority) };
+        return new Sequence(0, [text[0]], new GenerationOptions(), null!, 0, 100)
+        {
+            Adapters = new AdapterSet([]),
+            Place = new QueuePlace(client.Split('+')[0], rank, priority)
+        };
     }
 
     private static string NameOf(Sequence sequence)

@@ -65,7 +65,8 @@ public sealed class WorkerSchedulingTests
         Assert.AreEqual(events.Count(one => one.Draft.Accepted), end.Timings.AcceptedTokens);
         Assert.IsGreaterThan(0, end.Timings.DecodeMilliseconds);
         var endOfWaiting = ofWaiting.Single().End!;
-        Assert.AreEqual((FinishReason.Cancelled, 0, 0.0), (endOfWaiting.Reason, endOfWaiting.GeneratedTokens, endOfWaiting.Timings.DecodeMilliseconds));
+        Assert.AreEqual((FinishReason.Cancelled, 0, 0.0),
+            (endOfWaiting.Reason, endOfWaiting.GeneratedTokens, endOfWaiting.Timings.DecodeMilliseconds));
         Assert.IsGreaterThan(0, endOfWaiting.Timings.QueueMilliseconds);
         Assert.AreEqual(0, (await model.GetStatisticsAsync(CancellationToken.None)).SlotsBusy);
     }
@@ -133,7 +134,8 @@ public sealed class WorkerSchedulingTests
 
         // The last generated token was never decoded, so it is new as well.
         Assert.AreEqual(PromptOf(0).Length + first.Tokens.Count - 1, second.Start.CachedTokens);
-        var uncached = await RunAsync(model, WithSharedPrefix(0) with { Options = WithSharedPrefix(0).Options with { CachePrompt = false } });
+        var uncached =
+            await RunAsync(model, WithSharedPrefix(0) with { Options = WithSharedPrefix(0).Options with { CachePrompt = false } });
         Assert.AreEqual(0, uncached.Start.CachedTokens);
         CollectionAssert.AreEqual(first.Tokens, uncached.Tokens);
     }
@@ -142,7 +144,9 @@ public sealed class WorkerSchedulingTests
     public async Task Those_who_wait_for_a_prefix_go_on_when_the_one_who_computes_it_leaves()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, BatchSize = 32 }, new RandomModelShape { Layers = 8, Embedding = 256, FeedForward = 1024 });
+        await using var model =
+            await LoadAsync(folder, spec => spec with { Parallel = 4, BatchSize = 32 },
+                new RandomModelShape { Layers = 8, Embedding = 256, FeedForward = 1024 });
         using var leaving = new CancellationTokenSource();
         var first = Task.Run(async () =>
         {
@@ -151,7 +155,8 @@ public sealed class WorkerSchedulingTests
             }
         });
         var others = Enumerable.Range(1, 3).Select(i => RunAsync(model, WithSharedPrefix(i))).ToArray();
-        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).SlotsBusy > 0, "the first one computes the prefix");
+        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).SlotsBusy > 0,
+            "the first one computes the prefix");
         await leaving.CancelAsync();
 
         await Assert.ThrowsAsync<OperationCanceledException>(() => first);
@@ -245,7 +250,8 @@ public sealed class WorkerSchedulingTests
         await using var model = await LoadAsync(folder, spec => spec with { Parallel = 8 });
         var alone = (await RunAsync(model, Greedy("the one true answer", 30))).Tokens;
 
-        var answers = await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => Task.Run(() => RunAsync(model, Greedy("the one true answer", 30)))));
+        var answers =
+            await Task.WhenAll(Enumerable.Range(0, 64).Select(_ => Task.Run(() => RunAsync(model, Greedy("the one true answer", 30)))));
 
         foreach (var answer in answers)
             CollectionAssert.AreEqual(alone, answer.Tokens);

@@ -130,7 +130,9 @@ public sealed class WorkerSpeculationTests
         await using var without = await LoadDemoAsync(speculate: false);
         // What a proposal takes is not known at first, so the draft model is asked; being the same model, it is right.
         var first = Asked(0, 0f);
-        var begun = await RunAsync(with, first with { Prompt = Prompt.FromText(Turn(Questions[0])), Options = first.Options with { MaxTokens = 12 } });
+        var begun =
+            await RunAsync(with,
+                first with { Prompt = Prompt.FromText(Turn(Questions[0])), Options = first.Options with { MaxTokens = 12 } });
         Assert.IsGreaterThan(0, begun.End.Timings.DraftedTokens);
         Assert.IsGreaterThan(begun.End.Timings.DraftedTokens / 2, begun.End.Timings.AcceptedTokens);
         foreach (var temperature in new[] { 0f, 0.6f })
@@ -150,7 +152,9 @@ public sealed class WorkerSpeculationTests
     public async Task A_draft_model_of_another_vocabulary_is_refused_with_the_difference(int vocabulary, string? reason)
     {
         using var folder = new TemporaryFolder();
-        var draft = RandomModel.Write(folder["draft.gguf"], new RandomModelShape { Vocabulary = vocabulary, Says = reason is null ? "elsewhere" : null });
+        var draft =
+            RandomModel.Write(folder["draft.gguf"],
+                new RandomModelShape { Vocabulary = vocabulary, Says = reason is null ? "elsewhere" : null });
 
         var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => LoadAsync(folder, spec => spec with { Draft = draft }));
 
@@ -174,5 +178,6 @@ public sealed class WorkerSpeculationTests
     };
 
     private static Task<ILoadedModel> LoadDemoAsync(bool speculate, string? draft = null) => NewEngine().LoadAsync(
-        new ModelSpec { Name = "demo", Path = Demo, Threads = 1, Parallel = 8, Speculate = speculate, Draft = draft }, null, CancellationToken.None);
+        new ModelSpec { Name = "demo", Path = Demo, Threads = 1, Parallel = 8, Speculate = speculate, Draft = draft },
+            null, CancellationToken.None);
 }

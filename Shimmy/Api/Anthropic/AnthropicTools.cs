@@ -44,8 +44,11 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
     {
         var name = tool.RequiredText("name");
         if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+        {
             throw ApiException.BadField(tool.FullName("name"),
                 $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
+        }
+
         var schema = tool.Find("input_schema")
             ?? throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
         if (schema.ValueKind != JsonValueKind.Object)

@@ -98,8 +98,12 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     }
 
     private static string? Effort(RequestFields fields) =>
-        fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch { "xhigh" or "max" =>
-            "high", var effort => effort };
+        fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch
+        {
+            "xhigh" or "max" =>
+            "high",
+            var effort => effort
+        };
 
     private static Grammar? Format(RequestFields fields)
     {

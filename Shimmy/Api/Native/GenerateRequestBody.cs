@@ -30,9 +30,12 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var messages = fields.List("messages");
         var system = fields.Text("system");
         if (prompt is null == messages is null)
+        {
             throw ApiException.BadField("prompt", prompt is null
                 ? "is missing; prompt or messages is required"
                 : "was given beside messages; give one of them");
+        }
+
         var options = (SamplingFields.Read(fields) with { MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var stream = fields.Flag("stream") ?? false;

@@ -130,8 +130,11 @@ internal static partial class GenerateSocket
                 var error = ApiError.Of(e, context);
                 status = (error ?? ApiError.Internal).Status;
                 if (error is null)
+                {
                     LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"),
                         context.TraceIdentifier, e);
+                }
+
                 await SendAsync(json =>
                 {
                     json.WriteStartObject();

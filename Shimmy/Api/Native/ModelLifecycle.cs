@@ -72,9 +72,12 @@ internal static class ModelLifecycle
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
+        {
             throw ApiException.BadField(unknown, allowed.Length == 0
                 ? "is not a known field; there are none"
                 : $"is not a known field; {string.Join(", ", allowed)} are");
+        }
+
         return (ModelRequest.KeepAliveOf(fields), ReadTuning(fields));
     }
 

@@ -14,8 +14,11 @@ internal static class PromptInputs
     public static IReadOnlyList<Prompt> Read(RequestFields fields, string field)
     {
         if (fields.Find(field) is not { } value)
+        {
             throw ApiException.BadField(field, "is missing; a string, an array of tokens or an array of either is required",
                 "missing_required_parameter");
+        }
+
         if (value.ValueKind == JsonValueKind.String)
             return [Prompt.FromText(RequestFields.TextOf(value, field))];
         if (value.ValueKind != JsonValueKind.Array)

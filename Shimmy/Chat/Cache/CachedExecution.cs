@@ -71,9 +71,11 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)
     {
         foreach (var outputEvent in CachedAnswerCodec.Read(stored))
+        {
             yield return request.Options.Seed is { } seed && outputEvent.Start is { } start
                 ? OutputEvent.OfStart(start with { Seed = seed })
                 : outputEvent;
+        }
     }
 
     private async IAsyncEnumerable<OutputEvent> StoredAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed)

@@ -23,14 +23,22 @@ internal static class GrammarAnalysis
         if (exact.FindCycle(tails: false) is { } hidden)
             throw RefuseLeftRecursion(text, rules[hidden]);
         if (asNative.DeepestChain() is var (deepest, depth) && depth > GrammarLimits.LeftDepth)
+        {
             throw GrammarCheck.At(text, rules[deepest].Offset,
                 $"the rule '{rules[deepest].Name}' begins with a chain of {depth} rules; at most {GrammarLimits.LeftDepth} are allowed");
+        }
+
         if (asNative.Steps() > GrammarLimits.LeftRecursionSteps)
+        {
             throw GrammarCheck.At(text, rules[grammar.Root].Offset,
                 "the rules begin with one another in too many ways to be tested for left recursion");
+        }
+
         if (exact.MostBeginnings() is var (widest, ways) && ways > GrammarLimits.Beginnings)
+        {
             throw GrammarCheck.At(text, rules[widest].Offset,
                 $"the rule '{rules[widest].Name}' can begin in more than {GrammarLimits.Beginnings} ways");
+        }
     }
 
     /// <summary>For each rule, whether it matches any finite text.</summary>

@@ -191,8 +191,10 @@ internal sealed class GrammarBuilder
         for (var i = 0; i < ends.Length; i++)
         {
             if (!ends[i] && _mustEnd.TryGetValue(parsed.Rules[i].Name, out var pointer))
+            {
                 throw new SchemaException(pointer,
                     "infinite recursion: every value of this schema contains another value of it; make a property of it optional or nullable");
+            }
         }
         return grammar;
     }

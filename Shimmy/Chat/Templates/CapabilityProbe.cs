@@ -113,7 +113,9 @@ internal sealed class CapabilityProbe
             var answer = new ChatMessage { Role = "assistant", Content = [new ContentPart("needle-answer")], Reasoning = ReasoningText };
             if (Shows(Render(form, [User, answer], prompt: false), ReasoningText)
                 || Shows(RenderCall(form, reasoning: ReasoningText), ReasoningText))
+            {
                 return form;
+            }
         }
 
         return basis;
@@ -125,7 +127,9 @@ internal sealed class CapabilityProbe
         {
             if (Render(basis, [User], variable: (variable, true)) is { } on
                 && Render(basis, [User], variable: (variable, false)) is { } off && on != off)
+            {
                 return basis with { ThinkingSwitch = variable };
+            }
         }
 
         return basis;
@@ -138,8 +142,11 @@ internal sealed class CapabilityProbe
             calls.Add(new ToolCall("call_fedcba9876543210", OtherCallName, "{}"));
         var messages = new List<ChatMessage> { User, new() { Role = "assistant", ToolCalls = calls, Reasoning = reasoning } };
         foreach (var call in calls)
+        {
             messages.Add(
                 new ChatMessage { Role = "tool", ToolCallId = call.Id, Name = call.Name, Content = [new ContentPart(ResultText)] });
+        }
+
         return Render(form, messages, withTools: true);
     }
 

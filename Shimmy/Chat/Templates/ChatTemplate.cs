@@ -94,9 +94,13 @@ internal sealed class ChatTemplate
         try
         {
             var request =
-                new ChatRequest { Messages = messages, Tools = Capabilities.Tools
+                new ChatRequest
+                {
+                    Messages = messages,
+                    Tools = Capabilities.Tools
                     ? [new ToolDefinition("needle_tool", "A tool.", default)]
-                    : [] };
+                    : []
+                };
             return string.Concat(Render(request, messages, addGenerationPrompt: false).Select(part => part.Text));
         }
         catch (EngineException)

@@ -20,7 +20,9 @@ internal static class ReasoningProbe
     {
         if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking
             && Read(thinking, render([User, Message(null)])) is { } marks)
+        {
             return marks;
+        }
         // Many templates remove the reasoning from earlier answers, and contain the closing tag to find it.
         return text.Contains(Usual.Close, StringComparison.Ordinal) ? Usual : null;
     }
@@ -44,7 +46,10 @@ internal static class ReasoningProbe
         // The opening tag may have been cut by the common prefix.
         if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark
             && mark.EndsWith(open, StringComparison.Ordinal))
+        {
             open = mark;
+        }
+
         return open.Length > 0 && close.Length > 0 ? new ReasoningTags(open, close) : null;
     }
 

@@ -22,9 +22,9 @@ internal static partial class TemplateCache
         // Two requests may race here; both make the same template, and the second one is kept.
         var template =
             new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
-        {
-            DefaultSystem = model.Spec.Defaults.System,
-        };
+            {
+                DefaultSystem = model.Spec.Defaults.System,
+            };
         lease.Load.Template = template;
         if (logger is not null)
             LogChosen(logger, model.Spec.Name, template.Origin);

@@ -60,8 +60,13 @@ internal sealed record TemplateSource
         try
         {
             var text = File.ReadAllText(nameOrFile);
-            return new TemplateSource { Origin = $"file {nameOrFile}", Text = text,
-                Default = CompiledTemplate.Compile(text), Stop = StopsOf(text) };
+            return new TemplateSource
+            {
+                Origin = $"file {nameOrFile}",
+                Text = text,
+                Default = CompiledTemplate.Compile(text),
+                Stop = StopsOf(text)
+            };
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {

@@ -85,8 +85,10 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
             if (Asked(one) is not { } first || Asked(other) is not { } second)
                 continue;
             if (_given.ContainsKey(first) == _given.ContainsKey(second))
+            {
                 throw new UsageException(
                     $"{values[first].Source} and {values[second].Source} exclude each other{(why.Length > 0 ? ": " + why : "")}");
+            }
             // The command line wins over the environment, here too.
             values.Remove(_given.ContainsKey(first) ? second : first);
         }

@@ -153,8 +153,11 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         }
 
         if (model is not { Name: { } name, Path: { } path })
+        {
             throw new ConfigException(
                 $"{at}.{(model.Name is null ? "name" : "base_path")}: missing; every model has a name and a base_path");
+        }
+
         aliases.AddRange(model.Patterns.Select(pattern => new ModelAlias(pattern, name)));
         return new ConfiguredModel(name, path, model.Settings);
 

@@ -56,9 +56,13 @@ internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string>
         var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
         Append(streams
             ? new Exchange(request,
-                context.Response.StatusCode) { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
-            : new Exchange(request, context.Response.StatusCode) { Answer = secretScrubber.Without(tap.Body),
-                Milliseconds = tap.Milliseconds });
+                context.Response.StatusCode)
+            { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
+            : new Exchange(request, context.Response.StatusCode)
+            {
+                Answer = secretScrubber.Without(tap.Body),
+                Milliseconds = tap.Milliseconds
+            });
     }
 
     private void Append(Exchange exchange) => file.Append(ExchangeLine.Write(exchange));

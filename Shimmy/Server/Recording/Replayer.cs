@@ -14,9 +14,12 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
     {
         var match = RequestContext.Of(context).Match!;
         if (match.Is(RoutePolicy.Socket) && !passes)
+        {
             throw new ApiException(404,
                 "this server replays a recording, which holds no WebSockets; POST /api/generate with stream is the same over HTTP",
                     "replay_miss");
+        }
+
         if (!match.Is(RoutePolicy.Recorded))
         {
             await next(context).ConfigureAwait(false);

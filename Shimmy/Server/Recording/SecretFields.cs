@@ -26,7 +26,10 @@ internal static class SecretFields
     {
         if (field.Value.ValueKind is not (JsonValueKind.String or JsonValueKind.Object or JsonValueKind.Array)
             || (namesAreFree && field.Value.ValueKind == JsonValueKind.Object))
+        {
             return null;
+        }
+
         if (Names.Contains(Plain(field.Name)))
             return SecretScrubber.Blank;
         return field.Value.ValueKind == JsonValueKind.String && Addresses.Contains(field.Name)

@@ -61,8 +61,10 @@ internal sealed class EmbeddingContext
                 _batch.Add(tokens[position], position++, 0, logits: true);
             var code = _batch.Decode(_context);
             if (code != 0)
+            {
                 throw new EngineException(EngineFailure.GenerationFailed,
                     $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
+            }
         }
         _context.Synchronize();
         var values = _context.Embedding(0, _values);

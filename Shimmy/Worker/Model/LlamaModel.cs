@@ -225,6 +225,7 @@ internal sealed class LlamaModel : IDisposable
             what = $"{what}: {LoadPlan.TooLittle(plan.Choice.Facts)}";
         return new EngineException(EngineFailure.LoadFailed, reason.Length > 0
             ? $"{what}: {reason}"
-            : what) { Shortage = full ? plan.Shortage : null };
+            : what)
+        { Shortage = full ? plan.Shortage : null };
     }
 }

@@ -44,8 +44,11 @@ internal sealed record LoadPlan
         var wantsExpertsApart = tuning.CpuExpertLayers is > 0;
         var sizes = wantsExpertsApart || choice.Handles.Count > 0 ? ModelSizes.Read(spec) : null;
         if (wantsExpertsApart && sizes!.Experts == 0)
+        {
             throw Failure(
                 $"{spec.Name} has no experts that could stay on the CPU; cpu-moe and n-cpu-moe are for mixture-of-experts models");
+        }
+
         if (choice.Handles.Count == 0)
             return new LoadPlan { Choice = choice, GpuLayers = 0, ModelLayers = sizes?.Layers.Count ?? 0 };
         var devices = choice.Facts;
@@ -87,7 +90,8 @@ internal sealed record LoadPlan
 
         EngineException Full(GpuShortage shortage) =>
             new(EngineFailure.LoadFailed,
-                $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}") { Shortage = shortage };
+                $"cannot load {spec.Path}: {TooLittle(LayerFit.Used(tuning, devices))}: {needed}")
+            { Shortage = shortage };
     }
 
     /// <summary>Error text: too little memory on the devices, with the numbers and the options that need less.</summary>
@@ -109,8 +113,11 @@ internal sealed record LoadPlan
         if (tuning.MainGpu is { } main)
         {
             if (tuning.SplitMode is not (SplitMode.None or SplitMode.Row))
+            {
                 throw Failure(
                     "main-gpu names the device that has all with split-mode none, or small results with row; with layer or tensor it has no meaning");
+            }
+
             if (main >= count)
                 throw Failure($"main-gpu {main} is not there: {Count(count)} used, counted from 0");
         }

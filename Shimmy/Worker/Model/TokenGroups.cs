@@ -73,7 +73,9 @@ internal sealed class TokenExtensions
             var text = vocabulary.Spelled(token).Span;
             if (!text.IsEmpty && text.IndexOfAnyExcept(Marks) < 0 && !vocabulary.IsControl(token)
                 && !vocabulary.IsEnd(token) && !vocabulary.IsByte(token))
+            {
                 byText.TryAdd(Encoding.ASCII.GetString(text), token);
+            }
         }
         foreach (var (text, token) in byText)
         {

@@ -69,8 +69,11 @@ internal static unsafe class Backends
             return WhyNotLoaded(backend, file, LastLine(e.Message));
         }
         if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
+        {
             return new Plugin(PluginState.OtherVersion,
                 $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
+        }
+
         var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, name);
         if (belongs == false)
         {
@@ -93,9 +96,13 @@ internal static unsafe class Backends
         }
 
         GgmlApi.ggml_backend_register(registration);
-        return new Plugin(PluginState.Loaded, null) { Registration = registration, Version = belongs == true
+        return new Plugin(PluginState.Loaded, null)
+        {
+            Registration = registration,
+            Version = belongs == true
             ? RuntimeLibraries.Version
-            : null };
+            : null
+        };
     }
 
     // The message of dlopen tells what is wrong: a library that the plug-in needs, a function that its version had, or that the file is

@@ -48,8 +48,12 @@ internal static unsafe class Devices
             if (crashing.TryGetValue(RuntimeDirectory.PluginName(backend), out var end))
             {
                 backends.Add(
-                    new BackendFacts { Name = RuntimeDirectory.PluginName(backend), Crashed = true,
-                        Reason = $"its plug-in ends the process that loads it: {end}" });
+                    new BackendFacts
+                    {
+                        Name = RuntimeDirectory.PluginName(backend),
+                        Crashed = true,
+                        Reason = $"its plug-in ends the process that loads it: {end}"
+                    });
                 continue;
             }
             var plugin = Backends.Load(backend);

@@ -43,7 +43,8 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial ulong llama_adapter_get_alora_n_invocation_tokens(nint adapter);
 
     /// <summary>Replaces the adapters of the context; zero when done.</summary>
-    [LibraryImport(Library)] public static partial int llama_set_adapters_lora(ContextHandle context,
+    [LibraryImport(Library)]
+    public static partial int llama_set_adapters_lora(ContextHandle context,
         nint* adapters, nuint count, float* scales);
 
     // Model facts
@@ -62,11 +63,13 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial int llama_model_meta_count(ModelHandle model);
 
     /// <summary>Length of the key, or negative where there is none at this index.</summary>
-    [LibraryImport(Library)] public static partial int llama_model_meta_key_by_index(ModelHandle model,
+    [LibraryImport(Library)]
+    public static partial int llama_model_meta_key_by_index(ModelHandle model,
         int index, byte* buffer, nuint size);
 
     /// <summary>Length of the value, which may exceed <paramref name="size"/>; negative where there is none.</summary>
-    [LibraryImport(Library)] public static partial int llama_model_meta_val_str_by_index(ModelHandle model,
+    [LibraryImport(Library)]
+    public static partial int llama_model_meta_val_str_by_index(ModelHandle model,
         int index, byte* buffer, nuint size);
 
     [return: MarshalAs(UnmanagedType.U1)]
@@ -170,10 +173,12 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial nint llama_sampler_init_typical(float p, nuint minKeep);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_temp(float temperature);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_temp_ext(float temperature, float range, float exponent);
-    [LibraryImport(Library)] public static partial nint llama_sampler_init_xtc(float probability,
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_xtc(float probability,
         float threshold, nuint minKeep, uint seed);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_top_n_sigma(float n);
-    [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat(int vocabularySize,
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_mirostat(int vocabularySize,
         uint seed, float tau, float eta, int m);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat_v2(uint seed, float tau, float eta);
     [LibraryImport(Library)]
@@ -182,7 +187,8 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)]
     public static partial nint llama_sampler_init_dry(
         nint vocab, float multiplier, float dryBase, int allowedLength, int lastN, byte** breakers, nuint breakerCount);
-    [LibraryImport(Library)] public static partial nint llama_sampler_init_logit_bias(int vocabularySize,
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_logit_bias(int vocabularySize,
         int count, LlamaLogitBias* biases);
 
     /// <summary>Null where the grammar does not parse; the reason is in the log only.</summary>

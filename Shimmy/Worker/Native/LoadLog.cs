@@ -80,7 +80,10 @@ internal sealed class LoadLog
     {
         if (named.Split(' ', StringSplitOptions.RemoveEmptyEntries) is not [.., var buffer, var kind]
             || kind is not ("model" or "KV" or "RS" or "compute" or "output"))
+        {
             return;
+        }
+
         var device = DeviceOf(buffer);
         var had = _buffers.GetValueOrDefault(device) ?? new DeviceMemory { Device = device };
         _buffers[device] = kind switch

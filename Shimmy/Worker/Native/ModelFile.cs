@@ -49,9 +49,15 @@ internal static unsafe class ModelFile
         try
         {
             for (var i = 0; i < patterns.Count; i++)
+            {
                 buffers[i] =
-                    new() { Pattern = (byte*)Marshal.StringToCoTaskMemUTF8(patterns[i]),
-                        BufferType = GgmlApi.ggml_backend_cpu_buffer_type() };
+                    new()
+                    {
+                        Pattern = (byte*)Marshal.StringToCoTaskMemUTF8(patterns[i]),
+                        BufferType = GgmlApi.ggml_backend_cpu_buffer_type()
+                    };
+            }
+
             fixed (LlamaTensorBuftOverride* bufferList = buffers)
             fixed (LlamaModelKvOverride* metadataList = metadata)
             {

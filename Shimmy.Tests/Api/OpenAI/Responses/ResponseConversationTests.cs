@@ -16,23 +16,29 @@ public sealed class ResponseConversationTests
     public async Task A_tool_round_trips_by_previous_response_id()
     {
         var seen = new List<GenerationRequest>();
-        await using var server = await ServerFixture.StartAsync(ResponseEvents.Thinker(seen, "<think>\nlook it up\n</think>\n\n" + Call, "It rains.", "Bye."));
-        var first = await Answer(server, $$"""{"model":"talker","instructions":"rules","input":"Oslo?","tools":[{{ResponseEvents.Weather}}]}""");
+        await using var server =
+            await ServerFixture.StartAsync(ResponseEvents.Thinker(seen, "<think>\nlook it up\n</think>\n\n" + Call, "It rains.", "Bye."));
+        var first =
+            await Answer(server, $$"""{"model":"talker","instructions":"rules","input":"Oslo?","tools":[{{ResponseEvents.Weather}}]}""");
         var call = first.GetProperty("output")[1];
         var second = await Answer(server, $$"""
             {"model":"talker","previous_response_id":{{first.GetProperty("id").GetRawText()}},"tools":[{{ResponseEvents.Weather}}],
              "input":[{"type":"function_call_output","call_id":{{call.GetProperty("call_id").GetRawText()}},"output":"rain"}]}
             """);
-        var third = await Answer(server, $$"""{"model":"talker","previous_response_id":{{second.GetProperty("id").GetRawText()}},"input":"thanks"}""");
+        var third =
+            await Answer(server,
+                $$"""{"model":"talker","previous_response_id":{{second.GetProperty("id").GetRawText()}},"input":"thanks"}""");
 
         Assert.AreEqual("It rains.", second.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
         Assert.AreEqual(first.GetProperty("id").GetString(), second.GetProperty("previous_response_id").GetString());
         // Instructions are those of their own request alone.
-        var turns = $"<|im_start|>user\nOslo?<|im_end|>\n<|im_start|>assistant\n<think>\nlook it up\n</think>\n\n\n{Call}<|im_end|>\n<|im_start|>tool\nrain<|im_end|>\n";
+        var turns =
+            $"<|im_start|>user\nOslo?<|im_end|>\n<|im_start|>assistant\n<think>\nlook it up\n</think>\n\n\n{Call}<|im_end|>\n<|im_start|>tool\nrain<|im_end|>\n";
         Assert.Contains("<|im_start|>system\nrules<|im_end|>\n", seen[0].Text());
         Assert.EndsWith("<|im_end|>\n" + turns + "<|im_start|>assistant\n", seen[1].Text());
         Assert.DoesNotContain("rules", seen[1].Text());
-        Assert.AreEqual(turns + "<|im_start|>assistant\nIt rains.<|im_end|>\n<|im_start|>user\nthanks<|im_end|>\n<|im_start|>assistant\n", seen[2].Text());
+        Assert.AreEqual(turns + "<|im_start|>assistant\nIt rains.<|im_end|>\n<|im_start|>user\nthanks<|im_end|>\n<|im_start|>assistant\n",
+            seen[2].Text());
         Assert.AreEqual("Bye.", third.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString());
     }
 
@@ -64,7 +70,8 @@ public sealed class ResponseConversationTests
             + "<|im_start|>tool\none<|im_end|>\n<|im_start|>tool\ntwo<|im_end|>\n"
             + "<|im_start|>assistant\n<think>\nonly a summary\n</think>\n\nd<|im_end|>\n<|im_start|>assistant\ne<|im_end|>\n<|im_start|>user\nf<|im_end|>\n<|im_start|>assistant\n",
             seen[0].Text());
-        Assert.IsTrue(seen[0].Prompt.Parts.Where(part => part.Text.Contains("b<|im_end|>", StringComparison.Ordinal)).All(part => !part.ParseSpecial));
+        Assert.IsTrue(seen[0].Prompt.Parts.Where(part => part.Text.Contains("b<|im_end|>", StringComparison.Ordinal))
+            .All(part => !part.ParseSpecial));
     }
 
     [TestMethod]
@@ -92,7 +99,8 @@ public sealed class ResponseConversationTests
             {"model":"talker","input":[{"type":"item_reference","id":"msg_mine"},{"id":{{first.GetProperty("output")[0].GetProperty("id").GetRawText()}}},{"role":"user","content":"more"}]}
             """);
 
-        Assert.AreEqual("<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nhello<|im_end|>\n<|im_start|>user\nmore<|im_end|>\n<|im_start|>assistant\n", seen[1].Text());
+        Assert.AreEqual(
+            "<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\nhello<|im_end|>\n<|im_start|>user\nmore<|im_end|>\n<|im_start|>assistant\n", seen[1].Text());
         using var unknown = await server.PostAsync(Route, """{"model":"talker","input":[{"type":"item_reference","id":"msg_other"}]}""");
         Assert.AreEqual(404, (int)unknown.StatusCode);
         Assert.AreEqual("input[0].id", (await unknown.JsonAsync()).GetProperty("error").GetProperty("param").GetString());
@@ -105,7 +113,8 @@ public sealed class ResponseConversationTests
         var seen = new List<GenerationRequest>();
         var log = new CapturedLog();
         await using var server = await ServerFixture.StartAsync(ResponseEvents.Thinker(seen,
-            "<think>\nlist first\n</think>\n\n<tool_call>\n{\"name\": \"exec_command\", \"arguments\": {\"cmd\": \"ls\"}}\n</tool_call>"), loggers: log);
+            "<think>\nlist first\n</think>\n\n<tool_call>\n{\"name\": \"exec_command\", \"arguments\": {\"cmd\": \"ls\"}}\n</tool_call>"),
+                loggers: log);
         var stream = await server.AnswerAsync(Route,
             """
             {"model":"talker","instructions":"You are a coding agent.",
@@ -128,12 +137,15 @@ public sealed class ResponseConversationTests
             """);
 
         var events = ResponseEvents.Read(stream);
-        var done = events.Where(occurred => occurred.Type() == "response.output_item.done").Select(occurred => occurred.GetProperty("item")).ToArray();
+        var done = events.Where(occurred => occurred.Type() == "response.output_item.done")
+            .Select(occurred => occurred.GetProperty("item")).ToArray();
         Assert.AreEqual(("reasoning", "function_call"), (done[0].Type(), done[1].Type()));
-        Assert.AreEqual(("exec_command", "{\"cmd\": \"ls\"}"), (done[1].GetProperty("name").GetString(), done[1].GetProperty("arguments").GetString()));
+        Assert.AreEqual(("exec_command", "{\"cmd\": \"ls\"}"),
+            (done[1].GetProperty("name").GetString(), done[1].GetProperty("arguments").GetString()));
         Assert.AreEqual("response.completed", events[^1].Type());
         var usage = events[^1].GetProperty("response").GetProperty("usage");
-        Assert.AreEqual(usage.GetProperty("total_tokens").GetInt32(), usage.GetProperty("input_tokens").GetInt32() + usage.GetProperty("output_tokens").GetInt32());
+        Assert.AreEqual(usage.GetProperty("total_tokens").GetInt32(), usage.GetProperty("input_tokens")
+            .GetInt32() + usage.GetProperty("output_tokens").GetInt32());
         var prompt = seen[0].Text();
         Assert.Contains("<|im_start|>system\nYou are a coding agent.\n\n<permissions>read only</permissions><|im_end|>", prompt);
         Assert.Contains("<|im_start|>tool\nExit code: 0\nOutput:\n/repo\n<|im_end|>", prompt);
@@ -172,7 +184,9 @@ public sealed class ResponseConversationTests
         await server.AnswerAsync("v1/chat/completions", $$$"""
             {"model":"talker","messages":[{"role":"user","content":"?"}],"chat_template_kwargs":{"tail":{{{value}}}}}
             """);
-        Assert.AreEqual(2, seen.Count(request => request.Text().EndsWith(value == "null" ? "assistant\n" : "assistant\n{\"a\": 1}", StringComparison.Ordinal)));
+        Assert.AreEqual(2,
+            seen.Count(request =>
+                request.Text().EndsWith(value == "null" ? "assistant\n" : "assistant\n{\"a\": 1}", StringComparison.Ordinal)));
     }
 
     [TestMethod]

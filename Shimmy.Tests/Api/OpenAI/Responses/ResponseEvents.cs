@@ -21,7 +21,9 @@ internal static partial class ResponseEvents
         + "{\"name\": \"{{ c.function.name }}\", \"arguments\": {{ c.function.arguments | tojson }}}\n</tool_call>{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
         + "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}{% if tail %}{{ tail | tojson }}{% endif %}";
 
-    /// <summary>A model that answers each request with the next of these texts, cut into pieces; <paramref name="seen"/> gets the requests.</summary>
+    /// <summary>
+    /// A model that answers each request with the next of these texts, cut into pieces; <paramref name="seen"/> gets the requests.
+    /// </summary>
     public static ScriptedEngine Thinker(List<GenerationRequest> seen, params string[] answers) => new()
     {
         Facts = spec => new ModelFacts
@@ -49,7 +51,11 @@ internal static partial class ResponseEvents
         answer = Id().Replace(answer, match =>
         {
             if (!ids.TryGetValue(match.Value, out var name))
-                ids[match.Value] = name = match.Groups[1].Value + (ids.Keys.Count(id => id.StartsWith(match.Groups[1].Value, StringComparison.Ordinal)) + 1);
+            {
+                ids[match.Value] = name = match.Groups[1].Value
+                    + (ids.Keys.Count(id => id.StartsWith(match.Groups[1].Value, StringComparison.Ordinal)) + 1);
+            }
+
             return name;
         });
         return Created().Replace(answer, "\"created_at\":0");

@@ -33,16 +33,22 @@ public sealed class ResponseTranscriptTests
     public async Task A_stream_has_every_event_in_order()
     {
         await using var server = await ServerFixture.StartAsync();
-        using var answer = await server.PostAsync(Route, """{"model":"talker","stream":true,"max_output_tokens":2,"input":[{"role":"user","content":"hi"}]}""");
+        using var answer =
+            await server.PostAsync(Route,
+                """{"model":"talker","stream":true,"max_output_tokens":2,"input":[{"role":"user","content":"hi"}]}""");
 
         Assert.AreEqual("text/event-stream; charset=utf-8", answer.Content.Headers.ContentType!.ToString());
         var stream = await answer.Content.ReadAsStringAsync();
         ResponseEvents.Read(stream);
         var head = """{"id":"resp_1","object":"response","created_at":0,"status":"in_progress","background":false,"error":null,"incomplete_details":null,"instructions":null,"max_output_tokens":2,"max_tool_calls":null,"model":"talker","output":[],""" + Rest + ""","usage":null,"user":null,"metadata":{}}""";
-        const string item = """{"id":"msg_1","type":"message","status":"incomplete","role":"assistant","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"I am"}]}""";
-        var tail = head.Replace("in_progress", "incomplete", StringComparison.Ordinal).Replace("\"incomplete_details\":null", "\"incomplete_details\":{\"reason\":\"max_output_tokens\"}", StringComparison.Ordinal)
+        const string item =
+            """{"id":"msg_1","type":"message","status":"incomplete","role":"assistant","content":[{"type":"output_text","annotations":[],"logprobs":[],"text":"I am"}]}""";
+        var tail = head.Replace("in_progress", "incomplete", StringComparison.Ordinal)
+            .Replace("\"incomplete_details\":null", "\"incomplete_details\":{\"reason\":\"max_output_tokens\"}", StringComparison.Ordinal)
             .Replace("\"output\":[]", $"\"output\":[{item}]", StringComparison.Ordinal)
-            .Replace("\"usage\":null", "\"usage\":" + """{"input_tokens":6,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":8}""", StringComparison.Ordinal);
+            .Replace("\"usage\":null",
+                "\"usage\":"
+                    + """{"input_tokens":6,"input_tokens_details":{"cached_tokens":0},"output_tokens":2,"output_tokens_details":{"reasoning_tokens":0},"total_tokens":8}""", StringComparison.Ordinal);
         Assert.AreEqual(
             $$$"""
             event: response.created
@@ -83,7 +89,8 @@ public sealed class ResponseTranscriptTests
     public async Task Thoughts_text_and_calls_are_items_of_their_own_streamed_or_not()
     {
         var seen = new List<GenerationRequest>();
-        const string answer = "<think>\nhmm, so\n</think>\n\nLet me look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
+        const string answer =
+            "<think>\nhmm, so\n</think>\n\nLet me look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Oslo\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>";
         await using var server = await ServerFixture.StartAsync(ResponseEvents.Thinker(seen, answer));
         const string body = """{"model":"talker","store":false,"input":"?","tools":[WEATHER]}""";
         var asked = body.Replace("WEATHER", ResponseEvents.Weather, StringComparison.Ordinal);
@@ -99,7 +106,8 @@ public sealed class ResponseTranscriptTests
         Assert.AreEqual(output, ResponseEvents.Normal(events[^1].GetProperty("response").GetProperty("output").GetRawText()));
         Assert.AreEqual("completed", whole.RootElement.GetProperty("status").GetString());
         // The scripted tokens are words.
-        Assert.AreEqual(2, whole.RootElement.GetProperty("usage").GetProperty("output_tokens_details").GetProperty("reasoning_tokens").GetInt32());
+        Assert.AreEqual(2, whole.RootElement.GetProperty("usage").GetProperty("output_tokens_details")
+            .GetProperty("reasoning_tokens").GetInt32());
         Assert.AreEqual(ResponseEvents.Weather, whole.RootElement.GetProperty("tools")[0].GetRawText());
         string[] kinds = [.. events.Select(occurred => occurred.Type()).Aggregate(new List<string>(), (all, type) =>
         {
@@ -111,10 +119,14 @@ public sealed class ResponseTranscriptTests
             new[]
             {
                 "response.created", "response.in_progress",
-                "response.output_item.added", "response.content_part.added", "response.reasoning_text.delta", "response.reasoning_text.done", "response.content_part.done", "response.output_item.done",
-                "response.output_item.added", "response.content_part.added", "response.output_text.delta", "response.output_text.done", "response.content_part.done", "response.output_item.done",
-                "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done", "response.output_item.done",
-                "response.output_item.added", "response.function_call_arguments.delta", "response.function_call_arguments.done", "response.output_item.done",
+                "response.output_item.added", "response.content_part.added", "response.reasoning_text.delta",
+                    "response.reasoning_text.done", "response.content_part.done", "response.output_item.done",
+                "response.output_item.added", "response.content_part.added", "response.output_text.delta",
+                    "response.output_text.done", "response.content_part.done", "response.output_item.done",
+                "response.output_item.added", "response.function_call_arguments.delta",
+                    "response.function_call_arguments.done", "response.output_item.done",
+                "response.output_item.added", "response.function_call_arguments.delta",
+                    "response.function_call_arguments.done", "response.output_item.done",
                 "response.completed",
             }, kinds);
     }
@@ -175,13 +187,17 @@ public sealed class ResponseTranscriptTests
              "max_tool_calls":4,"include":["message.output_text.logprobs"],"store":false}
             """));
 
-        Assert.AreEqual((0.5f, 0.75f, 3, 9, 2), (seen!.Options.Temperature, seen.Options.TopP, seen.Options.TopK, seen.Options.MaxTokens!.Value, seen.Options.TopLogProbabilities!.Value));
+        Assert.AreEqual((0.5f, 0.75f, 3, 9, 2),
+            (seen!.Options.Temperature, seen.Options.TopP, seen.Options.TopK, seen.Options.MaxTokens!.Value,
+                seen.Options.TopLogProbabilities!.Value));
         Assert.IsNotNull(seen.Grammar);
         Assert.StartsWith("be brief", seen.Text());
         var said = answer.RootElement.GetRawText();
-        foreach (var part in (string[])["\"instructions\":\"be brief\"", "\"temperature\":0.5", "\"top_p\":0.75", "\"max_output_tokens\":9", "\"top_logprobs\":2",
+        foreach (var part in (string[])["\"instructions\":\"be brief\"", "\"temperature\":0.5",
+            "\"top_p\":0.75", "\"max_output_tokens\":9", "\"top_logprobs\":2",
             "\"text\":{\"format\":{\"type\":\"json_schema\",\"name\":\"a\",\"schema\":{\"type\":\"object\"}},\"verbosity\":\"low\"}",
-            "\"reasoning\":{\"effort\":\"high\",\"summary\":\"auto\"}", "\"parallel_tool_calls\":false", "\"prompt_cache_key\":\"k\"", "\"safety_identifier\":\"s\"",
+            "\"reasoning\":{\"effort\":\"high\",\"summary\":\"auto\"}", "\"parallel_tool_calls\":false",
+                "\"prompt_cache_key\":\"k\"", "\"safety_identifier\":\"s\"",
             "\"max_tool_calls\":4", "\"store\":false", "\"service_tier\":\"default\""])
         {
             Assert.Contains(part, said);

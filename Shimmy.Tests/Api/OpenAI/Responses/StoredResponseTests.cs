@@ -33,7 +33,8 @@ public sealed class StoredResponseTests
         using var next = await server.PostAsync(Route, $$"""{"model":"talker","input":"more","previous_response_id":"{{id}}"}""");
         Assert.AreEqual(HttpStatusCode.BadRequest, next.StatusCode);
         var error = (await next.JsonAsync()).GetProperty("error");
-        Assert.AreEqual(("previous_response_not_found", "previous_response_id"), (error.GetProperty("code").GetString(), error.GetProperty("param").GetString()));
+        Assert.AreEqual(("previous_response_not_found", "previous_response_id"),
+            (error.GetProperty("code").GetString(), error.GetProperty("param").GetString()));
     }
 
     [TestMethod]
@@ -49,17 +50,29 @@ public sealed class StoredResponseTests
     public async Task Input_items_are_all_that_was_said_before_the_answer()
     {
         await using var server = await ServerFixture.StartAsync();
-        var first = IdOf(await server.AnswerAsync(Route, """{"model":"talker","input":[{"id":"msg_a","role":"user","content":"a"},{"id":"msg_b","role":"user","content":"b"}]}"""));
-        var second = IdOf(await server.AnswerAsync(Route, $$"""{"model":"talker","previous_response_id":"{{first}}","input":[{"id":"msg_c","role":"user","content":"c"}]}"""));
+        var first =
+            IdOf(await server.AnswerAsync(Route,
+                """{"model":"talker","input":[{"id":"msg_a","role":"user","content":"a"},{"id":"msg_b","role":"user","content":"b"}]}"""));
+        var second =
+            IdOf(await server.AnswerAsync(Route,
+                $$"""{"model":"talker","previous_response_id":"{{first}}","input":[{"id":"msg_c","role":"user","content":"c"}]}"""));
 
         var all = await Items("?order=asc");
-        Assert.AreEqual("""{"id":"msg_a","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":"a"}]}""", all.GetProperty("data")[0].GetRawText());
-        Assert.AreEqual("a b I am talker c", string.Join(' ', all.GetProperty("data").EnumerateArray().Select(item => item.GetProperty("content")[0].GetProperty("text").GetString())));
-        Assert.AreEqual(("msg_a", "msg_c", false), (all.GetProperty("first_id").GetString(), all.GetProperty("last_id").GetString(), all.GetProperty("has_more").GetBoolean()));
+        Assert.AreEqual(
+            """{"id":"msg_a","type":"message","status":"completed","role":"user","content":[{"type":"input_text","text":"a"}]}""",
+                all.GetProperty("data")[0].GetRawText());
+        Assert.AreEqual("a b I am talker c",
+            string.Join(' ', all.GetProperty("data").EnumerateArray()
+                .Select(item => item.GetProperty("content")[0].GetProperty("text").GetString())));
+        Assert.AreEqual(("msg_a", "msg_c", false),
+            (all.GetProperty("first_id").GetString(), all.GetProperty("last_id").GetString(), all.GetProperty("has_more").GetBoolean()));
         var page = await Items("?limit=1&after=msg_a&order=asc");
-        Assert.AreEqual(("msg_b", 1, true), (page.GetProperty("first_id").GetString(), page.GetProperty("data").GetArrayLength(), page.GetProperty("has_more").GetBoolean()));
+        Assert.AreEqual(("msg_b", 1, true),
+            (page.GetProperty("first_id").GetString(), page.GetProperty("data").GetArrayLength(),
+                page.GetProperty("has_more").GetBoolean()));
         Assert.AreEqual("msg_c", (await Items("")).GetProperty("first_id").GetString());
-        foreach (var (query, field) in new[] { ("limit=0", "limit"), ("limit=101", "limit"), ("order=up", "order"), ("after=msg_z", "after") })
+        foreach (var (query, field) in new[] { ("limit=0", "limit"), ("limit=101", "limit"),
+            ("order=up", "order"), ("after=msg_z", "after") })
         {
             using var wrong = await server.Client.GetAsync($"{Route}/{second}/input_items?{query}");
             Assert.AreEqual(HttpStatusCode.BadRequest, wrong.StatusCode);
@@ -79,7 +92,8 @@ public sealed class StoredResponseTests
         var tokens = 0;
         await using var server = await ServerFixture.StartAsync(new ScriptedEngine
         {
-            BeforeToken = cancellation => Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
+            BeforeToken = cancellation =>
+                Interlocked.Increment(ref tokens) == 1 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
         });
         using var stream = await server.OpenAsync(Route, """{"model":"talker","input":"hi","stream":true}""");
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
@@ -95,7 +109,9 @@ public sealed class StoredResponseTests
 
         var cancelled = await server.AnswerAsync($"{Route}/{id}/cancel", "");
         using var json = JsonDocument.Parse(cancelled);
-        Assert.AreEqual(("cancelled", "I"), (json.RootElement.GetProperty("status").GetString(), json.RootElement.GetProperty("output")[0].GetProperty("content")[0].GetProperty("text").GetString()));
+        Assert.AreEqual(("cancelled", "I"),
+            (json.RootElement.GetProperty("status").GetString(), json.RootElement.GetProperty("output")[0]
+                .GetProperty("content")[0].GetProperty("text").GetString()));
         var events = ResponseEvents.Read(text + await reader.ReadToEndAsync());
         Assert.AreEqual(("response.incomplete", cancelled), (events[^1].Type(), events[^1].GetProperty("response").GetRawText()));
         // Twice is no error, and it stays what it is.

@@ -55,7 +55,8 @@ public sealed class PatternTests
     [DataRow("a{999999999}", "quantifier above")]
     public void A_pattern_that_no_grammar_can_express_is_refused_with_the_reason(string pattern, string problem)
     {
-        var error = Refused($"{{\"type\":\"object\",\"properties\":{{\"a/b\":{{\"type\":\"string\",\"pattern\":{JsonRules.Quote(pattern)}}}}}}}");
+        var error =
+            Refused($"{{\"type\":\"object\",\"properties\":{{\"a/b\":{{\"type\":\"string\",\"pattern\":{JsonRules.Quote(pattern)}}}}}}}");
 
         Assert.AreEqual("/properties/a~1b", error.Pointer);
         Assert.StartsWith("pattern ", error.Problem);
@@ -99,7 +100,8 @@ public sealed class PatternTests
     [DataRow("uri", "https://example.org/a/b?c=d#e http://localhost:8080", "example.org /a")]
     [DataRow("duration", "P1D PT5M P3W P1Y2M", "P 1D PT")]
     public void A_format_takes_its_texts(string format, string yes, string no) => Takes(
-        $"{{\"type\":\"string\",\"format\":\"{format}\"}}", [.. yes.Split(' ').Select(JsonRules.Quote)], [.. no.Split(' ').Select(JsonRules.Quote)]);
+        $"{{\"type\":\"string\",\"format\":\"{format}\"}}", [.. yes.Split(' ').Select(JsonRules.Quote)],
+            [.. no.Split(' ').Select(JsonRules.Quote)]);
 
     [TestMethod]
     public void Random_patterns_agree_with_the_frameworks_regular_expressions()

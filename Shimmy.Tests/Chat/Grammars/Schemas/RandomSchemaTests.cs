@@ -7,7 +7,9 @@ using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;
 
 namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
-/// <summary>Random schemas, answered by random walks through the grammar and by a model of random weights under llama.cpp's own grammar sampler.</summary>
+/// <summary>
+/// Random schemas, answered by random walks through the grammar and by a model of random weights under llama.cpp's own grammar sampler.
+/// </summary>
 [TestClass]
 [TestCategory("Worker")]
 public sealed class RandomSchemaTests
@@ -22,7 +24,8 @@ public sealed class RandomSchemaTests
     public static async Task LoadAsync(TestContext context)
     {
         _ = context;
-        _model = await WorkerFixture.LoadAsync(Folder, spec => spec with { Parallel = 4 }, new RandomModelShape { Layers = 1, Vocabulary = 512, Context = 2048 });
+        _model = await WorkerFixture.LoadAsync(Folder, spec => spec with { Parallel = 4 },
+            new RandomModelShape { Layers = 1, Vocabulary = 512, Context = 2048 });
     }
 
     [ClassCleanup]
@@ -55,7 +58,16 @@ public sealed class RandomSchemaTests
             {
                 Prompt = Prompt.FromText("x"),
                 Grammar = Compile(schema),
-                Options = new GenerationOptions { Temperature = 1, TopK = 0, TopP = 1, MinP = 0, Seed = (uint)i + 1, MaxTokens = MostTokens, LogitBias = likely },
+                Options = new GenerationOptions
+                {
+                    Temperature = 1,
+                    TopK = 0,
+                    TopP = 1,
+                    MinP = 0,
+                    Seed = (uint)i + 1,
+                    MaxTokens = MostTokens,
+                    LogitBias = likely
+                },
             });
             if (answer.End.Reason != FinishReason.Stop)
                 return;
@@ -75,27 +87,36 @@ public sealed class RandomSchemaTests
     {
         string[] schemas =
         [
-            "true", """{"type":"object"}""", """{"type":"string","minLength":2500,"maxLength":5100}""", """{"type":"array","items":{"type":"integer"},"maxItems":100000}""",
-            """{"type":"string","format":"uri-reference"}""", """{"type":"string","format":"ipv6"}""", """{"type":"object","properties":{"ab":{},"ac":{}},"additionalProperties":true}""",
+            "true", """{"type":"object"}""", """{"type":"string","minLength":2500,"maxLength":5100}""",
+                """{"type":"array","items":{"type":"integer"},"maxItems":100000}""",
+            """{"type":"string","format":"uri-reference"}""", """{"type":"string","format":"ipv6"}""",
+                """{"type":"object","properties":{"ab":{},"ac":{}},"additionalProperties":true}""",
             "{\"type\":\"object\",\"properties\":{" + string.Join(',', Enumerable.Range(0, 500).Select(i => $"\"p{i}\":{{}}")) + "}}",
             "{\"enum\":[" + string.Join(',', Enumerable.Range(0, 9000)) + "]}",
         ];
-        foreach (var grammar in schemas.Select(schema => Compile(schema)).Append("root ::= (\"a\"*)* | ([b]? [c]?)+ | \"\\U0001F600\"{0,1999} | ((((\".\"))))"))
+        foreach (var grammar in schemas.Select(schema => Compile(schema))
+            .Append("root ::= (\"a\"*)* | ([b]? [c]?)+ | \"\\U0001F600\"{0,1999} | ((((\".\"))))"))
         {
-            var answer = await WorkerFixture.RunAsync(_model, WorkerFixture.Greedy("x", 3) with { Grammar = grammar, Options = new GenerationOptions { MaxTokens = 3, Seed = 1 } });
+            var answer =
+                await WorkerFixture.RunAsync(_model,
+                    WorkerFixture.Greedy("x", 3) with { Grammar = grammar, Options = new GenerationOptions { MaxTokens = 3, Seed = 1 } });
             Assert.IsNotNull(answer.End, grammar);
         }
     }
 
-    // Random weights would hardly ever close a string, so the tokens that end things are made likelier. Left out are bytes that are no ASCII, because
-    // llama.cpp lets pass overlong forms of UTF-8 where a byte is a token, and control tokens: the grammar sees their text, the answer does not have it.
+    // Random weights would hardly ever close a string, so the tokens that end things are made likelier. Left out are bytes that are no
+    // ASCII, because llama.cpp lets pass overlong forms of UTF-8 where a byte is a token, and control tokens: the grammar sees their text,
+    // the answer does not have it.
     private static async Task<List<LogitBias>> LikelyTokensAsync()
     {
         int[] control = [RandomModel.Unknown, RandomModel.Bos, RandomModel.ImStart];
-        var biases = Enumerable.Range(RandomModel.FirstByte + 0x80, 0x80).Concat(control).Select(token => new LogitBias(token, float.NegativeInfinity)).ToList();
+        var biases = Enumerable.Range(RandomModel.FirstByte + 0x80, 0x80).Concat(control)
+            .Select(token => new LogitBias(token, float.NegativeInfinity)).ToList();
         foreach (var text in new[] { "\"", "}", "]", "," })
         {
-            var tokens = await _model.TokenizeAsync(new Prompt { Parts = [new PromptPart("a" + text, ParseSpecial: false)], AddBos = false }, CancellationToken.None);
+            var tokens =
+                await _model.TokenizeAsync(new Prompt { Parts = [new PromptPart("a" + text, ParseSpecial: false)], AddBos = false },
+                    CancellationToken.None);
             biases.Add(new LogitBias(tokens[^1], 3));
         }
         return biases;

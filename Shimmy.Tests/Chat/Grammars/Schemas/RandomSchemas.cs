@@ -19,7 +19,8 @@ internal sealed class RandomSchemas(int seed)
         {
             schema["definitions"] = new JsonObject
             {
-                ["node"] = Object(("type", "object"), ("additionalProperties", false), ("required", new JsonArray("v")), ("properties", Object(
+                ["node"] = Object(("type", "object"), ("additionalProperties", false),
+                    ("required", new JsonArray("v")), ("properties", Object(
                     ("v", Object(("type", "integer"), ("minimum", 0), ("maximum", 9))),
                     ("next", Object(("anyOf", new JsonArray(Object(("$ref", "#/definitions/node")), Object(("type", "null"))))))))),
             };
@@ -69,14 +70,17 @@ internal sealed class RandomSchemas(int seed)
         var least = _random.Next(3);
         return _random.Next(3) > 0
             ? Object(("type", "array"), ("items", Value(depth)), ("minItems", least), ("maxItems", least + _random.Next(3)))
-            : Object(("type", "array"), ("items", new JsonArray(Value(depth), Value(depth))), ("additionalItems", Object(("type", "null"))), ("minItems", least), ("maxItems", 4));
+            : Object(("type", "array"), ("items", new JsonArray(Value(depth), Value(depth))),
+                ("additionalItems", Object(("type", "null"))), ("minItems", least), ("maxItems", 4));
     }
 
     private JsonObject Union(int depth) => _random.Next(2) == 0
         ? Object(("anyOf", new JsonArray(Value(depth), Object(("type", "null")), Value(depth))))
         : Object(("oneOf", new JsonArray(
-            Object(("type", "object"), ("properties", Object(("kind", Object(("enum", new JsonArray("one")))), ("v", Value(depth)))), ("required", new JsonArray("kind", "v"))),
-            Object(("type", "object"), ("properties", Object(("kind", Object(("enum", new JsonArray("two")))))), ("required", new JsonArray("kind"))))));
+            Object(("type", "object"), ("properties", Object(("kind", Object(("enum", new JsonArray("one")))), ("v", Value(depth)))),
+                ("required", new JsonArray("kind", "v"))),
+            Object(("type", "object"), ("properties", Object(("kind", Object(("enum", new JsonArray("two")))))),
+                ("required", new JsonArray("kind"))))));
 
     private JsonObject Merged(int depth) => Object(("allOf", new JsonArray(
         Object(("type", "object"), ("properties", Object(("a", Value(depth)))), ("required", new JsonArray("a"))),

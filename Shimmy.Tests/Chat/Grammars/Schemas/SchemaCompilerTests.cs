@@ -141,7 +141,10 @@ public sealed class SchemaCompilerTests
             {
                 var number = Math.Round((decimal)(low + (high - low) * ((random.NextDouble() * 2) - 0.5)), 4);
                 if (number > (decimal)low && number < (decimal)high && number != 0)
-                    Assert.IsTrue(matcher.Accepts(number.ToString(System.Globalization.CultureInfo.InvariantCulture)), $"{schema} {number}");
+                {
+                    Assert.IsTrue(matcher.Accepts(number.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+                        $"{schema} {number}");
+                }
             }
         }
     }
@@ -161,7 +164,8 @@ public sealed class SchemaCompilerTests
     [TestMethod]
     public void Compiling_is_deterministic()
     {
-        const string schema = """{"type":"object","properties":{"b":{"enum":["x","y"]},"a":{"type":"array","items":{"type":"string","maxLength":4}}}}""";
+        const string schema =
+            """{"type":"object","properties":{"b":{"enum":["x","y"]},"a":{"type":"array","items":{"type":"string","maxLength":4}}}}""";
 
         Assert.AreEqual(Compile(schema), Compile(schema));
     }

@@ -110,15 +110,23 @@ public sealed class SchemaRefusalTests
         var choices = string.Concat(Enumerable.Repeat("{\"anyOf\":[true,", 5000)) + "true" + string.Concat(Enumerable.Repeat("]}", 5000));
         var bomb = new StringBuilder("{\"$ref\":\"#/$defs/a0\",\"$defs\":{");
         for (var i = 0; i < 40; i++)
-            bomb.Append($"\"a{i}\":{{\"anyOf\":[{{\"$ref\":\"#/$defs/a{i + 1}\"}},{{\"allOf\":[{{\"$ref\":\"#/$defs/a{i + 1}\"}}]}},{{\"const\":{i}}}]}},");
+        {
+            bomb.Append(
+                $"\"a{i}\":{{\"anyOf\":[{{\"$ref\":\"#/$defs/a{i + 1}\"}},{{\"allOf\":[{{\"$ref\":\"#/$defs/a{i + 1}\"}}]}},{{\"const\":{i}}}]}},");
+        }
+
         bomb.Append("\"a40\":{\"type\":\"null\"}}}");
-        var product = "{\"allOf\":[" + string.Join(',', Enumerable.Repeat("{\"anyOf\":[{\"minLength\":1},{\"minLength\":2},{\"minLength\":3}]}", 30)) + "]}";
-        var wide = "{\"type\":\"object\",\"properties\":{" + string.Join(',', Enumerable.Range(0, 1200).Select(i => $"\"p{i}\":{{\"type\":\"integer\",\"maximum\":{i}}}")) + "}}";
+        var product = "{\"allOf\":["
+            + string.Join(',', Enumerable.Repeat("{\"anyOf\":[{\"minLength\":1},{\"minLength\":2},{\"minLength\":3}]}", 30)) + "]}";
+        var wide = "{\"type\":\"object\",\"properties\":{"
+            + string.Join(',', Enumerable.Range(0, 1200).Select(i => $"\"p{i}\":{{\"type\":\"integer\",\"maximum\":{i}}}")) + "}}";
         var values = "{\"enum\":[" + string.Join(',', Enumerable.Range(0, 20_000)) + "]}";
         var prefix = "{\"enum\":[" + string.Join(',', Enumerable.Range(1, 500).Select(i => $"\"{new string('a', i)}\"")) + "]}";
         var name = "{\"type\":\"object\",\"properties\":{\"" + new string('n', 30_000) + "\":{}},\"additionalProperties\":true}";
         var counts = """{"type":"array","maxItems":1000000000,"items":{"type":"string","maxLength":1000000000}}""";
-        var pairs = "{\"oneOf\":[" + string.Join(',', Enumerable.Range(0, 200).Select(i => $"{{\"type\":\"object\",\"properties\":{{\"k\":{{\"const\":{i}}}}},\"required\":[\"k\"]}}")) + "]}";
+        var pairs = "{\"oneOf\":["
+            + string.Join(',', Enumerable.Range(0, 200)
+                .Select(i => $"{{\"type\":\"object\",\"properties\":{{\"k\":{{\"const\":{i}}}}},\"required\":[\"k\"]}}")) + "]}";
         var self = """{"oneOf":[{"type":"object","properties":{"x":{"$ref":"#"},"y":{"$ref":"#"}},"required":["x","y"]},{"type":"object","properties":{"x":{"$ref":"#"},"y":{"$ref":"#"}},"required":["x","y"]}]}""";
         foreach (var schema in new[] { deep, choices, bomb.ToString(), product, wide, values, prefix, name, counts, pairs, self })
         {
@@ -141,8 +149,10 @@ public sealed class SchemaRefusalTests
     {
         string[] words =
         [
-            "\"type\":\"object\"", "\"properties\":{\"a\":{\"$ref\":\"#\"}}", "\"anyOf\":[{\"type\":\"string\"},true]", "\"items\":{}", "\"enum\":[1,\"a\",null]",
-            "\"required\":[\"a\"]", "\"pattern\":\"^a+$\"", "\"minimum\":-3.5", "\"maxItems\":3", "\"$defs\":{\"x\":{\"const\":{}}}", "\"$ref\":\"#/$defs/x\"", "\"oneOf\":[{\"type\":\"null\"}]",
+            "\"type\":\"object\"", "\"properties\":{\"a\":{\"$ref\":\"#\"}}",
+                "\"anyOf\":[{\"type\":\"string\"},true]", "\"items\":{}", "\"enum\":[1,\"a\",null]",
+            "\"required\":[\"a\"]", "\"pattern\":\"^a+$\"", "\"minimum\":-3.5", "\"maxItems\":3",
+                "\"$defs\":{\"x\":{\"const\":{}}}", "\"$ref\":\"#/$defs/x\"", "\"oneOf\":[{\"type\":\"null\"}]",
         ];
         const string alphabet = "{}[]\",:01-.e#/$\\utrfalsn ";
         var random = new Random(6);

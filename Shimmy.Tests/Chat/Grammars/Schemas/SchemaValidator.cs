@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
 /// <summary>
-/// Judges a value by a JSON schema, straight from the specification (2020-12): every keyword on its own, nothing merged, so that it shares no
-/// thought with the compiler. Knows the keywords that the compiler takes.
+/// Judges a value by a JSON schema, straight from the specification (2020-12): every keyword on its own, nothing merged, so that it shares
+/// no thought with the compiler. Knows the keywords that the compiler takes.
 /// </summary>
 internal sealed class SchemaValidator(JsonElement document)
 {
@@ -36,8 +36,11 @@ internal sealed class SchemaValidator(JsonElement document)
             case "$ref":
                 return Judge(Resolve(says.GetString()!), value, at);
             case "type":
-                var types = says.ValueKind == JsonValueKind.Array ? says.EnumerateArray().Select(type => type.GetString()!) : [says.GetString()!];
-                var nullable = schema.TryGetProperty("nullable", out var flag) && flag.GetBoolean() && value.ValueKind == JsonValueKind.Null;
+                var types = says.ValueKind == JsonValueKind.Array
+                    ? says.EnumerateArray().Select(type => type.GetString()!)
+                    : [says.GetString()!];
+                var nullable = schema.TryGetProperty("nullable", out var flag) && flag.GetBoolean()
+                    && value.ValueKind == JsonValueKind.Null;
                 return Fails(nullable || types.Any(type => IsOf(value, type))) ? fault : null;
             case "enum":
                 return Fails(says.EnumerateArray().Any(one => JsonElement.DeepEquals(one, value))) ? fault : null;
@@ -64,7 +67,11 @@ internal sealed class SchemaValidator(JsonElement document)
     {
         "minLength" => text.EnumerateRunes().Count() >= says.GetInt32(),
         "maxLength" => text.EnumerateRunes().Count() <= says.GetInt32(),
-        "pattern" => Regex.IsMatch(text, Regex.Replace(says.GetString()!, @"\\u\{(\w+)\}", match => char.ConvertFromUtf32(Convert.ToInt32(match.Groups[1].Value, 16))), RegexOptions.ECMAScript | RegexOptions.CultureInvariant),
+        "pattern" =>
+            Regex.IsMatch(text,
+                Regex.Replace(says.GetString()!, @"\\u\{(\w+)\}",
+                    match => char.ConvertFromUtf32(Convert.ToInt32(match.Groups[1].Value, 16))),
+                        RegexOptions.ECMAScript | RegexOptions.CultureInvariant),
         "format" => IsOfFormat(text, says.GetString()!),
         _ => true,
     };
@@ -73,7 +80,8 @@ internal sealed class SchemaValidator(JsonElement document)
     {
         "minimum" => number >= says.GetDouble(),
         "maximum" => number <= says.GetDouble(),
-        "exclusiveMinimum" or "exclusiveMaximum" when says.ValueKind is JsonValueKind.True or JsonValueKind.False => true, // draft 4; the tests say what is meant
+        // draft 4; the tests say what is meant
+        "exclusiveMinimum" or "exclusiveMaximum" when says.ValueKind is JsonValueKind.True or JsonValueKind.False => true,
         "exclusiveMinimum" => number > says.GetDouble(),
         "exclusiveMaximum" => number < says.GetDouble(),
         _ => true,
@@ -81,14 +89,18 @@ internal sealed class SchemaValidator(JsonElement document)
 
     private string? JudgeArray(JsonElement schema, string keyword, JsonElement says, JsonElement[] items, string at, string fault)
     {
-        var prefix = schema.TryGetProperty("prefixItems", out var list) || (schema.TryGetProperty("items", out list) && list.ValueKind == JsonValueKind.Array)
+        var prefix = schema.TryGetProperty("prefixItems", out var list)
+            || (schema.TryGetProperty("items", out list) && list.ValueKind == JsonValueKind.Array)
             ? list.GetArrayLength() : 0;
         return keyword switch
         {
             "minItems" => items.Length >= says.GetInt32() ? null : fault,
             "maxItems" => items.Length <= says.GetInt32() ? null : fault,
-            "prefixItems" or "items" when says.ValueKind == JsonValueKind.Array => items.Zip(says.EnumerateArray()).Select((pair, i) => Judge(pair.Second, pair.First, $"{at}/{i}")).FirstOrDefault(one => one is not null),
-            "items" or "additionalItems" => items.Skip(prefix).Select((item, i) => Judge(says, item, $"{at}/{prefix + i}")).FirstOrDefault(one => one is not null),
+            "prefixItems" or "items" when says.ValueKind == JsonValueKind.Array =>
+                items.Zip(says.EnumerateArray()).Select((pair, i) => Judge(pair.Second, pair.First, $"{at}/{i}"))
+                    .FirstOrDefault(one => one is not null),
+            "items" or "additionalItems" =>
+                items.Skip(prefix).Select((item, i) => Judge(says, item, $"{at}/{prefix + i}")).FirstOrDefault(one => one is not null),
             _ => null,
         };
     }
@@ -106,12 +118,17 @@ internal sealed class SchemaValidator(JsonElement document)
             case "properties":
                 foreach (var property in says.EnumerateObject())
                 {
-                    if (value.TryGetProperty(property.Name, out var child) && Judge(property.Value, child, $"{at}/{property.Name}") is { } wrong)
+                    if (value.TryGetProperty(property.Name, out var child)
+                        && Judge(property.Value, child, $"{at}/{property.Name}") is { } wrong)
+                    {
                         return wrong;
+                    }
                 }
                 return null;
             case "additionalProperties":
-                var named = schema.TryGetProperty("properties", out var properties) ? properties.EnumerateObject().Select(member => member.Name).ToHashSet() : [];
+                var named = schema.TryGetProperty("properties", out var properties)
+                    ? properties.EnumerateObject().Select(member => member.Name).ToHashSet()
+                    : [];
                 return value.EnumerateObject().Where(member => !named.Contains(member.Name))
                     .Select(member => Judge(says, member.Value, $"{at}/{member.Name}")).FirstOrDefault(one => one is not null);
             default:
@@ -119,9 +136,11 @@ internal sealed class SchemaValidator(JsonElement document)
         }
     }
 
-    private JsonElement Resolve(string reference) => reference.Split('/').Skip(1).Aggregate(document, (node, key) => node.ValueKind == JsonValueKind.Array
+    private JsonElement Resolve(string reference) =>
+        reference.Split('/').Skip(1).Aggregate(document, (node, key) => node.ValueKind == JsonValueKind.Array
         ? node[int.Parse(key, CultureInfo.InvariantCulture)]
-        : node.GetProperty(Uri.UnescapeDataString(key).Replace("~1", "/", StringComparison.Ordinal).Replace("~0", "~", StringComparison.Ordinal)));
+        : node.GetProperty(Uri.UnescapeDataString(key).Replace("~1", "/", StringComparison.Ordinal)
+            .Replace("~0", "~", StringComparison.Ordinal)));
 
     private static bool IsOf(JsonElement value, string type) => type switch
     {
@@ -142,7 +161,8 @@ internal sealed class SchemaValidator(JsonElement document)
         "time" => IsDateTime("2024-02-29T" + text),
         "duration" => IsDuration(text),
         "uuid" => Guid.TryParseExact(text, "D", out _),
-        "ipv4" => System.Net.IPAddress.TryParse(text, out var four) && four.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork && four.ToString() == text,
+        "ipv4" => System.Net.IPAddress.TryParse(text, out var four)
+            && four.AddressFamily == System.Net.Sockets.AddressFamily.InterNetwork && four.ToString() == text,
         "ipv6" => System.Net.IPAddress.TryParse(text, out var six) && six.AddressFamily == System.Net.Sockets.AddressFamily.InterNetworkV6,
         "email" => System.Net.Mail.MailAddress.TryCreate(text, out var mail) && mail.Address == text,
         "hostname" => text.Length <= 253 && Uri.CheckHostName(text) is UriHostNameType.Dns or UriHostNameType.IPv4,
@@ -154,5 +174,6 @@ internal sealed class SchemaValidator(JsonElement document)
     private static bool IsDateTime(string text) => DateTimeOffset.TryParseExact(text.Replace("Z", "+00:00", StringComparison.Ordinal),
         ["yyyy-MM-ddTHH:mm:sszzz", "yyyy-MM-ddTHH:mm:ss.FFFFFFFzzz"], CultureInfo.InvariantCulture, DateTimeStyles.None, out _);
 
-    private static bool IsDuration(string text) => Regex.IsMatch(text, "^P(?=.)((\\d+Y)?(\\d+M)?(\\d+D)?(T(?=\\d)(\\d+H)?(\\d+M)?(\\d+S)?)?|\\d+W)$");
+    private static bool IsDuration(string text) =>
+        Regex.IsMatch(text, "^P(?=.)((\\d+Y)?(\\d+M)?(\\d+D)?(T(?=\\d)(\\d+H)?(\\d+M)?(\\d+S)?)?|\\d+W)$");
 }

@@ -10,8 +10,10 @@ namespace Shimmy.Tests.Chat.Grammars.Tools;
 [TestCategory("Unit")]
 public sealed class ToolCallConstraintTests
 {
-    private static readonly ToolDefinition Weather = Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
-    private static readonly ToolDefinition Add = Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
+    private static readonly ToolDefinition Weather =
+        Tool("get_weather", """{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}""");
+    private static readonly ToolDefinition Add =
+        Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
     private static readonly ToolDefinition Now = new("now", null, default);
     private static readonly ToolCallSyntax Hermes = new()
     {
@@ -81,7 +83,8 @@ public sealed class ToolCallConstraintTests
         Assert.IsFalse(Matcher(Mistral, [Now], parallel: true).Accepts("[TOOL_CALLS][]"));
         Assert.IsTrue(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}]"));
         Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts($"[TOOL_CALLS][{one}, {one}]"));
-        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false).Accepts("""[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "short"}]"""));
+        Assert.IsFalse(Matcher(Mistral, [Now], parallel: false)
+            .Accepts("""[TOOL_CALLS][{"name": "now", "arguments": {}, "id": "short"}]"""));
     }
 
     [TestMethod]
@@ -89,25 +92,34 @@ public sealed class ToolCallConstraintTests
     {
         var matcher = Matcher(Coder, [Weather, Add, Now], parallel: false);
 
-        Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=get_weather>\n<parameter=city>\nBad Homburg, \"x\" < 3\n</parameter>\n</function>\n</tool_call>"));
-        Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n-2\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsTrue(
+            matcher.Accepts(
+                "<tool_call>\n<function=get_weather>\n<parameter=city>\nBad Homburg, \"x\" < 3\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsTrue(
+            matcher.Accepts(
+                "<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n<parameter=b>\n-2\n</parameter>\n</function>\n</tool_call>"));
         Assert.IsTrue(matcher.Accepts("<tool_call>\n<function=now>\n</function>\n</tool_call>"));
-        Assert.IsFalse(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\none\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>\n</tool_call>"));
+        Assert.IsFalse(
+            matcher.Accepts(
+                "<tool_call>\n<function=add>\n<parameter=a>\none\n</parameter>\n<parameter=b>\n2\n</parameter>\n</function>\n</tool_call>"));
         Assert.IsFalse(matcher.Accepts("<tool_call>\n<function=add>\n<parameter=a>\n1\n</parameter>\n</function>\n</tool_call>"));
     }
 
     [TestMethod]
     public void What_no_grammar_can_hold_to_is_told_for_a_free_tool_and_refused_for_a_strict_one()
     {
-        var free = Tool("f", """{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"uniqueItems":true},"b":{"type":"string","pattern":"(?=x)"}},"required":["a","b"],"additionalProperties":false}""");
+        var free = Tool("f",
+            """{"type":"object","properties":{"a":{"type":"array","items":{"type":"integer"},"uniqueItems":true},"b":{"type":"string","pattern":"(?=x)"}},"required":["a","b"],"additionalProperties":false}""");
         var builder = new GrammarBuilder();
         var grammar = new ToolArguments(builder);
         var matcher = new GrammarMatcher(builder.Build(grammar.Arguments(free)).Text);
 
         Assert.IsTrue(matcher.Accepts("""{"a":[1,1],"b":"anything"}"""));
         Assert.IsFalse(matcher.Accepts("""{"a":["x"],"b":""}"""));
-        CollectionAssert.AreEquivalent(new[] { "f/properties/a", "f/properties/b" }, grammar.LeftOut.Select(left => left.Split(':')[0]).ToArray());
-        var error = Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(free with { Strict = true }));
+        CollectionAssert.AreEquivalent(new[] { "f/properties/a", "f/properties/b" },
+            grammar.LeftOut.Select(left => left.Split(':')[0]).ToArray());
+        var error =
+            Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(free with { Strict = true }));
         Assert.StartsWith("/properties/", error.Pointer);
     }
 
@@ -127,8 +139,12 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void A_tools_wrong_schema_is_refused_even_where_it_is_free()
     {
-        Assert.Contains("type must be", Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"no"}"""))).Message);
-        Assert.Contains("no value", Assert.ThrowsExactly<SchemaException>(() => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"string"}"""))).Message);
+        Assert.Contains("type must be",
+            Assert.ThrowsExactly<SchemaException>(
+                () => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"no"}"""))).Message);
+        Assert.Contains("no value",
+            Assert.ThrowsExactly<SchemaException>(
+                () => new ToolArguments(new GrammarBuilder()).Arguments(Tool("f", """{"type":"string"}"""))).Message);
     }
 
     private static ToolDefinition Tool(string name, string parameters) => new(name, null, JsonElement.Parse(parameters));

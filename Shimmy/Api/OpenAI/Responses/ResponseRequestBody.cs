@@ -96,8 +96,11 @@ internal sealed record ResponseRequestBody
         if (format is null)
             return grammar;
         if (grammar is not null)
+        {
             throw ApiException.BadField("text.format",
                 $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
+        }
+
         return tools.Tools.Count == 0
             ? format
             : throw ApiException.BadField("text.format",
@@ -141,8 +144,10 @@ internal sealed record ResponseRequestBody
             if (input[i] is FunctionCallItem call)
                 calls.Add(call.CallId);
             else if (input[i] is FunctionOutputItem output && !calls.Contains(output.CallId))
+            {
                 throw ApiException.BadField($"input[{i}].call_id",
                     $"no function_call before it has the call_id {RequestFields.Quote(output.CallId)}");
+            }
         }
     }
 
@@ -154,8 +159,10 @@ internal sealed record ResponseRequestBody
         fields.Refuse("context_management", "the context is never changed here",
             value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
         if (fields.Choice("truncation", "auto", "disabled") == "auto")
+        {
             throw ApiException.BadField("truncation",
                 "'auto' is not supported: nothing is ever left out of a conversation; 'disabled' is", "unsupported_value");
+        }
     }
 
     // Fields that ask for nothing a local model could do otherwise; they are held to their types all the same.
@@ -179,8 +186,10 @@ internal sealed record ResponseRequestBody
             if (name.Length > 64)
                 throw ApiException.BadField("metadata", $"has a key of {name.Length} characters; at most 64 are allowed");
             if (metadata.Text(name) is { Length: > 512 } value)
+            {
                 throw ApiException.BadField(metadata.FullName(RequestFields.Shorten(name)),
                     $"has {value.Length} characters; at most 512 are allowed");
+            }
         }
     }
 

@@ -37,9 +37,12 @@ internal static class StoredResponses
         var store = StoreOf(context);
         var id = IdIn(context);
         if (!store.Remove(id))
+        {
             throw store.TryFindRunning(id, out _)
                 ? new ApiException(409, $"the response {RequestFields.Quote(id)} is still being given; cancel it first", "response_running")
                 : Unknown(id);
+        }
+
         return JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -66,9 +69,12 @@ internal static class StoredResponses
         }
         // As in OpenAI's, to cancel twice is no error.
         if (ended.Status != "cancelled")
+        {
             throw new ApiException(400,
                 $"the response {RequestFields.Quote(id)} is {ended.Status}; only one that is in_progress can be cancelled",
                     "response_not_running");
+        }
+
         await ReplyAsync(context, ended.Json);
     }
 

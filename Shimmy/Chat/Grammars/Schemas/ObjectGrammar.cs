@@ -32,9 +32,12 @@ internal static class ObjectGrammar
                 properties.Add((Member(compiler, Literal(JsonRules.Quote(property)), value), required.Contains(property)));
         }
         if (required.Count < one.MinProperties || one.MaxProperties is not null)
+        {
             return Counted(builder, compiler, one, properties, open
                 ? Additional(builder, compiler, one, names, name)
                 : Fragment.Nothing, required.Count);
+        }
+
         return Braced(compiler,
             Members(builder, compiler, properties, open ? Additional(builder, compiler, one, names, name) : Fragment.Nothing, null, name),
             mayBeEmpty: required.Count == 0);
@@ -57,8 +60,11 @@ internal static class ObjectGrammar
         {
             // A map. A duplicate name counts as one property, so a minimum above 1 cannot be guaranteed.
             if (least > 1)
+            {
                 compiler.Refuse(one.Pointer,
                     "minProperties above 1 cannot be expressed by a grammar unless the properties are named and required");
+            }
+
             if (most == 0 || additional.IsNothing)
                 return Literal("{}");
             return Braced(compiler, Members(builder, compiler, [], additional, most, "members"), least == 0);

@@ -102,16 +102,16 @@ internal static class JsonTypesReader
 
     private static JsonTypes One(SchemaNode node, JsonElement name) =>
         (name.ValueKind == JsonValueKind.String ? name.GetString() : null) switch
-    {
-        "null" => JsonTypes.Null,
-        "boolean" => JsonTypes.Boolean,
-        "integer" => JsonTypes.Integer,
-        "number" => JsonTypes.Number,
-        "string" => JsonTypes.String,
-        "array" => JsonTypes.Array,
-        "object" => JsonTypes.Object,
-        _ => throw node.Fault("type", "must be 'null', 'boolean', 'integer', 'number', 'string', 'array', 'object', or an array of these"),
-    };
+        {
+            "null" => JsonTypes.Null,
+            "boolean" => JsonTypes.Boolean,
+            "integer" => JsonTypes.Integer,
+            "number" => JsonTypes.Number,
+            "string" => JsonTypes.String,
+            "array" => JsonTypes.Array,
+            "object" => JsonTypes.Object,
+            _ => throw node.Fault("type", "must be 'null', 'boolean', 'integer', 'number', 'string', 'array', 'object', or an array of these"),
+        };
 }
 
 /// <summary>Resolves <c>$ref</c>: JSON pointers (RFC 6901) into the same document; nothing is fetched.</summary>

@@ -57,8 +57,11 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
             if (node.Element.ValueKind != JsonValueKind.Object)
                 throw new SchemaException(node.Pointer, "a schema must be an object, true or false");
             if (Path.Has(item.Path, node.Pointer))
+            {
                 throw new SchemaException(node.Pointer,
                     "infinite recursion: the schema refers to itself without a property or an item in between");
+            }
+
             if (Held.Has(held, node.Pointer))
                 continue;
             held = new Held(node, held);

@@ -22,7 +22,9 @@ internal static class StrictRules
             throw root.Fault("anyOf", "is not allowed at the root in strict mode");
         if (!schema.TryGetProperty("$ref", out _)
             && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
+        {
             throw root.Fault("type", "must be 'object' at the root in strict mode");
+        }
         // An explicit stack instead of recursion: clients decide how deep a schema nests.
         var left = new Stack<SchemaNode>([root]);
         while (left.TryPop(out var node))

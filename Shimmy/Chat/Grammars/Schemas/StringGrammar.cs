@@ -20,8 +20,10 @@ internal static class StringGrammar
             if (shape is null)
                 (shape, from) = (node, wanted);
             else
+            {
                 compiler.Refuse(wanted.Pointer,
                     $"{wanted.Keyword} '{wanted.Value}' cannot be combined with {from.Keyword} '{from.Value}' in a grammar");
+            }
         }
         if (shape is null)
         {
@@ -32,13 +34,19 @@ internal static class StringGrammar
         if (shape.Shortest > one.MaxLength || shape.Longest < one.MinLength)
             return Fragment.Nothing;
         if (shape.Shortest < one.MinLength)
+        {
             compiler.Refuse(from.Pointer,
                 string.Create(CultureInfo.InvariantCulture,
                     $"minLength {one.MinLength} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
+        }
+
         if (one.MaxLength is { } most && !(shape.Longest <= most))
+        {
             compiler.Refuse(from.Pointer,
                 string.Create(CultureInfo.InvariantCulture,
                     $"maxLength {most} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
+        }
+
         return builder.SharedRule(from.Keyword == "format" ? from.Value : "pattern", JsonRules.Quoted(PatternGrammar.Of(builder, shape)));
     }
 

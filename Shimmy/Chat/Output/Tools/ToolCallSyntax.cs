@@ -105,8 +105,13 @@ internal sealed record ToolCallSyntax
         if (begin.Length == 0 || begin[0] is '{')
             return "";
         // A tag in brackets, or else the text up to white space, JSON or a placeholder.
-        var close = begin[0] switch { '<' => begin.IndexOf('>', StringComparison.Ordinal), '[' =>
-            begin.IndexOf(']', StringComparison.Ordinal), _ => -1 };
+        var close = begin[0] switch
+        {
+            '<' => begin.IndexOf('>', StringComparison.Ordinal),
+            '[' =>
+            begin.IndexOf(']', StringComparison.Ordinal),
+            _ => -1
+        };
         var end = begin.AsSpan(1).IndexOfAny(begin[0] is '<' or '[' ? Variable : VariableOfText) + 1;
         if (close > 0 && (end == 0 || close < end))
             return begin[..(close + 1)];
