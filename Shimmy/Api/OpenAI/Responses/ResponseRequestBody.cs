@@ -142,7 +142,9 @@ internal sealed record ResponseRequestBody
         for (var i = 0; i < input.Count; i++)
         {
             if (input[i] is FunctionCallItem call)
+            {
                 calls.Add(call.CallId);
+            }
             else if (input[i] is FunctionOutputItem output && !calls.Contains(output.CallId))
             {
                 throw ApiException.BadField($"input[{i}].call_id",

@@ -18,7 +18,9 @@ internal static class StringGrammar
             if (Parse(compiler, wanted) is not { } node)
                 continue;
             if (shape is null)
+            {
                 (shape, from) = (node, wanted);
+            }
             else
             {
                 compiler.Refuse(wanted.Pointer,
