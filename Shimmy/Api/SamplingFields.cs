@@ -10,7 +10,7 @@ internal static class SamplingFields
 {
     private const int MostBiases = 1024;
 
-    /// <summary>What the request says about sampling. Throws <see cref="ApiException"/> naming the field that is wrong.</summary>
+    /// <summary>The sampling patch of a request. Throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static SamplingPatch Read(RequestFields fields)
     {
         var values = new List<(SamplingField, object)>();

@@ -184,10 +184,10 @@ internal sealed class SamplingField
     /// <summary>The greatest number that is allowed.</summary>
     public double Most { get; }
 
-    /// <summary>What it does, for the help of <c>generate</c>; null where the command line does not have it.</summary>
+    /// <summary>Description for the help of <c>generate</c>; null where the command line does not have it.</summary>
     public string? Help { get; private init; }
 
-    /// <summary>What holds where it is not given, in words; null where <see cref="DefaultText"/> says it.</summary>
+    /// <summary>Default in words, for the help; null where <see cref="DefaultText"/> says it.</summary>
     public string? Default { get; private init; }
 
     /// <summary>Its key behind <c>general.sampling.</c> in a model's file; null where a file cannot say it.</summary>
@@ -216,7 +216,7 @@ internal sealed class SamplingField
         return number == Math.Floor(number) ? (object)(int)number : null;
     }
 
-    /// <summary>What a number may be, to follow "must be" or "is not".</summary>
+    /// <summary>The allowed numbers in words, to follow "must be" or "is not".</summary>
     public string AllowedNumber =>
         string.Create(CultureInfo.InvariantCulture, $"a {(Kind == SamplingKind.Whole ? "whole number" : "number")} from {Least} to {Most}");
 
@@ -226,7 +226,7 @@ internal sealed class SamplingField
     public static uint? FoldSeed(long seed) =>
         seed == -1 ? null : seed is >= 0 and <= uint.MaxValue ? (uint)seed : (uint)(seed ^ (seed >> 32));
 
-    /// <summary>What is wrong with a list of texts, to follow the field's name; null where nothing is.</summary>
+    /// <summary>The error of a list of texts, to follow the field's name; null where nothing is.</summary>
     public static string? WhyRefused(IReadOnlyList<string> texts)
     {
         if (texts.Count > MostTexts)
@@ -243,8 +243,8 @@ internal sealed class SamplingField
 }
 
 /// <summary>
-/// What a request, a command line or a model's file says about sampling. It is read once, and laid over the defaults when these are known:
-/// a model's own are known only after it is loaded.
+/// Sampling options of a request, a command line or a model's file, those alone that are set. Read once, and laid over the defaults
+/// when these are known: a model's own are known only after it is loaded.
 /// </summary>
 /// <param name="Values">The fields that are given, with values of their kinds.</param>
 internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object Value)> Values)

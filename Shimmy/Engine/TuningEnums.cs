@@ -43,7 +43,7 @@ public enum SplitMode
 /// <summary>Whether attention is computed in one fused step; <c>enum llama_flash_attn_type</c>.</summary>
 public enum FlashAttention
 {
-    /// <summary>Where the devices can.</summary>
+    /// <summary>On where the devices support it.</summary>
     Auto = -1,
 
     /// <summary>Never.</summary>

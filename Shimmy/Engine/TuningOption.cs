@@ -137,7 +137,7 @@ internal sealed class TuningOption
     public static string FieldOf(string name) => name.Replace('-', '_');
 
     /// <summary>
-    /// What stands for the value in the help; null for a switch, which takes no value on the command line and is <c>true</c> or
+    /// Placeholder of the value in the help; null for a switch, which takes no value on the command line and is <c>true</c> or
     /// <c>false</c> elsewhere.
     /// </summary>
     public string? Value { get; }
@@ -145,13 +145,13 @@ internal sealed class TuningOption
     /// <summary>Whether it is a switch.</summary>
     public bool IsSwitch => Value is null;
 
-    /// <summary>What it does, in one sentence without a full stop.</summary>
+    /// <summary>Description for the help, one sentence without a full stop.</summary>
     public string Help { get; }
 
-    /// <summary>What holds where it is not given; null where that needs no words.</summary>
+    /// <summary>Default in words, for the help; null where it needs none.</summary>
     public string? Default { get; private init; }
 
-    /// <summary>What is allowed, to follow "is not".</summary>
+    /// <summary>The allowed values in words, to follow "is not".</summary>
     public string Allowed { get; }
 
     /// <summary>The words to choose from; empty where it is no choice.</summary>

@@ -40,10 +40,10 @@ internal sealed class ChatTemplate
     /// <summary>Default system message, for conversations without one; null adds none.</summary>
     public string? DefaultSystem { get; init; }
 
-    /// <summary>Where the template comes from, for logs.</summary>
+    /// <summary>Origin of the template, for logs.</summary>
     public string Origin => _source.Origin;
 
-    /// <summary>What the template supports.</summary>
+    /// <summary>Capabilities of the template.</summary>
     public TemplateCapabilities Capabilities { get; }
 
     /// <summary>The syntax of tool calls; null where the template has none.</summary>

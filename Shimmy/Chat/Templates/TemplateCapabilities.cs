@@ -1,6 +1,6 @@
 namespace Shimmy.Chat.Templates;
 
-/// <summary>What a chat template supports, and the form of its input. Detected by <see cref="CapabilityProbe"/>.</summary>
+/// <summary>Capabilities of a chat template, and the form of its input. Detected by <see cref="CapabilityProbe"/>.</summary>
 internal sealed record TemplateCapabilities
 {
     /// <summary>Whether it renders system messages; otherwise they are prepended to the next user message.</summary>

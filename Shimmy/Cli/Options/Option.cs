@@ -39,7 +39,7 @@ internal enum CommandSet
 /// <param name="TakesName">Whether the name of a model, or the path of its file, is its argument.</param>
 internal sealed record Command(CommandSet Is, string Name, string Help, bool TakesName = false)
 {
-    /// <summary>What its own help says beside <see cref="Help"/>.</summary>
+    /// <summary>Text of the command's own help beside <see cref="Help"/>.</summary>
     public string? Details { get; init; }
 }
 
@@ -70,7 +70,7 @@ internal sealed class Option(
     /// <inheritdoc cref="Option" path="/param[@name='commands']"/>
     public CommandSet Commands { get; } = commands;
 
-    /// <summary>What holds where it is not given: a value, or words; null where that needs no words.</summary>
+    /// <summary>Default for the help: a value, or words; null where it needs none.</summary>
     public string? Default { get; init; }
 
     /// <summary>A shorter name, <c>-s</c>; null where there is none.</summary>

@@ -6,7 +6,7 @@ using Shimmy.Models;
 namespace Shimmy.Cli.Options;
 
 /// <summary>
-/// What an option was set to, and under which name. Its methods read the text as a number, a size, a duration …, and refuse what is not one
+/// The value of an option and its source: the option's name or the variable's. Its methods read the text as a number, a size, a duration …, and refuse what is not one
 /// with a <see cref="UsageException"/> that has the name, the text and what is allowed.
 /// </summary>
 /// <param name="Source">The option's name, or the variable's where that has set it.</param>

@@ -6,7 +6,7 @@ namespace Shimmy.Engine.Memory;
 /// <summary>Bytes of a model by layer, as a GPU would hold them; read from the headers of its files before anything is loaded.</summary>
 /// <param name="Layers">Each layer's tensors, without experts that are to stay on the CPU.</param>
 /// <param name="Output">
-/// What llama.cpp counts as one layer more: the output matrix and its norm; of a model without one, its embeddings once more.
+/// The part that llama.cpp counts as one more layer: the output matrix and its norm; of a model without one, its embeddings once more.
 /// </param>
 /// <param name="CacheOfLayer">Keys and values of one layer.</param>
 /// <param name="Compute">What is reserved to compute a batch.</param>

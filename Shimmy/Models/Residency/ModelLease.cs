@@ -42,7 +42,7 @@ internal sealed class ModelLease : IDisposable
     /// <summary>The model's entry as the request named it.</summary>
     public ModelEntry Entry { get; }
 
-    /// <summary>What all requests on this load share.</summary>
+    /// <summary>The load, shared by all requests on it.</summary>
     public ModelLoad Load { get; }
 
     /// <summary>The model. If its worker dies, <see cref="ILoadedModel.Completion"/> completes and its methods throw.</summary>

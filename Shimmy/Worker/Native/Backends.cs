@@ -23,7 +23,8 @@ internal static unsafe class Backends
         if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
         {
             throw new EngineException(EngineFailure.LoadFailed,
-                $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}".TrimEnd());
+                $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}"
+                    .TrimEnd());
         }
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)

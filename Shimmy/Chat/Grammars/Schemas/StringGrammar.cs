@@ -37,9 +37,8 @@ internal static class StringGrammar
             return Fragment.Nothing;
         if (shape.Shortest < one.MinLength)
         {
-            compiler.Refuse(from.Pointer,
-                string.Create(CultureInfo.InvariantCulture,
-                    $"minLength {one.MinLength} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
+            compiler.Refuse(from.Pointer, string.Create(CultureInfo.InvariantCulture,
+                $"minLength {one.MinLength} cannot be combined with {from.Keyword} '{from.Value}' in a grammar; say it in the pattern"));
         }
 
         if (one.MaxLength is { } most && !(shape.Longest <= most))
