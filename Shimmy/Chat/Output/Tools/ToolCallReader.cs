@@ -7,6 +7,13 @@ namespace Shimmy.Chat.Output.Tools;
 /// Streaming parser of tool calls. It is a coroutine: each step consumes what is decided and waits for more text, so that no output is ever
 /// taken back. A name is given only when it is complete and known, arguments only as a prefix of valid JSON. Text that is not a call after
 /// all is left in <see cref="Rest"/>.
+/// <code>
+///   Read     SectionBegin │ call  CallEnd │ Separator call  CallEnd │ …  SectionEnd
+///   call     Json         ReadObject       {"name": NAME, "arguments": JSON}  or  {NAME: JSON}
+///            NamedJson    ReadNamed        CallBegin NAME AfterName JSON
+///            Parameters   ReadParameters   CallBegin NAME, then each parameter as text: ParameterWriter makes JSON of it
+///   deltas   Begin(NAME) once a call, then Add(piece of the arguments) as they come
+/// </code>
 /// </summary>
 internal sealed class ToolCallReader
 {
