@@ -43,6 +43,7 @@ internal static class CommandLine
         }
         // The framework ends the process this long after a signal; a server drains first and bounds that itself.
         ConsoleApp.Timeout = command.Is == CommandSet.Serve ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
+        // The lambdas have to be async: of one that only returns a task, version 5.8.1 does not see the task, and ends the process at once.
         var app = ConsoleApp.Create();
         app.UseFilter<FailureFilter>();
         app.Add("serve", async (CancellationToken cancellation) => await ServeCommand.RunAsync(options, cancellation));
