@@ -6,8 +6,8 @@ using Shimmy.Models;
 namespace Shimmy.Cli.Options;
 
 /// <summary>
-/// The value of an option and its source: the option's name or the variable's. Its methods read the text as a number, a size, a duration …, and refuse what is not one
-/// with a <see cref="UsageException"/> that has the name, the text and what is allowed.
+/// The value of an option and its source: the option's name or the variable's. The methods read the text as a number, a size, a
+/// duration …, and refuse what is not allowed, with the source.
 /// </summary>
 /// <param name="Source">The option's name, or the variable's where that has set it.</param>
 /// <param name="Texts">The values in their order: one, or several of a repeatable option.</param>
