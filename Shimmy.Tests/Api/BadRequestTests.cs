@@ -87,8 +87,6 @@ public sealed class BadRequestTests
     [DataRow("""{"messages":[{"role":"user","content":[{"text":"a"}]}]}""", "messages[0].content[0].type", "is missing; a string is required")]
     [DataRow("""{"messages":[{"role":"user","content":[{"type":"text"}]}]}""", "messages[0].content[0].text", "is missing; a string is required")]
     [DataRow("""{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}""", "messages[0].content[0].type", "'image_url' is not supported by this model; 'text' is")]
-    [DataRow("""{"messages":[{"role":"user","content":"\ud800"}]}""", "messages[0].content", "holds invalid Unicode (an unpaired surrogate, or bytes that are not UTF-8)")]
-    [DataRow("""{"messages":[{"role":"user","content":"a"}],"x":[{"y":[1,"\udc00\ud800"]}]}""", "x[0].y[1]", "holds invalid Unicode (an unpaired surrogate, or bytes that are not UTF-8)")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"max_tokens":1,"max_completion_tokens":2}""", "max_tokens", "differs from max_completion_tokens; give one of them")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"stream_options":true}""", "stream_options", "must be an object, not true")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"stream_options":{"include_usage":1}}""", "stream_options.include_usage", "must be true or false, not 1")]
@@ -126,7 +124,7 @@ public sealed class BadRequestTests
     [DataRow("[{}]", "the body must be a JSON object, not an array")]
     [DataRow("{\"model\":\"talker\",\"model\":\"other\"}", "the body is not valid JSON: Duplicate property 'model'")]
     [DataRow("{\"model\":\"talker\",\"mod\\u0065l\":\"other\"}", "the body is not valid JSON: Duplicate property 'model'")]
-    [DataRow("{\"\\ud800\":1}", "the body holds invalid Unicode")]
+    [DataRow("{\"\\ud800\":1,\"\\udc00\":1}", "the body is not valid JSON: Duplicate property '\ufffd'")]
     public async Task A_body_that_is_no_JSON_object_is_said_so(string body, string message)
     {
         foreach (var route in new[] { Chat, Text })
@@ -183,7 +181,6 @@ public sealed class BadRequestTests
             $$"""{"model":"talker","messages":[{"role":"{{long_}}","content":"a"}]}""",
             $$"""{"model":"talker","messages":[{"role":"user","content":[{"type":"{{long_}}"}]}]}""",
             $$"""{"model":"talker","logit_bias":{"{{long_}}":1},"messages":[{"role":"user","content":"a"}]}""",
-            $$"""{"model":"talker","{{long_}}":"\ud800","messages":[{"role":"user","content":"a"}]}""",
             $$"""{"model":"talker","{{long_}}":1,"{{long_}}":1,"messages":[{"role":"user","content":"a"}]}""",
         })
         {

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Messages;
 
 namespace Shimmy.Http;
 
@@ -12,7 +13,7 @@ internal sealed class RequestFields
 {
     private const int LongestQuote = 100;
     private const int LongestReason = 300;
-    private const string NoText = "holds invalid Unicode (an unpaired surrogate, or bytes that are not UTF-8)";
+    private const string NoText = "holds invalid Unicode (bytes that are not UTF-8)";
 
     private readonly JsonElement _object;
     private readonly string _prefix;
@@ -35,7 +36,8 @@ internal sealed class RequestFields
         JsonDocument document;
         try
         {
-            document = await JsonDocument.ParseAsync(request.Body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
+            using var body = new RepairedBody(request.Body);
+            document = await JsonDocument.ParseAsync(body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -54,7 +56,7 @@ internal sealed class RequestFields
         JsonDocument document;
         try
         {
-            document = JsonDocument.Parse(body, JsonText.ReaderOptions);
+            document = JsonDocument.Parse(SurrogateRepair.Of(body), JsonText.ReaderOptions);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {

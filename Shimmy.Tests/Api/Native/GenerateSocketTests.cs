@@ -107,7 +107,7 @@ public sealed class GenerateSocketTests
     [DataRow("", """{"error":"the body is not valid JSON (line 1, byte 1):""")]
     [DataRow("[]", """{"error":"the body must be a JSON object, not an array"}""")]
     [DataRow("{\"cancel\":true", """{"error":"the body is not valid JSON""")]
-    [DataRow("""{"\ud800":1,"\ud800":2}""", """{"error":"the body holds invalid Unicode""")]
+    [DataRow("""{"\ud800":1,"\ud800":2}""", """{"error":"the body is not valid JSON: Duplicate property""")]
     [DataRow("""{"model":"talker"}""", """{"error":"prompt: is missing; prompt or messages is required"}""")]
     [DataRow("""{"prompt":"?"}""", """{"error":"model: is missing; a string is required"}""")]
     [DataRow("""{"model":"talkr","prompt":"?"}""", """{"error":"the model 'talkr' does not exist here; the closest names are talker"}""")]

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
 using Shimmy.Http;
 
@@ -101,7 +102,7 @@ internal static class Messages
     {
         try
         {
-            using var input = JsonDocument.Parse(arguments);
+            using var input = JsonDocument.Parse(SurrogateRepair.Of(arguments));
             input.RootElement.WriteTo(json);
         }
         catch (JsonException)

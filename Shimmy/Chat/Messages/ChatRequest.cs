@@ -88,8 +88,14 @@ internal readonly record struct ContentPart(string Text);
 /// <summary>A tool call of the assistant.</summary>
 /// <param name="Id">The call's id.</param>
 /// <param name="Name">The function's name.</param>
-/// <param name="Arguments">The arguments as JSON text.</param>
-internal sealed record ToolCall(string Id, string Name, string Arguments);
+/// <param name="Arguments">
+/// The arguments as JSON text. It stands in a string of the request, so that the repair of the body does not reach its escapes.
+/// </param>
+internal sealed record ToolCall(string Id, string Name, string Arguments)
+{
+    /// <summary>The arguments as JSON text without unpaired surrogates (<see cref="SurrogateRepair"/>).</summary>
+    public string Arguments { get; init; } = SurrogateRepair.Of(Arguments);
+}
 
 /// <summary>A function that the model may call.</summary>
 /// <param name="Name">Its name.</param>

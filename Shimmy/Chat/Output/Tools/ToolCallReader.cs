@@ -1,5 +1,6 @@
 using System.Text;
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 
 namespace Shimmy.Chat.Output.Tools;
 
@@ -344,7 +345,7 @@ internal sealed class ToolCallReader
     {
         try
         {
-            using var document = JsonDocument.Parse(json);
+            using var document = JsonDocument.Parse(SurrogateRepair.Of(json));
             return document.RootElement.ValueKind == JsonValueKind.String ? document.RootElement.GetString() : null;
         }
         catch (JsonException)
