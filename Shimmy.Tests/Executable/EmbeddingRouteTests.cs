@@ -99,7 +99,7 @@ public sealed class EmbeddingRouteTests
 
         Assert.AreEqual(HttpStatusCode.BadRequest, status);
         Assert.AreEqual("input[1]", body.GetProperty("error").GetProperty("param").GetString());
-        Assert.MatchesRegex("302 tokens.* 128", body.GetProperty("error").GetProperty("message").GetString()!);
+        Assert.MatchesRegex("maximum context length is 128 tokens.* 302 tokens", body.GetProperty("error").GetProperty("message").GetString()!);
     }
 
     [TestMethod]

@@ -145,6 +145,6 @@ public sealed class GenerateTests
         var run = await GenerateAsync("noise", ["--raw", "--prompt", "-"], new string('!', 600));
 
         Assert.AreEqual(2, run.ExitCode);
-        Assert.MatchesRegex("has 60[0-9] tokens, but the context has 512", run.Errors);
+        Assert.MatchesRegex("maximum context length is 512 tokens, but the prompt has 60[0-9] tokens", run.Errors);
     }
 }

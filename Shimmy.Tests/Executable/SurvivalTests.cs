@@ -139,7 +139,7 @@ public sealed class SurvivalTests
         var (status, error) = await PostAsync(server, "v1/completions", $$"""{"model":"talker","prompt":"{{new string('!', 700)}}"}""");
 
         Assert.AreEqual(HttpStatusCode.BadRequest, status);
-        Assert.MatchesRegex("70[0-9] tokens.* 512", error);
+        Assert.MatchesRegex("maximum context length is 512 tokens.* 70[0-9] tokens", error);
     }
 
     private static void OnLinux()

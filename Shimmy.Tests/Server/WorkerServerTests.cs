@@ -94,7 +94,7 @@ public sealed class WorkerServerTests
             Assert.AreEqual(HttpStatusCode.BadRequest, tooLong.StatusCode);
             var error = (await tooLong.JsonAsync()).GetProperty("error");
             Assert.AreEqual("context_length_exceeded", error.GetProperty("code").GetString());
-            Assert.MatchesRegex("has 60[0-9] tokens, but the context has 512", error.GetProperty("message").GetString()!);
+            Assert.MatchesRegex("maximum context length is 512 tokens, but the prompt has 60[0-9] tokens", error.GetProperty("message").GetString()!);
 
             foreach (var (field, value) in new[] { ("grammar", "\"root ::= (\""),
                 ("logit_bias", "{\"1000000\":1}"), ("prompt", "[1000000]") })

@@ -20,8 +20,31 @@ internal sealed class ApiException(int status, string message, string? code = nu
     /// <summary>Seconds after which a retry makes sense; null where it does not.</summary>
     public int? RetryAfterSeconds { get; init; }
 
+    /// <summary>By how much a text exceeds the context; null where that is not what is wrong.</summary>
+    public ContextOverflow? Overflow { get; init; }
+
     /// <summary>A field of the request is wrong.</summary>
     public static ApiException BadField(string field, string message, string? code = null) => new(400, $"{field}: {message}", code, field);
+
+    /// <summary>A text of the request that does not fit the model's context, in a field of its own: one input of several.</summary>
+    public static ApiException TooLong(string field, string message, EngineException e) =>
+        new(400, $"{field}: {message}", ContextOverflow.Code, field) { Overflow = ContextOverflow.Of(e) };
+}
+
+/// <summary>
+/// The numbers of a text that does not fit the context. Agents look for them, and for the words that the dialects have for it, to compact
+/// a conversation and try again.
+/// </summary>
+/// <param name="PromptTokens">Tokens of the text; at least so many where it is very long.</param>
+/// <param name="ContextLength">Tokens of the context, or of the longest text that the model embeds.</param>
+internal sealed record ContextOverflow(int PromptTokens, int ContextLength)
+{
+    /// <summary>OpenAI's code of the error.</summary>
+    public const string Code = "context_length_exceeded";
+
+    /// <summary>The numbers of an engine's error; null where it has none.</summary>
+    public static ContextOverflow? Of(EngineException e) =>
+        e.ContextLength > 0 ? new ContextOverflow(e.PromptTokens, e.ContextLength) : null;
 }
 
 /// <summary>An error as every dialect can write it.</summary>
@@ -32,6 +55,9 @@ internal sealed class ApiException(int status, string message, string? code = nu
 /// <param name="RetryAfterSeconds">Seconds after which a retry makes sense, or null.</param>
 internal sealed record ApiError(int Status, string Message, string? Code, string? Field, int? RetryAfterSeconds = null)
 {
+    /// <summary>By how much a text exceeds the context; null where that is not what is wrong.</summary>
+    public ContextOverflow? Overflow { get; init; }
+
     /// <summary>
     /// The error that an exception is to the client of this request; null for a fault of the server, which only the log has.
     /// </summary>
@@ -39,7 +65,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
 
     private static ApiError? Of(Exception exception) => exception switch
     {
-        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds),
+        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds) { Overflow = e.Overflow },
         EngineException e => Of(e),
         BadHttpRequestException { StatusCode: 413 } =>
             new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
@@ -55,7 +81,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
 
     private static ApiError Of(EngineException e) => e.Failure switch
     {
-        EngineFailure.PromptTooLong => new ApiError(400, e.Message, "context_length_exceeded", null),
+        EngineFailure.PromptTooLong => new ApiError(400, e.Message, ContextOverflow.Code, null) { Overflow = ContextOverflow.Of(e) },
         EngineFailure.InvalidRequest => new ApiError(400, e.Message, "invalid_value", e.Option),
         EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, e.RetryAfterSeconds),
         EngineFailure.LoadFailed => new ApiError(502, e.Message, "model_load_failed", null),

@@ -192,7 +192,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         });
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
-            $"the prompt has {orMore}{tokens} tokens, but the context has {model.ContextLength}, of which at least one must be left for the answer")
+            $"the maximum context length is {model.ContextLength} tokens, but the prompt has {orMore}{tokens} tokens: it exceeds the " +
+            "available context size, of which at least one token must be left for the answer")
         {
             PromptTokens = tokens,
             ContextLength = model.ContextLength,
@@ -239,7 +240,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }, refused => Fail(id, refused)));
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
-            $"the text has {orMore}{tokens} tokens, but this model embeds at most {longest} at once")
+            $"the maximum context length is {longest} tokens for a text that is embedded, but the text has {orMore}{tokens} tokens: it " +
+            "exceeds the available context size")
         {
             PromptTokens = tokens,
             ContextLength = longest,

@@ -25,7 +25,7 @@ public sealed class PromptLengthTests
         {
             var error = await Assert.ThrowsExactlyAsync<EngineException>(asked);
             Assert.AreEqual((EngineFailure.PromptTooLong, 512), (error.Failure, error.ContextLength));
-            Assert.MatchesRegex($"more than [0-9]+ tokens.* {limit}", error.Message);
+            Assert.MatchesRegex($"maximum context length is {limit} tokens.*more than [0-9]+ tokens", error.Message);
             // All of it are millions.
             Assert.IsInRange(640, 30_000, error.PromptTokens);
         }

@@ -28,7 +28,10 @@ internal sealed class AnthropicDialect : Dialect
         json.WriteString("type"u8, "error"u8);
         json.WriteStartObject("error");
         json.WriteString("type", TypeOf(error.Status));
-        json.WriteString("message", error.Message);
+        // Claude Code compacts a conversation when it reads these words.
+        json.WriteString("message", error.Overflow is { } overflow
+            ? $"prompt is too long: {overflow.PromptTokens} tokens > {overflow.ContextLength} maximum"
+            : error.Message);
         json.WriteEndObject();
         json.WriteString("request_id", requestId);
         json.WriteEndObject();

@@ -54,9 +54,12 @@ internal static class Embeddings
             prompts?.Write(input);
             return await lease.Model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras, Place = lease.Place }, cancellation);
         }
-        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong
-            || (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model"
-                && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true))
+        catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
+        {
+            throw ApiException.TooLong(name, e.Message, e);
+        }
+        catch (EngineException e) when (e.Failure == EngineFailure.InvalidRequest && e.Option is not "model"
+            && e.Option?.StartsWith("lora", StringComparison.Ordinal) != true)
         {
             throw ApiException.BadField(name, e.Message);
         }

@@ -50,6 +50,12 @@ internal sealed class OpenAIDialect : Dialect
         json.WriteString("type", TypeOf(error.Status));
         json.WriteString("param", error.Field);
         json.WriteString("code", error.Code);
+        if (error.Overflow is { } overflow)
+        {
+            // llama-server's fields.
+            json.WriteNumber("n_prompt_tokens", overflow.PromptTokens);
+            json.WriteNumber("n_ctx", overflow.ContextLength);
+        }
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -64,7 +64,7 @@ internal static class Rerank
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {
-            throw ApiException.BadField(name, $"with the query, {e.Message}");
+            throw ApiException.TooLong(name, $"with the query, {e.Message}", e);
         }
     }
 
