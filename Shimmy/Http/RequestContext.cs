@@ -85,7 +85,7 @@ internal sealed class RequestContext
             lock (_answers)
             {
                 _running++;
-                _begun = Sum(_begun, new Usage(start.PromptTokens, start.CachedTokens, 0));
+                _begun += new Usage(start.PromptTokens, start.CachedTokens, 0);
             }
             return;
         }
@@ -102,7 +102,7 @@ internal sealed class RequestContext
             _running--;
             _answers.Add(new AnswerTimings(end.TemplateMilliseconds, end.Timings.QueueMilliseconds, end.Timings.PrefillMilliseconds,
                 end.Timings.DecodeMilliseconds, end.Usage.CompletionTokens, Stopwatch.GetElapsedTime(_arrived)));
-            _ended = _ended is null ? end.Usage : Sum(_ended, end.Usage);
+            _ended = _ended is null ? end.Usage : _ended + end.Usage;
         }
     }
 
@@ -133,7 +133,4 @@ internal sealed class RequestContext
             Answers = [.. _answers],
         };
     }
-
-    private static Usage Sum(Usage one, Usage other) =>
-        new(one.PromptTokens + other.PromptTokens, one.CachedTokens + other.CachedTokens, one.CompletionTokens + other.CompletionTokens);
 }
