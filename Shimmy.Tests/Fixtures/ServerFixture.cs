@@ -51,7 +51,7 @@ internal sealed class ServerFixture : IAsyncDisposable
             registry.Register(new ModelEntry { Name = name, Path = pathOf(name) });
         var residency =
             new ModelResidency([engine], specOf, TimeProvider.System,
-                new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
+                ResidencyRun.Unmeasured);
         var server =
             await ShimmyServer.StartAsync(
                 (options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },

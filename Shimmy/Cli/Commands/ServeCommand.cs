@@ -28,7 +28,7 @@ internal static partial class ServeCommand
             options.Residency with
             {
                 MemoryBudget = models.MemoryBudget,
-                Estimate = (entry, spec, token) => memory.NeedOfAsync(spec, entry.SizeBytes, token),
+                Need = (entry, spec, room, token) => memory.NeedOfAsync(spec, entry.SizeBytes, room, token),
             });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text),
             bytes => residency.SetMemoryBudget(bytes));

@@ -157,8 +157,10 @@ internal static class OptionTable
     [
         new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
             (o, v) => o with { ModelDirs = v.Text }),
-        new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own", CommandSet.Models,
+        new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own, or what fits", CommandSet.Models,
             (o, v) => o with { ContextLength = v.Whole(0) }) { Default = "0", ConfigField = "ctx_len" },
+        new("memory-budget", "BYTES", "The machine's memory that all loaded models together may need, as 512MiB or 12GB", CommandSet.Models,
+            (o, v) => o with { MemoryBudget = v.Bytes(1) }) { Default = "nine tenths of it" },
         new("threads", "N", "Threads that decode; 0 measures at load which number is fastest", CommandSet.Models,
             (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
         new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,

@@ -88,6 +88,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogNoGpu(_logger, spec.Name, asked);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
+            if (spec.ContextReason is { } shorter)
+                LogContext(_logger, spec.Name, shorter);
             return new WorkerModel(worker, spec, facts);
         }
         catch
@@ -190,6 +192,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Information, "context of {Model}: {Reason}")]
+    private static partial void LogContext(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Warning, "--mlock: the system does not let all of the model be locked, so it may be swapped out ({Line})")]
     private static partial void LogNotLocked(ILogger logger, string line);
