@@ -18,10 +18,11 @@ internal static class ModelsEndpoint
         routes.MapPost("/api/models/discover", HandleDiscover);
     }
 
-    private static Task HandleList(HttpContext context)
+    private static async Task HandleList(HttpContext context)
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        return JsonResponse.WriteAsync(context, json =>
+        await registry.ScannedAsync(context.RequestAborted);
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             WriteModels(json, context, registry);

@@ -17,11 +17,13 @@ internal static class ModelList
         routes.MapRead("/v1/models/{id}", HandleOne);
     }
 
-    private static Task HandleList(HttpContext context)
+    private static async Task HandleList(HttpContext context)
     {
-        var entries = context.RequestServices.GetRequiredService<ModelRegistry>().Entries;
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        await registry.ScannedAsync(context.RequestAborted);
+        var entries = registry.Entries;
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        return JsonResponse.WriteAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);

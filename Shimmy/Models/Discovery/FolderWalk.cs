@@ -172,7 +172,18 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
 
         var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));
-        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin));
+        var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin) with
+        {
+            Folder = FolderBelow(root, file.Path),
+            RootName = Path.GetFileName(root),
+        });
+    }
+
+    private static string FolderBelow(string root, string file)
+    {
+        var folder = Path.GetRelativePath(root, Path.GetDirectoryName(file)!);
+        return folder == "." ? "" : folder.Replace(Path.DirectorySeparatorChar, '/');
     }
 }
 

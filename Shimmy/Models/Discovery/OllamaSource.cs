@@ -51,7 +51,7 @@ internal sealed class OllamaSource(string root) : IModelSource
                 yield return candidate with
                 {
                     Name = NameOf(host, space, model, tag),
-                    OtherNames = tag == DefaultTag ? [NameOf(host, space, model, tag)[..^(DefaultTag.Length + 1)]] : [],
+                    OtherNames = OtherNames(host, space, model, tag),
                 };
             }
         }
@@ -67,6 +67,15 @@ internal sealed class OllamaSource(string root) : IModelSource
         var name = $"{model}:{tag}";
         var usualSpace = space == DefaultNamespace;
         return host != DefaultHost ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
+    }
+
+    // Without the default tag; and without Hugging Face's host, as that names the same model itself.
+    private static string[] OtherNames(string host, string space, string model, string tag)
+    {
+        string[] names = host is "hf.co" or "huggingface.co"
+            ? [NameOf(host, space, model, tag), $"{space}/{model}:{tag}"]
+            : [NameOf(host, space, model, tag)];
+        return [.. names.Skip(1), .. tag == DefaultTag ? names.Select(name => name[..^(DefaultTag.Length + 1)]) : []];
     }
 
     private ModelCandidate? Read(string manifestPath, Action<string, string> skip)

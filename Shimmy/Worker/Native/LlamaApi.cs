@@ -24,6 +24,10 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
     public static partial nint llama_model_load_from_file(string path, LlamaModelParams parameters);
 
+    /// <summary>The same for a model in shards, by the paths of all of them.</summary>
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nint llama_model_load_from_splits(string[] paths, nuint count, LlamaModelParams parameters);
+
     [LibraryImport(Library)] public static partial void llama_model_free(nint model);
 
     /// <summary>Null when the context cannot be made, for want of memory most of the time.</summary>

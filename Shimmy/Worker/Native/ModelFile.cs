@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
+using Shimmy.Gguf;
 
 namespace Shimmy.Worker.Native;
 
@@ -65,7 +66,9 @@ internal static unsafe class ModelFile
                 parameters.KvOverrides = tuning.MetadataOverrides.Count > 0 ? metadataList : null;
                 parameters.ProgressCallback = &OnProgress;
                 parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
-                return new ModelHandle(LlamaApi.llama_model_load_from_file(spec.Path, parameters));
+                return new ModelHandle(Shards(spec.Path) is { } shards
+                    ? LlamaApi.llama_model_load_from_splits(shards, (nuint)shards.Length, parameters)
+                    : LlamaApi.llama_model_load_from_file(spec.Path, parameters));
             }
         }
         finally
@@ -74,6 +77,15 @@ internal static unsafe class ModelFile
             foreach (var buffer in buffers)
                 Marshal.FreeCoTaskMem((nint)buffer.Pattern);
         }
+    }
+
+    // llama.cpp finds the shards of a file by itself, but only where they end in small letters.
+    private static string[]? Shards(string path)
+    {
+        var name = ModelFileName.Parse(Path.GetFileName(path));
+        return name.ShardCount < 2 || path.EndsWith(".gguf", StringComparison.Ordinal)
+            ? null
+            : [.. Enumerable.Range(1, name.ShardCount).Select(number => Path.Join(Path.GetDirectoryName(path), name.OfShard(number)))];
     }
 
     // enum llama_load_mode: 0 reads, 1 maps, 2 reads and locks, 3 maps and locks. As in llama.cpp, locking alone maps too.
