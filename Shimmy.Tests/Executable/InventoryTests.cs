@@ -26,7 +26,7 @@ public sealed partial class InventoryTests
     private static readonly Dictionary<string, string> Inventory = new()
     {
         ["serve"] =
-            "--bind --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
+            "--bind --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
             "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,
         ["list"] = "-s --short --json " + Shared,

@@ -92,7 +92,14 @@ public sealed class LargeContextTests : IDisposable
     }
 
     private static ModelResidency Residency(int megabytes) => new([new ScriptedEngine()],
-        entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Parallel = 1, Tuning = Fused, ContextLength = entry.Settings.ContextLength ?? 0 },
+        entry => new ModelSpec
+        {
+            Name = entry.Name,
+            Path = entry.Path,
+            Parallel = 1,
+            Tuning = Fused,
+            ContextLength = entry.Settings.ContextLength ?? 0,
+        },
         TimeProvider.System, new ResidencyOptions
         {
             MemoryBudget = megabytes * Megabyte,

@@ -54,7 +54,7 @@ internal sealed class ServerFixture : IAsyncDisposable
                 ResidencyRun.Unmeasured);
         var server =
             await ShimmyServer.StartAsync(
-                (options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },
+                (options ?? new ServerOptions()) with { Binds = options?.Binds is { } binds and not ["auto"] ? binds : ["0"] },
             registry, residency, loggers ?? NullLoggerFactory.Instance, CancellationToken.None);
         return new ServerFixture(server, residency);
     }

@@ -64,8 +64,8 @@ internal sealed record ModelEntry
     public IReadOnlyList<string> LongNames { get; init; } = [];
 
     /// <summary>
-    /// When it was first seen, in scans: a name that two models claim belongs to the one that was there first, and to neither where both came
-    /// at once.
+    /// When it was first seen, in scans: a name that two models claim belongs to the one that was there first, and to neither where both
+    /// came at once.
     /// </summary>
     public int Since { get; init; }
 

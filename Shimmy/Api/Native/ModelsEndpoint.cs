@@ -73,6 +73,9 @@ internal static class ModelsEndpoint
         json.WriteNumber("max_context_length", entry.ContextLength);
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
+        json.WriteBoolean("ready", entry.WhyUnloadable is null);
+        if (entry.WhyUnloadable is { } reason)
+            json.WriteString("why_not_ready", reason);
         json.WriteBoolean("loaded", loaded is not null);
         NativeJson.WriteAdapters(json, loaded);
         json.WriteEndObject();

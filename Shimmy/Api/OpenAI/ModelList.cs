@@ -21,7 +21,8 @@ internal static class ModelList
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         await registry.ScannedAsync(context.RequestAborted);
-        var entries = registry.Entries;
+        // One that cannot be loaded is nothing to choose; /api/models has it, with the reason.
+        var entries = registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null }).ToList();
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         await JsonResponse.WriteAsync(context, json =>
         {

@@ -24,7 +24,7 @@ internal sealed class ModelContext
         Host = host;
         ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
-        Registry = new ModelRegistry(Discovery);
+        Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
         MemoryBudget = BudgetOf(null);
     }
 
@@ -95,11 +95,35 @@ internal sealed class ModelContext
     /// Follows the config file from now on, where there is one; <paramref name="budget"/> gets the memory budget at each change. Dispose
     /// the answer to end it.
     /// </summary>
-    public IDisposable? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
+    public ModelConfigWatch? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
         ConfigFile, Registry, Host, TimeProvider.System, report, config => budget(BudgetOf(config)));
 
     // The option wins over the configuration file.
     private long BudgetOf(ModelConfig? config) => _options.MemoryBudget ?? config?.MemoryBudget ?? MemoryEstimate.DefaultBudget;
+
+    /// <summary>
+    /// What cannot be used of what the user has set up, and how many files were skipped: a line each, for the log.
+    /// </summary>
+    public IEnumerable<string> Complaints()
+    {
+        var skipped = Registry.LastScan.Skipped;
+        foreach (var folder in skipped.Where(file => file.IsFolder))
+            yield return $"folder {folder.Path}: {folder.Reason}";
+        foreach (var entry in Registry.Entries.Where(entry => entry is { Source: ModelSource.Registered, WhyUnloadable: not null }))
+            yield return $"model '{entry.Name}' cannot be used: {entry.WhyUnloadable}";
+        foreach (var alias in Registry.LostAliases)
+        {
+            yield return $"alias '{alias.Pattern}' leads to '{alias.Target}', which is no model here; "
+                + Registry.ExplainUnknown(alias.Target);
+        }
+
+        var files = skipped.Where(file => !file.IsFolder && !AdapterPairing.IsPart(file)).ToList();
+        if (files.Count > 0)
+        {
+            yield return $"{files.Count} {(files.Count == 1 ? "file was" : "files were")} skipped, such as {files[0].Path}: {files[0].Reason}; "
+                + "shimmy discover shows all";
+        }
+    }
 
     /// <summary>Scans for models, with a line of progress.</summary>
     public async Task ScanAsync(CancellationToken cancellation)

@@ -71,7 +71,9 @@ internal static class MachineMemory
 
     // The word max is no number.
     private static long? Number(string? text) =>
-        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number is > 0 and < Unlimited ? number : null;
+        long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) && number is > 0 and < Unlimited
+            ? number
+            : null;
 
     private static List<string> Lines(string path)
     {

@@ -168,7 +168,7 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
         if (isNamedByUser && !Directory.Exists(folder))
-            skipped(new SkippedFile(folder, origin, "there is no such folder"));
+            skipped(new SkippedFile(folder, origin, SkippedFile.NoFolder));
 
         var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));

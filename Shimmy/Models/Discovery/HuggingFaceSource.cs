@@ -71,8 +71,8 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
         return Path.Join(Path.GetRelativePath(snapshot, Path.GetDirectoryName(file.Path)!), $"{name.Stem}|{name.ShardCount}");
     }
 
-    // That of refs/main first, then the others, the newest first: a ref may be missing (after downloading a fixed revision, or that of a pull
-    // request), or name a snapshot that was cleared away.
+    // That of refs/main first, then the others, the newest first: a ref may be missing (after downloading a fixed revision, or that of a
+    // pull request), or name a snapshot that was cleared away.
     private List<string> Snapshots(string repository, Action<SkippedFile> skipped)
     {
         var snapshots = Path.Join(repository, "snapshots");

@@ -8,7 +8,9 @@ namespace Shimmy.Models.Discovery;
 /// The models in one of Ollama's folders: manifests at <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and their layers in
 /// <c>blobs</c>. Names are as <c>ollama list</c> shows them.
 /// </summary>
-internal sealed class OllamaSource(string root) : IModelSource
+/// <param name="root">The folder.</param>
+/// <param name="isNamedByUser">The user named the folder, so that a missing one is reported.</param>
+internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IModelSource
 {
     /// <summary>Ollama's environment variable for its models folder.</summary>
     public const string FolderVariable = "OLLAMA_MODELS";
@@ -37,6 +39,8 @@ internal sealed class OllamaSource(string root) : IModelSource
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
+        if (isNamedByUser && !Directory.Exists(root))
+            Skip(root, SkippedFile.NoFolder);
         var manifests = Path.Join(root, "manifests");
         var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), (path, reason) => Skip(path, reason));
         foreach (var file in walk.Files(manifests, cancellation))

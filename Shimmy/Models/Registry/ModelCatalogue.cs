@@ -87,8 +87,10 @@ internal sealed class ModelCatalogue
         return null;
     }
 
-    /// <summary>The model that an alias leads to; null where there is none of that name.</summary>
-    public ModelEntry? Target(ModelAlias alias) =>
+    /// <summary>The aliases that lead to no model.</summary>
+    public IReadOnlyList<ModelAlias> LostAliases => [.. _aliases.Where(alias => Target(alias) is null)];
+
+    private ModelEntry? Target(ModelAlias alias) =>
         NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))
             .FirstOrDefault(entry => entry is not null);
 }

@@ -7,7 +7,9 @@ namespace Shimmy.Models.Registry;
 /// The models that requests can name: registered by the user, and discovered by scans. A registered model hides a discovered one of the
 /// same name or file. Thread-safe; reading takes no lock, since each change replaces the immutable catalogue.
 /// </summary>
-internal sealed class ModelRegistry(ModelDiscovery discovery)
+/// <param name="discovery">Finds models.</param>
+/// <param name="again">Looks again at a registered model that could not be used; null leaves it as it is.</param>
+internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, ModelEntry>? again = null)
 {
     private const int ScansAtOnce = 10;
     private const int ScanShare = 10;
@@ -38,6 +40,9 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         }
     }
 
+    /// <summary>The aliases that lead to no model.</summary>
+    public IReadOnlyList<ModelAlias> LostAliases => _catalogue.LostAliases;
+
     /// <summary>The result of the last scan, with the files it skipped.</summary>
     public ScanResult LastScan => _catalogue.Scan;
 
@@ -62,7 +67,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     /// </summary>
     public async ValueTask<ModelEntry?> FindAsync(string name, CancellationToken cancellation = default)
     {
-        if (Find(name) is { } known)
+        if (Find(name) is { WhyUnloadable: null } known)
             return known;
 
         Task<int>? scan;
@@ -78,10 +83,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             cancellation.ThrowIfCancellationRequested();
         }
 
-        if (Find(name) is { } found)
+        if (Find(name) is var found && (found is { WhyUnloadable: null } || ReferenceEquals(LastScan, ScanResult.Empty) || !MayScanAgain()))
             return found;
-        if (ReferenceEquals(LastScan, ScanResult.Empty) || !MayScanAgain())
-            return null;
         await ((Task)RefreshAsync(cancellation)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         cancellation.ThrowIfCancellationRequested();
         return Find(name);
@@ -184,6 +187,12 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             var result = discovery.Scan(CancellationToken.None);
             lock (_lock)
             {
+                if (again is not null)
+                {
+                    _byHand = [.. _byHand.Select(LookAgain)];
+                    _configured = ([.. _configured.Models.Select(LookAgain)], _configured.Aliases);
+                }
+
                 Renew(result);
                 return DiscoveredCount;
             }
@@ -196,6 +205,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             }
         }
     }
+
+    private ModelEntry LookAgain(ModelEntry entry) => entry.WhyUnloadable is null ? entry : again!(entry);
 
     private void Renew(ScanResult scan) =>
         _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _aliases, .. _configured.Aliases], scan);

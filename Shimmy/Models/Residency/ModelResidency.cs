@@ -201,8 +201,11 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Model is { } model)
                 return model.Facts.ContextLength;
-            if (_needs.TryGetValue(entry.Name, out var last) && (last.Spec with { ContextLength = 0, ContextReason = null }).LoadsLike(spec))
+            if (_needs.TryGetValue(entry.Name, out var last)
+                && (last.Spec with { ContextLength = 0, ContextReason = null }).LoadsLike(spec))
+            {
                 return last.Spec.ContextLength > 0 ? last.Spec.ContextLength : entry.ContextLength;
+            }
         }
 
         return spec.ContextLength > 0 ? spec.ContextLength : entry.ContextLength;
@@ -216,7 +219,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Spec.LoadsLike(spec))
                 return slot.Need;
-            room = _options.MemoryBudget - _slots.Values.Where(other => other is { UsesMemory: true, Pinned: true }).Sum(other => other.Bytes);
+            var pinned = _slots.Values.Where(other => other is { UsesMemory: true, Pinned: true }).Sum(other => other.Bytes);
+            room = _options.MemoryBudget - pinned;
         }
 
         var need = await _options.Need(entry, spec, room, cancellation).ConfigureAwait(false);
