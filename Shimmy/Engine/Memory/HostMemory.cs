@@ -1,3 +1,5 @@
+using Shimmy.Engine.Runtimes;
+
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
@@ -18,7 +20,7 @@ internal sealed class HostMemory(BackendProbe backends)
     public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
     {
         var headers = new HeaderMemo();
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !RuntimeDirectory.HasGpuPlugins)
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
             return OnHost();
         try
         {
