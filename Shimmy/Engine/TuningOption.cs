@@ -169,7 +169,7 @@ internal sealed class TuningOption
     /// <summary>Whether its numbers are whole.</summary>
     public bool IsWhole { get; private init; }
 
-    /// <summary>Whether a value with a separator in it is a path, which begins in the folder of the configuration file that says it.</summary>
+    /// <summary>Whether a value with a separator in it is a path, which starts in the folder of the file that says it.</summary>
     public bool MayBePath { get; private init; }
 
     /// <summary>Whether a load request may say it: what is worth trying another way without a new configuration.</summary>

@@ -4,7 +4,7 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Engine.Runtimes;
 
-/// <summary>The order in which a model tries runtimes. A runtime is a folder with files of certain names; what is in them plays no part.</summary>
+/// <summary>The order in which a model tries runtimes. A runtime is a folder with files of certain names, whatever is in them.</summary>
 [TestClass]
 [TestCategory("Unit")]
 public sealed class RuntimeChoiceTests

@@ -44,7 +44,7 @@ public sealed class RuntimeTests
 
         Assert.AreEqual(2, byVariable.ExitCode);
         Assert.Contains($"the runtime {folder["runtime"]} is missing: {folder["runtime"]} holds no llama library", byVariable.Errors);
-        Assert.AreEqual(1, byOption.ExitCode);
+        Assert.AreEqual(2, byOption.ExitCode);
         Assert.Contains("--runtime: there is no runtime 'nonsense': it is neither one of ", byOption.Errors);
     }
 

@@ -6,10 +6,12 @@ namespace Shimmy.Engine.Runtimes;
 /// <param name="IsNamed">Whether the user named it: one that cannot be loaded is an error then, and no reason to take another.</param>
 internal sealed record RuntimeCandidate(LlamaRuntime Runtime, string Reason, bool IsNamed);
 
-/// <summary>Which runtimes a model is tried with, in which order: those that have what it needs; of them the user's, the newest, LLamaSharp's.</summary>
+/// <summary>
+/// Which runtimes a model is tried with, in which order: those that have what it needs; of them the user's, the newest, LLamaSharp's.
+/// </summary>
 internal static class RuntimeChoice
 {
-    /// <summary>The runtimes to try for a model, at least one. Throws <see cref="EngineException"/> where none can do what it needs.</summary>
+    /// <summary>The runtimes to try for a model, at least one. Throws <see cref="EngineException"/> where none has what it needs.</summary>
     public static IReadOnlyList<RuntimeCandidate> For(ModelSpec spec) =>
         For(spec, InstalledRuntimes.All, InstalledRuntimes.Given, spec.Tuning.Runtime is { } named ? Named(named) : null);
 
@@ -37,7 +39,8 @@ internal static class RuntimeChoice
         if (spec.Projector is not null)
         {
             all = Those(all, one => one.HasMedia, "it has libmtmd, which the model's projector needs") ?? throw new EngineException(
-                EngineFailure.LoadFailed, $"{spec.Name} has a projector, but no runtime here has libmtmd: there {Are(installed)} {Names(installed)}");
+                EngineFailure.LoadFailed,
+                $"{spec.Name} has a projector, but no runtime here has libmtmd: there {Are(installed)} {Names(installed)}");
         }
         if (spec.Tuning.Backend is { } backend and not (GpuBackend.Auto or GpuBackend.Cpu))
         {
@@ -59,12 +62,12 @@ internal static class RuntimeChoice
         if (given is not null)
             Add(given, $"it is the one that {RuntimeDirectory.Variable} names", isNamed: named is null);
         foreach (var runtime in installed)
-        {
-            Add(runtime, all.Count > 0 ? "it is the next" : installed.Count == 1 ? "it is the only one" : "it is the newest", isNamed: false);
-        }
-        return all.Count > 0 ? all : [new(InstalledRuntimes.Of(InstalledRuntimes.DirectoryOf(LlamaRuntime.LLamaSharp)), "", IsNamed: false)];
+            Add(runtime, all.Count > 0 ? "it is the next" : installed.Count == 1 ? "it is the only one" : "it is the newest");
+        if (all.Count == 0)
+            Add(InstalledRuntimes.Of(InstalledRuntimes.DirectoryOf(LlamaRuntime.LLamaSharp)), "it belongs to every build");
+        return all;
 
-        void Add(LlamaRuntime runtime, string reason, bool isNamed)
+        void Add(LlamaRuntime runtime, string reason, bool isNamed = false)
         {
             if (!all.Exists(other => other.Runtime.Directory == runtime.Directory))
                 all.Add(new RuntimeCandidate(runtime, reason, isNamed));

@@ -46,8 +46,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
     public Task Completion => _ended.Task;
 
     /// <summary>
-    /// Starts a worker that will load a runtime. <paramref name="log"/> gets llama.cpp's lines with their ggml level, <paramref name="progress"/> the
-    /// share of the model that is loaded. Throws <see cref="EngineException"/> where the process does not start.
+    /// Starts a worker that will load a runtime. <paramref name="log"/> gets llama.cpp's lines with their ggml level,
+    /// <paramref name="progress"/> the share of the model that is loaded. Throws <see cref="EngineException"/> where the process does
+    /// not start.
     /// </summary>
     public static WorkerProcess Start(string executable, LlamaRuntime runtime, Action<int, string> log, Action<float> progress)
     {
