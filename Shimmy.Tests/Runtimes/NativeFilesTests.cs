@@ -33,7 +33,8 @@ public sealed class NativeFilesTests
     {
         var files = Directory.GetFiles(Runtime.Directory, "*.so", SearchOption.AllDirectories);
 
-        Assert.HasCount(files.Length, files.Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))).Distinct().ToArray());
+        var contents = files.Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))).Distinct().ToArray();
+        Assert.HasCount(files.Length, contents);
     }
 
     [TestMethod]

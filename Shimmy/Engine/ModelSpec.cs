@@ -52,6 +52,9 @@ public sealed record ModelSpec
     /// </summary>
     public string? Draft { get; init; }
 
+    /// <summary>Full path of the multimodal projector (mmproj) that lets the model see or hear; null where none is used.</summary>
+    public string? Projector { get; init; }
+
     /// <summary>Defaults for fields that a request leaves out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+using LLama.Native;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Tests.Worker.Native;
@@ -187,5 +189,20 @@ public sealed unsafe class StructLayoutTests
         Assert.AreEqual(520, (int)((byte*)&value.Poll - start), "poll");
         Assert.AreEqual(524, (int)((byte*)&value.StrictCpu - start), "strict_cpu");
         Assert.AreEqual(525, (int)((byte*)&value.Paused - start), "paused");
+    }
+
+    [TestMethod]
+    public void LLamaSharps_own_structs_have_the_layout_that_its_libraries_were_probed_for()
+    {
+        Assert.AreEqual(72, Marshal.SizeOf<LLamaModelParams>());
+        Assert.AreEqual(28, (int)Marshal.OffsetOf<LLamaModelParams>("main_gpu"));
+        Assert.AreEqual(56, (int)Marshal.OffsetOf<LLamaModelParams>("kv_overrides"));
+        Assert.AreEqual(160, Marshal.SizeOf<LLamaContextParams>());
+        Assert.AreEqual(24, (int)Marshal.OffsetOf<LLamaContextParams>("n_threads"));
+        Assert.AreEqual(36, (int)Marshal.OffsetOf<LLamaContextParams>("rope_scaling_type"));
+        Assert.AreEqual(104, (int)Marshal.OffsetOf<LLamaContextParams>("type_k"));
+        // Passed as they are, as pointers to arrays.
+        Assert.AreEqual(sizeof(LlamaModelKvOverride), Marshal.SizeOf<LLamaModelMetadataOverride>());
+        Assert.AreEqual(sizeof(LlamaTensorBuftOverride), Marshal.SizeOf<LLamaModelTensorBufferOverride>());
     }
 }

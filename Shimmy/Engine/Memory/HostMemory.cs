@@ -20,7 +20,7 @@ internal sealed class HostMemory(BackendProbe backends)
     public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
     {
         var headers = new HeaderMemo();
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
             return OnHost();
         try
         {
@@ -73,6 +73,20 @@ internal sealed class HostMemory(BackendProbe backends)
             // With all layers on GPUs the host only looks up embeddings, which needs no compute buffer.
             Compute = layers > sizes.Layers.Count ? 0 : all.Compute,
         };
+    }
+
+    // Whether the runtime that the model will get can use GPUs.
+    private static bool UsesGpus(ModelSpec spec)
+    {
+        try
+        {
+            return RuntimeChoice.For(spec)[0].Runtime.HasGpu;
+        }
+        catch (EngineException)
+        {
+            // The load will fail with the reason.
+            return false;
+        }
     }
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)

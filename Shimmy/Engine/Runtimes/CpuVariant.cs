@@ -20,7 +20,7 @@ internal static class CpuVariant
 
     private const string Translated = "rosetta2";
 
-    /// <summary>The folder of the best variant in a runtime's folder; null where it has none, and its libraries lie there themselves.</summary>
+    /// <summary>The folder of the best variant in a runtime's folder; null where it has none, and the libraries lie in itself.</summary>
     public static string? FolderIn(string directory) => Best(Features, name => Directory.Exists(Path.Combine(directory, name)))
         is { } name ? Path.Combine(directory, name) : null;
 

@@ -16,7 +16,7 @@ internal static unsafe class Backends
     private static readonly nint[] None = [];
 
     /// <summary>
-    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score; where it is linked in, it is there already.
+    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score; one that is linked in is there already.
     /// Throws <see cref="EngineException"/> where the folder holds none.
     /// </summary>
     public static void LoadCpu(string directory)
@@ -29,7 +29,8 @@ internal static unsafe class Backends
         {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}"
-                    .TrimEnd());
+                    .TrimEnd())
+            { Fault = RuntimeFault.Unusable };
         }
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)
@@ -113,7 +114,7 @@ internal static unsafe class Backends
         };
     }
 
-    // ggml's handle of a backend that is part of the libraries themselves (Metal in LLamaSharp's, any in a user's own build); 0 where it is not.
+    // ggml's handle of a backend that is part of the libraries themselves (Metal in LLamaSharp's, any in a user's own build), or 0.
     private static nint LinkedIn(GpuBackend backend)
     {
         for (nuint i = 0; i < GgmlApi.ggml_backend_dev_count(); i++)
@@ -159,10 +160,10 @@ internal static unsafe class Backends
 
     private static string HowToGet(GpuBackend backend) => backend switch
     {
-        GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.Version
-            + " and put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+        GpuBackend.OpenCl =>
+            "there is no prebuilt one: build it with all of llama.cpp v0.4 or v0.5, and name that folder in SHIMMY_RUNTIME_DIR",
         GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
-        _ => $"publish with it (./publish.sh {RuntimeDirectory.PortableRid} {RuntimeDirectory.PluginName(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
+        _ => $"publish with it (./publish.sh {RuntimeDirectory.PortableRid} {RuntimeDirectory.PluginName(backend)}), {(RuntimeLibraries.Runtime.IsLinked ? "" : "put it there, ")}or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
     };
 
     private static int InterfaceVersion() => *(int*)GgmlApi.ggml_backend_dev_backend_reg(GgmlApi.ggml_backend_dev_by_type(Cpu));

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>libggml and libggml-base: backends, devices, thread pools. C names verbatim, the same in every build that Shimmy knows.</summary>
+/// <summary>libggml and libggml-base: backends, devices, thread pools. C names verbatim, the same in every build that is known.</summary>
 internal static unsafe partial class GgmlApi
 {
     /// <summary>libggml: the registry of backends.</summary>

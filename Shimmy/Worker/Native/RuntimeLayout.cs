@@ -69,13 +69,18 @@ internal abstract unsafe partial class RuntimeLayout
     public static RuntimeLayout? Find(string? version, string commit, bool isPackage, out string reason)
     {
         var named = Known.FirstOrDefault(layout => layout.IsOf(version, commit, isPackage));
+        if (named is null)
+        {
+            reason = version is null
+                ? $"has no version and was built from commit '{commit}', whose structs are not known"
+                : $"is version {version}, whose structs are not known";
+            return null;
+        }
         var (model, context) = (ProbeApi.llama_model_default_params(), ProbeApi.llama_context_default_params());
-        var mismatch = named is null ? null : Mismatch("llama_model_params", named.ModelDefaults, &model)
+        var mismatch = Mismatch("llama_model_params", named.ModelDefaults, &model)
             ?? Mismatch("llama_context_params", named.ContextDefaults, &context);
-        reason = named is null
-            ? $"is {(version is null ? $"built from commit {commit} and has no version" : $"version {version}")}, whose structs are not known"
-            : $"calls itself {version ?? commit}, but its default of {mismatch} is another than that of {named.Builds}, so its structs have "
-                + "another layout";
+        reason = $"calls itself {version ?? commit}, but its default of {mismatch} is another than that of {named.Builds}, "
+            + "so its structs have another layout";
         return mismatch is null ? named : null;
     }
 
@@ -97,13 +102,15 @@ internal abstract unsafe partial class RuntimeLayout
 
         protected override IReadOnlyList<FieldDefault> ModelDefaults { get; } =
         [
-            new("n_gpu_layers", 16, -1), new("split_mode", 20, 1), new("main_gpu", 32, 0), new("vocab_only", 72, 0, 1), new("use_extra_bufts", 74, 1, 1),
+            new("n_gpu_layers", 16, -1), new("split_mode", 20, 1), new("main_gpu", 32, 0), new("vocab_only", 72, 0, 1),
+            new("use_extra_bufts", 74, 1, 1),
         ];
 
         protected override IReadOnlyList<FieldDefault> ContextDefaults { get; } =
         [
             new("n_ctx", 0, 512), new("n_batch", 4, 2048), new("n_ubatch", 8, 512), new("n_seq_max", 12, 1), new("n_threads", 28, 4),
-            new("n_threads_batch", 32, 4), new("rope_scaling_type", 40, -1), new("flash_attn_type", 52, -1), new("yarn_ext_factor", 64, MinusOne),
+            new("n_threads_batch", 32, 4), new("rope_scaling_type", 40, -1), new("flash_attn_type", 52, -1),
+            new("yarn_ext_factor", 64, MinusOne),
             new("type_k", 104, 1), new("type_v", 108, 1), new("offload_kqv", 129, 1, 1), new("swa_full", 132, 1, 1),
         ];
 
@@ -134,7 +141,8 @@ internal abstract unsafe partial class RuntimeLayout
         [LibraryImport(LlamaApi.Library, StringMarshalling = StringMarshalling.Utf8)]
         private static partial nint llama_model_load_from_splits(string[] paths, nuint count, LlamaModelParams parameters);
 
-        [LibraryImport(LlamaApi.Library)] private static partial nint llama_init_from_model(ModelHandle model, LlamaContextParams parameters);
+        [LibraryImport(LlamaApi.Library)]
+        private static partial nint llama_init_from_model(ModelHandle model, LlamaContextParams parameters);
 
         [LibraryImport(LlamaApi.Library)]
         private static partial nint llama_sampler_init_dry(nint vocab, float multiplier, float dryBase, int allowedLength, int lastN,
@@ -142,9 +150,9 @@ internal abstract unsafe partial class RuntimeLayout
     }
 
     /// <summary>
-    /// The build in LLamaSharp 0.30. The package knows its structs and their defaults: they are passed as its own types. Its handles and its
-    /// class NativeApi are left alone, because they would first search for libraries: that loads the Vulkan loader and, where there is none,
-    /// starts the program vulkaninfo from the current folder or the path.
+    /// The build in LLamaSharp 0.30. The package knows its structs and their defaults: they are passed as its own types. Its handles and
+    /// its class NativeApi are left alone, because they would first search for libraries: that loads the Vulkan loader and, where there
+    /// is none, starts the program vulkaninfo from the current folder or the path.
     /// </summary>
     private sealed partial class LLamaSharpLayout : RuntimeLayout
     {
@@ -155,13 +163,15 @@ internal abstract unsafe partial class RuntimeLayout
 
         protected override IReadOnlyList<FieldDefault> ModelDefaults { get; } =
         [
-            new("n_gpu_layers", 16, -1), new("split_mode", 20, 1), new("main_gpu", 28, 0), new("vocab_only", 64, 0, 1), new("use_extra_bufts", 66, 1, 1),
+            new("n_gpu_layers", 16, -1), new("split_mode", 20, 1), new("main_gpu", 28, 0), new("vocab_only", 64, 0, 1),
+            new("use_extra_bufts", 66, 1, 1),
         ];
 
         protected override IReadOnlyList<FieldDefault> ContextDefaults { get; } =
         [
             new("n_ctx", 0, 512), new("n_batch", 4, 2048), new("n_ubatch", 8, 512), new("n_seq_max", 12, 1), new("n_threads", 24, 4),
-            new("n_threads_batch", 28, 4), new("rope_scaling_type", 36, -1), new("flash_attn_type", 48, -1), new("yarn_ext_factor", 60, MinusOne),
+            new("n_threads_batch", 28, 4), new("rope_scaling_type", 36, -1), new("flash_attn_type", 48, -1),
+            new("yarn_ext_factor", 60, MinusOne),
             new("type_k", 104, 1), new("type_v", 108, 1), new("offload_kqv", 129, 1, 1), new("swa_full", 132, 1, 1),
         ];
 
@@ -249,7 +259,11 @@ internal abstract unsafe partial class RuntimeLayout
             try
             {
                 fixed (nint* all = utf8)
-                    return utf8.Length == 1 ? llama_model_load_from_file(utf8[0], theirs) : llama_model_load_from_splits(all, (nuint)utf8.Length, theirs);
+                {
+                    return utf8 is [var file]
+                        ? llama_model_load_from_file(file, theirs)
+                        : llama_model_load_from_splits(all, (nuint)utf8.Length, theirs);
+                }
             }
             finally
             {
@@ -331,8 +345,8 @@ internal abstract unsafe partial class RuntimeLayout
 #pragma warning restore SYSLIB1054
 
         [LibraryImport(LlamaApi.Library)]
-        private static partial nint llama_sampler_init_dry(nint vocab, int trainedContext, float multiplier, float dryBase, int allowedLength,
-            int lastN, byte** breakers, nuint breakerCount);
+        private static partial nint llama_sampler_init_dry(nint vocab, int trainedContext, float multiplier, float dryBase,
+            int allowedLength, int lastN, byte** breakers, nuint breakerCount);
     }
 
     /// <summary>A field whose default the header fixes.</summary>
