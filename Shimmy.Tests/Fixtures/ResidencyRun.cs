@@ -1,6 +1,9 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
+using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Tests.Fixtures;
 
@@ -15,6 +18,12 @@ internal sealed record ResidencyRun(
     private const int Models = 5;
     private const int Room = 2;
     private const int Clients = 8;
+
+    /// <summary>Options of a residency whose loads need no memory.</summary>
+    public static ResidencyOptions Unmeasured { get; } = new() { Need = static (_, spec, _, _) => ValueTask.FromResult(NeedOf(spec, 0)) };
+
+    /// <summary>The need of a load that is so many bytes of weights.</summary>
+    public static LoadNeed NeedOf(ModelSpec spec, long bytes) => new(spec, new MemoryEstimate(bytes, 0, 0, 0));
 
     /// <summary>Runs for this long; Linux alone tells how many workers there are.</summary>
     public static async Task<ResidencyRun> RunAsync(TimeSpan duration)

@@ -51,10 +51,10 @@ internal sealed class ServerFixture : IAsyncDisposable
             registry.Register(new ModelEntry { Name = name, Path = pathOf(name) });
         var residency =
             new ModelResidency([engine], specOf, TimeProvider.System,
-                new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
+                ResidencyRun.Unmeasured);
         var server =
             await ShimmyServer.StartAsync(
-                (options ?? new ServerOptions()) with { Bind = options?.Bind is { } bind and not "auto" ? bind : "0" },
+                (options ?? new ServerOptions()) with { Binds = options?.Binds is { } binds and not ["auto"] ? binds : ["0"] },
             registry, residency, loggers ?? NullLoggerFactory.Instance, CancellationToken.None);
         return new ServerFixture(server, residency);
     }

@@ -42,13 +42,14 @@ public sealed class BindAddressTests
     [TestMethod]
     public void Auto_takes_the_variable_or_goes_from_port_to_port()
     {
-        Assert.AreEqual("0.0.0.0:99", BindAddress.Candidates("auto", name => name == "SHIMMY_BIND_ADDRESS" ? "*:99" : null)
-            .Single().ToString());
-        var ports = BindAddress.Candidates("auto", _ => null).Cast<IPEndPoint>().ToArray();
-        Assert.IsTrue(ports.All(one => one.Address.Equals(IPAddress.Loopback)));
+        Assert.AreEqual("0.0.0.0:99", BindAddress.Candidates(["auto"], name => name == "SHIMMY_BIND_ADDRESS" ? "*:99" : null)
+            .Single().Endpoints.Single().ToString());
+        var choices = BindAddress.Candidates(["auto"], _ => null);
+        Assert.IsTrue(choices.SelectMany(choice => choice.Endpoints).All(one => IPAddress.IsLoopback(((IPEndPoint)one).Address)));
+        var ports = choices.Select(choice => (IPEndPoint)choice.Endpoints[0]).ToArray();
         CollectionAssert.AreEqual(Enumerable.Range(11435, 101).Append(0).ToArray(), ports.Select(one => one.Port).ToArray());
         // What was asked for by name is tried alone.
-        Assert.AreEqual("127.0.0.1:5", BindAddress.Candidates("5", _ => "6").Single().ToString());
+        Assert.AreEqual("127.0.0.1:5", BindAddress.Candidates(["5"], _ => "6").Single().Endpoints[0].ToString());
     }
 
     [TestMethod]

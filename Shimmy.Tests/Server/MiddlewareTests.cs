@@ -21,13 +21,15 @@ public sealed class MiddlewareTests
     [DataRow(null, "null", null)]
     [DataRow("*", "https://any.example", "*")]
     [DataRow("https://mine.example", "https://mine.example", "https://mine.example")]
-    [DataRow("https://mine.example/", "https://mine.example", "https://mine.example")]
     [DataRow("https://mine.example", "https://mine.example.evil", null)]
     [DataRow("https://mine.example", "http://localhost", null)]
     public async Task allow_origins(string? option, string origin, string? allowed)
     {
-        await using var server =
-            await ServerFixture.StartAsync(options: new ServerOptions { CorsOrigin = option, Keys = ApiKeyFile.Read(["key"]) });
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions
+        {
+            CorsOrigins = option is null ? [] : [option],
+            Keys = ApiKeyFile.Read(["key"]),
+        });
 
         // The preflight needs no key: browsers send none with it.
         using var preflight = await SendAsync(server, HttpMethod.Options, "v1/completions",

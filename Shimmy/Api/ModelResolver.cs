@@ -59,6 +59,7 @@ internal static class ModelResolver
 
     private static async Task<ModelEntry> FindAsync(HttpContext context, string name, CancellationToken cancellation)
     {
+        RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
             return entry;

@@ -16,6 +16,7 @@ internal static class CommandLine
     /// <returns>One of <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args)
     {
+        StandardStreams.Claim();
         Environment.ExitCode = ExitCode.Success;
         if (args is [] or ["-h" or "--help", ..])
             return Show(HelpText.OfProgram());
@@ -36,7 +37,7 @@ internal static class CommandLine
         {
             options = OptionParser.Parse(command, args.AsSpan(1), Environment.GetEnvironmentVariable);
         }
-        catch (Exception e) when (e is UsageException or CommandException)
+        catch (Exception e) when (e is UsageException or CommandException or IOException or UnauthorizedAccessException)
         {
             var (exitCode, message) = FailureFilter.Describe(e);
             return Refuse(command.Name, message, exitCode);
@@ -59,8 +60,15 @@ internal static class CommandLine
 
     private static int Show(string text)
     {
-        Printer.Line(text);
-        return ExitCode.Success;
+        try
+        {
+            Printer.Line(text);
+            return ExitCode.Success;
+        }
+        catch (OutputClosedException)
+        {
+            return ExitCode.Failed;
+        }
     }
 
     private static int Refuse(string command, string message, int exitCode = ExitCode.Usage)

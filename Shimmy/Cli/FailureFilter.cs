@@ -42,6 +42,8 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
             (ExitCode.Usage, $"{Option.NameOf(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
         EngineException => (ExitCode.Failed, e.Message),
+        // The system: a folder that is gone, a disk that is full or cannot be written, a socket that is not allowed.
+        IOException or UnauthorizedAccessException or System.Net.Sockets.SocketException => (ExitCode.Failed, e.Message),
         // A defect of Shimmy: with the stack trace.
         _ => (ExitCode.Failed, e.ToString()),
     };

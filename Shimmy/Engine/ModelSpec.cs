@@ -14,6 +14,11 @@ public sealed record ModelSpec
     /// <summary>Tokens one request may use, prompt and answer together; 0 takes the model's own training context.</summary>
     public int ContextLength { get; init; }
 
+    /// <summary>
+    /// Why <see cref="ContextLength"/> is shorter than the model's own although nobody asked for that, for the log; null where it is not.
+    /// </summary>
+    public string? ContextReason { get; init; }
+
     /// <summary>Sequences that may be decoded at once (slots), at least 1.</summary>
     public int Parallel { get; init; } = 4;
 

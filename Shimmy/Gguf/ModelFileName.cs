@@ -36,6 +36,9 @@ internal sealed record ModelFileName
     /// <summary>Number of shards of the model; 0 for a whole file.</summary>
     public int ShardCount { get; init; }
 
+    /// <summary>The ending as it is written, <c>.gguf</c> or in capitals: file systems may tell them apart.</summary>
+    public string Ending { get; init; } = Extension;
+
     /// <summary>Whether the name ends in <c>.gguf</c>; case is ignored.</summary>
     public static bool IsGguf(ReadOnlySpan<char> fileName) =>
         fileName.Length > Extension.Length && fileName.EndsWith(Extension, StringComparison.OrdinalIgnoreCase);
@@ -59,11 +62,12 @@ internal sealed record ModelFileName
             ParameterLabel = FindParameterLabel(name),
             Shard = shard,
             ShardCount = shardCount,
+            Ending = IsGguf(fileName) ? fileName[^Extension.Length..] : Extension,
         };
     }
 
     /// <summary>The file name of another shard of the same model.</summary>
-    public string OfShard(int number) => $"{Stem}-{number:D5}-of-{ShardCount:D5}{Extension}";
+    public string OfShard(int number) => $"{Stem}-{number:D5}-of-{ShardCount:D5}{Ending}";
 
     /// <summary>Whether the name contains a word between characters that are neither letters nor digits. Case is ignored.</summary>
     public bool HasWord(string word)

@@ -30,18 +30,30 @@ internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, 
 
     private void Log(RequestSummary request, LogLevel level)
     {
+        var trace = request.Trace.IsKnown ? request.Trace.TraceId : "-";
+        var why = request.BrokenBy is { } broken ? $", broke off: {broken}" : request.Refusal is { } refusal ? $": {refusal}" : "";
+        if (request is { Answers.Count: 0, PromptTokens: 0, GeneratedTokens: 0 })
+        {
+            LogOther(logger, level, request.Id, request.Method, request.Path, request.Model ?? request.AskedModel ?? "-", request.Status,
+                request.Elapsed.TotalMilliseconds, request.Key ?? "-", trace, why);
+            return;
+        }
+
         var queued = request.Answers.Count == 0 ? 0 : request.Answers.Max(answer => answer.QueueMilliseconds);
         LogRequest(logger, level, request.Id, request.Method, request.Path, request.Model ?? "-", request.Status,
             request.PromptTokens, request.CachedTokens, request.GeneratedTokens, queued, request.ToFirstToken?.TotalMilliseconds ?? 0,
-            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", request.Trace.IsKnown
-                ? request.Trace.TraceId
-                : "-", request.BrokenBy is null ? "" : $", broke off: {request.BrokenBy}");
+            request.Elapsed.TotalMilliseconds, request.Cache ?? "-", request.Key ?? "-", trace, why);
     }
 
     [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {PromptTokens} prompt tokens ({CachedTokens} cached), " +
-        "{CompletionTokens} generated, {QueueMilliseconds:F0} ms queued, {FirstTokenMilliseconds:F0} ms to the first token, {Milliseconds:F0} ms, response cache {Cache}, key {Key}, trace {TraceId}{BrokenOff}")]
+        "{CompletionTokens} generated, {QueueMilliseconds:F0} ms queued, {FirstTokenMilliseconds:F0} ms to the first token, {Milliseconds:F0} ms, response cache {Cache}, key {Key}, trace {TraceId}{Reason}")]
     private static partial void LogRequest(ILogger logger, LogLevel level, string requestId, string method, string route, string model,
         int status, int promptTokens, int cachedTokens, int completionTokens, double queueMilliseconds,
         double firstTokenMilliseconds, double milliseconds,
-        string cache, string key, string traceId, string brokenOff);
+        string cache, string key, string traceId, string reason);
+
+    // Of a request that generates nothing: lists, health, refusals.
+    [LoggerMessage("{RequestId} {Method} {Route} {Model} {Status}: {Milliseconds:F0} ms, key {Key}, trace {TraceId}{Reason}")]
+    private static partial void LogOther(ILogger logger, LogLevel level, string requestId, string method, string route, string model,
+        int status, double milliseconds, string key, string traceId, string reason);
 }

@@ -32,6 +32,12 @@ internal sealed class RequestContext
     /// <summary>The model that was asked.</summary>
     public string? Model { get; set; }
 
+    /// <summary>The model that the request names, once its body was read, for the log.</summary>
+    public string? AskedModel { get; set; }
+
+    /// <summary>The error text that the client got, for the log.</summary>
+    public string? Refusal { get; set; }
+
     /// <summary>
     /// Tokens of the request, of all its answers together. An answer that was broken off counts with its prompt and the pieces that were
     /// sent: a client that leaves early has used them all the same.
@@ -124,6 +130,8 @@ internal sealed class RequestContext
             Key = Client?.Name,
             Status = status,
             BrokenBy = brokenBy,
+            AskedModel = OneLine(AskedModel),
+            Refusal = OneLine(Refusal),
             Cache = Cache?.OutcomeName,
             PromptTokens = used?.PromptTokens ?? 0,
             CachedTokens = used?.CachedTokens ?? 0,
@@ -132,5 +140,15 @@ internal sealed class RequestContext
             ToFirstToken = _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first),
             Answers = [.. _answers],
         };
+    }
+
+    // What a client sends could forge a line of the log.
+    private static string? OneLine(string? text)
+    {
+        const int longest = 500;
+        if (text is null)
+            return null;
+        var cut = text.Length > longest ? string.Concat(text.AsSpan(0, longest), "…") : text;
+        return string.Concat(cut.Select(c => char.IsControl(c) ? ' ' : c));
     }
 }

@@ -47,7 +47,11 @@ internal sealed class RequestFields
         {
             throw Unreadable(e);
         }
-        return (document, OfBody(document));
+        var fields = OfBody(document);
+        // What is refused before the model is looked for has its name in the log, too.
+        if (fields.Find("model") is { ValueKind: JsonValueKind.String } model)
+            RequestContext.Of(request.HttpContext).AskedModel = model.GetString();
+        return (document, fields);
     }
 
     /// <inheritdoc cref="ReadAsync"/>

@@ -59,6 +59,17 @@ internal sealed record ModelEntry
     public IReadOnlyList<string> OtherNames { get; init; } = [];
 
     /// <summary>
+    /// Names that tell it from others of its name, the shortest first: by its folder, by its source. <see cref="OtherNames"/> has them too.
+    /// </summary>
+    public IReadOnlyList<string> LongNames { get; init; } = [];
+
+    /// <summary>
+    /// When it was first seen, in scans: a name that two models claim belongs to the one that was there first, and to neither where both
+    /// came at once.
+    /// </summary>
+    public int Since { get; init; }
+
+    /// <summary>
     /// Full paths of discovered LoRA adapters that fit. Requests can choose among them; <see cref="ModelSettings.Loras"/> are applied by
     /// default.
     /// </summary>

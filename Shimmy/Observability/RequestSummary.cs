@@ -30,6 +30,15 @@ internal sealed record RequestSummary
     /// <summary>HTTP status; 499 where the client closed the request before the end.</summary>
     public required int Status { get; init; }
 
+    /// <summary>
+    /// The model that the request names, whether or not there is one of that name: for the log alone, since metrics take no names that
+    /// clients make up.
+    /// </summary>
+    public string? AskedModel { get; init; }
+
+    /// <summary>Error text that the client got, on one line; null where it got none.</summary>
+    public string? Refusal { get; init; }
+
     /// <summary>Error text where a response failed after it had begun; else null.</summary>
     public string? BrokenBy { get; init; }
 

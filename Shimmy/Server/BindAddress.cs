@@ -4,53 +4,119 @@ using System.Net.Sockets;
 
 namespace Shimmy.Server;
 
+/// <summary>Addresses to listen on at once, and the option or variable that asks for them.</summary>
+/// <param name="Source"><c>--bind</c>, or the variable.</param>
+/// <param name="Endpoints">The addresses.</param>
+internal sealed record BindChoice(string Source, IReadOnlyList<EndPoint> Endpoints)
+{
+    /// <summary>
+    /// The same without <c>::1</c>, for a machine without IPv6; null where there is nothing to leave out, or nothing would be left.
+    /// </summary>
+    public BindChoice? WithoutIPv6()
+    {
+        EndPoint[] rest = [.. Endpoints.Where(endpoint => endpoint is not BindAddress.Companion)];
+        return rest.Length == 0 || rest.Length == Endpoints.Count ? null : this with { Endpoints = rest };
+    }
+}
+
 /// <summary>
-/// The address to listen on. <c>auto</c> means SHIMMY_BIND_ADDRESS if it is set; else 127.0.0.1:11435; if that is taken, the first free
-/// port of 11436 to 11535; else one that the system picks. <c>unix:PATH</c> is a socket in the file system. Anything else is tried as it is
-/// and nowhere else.
+/// The addresses to listen on. <c>auto</c> means SHIMMY_BIND_ADDRESS if it is set; else port 11435 of this machine; if that is taken, the
+/// first free port of 11436 to 11535; else one that the system picks. <c>unix:PATH</c> is a socket in the file system. Anything else is
+/// tried as it is and nowhere else. This machine is 127.0.0.1 and ::1 alike, since clients take either for localhost.
 /// </summary>
 internal static class BindAddress
 {
+    /// <summary>The option.</summary>
+    public const string Option = "--bind";
+
+    /// <summary>The variable that <c>auto</c> stands for.</summary>
+    public const string Variable = "SHIMMY_BIND_ADDRESS";
+
+    /// <summary>Leaves the address to the variable and the server.</summary>
+    public const string Auto = "auto";
+
     private const int FirstPort = 11435;
     private const int LastPort = 11535;
     private const string UnixMark = "unix:";
 
-    /// <summary>The addresses to try, in order. Throws <see cref="FormatException"/> for a text that is not an address.</summary>
-    public static IReadOnlyList<EndPoint> Candidates(string bind, Func<string, string?> environment)
+    /// <summary>
+    /// The addresses to try, in order; those of one choice are listened on together. Throws <see cref="FormatException"/>, naming the
+    /// source, for a text that is not an address.
+    /// </summary>
+    public static IReadOnlyList<BindChoice> Candidates(IReadOnlyList<string> binds, Func<string, string?> environment)
     {
-        if (bind != "auto")
-            return [Parse(bind)];
-        if (environment("SHIMMY_BIND_ADDRESS") is { Length: > 0 } given && given != "auto")
-            return [Parse(given)];
+        if (binds is not [Auto])
+            return [Parse(Option, binds)];
+        if (environment(Variable) is { Length: > 0 } given && given != Auto)
+            return [Parse(Variable, Split(given))];
         return [.. Enumerable.Range(FirstPort, LastPort - FirstPort + 1).Append(0)
-            .Select(port => new IPEndPoint(IPAddress.Loopback, port))];
+            .Select(port => new BindChoice(Option, [.. ThisMachine(port)]))];
+    }
+
+    /// <summary>The addresses in a text, between commas or blanks.</summary>
+    public static string[] Split(string text) =>
+        text.Split([',', ' ', '\t', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
+
+    /// <summary>The addresses that a source asks for. Throws <see cref="FormatException"/> with the source before the message.</summary>
+    public static BindChoice Parse(string source, IReadOnlyList<string> texts)
+    {
+        try
+        {
+            if (texts.Count > 1 && texts.Contains(Auto))
+                throw new FormatException("auto stands alone; beside other addresses a port is required");
+            EndPoint[] endpoints = texts is [Auto] ? [] : [.. texts.DefaultIfEmpty("").SelectMany(ParseAll).Distinct()];
+            return new BindChoice(source, endpoints);
+        }
+        catch (FormatException e)
+        {
+            throw new FormatException($"{source}: {e.Message}", e);
+        }
     }
 
     /// <summary>
-    /// Reads <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all addresses.
-    /// Throws
-    /// <see cref="FormatException"/> with a message for the user.
+    /// Reads <c>HOST:PORT</c>, <c>HOST</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all
+    /// addresses. Throws <see cref="FormatException"/> with a message for the user.
     /// </summary>
-    public static EndPoint Parse(string text)
+    public static EndPoint Parse(string text) => ParseAll(text).First();
+
+    private static IEnumerable<EndPoint> ParseAll(string text)
     {
         if (text.StartsWith(UnixMark, StringComparison.Ordinal))
-            return UnixSocket(text[UnixMark.Length..]);
+            return [UnixSocket(text[UnixMark.Length..])];
+        if (AddressOf(text) is { } whole)
+            return At(whole, FirstPort);
         var colon = text.LastIndexOf(':');
-        var (host, portText) = colon < 0 ? ("127.0.0.1", text) : (text[..colon], text[(colon + 1)..]);
+        var (host, portText) = colon < 0 ? ("localhost", text) : (text[..colon], text[(colon + 1)..]);
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)
         {
             throw new FormatException(
                 $"'{text}' is not an address to listen on: use auto, PORT, HOST:PORT or unix:PATH, with a port from 0 to {IPEndPoint.MaxPort}");
         }
 
-        return host switch
-        {
-            "localhost" => new IPEndPoint(IPAddress.Loopback, port),
-            "*" => new IPEndPoint(IPAddress.Any, port),
-            _ when IPAddress.TryParse(host.Trim('[', ']'), out var address) && (!host.Contains(':') || host.StartsWith('['))
-                => new IPEndPoint(address, port),
-            _ => throw new FormatException($"'{host}' is not a host to listen on: use an IP address (IPv6 in brackets), localhost or *"),
-        };
+        return AddressOf(host) is { } address
+            ? At(address, port)
+            : throw new FormatException($"'{host}' is not a host to listen on: use an IP address (IPv6 in brackets), localhost or *");
+    }
+
+    private static IEnumerable<EndPoint> At(IPAddress address, int port) =>
+        ReferenceEquals(address, IPAddress.Loopback) ? ThisMachine(port) : [new IPEndPoint(address, port)];
+
+    // A number alone would be an address to .NET.
+    private static IPAddress? AddressOf(string host) => host switch
+    {
+        "localhost" => IPAddress.Loopback,
+        "*" => IPAddress.Any,
+        _ when (host.Contains('.') || host.StartsWith('[')) && (!host.Contains(':') || (host.StartsWith('[') && host.EndsWith(']')))
+            && IPAddress.TryParse(host.Trim('[', ']'), out var address) => address,
+        _ => null,
+    };
+
+    // A port that the system picks would be another one for each address.
+    private static IEnumerable<EndPoint> ThisMachine(int port)
+    {
+        yield return new IPEndPoint(IPAddress.Loopback, port);
+        if (port != 0 && Socket.OSSupportsIPv6)
+            yield return new Companion(port);
     }
 
     private static UnixDomainSocketEndPoint UnixSocket(string path)
@@ -64,4 +130,9 @@ internal static class BindAddress
             throw new FormatException($"'{path}' cannot be a socket: {e.Message}", e);
         }
     }
+
+    /// <summary>
+    /// <c>::1</c> beside 127.0.0.1: left out where the machine has no IPv6, while one that was asked for is an error there.
+    /// </summary>
+    internal sealed class Companion(int port) : IPEndPoint(IPAddress.IPv6Loopback, port);
 }

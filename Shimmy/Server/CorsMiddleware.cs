@@ -1,15 +1,17 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
 using Shimmy.Http;
+using Shimmy.Models;
 
 namespace Shimmy.Server;
 
 /// <summary>
-/// CORS (WHATWG Fetch): pages of loopback origins may call by default, of one origin or of all with <c>--cors</c>. A request without an
-/// Origin header is not from a page and passes untouched. A request from any other page is refused: leaving out the header would only hide
-/// the answer from the page, and that of a WebSocket not even that.
+/// CORS (WHATWG Fetch): pages of loopback origins may call by default, those of other origins, or of all, with <c>--cors</c>. A request
+/// without an Origin header is not from a page and passes untouched. A request from any other page is refused: leaving out the header would
+/// only hide the answer from the page, and that of a WebSocket not even that.
 /// </summary>
-internal sealed class CorsMiddleware(string? allowedOrigin)
+/// <param name="allowed">Origins, with <c>*</c> and <c>?</c> as wildcards; none leaves it at those of this machine.</param>
+internal sealed class CorsMiddleware(IReadOnlyList<string> allowed)
 {
     /// <summary>
     /// Answers a preflight, or lets the request through with the header that lets the page read the answer. Throws
@@ -22,36 +24,53 @@ internal sealed class CorsMiddleware(string? allowedOrigin)
             return next(context);
         var headers = context.Response.Headers;
         headers.Vary = "Origin";
-        var allowed = IsAllowed(origin.ToString());
-        if (allowed)
+        var isAllowed = IsAllowed(origin.ToString());
+        if (isAllowed)
         {
-            headers.AccessControlAllowOrigin = allowedOrigin == "*" ? "*" : origin;
+            headers.AccessControlAllowOrigin = allowed.Contains(All) ? All : origin;
             headers.AccessControlExposeHeaders = "x-request-id, retry-after, x-shimmy-cache";
         }
         if (!HttpMethods.IsOptions(context.Request.Method) || !context.Request.Headers.ContainsKey("Access-Control-Request-Method"))
         {
-            return allowed
+            return isAllowed
                 ? next(context)
                 : throw new ApiException(403,
                     $"the origin {RequestFields.Quote(origin.ToString())} is not allowed (CORS); --cors allows an origin",
-                        "origin_not_allowed");
+                    "origin_not_allowed");
         }
-        if (allowed)
+        if (isAllowed)
         {
             headers.AccessControlAllowMethods = "GET, POST, DELETE, OPTIONS";
             headers.AccessControlAllowHeaders = context.Request.Headers.AccessControlRequestHeaders is { Count: > 0 } asked
                 ? asked : "authorization, content-type, x-api-key";
             headers.AccessControlMaxAge = "600";
+            // A page of the internet that calls this machine asks for that beforehand (Private Network Access).
+            if (context.Request.Headers.ContainsKey("Access-Control-Request-Private-Network"))
+                headers["Access-Control-Allow-Private-Network"] = "true";
         }
         context.Response.StatusCode = StatusCodes.Status204NoContent;
         return Task.CompletedTask;
     }
 
     /// <summary>Whether pages of this origin may call.</summary>
-    public bool IsAllowed(string origin) => allowedOrigin switch
+    public bool IsAllowed(string origin) => allowed.Count > 0
+        ? allowed.Any(pattern => Wildcard.Matches(pattern, origin))
+        : Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.IsLoopback;
+
+    /// <summary>
+    /// Whether a text may be an origin, or a pattern of them: <c>*</c>, <c>null</c> (pages of files, and of frames without rights), or
+    /// <c>SCHEME://HOST</c> with any scheme, as the apps of desktops and browsers have.
+    /// </summary>
+    public static bool IsOrigin(string text)
     {
-        "*" => true,
-        null => Uri.TryCreate(origin, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.IsLoopback,
-        _ => string.Equals(origin, allowedOrigin.TrimEnd('/'), StringComparison.OrdinalIgnoreCase),
-    };
+        if (text is All or "null")
+            return true;
+        var mark = text.IndexOf("://", StringComparison.Ordinal);
+        return mark > 0
+            && text[..mark].All(c => char.IsAsciiLetterOrDigit(c) || c is '+' or '-' or '.' or '*')
+            && text.Length > mark + 3
+            && text[(mark + 3)..].All(c => c > ' ' && c is not ('/' or '\\' or '?' or '#' or '@' or ','));
+    }
+
+    private const string All = "*";
 }

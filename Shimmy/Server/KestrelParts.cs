@@ -47,14 +47,24 @@ internal sealed class KestrelParts(IServiceCollection services) : IWebHostBuilde
 /// The application that Kestrel calls for each request. The web host would do the same, and bring configuration, dependency injection,
 /// error pages and routing that nothing here uses: half a megabyte of an executable that is to be small.
 /// </summary>
-internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider services) : IHttpApplication<HttpContext>
+internal sealed class HttpPipeline(RequestDelegate first, IServiceProvider services, string basePath = "") : IHttpApplication<HttpContext>
 {
     /// <inheritdoc/>
     public HttpContext CreateContext(IFeatureCollection contextFeatures) =>
         new DefaultHttpContext(contextFeatures) { RequestServices = services };
 
     /// <inheritdoc/>
-    public Task ProcessRequestAsync(HttpContext context) => first(context);
+    public Task ProcessRequestAsync(HttpContext context)
+    {
+        // Without it, too: some proxies take it off.
+        if (basePath.Length > 0 && context.Request.Path.StartsWithSegments(basePath, out var rest))
+        {
+            context.Request.PathBase = basePath;
+            context.Request.Path = rest.HasValue ? rest : "/";
+        }
+
+        return first(context);
+    }
 
     /// <inheritdoc/>
     public void DisposeContext(HttpContext context, Exception? exception)

@@ -85,6 +85,7 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
         var known = ApiError.Of(exception, context);
         if (known is null)
             LogFault(logger, context.TraceIdentifier, exception);
+        RequestContext.Of(context).Refusal = known?.Message;
         if (context.Response.HasStarted)
             return;
         var error = known ?? ApiError.Internal;

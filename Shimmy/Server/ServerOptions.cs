@@ -6,14 +6,30 @@ namespace Shimmy.Server;
 /// <summary>Options of the HTTP server.</summary>
 internal sealed record ServerOptions
 {
-    /// <summary><c>auto</c>, <c>HOST:PORT</c>, <c>PORT</c> or <c>unix:PATH</c> (<see cref="BindAddress"/>).</summary>
-    public string Bind { get; init; } = "auto";
+    /// <summary>The default of <see cref="Binds"/>.</summary>
+    public static IReadOnlyList<string> OnlyAuto { get; } = [BindAddress.Auto];
+
+    /// <summary><c>auto</c>, or addresses to listen on at once (<see cref="BindAddress"/>).</summary>
+    public IReadOnlyList<string> Binds { get; init; } = OnlyAuto;
+
+    /// <summary>The first of <see cref="Binds"/>; sets the only one.</summary>
+    public string Bind
+    {
+        get => Binds[0];
+        init => Binds = [value];
+    }
+
+    /// <summary>Names, with wildcards or without, that the Host header may have beside those of this machine.</summary>
+    public IReadOnlyList<string> AllowedHosts { get; init; } = [];
+
+    /// <summary>Path before all routes, as <c>/llm</c>, for a proxy that leaves it on; empty where there is none.</summary>
+    public string BasePath { get; init; } = "";
 
     /// <summary>Keys of which a client must have one (<see cref="ApiKeyFile"/>); none lets everybody in.</summary>
     public IReadOnlyList<ApiKey> Keys { get; init; } = [];
 
-    /// <summary>Origin that browsers may call from; null allows loopback origins, <c>*</c> all.</summary>
-    public string? CorsOrigin { get; init; }
+    /// <summary>Origins that browsers may call from, with wildcards or without; none allows loopback origins.</summary>
+    public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
     /// <summary>File that gets the address once the server listens; null writes none.</summary>
     public string? ReadyFile { get; init; }

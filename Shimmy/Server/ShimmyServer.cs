@@ -32,11 +32,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RouteTable _routes;
     private readonly InFlightRequests _running;
     private readonly ServerOptions _options;
-    private readonly EndPoint _endpoint;
+    private readonly IReadOnlyList<EndPoint> _endpoints;
     private readonly RecordingFile? _recording;
 
     private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, InFlightRequests running, ServerOptions options,
-        RecordingFile? recording, EndPoint endpoint)
+        RecordingFile? recording, IReadOnlyList<EndPoint> endpoints)
     {
         _recording = recording;
         _services = services;
@@ -44,12 +44,15 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _routes = routes;
         _running = running;
         _options = options;
-        _endpoint = endpoint;
-        Address = AddressOf(kestrel, endpoint);
+        _endpoints = endpoints;
+        Addresses = AddressesOf(kestrel, endpoints);
     }
 
-    /// <summary>The address that the server listens on.</summary>
-    public Uri Address { get; }
+    /// <summary>The first address that the server listens on.</summary>
+    public Uri Address => Addresses[0];
+
+    /// <summary>All addresses that were asked for; <c>::1</c> beside 127.0.0.1 is not among them.</summary>
+    public IReadOnlyList<Uri> Addresses { get; }
 
     /// <summary>The route table: the methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
@@ -68,7 +71,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
-        foreach (var endpoint in BindAddress.Candidates(options.Bind, Environment.GetEnvironmentVariable))
+        var choices = new Queue<BindChoice>(BindAddress.Candidates(options.Binds, Environment.GetEnvironmentVariable));
+        while (choices.TryDequeue(out var choice))
         {
             var state = new ServerState
             {
@@ -80,27 +84,36 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             var running = new InFlightRequests(state);
             var recorder = recording is null ? null : new Recorder(recording, ignoredFields, logger);
             var (services, pipeline) =
-                Build(options, endpoint, routes, registry, residency, state, running, backends, recorder, replayed, loggers, logger);
+                Build(options, choice.Endpoints, routes, registry, residency, state, running, backends, recorder, replayed, loggers,
+                    logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
-                if (endpoint is UnixDomainSocketEndPoint socket)
+                foreach (var socket in choice.Endpoints.OfType<UnixDomainSocketEndPoint>())
                     UnixSocketFile.MakeWay(socket);
                 await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
             catch (Exception e) when (e is IOException or SocketException)
             {
                 // IOException: the port is taken. SocketException: the system forbids the address or does not know it.
-                taken = e as IOException ?? new IOException($"cannot listen on {endpoint}: {e.Message}", e);
+                taken = new IOException(e is IOException
+                    ? $"{choice.Source}: {e.Message}"
+                    : $"{choice.Source}: cannot listen on {string.Join(", ", choice.Endpoints)}: {e.Message}", e);
+                if (e is SocketException && choice.WithoutIPv6() is { } less)
+                    choices = new Queue<BindChoice>(choices.Prepend(less));
                 await services.DisposeAsync().ConfigureAwait(false);
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, endpoint);
+            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice.Endpoints);
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
-            if (endpoint is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own) && options.Keys.Count == 0)
+            if (options.Keys.Count == 0
+                && choice.Endpoints.Any(one => one is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own)))
+            {
                 LogOpen(logger, server.Address);
+            }
+
             return server;
         }
         recording?.Dispose();
@@ -122,13 +135,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         await _kestrel.StopAsync(new CancellationToken(canceled: true)).ConfigureAwait(false);
         await _services.DisposeAsync().ConfigureAwait(false);
         _running.Dispose();
-        if (_endpoint is UnixDomainSocketEndPoint socket)
+        foreach (var socket in _endpoints.OfType<UnixDomainSocketEndPoint>())
             UnixSocketFile.Remove(socket);
         _recording?.Dispose();
     }
 
-    private static (ServiceProvider Services, HttpPipeline Pipeline) Build(ServerOptions options, EndPoint endpoint, RouteTable routes,
-        ModelRegistry registry, ModelResidency residency, ServerState state, InFlightRequests running, BackendProbe? backends,
+    private static (ServiceProvider Services, HttpPipeline Pipeline) Build(ServerOptions options, IReadOnlyList<EndPoint> endpoints,
+        RouteTable routes, ModelRegistry registry, ModelResidency residency, ServerState state, InFlightRequests running,
+        BackendProbe? backends,
         Recorder? recorder, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
     {
         var log = new KestrelLogFilter(loggers);
@@ -156,7 +170,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
             kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
             kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
-            kestrel.Listen(endpoint, connections => connections.Use(HalfCloseGrace.Around));
+            foreach (var endpoint in endpoints)
+                kestrel.Listen(endpoint, connections => connections.Use(HalfCloseGrace.Around));
         });
         var services = parts.BuildServiceProvider();
         // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
@@ -170,10 +185,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         var keys = new ApiKeysMiddleware(options.Keys);
         next = With(keys.InvokeAsync, next);
-        next = With(HostCheckMiddleware.InvokeAsync, next);
-        next = With(new CorsMiddleware(options.CorsOrigin).InvokeAsync, next);
+        next = With(new HostCheckMiddleware(options.AllowedHosts).InvokeAsync, next);
+        next = With(new CorsMiddleware(options.CorsOrigins).InvokeAsync, next);
         next = With(new RequestMiddleware(logger, routes, running, report, traces is not null).InvokeAsync, next);
-        return (services, new HttpPipeline(next, services));
+        return (services, new HttpPipeline(next, services, options.BasePath));
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) =>
             context => outer(context, inner);
@@ -205,10 +220,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     }
 
     // The port that was asked for may have been 0; what was bound is known only now. Clients cannot connect to the wildcard address.
-    private static Uri AddressOf(IServer kestrel, EndPoint endpoint) => endpoint is UnixDomainSocketEndPoint socket
-        ? new Uri($"unix:{socket}")
-        : new Uri(kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.First()
-            .Replace("[::]", "[::1]", StringComparison.Ordinal).Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal));
+    private static IReadOnlyList<Uri> AddressesOf(IServer kestrel, IReadOnlyList<EndPoint> endpoints) =>
+    [
+        .. kestrel.Features.Get<IServerAddressesFeature>()!.Addresses.Zip(endpoints).Where(pair => pair.Second is not BindAddress.Companion)
+            .Select(pair => pair.Second is UnixDomainSocketEndPoint socket
+                ? new Uri($"unix:{socket}")
+                : new Uri(pair.First.Replace("[::]", "[::1]", StringComparison.Ordinal)
+                    .Replace("0.0.0.0", "127.0.0.1", StringComparison.Ordinal))),
+    ];
 
     // Moved into place, so that whoever waits for the file never reads half an address.
     private static async Task WriteReadyFileAsync(string file, Uri address, CancellationToken cancellation)

@@ -92,7 +92,7 @@ public sealed class OptionReaderTests
         var options = Read("serve --api-key a,b --cors * --api-key c");
         CollectionAssert.AreEqual(Shimmy.Server.ApiKeyFile.Read(["a,b", "c"]).Select(key => key.Name).ToArray(),
             options.Server.Keys.Select(key => key.Name).ToArray());
-        Assert.AreEqual("*", options.Server.CorsOrigin);
+        Assert.AreEqual("*", options.Server.CorsOrigins.Single());
         CollectionAssert.AreEqual(new[] { "a,b", "c" }, Read("generate --stop a,b --stop c").Sampling.Stop.ToArray());
     }
 

@@ -26,7 +26,7 @@ public sealed class HuggingFaceSourceTests
 
         var result = Scan(folder);
 
-        Assert.AreEqual("org/Tiny-GGUF:Q8_0 org/Tiny-GGUF:UD-Q4_K_XL single:F32",
+        Assert.AreEqual("org/Tiny-GGUF:Q8_0 org/Tiny-GGUF:UD-Q4_K_XL org/Tiny-GGUF:Q2_K single:F32",
             string.Join(' ', result.Models.Select(model => model.Name)));
         Assert.IsEmpty(result.Skipped);
         Assert.AreEqual(folder[Hub + "models--org--Tiny-GGUF/snapshots/abc123/Tiny-Q8_0.gguf"], result.Models[0].Path);
@@ -41,7 +41,7 @@ public sealed class HuggingFaceSourceTests
         Add(folder, "models--org--a", "aaa", "a-Q8_0.gguf", "blob1");
         Add(folder, "models--org--a", "bbb", "b-Q4_0.gguf", "blob2", seed: 2);
         Directory.SetLastWriteTimeUtc(folder[Hub + "models--org--a/snapshots/bbb"], new DateTime(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc));
-        Assert.AreEqual("org/a:Q8_0", Scan(folder).Models.Single().Name);
+        Assert.AreEqual("org/a:Q8_0 org/a:Q4_0", string.Join(' ', Scan(folder).Models.Select(model => model.Name)));
     }
 
     [TestMethod]
@@ -51,7 +51,6 @@ public sealed class HuggingFaceSourceTests
     public void A_ref_to_no_snapshot_is_reported(string reference)
     {
         using var folder = new TemporaryFolder();
-        Add(folder, "models--org--a", "aaa", "a.gguf", "blob1");
         File.WriteAllText(folder[Hub + "models--org--a/refs/main"], reference);
         var result = Scan(folder);
         Assert.IsEmpty(result.Models);

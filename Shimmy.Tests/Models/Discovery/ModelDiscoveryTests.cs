@@ -101,6 +101,9 @@ public sealed class ModelDiscoveryTests
         Write(folder["anything.gguf"], Tensor(new GgufWriter().Add("general.architecture", "llama").Add("general.type", "adapter")));
         Write(folder["matrix.gguf"], Tensor(new GgufWriter().Add("general.type", "imatrix")));
         Write(folder["vocab.gguf"], new GgufWriter().Add("general.architecture", "llama"));
+        Write(folder["mmproj-nothing.gguf"], Tensor(new GgufWriter()));
+        Write(folder["nothing-imatrix.gguf"], Tensor(new GgufWriter()));
+        Write(folder["nothing-draft.gguf"], Tensor(new GgufWriter()));
         Write(folder["guess.gguf"], Tensor(new GgufWriter().Add("general.architecture", "eagle3")));
         RandomModel.Write(folder["mmproj-model.gguf"]);
         RandomModel.Write(folder["model-imatrix.gguf"]);
@@ -109,7 +112,7 @@ public sealed class ModelDiscoveryTests
 
         var result = Scan(folder.Path);
 
-        Assert.AreEqual("real", Names(result));
+        Assert.AreEqual("mmproj-model model-0.5b-draft model-imatrix real", Names(result));
         var reasons = result.Skipped.ToDictionary(skipped => Path.GetFileName(skipped.Path), skipped => skipped.Reason);
         Assert.HasCount(11, reasons);
         StringAssert.Contains(reasons["fake.gguf"], "not a GGUF file");
@@ -120,9 +123,9 @@ public sealed class ModelDiscoveryTests
         Assert.AreEqual("importance matrix, not a model", reasons["matrix.gguf"]);
         Assert.AreEqual("vocabulary without weights, not a model", reasons["vocab.gguf"]);
         Assert.AreEqual("draft model, used together with another model", reasons["guess.gguf"]);
-        Assert.AreEqual("multimodal projector by its name, not a model", reasons["mmproj-model.gguf"]);
-        Assert.AreEqual("importance matrix by its name, not a model", reasons["model-imatrix.gguf"]);
-        Assert.AreEqual("draft model by its name, used together with another model", reasons["model-0.5b-draft.gguf"]);
+        Assert.AreEqual("multimodal projector by its name, not a model", reasons["mmproj-nothing.gguf"]);
+        Assert.AreEqual("importance matrix by its name, not a model", reasons["nothing-imatrix.gguf"]);
+        Assert.AreEqual("draft model by its name, used together with another model", reasons["nothing-draft.gguf"]);
     }
 
     [TestMethod]
@@ -231,7 +234,7 @@ public sealed class ModelDiscoveryTests
         var sources = new IModelSource[] { new FolderSource("models", folder["first"]), new FolderSource("dirs", folder["second"]) };
         var result = new ModelDiscovery(sources).Scan();
 
-        Assert.AreEqual("tiny dirs/Tiny dirs/tiny:F16 dirs/tiny-2", Names(result));
+        Assert.AreEqual("tiny dirs/Tiny x/tiny y/tiny", Names(result));
     }
 
     [TestMethod]

@@ -34,7 +34,7 @@ public sealed class OllamaSourceTests
         var result = Scan(folder);
 
         Assert.AreEqual("hf.co/org/other-GGUF:Q8_0 tiny:1b someone/other:q8", Names(result));
-        Assert.AreEqual("tiny:latest tiny", string.Join(' ', result.Models[1].OtherNames));
+        Assert.AreEqual("tiny:latest tiny ollama/tiny:1b", string.Join(' ', result.Models[1].OtherNames));
         Assert.AreEqual("You are terse.", result.Models[2].Settings.Defaults.System);
         Assert.AreEqual(folder["ollama/blobs/sha256-" + tiny], result.Models[1].Path);
         var reasons = result.Skipped.ToDictionary(

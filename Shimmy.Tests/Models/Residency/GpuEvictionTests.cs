@@ -182,7 +182,7 @@ public sealed class GpuEvictionTests
         Name = entry.Name,
         Path = entry.Path,
         Tuning = new LoadTuning { GpuLayers = layers },
-    }, _time, new ResidencyOptions { Estimate = static (_, _, _) => ValueTask.FromResult(0L) });
+    }, _time, ResidencyRun.Unmeasured);
 
     private static ModelEntry Model(string name) => new() { Name = name, Path = $"/models/{name}.gguf" };
 

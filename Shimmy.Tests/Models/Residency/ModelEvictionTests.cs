@@ -133,12 +133,12 @@ public sealed class ModelEvictionTests
         await using var residency = Residency(Budget(100) with { MaxLoaded = 2 });
         var huge = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("a130"), null, Deadline));
         Assert.AreEqual(EngineFailure.LoadFailed, huge.Failure);
-        Assert.AreEqual("model 'a130' needs about 130 MB but the memory budget is 100 MB", huge.Message);
+        Assert.StartsWith("model 'a130' needs about 130 MB but the memory budget is 100 MB: weights 130 MB, ", huge.Message);
 
         (await residency.AcquireAsync(Pinned("p60"), null, Deadline)).Dispose();
         var beside = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("b50"), null, Deadline));
-        Assert.AreEqual(
-            "model 'b50' needs about 50 MB but the memory budget is 100 MB, of which 60 MB are taken by pinned models", beside.Message);
+        Assert.StartsWith(
+            "model 'b50' needs about 50 MB but the memory budget is 100 MB, of which 60 MB are taken by pinned models: ", beside.Message);
 
         (await residency.AcquireAsync(Pinned("q10"), null, Deadline)).Dispose();
         var full = await Assert.ThrowsExactlyAsync<EngineException>(() => residency.AcquireAsync(Model("c1"), null, Deadline));
@@ -264,7 +264,7 @@ public sealed class ModelEvictionTests
     private static ResidencyOptions Budget(int megabytes) => new()
     {
         MemoryBudget = megabytes * Megabyte,
-        Estimate = (entry, _, _) => ValueTask.FromResult(long.Parse(entry.Name[1..], null) * Megabyte),
+        Need = (entry, spec, _, _) => ValueTask.FromResult(ResidencyRun.NeedOf(spec, long.Parse(entry.Name[1..], null) * Megabyte)),
     };
 
     private static ModelEntry Pinned(string name) => Model(name) with { Settings = ModelSettings.None with { Pinned = true } };

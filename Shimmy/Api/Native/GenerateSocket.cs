@@ -129,6 +129,7 @@ internal static partial class GenerateSocket
             {
                 var error = ApiError.Of(e, context);
                 status = (error ?? ApiError.Internal).Status;
+                RequestContext.Of(context).Refusal = error?.Message;
                 if (error is null)
                 {
                     LogFault(context.RequestServices.GetRequiredService<ILoggerFactory>().CreateLogger("shimmy"),

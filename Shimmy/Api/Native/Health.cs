@@ -31,13 +31,18 @@ internal static class Health
     public static void Map(RouteTable routes) =>
         routes.MapRead("/health", Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
-    private static Task Handle(HttpContext context)
+    // Probes give up soon: what comes later is counted at the next.
+    private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
+
+    private static async Task Handle(HttpContext context)
     {
         var state = context.RequestServices.GetRequiredService<ServerState>();
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        if (!state.Draining)
+            await WaitForScanAsync(registry, context.RequestAborted);
         var loaded =
             context.RequestServices.GetRequiredService<ModelResidency>().Resident.Count(model => model.State == ResidencyState.Ready);
-        return JsonResponse.WriteAsync(context, json =>
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("status"u8, state.Draining ? "draining"u8 : "ok"u8);
@@ -48,6 +53,7 @@ internal static class Health
             json.WriteNumber("discovered", registry.DiscoveredCount);
             json.WriteNumber("manual", registry.RegisteredCount);
             json.WriteNumber("loaded", loaded);
+            json.WriteBoolean("scanning", registry.IsFirstScan);
             json.WriteEndObject();
             json.WriteStartObject("endpoints");
             foreach (var (name, route) in Endpoints)
@@ -63,5 +69,12 @@ internal static class Health
             json.WriteNumber("uptime_seconds", Math.Round(state.Uptime.TotalSeconds, 3));
             json.WriteEndObject();
         }, state.Draining ? 503 : 200);
+    }
+
+    private static async Task WaitForScanAsync(ModelRegistry registry, CancellationToken aborted)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(aborted);
+        limit.CancelAfter(LongestWait);
+        await registry.ScannedAsync(limit.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
     }
 }

@@ -18,10 +18,11 @@ internal static class ModelsEndpoint
         routes.MapPost("/api/models/discover", HandleDiscover);
     }
 
-    private static Task HandleList(HttpContext context)
+    private static async Task HandleList(HttpContext context)
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        return JsonResponse.WriteAsync(context, json =>
+        await registry.ScannedAsync(context.RequestAborted);
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             WriteModels(json, context, registry);
@@ -44,16 +45,17 @@ internal static class ModelsEndpoint
 
     private static void WriteModels(Utf8JsonWriter json, HttpContext context, ModelRegistry registry)
     {
-        var loaded = context.RequestServices.GetRequiredService<ModelResidency>().Resident
+        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        var loaded = residency.Resident
             .Where(model => model.Model is not null)
             .ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
         json.WriteStartArray("models");
         foreach (var entry in registry.Entries)
-            Write(json, entry, loaded[entry.Name].FirstOrDefault());
+            Write(json, entry, loaded[entry.Name].FirstOrDefault(), residency.ContextOf(entry));
         json.WriteEndArray();
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded, int context)
     {
         json.WriteStartObject();
         json.WriteString("name", entry.Name);
@@ -67,9 +69,13 @@ internal static class ModelsEndpoint
         else
             json.WriteNull("parameter_count");
         json.WriteString("quantization", entry.Quantization);
-        json.WriteNumber("context_length", entry.ContextLength);
+        json.WriteNumber("context_length", context);
+        json.WriteNumber("max_context_length", entry.ContextLength);
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
+        json.WriteBoolean("ready", entry.WhyUnloadable is null);
+        if (entry.WhyUnloadable is { } reason)
+            json.WriteString("why_not_ready", reason);
         json.WriteBoolean("loaded", loaded is not null);
         NativeJson.WriteAdapters(json, loaded);
         json.WriteEndObject();

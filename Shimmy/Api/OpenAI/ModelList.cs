@@ -4,6 +4,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
 using Shimmy.Models;
 using Shimmy.Models.Registry;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -16,16 +17,20 @@ internal static class ModelList
         routes.MapRead("/v1/models/{id}", HandleOne);
     }
 
-    private static Task HandleList(HttpContext context)
+    private static async Task HandleList(HttpContext context)
     {
-        var entries = context.RequestServices.GetRequiredService<ModelRegistry>().Entries;
-        return JsonResponse.WriteAsync(context, json =>
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        await registry.ScannedAsync(context.RequestAborted);
+        // One that cannot be loaded is nothing to choose; /api/models has it, with the reason.
+        var entries = registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null }).ToList();
+        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
             json.WriteStartArray("data");
             foreach (var entry in entries)
-                Write(json, entry);
+                Write(json, entry, residency);
             json.WriteEndArray();
             // Clients of Ollama and of Codex look here.
             json.WriteStartArray("models");
@@ -39,10 +44,10 @@ internal static class ModelList
     private static async Task HandleOne(HttpContext context)
     {
         var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "id"));
-        await JsonResponse.WriteAsync(context, json => Write(json, entry));
+        await JsonResponse.WriteAsync(context, json => Write(json, entry, context.RequestServices.GetRequiredService<ModelResidency>()));
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency)
     {
         json.WriteStartObject();
         json.WriteString("id", entry.Name);
@@ -50,7 +55,8 @@ internal static class ModelList
         json.WriteNumber("created", Created(entry.Path));
         json.WriteString("owned_by"u8, "shimmy"u8);
         json.WriteNumber("size", entry.SizeBytes);
-        json.WriteNumber("context_length", entry.ContextLength);
+        json.WriteNumber("context_length", residency.ContextOf(entry));
+        json.WriteNumber("max_context_length", entry.ContextLength);
         WriteCapabilities(json, entry);
         json.WriteEndObject();
     }

@@ -24,7 +24,8 @@ internal sealed class ModelContext
         Host = host;
         ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
-        Registry = new ModelRegistry(Discovery);
+        Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
+        MemoryBudget = BudgetOf(null);
     }
 
     /// <summary>The models that are registered by hand and, after a scan, those found.</summary>
@@ -40,7 +41,7 @@ internal sealed class ModelContext
     public string? ConfigFile { get; }
 
     /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
-    public long MemoryBudget { get; private set; } = MemoryEstimate.DefaultBudget;
+    public long MemoryBudget { get; private set; }
 
     /// <summary>
     /// Registers the models of SHIMMY_BASE_GGUF, of the configuration file and of <c>--model-path</c>; scans nothing yet. Throws
@@ -94,8 +95,35 @@ internal sealed class ModelContext
     /// Follows the config file from now on, where there is one; <paramref name="budget"/> gets the memory budget at each change. Dispose
     /// the answer to end it.
     /// </summary>
-    public IDisposable? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
-        ConfigFile, Registry, Host, TimeProvider.System, report, config => budget(config.MemoryBudget ?? MemoryEstimate.DefaultBudget));
+    public ModelConfigWatch? WatchConfig(Action<string> report, Action<long> budget) => ConfigFile is null ? null : ModelConfigWatch.Start(
+        ConfigFile, Registry, Host, TimeProvider.System, report, config => budget(BudgetOf(config)));
+
+    // The option wins over the configuration file.
+    private long BudgetOf(ModelConfig? config) => _options.MemoryBudget ?? config?.MemoryBudget ?? MemoryEstimate.DefaultBudget;
+
+    /// <summary>
+    /// What cannot be used of what the user has set up, and how many files were skipped: a line each, for the log.
+    /// </summary>
+    public IEnumerable<string> Complaints()
+    {
+        var skipped = Registry.LastScan.Skipped;
+        foreach (var folder in skipped.Where(file => file.IsFolder))
+            yield return $"folder {folder.Path}: {folder.Reason}";
+        foreach (var entry in Registry.Entries.Where(entry => entry is { Source: ModelSource.Registered, WhyUnloadable: not null }))
+            yield return $"model '{entry.Name}' cannot be used: {entry.WhyUnloadable}";
+        foreach (var alias in Registry.LostAliases)
+        {
+            yield return $"alias '{alias.Pattern}' leads to '{alias.Target}', which is no model here; "
+                + Registry.ExplainUnknown(alias.Target);
+        }
+
+        var files = skipped.Where(file => !file.IsFolder && !AdapterPairing.IsPart(file)).ToList();
+        if (files.Count > 0)
+        {
+            yield return $"{files.Count} {(files.Count == 1 ? "file was" : "files were")} skipped, such as {files[0].Path}: {files[0].Reason}; "
+                + "shimmy discover shows all";
+        }
+    }
 
     /// <summary>Scans for models, with a line of progress.</summary>
     public async Task ScanAsync(CancellationToken cancellation)
@@ -125,12 +153,13 @@ internal sealed class ModelContext
         var spec = SpecOf(entry);
         var engine = new WorkerEngine(loggers);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
-        if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget
-            && await new HostMemory(new BackendProbe(engine.ReportBackendsAsync)).NeedOfAsync(spec,
-                entry.SizeBytes, cancellation) is var bytes
-                && bytes > MemoryBudget)
+        if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget)
         {
-            throw new EngineException(EngineFailure.LoadFailed, EvictionPlan.WhyTooLarge(entry.Name, bytes, MemoryBudget));
+            var memory = new HostMemory(new BackendProbe(engine.ReportBackendsAsync));
+            var need = await memory.NeedOfAsync(spec, entry.SizeBytes, MemoryBudget, cancellation);
+            if (need.Bytes > MemoryBudget)
+                throw new EngineException(EngineFailure.LoadFailed, need.WhyTooLarge(entry.Name, MemoryBudget));
+            spec = need.Spec;
         }
 
         try
@@ -166,7 +195,7 @@ internal sealed class ModelContext
         {
             var config = ModelConfigReader.ReadFile(ConfigFile, Host);
             RegisteredModels.Put(Registry, config);
-            MemoryBudget = config.MemoryBudget ?? MemoryBudget;
+            MemoryBudget = BudgetOf(config);
         }
         catch (FileNotFoundException e)
         {

@@ -4,6 +4,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
+using Shimmy.Models.Configuration;
 using Shimmy.Models.Residency;
 using Shimmy.Server;
 
@@ -18,6 +19,8 @@ internal static partial class ServeCommand
         // Before anything that takes long: a second signal ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        cancellation = ending.Token;
         var models = ModelContext.Create(options);
         // The server listens while the scan runs; a request for a name that is unknown so far waits for the end of the scan.
         var scan = models.Registry.RefreshAsync(cancellation);
@@ -28,13 +31,14 @@ internal static partial class ServeCommand
             options.Residency with
             {
                 MemoryBudget = models.MemoryBudget,
-                Estimate = (entry, spec, token) => memory.NeedOfAsync(spec, entry.SizeBytes, token),
+                Need = (entry, spec, room, token) => memory.NeedOfAsync(spec, entry.SizeBytes, room, token),
             });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text),
             bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(WithLimits(options, models), models, residency, loggers, backends, cancellation);
-        Printer.Line($"shimmy listens on {server.Address}");
+        Announce(server);
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
+        using var hangups = new Hangups(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), models, config), ending.Cancel);
 
         await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Printer.Notice("serve", "stopping; running requests may end, a second signal ends them");
@@ -52,7 +56,7 @@ internal static partial class ServeCommand
         }
         catch (FormatException e)
         {
-            throw new UsageException($"--bind: {e.Message}");
+            throw new UsageException(e.Message);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -63,13 +67,36 @@ internal static partial class ServeCommand
     private static ServerOptions WithLimits(CommandOptions options, ModelContext models) =>
         options.Server with { ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)] };
 
+    // A server goes on although nobody reads where it is.
+    private static void Announce(ShimmyServer server)
+    {
+        try
+        {
+            foreach (var address in server.Addresses)
+                Printer.Line($"shimmy listens on {address}");
+        }
+        catch (OutputClosedException)
+        {
+        }
+    }
+
+    private static async Task ReloadAsync(ILogger logger, ModelContext models, ModelConfigWatch? config)
+    {
+        config?.Reload();
+        await LogScanAsync(logger, models.Registry.RefreshAsync(), models);
+    }
+
     private static async Task LogScanAsync(ILogger logger, Task scan, ModelContext models)
     {
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (scan.Exception is { } fault)
             LogScanFailed(logger, fault.InnerException);
         else if (scan.IsCompletedSuccessfully && models.Registry is var registry)
+        {
             LogFound(logger, registry.RegisteredCount, registry.DiscoveredCount, registry.LastScan.Elapsed.TotalMilliseconds);
+            foreach (var complaint in models.Complaints())
+                LogConfig(logger, complaint);
+        }
     }
 
     [LoggerMessage(LogLevel.Information, "models: {Registered} registered, {Discovered} discovered in {Milliseconds:F0} ms")]

@@ -20,6 +20,9 @@ internal sealed record CommandOptions
     /// <summary>Tokens one request may use; 0 takes the model's own; null leaves it to the model's settings.</summary>
     public int? ContextLength { get; init; }
 
+    /// <summary>Bytes of the machine's memory that all loaded models together may need; null leaves it to the configuration file.</summary>
+    public long? MemoryBudget { get; init; }
+
     /// <summary>Threads that decode; 0 measures at load which number is fastest; null leaves it to the model's settings.</summary>
     public int? Threads { get; init; }
 

@@ -17,6 +17,19 @@ internal static class OptionTable
     // llama.cpp's LLAMA_MAX_SEQ.
     private const int MostParallel = 256;
 
+    private static readonly OrderedDictionary<string, LogLevel> Levels = new(StringComparer.Ordinal)
+    {
+        ["trace"] = LogLevel.Trace,
+        ["debug"] = LogLevel.Debug,
+        ["information"] = LogLevel.Information,
+        ["info"] = LogLevel.Information,
+        ["warning"] = LogLevel.Warning,
+        ["warn"] = LogLevel.Warning,
+        ["error"] = LogLevel.Error,
+        ["critical"] = LogLevel.Critical,
+        ["none"] = LogLevel.None,
+    };
+
     /// <summary>The commands, in the order of the help.</summary>
     public static IReadOnlyList<Command> Commands { get; } =
     [
@@ -72,8 +85,10 @@ internal static class OptionTable
     private static Option[] Own() =>
     [
         new("bind", "ADDRESS",
-            "auto, PORT, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 on 127.0.0.1",
-            Serve, (o, v) => o with { Server = o.Server with { Bind = v.Text } }) { Default = "auto" },
+            "auto, PORT, HOST, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 of this machine",
+            Serve, (o, v) => o with { Server = o.Server with { Binds = Addresses(v) } }) { Default = "auto", IsRepeatable = true },
+        new("base-path", "PATH", "Path before all routes, as /llm, behind a proxy that leaves it on", Serve,
+            (o, v) => o with { Server = o.Server with { BasePath = BasePath(v) } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
         new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards", Serve,
             (o, v) => o with { Aliases = Aliases(v) })
@@ -103,8 +118,16 @@ internal static class OptionTable
         },
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
             Serve, (o, v) => o with { Server = o.Server with { Keys = Keys(v) } }) { Default = "everybody is let in", IsRepeatable = true },
-        new("cors", "ORIGIN", "Origin of web pages that may call, such as http://localhost:3000; * for all",
-            Serve, (o, v) => o with { Server = o.Server with { CorsOrigin = Origin(v) } }) { Default = "pages of this machine" },
+        new("allow-host", "NAME", "Name that the Host header may have on this machine, with * and ? as wildcards", Serve,
+            (o, v) => o with { Server = o.Server with { AllowedHosts = Hosts(v) } })
+        {
+            Default = "names of this machine", IsRepeatable = true,
+        },
+        new("cors", "ORIGIN", "Origin of web pages or apps that may call, as http://localhost:3000 or app://*; * for all, null for files",
+            Serve, (o, v) => o with { Server = o.Server with { CorsOrigins = Origins(v) } })
+        {
+            Default = "pages of this machine", IsRepeatable = true,
+        },
         new("body-limit", "BYTES", "Most bytes of a request's body or of a WebSocket message, as 512KiB or 64MiB",
             Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } }) { Default = "64MiB" },
         new("request-timeout", "DURATION", "How long a request may take: seconds, or 30s, 5m; 0 is no limit",
@@ -157,8 +180,10 @@ internal static class OptionTable
     [
         new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
             (o, v) => o with { ModelDirs = v.Text }),
-        new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own", CommandSet.Models,
-            (o, v) => o with { ContextLength = v.Whole(0) }) { Default = "0", ConfigField = "ctx_len" },
+        new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own, or what fits",
+            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) }) { Default = "0", ConfigField = "ctx_len" },
+        new("memory-budget", "BYTES", "The machine's memory that all loaded models together may need, as 512MiB or 12GB", CommandSet.Models,
+            (o, v) => o with { MemoryBudget = v.Bytes(1) }) { Default = "nine tenths of it" },
         new("threads", "N", "Threads that decode; 0 measures at load which number is fastest", CommandSet.Models,
             (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
         new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,
@@ -175,8 +200,8 @@ internal static class OptionTable
 
     private static Option[] Log() =>
     [
-        new("log-level", "LEVEL", "trace, debug, information, warning, error, critical or none", All,
-            (o, v) => o with { LogLevel = (LogLevel)v.Choice("trace", "debug", "information", "warning", "error", "critical", "none") })
+        new("log-level", "LEVEL", "trace, debug, information (info), warning (warn), error, critical or none", All,
+            (o, v) => o with { LogLevel = Levels.GetAt(v.Choice([.. Levels.Keys])).Value })
         {
             Default = "information for serve, else warning",
         },
@@ -216,10 +241,54 @@ internal static class OptionTable
         }
     }
 
-    private static string Origin(OptionValue value) => value.Text == "*"
-        || (Uri.TryCreate(value.Text, UriKind.Absolute, out var uri) && uri.Scheme is "http" or "https" && uri.PathAndQuery == "/")
-        ? value.Text
-        : throw value.Refuse("*, or an origin such as http://localhost:3000");
+    // Read here, so that the error names the option or the variable that was set.
+    private static IReadOnlyList<string> Addresses(OptionValue value)
+    {
+        string[] texts = [.. value.Texts.SelectMany(BindAddress.Split)];
+        try
+        {
+            _ = BindAddress.Parse(value.Source, texts);
+            return texts is [BindAddress.Auto] ? ServerOptions.OnlyAuto : texts;
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException(e.Message);
+        }
+    }
+
+    private static string[] Origins(OptionValue value)
+    {
+        string[] origins = [.. value.Texts.SelectMany(BindAddress.Split).Select(origin => origin.TrimEnd('/'))];
+        return Array.Find(origins, origin => !CorsMiddleware.IsOrigin(origin)) is { } wrong
+            ? throw new UsageException($"{value.Source}: '{wrong}' is not *, null, or an origin such as http://localhost:3000, app://obsidian.md "
+                + "or vscode-webview://*")
+            : origins;
+    }
+
+    // The check looks at names alone; who copies an address brings its port.
+    private static string[] Hosts(OptionValue value)
+    {
+        string[] hosts = [.. value.Texts.SelectMany(BindAddress.Split).Select(WithoutPort)];
+        return Array.Find(hosts, host => host.Length == 0 || host.AsSpan().IndexOfAny("/\\@") >= 0) is { } wrong
+            ? throw new UsageException($"{value.Source}: '{wrong}' is not a name such as llm.example.com or *.example.com")
+            : hosts;
+
+        static string WithoutPort(string host)
+        {
+            var colon = host.LastIndexOf(':');
+            return colon > 0 && host[(colon + 1)..].All(char.IsAsciiDigit) && host.IndexOf(':', StringComparison.Ordinal) == colon
+                ? host[..colon]
+                : host;
+        }
+    }
+
+    private static string BasePath(OptionValue value)
+    {
+        var path = value.Text.TrimEnd('/');
+        return path.Length == 0 || (path.StartsWith('/') && path.All(c => c > ' ' && c is not ('?' or '#' or '\\')))
+            ? path
+            : throw value.Refuse("a path that begins with a slash, as /llm");
+    }
 
     private static TimeSpan? Timeout(OptionValue value) =>
         value.Duration(KeepAlive.Forms + "; 0 is no limit") is { Ticks: > 0 } limit ? limit : null;

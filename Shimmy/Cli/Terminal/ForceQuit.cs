@@ -29,3 +29,47 @@ internal sealed class ForceQuit : IDisposable
         _terminations.Dispose();
     }
 }
+
+/// <summary>
+/// SIGHUP: asks a server to read its configuration again, as servers do; but where the terminal that it was started from is gone, to end.
+/// </summary>
+internal sealed class Hangups : IDisposable
+{
+    private readonly PosixSignalRegistration? _registration;
+
+    /// <summary>Listens from now on.</summary>
+    /// <param name="reload">Reads the configuration again.</param>
+    /// <param name="end">Ends the server.</param>
+    public Hangups(Action reload, Action end)
+    {
+        // On Windows the signal stands for a window that is closed.
+        if (OperatingSystem.IsWindows())
+            return;
+        var hadTerminal = HasTerminal();
+        _registration = PosixSignalRegistration.Create(PosixSignal.SIGHUP, signal =>
+        {
+            signal.Cancel = true;
+            if (hadTerminal && !HasTerminal())
+                end();
+            else
+                reload();
+        });
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _registration?.Dispose();
+
+    // It can be opened by processes that have one (tty(4)).
+    private static bool HasTerminal()
+    {
+        try
+        {
+            using var terminal = File.OpenHandle("/dev/tty", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite);
+            return true;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return false;
+        }
+    }
+}

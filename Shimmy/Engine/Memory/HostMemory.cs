@@ -1,3 +1,5 @@
+using Shimmy.Engine.Runtimes;
+
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
@@ -8,55 +10,69 @@ namespace Shimmy.Engine.Memory;
 internal sealed class HostMemory(BackendProbe backends)
 {
     /// <summary>
-    /// Bytes that loading the model will need on the host. Asks for GPUs only where there is a plug-in that could use one.
+    /// What loading the model will need on the host, with a context that fits where the spec leaves it open. Asks for GPUs only where there
+    /// is a plug-in that could use one.
     /// </summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
+    /// <param name="room">Bytes that it may need; null: any number.</param>
     /// <param name="cancellation">Ends the wait for the report.</param>
-    public async ValueTask<long> NeedOfAsync(ModelSpec spec, long sizeBytes, CancellationToken cancellation)
+    public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
     {
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !RuntimeDirectory.HasGpuPlugins)
-            return MemoryEstimate.Of(spec, sizeBytes).Total;
+        var headers = new HeaderMemo();
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
+            return OnHost();
         try
         {
-            return Of(spec, sizeBytes, GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false)));
+            var free = GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false));
+            return ContextFit.Of(spec, room, headers, one => Of(one, sizeBytes, free, headers));
         }
         catch (EngineException)
         {
             // The load will fail with the reason; here only a number is wanted.
-            return MemoryEstimate.Of(spec, sizeBytes).Total;
+            return OnHost();
         }
+
+        LoadNeed OnHost() => ContextFit.Of(spec, room, headers, one => MemoryEstimate.Of(one, sizeBytes, headers: headers));
     }
 
     /// <summary>The estimate for given GPUs. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
     /// <param name="free">Free bytes of each GPU; none where there is none.</param>
-    public static long Of(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free)
+    /// <param name="headers">Reads the headers; null reads them anew.</param>
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderMemo? headers = null)
     {
+        headers ??= new HeaderMemo();
         if (free.Count == 0)
-            return MemoryEstimate.Of(spec, sizeBytes).Total;
-        var bytes = OfOne(spec with { Draft = null }, sizeBytes, LayerFit.FreeFor(spec, free));
+            return MemoryEstimate.Of(spec, sizeBytes, headers: headers);
+        var main = OfOne(spec with { Draft = null }, sizeBytes, LayerFit.FreeFor(spec, free, headers), headers);
         if (spec.OfDraft() is not { } draft)
-            return bytes;
+            return main;
         // The draft model shares the worker's process.
         var draftBytes = new FileInfo(draft.Path) is { Exists: true } file ? file.Length : 0;
-        return bytes + OfOne(draft, draftBytes, LayerFit.FreeFor(draft, free)) - MemoryEstimate.Of(draft, draftBytes).Process;
+        var second = OfOne(draft, draftBytes, LayerFit.FreeFor(draft, free, headers), headers);
+        return new MemoryEstimate(main.Weights + second.Weights, main.KeyValueCache + second.KeyValueCache,
+            main.Compute + second.Compute, main.Process);
     }
 
-    private static long OfOne(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free)
+    private static MemoryEstimate OfOne(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderMemo headers)
     {
-        var all = MemoryEstimate.Of(spec, sizeBytes);
-        var sizes = ModelSizes.Read(spec);
+        var all = MemoryEstimate.Of(spec, sizeBytes, headers: headers);
+        var sizes = ModelSizes.Read(spec, headers);
         var layers = LayerFit.Of(spec.Tuning, sizes, free);
         if (layers == 0)
-            return all.Total;
+            return all;
         // The output layer goes first; it has no cache.
         var caches = (layers - 1) * sizes.CacheOfLayer;
         var moved = LayerFit.Bytes(sizes, layers) - caches - sizes.OutputCopy;
-        // With all layers on GPUs the host only looks up embeddings, which needs no compute buffer.
-        var compute = layers > sizes.Layers.Count ? 0 : all.Compute;
-        return all.Process + compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
+        return all with
+        {
+            Weights = Math.Max(0, all.Weights - moved),
+            KeyValueCache = Math.Max(0, all.KeyValueCache - caches),
+            // With all layers on GPUs the host only looks up embeddings, which needs no compute buffer.
+            Compute = layers > sizes.Layers.Count ? 0 : all.Compute,
+        };
     }
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)

@@ -17,13 +17,14 @@ internal static class LayerFit
     /// <summary>Free bytes of each device that a model goes to, less the part of its draft model.</summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="free">Free bytes of each device; 0 where a device does not know.</param>
-    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free)
+    /// <param name="headers">Reads the headers; null reads them anew.</param>
+    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free, HeaderMemo? headers = null)
     {
         long[] left = [.. Used(spec.Tuning, free)];
         if (spec.OfDraft() is not { } draft)
             return left;
         // It goes to the same devices, all of it.
-        var sizes = ModelSizes.Read(draft);
+        var sizes = ModelSizes.Read(draft, headers);
         var taken = (Bytes(sizes, sizes.Layers.Count + 1) + sizes.Compute) / left.Length;
         for (var i = 0; i < left.Length; i++)
             left[i] = left[i] == 0 ? 0 : Math.Max(1, left[i] - taken);

@@ -23,7 +23,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// The default memory budget of all models together, in bytes: nine tenths of the memory of this machine or container. The rest is for
     /// the system and other programs.
     /// </summary>
-    public static long DefaultBudget { get; } = GC.GetGCMemoryInfo().TotalAvailableMemoryBytes / 10 * 9;
+    public static long DefaultBudget { get; } = MachineMemory.Bytes / 10 * 9;
 
     /// <summary>All parts together.</summary>
     public long Total => Weights + KeyValueCache + Compute + Process;
@@ -34,14 +34,16 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of its file, all shards together.</param>
     /// <param name="onGpu">Whether a GPU computes, which takes its buffers whole.</param>
-    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false)
+    /// <param name="headers">Reads the headers; null reads them anew.</param>
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false, HeaderMemo? headers = null)
     {
+        headers ??= new HeaderMemo();
         try
         {
-            var estimate = Of(GgufReader.ReadFile(spec.Path), sizeBytes + LoraBytes(spec), spec, onGpu);
+            var estimate = Of(headers.Read(spec.Path), sizeBytes + LoraBytes(spec), spec, onGpu);
             if (spec.Draft is not { } draft)
                 return estimate;
-            var second = Of(GgufReader.ReadFile(draft), new FileInfo(draft).Length, spec, onGpu);
+            var second = Of(headers.Read(draft), new FileInfo(draft).Length, spec, onGpu);
             return new MemoryEstimate(estimate.Weights + second.Weights, estimate.KeyValueCache + second.KeyValueCache,
                 estimate.Compute + second.Compute, estimate.Process);
         }

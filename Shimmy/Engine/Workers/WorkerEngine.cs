@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Engine.Workers;
 
@@ -49,7 +50,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     // where that is automatic. Null where nothing is left to try, or the options need a GPU.
     private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
-        if (tried.Backend == GpuBackend.Cpu || !RuntimeDirectory.HasGpuPlugins)
+        if (tried.Backend == GpuBackend.Cpu || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
             return null;
         if (tried.GpuLayers is { Number: null, Halvings: < MostHalvings } layers)
             return tried with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } };
@@ -88,6 +89,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogNoGpu(_logger, spec.Name, asked);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
+            if (spec.ContextReason is { } shorter)
+                LogContext(_logger, spec.Name, shorter);
             return new WorkerModel(worker, spec, facts);
         }
         catch
@@ -190,6 +193,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Information, "context of {Model}: {Reason}")]
+    private static partial void LogContext(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Warning, "--mlock: the system does not let all of the model be locked, so it may be swapped out ({Line})")]
     private static partial void LogNotLocked(ILogger logger, string line);

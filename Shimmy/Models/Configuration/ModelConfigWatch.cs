@@ -56,12 +56,15 @@ internal sealed class ModelConfigWatch : IDisposable
     /// <inheritdoc/>
     public void Dispose() => _timer.Dispose();
 
-    private void Check()
+    /// <summary>Reads the file now, changed or not.</summary>
+    public void Reload() => Check(always: true);
+
+    private void Check(bool always = false)
     {
         lock (_lock)
         {
             var now = Look();
-            if (now == _seen)
+            if (now == _seen && !always)
                 return;
 
             _seen = now;
@@ -69,7 +72,7 @@ internal sealed class ModelConfigWatch : IDisposable
             {
                 var config = ModelConfigReader.ReadFile(_path, _host);
                 Apply(config);
-                _report($"config file {_path} changed: {config.Models.Count} models, {config.Aliases.Count} aliases");
+                _report($"config file {_path} {(always ? "was read again" : "changed")}: {config.Models.Count} models, {config.Aliases.Count} aliases");
             }
             catch (Exception e) when (e is ConfigException or FileNotFoundException)
             {

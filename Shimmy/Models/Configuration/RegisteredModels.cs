@@ -34,6 +34,9 @@ internal static class RegisteredModels
     /// <summary>The entry of a model of the config file.</summary>
     public static ModelEntry Of(ConfiguredModel model) => Open(model.Path, model.Name, model.Settings);
 
+    /// <summary>The entry of a model that could not be used, made again: its file may have come back.</summary>
+    public static ModelEntry Again(ModelEntry entry) => Open(entry.Path, entry.Name, entry.Settings) with { OtherNames = entry.OtherNames };
+
     /// <summary>An entry for a file.</summary>
     /// <param name="path">Full path.</param>
     /// <param name="name">The name to serve it under; null takes the file's.</param>

@@ -11,8 +11,15 @@ internal sealed class AdapterPairing
     /// <summary>Reason why an adapter is not listed as a model.</summary>
     public const string AdapterReason = "adapter, not a model";
 
+    private const string Fits = "; fits ";
+    private const string FitsNone = Fits + "none of the models found";
+
     private readonly List<InspectedFile> _adapters = [];
     private readonly List<InspectedFile> _projectors = [];
+
+    /// <summary>Whether a file is no model but belongs to one that was found, so that nothing is amiss.</summary>
+    public static bool IsPart(SkippedFile file) =>
+        file.Reason.Contains(Fits, StringComparison.Ordinal) && !file.Reason.EndsWith(FitsNone, StringComparison.Ordinal);
 
     /// <summary>Collects the file if it is an adapter or projector; false otherwise.</summary>
     public bool Take(InspectedFile file)
@@ -60,8 +67,8 @@ internal sealed class AdapterPairing
             file.Candidate.Path,
             file.Candidate.Origin,
             fitting.Count == 0
-                ? $"{reason}; fits none of the models found"
-                : $"{reason}; fits {string.Join(", ", fitting.Select(index => paired[index].Name))}"));
+                ? reason + FitsNone
+                : $"{reason}{Fits}{string.Join(", ", fitting.Select(index => paired[index].Name))}"));
     }
 
     // Architecture, width and layers must fit. Of the fitting models: those that the adapter names as its base, else those in its folder,

@@ -168,11 +168,22 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
         if (isNamedByUser && !Directory.Exists(folder))
-            skipped(new SkippedFile(folder, origin, "there is no such folder"));
+            skipped(new SkippedFile(folder, origin, SkippedFile.NoFolder));
 
         var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));
-        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin));
+        var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
+        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin) with
+        {
+            Folder = FolderBelow(root, file.Path),
+            RootName = Path.GetFileName(root),
+        });
+    }
+
+    private static string FolderBelow(string root, string file)
+    {
+        var folder = Path.GetRelativePath(root, Path.GetDirectoryName(file)!);
+        return folder == "." ? "" : folder.Replace(Path.DirectorySeparatorChar, '/');
     }
 }
 

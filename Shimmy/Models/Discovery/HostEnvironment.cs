@@ -25,12 +25,25 @@ internal sealed record HostEnvironment
     {
         Variable = Environment.GetEnvironmentVariable,
         Home = Environment.GetFolderPath(Environment.SpecialFolder.UserProfile, Environment.SpecialFolderOption.DoNotVerify),
-        CurrentDirectory = Environment.CurrentDirectory,
+        CurrentDirectory = WorkingFolder(),
         ExecutableDirectory = AppContext.BaseDirectory,
         System = OperatingSystem.IsWindows() ? HostSystem.Windows
             : OperatingSystem.IsMacOS() ? HostSystem.MacOS
             : HostSystem.Linux,
     };
+
+    // The folder may have been deleted, or be out of reach; then relative paths lead nowhere.
+    private static string WorkingFolder()
+    {
+        try
+        {
+            return Environment.CurrentDirectory;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return Path.GetPathRoot(AppContext.BaseDirectory)!;
+        }
+    }
 
     /// <summary>The trimmed value of an environment variable; null where unset or blank.</summary>
     public string? Value(string variable) =>

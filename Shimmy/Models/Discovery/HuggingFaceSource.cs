@@ -10,7 +10,6 @@ namespace Shimmy.Models.Discovery;
 internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
 {
     private const string Prefix = "models--";
-    private const int MaxCommitLength = 128;
 
     /// <inheritdoc/>
     public string Origin => "huggingface";
@@ -31,47 +30,79 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
         foreach (var folder in Folders(Root, Prefix + "*", skipped))
         {
             var repository = Path.GetFileName(folder)[Prefix.Length..].Replace("--", "/", StringComparison.Ordinal);
-            if (repository.Length == 0 || Snapshot(folder, skipped) is not { } snapshot)
-                continue;
-
-            var walk = new FolderWalk(FolderSource.MaxDepth, ModelFileName.IsGguf, (path, reason) =>
-                skipped(new SkippedFile(path, Origin, reason)));
-            foreach (var file in walk.Files(snapshot, cancellation))
-                yield return ModelCandidate.Of(file, Origin) with { Repository = repository };
+            if (repository.Length > 0)
+            {
+                foreach (var file in Files(folder, skipped, cancellation))
+                    yield return ModelCandidate.Of(file, Origin) with { Repository = repository };
+            }
         }
     }
 
-    // The snapshot of refs/main, or the newest one where there is no such ref (after downloading a fixed revision).
-    private string? Snapshot(string repository, Action<SkippedFile> skipped)
+    // The files of the first snapshot that has each: files that a newer revision dropped stay usable, and so do those of a download that
+    // was not finished. A model in shards comes from one snapshot, the first that has all of them.
+    private List<WalkedFile> Files(string repository, Action<SkippedFile> skipped, CancellationToken cancellation)
+    {
+        var found = new Dictionary<string, List<WalkedFile>>(StringComparer.Ordinal);
+        var complete = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var snapshot in Snapshots(repository, skipped))
+        {
+            var walk = new FolderWalk(FolderSource.MaxDepth, ModelFileName.IsGguf, (path, reason) =>
+                skipped(new SkippedFile(path, Origin, reason)));
+            foreach (var model in walk.Files(snapshot, cancellation).GroupBy(file => ModelOf(snapshot, file), StringComparer.Ordinal))
+            {
+                var files = model.ToList();
+                var shards = ModelFileName.Parse(Path.GetFileName(files[0].Path)).ShardCount;
+                if (complete.Contains(model.Key))
+                    continue;
+                if (files.Count >= shards)
+                    complete.Add(model.Key);
+                if (files.Count >= shards || !found.ContainsKey(model.Key))
+                    found[model.Key] = files;
+            }
+        }
+
+        return [.. found.Values.SelectMany(files => files)];
+    }
+
+    // The path below the snapshot, the same for all shards.
+    private static string ModelOf(string snapshot, WalkedFile file)
+    {
+        var name = ModelFileName.Parse(Path.GetFileName(file.Path));
+        return Path.Join(Path.GetRelativePath(snapshot, Path.GetDirectoryName(file.Path)!), $"{name.Stem}|{name.ShardCount}");
+    }
+
+    // That of refs/main first, then the others, the newest first: a ref may be missing (after downloading a fixed revision, or that of a
+    // pull request), or name a snapshot that was cleared away.
+    private List<string> Snapshots(string repository, Action<SkippedFile> skipped)
     {
         var snapshots = Path.Join(repository, "snapshots");
         var reference = Path.Join(repository, "refs", "main");
         try
         {
-            if (File.Exists(reference))
-            {
-                var commit = SmallFile.ReadText(reference).Trim();
-                var snapshot = Path.Join(snapshots, commit);
-                if (commit.Length is 0 or > MaxCommitLength
-                    || !commit.All(char.IsAsciiLetterOrDigit)
-                    || !Directory.Exists(snapshot))
-                {
-                    skipped(new SkippedFile(reference, Origin, "names a snapshot that does not exist"));
-                    return null;
-                }
-
-                return snapshot;
-            }
-
-            return Directory.Exists(snapshots)
-                ? new DirectoryInfo(snapshots).EnumerateDirectories()
-                    .MaxBy(snapshot => (snapshot.LastWriteTimeUtc, snapshot.Name))?.FullName
-                : null;
+            var commit = Commit();
+            List<DirectoryInfo> all = Directory.Exists(snapshots) ? [.. new DirectoryInfo(snapshots).EnumerateDirectories()] : [];
+            if (all.Count == 0 && commit is not null)
+                skipped(new SkippedFile(reference, Origin, "names a snapshot that does not exist"));
+            return [.. all.OrderByDescending(snapshot => snapshot.Name == commit)
+                .ThenByDescending(snapshot => (snapshot.LastWriteTimeUtc, snapshot.Name)).Select(snapshot => snapshot.FullName)];
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            skipped(new SkippedFile(reference, Origin, $"cannot be read: {e.Message}"));
-            return null;
+            skipped(new SkippedFile(repository, Origin, $"cannot be read: {e.Message}"));
+            return [];
+        }
+
+        string? Commit()
+        {
+            try
+            {
+                return File.Exists(reference) ? SmallFile.ReadText(reference).Trim() : null;
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                skipped(new SkippedFile(reference, Origin, $"cannot be read: {e.Message}"));
+                return null;
+            }
         }
     }
 

@@ -22,7 +22,7 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
         var claims = Claims(skipped);
         return new FolderSource(Origin, Root, maxDepth: 0).Find(skipped, cancellation).Select(candidate =>
             claims.TryGetValue(Path.GetFileName(candidate.Path), out var claim)
-                ? candidate with { Repository = claim.Repository, Projector = claim.Projector }
+                ? candidate with { Repository = claim.Repository, Projector = claim.Projector, Folder = null }
                 : candidate);
     }
 

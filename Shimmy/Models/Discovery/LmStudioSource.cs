@@ -34,7 +34,8 @@ internal sealed class LmStudioSource(HostEnvironment host) : IModelSource
 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation) =>
-        Places.SelectMany(place => new FolderSource(Origin, place, Levels).Find(skipped, cancellation));
+        Places.SelectMany(place => new FolderSource(Origin, place, Levels).Find(skipped, cancellation))
+            .Select(file => file with { IsNamedByFolder = file.Folder!.Contains('/') });
 
     // LM Studio writes the path of a home folder that was moved to ~/.lmstudio-home-pointer.
     private string? PointedHome()

@@ -28,6 +28,17 @@ internal sealed record ModelCandidate
     /// </summary>
     public string? Repository { get; init; }
 
+    /// <summary>
+    /// The folder below the source's own, with <c>/</c> between its parts; empty at the top, null where folders say nothing of names.
+    /// </summary>
+    public string? Folder { get; init; }
+
+    /// <summary>Name of the source's own folder.</summary>
+    public string RootName { get; init; } = "";
+
+    /// <summary>Whether <see cref="Folder"/> is a name of the model by itself: <c>publisher/model</c>.</summary>
+    public bool IsNamedByFolder { get; init; }
+
     /// <summary>Further names that the source's tool accepts.</summary>
     public IReadOnlyList<string> OtherNames { get; init; } = [];
 

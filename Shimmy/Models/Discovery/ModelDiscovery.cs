@@ -9,10 +9,12 @@ namespace Shimmy.Models.Discovery;
 /// order of the sources.
 /// </summary>
 /// <param name="sources">The sources, in order of precedence.</param>
-/// <param name="cache">Facts from earlier scans; null: every scan reads all headers.</param>
+/// <param name="cache">What is known from earlier scans; null: from those of this object alone.</param>
 internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
 {
     private const int InspectedAtOnce = 8;
+
+    private readonly ScanCache _cache = cache ?? new ScanCache(null);
 
     private readonly Lock _scanning = new();
 
@@ -34,7 +36,10 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         }
 
         var adapterPairing = new AdapterPairing();
-        var models = ModelNames.MakeUnique(ShardGroups.Join(Usable(candidates, facts, adapterPairing, skipped), skipped));
+        var found = ShardGroups.Join(Usable(candidates, facts, adapterPairing, skipped), skipped);
+        IReadOnlyList<ModelEntry> models;
+        lock (_scanning)
+            models = ModelNames.MakeUnique(_cache.WithSince(found));
         return new ScanResult(adapterPairing.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
     }
 
@@ -50,13 +55,11 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
                 var key = (candidate.RealPath, candidate.Variant);
                 if (known.TryGetValue(key, out var index))
                 {
+                    // A file is called by its own name, and by those of the links to it.
                     var first = found[index];
-                    found[index] = first with
-                    {
-                        OtherNames = [.. first.OtherNames, .. candidate.Name is { } name
-                        ? [name]
-                        : (string[])[], .. candidate.OtherNames]
-                    };
+                    var (main, other) = first is { Name: null, Repository: null } && first.Path != first.RealPath
+                        && candidate.Path == candidate.RealPath ? (candidate, first) : (first, candidate);
+                    found[index] = main with { OtherNames = [.. main.OtherNames, .. NamesOf(other), .. other.OtherNames] };
                 }
                 else
                 {
@@ -69,22 +72,30 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         return found;
     }
 
+    private static string[] NamesOf(ModelCandidate link)
+    {
+        if (link.Name is { } name)
+            return [name];
+        var file = ModelFileName.Parse(Path.GetFileName(link.Path));
+        return file.Quantization is { } quantization ? [file.Name, file.Stem, $"{file.Name}:{quantization}"] : [file.Stem];
+    }
+
     private GgufFacts[] Inspect(List<ModelCandidate> candidates, CancellationToken cancellation)
     {
-        cache?.Open();
+        _cache.Open();
         var facts = new GgufFacts[candidates.Count];
         var unknown = new List<int>();
         for (var i = 0; i < facts.Length; i++)
         {
-            if (cache?.Find(candidates[i]) is { } known)
+            if (_cache.Find(candidates[i]) is { } known)
                 facts[i] = known;
             else
                 unknown.Add(i);
         }
 
         InspectAll(unknown, candidates, facts, cancellation);
-        if (cache is not null && (unknown.Count > 0 || cache.Count != facts.Length))
-            cache.Replace(candidates, facts);
+        if (unknown.Count > 0 || _cache.Count != facts.Length)
+            _cache.Replace(candidates, facts);
 
         return facts;
     }
@@ -143,23 +154,54 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
 internal static class ModelNames
 {
     /// <summary>
-    /// The first model with a name keeps it; the next gets <c>origin/name</c>, then <c>origin/name:QUANTIZATION</c>, then
-    /// <c>origin/name-2</c> …
+    /// Gives each model a name of its own. Models that were there in earlier scans (<see cref="ModelEntry.Since"/>) have theirs first, so
+    /// that a new file never changes what a name means. Of models that came at once, the one of the earlier source keeps the plain name;
+    /// where that source has several, none does: they take their quantization or their folder into the name.
     /// </summary>
     public static IReadOnlyList<ModelEntry> MakeUnique(IReadOnlyList<ModelEntry> models)
     {
         var taken = new HashSet<string>(StringComparer.OrdinalIgnoreCase);
-        return [.. models.Select(model => model with { Name = Possible(model).First(taken.Add) })];
+        var named = models.ToArray();
+        foreach (var generation in Enumerable.Range(0, named.Length).GroupBy(index => models[index].Since).OrderBy(group => group.Key))
+        {
+            var groups = generation.GroupBy(index => models[index].Name, StringComparer.OrdinalIgnoreCase).ToList();
+            var left = new List<(int Index, List<ModelEntry> Rivals)>();
+            foreach (var group in groups)
+            {
+                var rivals = group.Select(index => models[index]).ToList();
+                var first = rivals.TakeWhile(model => model.Origin == rivals[0].Origin).Count() == 1 && taken.Add(group.Key) ? 1 : 0;
+                left.AddRange(group.Skip(first).Select(index => (index, rivals)));
+            }
+
+            foreach (var (index, rivals) in left)
+            {
+                var model = models[index];
+                var name = Possible(model).Skip(1).First(name => !taken.Contains(name) && !rivals.Exists(other =>
+                    !ReferenceEquals(other, model) && IsCalled(other, name)));
+                taken.Add(name);
+                named[index] = model with { Name = name, OtherNames = [model.Name, .. model.OtherNames] };
+            }
+
+            // What these are called besides stays theirs as well.
+            taken.UnionWith(generation.SelectMany(index => models[index].OtherNames));
+        }
+
+        return named;
     }
 
     /// <summary>The candidate names of a model, the best first; an infinite sequence.</summary>
     public static IEnumerable<string> Possible(ModelEntry model)
     {
         yield return model.Name;
-        var qualified = $"{model.Origin}/{model.Name}";
-        yield return qualified;
-        yield return $"{qualified}:{model.Quantization}";
+        if (model.Quantization != ModelEntry.Unknown && !model.Name.Contains(':', StringComparison.Ordinal))
+            yield return $"{model.Name}:{model.Quantization}";
+        foreach (var name in model.LongNames)
+            yield return name;
         for (var number = 2; ; number++)
-            yield return $"{qualified}-{number}";
+            yield return $"{(model.LongNames is [.., var last] ? last : $"{model.Origin}/{model.Name}")}-{number}";
     }
+
+    private static bool IsCalled(ModelEntry model, string name) =>
+        model.OtherNames.Contains(name, StringComparer.OrdinalIgnoreCase)
+        || string.Equals(name, $"{model.Name}:{model.Quantization}", StringComparison.OrdinalIgnoreCase);
 }

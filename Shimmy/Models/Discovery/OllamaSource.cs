@@ -8,7 +8,9 @@ namespace Shimmy.Models.Discovery;
 /// The models in one of Ollama's folders: manifests at <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and their layers in
 /// <c>blobs</c>. Names are as <c>ollama list</c> shows them.
 /// </summary>
-internal sealed class OllamaSource(string root) : IModelSource
+/// <param name="root">The folder.</param>
+/// <param name="isNamedByUser">The user named the folder, so that a missing one is reported.</param>
+internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IModelSource
 {
     /// <summary>Ollama's environment variable for its models folder.</summary>
     public const string FolderVariable = "OLLAMA_MODELS";
@@ -37,6 +39,8 @@ internal sealed class OllamaSource(string root) : IModelSource
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
+        if (isNamedByUser && !Directory.Exists(root))
+            Skip(root, SkippedFile.NoFolder);
         var manifests = Path.Join(root, "manifests");
         var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), (path, reason) => Skip(path, reason));
         foreach (var file in walk.Files(manifests, cancellation))
@@ -51,7 +55,7 @@ internal sealed class OllamaSource(string root) : IModelSource
                 yield return candidate with
                 {
                     Name = NameOf(host, space, model, tag),
-                    OtherNames = tag == DefaultTag ? [NameOf(host, space, model, tag)[..^(DefaultTag.Length + 1)]] : [],
+                    OtherNames = OtherNames(host, space, model, tag),
                 };
             }
         }
@@ -67,6 +71,15 @@ internal sealed class OllamaSource(string root) : IModelSource
         var name = $"{model}:{tag}";
         var usualSpace = space == DefaultNamespace;
         return host != DefaultHost ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
+    }
+
+    // Without the default tag; and without Hugging Face's host, as that names the same model itself.
+    private static string[] OtherNames(string host, string space, string model, string tag)
+    {
+        string[] names = host is "hf.co" or "huggingface.co"
+            ? [NameOf(host, space, model, tag), $"{space}/{model}:{tag}"]
+            : [NameOf(host, space, model, tag)];
+        return [.. names.Skip(1), .. tag == DefaultTag ? names.Select(name => name[..^(DefaultTag.Length + 1)]) : []];
     }
 
     private ModelCandidate? Read(string manifestPath, Action<string, string> skip)

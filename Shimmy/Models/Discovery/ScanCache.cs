@@ -10,10 +10,14 @@ namespace Shimmy.Models.Discovery;
 /// <param name="path">Full path of the cache file; null: in memory only.</param>
 internal sealed class ScanCache(string? path)
 {
-    private const ulong Magic = 0x31_4E_41_43_53_4D_48_53; // "SHMSCAN1": the last character is the version of the format
+    private const ulong Magic = 0x32_4E_41_43_53_4D_48_53; // "SHMSCAN2": the last character is the version of the format
     private const int MaxBytes = 64 << 20;
 
+    // Models that are gone are remembered while their file exists: another command may search other folders.
+    private const int MostRemembered = 50_000;
+
     private Dictionary<string, Entry>? _entries;
+    private Dictionary<string, int> _since = new(StringComparer.Ordinal);
 
     private readonly record struct Entry(long Size, long Ticks, GgufFacts Facts);
 
@@ -56,6 +60,28 @@ internal sealed class ScanCache(string? path)
             Save();
     }
 
+    /// <summary>
+    /// The models with the scan in which each was first seen, by the path of its file. A replaced file keeps its number.
+    /// </summary>
+    public IReadOnlyList<ModelEntry> WithSince(IReadOnlyList<ModelEntry> models)
+    {
+        var next = _since.Count == 0 ? 1 : _since.Values.Max() + 1;
+        var since = new Dictionary<string, int>(models.Count, StringComparer.Ordinal);
+        foreach (var model in models)
+            since[model.Path] = _since.GetValueOrDefault(model.Path, next);
+        foreach (var (file, number) in _since)
+        {
+            if (since.Count < MostRemembered && !since.ContainsKey(file) && File.Exists(file))
+                since.Add(file, number);
+        }
+
+        var changed = since.Count != _since.Count || since.Any(pair => !_since.TryGetValue(pair.Key, out var old) || old != pair.Value);
+        _since = since;
+        if (changed)
+            Save();
+        return [.. models.Select(model => model with { Since = since[model.Path] })];
+    }
+
     private void Save()
     {
         if (path is null)
@@ -65,7 +91,7 @@ internal sealed class ScanCache(string? path)
         try
         {
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-            File.WriteAllBytes(partial, Encode(_entries!));
+            File.WriteAllBytes(partial, Encode(_entries!, _since));
             File.Move(partial, path, overwrite: true);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
@@ -82,7 +108,7 @@ internal sealed class ScanCache(string? path)
         try
         {
             var file = new FileInfo(path);
-            return file.Exists && file.Length <= MaxBytes ? Decode(File.ReadAllBytes(path)) : null;
+            return file.Exists && file.Length <= MaxBytes ? Decode(File.ReadAllBytes(path), out _since) : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or NotSupportedException)
         {
@@ -90,8 +116,8 @@ internal sealed class ScanCache(string? path)
         }
     }
 
-    // Layout: magic, checksum of the rest, count, entries.
-    private static byte[] Encode(Dictionary<string, Entry> entries)
+    // Layout: magic, checksum of the rest, count, entries, count, paths with the scan in which each was first seen.
+    private static byte[] Encode(Dictionary<string, Entry> entries, Dictionary<string, int> since)
     {
         var stream = new MemoryStream(entries.Count * 160);
         var writer = new BinaryWriter(stream, Encoding.UTF8);
@@ -106,13 +132,21 @@ internal sealed class ScanCache(string? path)
             entry.Facts.Write(writer);
         }
 
+        writer.Write(since.Count);
+        foreach (var (file, number) in since)
+        {
+            writer.Write(file);
+            writer.Write(number);
+        }
+
         var bytes = stream.ToArray();
         BinaryPrimitives.WriteUInt64LittleEndian(bytes.AsSpan(8), Checksum(bytes.AsSpan(16)));
         return bytes;
     }
 
-    private static Dictionary<string, Entry>? Decode(byte[] bytes)
+    private static Dictionary<string, Entry>? Decode(byte[] bytes, out Dictionary<string, int> since)
     {
+        since = new Dictionary<string, int>(StringComparer.Ordinal);
         if (bytes.Length < 20
             || BinaryPrimitives.ReadUInt64LittleEndian(bytes) != Magic
             || BinaryPrimitives.ReadUInt64LittleEndian(bytes.AsSpan(8)) != Checksum(bytes.AsSpan(16)))
@@ -131,6 +165,8 @@ internal sealed class ScanCache(string? path)
                 entries[file] = new Entry(reader.ReadInt64(), reader.ReadInt64(), GgufFacts.Read(reader));
             }
 
+            for (var i = reader.ReadInt32(); i > 0; i--)
+                since[reader.ReadString()] = reader.ReadInt32();
             return entries;
         }
         catch (Exception e) when (e is IOException or FormatException or ArgumentException)

@@ -14,4 +14,11 @@ internal sealed record ScanResult(IReadOnlyList<ModelEntry> Models, IReadOnlyLis
 /// <param name="Path">Full path of the file or folder.</param>
 /// <param name="Origin">Short name of the source that found it.</param>
 /// <param name="Reason">Why it is not a model, or cannot be used.</param>
-internal sealed record SkippedFile(string Path, string Origin, string Reason);
+internal sealed record SkippedFile(string Path, string Origin, string Reason)
+{
+    /// <summary>The reason for a folder that somebody named and that is missing.</summary>
+    public const string NoFolder = "there is no such folder";
+
+    /// <summary>Whether a whole folder was skipped.</summary>
+    public bool IsFolder => Reason == NoFolder || Directory.Exists(Path);
+}

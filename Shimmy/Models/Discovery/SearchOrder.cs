@@ -30,7 +30,7 @@ internal static class SearchOrder
         sources.AddRange(Folders(modelDirs).Concat(Folders(host.Value(ModelPaths))).Select(folder =>
             new FolderSource("dirs", host.Absolute(folder), isNamedByUser: true)));
         if (host.Folder(OllamaSource.FolderVariable) is { } ollama)
-            sources.Add(new OllamaSource(ollama));
+            sources.Add(new OllamaSource(ollama, isNamedByUser: true));
 
         sources.Add(new HuggingFaceSource(host));
         sources.AddRange(OllamaSource.DefaultFolders(host).Select(folder => new OllamaSource(folder)));

@@ -7,8 +7,8 @@ internal sealed class ModelCatalogue
 {
     private readonly Dictionary<string, ModelEntry> _byName = new(StringComparer.OrdinalIgnoreCase);
 
-    // Null: two models claim the name, so it finds neither, rather than perhaps the wrong one.
-    private readonly Dictionary<string, ModelEntry?> _byOtherName = new(StringComparer.OrdinalIgnoreCase);
+    // The models that claim a name and were there first. Where several came at once it finds none, rather than perhaps the wrong one.
+    private readonly Dictionary<string, List<ModelEntry>> _byOtherName = new(StringComparer.OrdinalIgnoreCase);
     private readonly IReadOnlyList<ModelAlias> _aliases;
 
     /// <param name="registered">Models registered by the user; of two with the same name the first counts.</param>
@@ -18,23 +18,25 @@ internal sealed class ModelCatalogue
     {
         _aliases = aliases;
         Scan = scan;
-        var entries = registered.Where(entry => _byName.TryAdd(entry.Name, entry)).ToList();
+        var entries = registered.Where(entry => _byName.TryAdd(NameForm.Of(entry.Name), entry)).ToList();
         RegisteredCount = entries.Count;
         var files = entries.Select(entry => entry.Path).ToHashSet(StringComparer.Ordinal);
         foreach (var entry in scan.Models.Where(entry => !files.Contains(entry.Path)))
         {
-            var name = ModelNames.Possible(entry).First(name => !_byName.ContainsKey(name));
+            var name = entry.LongNames.Prepend(entry.Name).Concat(ModelNames.Possible(entry)).First(name => !_byName.ContainsKey(name));
             var named = name == entry.Name ? entry : entry with { Name = name };
             _byName.Add(name, named);
             entries.Add(named);
         }
 
-        foreach (var entry in entries)
+        foreach (var entry in entries.OrderBy(entry => entry.Since))
         {
             foreach (var name in entry.OtherNames)
             {
-                if (!_byOtherName.TryAdd(name, entry) && _byOtherName[name] != entry)
-                    _byOtherName[name] = null;
+                if (!_byOtherName.TryGetValue(name, out var claimants))
+                    _byOtherName.Add(name, [entry]);
+                else if (claimants[0].Since == entry.Since && !claimants.Contains(entry))
+                    claimants.Add(entry);
             }
         }
 
@@ -51,27 +53,44 @@ internal sealed class ModelCatalogue
     public int RegisteredCount { get; }
 
     /// <summary>
-    /// Finds a model; case is ignored. The name is looked up, in this order, among the models' names, the aliases without wildcards, the
-    /// further names that only one model has, and the aliases with wildcards, of which the first match counts. Null where nothing matches.
+    /// Finds a model; case is ignored, and so are differences of Unicode that nobody sees. The name is looked up, in this order, among the
+    /// models' names, the aliases without wildcards, the further names that only one model has, each of these in other spellings
+    /// (<see cref="NameSpelling"/>), and the aliases with wildcards, of which the first match counts. Null where nothing matches.
     /// </summary>
-    public ModelEntry? Find(string name) =>
+    public ModelEntry? Find(string name)
+    {
+        var spellings = NameSpelling.Of(name).ToList();
+        return spellings.Select(ByName).FirstOrDefault(entry => entry is not null)
+            ?? ByAlias(alias => Wildcard.Is(alias.Pattern) && Wildcard.Matches(NameForm.Of(alias.Pattern), spellings[0]));
+    }
+
+    /// <summary>The models that a name means at once, where they are several; else none.</summary>
+    public IReadOnlyList<ModelEntry> Ambiguous(string name) =>
+        NameSpelling.Of(name).Select(one => _byOtherName.GetValueOrDefault(one)).FirstOrDefault(found => found is { Count: > 1 }) ?? [];
+
+    private ModelEntry? ByName(string name) =>
         _byName.GetValueOrDefault(name)
-        ?? ByAlias(alias => string.Equals(alias.Pattern, name, StringComparison.OrdinalIgnoreCase))
-        ?? _byOtherName.GetValueOrDefault(name)
-        ?? ByAlias(alias => Wildcard.Is(alias.Pattern) && Wildcard.Matches(alias.Pattern, name));
+        ?? ByAlias(alias => string.Equals(NameForm.Of(alias.Pattern), name, StringComparison.OrdinalIgnoreCase))
+        ?? ByOtherName(name);
+
+    private ModelEntry? ByOtherName(string name) => _byOtherName.GetValueOrDefault(name) is [var only] ? only : null;
 
     // An alias leads to a model, never to another alias, so aliases cannot loop. An alias whose model does not exist is skipped.
     private ModelEntry? ByAlias(Func<ModelAlias, bool> matches)
     {
         foreach (var alias in _aliases)
         {
-            if (matches(alias)
-                && (_byName.GetValueOrDefault(alias.Target) ?? _byOtherName.GetValueOrDefault(alias.Target)) is { } entry)
-            {
+            if (matches(alias) && Target(alias) is { } entry)
                 return entry;
-            }
         }
 
         return null;
     }
+
+    /// <summary>The aliases that lead to no model.</summary>
+    public IReadOnlyList<ModelAlias> LostAliases => [.. _aliases.Where(alias => Target(alias) is null)];
+
+    private ModelEntry? Target(ModelAlias alias) =>
+        NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))
+            .FirstOrDefault(entry => entry is not null);
 }

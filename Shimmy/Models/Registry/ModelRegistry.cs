@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Models.Registry;
@@ -6,13 +7,20 @@ namespace Shimmy.Models.Registry;
 /// The models that requests can name: registered by the user, and discovered by scans. A registered model hides a discovered one of the
 /// same name or file. Thread-safe; reading takes no lock, since each change replaces the immutable catalogue.
 /// </summary>
-internal sealed class ModelRegistry(ModelDiscovery discovery)
+/// <param name="discovery">Finds models.</param>
+/// <param name="again">Looks again at a registered model that could not be used; null leaves it as it is.</param>
+internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, ModelEntry>? again = null)
 {
+    private const int ScansAtOnce = 10;
+    private const int ScanShare = 10;
+
     private readonly Lock _lock = new();
     private ModelEntry[] _byHand = [];
     private ModelAlias[] _aliases = [];
     private (IReadOnlyList<ModelEntry> Models, IReadOnlyList<ModelAlias> Aliases) _configured = ([], []);
     private volatile ModelCatalogue _catalogue = new([], [], ScanResult.Empty);
+    private double _spent;
+    private long _spentAt = Stopwatch.GetTimestamp();
     private Task<int>? _running;
     private Task<int>? _next;
 
@@ -32,18 +40,34 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
         }
     }
 
+    /// <summary>The aliases that lead to no model.</summary>
+    public IReadOnlyList<ModelAlias> LostAliases => _catalogue.LostAliases;
+
     /// <summary>The result of the last scan, with the files it skipped.</summary>
     public ScanResult LastScan => _catalogue.Scan;
 
     /// <summary>Finds a model by name or alias, without waiting for a scan; null where there is none.</summary>
     public ModelEntry? Find(string name) => _catalogue.Find(name);
 
+    /// <summary>Whether the first scan is under way, so that the models are not all known.</summary>
+    public bool IsFirstScan => _running is not null && ReferenceEquals(LastScan, ScanResult.Empty);
+
+    /// <summary>Waits for the first scan, where that is under way: for listings, which would be empty before.</summary>
+    /// <param name="cancellation">Ends the wait.</param>
+    public async Task ScannedAsync(CancellationToken cancellation)
+    {
+        if (IsFirstScan && _running is { } scan)
+            await ((Task)scan).WaitAsync(cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellation.ThrowIfCancellationRequested();
+    }
+
     /// <summary>
-    /// Finds a model by name or alias. If the name is unknown and a scan is in progress, waits for the scan. Null where there is none.
+    /// Finds a model by name or alias. If the name is unknown, waits for the scan that is in progress, and scans again: the file may have
+    /// been copied since. Null where there is none.
     /// </summary>
     public async ValueTask<ModelEntry?> FindAsync(string name, CancellationToken cancellation = default)
     {
-        if (Find(name) is { } known)
+        if (Find(name) is { WhyUnloadable: null } known)
             return known;
 
         Task<int>? scan;
@@ -59,7 +83,26 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             cancellation.ThrowIfCancellationRequested();
         }
 
+        if (Find(name) is var found && (found is { WhyUnloadable: null } || ReferenceEquals(LastScan, ScanResult.Empty) || !MayScanAgain()))
+            return found;
+        await ((Task)RefreshAsync(cancellation)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellation.ThrowIfCancellationRequested();
         return Find(name);
+    }
+
+    // Some scans at once, and in the long run a tenth of the time: who asks for names that do not exist shall not keep the disk busy.
+    private bool MayScanAgain()
+    {
+        lock (_lock)
+        {
+            var cost = Math.Max(1, LastScan.Elapsed.TotalMilliseconds) * ScanShare;
+            _spent = Math.Max(0, _spent - Stopwatch.GetElapsedTime(_spentAt).TotalMilliseconds);
+            _spentAt = Stopwatch.GetTimestamp();
+            if (_spent > cost * (ScansAtOnce - 1))
+                return false;
+            _spent += cost;
+            return true;
+        }
     }
 
     /// <summary>Up to <paramref name="count"/> names of models that resemble an unknown name, the closest first, for error texts.</summary>
@@ -71,6 +114,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
     /// </summary>
     public string ExplainUnknown(string name)
     {
+        if (_catalogue.Ambiguous(name) is [_, ..] several)
+            return $"several models have that name: {string.Join(", ", several.Select(entry => entry.Name))}";
         if (LastScan.Skipped.FirstOrDefault(file => IsCalled(file, name)) is { } file)
             return $"{Path.GetFileName(file.Path)} was skipped: {file.Reason}";
         var close = ClosestNames(name);
@@ -142,6 +187,12 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             var result = discovery.Scan(CancellationToken.None);
             lock (_lock)
             {
+                if (again is not null)
+                {
+                    _byHand = [.. _byHand.Select(LookAgain)];
+                    _configured = ([.. _configured.Models.Select(LookAgain)], _configured.Aliases);
+                }
+
                 Renew(result);
                 return DiscoveredCount;
             }
@@ -154,6 +205,8 @@ internal sealed class ModelRegistry(ModelDiscovery discovery)
             }
         }
     }
+
+    private ModelEntry LookAgain(ModelEntry entry) => entry.WhyUnloadable is null ? entry : again!(entry);
 
     private void Renew(ScanResult scan) =>
         _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _aliases, .. _configured.Aliases], scan);

@@ -39,17 +39,8 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
                 + "and as many are pinned";
         }
 
-        var beside = pinned.Count == 0
-            ? ""
-            : $", of which {Megabytes(pinned.Sum(other => other.Bytes))} MB are taken by pinned models";
-        return WhyTooLarge(slot.Entry.Name, slot.Bytes, options.MemoryBudget ?? 0) + beside;
+        return slot.Need.WhyTooLarge(slot.Entry.Name, options.MemoryBudget ?? 0, pinned.Sum(other => other.Bytes));
     }
-
-    /// <summary>
-    /// Error text for a model that does not fit the memory budget. Sizes are given in bytes and shown in MB of 2^20 bytes, rounded up.
-    /// </summary>
-    public static string WhyTooLarge(string name, long bytes, long budget) =>
-        $"model '{name}' needs about {Megabytes(bytes)} MB but the memory budget is {Megabytes(budget)} MB";
 
     /// <summary>
     /// The models to evict so that <paramref name="slot"/> fits: idle models, least recently used first. Once its oldest request has waited
@@ -115,6 +106,4 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
     }
 
     private static bool FitsGpus(ModelSlot slot, IEnumerable<ModelSlot> others) => slot.GpuRetry?.FitsBeside(others) ?? true;
-
-    private static long Megabytes(long bytes) => (bytes + (1 << 20) - 1) >> 20;
 }

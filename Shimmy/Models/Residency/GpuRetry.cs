@@ -34,10 +34,10 @@ internal sealed record GpuRetry(
     /// The spec to load a model with. With an automatic number of GPU layers, and models that could be evicted, the engine is told to
     /// refuse a smaller number than would fit on empty GPUs; otherwise idle models would keep the new one on the CPU.
     /// </summary>
-    public static ModelSpec SpecOf(ModelSlot slot) => slot.Spec.Tuning.GpuLayers is { Number: null } layers
+    public static ModelSpec SpecOf(ModelSlot slot) => slot.Need.Spec.Tuning.GpuLayers is { Number: null } layers
         && (slot.GpuRetry is { } retry ? retry.Models.Any(retry.CanFreeMemory) : slot.GpuNeighbours.Any(IsLeavingOrIdle))
-        ? slot.Spec with { Tuning = slot.Spec.Tuning with { GpuLayers = layers with { RefusesFewer = true } } }
-        : slot.Spec;
+        ? slot.Need.Spec with { Tuning = slot.Need.Spec.Tuning with { GpuLayers = layers with { RefusesFewer = true } } }
+        : slot.Need.Spec;
 
     /// <summary>
     /// The retry after a failed load; null where it failed for another reason, or no other model of this server used the GPUs.

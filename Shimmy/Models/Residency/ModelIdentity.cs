@@ -18,7 +18,8 @@ internal static class ModelIdentity
     public static string Read(ModelSpec spec)
     {
         // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
-        var text = new StringBuilder(JsonSerializer.Serialize(spec with { Name = "", Template = null }, WorkerJson.Default.ModelSpec));
+        var alike = spec with { Name = "", Template = null, ContextReason = null };
+        var text = new StringBuilder(JsonSerializer.Serialize(alike, WorkerJson.Default.ModelSpec));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path)))
         {
             var file = new FileInfo(path);

@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 
 namespace Shimmy.Models.Residency;
 
@@ -45,6 +46,9 @@ internal sealed class ModelResidency : IAsyncDisposable
     private readonly DeadlineTimer _deadlineTimer;
     private readonly Lock _lock = new();
     private readonly Dictionary<string, ModelSlot> _slots = new(NameComparer);
+
+    // What the last load of each model needed.
+    private readonly Dictionary<string, LoadNeed> _needs = new(NameComparer);
     private readonly BackgroundTasks _work = new();
     private long _requests;
     private bool _disposed;
@@ -118,18 +122,18 @@ internal sealed class ModelResidency : IAsyncDisposable
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         var spec = _tunings.SpecOf(entry);
-        var bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
+        var need = await NeedOfAsync(entry, spec, cancellation).ConfigureAwait(false);
         ModelWaiter waiter;
         lock (_lock)
         {
             ObjectDisposedException.ThrowIf(_disposed, this);
             if (!_slots.TryGetValue(entry.Name, out var slot))
-                _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, bytes));
+                _slots.Add(entry.Name, slot = new ModelSlot(entry, spec, need));
             else if (slot.WhyFull(spec, _time.GetUtcNow()) is { } full)
                 throw full;
             waiter = new ModelWaiter(entry, spec, ++_requests)
             {
-                Bytes = bytes,
+                Need = need,
                 Since = _time.GetUtcNow(),
                 KeepAlive = keepAlive ?? KeepAliveOf(entry),
                 Progress = progress,
@@ -187,10 +191,42 @@ internal sealed class ModelResidency : IAsyncDisposable
         await _work.EndAsync().ConfigureAwait(false);
     }
 
-    private bool NeedsEstimate(ModelEntry entry, ModelSpec spec)
+    /// <summary>
+    /// Tokens that one request may use of a model: of a load, the last one where there was one; else as it would be asked for.
+    /// </summary>
+    public int ContextOf(ModelEntry entry)
     {
+        var spec = _tunings.SpecOf(entry);
         lock (_lock)
-            return !_slots.TryGetValue(entry.Name, out var slot) || !slot.Spec.LoadsLike(spec);
+        {
+            if (_slots.TryGetValue(entry.Name, out var slot) && slot.Model is { } model)
+                return model.Facts.ContextLength;
+            if (_needs.TryGetValue(entry.Name, out var last)
+                && (last.Spec with { ContextLength = 0, ContextReason = null }).LoadsLike(spec))
+            {
+                return last.Spec.ContextLength > 0 ? last.Spec.ContextLength : entry.ContextLength;
+            }
+        }
+
+        return spec.ContextLength > 0 ? spec.ContextLength : entry.ContextLength;
+    }
+
+    // Of a model that is loaded like that: what it needed.
+    private async ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
+    {
+        long? room;
+        lock (_lock)
+        {
+            if (_slots.TryGetValue(entry.Name, out var slot) && slot.Spec.LoadsLike(spec))
+                return slot.Need;
+            var pinned = _slots.Values.Where(other => other is { UsesMemory: true, Pinned: true }).Sum(other => other.Bytes);
+            room = _options.MemoryBudget - pinned;
+        }
+
+        var need = await _options.Need(entry, spec, room, cancellation).ConfigureAwait(false);
+        lock (_lock)
+            _needs[entry.Name] = need;
+        return need;
     }
 
     private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
@@ -357,7 +393,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             var engine = _engines.FirstOrDefault(engine => engine.CanLoad(spec))
                 ?? throw new EngineException(EngineFailure.LoadFailed, $"no engine can load '{Path.GetFileName(spec.Path)}'");
-            var identity = ModelIdentity.Read(slot.Spec);
+            var identity = ModelIdentity.Read(slot.Need.Spec);
             var model = await engine.LoadAsync(spec, slot.Progress, slot.LoadCancellation.Token).ConfigureAwait(false);
             OnLoaded(slot, new ModelLoad(model, ModelIdentity.Of(model.Spec, identity)));
         }

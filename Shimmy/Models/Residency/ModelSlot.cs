@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Engine.Memory;
 
 namespace Shimmy.Models.Residency;
 
@@ -6,7 +7,7 @@ namespace Shimmy.Models.Residency;
 /// One load of one model, from the first request that waits for it until its worker has ended; the next load gets a new slot. The states
 /// and their transitions are drawn at <see cref="ModelResidency"/>, whose lock guards all members.
 /// </summary>
-internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
+internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
 {
     // Seconds, for Retry-After.
     private const int UsualRetryAfter = 5;
@@ -17,7 +18,11 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
 
     public ModelEntry Entry { get; } = entry;
 
+    /// <summary>How the model was asked for.</summary>
     public ModelSpec Spec { get; } = spec;
+
+    /// <summary>What the load needs, and the spec to load with.</summary>
+    public LoadNeed Need { get; } = need;
 
     public ResidencyState State { get; set; } = ResidencyState.Waiting;
 
@@ -38,7 +43,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     /// <summary>
     /// Bytes counted against the memory budget: the estimate, or the worker's resident bytes after the load where those are more.
     /// </summary>
-    public long Bytes { get; set; } = bytes;
+    public long Bytes { get; set; } = need.Bytes;
 
     /// <summary>When the load began.</summary>
     public DateTimeOffset LoadingSince { get; set; }
@@ -131,7 +136,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, long bytes)
     public ModelSlot Successor(GpuRetry? retry)
     {
         var first = Waiters[0];
-        var next = new ModelSlot(first.Entry, first.Spec, first.Bytes > 0 ? first.Bytes : Bytes)
+        var next = new ModelSlot(first.Entry, first.Spec, first.Need)
         {
             GpuRetry = first.Spec.LoadsLike(Spec) ? retry : null,
         };
@@ -178,10 +183,8 @@ internal sealed class ModelWaiter(ModelEntry entry, ModelSpec spec, long number)
     /// <summary>Sequence number over all requests since the start; breaks ties.</summary>
     public long Number { get; } = number;
 
-    /// <summary>
-    /// Estimated bytes of a load with this spec; 0 where no estimate was made because the model was loaded like that already.
-    /// </summary>
-    public long Bytes { get; init; }
+    /// <summary>What a load with this spec needs.</summary>
+    public required LoadNeed Need { get; init; }
 
     public DateTimeOffset Since { get; init; }
 

@@ -20,9 +20,12 @@ internal sealed record ResidencyOptions
     /// <summary>Bytes of the machine's memory that all models together may need; null: no limit.</summary>
     public long? MemoryBudget { get; init; }
 
-    /// <summary>Estimates the bytes of the machine's memory that a load will need, before it starts.</summary>
-    public Func<ModelEntry, ModelSpec, CancellationToken, ValueTask<long>> Estimate { get; init; } = static (entry, spec, _) =>
-        ValueTask.FromResult(MemoryEstimate.Of(spec, entry.SizeBytes).Total);
+    /// <summary>
+    /// Estimates what a load will need of the machine's memory, before it starts; may shorten a context that was left open so that it fits
+    /// into the bytes given, of which null is any number.
+    /// </summary>
+    public Func<ModelEntry, ModelSpec, long?, CancellationToken, ValueTask<LoadNeed>> Need { get; init; } = static (entry, spec, _, _) =>
+        ValueTask.FromResult(new LoadNeed(spec, MemoryEstimate.Of(spec, entry.SizeBytes)));
 
     /// <summary>
     /// How long a request waits for a busy model to become idle before that model is drained: it gets no new requests and is evicted when

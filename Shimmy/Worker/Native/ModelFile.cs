@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
+using Shimmy.Gguf;
 
 namespace Shimmy.Worker.Native;
 
@@ -21,7 +22,7 @@ internal static unsafe class ModelFile
     public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, Action<float> progress)
     {
         var tuning = spec.Tuning;
-        var parameters = LlamaApi.llama_model_default_params();
+        var parameters = RuntimeLayout.Loaded.DefaultModelParams();
         parameters.GpuLayers = gpuLayers;
         parameters.LoadMode = LoadMode(tuning, parameters.LoadMode);
         if (tuning.SplitMode is { } mode)
@@ -65,7 +66,7 @@ internal static unsafe class ModelFile
                 parameters.KvOverrides = tuning.MetadataOverrides.Count > 0 ? metadataList : null;
                 parameters.ProgressCallback = &OnProgress;
                 parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
-                return new ModelHandle(LlamaApi.llama_model_load_from_file(spec.Path, parameters));
+                return new ModelHandle(RuntimeLayout.Loaded.LoadModel(Shards(spec.Path) ?? [spec.Path], parameters));
             }
         }
         finally
@@ -74,6 +75,15 @@ internal static unsafe class ModelFile
             foreach (var buffer in buffers)
                 Marshal.FreeCoTaskMem((nint)buffer.Pattern);
         }
+    }
+
+    // llama.cpp finds the shards of a file by itself, but only where they end in small letters.
+    private static string[]? Shards(string path)
+    {
+        var name = ModelFileName.Parse(Path.GetFileName(path));
+        return name.ShardCount < 2 || path.EndsWith(".gguf", StringComparison.Ordinal)
+            ? null
+            : [.. Enumerable.Range(1, name.ShardCount).Select(number => Path.Join(Path.GetDirectoryName(path), name.OfShard(number)))];
     }
 
     // enum llama_load_mode: 0 reads, 1 maps, 2 reads and locks, 3 maps and locks. As in llama.cpp, locking alone maps too.

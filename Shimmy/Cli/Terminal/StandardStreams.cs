@@ -1,0 +1,41 @@
+namespace Shimmy.Cli.Terminal;
+
+/// <summary>
+/// The descriptors of stdin, stdout and stderr. Where one of them is closed at the start (<c>&gt;&amp;-</c>, some supervisors), the next
+/// file or socket that is opened gets its number, and what is printed goes there.
+/// </summary>
+internal static class StandardStreams
+{
+    private const int Last = 2;
+
+    // Open until the process ends.
+    private static readonly List<IDisposable> Held = [];
+
+    /// <summary>Gives the numbers of closed streams to a file that swallows what is written, before anything else is opened.</summary>
+    public static void Claim()
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        try
+        {
+            while (true)
+            {
+                // Without /dev any file does: writing to one that is open for reading fails, and nothing is lost that could be seen.
+                var handle = File.Exists("/dev/null")
+                    ? File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite)
+                    : File.OpenHandle(Environment.ProcessPath!, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
+                if (handle.DangerousGetHandle() > Last)
+                {
+                    handle.Dispose();
+                    return;
+                }
+
+                Held.Add(handle);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // Nothing can be opened: then nothing can take the numbers either.
+        }
+    }
+}

@@ -1,0 +1,103 @@
+using System.Globalization;
+using System.Numerics;
+using Shimmy.Gguf;
+
+namespace Shimmy.Engine.Memory;
+
+/// <summary>What a load needs, and how it is to be done for that.</summary>
+/// <param name="Spec">How the model is to be loaded: as asked, or with a shorter context where that was left open.</param>
+/// <param name="Memory">The estimate for it, by parts.</param>
+internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
+{
+    /// <summary>Bytes of the host's memory.</summary>
+    public long Bytes => Memory.Total;
+
+    /// <summary>
+    /// Error text for a need that exceeds the memory budget: the parts, and the options that change them. In MB of 2^20 bytes, rounded up.
+    /// </summary>
+    /// <param name="name">The model's name.</param>
+    /// <param name="budget">Bytes of the budget.</param>
+    /// <param name="pinned">Bytes of it that models take which are never evicted.</param>
+    public string WhyTooLarge(string name, long budget, long pinned = 0)
+    {
+        var beside = pinned == 0 ? "" : $", of which {Megabytes(pinned)} MB are taken by pinned models";
+        var even = Spec.ContextLength == 0 ? "" : $" of a context of {Spec.ContextLength} tokens";
+        // Where the weights alone are too many, no context is short enough.
+        var less = Memory.Weights + Memory.Process > budget - pinned
+            ? "a smaller quantization needs less"
+            : "a smaller --ctx, or --cache-type-k and --cache-type-v q8_0, need less";
+        return $"model '{name}' needs about {Megabytes(Bytes)} MB but the memory budget is {Megabytes(budget)} MB{beside}: "
+            + $"weights {Megabytes(Memory.Weights)} MB, KV cache{even} {Megabytes(Memory.KeyValueCache)} MB, "
+            + $"buffers {Megabytes(Memory.Compute + Memory.Process)} MB; {less}, and --memory-budget allows more";
+    }
+
+    /// <summary>Bytes in MB of 2^20 bytes, rounded up.</summary>
+    public static string Megabytes(long bytes) => ((bytes + (1 << 20) - 1) >> 20).ToString(CultureInfo.InvariantCulture);
+}
+
+/// <summary>
+/// Shortens the context of a model that was trained with more than memory holds, where nobody asked for a length: some are trained with
+/// millions of tokens, which small ones could never have on the machines that they are made for.
+/// </summary>
+internal static class ContextFit
+{
+    // With less, neither tools nor a conversation have room: then the refusal says more.
+    private const int Shortest = 2048;
+
+    /// <summary>
+    /// The need of a load. Where the spec leaves the context open and the model's own does not fit, that of the longest power of two that
+    /// does, and of the shortest where none does.
+    /// </summary>
+    /// <param name="spec">How the model is to be loaded.</param>
+    /// <param name="room">Bytes that it may need; null: any number.</param>
+    /// <param name="headers">Reads the header that says how long the model's own context is.</param>
+    /// <param name="estimate">Estimates a load.</param>
+    public static LoadNeed Of(ModelSpec spec, long? room, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate)
+    {
+        var need = new LoadNeed(spec, estimate(spec));
+        if (spec.ContextLength > 0 || room is not { } most || need.Bytes <= most)
+            return need;
+        var trained = TrainedContext(spec, headers);
+        for (var context = 1L << BitOperations.Log2((ulong)Math.Max(1, trained - 1)); context >= Shortest; context /= 2)
+        {
+            need = For((int)context);
+            if (need.Bytes <= most)
+                break;
+        }
+
+        return need;
+
+        LoadNeed For(int context)
+        {
+            var shorter = spec with
+            {
+                ContextLength = context,
+                ContextReason = $"{context} tokens instead of the {trained} that it was trained with, which need about "
+                    + $"{LoadNeed.Megabytes(estimate(spec).Total)} MB of {LoadNeed.Megabytes(most)} MB; "
+                    + "--ctx sets another, --memory-budget and --cache-type-k and -v let more fit",
+            };
+            return new LoadNeed(shorter, estimate(shorter));
+        }
+    }
+
+    private static long TrainedContext(ModelSpec spec, HeaderMemo headers)
+    {
+        try
+        {
+            return Math.Clamp(headers.Read(spec.Path).OfArchitecture("context_length")?.Integer ?? 0, 0, int.MaxValue);
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            return 0;
+        }
+    }
+}
+
+/// <summary>Headers of files, each read once for one decision.</summary>
+internal sealed class HeaderMemo
+{
+    private readonly Dictionary<string, GgufHeader> _read = new(StringComparer.Ordinal);
+
+    /// <summary>The header of a file. Throws as <see cref="GgufReader.ReadFile"/> does.</summary>
+    public GgufHeader Read(string path) => _read.TryGetValue(path, out var header) ? header : _read[path] = GgufReader.ReadFile(path);
+}
