@@ -14,14 +14,17 @@ internal sealed class TensorStream(GgmlType weights, Action<long> written, Cance
 
     private readonly Dictionary<string, SafeFileHandle> _files = new(StringComparer.Ordinal);
     private readonly byte[] _bytes = new byte[Stretch];
-    private readonly float[] _floats = new float[Stretch / 2];
-    private readonly byte[] _encoded = new byte[Stretch * 2];
+    private readonly float[] _floats = new float[Stretch / 4];
+    private readonly byte[] _encoded = new byte[Stretch];
 
     /// <summary>
     /// The type that a tensor gets: vectors and what llama.cpp's converter keeps wide are F32; rows that are no whole blocks of a
     /// quantization stay F16.
     /// </summary>
-    public GgmlType TypeOf(PlannedTensor tensor) =>
+    public GgmlType TypeOf(PlannedTensor tensor) => TypeOf(tensor, weights);
+
+    /// <inheritdoc cref="TypeOf(PlannedTensor)"/>
+    public static GgmlType TypeOf(PlannedTensor tensor, GgmlType weights) =>
         tensor.Wide || tensor.Shape.Length < 2 || tensor.Name.EndsWith("_norm.weight", StringComparison.Ordinal) || !tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
             ? GgmlType.F32
             : tensor.Shape[^1] % weights.ElementsPerBlock() == 0 ? weights : GgmlType.F16;
@@ -75,7 +78,7 @@ internal sealed class TensorStream(GgmlType weights, Action<long> written, Cance
     {
         for (var (at, end) = (part.First, part.First + part.Count); at < end;)
         {
-            var count = (int)Math.Min(_floats.Length / 2, end - at);
+            var count = (int)Math.Min(_floats.Length, end - at);
             Widen(part.Tensor, at, _floats.AsSpan(0, count), change == TensorChange.PlusOne);
             output.Write(_encoded, 0, TensorData.Encode(type, _floats.AsSpan(0, count), _encoded));
             at += count;
