@@ -53,6 +53,7 @@ internal static class CommandLine
         app.Add("discover", async (CancellationToken cancellation) => await DiscoverCommand.RunAsync(options, cancellation));
         app.Add("probe", async (CancellationToken cancellation) => await ProbeCommand.RunAsync(options, cancellation));
         app.Add("bench", async (CancellationToken cancellation) => await BenchCommand.RunAsync(options, cancellation));
+        app.Add("convert", async (CancellationToken cancellation) => await ConvertCommand.RunAsync(options, cancellation));
         app.Add("gpu-info", async (CancellationToken cancellation) => await GpuInfoCommand.RunAsync(options, cancellation));
         await app.RunAsync([command.Name]);
         return Environment.ExitCode;

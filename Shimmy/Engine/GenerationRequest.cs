@@ -43,6 +43,9 @@ public sealed record Prompt
     /// <summary>Whether BOS is put first where the vocabulary wants it; it is never doubled.</summary>
     public bool AddBos { get; init; } = true;
 
+    /// <summary>Whether EOS ends the tokens where the model's vocabulary asks for it, as embedding models do; not for generating.</summary>
+    public bool AddEos { get; init; }
+
     /// <summary>The whole text; empty where the prompt is tokens.</summary>
     public string WholeText() => Parts.Count == 1 ? Parts[0].Text : string.Concat(Parts.Select(part => part.Text));
 

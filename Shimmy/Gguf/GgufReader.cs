@@ -269,5 +269,5 @@ internal static class GgufReader
     }
 }
 
-/// <summary>A file is not a usable GGUF file. The message is the reason, without the file's path.</summary>
-internal sealed class GgufException(string message, Exception? inner = null) : Exception(message, inner);
+/// <summary>A file is not a usable model file. The message is the reason, without the file's path.</summary>
+internal class GgufException(string message, Exception? inner = null) : Exception(message, inner);

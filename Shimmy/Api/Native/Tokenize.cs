@@ -45,6 +45,7 @@ internal static class Tokenize
         {
             Parts = [new PromptPart(content, fields.Flag("parse_special") ?? true)],
             AddBos = fields.Flag("add_special") ?? false,
+            AddEos = fields.Flag("add_special") ?? false,
         };
         var withPieces = fields.Flag("with_pieces") ?? false;
 

@@ -39,7 +39,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 
     private static void Append(IncrementalHash hash, Prompt prompt)
     {
-        Append(hash, prompt.AddBos ? 1 : 0);
+        Append(hash, (prompt.AddBos ? 1 : 0) + (prompt.AddEos ? 2 : 0));
         Append(hash, prompt.Tokens?.Count ?? -1);
         hash.AppendData(MemoryMarshal.AsBytes<int>(prompt.Tokens is null ? [] : [.. prompt.Tokens]));
         Append(hash, prompt.Parts.Count);

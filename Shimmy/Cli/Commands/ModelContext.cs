@@ -11,6 +11,7 @@ using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;
 
@@ -26,6 +27,7 @@ internal sealed class ModelContext
         ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
+        Conversions = new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"), options.ConvertType);
         MemoryBudget = BudgetOf(null);
     }
 
@@ -40,6 +42,9 @@ internal sealed class ModelContext
 
     /// <summary>The configuration file that SHIMMY_CONFIG names; null where it is not set.</summary>
     public string? ConfigFile { get; }
+
+    /// <summary>What Hugging Face folders were converted into.</summary>
+    public ConversionCache Conversions { get; }
 
     /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
     public long MemoryBudget { get; private set; }
@@ -161,12 +166,12 @@ internal sealed class ModelContext
     public async Task<ILoadedModel> LoadAsync(string? name, ILoggerFactory loggers, CancellationToken cancellation)
     {
         if (string.IsNullOrEmpty(name))
-            throw new UsageException("NAME is missing: a model's name, or the path of its file");
+            throw new UsageException("NAME is missing: a model's name, or the path of its file or folder");
         var entry = await FindAsync(name, cancellation);
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         var spec = SpecOf(entry);
-        var engine = new WorkerEngine(loggers);
+        var engine = new WorkerEngine(loggers, conversions: Conversions);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
         if (MemoryEstimate.Of(spec, entry.SizeBytes).Total > MemoryBudget)
         {

@@ -24,7 +24,7 @@ internal static partial class ServeCommand
         var models = ModelContext.Create(options);
         // The server listens while the scan runs; a request for a name that is unknown so far waits for the end of the scan.
         var scan = models.Registry.RefreshAsync(cancellation);
-        var engine = new WorkerEngine(loggers);
+        var engine = new WorkerEngine(loggers, conversions: models.Conversions);
         var backends = new BackendProbe(engine.ReportBackendsAsync);
         var memory = new HostMemory(backends);
         await using var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,

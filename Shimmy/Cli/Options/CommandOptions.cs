@@ -35,6 +35,15 @@ internal sealed record CommandOptions
     /// <summary>LoRA adapters in place of those that a model is set up with.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
 
+    /// <summary>What the weights of Hugging Face folders become.</summary>
+    public string ConvertType { get; init; } = "auto";
+
+    /// <summary>Full path of the folder for converted models; null where the user's cache has it.</summary>
+    public string? ConvertCache { get; init; }
+
+    /// <summary>The file that <c>convert</c> writes; null: named after the folder.</summary>
+    public string? Output { get; init; }
+
     /// <summary>Full path of the draft model; null where there is none.</summary>
     public string? Draft { get; init; }
 

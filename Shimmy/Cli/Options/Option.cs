@@ -25,11 +25,17 @@ internal enum CommandSet
     /// <summary><c>gpu-info</c></summary>
     GpuInfo = 64,
 
+    /// <summary><c>convert</c></summary>
+    Convert = 128,
+
     /// <summary>The commands that look for models or load them.</summary>
     Models = Serve | Generate | List | Discover | Probe | Bench,
 
+    /// <summary>The commands that load models.</summary>
+    Loads = Serve | Generate | Probe | Bench,
+
     /// <summary>Every command.</summary>
-    All = Models | GpuInfo,
+    All = Models | GpuInfo | Convert,
 }
 
 /// <summary>A command.</summary>

@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
+using Shimmy.SafeTensors;
 using Shimmy.Server;
 using static Shimmy.Cli.Options.CommandSet;
 
@@ -46,6 +47,10 @@ internal static class OptionTable
         },
         new(Probe, "probe", "Loads a model, decodes one token, unloads it; shows what that needed", TakesName: true),
         new(Bench, "bench", "Measures tokens per second and the time to the first token", TakesName: true),
+        new(CommandSet.Convert, "convert", "Converts a Hugging Face folder of SafeTensors into a GGUF file", TakesName: true)
+        {
+            Details = "NAME is the folder: config.json, tokenizer.json, model.safetensors. Served folders are converted by themselves, once.",
+        },
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
     ];
 
@@ -170,6 +175,10 @@ internal static class OptionTable
         },
         new("parallel", "N", "Generations at once", Bench, (o, v) => o with { Parallel = v.Whole(1, MostParallel) }) { Default = "1" },
 
+        new("output", "FILE", "The file to write", CommandSet.Convert, (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
+        new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are", CommandSet.Convert,
+            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
+
         new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
             (o, v) => o with { LanguageModelsOnly = v.Flag() }),
         new("short", null, "One name a line", List, (o, v) => o with { Short = v.Flag() }) { Letter = "-s" },
@@ -195,6 +204,10 @@ internal static class OptionTable
         {
             Default = "from what a text repeats, where that pays",
         },
+        new("convert-cache", "DIR", "Where Hugging Face folders that were converted are kept as GGUF files", Loads,
+            (o, v) => o with { ConvertCache = Path.GetFullPath(v.Text) }) { Default = "the user's cache folder" },
+        new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}", Loads,
+            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
         .. TuningOption.All.Select(Row),
     ];
 
@@ -225,6 +238,8 @@ internal static class OptionTable
         Default = row.DefaultText(CommandOptions.Of(Generate).Sampling),
         IsRepeatable = row.Kind == SamplingKind.Texts,
     };
+
+    private static string ConvertType(OptionValue value) => FolderConversion.Types[value.Choice([.. FolderConversion.Types])];
 
     private static ModelAlias[] Aliases(OptionValue value) => [.. value.Texts.Select(text => ModelAlias.Parse(text)
         ?? throw new UsageException($"{value.Source}: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct"))];

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Numerics;
 using Shimmy.Gguf;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Engine.Memory;
 
@@ -98,6 +99,6 @@ internal sealed class HeaderMemo
 {
     private readonly Dictionary<string, GgufHeader> _read = new(StringComparer.Ordinal);
 
-    /// <summary>The header of a file. Throws as <see cref="GgufReader.ReadFile"/> does.</summary>
-    public GgufHeader Read(string path) => _read.TryGetValue(path, out var header) ? header : _read[path] = GgufReader.ReadFile(path);
+    /// <summary>The header of a file or folder. Throws as <see cref="FolderConversion.HeaderOf"/> does.</summary>
+    public GgufHeader Read(string path) => _read.TryGetValue(path, out var header) ? header : _read[path] = FolderConversion.HeaderOf(path);
 }

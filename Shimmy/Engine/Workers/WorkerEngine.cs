@@ -2,10 +2,13 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Runtimes;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Engine.Workers;
 
-/// <summary>Runs GGUF models through llama.cpp, each in a worker process of its own.</summary>
+/// <summary>
+/// Runs models through llama.cpp, each in a worker process of its own: GGUF files as they are, Hugging Face folders converted into one.
+/// </summary>
 internal sealed partial class WorkerEngine : IInferenceEngine
 {
     // Down to a sixteenth of the layers that would fit: a load that still fails then has another cause.
@@ -13,23 +16,29 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     private readonly ILogger _logger;
     private readonly string _executable;
+    private readonly ConversionCache? _conversions;
 
     /// <summary>
     /// <paramref name="executable"/> is what is started with the command <c>worker</c>; by default this program itself.
+    /// <paramref name="conversions"/> keeps what folders are converted into; without it, folders are not loaded.
     /// </summary>
-    public WorkerEngine(ILoggerFactory loggers, string? executable = null)
+    public WorkerEngine(ILoggerFactory loggers, string? executable = null, ConversionCache? conversions = null)
     {
+        _conversions = conversions;
         _logger = loggers.CreateLogger("llama.cpp");
         _executable = executable ?? Environment.ProcessPath
             ?? throw new InvalidOperationException("The path of this program is unknown, so no worker can be started.");
     }
 
-    public bool CanLoad(ModelSpec spec) => spec.Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) || HasMagic(spec.Path);
+    public bool CanLoad(ModelSpec spec) => Directory.Exists(spec.Path)
+        ? _conversions is not null
+        : spec.Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) || HasMagic(spec.Path);
 
     public async Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
     {
+        var file = await FileOfAsync(spec, progress, cancellation).ConfigureAwait(false);
         var refusals = new List<(LlamaRuntime Runtime, EngineException Why)>();
-        foreach (var candidate in RuntimeChoice.For(spec))
+        foreach (var candidate in RuntimeChoice.For(spec with { Path = file }))
         {
             try
             {
@@ -37,7 +46,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 {
                     Reason = $"{candidate.Reason}; {string.Join("; ", refusals.Select(one => $"{one.Runtime.Name} was refused"))}",
                 };
-                return await LoadAsync(spec, chosen, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, file, chosen, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException e) when (e.Fault is { } fault && (fault == RuntimeFault.UnknownModel || !candidate.IsNamed))
             {
@@ -52,13 +61,13 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     }
 
     private async Task<ILoadedModel> LoadAsync(
-        ModelSpec spec, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
+        ModelSpec spec, string file, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
     {
         for (var tuning = spec.Tuning; ;)
         {
             try
             {
-                return await LoadAsync(spec, candidate, tuning, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, file, candidate, tuning, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
@@ -99,13 +108,31 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             : null;
     }
 
-    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, RuntimeCandidate candidate, LoadTuning tuning,
+    // A folder's file is made at its first load; the progress of that comes before that of the load.
+    private async Task<string> FileOfAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
+    {
+        if (_conversions is null || !Directory.Exists(spec.Path))
+            return spec.Path;
+        try
+        {
+            if (_conversions.Find(spec.Path) is null)
+                LogConversion(_logger, spec.Path, _conversions.Folder);
+            return await _conversions.FileOfAsync(spec.Path, progress, warning => LogFolder(_logger, spec.Name, warning), cancellation)
+                .ConfigureAwait(false);
+        }
+        catch (SafeTensorsException refused)
+        {
+            throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {refused.Message}", refused);
+        }
+    }
+
+    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, string file, RuntimeCandidate candidate, LoadTuning tuning,
         IProgress<float>? progress, CancellationToken cancellation)
     {
         var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share));
         try
         {
-            var request = JsonSerializer.SerializeToUtf8Bytes(spec with { Tuning = tuning }, WorkerJson.Default.ModelSpec);
+            var request = JsonSerializer.SerializeToUtf8Bytes(spec with { Path = file, Tuning = tuning }, WorkerJson.Default.ModelSpec);
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
             var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)! with
             {
@@ -265,6 +292,12 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Information, "converting {Folder} into a GGUF in {Cache}, once")]
+    private static partial void LogConversion(ILogger logger, string folder, string cache);
+
+    [LoggerMessage(LogLevel.Warning, "{Model}: {Warning}")]
+    private static partial void LogFolder(ILogger logger, string model, string warning);
 
     [LoggerMessage(LogLevel.Information, "context of {Model}: {Reason}")]
     private static partial void LogContext(ILogger logger, string model, string reason);

@@ -170,18 +170,23 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
         if (isNamedByUser && !Directory.Exists(folder))
             skipped(new SkippedFile(folder, origin, SkippedFile.NoFolder));
 
-        var walk = new FolderWalk(maxDepth, ModelFileName.IsGguf, (path, reason) =>
+        var walk = new FolderWalk(maxDepth, name => ModelFileName.IsGguf(name) || name is TensorFolder.Config, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));
         var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        return walk.Files(folder, cancellation).Select(file => ModelCandidate.Of(file, origin) with
+        foreach (var file in walk.Files(folder, cancellation))
         {
-            Folder = FolderBelow(root, file.Path),
-            RootName = Path.GetFileName(root),
-        });
+            var candidate = ModelFileName.IsGguf(file.Path) ? ModelCandidate.Of(file, origin)
+                : Path.GetDirectoryName(file.Path) is { } own && TensorFolder.IsOne(own) ? TensorFolder.Candidate(own, origin)
+                : null;
+            if (candidate is not null)
+                yield return candidate with { Folder = FolderBelow(root, candidate.Path), RootName = Path.GetFileName(root) };
+        }
     }
 
     private static string FolderBelow(string root, string file)
     {
+        if (file == root)
+            return "";
         var folder = Path.GetRelativePath(root, Path.GetDirectoryName(file)!);
         return folder == "." ? "" : folder.Replace(Path.DirectorySeparatorChar, '/');
     }

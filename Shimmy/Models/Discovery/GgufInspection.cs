@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shimmy.Gguf;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Models.Discovery;
 
@@ -20,7 +21,7 @@ internal static class GgufInspection
     {
         try
         {
-            return FactsOf(GgufReader.ReadFile(path, Limits));
+            return FactsOf(FolderConversion.HeaderOf(path, Limits));
         }
         catch (GgufException e)
         {

@@ -34,6 +34,8 @@ internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
             {
                 foreach (var file in Files(folder, skipped, cancellation))
                     yield return ModelCandidate.Of(file, Origin) with { Repository = repository };
+                if (Snapshots(folder, static _ => { }).FirstOrDefault(TensorFolder.IsOne) is { } snapshot)
+                    yield return TensorFolder.Candidate(snapshot, Origin) with { Repository = repository };
             }
         }
     }

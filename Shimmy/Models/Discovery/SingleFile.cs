@@ -6,9 +6,9 @@ namespace Shimmy.Models.Discovery;
 internal static class SingleFile
 {
     /// <summary>
-    /// Whether a name on the command line is a path: it ends in <c>.gguf</c> and the file exists.
+    /// Whether a name on the command line is a path: of a file that ends in <c>.gguf</c>, or of a folder with a <c>config.json</c>.
     /// </summary>
-    public static bool IsPath(string name) => ModelFileName.IsGguf(name) && File.Exists(name);
+    public static bool IsPath(string name) => ModelFileName.IsGguf(name) ? File.Exists(name) : File.Exists(Path.Join(name, "config.json"));
 
     /// <summary>
     /// The model in a file, which may be any shard of it. Throws <see cref="FileNotFoundException"/> where the file does not exist and
@@ -16,7 +16,9 @@ internal static class SingleFile
     /// </summary>
     public static ModelEntry Open(string path)
     {
-        var full = Path.GetFullPath(path);
+        var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
+        if (Directory.Exists(full))
+            return OpenFolder(full);
         if (!File.Exists(full))
             throw new FileNotFoundException($"there is no file '{path}'", full);
 
@@ -36,6 +38,12 @@ internal static class SingleFile
         }
 
         return ShardGroups.Join(files, skipped) is [var model, ..] ? model : throw new GgufException(skipped[0].Reason);
+    }
+
+    private static ModelEntry OpenFolder(string path)
+    {
+        var file = new InspectedFile(TensorFolder.Candidate(path, "file"), ModelFileName.Parse(Path.GetFileName(path)), GgufInspection.Inspect(path));
+        return file.WhyNoModel(byName: false) is { } reason ? throw new GgufException(reason) : file.ToEntry([file]);
     }
 
     private static InspectedFile Inspect(string path)

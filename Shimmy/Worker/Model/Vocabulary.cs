@@ -125,6 +125,8 @@ internal sealed class Vocabulary
             AppendText(tokens, text, parseSpecial: true);
         else
             AppendMixed(tokens, text, UserRanges(prompt.Parts));
+        if (prompt.AddEos && Native.AddsEos && End >= 0)
+            tokens.Add(End);
         return WithBos(tokens, prompt.AddBos);
     }
 
@@ -176,20 +178,22 @@ internal sealed class Vocabulary
             }
             return Tokenize(new Prompt { Parts = parts });
         }
-        var end = Eos >= 0 ? Eos : Native.Separator;
         var tokens = new List<int>();
         if (AddsBos)
             tokens.Add(Bos);
         AppendText(tokens, queryText, parseSpecial: false);
-        if (end >= 0 && Native.AddsEos)
-            tokens.Add(end);
+        if (End >= 0 && Native.AddsEos)
+            tokens.Add(End);
         if (Native.AddsSeparator)
             tokens.Add(Native.Separator);
         AppendText(tokens, documentText, parseSpecial: false);
-        if (end >= 0 && Native.AddsEos)
-            tokens.Add(end);
+        if (End >= 0 && Native.AddsEos)
+            tokens.Add(End);
         return tokens;
     }
+
+    // What closes a text: EOS, or the separator of vocabularies that have no other end.
+    private int End => Eos >= 0 ? Eos : Native.Separator;
 
     private List<int> WithBos(List<int> tokens, bool addBos)
     {

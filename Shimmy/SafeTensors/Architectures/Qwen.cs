@@ -1,0 +1,63 @@
+using Shimmy.SafeTensors.Tokenizers;
+
+namespace Shimmy.SafeTensors.Architectures;
+
+/// <summary>
+/// Qwen 2 and 3, dense or with experts, and the embedding models among them. They differ by norms of queries and keys (3) or biases (2).
+/// </summary>
+internal static class Qwen
+{
+    public static KnownArchitecture Architecture { get; } =
+        new(["Qwen2ForCausalLM", "Qwen2Model", "Qwen3ForCausalLM", "Qwen3Model", "Qwen3MoeForCausalLM"], Plan, Vocabulary.OfQwen);
+
+    private static ConversionPlan Plan(ModelFolder folder)
+    {
+        var name = folder.Class;
+        var mixture = name.StartsWith("Qwen3Moe", StringComparison.Ordinal);
+        var third = name.StartsWith("Qwen3", StringComparison.Ordinal);
+        var decoder = Decoder.Begin(folder, mixture ? "qwen3moe" : third ? "qwen3" : "qwen2");
+        var (plan, config) = (decoder.Plan, decoder.Config);
+        plan.Set("rope.freq_base", decoder.RopeBase);
+        Rope.Write(plan, decoder.RopeBase, decoder.HeadSize, llama3: false);
+        if (config["use_sliding_window"].AsFlag == true && config.Integer("sliding_window") is { } window && window < decoder.Context)
+        {
+            plan.Warnings.Add(
+                $"the model's window of {window} tokens is not kept: beyond so many tokens, answers differ from the model's own; --ctx {window} avoids it");
+        }
+
+        var (experts, width) = mixture ? Experts(decoder) : (0, 0);
+        decoder.TakeEnds();
+        for (var layer = 0; layer < decoder.Layers; layer++)
+        {
+            decoder.TakeNorms(layer);
+            decoder.TakeAttention(layer, queryKeyNorms: third);
+            if (mixture)
+                decoder.TakeExperts(layer, "mlp.gate", "mlp.experts", ("gate_proj", "up_proj", "down_proj"), experts, width);
+            else
+                decoder.TakeFeedForward(layer);
+        }
+
+        if (Pooling.Of(folder) is { } pooling)
+            plan.Set("pooling_type", (int)pooling);
+
+        return plan;
+    }
+
+    private static (int Count, int Width) Experts(Decoder decoder)
+    {
+        var config = decoder.Config;
+        if (config["norm_topk_prob"].AsFlag == false)
+            throw new SafeTensorsException("config.json: norm_topk_prob is false; llama.cpp always normalizes the weights of the chosen experts");
+
+        if (config["mlp_only_layers"].Items.Any() || config.Integer("decoder_sparse_step") is > 1)
+            throw new SafeTensorsException("config.json: layers without experts between others (mlp_only_layers, decoder_sparse_step) are not computed by llama.cpp");
+
+        var count = config.Integer("num_experts") ?? config.Needed("num_local_experts");
+        var width = config.Integer("moe_intermediate_size")
+            ?? (int)(decoder.Plan.Find("model.layers.0.mlp.experts.0.up_proj.weight")?.Shape[0] ?? config.Needed("moe_intermediate_size"));
+        decoder.Plan.Set("expert_count", count);
+        decoder.Plan.Set("expert_used_count", config.Needed("num_experts_per_tok"));
+        decoder.Plan.Set("expert_feed_forward_length", width);
+        return (count, width);
+    }
+}
