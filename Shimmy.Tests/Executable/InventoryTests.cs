@@ -12,7 +12,8 @@ namespace Shimmy.Tests.Executable;
 public sealed partial class InventoryTests
 {
     private const string Shared =
-        "--model-dirs --memory-budget --runtime --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads --template --lora --log-level --log-format " +
+        "--model-dirs --memory-budget --runtime --convert-cache --convert-type --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads " +
+        "--template --lora --log-level --log-format " +
         "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft " +
         // "RoPE and YaRN options under llama.cpp's names".
         "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast";
@@ -35,6 +36,7 @@ public sealed partial class InventoryTests
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
         ["generate"] = "--prompt --system --raw --max-tokens --stream --no-stream --json-schema --grammar " + Sampling + " " + Shared,
         ["chat"] = Shared,
+        ["convert"] = "-o --output --type --log-level --log-format",
         ["gpu-info"] = "--json --log-level --log-format",
         ["init"] = "-t --template -o --output -n --name --force",
     };

@@ -20,7 +20,7 @@ public sealed class WorkerSpeculationTests
         await using var with = await LoadDemoAsync(speculate: true);
         await using var without = await LoadDemoAsync(speculate: false);
         var drafted = 0;
-        for (var i = 0; i < 24; i++)
+        for (var i = 0; i < 10; i++)
         {
             var request = Asked(i, i % 2 == 0 ? 0f : 0.9f);
             var (a, b) = (await RunAsync(with, request), await RunAsync(without, request));
@@ -174,7 +174,7 @@ public sealed class WorkerSpeculationTests
     private static GenerationRequest Asked(int i, float temperature) => new()
     {
         Prompt = Prompt.FromText(TextOf(i)),
-        Options = new GenerationOptions { Temperature = temperature, Seed = (uint)i, MaxTokens = 96, CachePrompt = i == 0 },
+        Options = new GenerationOptions { Temperature = temperature, Seed = (uint)i, MaxTokens = 64, CachePrompt = i == 0 },
     };
 
     private static Task<ILoadedModel> LoadDemoAsync(bool speculate, string? draft = null) => NewEngine().LoadAsync(

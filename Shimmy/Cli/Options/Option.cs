@@ -31,9 +31,6 @@ internal enum CommandSet
     /// <summary>The commands that look for models or load them.</summary>
     Models = Serve | Generate | List | Discover | Probe | Bench,
 
-    /// <summary>The commands that load models.</summary>
-    Loads = Serve | Generate | Probe | Bench,
-
     /// <summary>Every command.</summary>
     All = Models | GpuInfo | Convert,
 }

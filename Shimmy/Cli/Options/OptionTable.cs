@@ -204,9 +204,9 @@ internal static class OptionTable
         {
             Default = "from what a text repeats, where that pays",
         },
-        new("convert-cache", "DIR", "Where Hugging Face folders that were converted are kept as GGUF files", Loads,
+        new("convert-cache", "DIR", "Where Hugging Face folders that were converted are kept as GGUF files", CommandSet.Models,
             (o, v) => o with { ConvertCache = Path.GetFullPath(v.Text) }) { Default = "the user's cache folder" },
-        new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}", Loads,
+        new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}", CommandSet.Models,
             (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
         .. TuningOption.All.Select(Row),
     ];
