@@ -15,7 +15,9 @@ public sealed class FolderConversionTests
     public void One_file_and_several_shards_become_the_same_model_but_for_the_weights_seed()
     {
         using var folder = new TemporaryFolder();
-        var (one, two) = (FolderConversion.Of(RandomFolder.Write(folder["one"])).Header, FolderConversion.Of(RandomFolder.Write(folder["two"], shards: 2)).Header);
+        var (one, two) =
+            (FolderConversion.Of(RandomFolder.Write(folder["one"])).Header,
+                FolderConversion.Of(RandomFolder.Write(folder["two"], shards: 2)).Header);
 
         CollectionAssert.AreEqual(one.Tensors.Select(Shown).ToArray(), two.Tensors.Select(Shown).ToArray());
         Assert.AreEqual(RandomFolder.Rows, one.Tensors.Single(tensor => tensor.Name == "token_embd.weight").Dimensions[1]);
@@ -103,7 +105,8 @@ public sealed class FolderConversionTests
     {
         using var folder = new TemporaryFolder();
         var path = RandomFolder.Write(folder["damaged"], shards: 2);
-        var files = Directory.GetFiles(path).Where(file => !file.EndsWith("vocab.txt", StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToArray();
+        var files = Directory.GetFiles(path).Where(file => !file.EndsWith("vocab.txt", StringComparison.Ordinal))
+            .Order(StringComparer.Ordinal).ToArray();
         var random = new Random(7);
         var refused = 0;
         for (var i = 0; i < 600; i++)

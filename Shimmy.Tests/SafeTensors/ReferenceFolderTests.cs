@@ -54,16 +54,21 @@ public sealed class ReferenceFolderTests
     {
         foreach (var (key, value) in expected)
         {
-            if (!IsFree(key) && !(key == "tokenizer.ggml.pre" && made.Text("tokenizer.ggml.model") != "gpt2") && (!made.Metadata.TryGetValue(key, out var own) || Shown(own) != Shown(value!)))
-                differences.Add($"{key}: {(made.Metadata.TryGetValue(key, out var other) ? Shown(other) : "missing")}, expected {Shown(value!)}");
+            if (!IsFree(key) && !(key == "tokenizer.ggml.pre" && made.Text("tokenizer.ggml.model") != "gpt2")
+                && (!made.Metadata.TryGetValue(key, out var own) || Shown(own) != Shown(value!)))
+            {
+                differences.Add(
+                    $"{key}: {(made.Metadata.TryGetValue(key, out var other) ? Shown(other) : "missing")}, expected {Shown(value!)}");
+            }
         }
 
-        differences.AddRange(made.Metadata.Keys.Where(key => !expected.ContainsKey(key) && !IsFree(key)).Select(key => $"{key} is too much"));
+        differences.AddRange(made.Metadata.Keys.Where(key => !expected.ContainsKey(key) && !IsFree(key))
+            .Select(key => $"{key} is too much"));
     }
 
-    // Where the reference converter is wrong, what the model's own library has counts: pieces from tokenizer.json alone score by the rank of
-    // their merge (the tokens that this gives are compared through the server), and XLM-RoBERTa's SentencePiece file has the same tokens as
-    // its tokenizer.json.
+    // Where the reference converter is wrong, what the model's own library has counts: pieces from tokenizer.json alone score by the rank
+    // of their merge (the tokens that this gives are compared through the server), and XLM-RoBERTa's SentencePiece file has the same tokens
+    // as its tokenizer.json.
     private static void Correct(string name, JsonObject metadata)
     {
         if (name == "llama-tied")
@@ -72,7 +77,8 @@ public sealed class ReferenceFolderTests
         }
         else if (name == "xlm-roberta-spm")
         {
-            var own = JsonNode.Parse(File.ReadAllText(Path.Combine(Environment.GetEnvironmentVariable(Variable)!, "xlm-roberta", "expected.json")))!;
+            var own = JsonNode.Parse(
+                File.ReadAllText(Path.Combine(Environment.GetEnvironmentVariable(Variable)!, "xlm-roberta", "expected.json")))!;
             foreach (var key in new[] { "tokenizer.ggml.tokens", "tokenizer.ggml.scores", "tokenizer.ggml.token_type" })
                 metadata[key] = own["metadata"]![key]!.DeepClone();
         }
@@ -118,7 +124,9 @@ public sealed class ReferenceFolderTests
             return $"{Name(expected["element"]!.GetValue<string>())} {expected["length"]} {expected["sha256"]}".ToUpperInvariant();
 
         var value = expected["value"]!;
-        var shown = type is "string" ? value.GetValue<string>() : type is "bool" ? value.GetValue<bool>().ToString() : Plain(value.GetValue<double>());
+        var shown = type is "string" ? value.GetValue<string>() : type is "bool"
+            ? value.GetValue<bool>().ToString()
+            : Plain(value.GetValue<double>());
         return $"{Name(type)} {shown}".ToUpperInvariant();
     }
 
@@ -154,7 +162,8 @@ public sealed class ReferenceFolderTests
                     differences.Add($"{name}[{i}] is {values[i]}, expected {all[i]}");
             }
         }
-        else if (Convert.ToHexStringLower(SHA256.HashData(MemoryMarshal.AsBytes<float>(values))) != expected["sha256_f32"]!.GetValue<string>())
+        else if (Convert.ToHexStringLower(
+            SHA256.HashData(MemoryMarshal.AsBytes<float>(values))) != expected["sha256_f32"]!.GetValue<string>())
         {
             differences.Add($"{name} differs: {string.Join(' ', values.Take(8))}, expected {expected["first8"]!.ToJsonString()}");
         }

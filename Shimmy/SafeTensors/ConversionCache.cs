@@ -156,8 +156,11 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     private void MakeRoom(long needed)
     {
         var files = new DirectoryInfo(folder).EnumerateFiles().ToList();
-        foreach (var partial in files.Where(file => file.Name.EndsWith(".partial", StringComparison.Ordinal) && !File.Exists(file.FullName[..^".partial".Length] + ".lock")))
+        foreach (var partial in files.Where(file =>
+            file.Name.EndsWith(".partial", StringComparison.Ordinal) && !File.Exists(file.FullName[..^".partial".Length] + ".lock")))
+        {
             partial.Delete();
+        }
 
         var kept = files.Where(file => file.Extension == Ending).OrderBy(file => file.LastWriteTimeUtc).ToList();
         var bytes = kept.Sum(file => file.Length);

@@ -126,6 +126,9 @@ internal sealed class ConversionPlan
     public void RequireNothingLeft()
     {
         if (_left.Keys.Where(name => !_taken.Contains(name)).Order(StringComparer.Ordinal).FirstOrDefault() is { } unknown)
-            throw new SafeTensorsException($"tensor '{unknown}' is unknown to {Folder.Class}, or of a layer that config.json does not count");
+        {
+            throw new SafeTensorsException(
+                $"tensor '{unknown}' is unknown to {Folder.Class}, or of a layer that config.json does not count");
+        }
     }
 }

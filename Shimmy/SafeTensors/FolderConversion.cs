@@ -31,7 +31,8 @@ internal sealed class FolderConversion
     public IReadOnlyList<string> Warnings => _plan.Warnings;
 
     /// <summary>Bytes of weights that are read.</summary>
-    public long SourceBytes => _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Count * (part.Tensor.Weights == GgmlType.F32 ? 4 : 2));
+    public long SourceBytes =>
+        _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Count * (part.Tensor.Weights == GgmlType.F32 ? 4 : 2));
 
     /// <summary>Bytes of weights that are written.</summary>
     public long TargetBytes => Header.Tensors.Sum(tensor => tensor.SizeBytes);
@@ -60,7 +61,8 @@ internal sealed class FolderConversion
             var rows = plan.Tensors.First(tensor => tensor.Name == "token_embd.weight").Shape[0];
             var vocabulary = architecture.Vocabulary(opened, (int)rows);
             plan.Metadata.AddRange(SamplingAdvice.Of(opened));
-            return new FolderConversion(plan, [.. vocabulary.Metadata()], TypeOf(type, opened), NameOf(folder, plan.Architecture, vocabulary));
+            return new FolderConversion(plan, [.. vocabulary.Metadata()], TypeOf(type, opened),
+                NameOf(folder, plan.Architecture, vocabulary));
         }
         catch (OverflowException)
         {
@@ -90,8 +92,10 @@ internal sealed class FolderConversion
 
     private IEnumerable<(string Key, GgufValue Value)> Metadata() =>
     [
-        ("general.architecture", GgufValue.OfText(_plan.Architecture)), ("general.type", GgufValue.OfText("model")), ("general.name", GgufValue.OfText(_name)),
-        ("general.file_type", GgufValue.OfInteger(GgufType.UInt32, _type switch { GgmlType.F32 => 0, GgmlType.F16 => 1, GgmlType.Q8_0 => 7, _ => 32 })),
+        ("general.architecture", GgufValue.OfText(_plan.Architecture)), ("general.type", GgufValue.OfText("model")),
+            ("general.name", GgufValue.OfText(_name)),
+        ("general.file_type",
+            GgufValue.OfInteger(GgufType.UInt32, _type switch { GgmlType.F32 => 0, GgmlType.F16 => 1, GgmlType.Q8_0 => 7, _ => 32 })),
         ("general.quantization_version", GgufValue.OfInteger(GgufType.UInt32, 2)),
         .. _plan.Metadata, .. _tokenizer,
     ];
@@ -118,9 +122,9 @@ internal sealed class FolderConversion
     }
 
     /// <summary>
-    /// The model's name: the folder's, or the repository's where the folder is a snapshot in Hugging Face's cache. llama.cpp tells by "phi3"
-    /// in a name that control tokens take the blanks behind them, and then needs a token of the text &lt;/s&gt;: so the name of a Phi 3 gets it,
-    /// and that of any other vocabulary loses it.
+    /// The model's name: the folder's, or the repository's where the folder is a snapshot in Hugging Face's cache. llama.cpp tells by
+    /// "phi3" in a name that control tokens take the blanks behind them, and then needs a token of the text &lt;/s&gt;: so the name of a
+    /// Phi 3 gets it, and that of any other vocabulary loses it.
     /// </summary>
     private static string NameOf(string folder, string architecture, Vocabulary vocabulary)
     {
@@ -133,7 +137,8 @@ internal sealed class FolderConversion
         var strips = architecture == "phi3" && vocabulary.Model == "llama";
         return strips == named ? name
             : strips ? $"{name} (phi3)"
-            : name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase).Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase);
+            : name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase)
+                .Replace("phi3", "phi 3", StringComparison.OrdinalIgnoreCase);
     }
 
     // As the reference converter chooses: by the first matrix in the order of names. F32 stays, since narrowing loses.
@@ -143,7 +148,8 @@ internal sealed class FolderConversion
         "f16" => GgmlType.F16,
         "bf16" => GgmlType.BF16,
         "q8_0" => GgmlType.Q8_0,
-        _ => folder.Files.SelectMany(file => folder.Tensors.Values.Where(tensor => tensor.File == file).OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        _ => folder.Files.SelectMany(
+            file => folder.Tensors.Values.Where(tensor => tensor.File == file).OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
             .FirstOrDefault(tensor => tensor.Shape.Length >= 2)?.Weights ?? GgmlType.F32,
     };
 

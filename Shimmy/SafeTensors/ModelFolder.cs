@@ -76,7 +76,8 @@ internal sealed class ModelFolder
                 RefuseQuantized(tensor);
                 if (!tensors.TryAdd(tensor.Name, tensor))
                 {
-                    throw new SafeTensorsException($"tensor '{tensor.Name}' is in two files: {System.IO.Path.GetFileName(tensors[tensor.Name].File)} "
+                    throw new SafeTensorsException(
+                        $"tensor '{tensor.Name}' is in two files: {System.IO.Path.GetFileName(tensors[tensor.Name].File)} "
                         + $"and {System.IO.Path.GetFileName(file)}");
                 }
             }
@@ -197,7 +198,8 @@ internal sealed class ModelFolder
                     continue;
 
                 var method = place[key]["quant_method"].AsText ?? (key == "quantization" ? "MLX" : "unnamed");
-                throw new SafeTensorsException($"the weights are quantized ({method}, by {key} in config.json); only F32, F16 and BF16 are read: "
+                throw new SafeTensorsException(
+                    $"the weights are quantized ({method}, by {key} in config.json); only F32, F16 and BF16 are read: "
                     + "take the original model, or a GGUF of it");
             }
         }
@@ -208,7 +210,8 @@ internal sealed class ModelFolder
 
     private static void RefuseQuantized(StoredTensor tensor)
     {
-        foreach (var end in new[] { ".qweight", ".qzeros", ".scales", ".g_idx", ".weight_scale", ".weight_scale_inv", ".weight_packed", ".weight_scale_2",
+        foreach (var end in new[] { ".qweight", ".qzeros", ".scales", ".g_idx", ".weight_scale",
+            ".weight_scale_inv", ".weight_packed", ".weight_scale_2",
             ".input_scale", ".absmax", ".quant_map", ".weight_shape", "_blocks", "_scales" })
         {
             if (tensor.Name.EndsWith(end, StringComparison.Ordinal))

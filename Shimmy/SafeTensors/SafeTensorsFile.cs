@@ -31,10 +31,16 @@ internal static class SafeTensorsFile
 
         var headerLength = BinaryPrimitives.ReadUInt64LittleEndian(prefix);
         if (headerLength > (ulong)(length - 8))
-            throw new SafeTensorsException($"{file}: its header claims {headerLength} bytes, {length - 8} are there: truncated or no SafeTensors");
+        {
+            throw new SafeTensorsException(
+                $"{file}: its header claims {headerLength} bytes, {length - 8} are there: truncated or no SafeTensors");
+        }
 
         if (headerLength > LongestHeader)
-            throw new SafeTensorsException($"{file}: its header of {headerLength} bytes is longer than the {LongestHeader} that are allowed");
+        {
+            throw new SafeTensorsException(
+                $"{file}: its header of {headerLength} bytes is longer than the {LongestHeader} that are allowed");
+        }
 
         var header = new byte[(int)headerLength];
         if (ReadWhole(handle, header, 8) < header.Length)
@@ -76,7 +82,10 @@ internal static class SafeTensorsFile
         while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
         {
             if (reader.ValueSpan.Length > LongestName)
-                throw new SafeTensorsException($"{file}: a tensor's name has {reader.ValueSpan.Length} bytes; at most {LongestName} are allowed");
+            {
+                throw new SafeTensorsException(
+                    $"{file}: a tensor's name has {reader.ValueSpan.Length} bytes; at most {LongestName} are allowed");
+            }
 
             var name = PlainJson.Text(ref reader);
             reader.Read();

@@ -25,7 +25,8 @@ internal sealed class TensorStream(GgmlType weights, Action<long> written, Cance
 
     /// <inheritdoc cref="TypeOf(PlannedTensor)"/>
     public static GgmlType TypeOf(PlannedTensor tensor, GgmlType weights) =>
-        tensor.Wide || tensor.Shape.Length < 2 || tensor.Name.EndsWith("_norm.weight", StringComparison.Ordinal) || !tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
+        tensor.Wide || tensor.Shape.Length < 2 || tensor.Name.EndsWith("_norm.weight", StringComparison.Ordinal)
+            || !tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
             ? GgmlType.F32
             : tensor.Shape[^1] % weights.ElementsPerBlock() == 0 ? weights : GgmlType.F16;
 

@@ -27,7 +27,8 @@ internal sealed class ModelContext
         ConfigFile = host.Value(ModelConfigWatch.Variable);
         Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
-        Conversions = new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"), options.ConvertType);
+        Conversions =
+            new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"), options.ConvertType);
         MemoryBudget = BudgetOf(null);
     }
 

@@ -175,8 +175,10 @@ internal static class OptionTable
         },
         new("parallel", "N", "Generations at once", Bench, (o, v) => o with { Parallel = v.Whole(1, MostParallel) }) { Default = "1" },
 
-        new("output", "FILE", "The file to write", CommandSet.Convert, (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
-        new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are", CommandSet.Convert,
+        new("output", "FILE", "The file to write", CommandSet.Convert,
+            (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
+        new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are",
+            CommandSet.Convert,
             (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
 
         new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
@@ -206,7 +208,8 @@ internal static class OptionTable
         },
         new("convert-cache", "DIR", "Where Hugging Face folders that were converted are kept as GGUF files", CommandSet.Models,
             (o, v) => o with { ConvertCache = Path.GetFullPath(v.Text) }) { Default = "the user's cache folder" },
-        new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}", CommandSet.Models,
+        new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}",
+            CommandSet.Models,
             (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
         .. TuningOption.All.Select(Row),
     ];
@@ -275,7 +278,8 @@ internal static class OptionTable
     {
         string[] origins = [.. value.Texts.SelectMany(BindAddress.Split).Select(origin => origin.TrimEnd('/'))];
         return Array.Find(origins, origin => !CorsMiddleware.IsOrigin(origin)) is { } wrong
-            ? throw new UsageException($"{value.Source}: '{wrong}' is not *, null, or an origin such as http://localhost:3000, app://obsidian.md "
+            ? throw new UsageException(
+                $"{value.Source}: '{wrong}' is not *, null, or an origin such as http://localhost:3000, app://obsidian.md "
                 + "or vscode-webview://*")
             : origins;
     }

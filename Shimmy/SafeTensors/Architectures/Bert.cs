@@ -6,7 +6,8 @@ namespace Shimmy.SafeTensors.Architectures;
 internal static class Bert
 {
     public static KnownArchitecture Architecture { get; } = new(
-        ["BertModel", "BertForMaskedLM", "BertForSequenceClassification", "XLMRobertaModel", "XLMRobertaForSequenceClassification"], Plan, Vocabulary.OfEncoder);
+        ["BertModel", "BertForMaskedLM", "BertForSequenceClassification", "XLMRobertaModel", "XLMRobertaForSequenceClassification"],
+            Plan, Vocabulary.OfEncoder);
 
     private static ConversionPlan Plan(ModelFolder folder)
     {
@@ -14,18 +15,23 @@ internal static class Bert
         var roberta = folder.Class.StartsWith("XLM", StringComparison.Ordinal);
         var ranks = folder.Class.EndsWith("SequenceClassification", StringComparison.Ordinal);
         var plan = new ConversionPlan(folder, "bert", NameOf);
-        int width = config.Needed("hidden_size"), layers = config.Needed("num_hidden_layers"), feedForward = config.Needed("intermediate_size");
+        int width = config.Needed("hidden_size"), layers = config.Needed("num_hidden_layers"),
+            feedForward = config.Needed("intermediate_size");
         if (config["hidden_act"].AsText is { } activation && activation != "gelu")
             throw new SafeTensorsException($"config.json: hidden_act '{activation}' is not computed for {folder.Class}; gelu is");
 
         if (config["position_embedding_type"].AsText is { } kind && kind != "absolute")
-            throw new SafeTensorsException($"config.json: position_embedding_type '{kind}' is not computed for {folder.Class}; absolute is");
+        {
+            throw new SafeTensorsException(
+                $"config.json: position_embedding_type '{kind}' is not computed for {folder.Class}; absolute is");
+        }
 
         var rows = Rows(plan, "embeddings.word_embeddings.weight", width);
         var positions = Rows(plan, "embeddings.position_embeddings.weight", width);
         // RoBERTa's positions begin behind the padding's.
         var skipped = roberta
-            ? (config.Integer("pad_token_id", least: 0) ?? throw new SafeTensorsException("config.json: pad_token_id is missing; positions begin behind it")) + 1
+            ? (config.Integer("pad_token_id", least: 0)
+                ?? throw new SafeTensorsException("config.json: pad_token_id is missing; positions begin behind it")) + 1
             : 0;
         if (skipped >= positions)
             throw new SafeTensorsException($"config.json: pad_token_id leaves none of the {positions} positions");
@@ -43,7 +49,9 @@ internal static class Bert
         var table = plan.Claim("embeddings.position_embeddings.weight", [positions, width]);
         plan.Tensors.Add(new PlannedTensor("position_embd.weight", [positions - skipped, width],
             [new TensorPart(table, (long)skipped * width, (long)(positions - skipped) * width)], Wide: true));
-        var types = plan.Find("embeddings.token_type_embeddings.weight") is null ? 0 : Rows(plan, "embeddings.token_type_embeddings.weight", width);
+        var types = plan.Find("embeddings.token_type_embeddings.weight") is null
+            ? 0
+            : Rows(plan, "embeddings.token_type_embeddings.weight", width);
         if (types > 0)
         {
             plan.Take("embeddings.token_type_embeddings.weight", "token_types.weight", [types, width], wide: true);
@@ -98,7 +106,8 @@ internal static class Bert
     private static int Rows(ConversionPlan plan, string name, int width) =>
         plan.Need(name).Shape is [var rows, var columns] && columns == width && rows is > 0 and <= int.MaxValue
             ? (int)rows
-            : throw new SafeTensorsException($"tensor '{name}' has the shape {StoredTensor.Shown(plan.Need(name).Shape)}, but by config.json its rows have {width}");
+            : throw new SafeTensorsException(
+                $"tensor '{name}' has the shape {StoredTensor.Shown(plan.Need(name).Shape)}, but by config.json its rows have {width}");
 
     private static string? NameOf(string name)
     {
@@ -114,6 +123,7 @@ internal static class Bert
             name = name[..^"beta".Length] + "bias";
 
         return name is "embeddings.position_ids"
-            || name.StartsWith("cls.predictions", StringComparison.Ordinal) || name.StartsWith("cls.seq_relationship", StringComparison.Ordinal) ? null : name;
+            || name.StartsWith("cls.predictions", StringComparison.Ordinal)
+            || name.StartsWith("cls.seq_relationship", StringComparison.Ordinal) ? null : name;
     }
 }

@@ -55,7 +55,8 @@ internal sealed class Decoder
     /// <param name="pairs">Whether rows of q and k go from halves into pairs.</param>
     /// <param name="plusOne">Whether norms are stored as distances from one.</param>
     /// <param name="defaults">What the model's library takes for keys that config.json lacks.</param>
-    public static Decoder Begin(ModelFolder folder, string architecture, bool pairs = false, bool plusOne = false, DecoderDefaults? defaults = null)
+    public static Decoder Begin(ModelFolder folder, string architecture, bool pairs = false,
+        bool plusOne = false, DecoderDefaults? defaults = null)
     {
         defaults ??= new DecoderDefaults();
         var config = folder.Config;
@@ -64,14 +65,22 @@ internal sealed class Decoder
         var heads = config.Integer("num_attention_heads") ?? defaults.Heads ?? config.Needed("num_attention_heads");
         var (queries, keys) = RowsOfAttention(plan);
         var headSize = config.Integer("head_dim") ?? defaults.HeadSize
-            ?? (queries is { } rows ? Exactly(rows, heads, "num_attention_heads", "q_proj") : Exactly(width, heads, "num_attention_heads", "hidden_size"));
+            ?? (queries is { } rows
+                ? Exactly(rows, heads, "num_attention_heads", "q_proj")
+                : Exactly(width, heads, "num_attention_heads", "hidden_size"));
         var keyValueHeads = config.Integer("num_key_value_heads")
             ?? (keys is { } keyRows ? Exactly(keyRows, headSize, "head_dim", "k_proj") : heads);
         if (heads % keyValueHeads != 0)
-            throw new SafeTensorsException($"config.json: num_attention_heads ({heads}) must be a multiple of num_key_value_heads ({keyValueHeads})");
+        {
+            throw new SafeTensorsException(
+                $"config.json: num_attention_heads ({heads}) must be a multiple of num_key_value_heads ({keyValueHeads})");
+        }
 
         if (headSize % 2 != 0)
-            throw new SafeTensorsException($"config.json: a head of {headSize} elements cannot be turned by rotary positions, which take pairs");
+        {
+            throw new SafeTensorsException(
+                $"config.json: a head of {headSize} elements cannot be turned by rotary positions, which take pairs");
+        }
 
         var embedding = plan.Need("model.embed_tokens.weight").Shape;
         var vocabulary = config.Integer("vocab_size") ?? folder.Root.Integer("vocab_size");
@@ -91,7 +100,8 @@ internal sealed class Decoder
             FeedForward = config.Needed("intermediate_size"),
             Rows = (int)embedded,
             Context = config.Integer("max_position_embeddings") ?? defaults.Context
-                ?? throw new SafeTensorsException("config.json: max_position_embeddings is missing; it is the context that the model was trained with"),
+                ?? throw new SafeTensorsException(
+                    "config.json: max_position_embeddings is missing; it is the context that the model was trained with"),
             RopeBase = Rope.BaseOf(config) ?? defaults.RopeBase,
         };
         one.RequireActivation(defaults.Activations);
@@ -123,8 +133,11 @@ internal sealed class Decoder
         var tied = Config["tie_word_embeddings"].AsFlag ?? Plan.Folder.Root["tie_word_embeddings"].AsFlag;
         if (!keepHead || tied == true)
             Plan.Drop("lm_head.weight");
-        else if (!Plan.TakeIfThere("lm_head.weight", "output.weight", [Rows, Width]) && tied == false && Plan.Folder.Class.EndsWith("ForCausalLM", StringComparison.Ordinal))
+        else if (!Plan.TakeIfThere("lm_head.weight", "output.weight", [Rows, Width]) && tied == false
+            && Plan.Folder.Class.EndsWith("ForCausalLM", StringComparison.Ordinal))
+        {
             throw new SafeTensorsException("tensor 'lm_head.weight' is missing, and config.json does not tie it to the embedding");
+        }
     }
 
     /// <summary>Queries, keys, values and output of a layer, with their biases where there are some.</summary>
@@ -161,7 +174,8 @@ internal sealed class Decoder
     /// <summary>The dense feed-forward network of a layer.</summary>
     public void TakeFeedForward(int layer)
     {
-        foreach (var (name, rows, columns) in new[] { ("gate", FeedForward, Width), ("up", FeedForward, Width), ("down", Width, FeedForward) })
+        foreach (var (name, rows, columns) in new[] { ("gate", FeedForward, Width),
+            ("up", FeedForward, Width), ("down", Width, FeedForward) })
         {
             Plan.Take($"model.layers.{layer}.mlp.{name}_proj.weight", $"blk.{layer}.ffn_{name}.weight", [rows, columns]);
             Plan.TakeIfThere($"model.layers.{layer}.mlp.{name}_proj.bias", $"blk.{layer}.ffn_{name}.bias", [rows]);
@@ -194,11 +208,15 @@ internal sealed class Decoder
             return;
         }
 
-        foreach (var (name, target, rows, columns) in new[] { (names.Gate, "gate_exps", width, Width), (names.Up, "up_exps", width, Width), (names.Down, "down_exps", Width, width) })
+        foreach (var (name, target, rows, columns) in new[] { (names.Gate, "gate_exps", width, Width),
+            (names.Up, "up_exps", width, Width), (names.Down, "down_exps", Width, width) })
         {
             var parts = new TensorPart[count];
             for (var expert = 0; expert < count; expert++)
-                parts[expert] = new TensorPart(Plan.Claim($"{from}{experts}.{expert}.{name}.weight", [rows, columns]), 0, (long)rows * columns);
+            {
+                parts[expert] =
+                    new TensorPart(Plan.Claim($"{from}{experts}.{expert}.{name}.weight", [rows, columns]), 0, (long)rows * columns);
+            }
 
             Plan.Tensors.Add(new PlannedTensor($"{to}{target}.weight", [count, rows, columns], parts));
         }
@@ -209,7 +227,8 @@ internal sealed class Decoder
     {
         name = name.Replace("language_model.", "", StringComparison.Ordinal);
         if (name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
-            || name.EndsWith(".attention.bias", StringComparison.Ordinal) || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal))
+            || name.EndsWith(".attention.bias", StringComparison.Ordinal)
+            || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal))
         {
             return null;
         }
@@ -238,7 +257,10 @@ internal sealed class Decoder
     {
         var given = Config["hidden_act"].AsText ?? Config["hidden_activation"].AsText;
         if (given is not null && !allowed.Contains(given))
-            throw new SafeTensorsException($"config.json: hidden_act '{given}' is not computed for {Plan.Folder.Class}; {string.Join(" or ", allowed)} is");
+        {
+            throw new SafeTensorsException(
+                $"config.json: hidden_act '{given}' is not computed for {Plan.Folder.Class}; {string.Join(" or ", allowed)} is");
+        }
     }
 }
 

@@ -2,7 +2,9 @@ using Shimmy.SafeTensors.Tokenizers;
 
 namespace Shimmy.SafeTensors.Architectures;
 
-/// <summary>Gemma 2 and 3, of the latter also the text side of a model that sees: four norms a layer, stored as distances from one.</summary>
+/// <summary>
+/// Gemma 2 and 3, of the latter also the text side of a model that sees: four norms a layer, stored as distances from one.
+/// </summary>
 internal static class Gemma
 {
     private const string Second = "Gemma2ForCausalLM";
@@ -28,7 +30,10 @@ internal static class Gemma
         if (second)
         {
             if (decoder.RopeBase != 10000)
-                throw new SafeTensorsException($"config.json: rope_theta {decoder.RopeBase} is not computed for {Second}; llama.cpp takes 10000");
+            {
+                throw new SafeTensorsException(
+                    $"config.json: rope_theta {decoder.RopeBase} is not computed for {Second}; llama.cpp takes 10000");
+            }
 
             plan.Set("attn_logit_softcapping", config.Number("attn_logit_softcapping") ?? 50);
             plan.Set("final_logit_softcapping", config.Number("final_logit_softcapping") ?? 30);
@@ -65,7 +70,10 @@ internal static class Gemma
         var shared = decoder.Layers == (second ? 46 : 62);
         var expected = shared ? decoder.Width / (float)decoder.Heads : decoder.HeadSize;
         if (decoder.Config.Number("query_pre_attn_scalar") is { } scalar && scalar != expected)
-            throw new SafeTensorsException($"config.json: query_pre_attn_scalar {scalar} is not computed for {decoder.Plan.Folder.Class}; llama.cpp takes {expected}");
+        {
+            throw new SafeTensorsException(
+                $"config.json: query_pre_attn_scalar {scalar} is not computed for {decoder.Plan.Folder.Class}; llama.cpp takes {expected}");
+        }
     }
 
     private static void RequireEverySixth(PlainJson config)
@@ -76,6 +84,9 @@ internal static class Gemma
             wrong |= kind.AsText != (++layer % 6 == 0 ? "full_attention" : "sliding_attention");
 
         if (wrong)
-            throw new SafeTensorsException("config.json: every sixth layer must look at the whole context (sliding_window_pattern, layer_types); llama.cpp computes no other pattern");
+        {
+            throw new SafeTensorsException(
+                "config.json: every sixth layer must look at the whole context (sliding_window_pattern, layer_types); llama.cpp computes no other pattern");
+        }
     }
 }

@@ -6,7 +6,8 @@ namespace Shimmy.SafeTensors.Architectures;
 /// <param name="Classes">Names of classes, as config.json has them.</param>
 /// <param name="Plan">Fills a plan; throws <see cref="SafeTensorsException"/> where the folder cannot be served.</param>
 /// <param name="Vocabulary">Reads the tokenizer, given the number of rows of the embedding.</param>
-internal sealed record KnownArchitecture(string[] Classes, Func<ModelFolder, ConversionPlan> Plan, Func<ModelFolder, int, Vocabulary> Vocabulary);
+internal sealed record KnownArchitecture(string[] Classes, Func<ModelFolder, ConversionPlan> Plan,
+    Func<ModelFolder, int, Vocabulary> Vocabulary);
 
 /// <summary>All architectures. A new one is a file in this folder and a line here.</summary>
 internal static class KnownArchitectures

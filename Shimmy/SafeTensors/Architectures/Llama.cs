@@ -2,7 +2,9 @@ using Shimmy.SafeTensors.Tokenizers;
 
 namespace Shimmy.SafeTensors.Architectures;
 
-/// <summary>Llama, and what shares its shape: Mistral, Mixtral with its experts, and SmolLM3, whose every fourth layer has no positions.</summary>
+/// <summary>
+/// Llama, and what shares its shape: Mistral, Mixtral with its experts, and SmolLM3, whose every fourth layer has no positions.
+/// </summary>
 internal static class Llama
 {
     private const string Mixtral = "MixtralForCausalLM";
@@ -36,7 +38,10 @@ internal static class Llama
             decoder.TakeNorms(layer);
             decoder.TakeAttention(layer);
             if (experts > 0)
-                decoder.TakeExperts(layer, "block_sparse_moe.gate", "block_sparse_moe.experts", ("w1", "w3", "w2"), experts, decoder.FeedForward);
+            {
+                decoder.TakeExperts(layer, "block_sparse_moe.gate", "block_sparse_moe.experts",
+                    ("w1", "w3", "w2"), experts, decoder.FeedForward);
+            }
             else
                 decoder.TakeFeedForward(layer);
         }
@@ -60,7 +65,10 @@ internal static class Llama
         foreach (var uses in decoder.Config["no_rope_layers"].Items)
         {
             if (uses.AsInteger != (++layer % 4 == 0 ? 0 : 1))
-                throw new SafeTensorsException("config.json: no_rope_layers must leave out every fourth layer; llama.cpp computes no other pattern");
+            {
+                throw new SafeTensorsException(
+                    "config.json: no_rope_layers must leave out every fourth layer; llama.cpp computes no other pattern");
+            }
         }
     }
 }

@@ -2,7 +2,9 @@ using Shimmy.SafeTensors.Tokenizers;
 
 namespace Shimmy.SafeTensors.Architectures;
 
-/// <summary>Phi 3 and 4: queries, keys and values in one matrix, gate and up in another, and two tables of factors for long contexts.</summary>
+/// <summary>
+/// Phi 3 and 4: queries, keys and values in one matrix, gate and up in another, and two tables of factors for long contexts.
+/// </summary>
 internal static class Phi3
 {
     public static KnownArchitecture Architecture { get; } = new(["Phi3ForCausalLM"], Plan, Vocabulary.OfPhi3);
@@ -24,7 +26,7 @@ internal static class Phi3
         for (var layer = 0; layer < decoder.Layers; layer++)
         {
             var (from, to) = ($"model.layers.{layer}.", $"blk.{layer}.");
-            long rows = (decoder.Heads + (2L * decoder.KeyValueHeads)) * decoder.HeadSize;
+            var rows = (decoder.Heads + (2L * decoder.KeyValueHeads)) * decoder.HeadSize;
             decoder.TakeNorms(layer);
             plan.Take(from + "self_attn.qkv_proj.weight", to + "attn_qkv.weight", [rows, decoder.Width]);
             plan.Take(from + "self_attn.o_proj.weight", to + "attn_output.weight", [decoder.Width, (long)decoder.Heads * decoder.HeadSize]);
@@ -40,7 +42,8 @@ internal static class Phi3
     {
         var (plan, config) = (decoder.Plan, decoder.Config);
         var scaling = Rope.ScalingOf(config);
-        var original = config.Integer("original_max_position_embeddings") ?? scaling.Integer("original_max_position_embeddings") ?? decoder.Context;
+        var original = config.Integer("original_max_position_embeddings")
+            ?? scaling.Integer("original_max_position_embeddings") ?? decoder.Context;
         plan.Set("rope.scaling.original_context_length", original);
         switch (Rope.KindOf(scaling))
         {
@@ -49,7 +52,8 @@ internal static class Phi3
             case "longrope" or "su":
                 break;
             case var kind:
-                throw new SafeTensorsException($"{scaling.Where}: scaling of kind '{kind}' is not computed for Phi3ForCausalLM; longrope is");
+                throw new SafeTensorsException(
+                    $"{scaling.Where}: scaling of kind '{kind}' is not computed for Phi3ForCausalLM; longrope is");
         }
 
         foreach (var (key, name) in new[] { ("long_factor", "rope_factors_long.weight"), ("short_factor", "rope_factors_short.weight") })

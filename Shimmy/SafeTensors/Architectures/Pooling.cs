@@ -27,7 +27,8 @@ internal static class Pooling
         if (PlainJson.Read(folder.Path, "modules.json", Largest) is not { } modules)
             return null;
 
-        var path = modules.Items.FirstOrDefault(module => module["type"].AsText?.EndsWith(".Pooling", StringComparison.Ordinal) == true)["path"].AsText;
+        var path = modules.Items.FirstOrDefault(
+            module => module["type"].AsText?.EndsWith(".Pooling", StringComparison.Ordinal) == true)["path"].AsText;
         if (path is null)
             return null;
 
@@ -37,7 +38,9 @@ internal static class Pooling
         if (PlainJson.Read(System.IO.Path.Combine(folder.Path, path), "config.json", Largest) is not { } config)
             throw new SafeTensorsException($"{path}/config.json is missing; modules.json names it");
 
-        var flags = new[] { ("pooling_mode_mean_tokens", PoolingKind.Mean), ("pooling_mode_cls_token", PoolingKind.First), ("pooling_mode_lasttoken", PoolingKind.Last) };
+        var flags =
+            new[] { ("pooling_mode_mean_tokens", PoolingKind.Mean), ("pooling_mode_cls_token", PoolingKind.First),
+                ("pooling_mode_lasttoken", PoolingKind.Last) };
         var chosen = config["pooling_mode"].AsText switch
         {
             "mean" => PoolingKind.Mean,
@@ -46,6 +49,8 @@ internal static class Pooling
             null => flags.Where(flag => config[flag.Item1].AsFlag == true).Select(flag => (PoolingKind?)flag.Item2).FirstOrDefault(),
             _ => null,
         };
-        return chosen ?? throw new SafeTensorsException($"{path}/config.json asks for a pooling that llama.cpp lacks; mean, first token (cls) and last token are there");
+        return chosen
+            ?? throw new SafeTensorsException(
+                $"{path}/config.json asks for a pooling that llama.cpp lacks; mean, first token (cls) and last token are there");
     }
 }

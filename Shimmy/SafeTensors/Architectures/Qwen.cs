@@ -47,10 +47,16 @@ internal static class Qwen
     {
         var config = decoder.Config;
         if (config["norm_topk_prob"].AsFlag == false)
-            throw new SafeTensorsException("config.json: norm_topk_prob is false; llama.cpp always normalizes the weights of the chosen experts");
+        {
+            throw new SafeTensorsException(
+                "config.json: norm_topk_prob is false; llama.cpp always normalizes the weights of the chosen experts");
+        }
 
         if (config["mlp_only_layers"].Items.Any() || config.Integer("decoder_sparse_step") is > 1)
-            throw new SafeTensorsException("config.json: layers without experts between others (mlp_only_layers, decoder_sparse_step) are not computed by llama.cpp");
+        {
+            throw new SafeTensorsException(
+                "config.json: layers without experts between others (mlp_only_layers, decoder_sparse_step) are not computed by llama.cpp");
+        }
 
         var count = config.Integer("num_experts") ?? config.Needed("num_local_experts");
         var width = config.Integer("moe_intermediate_size")

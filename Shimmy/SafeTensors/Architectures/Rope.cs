@@ -11,7 +11,9 @@ internal static class Rope
     public static float? WindowBaseOf(PlainJson config) =>
         config.Number("rope_local_base_freq") ?? config["rope_parameters"]["sliding_attention"].Number("rope_theta");
 
-    /// <summary>What scales the positions: rope_scaling, or rope_parameters where they have a type; a value of no kind where nothing does.</summary>
+    /// <summary>
+    /// What scales the positions: rope_scaling, or rope_parameters where they have a type; a value of no kind where nothing does.
+    /// </summary>
     public static PlainJson ScalingOf(PlainJson config) =>
         config.Has("rope_scaling") ? config["rope_scaling"] : Parameters(config, "full_attention");
 
@@ -20,13 +22,14 @@ internal static class Rope
         (scaling["rope_type"].AsText ?? scaling["type"].AsText) is { } kind && kind != "default" ? kind : null;
 
     /// <summary>
-    /// Writes scaling that GGUF has keys for: linear, yarn, and llama3's where <paramref name="headSize"/> is given for its table. Any other
-    /// is refused: ignoring it would make nonsense of long texts without an error.
+    /// Writes scaling that GGUF has keys for: linear, yarn, and llama3's where <paramref name="headSize"/> is given for its table. Any
+    /// other is refused: ignoring it would make nonsense of long texts without an error.
     /// </summary>
     public static void Write(ConversionPlan plan, float frequencyBase, int headSize, bool llama3)
     {
         var scaling = ScalingOf(plan.Folder.Config);
-        var factor = KindOf(scaling) is null ? 1 : scaling.Number("factor") ?? throw new SafeTensorsException($"{scaling.Where}: factor is missing");
+        var factor = KindOf(scaling) is null ? 1 : scaling.Number("factor")
+            ?? throw new SafeTensorsException($"{scaling.Where}: factor is missing");
         switch (KindOf(scaling))
         {
             case null:
@@ -49,7 +52,9 @@ internal static class Rope
             case "yarn":
                 throw new SafeTensorsException($"{scaling.Where}: yarn needs original_max_position_embeddings");
             case "llama3" when llama3:
-                plan.Tensors.Add(new PlannedTensor("rope_freqs.weight", [headSize / 2], [], Values: Llama3Factors(scaling, frequencyBase, headSize, factor), Wide: true));
+                plan.Tensors.Add(
+                    new PlannedTensor("rope_freqs.weight", [headSize / 2],
+                        [], Values: Llama3Factors(scaling, frequencyBase, headSize, factor), Wide: true));
                 break;
             case var kind:
                 throw new SafeTensorsException($"{scaling.Where}: scaling of kind '{kind}' is not computed for {plan.Folder.Class}; "

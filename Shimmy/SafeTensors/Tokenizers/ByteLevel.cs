@@ -23,7 +23,10 @@ internal static class ByteLevel
     public static Vocabulary Read(TokenizerFiles files, int size)
     {
         if (files.Kind != "BPE")
-            throw new SafeTensorsException($"tokenizer.json: a tokenizer of kind {files.Kind ?? "none"} cannot be represented for this model; BPE can");
+        {
+            throw new SafeTensorsException(
+                $"tokenizer.json: a tokenizer of kind {files.Kind ?? "none"} cannot be represented for this model; BPE can");
+        }
 
         var (tokens, kinds) = Vocabulary.Padding(size);
         foreach (var (text, id) in files.Pieces(size))
@@ -33,7 +36,8 @@ internal static class ByteLevel
         {
             var id = TokenizerFiles.Within(token.Id, token.Text, size);
             var control = token.Special || LooksSpecial(token.Text);
-            (tokens[id], kinds[id]) = (control ? token.Text : token.Text.Replace('\u2581', ' '), control ? TokenKind.Control : TokenKind.UserDefined);
+            (tokens[id], kinds[id]) =
+                (control ? token.Text : token.Text.Replace('\u2581', ' '), control ? TokenKind.Control : TokenKind.UserDefined);
         }
 
         return new Vocabulary { Model = "gpt2", Pre = SplitOf(files.Json), Tokens = tokens, Kinds = kinds, Merges = files.Merges() };
@@ -48,18 +52,25 @@ internal static class ByteLevel
 
     private static string SplitOf(PlainJson json)
     {
-        var steps = json["pre_tokenizer"] is var pre && pre["pretokenizers"] is { IsArray: true } sequence ? sequence.Items.ToArray() : [pre];
+        var steps = json["pre_tokenizer"] is var pre && pre["pretokenizers"] is { IsArray: true } sequence
+            ? sequence.Items.ToArray()
+            : [pre];
         var patterns = string.Concat(steps.Where(step => step["type"].AsText == "Split").Select(step => step["pattern"]["Regex"].AsText));
         if (patterns.Length == 0)
         {
             var bytes = steps.Any(step => step["type"].AsText == "ByteLevel" && step["use_regex"].AsFlag != false);
             var digits = steps.Any(step => step["type"].AsText == "Digits" && step["individual_digits"].AsFlag == true);
-            return bytes ? (digits ? "smollm" : "gpt-2") : throw new SafeTensorsException("tokenizer.json: pre_tokenizer splits text in a way that llama.cpp lacks");
+            return bytes
+                ? (digits ? "smollm" : "gpt-2")
+                : throw new SafeTensorsException("tokenizer.json: pre_tokenizer splits text in a way that llama.cpp lacks");
         }
 
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(patterns)));
         if (!Splits.TryGetValue(hash, out var name))
-            throw new SafeTensorsException($"tokenizer.json: pre_tokenizer splits text by a pattern that is not known (SHA-256 {hash[..16]}…)");
+        {
+            throw new SafeTensorsException(
+                $"tokenizer.json: pre_tokenizer splits text by a pattern that is not known (SHA-256 {hash[..16]}…)");
+        }
 
         // The same pattern serves models that look up whole words before they merge, and models that do not.
         return name == "llama-bpe" && json["model"]["ignore_merges"].AsFlag != true ? "dbrx" : name;

@@ -3,7 +3,9 @@ using Shimmy.Gguf;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 
-/// <summary>The chat template of a folder: in tokenizer_config.json, chat_template.jinja or chat_template.json, alone or several with names.</summary>
+/// <summary>
+/// The chat template of a folder: in tokenizer_config.json, chat_template.jinja or chat_template.json, alone or several with names.
+/// </summary>
 internal static class ChatTemplates
 {
     private const string Key = "tokenizer.chat_template";
@@ -54,6 +56,10 @@ internal static class ChatTemplates
         }
 
         if (names.Count > 0)
-            vocabulary.Keys.Add(("tokenizer.chat_templates", GgufValue.OfArray(new GgufArray(GgufType.Text, names.Count, [.. names.Select(GgufValue.OfText)]))));
+        {
+            vocabulary.Keys.Add(
+                ("tokenizer.chat_templates",
+                    GgufValue.OfArray(new GgufArray(GgufType.Text, names.Count, [.. names.Select(GgufValue.OfText)]))));
+        }
     }
 }

@@ -34,7 +34,10 @@ internal static class MergedPieces
         {
             var id = TokenizerFiles.Within(token.Id, token.Text, size);
             if (kinds[id] == TokenKind.Unused)
-                (tokens[id], kinds[id]) = (token.Text, token.Special || special.Contains(token.Text) ? TokenKind.Control : TokenKind.UserDefined);
+            {
+                (tokens[id], kinds[id]) =
+                    (token.Text, token.Special || special.Contains(token.Text) ? TokenKind.Control : TokenKind.UserDefined);
+            }
             else if (token.Special && kinds[id] == TokenKind.Normal)
                 kinds[id] = TokenKind.Control;
         }
@@ -59,6 +62,7 @@ internal static class MergedPieces
         var normalizers = json["normalizer"]["normalizers"] is { IsArray: true } all ? all.Items : [json["normalizer"]];
         var splits = json["pre_tokenizer"]["pretokenizers"] is { IsArray: true } steps ? steps.Items : [json["pre_tokenizer"]];
         return normalizers.Any(step => step["type"].AsText == "Prepend")
-            || splits.Any(step => step["type"].AsText == "Metaspace" && step["prepend_scheme"].AsText != "never" && step["add_prefix_space"].AsFlag != false);
+            || splits.Any(step =>
+                step["type"].AsText == "Metaspace" && step["prepend_scheme"].AsText != "never" && step["add_prefix_space"].AsFlag != false);
     }
 }

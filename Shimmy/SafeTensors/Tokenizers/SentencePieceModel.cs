@@ -45,12 +45,17 @@ internal sealed class SentencePieceModel
         }
 
         foreach (var (text, id) in files.Added.Members)
-            Add((int)Math.Clamp(id.AsInteger ?? throw new SafeTensorsException($"added_tokens.json: '{text}' has no id"), 0, int.MaxValue), text, TokenKind.UserDefined);
+        {
+            Add((int)Math.Clamp(id.AsInteger ?? throw new SafeTensorsException($"added_tokens.json: '{text}' has no id"), 0, int.MaxValue),
+                text, TokenKind.UserDefined);
+        }
 
         foreach (var token in ofPhi3 ? files.DecoderTokens.Concat(files.AddedTokens) : files.DecoderTokens)
         {
             var control = token.Special || (!ofPhi3 && ByteLevel.LooksSpecial(token.Text));
-            Add(token.Id, control || ofPhi3 ? token.Text : token.Text.Replace('\u2581', ' '), control ? TokenKind.Control : TokenKind.UserDefined);
+            Add(token.Id, control || ofPhi3 ? token.Text : token.Text.Replace('\u2581', ' '), control
+                ? TokenKind.Control
+                : TokenKind.UserDefined);
         }
 
         return new Vocabulary { Model = "llama", Tokens = tokens, Kinds = kinds, Scores = scores };

@@ -11,7 +11,8 @@ internal sealed class SpecialTokens
     // GGUF's keys; the third is spelt so.
     private static readonly (string Name, string Key)[] Keys =
     [
-        ("bos", "bos_token_id"), ("eos", "eos_token_id"), ("unk", "unknown_token_id"), ("sep", "seperator_token_id"), ("pad", "padding_token_id"),
+        ("bos", "bos_token_id"), ("eos", "eos_token_id"), ("unk", "unknown_token_id"),
+            ("sep", "seperator_token_id"), ("pad", "padding_token_id"),
         ("mask", "mask_token_id"), ("eot", "eot_token_id"),
     ];
 

@@ -45,14 +45,20 @@ internal sealed class TokenizerFiles
             Config = config,
             Added = folder.TokenizerFile("added_tokens.json") ?? Nothing("added_tokens.json"),
             SentencePieceModel = model,
-            AddedTokens = [.. (json ?? Nothing("tokenizer.json"))["added_tokens"].Items.Select(token => Token(token, "tokenizer.json", token["id"].AsInteger))],
+            AddedTokens =
+                [.. (json ?? Nothing("tokenizer.json"))["added_tokens"].Items.Select(
+                    token => Token(token, "tokenizer.json", token["id"].AsInteger))],
             DecoderTokens = [.. config["added_tokens_decoder"].Members.Select(member => Token(member.Value, "tokenizer_config.json",
                 long.TryParse(member.Name, out var id) ? id : null))],
         };
     }
 
-    /// <summary>The text of a special token in tokenizer_config.json, a string or an object with content; null where there is none.</summary>
-    public string? Special(string name) => Config[name + "_token"] is var token && token.AsText is { } text ? text : token["content"].AsText;
+    /// <summary>
+    /// The text of a special token in tokenizer_config.json, a string or an object with content; null where there is none.
+    /// </summary>
+    public string? Special(string name) => Config[name + "_token"] is var token && token.AsText is { } text
+        ? text
+        : token["content"].AsText;
 
     /// <summary>The pieces of a vocabulary that is an object of text to id, every id below <paramref name="size"/>.</summary>
     public IEnumerable<(string Text, int Id)> Pieces(int size)
@@ -84,7 +90,8 @@ internal sealed class TokenizerFiles
     /// <summary>An id that a vocabulary of this size has; else an error that names the token.</summary>
     public static int Within(long? id, string text, int size) => id is { } number && number >= 0 && number < size
         ? (int)number
-        : throw new SafeTensorsException($"token '{text}' has the id {id?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"}, but the model has {size} tokens");
+        : throw new SafeTensorsException(
+            $"token '{text}' has the id {id?.ToString(System.Globalization.CultureInfo.InvariantCulture) ?? "none"}, but the model has {size} tokens");
 
     private static AddedToken Token(PlainJson token, string file, long? id) =>
         token["content"].AsText is { Length: > 0 } text && id is >= 0 and <= int.MaxValue

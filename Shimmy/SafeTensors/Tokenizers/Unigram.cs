@@ -12,7 +12,10 @@ internal static class Unigram
     public static Vocabulary Read(TokenizerFiles files, int size)
     {
         if (files.Kind != "Unigram")
-            throw new SafeTensorsException($"tokenizer.json: a tokenizer of kind {files.Kind ?? "none"} cannot be represented for this model; Unigram and WordPiece can");
+        {
+            throw new SafeTensorsException(
+                $"tokenizer.json: a tokenizer of kind {files.Kind ?? "none"} cannot be represented for this model; Unigram and WordPiece can");
+        }
 
         var (tokens, kinds) = Vocabulary.Padding(size);
         var scores = new float[size];
@@ -41,7 +44,8 @@ internal static class Unigram
             kinds[unknown] = TokenKind.Unknown;
 
         var vocabulary = new Vocabulary { Model = "t5", Tokens = tokens, Kinds = kinds, Scores = scores };
-        Finish(vocabulary, CharacterMapOf(files.Json), files.Config["add_prefix_space"].AsFlag ?? true, files.Config["clean_up_tokenization_spaces"].AsFlag ?? true);
+        Finish(vocabulary, CharacterMapOf(files.Json), files.Config["add_prefix_space"].AsFlag
+            ?? true, files.Config["clean_up_tokenization_spaces"].AsFlag ?? true);
         return vocabulary;
     }
 
@@ -55,7 +59,9 @@ internal static class Unigram
         var (tokens, kinds) = Vocabulary.Padding(size);
         var scores = new float[size];
         Array.Fill(scores, PaddingScore);
-        var pieces = new[] { ("<s>", 0f, TokenKind.Control), ("<pad>", 0f, TokenKind.Control), ("</s>", 0f, TokenKind.Control), ("<unk>", 0f, TokenKind.Unknown) }
+        var pieces =
+            new[] { ("<s>", 0f, TokenKind.Control), ("<pad>", 0f, TokenKind.Control),
+                ("</s>", 0f, TokenKind.Control), ("<unk>", 0f, TokenKind.Unknown) }
             .Concat(model.Pieces.Skip(3)).Append((Mask, 0f, TokenKind.Control)).Take(size);
         var next = 0;
         foreach (var piece in pieces)
@@ -81,7 +87,10 @@ internal static class Unigram
     {
         var steps = json["normalizer"]["normalizers"] is { IsArray: true } all ? all.Items : [json["normalizer"]];
         if (steps.Select(step => step["precompiled_charsmap"].AsText).FirstOrDefault(map => map is not null) is not { } text)
-            throw new SafeTensorsException("tokenizer.json: the normalizer has no precompiled_charsmap; other normalizers of Unigram cannot be represented");
+        {
+            throw new SafeTensorsException(
+                "tokenizer.json: the normalizer has no precompiled_charsmap; other normalizers of Unigram cannot be represented");
+        }
 
         try
         {

@@ -65,7 +65,9 @@ internal sealed class Vocabulary
     public static Vocabulary OfGemma(ModelFolder folder, int size)
     {
         var files = TokenizerFiles.Read(folder);
-        var vocabulary = files.SentencePieceModel is { } model ? SentencePieceModel.Read(files, model, size) : MergedPieces.Read(files, size);
+        var vocabulary = files.SentencePieceModel is { } model
+            ? SentencePieceModel.Read(files, model, size)
+            : MergedPieces.Read(files, size);
         vocabulary.Keys.RemoveAll(key => key.Key == "add_space_prefix");
         vocabulary.Set("add_space_prefix", false);
         return vocabulary.Finished(files, folder);
@@ -75,10 +77,15 @@ internal sealed class Vocabulary
     public static Vocabulary OfPhi3(ModelFolder folder, int size)
     {
         var files = TokenizerFiles.Read(folder);
-        if (files.Config["tokenizer_class"].AsText?.StartsWith("GPT2Tokenizer", StringComparison.Ordinal) == true || !files.HasByteFallback && files.SentencePieceModel is null)
+        if (files.Config["tokenizer_class"].AsText?.StartsWith("GPT2Tokenizer", StringComparison.Ordinal) == true
+            || !files.HasByteFallback && files.SentencePieceModel is null)
+        {
             return ByteLevel.Read(files, size).Finished(files, folder);
+        }
 
-        var vocabulary = files.SentencePieceModel is { } model ? SentencePieceModel.Read(files, model, size, ofPhi3: true) : MergedPieces.Read(files, size);
+        var vocabulary = files.SentencePieceModel is { } model
+            ? SentencePieceModel.Read(files, model, size, ofPhi3: true)
+            : MergedPieces.Read(files, size);
         return vocabulary.Finished(files, folder);
     }
 

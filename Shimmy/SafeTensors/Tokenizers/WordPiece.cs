@@ -10,7 +10,8 @@ internal static class WordPiece
     {
         var (tokens, kinds) = Vocabulary.Padding(size);
         var control = files.AddedTokens.Where(token => token.Special).Select(token => token.Text).ToHashSet(StringComparer.Ordinal);
-        foreach (var (text, id) in files.Pieces(size).Concat(files.AddedTokens.Select(token => (token.Text, TokenizerFiles.Within(token.Id, token.Text, size)))))
+        foreach (var (text, id) in files.Pieces(size)
+            .Concat(files.AddedTokens.Select(token => (token.Text, TokenizerFiles.Within(token.Id, token.Text, size)))))
         {
             kinds[id] = control.Contains(text) ? TokenKind.Control : TokenKind.Normal;
             tokens[id] = control.Contains(text) ? text
@@ -19,7 +20,10 @@ internal static class WordPiece
         }
 
         if (files.Special("cls") is null || files.Special("sep") is null)
-            throw new SafeTensorsException("tokenizer_config.json: cls_token or sep_token is missing; a text cannot be closed without them");
+        {
+            throw new SafeTensorsException(
+                "tokenizer_config.json: cls_token or sep_token is missing; a text cannot be closed without them");
+        }
 
         var vocabulary = new Vocabulary { Model = "bert", Tokens = tokens, Kinds = kinds };
         foreach (var name in new[] { "lowercase", "strip_accents" })
