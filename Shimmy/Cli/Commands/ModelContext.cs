@@ -9,7 +9,6 @@ using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Cli.Commands;
 
