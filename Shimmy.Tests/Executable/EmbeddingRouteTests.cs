@@ -79,7 +79,7 @@ public sealed class EmbeddingRouteTests
     [DataRow("""{"model":"embedder","input":[]}""", "input")]
     [DataRow("""{"model":"embedder","input":["a",3]}""", "input[1]")]
     [DataRow("""{"model":"embedder","input":[[1,99999999]]}""", "input")]
-    [DataRow("""{"model":"embedder","input":"a","dimensions":3}""", "dimensions")]
+    [DataRow("""{"model":"embedder","input":"a","dimensions":65}""", "dimensions")]
     [DataRow("""{"model":"embedder","input":"a","encoding_format":"int8"}""", "encoding_format")]
     [DataRow("""{"model":"reranker","input":"a"}""", "model")]
     public async Task What_is_wrong_with_an_embedding_request_is_named(string request, string field)

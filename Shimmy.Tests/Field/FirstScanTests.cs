@@ -50,7 +50,7 @@ public sealed class FirstScanTests : IDisposable
         _gate.Set();
         using var answer = JsonDocument.Parse(await asked);
         var models = answer.RootElement.GetProperty("models");
-        Assert.AreEqual((1, false), (models.GetProperty("total").GetInt32(), models.GetProperty("scanning").GetBoolean()));
+        Assert.AreEqual((1, false), (models.GetProperty("total").GetInt32(), models.TryGetProperty("scanning", out _)));
     }
 
     [TestMethod]

@@ -106,7 +106,7 @@ public sealed class LargeContextTests : IDisposable
             Need = (entry, spec, room, _) => ValueTask.FromResult(Fit(spec, room)),
         });
 
-    private LoadNeed Need(ModelSpec spec, int megabytes) => Fit(spec, megabytes * Megabyte);
+    private static LoadNeed Need(ModelSpec spec, int megabytes) => Fit(spec, megabytes * Megabyte);
 
     private static LoadNeed Fit(ModelSpec spec, long? room) =>
         ContextFit.Of(spec, room, new HeaderMemo(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length));

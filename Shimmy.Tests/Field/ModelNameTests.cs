@@ -92,6 +92,17 @@ public sealed class ModelNameTests : IDisposable
     }
 
     [TestMethod]
+    public async Task A_link_to_a_file_of_another_tool_keeps_that_tools_name()
+    {
+        var blob = Add("home/.cache/huggingface/hub/models--org--Tiny-GGUF/snapshots/abc/Tiny-F32.gguf");
+        File.CreateSymbolicLink(_folder["models/mine.gguf"], blob);
+        var registry = await ScanAsync(new FolderSource("models", _folder["models"]), new HuggingFaceSource(HostEnvironments.In(_folder)));
+        Assert.HasCount(1, registry.Entries);
+        Assert.AreSame(registry.Entries[0], registry.Find("mine"));
+        Assert.AreSame(registry.Entries[0], registry.Find("org/Tiny-GGUF:F32"));
+    }
+
+    [TestMethod]
     [DataRow("Mode\u0300le-e\u0301te\u0301", "Mod\u00E8le-\u00E9t\u00E9")]
     [DataRow("u\u0308bung", "\u00DCbung")]
     [DataRow("\u30D2\u3099", "\u30D3")]

@@ -1,9 +1,7 @@
-using Microsoft.Extensions.Logging;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
-using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Field;

@@ -21,9 +21,10 @@ internal static class RandomEncoder
     private static readonly string[] Words = ["▁the", "▁cat", "▁dog", "▁sat", "▁on", "▁mat", "▁what", "▁is"];
 
     /// <summary>
-    /// Writes the model and gives its path back; <paramref name="pooling"/> is llama.cpp's number (1 mean, 2 cls, 4 rank).
+    /// Writes the model and gives its path back; <paramref name="pooling"/> is llama.cpp's number (1 mean, 2 cls, 4 rank),
+    /// <paramref name="withHead"/> gives a reranker what it ranks with.
     /// </summary>
-    public static string Write(string path, int pooling, int seed = 1)
+    public static string Write(string path, int pooling, int seed = 1, bool withHead = true)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(Path.GetFullPath(path))!);
         var letters = Enumerable.Range('!', '~' - '!' + 1).Select(letter => ((char)letter).ToString()).ToArray();
@@ -63,7 +64,7 @@ internal static class RandomEncoder
             Linear($"blk.{layer}.ffn_down", FeedForward, Width);
             Norm($"blk.{layer}.layer_output_norm");
         }
-        if (pooling == RankPooling)
+        if (pooling == RankPooling && withHead)
         {
             Linear("cls", Width, Width);
             Linear("cls.output", Width, 1);

@@ -26,6 +26,8 @@ internal sealed class ScriptedEngine : IInferenceEngine
     public Func<ModelSpec, ModelFacts> Facts { get; set; } = spec => new ModelFacts
     {
         Architecture = "scripted",
+        // The template of this family has no token that the transcripts would have to escape.
+        Name = "openchat",
         Description = spec.Name,
         ContextLength = spec.ContextLength,
         Slots = spec.Parallel,

@@ -44,6 +44,9 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         EngineException => (ExitCode.Failed, e.Message),
         // The system: a folder that is gone, a disk that is full or cannot be written, a socket that is not allowed.
         IOException or UnauthorizedAccessException or System.Net.Sockets.SocketException => (ExitCode.Failed, e.Message),
+        // .NET reads a file where others ask the kernel.
+        System.Security.Cryptography.CryptographicException when !OperatingSystem.IsWindows() && !File.Exists("/dev/urandom") =>
+            (ExitCode.Failed, "there are no random numbers: /dev/urandom is missing (mount /dev in the container)"),
         // A defect of Shimmy: with the stack trace.
         _ => (ExitCode.Failed, e.ToString()),
     };

@@ -13,6 +13,9 @@ public sealed record EmbeddingRequest
     /// </summary>
     public Prompt? Document { get; init; }
 
+    /// <summary>Whether a text that is too long is cut at its end (the document, where there is one); else it is refused.</summary>
+    public bool Truncate { get; init; }
+
     /// <summary>The only LoRA adapters to apply; null applies those that the model was loaded with.</summary>
     public IReadOnlyList<LoraChoice>? Loras { get; init; }
 

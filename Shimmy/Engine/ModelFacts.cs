@@ -6,6 +6,9 @@ public sealed record ModelFacts
     /// <summary><c>general.architecture</c>, for example <c>llama</c>.</summary>
     public required string Architecture { get; init; }
 
+    /// <summary><c>general.name</c>; null where the file does not say.</summary>
+    public string? Name { get; init; }
+
     /// <summary>
     /// llama.cpp's own line, for example <c>llama 8B Q8_0</c>; where it does not know the size, the number of parameters stands for it.
     /// </summary>
@@ -28,6 +31,12 @@ public sealed record ModelFacts
 
     /// <summary>Whether it judges how well a document answers a query.</summary>
     public bool CanRerank { get; init; }
+
+    /// <summary>Whether it says that it is a reranker but has no classification head to judge with.</summary>
+    public bool LacksRankingHead { get; init; }
+
+    /// <summary>Whether it says that its embeddings may be cut to fewer dimensions.</summary>
+    public bool IsMatryoshka { get; init; }
 
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }

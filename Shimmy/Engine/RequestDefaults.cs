@@ -12,6 +12,14 @@ public sealed record RequestDefaults
     /// <summary>System prompt where a conversation brings none.</summary>
     public string? System { get; init; }
 
+    /// <summary>
+    /// Chat template in Go's template language, as Ollama keeps it, for a model whose file has none. Null where there is none.
+    /// </summary>
+    public string? Template { get; init; }
+
+    /// <summary>Turns that every conversation begins with.</summary>
+    public IReadOnlyList<DefaultTurn> Messages { get; init; } = [];
+
     /// <summary>Texts that end an answer, beside those of the request and of the chat template.</summary>
     public IReadOnlyList<string> Stop { get; init; } = [];
 
@@ -22,7 +30,13 @@ public sealed record RequestDefaults
     public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Equality that compares the elements of the lists.</summary>
-    public bool IsSameAs(RequestDefaults other) => System == other.System && Stop.SequenceEqual(other.Stop)
+    public bool IsSameAs(RequestDefaults other) => System == other.System && Template == other.Template
+        && Messages.SequenceEqual(other.Messages) && Stop.SequenceEqual(other.Stop)
         && Sampling.Count == other.Sampling.Count
         && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
 }
+
+/// <summary>A turn that a conversation begins with.</summary>
+/// <param name="Role"><c>user</c>, <c>assistant</c> or <c>system</c>.</param>
+/// <param name="Content">Its text.</param>
+public sealed record DefaultTurn(string Role, string Content);

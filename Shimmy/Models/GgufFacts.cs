@@ -27,7 +27,13 @@ internal sealed record GgufFacts
     /// <summary>Context length of the training, in tokens (<c>ARCH.context_length</c>); 0 where the file does not say.</summary>
     public int ContextLength { get; init; }
 
-    /// <summary>Type of the model; null where the metadata does not tell.</summary>
+    /// <summary>Whether the file has a classification head, without which nothing can be ranked.</summary>
+    public bool HasRankingHead { get; init; }
+
+    /// <summary>
+    /// Type of the model; null where the metadata does not tell. <see cref="ModelType.Reranker"/> is what it claims: whether it can rank,
+    /// <see cref="HasRankingHead"/> says, which of a model in shards may be in another file.
+    /// </summary>
     public ModelType? Type { get; init; }
 
     /// <summary>
@@ -61,6 +67,7 @@ internal sealed record GgufFacts
         writer.Write((byte)Content);
         writer.Write((sbyte)(Type is { } type ? (int)type : -1));
         writer.Write(FromLlamaCpp);
+        writer.Write(HasRankingHead);
         writer.Write(ParameterCount);
         writer.Write(ContextLength);
         writer.Write(ShardCount);
@@ -85,6 +92,7 @@ internal sealed record GgufFacts
             Content = content,
             Type = type < 0 ? null : (ModelType)type,
             FromLlamaCpp = reader.ReadBoolean(),
+            HasRankingHead = reader.ReadBoolean(),
             ParameterCount = reader.ReadInt64(),
             ContextLength = reader.ReadInt32(),
             ShardCount = reader.ReadInt32(),

@@ -233,8 +233,15 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private static async Task WriteReadyFileAsync(string file, Uri address, CancellationToken cancellation)
     {
         var part = file + ".part";
-        await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
-        File.Move(part, file, overwrite: true);
+        try
+        {
+            await File.WriteAllTextAsync(part, address + "\n", cancellation).ConfigureAwait(false);
+            File.Move(part, file, overwrite: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new IOException($"--ready-file {file}: {e.Message}", e);
+        }
     }
 
     [LoggerMessage(LogLevel.Information, "{Exchanges} recorded exchanges are replayed from {Path}")]

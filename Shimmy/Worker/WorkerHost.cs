@@ -207,19 +207,25 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         {
             throw new EngineException(EngineFailure.InvalidRequest, model.Metadata.Pooling == PoolingType.Rank
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
-                : "this model is no reranker")
+                : model.Metadata.LacksRankingHead
+                    ? "this model pools as a reranker but its file has no classification head"
+                    : "this model is no reranker")
             { Option = "model" };
         }
 
         var longest = EmbeddingContext.LongestOf(model);
+        if (request.Truncate)
+            request = PromptLengthCheck.Cut(request, longest);
         foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
         {
             if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
                 throw TooLong(beyond, "more than ");
         }
         var tokens = request.Document is { } document
-            ? model.Vocabulary.TokenizePair(request.Prompt, document, model.Metadata.RerankTemplate)
+            ? Pair(document)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
+        if (request is { Truncate: true, Document: null } && tokens.Count > longest)
+            PromptLengthCheck.Cut(tokens, longest, model.Vocabulary);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
         if (tokens.Count > longest)
@@ -238,6 +244,15 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 Fail(id, e);
             }
         }, refused => Fail(id, refused)));
+
+        List<int> Pair(Prompt document)
+        {
+            var pair = model.Vocabulary.TokenizePair(request.Prompt, document, model.Metadata.RerankTemplate);
+            return request.Truncate
+                ? PromptLengthCheck.Cut(pair, longest, document.WholeText(), shorter =>
+                    model.Vocabulary.TokenizePair(request.Prompt, Prompt.FromText(shorter), model.Metadata.RerankTemplate))
+                : pair;
+        }
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
             $"the maximum context length is {longest} tokens for a text that is embedded, but the text has {orMore}{tokens} tokens: it " +

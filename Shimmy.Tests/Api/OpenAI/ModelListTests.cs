@@ -8,9 +8,9 @@ namespace Shimmy.Tests.Api.OpenAI;
 public sealed class ModelListTests
 {
     private const string Talker =
-        """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+        """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"]}""";
     private const string Other =
-        """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":0,"capabilities":["completion"]}""";
+        """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"]}""";
 
     private const string Models =
         """

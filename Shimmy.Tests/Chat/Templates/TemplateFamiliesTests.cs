@@ -50,7 +50,7 @@ public sealed class TemplateFamiliesTests
     [DataRow("mixtral-8x7b", "mistral")]
     [DataRow("mistral-7b", "mistral")]
     [DataRow("zephyr-7b", "zephyr")]
-    [DataRow("tiny-thing", "openchat")]
+    [DataRow("tiny-thing", "chatml")]
     public void A_name_speaks_for_a_family(string model, string family) =>
         Assert.AreEqual(family, TemplateDetection.OfName(model).Family.Name);
 

@@ -24,7 +24,7 @@ public sealed class ModelDiscoveryTests
         var discovery =
             new ModelDiscovery(SearchOrder.Sources(HostEnvironments.Linux(("SHIMMY_MODEL_PATHS", "/data/a; ~/b")), modelDirs: "c;/data/d"));
         Assert.AreEqual(
-            "models app dirs dirs dirs dirs huggingface ollama ollama lmstudio llama.cpp",
+            "models app dirs dirs dirs dirs huggingface ollama ollama ollama ollama ollama lmstudio llama.cpp",
             string.Join(' ', discovery.Sources.Select(source => source.Origin)));
     }
 
@@ -152,7 +152,8 @@ public sealed class ModelDiscoveryTests
         }
 
         Write(folder["qwen3-pooled.gguf"], Tensor(new GgufWriter().Add("general.architecture", "qwen3").Add("qwen3.pooling_type", 3u)));
-        Write(folder["qwen3-ranked.gguf"], Tensor(new GgufWriter().Add("general.architecture", "qwen3").Add("qwen3.pooling_type", 4u)));
+        Write(folder["qwen3-ranked.gguf"], Tensor(new GgufWriter().Add("general.architecture", "qwen3").Add("qwen3.pooling_type", 4u)
+            .AddTensor("cls.output.weight", GgmlType.F32, [32], Zero(128))));
 
         var models = Scan(folder.Path).Models;
 

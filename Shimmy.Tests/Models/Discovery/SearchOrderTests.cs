@@ -15,6 +15,9 @@ public sealed class SearchOrderTests
         "huggingface /home/me/.cache/huggingface/hub",
         "ollama /home/me/.ollama/models",
         "ollama /usr/share/ollama/.ollama/models",
+        "ollama /var/lib/ollama/.ollama/models",
+        "ollama /var/lib/ollama/models",
+        "ollama /var/lib/ollama",
         "lmstudio /home/me/.lmstudio/models",
         "lmstudio /home/me/.cache/lm-studio/models",
         "llama.cpp /home/me/.cache/llama.cpp");
@@ -64,6 +67,9 @@ public sealed class SearchOrderTests
         "huggingface /home/me/hf/hub",
         "ollama /home/me/.ollama/models",
         "ollama /usr/share/ollama/.ollama/models",
+        "ollama /var/lib/ollama/.ollama/models",
+        "ollama /var/lib/ollama/models",
+        "ollama /var/lib/ollama",
         "lmstudio /home/me/.lmstudio/models",
         "lmstudio /home/me/.cache/lm-studio/models",
         "llama.cpp /l");

@@ -53,7 +53,8 @@ internal static class Health
             json.WriteNumber("discovered", registry.DiscoveredCount);
             json.WriteNumber("manual", registry.RegisteredCount);
             json.WriteNumber("loaded", loaded);
-            json.WriteBoolean("scanning", registry.IsFirstScan);
+            if (registry.IsFirstScan)
+                json.WriteBoolean("scanning", true);
             json.WriteEndObject();
             json.WriteStartObject("endpoints");
             foreach (var (name, route) in Endpoints)

@@ -70,7 +70,8 @@ internal static class ModelsEndpoint
             json.WriteNull("parameter_count");
         json.WriteString("quantization", entry.Quantization);
         json.WriteNumber("context_length", context);
-        json.WriteNumber("max_context_length", entry.ContextLength);
+        if (entry.ContextLength > 0 && entry.ContextLength != context)
+            json.WriteNumber("max_context_length", entry.ContextLength);
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
         json.WriteBoolean("ready", entry.WhyUnloadable is null);

@@ -1,6 +1,8 @@
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -9,8 +11,11 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.OpenAI;
 
 /// <summary><c>POST /v1/embeddings</c> (OpenAI's API reference), from models that embed and from those that generate.</summary>
-internal static class Embeddings
+internal static partial class Embeddings
 {
+    // The loads that were warned of: once for each, not for each request.
+    private static readonly ConditionalWeakTable<ModelLoad, object> Warned = [];
+
     public static void Map(RouteTable routes) => routes.MapPost("/v1/embeddings", Handle);
 
     private static async Task Handle(HttpContext context)
@@ -20,13 +25,14 @@ internal static class Embeddings
         var inputs = PromptInputs.Read(fields, "input");
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
         var loras = LoraFields.Read(fields);
+        var truncates = Truncates(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
-        RefuseOtherDimensions(fields, lease.Model.Facts);
+        var dimensions = Dimensions(fields, lease, ModelResolver.LoggerOf(context));
         var prompts = PromptLog.Of(context);
         var embeddings =
             await Task.WhenAll(
-                inputs.Select((input, i) =>
-                    EmbedAsync(lease, prompts, input, loras, inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
+                inputs.Select((input, i) => EmbedAsync(lease, prompts, input, truncates, loras,
+                    inputs.Count == 1 ? "input" : $"input[{i}]", context.RequestAborted)));
         var tokens = embeddings.Sum(embedding => embedding.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         await JsonResponse.WriteAsync(context, json =>
@@ -35,7 +41,7 @@ internal static class Embeddings
             json.WriteString("object"u8, "list"u8);
             json.WriteStartArray("data");
             for (var i = 0; i < embeddings.Length; i++)
-                WriteEmbedding(json, i, Normalised(embeddings[i].Values), asBase64);
+                WriteEmbedding(json, i, Normalised(Cut(embeddings[i].Values, dimensions)), asBase64);
             json.WriteEndArray();
             json.WriteString("model", lease.Entry.Name);
             json.WriteStartObject("usage");
@@ -47,12 +53,14 @@ internal static class Embeddings
     }
 
     private static async Task<Embedding> EmbedAsync(
-        ModelLease lease, PromptLog? prompts, Prompt input, IReadOnlyList<LoraChoice>? loras, string name, CancellationToken cancellation)
+        ModelLease lease, PromptLog? prompts, Prompt input, bool truncates, IReadOnlyList<LoraChoice>? loras, string name,
+        CancellationToken cancellation)
     {
         try
         {
             prompts?.Write(input);
-            return await lease.Model.EmbedAsync(new EmbeddingRequest { Prompt = input, Loras = loras, Place = lease.Place }, cancellation);
+            return await lease.Model.EmbedAsync(
+                new EmbeddingRequest { Prompt = input, Truncate = truncates, Loras = loras, Place = lease.Place }, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {
@@ -92,9 +100,30 @@ internal static class Embeddings
         json.WriteEndObject();
     }
 
-    private static void RefuseOtherDimensions(RequestFields fields, ModelFacts facts)
+    /// <summary>
+    /// The field <c>truncate</c>: whether a text beyond the context is cut at its end. Ollama and TEI have a boolean, others a word.
+    /// </summary>
+    internal static bool Truncates(RequestFields fields) =>
+        fields.Find("truncate") is { ValueKind: JsonValueKind.String }
+            ? fields.Choice("truncate", "NONE", "END") == "END"
+            : fields.Flag("truncate") ?? false;
+
+    private static float[] Cut(float[] values, int? dimensions) => dimensions < values.Length ? values[..dimensions.Value] : values;
+
+    // Fewer are the first ones of all, as OpenAI has it; what they are worth depends on how the model was trained.
+    private static int? Dimensions(RequestFields fields, ModelLease lease, ILogger logger)
     {
-        if (fields.Whole("dimensions", 1, int.MaxValue) is { } dimensions && dimensions != facts.EmbeddingLength)
-            throw ApiException.BadField("dimensions", $"must be {facts.EmbeddingLength}, the model's own, not {dimensions}");
+        var facts = lease.Model.Facts;
+        if (fields.Whole("dimensions", 1, int.MaxValue) is not { } dimensions || dimensions == facts.EmbeddingLength)
+            return null;
+        if (dimensions > facts.EmbeddingLength)
+            throw ApiException.BadField("dimensions", $"must be at most {facts.EmbeddingLength}, the model's own, not {dimensions}");
+        if (!facts.IsMatryoshka && Warned.TryAdd(lease.Load, lease))
+            LogCut(logger, lease.Entry.Name, dimensions, facts.EmbeddingLength);
+        return dimensions;
     }
+
+    [LoggerMessage(LogLevel.Warning, "embeddings of {Model} are cut to {Dimensions} of {All} dimensions, as a request asks; the model does not "
+        + "say that it was trained for that, so they may compare badly")]
+    private static partial void LogCut(ILogger logger, string model, int dimensions, int all);
 }

@@ -55,8 +55,10 @@ internal static class ModelList
         json.WriteNumber("created", Created(entry.Path));
         json.WriteString("owned_by"u8, "shimmy"u8);
         json.WriteNumber("size", entry.SizeBytes);
-        json.WriteNumber("context_length", residency.ContextOf(entry));
-        json.WriteNumber("max_context_length", entry.ContextLength);
+        var context = residency.ContextOf(entry);
+        json.WriteNumber("context_length", context);
+        if (entry.ContextLength > 0 && entry.ContextLength != context)
+            json.WriteNumber("max_context_length", entry.ContextLength);
         WriteCapabilities(json, entry);
         json.WriteEndObject();
     }

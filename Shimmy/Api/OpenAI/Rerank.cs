@@ -23,13 +23,21 @@ internal static class Rerank
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
         var loras = LoraFields.Read(fields);
+        var truncates = Embeddings.Truncates(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         if (!lease.Model.Facts.CanRerank)
-            throw ApiException.BadField("model", $"'{lease.Entry.Name}' is not a reranking model");
+        {
+            throw ApiException.BadField("model", lease.Model.Facts.LacksRankingHead
+                ? $"'{lease.Entry.Name}' pools as a reranker, but its file has no classification head (cls.weight or cls.output.weight), so it "
+                    + "cannot tell documents apart; a file that was converted with its head is needed"
+                : $"'{lease.Entry.Name}' is not a reranking model");
+        }
+
         var prompts = PromptLog.Of(context);
         var judged =
             await Task.WhenAll(
-                documents.Select((text, i) => JudgeAsync(lease, prompts, query, text, loras, $"documents[{i}]", context.RequestAborted)));
+                documents.Select((text, i) => JudgeAsync(
+                    lease, prompts, query, text, truncates, loras, $"documents[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
         var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
@@ -51,7 +59,7 @@ internal static class Rerank
     }
 
     private static async Task<Embedding> JudgeAsync(
-        ModelLease lease, PromptLog? prompts, string query, string document, IReadOnlyList<LoraChoice>? loras,
+        ModelLease lease, PromptLog? prompts, string query, string document, bool truncates, IReadOnlyList<LoraChoice>? loras,
         string name, CancellationToken cancellation)
     {
         try
@@ -59,8 +67,14 @@ internal static class Rerank
             var prompt = Prompt.FromText(query);
             prompts?.Write(prompt);
             return await lease.Model.EmbedAsync(
-                new EmbeddingRequest { Prompt = prompt, Document = Prompt.FromText(document), Loras = loras, Place = lease.Place },
-                    cancellation);
+                new EmbeddingRequest
+                {
+                    Prompt = prompt,
+                    Document = Prompt.FromText(document),
+                    Truncate = truncates,
+                    Loras = loras,
+                    Place = lease.Place,
+                }, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {

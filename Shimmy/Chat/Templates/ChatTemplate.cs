@@ -40,6 +40,9 @@ internal sealed class ChatTemplate
     /// <summary>Default system message, for conversations without one; null adds none.</summary>
     public string? DefaultSystem { get; init; }
 
+    /// <summary>Turns that every conversation begins with, behind its system message.</summary>
+    public IReadOnlyList<ChatMessage> FirstTurns { get; init; } = [];
+
     /// <summary>Origin of the template, for logs.</summary>
     public string Origin => _source.Origin;
 
@@ -80,10 +83,21 @@ internal sealed class ChatTemplate
         return new Prompt { Parts = continues ? Prefill.Cut(parts, messages[^1]) : parts };
     }
 
-    private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages) =>
-        DefaultSystem is null || messages.Any(message => message.Role is "system" or "developer")
-            ? messages
-            : [new ChatMessage { Role = "system", Content = [new ContentPart(DefaultSystem)] }, .. messages];
+    private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages)
+    {
+        var all = messages;
+        if (FirstTurns.Count > 0)
+        {
+            var system = messages.TakeWhile(IsSystem).ToList();
+            all = [.. system, .. FirstTurns.Where(turn => system.Count == 0 || !IsSystem(turn)), .. messages.Skip(system.Count)];
+        }
+
+        return DefaultSystem is null || all.Any(IsSystem)
+            ? all
+            : [new ChatMessage { Role = "system", Content = [new ContentPart(DefaultSystem)] }, .. all];
+
+        static bool IsSystem(ChatMessage message) => message.Role is "system" or "developer";
+    }
 
     /// <summary>The exception for a field that the template does not support.</summary>
     internal static EngineException Refusal(string field, string message, Exception? inner = null) =>

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Jinja.Runtime;
 using Shimmy.Models.Residency;
@@ -24,6 +25,8 @@ internal static partial class TemplateCache
             new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
             {
                 DefaultSystem = model.Spec.Defaults.System,
+                FirstTurns = [.. model.Spec.Defaults.Messages.Select(turn =>
+                    new ChatMessage { Role = turn.Role, Content = [new ContentPart(turn.Content)] })],
             };
         lease.Load.Template = template;
         if (logger is not null)
@@ -46,6 +49,22 @@ internal static partial class TemplateCache
                 $"the chat template of the model '{model.Spec.Name}' cannot be used: {failure.Message} (--template sets another)", failure);
         }
 
+        if (model.Spec.Defaults.Template is { } layer)
+        {
+            try
+            {
+                return TemplateSource.OfOllama(layer);
+            }
+            catch (Exception failure) when (failure is TemplateException or FormatException)
+            {
+                var likely = TemplateDetection.OfTemplate(layer);
+                if (logger is not null)
+                    LogUnread(logger, model.Spec.Name, failure.Message, likely?.Name ?? "a guess");
+                if (likely is not null)
+                    return TemplateSource.Of(likely);
+            }
+        }
+
         var (family, reason) = await TemplateDetection.OfAsync(model, cancellation).ConfigureAwait(false);
         if (logger is not null)
             LogGuessed(logger, model.Spec.Name, family.Name, reason);
@@ -55,6 +74,10 @@ internal static partial class TemplateCache
     [LoggerMessage(LogLevel.Information, "the model {Model} has no chat template; guessed the family {Family}, because {Reason}. " +
         "--template sets another")]
     private static partial void LogGuessed(ILogger logger, string model, string family, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "Ollama's template of the model {Model} cannot be read ({Reason}); the family that its tokens show "
+        + "takes its place: {Family}. --template sets another")]
+    private static partial void LogUnread(ILogger logger, string model, string reason, string family);
 
     [LoggerMessage(LogLevel.Debug, "the model {Model} uses the chat template of {Origin}")]
     private static partial void LogChosen(ILogger logger, string model, string origin);

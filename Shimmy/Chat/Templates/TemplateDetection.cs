@@ -62,11 +62,21 @@ internal static class TemplateDetection
                 return (family, $"its architecture is {model.Facts.Architecture}");
         }
 
-        return OfName(model.Spec.Name);
+        // A file's own name says more than that of a tag, or of a file that somebody renamed.
+        return Named(model.Spec.Name) ?? (model.Facts.Name is { } own ? Named(own) : null) ?? LastResort;
     }
 
+    /// <summary>The family whose control tokens a template writes, whatever its language; null where it writes none.</summary>
+    public static TemplateFamily? OfTemplate(string template) =>
+        ByToken.Where(row => template.Contains(row.Token, StringComparison.Ordinal)).Select(row => row.Family).FirstOrDefault();
+
     /// <summary>The family that a model's name suggests.</summary>
-    public static (TemplateFamily Family, string Reason) OfName(string name)
+    public static (TemplateFamily Family, string Reason) OfName(string name) => Named(name) ?? LastResort;
+
+    // What most models of the last years were trained with, and what those that were not read as a conversation too.
+    private static (TemplateFamily Family, string Reason) LastResort => (TemplateFamilies.ChatMl, "nothing points to another");
+
+    private static (TemplateFamily Family, string Reason)? Named(string name)
     {
         var lower = name.ToLowerInvariant();
         foreach (var (part, family) in ByName)
@@ -75,7 +85,7 @@ internal static class TemplateDetection
                 return (family, $"its name contains '{part}'");
         }
 
-        return (TemplateFamilies.OpenChat, "nothing points to another");
+        return null;
     }
 
     // A control token is one token where control tokens are parsed, and several where they are not.

@@ -50,6 +50,17 @@ internal sealed record TemplateSource
         };
     }
 
+    /// <summary>The template that Ollama keeps beside a model.</summary>
+    /// <exception cref="FormatException">It uses more of Go's template language than is read here.</exception>
+    /// <exception cref="TemplateException">What it was translated to is not valid.</exception>
+    public static TemplateSource OfOllama(string template) => new()
+    {
+        Origin = "Ollama",
+        Text = template,
+        Default = CompiledTemplate.Compile(GoTemplate.ToJinja(template)),
+        Stop = StopsOf(template),
+    };
+
     /// <summary>The template that the user set (<c>--template</c>): a family's name, or else a file.</summary>
     /// <exception cref="TemplateException">The file's template is not valid.</exception>
     /// <exception cref="FormatException">There is no such family, and no such file that can be read.</exception>

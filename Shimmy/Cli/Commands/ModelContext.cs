@@ -10,7 +10,6 @@ using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
-using Shimmy.Models.Residency;
 using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;

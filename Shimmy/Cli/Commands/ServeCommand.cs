@@ -19,6 +19,8 @@ internal static partial class ServeCommand
         // Before anything that takes long: a second signal ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        // Each request has an id: without random numbers it is better not to start.
+        _ = Guid.NewGuid();
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         cancellation = ending.Token;
         var models = ModelContext.Create(options);
@@ -90,7 +92,9 @@ internal static partial class ServeCommand
     {
         await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (scan.Exception is { } fault)
+        {
             LogScanFailed(logger, fault.InnerException);
+        }
         else if (scan.IsCompletedSuccessfully && models.Registry is var registry)
         {
             LogFound(logger, registry.RegisteredCount, registry.DiscoveredCount, registry.LastScan.Elapsed.TotalMilliseconds);

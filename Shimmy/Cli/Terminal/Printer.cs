@@ -28,7 +28,8 @@ internal static class Printer
             Output.Value.Write(Encoding.UTF8.GetBytes(text));
             Output.Value.Flush();
         }
-        catch (IOException e)
+        // Access is denied where stdout was closed and its number belongs to a file that the runtime reads.
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new OutputClosedException(e);
         }
@@ -46,14 +47,14 @@ internal static class Printer
     public static void Remark(string text)
     {
         if (!Console.IsErrorRedirected)
-            Console.Error.WriteLine(text);
+            ToErrors(text + Environment.NewLine);
     }
 
     /// <summary>Writes the reason why <paramref name="command"/> failed.</summary>
     public static void Error(string command, string message)
     {
         ClearProgress();
-        Console.Error.WriteLine(command.Length == 0 ? $"shimmy: {message}" : $"shimmy {command}: {message}");
+        ToErrors((command.Length == 0 ? $"shimmy: {message}" : $"shimmy {command}: {message}") + Environment.NewLine);
     }
 
     /// <summary>Writes a notice of <paramref name="command"/> to stderr; not a failure.</summary>
@@ -64,7 +65,7 @@ internal static class Printer
     {
         if (Console.IsErrorRedirected)
             return;
-        Console.Error.Write("\r\u001b[K" + text);
+        ToErrors("\r\u001b[K" + text);
         _progressShown = true;
     }
 
@@ -73,8 +74,20 @@ internal static class Printer
     {
         if (!_progressShown)
             return;
-        Console.Error.Write("\r\u001b[K");
+        ToErrors("\r\u001b[K");
         _progressShown = false;
+    }
+
+    // Where nobody can read it, there is nothing more to say.
+    private static void ToErrors(string text)
+    {
+        try
+        {
+            Console.Error.Write(text);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+        }
     }
 
     private static Stream OpenOutput()
@@ -87,4 +100,4 @@ internal static class Printer
 }
 
 /// <summary>The reader of stdout closed the pipe, as <c>head</c> does: the command ends without a message.</summary>
-internal sealed class OutputClosedException(IOException inner) : Exception(inner.Message, inner);
+internal sealed class OutputClosedException(Exception inner) : Exception(inner.Message, inner);

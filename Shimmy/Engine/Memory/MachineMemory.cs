@@ -24,7 +24,7 @@ internal static class MachineMemory
     /// </summary>
     public static long? OfLinux(string root)
     {
-        long? least = Total(root);
+        var least = Total(root);
         foreach (var line in Lines(Path.Join(root, "proc/self/cgroup")))
         {
             // NUMBER:CONTROLLERS:PATH; version 2 has the number 0 and no controllers.

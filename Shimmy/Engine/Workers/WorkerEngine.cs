@@ -149,6 +149,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogLayers(_logger, spec.Name, reason);
             if (spec.ContextReason is { } shorter)
                 LogContext(_logger, spec.Name, shorter);
+            if (!facts.CanGenerate && facts.TrainedContextLength > 0 && spec.ContextLength > facts.TrainedContextLength)
+                LogBeyondTraining(_logger, spec.Name, spec.ContextLength, facts.TrainedContextLength);
             return new WorkerModel(worker, spec, facts);
         }
         catch
@@ -301,6 +303,10 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Information, "context of {Model}: {Reason}")]
     private static partial void LogContext(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Warning,
+        "--ctx: {Model} was to take texts of {Asked} tokens, but it was trained with {Trained} and has no positions for more")]
+    private static partial void LogBeyondTraining(ILogger logger, string model, int asked, int trained);
 
     [LoggerMessage(LogLevel.Warning, "--mlock: the system does not let all of the model be locked, so it may be swapped out ({Line})")]
     private static partial void LogNotLocked(ILogger logger, string line);

@@ -47,6 +47,7 @@ internal static class GgufInspection
             Quantization = Quantizations.Of(header),
             ContextLength = Positive(header.OfArchitecture("context_length")),
             Type = TypeOf(header),
+            HasRankingHead = EmbeddingTraits.HasHead(header),
             OllamaVariant = OllamaArchitectures.VariantOf(header, content),
             FromLlamaCpp = header.Text("general.type") is not null,
             ShardCount = (int)Math.Clamp(header.Integer("split.count") ?? 0, 0, 99_999),

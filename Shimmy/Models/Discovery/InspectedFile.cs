@@ -47,7 +47,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             ContextLength = Facts.ContextLength,
             EmbeddingLength = Facts.EmbeddingLength,
             Layers = Facts.Layers,
-            Type = Facts.Type ?? TypeByName(),
+            Type = TypeOf(shards),
             Origin = Candidate.Origin,
             Shards = [.. shards.Select(shard => shard.Candidate.Path)],
             ModifiedAt = Candidate.ModifiedUtc,
@@ -107,9 +107,14 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             : $"{variant}; llama.cpp cannot load it. Download a GGUF of the same model that was made for llama.cpp";
     }
 
+    // What only claims to rank is listed as the model that is left of it.
+    private ModelType TypeOf(IReadOnlyList<InspectedFile> shards) =>
+        Facts.Type != ModelType.Reranker || shards.Any(shard => shard.Facts.HasRankingHead) ? Facts.Type ?? TypeByName()
+        : Facts.Architecture?.Contains("bert", StringComparison.Ordinal) == true ? ModelType.Embedding
+        : ModelType.Completion;
+
     private ModelType TypeByName() =>
-        FileName.HasWord("rerank") || FileName.HasWord("reranker") ? ModelType.Reranker
-        : FileName.HasWord("embed") || FileName.HasWord("embedding") || FileName.HasWord("embeddings") ? ModelType.Embedding
+        FileName.HasWord("embed") || FileName.HasWord("embedding") || FileName.HasWord("embeddings") ? ModelType.Embedding
         : FileName.HasWord("instruct") || FileName.HasWord("chat") || FileName.HasWord("it") ? ModelType.Chat
         : SaysModel ? ModelType.Completion
         : FileName.HasWord("vae") ? ModelType.Vae

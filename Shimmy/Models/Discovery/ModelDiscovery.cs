@@ -74,10 +74,11 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
 
     private static string[] NamesOf(ModelCandidate link)
     {
-        if (link.Name is { } name)
-            return [name];
+        if (link.Name is { } given)
+            return [given];
         var file = ModelFileName.Parse(Path.GetFileName(link.Path));
-        return file.Quantization is { } quantization ? [file.Name, file.Stem, $"{file.Name}:{quantization}"] : [file.Stem];
+        var name = link.Repository ?? file.Name;
+        return file.Quantization is { } quantization ? [name, file.Stem, $"{name}:{quantization}"] : [name, file.Stem];
     }
 
     private GgufFacts[] Inspect(List<ModelCandidate> candidates, CancellationToken cancellation)

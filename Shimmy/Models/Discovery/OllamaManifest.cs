@@ -40,17 +40,38 @@ internal sealed record OllamaManifest
     /// <summary>Digest of the system prompt layer (text), or null.</summary>
     public string? System { get; private init; }
 
+    /// <summary>Digest of the template layer (Go's template language), or null.</summary>
+    public string? Template { get; private init; }
+
+    /// <summary>Digest of the layer of first turns (JSON), or null.</summary>
+    public string? Messages { get; private init; }
+
+    /// <summary>
+    /// Digests of the manifests that this one lists, one for each platform (an OCI image index); empty where it is a manifest itself.
+    /// </summary>
+    public IReadOnlyList<string> Listed { get; private init; } = [];
+
     /// <summary>Reason why the tag has no GGUF model; null where it has one.</summary>
     public string? WhyNoModel { get; private init; }
 
     /// <summary>Distinguishes tags with the same weights: the digests of all other layers in use; empty where there are none.</summary>
-    public string Variant => string.Join(' ', [.. Adapters, Projector, Parameters, System]).Trim();
+    public string Variant => string.Join(' ', [.. Adapters, Projector, Parameters, System, Template, Messages]).Trim();
 
     /// <summary>Parses a manifest. Throws <see cref="JsonException"/> where it is malformed.</summary>
     public static OllamaManifest Parse(ReadOnlySpan<byte> json)
     {
         var reader = new Utf8JsonReader(json);
         using var document = JsonDocument.ParseValue(ref reader);
+        if (document.RootElement.ValueKind == JsonValueKind.Object && document.RootElement.TryGetProperty("manifests", out var listed)
+            && listed.ValueKind == JsonValueKind.Array)
+        {
+            return new OllamaManifest
+            {
+                Listed = [.. listed.EnumerateArray().Where(one => one.ValueKind == JsonValueKind.Object).Select(Digest).OfType<string>()],
+                WhyNoModel = "none of the manifests that it lists has a model on this machine",
+            };
+        }
+
         if (document.RootElement.ValueKind != JsonValueKind.Object
             || !document.RootElement.TryGetProperty("layers", out var list)
             || list.ValueKind is not (JsonValueKind.Array or JsonValueKind.Null))
@@ -67,8 +88,24 @@ internal sealed record OllamaManifest
             Adapters = [.. layers.Where(layer => layer.Kind == "adapter").Select(layer => layer.Digest)],
             Parameters = First(layers, "params"),
             System = First(layers, "system"),
+            // Called prompt in the first versions.
+            Template = First(layers, "template") ?? First(layers, "prompt"),
+            Messages = First(layers, "messages"),
             WhyNoModel = WhyNot(layers),
         };
+    }
+
+    /// <summary>Parses the layer of first turns. Throws <see cref="JsonException"/> where it is not a JSON array of messages.</summary>
+    public static IReadOnlyList<DefaultTurn> ReadMessages(ReadOnlySpan<byte> json)
+    {
+        var reader = new Utf8JsonReader(json);
+        using var document = JsonDocument.ParseValue(ref reader);
+        return document.RootElement.ValueKind != JsonValueKind.Array
+            ? throw new JsonException("the messages are not a JSON array")
+            : [.. document.RootElement.EnumerateArray().Select(message => message.ValueKind == JsonValueKind.Object
+                && Text(message, "role") is { } role && role is "user" or "assistant" or "system" && Text(message, "content") is { } content
+                ? new DefaultTurn(role, content)
+                : throw new JsonException("a message has no role or no content"))];
     }
 
     /// <summary>
@@ -126,9 +163,14 @@ internal sealed record OllamaManifest
     private static (string Kind, string Digest)? Layer(JsonElement layer) =>
         layer.ValueKind == JsonValueKind.Object
         && Text(layer, "mediaType") is { } mediaType && mediaType.StartsWith(LayerPrefix, StringComparison.Ordinal)
-        && Text(layer, "digest") is { Length: 71 } digest && digest.StartsWith("sha256:", StringComparison.Ordinal)
+        && Digest(layer) is { } digest
+            ? (mediaType[LayerPrefix.Length..], digest)
+            : null;
+
+    private static string? Digest(JsonElement element) =>
+        Text(element, "digest") is { Length: 71 } digest && digest.StartsWith("sha256:", StringComparison.Ordinal)
         && digest.AsSpan(7).IndexOfAnyExcept(HexDigits) < 0
-            ? (mediaType[LayerPrefix.Length..], "sha256-" + digest[7..])
+            ? "sha256-" + digest[7..]
             : null;
 
     private static string? Text(JsonElement element, string property) =>

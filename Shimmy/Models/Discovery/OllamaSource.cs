@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Shimmy.Engine;
 
@@ -6,7 +5,8 @@ namespace Shimmy.Models.Discovery;
 
 /// <summary>
 /// The models in one of Ollama's folders: manifests at <c>manifests/HOST/NAMESPACE/MODEL/TAG</c>, exactly four levels, and their layers in
-/// <c>blobs</c>. Names are as <c>ollama list</c> shows them.
+/// <c>blobs</c>. Newer versions keep manifests among the blobs too, and link to them from a second tree. Names are as <c>ollama list</c>
+/// shows them.
 /// </summary>
 /// <param name="root">The folder.</param>
 /// <param name="isNamedByUser">The user named the folder, so that a missing one is reported.</param>
@@ -15,7 +15,12 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     /// <summary>Ollama's environment variable for its models folder.</summary>
     public const string FolderVariable = "OLLAMA_MODELS";
 
-    private const string DefaultHost = "registry.ollama.ai";
+    // The newest first: of one tag in several, it counts.
+    private static readonly string[] Trees = ["manifests-v2", "manifest-v2", "manifests"];
+
+    // The second is that of the newer trees.
+    private static readonly string[] DefaultHosts = ["registry.ollama.ai", "ollama.com"];
+
     private const string DefaultNamespace = "library";
     private const string DefaultTag = "latest";
     private const int ManifestLevels = 4;
@@ -33,7 +38,13 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     {
         yield return host.Join(host.Home, ".ollama", "models");
         if (host.System == HostSystem.Linux)
+        {
             yield return "/usr/share/ollama/.ollama/models";
+            // Where Arch, Fedora and NixOS have it.
+            yield return "/var/lib/ollama/.ollama/models";
+            yield return "/var/lib/ollama/models";
+            yield return "/var/lib/ollama";
+        }
     }
 
     /// <inheritdoc/>
@@ -41,16 +52,27 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     {
         if (isNamedByUser && !Directory.Exists(root))
             Skip(root, SkippedFile.NoFolder);
-        var manifests = Path.Join(root, "manifests");
-        var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), (path, reason) => Skip(path, reason));
+        var names = new HashSet<string>(StringComparer.Ordinal);
+        foreach (var candidate in Trees.SelectMany(tree => FindIn(Path.Join(root, tree), Skip, cancellation)))
+        {
+            if (names.Add(candidate.Name!))
+                yield return candidate;
+        }
+
+        void Skip(string path, string reason) => skipped(new SkippedFile(path, Origin, reason));
+    }
+
+    private IEnumerable<ModelCandidate> FindIn(string manifests, Action<string, string> skip, CancellationToken cancellation)
+    {
+        var walk = new FolderWalk(ManifestLevels, static name => !name.StartsWith('.'), skip);
         foreach (var file in walk.Files(manifests, cancellation))
         {
             var parts = Path.GetRelativePath(manifests, file.Path).Split(Path.DirectorySeparatorChar);
             if (parts is not [var host, var space, var model, var tag])
             {
-                Skip(file.Path, "not at HOST/NAMESPACE/MODEL/TAG below manifests");
+                skip(file.Path, "not at HOST/NAMESPACE/MODEL/TAG below manifests");
             }
-            else if (Read(file.Path, Skip) is { } candidate)
+            else if (Read(file.Path, skip) is { } candidate)
             {
                 yield return candidate with
                 {
@@ -59,8 +81,6 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
                 };
             }
         }
-
-        void Skip(string path, string reason) => skipped(new SkippedFile(path, Origin, reason));
     }
 
     /// <summary>
@@ -70,7 +90,7 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     {
         var name = $"{model}:{tag}";
         var usualSpace = space == DefaultNamespace;
-        return host != DefaultHost ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
+        return !DefaultHosts.Contains(host) ? $"{host}/{space}/{name}" : usualSpace ? name : $"{space}/{name}";
     }
 
     // Without the default tag; and without Hugging Face's host, as that names the same model itself.
@@ -87,6 +107,8 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
         try
         {
             var manifest = OllamaManifest.Parse(SmallFile.ReadBytes(manifestPath));
+            if (manifest.Listed.Count > 0)
+                manifest = Listed(manifest);
             if (manifest.Model is null)
             {
                 skip(manifestPath, manifest.WhyNoModel ?? "the manifest has no model layer");
@@ -120,6 +142,18 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
         }
     }
 
+    // The first of a list whose model is here: that of this platform was pulled.
+    private OllamaManifest Listed(OllamaManifest list)
+    {
+        foreach (var path in list.Listed.Select(Blob).Where(File.Exists))
+        {
+            if (OllamaManifest.Parse(SmallFile.ReadBytes(path)) is { Model: { } model } manifest && File.Exists(Blob(model)))
+                return manifest;
+        }
+
+        return list;
+    }
+
     private ModelSettings Settings(OllamaManifest manifest)
     {
         var settings = manifest.Parameters is { } parameters
@@ -128,11 +162,31 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
         {
             Defaults = settings.Defaults with
             {
-                System = manifest.System is { } system ? Encoding.UTF8.GetString(SmallFile.ReadBytes(Blob(system))) : null,
+                System = Text(manifest.System),
+                // A model whose file has a template needs none of these.
+                Template = Optional(() => Text(manifest.Template)),
+                Messages = manifest.Messages is { } messages
+                    ? Optional(() => OllamaManifest.ReadMessages(SmallFile.ReadBytes(Blob(messages)))) ?? []
+                    : [],
             },
             Loras = [.. manifest.Adapters.Select(adapter => new LoraSetting(Blob(adapter)))],
         };
     }
+
+    private static T? Optional<T>(Func<T?> read)
+        where T : class
+    {
+        try
+        {
+            return read();
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
+    private string? Text(string? digest) => digest is null ? null : SmallFile.ReadText(Blob(digest));
 
     private string Blob(string digest) => Path.Join(root, "blobs", digest);
 }

@@ -120,7 +120,7 @@ internal sealed class LlamaModel : IDisposable
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
-            var metadata = ModelMetadata.Read(handle);
+            var metadata = ModelMetadata.Read(handle, spec.Path);
             var adapters = LoraAdapters.Load(handle, metadata.Architecture, spec.Loras);
             ContextParameters.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
@@ -178,6 +178,7 @@ internal sealed class LlamaModel : IDisposable
         return new ModelFacts
         {
             Architecture = Metadata.Of("general.architecture") ?? "unknown",
+            Name = Metadata.Of("general.name"),
             // llama.cpp knows the sizes of well-known models alone; of any other it says "?B".
             Description = Handle.Description().Replace("?B", ParameterLabels.Of(Handle.ParameterCount), StringComparison.Ordinal),
             ParameterCount = Handle.ParameterCount,
@@ -186,6 +187,8 @@ internal sealed class LlamaModel : IDisposable
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
+            LacksRankingHead = Metadata.LacksRankingHead,
+            IsMatryoshka = Metadata.Traits.IsMatryoshka,
             TrainedContextLength = Handle.TrainedContext,
             ContextLength = ContextLength,
             Cells = Cells,

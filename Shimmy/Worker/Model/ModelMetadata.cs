@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shimmy.Engine;
+using Shimmy.Gguf;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -11,17 +12,21 @@ internal sealed class ModelMetadata
 {
     private readonly Dictionary<string, string> _values;
 
-    private ModelMetadata(Dictionary<string, string> values, ModelHandle model)
+    private ModelMetadata(Dictionary<string, string> values, ModelHandle model, Func<EmbeddingTraits> traits)
     {
         _values = values;
         Architecture = Of("general.architecture") ?? "";
-        CanGenerate = GeneratesText(model);
-        Pooling = int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type)
+        PoolingType? given = int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type)
             && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
             ? (PoolingType)type
-            : CanGenerate ? PoolingType.Last : PoolingType.Mean;
-        HeadSize = long.TryParse(OfArchitecture("attention.key_length"), CultureInfo.InvariantCulture, out var given)
-            ? given
+            : null;
+        Traits = given is null && GeneratesText(model, ranks: false) ? new EmbeddingTraits(false, false) : traits();
+        LacksRankingHead = given == PoolingType.Rank && !Traits.HasRankingHead;
+        CanGenerate = GeneratesText(model, ranks: given == PoolingType.Rank && !LacksRankingHead);
+        Pooling = LacksRankingHead ? CanGenerate ? PoolingType.Last : PoolingType.Cls
+            : given ?? (CanGenerate ? PoolingType.Last : PoolingType.Mean);
+        HeadSize = long.TryParse(OfArchitecture("attention.key_length"), CultureInfo.InvariantCulture, out var length)
+            ? length
             : model.EmbeddingLength / Math.Max(1, model.Heads);
     }
 
@@ -34,6 +39,15 @@ internal sealed class ModelMetadata
     /// <summary>How texts are embedded; of models that do not say it, by their last token if they generate, else by the mean.</summary>
     public PoolingType Pooling { get; }
 
+    /// <summary>
+    /// Whether the model pools as a reranker but has no head to rank with: llama.cpp would give each document the same score, or end the
+    /// process.
+    /// </summary>
+    public bool LacksRankingHead { get; }
+
+    /// <summary>What the file says beside; read only of models that say how they pool, or that do not generate.</summary>
+    public EmbeddingTraits Traits { get; }
+
     /// <summary>Elements of one head's key.</summary>
     public long HeadSize { get; }
 
@@ -41,7 +55,23 @@ internal sealed class ModelMetadata
     public string? RerankTemplate => Of("tokenizer.chat_template.rerank");
 
     /// <summary>Reads the metadata of a model.</summary>
-    public static ModelMetadata Read(ModelHandle model) => new(model.ReadMetadata(), model);
+    /// <param name="model">The model.</param>
+    /// <param name="path">Its file, or the first of its shards.</param>
+    public static ModelMetadata Read(ModelHandle model, string path) =>
+        new(model.ReadMetadata(), model, () => TraitsOf(path));
+
+    // Where our reader is stricter than llama.cpp, what the model says of itself is believed.
+    private static EmbeddingTraits TraitsOf(string path)
+    {
+        try
+        {
+            return EmbeddingTraits.Read(path);
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            return new EmbeddingTraits(HasRankingHead: true, IsMatryoshka: false);
+        }
+    }
 
     /// <summary>The value of a key as text; null where there is none.</summary>
     public string? Of(string key) => _values.GetValueOrDefault(key);
@@ -76,10 +106,10 @@ internal sealed class ModelMetadata
     }
 
     // llama.cpp counts BERT and its like as decoders; what they lack is that a token looks backwards alone.
-    private bool GeneratesText(ModelHandle model) => model.HasDecoder && !model.HasEncoder && !model.IsDiffusion
+    private bool GeneratesText(ModelHandle model, bool ranks) => model.HasDecoder && !model.HasEncoder && !model.IsDiffusion
         && OfArchitecture("attention.causal") != "false"
         && !Architecture.Contains("bert", StringComparison.Ordinal) && !Architecture.EndsWith("-embedding", StringComparison.Ordinal)
-        && OfArchitecture("pooling_type") != $"{(int)PoolingType.Rank}";
+        && !ranks;
 }
 
 /// <summary><c>enum llama_pooling_type</c>: how the states of a text's tokens become one embedding.</summary>
