@@ -116,7 +116,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         cancellation.ThrowIfCancellationRequested();
         if (entry.WhyUnloadable is { } reason)
-            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}") { IsLasting = true };
         var spec = _tunings.SpecOf(entry);
         var bytes = NeedsEstimate(entry, spec) ? await _options.Estimate(entry, spec, cancellation).ConfigureAwait(false) : 0;
         ModelWaiter waiter;
@@ -289,7 +289,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         if (slot.GpuRetry is not null)
             Totals.LoadFailed(slot.Entry.Name); // not counted when it failed: there was still hope
-        slot.Fail(new EngineException(EngineFailure.LoadFailed, reason));
+        slot.Fail(new EngineException(EngineFailure.LoadFailed, reason) { IsLasting = true });
         _slots.Remove(slot.Entry.Name);
     }
 
