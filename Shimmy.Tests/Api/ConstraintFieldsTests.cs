@@ -36,11 +36,10 @@ public sealed class ConstraintFieldsTests
     [DataRow("""{"response_format":{}}""", "response_format.type", "is missing")]
     [DataRow("""{"response_format":{"type":"xml"}}""", "response_format.type", "must be one of 'text', 'json_object', 'json_schema'")]
     [DataRow("""{"response_format":{"type":"json_schema"}}""", "response_format.json_schema", "is missing")]
-    [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"schema":{}}}}""", "response_format.json_schema.name", "is missing")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a b","schema":{}}}}""", "response_format.json_schema.name", "letters, digits")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":1,"schema":{}}}}""", "response_format.json_schema.strict", "must be true or false")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":[]}}}""", "response_format.json_schema.schema", "must be a JSON schema, not an array")]
-    [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","schema":{"properties":{"a":{"type":"number","multipleOf":2}}}}}}""",
+    [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","additionalProperties":false,"required":["a"],"properties":{"a":{"type":"number","multipleOf":2}}}}}}""",
         "response_format.json_schema.schema", "response_format.json_schema.schema/properties/a: multipleOf cannot be expressed")]
     [DataRow("""{"response_format":{"type":"json_schema","json_schema":{"name":"a","strict":true,"schema":{"type":"object","properties":{}}}}}""",
         "response_format.json_schema.schema", "additionalProperties must be given and be false")]

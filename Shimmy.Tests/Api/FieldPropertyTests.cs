@@ -25,7 +25,7 @@ public sealed class FieldPropertyTests
         .. SamplingField.All.Where(field => field.Kind is SamplingKind.Number or SamplingKind.Whole).Select(field => (field.Name,
             (string[])[Plain(field.Least - 0.001), Plain(field.Least - 1), Plain(field.Most + 1),
                 .. field.Kind == SamplingKind.Whole ? new[] { "1.5" } : []])),
-        ("max_tokens", ["0", "-1", "1.5", "3000000000"]), ("seed", ["1.5"]),
+        ("max_tokens", ["-3", "1.5", "3000000000"]), ("seed", ["1.5"]),
     ];
 
     private static readonly string[] Flags =
@@ -78,7 +78,7 @@ public sealed class FieldPropertyTests
             foreach (var value in values)
                 yield return (field, value);
         }
-        foreach (var value in new[] { "1", "{}", "[1]", "[null]", $"[{string.Join(',', Enumerable.Repeat("\"a\"", 17))}]" })
+        foreach (var value in new[] { "1", "{}", "[1]", "[null]", $"[{string.Join(',', Enumerable.Repeat("\"a\"", 1025))}]" })
         {
             foreach (var field in SamplingField.All.Where(field => field.Kind == SamplingKind.Texts))
                 yield return (field.Name, value);
@@ -99,14 +99,14 @@ public sealed class FieldPropertyTests
     {
         Chat => (["parallel_tool_calls", "logprobs", "enable_thinking", "continue_final_message", "return_tokens", "timings_per_token"],
         [
-            ("n", ["0", "129", "1.5", "\"2\""]), ("top_logprobs", ["21", "-1", "\"2\"", "2.5"]), ("max_completion_tokens", ["0", "\"5\""]),
+            ("n", ["0", "129", "1.5", "\"2\""]), ("top_logprobs", ["21", "-1", "\"2\"", "2.5"]), ("max_completion_tokens", ["-3", "\"5\""]),
             ("reasoning_effort", ["\"huge\"", "1", "{}"]), ("tool_choice", ["\"always\"", "1", "{\"type\":\"function\"}"]),
                 ("tools", ["{}", "\"x\"", "[1]", "[{\"type\":\"function\"}]"]),
             ("response_format",
                 ["\"json\"", "{\"type\":\"yaml\"}", "{}", "{\"type\":\"json_schema\"}",
-                    "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"type\":\"number\",\"multipleOf\":3}}}"]),
+                    "{\"type\":\"json_schema\",\"json_schema\":{\"name\":\"a\",\"schema\":{\"type\":\"odd\"}}}"]),
             ("chat_template_kwargs", ["1", "[]", "\"a\""]), ("stream_options", ["1", "[]"]),
-                ("store", ["true"]), ("modalities", ["[\"audio\"]"]), ("audio", ["{}"]),
+                ("modalities", ["[\"audio\"]"]), ("audio", ["{\"voice\":\"a\"}"]),
             ("messages",
                 ["1", "{}", "[]", "[1]", "[{}]", "[{\"role\":\"king\",\"content\":\"a\"}]",
                     "[{\"role\":\"user\",\"content\":7}]", "[{\"role\":\"user\",\"content\":[{\"type\":\"image_url\"}]}]"]),

@@ -72,7 +72,7 @@ public sealed class DrainTests
         using var answer = await whole.WaitAsync(Soon);
         Assert.AreEqual(HttpStatusCode.ServiceUnavailable, answer.StatusCode);
         Assert.AreEqual(error, await answer.Content.ReadAsStringAsync());
-        Assert.AreEqual("""{"error":"the server is stopping"}""", await socket.ReceiveAsync());
+        Assert.AreEqual("""{"error":"the server is stopping","done":true}""", await socket.ReceiveAsync());
         await stopping.WaitAsync(Soon);
     }
 

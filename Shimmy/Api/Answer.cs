@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -51,7 +53,23 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
                 calls.Add((name, new StringBuilder()));
             calls[call.Index].Arguments.Append(call.Arguments);
         }
+        // A call that was cut is none: its arguments are no JSON. Where only the first call is passed on, it may be a later one.
+        if (end!.EndsInCall && calls.Count > 0 && !IsJson(calls[^1].Arguments.ToString()))
+            calls.RemoveAt(calls.Count - 1);
         return new Answer(text.ToString(), reasoning.ToString(),
-            [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end!);
+            [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end);
+    }
+
+    private static bool IsJson(string text)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(SurrogateRepair.Of(text));
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
     }
 }

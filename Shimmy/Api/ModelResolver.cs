@@ -55,12 +55,19 @@ internal static class ModelResolver
         ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
-    public static Task<ModelEntry> FindAsync(HttpContext context, string name) => FindAsync(context, name, context.RequestAborted);
+    public static Task<ModelEntry> FindAsync(HttpContext context, string? name) => FindAsync(context, name, context.RequestAborted);
 
-    private static async Task<ModelEntry> FindAsync(HttpContext context, string name, CancellationToken cancellation)
+    private static async Task<ModelEntry> FindAsync(HttpContext context, string? name, CancellationToken cancellation)
     {
         RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        if (name is null)
+        {
+            return registry.Default ?? throw ApiException.BadField("model",
+                "is missing; a string is required, because no model is registered by hand that answers where none is named",
+                "missing_required_parameter");
+        }
+
         if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
             return entry;
         throw new ApiException(

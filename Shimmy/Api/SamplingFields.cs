@@ -28,28 +28,31 @@ internal static class SamplingFields
         SamplingKind.Number => fields.Number(name, field.Least, field.Most),
         SamplingKind.Seed => Seed(fields, name),
         SamplingKind.Flag => fields.Flag(name),
-        SamplingKind.Texts => Texts(fields, name),
+        SamplingKind.Texts => Texts(fields, field, name),
         SamplingKind.Biases => LogitBiases(fields, name),
         _ => LoraFields.Read(fields),
     };
 
-    // A text or an array of texts.
-    private static List<string>? Texts(RequestFields fields, string name)
+    /// <summary>Stop sequences under a name of the dialect's; null where the field is absent.</summary>
+    public static IReadOnlyList<string>? Stops(RequestFields fields, string name) => Texts(fields, SamplingField.Stop, name);
+
+    // A text or an array of texts. Empty ones say nothing: clients send them for an empty line of their settings.
+    private static List<string>? Texts(RequestFields fields, SamplingField field, string name)
     {
         if (fields.Find(name) is not { } value)
             return null;
         var full = fields.FullName(name);
-        var texts = value.ValueKind == JsonValueKind.Array
-            ? value.EnumerateArray().Select((element, i) => RequestFields.TextOf(element, $"{full}[{i}]")).ToList()
-            : [RequestFields.TextOf(value, full)];
-        return SamplingField.WhyRefused(texts) is { } reason ? throw ApiException.BadField(full, reason) : texts;
+        var texts = (value.ValueKind == JsonValueKind.Array
+            ? value.EnumerateArray().Select((element, i) => RequestFields.TextOf(element, $"{full}[{i}]"))
+            : [RequestFields.TextOf(value, full)]).Where(text => text.Length > 0).ToList();
+        return field.WhyRefused(texts) is { } reason ? throw ApiException.BadField(full, reason) : texts;
     }
 
     private static uint? Seed(RequestFields fields, string name)
     {
         if (fields.Find(name) is not { } value)
             return null;
-        return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var seed)
+        return RequestFields.WholeOf(value) is { } seed
             ? SamplingField.FoldSeed(seed)
             : throw ApiException.BadField(fields.FullName(name), $"must be a whole number of 64 bits, not {RequestFields.Describe(value)}");
     }
@@ -72,9 +75,9 @@ internal static class SamplingFields
             : throw ApiException.BadField(full, $"has {biases.Count} entries; at most {MostBiases} are allowed");
 
         static LogitBias Pair(JsonElement pair, string name) =>
-            pair.ValueKind == JsonValueKind.Array && pair.GetArrayLength() == 2 && pair[0].ValueKind == JsonValueKind.Number
-                && pair[0].TryGetInt32(out var token)
-                ? Bias(token, pair[1], name)
+            pair.ValueKind == JsonValueKind.Array && pair.GetArrayLength() == 2
+                && RequestFields.WholeOf(pair[0]) is >= int.MinValue and <= int.MaxValue and var token
+                ? Bias((int)token, pair[1], name)
                 : throw ApiException.BadField(name, $"must be a pair of a token id and a bias, not {RequestFields.Describe(pair)}");
 
         static int Token(string text, string name) =>

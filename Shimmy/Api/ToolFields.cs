@@ -31,14 +31,32 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
             var tool = RequestFields.Of(given[i], $"tools[{i}]");
             var type = tool.Text("type") ?? "function";
             if (type == "function")
-                tools.Add(Function(tool, flat));
+                Add(tools, Function(tool, flat) with { Index = i }, logger);
             else if (logger is not null)
                 SkippedTools.Log(logger, type);
         }
-        if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
-            throw ApiException.BadField("tools", $"two functions are called '{twice.Key}'");
         return Choose(fields, tools);
     }
+
+    /// <summary>Adds a tool, unless one before it has its name: of two with one name the first counts.</summary>
+    public static void Add(List<ToolDefinition> tools, ToolDefinition tool, ILogger? logger)
+    {
+        if (!tools.Exists(other => other.Name == tool.Name))
+            tools.Add(tool);
+        else if (logger is not null)
+            SkippedTools.LogTwice(logger, tool.Place);
+    }
+
+    /// <summary>
+    /// The schema of a tool's arguments; undefined where the tool has none. PHP writes an empty object as an empty array.
+    /// </summary>
+    public static JsonElement Schema(RequestFields tool, string name) => tool.Find(name) switch
+    {
+        null => default,
+        { ValueKind: JsonValueKind.Array } array when array.GetArrayLength() == 0 => default,
+        { ValueKind: JsonValueKind.Object } schema => schema,
+        { } other => throw ApiException.BadField(tool.FullName(name), $"must be an object, not {RequestFields.Describe(other)}"),
+    };
 
     private static ToolDefinition Function(RequestFields tool, bool flat)
     {
@@ -51,10 +69,10 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
                 $"must be 1 to {LongestName} letters, digits, _, -, . or :, not {RequestFields.Quote(name)}");
         }
 
-        var parameters = function.Find("parameters") ?? default;
-        if (parameters.ValueKind is not (JsonValueKind.Object or JsonValueKind.Undefined))
-            throw ApiException.BadField(function.FullName("parameters"), $"must be an object, not {RequestFields.Describe(parameters)}");
-        return new ToolDefinition(name, function.Text("description"), parameters) { Strict = function.Flag("strict") ?? false };
+        return new ToolDefinition(name, function.Text("description"), Schema(function, "parameters"))
+        {
+            Strict = function.Flag("strict") ?? false,
+        };
     }
 
     private static ToolFields Choose(RequestFields fields, IReadOnlyList<ToolDefinition> tools)
@@ -114,4 +132,7 @@ internal static partial class SkippedTools
 {
     [LoggerMessage(LogLevel.Information, "skipped a tool of type {Type}: only functions are supported")]
     public static partial void Log(ILogger logger, string type);
+
+    [LoggerMessage(LogLevel.Warning, "skipped {Tool}: a tool before it has the same name")]
+    public static partial void LogTwice(ILogger logger, string tool);
 }

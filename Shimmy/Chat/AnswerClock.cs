@@ -73,10 +73,11 @@ internal sealed class AnswerClock
     public OutputEnd End(string stop) => new(FinishReason.Stop, stop, UsageOf(Tokens), Measured(_drafted, _accepted));
 
     /// <summary>Adds to an end, which may come from the response cache, what only this request knows.</summary>
-    public OutputEnd Complete(OutputEnd end, bool calledTools, int reasoningTokens) => end with
+    public OutputEnd Complete(OutputEnd end, bool calledTools, bool endsInCall, int reasoningTokens) => end with
     {
         TemplateMilliseconds = _templateMilliseconds,
-        CalledTools = calledTools && end.Reason == FinishReason.Stop,
+        CalledTools = calledTools && !endsInCall && end.Reason == FinishReason.Stop,
+        EndsInCall = endsInCall,
         ReasoningTokens = Math.Min(reasoningTokens, end.Usage.CompletionTokens),
     };
 

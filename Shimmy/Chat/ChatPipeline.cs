@@ -38,10 +38,10 @@ internal static class ChatPipeline
     {
         var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         var clock = new AnswerClock();
-        var prompt = template.Render(request);
+        var prompt = template.Render(request, request.AddGenerationPrompt);
         clock.Rendered();
         var format = FormatOf(template, request, prompt);
-        var (grammar, trigger) = ConstraintOf(request, format);
+        var (grammar, trigger) = ConstraintOf(request, format, logger);
         var generation = new GenerationRequest
         {
             Prompt = prompt,
@@ -56,14 +56,16 @@ internal static class ChatPipeline
         var events = limit is null
             ? GenerateAsync(lease, generation, clock, cancellation)
             : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation);
-        events = cache?.Through(lease, generation, limit, events) ?? events;
+        events = cache?.Through(lease, generation, limit, events, cancellation) ?? events;
         var parser = format.IsPlain ? null : new AnswerParser(format);
         var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
+        var check = logger is null ? null : AnswerCheck.Of(request.Grammar);
         await foreach (var outputEvent in (parser is null
             ? events
-            : ParsedAsync(events, parser, request.ParallelToolCalls)).ConfigureAwait(false))
+            : ParsedAsync(events, parser, request)).ConfigureAwait(false))
         {
             reasoning?.Append(outputEvent.Reasoning);
+            check?.Note(outputEvent, logger!);
             if (outputEvent.End is not { } end)
             {
                 yield return outputEvent;
@@ -72,7 +74,8 @@ internal static class ChatPipeline
             var reasoningTokens = reasoning is null
                 ? 0
                 : await CountTokensAsync(lease.Model, reasoning.ToString(), cancellation).ConfigureAwait(false);
-            yield return outputEvent with { End = clock.Complete(end, parser is { HasCalls: true }, reasoningTokens) };
+            var (called, endsInCall) = parser is null ? (false, false) : (parser.HasCalls, parser.EndsInCall);
+            yield return outputEvent with { End = clock.Complete(end, called, endsInCall, reasoningTokens) };
         }
     }
 
@@ -85,7 +88,7 @@ internal static class ChatPipeline
     }
 
     // The grammar, and the text after which it applies: an answer that begins inside the reasoning is free up to the closing tag.
-    private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format)
+    private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format, ILogger? logger)
     {
         var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
         if (format.Calls is not { } calls)
@@ -96,16 +99,24 @@ internal static class ChatPipeline
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
             // The request's grammar is for answers in text; a call is an alternative to it.
             if (request.Grammar is { } words)
-                return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false).Or(words), thought);
+                return (Forgiving(afterTrigger: false).Or(words), thought);
             // Calls are optional: the grammar applies once one has begun. Calls of bare JSON have no trigger, and JSON may be an answer as
             // well.
             return calls.Trigger.Length == 0
                 ? (null, null)
-                : (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: true), calls.Trigger);
+                : (Forgiving(afterTrigger: true), calls.Trigger);
         }
         catch (SchemaException e)
         {
-            throw ChatTemplate.Refusal("tools", e.Message);
+            throw ChatTemplate.Refusal(e.Place.Length == 0 ? "tools" : e.Place, e.Message);
+        }
+
+        Grammar Forgiving(bool afterTrigger)
+        {
+            var grammar = ToolCallConstraint.BuildForgiving(calls, request.Tools, request.ParallelToolCalls, afterTrigger, out var odd);
+            foreach (var reason in logger is null ? [] : odd)
+                PipelineLog.OddTool(logger!, reason);
+            return grammar;
         }
     }
 
@@ -130,7 +141,8 @@ internal static class ChatPipeline
         return end.AsSpan().TrimEnd().EndsWith(mark);
     }
 
-    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(IAsyncEnumerable<OutputEvent> events, AnswerParser parser, bool parallel)
+    private static async IAsyncEnumerable<OutputEvent> ParsedAsync(
+        IAsyncEnumerable<OutputEvent> events, AnswerParser parser, ChatRequest request)
     {
         List<GeneratedToken>? tokens = null;
         await foreach (var outputEvent in events.ConfigureAwait(false))
@@ -142,10 +154,12 @@ internal static class ChatPipeline
                 yield return outputEvent;
                 continue;
             }
-            foreach (var part in outputEvent.End is null ? parser.Push(outputEvent.Text) : parser.End())
+            foreach (var part in outputEvent.End is { } end
+                ? parser.End(end.Reason != FinishReason.Stop || (end.StopString is { } stop && request.Options.Stop.Contains(stop)))
+                : parser.Push(outputEvent.Text))
             {
                 // Without parallel calls, only the first is passed on.
-                if (part.Call is { Index: > 0 } && !parallel)
+                if (part.Call is { Index: > 0 } && !request.ParallelToolCalls)
                     continue;
                 yield return part with { Tokens = tokens, Elapsed = outputEvent.Elapsed };
                 tokens = tokens is null ? null : [];
@@ -160,11 +174,12 @@ internal static class ChatPipeline
     /// begins.
     /// </summary>
     public static IAsyncEnumerable<OutputEvent> CompleteAsync(
-        ModelLease lease, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null)
+        ModelLease lease, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null, ILogger? logger = null)
     {
         var generation = new GenerationRequest { Prompt = request.Prompt, Options = request.Options, Grammar = request.Grammar?.Text };
         var events = GenerateAsync(lease, generation, new AnswerClock(), cancellation);
-        return cache?.Through(lease, generation, null, events) ?? events;
+        events = cache?.Through(lease, generation, null, events, cancellation) ?? events;
+        return logger is not null && AnswerCheck.Of(request.Grammar) is { } check ? check.Through(events, logger) : events;
     }
 
     /// <summary>Runs one request of the engine: bytes of tokens to text, cut at the first stop sequence.</summary>

@@ -27,6 +27,12 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// </summary>
     public RuntimeFault? Fault { get; init; }
 
+    /// <summary>
+    /// Whether to try again is in vain, as long as nobody changes the model's file or the options (422 instead of 502): it can never fit,
+    /// or its chat template is broken.
+    /// </summary>
+    public bool IsLasting { get; init; }
+
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }

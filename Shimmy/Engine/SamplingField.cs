@@ -35,13 +35,15 @@ internal enum SamplingKind
 /// </summary>
 internal sealed class SamplingField
 {
-    /// <summary>Most texts in a list of <see cref="SamplingKind.Texts"/>.</summary>
-    public const int MostTexts = 16;
+    // Clients that write the turns of a group chat themselves stop at the name of each who takes part.
+    private const int MostStops = 1024;
 
-    /// <summary>Most characters of a text of <see cref="SamplingKind.Texts"/>.</summary>
-    public const int LongestText = 4096;
+    // Each costs a pass over the vocabulary.
+    private const int MostTexts = 16;
+    private const int LongestText = 4096;
 
     private const double Unlimited = int.MaxValue;
+    private const string StopName = "stop";
 
     private readonly Func<GenerationOptions, object?> _get;
     private readonly Func<GenerationOptions, object?, GenerationOptions> _set;
@@ -161,13 +163,16 @@ internal sealed class SamplingField
         {
             Help = "Generate on past end-of-generation tokens",
         },
-        new("stop", SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
+        new(StopName, SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
         {
             Help = "Stop sequence: ends the answer and is not part of it",
         },
         new("lora", SamplingKind.Adapters, o => o.Loras, (o, v) => o with { Loras = (IReadOnlyList<LoraChoice>?)v }),
         new("cache_prompt", SamplingKind.Flag, o => o.CachePrompt, (o, v) => o with { CachePrompt = (bool)v! }),
     ];
+
+    /// <summary>The row of stop sequences, which a dialect may have under another name.</summary>
+    public static SamplingField Stop { get; } = All.First(field => field.Name == StopName);
 
     /// <summary>The field's name in a request: <c>top_k</c>.</summary>
     public string Name { get; }
@@ -227,10 +232,11 @@ internal sealed class SamplingField
         seed == -1 ? null : seed is >= 0 and <= uint.MaxValue ? (uint)seed : (uint)(seed ^ (seed >> 32));
 
     /// <summary>The error of a list of texts, to follow the field's name; null where nothing is.</summary>
-    public static string? WhyRefused(IReadOnlyList<string> texts)
+    public string? WhyRefused(IReadOnlyList<string> texts)
     {
-        if (texts.Count > MostTexts)
-            return $"has {texts.Count} strings; at most {MostTexts} are allowed";
+        var most = Name == StopName ? MostStops : MostTexts;
+        if (texts.Count > most)
+            return $"has {texts.Count} strings; at most {most} are allowed";
         return texts.FirstOrDefault(text => text.Length is 0 or > LongestText) is { } odd
             ? $"has a string of {odd.Length} characters; 1 to {LongestText} are allowed"
             : null;

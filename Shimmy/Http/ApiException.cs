@@ -84,6 +84,9 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
         EngineFailure.PromptTooLong => new ApiError(400, e.Message, ContextOverflow.Code, null) { Overflow = ContextOverflow.Of(e) },
         EngineFailure.InvalidRequest => new ApiError(400, e.Message, "invalid_value", e.Option),
         EngineFailure.QueueFull => new ApiError(429, e.Message, "queue_full", null, e.RetryAfterSeconds),
+        // Clients try again what is 5xx, and would load a model of gigabytes for nothing each time.
+        EngineFailure.LoadFailed when e.IsLasting || e.Shortage is not null => new ApiError(422, e.Message, "model_load_failed", null),
+        EngineFailure.GenerationFailed when e.IsLasting => new ApiError(422, e.Message, "template_invalid", null),
         EngineFailure.LoadFailed => new ApiError(502, e.Message, "model_load_failed", null),
         _ => new ApiError(502, e.Message, "generation_failed", null),
     };

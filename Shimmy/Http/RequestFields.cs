@@ -13,19 +13,41 @@ internal sealed class RequestFields
 {
     private const int LongestQuote = 100;
     private const int LongestReason = 300;
-    private const string NoText = "holds invalid Unicode (bytes that are not UTF-8)";
+    private const string NoText = "holds bytes that are not text in UTF-8";
+
+    private static readonly (string Part, string Words)[] PlainWords =
+    [
+        ("does not contain any JSON tokens", "it is empty"),
+        ("isFinalBlock", "it ends too early"),
+        ("Expected depth to be zero", "it ends too early: an object or an array is not closed"),
+        ("instead reached end of data", "it ends too early"),
+        ("trailing comma", "a comma stands before a closing bracket"),
+        ("maximum configured depth", "its objects and arrays are nested more than 64 deep"),
+    ];
 
     private readonly JsonElement _object;
     private readonly string _prefix;
+
+    // Only of the body: what nobody has asked for is known nowhere.
+    private readonly HashSet<string>? _asked;
 
     private RequestFields(JsonElement value, string prefix)
     {
         _object = value;
         _prefix = prefix;
+        _asked = prefix.Length == 0 ? [] : null;
     }
+
+    /// <summary>The object itself.</summary>
+    public JsonElement Value => _object;
 
     /// <summary>The names of all fields that the client sent.</summary>
     public IEnumerable<string> Names => _object.EnumerateObject().Select(property => property.Name);
+
+    /// <summary>The fields of the body that are not null and that nobody has asked for.</summary>
+    public IEnumerable<string> Unasked => _object.EnumerateObject()
+        .Where(property => property.Value.ValueKind != JsonValueKind.Null && _asked?.Contains(property.Name) != true)
+        .Select(property => property.Name);
 
     /// <summary>
     /// Reads a request's body. The document must be disposed when the request has been read. Throws <see cref="ApiException"/> where the
@@ -88,8 +110,11 @@ internal sealed class RequestFields
     public bool Has(string name) => Find(name) is not null;
 
     /// <summary>The value as it is; null where it is absent.</summary>
-    public JsonElement? Find(string name) =>
-        _object.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    public JsonElement? Find(string name)
+    {
+        _asked?.Add(name);
+        return _object.TryGetProperty(name, out var value) && value.ValueKind != JsonValueKind.Null ? value : null;
+    }
 
     /// <summary>A text; null where it is absent.</summary>
     public string? Text(string name) => Find(name) is { } value ? TextOf(value, FullName(name)) : null;
@@ -126,14 +151,19 @@ internal sealed class RequestFields
     {
         if (Find(name) is not { } value)
             return null;
-        // 5.0 is a whole number in JSON; some clients write it so.
-        if (value.ValueKind == JsonValueKind.Number && value.TryGetDouble(out var number) && number == Math.Floor(number)
-            && number >= least && number <= most)
-        {
+        if (WholeOf(value) is { } number && number >= least && number <= most)
             return (int)number;
-        }
-
         throw ApiException.BadField(FullName(name), $"must be a whole number from {least} to {most}, not {Describe(value)}");
+    }
+
+    /// <summary>The value as a whole number of 64 bits; null where it is none. 5.0 is one in JSON, and some clients write it so.</summary>
+    public static long? WholeOf(JsonElement value)
+    {
+        if (value.ValueKind != JsonValueKind.Number)
+            return null;
+        if (value.TryGetInt64(out var whole))
+            return whole;
+        return value.TryGetDouble(out var number) && number == Math.Floor(number) && Math.Abs(number) < long.MaxValue ? (long)number : null;
     }
 
     /// <summary>A number within bounds, both included; null where it is absent.</summary>
@@ -221,13 +251,19 @@ internal sealed class RequestFields
     private static ApiException NoJson(Exception e) => new(400, e switch
     {
         JsonException { LineNumber: { } line } at =>
-            $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {FirstSentence(e.Message)}",
-        JsonException => $"the body is not valid JSON: {FirstSentence(e.Message)}",
+            $"the body is not valid JSON (line {line + 1}, byte {at.BytePositionInLine + 1}): {Plain(e.Message)}",
+        JsonException => $"the body is not valid JSON: {Plain(e.Message)}",
         _ => $"the body {NoText}",
     }, "invalid_json");
 
-    private static string FirstSentence(string message)
+    // .NET's parser speaks of its own options to whoever wrote the JSON.
+    private static string Plain(string message)
     {
+        foreach (var (part, words) in PlainWords)
+        {
+            if (message.Contains(part, StringComparison.Ordinal))
+                return words;
+        }
         var end = message.IndexOf(" LineNumber:", StringComparison.Ordinal);
         return Shorten(end < 0 ? message : message[..end], LongestReason);
     }

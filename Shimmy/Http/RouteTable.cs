@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Http;
 
@@ -33,13 +34,17 @@ internal enum RoutePolicy
 /// </summary>
 internal sealed class RouteTable
 {
+    // What people type behind an address that has a path already, or leave out.
+    private static readonly string[] Surplus =
+        ["v1", "api", "openai", "anthropic", "chat", "completions", "messages", "responses", "embeddings", "models"];
+
     private readonly List<Route> _routes = [];
     private readonly List<Dialect> _dialects = [];
 
     /// <summary>The methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes =>
         [.. _routes.GroupBy(route => route.Pattern)
-            .Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method)], group.Key))];
+            .Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method).Distinct()], group.Key))];
 
     /// <summary>The dialects, in the order in which they were added.</summary>
     public IReadOnlyList<Dialect> Dialects => _dialects;
@@ -57,30 +62,72 @@ internal sealed class RouteTable
         Map(HttpMethods.Post, pattern, handle, policy);
 
     /// <summary>Maps GET, and HEAD with it, as RFC 9110 (9.1) asks of every server; Kestrel leaves out the body.</summary>
-    public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null)
+    /// <param name="pattern">The path.</param>
+    /// <param name="handle">The handler.</param>
+    /// <param name="policy">Its policy; null for that of the dialect.</param>
+    /// <param name="takes">Which values the pattern's parameter takes; null for all.</param>
+    /// <param name="asked">
+    /// Which requests it takes; null for all. Two dialects may have one path, whose clients are told apart by a header.
+    /// </param>
+    public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null,
+        Func<string, bool>? takes = null, Func<HttpRequest, bool>? asked = null)
     {
-        Map(HttpMethods.Get, pattern, handle, policy);
-        Map(HttpMethods.Head, pattern, handle, policy);
+        foreach (var method in (string[])[HttpMethods.Get, HttpMethods.Head])
+            _routes.Add(new Route(method, pattern, handle, policy) { Takes = takes, Asked = asked, Dialect = _dialects.LastOrDefault() });
     }
 
     /// <summary>Maps one method of a pattern; without a policy it has that of the dialect.</summary>
-    public void Map(string method, string pattern, RequestDelegate handle, RoutePolicy? policy = null) =>
-        _routes.Add(new Route(method, pattern, handle, policy));
+    public void Map(string method, string pattern, RequestDelegate handle, RoutePolicy? policy = null, Func<string, bool>? takes = null) =>
+        _routes.Add(new Route(method, pattern, handle, policy) { Takes = takes, Dialect = _dialects.LastOrDefault() });
 
     /// <summary>
     /// Finds the route of a request: a path before one with a parameter, and the longest pattern of those. Letter case and a slash at the
-    /// end make no difference. Never throws: a request without a route still has a dialect and a policy.
+    /// end make no difference. A path that has no route is tried as people mistype the address of a server, and corrected in the request
+    /// where it has one then. Never throws: a request without a route still has a dialect and a policy.
     /// </summary>
     public RouteMatch Match(HttpRequest request)
     {
         var path = request.Path.Value ?? "";
+        var match = Find(request, path);
+        if (match.IsFound)
+            return match;
+        foreach (var meant in MeantBy(path))
+        {
+            if (Find(request, meant) is not { IsFound: true } found)
+                continue;
+            request.Path = meant;
+            return found;
+        }
+        return match;
+    }
+
+    // The path without slashes that are too many, without one or more words at its beginning, each with /v1 before it or without.
+    private static IEnumerable<string> MeantBy(string path)
+    {
+        var words = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        if (words is [.., "healthz"])
+            words[^1] = "health";
+        if (words is [.., "reranking"])
+            words[^1] = "rerank";
+        for (var from = 0; from < words.Length; from++)
+        {
+            var rest = "/" + string.Join('/', words[from..]);
+            yield return rest;
+            yield return "/v1" + rest;
+            if (!Surplus.Contains(words[from], StringComparer.OrdinalIgnoreCase))
+                break;
+        }
+    }
+
+    private RouteMatch Find(HttpRequest request, string path)
+    {
         path = path.Length > 1 ? path.TrimEnd('/') : path;
         Route? best = null;
         Route? ofOtherMethod = null;
         SortedSet<string>? others = null;
         foreach (var route in _routes)
         {
-            if (!route.Fits(path))
+            if (!route.Fits(path) || route.Asked?.Invoke(request) == false)
                 continue;
             if (route.Method.Equals(request.Method, StringComparison.OrdinalIgnoreCase))
             {
@@ -90,7 +137,7 @@ internal sealed class RouteTable
             (others ??= new SortedSet<string>(StringComparer.Ordinal)).Add(route.Method);
             ofOtherMethod = ofOtherMethod is null || route.Rank > ofOtherMethod.Rank ? route : ofOtherMethod;
         }
-        var dialect = DialectOf(request.Path);
+        var dialect = (best ?? ofOtherMethod)?.Asked is null ? DialectOf(path) : (best ?? ofOtherMethod)!.Dialect!;
         return new RouteMatch(dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
         {
             Pattern = best?.Pattern,
@@ -104,7 +151,7 @@ internal sealed class RouteTable
     /// Calls the handler of the route that the request was matched with. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405
     /// (and the header Allow) where one does that does not take the method.
     /// </summary>
-    public static Task InvokeAsync(HttpContext context)
+    public Task InvokeAsync(HttpContext context)
     {
         var log = RequestContext.Of(context);
         var match = log.Match!;
@@ -117,8 +164,11 @@ internal sealed class RouteTable
         }
         if (match.OtherMethods.Count == 0)
         {
+            var path = context.Request.Path.Value ?? "";
+            var nearest = NameSuggestions.Of(path, _routes.Select(route => route.Pattern).Distinct(), 1)[0];
             throw new ApiException(404,
-                $"there is no route {context.Request.Method} {context.Request.Path}; GET /health lists the endpoints", "route_not_found");
+                $"there is no route {context.Request.Method} {path}; the nearest is {nearest}, and GET /health lists the endpoints",
+                "route_not_found");
         }
 
         var allowed = string.Join(", ", match.OtherMethods);
@@ -127,7 +177,8 @@ internal sealed class RouteTable
             "method_not_allowed");
     }
 
-    private Dialect DialectOf(PathString path)
+    /// <summary>The dialect of a path, whether it has a route or not.</summary>
+    public Dialect DialectOf(PathString path)
     {
         Dialect? best = null;
         foreach (var dialect in _dialects)
@@ -163,13 +214,21 @@ internal sealed class RouteTable
 
         public string? Parameter { get; }
 
-        public int Rank => Parameter is null ? int.MaxValue : _before.Length + _after.Length;
+        public Func<string, bool>? Takes { get; init; }
+
+        public Func<HttpRequest, bool>? Asked { get; init; }
+
+        public Dialect? Dialect { get; init; }
+
+        // Of two routes with one path, the one that asks for more comes first.
+        public int Rank => (Parameter is null ? 1_000_000 : 2 * (_before.Length + _after.Length)) + (Asked is null ? 0 : 1);
 
         public bool Fits(string path) => Parameter is null
             ? path.Equals(_before, StringComparison.OrdinalIgnoreCase)
             : path.Length > _before.Length + _after.Length
                 && path.StartsWith(_before, StringComparison.OrdinalIgnoreCase)
-                && path.EndsWith(_after, StringComparison.OrdinalIgnoreCase);
+                && path.EndsWith(_after, StringComparison.OrdinalIgnoreCase)
+                && Takes?.Invoke(ValueIn(path)) != false;
 
         public string ValueIn(string path) => path[_before.Length..^_after.Length];
     }
@@ -192,6 +251,9 @@ internal sealed record RouteMatch(Dialect Dialect, RoutePolicy Policy)
 
     /// <summary>Methods that the path takes, without the request's own, by name.</summary>
     public IReadOnlyCollection<string> OtherMethods { get; init; } = [];
+
+    /// <summary>Whether there is such a path, be it for another method.</summary>
+    public bool IsFound => Handle is not null || OtherMethods.Count > 0;
 
     /// <summary>Whether the policy has a flag.</summary>
     public bool Is(RoutePolicy flag) => (Policy & flag) != 0;

@@ -15,7 +15,9 @@ namespace Shimmy.Server;
 /// <param name="running">The requests in flight.</param>
 /// <param name="report">Gets the requests that ended.</param>
 /// <param name="traces">Whether requests that come without a trace begin one.</param>
-internal sealed partial class RequestMiddleware(ILogger logger, RouteTable routes, InFlightRequests running, AccessLog report, bool traces)
+/// <param name="bodyLimit">Most bytes of a body, once it is unpacked.</param>
+internal sealed partial class RequestMiddleware(ILogger logger, RouteTable routes, InFlightRequests running, AccessLog report, bool traces,
+    long bodyLimit)
 {
     private const int LongestId = 128;
     private const int ClientLeft = 499; // as nginx logs it
@@ -72,6 +74,7 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
     {
         try
         {
+            DecodedBody.Unpack(context.Request, bodyLimit);
             await next(context).ConfigureAwait(false);
         }
         catch (Exception e) when (e is not StreamBrokenException && !ClientConnection.IsGone(context))

@@ -19,7 +19,7 @@ internal static class Routes
             GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Embeddings.Map, Rerank.Map,
             CreateResponse.Map, StoredResponses.Map);
-        routes.Add(AnthropicDialect.Instance, Messages.Map);
+        routes.Add(AnthropicDialect.Instance, Messages.Map, AnthropicModels.Map);
         return routes;
     }
 }

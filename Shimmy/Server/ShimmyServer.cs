@@ -170,15 +170,16 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Limits.MaxRequestBodySize = options.BodyLimit;
             kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
             kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
+            var refusals = new RefusalBodies(routes);
             foreach (var endpoint in endpoints)
-                kestrel.Listen(endpoint, connections => connections.Use(HalfCloseGrace.Around));
+                kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around));
         });
         var services = parts.BuildServiceProvider();
         // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
         _ = services.GetService<TraceExport>();
 
         // From the inside out.
-        RequestDelegate next = new WebSocketMiddleware(RouteTable.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
+        RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
         if (recorder is not null)
             next = With(recorder.InvokeAsync, next);
         if (replayed is not null)
@@ -187,7 +188,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         next = With(keys.InvokeAsync, next);
         next = With(new HostCheckMiddleware(options.AllowedHosts).InvokeAsync, next);
         next = With(new CorsMiddleware(options.CorsOrigins).InvokeAsync, next);
-        next = With(new RequestMiddleware(logger, routes, running, report, traces is not null).InvokeAsync, next);
+        next = With(new RequestMiddleware(logger, routes, running, report, traces is not null, options.BodyLimit).InvokeAsync, next);
         return (services, new HttpPipeline(next, services, options.BasePath));
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) =>

@@ -78,7 +78,7 @@ public sealed class GenerateSocketTests
 
         engine.BeforeToken = _ => Task.CompletedTask;
         await socket.SendAsync("""{"cancel":true}""");
-        Assert.AreEqual("""{"error":"cancel: no request is running on this socket"}""", await socket.ReceiveAsync());
+        Assert.AreEqual("""{"error":"cancel: no request is running on this socket","done":true}""", await socket.ReceiveAsync());
         await socket.SendAsync(Ask);
         CollectionAssert.AreEqual(WholeAnswer, await socket.AnswerAsync());
     }
@@ -105,13 +105,12 @@ public sealed class GenerateSocketTests
 
     [TestMethod]
     [DataRow("", """{"error":"the body is not valid JSON (line 1, byte 1):""")]
-    [DataRow("[]", """{"error":"the body must be a JSON object, not an array"}""")]
+    [DataRow("[]", """{"error":"the body must be a JSON object, not an array","done":true}""")]
     [DataRow("{\"cancel\":true", """{"error":"the body is not valid JSON""")]
     [DataRow("""{"\ud800":1,"\ud800":2}""", """{"error":"the body is not valid JSON: Duplicate property""")]
-    [DataRow("""{"model":"talker"}""", """{"error":"prompt: is missing; prompt or messages is required"}""")]
-    [DataRow("""{"prompt":"?"}""", """{"error":"model: is missing; a string is required"}""")]
-    [DataRow("""{"model":"talkr","prompt":"?"}""", """{"error":"the model 'talkr' does not exist here; the closest names are talker"}""")]
-    [DataRow("""{"model":"talker","prompt":"?","temperature":"hot"}""", """{"error":"temperature: must be a number from 0 to 100, not a string"}""")]
+    [DataRow("""{"model":"talker"}""", """{"error":"prompt: is missing; prompt or messages is required","done":true}""")]
+    [DataRow("""{"model":"talkr","prompt":"?"}""", """{"error":"the model 'talkr' does not exist here; the closest names are talker","done":true}""")]
+    [DataRow("""{"model":"talker","prompt":"?","temperature":"hot"}""", """{"error":"temperature: must be a number from 0 to 100, not a string","done":true}""")]
     public async Task What_is_wrong_is_an_error_frame_and_the_socket_goes_on(string request, string error)
     {
         await using var server = await ServerFixture.StartAsync();
@@ -129,10 +128,10 @@ public sealed class GenerateSocketTests
         await using var server = await ServerFixture.StartAsync(engine);
         using var socket = await server.ConnectAsync();
         await socket.SendAsync(Ask);
-        Assert.AreEqual("""{"error":"the worker died"}""", await socket.ReceiveAsync());
+        Assert.AreEqual("""{"error":"the worker died","done":true}""", await socket.ReceiveAsync());
         engine.Answer = (_, _) => throw new InvalidOperationException("secret");
         await socket.SendAsync(Ask);
-        Assert.AreEqual("""{"error":"internal error; the server's log has it under this request's x-request-id"}""",
+        Assert.AreEqual("""{"error":"internal error; the server's log has it under this request's x-request-id","done":true}""",
             await socket.ReceiveAsync());
         engine.Answer = (_, _) => ["I", " am", " talker"];
         await socket.SendAsync(Ask);
@@ -140,7 +139,7 @@ public sealed class GenerateSocketTests
     }
 
     [TestMethod]
-    [DataRow(",\"timeout\":0.05}", null, """{"error":"the request timed out after 0.05 s (--request-timeout or the field timeout set this limit)"}""")]
+    [DataRow(",\"timeout\":0.05}", null, """{"error":"the request timed out after 0.05 s (--request-timeout or the field timeout set this limit)","done":true}""")]
     [DataRow("}", """{"cancel":true}""", """{"done":true,"finish_reason":"cancelled"}""")]
     public async Task A_request_that_waits_for_its_model_ends_in_time_and_when_it_is_cancelled(string end, string? next, string answer)
     {

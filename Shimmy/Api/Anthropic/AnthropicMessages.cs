@@ -1,5 +1,5 @@
+using System.Text;
 using System.Text.Json;
-using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Messages;
 using Shimmy.Http;
 
@@ -13,20 +13,21 @@ internal sealed class AnthropicMessages
     private const string BillingHeader = "x-anthropic-billing-header:";
 
     private readonly List<ChatMessage> _messages = [];
-    private readonly ILogger? _logger;
-
-    private AnthropicMessages(ILogger? logger) => _logger = logger;
+    private readonly List<ToolCall> _open = [];
+    private bool _isHistory;
 
     /// <summary>Reads both fields; throws <see cref="ApiException"/> naming what is wrong with them.</summary>
-    public static IReadOnlyList<ChatMessage> Read(RequestFields fields, ILogger? logger)
+    public static IReadOnlyList<ChatMessage> Read(RequestFields fields)
     {
-        var reader = new AnthropicMessages(logger);
+        var reader = new AnthropicMessages();
         reader.ReadSystem(fields);
         var messages = fields.List("messages") ?? throw ApiException.BadField("messages", "is missing; an array is required");
         if (messages.Count == 0)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
-        for (var i = 0; i < messages.Count; i++)
-            reader.ReadMessage(RequestFields.Of(messages[i], $"messages[{i}]"));
+        var all = messages.Select((message, i) => RequestFields.Of(message, $"messages[{i}]")).ToArray();
+        var history = Array.FindLastIndex(all, message => RoleOf(message) == "assistant");
+        for (var i = 0; i < all.Length; i++)
+            reader.ReadMessage(all[i], isHistory: i < history);
         return reader._messages;
     }
 
@@ -39,12 +40,20 @@ internal sealed class AnthropicMessages
             _messages.Add(new ChatMessage { Role = "system", Content = Joined(parts) });
     }
 
-    private void ReadMessage(RequestFields message)
+    private static string RoleOf(RequestFields message) => message.Choice("role", "user", "assistant", "system")
+        ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'user' or 'assistant' is required");
+
+    private void ReadMessage(RequestFields message, bool isHistory)
     {
-        var role = message.Choice("role", "user", "assistant", "system")
-            ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'user' or 'assistant' is required");
+        var role = RoleOf(message);
         var name = message.FullName("content");
-        var content = message.Find("content") ?? throw ApiException.BadField(name, "is missing; a string or an array is required");
+        if (message.Find("content") is not { } content)
+        {
+            if (!isHistory && role != "assistant")
+                throw ApiException.BadField(name, "is missing; a string or an array is required");
+            return;
+        }
+        _isHistory = isHistory;
         if (content.ValueKind == JsonValueKind.String)
             Add(new ChatMessage { Role = role, Content = [new ContentPart(RequestFields.TextOf(content, name))] });
         else if (role == "assistant")
@@ -66,10 +75,13 @@ internal sealed class AnthropicMessages
             var result = block.Find("content") is { } content
                 ? string.Join("\n\n", Texts(content, block.FullName("content")).Select(part => part.Text))
                 : "";
+            // One without an id answers the first call that has no answer yet.
+            var id = block.Text("tool_use_id") ?? (_open.Count > 0 ? _open[0].Id : block.RequiredText("tool_use_id"));
+            _open.RemoveAll(call => call.Id == id);
             _messages.Add(new ChatMessage
             {
                 Role = "tool",
-                ToolCallId = block.RequiredText("tool_use_id"),
+                ToolCallId = id,
                 Content = [new ContentPart(block.Flag("is_error") == true ? $"Error: {result}" : result)],
             });
         }
@@ -87,31 +99,29 @@ internal sealed class AnthropicMessages
             switch (block.RequiredText("type"))
             {
                 case "text":
-                    parts.Add(new ContentPart(block.RequiredText("text")));
+                    parts.Add(new ContentPart(block.Text("text") ?? ""));
                     break;
                 case "thinking":
-                    reasoning += block.RequiredText("thinking");
+                    reasoning += block.Text("thinking");
                     break;
                 case "redacted_thinking":
                     // Nobody but Anthropic can read it.
                     break;
                 case "tool_use":
-                    var input = block.Find("input")
-                        ?? throw ApiException.BadField(block.FullName("input"), "is missing; an object is required");
-                    if (input.ValueKind != JsonValueKind.Object)
-                        throw ApiException.BadField(block.FullName("input"), $"must be an object, not {RequestFields.Describe(input)}");
-                    calls.Add(new ToolCall(block.RequiredText("id"), block.RequiredText("name"), input.GetRawText()));
-                    break;
-                case var type when type.StartsWith("server_tool_", StringComparison.Ordinal)
-                    || type.EndsWith("_tool_result", StringComparison.Ordinal):
-                    if (_logger is not null)
-                        SkippedTools.Log(_logger, type);
+                    calls.Add(new ToolCall(block.RequiredText("id"), block.RequiredText("name"), block.Find("input") switch
+                    {
+                        null => "{}",
+                        { ValueKind: JsonValueKind.Object } input => input.GetRawText(),
+                        { } other => $$"""{"input":{{other.GetRawText()}}}""",
+                    }));
                     break;
                 case var type:
-                    throw ApiException.BadField(block.FullName("type"),
-                        $"{RequestFields.Quote(type)} is not a supported content block of an assistant message");
+                    parts.Add(new ContentPart(PlainWord.Of(block.Value, type)));
+                    break;
             }
         }
+        _open.Clear();
+        _open.AddRange(calls);
         Add(new ChatMessage { Role = "assistant", Content = parts, Reasoning = reasoning, ToolCalls = calls });
     }
 
@@ -136,7 +146,7 @@ internal sealed class AnthropicMessages
     private static List<ContentPart> Joined(List<ContentPart> parts) =>
         parts.Count == 1 ? parts : [new ContentPart(string.Join("\n\n", parts.Select(part => part.Text)))];
 
-    private static List<ContentPart> Texts(JsonElement content, string name) => content.ValueKind == JsonValueKind.String
+    private List<ContentPart> Texts(JsonElement content, string name) => content.ValueKind == JsonValueKind.String
         ? [new ContentPart(RequestFields.TextOf(content, name))]
         : [.. Blocks(content, name).Select(TextOf)];
 
@@ -144,12 +154,12 @@ internal sealed class AnthropicMessages
         ? content.EnumerateArray().Select((block, i) => RequestFields.Of(block, $"{name}[{i}]"))
         : throw ApiException.BadField(name, $"must be a string or an array, not {RequestFields.Describe(content)}");
 
-    private static ContentPart TextOf(RequestFields block)
+    private ContentPart TextOf(RequestFields block)
     {
         switch (block.RequiredText("type"))
         {
             case "text":
-                return new ContentPart(block.RequiredText("text"));
+                return new ContentPart(_isHistory ? block.Text("text") ?? "" : block.RequiredText("text"));
             case "document":
                 return new ContentPart(Titled(block, Document(block)));
             case "search_result":
@@ -161,15 +171,15 @@ internal sealed class AnthropicMessages
             case "image":
                 throw ApiException.BadField(block.FullName("type"), "'image' is not supported by this model; 'text' is");
             case var type:
-                throw ApiException.BadField(block.FullName("type"),
-                    $"{RequestFields.Quote(type)} is not a supported content block; 'text', 'tool_result' and 'document' are");
+                // Kinds of blocks that are newer than this program come in what clients read for the user.
+                return new ContentPart(PlainWord.Of(block.Value, type));
         }
     }
 
     private static string Titled(RequestFields block, string text) =>
         block.Text("title") is { Length: > 0 } title ? $"{title}\n\n{text}" : text;
 
-    private static string Document(RequestFields block)
+    private string Document(RequestFields block)
     {
         var source = block.Object("source") ?? throw ApiException.BadField(block.FullName("source"), "is missing; an object is required");
         return source.RequiredText("type") switch
@@ -177,9 +187,16 @@ internal sealed class AnthropicMessages
             "text" => source.RequiredText("data"),
             "content" =>
                 string.Join("\n\n", Texts(source.Find("content") ?? default, source.FullName("content")).Select(part => part.Text)),
-            var type =>
-                throw ApiException.BadField(source.FullName("type"),
-                    $"{RequestFields.Quote(type)} is not a supported document source; 'text' and 'content' are"),
+            // A PDF, or a file that lies elsewhere. Text in base64 is text all the same.
+            "base64" when source.Text("media_type") is "text/plain" or "text/markdown" or "text/csv" or "text/html"
+                && Decoded(source.Text("data")) is { } text => text,
+            var type => $"[document {source.Text("media_type") ?? source.Text("url") ?? type}, which cannot be read here]",
         };
+    }
+
+    private static string? Decoded(string? base64)
+    {
+        var bytes = new byte[base64?.Length ?? 0];
+        return Convert.TryFromBase64String(base64 ?? "", bytes, out var length) ? Encoding.UTF8.GetString(bytes, 0, length) : null;
     }
 }

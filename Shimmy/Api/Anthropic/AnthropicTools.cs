@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Messages;
 using Shimmy.Http;
@@ -33,10 +32,8 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
                     SkippedTools.Log(logger, type);
                 continue;
             }
-            tools.Add(Tool(tool));
+            ToolFields.Add(tools, Tool(tool) with { Index = i }, logger);
         }
-        if (tools.GroupBy(tool => tool.Name).FirstOrDefault(same => same.Count() > 1) is { } twice)
-            throw ApiException.BadField("tools", $"two tools are called '{twice.Key}'");
         return Choose(fields, tools);
     }
 
@@ -49,10 +46,9 @@ internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolC
                 $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
         }
 
-        var schema = tool.Find("input_schema")
-            ?? throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
-        if (schema.ValueKind != JsonValueKind.Object)
-            throw ApiException.BadField(tool.FullName("input_schema"), $"must be an object, not {RequestFields.Describe(schema)}");
+        if (!tool.Has("input_schema"))
+            throw ApiException.BadField(tool.FullName("input_schema"), "is missing; an object is required");
+        var schema = ToolFields.Schema(tool, "input_schema");
         return new ToolDefinition(name, tool.Text("description"), schema) { Strict = tool.Flag("strict") ?? false };
     }
 

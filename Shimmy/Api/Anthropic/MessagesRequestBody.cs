@@ -13,9 +13,6 @@ namespace Shimmy.Api.Anthropic;
 /// <param name="Caches">Whether the client asked for prompt caching anywhere: its usage is then told by what the prefix cache did.</param>
 internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, bool Caches)
 {
-    // Anthropic's own least budget.
-    private const int LeastBudget = 1024;
-
     private static readonly string[] Cacheable = ["system", "messages", "tools"];
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
@@ -26,39 +23,38 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     /// <param name="counts">Whether the tokens are only counted: nothing is generated, and no limit is needed.</param>
     public static MessagesRequestBody Read(RequestFields fields, ILogger? logger, bool counts)
     {
-        var messages = AnthropicMessages.Read(fields, logger);
+        var messages = AnthropicMessages.Read(fields);
         var tools = AnthropicTools.Read(fields, logger);
-        int? most = counts ? null : fields.Whole("max_tokens", 1, int.MaxValue)
-            ?? throw ApiException.BadField("max_tokens", "is missing; a whole number of at least 1 is required",
-                "missing_required_parameter");
+        var most = TokenLimit.Read(fields);
+        if (most is null && !counts)
+            throw ApiException.BadField("max_tokens", "is missing; a whole number is required", "missing_required_parameter");
         fields.Number("temperature", 0, 1);
         fields.Object("metadata")?.Text("user_id");
-        fields.Choice("service_tier", "auto", "standard_only");
-        fields.Refuse("mcp_servers", "MCP servers are not supported",
-            value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
-        fields.Refuse("container", "containers are not supported");
-        var (thinks, budget) = Thinking(fields, most);
-        var effort = Effort(fields);
-        var arguments = new Dictionary<string, JsonElement>();
-        if (effort is not null)
-            arguments["reasoning_effort"] = JsonElement.Parse($"\"{effort}\"");
+        var thinking = ThinkingFields.Read(fields, counts ? null : most, budgeted: true);
         var request = new ChatRequest
         {
             Messages = messages,
             Tools = tools.Tools,
             ToolChoice = tools.Choice,
             ParallelToolCalls = tools.Parallel,
-            EnableThinking = thinks,
-            ThinkingBudget = budget,
-            TemplateArguments = arguments,
-            Grammar = Format(fields),
+            EnableThinking = thinking.Enabled,
+            ThinkingBudget = thinking.Budget,
+            TemplateArguments = thinking.TemplateArguments,
+            Grammar = ConstraintFields.Read(fields, responseFormat: true, Format(fields)),
             // Anthropic: an assistant's message at the end is the beginning of the answer.
             ContinueFinalMessage = messages is [.., { Role: "assistant", ToolCalls.Count: 0 }],
         };
-        return new MessagesRequestBody(request, fields.Flag("stream") ?? false, Caching(fields))
+        var sampling = SamplingFields.Read(fields);
+        var body = new MessagesRequestBody(request, fields.Flag("stream") ?? false, Caching(fields))
         {
-            Sampling = SamplingFields.Read(fields) with { MaxTokens = most, Stop = Stops(fields) ?? [] },
+            Sampling = sampling with
+            {
+                MaxTokens = most,
+                Stop = [.. SamplingFields.Stops(fields, "stop_sequences") ?? [], .. SamplingFields.Stops(fields, "stop") ?? []],
+            },
         };
+        OtherFields.Settle(fields, logger);
+        return body;
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
@@ -67,52 +63,11 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
         Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
     };
 
-    private static List<string>? Stops(RequestFields fields) => fields.List("stop_sequences")?.Select((one, i) =>
-    {
-        var text = RequestFields.TextOf(one, $"stop_sequences[{i}]");
-        return string.IsNullOrWhiteSpace(text)
-            ? throw ApiException.BadField($"stop_sequences[{i}]", "must be more than white space")
-            : text;
-    }).ToList();
-
-    private static (bool? Thinks, int? Budget) Thinking(RequestFields fields, int? most)
-    {
-        if (fields.Object("thinking") is not { } thinking)
-            return (null, null);
-        switch (thinking.Choice("type", "enabled", "disabled", "adaptive"))
-        {
-            case "disabled":
-                return (false, null);
-            case "adaptive":
-                return (true, null);
-            case "enabled":
-                var budget = thinking.Whole("budget_tokens", LeastBudget, int.MaxValue)
-                    ?? throw ApiException.BadField("thinking.budget_tokens",
-                        $"is missing; a whole number of at least {LeastBudget} is required");
-                return most <= budget
-                    ? throw ApiException.BadField("thinking.budget_tokens", $"must be less than max_tokens ({most}), not {budget}")
-                    : (true, budget);
-            default:
-                throw ApiException.BadField("thinking.type", "is missing; 'enabled', 'disabled' or 'adaptive' is required");
-        }
-    }
-
-    private static string? Effort(RequestFields fields) =>
-        fields.Object("output_config")?.Choice("effort", "low", "medium", "high", "xhigh", "max") switch
-        {
-            "xhigh" or "max" =>
-            "high",
-            var effort => effort
-        };
-
-    private static Grammar? Format(RequestFields fields)
+    // The present name, and the one of the beta before it.
+    private static (string Name, Grammar? Grammar) Format(RequestFields fields)
     {
         var format = fields.Object("output_config")?.Object("format") ?? fields.Object("output_format");
-        if (format is null)
-            return null;
-        format.Choice("type", "json_schema");
-        var schema = format.Find("schema") ?? throw ApiException.BadField(format.FullName("schema"), "is missing; an object is required");
-        return ConstraintFields.Compile(schema, format.FullName("schema"), strict: false);
+        return format is null ? default : (format.FullName("")[..^1], ConstraintFields.ReadFormat(format, flat: true));
     }
 
     private static bool Caching(RequestFields fields) => fields.Has("cache_control")

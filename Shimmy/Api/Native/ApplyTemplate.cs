@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Templates;
@@ -45,17 +44,16 @@ internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationP
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ConversationBody Read(RequestFields fields)
     {
-        var continues = fields.Flag("continue_final_message") ?? false;
+        var continues = ChatMessages.Continues(fields);
+        var thinking = ThinkingFields.Read(fields, most: null);
         return new ConversationBody(
             new ChatRequest
             {
                 Messages = ChatMessages.Read(fields),
                 Tools = ToolFields.Read(fields, logger: null).Tools,
-                EnableThinking = fields.Flag("enable_thinking"),
+                EnableThinking = thinking.Enabled,
                 ContinueFinalMessage = continues,
-                TemplateArguments = fields.Find("chat_template_kwargs") is { } arguments
-                    ? Arguments(arguments)
-                    : new Dictionary<string, JsonElement>(),
+                TemplateArguments = thinking.TemplateArguments,
             },
             fields.Flag("add_generation_prompt") is { } asked
                 ? asked && continues
@@ -63,8 +61,4 @@ internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationP
                     : asked
                 : !continues);
     }
-
-    private static Dictionary<string, JsonElement> Arguments(JsonElement value) => value.ValueKind == JsonValueKind.Object
-        ? value.EnumerateObject().ToDictionary(argument => argument.Name, argument => argument.Value)
-        : throw ApiException.BadField("chat_template_kwargs", $"must be an object, not {RequestFields.Describe(value)}");
 }

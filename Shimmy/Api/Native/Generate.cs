@@ -14,7 +14,7 @@ internal static class Generate
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var request = GenerateRequestBody.Read(fields);
+        var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         var events = request.Run(lease, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));

@@ -24,7 +24,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     };
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static GenerateRequestBody Read(RequestFields fields)
+    /// <param name="fields">The body.</param>
+    /// <param name="logger">Learns what was left out.</param>
+    public static GenerateRequestBody Read(RequestFields fields, ILogger? logger = null)
     {
         var prompt = fields.Text("prompt");
         var messages = fields.List("messages");
@@ -36,9 +38,11 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
                 : "was given beside messages; give one of them");
         }
 
-        var options = (SamplingFields.Read(fields) with { MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) }).Over(Defaults);
-        var grammar = ConstraintFields.Read(fields, responseFormat: false);
+        var options = (SamplingFields.Read(fields) with { MaxTokens = TokenLimit.Read(fields) }).Over(Defaults);
+        var grammar = ConstraintFields.Read(fields, responseFormat: true);
         var stream = fields.Flag("stream") ?? false;
+        var thinking = messages is null && system is null ? null : ThinkingFields.Read(fields, options.MaxTokens);
+        OtherFields.Settle(fields, logger);
         if (messages is null && system is null)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);
         var turns = new List<ChatMessage>();
@@ -50,8 +54,16 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
             turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
         if (turns.Count == 0)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
-        return new GenerateRequestBody(null, new ChatRequest { Messages = turns, Options = options, Grammar = grammar },
-            options, grammar, stream);
+        var chat = new ChatRequest
+        {
+            Messages = turns,
+            Options = options,
+            Grammar = grammar,
+            EnableThinking = thinking!.Enabled,
+            ThinkingBudget = thinking.Budget,
+            TemplateArguments = thinking.TemplateArguments,
+        };
+        return new GenerateRequestBody(null, chat, options, grammar, stream);
     }
 
     /// <summary>Runs the request on a model.</summary>
@@ -59,7 +71,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         CancellationToken cancellation, ILogger? logger = null) => Chat is not null
         ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
         : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
-            cancellation, cache);
+            cancellation, cache, logger);
 
     private static ChatMessage Message(RequestFields message) => new()
     {

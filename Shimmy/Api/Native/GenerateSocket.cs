@@ -108,7 +108,7 @@ internal static partial class GenerateSocket
                 using var body = document;
                 if (IsCancel(message))
                     throw new ApiException(400, "cancel: no request is running on this socket", field: "cancel");
-                var request = GenerateRequestBody.Read(fields);
+                var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
                 using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
                 await SendAnswerAsync(lease.Entry.Name,
                     request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
@@ -140,6 +140,8 @@ internal static partial class GenerateSocket
                 {
                     json.WriteStartObject();
                     json.WriteString("error", (error ?? ApiError.Internal).Message);
+                    // The last frame of every answer has it.
+                    json.WriteBoolean("done", true);
                     json.WriteEndObject();
                 });
             }

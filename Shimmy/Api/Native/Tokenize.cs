@@ -120,7 +120,7 @@ internal static class Tokenize
     }
 
     private static int TokenOf(JsonElement value, int index) =>
-        value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var token) && token >= 0
-            ? token
+        RequestFields.WholeOf(value) is >= 0 and <= int.MaxValue and var token
+            ? (int)token
             : throw ApiException.BadField($"tokens[{index}]", $"must be a token number, 0 or more, not {RequestFields.Describe(value)}");
 }

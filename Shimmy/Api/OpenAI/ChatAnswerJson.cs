@@ -85,7 +85,7 @@ internal static class ChatAnswerJson
             if (token.LogProbability is not { } likely)
                 continue;
             json.WriteStartObject();
-            WriteToken(json, token.Piece, likely.LogProbability);
+            WriteToken(json, token.Told, likely.LogProbability);
             json.WriteStartArray("top_logprobs");
             foreach (var top in likely.Top)
             {

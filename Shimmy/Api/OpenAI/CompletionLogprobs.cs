@@ -6,22 +6,26 @@ using Shimmy.Chat.Output;
 namespace Shimmy.Api.OpenAI;
 
 /// <summary>
-/// The object <c>logprobs</c> of <c>/v1/completions</c> (OpenAI's legacy API reference): four arrays side by side. Offsets count the
-/// characters of the choice's text, an echoed prompt included.
+/// The object <c>logprobs</c> of <c>/v1/completions</c> (OpenAI's legacy API reference): four arrays side by side, with an entry for each
+/// token. Offsets count the characters of the choice's text, an echoed prompt included, as Python does: one of Unicode's each.
 /// </summary>
 /// <param name="text">The beginning of the choice's text.</param>
 internal sealed class CompletionLogprobs(string text)
 {
+    private readonly Utf8Assembler _characters = new();
+    private int _at;
     private int _offset;
-    private bool _begun;
 
     /// <summary>Writes the object for the next tokens of a choice.</summary>
-    public void Write(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
+    /// <param name="json">The writer.</param>
+    /// <param name="tokens">The tokens.</param>
+    /// <param name="ofPrompt">How many of them, from the first, are the prompt's.</param>
+    public void Write(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens, int ofPrompt)
     {
         json.WriteStartObject("logprobs");
         json.WriteStartArray("tokens");
         foreach (var token in tokens)
-            json.WriteStringValue(TextOf(token.Piece));
+            json.WriteStringValue(TextOf(token.Told));
         json.WriteEndArray();
         json.WriteStartArray("token_logprobs");
         foreach (var token in tokens)
@@ -32,14 +36,11 @@ internal sealed class CompletionLogprobs(string text)
             WriteTop(json, token);
         json.WriteEndArray();
         json.WriteStartArray("text_offset");
-        foreach (var token in tokens)
+        for (var i = 0; i < tokens.Count; i++)
         {
-            // Vocabularies of SentencePiece put a space before a prompt, which its text has not.
-            if (!_begun && token.Piece.Span is [(byte)' ', ..] && !text.StartsWith(' '))
-                _offset = -1;
-            _begun = true;
-            json.WriteNumberValue(Math.Max(0, _offset));
-            _offset += Encoding.UTF8.GetCharCount(token.Piece.Span);
+            json.WriteNumberValue(_offset);
+            var own = _characters.Push(tokens[i].Piece.Span);
+            Move(i < ofPrompt ? OfPrompt(own) : own);
         }
         json.WriteEndArray();
         json.WriteEndObject();
@@ -49,9 +50,24 @@ internal sealed class CompletionLogprobs(string text)
     public static void Write(Utf8JsonWriter json, OutputDetails extras, string text, Answer answer)
     {
         if (extras.LogProbabilities)
-            new CompletionLogprobs(text).Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []]);
+            new CompletionLogprobs(text).Write(json, [.. answer.PromptTokens, .. answer.Tokens ?? []], answer.PromptTokens.Count);
         else
             json.WriteNull("logprobs");
+    }
+
+    // What of a token's text stands in the prompt as the client wrote it: the vocabulary may put a token before it, and a space.
+    private string OfPrompt(string own)
+    {
+        var rest = text.AsSpan(Math.Min(_at, text.Length));
+        if (_at > 0 || rest.StartsWith(own))
+            return own;
+        return own.StartsWith(' ') && rest.StartsWith(own.AsSpan(1)) ? own[1..] : "";
+    }
+
+    private void Move(string own)
+    {
+        _at += own.Length;
+        _offset += own.EnumerateRunes().Count();
     }
 
     private static void WriteTop(Utf8JsonWriter json, GeneratedToken token)
@@ -71,6 +87,12 @@ internal sealed class CompletionLogprobs(string text)
                 continue;
             json.WritePropertyName(text);
             WriteLog(json, top.LogProbability);
+        }
+        // OpenAI: the token that was taken is always told, beside the most likely ones where it is none of them.
+        if (written.Add(TextOf(token.Told)))
+        {
+            json.WritePropertyName(TextOf(token.Told));
+            WriteLog(json, likely.LogProbability);
         }
         json.WriteEndObject();
     }

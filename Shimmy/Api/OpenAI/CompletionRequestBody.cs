@@ -1,4 +1,4 @@
-using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -26,10 +26,10 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static CompletionRequestBody Read(RequestFields fields)
+    /// <param name="fields">The body.</param>
+    /// <param name="logger">Learns what was left out.</param>
+    public static CompletionRequestBody Read(RequestFields fields, ILogger? logger = null)
     {
-        fields.Refuse("best_of", "only 1 is supported",
-            value => value.ValueKind == JsonValueKind.Number && value.TryGetInt32(out var n) && n == 1);
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
@@ -38,9 +38,9 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         var top = fields.Whole("logprobs", 0, 20);
         var echo = fields.Flag("echo") ?? false;
         var extras = OutputDetails.Read(fields, top is not null);
-        return new CompletionRequestBody(
+        var body = new CompletionRequestBody(
             prompts,
-            ConstraintFields.Read(fields, responseFormat: false),
+            ConstraintFields.Read(fields, responseFormat: true),
             stream,
             StreamOptions.IncludeUsage(fields))
         {
@@ -50,13 +50,14 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             Extras = extras,
             Sampling = SamplingFields.Read(fields) with
             {
-                // A prompt may be asked for with nothing behind it, to learn how likely it is.
-                MaxTokens = fields.Whole("max_tokens", echo ? 0 : 1, int.MaxValue),
+                MaxTokens = TokenLimit.Read(fields),
                 TopLogProbabilities = top,
                 ReportPrompt = echo && top is not null,
                 ReportTokens = extras.Tokens || extras.Timings,
             },
         };
+        OtherFields.Settle(fields, logger);
+        return body;
     }
 
     /// <summary>
@@ -64,13 +65,6 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     /// </summary>
     public CompletionRequestBody WithDefaultsOf(ModelFacts facts)
     {
-        // Each answer needs a slot, or the last would wait for the first.
-        var most = Math.Max(1, facts.Slots);
-        if (Choices > most)
-        {
-            throw ApiException.BadField("n",
-                $"must be at most {most}, the answers that this model gives at once (--parallel), not {Choices}");
-        }
         var request = this with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) };
         if (Suffix is null)
             return request;

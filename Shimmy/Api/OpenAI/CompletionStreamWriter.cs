@@ -82,8 +82,9 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
             json.WriteStartObject();
             json.WriteNumber("index", index);
             json.WriteString("text", text);
+            var ofPrompt = ReferenceEquals(tokens, _prompt) ? _prompt.Count : 0;
             if (request.Extras.LogProbabilities && tokens is not null)
-                (_logProbabilities ??= new CompletionLogprobs(text)).Write(json, tokens);
+                (_logProbabilities ??= new CompletionLogprobs(text)).Write(json, tokens, ofPrompt);
             else
                 json.WriteNull("logprobs");
             if (request.Extras.Tokens)

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Text;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Messages;
@@ -22,7 +23,8 @@ internal static class Completions
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         // Read first: a request that is wrong loads no model.
-        var request = CompletionRequestBody.Read(fields);
+        var logger = ModelResolver.LoggerOf(context);
+        var request = CompletionRequestBody.Read(fields, logger);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease.Model.Facts);
@@ -33,10 +35,10 @@ internal static class Completions
         if (request.Stream)
         {
             var writer = new CompletionStreamWriter(id, created, name, request, [.. runs.Select(run => run.Echo)]);
-            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, OneAfterAnother(lease, cache, runs, logger, context.RequestAborted), writer);
             return;
         }
-        var answers = await CollectAsync(context, lease, cache, runs);
+        var answers = await CollectAsync(context, lease, cache, runs, logger);
         // The answers to one prompt have it in common, and it counts once.
         var usage =
             answers.Select(
@@ -95,14 +97,15 @@ internal static class Completions
             : prompt.Parts[request.Suffix is null ? 0 : 1].Text;
 
     // All prompts at once; one that fails ends the others, whose answers nobody would get.
-    private static async Task<Answer[]> CollectAsync(HttpContext context, ModelLease lease, CachedExecution cache, Run[] runs)
+    private static async Task<Answer[]> CollectAsync(
+        HttpContext context, ModelLease lease, CachedExecution cache, Run[] runs, ILogger logger)
     {
         using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         return await Task.WhenAll(runs.Select(async run =>
         {
             try
             {
-                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(lease, run.Request, failed.Token, cache));
+                return await Answer.CollectAsync(context, ChatPipeline.CompleteAsync(lease, run.Request, failed.Token, cache, logger));
             }
             catch
             {
@@ -115,11 +118,11 @@ internal static class Completions
     // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind
     // all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
-        ModelLease lease, CachedExecution cache, Run[] runs, [EnumeratorCancellation] CancellationToken cancellation)
+        ModelLease lease, CachedExecution cache, Run[] runs, ILogger logger, [EnumeratorCancellation] CancellationToken cancellation)
     {
         using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         // Each is looked up here already, so that the header, which the first event sends, speaks of all.
-        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, left.Token, cache)));
+        var answers = Array.ConvertAll(runs, run => Ahead(ChatPipeline.CompleteAsync(lease, run.Request, left.Token, cache, logger)));
         try
         {
             for (var i = 0; i < runs.Length; i++)

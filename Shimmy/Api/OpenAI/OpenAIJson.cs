@@ -59,5 +59,6 @@ internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens
 {
     /// <summary>Reads the fields; the probabilities have different forms in the routes and are read there.</summary>
     public static OutputDetails Read(RequestFields fields, bool logProbabilities) =>
-        new(logProbabilities, fields.Flag("return_tokens") ?? false, fields.Flag("timings_per_token") ?? false);
+        new(logProbabilities, fields.Flag("return_tokens") ?? fields.Flag("return_token_ids") ?? false,
+            fields.Flag("timings_per_token") ?? false);
 }

@@ -39,7 +39,7 @@ internal static class PromptInputs
         ? throw ApiException.BadField(name, "is empty")
         : Prompt.FromTokens(
             [.. elements.Select(
-                (element, i) => element.ValueKind == JsonValueKind.Number && element.TryGetInt32(out var token) && token >= 0
-            ? token
+                (element, i) => RequestFields.WholeOf(element) is >= 0 and <= int.MaxValue and var token
+            ? (int)token
             : throw ApiException.BadField($"{name}[{i}]", $"must be a token id, not {RequestFields.Describe(element)}"))]);
 }

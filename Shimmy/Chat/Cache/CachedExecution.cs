@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
@@ -45,7 +46,8 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     /// is computed before the enumeration begins.
     /// </summary>
     public IAsyncEnumerable<OutputEvent> Through(
-        ModelLease lease, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed)
+        ModelLease lease, GenerationRequest request, ReasoningLimit? limit, IAsyncEnumerable<OutputEvent> computed,
+        CancellationToken cancellation)
     {
         prompted?.Invoke(request.Prompt);
         if (policy == CachePolicy.Bypass || cache.Capacity == 0 || !IsDetermined(request.Options))
@@ -59,8 +61,14 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             Note(CacheOutcome.Hit);
             return Kept(request, stored).ToAsyncEnumerable();
         }
-        Note(CacheOutcome.Miss);
-        return StoredAsync(key, computed);
+        if (policy == CachePolicy.Renew)
+        {
+            Note(CacheOutcome.Miss);
+            return StoredAsync(key, computed, cancellation);
+        }
+        // What another request computes right now is as good as stored.
+        Note(cache.IsRunning(key) ? CacheOutcome.Hit : CacheOutcome.Miss);
+        return SharedAsync(key, request, computed, cancellation);
     }
 
     /// <summary>Whether the same request always gives the same answer: greedy sampling, or a seed in the request.</summary>
@@ -71,17 +79,72 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)
     {
         foreach (var outputEvent in CachedAnswerCodec.Read(stored))
+            yield return WithSeed(request, outputEvent);
+    }
+
+    private static OutputEvent WithSeed(GenerationRequest request, in OutputEvent outputEvent) =>
+        request.Options.Seed is { } seed && outputEvent.Start is { } start ? OutputEvent.OfStart(start with { Seed = seed }) : outputEvent;
+
+    // Where the request that computes the answer breaks off, another goes on with it: it computes the same events again, and passes on
+    // those that it has not passed on yet.
+    private async IAsyncEnumerable<OutputEvent> SharedAsync(CacheKey key, GenerationRequest request, IAsyncEnumerable<OutputEvent> computed,
+        [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var told = 0;
+        while (true)
         {
-            yield return request.Options.Seed is { } seed && outputEvent.Start is { } start
-                ? OutputEvent.OfStart(start with { Seed = seed })
-                : outputEvent;
+            var answer = cache.Join(key, out var isOurs);
+            // An answer is stored before it stops running.
+            if (told == 0 && cache.Find(key) is { } stored)
+            {
+                if (isOurs)
+                    cache.Leave(key, answer);
+                foreach (var outputEvent in Kept(request, stored))
+                    yield return outputEvent;
+                yield break;
+            }
+            // Computed on its own, so that others need not wait for a slow client of this request.
+            using var left = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            var computing = isOurs ? ComputeAsync(key, computed, answer, left.Token) : Task.CompletedTask;
+            try
+            {
+                await foreach (var outputEvent in answer.FromAsync(told, cancellation).ConfigureAwait(false))
+                {
+                    told++;
+                    yield return WithSeed(request, outputEvent);
+                    if (outputEvent.End is not null)
+                        yield break;
+                }
+            }
+            finally
+            {
+                await left.CancelAsync().ConfigureAwait(false);
+                await computing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            }
+            // What our own computation cannot do is our error; another request's is tried again.
+            if (isOurs)
+                await computing.ConfigureAwait(false);
         }
     }
 
-    private async IAsyncEnumerable<OutputEvent> StoredAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed)
+    private async Task ComputeAsync(CacheKey key, IAsyncEnumerable<OutputEvent> computed, AnswerInFlight answer, CancellationToken left)
+    {
+        try
+        {
+            await foreach (var outputEvent in StoredAsync(key, computed, left).ConfigureAwait(false))
+                answer.Add(outputEvent);
+        }
+        finally
+        {
+            cache.Leave(key, answer);
+        }
+    }
+
+    private async IAsyncEnumerable<OutputEvent> StoredAsync(
+        CacheKey key, IAsyncEnumerable<OutputEvent> computed, [EnumeratorCancellation] CancellationToken cancellation = default)
     {
         using var answer = new CachedAnswerCodec.Writer();
-        await foreach (var outputEvent in computed.ConfigureAwait(false))
+        await foreach (var outputEvent in computed.WithCancellation(cancellation).ConfigureAwait(false))
         {
             if (answer.Length <= cache.LargestAnswer)
                 answer.Write(outputEvent);

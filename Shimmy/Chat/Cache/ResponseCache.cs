@@ -22,6 +22,7 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
     private readonly Lock _lock = new();
     private readonly Dictionary<CacheKey, LinkedListNode<Entry>> _entries = [];
     private readonly LinkedList<Entry> _byUse = [];
+    private readonly Dictionary<CacheKey, AnswerInFlight> _running = [];
     private long _bytes;
     private long _hits;
     private long _misses;
@@ -97,6 +98,33 @@ internal sealed class ResponseCache(long capacity, TimeProvider time)
                 _evictions++;
             }
         }
+    }
+
+    /// <summary>Whether an answer is being computed.</summary>
+    public bool IsRunning(in CacheKey key)
+    {
+        lock (_lock)
+            return _running.ContainsKey(key);
+    }
+
+    /// <summary>
+    /// The answer that is being computed; where none is, a new one that the caller computes and must <see cref="Leave"/> in the end.
+    /// </summary>
+    public AnswerInFlight Join(in CacheKey key, out bool isOurs)
+    {
+        lock (_lock)
+        {
+            isOurs = !_running.TryGetValue(key, out var answer);
+            return isOurs ? _running[key] = new AnswerInFlight() : answer!;
+        }
+    }
+
+    /// <summary>An answer has ended, or its computation broke off.</summary>
+    public void Leave(in CacheKey key, AnswerInFlight answer)
+    {
+        lock (_lock)
+            _running.Remove(key);
+        answer.End();
     }
 
     /// <summary>Counts the result of one lookup.</summary>

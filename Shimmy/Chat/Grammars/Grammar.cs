@@ -14,6 +14,12 @@ internal sealed record Grammar
     /// <summary>The grammar's text, as llama.cpp takes it.</summary>
     public string Text { get; }
 
+    /// <summary>
+    /// What is wrong with a finished answer that the grammar let pass, by the schema that it was made of; null where it says all of the
+    /// schema. The function gives null for an answer that satisfies the schema.
+    /// </summary>
+    public Func<string, string?>? ProblemOf { get; init; }
+
     /// <summary>Checks a text. Throws <see cref="GrammarException"/> with line and column where llama.cpp could not use it.</summary>
     public static Grammar Parse(string text) => Parse(text, out _);
 
@@ -28,7 +34,9 @@ internal sealed record Grammar
     /// Checks a text of a request. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>, option <c>grammar</c>)
     /// where llama.cpp could not use it.
     /// </summary>
-    public static Grammar Require(string text)
+    /// <param name="text">The grammar.</param>
+    /// <param name="field">The field that has it, for the error.</param>
+    public static Grammar Require(string text, string field = "grammar")
     {
         try
         {
@@ -36,7 +44,7 @@ internal sealed record Grammar
         }
         catch (GrammarException e)
         {
-            throw new EngineException(EngineFailure.InvalidRequest, $"grammar: {e.Message}", e) { Option = "grammar" };
+            throw new EngineException(EngineFailure.InvalidRequest, $"{field}: {e.Message}", e) { Option = field };
         }
     }
 

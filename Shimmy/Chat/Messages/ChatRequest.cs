@@ -39,6 +39,11 @@ internal sealed record ChatRequest
     /// <summary>More variables for the chat template (<c>chat_template_kwargs</c>).</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
 
+    /// <summary>
+    /// Whether the assistant's turn is opened (<c>add_generation_prompt</c>); never where the last message is continued.
+    /// </summary>
+    public bool AddGenerationPrompt { get; init; } = true;
+
     /// <summary>Whether the last message, which must be the assistant's, is continued instead of answered.</summary>
     public bool ContinueFinalMessage { get; init; }
 }
@@ -105,6 +110,12 @@ internal sealed record ToolDefinition(string Name, string? Description, JsonElem
 {
     /// <summary>Whether the arguments must satisfy the schema exactly (<c>strict</c>).</summary>
     public bool Strict { get; init; }
+
+    /// <summary>Its index among the tools of the request.</summary>
+    public int Index { get; init; }
+
+    /// <summary>Which it is, for errors and the log: agents send forty of them.</summary>
+    public string Place => $"tools[{Index}] '{Name}'";
 }
 
 /// <summary>Whether the model may, must or must not call tools (<c>tool_choice</c>).</summary>

@@ -26,6 +26,7 @@ internal sealed class AnswerParser
     private int _calls;
     private bool _anyText;
     private bool _anyReasoning;
+    private bool _cut;
 
     public AnswerParser(AnswerFormat format)
     {
@@ -44,8 +45,18 @@ internal sealed class AnswerParser
         return Run(ended: false);
     }
 
-    /// <summary>The answer has ended: gives what was still held back.</summary>
-    public IReadOnlyList<OutputEvent> End() => Run(ended: true);
+    /// <summary>Whether the answer ended inside the arguments of its last tool call.</summary>
+    public bool EndsInCall { get; private set; }
+
+    /// <summary>
+    /// The answer has ended: gives what was still held back. Of an answer that was <paramref name="cut"/>, by a limit or a stop sequence of
+    /// the client's, half a tag or half a call is dropped: it is no text of the answer.
+    /// </summary>
+    public IReadOnlyList<OutputEvent> End(bool cut = false)
+    {
+        _cut = cut;
+        return Run(ended: true);
+    }
 
     private IReadOnlyList<OutputEvent> Run(bool ended)
     {
@@ -78,8 +89,12 @@ internal sealed class AnswerParser
                 _buffer.Remove(0, text.Length - start.Length + marks.Open.Length);
                 return Enter(Part.Reasoning);
             }
-            if (!ended && marks.Open.AsSpan().StartsWith(start))
+            if ((!ended || _cut) && marks.Open.AsSpan().StartsWith(start))
+            {
+                if (ended)
+                    _buffer.Clear();
                 return false;
+            }
         }
         // Without a trigger, an answer that begins as JSON is taken as a call.
         if (_format.Calls is not null && _trigger.Length == 0 && !start.IsEmpty && start[0] is '{' or '[')
@@ -104,7 +119,7 @@ internal sealed class AnswerParser
             TrimStart(_buffer);
             return Enter(Part.Text);
         }
-        var safe = ended ? text.Length : text.Length - HeldBack(text, close);
+        var safe = ended && !_cut ? text.Length : text.Length - HeldBack(text, close);
         Release(text, text.AsSpan(0, safe).TrimEnd().Length, reasoning: true);
         return false;
     }
@@ -130,7 +145,7 @@ internal sealed class AnswerParser
         }
         // White space before a call is dropped, so it is held back too.
         var safe = text.Length - HeldBack(text, _trigger);
-        safe = ended ? text.Length : text.AsSpan(0, safe).TrimEnd().Length;
+        safe = ended && (!_cut || safe == text.Length) ? text.Length : text.AsSpan(0, safe).TrimEnd().Length;
         Release(text, safe, reasoning: false);
         return false;
     }
@@ -145,13 +160,14 @@ internal sealed class AnswerParser
             _events.Add(OutputEvent.OfCall(delta));
         if (ended)
         {
-            foreach (var delta in _reader.End())
+            foreach (var delta in _reader.End(_cut))
                 _events.Add(OutputEvent.OfCall(delta));
+            EndsInCall = _reader.IsBroken;
         }
         _calls = Math.Max(_calls, Math.Max(before, _reader.Calls));
         if (!_reader.Done)
             return false;
-        var rest = _reader.Rest;
+        var rest = _reader.MayBeCall ? "" : _reader.Rest;
         var none = _reader.Calls == before && rest.StartsWith(_trigger, StringComparison.Ordinal);
         _reader = null;
         if (none)

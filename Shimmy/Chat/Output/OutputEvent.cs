@@ -77,7 +77,18 @@ internal readonly struct OutputEvent
 /// <param name="Token">Its id.</param>
 /// <param name="Piece">Its text in UTF-8; may be part of a character.</param>
 /// <param name="LogProbability">Null where the request does not ask for it, and for the first token of a prompt.</param>
-internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> Piece, TokenLogProbability? LogProbability);
+internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> Piece, TokenLogProbability? LogProbability)
+{
+    /// <summary>Its text as it is told beside the answer, to which a control token adds none.</summary>
+    public ReadOnlyMemory<byte> Told
+    {
+        get
+        {
+            var token = Token;
+            return Piece.Length == 0 && LogProbability is { } likely ? likely.Top.FirstOrDefault(top => top.Token == token).Piece : Piece;
+        }
+    }
+}
 
 /// <summary>Finish reason, usage and times of an answer. Built by <see cref="AnswerClock"/> alone.</summary>
 /// <param name="Reason">The finish reason; a stop sequence counts as <see cref="FinishReason.Stop"/>.</param>
@@ -91,6 +102,9 @@ internal sealed record OutputEnd(FinishReason Reason, string? StopString, Usage 
 
     /// <summary>Whether the answer called tools and ended by itself.</summary>
     public bool CalledTools { get; init; }
+
+    /// <summary>Whether the answer ended inside the arguments of its last tool call, whose JSON is therefore none.</summary>
+    public bool EndsInCall { get; init; }
 
     /// <summary>Tokens of the reasoning text, where the request asks for their number.</summary>
     public int ReasoningTokens { get; init; }

@@ -51,6 +51,8 @@ internal sealed class CapabilityProbe
         {
             System = Shows(Render(found, [new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]),
                 SystemText, UserText),
+            LaterSystem = Shows(Render(found, [User, new ChatMessage { Role = "assistant", Content = [new ContentPart(ResultText)] },
+                new ChatMessage { Role = "system", Content = [new ContentPart(SystemText)] }, User]), SystemText, UserText),
             Tools = Shows(Render(found, [User], withTools: true), ToolName),
         };
         return Thinking(Reasoning(Calls(found)));

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
@@ -125,6 +126,49 @@ internal sealed class ChatTemplate
 
     private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
+        try
+        {
+            return RenderAsItIs(request, messages, addGenerationPrompt);
+        }
+        catch (TemplateException failure)
+        {
+            // Templates that insist on turns in order, or on properties of each tool, refuse what clients make of a conversation by cutting
+            // and editing it, and tools without arguments.
+            var inOrder = request with { Tools = [.. request.Tools.Select(WithProperties)] };
+            try
+            {
+                return RenderAsItIs(inOrder, TurnOrder.Of(messages), addGenerationPrompt);
+            }
+            catch (TemplateException)
+            {
+                throw Refusal("messages", failure.Message, failure);
+            }
+        }
+    }
+
+    private static ToolDefinition WithProperties(ToolDefinition tool)
+    {
+        if (tool.Parameters.ValueKind != JsonValueKind.Object
+            || (tool.Parameters.TryGetProperty("properties", out var properties) && properties.ValueKind == JsonValueKind.Object))
+        {
+            return tool;
+        }
+
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartObject();
+            foreach (var field in tool.Parameters.EnumerateObject().Where(field => field.Name != "properties"))
+                field.WriteTo(json);
+            json.WriteStartObject("properties");
+            json.WriteEndObject();
+            json.WriteEndObject();
+        }
+        return tool with { Parameters = JsonElement.Parse(buffer.WrittenSpan) };
+    }
+
+    private IReadOnlyList<PromptPart> RenderAsItIs(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    {
         var variables = new TemplateVariables(Capabilities).Variables(_constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
@@ -135,15 +179,8 @@ internal sealed class ChatTemplate
                 : JsonValues.Of(value);
         }
 
-        try
-        {
-            var template = request.Tools.Count > 0 ? _source.ToolUse ?? _source.Default : _source.Default;
-            return template.Render(variables, SizeOf(request), _clock);
-        }
-        catch (TemplateException failure)
-        {
-            throw Refusal("messages", failure.Message, failure);
-        }
+        var template = request.Tools.Count > 0 ? _source.ToolUse ?? _source.Default : _source.Default;
+        return template.Render(variables, SizeOf(request), _clock);
     }
 
     /// <summary>Approximate size of the request's text in bytes.</summary>

@@ -41,12 +41,25 @@ internal static partial class TemplateCache
             if (model.Spec.Template is { } named)
                 return TemplateSource.Named(named);
             if (TemplateSource.Of(model.Facts.ChatTemplates) is { } own)
-                return own;
+            {
+                // One that refuses everything in its own words is meant so.
+                if (((string[])["messages", "raise_exception"]).Any(word => own.Text.Contains(word, StringComparison.Ordinal)))
+                    return own;
+                // Some put the name of a family where its template belongs.
+                var meant = TemplateFamilies.Find(own.Text.Trim().ToLowerInvariant())
+                    ?? (await TemplateDetection.OfAsync(model, cancellation).ConfigureAwait(false)).Family;
+                if (logger is not null)
+                    LogUseless(logger, model.Spec.Name, meant.Name);
+                return TemplateSource.Of(meant);
+            }
         }
         catch (Exception failure) when (failure is TemplateException or FormatException)
         {
             throw new EngineException(EngineFailure.GenerationFailed,
-                $"the chat template of the model '{model.Spec.Name}' cannot be used: {failure.Message} (--template sets another)", failure);
+                $"the chat template of the model '{model.Spec.Name}' cannot be used: {failure.Message} (--template sets another)", failure)
+            {
+                IsLasting = true,
+            };
         }
 
         if (model.Spec.Defaults.Template is { } layer)
@@ -78,6 +91,10 @@ internal static partial class TemplateCache
     [LoggerMessage(LogLevel.Warning, "Ollama's template of the model {Model} cannot be read ({Reason}); the family that its tokens show "
         + "takes its place: {Family}. --template sets another")]
     private static partial void LogUnread(ILogger logger, string model, string reason, string family);
+
+    [LoggerMessage(LogLevel.Warning, "the chat template in the file of the model {Model} never reads messages; the family {Family} takes "
+        + "its place. --template sets another")]
+    private static partial void LogUseless(ILogger logger, string model, string family);
 
     [LoggerMessage(LogLevel.Debug, "the model {Model} uses the chat template of {Origin}")]
     private static partial void LogChosen(ILogger logger, string model, string origin);

@@ -6,6 +6,9 @@ internal sealed record TemplateCapabilities
     /// <summary>Whether it renders system messages; otherwise they are prepended to the next user message.</summary>
     public bool System { get; init; } = true;
 
+    /// <summary>Whether it renders system messages behind the first turn; otherwise they are prepended to the next user message.</summary>
+    public bool LaterSystem { get; init; } = true;
+
     /// <summary>Whether it renders the tools of the request.</summary>
     public bool Tools { get; init; }
 

@@ -66,7 +66,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
 
     /// <summary>
     /// Developer messages become system messages, and both at the start of a conversation become one. Where the template does not support
-    /// system messages, they are prepended to the next user message.
+    /// system messages, or none in the middle of a conversation, they are prepended to the next user message.
     /// </summary>
     private List<ChatMessage> SystemFor(IReadOnlyList<ChatMessage> messages)
     {
@@ -75,7 +75,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
         foreach (var original in messages)
         {
             var message = original.Role == "developer" ? original with { Role = "system" } : original;
-            if (message.Role == "system" && !capabilities.System)
+            if (message.Role == "system" && (!capabilities.System || (!capabilities.LaterSystem && adapted.Exists(IsTurn))))
             {
                 folded.Append(folded.Length > 0 ? "\n\n" : "").Append(message.Text);
             }
@@ -84,7 +84,8 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
                 adapted.Add(message with { Content = [new ContentPart(folded.Append("\n\n").Append(message.Text).ToString())] });
                 folded.Clear();
             }
-            else if (message.Role == "system" && adapted is [{ Role: "system" } first] && messages.Any(other => other.Role == "developer"))
+            else if (message.Role == "system" && adapted is [{ Role: "system" } first]
+                && (!capabilities.LaterSystem || messages.Any(other => other.Role == "developer")))
             {
                 adapted[0] = first with { Content = [new ContentPart($"{first.Text}\n\n{message.Text}")] };
             }
@@ -97,6 +98,8 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
         if (folded.Length > 0)
             adapted.Add(new ChatMessage { Role = "user", Content = [new ContentPart(folded.ToString())] });
         return adapted;
+
+        static bool IsTurn(ChatMessage message) => message.Role != "system";
     }
 
     private DictionaryValue Message(ChatMessage message, Dictionary<string, string> namesOfCalls)

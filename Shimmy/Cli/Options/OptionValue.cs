@@ -61,7 +61,7 @@ internal sealed record OptionValue(string Source, IReadOnlyList<string> Texts)
     public object? Sampling(SamplingField field) => field.Kind switch
     {
         SamplingKind.Flag => (object)Flag(),
-        SamplingKind.Texts => SamplingField.WhyRefused(Texts) is { } reason ? throw new UsageException($"{Source}: {reason}") : Texts,
+        SamplingKind.Texts => field.WhyRefused(Texts) is { } reason ? throw new UsageException($"{Source}: {reason}") : Texts,
         SamplingKind.Seed => long.TryParse(Text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var seed)
             ? SamplingField.FoldSeed(seed)
             : throw Refuse("a whole number of 64 bits"),

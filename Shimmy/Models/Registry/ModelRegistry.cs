@@ -30,6 +30,9 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
     /// <summary>Number of registered models.</summary>
     public int RegisteredCount => _catalogue.RegisteredCount;
 
+    /// <summary>The model that answers where a request names none: the first one that the user registered; null where none is.</summary>
+    public ModelEntry? Default => _catalogue is { RegisteredCount: > 0 } catalogue ? catalogue.Entries[0] : null;
+
     /// <summary>Number of discovered models, without those whose file is registered.</summary>
     public int DiscoveredCount
     {

@@ -120,7 +120,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         cancellation.ThrowIfCancellationRequested();
         if (entry.WhyUnloadable is { } reason)
-            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+            throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}") { IsLasting = true };
         var spec = _tunings.SpecOf(entry);
         var need = await NeedOfAsync(entry, spec, cancellation).ConfigureAwait(false);
         ModelWaiter waiter;
@@ -325,7 +325,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         if (slot.GpuRetry is not null)
             Totals.LoadFailed(slot.Entry.Name); // not counted when it failed: there was still hope
-        slot.Fail(new EngineException(EngineFailure.LoadFailed, reason));
+        slot.Fail(new EngineException(EngineFailure.LoadFailed, reason) { IsLasting = true });
         _slots.Remove(slot.Entry.Name);
     }
 

@@ -64,7 +64,7 @@ internal sealed class SecretScrubber
     {
         for (var i = 0; i < pieces.Count; i++)
             pieces[i] = Without(pieces[i]);
-        return pieces;
+        return SplitKeys.Blank(pieces, _forms);
     }
 
     private StreamPiece Without(in StreamPiece piece)

@@ -91,6 +91,9 @@ internal sealed class Vocabulary
     /// <summary>The bytes of a token, a control token spelled out.</summary>
     public ReadOnlyMemory<byte> Spelled(int token) => Native.Piece(token, special: true);
 
+    /// <summary>The bytes of a token as they are told beside an answer: those that it adds, or else how it is spelled.</summary>
+    public ReadOnlyMemory<byte> Told(int token) => Piece(token) is { Length: > 0 } piece ? piece : Spelled(token);
+
     /// <summary>The control tokens that stand in these texts.</summary>
     public IReadOnlySet<int> ControlTokensIn(IReadOnlyList<string> texts) =>
         texts.SelectMany(text => _controlTokens.Value.Find(text, []).Ours).Select(found => found.Token).ToHashSet();

@@ -23,17 +23,23 @@ internal sealed class LogProbabilities
         _logSum = max + Math.Log(sum);
     }
 
-    /// <summary>Log probability of the chosen token, with the most likely tokens.</summary>
+    /// <summary>
+    /// Log probability of the chosen token, with the most likely tokens, and behind them the chosen one where the answer does not show its
+    /// text.
+    /// </summary>
     public TokenLogProbability Of(int token, Vocabulary vocabulary)
     {
-        if (_top == 0)
-            return new TokenLogProbability(Log(token), []);
-        var candidates = new LlamaTokenData[_top + 1024];
-        var count = TopCandidates.Select(_logits, _top, candidates);
-        var top = new TopToken[count];
+        var candidates = _top == 0 ? [] : new LlamaTokenData[_top + 1024];
+        var count = _top == 0 ? 0 : TopCandidates.Select(_logits, _top, candidates);
+        var top = new List<TopToken>(count + 1);
         for (var i = 0; i < count; i++)
-            top[i] = new TopToken(candidates[i].Id, vocabulary.Piece(candidates[i].Id), Log(candidates[i].Id));
+            top.Add(Told(candidates[i].Id));
+        // A control token adds no text to the answer: how it is spelled stands here alone.
+        if (vocabulary.Piece(token).Length == 0 && !top.Exists(one => one.Token == token))
+            top.Add(Told(token));
         return new TokenLogProbability(Log(token), top);
+
+        TopToken Told(int id) => new(id, vocabulary.Told(id), Log(id));
     }
 
     private float Log(int token) => (float)(_logits[token] - _logSum);

@@ -377,8 +377,7 @@ internal sealed class Scheduler
         if (sequence.PromptReported == 0)
         {
             sequence.PromptReported = 1;
-            if (sequence.Tokens[0] != _model.Vocabulary.Bos)
-                Report(sequence.Tokens[0], null);
+            Report(sequence.Tokens[0], null);
         }
         for (var i = 0; i < count; i++)
         {
@@ -392,7 +391,7 @@ internal sealed class Scheduler
         }
 
         void Report(int token, TokenLogProbability? likely) =>
-            _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Piece(token), likely);
+            _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Told(token), likely);
     }
 
     // One token, and one more for each drafted token that the sampler chooses too: the same tokens as without drafts.

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;
@@ -18,15 +19,17 @@ internal static class InputItems
         { ValueKind: JsonValueKind.String } text =>
             [new MessageItem(Answer.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
         { ValueKind: JsonValueKind.Array } items =>
-            [.. items.EnumerateArray().Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store))],
+            [.. items.EnumerateArray()
+                .Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store, isHistory: i < items.GetArrayLength() - 1))],
         { } other => throw ApiException.BadField("input", $"must be a string or an array of items, not {RequestFields.Describe(other)}"),
     };
 
-    // OpenAI lets the type be left out of messages and of references.
-    private static ResponseItem Item(RequestFields item, ResponseStore store) =>
+    // OpenAI lets the type be left out of messages and of references. A type that is not known here is one of the history: what tools of
+    // other servers did, or Codex's own.
+    private static ResponseItem Item(RequestFields item, ResponseStore store, bool isHistory) =>
         (item.Text("type") ?? (item.Has("role") ? "message" : item.Has("id") ? "item_reference" : null)) switch
         {
-            "message" => Message(item),
+            "message" => Message(item, isHistory),
             "reasoning" => Reasoning(item),
             "function_call" => Call(item),
             "function_call_output" => Output(item),
@@ -34,28 +37,45 @@ internal static class InputItems
                 $"{item.FullName("id")}: no item with id {RequestFields.Quote(item.RequiredText("id"))} is stored here",
                     "item_not_found", item.FullName("id")),
             null => throw ApiException.BadField(item.FullName("type"), $"is missing; {Known} supported", "missing_required_parameter"),
-            var type =>
-                throw ApiException.BadField(item.FullName("type"), $"{RequestFields.Quote(type)} is not a supported item type; {Known}"),
+            var type => Foreign(item, type),
         };
 
-    private static MessageItem Message(RequestFields item)
+    private static ForeignItem Foreign(RequestFields item, string type)
+    {
+        var callId = item.Text("call_id") ?? item.Text("id") ?? "";
+        ResponseItem meaning = type switch
+        {
+            "custom_tool_call" => CallOf(ChatMessages.Written(callId, item.Text("name") ?? "custom", item.Find("input"))),
+            _ when type.EndsWith("_output", StringComparison.Ordinal) && callId.Length > 0 =>
+                new FunctionOutputItem("", callId, [new ItemPart("input_text", PlainWord.TextOf(item.Find("output") ?? item.Value))]),
+            // A call with what came of it in the same item, or one that another server ran.
+            _ when type.EndsWith("_call", StringComparison.Ordinal) && item.Text("call_id") is not null =>
+                CallOf(new ToolCall(callId, item.Text("name") ?? type[..^5],
+                    (item.Find("action") ?? item.Find("operation")) is { } action ? action.GetRawText() : ChatMessages.ArgumentsOf(item))),
+            _ => new MessageItem("", "assistant", [new ItemPart("output_text", PlainWord.Of(item.Value, type))]),
+        };
+        return new ForeignItem(IdOf(item, "item_"), item.Value.Clone(), meaning);
+
+        static FunctionCallItem CallOf(ToolCall call) => new("", call.Id, call.Name, call.Arguments);
+    }
+
+    private static MessageItem Message(RequestFields item, bool isHistory)
     {
         var role = item.Choice("role", "system", "developer", "user", "assistant")
             ?? throw ApiException.BadField(item.FullName("role"), "is missing; 'system', 'developer', 'user' or 'assistant' is required");
         var own = role == "assistant" ? "output_text" : "input_text";
-        var parts = Content(item, "content", own)
+        var parts = Content(item, "content", own) ?? (isHistory ? (IReadOnlyList<ItemPart>)[] : null)
             ?? throw ApiException.BadField(item.FullName("content"), "is missing; a string or an array of text parts is required");
         return new MessageItem(IdOf(item, "msg_"), role, parts, item.Choice("status", "in_progress", "completed", "incomplete")
             ?? "completed");
     }
 
     private static FunctionCallItem Call(RequestFields item) =>
-        new(IdOf(item, "fc_"), item.RequiredText("call_id"), item.RequiredText("name"),
-        item.RequiredText("arguments"), item.Choice("status", "in_progress", "completed", "incomplete") ?? "completed");
+        new(IdOf(item, "fc_"), item.Text("call_id") ?? item.Text("id") ?? item.RequiredText("call_id"), item.RequiredText("name"),
+        ChatMessages.ArgumentsOf(item), item.Choice("status", "in_progress", "completed", "incomplete") ?? "completed");
 
-    private static FunctionOutputItem Output(RequestFields item) => new(IdOf(item, "fco_"), item.RequiredText("call_id"),
-        Content(item, "output", "input_text")
-            ?? throw ApiException.BadField(item.FullName("output"), "is missing; a string or an array of text parts is required"))
+    private static FunctionOutputItem Output(RequestFields item) => new(IdOf(item, "fco_"), item.Text("call_id") ?? "",
+        Content(item, "output", "input_text") ?? [new ItemPart("input_text", "")])
     {
         InParts = item.Find("output") is { ValueKind: JsonValueKind.Array },
     };
@@ -92,6 +112,10 @@ internal static class InputItems
     {
         "input_text" or "output_text" or "text" => new ItemPart(own, part.RequiredText("text")),
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
+        "input_file" => new ItemPart(own, PlainWord.OfFile(part)),
+        "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
+        // What the assistant once said in a kind of part of its own.
+        var type when own == "output_text" => new ItemPart(own, PlainWord.Of(part.Value, type)),
         var type =>
             throw ApiException.BadField(part.FullName("type"),
                 $"{RequestFields.Quote(type)} is not supported by this model; 'input_text' and 'output_text' are"),

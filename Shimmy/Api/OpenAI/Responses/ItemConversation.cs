@@ -14,7 +14,7 @@ internal static class ItemConversation
         ChatMessage? turn = null;
         foreach (var item in items)
         {
-            switch (item)
+            switch (item is ForeignItem foreign ? foreign.Meaning : item)
             {
                 case ReasoningItem thoughts:
                     // A turn begins with its thoughts.
@@ -40,7 +40,7 @@ internal static class ItemConversation
             }
         }
         End();
-        return messages;
+        return ChatMessages.WithCallIds(messages);
 
         void Begin(bool isNew)
         {

@@ -93,6 +93,21 @@ internal sealed record FunctionCallItem(string Id, string CallId, string Name, s
     }
 }
 
+/// <summary>An item of a kind that is not known here, which is repeated as it came.</summary>
+/// <param name="Id">Its id.</param>
+/// <param name="Raw">The item.</param>
+/// <param name="Meaning">What a model reads of it: a call, a result, or words.</param>
+internal sealed record ForeignItem(string Id, JsonElement Raw, ResponseItem Meaning) : ResponseItem(Id)
+{
+    public override int Size => base.Size + (4 * Raw.GetRawText().Length) + Meaning.Size;
+
+    protected override void WriteFields(Utf8JsonWriter json)
+    {
+        foreach (var field in Raw.EnumerateObject().Where(field => field.Name != "id"))
+            field.WriteTo(json);
+    }
+}
+
 /// <summary>The result of a call.</summary>
 /// <param name="Id">The item's id.</param>
 /// <param name="CallId">The call that it answers.</param>

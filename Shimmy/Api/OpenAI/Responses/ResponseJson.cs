@@ -30,7 +30,7 @@ internal static class ResponseJson
         WriteError(json, outcome.Error);
         WriteIncompleteDetails(json, outcome.Status);
         json.WriteString("instructions", fields.Text("instructions"));
-        WriteWhole(json, "max_output_tokens", request.Options.MaxTokens);
+        WriteWhole(json, "max_output_tokens", request.Options.MaxTokens is int.MaxValue ? null : request.Options.MaxTokens);
         WriteWhole(json, "max_tool_calls", fields.Whole("max_tool_calls", 1, int.MaxValue));
         json.WriteString("model", outline.Model);
         json.WriteStartArray("output");
@@ -41,7 +41,7 @@ internal static class ResponseJson
         json.WriteString("previous_response_id", outline.Body.Previous?.Id);
         json.WriteString("prompt_cache_key", fields.Text("prompt_cache_key"));
         json.WriteStartObject("reasoning");
-        json.WriteString("effort", ResponseRequestBody.Effort(fields));
+        json.WriteString("effort", fields.Object("reasoning")?.Text("effort"));
         json.WriteString("summary", fields.Object("reasoning")?.Text("summary"));
         json.WriteEndObject();
         json.WriteString("safety_identifier", fields.Text("safety_identifier"));

@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
@@ -8,8 +7,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// The body of <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). Documented fields that cannot be honoured are refused
-/// by name; fields that OpenAI does not document are ignored.
+/// The body of <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). Fields that cannot be honoured are refused by name
+/// (<see cref="OtherFields"/>).
 /// </summary>
 internal sealed record ResponseRequestBody
 {
@@ -41,8 +40,7 @@ internal sealed record ResponseRequestBody
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger)
     {
-        RefuseUnsupported(fields);
-        CheckHarmless(fields);
+        CheckOthers(fields);
         var include = Include(fields);
         var previous = Previously(fields, store);
         var input = InputItems.Read(fields, store) ?? (previous is not null
@@ -51,9 +49,10 @@ internal sealed record ResponseRequestBody
         if (input.Count == 0 && previous is null)
             throw ApiException.BadField("input", "is empty; at least one item is required");
         ResponseItem[] context = previous is null ? [] : [.. previous.Context, .. previous.Output];
-        CheckCalls(context, input);
         var tools = ToolFields.Read(fields, logger, flat: true);
-        return new ResponseRequestBody
+        var most = TokenLimit.Read(fields);
+        var thinking = ThinkingFields.Read(fields, most);
+        var body = new ResponseRequestBody
         {
             Request = new ChatRequest
             {
@@ -62,8 +61,9 @@ internal sealed record ResponseRequestBody
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Grammar = GrammarOf(fields, tools),
-                EnableThinking = ReasoningEffort.Thinking(fields, Effort(fields)),
-                TemplateArguments = ReasoningEffort.TemplateArguments(fields, Effort(fields)),
+                EnableThinking = thinking.Enabled,
+                ThinkingBudget = thinking.Budget,
+                TemplateArguments = thinking.TemplateArguments,
             },
             Input = input,
             Previous = previous,
@@ -73,10 +73,12 @@ internal sealed record ResponseRequestBody
             Fields = fields,
             Sampling = SamplingFields.Read(fields) with
             {
-                MaxTokens = fields.Whole("max_output_tokens", 1, int.MaxValue),
+                MaxTokens = most,
                 TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
             },
         };
+        OtherFields.Settle(fields, logger);
+        return body;
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
@@ -85,22 +87,12 @@ internal sealed record ResponseRequestBody
         Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
     };
 
-    /// <summary>The field <c>reasoning.effort</c>; null where it is absent.</summary>
-    public static string? Effort(RequestFields fields) =>
-        fields.Object("reasoning") is { } reasoning ? ReasoningEffort.Read(reasoning, "effort") : null;
-
     private static Grammar? GrammarOf(RequestFields fields, ToolFields tools)
     {
-        var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var format = fields.Object("text")?.Object("format") is { } asked ? ConstraintFields.ReadFormat(asked, flat: true) : null;
+        var grammar = ConstraintFields.Read(fields, responseFormat: true, ("text.format", format));
         if (format is null)
             return grammar;
-        if (grammar is not null)
-        {
-            throw ApiException.BadField("text.format",
-                $"was given beside {(fields.Has("grammar") ? "grammar" : "json_schema")}; give one of them");
-        }
-
         return tools.Tools.Count == 0
             ? format
             : throw ApiException.BadField("text.format",
@@ -136,40 +128,18 @@ internal sealed record ResponseRequestBody
                 "previous_response_not_found");
     }
 
-    private static void CheckCalls(IReadOnlyList<ResponseItem> context, IReadOnlyList<ResponseItem> input)
+    // Fields that ask for what only a server with accounts has, and fields that ask for nothing a local model could do otherwise, which are
+    // held to their types all the same.
+    private static void CheckOthers(RequestFields fields)
     {
-        var calls = context.OfType<FunctionCallItem>().Select(call => call.CallId).ToHashSet(StringComparer.Ordinal);
-        for (var i = 0; i < input.Count; i++)
-        {
-            if (input[i] is FunctionCallItem call)
-            {
-                calls.Add(call.CallId);
-            }
-            else if (input[i] is FunctionOutputItem output && !calls.Contains(output.CallId))
-            {
-                throw ApiException.BadField($"input[{i}].call_id",
-                    $"no function_call before it has the call_id {RequestFields.Quote(output.CallId)}");
-            }
-        }
-    }
-
-    private static void RefuseUnsupported(RequestFields fields)
-    {
-        fields.Refuse("background", "answers are not given in the background here", IsFalse);
         fields.Refuse("conversation", "conversations are not stored here; use previous_response_id");
         fields.Refuse("prompt", "prompts are not stored here; use instructions and input");
-        fields.Refuse("context_management", "the context is never changed here",
-            value => value.ValueKind == JsonValueKind.Array && value.GetArrayLength() == 0);
         if (fields.Choice("truncation", "auto", "disabled") == "auto")
         {
             throw ApiException.BadField("truncation",
                 "'auto' is not supported: nothing is ever left out of a conversation; 'disabled' is", "unsupported_value");
         }
-    }
 
-    // Fields that ask for nothing a local model could do otherwise; they are held to their types all the same.
-    private static void CheckHarmless(RequestFields fields)
-    {
         fields.Whole("max_tool_calls", 1, int.MaxValue);
         fields.Choice("service_tier", "auto", "default", "flex", "scale", "priority");
         foreach (var name in (string[])["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"])
@@ -194,6 +164,4 @@ internal sealed record ResponseRequestBody
             }
         }
     }
-
-    private static bool IsFalse(JsonElement value) => value.ValueKind == JsonValueKind.False;
 }

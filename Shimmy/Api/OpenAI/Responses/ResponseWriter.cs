@@ -95,11 +95,18 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
             End(new ResponseOutcome("cancelled", _output));
             return;
         }
+        // A call that was cut is none. In a stream its beginning has been told, and it ends as incomplete.
+        if (end.EndsInCall && _stream is null && _open is FunctionCallItem)
+        {
+            _open = null;
+            _text.Clear();
+        }
+
         // Clients expect a message where there is no other item.
         if (_output.Count == 0 && _open is null)
             OpenMessage();
         var status = end.Reason == Engine.FinishReason.Length ? "incomplete" : "completed";
-        Close(status);
+        Close(end.EndsInCall ? "incomplete" : status);
         End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = end.ReasoningTokens });
     }
 

@@ -15,11 +15,14 @@ internal static class StoredResponses
 
     public static void Map(RouteTable routes)
     {
-        routes.MapRead("/v1/responses/{id}", HandleGet);
-        routes.Map(HttpMethods.Delete, "/v1/responses/{id}", HandleDelete);
+        // OpenAI has words where an id may stand, for what is not here.
+        routes.MapRead("/v1/responses/{id}", HandleGet, takes: IsId);
+        routes.Map(HttpMethods.Delete, "/v1/responses/{id}", HandleDelete, takes: IsId);
         routes.MapPost("/v1/responses/{id}/cancel", HandleCancel);
         routes.MapRead("/v1/responses/{id}/input_items", HandleInputItems);
     }
+
+    private static bool IsId(string value) => value is not ("compact" or "input_tokens");
 
     private static Task HandleGet(HttpContext context)
     {

@@ -21,6 +21,22 @@ internal static class AnswerGrammar
         return builder.Build(root);
     }
 
+    /// <summary>
+    /// The values that a JSON schema allows, as far as a grammar can express it; the finished answer is checked against the rest
+    /// (<see cref="Grammar.ProblemOf"/>). Throws <see cref="SchemaException"/> where the schema is invalid.
+    /// </summary>
+    public static Grammar AsFarAsPossible(JsonElement schema)
+    {
+        var builder = new GrammarBuilder();
+        var options = new SchemaOptions { LeaveOutInexpressible = true };
+        var root = SchemaCompiler.Compile(builder, new JsonRules(builder), schema, "answer", options, out var leftOut);
+        var grammar = builder.Build(root);
+        return leftOut.Count == 0 ? grammar : grammar with { ProblemOf = new SchemaConformance(schema.Clone()).ProblemOf };
+    }
+
+    /// <summary>One of these texts.</summary>
+    public static Grammar OneOf(IEnumerable<string> texts) => new GrammarBuilder().Build(Literals.AnyOf(texts));
+
     private static Grammar Make(Func<JsonRules, Fragment> root)
     {
         var builder = new GrammarBuilder();

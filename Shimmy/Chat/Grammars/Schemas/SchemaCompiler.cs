@@ -19,18 +19,18 @@ internal sealed class SchemaCompiler
 {
     private readonly GrammarBuilder _builder;
     private readonly SchemaOptions _options;
-    private readonly JsonElement _schema;
+    private readonly SchemaNode _root;
     private readonly SchemaNormalizer _cases;
     private readonly List<string> _leftOut = [];
     private readonly Dictionary<string, Fragment> _rules = [];
     private readonly Queue<(IReadOnlyList<SchemaNode> Together, Fragment Rule)> _waiting = [];
 
-    private SchemaCompiler(GrammarBuilder builder, JsonRules json, JsonElement schema, SchemaOptions options)
+    private SchemaCompiler(GrammarBuilder builder, JsonRules json, SchemaNode root, JsonElement document, SchemaOptions options)
     {
         _builder = builder;
         _options = options;
-        _schema = schema;
-        _cases = new SchemaNormalizer(schema, options, _leftOut);
+        _root = root;
+        _cases = new SchemaNormalizer(document, options, _leftOut);
         Json = json;
     }
 
@@ -48,7 +48,15 @@ internal sealed class SchemaCompiler
     {
         if (options.Strict)
             StrictRules.Check(schema);
-        var compiler = new SchemaCompiler(builder, json, schema, options);
+        return Compile(builder, json, new SchemaNode(schema, ""), schema, name, options, out leftOut, objectsOnly);
+    }
+
+    /// <summary>The same for a schema inside a document, whose references may point into all of it.</summary>
+    public static Fragment Compile(
+        GrammarBuilder builder, JsonRules json, SchemaNode root, JsonElement document, string name, SchemaOptions options,
+        out IReadOnlyList<string> leftOut, bool objectsOnly = false)
+    {
+        var compiler = new SchemaCompiler(builder, json, root, document, options);
         leftOut = compiler._leftOut;
         try
         {
@@ -84,7 +92,7 @@ internal sealed class SchemaCompiler
 
     private Fragment Run(string name, bool objectsOnly)
     {
-        List<SchemaNode> root = [new SchemaNode(_schema, "")];
+        List<SchemaNode> root = [_root];
         if (objectsOnly)
             root.Add(new SchemaNode(Object, "/(an object)"));
         var result = Value(root, name);
@@ -142,7 +150,7 @@ internal sealed record SchemaOptions
     public bool Strict { get; init; }
 
     /// <summary>
-    /// Leave out keywords that a grammar cannot express instead of refusing them, and list them in <see cref="SchemaCompiler.Compile"/>'s
+    /// Leave out keywords that a grammar cannot express instead of refusing them, and list them in the compiler's
     /// result: for parameters of tools that are not strict. An invalid schema is refused all the same.
     /// </summary>
     public bool LeaveOutInexpressible { get; init; }

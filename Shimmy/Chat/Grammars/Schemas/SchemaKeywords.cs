@@ -24,6 +24,9 @@ internal static class SchemaKeywords
         foreach (var keyword in node.Element.EnumerateObject())
         {
             var (name, value) = (keyword.Name, keyword.Value);
+            // Generators write null for what they have nothing to say of.
+            if (value.ValueKind == JsonValueKind.Null && name != "const")
+                continue;
             into.Spoken |= ConcernedTypes(name);
             switch (name)
             {
@@ -97,6 +100,16 @@ internal static class SchemaKeywords
                     break;
             }
         }
+        // A grammar cannot tell properties by patterns of their names. Where it leaves the patterns out, it must not forbid what they
+        // allow.
+        if (node.Element.TryGetProperty("patternProperties", out var patterns) && patterns.ValueKind == JsonValueKind.Object
+            && patterns.GetPropertyCount() > 0)
+        {
+            additional = patterns.GetPropertyCount() == 1 && additional is null or { AllowsNone: true }
+                ? node.Child(patterns.EnumerateObject().First().Value, "patternProperties")
+                : null;
+        }
+
         // additionalItems has a meaning only beside the array form of items (draft 7).
         if (prefix.Count > 0)
             items ??= furtherItems;
@@ -180,7 +193,7 @@ internal static class SchemaKeywords
         {
             "multipleOf" => false,
             "not" => false,
-            "if" => !node.Element.TryGetProperty("then", out _) && !node.Element.TryGetProperty("else", out _),
+            "if" => !node.Has("then", out _) && !node.Has("else", out _),
             "patternProperties" or "dependentRequired" or "dependentSchemas" or "dependencies" =>
                 value.ValueKind == JsonValueKind.Object && value.GetPropertyCount() == 0,
             "propertyNames" or "unevaluatedProperties" or "unevaluatedItems" => node.Child(value).AllowsAll,

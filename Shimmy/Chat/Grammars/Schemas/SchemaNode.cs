@@ -22,6 +22,10 @@ internal readonly record struct SchemaNode(JsonElement Element, string Pointer)
         return new SchemaNode(value, pointer);
     }
 
+    /// <summary>Whether the schema has a keyword; null counts as absent.</summary>
+    public bool Has(string keyword, out JsonElement value) =>
+        Element.TryGetProperty(keyword, out value) && value.ValueKind != JsonValueKind.Null;
+
     /// <summary>The schemas in a keyword's array.</summary>
     public IReadOnlyList<SchemaNode> Children(string keyword, JsonElement array)
     {

@@ -84,16 +84,16 @@ internal sealed class SchemaNormalizer(JsonElement document, SchemaOptions optio
     {
         foreach (var (keyword, exclusive) in new[] { ("oneOf", true), ("anyOf", false) })
         {
-            if (!node.Element.TryGetProperty(keyword, out var list))
+            if (!node.Has(keyword, out var list))
                 continue;
             var branches = node.Children(keyword, list);
             if (branches.Count == 0)
                 throw node.Fault(keyword, "must have at least one schema");
             todo = new Todo(new Item(node, new Choice(branches, exclusive), path), todo);
         }
-        if (node.Element.TryGetProperty("allOf", out var all))
+        if (node.Has("allOf", out var all))
             todo = Todo.Of(node.Children("allOf", all).Select(part => new Item(part, null, path)), todo);
-        if (node.Element.TryGetProperty("$ref", out var reference))
+        if (node.Has("$ref", out var reference))
             todo = new Todo(new Item(_references.Resolve(node, node.Text("$ref", reference)), null, path), todo);
         return todo;
     }

@@ -18,10 +18,10 @@ internal static class StrictRules
         var root = new SchemaNode(schema, "");
         if (schema.ValueKind != JsonValueKind.Object)
             throw new SchemaException("", "strict mode needs an object schema at the root");
-        if (schema.TryGetProperty("anyOf", out _))
+        if (root.Has("anyOf", out _))
             throw root.Fault("anyOf", "is not allowed at the root in strict mode");
-        if (!schema.TryGetProperty("$ref", out _)
-            && !(schema.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
+        if (!root.Has("$ref", out _)
+            && !(root.Has("type", out var type) && type.ValueKind == JsonValueKind.String && type.ValueEquals("object")))
         {
             throw root.Fault("type", "must be 'object' at the root in strict mode");
         }
@@ -34,21 +34,21 @@ internal static class StrictRules
             CheckObject(node);
             foreach (var keyword in Maps)
             {
-                if (!node.Element.TryGetProperty(keyword, out var map))
+                if (!node.Has(keyword, out var map))
                     continue;
                 foreach (var member in SchemaKeywords.Members(node, keyword, map))
                     left.Push(node.Child(member.Value, keyword, member.Name));
             }
             foreach (var keyword in Lists)
             {
-                if (!node.Element.TryGetProperty(keyword, out var list))
+                if (!node.Has(keyword, out var list))
                     continue;
                 foreach (var child in node.Children(keyword, list))
                     left.Push(child);
             }
             foreach (var keyword in Schemas)
             {
-                if (node.Element.TryGetProperty(keyword, out var child))
+                if (node.Has(keyword, out var child))
                     left.Push(node.Child(child, keyword));
             }
         }
@@ -56,16 +56,16 @@ internal static class StrictRules
 
     private static void CheckObject(SchemaNode node)
     {
-        var isObject = node.Element.TryGetProperty("type", out var type)
+        var isObject = node.Has("type", out var type)
             && (JsonTypesReader.Read(node, type) & JsonTypes.Object) != 0;
-        var hasProperties = node.Element.TryGetProperty("properties", out var properties);
+        var hasProperties = node.Has("properties", out var properties);
         if (!isObject && !hasProperties)
             return;
-        if (!node.Element.TryGetProperty("additionalProperties", out var additional) || additional.ValueKind != JsonValueKind.False)
+        if (!node.Has("additionalProperties", out var additional) || additional.ValueKind != JsonValueKind.False)
             throw node.Fault("additionalProperties", "must be given and be false in strict mode");
         if (!hasProperties)
             return;
-        var required = node.Element.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
+        var required = node.Has("required", out var names) && names.ValueKind == JsonValueKind.Array
             ? names.EnumerateArray().Where(name => name.ValueKind == JsonValueKind.String).Select(name => name.GetString()!).ToHashSet()
             : [];
         foreach (var property in SchemaKeywords.Members(node, "properties", properties))

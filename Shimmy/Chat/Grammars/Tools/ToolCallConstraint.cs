@@ -18,11 +18,13 @@ internal sealed class ToolCallConstraint
     private readonly GrammarBuilder _builder = new();
     private readonly ToolArguments _arguments;
     private readonly ToolCallSyntax _syntax;
+    private readonly IReadOnlyCollection<string> _free;
 
-    private ToolCallConstraint(ToolCallSyntax syntax)
+    private ToolCallConstraint(ToolCallSyntax syntax, IReadOnlyCollection<string> free)
     {
         _syntax = syntax;
-        _arguments = new ToolArguments(_builder);
+        _free = free;
+        _arguments = new ToolArguments(_builder, free);
     }
 
     /// <summary>
@@ -31,7 +33,65 @@ internal sealed class ToolCallConstraint
     /// or, of a strict tool, that a grammar cannot express.
     /// </summary>
     public static Grammar Build(ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger) =>
-        new ToolCallConstraint(syntax).Build(tools, parallel && syntax.Separator is not null, afterTrigger);
+        Build(syntax, tools, parallel, afterTrigger, []);
+
+    /// <summary>
+    /// The same where calls are optional: one odd schema among many is no reason to refuse all. A tool that is not strict and whose schema
+    /// is invalid takes any arguments; <paramref name="odd"/> gets the reasons.
+    /// </summary>
+    public static Grammar BuildForgiving(
+        ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger, out IReadOnlyList<string> odd)
+    {
+        odd = [];
+        try
+        {
+            return Build(syntax, tools, parallel, afterTrigger, []);
+        }
+        catch (SchemaException together)
+        {
+            var faults = tools.Select(tool => (Tool: tool, Fault: FaultOf(syntax, tool)))
+                .Where(one => one.Fault is not null && !one.Tool.Strict).ToArray();
+            // Each is sound, and all are too many for a grammar.
+            if (faults.Length == 0 && tools.All(tool => !tool.Strict))
+                faults = [.. tools.Select(tool => (tool, (SchemaException?)together))];
+            if (faults.Length == 0)
+                throw;
+            odd = [.. faults.Select(one => $"{one.Tool.Place}: {one.Fault!.Message}")];
+            return Build(syntax, tools, parallel, afterTrigger, faults.Select(one => one.Tool.Name).ToHashSet());
+        }
+    }
+
+    private static Grammar Build(
+        ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger, IReadOnlyCollection<string> free)
+    {
+        try
+        {
+            return new ToolCallConstraint(syntax, free).Build(tools, parallel && syntax.Separator is not null, afterTrigger);
+        }
+        catch (SchemaException)
+        {
+            // The rules of all tools are one grammar: which of them is at fault shows where each stands alone.
+            foreach (var tool in tools.Where(tool => !free.Contains(tool.Name)))
+            {
+                if (FaultOf(syntax, tool) is { } fault)
+                    throw new SchemaException(fault.Pointer, fault.Problem) { Place = tool.Place };
+            }
+            throw;
+        }
+    }
+
+    private static SchemaException? FaultOf(ToolCallSyntax syntax, ToolDefinition tool)
+    {
+        try
+        {
+            new ToolCallConstraint(syntax, []).Build([tool], parallel: false, afterTrigger: false);
+            return null;
+        }
+        catch (SchemaException e)
+        {
+            return e;
+        }
+    }
 
     private Grammar Build(IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger)
     {
@@ -87,9 +147,15 @@ internal sealed class ToolCallConstraint
     {
         var schema = tool.Parameters;
         if (schema.ValueKind != JsonValueKind.Object || !schema.TryGetProperty("properties", out var properties)
-            || properties.ValueKind != JsonValueKind.Object)
+            || properties.ValueKind == JsonValueKind.Null)
         {
             return Fragment.Empty;
+        }
+        if (properties.ValueKind != JsonValueKind.Object)
+        {
+            return _free.Contains(tool.Name)
+                ? Fragment.Empty
+                : throw new SchemaException("", "properties must be an object of schemas");
         }
 
         var required = schema.TryGetProperty("required", out var names) && names.ValueKind == JsonValueKind.Array
@@ -118,8 +184,10 @@ internal sealed class ToolCallConstraint
         var isText = type == "string";
         var value = isText
             ? Text(property.Value)
-            : SchemaCompiler.Compile(_builder, _arguments.Json, property.Value, $"{tool.Name}-{property.Name}",
-                new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
+            : _free.Contains(tool.Name) ? _arguments.Json.Value
+            : SchemaCompiler.Compile(_builder, _arguments.Json,
+                new SchemaNode(tool.Parameters, "").Child(property.Value, "properties", property.Name), tool.Parameters,
+                $"{tool.Name}-{property.Name}", new SchemaOptions { LeaveOutInexpressible = !tool.Strict }, out _);
         var afterKey = isText
             ? _syntax.AfterKey
             : _syntax.AfterKeyOfJson.Replace($"{ToolCallSyntax.IdHole}", WordOf(type), StringComparison.Ordinal);
@@ -138,7 +206,7 @@ internal sealed class ToolCallConstraint
     // Text without the first two characters of its terminator: stricter than needed, never too lax.
     private Fragment Text(JsonElement schema)
     {
-        if (schema.TryGetProperty("enum", out var values) && values.ValueKind == JsonValueKind.Array
+        if (schema.TryGetProperty("enum", out var values) && values.ValueKind == JsonValueKind.Array && values.GetArrayLength() > 0
             && values.EnumerateArray().All(value => value.ValueKind == JsonValueKind.String))
         {
             return Choice(values.EnumerateArray().Select(value => Literal(value.GetString()!)));
@@ -157,7 +225,8 @@ internal sealed class ToolCallConstraint
 
 /// <summary>Grammars of the arguments of tools, by their JSON schemas.</summary>
 /// <param name="builder">The grammar to add to.</param>
-internal sealed class ToolArguments(GrammarBuilder builder)
+/// <param name="free">The names of tools that take any arguments, because their schemas say nothing of use.</param>
+internal sealed class ToolArguments(GrammarBuilder builder, IReadOnlyCollection<string>? free = null)
 {
     private readonly List<string> _leftOut = [];
     private readonly Dictionary<string, Fragment> _arguments = [];
@@ -178,6 +247,8 @@ internal sealed class ToolArguments(GrammarBuilder builder)
             return known;
         if (tool.Parameters.ValueKind is JsonValueKind.Undefined or JsonValueKind.Null)
             return _arguments[tool.Name] = Literal("{}");
+        if (free?.Contains(tool.Name) == true)
+            return _arguments[tool.Name] = Json.Object;
         var options = new SchemaOptions { Strict = tool.Strict, LeaveOutInexpressible = !tool.Strict };
         var rule = SchemaCompiler.Compile(builder, Json, tool.Parameters, $"{tool.Name}-arguments",
             options, out var leftOut, objectsOnly: true);

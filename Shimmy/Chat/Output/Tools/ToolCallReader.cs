@@ -27,6 +27,10 @@ internal sealed class ToolCallReader
     private readonly string _callEnd;
     private int _position;
     private bool _ended;
+    private bool _cut;
+
+    // Set where the text has what no call has.
+    private bool _refuted;
 
     /// <param name="syntax">The model's syntax of calls.</param>
     /// <param name="tools">The functions, with the JSON schemas of their arguments.</param>
@@ -46,6 +50,14 @@ internal sealed class ToolCallReader
     /// <summary>Index of the next call.</summary>
     public int Calls { get; private set; }
 
+    /// <summary>Whether the answer ended inside the arguments of the last call, whose JSON is therefore none.</summary>
+    public bool IsBroken { get; private set; }
+
+    /// <summary>
+    /// Whether an answer that was cut might have gone on as a call: then what there is of it is no text of the answer either.
+    /// </summary>
+    public bool MayBeCall => _cut && !_refuted;
+
     /// <summary>Whether the calls have ended; the text behind them is <see cref="Rest"/>.</summary>
     public bool Done { get; private set; }
 
@@ -59,10 +71,14 @@ internal sealed class ToolCallReader
         return Step();
     }
 
-    /// <summary>The answer has ended: gives the last pieces.</summary>
-    public IReadOnlyList<ToolCallDelta> End()
+    /// <summary>
+    /// The answer has ended: gives the last pieces. An answer that was <paramref name="cut"/> ended because something else than the model
+    /// ended it: nothing is added to what the model has written.
+    /// </summary>
+    public IReadOnlyList<ToolCallDelta> End(bool cut = false)
     {
         _ended = true;
+        _cut = cut;
         return Step();
     }
 
@@ -117,9 +133,14 @@ internal sealed class ToolCallReader
             }
             foreach (var wait in Skip(_syntax.SectionEnd))
                 yield return wait;
+            // Some models leave out the end of what ends a call.
+            if (_ended && Array.Exists([_callEnd, _callEnd + _syntax.SectionEnd, _syntax.SectionEnd], IsBeginningOf))
+                _position = _buffer.Length;
             yield break;
         }
     }
+
+    private bool IsBeginningOf(string literal) => LiteralMatch.At(Ahead(), literal, ended: false, out _) == MatchState.Open;
 
     private bool _matched;
 
@@ -180,7 +201,11 @@ internal sealed class ToolCallReader
             }
             var name = ahead[..length];
             if (!_tools.ContainsKey(name))
+            {
+                _refuted = length < ahead.Length;
                 yield break;
+            }
+
             var state = LiteralMatch.At(ahead.AsSpan(length), follower, _ended, out var end);
             if (state == MatchState.Open)
             {
@@ -212,7 +237,18 @@ internal sealed class ToolCallReader
         return length;
     }
 
-    private void Begin(string name) => _found.Add(new ToolCallDelta(Calls++, name, ""));
+    private void Begin(string name)
+    {
+        _found.Add(new ToolCallDelta(Calls++, name, ""));
+        IsBroken = true;
+    }
+
+    // All arguments of the call are there.
+    private void Complete(string arguments = "")
+    {
+        Add(arguments);
+        IsBroken = false;
+    }
 
     private void Add(string arguments)
     {
@@ -225,11 +261,14 @@ internal sealed class ToolCallReader
     {
         foreach (var wait in SkipSpace())
             yield return wait;
+        var isThere = _position < _buffer.Length;
+        if (!isThere && _cut)
+            yield break;
         if (name is not null)
             Begin(name);
-        if (_position >= _buffer.Length || _buffer[_position] != '{')
+        if (!isThere || _buffer[_position] != '{')
         {
-            Add("{}");
+            Complete("{}");
             yield break;
         }
         var scanner = new JsonScanner();
@@ -239,6 +278,8 @@ internal sealed class ToolCallReader
             while (_position < _buffer.Length && !scanner.Done && scanner.Take(_buffer[_position]))
                 _position++;
             Add(_buffer.ToString(from, _position - from));
+            if (scanner.Done)
+                IsBroken = false;
             if (scanner.Done || _ended)
                 yield break;
             yield return true;
@@ -265,7 +306,9 @@ internal sealed class ToolCallReader
         if (!_matched)
             yield break;
         string? name = null;
+        // Arguments that came before the name.
         string? held = null;
+        var begun = false;
         while (true)
         {
             foreach (var wait in SkipSpace())
@@ -283,20 +326,22 @@ internal sealed class ToolCallReader
             foreach (var wait in Skip(":"))
                 yield return wait;
             if (key is null || !_matched)
+            {
+                _refuted |= !begun && !Keys.Any(known => $"\"{known}\"".StartsWith(_value, StringComparison.Ordinal));
                 break;
-            var isName = key == (_syntax.NameKey ?? "");
-            if (_syntax.NameKey is null && _tools.ContainsKey(key) && name is null)
+            }
+            if (_syntax.NameKey is null && _tools.ContainsKey(key) && !begun)
             {
                 name = key;
                 foreach (var wait in ReadJson(name))
                     yield return wait;
-                held = null;
+                begun = Calls > 0;
             }
-            else if (key == _syntax.ArgumentsKey && name is not null)
+            else if (key == _syntax.ArgumentsKey && name is not null && !begun)
             {
-                foreach (var wait in ReadJson(null))
+                foreach (var wait in ReadJson(name))
                     yield return wait;
-                held = null;
+                begun = true;
             }
             else
             {
@@ -304,24 +349,30 @@ internal sealed class ToolCallReader
                     yield return wait;
                 foreach (var wait in ReadValue())
                     yield return wait;
-                if (isName && AsText(_value) is { } given && _tools.ContainsKey(given))
+                if (key == (_syntax.NameKey ?? ""))
                 {
-                    name = given;
-                    Begin(name);
-                    held ??= "{}";
-                    // The arguments came before the name.
-                    if (held != "{}")
-                        Add(held);
+                    name = AsText(_value) is { } given && _tools.ContainsKey(given) ? given : name;
+                    _refuted |= name is null && !_tools.Keys.Any(known => $"\"{known}".StartsWith(_value, StringComparison.Ordinal));
                 }
                 else if (key == _syntax.ArgumentsKey)
                 {
                     held = _value;
                 }
+                else
+                {
+                    _refuted |= name is null && !Keys.Contains(key);
+                }
             }
         }
-        if (name is not null && held == "{}")
-            Add("{}");
+        if (name is null || begun || (_cut && held is null))
+            yield break;
+        Begin(name);
+        Complete(held ?? "{}");
     }
+
+    // What an object that is a call begins with.
+    private IEnumerable<string> Keys =>
+        _syntax.NameKey is { } name ? [name, _syntax.ArgumentsKey ?? "", "id", "type"] : _tools.Keys;
 
     private string _value = "";
 
@@ -371,12 +422,18 @@ internal sealed class ToolCallReader
                 break;
             foreach (var wait in Skip(separator + _syntax.ParameterBegin))
                 yield return wait;
+            if (!_matched && _cut)
+                yield break;
             if (!_matched)
                 break;
             foreach (var wait in ReadUntil(_syntax.AfterKey, _syntax.AfterKeyOfJson))
                 yield return wait;
             if (_until is null)
+            {
+                if (_cut)
+                    yield break;
                 break;
+            }
             var key = _value.Trim();
             var asText = _until == _syntax.AfterKey && (_syntax.AfterKey != _syntax.AfterKeyOfJson);
             Add(arguments.Key(key));
@@ -385,6 +442,9 @@ internal sealed class ToolCallReader
                 : _syntax.ParameterSeparator;
             foreach (var wait in ReadUntil(closing, _syntax.ParameterEndOfJson.Length > 0 ? closing : _syntax.CallEnd))
                 yield return wait;
+            // The value may have gone on.
+            if (_until is null && _cut)
+                yield break;
             Add(arguments.Value(key, _value, asText ? true : _syntax.AfterKey == _syntax.AfterKeyOfJson ? null : false));
             if (_until is null)
                 break;
@@ -394,7 +454,7 @@ internal sealed class ToolCallReader
                 break;
             }
         }
-        Add(arguments.End());
+        Complete(arguments.End());
     }
 
     private string? _until;
