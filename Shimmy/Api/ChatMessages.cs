@@ -63,8 +63,8 @@ internal static class ChatMessages
     {
         "text" => new ContentPart(part.RequiredText("text")),
         "refusal" => new ContentPart(part.RequiredText("refusal")),
-        var type =>
-            throw ApiException.BadField(part.FullName("type"), $"{RequestFields.Quote(type)} is not supported by this model; 'text' is"),
+        "image_url" => MediaFields.ImageUrl(part),
+        var type => throw MediaFields.Unsupported(part, type),
     };
 
     private static ToolCall Call(RequestFields call)

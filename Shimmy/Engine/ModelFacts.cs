@@ -29,6 +29,12 @@ public sealed record ModelFacts
     /// <summary>Whether it judges how well a document answers a query.</summary>
     public bool CanRerank { get; init; }
 
+    /// <summary>Whether it takes pictures, by its projector.</summary>
+    public bool CanSee { get; init; }
+
+    /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
+    public int SampleRate { get; init; }
+
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }
 

@@ -47,6 +47,12 @@ public sealed record ModelSpec
     /// </summary>
     public string? Draft { get; init; }
 
+    /// <summary>Full path of the multimodal projector (mmproj) that lets the model see or hear; null where none is used.</summary>
+    public string? Projector { get; init; }
+
+    /// <summary>Bytes of encoded pictures and sounds that the worker keeps for requests that bring them again; 0 keeps none.</summary>
+    public long MediaCacheBytes { get; init; } = 256L << 20;
+
     /// <summary>Defaults for fields that a request leaves out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 
@@ -72,6 +78,7 @@ public sealed record ModelSpec
         Name = $"the draft model {path}",
         Path = path,
         Draft = null,
+        Projector = null,
         Loras = [],
         Tuning = Tuning with
         {

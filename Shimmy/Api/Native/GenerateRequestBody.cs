@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Media;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -39,13 +40,17 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var options = (SamplingFields.Read(fields) with { MaxTokens = fields.Whole("max_tokens", 1, int.MaxValue) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: false);
         var stream = fields.Flag("stream") ?? false;
-        if (messages is null && system is null)
+        var images = MediaFields.Images(fields);
+        if (images.Count > 0 && prompt is null)
+            throw ApiException.BadField("images", "belongs to prompt; each of messages has images of its own");
+        // A picture has its place by the chat template alone.
+        if (messages is null && system is null && images.Count == 0)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);
         var turns = new List<ChatMessage>();
         if (system is not null)
             turns.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         if (prompt is not null)
-            turns.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
+            turns.Add(new ChatMessage { Role = "user", Content = [.. images, new ContentPart(prompt)] });
         for (var i = 0; i < messages?.Count; i++)
             turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
         if (turns.Count == 0)
@@ -56,8 +61,8 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
 
     /// <summary>Runs the request on a model.</summary>
     public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache,
-        CancellationToken cancellation, ILogger? logger = null) => Chat is not null
-        ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
+        CancellationToken cancellation, MediaLoader media, ILogger? logger = null) => Chat is not null
+        ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache, media)
         : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
             cancellation, cache);
 
@@ -65,6 +70,6 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     {
         Role = message.Choice("role", "system", "user", "assistant")
             ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required"),
-        Content = [new ContentPart(message.RequiredText("content"))],
+        Content = [.. MediaFields.Images(message), new ContentPart(message.RequiredText("content"))],
     };
 }

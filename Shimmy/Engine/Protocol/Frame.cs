@@ -6,13 +6,16 @@ internal enum FrameKind : byte
     /// <summary>P: JSON of a <see cref="ModelSpec"/>.</summary>
     Load = 1,
 
-    /// <summary>P: JSON of a <see cref="GenerationRequest"/>.</summary>
+    /// <summary>P: a <see cref="GenerationRequest"/> as <see cref="PromptFrames"/> writes it.</summary>
     Generate = 2,
 
     /// <summary>P: ends the request of this id. A generation is answered by its end event, anything else not at all.</summary>
     Cancel = 3,
 
-    /// <summary>P: JSON of a <see cref="Prompt"/>; answered by <see cref="Reply"/> with token ids.</summary>
+    /// <summary>
+    /// P: a <see cref="Prompt"/> as <see cref="PromptFrames"/> writes it; answered by <see cref="Reply"/> with token ids, -1 for each token
+    /// of a medium.
+    /// </summary>
     Tokenize = 4,
 
     /// <summary>P: token ids; answered by <see cref="Reply"/> with bytes.</summary>

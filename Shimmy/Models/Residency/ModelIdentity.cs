@@ -19,7 +19,8 @@ internal static class ModelIdentity
     {
         // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
         var text = new StringBuilder(JsonSerializer.Serialize(spec with { Name = "", Template = null }, WorkerJson.Default.ModelSpec));
-        foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path)))
+        foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path))
+            .Concat(spec.Projector is { } projector ? [projector] : []))
         {
             var file = new FileInfo(path);
             text.Append('\n').Append(path).Append('|');

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Gguf;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -47,6 +48,9 @@ internal sealed class LlamaModel : IDisposable
 
     /// <summary>The threads that compute.</summary>
     public ThreadChoice Threads { get; }
+
+    /// <summary>The projector that lets it see or hear; null where it has none.</summary>
+    public Projector? Projector { get; private init; }
 
     /// <summary>Tokens one request may use.</summary>
     public int ContextLength { get; }
@@ -114,6 +118,7 @@ internal sealed class LlamaModel : IDisposable
         var handle = ModelFile.Load(spec, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
+        Projector? projector = null;
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
@@ -122,8 +127,9 @@ internal sealed class LlamaModel : IDisposable
             ContextParameters.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
+            projector = spec.Projector is null ? null : Projector.Load(spec, handle, plan.UsesGpu);
             var parameters = metadata.CanGenerate
-                ? ContextParameters.ForGeneration(spec, handle, attention, contextLength)
+                ? ContextParameters.ForGeneration(spec, handle, attention, contextLength, projector?.LargestNonCausal ?? 0)
                 : ContextParameters.ForEmbedding(spec, metadata, contextLength);
             if (ContextHandle.Create(handle, parameters) is not { } context)
             {
@@ -135,6 +141,7 @@ internal sealed class LlamaModel : IDisposable
                 PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(metadata.HeadSize, plan.UsesGpu)
                     && !handle.HasRecurrentState,
                 Plan = plan,
+                Projector = projector,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
@@ -146,6 +153,7 @@ internal sealed class LlamaModel : IDisposable
         }
         catch
         {
+            projector?.Dispose();
             handle.Dispose();
             throw;
         }
@@ -182,6 +190,8 @@ internal sealed class LlamaModel : IDisposable
             VocabularySize = Vocabulary.Size,
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
+            CanSee = Projector is { CanSee: true },
+            SampleRate = Projector?.SampleRate ?? 0,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
             TrainedContextLength = Handle.TrainedContext,
             ContextLength = ContextLength,
@@ -213,6 +223,7 @@ internal sealed class LlamaModel : IDisposable
     public void Dispose()
     {
         Context.Dispose();
+        Projector?.Dispose();
         Threads.Dispose();
         Handle.Dispose();
     }

@@ -59,7 +59,7 @@ internal static unsafe class RuntimeLibraries
     }
 
     private static nint Resolve(string directory, string name) =>
-        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary && FindFile(directory, name) is { } file
+        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary or MtmdApi.Library && FindFile(directory, name) is { } file
             ? NativeLibrary.Load(file)
             : 0;
 
