@@ -32,6 +32,9 @@ public sealed record ModelFacts
     /// <summary>Whether it takes pictures, by its projector.</summary>
     public bool CanSee { get; init; }
 
+    /// <summary>Why the projector that was found beside the model was left out; null where it was not.</summary>
+    public string? WhyBlind { get; init; }
+
     /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
     public int SampleRate { get; init; }
 

@@ -50,6 +50,9 @@ public sealed record ModelSpec
     /// <summary>Full path of the multimodal projector (mmproj) that lets the model see or hear; null where none is used.</summary>
     public string? Projector { get; init; }
 
+    /// <summary>Whether the projector was found beside the model, not asked for: one that cannot be loaded is left out then.</summary>
+    public bool ProjectorIsFound { get; init; }
+
     /// <summary>Bytes of encoded pictures and sounds that the worker keeps for requests that bring them again; 0 keeps none.</summary>
     public long MediaCacheBytes { get; init; } = 256L << 20;
 

@@ -68,6 +68,10 @@ internal static class ModelsEndpoint
             json.WriteNull("parameter_count");
         json.WriteString("quantization", entry.Quantization);
         json.WriteNumber("context_length", entry.ContextLength);
+        json.WriteStartArray("capabilities");
+        foreach (var capability in entry.Capabilities)
+            json.WriteStringValue(capability);
+        json.WriteEndArray();
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
         json.WriteBoolean("loaded", loaded is not null);

@@ -14,7 +14,7 @@ internal sealed class Projector : IDisposable
     private const int MostNumbers = 1 << 16;
 
     // In pixels a side: the largest picture of every kind that sees its tokens non-causally.
-    private const int LargestProbe = 2048;
+    private const int LargestProbe = 1024;
 
     private readonly ProjectorHandle _handle;
     private readonly long _capacity;

@@ -68,6 +68,8 @@ internal sealed class LlamaModel : IDisposable
     /// </summary>
     public bool PairsLoneTokens { get; private init; }
 
+    private string? WhyBlind { get; init; }
+
     private LoadPlan Plan { get; init; } = null!;
 
     // As llama.cpp counts, the output layer included.
@@ -119,6 +121,7 @@ internal sealed class LlamaModel : IDisposable
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;
+        string? whyBlind = null;
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
@@ -127,7 +130,8 @@ internal sealed class LlamaModel : IDisposable
             ContextParameters.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
-            projector = spec.Projector is null ? null : Projector.Load(spec, handle, plan.UsesGpu);
+            if (spec.Projector is not null && metadata.CanGenerate)
+                (projector, whyBlind) = LoadProjector(spec, handle, plan.UsesGpu);
             var parameters = metadata.CanGenerate
                 ? ContextParameters.ForGeneration(spec, handle, attention, contextLength, projector?.LargestNonCausal ?? 0)
                 : ContextParameters.ForEmbedding(spec, metadata, contextLength);
@@ -142,6 +146,7 @@ internal sealed class LlamaModel : IDisposable
                     && !handle.HasRecurrentState,
                 Plan = plan,
                 Projector = projector,
+                WhyBlind = whyBlind,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
@@ -191,6 +196,7 @@ internal sealed class LlamaModel : IDisposable
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
             CanSee = Projector is { CanSee: true },
+            WhyBlind = WhyBlind,
             SampleRate = Projector?.SampleRate ?? 0,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
             TrainedContextLength = Handle.TrainedContext,
@@ -226,6 +232,18 @@ internal sealed class LlamaModel : IDisposable
         Projector?.Dispose();
         Threads.Dispose();
         Handle.Dispose();
+    }
+
+    private static (Projector? Projector, string? WhyBlind) LoadProjector(ModelSpec spec, ModelHandle handle, bool usesGpu)
+    {
+        try
+        {
+            return (Projector.Load(spec, handle, usesGpu), null);
+        }
+        catch (EngineException e) when (spec.ProjectorIsFound)
+        {
+            return (null, e.Message);
+        }
     }
 
     private static EngineException Failure(string what, LoadPlan plan, LoadLog log)
