@@ -68,13 +68,13 @@ internal static class OverheadBenchmark
         public unsafe BareLoop(string path, int threads, int batchThreads, int batchSize, int cells)
         {
             RuntimeLibraries.Load();
-            _model = new ModelHandle(LlamaApi.llama_model_load_from_file(path, LlamaApi.llama_model_default_params()));
-            var parameters = LlamaApi.llama_context_default_params();
+            _model = new ModelHandle(RuntimeLayout.Loaded.LoadModel(path, RuntimeLayout.Loaded.DefaultModelParams()));
+            var parameters = ContextHandle.DefaultParams;
             parameters.ContextLength = (uint)cells;
             parameters.BatchSize = parameters.MicroBatchSize = (uint)batchSize;
             parameters.Threads = threads;
             parameters.ThreadsBatch = batchThreads;
-            _context = new ContextHandle(LlamaApi.llama_init_from_model(_model, parameters), _model);
+            _context = new ContextHandle(RuntimeLayout.Loaded.CreateContext(_model, parameters), _model);
             _pool = Threadpool.Create(threads, poll: 0);
             _batchPool = threads == batchThreads ? _pool : Threadpool.Create(batchThreads, poll: 0);
             if (_pool is not null && _batchPool is not null)

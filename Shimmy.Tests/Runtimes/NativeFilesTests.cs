@@ -1,48 +1,42 @@
-using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Tests.Runtimes;
 
+/// <summary>What the build puts beside the program of the package LLamaSharp.Backend.Cpu.</summary>
 [TestClass]
 [TestCategory("Worker")]
 public sealed class NativeFilesTests
 {
-    private static readonly string Folder = Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native");
+    private static readonly LlamaRuntime Runtime = InstalledRuntimes.Of(InstalledRuntimes.DirectoryOf(LlamaRuntime.LLamaSharp));
 
-    private static string Rid =>
-        (OperatingSystem.IsWindows() ? "win" : OperatingSystem.IsMacOS() ? "osx" : "linux") + "-" +
-        RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant();
-
-    // One function of each part that the binding needs: model, context, sampling, chat of backends.
+    // One function of each part that the binding needs: model, context, sampling, backends, media.
     [TestMethod]
-    [DataRow("*llama*.v*", "llama_version llama_model_load_from_file llama_init_from_model llama_decode llama_sampler_chain_init llama_memory_seq_cp llama_log_set")]
-    [DataRow("*ggml.*v*", "ggml_backend_load_all_from_path ggml_backend_dev_count ggml_backend_reg_count")]
-    [DataRow("*ggml-base*", "ggml_log_set ggml_backend_dev_memory ggml_backend_reg_name")]
-    public void A_build_puts_libraries_with_the_needed_functions_beside_the_program(string pattern, string symbols)
+    [DataRow("ggml-base", "ggml_log_set ggml_backend_dev_memory ggml_backend_reg_name ggml_commit")]
+    [DataRow("ggml-cpu", "ggml_threadpool_new ggml_backend_cpu_reg")]
+    [DataRow("ggml", "ggml_backend_dev_count ggml_backend_reg_count")]
+    [DataRow("llama", "llama_model_load_from_file llama_init_from_model llama_decode llama_sampler_chain_init llama_memory_seq_cp llama_log_set")]
+    [DataRow("mtmd", "mtmd_init_from_file mtmd_tokenize mtmd_encode_chunk")]
+    public void A_build_puts_libraries_with_the_needed_functions_beside_the_program(string name, string symbols)
     {
-        var file = Directory.GetFiles(Folder, pattern).Single(file => !file.Contains("LICENSE", StringComparison.Ordinal));
-        var library = NativeLibrary.Load(file);
+        var file = Runtime.Find(name);
+        Assert.IsNotNull(file, $"{Runtime.Directory} has no {name}");
+        var code = File.ReadAllBytes(file);
         foreach (var symbol in symbols.Split(' '))
-            Assert.IsTrue(NativeLibrary.TryGetExport(library, symbol, out _), $"{file} lacks {symbol}");
+            Assert.IsGreaterThan(0, code.AsSpan().IndexOf(Encoding.ASCII.GetBytes(symbol)), $"{file} lacks {symbol}");
     }
 
     [TestMethod]
-    public void The_cpu_backend_is_there()
+    [OSCondition(OperatingSystems.Linux)]
+    public void Libraries_of_equal_content_are_there_once()
     {
-        Assert.IsNotEmpty(Directory.GetFiles(Folder, "*ggml-cpu*"));
+        var files = Directory.GetFiles(Runtime.Directory, "*.so", SearchOption.AllDirectories);
+
+        Assert.HasCount(files.Length, files.Select(file => Convert.ToHexString(SHA256.HashData(File.ReadAllBytes(file)))).Distinct().ToArray());
     }
 
     [TestMethod]
-    public void Nothing_comes_along_that_only_serves_node_or_llama_cpps_own_tools()
-    {
-        var names = Directory.GetFiles(Folder).Select(Path.GetFileName).ToArray();
-        Assert.IsEmpty(
-            names.Where(name => name!.Contains("addon", StringComparison.Ordinal) || name.Contains("common", StringComparison.Ordinal)));
-    }
-
-    [TestMethod]
-    public void Licences_travel_with_the_files()
-    {
-        Assert.Contains("The ggml authors", File.ReadAllText(Path.Combine(Folder, "LICENSE.llama.cpp")));
-        Assert.Contains("Gilad S.", File.ReadAllText(Path.Combine(Folder, "LICENSE.node-llama-cpp")));
-    }
+    public void The_licence_travels_with_the_files() =>
+        Assert.Contains("The ggml authors", File.ReadAllText(Path.Combine(Runtime.Directory, "LICENSE.llama.cpp")));
 }

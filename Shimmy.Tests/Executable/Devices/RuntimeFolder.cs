@@ -4,10 +4,15 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Executable.Devices;
 
-/// <summary>A folder for SHIMMY_RUNTIME_DIR: the libraries that were built beside the tests, and plug-ins as a test wants them.</summary>
+/// <summary>
+/// A folder for SHIMMY_RUNTIME_DIR: the libraries that take plug-ins, and plug-ins as a test wants them. They are brought on request alone
+/// (runtimes/natives.targets, target BringNatives); without them the test is skipped.
+/// </summary>
 internal static class RuntimeFolder
 {
     private static string Rid => RuntimeDirectory.PortableRid;
+
+    private static string Libraries => Path.Combine(Repository.Root, "runtimes", Rid, "native");
 
     /// <summary>Where the plug-in of a backend is, if it was brought (runtimes/natives.targets, NativeBackends=…).</summary>
     public static string Plugin(string backend) => Path.Combine(Repository.Root, "runtimes", Rid, backend, $"libggml-{backend}.so");
@@ -17,8 +22,10 @@ internal static class RuntimeFolder
     /// </summary>
     public static Dictionary<string, string> Create(TemporaryFolder folder)
     {
+        if (!Directory.Exists(Libraries))
+            Assert.Inconclusive($"{Libraries} is missing: dotnet msbuild runtimes/natives.targets -t:BringNatives");
         var target = Directory.CreateDirectory(folder["runtime"]).FullName;
-        foreach (var file in Directory.GetFiles(Path.Combine(AppContext.BaseDirectory, "runtimes", Rid, "native"), "*.so"))
+        foreach (var file in Directory.GetFiles(Libraries, "*.so"))
         {
             if (!file.Contains("vulkan", StringComparison.Ordinal) && !file.Contains("cuda", StringComparison.Ordinal))
                 File.CreateSymbolicLink(Path.Combine(target, Path.GetFileName(file)), file);

@@ -139,16 +139,6 @@ public sealed unsafe class StructLayoutTests
     }
 
     [TestMethod]
-    public void llama_logit_bias_has_the_layout_of_the_header()
-    {
-        LlamaLogitBias value;
-        var start = (byte*)&value;
-        Assert.AreEqual(8, sizeof(LlamaLogitBias));
-        Assert.AreEqual(0, (int)((byte*)&value.Token - start), "token");
-        Assert.AreEqual(4, (int)((byte*)&value.Bias - start), "bias");
-    }
-
-    [TestMethod]
     public void llama_sampler_chain_params_has_the_layout_of_the_header()
     {
         LlamaSamplerChainParams value;

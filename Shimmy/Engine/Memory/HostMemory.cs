@@ -1,3 +1,5 @@
+using Shimmy.Engine.Runtimes;
+
 namespace Shimmy.Engine.Memory;
 
 /// <summary>
@@ -15,7 +17,7 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="cancellation">Ends the wait for the report.</param>
     public async ValueTask<long> NeedOfAsync(ModelSpec spec, long sizeBytes, CancellationToken cancellation)
     {
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !RuntimeDirectory.HasGpuPlugins)
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
             return MemoryEstimate.Of(spec, sizeBytes).Total;
         try
         {

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Engine.Workers;
 
@@ -55,7 +56,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     // where that is automatic. Null where nothing is left to try, or the options need a GPU.
     private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
-        if (tried.Backend == GpuBackend.Cpu || !RuntimeDirectory.HasGpuPlugins)
+        if (tried.Backend == GpuBackend.Cpu || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
             return null;
         if (tried.GpuLayers is { Number: null, Halvings: < MostHalvings } layers)
             return tried with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } };

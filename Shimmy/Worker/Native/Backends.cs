@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Shimmy.Engine;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Worker.Native;
 
@@ -9,15 +10,19 @@ namespace Shimmy.Worker.Native;
 /// </summary>
 internal static unsafe class Backends
 {
+    private const int Cpu = 0; // GGML_BACKEND_DEVICE_TYPE_CPU
+
     private static readonly Dictionary<GpuBackend, Plugin> Loaded = [];
     private static readonly nint[] None = [];
 
     /// <summary>
-    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score. Throws <see cref="EngineException"/> where
-    /// the folder holds none.
+    /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score; where it is linked in, it is there already.
+    /// Throws <see cref="EngineException"/> where the folder holds none.
     /// </summary>
     public static void LoadCpu(string directory)
     {
+        if (GgmlApi.ggml_backend_dev_by_type(Cpu) != 0)
+            return;
         var best = RuntimeDirectory.Libraries(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file)))
             .OrderByDescending(variant => variant.Score).FirstOrDefault();
         if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
@@ -58,6 +63,8 @@ internal static unsafe class Backends
     {
         var directory = RuntimeLibraries.Directory;
         var name = RuntimeDirectory.PluginName(backend);
+        if (LinkedIn(backend) is not 0 and var linked)
+            return new Plugin(PluginState.Loaded, null) { Registration = linked, Version = RuntimeLibraries.Version };
         if (RuntimeDirectory.PluginFile(directory, backend) is not { } file)
             return new Plugin(PluginState.Missing, $"its plug-in is missing: {directory} holds no {FileName(name)}; {HowToGet(backend)}");
         nint library;
@@ -72,14 +79,14 @@ internal static unsafe class Backends
         if (!NativeLibrary.TryGetExport(library, "ggml_backend_init", out var init))
         {
             return new Plugin(PluginState.OtherVersion,
-                $"{file} is no plug-in of llama.cpp {RuntimeLibraries.BoundVersion}: it has no ggml_backend_init");
+                $"{file} is no plug-in of llama.cpp {RuntimeLibraries.Version}: it has no ggml_backend_init");
         }
 
-        var belongs = PinnedPlugins.Belongs(file, RuntimeLibraries.FindFile(directory, GgmlApi.BaseLibrary)!, name);
+        var belongs = PinnedPlugins.Belongs(file, RuntimeDirectory.FindFile(directory, GgmlApi.BaseLibrary)!, name);
         if (belongs == false)
         {
             return new Plugin(PluginState.OtherVersion,
-                $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.BoundVersion} beside it, "
+                $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.Version} beside it, "
                 + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
         }
 
@@ -93,7 +100,7 @@ internal static unsafe class Backends
         {
             return new Plugin(PluginState.OtherVersion,
                 $"{file} is of another version: it was built for version {theirs} of ggml's interface for plug-ins, "
-                + $"llama.cpp {RuntimeLibraries.BoundVersion} has version {ours}; {HowToGet(backend)}");
+                + $"llama.cpp {RuntimeLibraries.Version} has version {ours}; {HowToGet(backend)}");
         }
 
         GgmlApi.ggml_backend_register(registration);
@@ -106,13 +113,26 @@ internal static unsafe class Backends
         };
     }
 
+    // ggml's handle of a backend that is part of the libraries themselves (Metal in LLamaSharp's, any in a user's own build); 0 where it is not.
+    private static nint LinkedIn(GpuBackend backend)
+    {
+        for (nuint i = 0; i < GgmlApi.ggml_backend_dev_count(); i++)
+        {
+            var device = GgmlApi.ggml_backend_dev_get(i);
+            var name = Devices.FactsOf(device).Backend;
+            if (name.Equals(backend.ToString(), StringComparison.OrdinalIgnoreCase) || (backend == GpuBackend.Metal && name == "MTL"))
+                return GgmlApi.ggml_backend_dev_backend_reg(device);
+        }
+        return 0;
+    }
+
     // The message of dlopen tells what is wrong: a library that the plug-in needs, a function that its version had, or that the file is
     // none.
     private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
         why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal)
             || NeedsOtherGgml(why)
             ? new Plugin(PluginState.OtherVersion,
-                $"{file} is of another version than llama.cpp {RuntimeLibraries.BoundVersion}: {why}; {HowToGet(backend)}")
+                $"{file} is of another version than llama.cpp {RuntimeLibraries.Version}: {why}; {HowToGet(backend)}")
             : NeedsLibrary(file, why)
                 ? new Plugin(PluginState.NoDriver, $"a library that its plug-in needs is missing ({why}); {WhatItNeeds(backend)}")
                 : new Plugin(PluginState.OtherVersion, $"{file} cannot be loaded: {why}");
@@ -139,17 +159,13 @@ internal static unsafe class Backends
 
     private static string HowToGet(GpuBackend backend) => backend switch
     {
-        GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.BoundVersion
+        GpuBackend.OpenCl => "there is no prebuilt one: build it from llama.cpp " + RuntimeLibraries.Version
             + " and put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
         GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
         _ => $"publish with it (./publish.sh {RuntimeDirectory.PortableRid} {RuntimeDirectory.PluginName(backend)}), put it there, or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
     };
 
-    private static int InterfaceVersion()
-    {
-        const int cpu = 0;
-        return *(int*)GgmlApi.ggml_backend_dev_backend_reg(GgmlApi.ggml_backend_dev_by_type(cpu));
-    }
+    private static int InterfaceVersion() => *(int*)GgmlApi.ggml_backend_dev_backend_reg(GgmlApi.ggml_backend_dev_by_type(Cpu));
 
     // Variants that this processor cannot run score 0; a build without variants has no score and is the only one.
     private static int ScoreOf(string file)

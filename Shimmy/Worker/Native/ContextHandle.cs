@@ -24,7 +24,7 @@ internal sealed unsafe class ContextHandle : SafeHandle
     public override bool IsInvalid => handle == 0;
 
     /// <summary>llama.cpp's default parameters, to be changed and given to <see cref="Create"/>.</summary>
-    public static LlamaContextParams DefaultParams => llama_context_default_params();
+    public static LlamaContextParams DefaultParams => RuntimeLayout.Loaded.DefaultContextParams();
 
     /// <summary>KV cells of all sequences together.</summary>
     public int Cells => (int)llama_n_ctx(this);
@@ -37,7 +37,7 @@ internal sealed unsafe class ContextHandle : SafeHandle
 
     /// <summary>Makes a context; null where llama.cpp cannot, for want of memory most of the time.</summary>
     public static ContextHandle? Create(ModelHandle model, LlamaContextParams parameters) =>
-        llama_init_from_model(model, parameters) is not 0 and var context ? new ContextHandle(context, model) : null;
+        RuntimeLayout.Loaded.CreateContext(model, parameters) is not 0 and var context ? new ContextHandle(context, model) : null;
 
     // Compute
 

@@ -2,7 +2,7 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>libggml and libggml-base of llama.cpp v0.4.0: backends, devices, thread pools. C names verbatim.</summary>
+/// <summary>libggml and libggml-base: backends, devices, thread pools. C names verbatim, the same in every build that Shimmy knows.</summary>
 internal static unsafe partial class GgmlApi
 {
     /// <summary>libggml: the registry of backends.</summary>
@@ -10,6 +10,9 @@ internal static unsafe partial class GgmlApi
 
     /// <summary>libggml-base: what backends share.</summary>
     public const string BaseLibrary = "ggml-base";
+
+    /// <summary>The commit that the library was built from.</summary>
+    [LibraryImport(BaseLibrary)] public static partial byte* ggml_commit();
 
     // Backends
 

@@ -2,7 +2,10 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>libllama of llama.cpp v0.4.0: C names verbatim, only what Shimmy calls.</summary>
+/// <summary>
+/// libllama: C names verbatim, only what Shimmy calls, and only what is the same in every build that it knows. What differs is in
+/// <see cref="RuntimeLayout"/>.
+/// </summary>
 internal static unsafe partial class LlamaApi
 {
     /// <summary>The name that <see cref="RuntimeLibraries"/> resolves to the file of this platform.</summary>
@@ -10,9 +13,8 @@ internal static unsafe partial class LlamaApi
 
     // Lifecycle
 
+    /// <summary>Which release the library is; builds from before v0.4.0 do not have it.</summary>
     [LibraryImport(Library)] public static partial byte* llama_version();
-    [LibraryImport(Library)] public static partial LlamaModelParams llama_model_default_params();
-    [LibraryImport(Library)] public static partial LlamaContextParams llama_context_default_params();
     [LibraryImport(Library)] public static partial void llama_backend_init();
     [LibraryImport(Library)] public static partial void llama_numa_init(int strategy);
     [LibraryImport(Library)] public static partial nuint llama_max_devices();
@@ -20,14 +22,7 @@ internal static unsafe partial class LlamaApi
     public static partial void llama_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 
-    /// <summary>Null when the file cannot be loaded; the reason is in the log only.</summary>
-    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
-    public static partial nint llama_model_load_from_file(string path, LlamaModelParams parameters);
-
     [LibraryImport(Library)] public static partial void llama_model_free(nint model);
-
-    /// <summary>Null when the context cannot be made, for want of memory most of the time.</summary>
-    [LibraryImport(Library)] public static partial nint llama_init_from_model(ModelHandle model, LlamaContextParams parameters);
 
     [LibraryImport(Library)] public static partial void llama_free(nint context);
     [LibraryImport(Library)] public static partial void llama_attach_threadpool(ContextHandle context, nint decode, nint batch);
@@ -182,15 +177,6 @@ internal static unsafe partial class LlamaApi
     public static partial nint llama_sampler_init_mirostat(int vocabularySize,
         uint seed, float tau, float eta, int m);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat_v2(uint seed, float tau, float eta);
-    [LibraryImport(Library)]
-    public static partial nint llama_sampler_init_penalties(
-        int vocabularySize, int lastN, float repeat, float frequency, float presence);
-    [LibraryImport(Library)]
-    public static partial nint llama_sampler_init_dry(
-        nint vocab, float multiplier, float dryBase, int allowedLength, int lastN, byte** breakers, nuint breakerCount);
-    [LibraryImport(Library)]
-    public static partial nint llama_sampler_init_logit_bias(int vocabularySize,
-        int count, LlamaLogitBias* biases);
 
     /// <summary>Null where the grammar does not parse; the reason is in the log only.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]

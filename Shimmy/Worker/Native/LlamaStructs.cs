@@ -2,7 +2,8 @@ using System.Runtime.InteropServices;
 
 namespace Shimmy.Worker.Native;
 
-// Layouts of llama.cpp v0.4.0 (llama.h, ggml-backend.h, ggml-cpu.h). Field order is the header's; C's _Bool is one byte.
+// Layouts of llama.cpp v0.4.0 (llama.h, ggml-backend.h, ggml-cpu.h). Field order is the header's; C's _Bool is one byte. Two of them, the
+// parameters of models and contexts, are other ones in other builds: RuntimeLayout gives those what stands in these.
 // StructLayoutTests holds every offset and size against the numbers a C compiler printed.
 
 /// <summary><c>struct llama_model_params</c>.</summary>
@@ -120,14 +121,6 @@ internal unsafe struct LlamaTokenDataArray
     public nuint Size;
     public long Selected;
     public byte Sorted;
-}
-
-/// <summary><c>struct llama_logit_bias</c>.</summary>
-[StructLayout(LayoutKind.Sequential)]
-internal struct LlamaLogitBias
-{
-    public int Token;
-    public float Bias;
 }
 
 /// <summary><c>struct llama_sampler_chain_params</c>.</summary>

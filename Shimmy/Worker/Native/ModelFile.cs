@@ -21,7 +21,7 @@ internal static unsafe class ModelFile
     public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, Action<float> progress)
     {
         var tuning = spec.Tuning;
-        var parameters = LlamaApi.llama_model_default_params();
+        var parameters = RuntimeLayout.Loaded.DefaultModelParams();
         parameters.GpuLayers = gpuLayers;
         parameters.LoadMode = LoadMode(tuning, parameters.LoadMode);
         if (tuning.SplitMode is { } mode)
@@ -65,7 +65,7 @@ internal static unsafe class ModelFile
                 parameters.KvOverrides = tuning.MetadataOverrides.Count > 0 ? metadataList : null;
                 parameters.ProgressCallback = &OnProgress;
                 parameters.ProgressCallbackUserData = (void*)GCHandle.ToIntPtr(callback);
-                return new ModelHandle(LlamaApi.llama_model_load_from_file(spec.Path, parameters));
+                return new ModelHandle(RuntimeLayout.Loaded.LoadModel(spec.Path, parameters));
             }
         }
         finally

@@ -1,121 +1,127 @@
 using System.Runtime.InteropServices;
+using LLama.Native;
 using Shimmy.Engine;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// Loads llama.cpp's libraries from <see cref="RuntimeDirectory"/>, where .NET's own probing does not look, and checks that they are the
-/// version that this binding was written for.
+/// Loads the libraries of one runtime, where .NET's own probing does not look, and finds out which llama.cpp they are.
 /// </summary>
 internal static unsafe class RuntimeLibraries
 {
-    /// <summary>The llama.cpp version whose headers <see cref="LlamaApi"/> was written from.</summary>
-    public const string BoundVersion = "0.4.0";
+    // GNU's library of OpenMP, which LLamaSharp's libraries for Linux are linked with.
+    private const string OpenMp = "libgomp.so.1";
+
+    // Of a runtime whose backends are linked in: each refers to those before it. Loaded by path, they are found by name from then on.
+    private static readonly string[] LinkedInOrder = [GgmlApi.BaseLibrary, "ggml-cpu", "ggml-blas", "ggml-metal", GgmlApi.Library];
 
     private static readonly Lock Gate = new();
-    private static string? _directory;
+    private static LlamaRuntime? _runtime;
+    private static LlamaRuntime? _resolved;
+
+    /// <summary>The loaded runtime, once <see cref="Load"/> has run.</summary>
+    public static LlamaRuntime Runtime => _runtime ?? throw new InvalidOperationException("The native libraries are not loaded.");
 
     /// <summary>Full path of the folder the libraries come from, once <see cref="Load"/> has run.</summary>
-    public static string Directory => _directory ?? throw new InvalidOperationException("The native libraries are not loaded.");
+    public static string Directory => Runtime.Directory;
 
     /// <summary>The handle of libllama, for what it exports beside its API.</summary>
     public static nint Llama { get; private set; }
 
-    /// <summary>Version the loaded library reports.</summary>
+    /// <summary>Version of the loaded library; where it has none, the package that it comes from and its commit.</summary>
     public static string Version { get; private set; } = "";
 
     /// <summary>
     /// Loads the libraries and the backend for the CPU, once a process; those for GPUs are <see cref="Backends"/>.
-    /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where they are missing or of another version.
+    /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where they are missing or of an unknown layout.
     /// </summary>
     public static void Load()
     {
         lock (Gate)
         {
-            if (_directory is not null)
+            if (_runtime is not null)
                 return;
-            var directory = FindDirectory();
-            NativeLibrary.SetDllImportResolver(typeof(LlamaApi).Assembly, (name, _, _) => Resolve(directory, name));
-            CheckVersion(directory);
+            var runtime = InstalledRuntimes.Given ?? InstalledRuntimes.All.FirstOrDefault()
+                ?? InstalledRuntimes.Of(InstalledRuntimes.DirectoryOf(LlamaRuntime.LLamaSharp));
+            if (runtime.Find(LlamaApi.Library) is not { } file)
+                throw Failure($"the runtime {runtime.Name} is missing: {runtime.Directory} holds no llama library");
+            try
+            {
+                if (runtime.IsLinked)
+                    LoadLinked(runtime);
+                Llama = NativeLibrary.Load(file);
+            }
+            catch (Exception e) when (e is DllNotFoundException or BadImageFormatException)
+            {
+                throw Failure(Missing(runtime, e.Message), e);
+            }
+            if (_resolved is null)
+            {
+                NativeLibrary.SetDllImportResolver(typeof(LlamaApi).Assembly, (name, _, _) => Resolve(name));
+                NativeLibrary.SetDllImportResolver(typeof(LLamaModelParams).Assembly, (name, _, _) => Resolve(name));
+            }
+            _resolved = runtime;
+            FindLayout(runtime);
             NativeLog.Attach();
             LlamaApi.llama_backend_init();
-            Llama = NativeLibrary.Load(FindFile(directory, LlamaApi.Library)!);
-            Backends.LoadCpu(directory);
-            _directory = directory;
+            Backends.LoadCpu(runtime.Directory);
+            _runtime = runtime;
         }
     }
 
     /// <summary>Sets how threads and memory spread over NUMA nodes; once a process, before a model is loaded.</summary>
     public static void UseNuma(NumaStrategy strategy) => LlamaApi.llama_numa_init((int)strategy);
 
-    private static string FindDirectory()
+    private static void LoadLinked(LlamaRuntime runtime)
     {
-        var directory = RuntimeDirectory.FullPath;
-        if (FindFile(directory, LlamaApi.Library) is not null)
-            return directory;
-        throw new EngineException(EngineFailure.LoadFailed, RuntimeDirectory.IsGiven
-            ? $"llama.cpp's libraries are missing: SHIMMY_RUNTIME_DIR names {directory}, which holds none"
-            : $"llama.cpp's libraries are missing: {directory} holds none; restore that folder or name one that has them in SHIMMY_RUNTIME_DIR");
+        // The system's before the one that lies beside: that one is of the builder's system, and may need a newer C library.
+        if (OperatingSystem.IsLinux())
+            NativeLibrary.TryLoad(OpenMp, out _);
+        foreach (var name in LinkedInOrder)
+        {
+            if (runtime.Find(name) is { } file)
+                NativeLibrary.Load(file);
+        }
     }
 
-    private static nint Resolve(string directory, string name) =>
-        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary or MtmdApi.Library && FindFile(directory, name) is { } file
+    private static nint Resolve(string name) =>
+        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary or MtmdApi.Library && _resolved!.Find(name) is { } file
             ? NativeLibrary.Load(file)
             : 0;
 
-    /// <summary>
-    /// The file of a library in a folder; null where there is none. The prebuilt ones carry the version in their names (libllama.v0.4.0.so,
-    /// ggml.v0.4.0.dll), self-built ones do not.
-    /// </summary>
-    public static string? FindFile(string directory, string name)
-    {
-        if (!System.IO.Directory.Exists(directory))
-            return null;
-        var (prefix, suffix) = OperatingSystem.IsWindows() ? ("", ".dll") : OperatingSystem.IsMacOS() ? ("lib", ".dylib") : ("lib", ".so");
-        var plain = Path.Combine(directory, prefix + name + suffix);
-        return File.Exists(plain)
-            ? plain
-            : System.IO.Directory.EnumerateFiles(directory, $"{prefix}{name}.*{suffix}").Order(StringComparer.Ordinal).FirstOrDefault();
-    }
+    private static string Missing(LlamaRuntime runtime, string why) => why.Contains(OpenMp, StringComparison.Ordinal)
+        ? $"the runtime {runtime.Name} needs {OpenMp}, which is missing: install GNU's OpenMP library "
+            + "(Debian and Ubuntu: libgomp1; Fedora, Arch and Alpine: libgomp)"
+        : why.Contains("VCOMP140", StringComparison.OrdinalIgnoreCase)
+            ? $"the runtime {runtime.Name} needs VCOMP140.DLL, which is missing: install Microsoft's Visual C++ redistributable"
+            : $"the runtime {runtime.Name} cannot be loaded from {runtime.Directory}: {why.ReplaceLineEndings(" ").Trim()}";
 
-    private static void CheckVersion(string directory)
+    private static void FindLayout(LlamaRuntime runtime)
     {
-        string version;
+        string? version = null;
+        string commit;
+        RuntimeLayout? layout;
+        string reason;
         try
         {
-            version = Marshal.PtrToStringUTF8((nint)LlamaApi.llama_version()) ?? "";
+            if (NativeLibrary.TryGetExport(Llama, nameof(LlamaApi.llama_version), out _))
+                version = Marshal.PtrToStringUTF8((nint)LlamaApi.llama_version());
+            commit = Marshal.PtrToStringUTF8((nint)GgmlApi.ggml_commit()) ?? "";
+            layout = RuntimeLayout.Find(version, commit, runtime.Name == LlamaRuntime.LLamaSharp, out reason);
         }
         catch (Exception e) when (e is EntryPointNotFoundException or DllNotFoundException or BadImageFormatException)
         {
-            throw new EngineException(EngineFailure.LoadFailed,
-                $"the llama.cpp library in {directory} is not version {BoundVersion}, which Shimmy is bound to: {e.Message}", e);
+            throw Failure($"the llama.cpp library in {runtime.Directory} is none that Shimmy knows: {e.Message}", e);
         }
-        // Builds between releases report "0.4.0-dev"; the struct defaults tell whether the layout is the one we know.
-        if (version != BoundVersion && !version.StartsWith(BoundVersion + "-", StringComparison.Ordinal))
+        if (layout is null)
         {
-            throw new EngineException(EngineFailure.LoadFailed,
-                $"the llama.cpp library in {directory} is version {version}; Shimmy is bound to {BoundVersion}");
+            throw Failure($"the llama.cpp library in {runtime.Directory} {reason}; known are "
+                + string.Join(" and ", RuntimeLayout.Known.Select(known => known.Builds)));
         }
-
-        if (UnknownDefault() is { } field)
-        {
-            throw new EngineException(EngineFailure.LoadFailed,
-                $"the llama.cpp library in {directory} calls itself {version} but its default of {field} is not the one of "
-                + $"{BoundVersion}, so its structs have another layout");
-        }
-
-        Version = version;
+        RuntimeLayout.Loaded = layout;
+        Version = version ?? layout.Builds;
     }
 
-    // Defaults from llama.h of the bound version that a shifted layout would hardly reproduce.
-    private static string? UnknownDefault()
-    {
-        var model = LlamaApi.llama_model_default_params();
-        var context = LlamaApi.llama_context_default_params();
-        return (model.GpuLayers, model.SplitMode, model.UseExtraBufts) != (-1, 1, 1) ? "llama_model_params"
-            : (context.ContextLength, context.BatchSize, context.MicroBatchSize) != (512, 2048, 512) ? "llama_context_params.n_ctx"
-            : (context.RopeScalingType, context.FlashAttentionType, context.YarnExtFactor) != (-1, -1, -1f) ? "llama_context_params.rope"
-            : (context.TypeK, context.TypeV, context.OffloadKqv, context.SwaFull) != (1, 1, 1, 1) ? "llama_context_params.type_k"
-            : null;
-    }
+    private static EngineException Failure(string message, Exception? inner = null) => new(EngineFailure.LoadFailed, message, inner);
 }

@@ -27,7 +27,7 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     /// <summary>A grammar in GBNF; null where it does not parse, which the log explains.</summary>
     public static SamplerHandle? Grammar(NativeVocabulary vocabulary, string grammar, string root) =>
-        llama_sampler_init_grammar(vocabulary.Pointer, grammar, root) is not 0 and var sampler
+        llama_sampler_init_grammar(vocabulary.Pointer, RuntimeLayout.Loaded.Spell(grammar), root) is not 0 and var sampler
             ? new SamplerHandle(sampler, vocabulary.Model)
             : null;
 
@@ -70,8 +70,8 @@ internal sealed unsafe class SamplerHandle : SafeHandle
         {
             fixed (nint* pointers = texts)
             {
-                Add(llama_sampler_init_dry(
-                    vocabulary.Pointer, multiplier, dryBase, allowedLength, lastN, (byte**)pointers, (nuint)texts.Length));
+                Add(RuntimeLayout.Loaded.CreateDry(
+                    vocabulary, multiplier, dryBase, allowedLength, lastN, (byte**)pointers, (nuint)texts.Length));
             }
         }
         finally

@@ -1,7 +1,6 @@
 using System.Text.Json;
-using Shimmy.Engine;
 
-namespace Shimmy.Worker.Native;
+namespace Shimmy.Engine.Runtimes;
 
 /// <summary>
 /// Recognises the plug-in files that belong to the prebuilt libraries, by their size in the manifest. ggml's plug-in interface keeps its
