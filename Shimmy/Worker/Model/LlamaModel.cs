@@ -132,6 +132,9 @@ internal sealed class LlamaModel : IDisposable
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
             if (spec.Projector is not null && metadata.CanGenerate)
                 (projector, whyBlind) = LoadProjector(spec, handle, plan.UsesGpu);
+            // Which answers to pictures are known are those of llama.cpp's own programs, which fuse attention wherever they can.
+            if (projector is not null && spec.Tuning.FlashAttention is null)
+                attention = FlashAttention.Auto;
             var parameters = metadata.CanGenerate
                 ? ContextParameters.ForGeneration(spec, handle, attention, contextLength, projector?.LargestNonCausal ?? 0)
                 : ContextParameters.ForEmbedding(spec, metadata, contextLength);
