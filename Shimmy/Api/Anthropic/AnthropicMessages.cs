@@ -133,7 +133,7 @@ internal sealed class AnthropicMessages
         _messages.Add(message);
     }
 
-    private static IReadOnlyList<ContentPart> Joined(IReadOnlyList<ContentPart> parts) =>
+    private static IReadOnlyList<ContentPart> Joined(List<ContentPart> parts) =>
         parts.Count == 1 ? parts : ContentPart.Merge(parts, "\n\n");
 
     private static List<ContentPart> Texts(JsonElement content, string name) => content.ValueKind == JsonValueKind.String

@@ -17,7 +17,7 @@ internal static class Generate
         var request = GenerateRequestBody.Read(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        var events = request.Run(lease, CacheControl.Use(context), context.RequestAborted, MediaFields.LoaderOf(context),
+        var events = request.Run(lease, CacheControl.Use(context), MediaFields.LoaderOf(context), context.RequestAborted,
             ModelResolver.LoggerOf(context));
         if (request.Stream)
         {

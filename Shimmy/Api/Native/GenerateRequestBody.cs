@@ -60,8 +60,8 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache,
-        CancellationToken cancellation, MediaLoader media, ILogger? logger = null) => Chat is not null
+    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache, MediaLoader media,
+        CancellationToken cancellation, ILogger? logger = null) => Chat is not null
         ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache, media)
         : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
             cancellation, cache);

@@ -12,8 +12,8 @@ namespace Shimmy.Chat.Media;
 /// <param name="fetch">Fetches pictures by URL.</param>
 internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 {
-    // Decoding takes up to a dozen bytes a pixel for a moment.
-    private readonly SemaphoreSlim _decoding = new(2);
+    // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once.
+    private static readonly SemaphoreSlim Decoding = new(2);
 
     /// <summary>Of default limits, without URLs.</summary>
     public static MediaLoader Default { get; } = new(PictureDecoder.DefaultMostPixels, new MediaFetch([]));
@@ -73,14 +73,14 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
             if (!decodes)
                 return PictureDecoder.Measure(file.Span, mostPixels);
-            await _decoding.WaitAsync(cancellation).ConfigureAwait(false);
+            await Decoding.WaitAsync(cancellation).ConfigureAwait(false);
             try
             {
                 return await Task.Run(() => PictureDecoder.Decode(file, mostPixels), cancellation).ConfigureAwait(false);
             }
             finally
             {
-                _decoding.Release();
+                Decoding.Release();
             }
         }
         catch (FormatException e)

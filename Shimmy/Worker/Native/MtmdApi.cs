@@ -261,7 +261,7 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
 
     private static nint Bitmap(Medium medium)
     {
-        ReadOnlySpan<byte> data = medium.Data.IsEmpty ? new byte[medium.DataLength] : medium.Data.Span;
+        var data = medium.Data.IsEmpty ? new ReadOnlySpan<byte>(new byte[medium.DataLength]) : medium.Data.Span;
         fixed (byte* bytes = data)
         {
             return medium.Kind == MediumKind.Picture

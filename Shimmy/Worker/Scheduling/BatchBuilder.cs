@@ -78,8 +78,10 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         }
         Companion = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
         if (Companion is { } slot)
+        {
             batch.Add(
                 _parts[0].Sequence.Tokens[slot.Tokens.Count], slot.PositionAt(slot.Tokens.Count) + 1, slot.Id, logits: false);
+        }
         _spare = false;
     }
 
