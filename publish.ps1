@@ -2,12 +2,13 @@
 .SYNOPSIS
 Publishes Shimmy as a native executable for one platform.
 .DESCRIPTION
-    .\publish.ps1 [RID] [BACKEND…]     RID: default this machine's; BACKEND: vulkan, cuda (CUDA 13), cuda12
+    .\publish.ps1 [-Minimal] [RID] [BACKEND…]     RID: default this machine's; BACKEND: vulkan, cuda (CUDA 13), cuda12
 
+Beside LLamaSharp's libraries it takes the second runtime, llama.cpp's own release from npm, where npm is there; -Minimal leaves it out.
 Writes dist\RID\ (executable, runtimes\, licences), dist\shimmy-VERSION-RID.zip with its .sha256, and the debug symbols as
 an archive of their own. On Linux and macOS use publish.sh.
 #>
-param([string] $Rid, [Parameter(ValueFromRemainingArguments)] [string[]] $Backends = @())
+param([switch] $Minimal, [Parameter(Position = 0)] [string] $Rid, [Parameter(ValueFromRemainingArguments)] [string[]] $Backends = @())
 $ErrorActionPreference = 'Stop'
 Set-Location $PSScriptRoot
 
@@ -23,10 +24,19 @@ foreach ($backend in $Backends) {
     if ($backend -notin $known) { Fail "no backend '$backend' for $Rid; there are: $known" }
 }
 $plugins = ($Backends | Where-Object { $_ -ne 'cpu' }) -join ' '
+# The second runtime: asked for by a plug-in, else in every archive where npm is there to bring it.
+$llamaCpp = 'true'
+if ($Minimal) {
+    if ($plugins) { Fail "-Minimal leaves out the runtime that takes plug-ins; it excludes $plugins" }
+    $llamaCpp = 'false'
+} elseif (-not $plugins -and -not (Get-Command npm -ErrorAction SilentlyContinue)) {
+    Write-Warning "npm is missing, so the archive has LLamaSharp's libraries alone, without those of llama.cpp's own release"
+    $llamaCpp = 'false'
+}
 
 $out = "dist/$Rid"
 if (Test-Path $out) { Remove-Item $out -Recurse -Force }
-dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime $Rid --output $out "-p:NativeBackends=$plugins"
+dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime $Rid --output $out "-p:LlamaCpp=$llamaCpp" "-p:NativeBackends=$plugins"
 if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 
 $version = dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version

@@ -12,7 +12,7 @@ namespace Shimmy.Tests.Executable;
 public sealed partial class InventoryTests
 {
     private const string Shared =
-        "--model-dirs --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads --template --lora --log-level --log-format " +
+        "--model-dirs --runtime --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads --template --lora --log-level --log-format " +
         "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft " +
         // "RoPE and YaRN options under llama.cpp's names".
         "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast " +

@@ -20,8 +20,8 @@ public sealed class PublishedTests
     }
 
     [TestMethod]
-    public void The_executable_has_at_most_12_megabytes() =>
-    Assert.IsLessThanOrEqualTo(12_000_000, new FileInfo(ShimmyProcess.Executable).Length);
+    public void The_executable_has_at_most_13_and_a_half_megabytes() =>
+        Assert.IsLessThanOrEqualTo(13_500_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
     public void Beside_the_executable_are_only_its_model_libraries_licences_and_the_schema_of_its_config()
@@ -37,10 +37,12 @@ public sealed class PublishedTests
     [DataRow("licences/dotnet/LICENSE.TXT")]
     [DataRow("licences/dotnet/THIRD-PARTY-NOTICES.TXT")]
     [DataRow("licences/aspnetcore/LICENSE.txt")]
-    [DataRow("runtimes/{rid}/native/LICENSE.llama.cpp")]
-    [DataRow("runtimes/{rid}/native/LICENSE.node-llama-cpp")]
+    [DataRow("runtimes/llamasharp/LICENSE.llama.cpp")]
+    [DataRow("runtimes/llamasharp/LICENSE.libgomp")]
+    [DataRow("runtimes/llama.cpp-v0.4.0/LICENSE.llama.cpp")]
+    [DataRow("runtimes/llama.cpp-v0.4.0/LICENSE.node-llama-cpp")]
     public void Licences_travel_with_it(string file) =>
-        Assert.IsGreaterThan(0, new FileInfo(Path.Combine(Folder, file.Replace("{rid}", Rid, StringComparison.Ordinal))).Length);
+        Assert.IsGreaterThan(0, new FileInfo(Path.Combine(Folder, file)).Length);
 
     [TestMethod]
     public void The_archive_has_the_checksum_beside_it()

@@ -9,6 +9,9 @@ public sealed record BackendReport
     /// <summary>Folder the libraries came from.</summary>
     public required string RuntimeDirectory { get; init; }
 
+    /// <summary>Every runtime of this machine, in the order in which a model without special needs tries them.</summary>
+    public IReadOnlyList<RuntimeFacts> Runtimes { get; init; } = [];
+
     /// <summary>Every known backend, loaded or not: the CPU first, then in the order in which auto tries them.</summary>
     public required IReadOnlyList<BackendFacts> Backends { get; init; }
 
@@ -17,6 +20,31 @@ public sealed record BackendReport
 
     /// <summary>The backend that auto chooses here.</summary>
     public required string Auto { get; init; }
+}
+
+/// <summary>One runtime: a build of llama.cpp.</summary>
+public sealed record RuntimeFacts
+{
+    /// <summary>What <c>--runtime</c> takes.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>Its folder.</summary>
+    public required string Directory { get; init; }
+
+    /// <summary>Version of its llama.cpp; null where it cannot be loaded.</summary>
+    public string? Version { get; init; }
+
+    /// <summary>Whether it has libmtmd, which reads pictures and sound.</summary>
+    public bool Media { get; init; }
+
+    /// <summary>The backends that it holds plug-ins of, or has built in, beside the CPU's.</summary>
+    public IReadOnlyList<string> Gpus { get; init; } = [];
+
+    /// <summary>Whether a model that needs nothing special runs on it.</summary>
+    public bool Chosen { get; init; }
+
+    /// <summary>Why it is chosen, or why it cannot be loaded; null where neither is so.</summary>
+    public string? Reason { get; init; }
 }
 
 /// <summary>One backend plug-in.</summary>

@@ -22,8 +22,23 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// </summary>
     public GpuShortage? Shortage { get; init; }
 
+    /// <summary>
+    /// For <see cref="EngineFailure.LoadFailed"/>: what the runtime could not, where another may; null where none could.
+    /// </summary>
+    public RuntimeFault? Fault { get; init; }
+
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
+}
+
+/// <summary>What a runtime could not.</summary>
+public enum RuntimeFault
+{
+    /// <summary>It cannot be loaded: a library is missing, or it is a build that is not known.</summary>
+    Unusable,
+
+    /// <summary>It does not know what the model is made of: its architecture, for one.</summary>
+    UnknownModel,
 }
 
 /// <summary>Too little free GPU memory for a model.</summary>

@@ -18,6 +18,11 @@ public sealed record LoadTuning
     /// <summary>For <see cref="CpuExpertLayers"/>: every layer.</summary>
     public const int AllLayers = int.MaxValue;
 
+    /// <summary>
+    /// The runtime to prefer: its name, or a folder; null takes the first that has what the model needs (<c>RuntimeChoice</c>).
+    /// </summary>
+    public string? Runtime { get; init; }
+
     /// <summary>The backend that computes; null is <see cref="GpuBackend.Auto"/>.</summary>
     public GpuBackend? Backend { get; init; }
 
@@ -95,6 +100,7 @@ public sealed record LoadTuning
     /// <summary>This tuning laid over another: a value that is unset here comes from <paramref name="lower"/>.</summary>
     public LoadTuning Over(LoadTuning lower) => new()
     {
+        Runtime = Runtime ?? lower.Runtime,
         Backend = Backend ?? lower.Backend,
         Devices = Devices.Count > 0 ? Devices : lower.Devices,
         GpuLayers = GpuLayers ?? lower.GpuLayers,

@@ -103,6 +103,12 @@ public sealed record ModelFacts
     /// <summary>Resident bytes of the worker once loaded.</summary>
     public long ResidentBytes { get; init; }
 
+    /// <summary>The runtime that the model runs on, and why that one; filled in by the server, which chose it.</summary>
+    public string Runtime { get; init; } = "";
+
+    /// <inheritdoc cref="Runtime"/>
+    public string RuntimeReason { get; init; } = "";
+
     /// <summary>Version of the llama.cpp library that was loaded.</summary>
     public string LibraryVersion { get; init; } = "";
 

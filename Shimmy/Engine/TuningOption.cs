@@ -31,6 +31,12 @@ internal sealed class TuningOption
     /// <summary>All options, in the order of the help.</summary>
     public static IReadOnlyList<TuningOption> All { get; } =
     [
+        new("runtime", "NAME|DIR", "Build of llama.cpp to prefer: a name that shimmy gpu-info shows, or a folder with all its libraries",
+            "the name of a runtime (shimmy gpu-info shows them) or a folder with llama.cpp's libraries",
+            (tuning, text) => text.Length > 0 ? tuning with { Runtime = text } : null)
+        {
+            Default = "the newest that has what the model needs", MayBePath = true,
+        },
         Choice("gpu-backend", null, "Backend; auto takes the first of cuda, metal, vulkan, opencl and cpu that loads and has a device",
             "auto",
             (tuning, backend) => tuning with { Backend = backend },
@@ -164,6 +170,9 @@ internal sealed class TuningOption
 
     /// <summary>Whether its numbers are whole.</summary>
     public bool IsWhole { get; private init; }
+
+    /// <summary>Whether a value with a separator in it is a path, which begins in the folder of the configuration file that says it.</summary>
+    public bool MayBePath { get; private init; }
 
     /// <summary>Whether a load request may say it: what is worth trying another way without a new configuration.</summary>
     public bool InRequests { get; private init; }

@@ -34,12 +34,12 @@ public sealed class BackendPluginTests
 
         Assert.AreEqual(2, probe.ExitCode);
         Assert.MatchesRegex(
-            "libggml-opencl.so is of another version: it was built for version 1 of ggml's interface for plug-ins, llama.cpp 0.4.0 has version [2-9]", probe.Errors);
+            "libggml-opencl.so is of another version: it was built for version 1 of ggml's interface for plug-ins, llama.cpp 0.4.0-dev has version [2-9]", probe.Errors);
     }
 
     [TestMethod]
-    [DataRow("cuda", "extern int gone; int *ggml_backend_init(void) { return &gone; }", "is of another version than llama.cpp 0.4.0: ")]
-    [DataRow("cuda", "int other(void) { return 0; }", "is no plug-in of llama.cpp 0.4.0: it has no ggml_backend_init")]
+    [DataRow("cuda", "extern int gone; int *ggml_backend_init(void) { return &gone; }", "is of another version than llama.cpp 0.4.0-dev: ")]
+    [DataRow("cuda", "int other(void) { return 0; }", "is no plug-in of llama.cpp 0.4.0-dev: it has no ggml_backend_init")]
     // As other releases do, whose interface has the same version: they would crash, or compute nonsense.
     [DataRow("vulkan", "static struct { int version; void *rest[8]; } r = { 2 }; void *ggml_backend_init(void) { return &r; }", "is none of the plug-ins that belong to them; publish with it")]
     [DataRow("opencl", "void *ggml_backend_init(void) { return 0; }", "its driver did not start")]

@@ -65,6 +65,18 @@ internal static class Diagnostics
         json.WriteString("native_library", report?.LibraryVersion);
         if (fault is not null)
             json.WriteString("native_library_error", fault);
+        json.WriteStartArray("runtimes");
+        foreach (var runtime in report?.Runtimes ?? [])
+        {
+            json.WriteStartObject();
+            json.WriteString("name", runtime.Name);
+            json.WriteString("version", runtime.Version);
+            json.WriteBoolean("media", runtime.Media);
+            json.WriteBoolean("chosen", runtime.Chosen);
+            json.WriteString("reason", runtime.Reason);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
         json.WriteStartArray("backends");
         foreach (var backend in report?.Backends ?? [])
         {

@@ -129,6 +129,9 @@ internal static class ModelLifecycle
 
     private static void WritePlacement(Utf8JsonWriter json, ModelFacts facts)
     {
+        json.WriteString("runtime", facts.Runtime);
+        json.WriteString("runtime_version", facts.LibraryVersion);
+        json.WriteString("runtime_reason", facts.RuntimeReason);
         json.WriteString("backend", facts.Backend);
         json.WriteNumber("gpu_layers", facts.GpuLayers);
         json.WriteNumber("layers", facts.Layers);

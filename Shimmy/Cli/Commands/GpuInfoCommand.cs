@@ -23,7 +23,19 @@ internal static class GpuInfoCommand
 
     private static void Print(BackendReport report)
     {
-        Printer.Line($"llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory})");
+        Printer.Line(Table.Format(["RUNTIME", "LLAMA.CPP", "PICTURES", "GPUS", "STATE"], report.Runtimes.Select(runtime => new[]
+        {
+            runtime.Name, runtime.Version ?? "-", runtime.Media ? "yes" : "no",
+            runtime.Gpus.Count > 0 ? string.Join(' ', runtime.Gpus) : "-",
+            runtime switch
+            {
+                { Chosen: true } => $"chosen: {runtime.Reason}",
+                { Reason: { } reason } => $"cannot be loaded: {reason}",
+                _ => "there; --runtime takes it, and models that need it get it",
+            },
+        })));
+        Printer.Line("");
+        Printer.Line($"The backends of llama.cpp {report.LibraryVersion} ({report.RuntimeDirectory}):");
         Printer.Line("");
         Printer.Line(Table.Format(["BACKEND", "VERSION", "STATE"],
             report.Backends.Select(backend =>

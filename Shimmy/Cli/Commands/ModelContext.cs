@@ -3,6 +3,7 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
+using Shimmy.Engine.Runtimes;
 using Shimmy.Engine.Workers;
 using Shimmy.Gguf;
 using Shimmy.Models;
@@ -49,6 +50,7 @@ internal sealed class ModelContext
     /// </summary>
     public static ModelContext Create(CommandOptions options)
     {
+        CheckRuntime(options);
         var models = new ModelContext(options, HostEnvironment.Current());
         models.ReadConfig();
         if (models.Host.Value(SearchOrder.BaseGguf) is { } file)
@@ -64,6 +66,19 @@ internal sealed class ModelContext
         foreach (var alias in options.Aliases)
             models.Registry.AddAlias(alias);
         return models;
+    }
+
+    private static void CheckRuntime(CommandOptions options)
+    {
+        try
+        {
+            if (options.Tuning.Runtime is { } runtime)
+                RuntimeChoice.Named(runtime);
+        }
+        catch (EngineException e)
+        {
+            throw new UsageException($"--runtime: {e.Message}");
+        }
     }
 
     /// <summary>How to load a model: the command line wins over the environment, which wins over the config file.</summary>

@@ -60,6 +60,8 @@ internal static class ProbeCommand
         LayerReason = model.Facts.LayerReason,
         Memory = model.Facts.Memory,
         Devices = model.Facts.Devices,
+        Runtime = model.Facts.Runtime,
+        RuntimeReason = model.Facts.RuntimeReason,
         LibraryVersion = model.Facts.LibraryVersion,
     };
 
@@ -81,7 +83,7 @@ internal static class ProbeCommand
         foreach (var device in report.Memory)
             Print("", device.Describe());
         Print("devices", string.Join(", ", report.Devices.Select(device => $"{device.Name} ({device.Description})")));
-        Print("llama.cpp", report.LibraryVersion);
+        Print("runtime", $"{report.Runtime} (llama.cpp {report.LibraryVersion}): {report.RuntimeReason}");
     }
 
     private static void Print(string what, string value) => Printer.Line($"{what,-15} {value}");

@@ -71,6 +71,12 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelFacts.Devices"/>
     public required IReadOnlyList<DeviceFacts> Devices { get; init; }
 
+    /// <inheritdoc cref="ModelFacts.Runtime"/>
+    public required string Runtime { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.RuntimeReason"/>
+    public required string RuntimeReason { get; init; }
+
     /// <inheritdoc cref="ModelFacts.LibraryVersion"/>
     public required string LibraryVersion { get; init; }
 }

@@ -17,7 +17,7 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="cancellation">Ends the wait for the report.</param>
     public async ValueTask<long> NeedOfAsync(ModelSpec spec, long sizeBytes, CancellationToken cancellation)
     {
-        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
+        if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
             return MemoryEstimate.Of(spec, sizeBytes).Total;
         try
         {
@@ -59,6 +59,20 @@ internal sealed class HostMemory(BackendProbe backends)
         // With all layers on GPUs the host only looks up embeddings, which needs no compute buffer.
         var compute = layers > sizes.Layers.Count ? 0 : all.Compute;
         return all.Process + compute + Math.Max(0, all.Weights - moved) + Math.Max(0, all.KeyValueCache - caches);
+    }
+
+    // Whether the runtime that the model will get can use GPUs.
+    private static bool UsesGpus(ModelSpec spec)
+    {
+        try
+        {
+            return RuntimeChoice.For(spec)[0].Runtime.HasGpu;
+        }
+        catch (EngineException)
+        {
+            // The load will fail with the reason.
+            return false;
+        }
     }
 
     private static List<long> GpusOf(LoadTuning tuning, BackendReport report)

@@ -23,10 +23,11 @@ internal sealed partial class WorkerJson : JsonSerializerContext;
 
 /// <summary>An <see cref="EngineException"/> on the pipe.</summary>
 internal sealed record WorkerError(EngineFailure Failure, string Message, int PromptTokens,
-    int ContextLength, string? Option, int RetryAfterSeconds, GpuShortage? Shortage)
+    int ContextLength, string? Option, int RetryAfterSeconds, GpuShortage? Shortage, RuntimeFault? Fault)
 {
     public static WorkerError Of(EngineException error) => new(
-        error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.Shortage);
+        error.Failure, error.Message, error.PromptTokens, error.ContextLength, error.Option, error.RetryAfterSeconds, error.Shortage,
+        error.Fault);
 
     public EngineException ToException() => new(Failure, Message)
     {
@@ -35,5 +36,6 @@ internal sealed record WorkerError(EngineFailure Failure, string Message, int Pr
         Option = Option,
         RetryAfterSeconds = RetryAfterSeconds,
         Shortage = Shortage,
+        Fault = Fault,
     };
 }

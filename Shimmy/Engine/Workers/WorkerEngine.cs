@@ -28,11 +28,37 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     public async Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
     {
+        var refusals = new List<(LlamaRuntime Runtime, EngineException Why)>();
+        foreach (var candidate in RuntimeChoice.For(spec))
+        {
+            try
+            {
+                var chosen = refusals.Count == 0 ? candidate : candidate with
+                {
+                    Reason = $"{candidate.Reason}; {string.Join("; ", refusals.Select(one => $"{one.Runtime.Name} was refused"))}",
+                };
+                return await LoadAsync(spec, chosen, progress, cancellation).ConfigureAwait(false);
+            }
+            catch (EngineException e) when (e.Fault is { } fault && (fault == RuntimeFault.UnknownModel || !candidate.IsNamed))
+            {
+                LogRefused(_logger, spec.Name, candidate.Runtime.Name, e.Message);
+                refusals.Add((candidate.Runtime, e));
+            }
+        }
+        if (refusals is [var (_, only)])
+            throw only;
+        throw new EngineException(EngineFailure.LoadFailed, $"no runtime can load {spec.Path}: "
+            + string.Join("; ", refusals.Select(one => $"{one.Runtime.Name}: {one.Why.Message}")), refusals[^1].Why);
+    }
+
+    private async Task<ILoadedModel> LoadAsync(
+        ModelSpec spec, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
+    {
         for (var tuning = spec.Tuning; ;)
         {
             try
             {
-                return await LoadAsync(spec, tuning, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, candidate, tuning, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost && spec is { Projector: not null, ProjectorIsFound: true })
             {
@@ -43,7 +69,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
                 // A worker that dies while it loads is a failed load, whatever the cause of death.
-                tuning = await LessAsync(spec.Tuning, tuning, cancellation).ConfigureAwait(false)
+                tuning = await LessAsync(candidate.Runtime, spec.Tuning, tuning, cancellation).ConfigureAwait(false)
                     ?? throw new EngineException(EngineFailure.LoadFailed, $"cannot load {spec.Path}: {lost.Message}", lost);
                 LogAgain(_logger, spec.Name, lost.Message, tuning.GpuLayers is { Halvings: > 0 }
                     ? "half as many layers"
@@ -54,15 +80,15 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     // The tuning to try after a worker died while it loaded: half as many layers, where the number is automatic; then the next backend,
     // where that is automatic. Null where nothing is left to try, or the options need a GPU.
-    private async Task<LoadTuning?> LessAsync(LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
+    private async Task<LoadTuning?> LessAsync(LlamaRuntime runtime, LoadTuning asked, LoadTuning tried, CancellationToken cancellation)
     {
-        if (tried.Backend == GpuBackend.Cpu || !InstalledRuntimes.All.Any(runtime => runtime.HasGpu))
+        if (tried.Backend == GpuBackend.Cpu || !runtime.HasGpu)
             return null;
         if (tried.GpuLayers is { Number: null, Halvings: < MostHalvings } layers)
             return tried with { GpuLayers = layers with { Halvings = layers.Halvings + 1 } };
         if (asked.Backend is not (null or GpuBackend.Auto))
             return null;
-        var report = await ReportBackendsAsync(cancellation).ConfigureAwait(false);
+        var report = await ReportBackendsAsync(runtime, cancellation).ConfigureAwait(false);
         // A plug-in that ends its process did so before auto came to choose.
         var failed = tried.Backend is { } one and not GpuBackend.Auto ? RuntimeDirectory.PluginName(one)
             : report.Backends.Any(backend => backend.Crashed) ? null
@@ -79,15 +105,20 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             : null;
     }
 
-    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadTuning tuning,
+    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, RuntimeCandidate candidate, LoadTuning tuning,
         IProgress<float>? progress, CancellationToken cancellation)
     {
-        var worker = WorkerProcess.Start(_executable, Log, share => progress?.Report(share));
+        var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share));
         try
         {
             var request = JsonSerializer.SerializeToUtf8Bytes(spec with { Tuning = tuning }, WorkerJson.Default.ModelSpec);
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
-            var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)!;
+            var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)! with
+            {
+                Runtime = candidate.Runtime.Name,
+                RuntimeReason = candidate.Reason,
+            };
+            LogRuntime(_logger, spec.Name, facts.Runtime, facts.LibraryVersion, facts.RuntimeReason);
             LogLoaded(_logger, spec.Name, facts.LoadMilliseconds, facts.ProcessId, facts.Threads, facts.BatchThreads, facts.Cells);
             var memory = string.Join("; ", facts.Memory.Select(device => device.Describe()));
             LogPlaced(_logger, spec.Name, facts.Backend, facts.GpuLayers, facts.Layers, memory);
@@ -107,14 +138,48 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     }
 
     /// <summary>
-    /// The backends and devices of this machine, reported by a worker so that a broken driver cannot harm the server. Where a plug-in
-    /// crashes that worker, each plug-in is tried in a worker of its own, and the report names the one that crashes.
+    /// The runtimes of this machine, and the backends and devices of the one that a model without special needs gets. Reported by workers,
+    /// so that a broken driver cannot harm the server. Throws <see cref="EngineException"/> where no runtime can be loaded.
     /// </summary>
     public async Task<BackendReport> ReportBackendsAsync(CancellationToken cancellation)
     {
+        BackendReport? report = null;
+        var runtimes = new List<RuntimeFacts>();
+        foreach (var (runtime, reason, isNamed) in RuntimeChoice.ForNone())
+        {
+            var facts = new RuntimeFacts
+            {
+                Name = runtime.Name,
+                Directory = runtime.Directory,
+                Media = runtime.HasMedia,
+                Gpus = [.. RuntimeDirectory.GpuBackends.Where(runtime.HasBackend).Select(RuntimeDirectory.PluginName)],
+            };
+            try
+            {
+                // No backend is tried of a runtime that is not the one.
+                var own = report is null
+                    ? await ReportBackendsAsync(runtime, cancellation).ConfigureAwait(false)
+                    : await ReportBackendsAsync(runtime, RuntimeDirectory.GpuBackends.ToDictionary(RuntimeDirectory.PluginName, _ => ""),
+                        cancellation).ConfigureAwait(false);
+                runtimes.Add(facts with { Version = own.LibraryVersion, Chosen = report is null, Reason = report is null ? reason : null });
+                report ??= own;
+            }
+            catch (EngineException e) when (!isNamed && e.Failure is EngineFailure.LoadFailed or EngineFailure.WorkerLost)
+            {
+                runtimes.Add(facts with { Reason = e.Message });
+            }
+        }
+        return report is null
+            ? throw new EngineException(EngineFailure.LoadFailed, string.Join("; ", runtimes.Select(runtime => runtime.Reason)))
+            : report with { Runtimes = runtimes };
+    }
+
+    // Where a plug-in crashes the worker, each is tried in a worker of its own, and the report names the one that crashes.
+    private async Task<BackendReport> ReportBackendsAsync(LlamaRuntime runtime, CancellationToken cancellation)
+    {
         try
         {
-            return await ReportBackendsAsync([], cancellation).ConfigureAwait(false);
+            return await ReportBackendsAsync(runtime, [], cancellation).ConfigureAwait(false);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.WorkerLost)
         {
@@ -129,20 +194,21 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                         if (other != backend)
                             others[RuntimeDirectory.PluginName(other)] = "";
                     }
-                    await ReportBackendsAsync(others, cancellation).ConfigureAwait(false);
+                    await ReportBackendsAsync(runtime, others, cancellation).ConfigureAwait(false);
                 }
                 catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
                 {
                     crashing[RuntimeDirectory.PluginName(backend)] = lost.Message;
                 }
             }
-            return await ReportBackendsAsync(crashing, cancellation).ConfigureAwait(false);
+            return await ReportBackendsAsync(runtime, crashing, cancellation).ConfigureAwait(false);
         }
     }
 
-    private async Task<BackendReport> ReportBackendsAsync(Dictionary<string, string> crashing, CancellationToken cancellation)
+    private async Task<BackendReport> ReportBackendsAsync(
+        LlamaRuntime runtime, Dictionary<string, string> crashing, CancellationToken cancellation)
     {
-        await using var worker = WorkerProcess.Start(_executable, Log, _ => { });
+        await using var worker = WorkerProcess.Start(_executable, runtime, Log, _ => { });
         var request = JsonSerializer.SerializeToUtf8Bytes(crashing, WorkerJson.Default.DictionaryStringString);
         var reply = await worker.AskAsync(FrameKind.ReportBackends, request, cancellation).ConfigureAwait(false);
         return JsonSerializer.Deserialize(reply, WorkerJson.Default.BackendReport)!;
@@ -186,6 +252,12 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         "loaded {Model} in {Milliseconds:F0} ms (worker {Pid}, {Threads} threads, {BatchThreads} for prompts, {Cells} KV cells)")]
     private static partial void LogLoaded(
         ILogger logger, string model, double milliseconds, int pid, int threads, int batchThreads, int cells);
+
+    [LoggerMessage(LogLevel.Information, "{Model}: the runtime {Runtime} (llama.cpp {Version}), because {Reason}")]
+    private static partial void LogRuntime(ILogger logger, string model, string runtime, string version, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "{Model}: the runtime {Runtime} cannot load it, the next is tried: {Reason}")]
+    private static partial void LogRefused(ILogger logger, string model, string runtime, string reason);
 
     [LoggerMessage(LogLevel.Information, "{Model} runs on {Backend}, {GpuLayers} of {Layers} layers on GPUs; {Memory}")]
     private static partial void LogPlaced(ILogger logger, string model, string backend, int gpuLayers, int layers, string memory);

@@ -4,6 +4,7 @@ using System.Text;
 using System.Text.Json;
 using System.Threading.Channels;
 using Shimmy.Engine.Protocol;
+using Shimmy.Engine.Runtimes;
 
 namespace Shimmy.Engine.Workers;
 
@@ -45,10 +46,10 @@ internal sealed class WorkerProcess : IAsyncDisposable
     public Task Completion => _ended.Task;
 
     /// <summary>
-    /// Starts a worker. <paramref name="log"/> gets llama.cpp's lines with their ggml level, <paramref name="progress"/> the
+    /// Starts a worker that will load a runtime. <paramref name="log"/> gets llama.cpp's lines with their ggml level, <paramref name="progress"/> the
     /// share of the model that is loaded. Throws <see cref="EngineException"/> where the process does not start.
     /// </summary>
-    public static WorkerProcess Start(string executable, Action<int, string> log, Action<float> progress)
+    public static WorkerProcess Start(string executable, LlamaRuntime runtime, Action<int, string> log, Action<float> progress)
     {
         var start = new ProcessStartInfo(executable, ["worker"])
         {
@@ -62,6 +63,8 @@ internal sealed class WorkerProcess : IAsyncDisposable
         // On a failed assertion ggml would start a debugger for a backtrace, whose lines would push the message itself out of the kept
         // lines.
         start.Environment["GGML_NO_BACKTRACE"] = "1";
+        foreach (var (name, value) in runtime.Environment)
+            start.Environment[name] = value;
         Process process;
         try
         {

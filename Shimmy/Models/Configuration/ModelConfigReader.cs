@@ -35,8 +35,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         ("n_threads", (_, model, value, at) =>
             model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
         .. TuningOption.All.Select(option =>
-            (option.Field, (Action<ModelConfigReader, Reading, JsonElement, string>)((_, model, value, at) =>
-            model.Settings = model.Settings with { Tuning = Tune(model.Settings.Tuning, option, value, at) }))),
+            (option.Field, (Action<ModelConfigReader, Reading, JsonElement, string>)((reader, model, value, at) =>
+            model.Settings = model.Settings with { Tuning = reader.Tune(model.Settings.Tuning, option, value, at) }))),
         ("aliases", (_, model, value, at) => model.Patterns = Patterns(value, at)),
         ("keep_alive", (_, model, value, at) => model.Settings = model.Settings with { KeepAlive = Duration(value, at) }),
         ("pinned", (_, model, value, at) => model.Settings = model.Settings with { Pinned = Flag(value, at) }),
@@ -233,8 +233,9 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; a whole number from {least} to {most} is");
 
     // Numbers and switches may be JSON numbers and booleans, or strings.
-    private static LoadTuning Tune(LoadTuning tuning, TuningOption option, JsonElement value, string at) =>
-        TuningOption.TextOf(value) is { } text && option.Set(tuning, text) is { } tuned
+    private LoadTuning Tune(LoadTuning tuning, TuningOption option, JsonElement value, string at) =>
+        TuningOption.TextOf(value) is { } text
+            && option.Set(tuning, option.MayBePath && text.AsSpan().IndexOfAny('/', '\\') >= 0 ? _host.Absolute(text) : text) is { } tuned
             ? tuned
             : throw new ConfigException($"{at}: {Shown(value)} is not allowed; {option.Allowed} is");
 

@@ -9,6 +9,9 @@ namespace Shimmy.Worker.Model;
 /// <summary>A loaded model and its context. Used by the scheduler's thread only, except for the vocabulary.</summary>
 internal sealed class LlamaModel : IDisposable
 {
+    // llama.cpp's words for what an older build of it does not know yet.
+    private static readonly string[] Unknown = ["unknown model architecture", "unknown pre-tokenizer type", "invalid ggml type"];
+
     private EmbeddingContext? _embedding;
     private AdapterSet? _adapters;
 
@@ -258,6 +261,9 @@ internal sealed class LlamaModel : IDisposable
         return new EngineException(EngineFailure.LoadFailed, reason.Length > 0
             ? $"{what}: {reason}"
             : what)
-        { Shortage = full ? plan.Shortage : null };
+        {
+            Shortage = full ? plan.Shortage : null,
+            Fault = Array.Exists(Unknown, words => reason.Contains(words, StringComparison.Ordinal)) ? RuntimeFault.UnknownModel : null,
+        };
     }
 }

@@ -29,7 +29,8 @@ internal static unsafe class Backends
         {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}"
-                    .TrimEnd());
+                    .TrimEnd())
+            { Fault = RuntimeFault.Unusable };
         }
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)

@@ -67,13 +67,18 @@ internal abstract unsafe partial class RuntimeLayout
     public static RuntimeLayout? Find(string? version, string commit, bool isPackage, out string reason)
     {
         var named = Known.FirstOrDefault(layout => layout.IsOf(version, commit, isPackage));
+        if (named is null)
+        {
+            reason = version is null
+                ? $"has no version and was built from commit '{commit}', whose structs are not known"
+                : $"is version {version}, whose structs are not known";
+            return null;
+        }
         var (model, context) = (ProbeApi.llama_model_default_params(), ProbeApi.llama_context_default_params());
-        var mismatch = named is null ? null : Mismatch("llama_model_params", named.ModelDefaults, &model)
+        var mismatch = Mismatch("llama_model_params", named.ModelDefaults, &model)
             ?? Mismatch("llama_context_params", named.ContextDefaults, &context);
-        reason = named is null
-            ? $"is {(version is null ? $"built from commit {commit} and has no version" : $"version {version}")}, whose structs are not known"
-            : $"calls itself {version ?? commit}, but its default of {mismatch} is another than that of {named.Builds}, so its structs have "
-                + "another layout";
+        reason = $"calls itself {version ?? commit}, but its default of {mismatch} is another than that of {named.Builds}, so its structs have "
+            + "another layout";
         return mismatch is null ? named : null;
     }
 

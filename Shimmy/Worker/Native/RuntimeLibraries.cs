@@ -42,8 +42,7 @@ internal static unsafe class RuntimeLibraries
         {
             if (_runtime is not null)
                 return;
-            var runtime = InstalledRuntimes.Given ?? InstalledRuntimes.All.FirstOrDefault()
-                ?? InstalledRuntimes.Of(InstalledRuntimes.DirectoryOf(LlamaRuntime.LLamaSharp));
+            var runtime = RuntimeChoice.ForNone()[0].Runtime;
             if (runtime.Find(LlamaApi.Library) is not { } file)
                 throw Failure($"the runtime {runtime.Name} is missing: {runtime.Directory} holds no llama library");
             try
@@ -123,5 +122,6 @@ internal static unsafe class RuntimeLibraries
         Version = version ?? layout.Builds;
     }
 
-    private static EngineException Failure(string message, Exception? inner = null) => new(EngineFailure.LoadFailed, message, inner);
+    private static EngineException Failure(string message, Exception? inner = null) =>
+        new(EngineFailure.LoadFailed, message, inner) { Fault = RuntimeFault.Unusable };
 }

@@ -1,0 +1,68 @@
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Executable.Devices;
+
+/// <summary>Runtimes that cannot be used, and how that is said. Most are compiled here: a library is known by a few functions.</summary>
+[TestClass]
+[TestCategory("Executable")]
+[OSCondition(OperatingSystems.Linux)]
+public sealed class RuntimeTests
+{
+    private const string Known = "known are llama.cpp v0.4 and v0.5 and LLamaSharp 0.30";
+
+    [TestMethod]
+    [DataRow("const char *llama_version(void) { return \"9.9.9\"; }", "is version 9.9.9, whose structs are not known; " + Known)]
+    [DataRow("int other;", "has no version and was built from commit 'abc123', whose structs are not known; " + Known)]
+    [DataRow("typedef struct { long all[20]; } s; const char *llama_version(void) { return \"0.5.1\"; } "
+        + "s llama_model_default_params(void) { return (s){ 0 }; } s llama_context_default_params(void) { return (s){ 0 }; }",
+        "calls itself 0.5.1, but its default of llama_model_params.n_gpu_layers is another than that of llama.cpp v0.4 and v0.5")]
+    [DataRow("extern int gone; int *there(void) { return &gone; }", "cannot be loaded from ")]
+    public async Task A_folder_whose_layout_is_unknown_is_refused_with_its_version_and_those_that_are_known(string source, string expected)
+    {
+        using var folder = new TemporaryFolder();
+        var environment = Empty(folder);
+        RuntimeFolder.Compile(environment, "libllama", source);
+        RuntimeFolder.Compile(environment, "libggml-base", "const char *ggml_commit(void) { return \"abc123\"; }");
+
+        var byVariable = await ShimmyProcess.RunAsync(["probe", "shimmy-demo"], folder.Path, environment);
+        var byOption = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--runtime", "./runtime"], folder.Path);
+
+        foreach (var run in new[] { byVariable, byOption })
+        {
+            Assert.AreEqual(2, run.ExitCode, run.Errors);
+            Assert.Contains(expected, run.Errors);
+        }
+    }
+
+    [TestMethod]
+    public async Task A_folder_without_libraries_is_refused_by_name()
+    {
+        using var folder = new TemporaryFolder();
+
+        var byVariable = await ShimmyProcess.RunAsync(["probe", "shimmy-demo"], folder.Path, Empty(folder));
+        var byOption = await ShimmyProcess.RunAsync(["probe", "shimmy-demo", "--runtime", "nonsense"], folder.Path);
+
+        Assert.AreEqual(2, byVariable.ExitCode);
+        Assert.Contains($"the runtime {folder["runtime"]} is missing: {folder["runtime"]} holds no llama library", byVariable.Errors);
+        Assert.AreEqual(1, byOption.ExitCode);
+        Assert.Contains("--runtime: there is no runtime 'nonsense': it is neither one of ", byOption.Errors);
+    }
+
+    [TestMethod]
+    public async Task An_architecture_that_no_runtime_knows_is_refused_with_the_reason_of_each()
+    {
+        using var folder = new TemporaryFolder();
+        var environment = RuntimeFolder.Create(folder);
+        var model = RandomModel.Write(folder["odd.gguf"], new RandomModelShape { Architecture = "starfish" });
+
+        var run = await ShimmyProcess.RunAsync(["probe", model], folder.Path, environment);
+
+        Assert.AreEqual(2, run.ExitCode, run.Errors);
+        Assert.Contains("cannot load it, the next is tried: ", run.Errors);
+        Assert.MatchesRegex(
+            $"no runtime can load \\S+odd.gguf: {folder["runtime"]}: .*'starfish'.*; llamasharp: .*'starfish'", run.Errors);
+    }
+
+    private static Dictionary<string, string> Empty(TemporaryFolder folder) =>
+        new() { ["SHIMMY_RUNTIME_DIR"] = Directory.CreateDirectory(folder["runtime"]).FullName };
+}
