@@ -7,7 +7,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>Pictures in requests of every dialect: their files are checked by the first bytes, so that a wrong one loads no model.</summary>
+/// <summary>Pictures in requests of every dialect. Their first bytes are checked, so that a wrong file loads no model.</summary>
 internal static class MediaFields
 {
     private const string Data = "data:";
@@ -79,7 +79,7 @@ internal static class MediaFields
         ?? $"data:image/{PictureHeader.Read(source.File.Span).Format.ToString().ToLowerInvariant()};base64," +
             Convert.ToBase64String(source.File.Span);
 
-    /// <summary>The field <c>images</c>, an array of pictures in Base64 or as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
+    /// <summary>The field <c>images</c>, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
     public static IReadOnlyList<ContentPart> Images(RequestFields fields)
     {
         var name = fields.FullName("images");
@@ -91,7 +91,7 @@ internal static class MediaFields
     public static ApiException Unsupported(RequestFields part, string type) => ApiException.BadField(part.FullName("type"), type switch
     {
         "input_audio" or "audio" or "audio_url" =>
-            $"'{type}' is not taken: this version of libmtmd adds silence to every sound, so that models answer wrongly; text and pictures are",
+            $"'{type}' is not taken: this version of libmtmd adds silence to every sound, so models answer wrongly; text and pictures are",
         _ => $"{RequestFields.Quote(type)} is not supported; text and pictures are",
     });
 }

@@ -106,3 +106,30 @@ public sealed record ModelSpec
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
 /// <param name="Found">Whether it was found beside the model, not asked for; one that does not fit is left out then.</param>
 public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false);
+
+/// <summary>
+/// Defaults for requests, from the tool that a model comes from (Ollama's Modelfile). Used by the dialects that ask a model for its
+/// defaults, for fields that a request leaves out; no engine reads them.
+/// </summary>
+public sealed record RequestDefaults
+{
+    /// <summary>No defaults.</summary>
+    public static RequestDefaults None { get; } = new();
+
+    /// <summary>System prompt where a conversation brings none.</summary>
+    public string? System { get; init; }
+
+    /// <summary>Texts that end an answer, beside those of the request and of the chat template.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>
+    /// Sampling options by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c>
+    /// …), as text; and <c>max_tokens</c> and <c>seed</c>. They win over the metadata of the file.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Equality that compares the elements of the lists.</summary>
+    public bool IsSameAs(RequestDefaults other) => System == other.System && Stop.SequenceEqual(other.Stop)
+        && Sampling.Count == other.Sampling.Count
+        && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
+}

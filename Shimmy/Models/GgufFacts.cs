@@ -56,7 +56,7 @@ internal sealed record GgufFacts
     /// <summary>For a projector: whether it takes sounds.</summary>
     public bool Hears { get; init; }
 
-    /// <summary>For an adapter or a projector: the model it was made for (<c>general.base_model.0.name</c>); null where the file does not say.</summary>
+    /// <summary>For an adapter: the model it was made for (<c>general.base_model.0.name</c>); null where the file does not say.</summary>
     public string? BaseModel { get; init; }
 
     /// <summary>

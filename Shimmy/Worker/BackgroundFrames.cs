@@ -20,8 +20,8 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
     private Thread? _thread;
 
     /// <summary>
-    /// Takes a frame where it is long or has media; false for a short one. Throws <c>EngineException</c> with <c>EngineFailure.QueueFull</c> where 64
-    /// MiB wait.
+    /// Takes a frame where it is long or has media; false for a short one. Throws <c>EngineException</c> with
+    /// <c>EngineFailure.QueueFull</c> where 64 MiB wait.
     /// </summary>
     public bool Take(Frame frame)
     {

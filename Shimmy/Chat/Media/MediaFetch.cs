@@ -77,7 +77,8 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
             {
                 [0 or 10 or 127 or >= 224, ..] => false,
                 [100, >= 64 and <= 127, ..] => false,
-                [169, 254, ..] or [192, 168, ..] or [192, 0, 0 or 2, _] or [198, 18 or 19, ..] or [198, 51, 100, _] or [203, 0, 113, _] => false,
+                [169, 254, ..] or [192, 168, ..] or [192, 0, 0 or 2, _] => false,
+                [198, 18 or 19, ..] or [198, 51, 100, _] or [203, 0, 113, _] => false,
                 [172, >= 16 and <= 31, ..] => false,
                 _ => true,
             };
@@ -107,7 +108,8 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
         Stream stream, Uri url, CancellationToken cancellation)
     {
         var host = url.IsDefaultPort ? url.IdnHost : string.Create(CultureInfo.InvariantCulture, $"{url.IdnHost}:{url.Port}");
-        var request = $"GET {url.PathAndQuery} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: shimmy\r\nAccept: image/*\r\nConnection: close\r\n\r\n";
+        var request = $"GET {url.PathAndQuery} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: shimmy\r\nAccept: image/*\r\n" +
+            "Connection: close\r\n\r\n";
         await stream.WriteAsync(Encoding.ASCII.GetBytes(request), cancellation).ConfigureAwait(false);
         using var answer = new MemoryStream();
         var buffer = new byte[1 << 16];
@@ -129,7 +131,8 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
         if (Field("transfer-encoding") is not null)
             throw new FormatException($"'{Shown(url)}' answers in chunks, which it was not asked for");
         var body = bytes[(end + 4)..];
-        if (Field("content-length") is { } length && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var promised)
+        if (Field("content-length") is { } length
+            && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var promised)
             && body.Length < promised)
         {
             throw new FormatException($"'{Shown(url)}' was cut off");

@@ -100,7 +100,7 @@ internal readonly record struct ContentPart(string Text)
     /// <summary>A picture or sound.</summary>
     public static ContentPart Of(MediaSource source) => new("") { Source = source };
 
-    /// <summary>The parts with neighbouring texts joined, <paramref name="between"/> standing between them; empty texts are left out.</summary>
+    /// <summary>The parts with neighbouring texts joined by <paramref name="between"/>; empty texts are left out.</summary>
     public static IReadOnlyList<ContentPart> Merge(IEnumerable<ContentPart> parts, string between = "")
     {
         var merged = new List<ContentPart>();

@@ -28,7 +28,10 @@ internal static class ToolPromptFallback
                         ]),
                 { ToolCalls.Count: > 0 } =>
                     Parts("assistant",
-                        [.. message.Content, new((message.Content.Count > 0 ? "\n" : "") + string.Join('\n', message.ToolCalls.Select(Call)))]),
+                        [
+                            .. message.Content,
+                            new((message.Text.Length > 0 ? "\n" : "") + string.Join('\n', message.ToolCalls.Select(Call))),
+                        ]),
                 _ => message,
             };
             // Adjacent user messages are merged: many templates require alternating roles.

@@ -44,7 +44,8 @@ internal static partial class GenerateCommand
             Role = "user",
             Content =
             [
-                .. options.Images.Select(image => ContentPart.Of(new MediaSource(MediumKind.Picture, $"--image {image.Path}", image.Bytes))),
+                .. options.Images.Select(image =>
+                    ContentPart.Of(new MediaSource(MediumKind.Picture, $"--image {image.Path}", image.Bytes))),
                 new ContentPart(prompt),
             ],
         });

@@ -60,7 +60,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             {
                 return await LoadAsync(spec, candidate, tuning, progress, cancellation).ConfigureAwait(false);
             }
-            catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost && spec is { Projector: not null, ProjectorIsFound: true })
+            catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost
+                && spec is { Projector: not null, ProjectorIsFound: true })
             {
                 // libmtmd trusts its file, and nobody asked for this one.
                 LogBlind(_logger, spec.Name, lost.Message);

@@ -125,7 +125,7 @@ internal sealed class Vocabulary
 
     /// <summary>
     /// The tokens of a prompt with media: text and media each by themselves, as libmtmd joins them; the numbers of its stretches stand for
-    /// a medium. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for a medium that the model does not take.
+    /// a medium. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for one that the model does not take.
     /// </summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="projector">The model's projector; null where it has none.</param>

@@ -200,8 +200,9 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
             var handle = MtmdApi.mtmd_init_from_file(path, model, parameters);
             if (handle == 0)
             {
+                var reason = NativeLog.TakeErrors();
                 throw new EngineException(EngineFailure.LoadFailed,
-                    $"cannot load the projector {path}: {(NativeLog.TakeErrors() is { Length: > 0 } reason ? reason : "libmtmd refuses it")}");
+                    $"cannot load the projector {path}: {(reason.Length > 0 ? reason : "libmtmd refuses it")}");
             }
             var added = false;
             model.DangerousAddRef(ref added);
