@@ -16,7 +16,8 @@ public sealed partial class InventoryTests
         "--template --lora --log-level --log-format " +
         "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft " +
         // "RoPE and YaRN options under llama.cpp's names".
-        "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast";
+        "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast " +
+        "--mmproj --image-max-tokens";
 
     // "Sampling options": those of the requests, under the same names.
     private const string Sampling =
@@ -28,13 +29,14 @@ public sealed partial class InventoryTests
     {
         ["serve"] =
             "--bind --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
-            "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --tls-cert --tls-key " + Shared,
+            "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --media-pixels --media-urls " +
+            "--media-cache --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,
         ["list"] = "-s --short --json " + Shared,
         ["discover"] = "--llm-only --json " + Shared,
         ["probe"] = "--json " + Shared,
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
-        ["generate"] = "--prompt --system --raw --max-tokens --stream --no-stream --json-schema --grammar " + Sampling + " " + Shared,
+        ["generate"] = "--prompt --image --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar " + Sampling + " " + Shared,
         ["chat"] = Shared,
         ["convert"] = "-o --output --type --log-level --log-format",
         ["gpu-info"] = "--json --log-level --log-format",

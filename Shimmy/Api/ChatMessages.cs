@@ -115,11 +115,12 @@ internal static class ChatMessages
                 return null;
             case "file" or "input_file":
                 return new ContentPart(PlainWord.OfFile(part));
+            case "image_url" or "input_image":
+                return MediaFields.OfTurn(isLenient, () => MediaFields.ImageUrl(part));
             case var type when isLenient:
                 return new ContentPart(PlainWord.Of(value, type));
             case var type:
-                throw ApiException.BadField(part.FullName("type"),
-                    $"{RequestFields.Quote(type)} is not supported by this model; 'text' is");
+                throw MediaFields.Unsupported(part, type);
         }
     }
 

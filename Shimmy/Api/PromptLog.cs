@@ -3,6 +3,7 @@ using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
 
@@ -19,7 +20,7 @@ internal sealed partial class PromptLog(ILogger logger, string requestId)
     /// <summary>Logs a prompt, in one line.</summary>
     public void Write(Prompt prompt) => LogPrompt(logger, requestId, prompt.Tokens is { } tokens
         ? $"{tokens.Count} tokens"
-        : OnOneLine(prompt.WholeText()));
+        : OnOneLine(MediaMarks.TextOf(prompt)));
 
     // Log injection: a prompt may not forge lines of the log, nor send escape sequences to the terminal that shows it.
     private static string OnOneLine(string text)

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Tools;
+using Shimmy.Chat.Media;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Chat.Output.Tools;
@@ -30,13 +31,14 @@ internal static class ChatPipeline
 {
     /// <summary>
     /// Answers a conversation. <paramref name="logger"/> gets the choice of the chat template; <paramref name="cache"/> may have the
-    /// answer.
+    /// answer; <paramref name="media"/> decodes pictures, with default limits where it is null.
     /// </summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
         ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation,
-        ILogger? logger = null, CachedExecution? cache = null)
+        ILogger? logger = null, CachedExecution? cache = null, MediaLoader? media = null)
     {
         var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
+        request = await (media ?? MediaLoader.Default).DecodeAsync(lease.Model, request, logger, cancellation).ConfigureAwait(false);
         var clock = new AnswerClock();
         var prompt = template.Render(request, request.AddGenerationPrompt);
         clock.Rendered();

@@ -40,6 +40,9 @@ public sealed record Prompt
     /// <summary>The text in order; empty where the prompt is tokens. Neighbouring parts are tokenized as one text.</summary>
     public IReadOnlyList<PromptPart> Parts { get; init; } = [];
 
+    /// <summary>The pictures and sounds that parts name by their index, in the order of the parts.</summary>
+    public IReadOnlyList<Medium> Media { get; init; } = [];
+
     /// <summary>Whether BOS is put first where the vocabulary wants it; it is never doubled.</summary>
     public bool AddBos { get; init; } = true;
 
@@ -56,10 +59,37 @@ public sealed record Prompt
     public static Prompt FromTokens(IReadOnlyList<int> tokens) => new() { Tokens = tokens, AddBos = false };
 }
 
-/// <summary>A stretch of prompt text.</summary>
-/// <param name="Text">The text.</param>
+/// <summary>A stretch of prompt text, or the place of a picture or sound in it.</summary>
+/// <param name="Text">The text; empty where a medium stands.</param>
 /// <param name="ParseSpecial">True for a template's own text, false for text from a user.</param>
-public readonly record struct PromptPart(string Text, bool ParseSpecial);
+/// <param name="Medium">Index in <see cref="Prompt.Media"/>; null where the part is text.</param>
+public readonly record struct PromptPart(string Text, bool ParseSpecial, int? Medium = null);
+
+/// <summary>Kinds of media.</summary>
+public enum MediumKind
+{
+    /// <summary>A picture: rows of pixels from the top, each pixel three bytes, red, green and blue.</summary>
+    Picture,
+
+    /// <summary>A sound: samples of one channel, 32-bit floats, at the rate that the model's projector wants.</summary>
+    Sound,
+}
+
+/// <summary>A picture or sound of a prompt, decoded.</summary>
+/// <param name="Kind">What it is.</param>
+/// <param name="Width">Pixels of a row; samples of a sound.</param>
+/// <param name="Height">Rows of pixels; 1 for a sound.</param>
+/// <param name="Hash">SHA-256 of <see cref="Data"/> and the size, in hexadecimal; empty where there is no data.</param>
+public sealed record Medium(MediumKind Kind, int Width, int Height, string Hash)
+{
+    /// <summary>The pixels or samples; empty where only tokens are counted. On the pipe they follow the JSON as they are.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public ReadOnlyMemory<byte> Data { get; init; }
+
+    /// <summary>Bytes that <see cref="Data"/> has where it is there.</summary>
+    [System.Text.Json.Serialization.JsonIgnore]
+    public long DataLength => (long)Width * Height * (Kind == MediumKind.Picture ? 3 : sizeof(float));
+}
 
 /// <summary>A LoRA adapter that a request applies to its answer.</summary>
 /// <param name="Id">The adapter's <see cref="AdapterFacts.Id"/>; null where it is named.</param>
@@ -79,3 +109,33 @@ public sealed record QueuePlace(string Client, int Rank = 0, int Priority = 0)
     /// <summary>The place of a request without client, rank and priority.</summary>
     public static QueuePlace Default { get; } = new("");
 }
+
+/// <summary>One text to embed, or a query and a document to be judged together by a reranker.</summary>
+public sealed record EmbeddingRequest
+{
+    /// <summary>
+    /// The text or the tokens. Special tokens that the model wants around a text are added; tokens are taken as they are.
+    /// </summary>
+    public required Prompt Prompt { get; init; }
+
+    /// <summary>
+    /// The document to be judged by the query in <see cref="Prompt"/>: for rerankers (models whose pooling is <c>rank</c>), else null.
+    /// </summary>
+    public Prompt? Document { get; init; }
+
+    /// <summary>Whether a text that is too long is cut at its end (the document, where there is one); else it is refused.</summary>
+    public bool Truncate { get; init; }
+
+    /// <summary>The only LoRA adapters to apply; null applies those that the model was loaded with.</summary>
+    public IReadOnlyList<LoraChoice>? Loras { get; init; }
+
+    /// <summary>Its place in the queue.</summary>
+    public QueuePlace Place { get; init; } = QueuePlace.Default;
+}
+
+/// <summary>The result of an <see cref="EmbeddingRequest"/>.</summary>
+/// <param name="Values">
+/// The pooled embedding as the model gives it, not normalised; or, of a reranker, its scores, the relevance first.
+/// </param>
+/// <param name="Tokens">Tokens that were computed.</param>
+public sealed record Embedding(float[] Values, int Tokens);

@@ -9,6 +9,12 @@ public sealed record LoadTuning
     /// <summary>All choices left to llama.cpp and the model.</summary>
     public static LoadTuning None { get; } = new();
 
+    /// <summary>
+    /// Most tokens of one picture on a CPU: attention among a picture's patches takes time with their square, so that 4096 of them take
+    /// many seconds.
+    /// </summary>
+    public const int DefaultImageMaxTokens = 1024;
+
     /// <summary>For <see cref="CpuExpertLayers"/>: every layer.</summary>
     public const int AllLayers = int.MaxValue;
 
@@ -73,6 +79,12 @@ public sealed record LoadTuning
     /// <summary>YaRN: tokens of context that the model was trained with.</summary>
     public int? YarnOriginalContext { get; init; }
 
+    /// <summary>
+    /// Most tokens of one picture, for projectors that choose it by the picture's size; null leaves it to the projector, at most
+    /// <see cref="DefaultImageMaxTokens"/> where the CPU encodes.
+    /// </summary>
+    public int? ImageMaxTokens { get; init; }
+
     /// <summary>YaRN: mix of extrapolation, 0 (all interpolated) to 1; -1 is the model's own.</summary>
     public float? YarnExtFactor { get; init; }
 
@@ -107,6 +119,7 @@ public sealed record LoadTuning
         RopeFrequencyBase = RopeFrequencyBase ?? lower.RopeFrequencyBase,
         RopeFrequencyScale = RopeFrequencyScale ?? lower.RopeFrequencyScale,
         YarnOriginalContext = YarnOriginalContext ?? lower.YarnOriginalContext,
+        ImageMaxTokens = ImageMaxTokens ?? lower.ImageMaxTokens,
         YarnExtFactor = YarnExtFactor ?? lower.YarnExtFactor,
         YarnAttnFactor = YarnAttnFactor ?? lower.YarnAttnFactor,
         YarnBetaSlow = YarnBetaSlow ?? lower.YarnBetaSlow,

@@ -38,6 +38,15 @@ public sealed record ModelFacts
     /// <summary>Whether it says that its embeddings may be cut to fewer dimensions.</summary>
     public bool IsMatryoshka { get; init; }
 
+    /// <summary>Whether it takes pictures, by its projector.</summary>
+    public bool CanSee { get; init; }
+
+    /// <summary>Why the projector that was found beside the model was left out; null where it was not.</summary>
+    public string? WhyBlind { get; init; }
+
+    /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
+    public int SampleRate { get; init; }
+
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }
 

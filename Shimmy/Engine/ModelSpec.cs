@@ -55,6 +55,12 @@ public sealed record ModelSpec
     /// <summary>Full path of the multimodal projector (mmproj) that lets the model see or hear; null where none is used.</summary>
     public string? Projector { get; init; }
 
+    /// <summary>Whether the projector was found beside the model, not asked for: one that cannot be loaded is left out then.</summary>
+    public bool ProjectorIsFound { get; init; }
+
+    /// <summary>Bytes of encoded pictures and sounds that the worker keeps for requests that bring them again; 0 keeps none.</summary>
+    public long MediaCacheBytes { get; init; } = 256L << 20;
+
     /// <summary>Defaults for fields that a request leaves out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 
@@ -80,6 +86,7 @@ public sealed record ModelSpec
         Name = $"the draft model {path}",
         Path = path,
         Draft = null,
+        Projector = null,
         Loras = [],
         Tuning = Tuning with
         {
@@ -104,3 +111,44 @@ public sealed record ModelSpec
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
 /// <param name="Found">Whether it was found beside the model, not asked for; one that does not fit is left out then.</param>
 public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false);
+
+/// <summary>
+/// Defaults for requests, from the tool that a model comes from (Ollama's Modelfile). Used by the dialects that ask a model for its
+/// defaults, for fields that a request leaves out; no engine reads them.
+/// </summary>
+public sealed record RequestDefaults
+{
+    /// <summary>No defaults.</summary>
+    public static RequestDefaults None { get; } = new();
+
+    /// <summary>System prompt where a conversation brings none.</summary>
+    public string? System { get; init; }
+
+    /// <summary>
+    /// Chat template in Go's template language, as Ollama keeps it, for a model whose file has none. Null where there is none.
+    /// </summary>
+    public string? Template { get; init; }
+
+    /// <summary>Turns that every conversation begins with.</summary>
+    public IReadOnlyList<DefaultTurn> Messages { get; init; } = [];
+
+    /// <summary>Texts that end an answer, beside those of the request and of the chat template.</summary>
+    public IReadOnlyList<string> Stop { get; init; } = [];
+
+    /// <summary>
+    /// Sampling options by the names of llama.cpp's <c>general.sampling.*</c> metadata (<c>temp</c>, <c>top_k</c>, <c>penalty_repeat</c>
+    /// …), as text; and <c>max_tokens</c> and <c>seed</c>. They win over the metadata of the file.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>Equality that compares the elements of the lists.</summary>
+    public bool IsSameAs(RequestDefaults other) => System == other.System && Template == other.Template
+        && Messages.SequenceEqual(other.Messages) && Stop.SequenceEqual(other.Stop)
+        && Sampling.Count == other.Sampling.Count
+        && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);
+}
+
+/// <summary>A turn that a conversation begins with.</summary>
+/// <param name="Role"><c>user</c>, <c>assistant</c> or <c>system</c>.</param>
+/// <param name="Content">Its text.</param>
+public sealed record DefaultTurn(string Role, string Content);

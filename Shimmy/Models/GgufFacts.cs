@@ -56,6 +56,12 @@ internal sealed record GgufFacts
     /// <summary>Number of layers (<c>ARCH.block_count</c>). For an adapter: the least that a fitting model has. 0 where unknown.</summary>
     public int Layers { get; init; }
 
+    /// <summary>For a projector: whether it takes pictures.</summary>
+    public bool Sees { get; init; }
+
+    /// <summary>For a projector: whether it takes sounds.</summary>
+    public bool Hears { get; init; }
+
     /// <summary>For an adapter: the model it was made for (<c>general.base_model.0.name</c>); null where the file does not say.</summary>
     public string? BaseModel { get; init; }
 
@@ -73,6 +79,8 @@ internal sealed record GgufFacts
         writer.Write(ShardCount);
         writer.Write(EmbeddingLength);
         writer.Write(Layers);
+        writer.Write(Sees);
+        writer.Write(Hears);
         foreach (var text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
             writer.Write(text ?? "");
     }
@@ -98,6 +106,8 @@ internal sealed record GgufFacts
             ShardCount = reader.ReadInt32(),
             EmbeddingLength = reader.ReadInt32(),
             Layers = reader.ReadInt32(),
+            Sees = reader.ReadBoolean(),
+            Hears = reader.ReadBoolean(),
             Fault = Text(),
             Architecture = Text(),
             SizeLabel = Text(),

@@ -75,8 +75,18 @@ internal sealed record ModelEntry
     /// </summary>
     public IReadOnlyList<string> Adapters { get; init; } = [];
 
-    /// <summary>Full path of the multimodal projector (mmproj) that fits; null where none was found.</summary>
+    /// <summary>Full path of the multimodal projector (mmproj) that was found or chosen for it; null where there is none.</summary>
     public string? Projector { get; init; }
+
+    /// <summary>Whether the projector takes pictures.</summary>
+    public bool Sees { get; init; }
+
+    /// <summary>What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, and <c>vision</c>.</summary>
+    public IEnumerable<string> Capabilities =>
+    [
+        Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" },
+        .. Sees ? ["vision"] : (string[])[],
+    ];
 
     /// <summary>Error text where the model is listed but cannot be loaded; null where it can.</summary>
     public string? WhyUnloadable { get; init; }

@@ -18,6 +18,12 @@ internal sealed record ModelSettings
     /// <summary>Chat template in place of the model's own: a template family's name or the path of a template file.</summary>
     public string? Template { get; init; }
 
+    /// <summary>Full path of the projector (mmproj); <see cref="NoProjector"/> for none; null takes the one that was found.</summary>
+    public string? Projector { get; init; }
+
+    /// <summary>For <see cref="Projector"/>: no projector, whatever was found.</summary>
+    public const string NoProjector = "none";
+
     /// <summary>Context length in tokens; 0: the model's own.</summary>
     public int? ContextLength { get; init; }
 

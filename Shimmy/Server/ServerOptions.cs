@@ -1,4 +1,5 @@
 using Shimmy.Chat.Cache;
+using Shimmy.Chat.Media;
 using Shimmy.Http;
 
 namespace Shimmy.Server;
@@ -54,6 +55,12 @@ internal sealed record ServerOptions
 
     /// <summary>Most bytes of answers that are kept for requests that would have them again; 0 keeps none.</summary>
     public long ResponseCacheBytes { get; init; } = ResponseCache.DefaultCapacity;
+
+    /// <summary>Most pixels of a picture.</summary>
+    public int MediaPixels { get; init; } = PictureDecoder.DefaultMostPixels;
+
+    /// <summary>Hosts that pictures are fetched from; none lets requests bring them only.</summary>
+    public IReadOnlyList<string> MediaHosts { get; init; } = [];
 
     /// <summary>File that every exchange is appended to; null records none.</summary>
     public string? RecordFile { get; init; }

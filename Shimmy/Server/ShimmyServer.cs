@@ -13,6 +13,7 @@ using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Chat.Cache;
+using Shimmy.Chat.Media;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Models.Registry;
@@ -159,6 +160,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(metrics)
             .AddSingleton(report)
             .AddSingleton(new ResponseStore())
+            .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts)))
             .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
         if (backends is not null)
             parts.AddSingleton(backends);
@@ -203,6 +205,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         ("idle_connection_seconds", options.IdleTimeout.TotalSeconds),
         ("request_headers_seconds", options.HeadersTimeout.TotalSeconds),
         ("response_cache_bytes", options.ResponseCacheBytes),
+        ("media_pixels", options.MediaPixels),
         .. options.ModelLimits,
     ];
 

@@ -20,13 +20,16 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
     private Thread? _thread;
 
     /// <summary>
-    /// Takes a frame where it is long; false for a short one. Throws <c>EngineException</c> with <c>EngineFailure.QueueFull</c> where 64
-    /// MiB wait.
+    /// Takes a frame where it is long or has media; false for a short one. Throws <c>EngineException</c> with
+    /// <c>EngineFailure.QueueFull</c> where 64 MiB wait.
     /// </summary>
     public bool Take(Frame frame)
     {
-        if (frame.Payload.Length <= LongestShort)
+        if (frame.Payload.Length <= LongestShort
+            && !(frame.Kind is FrameKind.Generate or FrameKind.Tokenize && PromptFrames.HasMedia(frame.Payload)))
+        {
             return false;
+        }
         lock (_lock)
         {
             _frames.Add(frame);

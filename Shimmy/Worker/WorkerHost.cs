@@ -97,7 +97,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 Load(frame.Id, Parse(frame, WorkerJson.Default.ModelSpec));
                 break;
             case FrameKind.Generate:
-                Generate(frame.Id, Parse(frame, WorkerJson.Default.GenerationRequest), cancellation);
+                var request = PromptFrames.Read(frame.Payload, WorkerJson.Default.GenerationRequest);
+                Generate(frame.Id, request with { Prompt = PromptFrames.WithData(request.Prompt, frame.Payload) }, cancellation);
                 break;
             case FrameKind.Embed:
                 Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest), cancellation);
@@ -106,7 +107,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 _scheduler?.Cancel(frame.Id);
                 break;
             case FrameKind.Tokenize:
-                var tokens = Model.Vocabulary.Tokenize(Parse(frame, WorkerJson.Default.Prompt));
+                var tokens = Model.Vocabulary.Tokenize(
+                    PromptFrames.Read(frame.Payload, WorkerJson.Default.Prompt), Model.Projector, out _);
                 Send(FrameKind.Reply, frame.Id, MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
                 break;
             case FrameKind.Detokenize:
@@ -173,7 +175,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
         if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
             throw TooLong(beyond, "more than ");
-        var prompt = model.Vocabulary.Tokenize(request.Prompt);
+        var prompt = model.Vocabulary.Tokenize(request.Prompt, model.Projector, out var media);
         if (prompt.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)
@@ -183,10 +185,11 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
         var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength);
-        sampler.AcceptPrompt(prompt);
+        sampler.AcceptPrompt(media.Count == 0 ? prompt : [.. prompt.Where(token => token >= 0)]);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength)
         {
             Adapters = adapters,
+            Media = media,
             Shown = shown,
             Place = request.Place,
         });

@@ -72,9 +72,7 @@ internal sealed class AnthropicMessages
                 parts.Add(TextOf(block));
                 continue;
             }
-            var result = block.Find("content") is { } content
-                ? string.Join("\n\n", Texts(content, block.FullName("content")).Select(part => part.Text))
-                : "";
+            var result = block.Find("content") is { } content ? Texts(content, block.FullName("content")) : [];
             // One without an id answers the first call that has no answer yet.
             var id = block.Text("tool_use_id") ?? (_open.Count > 0 ? _open[0].Id : block.RequiredText("tool_use_id"));
             _open.RemoveAll(call => call.Id == id);
@@ -82,7 +80,9 @@ internal sealed class AnthropicMessages
             {
                 Role = "tool",
                 ToolCallId = id,
-                Content = [new ContentPart(block.Flag("is_error") == true ? $"Error: {result}" : result)],
+                Content = block.Flag("is_error") == true
+                    ? ContentPart.Merge([new ContentPart("Error: "), .. Joined(result)])
+                    : Joined(result) is { Count: > 0 } joined ? joined : [new ContentPart("")],
             });
         }
         if (parts.Count > 0)
@@ -143,8 +143,8 @@ internal sealed class AnthropicMessages
         _messages.Add(message);
     }
 
-    private static List<ContentPart> Joined(List<ContentPart> parts) =>
-        parts.Count == 1 ? parts : [new ContentPart(string.Join("\n\n", parts.Select(part => part.Text)))];
+    private static IReadOnlyList<ContentPart> Joined(List<ContentPart> parts) =>
+        parts.Count == 1 ? parts : ContentPart.Merge(parts, "\n\n");
 
     private List<ContentPart> Texts(JsonElement content, string name) => content.ValueKind == JsonValueKind.String
         ? [new ContentPart(RequestFields.TextOf(content, name))]
@@ -165,16 +165,32 @@ internal sealed class AnthropicMessages
             case "search_result":
                 return new ContentPart(
                     Titled(block,
-                        string.Join("\n\n", Texts(block.Find("content") ?? default, block.FullName("content")).Select(part => part.Text))));
+                        JoinedText(Texts(block.Find("content") ?? default, block.FullName("content")))));
             case "tool_reference":
                 return new ContentPart(block.RequiredText("tool_name"));
             case "image":
-                throw ApiException.BadField(block.FullName("type"), "'image' is not supported by this model; 'text' is");
+                return MediaFields.OfTurn(_isHistory, () => Image(block));
             case var type:
                 // Kinds of blocks that are newer than this program come in what clients read for the user.
                 return new ContentPart(PlainWord.Of(block.Value, type));
         }
     }
+
+    private static ContentPart Image(RequestFields block)
+    {
+        var source = block.Object("source") ?? throw ApiException.BadField(block.FullName("source"), "is missing; an object is required");
+        return source.RequiredText("type") switch
+        {
+            "base64" => MediaFields.OfBase64(source.RequiredText("data"), source.FullName("data")),
+            "url" => MediaFields.OfUrl(source.RequiredText("url"), source.FullName("url")),
+            var type => throw ApiException.BadField(source.FullName("type"),
+                $"{RequestFields.Quote(type)} is not a supported image source; 'base64' and 'url' are"),
+        };
+    }
+
+    // Documents are text; a picture inside one leaves words.
+    private static string JoinedText(IEnumerable<ContentPart> parts) =>
+        string.Join("\n\n", parts.Select(part => part.IsMedium ? "[image omitted: documents are read as text]" : part.Text));
 
     private static string Titled(RequestFields block, string text) =>
         block.Text("title") is { Length: > 0 } title ? $"{title}\n\n{text}" : text;
@@ -186,7 +202,7 @@ internal sealed class AnthropicMessages
         {
             "text" => source.RequiredText("data"),
             "content" =>
-                string.Join("\n\n", Texts(source.Find("content") ?? default, source.FullName("content")).Select(part => part.Text)),
+                JoinedText(Texts(source.Find("content") ?? default, source.FullName("content"))),
             // A PDF, or a file that lies elsewhere. Text in base64 is text all the same.
             "base64" when source.Text("media_type") is "text/plain" or "text/markdown" or "text/csv" or "text/html"
                 && Decoded(source.Text("data")) is { } text => text,

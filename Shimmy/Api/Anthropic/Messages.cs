@@ -29,7 +29,8 @@ internal static class Messages
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts);
         var id = Answer.NewId("msg_");
-        var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context));
+        var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context),
+            MediaFields.LoaderOf(context));
         var stops = asked.Request.Options.Stop;
         if (asked.Stream)
         {
@@ -59,7 +60,8 @@ internal static class Messages
         var asked = MessagesRequestBody.Read(fields, logger, counts: true);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(template.Render(asked.Request), context.RequestAborted);
+        var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(template.Render(measured), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

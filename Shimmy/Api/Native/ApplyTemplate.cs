@@ -20,11 +20,13 @@ internal static class ApplyTemplate
         var conversation = ConversationBody.Read(fields);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted);
-        var prompt = template.Render(conversation.Request, conversation.AddGenerationPrompt);
+        var request = await MediaFields.LoaderOf(context)
+            .MeasureAsync(lease.Model, conversation.Request, ModelResolver.LoggerOf(context), context.RequestAborted);
+        var prompt = template.Render(request, conversation.AddGenerationPrompt);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
-            json.WriteString("prompt", string.Concat(prompt.Parts.Select(part => part.Text)));
+            json.WriteString("prompt", MediaMarks.TextOf(prompt));
             json.WriteString("template", template.Origin);
             json.WriteStartArray("stop");
             foreach (var stop in template.Stop)

@@ -17,7 +17,8 @@ internal static class Generate
         var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        var events = request.Run(lease, CacheControl.Use(context), context.RequestAborted, ModelResolver.LoggerOf(context));
+        var events = request.Run(lease, CacheControl.Use(context), MediaFields.LoaderOf(context), context.RequestAborted,
+            ModelResolver.LoggerOf(context));
         if (request.Stream)
         {
             await SseResponse.SendAsync(context, events, new GenerateStreamWriter(name));

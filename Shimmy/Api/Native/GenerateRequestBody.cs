@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Media;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -41,15 +42,20 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var options = (SamplingFields.Read(fields) with { MaxTokens = TokenLimit.Read(fields) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: true);
         var stream = fields.Flag("stream") ?? false;
-        var thinking = messages is null && system is null ? null : ThinkingFields.Read(fields, options.MaxTokens);
+        var images = MediaFields.Images(fields);
+        if (images.Count > 0 && prompt is null)
+            throw ApiException.BadField("images", "belongs to prompt; each of messages has images of its own");
+        // A picture has its place by the chat template alone.
+        var isChat = messages is not null || system is not null || images.Count > 0;
+        var thinking = isChat ? ThinkingFields.Read(fields, options.MaxTokens) : null;
         OtherFields.Settle(fields, logger);
-        if (messages is null && system is null)
+        if (!isChat)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);
         var turns = new List<ChatMessage>();
         if (system is not null)
             turns.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         if (prompt is not null)
-            turns.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
+            turns.Add(new ChatMessage { Role = "user", Content = [.. images, new ContentPart(prompt)] });
         for (var i = 0; i < messages?.Count; i++)
             turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
         if (turns.Count == 0)
@@ -67,9 +73,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     }
 
     /// <summary>Runs the request on a model.</summary>
-    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache,
+    public IAsyncEnumerable<OutputEvent> Run(ModelLease lease, CachedExecution cache, MediaLoader media,
         CancellationToken cancellation, ILogger? logger = null) => Chat is not null
-        ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache)
+        ? ChatPipeline.ChatAsync(lease, Chat, cancellation, logger, cache, media)
         : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
             cancellation, cache, logger);
 
@@ -77,6 +83,6 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     {
         Role = message.Choice("role", "system", "user", "assistant")
             ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required"),
-        Content = [new ContentPart(message.RequiredText("content"))],
+        Content = [.. MediaFields.Images(message), new ContentPart(message.RequiredText("content"))],
     };
 }

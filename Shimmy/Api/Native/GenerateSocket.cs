@@ -111,7 +111,8 @@ internal static partial class GenerateSocket
                 var request = GenerateRequestBody.Read(fields, ModelResolver.LoggerOf(context));
                 using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields), cancellation);
                 await SendAnswerAsync(lease.Entry.Name,
-                    request.Run(lease, CacheControl.Use(context), cancellation, ModelResolver.LoggerOf(context)));
+                    request.Run(lease, CacheControl.Use(context), MediaFields.LoaderOf(context), cancellation,
+                        ModelResolver.LoggerOf(context)));
                 status = 200;
             }
             catch (OperationCanceledException e) when (!context.RequestAborted.IsCancellationRequested

@@ -72,6 +72,10 @@ internal static class ModelsEndpoint
         json.WriteNumber("context_length", context);
         if (entry.ContextLength > 0 && entry.ContextLength != context)
             json.WriteNumber("max_context_length", entry.ContextLength);
+        json.WriteStartArray("capabilities");
+        foreach (var capability in entry.Capabilities)
+            json.WriteStringValue(capability);
+        json.WriteEndArray();
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);
         json.WriteBoolean("is_discovered", entry.Source == ModelSource.Discovered);
         json.WriteBoolean("ready", entry.WhyUnloadable is null);

@@ -50,8 +50,10 @@ internal static class Tokenize
         var withPieces = fields.Flag("with_pieces") ?? false;
 
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var request = conversation is null ? null : await MediaFields.LoaderOf(context)
+            .MeasureAsync(lease.Model, conversation.Request, ModelResolver.LoggerOf(context), context.RequestAborted);
         var prompt = text ?? (await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted))
-            .Render(conversation!.Request, conversation.AddGenerationPrompt);
+            .Render(request!, conversation!.AddGenerationPrompt);
         var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
         var pieces = withPieces ? await PiecesOfAsync(lease.Model, tokens, context.RequestAborted) : null;
         await JsonResponse.WriteAsync(context, json =>
@@ -75,7 +77,7 @@ internal static class Tokenize
     {
         var pieces = new Dictionary<int, byte[]>();
         foreach (var token in tokens.Distinct())
-            pieces[token] = (await model.DetokenizeAsync([token], cancellation)).ToArray();
+            pieces[token] = token < 0 ? [] : (await model.DetokenizeAsync([token], cancellation)).ToArray();
         return pieces;
     }
 

@@ -26,12 +26,15 @@ internal static class ChatCompletions
         var id = Answer.NewId("chatcmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
+        // Once for all choices.
+        var conversation =
+            await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request.Request, logger, context.RequestAborted);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would
         // part them.
         if (request.Choices > 1)
             await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(request.Request, i), context.RequestAborted, logger, cache)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), context.RequestAborted, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);

@@ -83,7 +83,8 @@ internal static class ModelList
     private static void WriteCapabilities(Utf8JsonWriter json, ModelEntry entry)
     {
         json.WriteStartArray("capabilities");
-        json.WriteStringValue(entry.Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" });
+        foreach (var capability in entry.Capabilities)
+            json.WriteStringValue(capability);
         json.WriteEndArray();
     }
 

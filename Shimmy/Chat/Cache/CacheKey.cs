@@ -47,6 +47,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
         {
             Append(hash, part.ParseSpecial ? 1 : 0);
             Append(hash, part.Text);
+            Append(hash, part.Medium is { } medium ? prompt.Media[medium].Hash : null);
         }
     }
 

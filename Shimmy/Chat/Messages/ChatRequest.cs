@@ -84,11 +84,50 @@ internal sealed record ChatMessage
 
     /// <summary>All text of the content, joined.</summary>
     public string Text => Content.Count == 1 ? Content[0].Text : string.Concat(Content.Select(part => part.Text));
+
+    /// <summary>Whether the content has pictures or sounds.</summary>
+    public bool HasMedia => Content.Any(part => part.IsMedium);
 }
 
-/// <summary>A part of a message's content. Text only: dialects refuse images and audio.</summary>
-/// <param name="Text">The text.</param>
-internal readonly record struct ContentPart(string Text);
+/// <summary>A part of a message's content: text, or a picture or sound.</summary>
+/// <param name="Text">The text; empty where the part is a medium.</param>
+internal readonly record struct ContentPart(string Text)
+{
+    /// <summary>A picture or sound as it came in; null where the part is text.</summary>
+    public MediaSource? Source { get; init; }
+
+    /// <summary>The same decoded (<c>MediaLoader</c>); null before that.</summary>
+    public Medium? Medium { get; init; }
+
+    /// <summary>Whether the part is a picture or sound.</summary>
+    public bool IsMedium => Source is not null || Medium is not null;
+
+    /// <summary>A picture or sound.</summary>
+    public static ContentPart Of(MediaSource source) => new("") { Source = source };
+
+    /// <summary>The parts with neighbouring texts joined by <paramref name="between"/>; empty texts are left out.</summary>
+    public static IReadOnlyList<ContentPart> Merge(IEnumerable<ContentPart> parts, string between = "")
+    {
+        var merged = new List<ContentPart>();
+        foreach (var part in parts)
+        {
+            if (part is { IsMedium: false, Text.Length: 0 })
+                continue;
+            if (!part.IsMedium && merged is [.., { IsMedium: false } last])
+                merged[^1] = new ContentPart(last.Text + between + part.Text);
+            else
+                merged.Add(part);
+        }
+        return merged;
+    }
+}
+
+/// <summary>A picture or sound as a client sent it.</summary>
+/// <param name="Kind">What it is said to be.</param>
+/// <param name="Field">The full name of its field, for errors.</param>
+/// <param name="File">The bytes of its file; empty where it is given by URL.</param>
+/// <param name="Url">Where it is to be fetched from; null where its bytes are given.</param>
+internal sealed record MediaSource(MediumKind Kind, string Field, ReadOnlyMemory<byte> File, Uri? Url = null);
 
 /// <summary>A tool call of the assistant.</summary>
 /// <param name="Id">The call's id.</param>

@@ -1,4 +1,5 @@
 using Shimmy.Chat.Messages;
+using Shimmy.Engine;
 using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
@@ -65,7 +66,27 @@ internal sealed class CapabilityProbe
         // A template that does not know lists prints one in Python's notation.
         var typed = Shows(asParts, UserText) && !asParts!.Contains("'type'", StringComparison.Ordinal) &&
             !asParts.Contains("\"type\"", StringComparison.Ordinal);
-        return basis with { TypedContent = typed, TextContent = Shows(asText, UserText) || !typed };
+        var found = basis with { TypedContent = typed, TextContent = Shows(asText, UserText) || !typed };
+        return found with { ImageMark = typed ? ImageMark(found) : null };
+    }
+
+    // What stands between two texts where a picture stood between them, or, of a template that writes pictures first, in front of them.
+    private string? ImageMark(TemplateCapabilities form)
+    {
+        const string other = "needle-other";
+        var picture = new ContentPart("") { Medium = new Medium(MediumKind.Picture, 1, 1, "") };
+        var plain = Render(form, [new ChatMessage { Role = "user", Content = [new ContentPart(UserText), new ContentPart(other)] }]);
+        var with = Render(form with { ImageMark = "" },
+            [new ChatMessage { Role = "user", Content = [new ContentPart(UserText), picture, new ContentPart(other)] }]);
+        if (!Shows(plain, UserText, other) || !Shows(with, UserText, other) || with!.Length <= plain!.Length)
+            return null;
+        var before = plain.AsSpan().CommonPrefixLength(with);
+        // The longest common end may reach back over the begin: characters that both have belong to the text around.
+        var after = 0;
+        while (after < plain.Length - before && plain[^(after + 1)] == with[^(after + 1)])
+            after++;
+        var mark = with[before..^after].Trim();
+        return before + after == plain.Length && mark.Length > 0 && !mark.Contains("needle", StringComparison.Ordinal) ? mark : null;
     }
 
     /// <summary>

@@ -80,8 +80,12 @@ internal sealed class ChatTemplate
             messages = [.. messages.SkipLast(1)];
         }
 
-        var parts = Render(request, messages, addGenerationPrompt && !continues);
-        return new Prompt { Parts = continues ? Prefill.Cut(parts, messages[^1]) : parts };
+        var (parts, media) = Render(request, messages, addGenerationPrompt && !continues);
+        if (!continues)
+            return new Prompt { Parts = parts, Media = media };
+        if (messages[^1].HasMedia)
+            throw Refusal("continue_final_message", "a message with pictures or sounds cannot be continued");
+        return new Prompt { Parts = Prefill.Cut(parts, messages[^1]), Media = media };
     }
 
     private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages)
@@ -116,7 +120,7 @@ internal sealed class ChatTemplate
                     ? [new ToolDefinition("needle_tool", "A tool.", default)]
                     : []
                 };
-            return string.Concat(Render(request, messages, addGenerationPrompt: false).Select(part => part.Text));
+            return string.Concat(Render(request, messages, addGenerationPrompt: false).Parts.Select(part => part.Text));
         }
         catch (EngineException)
         {
@@ -124,7 +128,8 @@ internal sealed class ChatTemplate
         }
     }
 
-    private IReadOnlyList<PromptPart> Render(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    private (IReadOnlyList<PromptPart> Parts, IReadOnlyList<Medium> Media) Render(
+        ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
         try
         {
@@ -167,9 +172,23 @@ internal sealed class ChatTemplate
         return tool with { Parameters = JsonElement.Parse(buffer.WrittenSpan) };
     }
 
-    private IReadOnlyList<PromptPart> RenderAsItIs(ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    private (IReadOnlyList<PromptPart> Parts, IReadOnlyList<Medium> Media) RenderAsItIs(
+        ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
-        var variables = new TemplateVariables(Capabilities).Variables(_constants, messages, request.Tools, addGenerationPrompt);
+        var (parts, media) = RenderAsItIs(Capabilities, request, messages, addGenerationPrompt);
+        if (MediaMarks.Place(parts, Capabilities.ImageMark, media) is { } placed)
+            return (placed, media);
+        // The template writes pictures in another way than it did for one: it gets them as text.
+        (parts, media) = RenderAsItIs(Capabilities with { ImageMark = null }, request, messages, addGenerationPrompt);
+        return (MediaMarks.Place(parts, null, media)
+            ?? throw Refusal("messages", "the chat template of this model leaves out pictures or sounds at this place"), media);
+    }
+
+    private (IReadOnlyList<PromptPart> Parts, IReadOnlyList<Medium> Media) RenderAsItIs(
+        TemplateCapabilities capabilities, ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
+    {
+        var input = new TemplateVariables(capabilities);
+        var variables = input.Variables(_constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         foreach (var (name, value) in request.TemplateArguments)
@@ -180,7 +199,7 @@ internal sealed class ChatTemplate
         }
 
         var template = request.Tools.Count > 0 ? _source.ToolUse ?? _source.Default : _source.Default;
-        return template.Render(variables, SizeOf(request), _clock);
+        return (template.Render(variables, SizeOf(request), _clock), input.Media);
     }
 
     /// <summary>Approximate size of the request's text in bytes.</summary>

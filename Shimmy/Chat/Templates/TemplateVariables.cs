@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
+using Shimmy.Engine;
 using Shimmy.Jinja.Runtime;
 
 namespace Shimmy.Chat.Templates;
@@ -25,6 +26,15 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private static readonly TextValue ToolCallId = TextValue.Own("tool_call_id");
     private static readonly DictionaryValue NoParameters = DictionaryValue.OfDistinct(
         [new(Type, TextValue.Own("object")), new(TextValue.Own("properties"), DictionaryValue.Empty)]);
+
+    private static readonly TextValue Image = TextValue.Own("image");
+    private static readonly ContentPart[] Gap = [new("\n\n")];
+
+    // The media of the conversation in their order.
+    private readonly List<Medium> _media = [];
+
+    /// <summary>The media of the conversation, in the order in which the template was given them.</summary>
+    public IReadOnlyList<Medium> Media => _media;
 
     private ListValue Messages(IReadOnlyList<ChatMessage> messages)
     {
@@ -71,23 +81,23 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private List<ChatMessage> SystemFor(IReadOnlyList<ChatMessage> messages)
     {
         var adapted = new List<ChatMessage>(messages.Count);
-        var folded = new StringBuilder();
+        var folded = new List<ContentPart>();
         foreach (var original in messages)
         {
             var message = original.Role == "developer" ? original with { Role = "system" } : original;
             if (message.Role == "system" && (!capabilities.System || (!capabilities.LaterSystem && adapted.Exists(IsTurn))))
             {
-                folded.Append(folded.Length > 0 ? "\n\n" : "").Append(message.Text);
+                folded.AddRange([.. folded.Count > 0 ? Gap : [], .. message.Content]);
             }
-            else if (message.Role == "user" && folded.Length > 0)
+            else if (message.Role == "user" && folded.Count > 0)
             {
-                adapted.Add(message with { Content = [new ContentPart(folded.Append("\n\n").Append(message.Text).ToString())] });
+                adapted.Add(message with { Content = ContentPart.Merge([.. folded, .. Gap, .. message.Content]) });
                 folded.Clear();
             }
             else if (message.Role == "system" && adapted is [{ Role: "system" } first]
                 && (!capabilities.LaterSystem || messages.Any(other => other.Role == "developer")))
             {
-                adapted[0] = first with { Content = [new ContentPart($"{first.Text}\n\n{message.Text}")] };
+                adapted[0] = first with { Content = ContentPart.Merge([.. first.Content, .. Gap, .. message.Content]) };
             }
             else
             {
@@ -95,8 +105,8 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
             }
         }
 
-        if (folded.Length > 0)
-            adapted.Add(new ChatMessage { Role = "user", Content = [new ContentPart(folded.ToString())] });
+        if (folded.Count > 0)
+            adapted.Add(new ChatMessage { Role = "user", Content = ContentPart.Merge(folded) });
         return adapted;
 
         static bool IsTurn(ChatMessage message) => message.Role != "system";
@@ -126,10 +136,46 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
         if (message.Content.Count == 0 && message.ToolCalls.Count > 0 && capabilities.NullContent)
             return NoneValue.Instance;
         // Templates that support lists join the parts in their own way.
-        if (capabilities.TextContent && (message.Content.Count < 2 || !capabilities.TypedContent))
-            return TextValue.FromRequest(message.Text);
-        return new ListValue([.. message.Content.Select(part =>
-            DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.FromRequest(part.Text))]))]);
+        var hasMedia = message.HasMedia;
+        if (capabilities.TextContent && ((message.Content.Count < 2 && !hasMedia) || !capabilities.TypedContent))
+            return hasMedia ? Joined(message.Content) : TextValue.FromRequest(message.Text);
+        return new ListValue([.. message.Content.Select(part => part.IsMedium
+            ? MediumOf(part)
+            : DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.FromRequest(part.Text))]))]);
+    }
+
+    // A template that knows pictures gets the part that it knows, and what it writes for it is found again; any other gets the marker as a
+    // text.
+    private DictionaryValue MediumOf(ContentPart part)
+    {
+        var marker = Marker(part);
+        return part.Medium!.Kind == MediumKind.Picture && capabilities.ImageMark is not null
+            ? DictionaryValue.OfDistinct([new(Type, Image)])
+            : DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.Own(marker))]);
+    }
+
+    private TextValue Joined(IReadOnlyList<ContentPart> parts)
+    {
+        var text = new StringBuilder();
+        var flips = new List<int>();
+        var fromRequest = false;
+        foreach (var part in parts)
+        {
+            var piece = part.IsMedium ? Marker(part) : part.Text;
+            if (piece.Length == 0)
+                continue;
+            if (fromRequest == part.IsMedium)
+                flips.Add(text.Length);
+            fromRequest = !part.IsMedium;
+            text.Append(piece);
+        }
+        return new TextValue(text.ToString(), Provenance.Of(System.Runtime.InteropServices.CollectionsMarshal.AsSpan(flips)));
+    }
+
+    private string Marker(ContentPart part)
+    {
+        _media.Add(part.Medium ?? throw new InvalidOperationException("a medium was not decoded before its message was rendered"));
+        return MediaMarks.Marker;
     }
 
     private DictionaryValue Call(ToolCall call) => DictionaryValue.OfDistinct(

@@ -21,16 +21,22 @@ internal static class ToolPromptFallback
             var said = message switch
             {
                 { Role: "tool" } =>
-                    Text("user",
-                        $"Result of {message.Name ?? names.GetValueOrDefault(message.ToolCallId ?? "") ?? "the function"}: {message.Text}"),
+                    Parts("user",
+                        [
+                            new($"Result of {message.Name ?? names.GetValueOrDefault(message.ToolCallId ?? "") ?? "the function"}: "),
+                            .. message.Content,
+                        ]),
                 { ToolCalls.Count: > 0 } =>
-                    Text("assistant",
-                        string.Join('\n', message.ToolCalls.Select(Call).Prepend(message.Text).Where(text => text.Length > 0))),
+                    Parts("assistant",
+                        [
+                            .. message.Content,
+                            new((message.Text.Length > 0 ? "\n" : "") + string.Join('\n', message.ToolCalls.Select(Call))),
+                        ]),
                 _ => message,
             };
             // Adjacent user messages are merged: many templates require alternating roles.
             if (said.Role == "user" && messages[^1] is { Role: "user" } last)
-                messages[^1] = Text("user", $"{last.Text}\n\n{said.Text}");
+                messages[^1] = Parts("user", [.. last.Content, new("\n\n"), .. said.Content]);
             else
                 messages.Add(said);
         }
@@ -40,8 +46,6 @@ internal static class ToolPromptFallback
     private static ChatMessage System(ChatRequest request)
     {
         var text = new StringBuilder();
-        if (request.Messages is [var first, ..] && IsSystem(first))
-            text.Append(first.Text).Append("\n\n");
         text.Append("You can call functions. To call one, answer with nothing but JSON of this form:\n");
         text.Append("{\"name\": \"name of the function\", \"arguments\": {\"name of a parameter\": \"its value\"}}\n");
         text.Append("Answer in words where no function helps, and when you have its result. The functions:\n");
@@ -54,7 +58,8 @@ internal static class ToolPromptFallback
                 text.Append("\n  parameters: ").Append(tool.Parameters.GetRawText());
             text.Append('\n');
         }
-        return Text("system", text.ToString().TrimEnd());
+        var own = new ContentPart(text.ToString().TrimEnd());
+        return Parts("system", request.Messages is [var first, ..] && IsSystem(first) ? [.. first.Content, new("\n\n"), own] : [own]);
     }
 
     private static string Call(ToolCall call) =>
@@ -62,5 +67,6 @@ internal static class ToolPromptFallback
 
     private static bool IsSystem(ChatMessage message) => message.Role is "system" or "developer";
 
-    private static ChatMessage Text(string role, string text) => new() { Role = role, Content = [new ContentPart(text)] };
+    private static ChatMessage Parts(string role, IEnumerable<ContentPart> parts) =>
+        new() { Role = role, Content = ContentPart.Merge(parts) };
 }

@@ -2,6 +2,7 @@ using System.Globalization;
 using System.Text;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat;
+using Shimmy.Chat.Media;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Cli.Options;
@@ -38,10 +39,19 @@ internal static partial class GenerateCommand
         var messages = new List<ChatMessage>();
         if (options.System is { } system)
             messages.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
-        messages.Add(new ChatMessage { Role = "user", Content = [new ContentPart(prompt)] });
+        messages.Add(new ChatMessage
+        {
+            Role = "user",
+            Content =
+            [
+                .. options.Images.Select(image =>
+                    ContentPart.Of(new MediaSource(MediumKind.Picture, $"--image {image.Path}", image.Bytes))),
+                new ContentPart(prompt),
+            ],
+        });
         return ChatPipeline.ChatAsync(new ModelLease(model),
             new ChatRequest { Messages = messages, Options = sampling, Grammar = options.Grammar },
-            cancellation, logger);
+            cancellation, logger, media: new MediaLoader(options.Server.MediaPixels, new MediaFetch([])));
     }
 
     private static async Task PrintAsync(IAsyncEnumerable<OutputEvent> events, bool stream, ILogger logger)

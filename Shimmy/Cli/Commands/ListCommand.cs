@@ -34,7 +34,7 @@ internal static class ListCommand
             entry.ParameterLabel,
             entry.Quantization,
             entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),
-            entry.Type.Label(),
+            entry.Sees ? $"{entry.Type.Label()}, vision" : entry.Type.Label(),
             entry.Source == ModelSource.Registered ? "registered" : entry.Origin,
             entry.Path,
         }));

@@ -24,7 +24,8 @@ internal sealed class ModelContext
         _options = options;
         Host = host;
         ConfigFile = host.Value(ModelConfigWatch.Variable);
-        Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)));
+        Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
+            options.Projector);
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
         Conversions =
             new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"), options.ConvertType);
@@ -67,7 +68,7 @@ internal sealed class ModelContext
                 : based);
         }
         if (options.ModelPath is { } path)
-            models.Registry.Register(Open("--model-path", path));
+            models.Registry.Register(models.WithProjector(Open("--model-path", path)));
         foreach (var alias in options.Aliases)
             models.Registry.AddAlias(alias);
         return models;
@@ -99,8 +100,19 @@ internal sealed class ModelContext
         Template = _options.Template ?? entry.Settings.Template,
         Loras = Loras(entry),
         Draft = _options.Draft,
+        Projector = entry.Projector,
+        ProjectorIsFound = (_options.Projector ?? entry.Settings.Projector) is null,
+        MediaCacheBytes = _options.MediaCacheBytes,
         Speculate = _options.Speculate,
         Defaults = entry.Settings.Defaults,
+    };
+
+    // Where one model is loaded, a projector that does not fit it is an error of the load; where many are served, it is for those it fits.
+    private string? ProjectorOf(ModelEntry entry) => _options.Projector switch
+    {
+        null => entry.Projector,
+        ModelSettings.NoProjector => null,
+        var path => path,
     };
 
     // Adapters found beside a model have strength 0: they act only where a request chooses them.
@@ -170,6 +182,7 @@ internal sealed class ModelContext
         var entry = await FindAsync(name, cancellation);
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
+        entry = entry with { Projector = ProjectorOf(entry) };
         var spec = SpecOf(entry);
         var engine = new WorkerEngine(loggers, conversions: Conversions);
         // Finding out which GPUs there are starts a process: only where GPUs decide whether the model fits.
@@ -195,7 +208,7 @@ internal sealed class ModelContext
     private async Task<ModelEntry> FindAsync(string name, CancellationToken cancellation)
     {
         if (SingleFile.IsPath(name))
-            return Open(name, name);
+            return WithProjector(Open(name, name));
         if (Registry.Find(name) is { } registered)
             return registered;
         await ScanAsync(cancellation);
@@ -206,6 +219,8 @@ internal sealed class ModelContext
         throw new CommandException(ExitCode.Failed, $"unknown model '{name}'; {Registry.ExplainUnknown(name)}"
             + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
     }
+
+    private ModelEntry WithProjector(ModelEntry entry) => AdapterPairing.WithProjector(entry, _options.Projector);
 
     private void ReadConfig()
     {

@@ -29,6 +29,9 @@ internal record ModelListItem
     /// <inheritdoc cref="ModelEntry.ContextLength"/>
     public required int ContextLength { get; init; }
 
+    /// <inheritdoc cref="ModelEntry.Capabilities"/>
+    public required IReadOnlyList<string> Capabilities { get; init; }
+
     /// <summary><c>registered</c> or <c>discovered</c>.</summary>
     public required string Source { get; init; }
 
@@ -43,6 +46,7 @@ internal record ModelListItem
         ParameterCount = entry.ParameterCount,
         Quantization = entry.Quantization,
         ContextLength = entry.ContextLength,
+        Capabilities = [.. entry.Capabilities],
         Source = entry.Source == ModelSource.Registered ? "registered" : "discovered",
     };
 }

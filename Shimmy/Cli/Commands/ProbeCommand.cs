@@ -44,6 +44,9 @@ internal static class ProbeCommand
         ParameterCount = model.Facts.ParameterCount,
         ContextLength = model.Facts.ContextLength,
         TrainedContextLength = model.Facts.TrainedContextLength,
+        Capabilities = [model.Facts.CanGenerate ? "completion" : "embedding", .. model.Facts.CanSee ? ["vision"] : (string[])[]],
+        Projector = model.Spec.Projector,
+        WhyBlind = model.Facts.WhyBlind,
         LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
         FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
         EstimatedBytes = MemoryEstimate.Of(model.Spec, model.Facts.SizeBytes).Total,
@@ -68,6 +71,8 @@ internal static class ProbeCommand
         Print("file", report.Path);
         Print("parameters", report.ParameterCount.ToString(CultureInfo.InvariantCulture));
         Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
+        Print("capabilities", string.Join(", ", report.Capabilities) + (report.WhyBlind is { } blind ? $" (no projector: {blind})"
+            : report.Projector is { } projector ? $" (projector {projector})" : ""));
         Print("loaded in", Milliseconds(report.LoadMilliseconds));
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
         Print("memory",

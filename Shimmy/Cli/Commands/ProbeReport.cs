@@ -23,6 +23,15 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelFacts.TrainedContextLength"/>
     public required int TrainedContextLength { get; init; }
 
+    /// <summary>What it can do beside text: <c>vision</c>.</summary>
+    public required IReadOnlyList<string> Capabilities { get; init; }
+
+    /// <inheritdoc cref="ModelSpec.Projector"/>
+    public string? Projector { get; init; }
+
+    /// <inheritdoc cref="ModelFacts.WhyBlind"/>
+    public string? WhyBlind { get; init; }
+
     /// <inheritdoc cref="ModelFacts.LoadMilliseconds"/>
     public required double LoadMilliseconds { get; init; }
 

@@ -44,6 +44,15 @@ internal sealed record CommandOptions
     /// <summary>The file that <c>convert</c> writes; null: named after the folder.</summary>
     public string? Output { get; init; }
 
+    /// <summary>Full path of the projector, or <see cref="ModelSettings.NoProjector"/>; null takes the one that was found.</summary>
+    public string? Projector { get; init; }
+
+    /// <summary>Bytes of encoded pictures that a model keeps.</summary>
+    public long MediaCacheBytes { get; init; } = 256L << 20;
+
+    /// <summary>The pictures of <c>generate</c>, with their paths.</summary>
+    public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
+
     /// <summary>Full path of the draft model; null where there is none.</summary>
     public string? Draft { get; init; }
 

@@ -42,6 +42,35 @@ internal static class CompanionFiles
         return path;
     }
 
+    /// <summary><c>--mmproj</c>: the projector's full path, or <see cref="ModelSettings.NoProjector"/>.</summary>
+    public static string Projector(OptionValue value)
+    {
+        if (value.Text == ModelSettings.NoProjector)
+            return value.Text;
+        var path = Path.GetFullPath(value.Text);
+        MustExist(value.Source, path);
+        return path;
+    }
+
+    /// <summary><c>--image</c>: the bytes of each file.</summary>
+    public static IReadOnlyList<(string Path, byte[] Bytes)> Images(OptionValue value)
+    {
+        return [.. value.Texts.Select(Read)];
+
+        (string, byte[]) Read(string path)
+        {
+            MustExist(value.Source, path);
+            try
+            {
+                return (path, File.ReadAllBytes(path));
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+            {
+                throw new CommandException(ExitCode.Failed, $"{value.Source}: '{path}' cannot be read: {e.Message}");
+            }
+        }
+    }
+
     /// <summary><c>--template</c>: the family's name, or the file's full path.</summary>
     public static string Template(OptionValue value)
     {

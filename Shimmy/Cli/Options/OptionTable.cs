@@ -66,6 +66,7 @@ internal static class OptionTable
     /// <summary>The options that cannot be given together, by pairs, and why; empty where that goes without saying.</summary>
     public static IReadOnlyList<(string One, string Other, string Why)> Exclusive { get; } =
     [
+        ("--image", "--raw", "a picture has its place by the chat template alone"),
         ("--system", "--raw", "without the chat template there is no system message"),
         ("--grammar", "--json-schema", ""),
         ("--stream", "--no-stream", ""),
@@ -139,6 +140,15 @@ internal static class OptionTable
             Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = Timeout(v) } }) { Default = "0" },
         new("response-cache", "BYTES", "Size of the response cache, as 512KiB or 64MiB; 0 turns it off",
             Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } }) { Default = "64MiB" },
+        new("media-pixels", "N", "Most pixels of a picture, width times height", Serve | Generate,
+            (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } }) { Default = "25000000" },
+        new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that pictures are fetched from; private addresses never are", Serve,
+            (o, v) => o with { Server = o.Server with { MediaHosts = HostsOfMedia(v) } }) { Default = "none" },
+        new("media-cache", "BYTES", "Encoded pictures that a model keeps, as 64MiB; 0 keeps none", Serve,
+            (o, v) => o with { MediaCacheBytes = v.Bytes() })
+        {
+            Default = "256MiB", Limit = ("media_cache_bytes", o => o.MediaCacheBytes),
+        },
         new("record", "FILE", "Append every exchange to this file, for --replay", Serve,
             (o, v) => o with { Server = o.Server with { RecordFile = v.Text } }),
         new("replay", "FILE", "Answer from a recording of --record, without a model", Serve,
@@ -157,6 +167,8 @@ internal static class OptionTable
 
         new("prompt", "TEXT", "What to answer or, with --raw, to go on with; - reads it from stdin", Generate,
             (o, v) => o with { Prompt = v.Text }),
+        new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate,
+            (o, v) => o with { Images = CompanionFiles.Images(v) }) { IsRepeatable = true },
         new("system", "TEXT", "System message", Generate, (o, v) => o with { System = v.Text }),
         new("raw", null, "Take the prompt as it is, without the chat template", Generate, (o, v) => o with { Raw = v.Flag() }),
         new("max-tokens", "N", "Most tokens to generate", Generate, (o, v) => o with { MaxTokens = v.Whole(1) }) { Default = "64" },
@@ -201,6 +213,11 @@ internal static class OptionTable
             (o, v) => o with { Template = CompanionFiles.Template(v) }) { Default = "the model's own", ConfigField = "template" },
         new("lora", "FILE[:SCALE]", "LoRA adapter to apply, with its strength, which is 1 where it is not given", CommandSet.Models,
             (o, v) => o with { Loras = CompanionFiles.Loras(v) }) { IsRepeatable = true, ConfigField = "lora_path" },
+        new("mmproj", "FILE|none", "Projector that lets a model see pictures; none takes none", CommandSet.Models,
+            (o, v) => o with { Projector = CompanionFiles.Projector(v) })
+        {
+            Default = "the one found beside the model", ConfigField = "mmproj",
+        },
         new("draft", "FILE|none", "Draft model for speculative decoding, with the same vocabulary; none drafts nothing", CommandSet.Models,
             (o, v) => CompanionFiles.Draft(v) is { } file ? o with { Draft = file } : o with { Speculate = false })
         {
@@ -246,6 +263,15 @@ internal static class OptionTable
 
     private static ModelAlias[] Aliases(OptionValue value) => [.. value.Texts.Select(text => ModelAlias.Parse(text)
         ?? throw new UsageException($"{value.Source}: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct"))];
+
+    private static string[] HostsOfMedia(OptionValue value)
+    {
+        var hosts = value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
+        return hosts.Length > 0 && Array.TrueForAll(hosts, host => Uri.TryCreate($"http://{host}/", UriKind.Absolute, out var uri)
+            && uri is { PathAndQuery: "/", UserInfo: "" } && !host.Contains('/', StringComparison.Ordinal))
+            ? hosts
+            : throw value.Refuse("names of hosts, with a port or without, with commas between them");
+    }
 
     private static IReadOnlyList<Http.ApiKey> Keys(OptionValue value)
     {

@@ -1,3 +1,7 @@
+using System.Buffers.Binary;
+using System.Text.Json;
+using System.Text.Json.Serialization.Metadata;
+
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>Kinds of frames. The first letter of each comment is the sender: P the parent, W the worker.</summary>
@@ -6,13 +10,16 @@ internal enum FrameKind : byte
     /// <summary>P: JSON of a <see cref="ModelSpec"/>.</summary>
     Load = 1,
 
-    /// <summary>P: JSON of a <see cref="GenerationRequest"/>.</summary>
+    /// <summary>P: a <see cref="GenerationRequest"/> as <see cref="PromptFrames"/> writes it.</summary>
     Generate = 2,
 
     /// <summary>P: ends the request of this id. A generation is answered by its end event, anything else not at all.</summary>
     Cancel = 3,
 
-    /// <summary>P: JSON of a <see cref="Prompt"/>; answered by <see cref="Reply"/> with token ids.</summary>
+    /// <summary>
+    /// P: a <see cref="Prompt"/> as <see cref="PromptFrames"/> writes it; answered by <see cref="Reply"/> with token ids, -1 for each token
+    /// of a medium.
+    /// </summary>
     Tokenize = 4,
 
     /// <summary>P: token ids; answered by <see cref="Reply"/> with bytes.</summary>
@@ -53,3 +60,69 @@ internal enum FrameKind : byte
 /// <param name="Id">Id of the request; 0 for a frame that belongs to none.</param>
 /// <param name="Payload">The content; the receiver owns it.</param>
 internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload);
+
+/// <summary>
+/// The payload of frames that carry a <see cref="Prompt"/>: the number of its media (4 bytes), the length of the JSON (4 bytes), the JSON,
+/// then the pixels or samples of each medium that has them, as they are. Numbers are little endian.
+/// </summary>
+internal static class PromptFrames
+{
+    private const int HeadLength = 8;
+
+    /// <summary>Whether the prompt in a payload has media, whose tokens take time to count.</summary>
+    public static bool HasMedia(ReadOnlySpan<byte> payload) =>
+        payload.Length >= HeadLength && BinaryPrimitives.ReadInt32LittleEndian(payload) > 0;
+
+    /// <summary>Writes a value with the data of its prompt's media.</summary>
+    public static byte[] Write<T>(T value, JsonTypeInfo<T> type, IReadOnlyList<Medium> media)
+    {
+        var json = JsonSerializer.SerializeToUtf8Bytes(value, type);
+        var payload = new byte[checked(HeadLength + json.Length + media.Sum(medium => medium.Data.Length))];
+        BinaryPrimitives.WriteInt32LittleEndian(payload, media.Count);
+        BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(4), json.Length);
+        json.CopyTo(payload, HeadLength);
+        var position = HeadLength + json.Length;
+        foreach (var medium in media)
+        {
+            medium.Data.Span.CopyTo(payload.AsSpan(position));
+            position += medium.Data.Length;
+        }
+        return payload;
+    }
+
+    /// <summary>
+    /// Reads the value; <see cref="WithData"/> gives its prompt the data. Throws <see cref="InvalidDataException"/> or
+    /// <see cref="JsonException"/> for a payload that <see cref="Write"/> did not write.
+    /// </summary>
+    public static T Read<T>(ReadOnlySpan<byte> payload, JsonTypeInfo<T> type) =>
+        JsonSerializer.Deserialize(payload.Slice(HeadLength, JsonLength(payload)), type) ?? throw new JsonException("null");
+
+    /// <summary>The prompt with the data of its media, which stays in the payload.</summary>
+    public static Prompt WithData(Prompt prompt, byte[] payload)
+    {
+        var position = HeadLength + JsonLength(payload);
+        if (prompt.Media.Count == 0 || position == payload.Length)
+            return prompt;
+        return prompt with
+        {
+            Media = [.. prompt.Media.Select(medium =>
+            {
+                var start = position;
+                position = (int)Math.Min(int.MaxValue, position + medium.DataLength);
+                return medium.DataLength > 0 && position <= payload.Length
+                    ? medium with { Data = payload.AsMemory(start, position - start) }
+                    : throw new InvalidDataException("the data of a medium is cut");
+            })],
+        };
+    }
+
+    private static int JsonLength(ReadOnlySpan<byte> payload)
+    {
+        if (payload.Length < HeadLength)
+            throw new InvalidDataException("a prompt without its head");
+        var length = BinaryPrimitives.ReadInt32LittleEndian(payload[4..]);
+        return length >= 0 && length <= payload.Length - HeadLength
+            ? length
+            : throw new InvalidDataException($"a prompt of {length} bytes of JSON");
+    }
+}

@@ -38,9 +38,14 @@ internal static class RuntimeChoice
         var all = InOrder(installed, given, named);
         if (spec.Projector is not null)
         {
-            all = Those(all, one => one.HasMedia, "it has libmtmd, which the model's projector needs") ?? throw new EngineException(
-                EngineFailure.LoadFailed,
-                $"{spec.Name} has a projector, but no runtime here has libmtmd: there {Are(installed)} {Names(installed)}");
+            var those = Those(all, one => one.HasMedia, "it has libmtmd, which the model's projector needs");
+            if (those is null && !spec.ProjectorIsFound)
+            {
+                throw new EngineException(EngineFailure.LoadFailed,
+                    $"{spec.Name} has a projector, but no runtime here has libmtmd: there {Are(installed)} {Names(installed)}");
+            }
+            // A projector that nobody asked for is no reason not to load the model: the others are tried without it.
+            all = [.. those ?? [], .. spec.ProjectorIsFound ? all.Where(one => !one.Runtime.HasMedia) : []];
         }
         if (spec.Tuning.Backend is { } backend and not (GpuBackend.Auto or GpuBackend.Cpu))
         {

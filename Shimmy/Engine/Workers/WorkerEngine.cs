@@ -69,6 +69,13 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             {
                 return await LoadAsync(spec, file, candidate, tuning, progress, cancellation).ConfigureAwait(false);
             }
+            catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost
+                && spec is { Projector: not null, ProjectorIsFound: true })
+            {
+                // libmtmd trusts its file, and nobody asked for this one.
+                LogBlind(_logger, spec.Name, lost.Message);
+                spec = spec with { Projector = null };
+            }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
             {
                 // A worker that dies while it loads is a failed load, whatever the cause of death.
@@ -145,6 +152,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             LogPlaced(_logger, spec.Name, facts.Backend, facts.GpuLayers, facts.Layers, memory);
             if (spec.Tuning.GpuLayers is { Number: > 0 and var asked } && facts.Backend == "cpu")
                 LogNoGpu(_logger, spec.Name, asked);
+            if (facts.WhyBlind is { } blind)
+                LogBlind(_logger, spec.Name, blind);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
             if (spec.ContextReason is { } shorter)
@@ -291,6 +300,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Warning, "the worker crashed while it loaded {Model} ({Reason}); trying again with {Less}")]
     private static partial void LogAgain(ILogger logger, string model, string reason, string less);
+
+    [LoggerMessage(LogLevel.Warning, "{Model} is loaded without the projector that was found beside it, so it takes no pictures: {Reason}")]
+    private static partial void LogBlind(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

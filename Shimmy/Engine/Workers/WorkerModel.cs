@@ -18,7 +18,8 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         cancellation.ThrowIfCancellationRequested();
-        var (id, events) = worker.Generate(JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.GenerationRequest));
+        var (id, events) = worker.Generate(
+            PromptFrames.Write(request, WorkerJson.Default.GenerationRequest, request.Prompt.Media));
         try
         {
             using var finishing = finish.UnsafeRegister(_ => worker.Finish(id), null);
@@ -40,7 +41,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation)
     {
-        var request = JsonSerializer.SerializeToUtf8Bytes(prompt, WorkerJson.Default.Prompt);
+        var request = PromptFrames.Write(prompt, WorkerJson.Default.Prompt, prompt.Media);
         var reply = await worker.AskAsync(FrameKind.Tokenize, request, cancellation).ConfigureAwait(false);
         return MemoryMarshal.Cast<byte, int>(reply).ToArray();
     }

@@ -30,6 +30,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         ("base_path", (reader, model, value, at) => model.Path = reader._host.Absolute(Text(value, at))),
         ("lora_path", (reader, model, value, at) => model.Settings = model.Settings with { Loras = reader.Loras(value, at) }),
         ("template", (reader, model, value, at) => model.Settings = model.Settings with { Template = reader.Template(Text(value, at)) }),
+        ("mmproj", (reader, model, value, at) => model.Settings = model.Settings with { Projector = reader.Projector(Text(value, at)) }),
         ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, MaxContext) }),
         ("n_threads", (_, model, value, at) =>
             model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
@@ -207,6 +208,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     // a name.
     private string Template(string text) =>
         text.AsSpan().IndexOfAny('/', '\\') >= 0 || File.Exists(_host.Absolute(text)) ? _host.Absolute(text) : text;
+
+    private string Projector(string text) => text == ModelSettings.NoProjector ? text : _host.Absolute(text);
 
     private static long Bytes(JsonElement value, string at) => value.ValueKind switch
     {

@@ -61,7 +61,10 @@ internal static class RegisteredModels
         }
 
         var missing = settings.Loras.FirstOrDefault(lora => !File.Exists(lora.Path))?.Path;
-        return entry with
+        var noProjector = settings.Projector is { } projector and not ModelSettings.NoProjector && !File.Exists(projector)
+            ? projector
+            : null;
+        return AdapterPairing.WithProjector(entry, noProjector is null ? settings.Projector : null) with
         {
             Name = name ?? entry.Name,
             OtherNames = name is null ? entry.OtherNames : [],
@@ -69,7 +72,8 @@ internal static class RegisteredModels
             Source = ModelSource.Registered,
             Settings = settings,
             WhyUnloadable = entry.WhyUnloadable
-                ?? (missing is null ? null : $"there is no file '{missing}' for its LoRA adapter"),
+                ?? (missing is not null ? $"there is no file '{missing}' for its LoRA adapter"
+                    : noProjector is not null ? $"there is no file '{noProjector}' for its projector (mmproj)" : null),
         };
     }
 }

@@ -1,3 +1,5 @@
+using Shimmy.Gguf;
+
 namespace Shimmy.Models.Discovery;
 
 /// <summary>
@@ -41,10 +43,11 @@ internal sealed class AdapterPairing
     /// </summary>
     public IReadOnlyList<ModelEntry> PairWith(IReadOnlyList<ModelEntry> models, List<SkippedFile> skipped)
     {
-        if (_adapters.Count == 0 && _projectors.Count == 0)
+        if (_adapters.Count == 0 && _projectors.Count == 0 && !models.Any(IsNamedOnly))
             return models;
 
-        var paired = models.ToArray();
+        // A projector that the source itself names (Ollama's layer) is not among the files.
+        var paired = models.Select(model => IsNamedOnly(model) ? WithProjector(model, model.Projector) : model).ToArray();
         foreach (var adapter in _adapters)
         {
             var fitting = FittingAdapter(adapter, paired);
@@ -53,15 +56,19 @@ internal sealed class AdapterPairing
             Report(adapter, AdapterReason, fitting);
         }
 
-        foreach (var projector in _projectors)
+        // Of several for one model (f32, f16, bf16 …) the one that a CPU computes fastest.
+        foreach (var projector in _projectors.OrderBy(projector => projector.Facts.Quantization is not ("F16" or "Q8_0")))
         {
-            var fitting = Where(paired, model => InOneFolder(model, projector) && FitsProjector(model, projector));
-            fitting.ForEach(index =>
-                paired[index] = paired[index] with { Projector = paired[index].Projector ?? projector.Candidate.Path });
+            var fitting = FittingProjector(projector, paired);
+            fitting.ForEach(index => paired[index] = paired[index].Projector is null
+                ? paired[index] with { Projector = projector.Candidate.Path, Sees = projector.Facts.Sees }
+                : paired[index]);
             Report(projector, ProjectorReason, fitting);
         }
 
         return paired;
+
+        static bool IsNamedOnly(ModelEntry model) => model is { Projector: not null, Sees: false };
 
         void Report(InspectedFile file, string reason, List<int> fitting) => skipped.Add(new SkippedFile(
             file.Candidate.Path,
@@ -88,6 +95,35 @@ internal sealed class AdapterPairing
             : [];
         var near = named.Count > 0 ? named : fitting.FindAll(index => InOneFolder(models[index], adapter));
         return near.Count > 0 ? near : fitting;
+    }
+
+    /// <summary>
+    /// A model with a projector that the user chose, or that its source names: where the widths agree, or one is not known.
+    /// </summary>
+    /// <param name="model">The model.</param>
+    /// <param name="path">The file; <see cref="ModelSettings.NoProjector"/> takes none; null leaves the model as it is.</param>
+    public static ModelEntry WithProjector(ModelEntry model, string? path)
+    {
+        if (path is null)
+            return model;
+        if (path == ModelSettings.NoProjector)
+            return model with { Projector = null, Sees = false };
+        var facts = GgufInspection.Inspect(path);
+        return Agree(model.EmbeddingLength, facts.EmbeddingLength)
+            ? model with { Projector = path, Sees = facts.Sees }
+            : model;
+    }
+
+    // Of the fitting models in its folder those that it names, else all: it is named after its model as a rule, and a folder may hold a
+    // model of the same width that is blind.
+    private static List<int> FittingProjector(InspectedFile projector, ModelEntry[] models)
+    {
+        var fitting = Where(models, model => InOneFolder(model, projector) && FitsProjector(model, projector));
+        var own = Letters(projector.FileName.Name.Replace("mmproj", "", StringComparison.OrdinalIgnoreCase));
+        var named = fitting.FindAll(index =>
+            Letters(models[index].Name) is var name && own.Length > 3 && (name.Contains(own, StringComparison.Ordinal)
+                || own.Contains(Letters(ModelFileName.Parse(Path.GetFileName(models[index].Path)).Name), StringComparison.Ordinal)));
+        return named.Count > 0 ? named : fitting;
     }
 
     // The files of a repository belong together, whatever is known of their widths; in other folders the width must be known.

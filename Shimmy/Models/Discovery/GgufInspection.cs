@@ -37,6 +37,7 @@ internal static class GgufInspection
     public static GgufFacts FactsOf(GgufHeader header)
     {
         var content = ContentOf(header);
+        var projector = content == GgufContent.Projector ? ProjectorFile.Of(header) : null;
         var sizeLabel = header.Text("general.size_label");
         return new GgufFacts
         {
@@ -54,10 +55,12 @@ internal static class GgufInspection
             EmbeddingLength = content switch
             {
                 GgufContent.Adapter => AdaptedWidth(header),
-                GgufContent.Projector => ProjectedWidth(header),
+                GgufContent.Projector => projector!.Width,
                 _ => Positive(header.OfArchitecture("embedding_length")),
             },
             Layers = content == GgufContent.Adapter ? AdaptedLayers(header) : Positive(header.OfArchitecture("block_count")),
+            Sees = projector is { CanSee: true },
+            Hears = projector is { CanHear: true },
             BaseModel = header.Text("general.base_model.0.name"),
         };
     }
@@ -123,10 +126,6 @@ internal static class GgufInspection
 
         return 0;
     }
-
-    // A projector's output vectors have the embedding length of its model.
-    private static int ProjectedWidth(GgufHeader header) => (int)Math.Clamp(
-        header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0, 0, int.MaxValue);
 
     private static int AdaptedLayers(GgufHeader header)
     {

@@ -10,7 +10,8 @@ namespace Shimmy.Models.Discovery;
 /// </summary>
 /// <param name="sources">The sources, in order of precedence.</param>
 /// <param name="cache">What is known from earlier scans; null: from those of this object alone.</param>
-internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null)
+/// <param name="projector">The projector that the user chose, as in <see cref="ModelSettings.Projector"/>; null pairs those found.</param>
+internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null)
 {
     private const int InspectedAtOnce = 8;
 
@@ -40,7 +41,9 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         IReadOnlyList<ModelEntry> models;
         lock (_scanning)
             models = ModelNames.MakeUnique(_cache.WithSince(found));
-        return new ScanResult(adapterPairing.PairWith(models, skipped), skipped, Stopwatch.GetElapsedTime(started));
+        var paired = adapterPairing.PairWith(models, skipped);
+        return new ScanResult(projector is null ? paired : [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))],
+            skipped, Stopwatch.GetElapsedTime(started));
     }
 
     // A duplicate adds its names to the first candidate: several tags of Ollama can have the same weights.

@@ -37,7 +37,26 @@ internal static class SingleFile
             files.Add(file);
         }
 
-        return ShardGroups.Join(files, skipped) is [var model, ..] ? model : throw new GgufException(skipped[0].Reason);
+        return ShardGroups.Join(files, skipped) is [var model, ..] ? Paired(model, folder) : throw new GgufException(skipped[0].Reason);
+    }
+
+    // A projector beside the file, by its name: other files are not opened.
+    private static ModelEntry Paired(ModelEntry model, string folder)
+    {
+        var pairing = new AdapterPairing();
+        try
+        {
+            foreach (var path in Directory.EnumerateFiles(folder, "*.gguf").Order(StringComparer.Ordinal))
+            {
+                if (ModelFileName.Parse(Path.GetFileName(path)).HasWord("mmproj"))
+                    pairing.Take(Inspect(path));
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return model;
+        }
+        return pairing.PairWith([model], [])[0];
     }
 
     private static ModelEntry OpenFolder(string path)

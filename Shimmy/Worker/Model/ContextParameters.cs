@@ -40,8 +40,15 @@ internal static class ContextParameters
     /// <param name="model">The model.</param>
     /// <param name="attention">How attention is computed.</param>
     /// <param name="contextLength">Tokens that one request may use.</param>
-    public static LlamaContextParams ForGeneration(ModelSpec spec, ModelHandle model, FlashAttention attention, int contextLength)
+    /// <param name="largestMedium">Most tokens of a medium that must be computed in one step; 0 where there are none.</param>
+    public static LlamaContextParams ForGeneration(
+        ModelSpec spec, ModelHandle model, FlashAttention attention, int contextLength, int largestMedium)
     {
+        if (largestMedium > contextLength)
+        {
+            throw Ignored($"a picture takes up to {largestMedium} tokens of this model, more than its context of {contextLength} holds: "
+                + "a greater --ctx, or --mmproj none, is needed");
+        }
         var parameters = ContextHandle.DefaultParams;
         parameters.ContextLength = (uint)Cells(spec, model, contextLength);
         parameters.BatchSize = (uint)spec.BatchSize;
@@ -53,6 +60,9 @@ internal static class ContextParameters
         parameters.FlashAttentionType = (int)attention;
         if (attention == FlashAttention.Off)
             parameters.MicroBatchSize = (uint)Math.Min(spec.BatchSize, AttentionChoice.PlainMicroBatch);
+        // llama.cpp ends its process where such a medium does not fit.
+        parameters.BatchSize = Math.Max(parameters.BatchSize, (uint)largestMedium);
+        parameters.MicroBatchSize = Math.Max(parameters.MicroBatchSize, (uint)largestMedium);
         parameters.NoPerf = 1;
         return parameters;
     }

@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Gguf;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -51,6 +52,9 @@ internal sealed class LlamaModel : IDisposable
     /// <summary>The threads that compute.</summary>
     public ThreadChoice Threads { get; }
 
+    /// <summary>The projector that lets it see or hear; null where it has none.</summary>
+    public Projector? Projector { get; private init; }
+
     /// <summary>Tokens one request may use.</summary>
     public int ContextLength { get; }
 
@@ -66,6 +70,8 @@ internal sealed class LlamaModel : IDisposable
     /// batch composition.
     /// </summary>
     public bool PairsLoneTokens { get; private init; }
+
+    private string? WhyBlind { get; init; }
 
     private LoadPlan Plan { get; init; } = null!;
 
@@ -117,6 +123,8 @@ internal sealed class LlamaModel : IDisposable
         var handle = ModelFile.Load(spec, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
+        Projector? projector = null;
+        string? whyBlind = null;
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
@@ -125,8 +133,13 @@ internal sealed class LlamaModel : IDisposable
             ContextParameters.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
+            if (spec.Projector is not null && metadata.CanGenerate)
+                (projector, whyBlind) = LoadProjector(spec, handle, plan.UsesGpu);
+            // Which answers to pictures are known are those of llama.cpp's own programs, which fuse attention wherever they can.
+            if (projector is not null && spec.Tuning.FlashAttention is null)
+                attention = FlashAttention.Auto;
             var parameters = metadata.CanGenerate
-                ? ContextParameters.ForGeneration(spec, handle, attention, contextLength)
+                ? ContextParameters.ForGeneration(spec, handle, attention, contextLength, projector?.LargestNonCausal ?? 0)
                 : ContextParameters.ForEmbedding(spec, metadata, contextLength);
             if (ContextHandle.Create(handle, parameters) is not { } context)
             {
@@ -138,6 +151,8 @@ internal sealed class LlamaModel : IDisposable
                 PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(metadata.HeadSize, plan.UsesGpu)
                     && !handle.HasRecurrentState,
                 Plan = plan,
+                Projector = projector,
+                WhyBlind = whyBlind,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
@@ -149,6 +164,7 @@ internal sealed class LlamaModel : IDisposable
         }
         catch
         {
+            projector?.Dispose();
             handle.Dispose();
             throw;
         }
@@ -186,6 +202,9 @@ internal sealed class LlamaModel : IDisposable
             VocabularySize = Vocabulary.Size,
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
+            CanSee = Projector is { CanSee: true },
+            WhyBlind = WhyBlind,
+            SampleRate = Projector?.SampleRate ?? 0,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
             LacksRankingHead = Metadata.LacksRankingHead,
             IsMatryoshka = Metadata.Traits.IsMatryoshka,
@@ -219,8 +238,21 @@ internal sealed class LlamaModel : IDisposable
     public void Dispose()
     {
         Context.Dispose();
+        Projector?.Dispose();
         Threads.Dispose();
         Handle.Dispose();
+    }
+
+    private static (Projector? Projector, string? WhyBlind) LoadProjector(ModelSpec spec, ModelHandle handle, bool usesGpu)
+    {
+        try
+        {
+            return (Projector.Load(spec, handle, usesGpu), null);
+        }
+        catch (EngineException e) when (spec.ProjectorIsFound)
+        {
+            return (null, e.Message);
+        }
     }
 
     private static EngineException Failure(string what, LoadPlan plan, LoadLog log)

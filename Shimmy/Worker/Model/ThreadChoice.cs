@@ -32,6 +32,7 @@ internal sealed class ThreadChoice : IDisposable
     private readonly ThreadTuner _decodeTuner;
     private readonly ThreadTuner _batchTuner;
     private bool _fewTokens;
+    private int _spared;
 
     /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
     public ThreadChoice(LlamaModel model, int given)
@@ -64,6 +65,15 @@ internal sealed class ThreadChoice : IDisposable
         if (tokens < ComparableBatch == _fewTokens)
             return;
         _fewTokens = !_fewTokens;
+        Use(Decode, Batch);
+    }
+
+    /// <summary>Leaves so many processors to other work from now on, at least one being kept.</summary>
+    public void Spare(int threads)
+    {
+        if (threads == _spared)
+            return;
+        _spared = threads;
         Use(Decode, Batch);
     }
 
@@ -149,7 +159,9 @@ internal sealed class ThreadChoice : IDisposable
     {
         Decode = decode;
         Batch = batch;
-        var several = _fewTokens ? decode : batch;
+        var most = Math.Max(1, Environment.ProcessorCount - _spared);
+        var several = Math.Min(_fewTokens ? decode : batch, most);
+        decode = Math.Min(decode, most);
         _model.Context.UseThreads(decode, Pool(decode), several, Pool(several));
     }
 

@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text;
 using Shimmy.Engine;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -122,15 +123,68 @@ internal sealed class Vocabulary
                 CheckRange(token);
             return WithBos([.. given], prompt.AddBos);
         }
-        var text = prompt.WholeText();
-        var tokens = new List<int>(text.Length / 3 + 8);
-        if (prompt.Parts.All(part => part.ParseSpecial))
-            AppendText(tokens, text, parseSpecial: true);
-        else
-            AppendMixed(tokens, text, UserRanges(prompt.Parts));
+        var tokens = TokensOf(prompt.Parts);
         if (prompt.AddEos && Native.AddsEos && End >= 0)
             tokens.Add(End);
         return WithBos(tokens, prompt.AddBos);
+    }
+
+    /// <summary>
+    /// The tokens of a prompt with media: text and media each by themselves, as libmtmd joins them; the numbers of its stretches stand for
+    /// a medium. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) for one that the model does not take.
+    /// </summary>
+    /// <param name="prompt">The prompt.</param>
+    /// <param name="projector">The model's projector; null where it has none.</param>
+    /// <param name="spans">Gets the places of the media.</param>
+    public List<int> Tokenize(Prompt prompt, Projector? projector, out List<MediaSpan> spans)
+    {
+        spans = [];
+        if (prompt.Media.Count == 0)
+            return Tokenize(prompt);
+        if (projector is null)
+        {
+            throw new EngineException(EngineFailure.InvalidRequest, "this model has no projector, so it takes neither pictures nor sounds")
+            { Option = "messages" };
+        }
+        var tokens = new List<int>();
+        var (from, isFirst) = (0, true);
+        for (var i = 0; i <= prompt.Parts.Count; i++)
+        {
+            if (i < prompt.Parts.Count && prompt.Parts[i].Medium is null)
+                continue;
+            tokens.AddRange(TokensOf([.. prompt.Parts.Take(i).Skip(from)]));
+            from = i + 1;
+            if (isFirst)
+                WithBos(tokens, prompt.AddBos);
+            isFirst = false;
+            if (i == prompt.Parts.Count)
+                break;
+            var index = prompt.Parts[i].Medium!.Value;
+            if ((uint)index >= (uint)prompt.Media.Count)
+                throw new InvalidDataException($"part {i} of the prompt names medium {index} of {prompt.Media.Count}");
+            foreach (var stretch in projector.Read(prompt.Media[index]).Stretches)
+            {
+                if (stretch.Native.Text is { } text)
+                {
+                    tokens.AddRange(text);
+                    continue;
+                }
+                spans.Add(new MediaSpan(tokens.Count, stretch));
+                tokens.AddRange(Enumerable.Repeat(stretch.Number, stretch.Native.Tokens));
+            }
+        }
+        return tokens;
+    }
+
+    private List<int> TokensOf(IReadOnlyList<PromptPart> parts)
+    {
+        var text = string.Concat(parts.Select(part => part.Text));
+        var tokens = new List<int>(text.Length / 3 + 8);
+        if (parts.All(part => part.ParseSpecial))
+            AppendText(tokens, text, parseSpecial: true);
+        else
+            AppendMixed(tokens, text, UserRanges(parts));
+        return tokens;
     }
 
     /// <summary>How many tokens a text is that may hold special ones, with nothing around it.</summary>

@@ -32,6 +32,9 @@ internal sealed unsafe class ContextHandle : SafeHandle
     /// <summary>Most tokens in one decode.</summary>
     public int BatchSize => (int)llama_n_batch(this);
 
+    /// <summary>Most tokens that are computed in one step of a decode.</summary>
+    public int MicroBatchSize => (int)llama_n_ubatch(this);
+
     /// <summary>Makes a context; null where llama.cpp cannot, for want of memory most of the time.</summary>
     public static ContextHandle? Create(ModelHandle model, LlamaContextParams parameters) =>
         RuntimeLayout.Loaded.CreateContext(model, parameters) is not 0 and var context ? new ContextHandle(context, model) : null;
@@ -40,6 +43,9 @@ internal sealed unsafe class ContextHandle : SafeHandle
 
     /// <summary>Waits until what was decoded is computed.</summary>
     public void Synchronize() => llama_synchronize(this);
+
+    /// <summary>Whether tokens decoded from now on see only those before them, which is the default, or all of their batch.</summary>
+    public void UseCausalAttention(bool causal) => MtmdApi.llama_set_causal_attn(this, causal);
 
     /// <summary>
     /// Logits behind the batch's token at this index; empty where it asked for none. Valid until the next decode, and free to be changed.

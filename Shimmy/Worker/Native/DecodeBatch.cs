@@ -68,3 +68,41 @@ internal sealed unsafe class DecodeBatch : IDisposable
 
     private static T* Allocate<T>(int count) where T : unmanaged => (T*)NativeMemory.Alloc((nuint)count, (nuint)sizeof(T));
 }
+
+/// <summary>Consecutive tokens of a medium in one <c>llama_decode</c> call, given by their embeddings, all of one sequence.</summary>
+internal static unsafe class EmbeddingBatch
+{
+    /// <summary>Runs the tokens; the codes are <see cref="LlamaApi.llama_decode"/>'s. The last token has the batch's last index.</summary>
+    /// <param name="context">The context.</param>
+    /// <param name="embeddings">The embeddings, one token after the other.</param>
+    /// <param name="count">Number of tokens.</param>
+    /// <param name="positions">One position a token, or M-RoPE's four, in four stretches as long as there are tokens.</param>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="logits">Whether the last token's logits are needed.</param>
+    public static int Decode(
+        ContextHandle context, ReadOnlySpan<float> embeddings, int count, ReadOnlySpan<int> positions, int sequence, bool logits)
+    {
+        var counts = new int[count];
+        var wanted = new sbyte[count];
+        var ids = new nint[count];
+        Array.Fill(counts, 1);
+        wanted[^1] = logits ? (sbyte)1 : (sbyte)0;
+        fixed (float* values = embeddings)
+        fixed (int* places = positions)
+        fixed (int* idCounts = counts)
+        fixed (sbyte* outputs = wanted)
+        fixed (nint* idPointers = ids)
+        {
+            Array.Fill(ids, (nint)(&sequence));
+            return LlamaApi.llama_decode(context, new LlamaBatch
+            {
+                TokenCount = count,
+                Embeddings = values,
+                Positions = places,
+                SequenceIdCounts = idCounts,
+                SequenceIds = (int**)idPointers,
+                Logits = outputs,
+            });
+        }
+    }
+}

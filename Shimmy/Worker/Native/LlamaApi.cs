@@ -128,6 +128,7 @@ internal static unsafe partial class LlamaApi
 
     [LibraryImport(Library)] public static partial uint llama_n_ctx(ContextHandle context);
     [LibraryImport(Library)] public static partial uint llama_n_batch(ContextHandle context);
+    [LibraryImport(Library)] public static partial uint llama_n_ubatch(ContextHandle context);
     [LibraryImport(Library)] public static partial nint llama_get_memory(ContextHandle context);
 
     /// <summary>

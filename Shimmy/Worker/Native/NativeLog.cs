@@ -26,6 +26,9 @@ internal static unsafe class NativeLog
     /// <summary>Takes over the log of libllama and ggml.</summary>
     public static void Attach() => LlamaApi.llama_log_set(&OnText, null);
 
+    /// <summary>Takes over the log of libmtmd, once that is loaded.</summary>
+    public static void AttachMedia() => MtmdApi.mtmd_helper_log_set(&OnText, null);
+
     /// <summary>The error lines since the last call, joined; empty where there are none.</summary>
     public static string TakeErrors()
     {

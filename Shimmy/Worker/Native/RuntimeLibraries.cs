@@ -85,7 +85,7 @@ internal static unsafe class RuntimeLibraries
     }
 
     private static nint Resolve(string name) =>
-        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary && _resolved!.Find(name) is { } file
+        name is LlamaApi.Library or GgmlApi.Library or GgmlApi.BaseLibrary or MtmdApi.Library && _resolved!.Find(name) is { } file
             ? NativeLibrary.Load(file)
             : 0;
 

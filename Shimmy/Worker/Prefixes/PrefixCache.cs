@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Sequences;
@@ -31,18 +32,19 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     public bool CanCut => !_wholeOnly;
 
     /// <summary>
-    /// The slot whose cells, computed with the same adapters, share the longest prefix with the tokens, and its usable length; busy slots
-    /// included.
+    /// The slot whose cells, computed with the same adapters, share the longest prefix with the sequence, and its usable length; busy slots
+    /// included. A medium is taken over whole or not at all.
     /// </summary>
-    public (Slot? Source, int Length) Longest(ReadOnlySpan<int> tokens, AdapterSet adapters)
+    public (Slot? Source, int Length) Longest(Sequence sequence)
     {
         (Slot? Source, int Length) best = (null, 0);
+        var tokens = sequence.Tokens;
         foreach (var slot in Slots)
         {
-            if (!adapters.Equals(slot.Adapters))
+            if (!sequence.Adapters.Equals(slot.Adapters))
                 continue;
             // The last token is always computed again: its logits are needed.
-            var length = slot.CommonPrefix(tokens, tokens.Length - 1);
+            var length = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length - 1), sequence.Media);
             if (_wholeOnly && length != slot.Tokens.Count)
                 length = 0;
             // Among equals an idle slot is better: nothing needs to be copied.
@@ -74,7 +76,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         {
             if (length < target.Tokens.Count)
             {
-                if (!context.RemoveCells(target.Id, length))
+                if (!context.RemoveCells(target.Id, target.PositionAt(length)))
                     return Clear(target);
                 target.Truncate(length);
             }
@@ -87,9 +89,10 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         if (_wholeOnly)
             context.ShareCells(source.Id, target.Id);
         else
-            context.ShareCells(source.Id, target.Id, length);
+            context.ShareCells(source.Id, target.Id, source.PositionAt(length));
         target.Tokens.AddRange(CollectionsMarshal.AsSpan(source.Tokens)[..length]);
         target.Cells.AddRange(CollectionsMarshal.AsSpan(source.Cells)[..length]);
+        target.Media.AddRange(source.Media.Where(span => span.End <= length));
         return Usable(target) ? length : Clear(target);
     }
 
@@ -101,7 +104,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     }
 
     /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
-    public void CutToTokens(Slot slot) => context.RemoveCells(slot.Id, slot.Tokens.Count);
+    public void CutToTokens(Slot slot) => context.RemoveCells(slot.Id, slot.PositionAt(slot.Tokens.Count));
 
     /// <summary>Frees the slot; its cells stay as a prefix for later requests.</summary>
     public void Release(Slot slot)
@@ -141,5 +144,5 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     // draws the line in the same way.
     private bool Usable(Slot slot) =>
         _slidingWindow <= 0
-        || context.FirstPosition(slot.Id) <= Math.Max(0, slot.Tokens.Count - _slidingWindow);
+        || context.FirstPosition(slot.Id) <= Math.Max(0, slot.PositionAt(slot.Tokens.Count) - _slidingWindow);
 }

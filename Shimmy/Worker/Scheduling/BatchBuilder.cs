@@ -50,7 +50,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         {
             sequence.Draft.Clear();
             sequence.DraftIsProposed = false;
-            if (sequence.Joins is not null || sequence.Pending != 1)
+            if (!sequence.Generates)
                 continue;
             streams = true;
             if (sequence.Adapters.Equals(adapters))
@@ -64,10 +64,10 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         var chunk = ChunkLimit(streams);
         foreach (var sequence in running)
         {
-            // Sequences with one pending token generate, and are in the batch already.
-            if (sequence.Joins is not null || sequence.Pending <= 1 || !sequence.Adapters.Equals(adapters))
+            // Sequences that generate are in the batch already; media are computed apart.
+            if (sequence.Joins is not null || sequence.Generates || sequence.PendingText == 0 || !sequence.Adapters.Equals(adapters))
                 continue;
-            var count = Math.Min(Math.Min(sequence.Pending, chunk), batch.Room);
+            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Room);
             count = Math.Min(count, UpToNextJoin(running, sequence));
             if (sequence.Options.ReportPrompt)
                 count = Math.Min(count, LargestReportedChunk);
@@ -78,7 +78,10 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         }
         Companion = batch.Count == 1 && model.PairsLoneTokens && !_spare ? _parts[0].Sequence.Slot : null;
         if (Companion is { } slot)
-            batch.Add(_parts[0].Sequence.Tokens[slot.Tokens.Count], slot.Tokens.Count + 1, slot.Id, logits: false);
+        {
+            batch.Add(
+                _parts[0].Sequence.Tokens[slot.Tokens.Count], slot.PositionAt(slot.Tokens.Count) + 1, slot.Id, logits: false);
+        }
         _spare = false;
     }
 
@@ -98,7 +101,9 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         _secondsPerPromptToken = _secondsPerPromptToken <= 0 ? seconds : 0.5 * (_secondsPerPromptToken + seconds);
     }
 
-    private int ChunkLimit(bool others)
+    /// <summary>Most tokens of a prompt that a turn computes.</summary>
+    /// <param name="others">Whether other sequences generate meanwhile.</param>
+    public int ChunkLimit(bool others)
     {
         if (_secondsPerPromptToken <= 0)
             return others ? SmallestChunk * 4 : model.BatchSize;
@@ -125,19 +130,20 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     {
         var slot = sequence.Slot!;
         var computed = slot.Tokens.Count;
+        var position = slot.PositionAt(computed);
         var tokens = sequence.Tokens.Slice(computed, count);
         sequence.LogitsIndex = -1;
         for (var i = 0; i < count; i++)
         {
             var last = computed + i == sequence.Tokens.Length - 1;
-            var index = batch.Add(tokens[i], computed + i, slot.Id, last || sequence.Options.ReportPrompt);
+            var index = batch.Add(tokens[i], position + i, slot.Id, last || sequence.Options.ReportPrompt);
             if (i == 0)
                 sequence.Chunk = (computed, index);
             if (last)
                 sequence.LogitsIndex = index;
         }
         for (var i = 0; i < sequence.Draft.Count; i++)
-            batch.Add(sequence.Draft[i], computed + count + i, slot.Id, logits: true);
+            batch.Add(sequence.Draft[i], position + count + i, slot.Id, logits: true);
         _parts.Add((sequence, count));
     }
 }

@@ -1,6 +1,7 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using Shimmy.Engine;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Prefixes;
@@ -23,6 +24,7 @@ namespace Shimmy.Worker.Scheduling;
 ///            3. Compose    of one adapter set: a token for every generating sequence, then prompt chunks up to the limit
 ///            4. Decode     out of cells: draft nothing, drop an idle prefix, then preempt the youngest, only then end
 ///            5. Sample     each sequence with its own chain, on through its draft; the turn's events leave in one frame
+///            6. Media      the tokens of one picture or sound whose embeddings are there; MediaEncoder computes those beside the loop
 /// </code>
 /// </summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
@@ -47,7 +49,9 @@ internal sealed class Scheduler
     private readonly RequestQueue<EmbeddingJob> _embeddings = new();
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
+    private readonly MediaEncoder? _encoder;
     private double _secondsPerRequest;
+    private long _mediumTurns;
     private bool _anyCancelled;
     private bool _cellsShort;
 
@@ -59,6 +63,7 @@ internal sealed class Scheduler
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
+        _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 
@@ -117,13 +122,20 @@ internal sealed class Scheduler
                 _embeddings.TakeNext([]).Do();
             Admit();
             Join();
+            _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
+            var computed = false;
             if (_adapters.Choose(_running) is { } adapters)
             {
                 _turn.Compose(_running, adapters);
-                if (_batch.Count > 0)
+                computed = _batch.Count > 0;
+                if (computed)
                     DecodeAndSample(adapters);
             }
+            computed |= _encoder is not null && DecodeMedium();
             _events.Flush();
+            // All that runs waits for a picture.
+            if (!computed && _encoder is { BusyThreads: > 0 } && _running.Count > 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
+                _wake.Wait();
         }
     }
 
@@ -187,7 +199,7 @@ internal sealed class Scheduler
     private void Place(Sequence sequence)
     {
         var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
-        var (source, length) = share ? _cache.Longest(sequence.Tokens, sequence.Adapters) : (null, 0);
+        var (source, length) = share ? _cache.Longest(sequence) : (null, 0);
         var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
         if (computing is not null && future >= length + ShortestJoin)
         {
@@ -216,7 +228,7 @@ internal sealed class Scheduler
             // Only prompts count, since generated tokens are not known in advance; a sequence that joins another is no source.
             if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Adapters.Equals(sequence.Adapters))
                 continue;
-            var length = other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]);
+            var length = MediaSpan.WholeUpTo(other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]), sequence.Media);
             if (length > best.Length)
                 best = (other, length);
         }
@@ -226,6 +238,8 @@ internal sealed class Scheduler
     private void Begin(Sequence sequence, int cached)
     {
         _counters.CachedTokens += cached;
+        foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
+            _encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
         if (sequence.Started)
             return;
         sequence.Started = true;
@@ -251,7 +265,7 @@ internal sealed class Scheduler
                 continue;
             }
             // The source left before it computed the prefix. Another sequence may compute it now: the first of those that waited.
-            var (holder, held) = _cache.Longest(sequence.Tokens, sequence.Adapters);
+            var (holder, held) = _cache.Longest(sequence);
             var (computing, future) = LongestInTheMaking(sequence);
             if (computing is not null && future >= held + ShortestJoin)
                 sequence.Joins = (computing, future);
@@ -274,7 +288,8 @@ internal sealed class Scheduler
             _model.Context.Synchronize();
             var elapsed = Stopwatch.GetElapsedTime(before);
             _turn.Observe(elapsed);
-            _model.Threads.Observe(_batch.Count, elapsed);
+            if (_encoder is not { BusyThreads: > 0 })
+                _model.Threads.Observe(_batch.Count, elapsed);
             _counters.CountBatch(_batch.Count - (_turn.Companion is null ? 0 : 1));
             foreach (var (sequence, tokens) in _turn.Parts)
                 NoteComputed(sequence, tokens);
@@ -288,7 +303,12 @@ internal sealed class Scheduler
             MakeRoom();
             return;
         }
-        // After any other code the state of the KV cells is unknown, and every running sequence has some.
+        FailAll(code);
+    }
+
+    // After such a code the state of the KV cells is unknown, and every running sequence has some.
+    private void FailAll(int code)
+    {
         var reason = NativeLog.TakeErrors();
         var message = $"llama.cpp could not decode (code {code})" + (reason.Length > 0 ? $": {reason}" : "");
         foreach (var sequence in _running.ToArray())
@@ -300,6 +320,8 @@ internal sealed class Scheduler
     {
         var slot = sequence.Slot!;
         var computed = slot.Tokens.Count;
+        if (sequence.NextMedium is { } medium && medium.Start == computed)
+            slot.Media.Add(medium);
         foreach (var token in sequence.Tokens.Slice(computed, count))
             _cache.Computed(slot, token);
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
@@ -357,16 +379,20 @@ internal sealed class Scheduler
         {
             if (sequence.Options.ReportPrompt)
                 ReportPrompt(sequence, tokens);
-            if (sequence.LogitsIndex < 0)
-                continue;
-            try
-            {
-                SampleDrafted(sequence);
-            }
-            catch (EngineException e)
-            {
-                Fail(sequence, e);
-            }
+            if (sequence.LogitsIndex >= 0)
+                Sample(sequence);
+        }
+    }
+
+    private void Sample(Sequence sequence)
+    {
+        try
+        {
+            SampleDrafted(sequence);
+        }
+        catch (EngineException e)
+        {
+            Fail(sequence, e);
         }
     }
 
@@ -451,6 +477,58 @@ internal sealed class Scheduler
             return token;
         End(sequence, FinishReason.Length);
         return null;
+    }
+
+    // 6. Media
+
+    // Computes tokens of one medium; false where none is ready. The sequences take turns, the one that did not for the longest time first.
+    private bool DecodeMedium()
+    {
+        var next = _running.Where(sequence => sequence.Joins is null && sequence.NextMedium is { } span
+            && (span.Stretch.Embeddings is not null || span.Stretch.Medium.Failure is not null)).MinBy(sequence => sequence.MediumTurn);
+        if (next?.NextMedium is not { } medium)
+            return false;
+        next.MediumTurn = ++_mediumTurns;
+        if (medium.Stretch.Embeddings is not { } embeddings)
+        {
+            Fail(next, new EngineException(EngineFailure.GenerationFailed, medium.Stretch.Medium.Failure!));
+            return true;
+        }
+        var (slot, native) = (next.Slot!, medium.Stretch.Native);
+        var done = slot.Tokens.Count - medium.Start;
+        var count = native.NonCausal
+            ? native.Tokens
+            : Math.Min(native.Tokens - done, _turn.ChunkLimit(_running.Exists(sequence => sequence.Generates)));
+        var isLast = slot.Tokens.Count + count == next.Tokens.Length;
+        var width = embeddings.Length / native.Tokens;
+        var positions = medium.Stretch.PositionsOf(slot.PositionAt(medium.Start), done, count);
+        _model.UseAdapters(next.Adapters);
+        _model.Threads.Prepare(count);
+        if (native.NonCausal)
+            _model.Context.UseCausalAttention(false);
+        var code = EmbeddingBatch.Decode(
+            _model.Context, embeddings.AsSpan(done * width, count * width), count, positions, slot.Id, isLast);
+        if (code == 0)
+            _model.Context.Synchronize();
+        if (native.NonCausal)
+            _model.Context.UseCausalAttention(true);
+        _counters.CountDecode();
+        if (code == 1)
+        {
+            MakeRoom();
+            return true;
+        }
+        if (code != 0)
+        {
+            FailAll(code);
+            return true;
+        }
+        NoteComputed(next, count);
+        next.Draft.Clear();
+        next.LogitsIndex = isLast ? count - 1 : -1;
+        if (isLast)
+            Sample(next);
+        return true;
     }
 
     private void End(Sequence sequence, FinishReason reason)

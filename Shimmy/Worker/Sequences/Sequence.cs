@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using Shimmy.Engine;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Sampling;
 
@@ -39,6 +40,42 @@ internal sealed class Sequence : IQueued, IDisposable
 
     /// <summary>Control tokens that are spelled out in the answer.</summary>
     public IReadOnlySet<int> Shown { get; init; } = System.Collections.ObjectModel.ReadOnlySet<int>.Empty;
+
+    /// <summary>The media of its prompt, in order.</summary>
+    public IReadOnlyList<MediaSpan> Media { get; init; } = [];
+
+    /// <summary>The medium whose tokens come next; null where text does.</summary>
+    public MediaSpan? NextMedium
+    {
+        get
+        {
+            var computed = Slot?.Tokens.Count ?? 0;
+            foreach (var span in Media)
+            {
+                if (span.Start <= computed && computed < span.End)
+                    return span;
+            }
+            return null;
+        }
+    }
+
+    /// <summary>Tokens whose cells are not computed yet, up to the next medium; 0 where that comes next.</summary>
+    public int PendingText
+    {
+        get
+        {
+            var computed = Slot?.Tokens.Count ?? 0;
+            foreach (var span in Media)
+            {
+                if (computed < span.End)
+                    return Math.Max(0, span.Start - computed);
+            }
+            return _tokens.Count - computed;
+        }
+    }
+
+    /// <summary>Whether its prompt is computed, so that one token after the other comes.</summary>
+    public bool Generates => Joins is null && Pending == 1 && NextMedium is null;
 
     /// <summary>Its place in the queue.</summary>
     public QueuePlace Place { get; init; } = QueuePlace.Default;
@@ -87,6 +124,9 @@ internal sealed class Sequence : IQueued, IDisposable
 
     /// <summary>Tokens of the prompt that were reported, or are not to be.</summary>
     public int PromptReported { get; set; }
+
+    /// <summary>When tokens of its media were computed last, as a counter of such turns.</summary>
+    public long MediumTurn { get; set; }
 
     /// <summary>Whether its start was reported.</summary>
     public bool Started { get; set; }

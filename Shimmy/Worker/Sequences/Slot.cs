@@ -1,3 +1,4 @@
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 
 namespace Shimmy.Worker.Sequences;
@@ -16,6 +17,9 @@ internal sealed class Slot(int id)
     /// <summary>A number for each cell that <see cref="Tokens"/> occupy; slots that share a cell have the same number.</summary>
     public List<long> Cells { get; } = [];
 
+    /// <summary>The media among <see cref="Tokens"/>; the last may be computed in part.</summary>
+    public List<MediaSpan> Media { get; } = [];
+
     /// <summary>The adapters that <see cref="Tokens"/> were computed with; null before the first.</summary>
     public AdapterSet? Adapters { get; set; }
 
@@ -29,10 +33,14 @@ internal sealed class Slot(int id)
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
 
+    /// <summary>llama.cpp's position of the token at an index, or behind the last.</summary>
+    public int PositionAt(int index) => Media.Count == 0 ? index : MediaSpan.PositionAt(index, Media);
+
     /// <summary>Removes all but the first tokens; the caller frees the cells in llama.cpp.</summary>
     public void Truncate(int length)
     {
         Tokens.RemoveRange(length, Tokens.Count - length);
         Cells.RemoveRange(length, Cells.Count - length);
+        Media.RemoveAll(span => span.Start >= length);
     }
 }

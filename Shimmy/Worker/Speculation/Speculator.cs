@@ -44,9 +44,9 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
             if (most <= 0 || !double.IsFinite(perSecond))
                 continue;
             var match = lookup.Match;
-            // A predicted end of the answer ends the draft.
+            // A predicted end of the answer ends the draft, as a predicted medium does.
             lookup.Predict(sequence.Tokens, Math.Min(most, Lengths[^1]), sequence.Draft);
-            if (sequence.Draft.FindIndex(vocabulary.IsEnd) is >= 0 and var end)
+            if (sequence.Draft.FindIndex(token => token < 0 || vocabulary.IsEnd(token)) is >= 0 and var end)
                 sequence.Draft.RemoveRange(end, sequence.Draft.Count - end);
             var (count, gain) = WorthWhile(sequence.Draft.Count, i => lookup.AcceptanceRate.Of(match + i), 0);
             if (draftModel is not null)

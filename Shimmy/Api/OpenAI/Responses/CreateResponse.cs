@@ -41,7 +41,7 @@ internal static class CreateResponse
         });
         var events = UntilCancelled(
             ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true },
-                running.Token, logger, CacheControl.Use(context)),
+                running.Token, logger, CacheControl.Use(context), MediaFields.LoaderOf(context)),
             running, context.RequestAborted);
         if (asked.Stream)
         {
@@ -64,7 +64,8 @@ internal static class CreateResponse
         var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(Render(template, asked.Request), context.RequestAborted);
+        var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(Render(template, measured), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

@@ -112,14 +112,19 @@ internal static class InputItems
     {
         "input_text" or "output_text" or "text" => new ItemPart(own, part.RequiredText("text")),
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
+        "input_image" => Image(part),
         "input_file" => new ItemPart(own, PlainWord.OfFile(part)),
         "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
         // What the assistant once said in a kind of part of its own.
         var type when own == "output_text" => new ItemPart(own, PlainWord.Of(part.Value, type)),
-        var type =>
-            throw ApiException.BadField(part.FullName("type"),
-                $"{RequestFields.Quote(type)} is not supported by this model; 'input_text' and 'output_text' are"),
+        var type => throw MediaFields.Unsupported(part, type),
     };
+
+    private static ItemPart Image(RequestFields part)
+    {
+        part.Refuse("file_id", "files are not stored here; send the picture as image_url");
+        return new ItemPart("input_image", "") { Medium = MediaFields.ImageUrl(part) };
+    }
 
     private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);
 }

@@ -59,5 +59,5 @@ internal static class ItemConversation
     }
 
     private static IReadOnlyList<ContentPart> ContentOf(IReadOnlyList<ItemPart> parts) =>
-        [.. parts.Select(part => new ContentPart(part.Text))];
+        [.. parts.Select(part => part.Content)];
 }

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 
 namespace Shimmy.Api.OpenAI.Responses;
@@ -32,7 +33,7 @@ internal abstract record ResponseItem(string Id)
 /// <param name="Status"><c>in_progress</c>, <c>completed</c> or <c>incomplete</c>.</param>
 internal sealed record MessageItem(string Id, string Role, IReadOnlyList<ItemPart> Parts, string Status = "completed") : ResponseItem(Id)
 {
-    public override int Size => base.Size + Parts.Sum(part => 64 + (2 * part.Text.Length));
+    public override int Size => base.Size + Parts.Sum(part => part.Size);
 
     protected override void WriteFields(Utf8JsonWriter json)
     {
@@ -47,10 +48,21 @@ internal sealed record MessageItem(string Id, string Role, IReadOnlyList<ItemPar
 }
 
 /// <summary>A part of a message or of what a model thought.</summary>
-/// <param name="Type"><c>input_text</c>, <c>output_text</c>, <c>refusal</c>, <c>reasoning_text</c> or <c>summary_text</c>.</param>
-/// <param name="Text">Its text.</param>
+/// <param name="Type">
+/// <c>input_text</c>, <c>input_image</c>, <c>output_text</c>, <c>refusal</c>, <c>reasoning_text</c> or <c>summary_text</c>.
+/// </param>
+/// <param name="Text">Its text; empty where it is a picture.</param>
 internal sealed record ItemPart(string Type, string Text)
 {
+    /// <summary>The picture; null where it is text.</summary>
+    public ContentPart? Medium { get; init; }
+
+    /// <summary>The part as messages of a conversation have it.</summary>
+    public ContentPart Content => Medium ?? new ContentPart(Text);
+
+    /// <summary>About how much memory it takes, in bytes.</summary>
+    public int Size => 64 + (2 * Text.Length) + (Medium?.Source?.File.Length ?? 0);
+
     /// <summary>Its tokens with their probabilities; empty where they were not asked for.</summary>
     public IReadOnlyList<GeneratedToken> Tokens { get; init; } = [];
 
@@ -59,6 +71,13 @@ internal sealed record ItemPart(string Type, string Text)
     {
         json.WriteStartObject();
         json.WriteString("type", Type);
+        if (Medium?.Source is { } source)
+        {
+            json.WriteString("detail"u8, "auto"u8);
+            json.WriteString("image_url", MediaFields.UrlOf(source));
+            json.WriteEndObject();
+            return;
+        }
         if (Type == "output_text")
         {
             json.WriteStartArray("annotations");
@@ -117,7 +136,7 @@ internal sealed record FunctionOutputItem(string Id, string CallId, IReadOnlyLis
     /// <summary>Whether the client gave an array of parts rather than one text.</summary>
     public bool InParts { get; init; }
 
-    public override int Size => base.Size + Parts.Sum(part => 64 + (2 * part.Text.Length));
+    public override int Size => base.Size + Parts.Sum(part => part.Size);
 
     protected override void WriteFields(Utf8JsonWriter json)
     {

@@ -1,0 +1,191 @@
+using System.Net;
+using System.Text.Json;
+using Shimmy.Engine;
+using Shimmy.Server;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Api;
+
+/// <summary>Pictures in every dialect: at their place in the prompt for a model that sees, refused or words for one that does not.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed class PictureRequestTests
+{
+    private static readonly string Data = Convert.ToBase64String(Pictures.Row);
+    private static readonly string Url = Pictures.Url(Pictures.Row);
+
+    private static readonly string Chat = $$"""
+        {"model":"talker","messages":[{"role":"user","content":[{"type":"text","text":"Before "},
+         {"type":"image_url","image_url":{"url":"{{Url}}","detail":"high"} },{"type":"text","text":" after"}]}]}
+        """;
+
+    private static readonly string Response = $$"""
+        {"model":"talker","input":[{"role":"user","content":[{"type":"input_text","text":"Before "},
+         {"type":"input_image","image_url":"{{Url}}","detail":"low"},{"type":"input_text","text":" after"}]}]}
+        """;
+
+    private static readonly string Message = $$$"""
+        {"model":"talker","max_tokens":5,"messages":[{"role":"user","content":[{"type":"text","text":"Before "},
+         {"type":"image","source":{"type":"base64","media_type":"image/png","data":"{{{Data}}}"}},{"type":"text","text":" after"}]}]}
+        """;
+
+    private static readonly string Screenshot = $$$"""
+        {"model":"talker","max_tokens":5,"messages":[{"role":"user","content":"Look."},
+         {"role":"assistant","content":[{"type":"tool_use","id":"call_1","name":"screenshot","input":{}}]},
+         {"role":"user","content":[{"type":"tool_result","tool_use_id":"call_1","content":[{"type":"text","text":"Before "},
+          {"type":"image","source":{"type":"base64","media_type":"image/jpeg","data":"{{{Data}}}"}}]}]}]}
+        """;
+
+    [TestMethod]
+    public async Task A_picture_stands_at_its_place_in_every_dialect()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        await server.AnswerAsync("v1/chat/completions", Chat);
+        await server.AnswerAsync("v1/responses", Response);
+        await server.AnswerAsync("v1/messages", Message);
+        await server.AnswerAsync("api/generate",
+            $$"""{"model":"talker","messages":[{"role":"user","content":"after","images":["{{Data}}"]}]}""");
+        await server.AnswerAsync("api/generate", $$"""{"model":"talker","prompt":"after","images":["{{Url}}"]}""");
+        await server.AnswerAsync("v1/messages", Screenshot);
+
+        Assert.HasCount(6, asked);
+        foreach (var prompt in asked)
+        {
+            var medium = prompt.Media.Single();
+            Assert.AreEqual((3, 1), (medium.Width, medium.Height));
+            CollectionAssert.AreEqual(new byte[] { 255, 0, 0, 0, 255, 0, 0, 0, 255 }, medium.Data.ToArray());
+            Assert.AreEqual(0, prompt.Parts.Single(part => part.Medium is not null).Medium);
+        }
+        foreach (var prompt in asked.Take(3))
+            Assert.Contains("Before |* after", Shown(prompt).Replace("\n", "", StringComparison.Ordinal).Replace("Before *", "Before |*", StringComparison.Ordinal));
+        Assert.Contains("*after", Shown(asked[3]));
+        Assert.Contains("*after", Shown(asked[4]));
+        Assert.Contains("Before *", Shown(asked[5]));
+    }
+
+    [TestMethod]
+    [DataRow("system")]
+    [DataRow("developer")]
+    [DataRow("assistant")]
+    [DataRow("tool")]
+    public async Task Any_role_may_bring_a_picture(string role)
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        var call = role == "tool" ? "\"tool_call_id\":\"call_1\"," : "";
+        await server.AnswerAsync("v1/chat/completions", $$"""
+            {"model":"talker","messages":[{"role":"user","content":"First"},{"role":"{{role}}",{{call}}"content":[
+             {"type":"image_url","image_url":{"url":"{{Url}}"} }]},{"role":"user","content":"Last"}]}
+            """);
+        Assert.HasCount(1, asked.Single().Media);
+        Assert.Contains("*", Shown(asked[0]));
+    }
+
+    [TestMethod]
+    public async Task No_text_of_a_user_is_a_picture()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        await server.AnswerAsync("v1/chat/completions", $$"""
+            {"model":"talker","messages":[{"role":"user","content":[{"type":"text","text":"<__media__> <image> <|image_pad|>"},
+             {"type":"image_url","image_url":{"url":"{{Url}}"} },{"type":"image_url","image_url":{"url":"{{Url}}"} }]}]}
+            """);
+        Assert.HasCount(2, asked.Single().Media);
+        Assert.Contains("<__media__> <image> <|image_pad|>**", Shown(asked[0]));
+    }
+
+    [TestMethod]
+    public async Task A_blind_model_refuses_a_new_picture_and_reads_words_for_an_old_one()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked, sees: false));
+        foreach (var (path, body, field) in (ValueTuple<string, string, string>[])
+            [("v1/chat/completions", Chat, "messages[0].content[1].image_url.url"),
+            ("v1/responses", Response, "input[0].content[1].image_url"),
+            ("v1/messages", Message, "messages[0].content[1].source.data")])
+        {
+            using var answer = await server.PostAsync(path, body);
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            Assert.Contains(field, text);
+            Assert.Contains("the model 'talker' takes no pictures", text.Replace("\\u0027", "'", StringComparison.Ordinal));
+        }
+        Assert.IsEmpty(asked);
+
+        await server.AnswerAsync("v1/chat/completions", $$"""
+            {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{Url}}"} }]},
+             {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
+            """);
+        await server.AnswerAsync("v1/messages", Screenshot);
+        foreach (var prompt in asked)
+        {
+            Assert.IsEmpty(prompt.Media);
+            Assert.Contains("[image omitted: talker cannot see]", Shown(prompt));
+        }
+    }
+
+    [TestMethod]
+    public async Task What_is_wrong_with_a_picture_is_said_with_its_field()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]), new ServerOptions { MediaPixels = 2 });
+        await IsRefused("not base64!", "is not Base64");
+        await IsRefused("data:image/png,abc", "';base64,'");
+        await IsRefused("data:image/webp;base64," + Convert.ToBase64String("RIFF1234WEBPVP8 "u8), "is a WebP picture");
+        await IsRefused("file:///etc/passwd", "must be a data: URI or an http(s) URL");
+        await IsRefused("https://example.org/a.png", "--media-urls");
+        await IsRefused(Url, "3 x 1 pixels");
+
+        async Task IsRefused(string url, string reason)
+        {
+            using var answer = await server.PostAsync("v1/chat/completions", $$"""
+                {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{url}}"} }]}]}
+                """);
+            var error = (await answer.JsonAsync()).GetProperty("error");
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            Assert.AreEqual("messages[0].content[0].image_url.url", error.GetProperty("param").GetString());
+            Assert.Contains(reason, error.GetProperty("message").GetString()!);
+        }
+    }
+
+    [TestMethod]
+    public async Task Sound_is_refused_with_the_reason()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        using var answer = await server.PostAsync("v1/chat/completions", """
+            {"model":"talker","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}]}]}
+            """);
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("libmtmd", await answer.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    public async Task A_stored_picture_comes_back_with_its_item()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        using var answer = JsonDocument.Parse(await server.AnswerAsync("v1/responses", Response));
+        var items = await server.Client.GetStringAsync($"v1/responses/{answer.RootElement.GetProperty("id").GetString()}/input_items");
+        Assert.Contains(Url, items.Replace("\\u002B", "+", StringComparison.Ordinal));
+    }
+
+    private static ScriptedEngine Seeing(List<Prompt> asked, bool sees = true) => new()
+    {
+        Facts = spec => new ModelFacts
+        {
+            Architecture = "scripted",
+            Description = spec.Name,
+            ContextLength = spec.ContextLength,
+            Slots = spec.Parallel,
+            CanSee = sees,
+            ChatTemplates = new Dictionary<string, string> { ["default"] = RandomModel.ChatMl },
+        },
+        Answer = (_, request) =>
+        {
+            lock (asked)
+                asked.Add(request.Prompt);
+            return ["Seen."];
+        },
+    };
+
+    private static string Shown(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Medium is null ? part.Text : "*"));
+}

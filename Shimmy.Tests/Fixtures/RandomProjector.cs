@@ -1,0 +1,93 @@
+using Shimmy.Gguf;
+
+namespace Shimmy.Tests.Fixtures;
+
+/// <summary>
+/// Writes projectors of the kind mlp (LLaVA's) with random weights: pictures of 28 x 28 pixels become four tokens for a model of
+/// <see cref="RandomModelShape"/>'s width. The same seed gives the same bytes.
+/// </summary>
+internal static class RandomProjector
+{
+    private const int Width = 32;
+    private const int Size = 28;
+    private const int Patch = 14;
+
+    /// <summary>Tokens of a picture.</summary>
+    public const int Tokens = Size / Patch * (Size / Patch);
+
+    /// <summary>Writes one and gives its path back.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="embedding">Embedding length of its model.</param>
+    /// <param name="without">A tensor to leave out.</param>
+    /// <param name="heads">Heads, of which 0 is wrong.</param>
+    /// <param name="kind">The kind that it calls itself.</param>
+    public static string Write(string path, int embedding, string? without = null, int heads = 2, string kind = "mlp")
+    {
+        var writer = new GgufWriter()
+            .Add("general.architecture", "clip")
+            .Add("general.name", "random-mmproj")
+            .Add("general.file_type", 0u)
+            .Add("clip.projector_type", kind)
+            .Add("clip.has_vision_encoder", true)
+            .Add("clip.vision.embedding_length", Width)
+            .Add("clip.vision.feed_forward_length", 2u * Width)
+            .Add("clip.vision.block_count", 1u)
+            .Add("clip.vision.projection_dim", (uint)embedding)
+            .Add("clip.vision.attention.head_count", (uint)heads)
+            .Add("clip.vision.attention.layer_norm_epsilon", 1e-5f)
+            .Add("clip.vision.image_size", Size)
+            .Add("clip.vision.patch_size", Patch)
+            .Add("clip.vision.image_mean", [0.5f, 0.5f, 0.5f])
+            .Add("clip.vision.image_std", [0.25f, 0.25f, 0.25f])
+            .Add("clip.use_gelu", false);
+        var seed = 7;
+        Ones("v.pre_ln.weight", Width);
+        Zeros("v.pre_ln.bias", Width);
+        Zeros("v.class_embd", Width);
+        Matrix("v.position_embd.weight", Width, Tokens + 1);
+        if (without != "v.patch_embd.weight")
+        {
+            writer.AddTensor("v.patch_embd.weight", GgmlType.F32, [Patch, Patch, 3, Width], output =>
+                TensorData.Write(output, GgmlType.F32,
+                    [.. Enumerable.Range(0, Patch * Patch * 3 * Width).Select(i => MathF.Sin(i * 0.37f) * 0.05f)]));
+        }
+        foreach (var layer in (string[])["ln1", "ln2"])
+        {
+            Ones($"v.blk.0.{layer}.weight", Width);
+            Zeros($"v.blk.0.{layer}.bias", Width);
+        }
+        foreach (var part in (string[])["attn_q", "attn_k", "attn_v", "attn_out"])
+        {
+            Matrix($"v.blk.0.{part}.weight", Width, Width);
+            Zeros($"v.blk.0.{part}.bias", Width);
+        }
+        Matrix("v.blk.0.ffn_up.weight", Width, 2 * Width);
+        Zeros("v.blk.0.ffn_up.bias", 2 * Width);
+        Matrix("v.blk.0.ffn_down.weight", 2 * Width, Width);
+        Zeros("v.blk.0.ffn_down.bias", Width);
+        Matrix("mm.0.weight", Width, embedding);
+        Zeros("mm.0.bias", embedding);
+        Matrix("mm.2.weight", embedding, embedding);
+        Zeros("mm.2.bias", embedding);
+        writer.WriteFile(path);
+        return path;
+
+        void Ones(string name, int width)
+        {
+            if (name != without)
+                RandomModel.AddOnes(writer, name, width);
+        }
+
+        void Zeros(string name, int width)
+        {
+            if (name != without)
+                writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, new float[width]));
+        }
+
+        void Matrix(string name, int columns, int rows)
+        {
+            if (name != without)
+                RandomModel.AddRandom(writer, name, GgmlType.F32, columns, rows, ++seed);
+        }
+    }
+}

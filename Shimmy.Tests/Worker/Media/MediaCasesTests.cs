@@ -1,0 +1,107 @@
+using System.Text.Json;
+using Shimmy.Chat.Media;
+using Shimmy.Engine;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Fixtures.WorkerFixture;
+
+namespace Shimmy.Tests.Worker.Media;
+
+/// <summary>
+/// Pictures through real workers: the tokens that llama.cpp's own programs gave for them (<c>expected.json</c> of the folder that
+/// SHIMMY_MEDIA_CASES names), as far as its versions agree (<c>firm_natives</c>) and up to the first near tie: fused attention adds up in
+/// 16 bits, so that the number of threads and the company in a batch turn those.
+/// </summary>
+[TestClass]
+[TestCategory("Worker")]
+public sealed class MediaCasesTests
+{
+    private const double NearTie = 0.35;
+
+    [TestMethod]
+    [DataRow("mlp")]
+    [DataRow("gemma3")]
+    [DataRow("qwen2vl")]
+    [DataRow("mrope")]
+    public async Task Pictures_give_the_tokens_of_llama_cpp(string set)
+    {
+        if (Environment.GetEnvironmentVariable("SHIMMY_MEDIA_CASES") is not { Length: > 0 } folder)
+        {
+            Assert.Inconclusive("SHIMMY_MEDIA_CASES names no folder; .ci/run knows where one may lie.");
+            return;
+        }
+        using var document = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(folder, "expected.json")));
+        var cases = document.RootElement.GetProperty("cases").EnumerateArray()
+            .Where(test => test.GetProperty("set").GetString() == set).ToArray();
+        Assert.IsNotEmpty(cases);
+        string PathOf(string name) => Path.Combine(folder, "models", name);
+        var spec = new ModelSpec
+        {
+            Name = set,
+            Path = PathOf(cases[0].GetProperty("text_model").GetString()!),
+            Projector = PathOf(cases[0].GetProperty("mmproj").GetString()!),
+            Parallel = 8,
+            Threads = 1,
+            Speculate = false,
+        };
+        await using var model = await NewEngine().LoadAsync(spec, null, CancellationToken.None);
+        Assert.IsTrue(model.Facts.CanSee);
+
+        var wrong = new List<string>();
+        foreach (var test in cases)
+        {
+            var answer = await RunAsync(model, RequestOf(test, folder));
+            Compare("alone", test, answer, wrong);
+            Assert.AreEqual(answer.Start.PromptTokens, (await model.TokenizeAsync(RequestOf(test, folder, sizesOnly: true).Prompt,
+                CancellationToken.None)).Count);
+        }
+        foreach (var chunk in cases.Chunk(8))
+        {
+            var text = RunAsync(model, Greedy("A text beside the pictures", 24));
+            var answers = await Task.WhenAll(chunk.Select(test => RunAsync(model, RequestOf(test, folder))));
+            for (var i = 0; i < chunk.Length; i++)
+                Compare("among eight", chunk[i], answers[i], wrong);
+            Assert.HasCount(24, (await text).Tokens);
+        }
+        Assert.AreEqual("", string.Join('\n', wrong));
+    }
+
+    private static void Compare(string how, JsonElement test, Answer answer, List<string> wrong)
+    {
+        var natives = test.GetProperty("llamasharp_0_30_natives");
+        // Two pictures that touch are one chunk to libmtmd unless each is tokenized alone.
+        var right = natives.TryGetProperty("pieces", out var pieces) ? pieces : natives;
+        var tokens = right.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray();
+        var firm = Math.Min(test.GetProperty("firm_natives").GetInt32(), tokens.Length);
+        if (right.TryGetProperty("gaps", out var gaps)
+            && gaps.EnumerateArray().Select(gap => gap.GetDouble()).ToList().FindIndex(gap => gap < NearTie) is >= 0 and var tie)
+        {
+            firm = Math.Min(firm, tie);
+        }
+        var end = answer.End.Reason == FinishReason.Stop ? "stopped" : "went on";
+        var got = answer.Tokens.Take(firm).ToArray();
+        // The token that stops is in the list, but is no token of an answer.
+        var expected = tokens.Take(firm).Where(token => token is not (1 or 3)).ToArray();
+        if (!got.SequenceEqual(expected))
+            wrong.Add($"{test.GetProperty("parts")} {how}: {string.Join(' ', got)} ({end}), not {string.Join(' ', expected)}");
+        if (answer.Start.PromptTokens != right.GetProperty("prompt_tokens").GetInt32())
+            wrong.Add($"{test.GetProperty("parts")} {how}: {answer.Start.PromptTokens} tokens, not {right.GetProperty("prompt_tokens")}");
+    }
+
+    private static GenerationRequest RequestOf(JsonElement test, string folder, bool sizesOnly = false)
+    {
+        var media = test.GetProperty("parts").EnumerateArray().Where(part => part.TryGetProperty("image", out _))
+            .Select(part => File.ReadAllBytes(Path.Combine(folder, "images", part.GetProperty("image").GetString()!)))
+            .Select(file => sizesOnly
+                ? PictureDecoder.Measure(file, PictureDecoder.DefaultMostPixels)
+                : PictureDecoder.Decode(file, PictureDecoder.DefaultMostPixels)).ToArray();
+        var texts = test.GetProperty("prompt").GetString()!.Split("<__media__>");
+        var parts = new List<PromptPart> { new(texts[0], ParseSpecial: true) };
+        for (var i = 1; i < texts.Length; i++)
+            parts.AddRange([new PromptPart("", ParseSpecial: true, i - 1), new PromptPart(texts[i], ParseSpecial: true)]);
+        return new GenerationRequest
+        {
+            Prompt = new Prompt { Parts = parts, Media = media },
+            Options = new GenerationOptions { Temperature = 0, MaxTokens = 24 },
+        };
+    }
+}

@@ -1,0 +1,114 @@
+using Shimmy.Chat.Media;
+using Shimmy.Engine;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Fixtures.WorkerFixture;
+
+namespace Shimmy.Tests.Worker.Media;
+
+/// <summary>A random model that sees through a random projector.</summary>
+[TestClass]
+[TestCategory("Worker")]
+public sealed class WorkerMediaTests
+{
+    private static TemporaryFolder _folder = null!;
+    private static ILoadedModel _model = null!;
+
+    [ClassInitialize]
+    public static async Task Load(TestContext _)
+    {
+        _folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(_folder["mmproj.gguf"], new RandomModelShape().Embedding);
+        _model = await LoadAsync(_folder, spec => spec with { Parallel = 8, Projector = projector, Speculate = false });
+    }
+
+    [ClassCleanup]
+    public static async Task Unload()
+    {
+        await _model.DisposeAsync();
+        _folder.Dispose();
+    }
+
+    [TestMethod]
+    public async Task Usage_counts_the_tokens_of_a_picture_and_counting_agrees()
+    {
+        var text = await _model.TokenizeAsync(Prompt.FromText("Look: "), CancellationToken.None);
+        var prompt = Seeing("Look: ", Red, "");
+        var answer = await RunAsync(_model, Greedy(prompt, 4));
+        Assert.AreEqual(text.Count + RandomProjector.Tokens, answer.Start.PromptTokens);
+        Assert.HasCount(4, answer.Tokens);
+        // A prompt may end with a picture; its size alone is enough to count.
+        var counted = await _model.TokenizeAsync(prompt with { Media = [Red with { Data = default }] }, CancellationToken.None);
+        Assert.AreEqual(answer.Start.PromptTokens, counted.Count);
+        Assert.AreEqual(RandomProjector.Tokens, counted.Count(token => token == -1));
+    }
+
+    [TestMethod]
+    public async Task A_picture_is_computed_once_and_another_one_is_not_taken_for_it()
+    {
+        const string after = " what is this thing, if you please, and why does it lie there on the table?";
+        var first = await RunAsync(_model, Greedy(Seeing("Again ", Red, after), 2));
+        var same = await RunAsync(_model, Greedy(Seeing("Again ", Red, after), 2));
+        var other = await RunAsync(_model, Greedy(Seeing("Again ", Blue, after), 2));
+        Assert.AreEqual(first.Start.PromptTokens - 1, same.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, same.Tokens);
+        // Not one token of the picture, though its first tokens have the same place.
+        Assert.AreEqual((await _model.TokenizeAsync(Prompt.FromText("Again "), CancellationToken.None)).Count, other.Start.CachedTokens);
+    }
+
+    [TestMethod]
+    public async Task Eight_requests_over_one_picture_prefill_it_once()
+    {
+        var picture = PictureDecoder.Decode(Pictures.Square(40, 9, 99, 199), PictureDecoder.DefaultMostPixels);
+        var before = await _model.GetStatisticsAsync(CancellationToken.None);
+        var head = "A long head that all of the eight requests have before the picture, so that joining pays: ";
+        var answers = await Task.WhenAll(Enumerable.Range(0, 8)
+            .Select(i => RunAsync(_model, Greedy(Seeing(head, picture, $" question {i}"), 2))));
+        var after = await _model.GetStatisticsAsync(CancellationToken.None);
+        var shared = (await _model.TokenizeAsync(Seeing(head, picture, ""), CancellationToken.None)).Count;
+        // What is left of each prompt behind the picture is computed eight times, the rest once.
+        var most = shared + answers.Sum(answer => answer.Start.PromptTokens - shared) + 8;
+        Assert.IsLessThanOrEqualTo(most, after.PrefilledTokens - before.PrefilledTokens);
+    }
+
+    [TestMethod]
+    public async Task A_prompt_that_is_too_long_by_its_pictures_is_refused_with_the_numbers()
+    {
+        var many = _model.Facts.ContextLength / RandomProjector.Tokens + 1;
+        var prompt = new Prompt
+        {
+            Parts = [.. Enumerable.Range(0, many).Select(_ => new PromptPart("", ParseSpecial: true, 0))],
+            Media = [Red],
+        };
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(_model, Greedy(prompt, 1)));
+        Assert.AreEqual(EngineFailure.PromptTooLong, refused.Failure);
+        Assert.IsGreaterThanOrEqualTo(many * RandomProjector.Tokens, refused.PromptTokens);
+    }
+
+    [TestMethod]
+    public async Task A_projector_for_another_width_is_refused_or_left_out()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], 32);
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            LoadAsync(folder, spec => spec with { Projector = projector }));
+        Assert.AreEqual(EngineFailure.LoadFailed, refused.Failure);
+        Assert.Contains("embedding length 32, not 64", refused.Message);
+        await using var blind = await LoadAsync(folder, spec => spec with { Projector = projector, ProjectorIsFound = true });
+        Assert.IsFalse(blind.Facts.CanSee);
+        Assert.Contains("embedding length 32", blind.Facts.WhyBlind!);
+        Assert.AreEqual(EngineFailure.InvalidRequest,
+            (await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(blind, Greedy(Seeing("a", Red, "b"), 1)))).Failure);
+    }
+
+    private static Medium Red { get; } = PictureDecoder.Decode(Pictures.Square(28, 250, 20, 10), PictureDecoder.DefaultMostPixels);
+
+    private static Medium Blue { get; } = PictureDecoder.Decode(Pictures.Square(28, 10, 20, 250), PictureDecoder.DefaultMostPixels);
+
+    private static Prompt Seeing(string before, Medium picture, string after) => new()
+    {
+        Parts = [new(before, ParseSpecial: true), new("", ParseSpecial: true, 0), new(after, ParseSpecial: true)],
+        Media = [picture],
+    };
+
+    private static GenerationRequest Greedy(Prompt prompt, int tokens) => WorkerFixture.Greedy("", tokens) with { Prompt = prompt };
+}

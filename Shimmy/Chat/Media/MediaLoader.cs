@@ -1,0 +1,110 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Chat.Messages;
+using Shimmy.Engine;
+
+namespace Shimmy.Chat.Media;
+
+/// <summary>
+/// Turns the pictures of a conversation from files and URLs into pixels, for a model that sees. For one that does not, a picture in the
+/// newest turn is refused, and an older one, or one in the result of a tool, becomes words: history is never the reason for a refusal.
+/// </summary>
+/// <param name="mostPixels">Most pixels of a picture.</param>
+/// <param name="fetch">Fetches pictures by URL.</param>
+internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
+{
+    // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once.
+    private static readonly SemaphoreSlim Decoding = new(2);
+
+    /// <summary>Of default limits, without URLs.</summary>
+    public static MediaLoader Default { get; } = new(PictureDecoder.DefaultMostPixels, new MediaFetch([]));
+
+    /// <summary>
+    /// The conversation with its media decoded or replaced by words. Throws <see cref="EngineException"/>
+    /// (<see cref="EngineFailure.InvalidRequest"/>) with the field of the one that is wrong.
+    /// </summary>
+    /// <param name="model">The model that reads it.</param>
+    /// <param name="request">The conversation.</param>
+    /// <param name="logger">Learns what was replaced.</param>
+    /// <param name="cancellation">Ends a fetch.</param>
+    public Task<ChatRequest> DecodeAsync(ILoadedModel model, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
+        LoadAsync(model, request, decodes: true, logger, cancellation);
+
+    /// <summary>The same with the sizes of the pictures alone, which is enough to count their tokens.</summary>
+    public Task<ChatRequest> MeasureAsync(ILoadedModel model, ChatRequest request, ILogger? logger, CancellationToken cancellation) =>
+        LoadAsync(model, request, decodes: false, logger, cancellation);
+
+    private async Task<ChatRequest> LoadAsync(
+        ILoadedModel model, ChatRequest request, bool decodes, ILogger? logger, CancellationToken cancellation)
+    {
+        if (!request.Messages.Any(IsOpen))
+            return request;
+        var messages = request.Messages.ToArray();
+        // An assistant message at the end is one to go on with, and belongs to the newest turn.
+        var newest = Array.FindLastIndex(messages, messages.Length - 1,
+            message => message.Role == "assistant" && message != messages[^1]) + 1;
+        for (var i = 0; i < messages.Length; i++)
+        {
+            if (!IsOpen(messages[i]))
+                continue;
+            var parts = new List<ContentPart>();
+            foreach (var part in messages[i].Content)
+            {
+                if (part.Source is not { } source)
+                    parts.Add(part);
+                else if (Takes(model, source.Kind))
+                    parts.Add(new ContentPart("") { Medium = await LoadAsync(source, decodes, cancellation).ConfigureAwait(false) });
+                else if (i >= newest && messages[i].Role != "tool")
+                    throw Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");
+                else
+                    parts.Add(Omitted(model, source, logger));
+            }
+            messages[i] = messages[i] with { Content = ContentPart.Merge(parts) };
+        }
+        return request with { Messages = messages };
+    }
+
+    // Whether some medium is still a file or a URL.
+    private static bool IsOpen(ChatMessage message) => message.Content.Any(part => part.Source is not null);
+
+    private async Task<Medium> LoadAsync(MediaSource source, bool decodes, CancellationToken cancellation)
+    {
+        try
+        {
+            var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
+            if (!decodes)
+                return PictureDecoder.Measure(file.Span, mostPixels);
+            await Decoding.WaitAsync(cancellation).ConfigureAwait(false);
+            try
+            {
+                return await Task.Run(() => PictureDecoder.Decode(file, mostPixels), cancellation).ConfigureAwait(false);
+            }
+            finally
+            {
+                Decoding.Release();
+            }
+        }
+        catch (FormatException e)
+        {
+            throw Refusal(source, e.Message);
+        }
+    }
+
+    private static ContentPart Omitted(ILoadedModel model, MediaSource source, ILogger? logger)
+    {
+        if (logger is not null)
+            LogOmitted(logger, source.Field, model.Spec.Name, Name(source.Kind));
+        var sees = source.Kind == MediumKind.Picture;
+        return new ContentPart($"[{(sees ? "image" : "sound")} omitted: {model.Spec.Name} cannot {(sees ? "see" : "hear")}]");
+    }
+
+    private static bool Takes(ILoadedModel model, MediumKind kind) =>
+        kind == MediumKind.Picture ? model.Facts.CanSee : model.Facts.SampleRate > 0;
+
+    private static string Name(MediumKind kind) => kind == MediumKind.Picture ? "picture" : "sound";
+
+    private static EngineException Refusal(MediaSource source, string reason) =>
+        new(EngineFailure.InvalidRequest, $"{source.Field}: {reason}") { Option = source.Field };
+
+    [LoggerMessage(LogLevel.Warning, "{Field}: {Model} takes no {Kind}s; words stand in its place")]
+    private static partial void LogOmitted(ILogger logger, string field, string model, string kind);
+}

@@ -1,0 +1,343 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.IO.Compression;
+using System.Runtime.InteropServices;
+using System.Security.Cryptography;
+using System.Text;
+using Shimmy.Engine;
+using StbImageSharp;
+
+namespace Shimmy.Chat.Media;
+
+/// <summary>
+/// Decodes pictures to RGB: transparency over white, and turned as the camera says. No file of a client ever reaches native code: the
+/// worker gets pixels.
+/// </summary>
+internal static class PictureDecoder
+{
+    /// <summary>Pixels that a picture may have where nothing else is set: 24 megapixels, as phones make them.</summary>
+    public const int DefaultMostPixels = 25_000_000;
+
+    /// <summary>Decodes a picture. Throws <see cref="FormatException"/> whose text follows the field's name.</summary>
+    /// <param name="file">The file.</param>
+    /// <param name="mostPixels">Most pixels; checked before anything is allocated.</param>
+    public static Medium Decode(ReadOnlyMemory<byte> file, long mostPixels)
+    {
+        var header = HeaderOf(file.Span, mostPixels);
+        if (header.InflatesTooFar(file))
+            throw new FormatException("is a PNG file that holds more pixels than its header says");
+        var image = Load(file);
+        if ((image.Width, image.Height) != (header.Width, header.Height))
+            throw new FormatException("is a picture of another size than its header says");
+        var pixels = Turned(OverWhite(image), header.Width, header.Height, header.Orientation);
+        return Of(header.SeenWidth, header.SeenHeight, pixels);
+    }
+
+    /// <summary>The size of a picture, without its pixels: enough to count its tokens. Throws <see cref="FormatException"/>.</summary>
+    public static Medium Measure(ReadOnlySpan<byte> file, long mostPixels) =>
+        HeaderOf(file, mostPixels) is var header ? new Medium(MediumKind.Picture, header.SeenWidth, header.SeenHeight, "") : null!;
+
+    /// <summary>A picture of these pixels.</summary>
+    public static Medium Of(int width, int height, byte[] rgb)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{width}x{height} ")));
+        hash.AppendData(rgb);
+        return new Medium(MediumKind.Picture, width, height, Convert.ToHexStringLower(hash.GetHashAndReset())) { Data = rgb };
+    }
+
+    private static PictureHeader HeaderOf(ReadOnlySpan<byte> file, long mostPixels)
+    {
+        var header = PictureHeader.Read(file);
+        return header.Pixels <= mostPixels
+            ? header
+            : throw new FormatException(
+                $"is a picture of {header.Width} x {header.Height} pixels; at most {mostPixels} pixels are taken (--media-pixels)");
+    }
+
+    private static ImageResult Load(ReadOnlyMemory<byte> file)
+    {
+        try
+        {
+            var bytes = MemoryMarshal.TryGetArray(file, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
+                ? segment.Array
+                : file.ToArray();
+            return ImageResult.FromMemory(bytes, ColorComponents.Default);
+        }
+        // The decoder's own exceptions are of many kinds, and none tells more than that the file is damaged.
+        catch (Exception e)
+        {
+            throw new FormatException("is a damaged picture", e);
+        }
+    }
+
+    private static byte[] OverWhite(ImageResult image)
+    {
+        var (data, channels) = (image.Data, (int)image.Comp);
+        var pixels = image.Width * image.Height;
+        if (channels == 3)
+            return data;
+        var rgb = new byte[3 * pixels];
+        for (var i = 0; i < pixels; i++)
+        {
+            var from = data.AsSpan(i * channels, channels);
+            var alpha = channels is 2 or 4 ? from[^1] : (byte)255;
+            for (var channel = 0; channel < 3; channel++)
+            {
+                var value = from[channels <= 2 ? 0 : channel];
+                rgb[(3 * i) + channel] = (byte)(((value * alpha) + (255 * (255 - alpha)) + 127) / 255);
+            }
+        }
+        return rgb;
+    }
+
+    private static byte[] Turned(byte[] rgb, int width, int height, int orientation)
+    {
+        if (orientation == 1)
+            return rgb;
+        var turned = new byte[rgb.Length];
+        var seenWidth = orientation >= 5 ? height : width;
+        for (var row = 0; row < height; row++)
+        {
+            for (var column = 0; column < width; column++)
+            {
+                // Where the stored pixel is seen.
+                var (x, y) = orientation switch
+                {
+                    2 => (width - 1 - column, row),
+                    3 => (width - 1 - column, height - 1 - row),
+                    4 => (column, height - 1 - row),
+                    5 => (row, column),
+                    6 => (height - 1 - row, column),
+                    7 => (height - 1 - row, width - 1 - column),
+                    _ => (row, width - 1 - column),
+                };
+                rgb.AsSpan(3 * ((row * width) + column), 3).CopyTo(turned.AsSpan(3 * ((y * seenWidth) + x)));
+            }
+        }
+        return turned;
+    }
+}
+
+/// <summary>
+/// The beginning of a picture's file: its format by the first bytes, its size, and how the camera was held. Read before anything is
+/// allocated; the bytes are untrusted.
+/// </summary>
+/// <param name="Format">The format.</param>
+/// <param name="Width">Pixels of a row.</param>
+/// <param name="Height">Rows.</param>
+/// <param name="Orientation">EXIF's orientation, 1 to 8; 1 is upright.</param>
+internal sealed record PictureHeader(PictureFormat Format, int Width, int Height, int Orientation = 1)
+{
+    /// <summary>The formats that are read, for error texts.</summary>
+    public const string Formats = "PNG, JPEG, GIF and BMP are read";
+
+    private const int MostSide = 1 << 20;
+
+    // JPEG's markers
+    private const byte StartOfScan = 0xDA;
+    private const byte EndOfImage = 0xD9;
+    private const byte Exif = 0xE1;
+
+    /// <summary>Width of the picture as it is seen.</summary>
+    public int SeenWidth => Orientation >= 5 ? Height : Width;
+
+    /// <summary>Height of the picture as it is seen.</summary>
+    public int SeenHeight => Orientation >= 5 ? Width : Height;
+
+    /// <summary>Pixels.</summary>
+    public long Pixels => (long)Width * Height;
+
+    /// <summary>Reads it. Throws <see cref="FormatException"/> whose text follows the field's name.</summary>
+    public static PictureHeader Read(ReadOnlySpan<byte> file)
+    {
+        if (file.IsEmpty)
+            throw new FormatException("is empty");
+        var header = file switch
+        {
+            [0x89, (byte)'P', (byte)'N', (byte)'G', 0x0D, 0x0A, 0x1A, 0x0A, ..] => Png(file),
+            [0xFF, 0xD8, 0xFF, ..] => Jpeg(file),
+            [(byte)'G', (byte)'I', (byte)'F', (byte)'8', (byte)'7' or (byte)'9', (byte)'a', ..] => Gif(file),
+            [(byte)'B', (byte)'M', ..] => Bmp(file),
+            _ => throw new FormatException($"{Unread(file)}; {Formats}"),
+        };
+        return header.Width is < 1 or > MostSide || header.Height is < 1 or > MostSide
+            ? throw new FormatException($"is a picture of {header.Width} x {header.Height} pixels")
+            : header;
+    }
+
+    /// <summary>
+    /// Whether the compressed pixels of a PNG file are more than its size says: inflating them without a limit fills the memory.
+    /// </summary>
+    public bool InflatesTooFar(ReadOnlyMemory<byte> file)
+    {
+        if (Format != PictureFormat.Png)
+            return false;
+        using var compressed = new MemoryStream();
+        for (var at = 8L; at + 12 <= file.Length;)
+        {
+            var length = BinaryPrimitives.ReadUInt32BigEndian(file.Span[(int)at..]);
+            if (file.Span.Slice((int)at + 4, 4).SequenceEqual("IDAT"u8))
+                compressed.Write(file.Span.Slice((int)at + 8, (int)Math.Min(length, file.Length - at - 8)));
+            at += 12L + length;
+        }
+        // Four channels of 16 bits and a byte a row, of all passes of an interlaced file.
+        var most = (8 * Pixels) + (4L * Height) + 4096;
+        compressed.Position = 0;
+        var buffer = new byte[1 << 16];
+        var total = 0L;
+        try
+        {
+            using var inflated = new ZLibStream(compressed, CompressionMode.Decompress);
+            for (int count; total <= most && (count = inflated.Read(buffer)) > 0;)
+                total += count;
+        }
+        catch (InvalidDataException)
+        {
+            // The decoder says what is wrong.
+        }
+        return total > most;
+    }
+
+    private static PictureHeader Png(ReadOnlySpan<byte> file) => file.Length >= 33 && file[12..16].SequenceEqual("IHDR"u8)
+        ? new PictureHeader(PictureFormat.Png, Side(BinaryPrimitives.ReadUInt32BigEndian(file[16..])),
+            Side(BinaryPrimitives.ReadUInt32BigEndian(file[20..])), PngOrientation(file))
+        : throw Cut("PNG");
+
+    private static PictureHeader Gif(ReadOnlySpan<byte> file) => file.Length >= 13
+        ? new PictureHeader(PictureFormat.Gif, BinaryPrimitives.ReadUInt16LittleEndian(file[6..]),
+            BinaryPrimitives.ReadUInt16LittleEndian(file[8..]))
+        : throw Cut("GIF");
+
+    private static PictureHeader Bmp(ReadOnlySpan<byte> file)
+    {
+        if (file.Length < 26)
+            throw Cut("BMP");
+        if (BinaryPrimitives.ReadUInt32LittleEndian(file[14..]) == 12)
+        {
+            return new PictureHeader(PictureFormat.Bmp, BinaryPrimitives.ReadUInt16LittleEndian(file[18..]),
+                BinaryPrimitives.ReadUInt16LittleEndian(file[20..]));
+        }
+        var height = BinaryPrimitives.ReadInt32LittleEndian(file[22..]);
+        return new PictureHeader(PictureFormat.Bmp, Side(BinaryPrimitives.ReadUInt32LittleEndian(file[18..])),
+            // Negative where the rows stand from the top down.
+            height == int.MinValue ? int.MaxValue : Math.Abs(height));
+    }
+
+    private static PictureHeader Jpeg(ReadOnlySpan<byte> file)
+    {
+        var orientation = 1;
+        for (var at = 2; at + 4 <= file.Length;)
+        {
+            if (file[at] != 0xFF)
+                throw Cut("JPEG");
+            var marker = file[at + 1];
+            if (marker == 0xFF)
+            {
+                at++;
+                continue;
+            }
+            if (marker is StartOfScan or EndOfImage)
+                break;
+            // Markers that stand alone
+            if (marker is 0x01 or (>= 0xD0 and <= 0xD7))
+            {
+                at += 2;
+                continue;
+            }
+            var length = BinaryPrimitives.ReadUInt16BigEndian(file[(at + 2)..]);
+            if (length < 2 || at + 2 + length > file.Length)
+                throw Cut("JPEG");
+            var segment = file.Slice(at + 4, length - 2);
+            if (marker == Exif && segment.StartsWith("Exif\0\0"u8))
+                orientation = ExifOrientation(segment[6..]);
+            if (marker is >= 0xC0 and <= 0xCF and not (0xC4 or 0xC8 or 0xCC))
+            {
+                if (marker > 0xC2)
+                    throw new FormatException("is a JPEG file of a rare kind (lossless or arithmetic), which is not read");
+                return segment.Length >= 6
+                    ? new PictureHeader(PictureFormat.Jpeg, BinaryPrimitives.ReadUInt16BigEndian(segment[3..]),
+                        BinaryPrimitives.ReadUInt16BigEndian(segment[1..]), orientation)
+                    : throw Cut("JPEG");
+            }
+            at += 2 + length;
+        }
+        throw Cut("JPEG");
+    }
+
+    private static int PngOrientation(ReadOnlySpan<byte> file)
+    {
+        for (var at = 8L; at + 12 <= file.Length;)
+        {
+            var length = BinaryPrimitives.ReadUInt32BigEndian(file[(int)at..]);
+            var kind = file.Slice((int)at + 4, 4);
+            if (at + 12 + length > file.Length || kind.SequenceEqual("IDAT"u8))
+                break;
+            if (kind.SequenceEqual("eXIf"u8))
+                return ExifOrientation(file.Slice((int)at + 8, (int)length));
+            at += 12 + length;
+        }
+        return 1;
+    }
+
+    // The tag 0x0112 of the first directory of a TIFF header; 1 where it is missing or anything is odd.
+    private static int ExifOrientation(ReadOnlySpan<byte> tiff)
+    {
+        if (tiff.Length < 8)
+            return 1;
+        var little = tiff[0] == (byte)'I';
+        var directory = Long(tiff, 4);
+        if (directory < 8 || directory + 2 > tiff.Length)
+            return 1;
+        var entries = Short(tiff, (int)directory);
+        for (var i = 0; i < entries; i++)
+        {
+            var at = directory + 2 + (12L * i);
+            if (at + 12 > tiff.Length)
+                return 1;
+            if (Short(tiff, (int)at) == 0x0112)
+                return Short(tiff, (int)at + 8) is >= 1 and <= 8 and var value ? value : 1;
+        }
+        return 1;
+
+        int Short(ReadOnlySpan<byte> bytes, int at) => little
+            ? BinaryPrimitives.ReadUInt16LittleEndian(bytes[at..])
+            : BinaryPrimitives.ReadUInt16BigEndian(bytes[at..]);
+
+        long Long(ReadOnlySpan<byte> bytes, int at) => little
+            ? BinaryPrimitives.ReadUInt32LittleEndian(bytes[at..])
+            : BinaryPrimitives.ReadUInt32BigEndian(bytes[at..]);
+    }
+
+    private static string Unread(ReadOnlySpan<byte> file) => file switch
+    {
+        [(byte)'R', (byte)'I', (byte)'F', (byte)'F', _, _, _, _, (byte)'W', (byte)'E', (byte)'B', (byte)'P', ..] => "is a WebP picture",
+        [(byte)'I', (byte)'I', 42, 0, ..] or [(byte)'M', (byte)'M', 0, 42, ..] => "is a TIFF picture",
+        [_, _, _, _, (byte)'f', (byte)'t', (byte)'y', (byte)'p', (byte)'a', (byte)'v', ..] => "is an AVIF picture",
+        [_, _, _, _, (byte)'f', (byte)'t', (byte)'y', (byte)'p', (byte)'h' or (byte)'m', ..] => "is a HEIC picture or a video",
+        [(byte)'<', ..] => "is SVG or another text",
+        [(byte)'P', >= (byte)'1' and <= (byte)'6', (byte)'\n' or (byte)' ', ..] => "is a PNM picture",
+        [(byte)'%', (byte)'P', (byte)'D', (byte)'F', ..] => "is a PDF file",
+        _ => "is no picture that is known by its first bytes",
+    };
+
+    private static int Side(uint pixels) => (int)Math.Min(pixels, int.MaxValue);
+
+    private static FormatException Cut(string format) => new($"is a damaged {format} file");
+}
+
+/// <summary>Formats of pictures that are read.</summary>
+internal enum PictureFormat
+{
+    /// <summary>Portable Network Graphics.</summary>
+    Png,
+
+    /// <summary>JPEG, baseline and progressive.</summary>
+    Jpeg,
+
+    /// <summary>GIF; its first frame.</summary>
+    Gif,
+
+    /// <summary>Windows' bitmap.</summary>
+    Bmp,
+}

@@ -1,0 +1,206 @@
+namespace Shimmy.Gguf;
+
+/// <summary>
+/// The facts of a multimodal projector (mmproj), and the check of its tensors. libmtmd trusts such a file: a tensor that is missing or has
+/// another shape than its neighbours ends the process, at the load or at the first picture.
+/// </summary>
+/// <param name="Kinds">The kinds of its encoders (<c>clip.projector_type</c>), for pictures, sound or both.</param>
+/// <param name="CanSee">Whether it has an encoder for pictures.</param>
+/// <param name="CanHear">Whether it has an encoder for sound.</param>
+/// <param name="Width">Embedding length of the models that it fits; 0 where its tensors do not tell.</param>
+internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, int Width)
+{
+    // The kinds of the libmtmd that Shimmy is bound to (llama.cpp c0c7e147).
+    private static readonly HashSet<string> KnownKinds =
+    [
+        "mlp", "ldp", "ldpv2", "resampler", "adapter", "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "step3vl", "gemma3",
+        "gemma3nv", "gemma3na", "gemma4v", "gemma4a", "gemma4uv", "gemma4ua", "phi4", "idefics3", "pixtral", "ultravox", "internvl", "llama4", "qwen2a",
+        "qwen3a", "glma", "qwen2.5o", "voxtral", "meralion", "musicflamingo", "lfm2", "kimivl", "paddleocr", "lightonocr", "cogvlm",
+        "janus_pro", "dots_ocr", "deepseekocr", "deepseekocr2", "lfm2a", "glm4v", "youtuvl", "yasa2", "kimik25", "nemotron_v2_vl",
+        "exaone4_5", "hunyuanvl", "minicpmv4_6", "granite_speech", "mimovl", "minimax_m3", "granite4_vision", "mimo_audio", "parakeet",
+    ];
+
+    // Tensors that a kind cannot do without although libmtmd loads without some of them.
+    private static readonly Dictionary<string, string[]> Needed = new()
+    {
+        ["mlp"] = ["v.patch_embd.weight", "mm.0.weight", "mm.0.bias"],
+        ["gemma3"] = ["v.patch_embd.weight", "v.position_embd.weight", "mm.input_projection.weight", "mm.soft_emb_norm.weight"],
+        ["qwen2vl_merger"] = ["v.patch_embd.weight", "v.patch_embd.weight.1", "mm.0.weight", "mm.0.bias", "mm.2.weight", "mm.2.bias"],
+        ["qwen2.5vl_merger"] = ["v.patch_embd.weight", "v.patch_embd.weight.1", "mm.0.weight", "mm.0.bias", "mm.2.weight", "mm.2.bias"],
+        ["pixtral"] = ["v.patch_embd.weight", "mm.1.weight", "mm.2.weight"],
+        ["idefics3"] = ["v.patch_embd.weight", "v.position_embd.weight", "mm.model.fc.weight"],
+        ["internvl"] = ["v.patch_embd.weight", "v.position_embd.weight", "mm.model.mlp.1.weight", "mm.model.mlp.3.weight"],
+        ["ultravox"] = ["a.conv1d.1.weight", "a.conv1d.2.weight", "a.position_embd.weight", "mm.a.mlp.1.weight", "mm.a.mlp.2.weight"],
+    };
+
+    // Where a kind's width stands: the tensor, and its dimension. The metadata of older files has another model's.
+    private static readonly Dictionary<string, (string Tensor, int Dimension)> Widths = new()
+    {
+        ["mlp"] = ("mm.2.weight", 1),
+        ["qwen2vl_merger"] = ("mm.2.weight", 1),
+        ["qwen2.5vl_merger"] = ("mm.2.weight", 1),
+        ["pixtral"] = ("mm.2.weight", 1),
+        ["gemma3"] = ("mm.input_projection.weight", 0),
+        ["idefics3"] = ("mm.model.fc.weight", 1),
+        ["internvl"] = ("mm.model.mlp.3.weight", 1),
+        ["ultravox"] = ("mm.a.mlp.2.weight", 1),
+        ["voxtral"] = ("mm.a.mlp.2.weight", 1),
+        ["qwen2a"] = ("mm.a.fc.weight", 1),
+    };
+
+    // Kinds whose pictures have one size, so that the table of positions must have a row for each patch.
+    private static readonly HashSet<string> OneSize = ["mlp", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "llama4", "adapter"];
+
+    // Kinds whose patches are a plain convolution.
+    private static readonly HashSet<string> PlainPatches =
+        ["mlp", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "pixtral", "qwen2vl_merger", "qwen2.5vl_merger"];
+
+    /// <summary>The facts of a header, unchecked.</summary>
+    public static ProjectorFile Of(GgufHeader header)
+    {
+        var hears = header.Flag("clip.has_audio_encoder") ?? false;
+        var sees = header.Flag("clip.has_vision_encoder") ?? !hears;
+        string?[] kinds =
+        [
+            sees ? header.Text("clip.vision.projector_type") ?? header.Text("clip.projector_type") ?? "mlp" : null,
+            hears ? header.Text("clip.audio.projector_type") ?? header.Text("clip.projector_type") : null,
+        ];
+        var width = kinds.Select(kind => kind is not null && Widths.TryGetValue(kind, out var place)
+            ? Dimension(header, place.Tensor, place.Dimension)
+            : 0).FirstOrDefault(width => width > 0);
+        width = width > 0 ? width : header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0;
+        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears, (int)Math.Clamp(width, 0, int.MaxValue));
+    }
+
+    /// <summary>
+    /// Reads a file and checks it. Throws <see cref="GgufException"/> with what is wrong, <see cref="IOException"/> or
+    /// <see cref="UnauthorizedAccessException"/> where it cannot be read.
+    /// </summary>
+    public static ProjectorFile Check(string path)
+    {
+        var header = GgufReader.ReadFile(path);
+        if (header.Architecture != "clip")
+            throw new GgufException($"no projector: its architecture is '{header.Architecture}', not 'clip'");
+        var file = Of(header);
+        if (file.Kinds.FirstOrDefault(kind => !KnownKinds.Contains(kind)) is { } unknown)
+            throw new GgufException($"a projector of the unknown kind '{unknown}'");
+        if (file.Kinds.Count == 0)
+            throw new GgufException("a projector without an encoder");
+        var tensors = header.Tensors.ToDictionary(tensor => tensor.Name, StringComparer.Ordinal);
+        foreach (var kind in file.Kinds)
+        {
+            if (Needed.GetValueOrDefault(kind)?.FirstOrDefault(name => !tensors.ContainsKey(name)) is { } missing)
+                throw new GgufException($"the tensor {missing} is missing, which projectors of the kind {kind} have");
+        }
+        if (file.Kinds.Contains("mlp") && !tensors.ContainsKey("mm.2.weight") && !tensors.ContainsKey("mm.3.weight"))
+            throw new GgufException("the tensor mm.2.weight is missing, which projectors of the kind mlp have");
+        if (file.CanSee)
+            CheckEncoder(header, tensors, "vision", "v");
+        if (file.CanHear)
+            CheckEncoder(header, tensors, "audio", "a");
+        foreach (var kind in file.Kinds)
+            CheckPatches(header, tensors, kind);
+        CheckBiases(tensors);
+        CheckSteps(tensors, "mm.0", "mm.2");
+        CheckSteps(tensors, "mm.1", "mm.2");
+        return file;
+    }
+
+    private static void CheckEncoder(GgufHeader header, Dictionary<string, GgufTensor> tensors, string name, string prefix)
+    {
+        var width = header.Integer($"clip.{name}.embedding_length");
+        var heads = header.Integer($"clip.{name}.attention.head_count");
+        if (width is <= 0 || heads is <= 0)
+            throw new GgufException($"clip.{name}.{(width is <= 0 ? "embedding_length" : "attention.head_count")} must be at least 1");
+        if (width is not { } length || heads is not { } count)
+            return;
+        if (length % count != 0 && header.Integer($"clip.{name}.attention.head_dim") is null)
+            throw new GgufException($"{count} heads do not divide an embedding of {length}");
+        var blocks = header.Integer($"clip.{name}.block_count") ?? 0;
+        if (blocks is < 0 or > 1024)
+            throw new GgufException($"clip.{name}.block_count must be from 0 to 1024, not {blocks}");
+        if (!tensors.ContainsKey($"{prefix}.blk.0.ln1.weight"))
+            return;
+        for (var i = 0L; i < blocks; i++)
+        {
+            foreach (var part in (string[])["ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias", "attn_q.weight", "attn_k.weight",
+                "attn_v.weight", "attn_qkv.weight", "attn_out.weight", "ffn_up.weight", "ffn_down.weight", "ffn_gate.weight"])
+            {
+                if (!tensors.TryGetValue($"{prefix}.blk.0.{part}", out var first))
+                    continue;
+                if (!tensors.TryGetValue($"{prefix}.blk.{i}.{part}", out var tensor))
+                    throw new GgufException($"the tensor {prefix}.blk.{i}.{part} is missing, which block 0 has");
+                Require(tensor.Dimensions.SequenceEqual(first.Dimensions), tensor, $"has another shape than that of block 0");
+                // An MLP's two halves stand in either order in old files.
+                Require(part[0] != 'l' || tensor.Dimensions[0] == length, tensor, $"does not have the width {length}");
+                Require(!part.StartsWith("attn_", StringComparison.Ordinal) || tensor.Dimensions.Count == 2, tensor, "is no matrix");
+                Require(part is not ("attn_q.weight" or "attn_k.weight" or "attn_v.weight" or "attn_qkv.weight")
+                    || tensor.Dimensions[0] == length, tensor, $"does not read the width {length}");
+                Require(part != "attn_out.weight" || tensor.Dimensions[^1] == length, tensor, $"does not write the width {length}");
+            }
+            if (tensors.TryGetValue($"{prefix}.blk.{i}.ffn_up.weight", out var up)
+                && tensors.TryGetValue($"{prefix}.blk.{i}.ffn_down.weight", out var down))
+            {
+                Require(up.Dimensions.Count == 2 && down.Dimensions.Count == 2 && up.Dimensions[0] == down.Dimensions[1]
+                    && up.Dimensions[1] == down.Dimensions[0], down, "does not lead back what ffn_up widens");
+            }
+        }
+    }
+
+    private static void CheckPatches(GgufHeader header, Dictionary<string, GgufTensor> tensors, string kind)
+    {
+        var width = header.Integer("clip.vision.embedding_length");
+        var (size, patch) = (header.Integer("clip.vision.image_size"), header.Integer("clip.vision.patch_size"));
+        if (width is not { } length || size is not { } side || patch is not { } step)
+            return;
+        if (!OneSize.Contains(kind) && !PlainPatches.Contains(kind))
+            return;
+        if (step < 1 || side < step)
+            throw new GgufException($"clip.vision.patch_size must be from 1 to the image_size {side}, not {step}");
+        if (PlainPatches.Contains(kind) && tensors.TryGetValue("v.patch_embd.weight", out var patches))
+        {
+            Require(patches.Dimensions is [var columns, var rows, 3, var output] && columns == step && rows == step && output == length,
+                patches, $"is not {step} x {step} x 3 x {length}");
+        }
+        if (OneSize.Contains(kind) && tensors.TryGetValue("v.position_embd.weight", out var positions))
+        {
+            var rows = (side / step * (side / step)) + (tensors.ContainsKey("v.class_embd") ? 1 : 0);
+            Require(positions.Dimensions is [var columns, var count] && columns == length && count >= rows,
+                positions, $"does not have {rows} rows of {length}");
+        }
+    }
+
+    // What a matrix writes is as long as the bias behind it.
+    private static void CheckBiases(Dictionary<string, GgufTensor> tensors)
+    {
+        foreach (var (name, tensor) in tensors)
+        {
+            if (tensor.Dimensions.Count == 2 && name.EndsWith(".weight", StringComparison.Ordinal)
+                && !name.Contains("conv", StringComparison.Ordinal)
+                && tensors.TryGetValue($"{name[..^".weight".Length]}.bias", out var bias) && bias.Dimensions.Count == 1)
+            {
+                Require(bias.Dimensions[0] == tensor.Dimensions[1], bias, $"is not as long as {name} writes");
+            }
+        }
+    }
+
+    private static void CheckSteps(Dictionary<string, GgufTensor> tensors, string from, string to)
+    {
+        if (tensors.GetValueOrDefault($"{from}.weight") is { Dimensions: [_, var written] }
+            && tensors.GetValueOrDefault($"{to}.weight") is { Dimensions: [var read, _] } next)
+        {
+            Require(read == written, next, $"does not read what {from}.weight writes");
+        }
+    }
+
+    private static long Dimension(GgufHeader header, string tensor, int dimension) =>
+        header.Tensors.FirstOrDefault(other => other.Name == tensor) is { } found && found.Dimensions.Count > dimension
+            ? found.Dimensions[dimension]
+            : 0;
+
+    private static void Require(bool holds, GgufTensor tensor, string reason)
+    {
+        if (!holds)
+            throw new GgufException($"the tensor {tensor.Name} ({string.Join(" x ", tensor.Dimensions)}) {reason}");
+    }
+}

@@ -1,0 +1,411 @@
+using Shimmy.Engine;
+using Shimmy.Gguf;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Worker.Media;
+
+/// <summary>
+/// A model's projector: turns media into tokens and tokens into embeddings. What was encoded is kept, the least recently used dropped
+/// first, so that a picture that comes again costs nothing. <see cref="Read"/> is for any thread, <see cref="Encode"/> for one at a time.
+/// </summary>
+internal sealed class Projector : IDisposable
+{
+    // Hashes whose numbers are known; forgetting them costs a prefix that is not recognised.
+    private const int MostNumbers = 1 << 16;
+
+    // In pixels a side: the largest picture of every kind that sees its tokens non-causally.
+    private const int LargestProbe = 1024;
+
+    private readonly ProjectorHandle _handle;
+    private readonly long _capacity;
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, WeakReference<TokenizedMedium>> _known = [];
+    private readonly Dictionary<string, LinkedListNode<TokenizedMedium>> _keptByHash = [];
+    private readonly LinkedList<TokenizedMedium> _kept = new();
+    private readonly Dictionary<string, int> _numbers = [];
+    private int _nextNumber = -2;
+    private long _keptBytes;
+
+    private Projector(ProjectorHandle handle, long capacity)
+    {
+        _handle = handle;
+        _capacity = capacity;
+        CanSee = handle.CanSee;
+        SampleRate = handle.SampleRate;
+    }
+
+    /// <summary>Whether it takes pictures.</summary>
+    public bool CanSee { get; }
+
+    /// <summary>Samples a second of the sounds that it takes; 0 where it takes none.</summary>
+    public int SampleRate { get; }
+
+    /// <summary>
+    /// Most tokens that see each other, so that they must be computed in one step; 0 where all tokens see only those before them.
+    /// </summary>
+    public int LargestNonCausal { get; private init; }
+
+    /// <summary>Threads that encode.</summary>
+    public int Threads { get; private init; }
+
+    /// <summary>Media encoded since the load; for tests and statistics.</summary>
+    public long Encoded { get; private set; }
+
+    /// <summary>
+    /// Loads the projector that a spec names. Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>).
+    /// </summary>
+    /// <param name="spec">The spec, which has one.</param>
+    /// <param name="model">The loaded model.</param>
+    /// <param name="usesGpu">Whether the model computes on a GPU.</param>
+    public static Projector Load(ModelSpec spec, ModelHandle model, bool usesGpu)
+    {
+        var file = Checked(spec, model.EmbeddingLength);
+        // Half of the processors: streams that run meanwhile keep the other half, so the time between their tokens at most doubles.
+        var threads = Math.Max(1, (spec.Threads > 0 ? spec.Threads : Environment.ProcessorCount) / 2);
+        var most = spec.Tuning.ImageMaxTokens
+            ?? (!usesGpu && file.Kinds.Any(kind => kind.StartsWith("qwen", StringComparison.Ordinal) && kind.EndsWith("vl_merger",
+                StringComparison.Ordinal)) ? LoadTuning.DefaultImageMaxTokens : null);
+        var handle = ProjectorHandle.Load(spec.Projector!, model, threads, most, usesGpu);
+        return new Projector(handle, spec.MediaCacheBytes) { Threads = threads, LargestNonCausal = LargestNonCausalOf(handle) };
+    }
+
+    /// <summary>
+    /// A medium's tokens. Throws <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) where the projector does not
+    /// take it.
+    /// </summary>
+    public TokenizedMedium Read(Medium medium)
+    {
+        Check(medium);
+        if (medium.Data.IsEmpty)
+            return Tokenize(medium);
+        lock (_lock)
+        {
+            if (Find(medium.Hash) is { } known)
+                return known;
+        }
+        var read = Tokenize(medium);
+        lock (_lock)
+        {
+            if (Find(medium.Hash) is { } other)
+            {
+                read.Dispose();
+                return other;
+            }
+            // Dead ones are swept when they may be as many as live ones.
+            if (_known.Count >= 64 && _known.Count >= 2 * (_kept.Count + 16))
+            {
+                foreach (var (hash, reference) in _known.ToArray())
+                {
+                    if (!reference.TryGetTarget(out _))
+                        _known.Remove(hash);
+                }
+            }
+            read.NumberFrom(NumberOf(medium.Hash, read.Stretches.Count));
+            _known[medium.Hash] = new WeakReference<TokenizedMedium>(read);
+        }
+        return read;
+    }
+
+    /// <summary>
+    /// Encodes what is not encoded yet of a medium, and keeps it. On one thread only. <paramref name="stillWanted"/> is asked before each
+    /// stretch.
+    /// </summary>
+    public void Encode(TokenizedMedium medium, Func<bool> stillWanted)
+    {
+        var began = false;
+        foreach (var stretch in medium.Stretches)
+        {
+            if (stretch.Native.Text is not null || stretch.Embeddings is not null)
+                continue;
+            if (!stillWanted())
+                return;
+            began = true;
+            if (_handle.Encode(stretch.Native) is { } embeddings)
+            {
+                stretch.Embeddings = embeddings;
+                continue;
+            }
+            var reason = NativeLog.TakeErrors();
+            medium.Failure = $"the projector could not encode a {(medium.IsPicture ? "picture" : "sound")}"
+                + (reason.Length > 0 ? $": {reason}" : "");
+            return;
+        }
+        Encoded += began ? 1 : 0;
+        medium.Dispose();
+        lock (_lock)
+            Keep(medium);
+    }
+
+    /// <inheritdoc/>
+    public void Dispose() => _handle.Dispose();
+
+    // libmtmd trusts the file, so it is checked before.
+    private static ProjectorFile Checked(ModelSpec spec, int width)
+    {
+        try
+        {
+            var file = ProjectorFile.Check(spec.Projector!);
+            return file.Width == 0 || file.Width == width
+                ? file
+                : throw new GgufException($"it is for models of the embedding length {file.Width}, not {width}");
+        }
+        catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
+        {
+            throw new EngineException(EngineFailure.LoadFailed,
+                $"cannot load the projector {spec.Projector}: {e.Message} (--mmproj none loads the model without one)", e);
+        }
+    }
+
+    private static int LargestNonCausalOf(ProjectorHandle handle)
+    {
+        if (!handle.CanSee)
+            return 0;
+        return Largest(64) > 0 ? Math.Max(Largest(64), Largest(LargestProbe)) : 0;
+
+        int Largest(int side)
+        {
+            using var list = MediaChunksHandle.Create();
+            return handle.Tokenize(new Medium(MediumKind.Picture, side, side, ""), list)
+                .Where(chunk => chunk.NonCausal).Select(chunk => chunk.Tokens).DefaultIfEmpty(0).Max();
+        }
+    }
+
+    private void Check(Medium medium)
+    {
+        var taken = medium.Kind == MediumKind.Picture ? CanSee : SampleRate > 0;
+        if (!taken || medium.Width < 1 || medium.Height < 1 || (medium.Kind == MediumKind.Sound && medium.Width < 2))
+        {
+            throw new EngineException(EngineFailure.InvalidRequest, medium.Kind == MediumKind.Picture
+                ? "this model takes no pictures"
+                : "this model takes no sounds, or the sound has fewer than two samples")
+            { Option = "messages" };
+        }
+    }
+
+    private TokenizedMedium Tokenize(Medium medium)
+    {
+        var list = MediaChunksHandle.Create();
+        try
+        {
+            return new TokenizedMedium(medium, list, _handle.Tokenize(medium, list));
+        }
+        catch
+        {
+            list.Dispose();
+            throw;
+        }
+    }
+
+    private TokenizedMedium? Find(string hash)
+    {
+        if (_keptByHash.TryGetValue(hash, out var node))
+        {
+            _kept.Remove(node);
+            _kept.AddFirst(node);
+            return node.Value;
+        }
+        return _known.TryGetValue(hash, out var reference) && reference.TryGetTarget(out var medium) && medium.Failure is null
+            ? medium
+            : null;
+    }
+
+    // The same picture has the same numbers as long as they are remembered; a number never stands for two.
+    private int NumberOf(string hash, int count)
+    {
+        if (_numbers.TryGetValue(hash, out var number))
+            return number;
+        if (_numbers.Count >= MostNumbers)
+            _numbers.Clear();
+        _numbers[hash] = number = _nextNumber;
+        _nextNumber -= count;
+        return number;
+    }
+
+    private void Keep(TokenizedMedium medium)
+    {
+        if (_keptByHash.ContainsKey(medium.Hash) || medium.Bytes > _capacity)
+            return;
+        _keptByHash[medium.Hash] = _kept.AddFirst(medium);
+        _keptBytes += medium.Bytes;
+        while (_keptBytes > _capacity)
+        {
+            var last = _kept.Last!.Value;
+            _kept.RemoveLast();
+            _keptByHash.Remove(last.Hash);
+            _keptBytes -= last.Bytes;
+        }
+    }
+}
+
+/// <summary>A medium as tokens, some of text around those that are encoded.</summary>
+internal sealed class TokenizedMedium : IDisposable
+{
+    private readonly MediaChunksHandle _chunks;
+
+    public TokenizedMedium(Medium medium, MediaChunksHandle chunks, List<NativeChunk> natives)
+    {
+        Hash = medium.Hash;
+        IsPicture = medium.Kind == MediumKind.Picture;
+        _chunks = chunks;
+        Stretches = [.. natives.Select(native => new MediaStretch(native, this))];
+    }
+
+    /// <summary>The medium's hash.</summary>
+    public string Hash { get; }
+
+    /// <summary>Whether it is a picture.</summary>
+    public bool IsPicture { get; }
+
+    /// <summary>Its stretches in order.</summary>
+    public IReadOnlyList<MediaStretch> Stretches { get; }
+
+    /// <summary>Why it could not be encoded; null where it could, or was not tried.</summary>
+    public string? Failure { get; set; }
+
+    /// <summary>Bytes of its embeddings.</summary>
+    public long Bytes => Stretches.Sum(stretch => sizeof(float) * (stretch.Embeddings?.LongLength ?? 0));
+
+    /// <summary>Gives the stretches the numbers that stand for them in token sequences.</summary>
+    public void NumberFrom(int number)
+    {
+        foreach (var stretch in Stretches)
+            stretch.Number = number--;
+    }
+
+    /// <summary>Frees the pixels.</summary>
+    public void Dispose() => _chunks.Dispose();
+}
+
+/// <summary>A stretch of a medium's tokens.</summary>
+/// <param name="native">What libmtmd says of it.</param>
+/// <param name="medium">The medium.</param>
+internal sealed class MediaStretch(NativeChunk native, TokenizedMedium medium)
+{
+    private volatile float[]? _embeddings;
+
+    /// <summary>What libmtmd says of it.</summary>
+    public NativeChunk Native => native;
+
+    /// <summary>The medium.</summary>
+    public TokenizedMedium Medium => medium;
+
+    /// <summary>
+    /// The negative number that stands for each of its tokens in a sequence. It belongs to the hash of the medium, so sequences with the
+    /// same picture at the same place have a common prefix.
+    /// </summary>
+    public int Number { get; set; } = -1;
+
+    /// <summary>Its embeddings, once encoded.</summary>
+    public float[]? Embeddings
+    {
+        get => _embeddings;
+        set => _embeddings = value;
+    }
+
+    /// <summary>The positions of some of its tokens in llama.cpp's form: one each, or M-RoPE's four in four stretches.</summary>
+    /// <param name="first">The position of the stretch's first token.</param>
+    /// <param name="start">The first of the tokens.</param>
+    /// <param name="count">Number of tokens.</param>
+    public int[] PositionsOf(int first, int start, int count)
+    {
+        var places = native.Places;
+        if (places.Length == 0)
+            return [.. Enumerable.Range(first + start, count)];
+        var positions = new int[4 * count];
+        for (var i = 0; i < count; i++)
+        {
+            var (zero, one) = places[start + i];
+            positions[i] = At(zero.Time, one.Time);
+            positions[count + i] = At(zero.Row, one.Row);
+            positions[(2 * count) + i] = At(zero.Column, one.Column);
+            positions[(3 * count) + i] = At(zero.Fourth, one.Fourth);
+        }
+        return positions;
+
+        // Components that follow the position, and those that do not.
+        int At(int zero, int one) => zero + (first * (one - zero));
+    }
+}
+
+/// <summary>A stretch of a medium at its place in a sequence.</summary>
+/// <param name="Start">Index of its first token.</param>
+/// <param name="Stretch">The stretch.</param>
+internal readonly record struct MediaSpan(int Start, MediaStretch Stretch)
+{
+    /// <summary>Index behind its last token.</summary>
+    public int End => Start + Stretch.Native.Tokens;
+
+    /// <summary>The greatest length of a prefix, at most <paramref name="length"/>, that cuts none of these spans.</summary>
+    public static int WholeUpTo(int length, IReadOnlyList<MediaSpan> spans)
+    {
+        foreach (var span in spans)
+        {
+            if (span.Start < length && length < span.End)
+                return span.Start;
+        }
+        return length;
+    }
+
+    /// <summary>The position of the token at an index: media may take fewer positions than tokens.</summary>
+    public static int PositionAt(int index, IReadOnlyList<MediaSpan> spans)
+    {
+        var position = index;
+        foreach (var (start, stretch) in spans)
+        {
+            if (index >= start + stretch.Native.Tokens)
+                position -= stretch.Native.Tokens - stretch.Native.Positions;
+        }
+        return position;
+    }
+}
+
+/// <summary>
+/// The thread that encodes media: one after the other, beside the scheduler's thread, so that a picture never stops the streams that run.
+/// Made at the first medium.
+/// </summary>
+/// <param name="projector">The projector.</param>
+/// <param name="done">Called on the thread after each medium.</param>
+internal sealed class MediaEncoder(Projector projector, Action done)
+{
+    private readonly object _lock = new();
+    private readonly Queue<(TokenizedMedium Medium, Func<bool> Wanted)> _waiting = new();
+    private Thread? _thread;
+    private volatile bool _isBusy;
+
+    /// <summary>Threads that are at work now; 0 where nothing is encoded.</summary>
+    public int BusyThreads => _isBusy ? projector.Threads : 0;
+
+    /// <summary>Encodes a medium where that is still wanted when its turn comes.</summary>
+    public void Request(TokenizedMedium medium, Func<bool> wanted)
+    {
+        lock (_lock)
+        {
+            _waiting.Enqueue((medium, wanted));
+            _isBusy = true;
+            if (_thread is null)
+            {
+                _thread = new Thread(Run) { IsBackground = true, Name = "media" };
+                _thread.Start();
+            }
+            Monitor.Pulse(_lock);
+        }
+    }
+
+    private void Run()
+    {
+        while (true)
+        {
+            (TokenizedMedium Medium, Func<bool> Wanted) next;
+            lock (_lock)
+            {
+                while (!_waiting.TryDequeue(out next))
+                {
+                    _isBusy = false;
+                    Monitor.Wait(_lock);
+                }
+            }
+            projector.Encode(next.Medium, next.Wanted);
+            done();
+        }
+    }
+}
