@@ -24,7 +24,7 @@ public sealed class CommandLineTests
     [DataRow("probe x --threads 1 --threads 2", "shimmy probe: --threads: given twice")]
     [DataRow("bench x --max-tokens 1", "shimmy bench: --max-tokens: '1' is not a whole number of at least 2")]
     [DataRow("bench x --max-tokens", "shimmy bench: --max-tokens: a value is missing")]
-    [DataRow("list --log-level loud", "shimmy list: --log-level: 'loud' is not trace, debug, information, warning, error, critical or none")]
+    [DataRow("list --log-level loud", "shimmy list: --log-level: 'loud' is not trace, debug, information, info, warning, warn, error, critical or none")]
     [DataRow("list --short --json", "shimmy list: --short and --json exclude each other")]
     [DataRow("gpu-info --ctx 5", "shimmy gpu-info: unknown option --ctx")]
     public async Task What_is_wrong_with_the_arguments_is_said_in_one_line_on_stderr(string arguments, string error)

@@ -166,7 +166,7 @@ public sealed class ModelLifecycleTests
             await refused.Content.ReadAsStringAsync());
         Assert.AreEqual("ready", await StatusAsync(server, "tiny"), "nothing was unloaded in vain");
 
-        var probe = await ShimmyProcess.RunAsync(["probe", "large"], folder.Path, Config(folder));
+        var probe = await ShimmyProcess.RunAsync(["probe", "large", "--ctx", "32768"], folder.Path, Config(folder));
         Assert.AreEqual(2, probe.ExitCode);
         Assert.MatchesRegex("^shimmy probe: model 'large' needs about [0-9]+ MB but the memory budget is 60 MB", probe.Errors);
     }

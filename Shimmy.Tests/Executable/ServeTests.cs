@@ -104,7 +104,7 @@ public sealed class ServeTests
     [DataRow("--model-path /missing.gguf", 1, "--model-path: there is no file '/missing.gguf'")]
     [DataRow("--keep-alive soon", 2, "--keep-alive: 'soon' is not a number of seconds or a duration")]
     [DataRow("--alias gpt-4", 2, "--alias: 'gpt-4' is not PATTERN=NAME")]
-    [DataRow("--cors ftp://x", 2, "--cors: 'ftp://x' is not *, or an origin")]
+    [DataRow("--cors localhost:3000", 2, "--cors: 'localhost:3000' is not *, null, or an origin")]
     [DataRow("--parallel 0", 2, "--parallel: '0' is not a whole number from 1 to 256")]
     [DataRow("--queue -1", 2, "--queue: '-1' is not a whole number of at least 0")]
     [DataRow("--request-timeout soon", 2, "--request-timeout: 'soon' is not a number of seconds or a duration")]
