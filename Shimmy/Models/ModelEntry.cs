@@ -67,6 +67,12 @@ internal sealed record ModelEntry
     /// <summary>Full path of the multimodal projector (mmproj) that fits; null where none was found.</summary>
     public string? Projector { get; init; }
 
+    /// <summary>Whether the chat template in its file speaks of tools; others get them in plain words.</summary>
+    public bool CallsTools { get; init; }
+
+    /// <summary>Whether the chat template in its file speaks of thinking.</summary>
+    public bool Thinks { get; init; }
+
     /// <summary>Error text where the model is listed but cannot be loaded; null where it can.</summary>
     public string? WhyUnloadable { get; init; }
 

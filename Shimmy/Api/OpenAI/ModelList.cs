@@ -76,6 +76,12 @@ internal static class ModelList
     {
         json.WriteStartArray("capabilities");
         json.WriteStringValue(entry.Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" });
+        if (entry.CallsTools)
+            json.WriteStringValue("tools"u8);
+        if (entry.Thinks)
+            json.WriteStringValue("thinking"u8);
+        if (entry.Projector is not null)
+            json.WriteStringValue("vision"u8);
         json.WriteEndArray();
     }
 
