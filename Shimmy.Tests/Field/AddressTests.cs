@@ -95,4 +95,17 @@ public sealed class AddressTests
         Assert.AreEqual(HttpStatusCode.NotFound, refused.StatusCode);
         Assert.AreEqual("error", (await refused.JsonAsync()).GetProperty("type").GetString());
     }
+
+    [TestMethod]
+    [DataRow("{% for message in messages %}{{ message.content }}{% endfor %}", false, false)]
+    [DataRow("{% for tool in tools %}{% endfor %}{{ messages }}", true, false)]
+    [DataRow("{{ messages }}{% if tools %}{% endif %}{% if enable_thinking %}<think>{% endif %}", true, true)]
+    public void What_a_model_can_do_is_told_by_the_template_in_its_file(string template, bool callsTools, bool thinks)
+    {
+        using var folder = new TemporaryFolder();
+        var path = folder["model.gguf"];
+        RandomModel.Write(path, new RandomModelShape { ChatTemplate = template });
+        var entry = Shimmy.Models.Discovery.SingleFile.Open(path);
+        Assert.AreEqual((callsTools, thinks), (entry.CallsTools, entry.Thinks));
+    }
 }

@@ -65,6 +65,12 @@ internal sealed record GgufFacts
     /// <summary>For an adapter: the model it was made for (<c>general.base_model.0.name</c>); null where the file does not say.</summary>
     public string? BaseModel { get; init; }
 
+    /// <summary>Whether its chat template speaks of tools.</summary>
+    public bool CallsTools { get; init; }
+
+    /// <summary>Whether its chat template speaks of thinking.</summary>
+    public bool Thinks { get; init; }
+
     /// <summary>
     /// Serializes the facts for the scan cache. A changed layout needs a new version in <see cref="Discovery.ScanCache"/>.
     /// </summary>
@@ -83,6 +89,8 @@ internal sealed record GgufFacts
         writer.Write(Hears);
         foreach (var text in (ReadOnlySpan<string?>)[Fault, Architecture, SizeLabel, Quantization, OllamaVariant, BaseModel])
             writer.Write(text ?? "");
+        writer.Write(CallsTools);
+        writer.Write(Thinks);
     }
 
     /// <summary>
@@ -114,6 +122,8 @@ internal sealed record GgufFacts
             Quantization = Text(),
             OllamaVariant = Text(),
             BaseModel = Text(),
+            CallsTools = reader.ReadBoolean(),
+            Thinks = reader.ReadBoolean(),
         };
 
         string? Text() => reader.ReadString() is { Length: > 0 } text ? text : null;

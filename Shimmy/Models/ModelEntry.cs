@@ -78,13 +78,21 @@ internal sealed record ModelEntry
     /// <summary>Full path of the multimodal projector (mmproj) that was found or chosen for it; null where there is none.</summary>
     public string? Projector { get; init; }
 
+    /// <summary>Whether the chat template in its file speaks of tools; others get them in plain words.</summary>
+    public bool CallsTools { get; init; }
+
+    /// <summary>Whether the chat template in its file speaks of thinking.</summary>
+    public bool Thinks { get; init; }
+
     /// <summary>Whether the projector takes pictures.</summary>
     public bool Sees { get; init; }
 
-    /// <summary>What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, and <c>vision</c>.</summary>
+    /// <summary>What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c>, <c>vision</c>.</summary>
     public IEnumerable<string> Capabilities =>
     [
         Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" },
+        .. CallsTools ? ["tools"] : (string[])[],
+        .. Thinks ? ["thinking"] : (string[])[],
         .. Sees ? ["vision"] : (string[])[],
     ];
 

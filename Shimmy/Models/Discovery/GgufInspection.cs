@@ -10,6 +10,9 @@ namespace Shimmy.Models.Discovery;
 internal static class GgufInspection
 {
     private const int PoolingRank = 4; // LLAMA_POOLING_TYPE_RANK
+    private const string TemplateKey = "tokenizer.chat_template";
+
+    private static readonly string[] SignsOfThinking = ["<think>", "enable_thinking", "reasoning_content", "reasoning_effort"];
 
     // Arrays are skipped, since only their presence matters here: a vocabulary takes longer to read than all the rest.
     private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
@@ -62,6 +65,10 @@ internal static class GgufInspection
             Sees = projector is { CanSee: true },
             Hears = projector is { CanHear: true },
             BaseModel = header.Text("general.base_model.0.name"),
+            CallsTools = header.Text(TemplateKey)?.Contains("tools", StringComparison.Ordinal) == true
+                || header.Text(TemplateKey + ".tool_use") is not null,
+            Thinks = header.Text(TemplateKey) is { } template
+                && Array.Exists(SignsOfThinking, sign => template.Contains(sign, StringComparison.Ordinal)),
         };
     }
 

@@ -56,6 +56,8 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             Projector = Candidate.Projector,
             Settings = Candidate.Settings,
             WhyUnloadable = WhyUnloadable(),
+            CallsTools = Facts.CallsTools,
+            Thinks = Facts.Thinks,
         };
     }
 
