@@ -224,7 +224,7 @@ public sealed class MessagesTests
     [DataRow("""{"max_tokens":5,"messages":[]}""", "messages: is empty")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"tool","content":"a"}]}""", "messages[0].role: must be one of")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":7}]}""", "messages[0].content: must be a string or an array")]
-    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}""", "messages[0].content[0].type: 'image' is not supported")]
+    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}""", "messages[0].content[0].source.type: is missing")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"document","source":{"type":"base64","media_type":"application/pdf","data":"x"}}]}]}""", "messages[0].content[0].source.type: 'base64' is not a supported document source")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"tool_result"}]}]}""", "messages[0].content[0].tool_use_id: is missing")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"assistant","content":[{"type":"tool_use","id":"a","name":"b","input":"c"}]}]}""", "messages[0].content[0].input: must be an object")]
