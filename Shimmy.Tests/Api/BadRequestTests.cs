@@ -84,7 +84,7 @@ public sealed class BadRequestTests
     [DataRow("""{"messages":[{"role":"user","content":[5]}]}""", "messages[0].content[0]", "must be an object, not 5")]
     [DataRow("""{"messages":[{"role":"user","content":[{"text":"a"}]}]}""", "messages[0].content[0].type", "is missing; a string is required")]
     [DataRow("""{"messages":[{"role":"user","content":[{"type":"text"}]}]}""", "messages[0].content[0].text", "is missing; a string is required")]
-    [DataRow("""{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}""", "messages[0].content[0].type", "'image_url' is not supported by this model; 'text' is")]
+    [DataRow("""{"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]}""", "messages[0].content[0].image_url.url", "is missing; a string is required")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"max_tokens":1,"max_completion_tokens":2}""", "max_tokens", "differs from max_completion_tokens; give one of them")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"stream_options":true}""", "stream_options", "must be an object, not true")]
     [DataRow("""{"messages":[{"role":"user","content":"a"}],"stream_options":{"include_usage":1}}""", "stream_options.include_usage", "must be true or false, not 1")]

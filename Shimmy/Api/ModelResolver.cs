@@ -12,6 +12,14 @@ namespace Shimmy.Api;
 /// <summary>Resolves the model name of a request to a lease on the loaded model.</summary>
 internal static class ModelResolver
 {
+    /// <summary>The models that a client may choose from, after the first scan. One that cannot be loaded is nothing to choose.</summary>
+    public static async Task<IReadOnlyList<ModelEntry>> ListedAsync(HttpContext context)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        await registry.ScannedAsync(context.RequestAborted);
+        return [.. registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null })];
+    }
+
     /// <summary>
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no model has the name:
     /// nothing is ever answered by another model than the one asked for.

@@ -87,7 +87,10 @@ internal sealed record ModelEntry
     /// <summary>Whether the projector takes pictures.</summary>
     public bool Sees { get; init; }
 
-    /// <summary>What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c>, <c>vision</c>.</summary>
+    /// <summary>
+    /// What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c> and
+    /// <c>vision</c>.
+    /// </summary>
     public IEnumerable<string> Capabilities =>
     [
         Type switch { ModelType.Embedding => "embedding", ModelType.Reranker => "rerank", _ => "completion" },

@@ -224,7 +224,7 @@ public sealed class MessagesTests
     [DataRow("""{"max_tokens":5,"messages":[]}""", "messages: is empty")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"tool","content":"a"}]}""", "messages[0].role: must be one of")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":7}]}""", "messages[0].content: must be a string or an array")]
-    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}""", "messages[0].content[0].type: 'image' is not supported")]
+    [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"image","source":{}}]}]}""", "messages[0].content[0].source.type: is missing")]
     [DataRow("""{"max_tokens":5,"messages":[{"role":"user","content":[{"type":"tool_result"}]}]}""", "messages[0].content[0].tool_use_id: is missing")]
     [DataRow("""{"max_tokens":5,"temperature":1.5,"messages":[{"role":"user","content":"a"}]}""", "temperature: must be a number from 0 to 1")]
     [DataRow("""{"max_tokens":5,"stop_sequences":[1],"messages":[{"role":"user","content":"a"}]}""", "stop_sequences[0]: must be a string")]

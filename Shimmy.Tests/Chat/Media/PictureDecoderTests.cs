@@ -5,7 +5,7 @@ using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Media;
 
-/// <summary>Pictures come out as pixels, whatever their file; what is no picture, or too large a one, is refused before it costs memory.</summary>
+/// <summary>Pictures come out as pixels; what is no picture, or too large a one, is refused before it costs memory.</summary>
 [TestClass]
 [TestCategory("Unit")]
 public sealed class PictureDecoderTests
@@ -90,10 +90,10 @@ public sealed class PictureDecoderTests
     public void Damaged_files_are_refused_or_read_and_nothing_else()
     {
         var random = new Random(11);
-        var seed = Pictures.Square(16, 10, 200, 30);
+        byte[][] seeds = [Pictures.Square(16, 10, 200, 30), .. Shared()];
         for (var i = 0; i < 1500; i++)
         {
-            var file = (byte[])seed.Clone();
+            var file = (byte[])seeds[i % seeds.Length].Clone();
             for (var changes = random.Next(1, 6); changes > 0; changes--)
                 file[random.Next(8, file.Length)] = (byte)random.Next(256);
             if (random.Next(4) == 0)
@@ -109,6 +109,12 @@ public sealed class PictureDecoderTests
             }
         }
     }
+
+    // Pictures of all formats, where a developer's machine has them.
+    private static IEnumerable<byte[]> Shared() => Environment.GetEnvironmentVariable("SHIMMY_MEDIA_CASES") is { Length: > 0 } folder
+        ? ((string[])["red-block.jpg", "red-square.gif", "red-square.bmp", "red-square-palette.png", "red-square-16bit.png"])
+            .Select(name => File.ReadAllBytes(Path.Combine(folder, "images", name)))
+        : [];
 
     [TestMethod]
     public void The_hash_is_of_the_pixels()

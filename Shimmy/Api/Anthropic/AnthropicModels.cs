@@ -27,7 +27,7 @@ internal static class AnthropicModels
 
     private static async Task HandleList(HttpContext context)
     {
-        var entries = context.RequestServices.GetRequiredService<ModelRegistry>().Entries;
+        var entries = await ModelResolver.ListedAsync(context);
         var from = After(context, entries) ?? 0;
         var to = Before(context, entries) ?? entries.Count;
         var page = entries.Take(to).Skip(from).ToArray();

@@ -19,10 +19,7 @@ internal static class ModelList
 
     private static async Task HandleList(HttpContext context)
     {
-        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
-        await registry.ScannedAsync(context.RequestAborted);
-        // One that cannot be loaded is nothing to choose; /api/models has it, with the reason.
-        var entries = registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null }).ToList();
+        var entries = await ModelResolver.ListedAsync(context);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         await JsonResponse.WriteAsync(context, json =>
         {

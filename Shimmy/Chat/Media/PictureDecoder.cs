@@ -192,7 +192,7 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
             for (int count; total <= most && (count = inflated.Read(buffer)) > 0;)
                 total += count;
         }
-        catch (InvalidDataException)
+        catch (Exception e) when (e is InvalidDataException or IOException)
         {
             // The decoder says what is wrong.
         }

@@ -143,7 +143,7 @@ internal static class OptionTable
         new("media-pixels", "N", "Most pixels of a picture, width times height", Serve | Generate,
             (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } }) { Default = "25000000" },
         new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that pictures are fetched from; private addresses never are", Serve,
-            (o, v) => o with { Server = o.Server with { MediaHosts = HostsOfMedia(v) } }) { Default = "none" },
+            (o, v) => o with { Server = o.Server with { MediaHosts = HostsOfMedia(v) } }),
         new("media-cache", "BYTES", "Encoded pictures that a model keeps, as 64MiB; 0 keeps none", Serve,
             (o, v) => o with { MediaCacheBytes = v.Bytes() })
         {

@@ -132,7 +132,9 @@ internal sealed class Decoder
         Plan.Take("model.norm.weight", "output_norm.weight", [Width], _norm);
         var tied = Config["tie_word_embeddings"].AsFlag ?? Plan.Folder.Root["tie_word_embeddings"].AsFlag;
         if (!keepHead || tied == true)
+        {
             Plan.Drop("lm_head.weight");
+        }
         else if (!Plan.TakeIfThere("lm_head.weight", "output.weight", [Rows, Width]) && tied == false
             && Plan.Folder.Class.EndsWith("ForCausalLM", StringComparison.Ordinal))
         {

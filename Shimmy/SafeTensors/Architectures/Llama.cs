@@ -43,7 +43,9 @@ internal static class Llama
                     ("w1", "w3", "w2"), experts, decoder.FeedForward);
             }
             else
+            {
                 decoder.TakeFeedForward(layer);
+            }
         }
 
         return plan;

@@ -39,7 +39,9 @@ internal static class MergedPieces
                     (token.Text, token.Special || special.Contains(token.Text) ? TokenKind.Control : TokenKind.UserDefined);
             }
             else if (token.Special && kinds[id] == TokenKind.Normal)
+            {
                 kinds[id] = TokenKind.Control;
+            }
         }
 
         var scores = new float[size];

@@ -28,7 +28,7 @@ public sealed class ResponseBadRequestTests
     [DataRow("input", "[{\"type\":\"message\",\"content\":\"?\"}]", "input[0].role", "is missing")]
     [DataRow("input", "[{\"role\":\"user\"}]", "input[0].content", "is missing")]
     [DataRow("input", "[{\"role\":\"user\",\"content\":5}]", "input[0].content", "must be a string or an array of parts, not 5")]
-    [DataRow("input", "[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"x\"}]}]", "input[0].content[0].type", "'input_image' is not supported by this model")]
+    [DataRow("input", "[{\"role\":\"user\",\"content\":[{\"type\":\"input_image\",\"image_url\":\"x\"}]}]", "input[0].content[0].image_url", "is not Base64")]
     [DataRow("input", "[{\"role\":\"user\",\"content\":[{\"type\":\"input_text\"}]}]", "input[0].content[0].text", "is missing")]
     [DataRow("input", "[{\"role\":\"user\",\"content\":\"a\",\"status\":\"odd\"}]", "input[0].status", "must be one of")]
     [DataRow("input", "[{\"type\":\"function_call\",\"name\":\"f\",\"arguments\":\"{}\"}]", "input[0].call_id", "is missing")]
