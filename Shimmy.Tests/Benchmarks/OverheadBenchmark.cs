@@ -68,7 +68,7 @@ internal static class OverheadBenchmark
         public unsafe BareLoop(string path, int threads, int batchThreads, int batchSize, int cells)
         {
             RuntimeLibraries.Load();
-            _model = new ModelHandle(RuntimeLayout.Loaded.LoadModel(path, RuntimeLayout.Loaded.DefaultModelParams()));
+            _model = new ModelHandle(RuntimeLayout.Loaded.LoadModel([path], RuntimeLayout.Loaded.DefaultModelParams()));
             var parameters = ContextHandle.DefaultParams;
             parameters.ContextLength = (uint)cells;
             parameters.BatchSize = parameters.MicroBatchSize = (uint)batchSize;

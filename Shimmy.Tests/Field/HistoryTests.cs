@@ -153,7 +153,7 @@ public sealed class HistoryTests
         using var answer = await _server.PostAsync("v1/chat/completions",
             """{"model":"talker","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{}}]}]}""");
         Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
-        Assert.Contains("'input_audio' is not supported", await answer.Content.ReadAsStringAsync());
+        Assert.Contains("'input_audio' is not taken", await answer.Content.ReadAsStringAsync());
     }
 
     [TestMethod]

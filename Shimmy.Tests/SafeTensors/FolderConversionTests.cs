@@ -2,6 +2,7 @@ using System.Text.Json.Nodes;
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
 using Shimmy.SafeTensors;
+using Shimmy.SafeTensors.Files;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.SafeTensors;

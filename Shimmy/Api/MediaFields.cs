@@ -52,8 +52,8 @@ internal static class MediaFields
     }
 
     /// <summary>
-    /// A picture of a turn. One of an earlier turn comes again with every request, so it is never a reason to refuse the conversation: where
-    /// it cannot be read, words stand for it.
+    /// A picture of a turn. One of an earlier turn comes again with every request, so it is never a reason to refuse the conversation:
+    /// where it cannot be read, words stand for it.
     /// </summary>
     /// <param name="isHistory">Whether the turn is an earlier one.</param>
     /// <param name="read">Reads the picture; throws <see cref="ApiException"/> where it cannot.</param>

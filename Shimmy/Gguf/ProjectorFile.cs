@@ -14,7 +14,8 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
     private static readonly HashSet<string> KnownKinds =
     [
         "mlp", "ldp", "ldpv2", "resampler", "adapter", "qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "step3vl", "gemma3",
-        "gemma3nv", "gemma3na", "gemma4v", "gemma4a", "gemma4uv", "gemma4ua", "phi4", "idefics3", "pixtral", "ultravox", "internvl", "llama4", "qwen2a",
+        "gemma3nv", "gemma3na", "gemma4v", "gemma4a", "gemma4uv", "gemma4ua", "phi4", "idefics3",
+            "pixtral", "ultravox", "internvl", "llama4", "qwen2a",
         "qwen3a", "glma", "qwen2.5o", "voxtral", "meralion", "musicflamingo", "lfm2", "kimivl", "paddleocr", "lightonocr", "cogvlm",
         "janus_pro", "dots_ocr", "deepseekocr", "deepseekocr2", "lfm2a", "glm4v", "youtuvl", "yasa2", "kimik25", "nemotron_v2_vl",
         "exaone4_5", "hunyuanvl", "minicpmv4_6", "granite_speech", "mimovl", "minimax_m3", "granite4_vision", "mimo_audio", "parakeet",

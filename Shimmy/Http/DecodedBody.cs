@@ -59,7 +59,8 @@ internal sealed class DecodedBody : Stream
             _read += read;
             return _read <= _limit
                 ? read
-                : throw new ApiException(413, "the request body is larger than this server accepts, once it is unpacked", "request_too_large");
+                : throw new ApiException(413, "the request body is larger than this server accepts, once it is unpacked",
+                    "request_too_large");
         }
         catch (InvalidDataException)
         {

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors;
 

@@ -1,5 +1,7 @@
 using Shimmy.Gguf;
 using Shimmy.SafeTensors.Architectures;
+using Shimmy.SafeTensors.Files;
+using Shimmy.SafeTensors.Plans;
 using Shimmy.SafeTensors.Tokenizers;
 
 namespace Shimmy.SafeTensors;

@@ -93,7 +93,7 @@ public sealed class CacheKeyTests
     {
         CollectionAssert.AreEquivalent(new[] { "Prompt", "Options", "Grammar", "GrammarTrigger", "Place", "ShownControlTokens" },
             NamesOf(typeof(GenerationRequest)));
-        CollectionAssert.AreEquivalent(new[] { "Tokens", "Parts", "Media", "AddBos" }, NamesOf(typeof(Prompt)));
+        CollectionAssert.AreEquivalent(new[] { "Tokens", "Parts", "Media", "AddBos", "AddEos" }, NamesOf(typeof(Prompt)));
         CollectionAssert.AreEquivalent(new[] { "Text", "ParseSpecial", "Medium" }, NamesOf(typeof(PromptPart)));
         // The hash is of all the others.
         CollectionAssert.AreEquivalent(new[] { "Kind", "Width", "Height", "Hash", "Data", "DataLength" }, NamesOf(typeof(Medium)));

@@ -1,10 +1,8 @@
 using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
 using Shimmy.Models;
-using Shimmy.Models.Registry;
 
 namespace Shimmy.Api.Anthropic;
 

@@ -3,7 +3,6 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
 using Shimmy.Models;
-using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;

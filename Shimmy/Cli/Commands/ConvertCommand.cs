@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.SafeTensors;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.Cli.Commands;
 

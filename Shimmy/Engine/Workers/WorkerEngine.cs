@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Runtimes;
 using Shimmy.SafeTensors;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.Engine.Workers;
 

@@ -61,7 +61,8 @@ internal static class SingleFile
 
     private static ModelEntry OpenFolder(string path)
     {
-        var file = new InspectedFile(TensorFolder.Candidate(path, "file"), ModelFileName.Parse(Path.GetFileName(path)), GgufInspection.Inspect(path));
+        var file = new InspectedFile(TensorFolder.Candidate(path, "file"),
+            ModelFileName.Parse(Path.GetFileName(path)), GgufInspection.Inspect(path));
         return file.WhyNoModel(byName: false) is { } reason ? throw new GgufException(reason) : file.ToEntry([file]);
     }
 

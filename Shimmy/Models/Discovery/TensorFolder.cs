@@ -1,4 +1,4 @@
-using Shimmy.SafeTensors;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.Models.Discovery;
 

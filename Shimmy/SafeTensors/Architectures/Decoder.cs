@@ -1,3 +1,6 @@
+using Shimmy.SafeTensors.Files;
+using Shimmy.SafeTensors.Plans;
+
 namespace Shimmy.SafeTensors.Architectures;
 
 /// <summary>

@@ -1,3 +1,5 @@
+using Shimmy.SafeTensors.Files;
+
 namespace Shimmy.SafeTensors.Architectures;
 
 /// <summary>How the vectors of a text's tokens become one: llama.cpp's numbers.</summary>

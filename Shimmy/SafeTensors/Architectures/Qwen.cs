@@ -1,3 +1,5 @@
+using Shimmy.SafeTensors.Files;
+using Shimmy.SafeTensors.Plans;
 using Shimmy.SafeTensors.Tokenizers;
 
 namespace Shimmy.SafeTensors.Architectures;

@@ -1,3 +1,6 @@
+using Shimmy.SafeTensors.Files;
+using Shimmy.SafeTensors.Plans;
+
 namespace Shimmy.SafeTensors.Architectures;
 
 /// <summary>Rotary positions as config.json describes them: rope_theta and rope_scaling, or rope_parameters of transformers 5.</summary>

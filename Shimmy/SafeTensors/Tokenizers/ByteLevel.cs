@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Gguf;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 

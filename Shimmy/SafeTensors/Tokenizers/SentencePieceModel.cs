@@ -1,5 +1,6 @@
 using System.Buffers.Binary;
 using System.Text;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 

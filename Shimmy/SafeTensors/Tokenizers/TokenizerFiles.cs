@@ -1,3 +1,5 @@
+using Shimmy.SafeTensors.Files;
+
 namespace Shimmy.SafeTensors.Tokenizers;
 
 /// <summary>A token that was added to a trained vocabulary.</summary>

@@ -1,4 +1,5 @@
 using Shimmy.Gguf;
+using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 

@@ -1,3 +1,5 @@
+using Shimmy.SafeTensors.Files;
+
 namespace Shimmy.SafeTensors.Tokenizers;
 
 /// <summary>BERT's WordPiece: GGUF marks the beginnings of words, where tokenizer.json marks what continues one.</summary>

@@ -114,7 +114,8 @@ internal static class JsonTypesReader
             "string" => JsonTypes.String,
             "array" => JsonTypes.Array,
             "object" => JsonTypes.Object,
-            _ => throw node.Fault("type", "must be 'null', 'boolean', 'integer', 'number', 'string', 'array', 'object', or an array of these"),
+            _ => throw node.Fault("type",
+                "must be 'null', 'boolean', 'integer', 'number', 'string', 'array', 'object', or an array of these"),
         };
 }
 

@@ -1,6 +1,6 @@
 using System.Text.Json;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>
 /// Reads the JSON files of a folder: limits before anything is allocated, and errors that name the file and the key. Numbers may be

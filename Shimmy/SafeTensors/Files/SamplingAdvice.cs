@@ -1,6 +1,6 @@
 using Shimmy.Gguf;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>How the authors of a model sample from it: generation_config.json, kept as the model's defaults (general.sampling.*).</summary>
 internal static class SamplingAdvice

@@ -1,7 +1,7 @@
 using System.Buffers.Binary;
 using System.Text.Json;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>
 /// Reads the header of a SafeTensors file (github.com/huggingface/safetensors, "Format"): eight bytes of length, JSON that names each

@@ -1,6 +1,6 @@
 using Shimmy.Gguf;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>A tensor of a SafeTensors file: what its header says, checked against the file's length.</summary>
 /// <param name="File">Path of the file.</param>

@@ -2,7 +2,7 @@ using System.Buffers.Binary;
 using System.IO.Hashing;
 using System.Text;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>
 /// A Hugging Face model folder as it lies on the disk: config.json, the tensors of its model*.safetensors files, and what the tokenizer

@@ -1,6 +1,6 @@
 using Shimmy.Gguf;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Files;
 
 /// <summary>
 /// A Hugging Face folder cannot be served. The message says what is wrong with which of its files, in words for its owner. Whoever takes

@@ -1,8 +1,9 @@
 using System.Runtime.InteropServices;
 using Microsoft.Win32.SafeHandles;
 using Shimmy.Gguf;
+using Shimmy.SafeTensors.Files;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Plans;
 
 /// <summary>
 /// Writes planned tensors: reads their parts, changes and widens or narrows them, a stretch at a time. What needs no change is copied as

@@ -1,6 +1,7 @@
 using Shimmy.Gguf;
+using Shimmy.SafeTensors.Files;
 
-namespace Shimmy.SafeTensors;
+namespace Shimmy.SafeTensors.Plans;
 
 /// <summary>What is done with the elements of a tensor on their way.</summary>
 internal enum TensorChange
