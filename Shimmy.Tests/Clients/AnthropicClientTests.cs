@@ -106,7 +106,7 @@ public sealed class AnthropicClientTests
     {
         await Assert.ThrowsExactlyAsync<AnthropicNotFoundException>(
             () => _client.Messages.Create(Ask("Hi") with { Model = "claude-nobody" }));
-        await Assert.ThrowsExactlyAsync<AnthropicBadRequestException>(() => _client.Messages.Create(Ask("Hi") with { MaxTokens = 0 }));
+        await Assert.ThrowsExactlyAsync<AnthropicBadRequestException>(() => _client.Messages.Create(Ask("Hi") with { MaxTokens = -5 }));
         using var stranger = new AnthropicClient { BaseUrl = _client.BaseUrl, AuthToken = "wrong", ApiKey = null, MaxRetries = 0 };
         await Assert.ThrowsExactlyAsync<AnthropicUnauthorizedException>(() => stranger.Messages.Create(Ask("Hi")));
     }

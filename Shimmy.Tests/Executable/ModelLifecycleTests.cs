@@ -161,7 +161,7 @@ public sealed class ModelLifecycleTests
 
         await CompleteAsync(server, "tiny");
         using var refused = await server.Client.PostAsync("v1/completions", Json("""{"model":"large","prompt":"x"}"""));
-        Assert.AreEqual(HttpStatusCode.BadGateway, refused.StatusCode);
+        Assert.AreEqual(HttpStatusCode.UnprocessableEntity, refused.StatusCode);
         Assert.MatchesRegex("model 'large' needs about [0-9]+ MB but the memory budget is 60 MB",
             await refused.Content.ReadAsStringAsync());
         Assert.AreEqual("ready", await StatusAsync(server, "tiny"), "nothing was unloaded in vain");

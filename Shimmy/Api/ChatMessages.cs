@@ -32,9 +32,9 @@ internal static class ChatMessages
     {
         if (fields.Flag("continue_final_message") is { } said)
             return said;
-        if (fields.List("messages") is not [.., { ValueKind: JsonValueKind.Object } last])
+        if (fields.List("messages") is not [.., { ValueKind: JsonValueKind.Object } last] messages)
             return false;
-        var message = RequestFields.Of(last, "messages");
+        var message = RequestFields.Of(last, $"messages[{messages.Count - 1}]");
         return RoleOf(message) == "assistant" && (message.Flag("prefix") ?? message.Flag("partial")) == true;
     }
 

@@ -105,6 +105,9 @@ internal sealed class RouteTable
     private static IEnumerable<string> MeantBy(string path)
     {
         var words = path.Split('/', StringSplitOptions.RemoveEmptyEntries);
+        // What lies below /api/models is the native dialect's own; there a wrong word is a wrong word.
+        if (words is ["api", "models", ..])
+            yield break;
         if (words is [.., "healthz"])
             words[^1] = "health";
         if (words is [.., "reranking"])

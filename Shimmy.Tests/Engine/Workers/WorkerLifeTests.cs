@@ -94,7 +94,7 @@ public sealed class WorkerLifeTests
         outgoing.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
         ReadUntil(incoming, FrameKind.Reply);
         outgoing.Write(FrameKind.Generate,
-            2, JsonSerializer.SerializeToUtf8Bytes(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest));
+            2, PromptFrames.Write(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest, []));
         ReadUntil(incoming, FrameKind.Events);
 
         // What the system does to the pipe of a parent that was killed.
