@@ -51,6 +51,21 @@ def neighbours(weight, heads):
     return weight.reshape(heads, 2, rows // heads // 2, width).swapaxes(1, 2).reshape(rows, width)
 
 
+def save(path, meta, tensors):
+    """The GGUF file; tensors are (name, floats): matrices whose rows are whole blocks become Q8_0 (positions are only added), all else F32."""
+    infos, data = b"", b""
+    for name, value in tensors:
+        value = np.ascontiguousarray(value, dtype=np.float32)
+        small = value.ndim == 2 and value.shape[1] % 32 == 0 and name.endswith(".weight") and "position" not in name
+        kind, raw = (TENSOR_Q8_0, q8_0(value)) if small else (TENSOR_F32, value.tobytes())
+        infos += text(name) + struct.pack("<I", value.ndim) + b"".join(struct.pack("<Q", d) for d in reversed(value.shape)) + struct.pack("<IQ", kind, len(data))
+        data += raw + b"\0" * (-len(raw) % ALIGNMENT)
+    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(meta)) + b"".join(meta) + infos
+    with open(path, "wb") as file:
+        file.write(head + b"\0" * (-len(head) % ALIGNMENT) + data)
+    return os.path.getsize(path)
+
+
 def write(state, tokenizer, template, path):
     s = Shape(len(tokenizer.pieces))
     meta = [entry("general.architecture", STRING, "llama"), entry("general.name", STRING, "shimmy-demo"), entry("general.basename", STRING, "shimmy-demo"),
@@ -77,16 +92,7 @@ def write(state, tokenizer, template, path):
                     (f"blk.{i}.attn_v.weight", block("v")), (f"blk.{i}.attn_output.weight", block("o")), (f"blk.{i}.ffn_norm.weight", block("feed_norm")),
                     (f"blk.{i}.ffn_gate.weight", block("gate")), (f"blk.{i}.ffn_up.weight", block("up")), (f"blk.{i}.ffn_down.weight", block("down"))]
 
-    infos, data = b"", b""
-    for name, value in tensors:
-        value = np.ascontiguousarray(value, dtype=np.float32)
-        kind, raw = (TENSOR_Q8_0, q8_0(value)) if value.ndim == 2 else (TENSOR_F32, value.tobytes())
-        infos += text(name) + struct.pack("<I", value.ndim) + b"".join(struct.pack("<Q", d) for d in reversed(value.shape)) + struct.pack("<IQ", kind, len(data))
-        data += raw + b"\0" * (-len(raw) % ALIGNMENT)
-    head = struct.pack("<4sIQQ", b"GGUF", 3, len(tensors), len(meta)) + b"".join(meta) + infos
-    with open(path, "wb") as file:
-        file.write(head + b"\0" * (-len(head) % ALIGNMENT) + data)
-    return os.path.getsize(path)
+    return save(path, meta, tensors)
 
 
 if __name__ == "__main__":

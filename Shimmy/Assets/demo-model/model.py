@@ -89,10 +89,12 @@ class Model(nn.Module):
 
     def forward(self, tokens, wanted=None):
         """Logits of all positions, or of those that `wanted` (flat indexes) names."""
-        t = tokens.shape[1]
-        shape = self.shape
+        return self.continued(self.embedding(tokens), wanted)
+
+    def continued(self, x, wanted=None):
+        """The same from embeddings on: of tokens, or of what stands in for them."""
+        t = x.shape[1]
         mask = torch.full((t, t), float("-inf")).triu(1)
-        x = self.embedding(tokens)
         for block in self.blocks:
             x = block(x, self.cos[:t], self.sin[:t], mask)
         x = x.flatten(0, 1) if wanted is None else x.flatten(0, 1)[wanted]
