@@ -139,14 +139,14 @@ public sealed class FolderConversionTests
         var path = RandomFolder.Write(folder["tiny"]);
         var cache = new ConversionCache(folder["cache"], "auto");
 
-        var made = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => cache.FileOfAsync(path, null, _ => { }, CancellationToken.None)));
+        var made = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => cache.FileOfAsync(path, null, () => { }, _ => { }, CancellationToken.None)));
 
         Assert.HasCount(1, made.Distinct());
         CollectionAssert.AreEqual(new[] { made[0] }, Directory.GetFiles(folder["cache"]));
         Assert.AreEqual(made[0], cache.Find(path));
         File.WriteAllText(Path.Combine(path, "chat_template.jinja"), "{{ messages[0].content }}");
         Assert.IsNull(cache.Find(path));
-        var again = await cache.FileOfAsync(path, null, _ => { }, CancellationToken.None);
+        var again = await cache.FileOfAsync(path, null, () => { }, _ => { }, CancellationToken.None);
         Assert.AreEqual("{{ messages[0].content }}", GgufReader.ReadFile(again).Text("tokenizer.chat_template"));
     }
 
@@ -158,8 +158,8 @@ public sealed class FolderConversionTests
         var size = FolderConversion.Of(first).TargetBytes;
         var cache = new ConversionCache(folder["cache"], "auto", size * 3 / 2);
 
-        await cache.FileOfAsync(first, null, _ => { }, CancellationToken.None);
-        await cache.FileOfAsync(second, null, _ => { }, CancellationToken.None);
+        await cache.FileOfAsync(first, null, () => { }, _ => { }, CancellationToken.None);
+        await cache.FileOfAsync(second, null, () => { }, _ => { }, CancellationToken.None);
 
         Assert.IsNull(cache.Find(first));
         Assert.IsNotNull(cache.Find(second));

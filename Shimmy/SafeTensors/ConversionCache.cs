@@ -41,9 +41,11 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     /// </summary>
     /// <param name="source">The Hugging Face folder.</param>
     /// <param name="progress">Is told the share that is done, 0 to 1.</param>
+    /// <param name="begin">Is called where a conversion begins.</param>
     /// <param name="warn">Is told what the owner should know about this folder, before it is converted.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    public async Task<string> FileOfAsync(string source, IProgress<float>? progress, Action<string> warn, CancellationToken cancellation)
+    public async Task<string> FileOfAsync(
+        string source, IProgress<float>? progress, Action begin, Action<string> warn, CancellationToken cancellation)
     {
         var path = PathOf(source);
         Task<string> task;
@@ -60,7 +62,8 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
                     return path;
 
                 List<IProgress<float>> listeners = progress is null ? [] : [progress];
-                running = new Running(Task.Run(() => ConvertAsync(source, path, listeners, warn), CancellationToken.None), listeners);
+                var conversion = Task.Run(() => ConvertAsync(source, path, listeners, begin, warn), CancellationToken.None);
+                running = new Running(conversion, listeners);
                 _running.Add(path, running);
             }
 
@@ -94,7 +97,8 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         return true;
     }
 
-    private async Task<string> ConvertAsync(string source, string path, List<IProgress<float>> listeners, Action<string> warn)
+    private async Task<string> ConvertAsync(
+        string source, string path, List<IProgress<float>> listeners, Action begin, Action<string> warn)
     {
         try
         {
@@ -103,12 +107,13 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
             if (Touched(path))
                 return path;
 
+            begin();
             var conversion = FolderConversion.Of(source, type);
             foreach (var warning in conversion.Warnings)
                 warn(warning);
 
             MakeRoom(conversion.TargetBytes);
-            conversion.WriteFile(path, new Shares(conversion.SourceBytes, share => Tell(listeners, share)));
+            conversion.WriteFile(path, new Shares(share => Tell(listeners, share)));
             if (PathOf(source) != path)
             {
                 File.Delete(path);
@@ -183,15 +188,9 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
 
     private long Free() => new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
 
-    private sealed class Shares(long all, Action<float> report) : IProgress<long>
+    // Told at once and in order, as Progress<T> would not.
+    private sealed class Shares(Action<float> report) : IProgress<float>
     {
-        private int _last = -1;
-
-        public void Report(long value)
-        {
-            var percent = (int)(value * 100 / Math.Max(1, all));
-            if (percent != _last)
-                report((_last = percent) / 100f);
-        }
+        public void Report(float value) => report(value);
     }
 }

@@ -32,10 +32,6 @@ internal sealed class FolderConversion
     /// <summary>What the owner should know.</summary>
     public IReadOnlyList<string> Warnings => _plan.Warnings;
 
-    /// <summary>Bytes of weights that are read.</summary>
-    public long SourceBytes =>
-        _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Count * (part.Tensor.Weights == GgmlType.F32 ? 4 : 2));
-
     /// <summary>Bytes of weights that are written.</summary>
     public long TargetBytes => Header.Tensors.Sum(tensor => tensor.SizeBytes);
 
@@ -76,12 +72,13 @@ internal sealed class FolderConversion
     /// Writes the GGUF, whole or not at all. Throws as <see cref="Of"/> does, and <see cref="OperationCanceledException"/>.
     /// </summary>
     /// <param name="path">The file to write.</param>
-    /// <param name="progress">Is told how many bytes of weights have been read.</param>
+    /// <param name="progress">Is told the share that is done, 0 to 1, at each whole percent.</param>
     /// <param name="cancellation">Ends the work; nothing is left behind.</param>
-    public void WriteFile(string path, IProgress<long>? progress = null, CancellationToken cancellation = default)
+    public void WriteFile(string path, IProgress<float>? progress = null, CancellationToken cancellation = default)
     {
-        long done = 0;
-        using var stream = new TensorStream(_type, count => progress?.Report(done += count), cancellation);
+        var all = Math.Max(1, _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Tensor.Weights!.Value.BytesOf(part.Count)));
+        var (done, told) = (0L, -1L);
+        using var stream = new TensorStream(_type, Tell, cancellation);
         var writer = new GgufWriter();
         foreach (var (key, value) in Metadata())
             writer.Add(key, value);
@@ -90,6 +87,13 @@ internal sealed class FolderConversion
             writer.AddTensor(tensor.Name, stream.TypeOf(tensor), Reversed(tensor.Shape), output => stream.Write(tensor, output));
 
         writer.WriteFile(path);
+
+        void Tell(long count)
+        {
+            done += count;
+            if (done * 100 / all != told)
+                progress?.Report((told = done * 100 / all) / 100f);
+        }
     }
 
     private IEnumerable<(string Key, GgufValue Value)> Metadata() =>

@@ -28,7 +28,7 @@ internal static class ConvertCommand
                 Printer.Notice("convert", warning);
 
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
-            await Task.Run(() => conversion.WriteFile(output, new Shown(conversion.SourceBytes), cancellation), cancellation);
+            await Task.Run(() => conversion.WriteFile(output, new Shown(), cancellation), cancellation);
             Printer.ClearProgress();
             Printer.Line($"{output}: {conversion.Header.Tensors.Count} tensors, {new FileInfo(output).Length >> 20} MB, "
                 + $"in {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s");
@@ -40,15 +40,8 @@ internal static class ConvertCommand
         }
     }
 
-    private sealed class Shown(long all) : IProgress<long>
+    private sealed class Shown : IProgress<float>
     {
-        private long _last = -1;
-
-        public void Report(long value)
-        {
-            var percent = value * 100 / Math.Max(1, all);
-            if (percent != _last)
-                Printer.Progress($"converting: {_last = percent} %");
-        }
+        public void Report(float value) => Printer.Progress($"converting: {value:P0}");
     }
 }

@@ -123,10 +123,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             return spec.Path;
         try
         {
-            if (_conversions.Find(spec.Path) is null)
-                LogConversion(_logger, spec.Path, _conversions.Folder);
-            return await _conversions.FileOfAsync(spec.Path, progress, warning => LogFolder(_logger, spec.Name, warning), cancellation)
-                .ConfigureAwait(false);
+            return await _conversions.FileOfAsync(spec.Path, progress, () => LogConversion(_logger, spec.Path, _conversions.Folder),
+                warning => LogFolder(_logger, spec.Name, warning), cancellation).ConfigureAwait(false);
         }
         catch (SafeTensorsException refused)
         {

@@ -127,6 +127,19 @@ internal sealed class Decoder
         return one;
     }
 
+    /// <summary>
+    /// Warns where config.json has a window that is shorter than the context: llama.cpp has none for these architectures, so beyond it
+    /// answers differ from the model's own library.
+    /// </summary>
+    public void WarnOfWindow()
+    {
+        if (Config.Integer("sliding_window") is { } window && window < Context)
+        {
+            Plan.Warnings.Add(
+                $"the model's window of {window} tokens is not kept: beyond so many tokens, answers differ from the model's own; --ctx {window} avoids it");
+        }
+    }
+
     /// <summary>The embedding, the last norm and the output, which is the embedding again where config.json ties them.</summary>
     /// <param name="keepHead">False where the model's library never reads a stored output.</param>
     public void TakeEnds(bool keepHead = true)

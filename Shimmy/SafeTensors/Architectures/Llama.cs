@@ -23,7 +23,7 @@ internal static class Llama
         plan.Set("vocab_size", decoder.Rows);
         plan.Set("rope.dimension_count", decoder.HeadSize);
         Rope.Write(plan, decoder.RopeBase, decoder.HeadSize, llama3: true);
-        WarnOfWindow(decoder);
+        decoder.WarnOfWindow();
         if (folder.Class == SmolLm3)
             RequireEveryFourth(decoder);
 
@@ -51,16 +51,6 @@ internal static class Llama
         }
 
         return plan;
-    }
-
-    // llama.cpp has no window for this architecture: beyond it, answers differ from the model's own library.
-    private static void WarnOfWindow(Decoder decoder)
-    {
-        if (decoder.Config.Integer("sliding_window") is { } window && window < decoder.Context)
-        {
-            decoder.Plan.Warnings.Add(
-                $"the model's window of {window} tokens is not kept: beyond so many tokens, answers differ from the model's own; --ctx {window} avoids it");
-        }
     }
 
     private static void RequireEveryFourth(Decoder decoder)

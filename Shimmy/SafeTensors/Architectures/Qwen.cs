@@ -21,11 +21,8 @@ internal static class Qwen
         var (plan, config) = (decoder.Plan, decoder.Config);
         plan.Set("rope.freq_base", decoder.RopeBase);
         Rope.Write(plan, decoder.RopeBase, decoder.HeadSize, llama3: false);
-        if (config["use_sliding_window"].AsFlag == true && config.Integer("sliding_window") is { } window && window < decoder.Context)
-        {
-            plan.Warnings.Add(
-                $"the model's window of {window} tokens is not kept: beyond so many tokens, answers differ from the model's own; --ctx {window} avoids it");
-        }
+        if (config["use_sliding_window"].AsFlag == true)
+            decoder.WarnOfWindow();
 
         var (experts, width) = mixture ? Experts(decoder) : (0, 0);
         decoder.TakeEnds();

@@ -56,7 +56,8 @@ internal static class SafeTensorsFile
         }
     }
 
-    private static int ReadWhole(Microsoft.Win32.SafeHandles.SafeFileHandle handle, Span<byte> into, long offset)
+    /// <summary>Reads until a span is full or the file ends; gives the number of bytes.</summary>
+    public static int ReadWhole(Microsoft.Win32.SafeHandles.SafeFileHandle handle, Span<byte> into, long offset)
     {
         var done = 0;
         while (done < into.Length)

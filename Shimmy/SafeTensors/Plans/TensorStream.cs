@@ -163,15 +163,9 @@ internal sealed class TensorStream(GgmlType weights, Action<long> written, Cance
             _files.Add(tensor.File, file);
         }
 
-        for (var done = 0; done < into.Length;)
-        {
-            var read = RandomAccess.Read(file, into[done..], tensor.Offset + offset + done);
-            if (read == 0)
-                throw new SafeTensorsException($"{Path.GetFileName(tensor.File)} became shorter while it was read");
-
-            done += read;
-        }
+        if (SafeTensorsFile.ReadWhole(file, into, tensor.Offset + offset) < into.Length)
+            throw new SafeTensorsException($"{Path.GetFileName(tensor.File)} became shorter while it was read");
     }
 
-    private static int ElementSize(StoredTensor tensor) => tensor.Weights == GgmlType.F32 ? 4 : 2;
+    private static int ElementSize(StoredTensor tensor) => tensor.Weights!.Value.BytesPerBlock();
 }
