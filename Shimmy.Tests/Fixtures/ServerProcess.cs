@@ -43,7 +43,7 @@ internal sealed class ServerProcess : IDisposable
     /// <summary>The processes of its loaded models; Linux alone tells them.</summary>
     public IReadOnlyList<Process> Workers => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
         .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id)
-        .Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)))];
+        .Select(name => Find(int.Parse(name!, CultureInfo.InvariantCulture))).OfType<Process>()];
 
     /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
     public static Task<ServerProcess> StartAsync(TemporaryFolder folder, params string[] arguments) => StartAsync(folder, null, arguments);
@@ -95,6 +95,19 @@ internal sealed class ServerProcess : IDisposable
     }
 
     // The fields of stat after the name, which is in parentheses and may hold anything: state, parent, ...
+    /// <summary>The process of an id, or null: a worker that is unloaded may end between being seen and being asked for.</summary>
+    private static Process? Find(int id)
+    {
+        try
+        {
+            return Process.GetProcessById(id);
+        }
+        catch (ArgumentException)
+        {
+            return null;
+        }
+    }
+
     private static int ParentOf(string process)
     {
         try
