@@ -44,6 +44,19 @@ public sealed class EmbeddingFieldTests
     }
 
     [TestMethod]
+    [DataRow("v1/embeddings", "\"input\":\"a\"")]
+    [DataRow("v1/rerank", "\"query\":\"a\",\"documents\":[\"b\"]")]
+    public async Task What_cannot_be_honoured_is_refused_by_name_and_what_nobody_knows_is_logged(string route, string ask)
+    {
+        var log = new CapturedLog();
+        await using var server = await ServerFixture.StartAsync(EngineOf(matryoshka: false), loggers: log);
+        using var refused = await server.PostAsync(route, $$"""{"model":"talker","options":{"num_ctx":8},{{ask}}}""");
+        Assert.AreEqual("options", (await refused.JsonAsync()).GetProperty("error").GetProperty("param").GetString());
+        using var taken = await server.PostAsync(route, $$"""{"model":"talker","user":"me","of_some_other_server":1,{{ask}}}""");
+        Assert.Contains("'of_some_other_server'", await log.WaitForAsync("left out fields"));
+    }
+
+    [TestMethod]
     [DataRow(true, "reranker")]
     [DataRow(false, "embedding")]
     public void Only_a_file_with_a_classification_head_is_listed_as_a_reranker(bool withHead, string type)

@@ -110,6 +110,14 @@ public sealed class HistoryTests
     }
 
     [TestMethod]
+    [DataRow("""{"role":"user","content":[{"type":"input_image","image_url":"data:image/png;base64,AAAA"}]}""", "[image omitted")]
+    [DataRow("""{"role":"user","content":[{"type":"input_image","file_id":"file-1"}]}""", "[image omitted")]
+    [DataRow("""{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"x","format":"wav"}}]}""", "[input_audio]")]
+    [DataRow("""{"type":"function_call_output","call_id":"c1","output":[{"type":"input_image","image_url":"data:,x"}]}""", "[image omitted")]
+    public async Task What_an_earlier_item_showed_is_no_reason_to_refuse(string item, string expected) =>
+        await TakenAsync("v1/responses", $$"""{"input":[{{item}},{"role":"user","content":"?"}]}""", expected);
+
+    [TestMethod]
     public async Task An_item_of_an_unknown_kind_is_given_back_as_it_came()
     {
         var answer = await _server.AnswerAsync("v1/responses",

@@ -63,6 +63,17 @@ public sealed class OtherServersFieldsTests
     }
 
     [TestMethod]
+    [DataRow("v1/responses", "\"text\":{\"format\":{\"type\":\"json_object\"}},\"tools\":[{\"type\":\"function\",\"name\":\"f\"}],\"input\":\"?\"")]
+    [DataRow("v1/chat/completions", "\"response_format\":{\"type\":\"json_object\"},\"tools\":[{\"type\":\"function\",\"function\":{\"name\":\"f\"}}],"
+        + "\"messages\":[{\"role\":\"user\",\"content\":\"?\"}]")]
+    public async Task A_form_beside_tools_is_for_the_answers_in_text(string route, string body)
+    {
+        await _server.AnswerAsync(route, $$"""{"model":"talker",{{body}}}""");
+        Assert.Contains("root ::=", _seen!.Grammar!);
+        Assert.Contains("f-call", _seen.Grammar!);
+    }
+
+    [TestMethod]
     [DataRow("min_tokens", "5")]
     [DataRow("truncate", "true")]
     [DataRow("truncate_prompt_tokens", "100")]

@@ -26,8 +26,11 @@ internal static partial class Embeddings
         var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
         var loras = LoraFields.Read(fields);
         var truncates = Truncates(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
-        var dimensions = Dimensions(fields, lease, ModelResolver.LoggerOf(context));
+        var asked = fields.Whole("dimensions", 1, int.MaxValue);
+        var wanted = ModelRequest.Read(fields);
+        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        using var lease = await ModelResolver.AcquireAsync(context, wanted);
+        var dimensions = Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var prompts = PromptLog.Of(context);
         var embeddings =
             await Task.WhenAll(
@@ -111,10 +114,10 @@ internal static partial class Embeddings
     private static float[] Cut(float[] values, int? dimensions) => dimensions < values.Length ? values[..dimensions.Value] : values;
 
     // Fewer are the first ones of all, as OpenAI has it; what they are worth depends on how the model was trained.
-    private static int? Dimensions(RequestFields fields, ModelLease lease, ILogger logger)
+    private static int? Dimensions(int? asked, ModelLease lease, ILogger logger)
     {
         var facts = lease.Model.Facts;
-        if (fields.Whole("dimensions", 1, int.MaxValue) is not { } dimensions || dimensions == facts.EmbeddingLength)
+        if (asked is not { } dimensions || dimensions == facts.EmbeddingLength)
             return null;
         if (dimensions > facts.EmbeddingLength)
             throw ApiException.BadField("dimensions", $"must be at most {facts.EmbeddingLength}, the model's own, not {dimensions}");

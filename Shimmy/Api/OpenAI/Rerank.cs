@@ -24,7 +24,9 @@ internal static class Rerank
         var withText = fields.Flag("return_documents") ?? true;
         var loras = LoraFields.Read(fields);
         var truncates = Embeddings.Truncates(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var wanted = ModelRequest.Read(fields);
+        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        using var lease = await ModelResolver.AcquireAsync(context, wanted);
         if (!lease.Model.Facts.CanRerank)
         {
             throw ApiException.BadField("model", lease.Model.Facts.LacksRankingHead

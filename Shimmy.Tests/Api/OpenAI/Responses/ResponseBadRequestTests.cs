@@ -86,15 +86,4 @@ public sealed class ResponseBadRequestTests
             Assert.StartsWith(named, error.GetProperty("message").GetString()!);
         }
     }
-
-    [TestMethod]
-    public async Task A_format_beside_tools_is_refused()
-    {
-        using var answer =
-            await _server.PostAsync("v1/responses",
-                """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}]}""");
-        Assert.AreEqual("text.format", (await answer.JsonAsync()).GetProperty("error").GetProperty("param").GetString());
-        await _server.AnswerAsync("v1/responses",
-            """{"model":"talker","input":"?","text":{"format":{"type":"json_object"}},"tools":[{"type":"function","name":"f"}],"tool_choice":"none"}""");
-    }
 }

@@ -64,7 +64,7 @@ internal static class InputItems
         var role = item.Choice("role", "system", "developer", "user", "assistant")
             ?? throw ApiException.BadField(item.FullName("role"), "is missing; 'system', 'developer', 'user' or 'assistant' is required");
         var own = role == "assistant" ? "output_text" : "input_text";
-        var parts = Content(item, "content", own) ?? (isHistory ? (IReadOnlyList<ItemPart>)[] : null)
+        var parts = Content(item, "content", own, isHistory) ?? (isHistory ? (IReadOnlyList<ItemPart>)[] : null)
             ?? throw ApiException.BadField(item.FullName("content"), "is missing; a string or an array of text parts is required");
         return new MessageItem(IdOf(item, "msg_"), role, parts, item.Choice("status", "in_progress", "completed", "incomplete")
             ?? "completed");
@@ -75,7 +75,7 @@ internal static class InputItems
         ChatMessages.ArgumentsOf(item), item.Choice("status", "in_progress", "completed", "incomplete") ?? "completed");
 
     private static FunctionOutputItem Output(RequestFields item) => new(IdOf(item, "fco_"), item.Text("call_id") ?? "",
-        Content(item, "output", "input_text") ?? [new ItemPart("input_text", "")])
+        Content(item, "output", "input_text", isHistory: true) ?? [new ItemPart("input_text", "")])
     {
         InParts = item.Find("output") is { ValueKind: JsonValueKind.Array },
     };
@@ -98,32 +98,37 @@ internal static class InputItems
             return part.RequiredText("text");
         })];
 
-    private static IReadOnlyList<ItemPart>? Content(RequestFields item, string name, string own) => item.Find(name) switch
+    private static IReadOnlyList<ItemPart>? Content(RequestFields item, string name, string own, bool isHistory) => item.Find(name) switch
     {
         null => null,
         { ValueKind: JsonValueKind.String } text => [new ItemPart(own, RequestFields.TextOf(text, item.FullName(name)))],
         { ValueKind: JsonValueKind.Array } parts =>
-            [.. parts.EnumerateArray().Select((part, i) => Part(RequestFields.Of(part, $"{item.FullName(name)}[{i}]"), own))],
+            [.. parts.EnumerateArray()
+                .Select((part, i) => Part(RequestFields.Of(part, $"{item.FullName(name)}[{i}]"), own, isHistory))],
         { } other =>
             throw ApiException.BadField(item.FullName(name), $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
     };
 
-    private static ItemPart Part(RequestFields part, string own) => part.RequiredText("type") switch
+    private static ItemPart Part(RequestFields part, string own, bool isHistory) => part.RequiredText("type") switch
     {
         "input_text" or "output_text" or "text" => new ItemPart(own, part.RequiredText("text")),
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
-        "input_image" => Image(part),
+        "input_image" => Image(part, own, isHistory),
         "input_file" => new ItemPart(own, PlainWord.OfFile(part)),
         "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
-        // What the assistant once said in a kind of part of its own.
-        var type when own == "output_text" => new ItemPart(own, PlainWord.Of(part.Value, type)),
+        // What the assistant once said in a kind of part of its own, and what an earlier turn had: no reason to refuse the next one.
+        var type when isHistory || own == "output_text" => new ItemPart(own, PlainWord.Of(part.Value, type)),
         var type => throw MediaFields.Unsupported(part, type),
     };
 
-    private static ItemPart Image(RequestFields part)
+    private static ItemPart Image(RequestFields part, string own, bool isHistory)
     {
-        part.Refuse("file_id", "files are not stored here; send the picture as image_url");
-        return new ItemPart("input_image", "") { Medium = MediaFields.ImageUrl(part) };
+        var read = MediaFields.OfTurn(isHistory, () =>
+        {
+            part.Refuse("file_id", "files are not stored here; send the picture as image_url");
+            return MediaFields.ImageUrl(part);
+        });
+        return read.Source is null ? new ItemPart(own, read.Text) : new ItemPart("input_image", "") { Medium = read };
     }
 
     private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);

@@ -60,7 +60,7 @@ internal sealed record ResponseRequestBody
                 Tools = tools.Tools,
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
-                Grammar = GrammarOf(fields, tools),
+                Grammar = GrammarOf(fields),
                 EnableThinking = thinking.Enabled,
                 ThinkingBudget = thinking.Budget,
                 TemplateArguments = thinking.TemplateArguments,
@@ -87,16 +87,10 @@ internal sealed record ResponseRequestBody
         Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
     };
 
-    private static Grammar? GrammarOf(RequestFields fields, ToolFields tools)
+    private static Grammar? GrammarOf(RequestFields fields)
     {
         var format = fields.Object("text")?.Object("format") is { } asked ? ConstraintFields.ReadFormat(asked, flat: true) : null;
-        var grammar = ConstraintFields.Read(fields, responseFormat: true, ("text.format", format));
-        if (format is null)
-            return grammar;
-        return tools.Tools.Count == 0
-            ? format
-            : throw ApiException.BadField("text.format",
-                "cannot be combined with tools; leave out one of them, or set tool_choice to none");
+        return ConstraintFields.Read(fields, responseFormat: true, ("text.format", format));
     }
 
     private static string[] Include(RequestFields fields)
