@@ -12,6 +12,9 @@ switch (args)
     case ["sharing", .. var rest]:
         await SharingBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["prefixes", .. var rest]:
+        await PrefixBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["start", .. var rest]:
         await StartBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
@@ -44,6 +47,7 @@ switch (args)
             usage: dotnet run -c Release --project Shimmy.Tests/Benchmarks -- BENCHMARK [MODEL.gguf]
               overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
               sharing    eight requests with a common prefix, with prefix sharing and without
+              prefixes   prompts that are computed already in part, by the kind of a model's memory
               templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
               grammar    tokens under a grammar and without, on a vocabulary of 150,000
               cache      chats computed, from the response cache and from a recording (the demo model where none is named)

@@ -57,11 +57,19 @@ internal static class RandomModel
             .Add($"{architecture}.embedding_length", (uint)shape.Embedding)
             .Add($"{architecture}.block_count", (uint)shape.Layers)
             .Add($"{architecture}.feed_forward_length", (uint)shape.FeedForward)
-            .Add($"{architecture}.attention.head_count", (uint)shape.Heads)
-            .Add($"{architecture}.attention.head_count_kv", (uint)shape.KeyValueHeads)
             .Add($"{architecture}.attention.layer_norm_rms_epsilon", 1e-5f)
-            .Add($"{architecture}.rope.dimension_count", (uint)(shape.Embedding / shape.Heads))
             .Add($"{architecture}.vocab_size", (uint)shape.Vocabulary);
+        if (RandomMemory.IsOne(architecture))
+        {
+            RandomMemory.AddMetadata(writer, shape);
+        }
+        else
+        {
+            writer.Add($"{architecture}.attention.head_count", (uint)shape.Heads)
+                .Add($"{architecture}.attention.head_count_kv", (uint)shape.KeyValueHeads)
+                .Add($"{architecture}.rope.dimension_count", (uint)(shape.Embedding / shape.Heads));
+        }
+
         if (shape.Experts > 0)
         {
             writer.Add($"{architecture}.expert_count", (uint)shape.Experts)
@@ -72,7 +80,10 @@ internal static class RandomModel
         foreach (var (key, value) in shape.Metadata)
             writer.Add(key, value);
 
-        AddTensors(writer, shape);
+        if (RandomMemory.IsOne(shape.Architecture))
+            RandomMemory.AddTensors(writer, shape);
+        else
+            AddTensors(writer, shape);
         return writer;
     }
 

@@ -24,6 +24,9 @@ internal sealed record RandomModelShape
 
     public int FeedForward { get; init; } = 128;
 
+    /// <summary>Tokens that sliding windows look back, where the architecture has some.</summary>
+    public int Window { get; init; } = 64;
+
     /// <summary>Experts of each layer; 0 makes a dense model.</summary>
     public int Experts { get; init; }
 

@@ -24,8 +24,29 @@ public sealed record EngineStatistics
     /// <summary>Prompt tokens that were really computed.</summary>
     public long PrefilledTokens { get; init; }
 
-    /// <summary>Prompt tokens taken over from a slot's cells.</summary>
+    /// <summary>Prompt tokens that were not computed again.</summary>
     public long CachedTokens { get; init; }
+
+    /// <summary><see cref="CachedTokens"/> by where they were: <c>cells</c>, <c>checkpoint</c>, <c>memory</c>, <c>disk</c>.</summary>
+    public IReadOnlyDictionary<string, long> CachedTokensFrom { get; init; } = new Dictionary<string, long>();
+
+    /// <summary>Bytes of states that are kept in the host's memory now.</summary>
+    public long StateBytes { get; init; }
+
+    /// <summary>States that are kept in the host's memory now.</summary>
+    public int States { get; init; }
+
+    /// <summary>States that were brought back.</summary>
+    public long StatesRestored { get; init; }
+
+    /// <summary>Bytes of this model's states on disk.</summary>
+    public long StateFileBytes { get; init; }
+
+    /// <summary>States dropped because others needed their memory.</summary>
+    public long StatesEvicted { get; init; }
+
+    /// <summary>Milliseconds that states took to be brought back.</summary>
+    public double RestoreMilliseconds { get; init; }
 
     /// <summary>Tokens generated.</summary>
     public long GeneratedTokens { get; init; }

@@ -61,6 +61,21 @@ public sealed record ModelSpec
     /// <summary>Bytes of encoded pictures and sounds that the worker keeps for requests that bring them again; 0 keeps none.</summary>
     public long MediaCacheBytes { get; init; } = 256L << 20;
 
+    /// <summary>
+    /// Bytes of the host's memory for states of prompts: checkpoints where memory cannot be cut, and prefixes that had to leave the
+    /// cells; 0 keeps none. Null leaves it to whoever loads the model.
+    /// </summary>
+    public long? PrefixMemoryBytes { get; init; }
+
+    /// <summary>What <see cref="PrefixMemoryBytes"/> is where nobody has chosen.</summary>
+    public const long DefaultPrefixMemory = 512L << 20;
+
+    /// <summary>Full path of the folder in which states of prompts survive the worker; null keeps none.</summary>
+    public string? PrefixStore { get; init; }
+
+    /// <summary>Most bytes in <see cref="PrefixStore"/>, states of other models included.</summary>
+    public long PrefixStoreBytes { get; init; } = 16L << 30;
+
     /// <summary>Defaults for fields that a request leaves out.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 

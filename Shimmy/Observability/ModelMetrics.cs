@@ -65,6 +65,22 @@ internal static class ModelMetrics
         Family("shimmy_prefixes_dropped_total", "counter",
             "Cached prefixes evicted because their KV cache cells were needed, since the load.",
             (_, of) => of.PrefixesDropped);
+        text.Head("shimmy_prefix_tokens_total", "counter",
+            "Prompt tokens that were not computed again, by where they were: cells, checkpoint, memory, disk.");
+        foreach (var (_, model, of) in known)
+        {
+            foreach (var (source, tokens) in of.CachedTokensFrom)
+                text.Series("shimmy_prefix_tokens_total", MetricsText.Labels("model", model.Entry.Name, "source", source), tokens);
+        }
+        Family("shimmy_prefix_states", "gauge", "States of prompts kept in the host's memory.", (_, of) => of.States);
+        Family("shimmy_prefix_state_bytes", "gauge", "Bytes of the states kept in the host's memory.", (_, of) => of.StateBytes);
+        Family("shimmy_prefix_file_bytes", "gauge", "Bytes of a model's states on disk.", (_, of) => of.StateFileBytes);
+        Family("shimmy_prefix_states_restored_total", "counter", "States brought back since the model was loaded.",
+            (_, of) => of.StatesRestored);
+        Family("shimmy_prefix_states_evicted_total", "counter", "States dropped for want of memory since the model was loaded.",
+            (_, of) => of.StatesEvicted);
+        Family("shimmy_prefix_restore_seconds_total", "counter", "Time that states took to be brought back since the model was loaded.",
+            (_, of) => of.RestoreMilliseconds / 1000);
         Family("shimmy_worker_resident_memory_bytes", "gauge", "Resident memory of a model's worker process in bytes.",
             (_, of) => of.ResidentBytes);
         text.Head("shimmy_batch_size_tokens", "histogram", "Tokens per batch (one call of llama_decode).");

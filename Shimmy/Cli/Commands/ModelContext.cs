@@ -103,6 +103,9 @@ internal sealed class ModelContext
         Projector = entry.Projector,
         ProjectorIsFound = (_options.Projector ?? entry.Settings.Projector) is null,
         MediaCacheBytes = _options.MediaCacheBytes,
+        PrefixMemoryBytes = _options.PrefixMemoryBytes,
+        PrefixStore = _options.PrefixStore,
+        PrefixStoreBytes = _options.PrefixStoreBytes,
         Speculate = _options.Speculate,
         Defaults = entry.Settings.Defaults,
     };

@@ -50,6 +50,15 @@ internal sealed record CommandOptions
     /// <summary>Bytes of encoded pictures that a model keeps.</summary>
     public long MediaCacheBytes { get; init; } = 256L << 20;
 
+    /// <summary>Bytes of the host's memory for states of prompts, a model; null lets the memory budget decide.</summary>
+    public long? PrefixMemoryBytes { get; init; }
+
+    /// <summary>Full path of the folder for states of prompts; null where none is kept.</summary>
+    public string? PrefixStore { get; init; }
+
+    /// <summary>Most bytes in that folder.</summary>
+    public long PrefixStoreBytes { get; init; } = 16L << 30;
+
     /// <summary>The pictures of <c>generate</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
 

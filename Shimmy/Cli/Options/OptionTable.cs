@@ -149,6 +149,12 @@ internal static class OptionTable
         {
             Default = "256MiB", Limit = ("media_cache_bytes", o => o.MediaCacheBytes),
         },
+        new("prefix-memory", "BYTES|auto", "Host memory of a model for prompts that left the KV cache, and for checkpoints; 0 keeps none",
+            Serve, (o, v) => o with { PrefixMemoryBytes = v.Text == "auto" ? null : v.Bytes() }) { Default = "auto" },
+        new("prefix-store", "DIR", "Keep computed prompts in this folder, across unloads and restarts", Serve,
+            (o, v) => o with { PrefixStore = Path.GetFullPath(v.Text) }),
+        new("prefix-store-size", "BYTES", "Most bytes in the folder of --prefix-store, as 512MiB or 64GiB", Serve,
+            (o, v) => o with { PrefixStoreBytes = v.Bytes(1) }) { Default = "16GiB", Needs = "--prefix-store" },
         new("record", "FILE", "Append every exchange to this file, for --replay", Serve,
             (o, v) => o with { Server = o.Server with { RecordFile = v.Text } }),
         new("replay", "FILE", "Answer from a recording of --record, without a model", Serve,

@@ -27,9 +27,10 @@ internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
         var less = Memory.Weights + Memory.Process > budget - pinned
             ? "a smaller quantization needs less"
             : "a smaller --ctx, or --cache-type-k and --cache-type-v q8_0, need less";
+        var prefixes = Memory.Prefixes == 0 ? "" : $", prompts that are kept {Megabytes(Memory.Prefixes)} MB (--prefix-memory)";
         return $"model '{name}' needs about {Megabytes(Bytes)} MB but the memory budget is {Megabytes(budget)} MB{beside}: "
             + $"weights {Megabytes(Memory.Weights)} MB, KV cache{even} {Megabytes(Memory.KeyValueCache)} MB, "
-            + $"buffers {Megabytes(Memory.Compute + Memory.Process)} MB; {less}, and --memory-budget allows more";
+            + $"buffers {Megabytes(Memory.Compute + Memory.Process)} MB{prefixes}; {less}, and --memory-budget allows more";
     }
 
     /// <summary>Bytes in MB of 2^20 bytes, rounded up.</summary>

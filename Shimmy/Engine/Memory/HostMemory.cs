@@ -9,6 +9,9 @@ namespace Shimmy.Engine.Memory;
 /// <param name="backends">The GPUs of this machine.</param>
 internal sealed class HostMemory(BackendProbe backends)
 {
+    private const long LeastPrefixes = 64L << 20;
+    private const long MostPrefixes = 1L << 30;
+
     /// <summary>
     /// What loading the model will need on the host, with a context that fits where the spec leaves it open. Asks for GPUs only where there
     /// is a plug-in that could use one.
@@ -19,13 +22,27 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="cancellation">Ends the wait for the report.</param>
     public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
     {
+        var need = await ModelNeedAsync(spec, sizeBytes, room, cancellation).ConfigureAwait(false);
+        if (spec.PrefixMemoryBytes is not null)
+            return need;
+        // States are of use in proportion to what they spare, and take no room that a model needs: at most half of what is left.
+        var whole = MemoryEstimate.Of(need.Spec, sizeBytes);
+        var most = Math.Clamp(whole.KeyValueCache + (whole.Weights / 2), LeastPrefixes, MostPrefixes);
+        return need with
+        {
+            Spec = need.Spec with { PrefixMemoryBytes = Math.Clamp(((room ?? long.MaxValue) - need.Bytes) / 2, 0, most) },
+        };
+    }
+
+    private async ValueTask<LoadNeed> ModelNeedAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
+    {
         var headers = new HeaderMemo();
         if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
             return OnHost();
         try
         {
             var free = GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false));
-            return ContextFit.Of(spec, room, headers, one => Of(one, sizeBytes, free, headers));
+            return ContextFit.Of(spec, room, headers, one => WithPrefixes(Of(one, sizeBytes, free, headers)));
         }
         catch (EngineException)
         {
@@ -33,7 +50,9 @@ internal sealed class HostMemory(BackendProbe backends)
             return OnHost();
         }
 
-        LoadNeed OnHost() => ContextFit.Of(spec, room, headers, one => MemoryEstimate.Of(one, sizeBytes, headers: headers));
+        MemoryEstimate WithPrefixes(MemoryEstimate estimate) => estimate with { Prefixes = spec.PrefixMemoryBytes ?? 0 };
+
+        LoadNeed OnHost() => ContextFit.Of(spec, room, headers, one => WithPrefixes(MemoryEstimate.Of(one, sizeBytes, headers: headers)));
     }
 
     /// <summary>The estimate for given GPUs. Throws <see cref="EngineException"/> where a file cannot be read.</summary>

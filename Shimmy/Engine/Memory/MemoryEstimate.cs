@@ -25,8 +25,11 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// </summary>
     public static long DefaultBudget { get; } = MachineMemory.Bytes / 10 * 9;
 
+    /// <summary>States of prompts, where <c>--prefix-memory</c> says how many bytes they may take.</summary>
+    public long Prefixes { get; init; }
+
     /// <summary>All parts together.</summary>
-    public long Total => Weights + KeyValueCache + Compute + Process;
+    public long Total => Weights + KeyValueCache + Compute + Process + Prefixes;
 
     /// <summary>
     /// The estimate for a model. Reads the header of its first file; a file that cannot be read counts with its size.

@@ -80,6 +80,9 @@ internal sealed class LlamaModel : IDisposable
 
     private IReadOnlyList<DeviceMemory> Memory { get; init; } = [];
 
+    /// <summary>The devices that compute, with the number of layers there: what changes how results are rounded.</summary>
+    public string DeviceNames => $"{Plan.Choice.Backend} {string.Join(' ', Plan.Choice.Facts.Select(device => device.Name))} {GpuLayers}";
+
     /// <summary>Sequences decoded at once.</summary>
     public int Slots => Spec.Parallel;
 

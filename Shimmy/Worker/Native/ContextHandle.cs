@@ -104,6 +104,36 @@ internal sealed unsafe class ContextHandle : SafeHandle
     /// <summary>The earliest position of a sequence that all layers still hold; negative where it has no cells.</summary>
     public int FirstPosition(int sequence) => llama_memory_seq_pos_min(_memory, sequence);
 
+    /// <summary>The last position of a sequence that all layers hold; negative where it has no cells.</summary>
+    public int LastPosition(int sequence) => llama_memory_seq_pos_max(_memory, sequence);
+
+    // States of sequences as bytes
+
+    /// <summary>Bytes that a sequence's state takes; 0 where it cannot be had.</summary>
+    public long StateSize(int sequence, StateParts parts) =>
+        RuntimeLibraries.HasStates ? (long)llama_state_seq_get_size_ext(this, sequence, (uint)parts) : 0;
+
+    /// <summary>A copy of a sequence's state; null where it cannot be had, for want of memory most of the time.</summary>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="parts">Which memory.</param>
+    /// <param name="size">What <see cref="StateSize"/> says.</param>
+    public StateBuffer? SaveState(int sequence, StateParts parts, long size)
+    {
+        if (size <= 0 || StateBuffer.Create(size) is not { } buffer)
+            return null;
+        if ((long)llama_state_seq_get_data_ext(this, buffer.Pointer, (nuint)size, sequence, (uint)parts) == size)
+            return buffer;
+        buffer.Dispose();
+        return null;
+    }
+
+    /// <summary>
+    /// Replaces a sequence's state by a copy; false where llama.cpp refuses it, which leaves the sequence's memory in doubt: it must be
+    /// removed then.
+    /// </summary>
+    public bool RestoreState(int sequence, StateParts parts, StateBuffer state) =>
+        (long)llama_state_seq_set_data_ext(this, state.Pointer, (nuint)state.Length, sequence, (uint)parts) == state.Length;
+
     /// <summary>Frees all cells of all sequences; what is in them stays unread.</summary>
     public void ClearCells() => llama_memory_clear(_memory, data: false);
 
@@ -113,4 +143,58 @@ internal sealed unsafe class ContextHandle : SafeHandle
         _model.DangerousRelease();
         return true;
     }
+}
+
+
+/// <summary>
+/// The state of a sequence as llama.cpp wrote it, outside the managed heap: it may be gigabytes, and is given back the moment that it is
+/// disposed.
+/// </summary>
+internal sealed unsafe class StateBuffer : SafeHandle
+{
+    private StateBuffer(byte* bytes, long length) : base(0, ownsHandle: true)
+    {
+        SetHandle((nint)bytes);
+        Length = length;
+    }
+
+    public override bool IsInvalid => handle == 0;
+
+    /// <summary>Bytes.</summary>
+    public long Length { get; }
+
+    /// <summary>The first byte; for this folder.</summary>
+    public byte* Pointer => (byte*)handle;
+
+    /// <summary>Memory for so many bytes; null where there is none.</summary>
+    public static StateBuffer? Create(long length)
+    {
+        try
+        {
+            return new StateBuffer((byte*)NativeMemory.Alloc((nuint)length), length);
+        }
+        catch (OutOfMemoryException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>The bytes as a stream; the buffer must outlive it.</summary>
+    public Stream AsStream() => new UnmanagedMemoryStream(Pointer, Length, Length, FileAccess.ReadWrite);
+
+    protected override bool ReleaseHandle()
+    {
+        NativeMemory.Free((void*)handle);
+        return true;
+    }
+}
+
+/// <summary>Which memory of a sequence a state holds (<c>llama_state_seq_flags</c>).</summary>
+internal enum StateParts : uint
+{
+    /// <summary>All of it.</summary>
+    Whole = 0,
+
+    /// <summary>Only what cannot be cut: the recurrent state, the cells of sliding windows (PARTIAL_ONLY).</summary>
+    Uncuttable = 1,
 }

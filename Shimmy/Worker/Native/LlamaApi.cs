@@ -154,6 +154,19 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial int llama_memory_seq_pos_min(nint memory, int sequence);
     [LibraryImport(Library)] public static partial int llama_memory_seq_pos_max(nint memory, int sequence);
 
+    // States of sequences, as bytes; RuntimeLibraries.HasStates says whether the library has these
+
+    /// <summary>Bytes of a sequence's state; flags are <see cref="StateParts"/>.</summary>
+    [LibraryImport(Library)] public static partial nuint llama_state_seq_get_size_ext(ContextHandle context, int sequence, uint flags);
+
+    /// <summary>Bytes written; 0 where that failed.</summary>
+    [LibraryImport(Library)]
+    public static partial nuint llama_state_seq_get_data_ext(ContextHandle context, byte* data, nuint size, int sequence, uint flags);
+
+    /// <summary>Bytes read; 0 where they were refused, which leaves the sequence's memory in doubt.</summary>
+    [LibraryImport(Library)]
+    public static partial nuint llama_state_seq_set_data_ext(ContextHandle context, byte* data, nuint size, int sequence, uint flags);
+
     // Samplers: a chain owns what is added to it
 
     [LibraryImport(Library)] public static partial nint llama_sampler_chain_init(LlamaSamplerChainParams parameters);

@@ -58,6 +58,9 @@ internal sealed unsafe class ModelHandle() : SafeHandle(0, ownsHandle: true)
     /// </summary>
     public bool HasRecurrentState => llama_model_is_recurrent(this) || llama_model_is_hybrid(this);
 
+    /// <summary>Whether all of its memory is recurrent state (Mamba, RWKV), so that a sequence has no cells beside it.</summary>
+    public bool IsRecurrentOnly => llama_model_is_recurrent(this) && !llama_model_is_hybrid(this);
+
     /// <summary>llama.cpp's own line, for example <c>llama 8B Q8_0</c>.</summary>
     public string Description()
     {

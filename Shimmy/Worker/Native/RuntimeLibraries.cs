@@ -16,6 +16,12 @@ internal static unsafe class RuntimeLibraries
     // Of a runtime whose backends are linked in: each refers to those before it. Loaded by path, they are found by name from then on.
     private static readonly string[] LinkedInOrder = [GgmlApi.BaseLibrary, "ggml-cpu", "ggml-blas", "ggml-metal", GgmlApi.Library];
 
+    private static readonly string[] StateFunctions =
+    [
+        nameof(LlamaApi.llama_state_seq_get_size_ext), nameof(LlamaApi.llama_state_seq_get_data_ext),
+        nameof(LlamaApi.llama_state_seq_set_data_ext),
+    ];
+
     private static readonly Lock Gate = new();
     private static LlamaRuntime? _runtime;
     private static LlamaRuntime? _resolved;
@@ -31,6 +37,9 @@ internal static unsafe class RuntimeLibraries
 
     /// <summary>Version of the loaded library; where it has none, the package that it comes from and its commit.</summary>
     public static string Version { get; private set; } = "";
+
+    /// <summary>Whether the library can write down the state of a sequence, whole or in part.</summary>
+    public static bool HasStates { get; private set; }
 
     /// <summary>
     /// Loads the libraries and the backend for the CPU, once a process; those for GPUs are <see cref="Backends"/>.
@@ -119,6 +128,7 @@ internal static unsafe class RuntimeLibraries
                 + string.Join(" and ", RuntimeLayout.Known.Select(known => known.Builds)));
         }
         RuntimeLayout.Loaded = layout;
+        HasStates = Array.TrueForAll(StateFunctions, name => NativeLibrary.TryGetExport(Llama, name, out _));
         Version = version ?? layout.Builds;
     }
 

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
@@ -7,21 +8,67 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
-/// The slots, and the reuse of prompt prefixes among them. All sequences share one pool of KV cells (kv_unified), so taking over a prefix
-/// marks its cells as belonging to another sequence and computes nothing.
+/// The slots, and the reuse of prompt prefixes: of cells, which all sequences share in one pool (kv_unified), so that taking them over
+/// computes nothing; and of states in the host's memory, where cells cannot be cut or were needed for something else.
 /// </summary>
-internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int slots)
+internal sealed class PrefixCache
 {
-    // Recurrent state exists at the end of a sequence only, so it can be taken over whole or not at all.
-    private readonly bool _wholeOnly = model.HasRecurrentState;
-    private readonly int _slidingWindow = model.SlidingWindow;
+    // A state that is brought back costs a turn; so few tokens are computed instead.
+    private const int ShortestRestore = 64;
+
+    // Of the time of running streams so much may go to states that are put away, and so long at once.
+    private const double ShareOfTime = 0.05;
+    private static readonly TimeSpan LongestSave = TimeSpan.FromMilliseconds(100);
+
+    private const int ShortestPeriod = 256; // tokens between regular checkpoints
+
+    private readonly ContextHandle _context;
+    private readonly PrefixStore _store;
+    private readonly StateFolder? _folder;
+
+    // Recurrent state exists at the end of a sequence only, so it can be taken over whole, or from a checkpoint, or not at all.
+    private readonly bool _wholeOnly;
+    private readonly bool _recurrentOnly;
+    private readonly int _slidingWindow;
+    private readonly int _period;
     private long _nextCell;
     private long _turn;
+    private double _secondsPerByte = 1e-9;
+    private TimeSpan _allowance = LongestSave;
+    private long _allowanceAt = Stopwatch.GetTimestamp();
 
-    public IReadOnlyList<Slot> Slots { get; } = Enumerable.Range(0, slots).Select(id => new Slot(id)).ToArray();
+    /// <param name="context">The context.</param>
+    /// <param name="model">Its model.</param>
+    /// <param name="slots">Sequences at once.</param>
+    /// <param name="memory">Bytes of states in the host's memory; 0 keeps none.</param>
+    /// <param name="folder">Makes the folder in which states survive the worker; null keeps none there.</param>
+    public PrefixCache(ContextHandle context, ModelHandle model, int slots, long memory, Func<bool, StateFolder>? folder = null)
+    {
+        _context = context;
+        _wholeOnly = model.HasRecurrentState;
+        _recurrentOnly = model.IsRecurrentOnly;
+        _slidingWindow = model.SlidingWindow;
+        _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
+        _store = new PrefixStore(RuntimeLibraries.HasStates ? memory : 0);
+        _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
+        if (_folder is not null)
+            _store.Superseded = _folder.Drop;
+        Slots = [.. Enumerable.Range(0, slots).Select(id => new Slot(id))];
+    }
+
+    public IReadOnlyList<Slot> Slots { get; }
 
     /// <summary>Idle prefixes dropped for want of cells.</summary>
     public long Dropped { get; private set; }
+
+    /// <summary>The states in the host's memory.</summary>
+    public PrefixStore Store => _store;
+
+    /// <summary>The states on disk; null where none are kept there.</summary>
+    public StateFolder? Folder => _folder;
+
+    /// <summary>Time that states took to be brought back.</summary>
+    public TimeSpan RestoreTime { get; private set; }
 
     public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
 
@@ -31,68 +78,137 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Whether the last cells of a sequence can be removed.</summary>
     public bool CanCut => !_wholeOnly;
 
+    // Whether what is behind a prefix cannot always be cut off.
+    private bool NeedsCheckpoints => _wholeOnly || _slidingWindow > 0;
+
     /// <summary>
-    /// The slot whose cells, computed with the same adapters, share the longest prefix with the sequence, and its usable length; busy slots
-    /// included. A medium is taken over whole or not at all.
+    /// The longest prefix of a sequence that is computed already, with the same adapters: in the cells of a slot, busy ones included, or
+    /// made from a state. A medium is taken over whole or not at all.
     /// </summary>
-    public (Slot? Source, int Length) Longest(Sequence sequence)
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="secondsPerToken">Time to compute a token of a prompt; 0 where it is not known yet.</param>
+    public Prefix Longest(Sequence sequence, double secondsPerToken)
     {
-        (Slot? Source, int Length) best = (null, 0);
-        var tokens = sequence.Tokens;
+        var best = default(Prefix);
+        // The last token is always computed again: its logits are needed.
+        var tokens = sequence.Tokens[..^1];
         foreach (var slot in Slots)
         {
             if (!sequence.Adapters.Equals(slot.Adapters))
                 continue;
-            // The last token is always computed again: its logits are needed.
-            var length = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length - 1), sequence.Media);
-            if (_wholeOnly && length != slot.Tokens.Count)
-                length = 0;
+            var common = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length), sequence.Media);
+            var found = Reach(common, slot.Tokens.Count, () => _context.FirstPosition(slot.Id), tokens, sequence) with { Source = slot };
             // Among equals an idle slot is better: nothing needs to be copied.
-            if (length > best.Length || (length == best.Length && length > 0 && best.Source!.Owner is not null && slot.Owner is null))
-                best = (slot, length);
+            if (found.Length > best.Length
+                || (found.Length == best.Length && found.Length > 0 && best.Source!.Owner is not null && slot.Owner is null))
+            {
+                best = found;
+            }
+        }
+        if (_recurrentOnly && _store.LongestCheckpoint(tokens, sequence.Adapters, tokens.Length) is { } alone && alone.Length > best.Length)
+            best = new Prefix(alone.Length, Checkpoint: alone);
+        foreach (var (state, shared) in _store.Wholes(tokens, sequence.Adapters))
+        {
+            var common = MediaSpan.WholeUpTo(shared, sequence.Media);
+            var found = Reach(common, state.Length, () => state.FirstPosition, tokens, sequence) with { Whole = state };
+            var gain = found.Length - best.Length;
+            if (gain >= ShortestRestore && (secondsPerToken <= 0 || gain * secondsPerToken > state.Bytes * _secondsPerByte))
+                best = found;
         }
         return best;
+    }
+
+    // How far a prefix can be taken over from cells, or a state of cells, that share so many tokens with the sequence.
+    private Prefix Reach(int common, int held, Func<int> firstPosition, ReadOnlySpan<int> tokens, Sequence sequence)
+    {
+        if (common == 0 || common == held || !NeedsCheckpoints)
+            return new Prefix(common);
+        if (!_wholeOnly && firstPosition() <= Math.Max(0, MediaSpan.PositionAt(common, sequence.Media) - _slidingWindow))
+            return new Prefix(common);
+        return _store.LongestCheckpoint(tokens, sequence.Adapters, common) is { } checkpoint
+            ? new Prefix(checkpoint.Length, Checkpoint: checkpoint)
+            : default;
     }
 
     /// <summary>
     /// The idle slot that a sequence should run in: the source itself where it is idle and little of it would be lost, else an
     /// empty one, else the one that was unused the longest.
     /// </summary>
-    public Slot ChooseIdle(Slot? source, int length)
+    public Slot ChooseIdle(Prefix prefix)
     {
-        if (source is { Owner: null } && 2 * length >= source.Tokens.Count)
+        if (prefix.Source is { Owner: null } source && 2 * prefix.Length >= source.Tokens.Count)
             return source;
         var idle = Slots.Where(slot => slot.Owner is null).ToArray();
-        return idle.Where(slot => slot != source).OrderBy(slot => slot.Tokens.Count > 0).ThenBy(slot => slot.LastUsed).FirstOrDefault()
-            ?? idle[0];
+        return idle.Where(slot => slot != prefix.Source).OrderBy(slot => slot.Tokens.Count > 0).ThenBy(slot => slot.LastUsed)
+            .FirstOrDefault() ?? idle[0];
     }
 
     /// <summary>
-    /// Makes the target hold the source's first tokens and no others. Returns how many it holds then: 0 where they cannot be taken over.
+    /// Makes the target hold a prefix of a sequence and nothing else. Returns how many tokens it holds then: 0 where the prefix cannot be
+    /// taken over.
     /// </summary>
-    public int TakeOver(Slot? source, Slot target, int length, AdapterSet adapters)
+    public int TakeOver(Prefix prefix, Slot target, Sequence sequence)
     {
+        var (length, source, whole, checkpoint) = prefix;
         if (source == target && length > 0)
         {
+            if (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
+                return Clear(target);
             if (length < target.Tokens.Count)
             {
-                if (!context.RemoveCells(target.Id, target.PositionAt(length)))
+                if (!_context.RemoveCells(target.Id, target.PositionAt(length)))
                     return Clear(target);
                 target.Truncate(length);
             }
             return Usable(target) ? length : Clear(target);
         }
-        Clear(target);
-        target.Adapters = adapters;
-        if (source is null || length == 0 || (_wholeOnly && length != source.Tokens.Count))
+        using (_store.Protect(whole, checkpoint))
+        {
+            PutAway(target);
+            Clear(target);
+            target.Adapters = sequence.Adapters;
+            return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
+        }
+    }
+
+    // Whether so many cells are free, now that idle prefixes have left for them.
+    private bool FreeCells(int count)
+    {
+        while (_context.Cells - CellsUsed < count)
+        {
+            if (!DropIdle())
+                return false;
+        }
+        return true;
+    }
+
+    private int Fill(Slot target, Prefix prefix, Sequence sequence)
+    {
+        var (length, source, whole, checkpoint) = prefix;
+        if (length == 0 || (source is not null && _wholeOnly && checkpoint is null && length != source.Tokens.Count))
             return 0;
-        if (_wholeOnly)
-            context.ShareCells(source.Id, target.Id);
+        var end = MediaSpan.PositionAt(length, sequence.Media);
+        if (source is not null && _wholeOnly && checkpoint is null)
+            _context.ShareCells(source.Id, target.Id);
+        else if (source is not null)
+            _context.ShareCells(source.Id, target.Id, end);
+        if ((whole is not null && !Restore(target, StateParts.Whole, whole))
+            || (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
+            || !_context.RemoveCells(target.Id, end))
+        {
+            return Clear(target);
+        }
+        target.Tokens.AddRange(sequence.Tokens[..length]);
+        if (source is not null)
+        {
+            target.Cells.AddRange(CollectionsMarshal.AsSpan(source.Cells)[..length]);
+        }
         else
-            context.ShareCells(source.Id, target.Id, source.PositionAt(length));
-        target.Tokens.AddRange(CollectionsMarshal.AsSpan(source.Tokens)[..length]);
-        target.Cells.AddRange(CollectionsMarshal.AsSpan(source.Cells)[..length]);
-        target.Media.AddRange(source.Media.Where(span => span.End <= length));
+        {
+            for (var i = 0; i < length; i++)
+                target.Cells.Add(_nextCell++);
+        }
+        target.Media.AddRange(sequence.Media.Where(span => span.End <= length));
         return Usable(target) ? length : Clear(target);
     }
 
@@ -104,7 +220,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     }
 
     /// <summary>Removes the cells behind the slot's tokens, those of drafted tokens that did not come.</summary>
-    public void CutToTokens(Slot slot) => context.RemoveCells(slot.Id, slot.PositionAt(slot.Tokens.Count));
+    public void CutToTokens(Slot slot) => _context.RemoveCells(slot.Id, slot.PositionAt(slot.Tokens.Count));
 
     /// <summary>Frees the slot; its cells stay as a prefix for later requests.</summary>
     public void Release(Slot slot)
@@ -119,6 +235,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
         var oldest = Slots.Where(slot => slot.Owner is null && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
         if (oldest is null)
             return false;
+        PutAway(oldest);
         Clear(oldest);
         Dropped++;
         return true;
@@ -127,7 +244,7 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Empties one slot.</summary>
     public int Clear(Slot slot)
     {
-        context.RemoveCells(slot.Id);
+        _context.RemoveCells(slot.Id);
         slot.Truncate(0);
         return 0;
     }
@@ -135,14 +252,134 @@ internal sealed class PrefixCache(ContextHandle context, ModelHandle model, int 
     /// <summary>Empties all slots, after an error that leaves the memory in doubt.</summary>
     public void ClearAll()
     {
-        context.ClearCells();
+        _context.ClearCells();
         foreach (var slot in Slots)
             slot.Truncate(0);
+    }
+
+    // Checkpoints
+
+    /// <summary>The lengths at which checkpoints of a prompt are to be taken; none where its memory can be cut anyway.</summary>
+    public int[] PlanCheckpoints(Sequence sequence, int cached, Vocabulary vocabulary) =>
+        !NeedsCheckpoints || _store.LargestState == 0 || !sequence.Options.CachePrompt
+            ? []
+            : [.. CheckpointPlan.Of(sequence.Tokens[..sequence.PromptLength], cached, _period, vocabulary.IsControl,
+                    token => vocabulary.Piece(token).Span.Trim(" \n\r\t"u8).IsEmpty)
+                .Where(place => MediaSpan.WholeUpTo(place, sequence.Media) == place)];
+
+    /// <summary>Takes a checkpoint behind the slot's last token.</summary>
+    /// <param name="slot">The slot.</param>
+    public void TakeCheckpoint(Slot slot)
+    {
+        var tokens = CollectionsMarshal.AsSpan(slot.Tokens);
+        if (_store.Holds(tokens, slot.Adapters!, checkpoint: true, exactly: true))
+            return;
+        var size = _context.StateSize(slot.Id, StateParts.Uncuttable);
+        // Regular places are few for large states.
+        var regular = tokens.Length % _period == 0;
+        if (size > _store.LargestState || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
+            return;
+        if (Save(slot, StateParts.Uncuttable, size) is { } state)
+            _store.Add(state, replacesShorter: false);
+    }
+
+    // Whole states
+
+    /// <summary>
+    /// Copies an idle slot's state to the host's memory before its cells are taken, where it is worth that, and never in the way of a
+    /// running stream.
+    /// </summary>
+    public void PutAway(Slot slot)
+    {
+        if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Adapters is not { } adapters)
+            return;
+        if (slot.Media.Count > 0 && slot.Media[^1].End > slot.Tokens.Count)
+            return;
+        if (_store.Holds(CollectionsMarshal.AsSpan(slot.Tokens), adapters, checkpoint: _recurrentOnly, exactly: NeedsCheckpoints))
+            return;
+        var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
+        var size = _context.StateSize(slot.Id, parts);
+        if (size <= 0 || size > _store.LargestState || !MaySpend(TimeSpan.FromSeconds(size * _secondsPerByte)))
+            return;
+        if (Save(slot, parts, size) is { } state)
+            _store.Add(state, replacesShorter: !_recurrentOnly);
+    }
+
+    /// <summary>
+    /// Writes down what is only in memory, one slot a call, while nothing runs. False where nothing was left to do, or there is no folder.
+    /// </summary>
+    public bool WriteDown()
+    {
+        if (_folder is null)
+            return false;
+        foreach (var slot in Slots)
+        {
+            if (slot.Owner is not null || slot.PutAway == slot.Tokens.Count)
+                continue;
+            PutAway(slot);
+            slot.PutAway = slot.Tokens.Count;
+            foreach (var state in _store.States)
+                _folder.Keep(state);
+            return true;
+        }
+        return false;
+    }
+
+    // While streams run, what has been saved up of their time.
+    private bool MaySpend(TimeSpan time)
+    {
+        var now = Stopwatch.GetTimestamp();
+        var saved = _allowance + (Stopwatch.GetElapsedTime(_allowanceAt, now) * ShareOfTime);
+        (_allowance, _allowanceAt) = (saved < LongestSave ? saved : LongestSave, now);
+        if (!Slots.Any(slot => slot.Owner is { Generates: true }))
+            return true;
+        if (time > _allowance)
+            return false;
+        _allowance -= time;
+        return true;
+    }
+
+    private SavedState? Save(Slot slot, StateParts parts, long size)
+    {
+        var before = Stopwatch.GetTimestamp();
+        if (_context.SaveState(slot.Id, parts, size) is not { } buffer)
+            return null;
+        Observe(Stopwatch.GetElapsedTime(before), size);
+        return new SavedState([.. slot.Tokens], [.. slot.Media], slot.Adapters!, buffer)
+        {
+            IsCheckpoint = parts == StateParts.Uncuttable,
+            // Of a window, llama.cpp writes down no more than what the next token sees.
+            FirstPosition = Math.Max(_context.FirstPosition(slot.Id),
+                _slidingWindow > 0 ? _context.LastPosition(slot.Id) + 1 - _slidingWindow : 0),
+        };
+    }
+
+    private bool Restore(Slot target, StateParts parts, SavedState state)
+    {
+        var before = Stopwatch.GetTimestamp();
+        if (!_context.RestoreState(target.Id, parts, state.Buffer))
+        {
+            _folder?.Drop(state);
+            _store.Remove(state);
+            return false;
+        }
+        var elapsed = Stopwatch.GetElapsedTime(before);
+        RestoreTime += elapsed;
+        Observe(elapsed, state.Buffer.Length);
+        _store.Hit(state);
+        return true;
+    }
+
+    // Small states say little about the speed of memory.
+    private void Observe(TimeSpan elapsed, long bytes)
+    {
+        if (bytes >= 1 << 20)
+            _secondsPerByte = 0.5 * (_secondsPerByte + (elapsed.TotalSeconds / bytes));
     }
 
     // A sliding window forgets old cells. The next token looks back one window, so all of it must still be there; llama.cpp's server
     // draws the line in the same way.
     private bool Usable(Slot slot) =>
         _slidingWindow <= 0
-        || context.FirstPosition(slot.Id) <= Math.Max(0, slot.PositionAt(slot.Tokens.Count) - _slidingWindow);
+        || _context.FirstPosition(slot.Id) <= Math.Max(0, slot.PositionAt(slot.Tokens.Count) - _slidingWindow);
 }

@@ -22,11 +22,13 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
 
     private readonly List<Sequence> _generating = [];
     private readonly List<(Sequence Sequence, int Tokens)> _parts = [];
-    private double _secondsPerPromptToken;
     private bool _spare;
 
     /// <summary>The sequences of this turn and how many of their tokens are computed, drafted ones not counted.</summary>
     public IReadOnlyList<(Sequence Sequence, int Tokens)> Parts => _parts;
+
+    /// <summary>Time to compute a token of a prompt; 0 where it is not known yet.</summary>
+    public double SecondsPerPromptToken { get; private set; }
 
     /// <summary>Whether this turn computes tokens that may turn out useless: drafts or a companion.</summary>
     public bool HasExtras => Companion is not null || _generating.Exists(sequence => sequence.Draft.Count > 0);
@@ -69,6 +71,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
                 continue;
             var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Room);
             count = Math.Min(count, UpToNextJoin(running, sequence));
+            count = Math.Min(count, sequence.NextCheckpoint(sequence.Slot!.Tokens.Count) - sequence.Slot.Tokens.Count);
             if (sequence.Options.ReportPrompt)
                 count = Math.Min(count, LargestReportedChunk);
             if (count <= 0)
@@ -98,17 +101,17 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         if (prompt < SmallestChunk / 2 || prompt * 2 < batch.Count)
             return;
         var seconds = elapsed.TotalSeconds / batch.Count;
-        _secondsPerPromptToken = _secondsPerPromptToken <= 0 ? seconds : 0.5 * (_secondsPerPromptToken + seconds);
+        SecondsPerPromptToken = SecondsPerPromptToken <= 0 ? seconds : 0.5 * (SecondsPerPromptToken + seconds);
     }
 
     /// <summary>Most tokens of a prompt that a turn computes.</summary>
     /// <param name="others">Whether other sequences generate meanwhile.</param>
     public int ChunkLimit(bool others)
     {
-        if (_secondsPerPromptToken <= 0)
+        if (SecondsPerPromptToken <= 0)
             return others ? SmallestChunk * 4 : model.BatchSize;
         var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        var most = Math.Clamp(time.TotalSeconds / _secondsPerPromptToken, SmallestChunk, model.BatchSize);
+        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, SmallestChunk, model.BatchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
         return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }

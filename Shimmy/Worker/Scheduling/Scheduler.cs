@@ -35,6 +35,8 @@ internal sealed class Scheduler
 
     private const int LongestRetryAfter = 60; // seconds
 
+    private static readonly TimeSpan IdleBeforeWriting = TimeSpan.FromSeconds(0.5);
+
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
@@ -60,15 +62,33 @@ internal sealed class Scheduler
         _model = model;
         _events = events;
         _sharePrefixes = model.Spec.SharePrefixes;
-        _cache = new PrefixCache(model.Context, model.Handle, model.Slots);
+        _cache = new PrefixCache(model.Context, model.Handle, model.Slots,
+            model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory, model.Spec.PrefixStore is { } folder
+                ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
+                    line => NativeLog.Listener?.Invoke(NativeLogLevel.Warning, line))
+                : null);
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
         _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
     }
 
-    /// <summary>Hands in a request; from any thread. The sequence is disposed by the scheduler.</summary>
-    public void Submit(Sequence sequence) => Post(() =>
+    /// <summary>Hands in a request; from any thread but the scheduler's. The sequence is disposed by the scheduler.</summary>
+    public void Submit(Sequence sequence)
+    {
+        // Reading takes time: before the scheduler sees the request.
+        var states = _cache.Folder is { } folder && _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false }
+            ? folder.Read(sequence.Tokens, sequence.Adapters, _cache.Store.LargestState)
+            : [];
+        Post(() =>
+        {
+            foreach (var state in states)
+                _cache.Store.Add(state, replacesShorter: false);
+            Take(sequence);
+        });
+    }
+
+    private void Take(Sequence sequence)
     {
         if (_waiting.Count < _model.Spec.Queue + _model.Slots - _running.Count)
         {
@@ -77,7 +97,7 @@ internal sealed class Scheduler
         }
         _events.Failed(sequence.RequestId, Refusal());
         sequence.Dispose();
-    });
+    }
 
     /// <summary>Hands in an embedding; from any thread. One is computed a turn, so that streams go on between them.</summary>
     public void Submit(EmbeddingJob embeddingJob) => Post(() =>
@@ -106,6 +126,12 @@ internal sealed class Scheduler
         CellsUsed = _cache.CellsUsed,
         Cells = _model.Cells,
         PrefixesDropped = _cache.Dropped,
+        StateBytes = _cache.Store.Bytes,
+        States = _cache.Store.States.Count,
+        StatesRestored = _cache.Store.Hits,
+        StatesEvicted = _cache.Store.Evicted,
+        StateFileBytes = _cache.Folder?.Bytes ?? 0,
+        RestoreMilliseconds = _cache.RestoreTime.TotalMilliseconds,
     }));
 
     /// <summary>The loop. It never returns: a worker ends as a process.</summary>
@@ -114,7 +140,7 @@ internal sealed class Scheduler
         while (true)
         {
             if (_running.Count == 0 && _waiting.Count == 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
-                _wake.Wait();
+                Rest();
             while (_inbox.TryDequeue(out var action))
                 action();
             RetireCancelled();
@@ -137,6 +163,20 @@ internal sealed class Scheduler
             if (!computed && _encoder is { BusyThreads: > 0 } && _running.Count > 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
                 _wake.Wait();
         }
+    }
+
+    // Until something is posted. States are written down once nothing came for a while.
+    private void Rest()
+    {
+        var patience = IdleBeforeWriting;
+        while (_cache.Folder is not null && !_wake.Wait(patience))
+        {
+            if (!_cache.WriteDown())
+                break;
+            patience = TimeSpan.Zero;
+        }
+        if (_inbox.IsEmpty)
+            _wake.Wait();
     }
 
     private void Post(Action action)
@@ -199,18 +239,27 @@ internal sealed class Scheduler
     private void Place(Sequence sequence)
     {
         var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
-        var (source, length) = share ? _cache.Longest(sequence) : (null, 0);
+        var prefix = share ? _cache.Longest(sequence, _turn.SecondsPerPromptToken) : default;
         var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
-        if (computing is not null && future >= length + ShortestJoin)
+        if (computing is not null && future >= prefix.Length + ShortestJoin)
         {
             sequence.Joins = (computing, future);
             // It holds no cells yet, so it takes the slot whose prefix is least useful.
-            Occupy(sequence, _cache.ChooseIdle(null, 0));
+            Occupy(sequence, _cache.ChooseIdle(default));
             return;
         }
-        var slot = _cache.ChooseIdle(source, length);
-        Occupy(sequence, slot);
-        Begin(sequence, _cache.TakeOver(source, slot, length, sequence.Adapters));
+        var slot = _cache.ChooseIdle(prefix);
+        Begin(sequence, slot, prefix);
+    }
+
+    // The slot's own prefix is put away first, so it must not have an owner yet.
+    private void Begin(Sequence sequence, Slot slot, Prefix prefix)
+    {
+        var origin = prefix.Origin;
+        var cached = _cache.TakeOver(prefix, slot, sequence);
+        if (slot.Owner is null)
+            Occupy(sequence, slot);
+        Begin(sequence, cached, origin);
     }
 
     private void Occupy(Sequence sequence, Slot slot)
@@ -235,9 +284,10 @@ internal sealed class Scheduler
         return best;
     }
 
-    private void Begin(Sequence sequence, int cached)
+    private void Begin(Sequence sequence, int cached, PrefixOrigin origin)
     {
-        _counters.CachedTokens += cached;
+        _counters.CountCached(cached, origin);
+        sequence.Checkpoints = _cache.PlanCheckpoints(sequence, cached, _model.Vocabulary);
         foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
             _encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
         if (sequence.Started)
@@ -261,16 +311,16 @@ internal sealed class Scheduler
             sequence.Joins = null;
             if (source.Slot is not null && computed == length)
             {
-                Begin(sequence, _cache.TakeOver(source.Slot, sequence.Slot!, length, sequence.Adapters));
+                Begin(sequence, sequence.Slot!, new Prefix(length, source.Slot));
                 continue;
             }
             // The source left before it computed the prefix. Another sequence may compute it now: the first of those that waited.
-            var (holder, held) = _cache.Longest(sequence);
+            var held = _cache.Longest(sequence, _turn.SecondsPerPromptToken);
             var (computing, future) = LongestInTheMaking(sequence);
-            if (computing is not null && future >= held + ShortestJoin)
+            if (computing is not null && future >= held.Length + ShortestJoin)
                 sequence.Joins = (computing, future);
             else
-                Begin(sequence, _cache.TakeOver(holder == sequence.Slot ? null : holder, sequence.Slot!, held, sequence.Adapters));
+                Begin(sequence, sequence.Slot!, held);
         }
     }
 
@@ -325,6 +375,8 @@ internal sealed class Scheduler
         foreach (var token in sequence.Tokens.Slice(computed, count))
             _cache.Computed(slot, token);
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
+        if (sequence.NextCheckpoint(computed) == computed + count)
+            _cache.TakeCheckpoint(slot);
     }
 
     // Out of cells: nothing was computed. The next turn composes its batch again, with more free cells or fewer tokens.
@@ -363,6 +415,7 @@ internal sealed class Scheduler
     private void Preempt(Sequence sequence)
     {
         var slot = sequence.Slot!;
+        _cache.PutAway(slot);
         _cache.Clear(slot);
         Leave(sequence);
         sequence.Joins = null;

@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Worker.Prefixes;
 
 namespace Shimmy.Worker.Scheduling;
 
@@ -6,6 +7,7 @@ namespace Shimmy.Worker.Scheduling;
 internal sealed class SchedulerCounters
 {
     private readonly long[] _batchSizes = new long[EngineStatistics.BatchSizeBounds.Count + 1];
+    private readonly long[] _cachedTokens = new long[Enum.GetValues<PrefixOrigin>().Length];
     private long _batchTokens;
     private long _decodeCalls;
 
@@ -18,8 +20,12 @@ internal sealed class SchedulerCounters
     /// <inheritdoc cref="EngineStatistics.PrefilledTokens"/>
     public long PrefilledTokens { get; set; }
 
-    /// <inheritdoc cref="EngineStatistics.CachedTokens"/>
-    public long CachedTokens { get; set; }
+    /// <summary>Counts prompt tokens that were not computed again.</summary>
+    public void CountCached(int tokens, PrefixOrigin origin)
+    {
+        if (tokens > 0)
+            _cachedTokens[(int)origin] += tokens;
+    }
 
     /// <inheritdoc cref="EngineStatistics.GeneratedTokens"/>
     public long GeneratedTokens { get; set; }
@@ -55,7 +61,9 @@ internal sealed class SchedulerCounters
         Requests = Requests,
         PromptTokens = PromptTokens,
         PrefilledTokens = PrefilledTokens,
-        CachedTokens = CachedTokens,
+        CachedTokens = _cachedTokens.Sum(),
+        CachedTokensFrom = _cachedTokens.Select((tokens, origin) => (tokens, Name: ((PrefixOrigin)origin).ToString().ToLowerInvariant()))
+            .ToDictionary(pair => pair.Name, pair => pair.tokens),
         GeneratedTokens = GeneratedTokens,
         DraftedTokens = DraftedTokens,
         AcceptedTokens = AcceptedTokens,

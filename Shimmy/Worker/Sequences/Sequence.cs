@@ -98,6 +98,20 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>The sequence that computes a prefix that this one waits for, and how long that prefix is.</summary>
     public (Sequence Source, int Length)? Joins { get; set; }
 
+    /// <summary>The lengths at which checkpoints of its prompt are taken, in order.</summary>
+    public int[] Checkpoints { get; set; } = [];
+
+    /// <summary>The first of <see cref="Checkpoints"/> behind so many tokens; the greatest number where there is none.</summary>
+    public int NextCheckpoint(int computed)
+    {
+        foreach (var place in Checkpoints)
+        {
+            if (place > computed)
+                return place;
+        }
+        return int.MaxValue;
+    }
+
     /// <summary>Index in the batch of the token whose logits come next; -1 where this turn computes none.</summary>
     public int LogitsIndex { get; set; } = -1;
 

@@ -29,6 +29,9 @@ internal sealed class Slot(int id)
     /// <summary>When the slot was last released, as a counter of releases.</summary>
     public long LastUsed { get; set; }
 
+    /// <summary>Tokens that it had when they were last written down; 0 where they were not.</summary>
+    public int PutAway { get; set; }
+
     /// <summary>Length of the longest prefix of the tokens that this slot holds, at most <paramref name="limit"/>.</summary>
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
@@ -39,6 +42,7 @@ internal sealed class Slot(int id)
     /// <summary>Removes all but the first tokens; the caller frees the cells in llama.cpp.</summary>
     public void Truncate(int length)
     {
+        PutAway = 0;
         Tokens.RemoveRange(length, Tokens.Count - length);
         Cells.RemoveRange(length, Cells.Count - length);
         Media.RemoveAll(span => span.Start >= length);

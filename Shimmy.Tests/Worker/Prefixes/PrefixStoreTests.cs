@@ -1,0 +1,77 @@
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+using Shimmy.Worker.Prefixes;
+
+namespace Shimmy.Tests.Worker.Prefixes;
+
+[TestClass]
+[TestCategory("Unit")]
+public sealed class PrefixStoreTests
+{
+    private const int Tokens = 50;
+    private const int Bytes = 1000;
+    private static readonly AdapterSet None = new([]);
+
+    [TestMethod]
+    public void The_least_valuable_state_leaves_first()
+    {
+        var store = new PrefixStore(4 * Bytes);
+        for (var i = 0; i < 4; i++)
+            store.Add(Of(i), replacesShorter: false);
+        // The first was of use again, the second not; the third spares twice as much for its bytes.
+        store.Remove(store.States[2]);
+        store.Add(Of(2, 2 * Tokens), replacesShorter: false);
+        Assert.IsTrue(store.Holds(Words(0, Tokens), None, checkpoint: false, exactly: true));
+
+        store.Add(Of(4), replacesShorter: false);
+
+        Assert.AreEqual(1L, store.Evicted);
+        Assert.AreEqual(4L * Bytes, store.Bytes);
+        CollectionAssert.AreEquivalent(new[] { 0, 2, 3, 4 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
+    }
+
+    [TestMethod]
+    public void A_protected_state_stays_and_one_that_is_too_large_is_not_taken()
+    {
+        var store = new PrefixStore(4 * Bytes);
+        var states = Enumerable.Range(0, 4).Select(i => Of(i)).ToArray();
+        foreach (var state in states)
+            store.Add(state, replacesShorter: false);
+
+        using (store.Protect(states[0], states[1]))
+        {
+            store.Add(Of(5), replacesShorter: false);
+            store.Add(Of(6), replacesShorter: false);
+        }
+        var large = Of(7, bytes: Bytes + 1);
+        store.Add(large, replacesShorter: false);
+
+        CollectionAssert.AreEquivalent(new[] { 0, 1, 5, 6 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
+        Assert.IsTrue(large.Buffer.IsClosed);
+    }
+
+    [TestMethod]
+    public void A_longer_state_takes_the_place_of_a_shorter_one()
+    {
+        var store = new PrefixStore(10 * Bytes);
+        var superseded = new List<int>();
+        store.Superseded = state => superseded.Add(state.Length);
+        store.Add(Of(1), replacesShorter: true);
+        store.Add(Of(2), replacesShorter: true);
+        store.Add(Of(1, Tokens, checkpoint: true), replacesShorter: false);
+
+        store.Add(Of(1, 2 * Tokens), replacesShorter: true);
+
+        CollectionAssert.AreEqual(new[] { Tokens }, superseded);
+        Assert.HasCount(3, store.States);
+        Assert.AreEqual(Tokens, store.LongestCheckpoint(Words(1, 70), None, 60)!.Length);
+        Assert.IsNull(store.LongestCheckpoint(Words(1, 70), None, Tokens - 1));
+        Assert.IsNull(store.LongestCheckpoint(Words(1, 70), new AdapterSet([1f]), 60));
+        Assert.AreEqual(70, store.Wholes(Words(1, 70), None).Single().Common);
+    }
+
+    private static SavedState Of(int first, int tokens = Tokens, bool checkpoint = false, int bytes = Bytes) =>
+        new(Words(first, tokens), [], None, StateBuffer.Create(bytes - (sizeof(int) * tokens))!) { IsCheckpoint = checkpoint };
+
+    private static int[] Words(int first, int count) => [.. Enumerable.Range(first * 1000, count)];
+}

@@ -1,0 +1,107 @@
+using Shimmy.Engine;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Fixtures.WorkerFixture;
+
+namespace Shimmy.Tests.Worker.Prefixes;
+
+[TestClass]
+[TestCategory("Worker")]
+public sealed class WorkerPrefixTests
+{
+    private const int Newline = RandomModel.FirstByte + '\n';
+
+    private static readonly int[] EndOfTurn = [RandomModel.ImEnd, Newline, RandomModel.ImStart];
+
+    [TestMethod]
+    [DataRow("lfm2")]
+    [DataRow("mamba2")]
+    [DataRow("gemma3")]
+    public async Task A_memory_that_cannot_be_cut_is_taken_up_again_from_checkpoints(string architecture)
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 2, BatchSize = 128 }, RandomMemory.ShapeOf(architecture));
+        await using var alone = await LoadAsync(folder, spec => spec with { Parallel = 1, BatchSize = 128, SharePrefixes = false },
+            RandomMemory.ShapeOf(architecture));
+        // A history of 600 tokens, a question, and the beginning of the answer.
+        int[] history = [.. RandomMemory.Words(1, 600), .. EndOfTurn];
+        int[] first = [.. history, .. RandomMemory.Words(2, 150), .. EndOfTurn, 700];
+        int[] otherQuestion = [.. history, .. RandomMemory.Words(3, 200), .. EndOfTurn, 700];
+        int[] otherHistory = [.. RandomMemory.Words(1, 560), .. RandomMemory.Words(4, 100)];
+
+        Assert.AreEqual(0, (await AskAsync(first)).CachedTokens);
+
+        var again = await AskAsync(first);
+        Assert.IsInRange(first.Length - 17, first.Length - 1, again.CachedTokens, "the same again");
+        var otherEnd = await AskAsync(otherQuestion);
+        Assert.IsInRange(history.Length - 1, history.Length, otherEnd.CachedTokens, "another question");
+        var otherMiddle = await AskAsync(otherHistory);
+        Assert.IsInRange(512, 560, otherMiddle.CachedTokens, "another history");
+        // Those two took its end out of the cells; a state of recurrent layers alone needs none.
+        Assert.IsGreaterThanOrEqualTo(architecture == "mamba2" ? first.Length - 17 : 512, (await AskAsync(first)).CachedTokens,
+            "the first once more");
+
+        var statistics = await model.GetStatisticsAsync(CancellationToken.None);
+        Assert.AreEqual(statistics.CachedTokens, statistics.CachedTokensFrom.Values.Sum());
+        Assert.IsGreaterThan(0L, statistics.StateBytes);
+
+        async Task<GenerationStart> AskAsync(int[] prompt)
+        {
+            var answer = await RunAsync(model, RandomMemory.Ask(prompt));
+            var computed = await RunAsync(alone, RandomMemory.Ask(prompt));
+            Assert.AreEqual(0, computed.Start.CachedTokens);
+            CollectionAssert.AreEqual(computed.Tokens, answer.Tokens, $"another text with {answer.Start.CachedTokens} tokens restored");
+            return answer.Start;
+        }
+    }
+
+    [TestMethod]
+    [DataRow("llama", 1)]
+    [DataRow("llama", 4)]
+    [DataRow("lfm2", 1)]
+    [DataRow("lfm2", 4)]
+    [DataRow("mamba2", 1)]
+    [DataRow("gemma3", 1)]
+    [DataRow("gemma3", 4)]
+    public async Task A_prefix_that_left_the_cells_is_brought_back_from_memory(string architecture, int slots)
+    {
+        using var folder = new TemporaryFolder();
+        // Of four slots two have cells.
+        await using var model =
+            await LoadAsync(folder, spec => spec with { Parallel = slots, ContextLength = 1024, Cells = 1024 },
+                RandomMemory.ShapeOf(architecture));
+        var first = await RunAsync(model, RandomMemory.Ask(RandomMemory.Words(1, 400)));
+        for (var other = 2; other < 5; other++)
+            await RunAsync(model, RandomMemory.Ask(RandomMemory.Words(other, 400)));
+
+        var back = await RunAsync(model, RandomMemory.Ask(RandomMemory.Words(1, 400)));
+        int[] next = [.. RandomMemory.Words(1, 400), .. first.Tokens, .. RandomMemory.Words(9, 20)];
+        for (var other = 2; other < 5; other++)
+            Assert.IsGreaterThan(380, (await RunAsync(model, RandomMemory.Ask(RandomMemory.Words(other, 400)))).Start.CachedTokens);
+        var continued = await RunAsync(model, RandomMemory.Ask(next));
+
+        Assert.IsGreaterThan(380, back.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, back.Tokens);
+        Assert.IsGreaterThan(380, continued.Start.CachedTokens);
+        await using var without = await LoadAsync(folder, spec => spec with { Parallel = 1, ContextLength = 1024, PrefixMemoryBytes = 0 },
+            RandomMemory.ShapeOf(architecture));
+        CollectionAssert.AreEqual((await RunAsync(without, RandomMemory.Ask(next))).Tokens, continued.Tokens);
+        await RunAsync(without, RandomMemory.Ask(RandomMemory.Words(2, 400)));
+        Assert.AreEqual(0, (await RunAsync(without, RandomMemory.Ask(next))).Start.CachedTokens);
+        Assert.AreEqual(0L, (await without.GetStatisticsAsync(CancellationToken.None)).StateBytes);
+    }
+
+    [TestMethod]
+    public async Task States_stay_inside_their_bound()
+    {
+        using var folder = new TemporaryFolder();
+        const long Most = 1 << 20;
+        await using var model = await LoadAsync(folder,
+            spec => spec with { Parallel = 1, ContextLength = 1024, PrefixMemoryBytes = Most }, RandomMemory.ShapeOf("lfm2"));
+        for (var i = 0; i < 40; i++)
+        {
+            await RunAsync(model, RandomMemory.Ask(RandomMemory.Words(i % 13, 300 + i)));
+            Assert.IsInRange(1L, Most, (await model.GetStatisticsAsync(CancellationToken.None)).StateBytes);
+        }
+        Assert.IsGreaterThan(0L, (await model.GetStatisticsAsync(CancellationToken.None)).StatesEvicted);
+    }
+}

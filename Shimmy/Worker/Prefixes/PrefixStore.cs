@@ -1,0 +1,161 @@
+using Shimmy.Worker.Model;
+
+namespace Shimmy.Worker.Prefixes;
+
+/// <summary>
+/// States of sequences in the host's memory, at most so many bytes: checkpoints, and whole states of prefixes that had to leave the cells.
+/// The least valuable leaves first: what is quick to compute again, was not used for long, or is large.
+/// </summary>
+/// <param name="capacity">Most bytes; 0 keeps none.</param>
+internal sealed class PrefixStore(long capacity)
+{
+    // Every one is compared with every prompt.
+    private const int MostStates = 1024;
+
+    // One state must not push out all others.
+    private const int LeastStates = 4;
+
+    private readonly List<SavedState> _states = [];
+    private SavedState?[] _protected = [];
+    private long _uses;
+
+    /// <summary>Most bytes of one state.</summary>
+    public long LargestState => capacity / LeastStates;
+
+    /// <summary>The states, in no order.</summary>
+    public IReadOnlyList<SavedState> States => _states;
+
+    /// <summary>Is told of a state in whose place a longer one is, before it leaves.</summary>
+    public Action<SavedState>? Superseded { get; set; }
+
+    /// <summary>States that were brought back.</summary>
+    public long Hits { get; private set; }
+
+    /// <summary>Bytes in use.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>States that left for want of room.</summary>
+    public long Evicted { get; private set; }
+
+    /// <summary>
+    /// The longest checkpoint of at most <paramref name="limit"/> tokens that is a prefix of these; null where there is none.
+    /// </summary>
+    public SavedState? LongestCheckpoint(ReadOnlySpan<int> tokens, AdapterSet adapters, int limit)
+    {
+        SavedState? best = null;
+        foreach (var state in _states)
+        {
+            if (state.IsCheckpoint && state.Length <= limit && state.Length > (best?.Length ?? 0) && state.Adapters.Equals(adapters)
+                && tokens.StartsWith(state.Tokens))
+            {
+                best = state;
+            }
+        }
+        return best;
+    }
+
+    /// <summary>The whole states that share a beginning with these tokens, each with the length of that.</summary>
+    public IEnumerable<(SavedState State, int Common)> Wholes(ReadOnlySpan<int> tokens, AdapterSet adapters)
+    {
+        List<(SavedState, int)>? found = null;
+        foreach (var state in _states)
+        {
+            if (!state.IsCheckpoint && state.Adapters.Equals(adapters) && state.Tokens.CommonPrefixLength(tokens) is > 0 and var common)
+                (found ??= []).Add((state, common));
+        }
+        return found ?? [];
+    }
+
+    /// <summary>Whether a state of the same kind is there that holds these tokens, or exactly these.</summary>
+    public bool Holds(ReadOnlySpan<int> tokens, AdapterSet adapters, bool checkpoint, bool exactly)
+    {
+        foreach (var state in _states)
+        {
+            if (state.IsCheckpoint == checkpoint && state.Adapters.Equals(adapters)
+                && (exactly ? state.Tokens.SequenceEqual(tokens) : state.Tokens.StartsWith(tokens)))
+            {
+                Touch(state);
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /// <summary>Keeps states from leaving until the answer is disposed.</summary>
+    public Protection Protect(SavedState? one, SavedState? other)
+    {
+        _protected = [one, other];
+        return new Protection(this);
+    }
+
+    /// <summary>Notes that a state was of use.</summary>
+    public void Touch(SavedState state) => state.LastUsed = ++_uses;
+
+    /// <summary>Takes a state, which is the store's from then on.</summary>
+    /// <param name="state">The state.</param>
+    /// <param name="replacesShorter">Whether whole states of a beginning of its tokens are of no use beside it.</param>
+    public void Add(SavedState state, bool replacesShorter)
+    {
+        if (state.Bytes > LargestState)
+        {
+            Release(state);
+            return;
+        }
+        if (replacesShorter)
+        {
+            foreach (var shorter in _states.Where(other => other.IsCheckpoint == state.IsCheckpoint && !_protected.Contains(other)
+                && other.Adapters.Equals(state.Adapters) && state.Tokens.StartsWith(other.Tokens)).ToArray())
+            {
+                Superseded?.Invoke(shorter);
+                Remove(shorter);
+            }
+        }
+        while (Bytes + state.Bytes > capacity || _states.Count >= MostStates)
+        {
+            if (_states.Where(other => !_protected.Contains(other)).MinBy(Value) is not { } least)
+            {
+                Release(state);
+                return;
+            }
+            Remove(least);
+            Evicted++;
+        }
+        Touch(state);
+        _states.Add(state);
+        Bytes += state.Bytes;
+    }
+
+    /// <summary>Gives a state up.</summary>
+    public void Remove(SavedState state)
+    {
+        if (!_states.Remove(state))
+            return;
+        Bytes -= state.Bytes;
+        Release(state);
+    }
+
+    /// <summary>Notes that a state was brought back.</summary>
+    public void Hit(SavedState state)
+    {
+        Hits++;
+        state.IsFromDisk = false;
+        Touch(state);
+    }
+
+    private static void Release(SavedState state)
+    {
+        if (state.File is { } file)
+            file.InMemory = false;
+        state.Dispose();
+    }
+
+    /// <summary>Ends the protection of states.</summary>
+    public readonly struct Protection(PrefixStore store) : IDisposable
+    {
+        /// <inheritdoc/>
+        public void Dispose() => store._protected = [];
+    }
+
+    // What it costs to compute, by its bytes and by the time since its last use.
+    private double Value(SavedState state) => (double)state.Length / state.Bytes / (_uses - state.LastUsed + 1);
+}

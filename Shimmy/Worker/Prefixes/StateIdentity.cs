@@ -1,0 +1,60 @@
+using System.IO.Hashing;
+using System.Text;
+using System.Text.Json;
+using Shimmy.Engine;
+using Shimmy.Engine.Protocol;
+using Shimmy.Worker.Model;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Worker.Prefixes;
+
+/// <summary>
+/// What a state in a file belongs to: the model, llama.cpp's version and layout, and the options that change what is computed.
+/// </summary>
+internal static class StateIdentity
+{
+    // Enough to tell two files of one shape apart without reading gigabytes.
+    private const int Samples = 64;
+    private const int SampleBytes = 4096;
+
+    /// <summary>The identity as hexadecimal digits.</summary>
+    public static string Of(LlamaModel model)
+    {
+        var hash = new XxHash128();
+        Append(RuntimeLibraries.Version);
+        Append(RuntimeLayout.Loaded.Builds);
+        foreach (var (key, value) in model.Handle.ReadMetadata().OrderBy(pair => pair.Key, StringComparer.Ordinal))
+            Append($"{key}={value}");
+        Append($"{model.Handle.SizeBytes} {model.Handle.ParameterCount} {model.ContextLength} {model.DeviceNames}");
+        // Everything that is said about a load but what changes no state.
+        var spec = model.Spec;
+        Append(JsonSerializer.Serialize(new ModelSpec { Name = "", Path = "", Tuning = spec.Tuning, BatchSize = spec.BatchSize },
+            WorkerJson.Default.ModelSpec));
+        AppendFile(spec.Path);
+        foreach (var lora in spec.Loras)
+            AppendFile(lora.Path);
+        if (spec.Projector is { } projector)
+            AppendFile(projector);
+        return Convert.ToHexStringLower(hash.GetCurrentHash());
+
+        void Append(string text)
+        {
+            var bytes = Encoding.UTF8.GetBytes(text);
+            hash.Append(BitConverter.GetBytes(bytes.Length));
+            hash.Append(bytes);
+        }
+
+        void AppendFile(string path)
+        {
+            using var file = File.OpenRead(path);
+            hash.Append(BitConverter.GetBytes(file.Length));
+            var sample = new byte[SampleBytes];
+            for (var i = 0; i < Samples; i++)
+            {
+                file.Position = file.Length / Samples * i;
+                var count = file.ReadAtLeast(sample, SampleBytes, throwOnEndOfStream: false);
+                hash.Append(sample.AsSpan(0, count));
+            }
+        }
+    }
+}
