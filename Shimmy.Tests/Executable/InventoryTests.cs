@@ -25,6 +25,31 @@ public sealed partial class InventoryTests
         "--frequency-penalty --presence-penalty --dry-multiplier --dry-base --dry-allowed-length --dry-penalty-last-n " +
         "--mirostat --mirostat-tau --mirostat-eta --seed --stop --ignore-eos";
 
+    // llama-server's, as its own parser knows them; what has no effect is named too, since scripts give it.
+    private const string OfLlamaServer =
+        "-m --model -hf -hfr --hf-repo -hff --hf-file -a --alias --tags --lora --lora-scaled --lora-init-without-apply -mm --mmproj " +
+        "--no-mmproj --no-mmproj-auto --mmproj-auto --image-max-tokens -md --model-draft --spec-draft-model --host --port --api-prefix " +
+        "--api-key --api-key-file --cors-origins -to --timeout --sse-ping-interval --sleep-idle-seconds --metrics --props --slots " +
+        "--no-slots --slot-save-path --embedding --embeddings --rerank --reranking -v --verbose --log-verbose -lv --verbosity " +
+        "--log-verbosity --log-disable --log-jsonl --offline --no-ui --no-webui --ui --webui -c --ctx-size -np --parallel -kvu " +
+        "--kv-unified -no-kvu --no-kv-unified -b --batch-size -ub --ubatch-size -t --threads -ngl --gpu-layers --n-gpu-layers -dev " +
+        "--device -sm --split-mode -ts --tensor-split -mg --main-gpu -cmoe --cpu-moe -ncmoe --n-cpu-moe -fa --flash-attn -ctk " +
+        "--cache-type-k -ctv --cache-type-v --mmap --no-mmap --mlock --numa --override-kv --rope-scaling --rope-scale --rope-freq-base " +
+        "--rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast --context-shift " +
+        "--no-context-shift --keep --cache-prompt --no-cache-prompt --spm-infill -n --predict --n-predict -s --seed --temp " +
+        "--temperature --top-k --top-p --min-p --top-nsigma --top-n-sigma --typical --typical-p --xtc-probability --xtc-threshold " +
+        "--repeat-last-n --repeat-penalty --presence-penalty --frequency-penalty --dry-multiplier --dry-base --dry-allowed-length " +
+        "--dry-penalty-last-n --dry-sequence-breaker --dynatemp-range --dynatemp-exp --mirostat --mirostat-lr --mirostat-ent " +
+        "--ignore-eos --samplers --sampler-seq --sampling-seq -r --reverse-prompt --jinja --no-jinja --chat-template " +
+        "--chat-template-file --chat-template-kwargs --reasoning-format -rea --reasoning --reasoning-budget --reasoning-effort " +
+        "--prefill-assistant --no-prefill-assistant --spec-type --spec-draft-n-max --spec-draft-n-min --draft-max --draft-min " +
+        "--spec-draft-p-min --draft-p-min --spec-draft-p-split --draft-p-split -cb --cont-batching -nocb --no-cont-batching --swa-full " +
+        "--warmup --no-warmup --perf --no-perf --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps --log-colors -cram " +
+        "--cache-ram --cache-reuse --cache-idle-slots --no-cache-idle-slots -ctxcp --ctx-checkpoints --swa-checkpoints -sps " +
+        "--slot-prompt-similarity -tb --threads-batch --threads-http -kvo --kv-offload --repack --op-offload --mmproj-offload -fit " +
+        "--fit --models-autoload --no-models-autoload -dt --defrag-thold --poll --poll-batch --prio --prio-batch --pooling -nr " +
+        "--no-repack --no-op-offload --no-host";
+
     private static readonly Dictionary<string, string> Inventory = new()
     {
         ["serve"] =
@@ -40,6 +65,7 @@ public sealed partial class InventoryTests
         ["chat"] = Shared,
         ["convert"] = "-o --output --type --log-level --log-format",
         ["gpu-info"] = "--json --log-level --log-format",
+        ["llama-server"] = OfLlamaServer,
         ["init"] = "-t --template -o --output -n --name --force",
     };
 

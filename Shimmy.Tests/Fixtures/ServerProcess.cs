@@ -70,6 +70,33 @@ internal sealed class ServerProcess : IDisposable
         return new ServerProcess(process, new Uri((await File.ReadAllTextAsync(ready)).Trim()));
     }
 
+    /// <summary>Starts <c>shimmy llama-server</c> in a folder and waits until its model is loaded.</summary>
+    public static async Task<ServerProcess> StartAsLlamaServerAsync(TemporaryFolder folder, params string[] arguments)
+    {
+        var port = FreePort().ToString(CultureInfo.InvariantCulture);
+        var process = Process.Start(ShimmyProcess.CreateStart(["llama-server", "--port", port, .. arguments], folder.Path))!;
+        var server = new ServerProcess(process, new Uri($"http://127.0.0.1:{port}/"));
+        for (var begun = Stopwatch.GetTimestamp(); ;)
+        {
+            try
+            {
+                using var health = await server.Client.GetAsync("health");
+                if (health.IsSuccessStatusCode)
+                    return server;
+            }
+            catch (HttpRequestException) when (!process.HasExited)
+            {
+                // It does not listen yet.
+            }
+            if (process.HasExited || Stopwatch.GetElapsedTime(begun) > TimeSpan.FromSeconds(30))
+            {
+                server.Dispose();
+                throw new InvalidOperationException(string.Join('\n', server.Log));
+            }
+            await Task.Delay(10);
+        }
+    }
+
     /// <summary>Sends SIGTERM and waits for the end; gives exit code and stdout.</summary>
     public async Task<(int ExitCode, string Output)> TerminateAsync()
     {

@@ -9,8 +9,8 @@ namespace Shimmy.Tests.Server;
 [TestCategory("Unit")]
 public sealed class RouteTableTests
 {
-    // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses; HEAD goes with GET where a
-    // route only tells something.
+    // As the inventory has them, and /v1/rerank, which came with embeddings, and what lies below /v1/responses, and llama-server's; HEAD
+    // goes with GET where a route only tells something.
     private static readonly string[] Inventory =
     [
         "GET /health", "GET /metrics", "GET /diag",
@@ -25,6 +25,10 @@ public sealed class RouteTableTests
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
+        "POST /completion", "POST /completions", "POST /infill", "GET /props", "POST /props", "GET /lora-adapters", "POST /lora-adapters",
+        "GET /slots", "POST /slots/{id}", "POST /embedding",
+        "POST /v1/chat/completions/input_tokens", "POST /v1/chat/completions/control",
+        "GET /v1/stream", "DELETE /v1/stream", "POST /v1/streams/lookup",
     ];
 
     // What no issue has brought yet. Each issue shortens this list.

@@ -17,6 +17,8 @@ internal static class ModelResolver
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         await registry.ScannedAsync(context.RequestAborted);
+        if (LlamaServerMode.Of(context).IsOn)
+            return registry.Default is { } only ? [only] : [];
         return [.. registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null })];
     }
 
@@ -69,6 +71,9 @@ internal static class ModelResolver
     {
         RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        // llama-server has one model, which answers every name.
+        if (LlamaServerMode.Of(context).IsOn && registry.Default is { } only)
+            return only;
         if (name is null)
         {
             return registry.Default ?? throw ApiException.BadField("model",

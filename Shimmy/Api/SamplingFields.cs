@@ -11,10 +11,13 @@ internal static class SamplingFields
     private const int MostBiases = 1024;
 
     /// <summary>The sampling patch of a request. Throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static SamplingPatch Read(RequestFields fields)
+    public static SamplingPatch Read(RequestFields fields) => Read(fields, SamplingField.All);
+
+    /// <summary>The same of some fields alone.</summary>
+    public static SamplingPatch Read(RequestFields fields, IEnumerable<SamplingField> some)
     {
         var values = new List<(SamplingField, object)>();
-        foreach (var field in SamplingField.All)
+        foreach (var field in some)
         {
             if ((Value(fields, field, field.Name) ?? (field.OtherName is { } other ? Value(fields, field, other) : null)) is { } value)
                 values.Add((field, value));

@@ -77,3 +77,18 @@ internal sealed class TimingsJson
         }
     }
 }
+
+/// <summary>llama-server's <c>prompt_progress</c>: how much of a prompt is computed.</summary>
+internal static class PromptProgress
+{
+    /// <summary>Writes the object.</summary>
+    public static void Write(Utf8JsonWriter json, GenerationStart start, int computed, TimeSpan elapsed)
+    {
+        json.WriteStartObject("prompt_progress");
+        json.WriteNumber("total", start.PromptTokens);
+        json.WriteNumber("cache", start.CachedTokens);
+        json.WriteNumber("processed", computed);
+        json.WriteNumber("time_ms", Math.Round(elapsed.TotalMilliseconds));
+        json.WriteEndObject();
+    }
+}

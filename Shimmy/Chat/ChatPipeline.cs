@@ -50,14 +50,20 @@ internal static class ChatPipeline
             Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
-            ShownControlTokens = format.Marks,
+            ShownControlTokens = request.ThoughtsInText && template.Reasoning is { } shown
+                ? [.. format.Marks, shown.Open, shown.Close]
+                : format.Marks,
         };
-        var limit = request.ThinkingBudget is { } budget && format.Reasoning is { } tags
+        var limit = (request.ThinkingBudget ?? (request.ThinkingControl is null ? null : int.MaxValue)) is { } budget
+            && format.Reasoning is { } tags
             ? new ReasoningLimit(budget, tags, format.BeginsReasoning)
             : null;
         var events = limit is null
             ? GenerateAsync(lease, generation, clock, cancellation)
-            : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation);
+            : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation, request.ThinkingControl);
+        // An answer that somebody may change while it runs is no answer to keep.
+        if (request.ThinkingControl is not null)
+            cache = null;
         events = cache?.Through(lease, generation, limit, events, cancellation) ?? events;
         var parser = format.IsPlain ? null : new AnswerParser(format);
         var reasoning = request.CountsReasoningTokens ? new StringBuilder() : null;
@@ -124,7 +130,7 @@ internal static class ChatPipeline
 
     private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
     {
-        var marks = request.ContinueFinalMessage ? null : template.Reasoning;
+        var marks = request.ContinueFinalMessage || request.ThoughtsInText ? null : template.Reasoning;
         return new AnswerFormat
         {
             Reasoning = marks,
@@ -151,7 +157,7 @@ internal static class ChatPipeline
         {
             if (outputEvent.Tokens is { } told)
                 (tokens ??= []).AddRange(told);
-            if (outputEvent.Start is not null)
+            if (outputEvent.Start is not null || outputEvent.Progress is not null)
             {
                 yield return outputEvent;
                 continue;
@@ -199,6 +205,10 @@ internal static class ChatPipeline
             {
                 clock.Admit(start);
                 yield return OutputEvent.OfStart(start) with { Elapsed = clock.Elapsed };
+            }
+            else if (engineEvent.IsProgress)
+            {
+                yield return OutputEvent.OfProgress(engineEvent.Token) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.End is { } end)
             {

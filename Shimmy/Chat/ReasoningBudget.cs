@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Text;
+using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
@@ -15,7 +16,7 @@ internal static class ReasoningBudget
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
         ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock,
-        [EnumeratorCancellation] CancellationToken cancellation)
+        [EnumeratorCancellation] CancellationToken cancellation, ThinkingControl? control = null)
     {
         var (budget, marks, isOpen) = limit;
         var reports = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
@@ -28,7 +29,7 @@ internal static class ReasoningBudget
             yield return reports ? outputEvent : outputEvent with { Tokens = null };
             if (outputEvent.End is not null)
                 yield break;
-            if (clock.Tokens >= budget && IsThinking(text.ToString(), marks, isOpen))
+            if ((clock.Tokens >= budget || control?.IsEnded == true) && IsThinking(text.ToString(), marks, isOpen))
                 break;
         }
         var close = $"\n{marks.Close}\n\n";

@@ -35,7 +35,9 @@ internal static class CommandLine
         CommandOptions options;
         try
         {
-            options = OptionParser.Parse(command, args.AsSpan(1), Environment.GetEnvironmentVariable);
+            options = command.Is == CommandSet.LlamaServer
+                ? LlamaServerArguments.Parse(args.AsSpan(1), Environment.GetEnvironmentVariable)
+                : OptionParser.Parse(command, args.AsSpan(1), Environment.GetEnvironmentVariable);
         }
         catch (Exception e) when (e is UsageException or CommandException or IOException or UnauthorizedAccessException)
         {
@@ -43,7 +45,7 @@ internal static class CommandLine
             return Refuse(command.Name, message, exitCode);
         }
         // The framework ends the process this long after a signal; a server drains first and bounds that itself.
-        ConsoleApp.Timeout = command.Is == CommandSet.Serve ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
+        ConsoleApp.Timeout = command.Is is CommandSet.Serve or CommandSet.LlamaServer ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
         // The lambdas have to be async: of one that only returns a task, version 5.8.1 does not see the task, and ends the process at once.
         var app = ConsoleApp.Create();
         app.UseFilter<FailureFilter>();
@@ -54,6 +56,7 @@ internal static class CommandLine
         app.Add("probe", async (CancellationToken cancellation) => await ProbeCommand.RunAsync(options, cancellation));
         app.Add("bench", async (CancellationToken cancellation) => await BenchCommand.RunAsync(options, cancellation));
         app.Add("convert", async (CancellationToken cancellation) => await ConvertCommand.RunAsync(options, cancellation));
+        app.Add("llama-server", async (CancellationToken cancellation) => await ServeCommand.RunAsync(options, cancellation));
         app.Add("gpu-info", async (CancellationToken cancellation) => await GpuInfoCommand.RunAsync(options, cancellation));
         await app.RunAsync([command.Name]);
         return Environment.ExitCode;

@@ -19,7 +19,7 @@ internal static class HelpText
         var text = new StringBuilder("Usage: shimmy COMMAND [options]\n\n");
         text.Append("shimmy COMMAND --help shows the options of a command, shimmy --version the version.\n\nCommands:\n");
         foreach (var command in OptionTable.Commands)
-            text.Append($"  {command.Name,-10}{command.Help}\n");
+            text.Append($"  {command.Name,-14}{command.Help}\n");
         return text.ToString();
     }
 
@@ -34,6 +34,16 @@ internal static class HelpText
         {
             text.Append("\nArguments:\n");
             Entry(text, "NAME", "A model: its registered or discovered name, or the path of its file");
+        }
+        if (command.Is == CommandSet.LlamaServer)
+        {
+            text.Append("\nOptions:\n");
+            foreach (var row in LlamaServerTable.All)
+                Entry(text, string.Join(", ", row.Names) + (row.Value is { } value ? " " + value : ""), row.Help);
+            text.Append('\n');
+            Wrap(text, "Each option that llama-server has a variable for has it here, too: LLAMA_ARG_CTX_SIZE stands in for --ctx-size.",
+                0);
+            return text.ToString();
         }
         foreach (var (heading, options) in OptionTable.Sections)
         {

@@ -6,6 +6,9 @@ public sealed record EngineStatistics
     /// <summary>Sequences that are prefilling or decoding now, and the text that is embedded now.</summary>
     public int SlotsBusy { get; init; }
 
+    /// <summary>The slots now, in the order of their ids.</summary>
+    public IReadOnlyList<SlotState> Slots { get; init; } = [];
+
     /// <summary>Requests that wait for a slot now, and texts that wait to be embedded.</summary>
     public int Waiting { get; init; }
 
@@ -69,6 +72,15 @@ public sealed record EngineStatistics
     /// <summary>Drafted tokens that were accepted.</summary>
     public long AcceptedTokens { get; init; }
 
+    /// <summary>Drafts verified.</summary>
+    public long Drafts { get; init; }
+
+    /// <summary>Time of prompts, of ended requests, from their slot to their first token.</summary>
+    public double PromptSeconds { get; init; }
+
+    /// <summary>Time of answers, of ended requests, from their first token to their end.</summary>
+    public double GeneratedSeconds { get; init; }
+
     /// <summary>llama_decode calls.</summary>
     public long DecodeCalls { get; init; }
 
@@ -81,3 +93,25 @@ public sealed record EngineStatistics
     /// <summary>Resident bytes of the worker.</summary>
     public long ResidentBytes { get; init; }
 }
+
+/// <summary>A slot of a model at one moment.</summary>
+/// <param name="Id">Its number, from 0.</param>
+/// <param name="Request">Number of the request that runs in it; 0 where it is idle.</param>
+/// <param name="Tokens">Tokens whose cells it holds.</param>
+/// <param name="PromptTokens">Tokens of the prompt of the request that runs.</param>
+/// <param name="Generated">Tokens that this has generated.</param>
+/// <param name="Remaining">Tokens that it may still generate.</param>
+/// <param name="Used">Whether it has run a request since the load, or its cells came from a file.</param>
+public sealed record SlotState(int Id, uint Request, int Tokens, int PromptTokens, int Generated, int Remaining, bool Used);
+
+/// <summary>What is to be done with the cells of a slot, once no request runs in it.</summary>
+/// <param name="Slot">The slot's number.</param>
+/// <param name="Path">Full path of the file with the slot's tokens and cells; null where they are erased.</param>
+/// <param name="Restore">Whether the file is read; else it is written.</param>
+public sealed record SlotAction(int Slot, string? Path, bool Restore);
+
+/// <summary>What a <see cref="SlotAction"/> did.</summary>
+/// <param name="Tokens">Tokens that were written, read or erased.</param>
+/// <param name="Bytes">Bytes of the file.</param>
+/// <param name="Milliseconds">How long it took.</param>
+public sealed record SlotResult(int Tokens, long Bytes, double Milliseconds);

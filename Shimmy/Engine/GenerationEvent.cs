@@ -7,8 +7,9 @@ namespace Shimmy.Engine;
 public readonly struct GenerationEvent
 {
     private GenerationEvent(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability,
-        GenerationStart? start, GenerationEnd? end, bool ofPrompt = false, TokenDraft draft = default)
+        GenerationStart? start, GenerationEnd? end, bool ofPrompt = false, TokenDraft draft = default, bool isProgress = false)
     {
+        IsProgress = isProgress;
         Token = token;
         Piece = piece;
         LogProbability = logProbability;
@@ -25,7 +26,13 @@ public readonly struct GenerationEvent
     public GenerationEnd? End { get; }
 
     /// <summary>Whether this event is a token.</summary>
-    public bool IsToken => Start is null && End is null;
+    public bool IsToken => Start is null && End is null && !IsProgress;
+
+    /// <summary>
+    /// Whether the event tells how many tokens of the prompt are computed (<see cref="GenerationOptions.ReportProgress"/>), which is then
+    /// <see cref="Token"/>.
+    /// </summary>
+    public bool IsProgress { get; }
 
     /// <summary>Whether the token is one of the prompt's (<see cref="GenerationOptions.ReportPrompt"/>).</summary>
     public bool OfPrompt { get; }
@@ -54,6 +61,10 @@ public readonly struct GenerationEvent
     public static GenerationEvent OfPromptToken(int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
         new(token, piece, logProbability, null, null, ofPrompt: true);
 
+    /// <summary>More of the prompt is computed.</summary>
+    /// <param name="computed">Tokens of the prompt that are computed, those taken over included.</param>
+    public static GenerationEvent OfProgress(int computed) => new(computed, default, null, null, null, isProgress: true);
+
     /// <summary>The generation ended.</summary>
     public static GenerationEvent OfEnd(GenerationEnd end) => new(0, default, null, null, end);
 }
@@ -62,7 +73,11 @@ public readonly struct GenerationEvent
 /// <param name="PromptTokens">Tokens of the prompt, cached ones included.</param>
 /// <param name="CachedTokens">Prompt tokens whose KV cells were reused.</param>
 /// <param name="Seed">The seed in use, given or drawn.</param>
-public sealed record GenerationStart(int PromptTokens, int CachedTokens, uint Seed);
+public sealed record GenerationStart(int PromptTokens, int CachedTokens, uint Seed)
+{
+    /// <summary>The slot that it runs in.</summary>
+    public int Slot { get; init; }
+}
 
 /// <summary>A generation ended.</summary>
 /// <param name="Reason">Why.</param>

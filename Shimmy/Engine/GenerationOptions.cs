@@ -105,6 +105,21 @@ public sealed record GenerationOptions
     /// <summary>Keep each token beside the text that it gave. Applied by Chat/Output; a worker reports every token anyway.</summary>
     public bool ReportTokens { get; init; }
 
+    /// <summary>Report how much of the prompt is computed, after each batch of it.</summary>
+    public bool ReportProgress { get; init; }
+
+    /// <summary>Report the probabilities that the samplers leave, as they are drawn from, and not those before them.</summary>
+    public bool AfterSampling { get; init; }
+
+    /// <summary>The samplers to apply, in this order; null applies all in llama.cpp's order.</summary>
+    public IReadOnlyList<SamplerKind>? Samplers { get; init; }
+
+    /// <summary>Tokens that the truncating samplers keep at least.</summary>
+    public int MinKeep { get; init; }
+
+    /// <summary>The slot to run in, of whose cells alone a prefix is taken over; null takes any.</summary>
+    public int? Slot { get; init; }
+
     /// <summary>Whether the prompt may take over cells that are computed already.</summary>
     public bool CachePrompt { get; init; } = true;
 }
@@ -113,3 +128,37 @@ public sealed record GenerationOptions
 /// <param name="Token">The token's id.</param>
 /// <param name="Bias">What is added to its logit.</param>
 public readonly record struct LogitBias(int Token, float Bias);
+
+/// <summary>A stage of the sampler chain (<see cref="GenerationOptions.Samplers"/>).</summary>
+public enum SamplerKind
+{
+    /// <summary>Repeat, frequency and presence penalties.</summary>
+    Penalties,
+
+    /// <summary>DRY.</summary>
+    Dry,
+
+    /// <summary>Top-n-sigma.</summary>
+    TopNSigma,
+
+    /// <summary>Top-k.</summary>
+    TopK,
+
+    /// <summary>Locally typical sampling.</summary>
+    Typical,
+
+    /// <summary>Nucleus sampling.</summary>
+    TopP,
+
+    /// <summary>Min-p.</summary>
+    MinP,
+
+    /// <summary>XTC.</summary>
+    Xtc,
+
+    /// <summary>Temperature.</summary>
+    Temperature,
+
+    /// <summary>The sampler for filling in the middle: joins tokens with a common prefix, and ends where none is likely.</summary>
+    Infill,
+}

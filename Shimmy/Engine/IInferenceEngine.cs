@@ -55,6 +55,13 @@ public interface ILoadedModel : IAsyncDisposable
     /// <summary>The text of these tokens, special ones included, in UTF-8.</summary>
     Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation);
 
+    /// <summary>
+    /// Writes the cells of a slot to a file, reads them from one, or erases them. Throws <see cref="EngineException"/> where the file is
+    /// none of this model's, or does not fit.
+    /// </summary>
+    Task<SlotResult> DoAsync(SlotAction action, CancellationToken cancellation) =>
+        throw new EngineException(EngineFailure.InvalidRequest, "the slots of this model cannot be saved");
+
     /// <summary>Counters of the model's scheduler since it was loaded.</summary>
     Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation);
 }

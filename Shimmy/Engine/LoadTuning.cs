@@ -97,6 +97,9 @@ public sealed record LoadTuning
     /// <summary>YaRN: correction of the high dimensions (beta).</summary>
     public float? YarnBetaFast { get; init; }
 
+    /// <summary>How texts are embedded, by llama.cpp's number; null is as the model's file says.</summary>
+    public int? Pooling { get; init; }
+
     /// <summary>This tuning laid over another: a value that is unset here comes from <paramref name="lower"/>.</summary>
     public LoadTuning Over(LoadTuning lower) => new()
     {
@@ -124,6 +127,7 @@ public sealed record LoadTuning
         YarnAttnFactor = YarnAttnFactor ?? lower.YarnAttnFactor,
         YarnBetaSlow = YarnBetaSlow ?? lower.YarnBetaSlow,
         YarnBetaFast = YarnBetaFast ?? lower.YarnBetaFast,
+        Pooling = Pooling ?? lower.Pooling,
     };
 
     /// <summary>Equality that compares the elements of the lists.</summary>

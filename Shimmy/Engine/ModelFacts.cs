@@ -23,6 +23,12 @@ public sealed record ModelFacts
     /// <summary>Tokens in the vocabulary.</summary>
     public int VocabularySize { get; init; }
 
+    /// <summary>llama.cpp's number of the kind of vocabulary: 1 SentencePiece, 2 byte pairs, 3 WordPiece, 4 Unigram, 5 RWKV.</summary>
+    public int VocabularyType { get; init; }
+
+    /// <summary>The tokens that end an answer.</summary>
+    public IReadOnlyList<int> EndTokens { get; init; } = [];
+
     /// <summary>Width of the embeddings that the model gives out.</summary>
     public int EmbeddingLength { get; init; }
 
@@ -131,7 +137,14 @@ public sealed record ModelFacts
 /// <param name="Prefix">Stands before the text in front of the gap.</param>
 /// <param name="Suffix">Stands before the text behind it.</param>
 /// <param name="Middle">Stands where the answer begins.</param>
-public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle);
+public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle)
+{
+    /// <summary>Stands before the name of a project whose files follow; null where the vocabulary has no such token.</summary>
+    public string? Repository { get; init; }
+
+    /// <summary>Stands before the name of a file of the project; null where the vocabulary has no such token.</summary>
+    public string? File { get; init; }
+}
 
 /// <summary>Memory that a model takes on one device.</summary>
 public sealed record DeviceMemory

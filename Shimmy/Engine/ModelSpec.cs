@@ -107,6 +107,7 @@ public sealed record ModelSpec
         {
             CpuExpertLayers = null,
             MetadataOverrides = [],
+            Pooling = null,
             GpuLayers = Tuning.GpuLayers switch
             {
                 null or { Number: > 0 } => null,
@@ -144,6 +145,9 @@ public sealed record RequestDefaults
     /// </summary>
     public string? Template { get; init; }
 
+    /// <summary>Family of the chat template of a model that has none; null leaves it to a guess.</summary>
+    public string? TemplateFamily { get; init; }
+
     /// <summary>Turns that every conversation begins with.</summary>
     public IReadOnlyList<DefaultTurn> Messages { get; init; } = [];
 
@@ -158,6 +162,7 @@ public sealed record RequestDefaults
 
     /// <summary>Equality that compares the elements of the lists.</summary>
     public bool IsSameAs(RequestDefaults other) => System == other.System && Template == other.Template
+        && TemplateFamily == other.TemplateFamily
         && Messages.SequenceEqual(other.Messages) && Stop.SequenceEqual(other.Stop)
         && Sampling.Count == other.Sampling.Count
         && Sampling.All(pair => other.Sampling.TryGetValue(pair.Key, out var value) && value == pair.Value);

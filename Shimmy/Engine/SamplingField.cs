@@ -74,12 +74,12 @@ internal sealed class SamplingField
         new("dynatemp_range", SamplingKind.Number, o => o.DynamicTemperatureRange,
             (o, v) => o with { DynamicTemperatureRange = (float)v! }, 0, 100)
         {
-            OnlyByChance = true,
+            OnlyByChance = true, Metadata = "dynatemp_range",
         },
         new("dynatemp_exponent", SamplingKind.Number, o => o.DynamicTemperatureExponent,
             (o, v) => o with { DynamicTemperatureExponent = (float)v! }, 0, 100)
         {
-            OnlyByChance = true,
+            OnlyByChance = true, Metadata = "dynatemp_exponent",
         },
         new("top_k", SamplingKind.Whole, o => o.TopK, (o, v) => o with { TopK = (int)v! }, -1, Unlimited)
         {
@@ -100,6 +100,7 @@ internal sealed class SamplingField
         new("top_n_sigma", SamplingKind.Number, o => o.TopNSigma, (o, v) => o with { TopNSigma = (float)v! }, -1, 100)
         {
             Help = "Keep tokens within this many standard deviations of the best; negative is off", OnlyByChance = true,
+            Metadata = "top_n_sigma",
         },
         new("xtc_probability", SamplingKind.Number, o => o.XtcProbability, (o, v) => o with { XtcProbability = (float)v! }, 0, 1)
         {
@@ -129,23 +130,26 @@ internal sealed class SamplingField
         },
         new("dry_multiplier", SamplingKind.Number, o => o.DryMultiplier, (o, v) => o with { DryMultiplier = (float)v! }, 0, 100)
         {
-            Help = "DRY repetition penalty; 0 is off",
+            Help = "DRY repetition penalty; 0 is off", Metadata = "dry_multiplier",
         },
         new("dry_base", SamplingKind.Number, o => o.DryBase, (o, v) => o with { DryBase = (float)v! }, 1, 100)
         {
-            Help = "Base of DRY's exponential",
+            Help = "Base of DRY's exponential", Metadata = "dry_base",
         },
         new("dry_allowed_length", SamplingKind.Whole, o => o.DryAllowedLength, (o, v) => o with { DryAllowedLength = (int)v! }, 0,
             Unlimited)
         {
-            Help = "Longest repetition that DRY does not penalize, in tokens",
+            Help = "Longest repetition that DRY does not penalize, in tokens", Metadata = "dry_allowed_length",
         },
         new("dry_penalty_last_n", SamplingKind.Whole, o => o.DryPenaltyLastN, (o, v) => o with { DryPenaltyLastN = (int)v! }, -1, Unlimited)
         {
-            Help = "How far back DRY looks, in tokens; 0 is off, -1 all",
+            Help = "How far back DRY looks, in tokens; 0 is off, -1 all", Metadata = "dry_penalty_last_n",
         },
         new("dry_sequence_breakers", SamplingKind.Texts, o => o.DrySequenceBreakers,
-            (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! }),
+            (o, v) => o with { DrySequenceBreakers = (IReadOnlyList<string>)v! })
+        {
+            Metadata = "dry_sequence_breakers",
+        },
         new("mirostat", SamplingKind.Whole, o => o.Mirostat, (o, v) => o with { Mirostat = (int)v! }, 0, 2)
         {
             Help = "1 is Mirostat, 2 is Mirostat 2.0, 0 is off", Metadata = "mirostat",
@@ -161,7 +165,7 @@ internal sealed class SamplingField
         new("logit_bias", SamplingKind.Biases, o => o.LogitBias, (o, v) => o with { LogitBias = (IReadOnlyList<LogitBias>)v! }),
         new("ignore_eos", SamplingKind.Flag, o => o.IgnoreEos, (o, v) => o with { IgnoreEos = (bool)v! })
         {
-            Help = "Generate on past end-of-generation tokens",
+            Help = "Generate on past end-of-generation tokens", Metadata = "ignore_eos",
         },
         new(StopName, SamplingKind.Texts, o => o.Stop, (o, v) => o with { Stop = (IReadOnlyList<string>)v! })
         {
@@ -309,6 +313,10 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
 
     private static object? ValueOf(SamplingKind kind, string text)
     {
+        if (kind == SamplingKind.Flag)
+            return bool.TryParse(text, out var flag) ? (object)flag : null;
+        if (kind == SamplingKind.Texts)
+            return text.Split('\u001f', StringSplitOptions.RemoveEmptyEntries);
         if (kind == SamplingKind.Seed)
             return uint.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var seed) ? (object)seed : null;
         if (!float.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture, out var number) || !float.IsFinite(number))

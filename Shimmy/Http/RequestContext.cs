@@ -95,11 +95,11 @@ internal sealed class RequestContext
             }
             return;
         }
-        if (_first == 0)
+        if (_first == 0 && outputEvent.Progress is null)
             Interlocked.CompareExchange(ref _first, Stopwatch.GetTimestamp(), 0);
         if (outputEvent.End is not { } end)
         {
-            if (outputEvent.PromptToken is null)
+            if (outputEvent.PromptToken is null && outputEvent.Progress is null)
                 Interlocked.Increment(ref _pieces);
             return;
         }

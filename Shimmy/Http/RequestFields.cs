@@ -55,11 +55,21 @@ internal sealed class RequestFields
     /// </summary>
     public static async Task<(JsonDocument Document, RequestFields Fields)> ReadAsync(HttpRequest request, CancellationToken cancellation)
     {
-        JsonDocument document;
+        var document = await ReadAnyAsync(request, cancellation).ConfigureAwait(false);
+        var fields = OfBody(document);
+        // What is refused before the model is looked for has its name in the log, too.
+        if (fields.Find("model") is { ValueKind: JsonValueKind.String } model)
+            RequestContext.Of(request.HttpContext).AskedModel = model.GetString();
+        return (document, fields);
+    }
+
+    /// <summary>Reads a body that may be any JSON; the same holds of the document and for errors.</summary>
+    public static async Task<JsonDocument> ReadAnyAsync(HttpRequest request, CancellationToken cancellation)
+    {
         try
         {
             using var body = new RepairedBody(request.Body);
-            document = await JsonDocument.ParseAsync(body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
+            return await JsonDocument.ParseAsync(body, JsonText.ReaderOptions, cancellation).ConfigureAwait(false);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
         {
@@ -69,11 +79,6 @@ internal sealed class RequestFields
         {
             throw Unreadable(e);
         }
-        var fields = OfBody(document);
-        // What is refused before the model is looked for has its name in the log, too.
-        if (fields.Find("model") is { ValueKind: JsonValueKind.String } model)
-            RequestContext.Of(request.HttpContext).AskedModel = model.GetString();
-        return (document, fields);
     }
 
     /// <inheritdoc cref="ReadAsync"/>

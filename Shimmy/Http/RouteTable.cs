@@ -49,6 +49,9 @@ internal sealed class RouteTable
     /// <summary>The dialects, in the order in which they were added.</summary>
     public IReadOnlyList<Dialect> Dialects => _dialects;
 
+    /// <summary>The dialect whose errors all routes have; null leaves each route its own.</summary>
+    public Dialect? Speaks { get; init; }
+
     /// <summary>Adds a dialect with its endpoints, each of which maps its own routes.</summary>
     public void Add(Dialect dialect, params ReadOnlySpan<Action<RouteTable>> endpoints)
     {
@@ -60,6 +63,10 @@ internal sealed class RouteTable
     /// <summary>Maps POST.</summary>
     public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null) =>
         Map(HttpMethods.Post, pattern, handle, policy);
+
+    /// <summary>Maps GET and HEAD of a path in place of another dialect's route.</summary>
+    public void MapInstead(string pattern, RequestDelegate handle, RoutePolicy policy) =>
+        MapRead(pattern, handle, policy, asked: _ => true);
 
     /// <summary>Maps GET, and HEAD with it, as RFC 9110 (9.1) asks of every server; Kestrel leaves out the body.</summary>
     /// <param name="pattern">The path.</param>
@@ -115,8 +122,10 @@ internal sealed class RouteTable
         for (var from = 0; from < words.Length; from++)
         {
             var rest = "/" + string.Join('/', words[from..]);
-            yield return rest;
+            // What is meant by /openai/completions is OpenAI's route, and by /v1/chat/completion not llama-server's /completion.
             yield return "/v1" + rest;
+            if (from == 0 || words[from - 1] != "chat")
+                yield return rest;
             if (!Surplus.Contains(words[from], StringComparer.OrdinalIgnoreCase))
                 break;
         }
@@ -140,8 +149,8 @@ internal sealed class RouteTable
             (others ??= new SortedSet<string>(StringComparer.Ordinal)).Add(route.Method);
             ofOtherMethod = ofOtherMethod is null || route.Rank > ofOtherMethod.Rank ? route : ofOtherMethod;
         }
-        var dialect = (best ?? ofOtherMethod)?.Asked is null ? DialectOf(path) : (best ?? ofOtherMethod)!.Dialect!;
-        return new RouteMatch(dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
+        var dialect = (best ?? ofOtherMethod)?.Dialect ?? DialectOf(path);
+        return new RouteMatch(Speaks ?? dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
         {
             Pattern = best?.Pattern,
             Handle = best?.Handle,
@@ -183,7 +192,9 @@ internal sealed class RouteTable
     /// <summary>The dialect of a path, whether it has a route or not.</summary>
     public Dialect DialectOf(PathString path)
     {
-        Dialect? best = null;
+        Dialect? best = Speaks;
+        if (best is not null)
+            return best;
         foreach (var dialect in _dialects)
         {
             if (path.StartsWithSegments(dialect.Prefix) && (best is null || dialect.Prefix.Length > best.Prefix.Length))

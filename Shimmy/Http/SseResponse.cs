@@ -31,15 +31,19 @@ internal static class SseResponse
     /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
     /// the dialect's error event and thrown as <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
     /// </summary>
-    public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer)
+    public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer,
+        ConversationStream? outlives = null)
     {
+        if (outlives is not null)
+        {
+            await SendOutlivingAsync(context, events, writer, outlives).ConfigureAwait(false);
+            return;
+        }
+
         using var generation = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         await using var enumerator = events.GetAsyncEnumerator(generation.Token);
         var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
-        context.Response.ContentType = "text/event-stream; charset=utf-8";
-        context.Response.Headers.CacheControl = "no-cache";
-        // Reverse proxies such as nginx hold a stream back without it.
-        context.Response.Headers["X-Accel-Buffering"] = "no";
+        SetHeaders(context);
         var output = context.Response.BodyWriter;
         try
         {
@@ -62,6 +66,76 @@ internal static class SseResponse
             writer.WriteError(output, error ?? ApiError.Internal);
             await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
             throw new StreamBrokenException(e, isOurFault: error is null);
+        }
+    }
+
+    /// <summary>The headers of a stream.</summary>
+    public static void SetHeaders(HttpContext context)
+    {
+        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        context.Response.Headers.CacheControl = "no-cache";
+        // Reverse proxies such as nginx hold a stream back without it.
+        context.Response.Headers["X-Accel-Buffering"] = "no";
+    }
+
+    // What the client gets is kept beside it, and goes on when the client leaves.
+    private static async Task SendOutlivingAsync(
+        HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer, ConversationStream stream)
+    {
+        // The server's end and a deadline end it, the client's leaving does not.
+        using var ended = context.RequestAborted.Register(() =>
+        {
+            if (!ClientConnection.IsGone(context))
+                stream.Cancel();
+        });
+        var output = new ArrayBufferWriter<byte>(1024);
+        try
+        {
+            await using var enumerator = events.GetAsyncEnumerator(stream.Token);
+            var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
+            SetHeaders(context);
+            while (more)
+            {
+                RequestContext.Of(context).Note(enumerator.Current);
+                writer.Write(output, enumerator.Current);
+                await PassAsync().ConfigureAwait(false);
+                more = await enumerator.MoveNextAsync().ConfigureAwait(false);
+            }
+        }
+        catch (Exception e) when (stream.Length > 0)
+        {
+            var error = ApiError.Of(e, context);
+            writer.WriteError(output, error ?? ApiError.Internal);
+            await PassAsync().ConfigureAwait(false);
+            throw new StreamBrokenException(e, isOurFault: error is null);
+        }
+        catch
+        {
+            // Refused before its first byte: there is nothing to be read again.
+            ConversationStreams.Drop(context, stream);
+            throw;
+        }
+        finally
+        {
+            stream.End();
+        }
+
+        async ValueTask PassAsync()
+        {
+            stream.Write(output.WrittenSpan);
+            if (!ClientConnection.IsGone(context))
+            {
+                try
+                {
+                    await context.Response.Body.WriteAsync(output.WrittenMemory, ClientConnection.Token(context)).ConfigureAwait(false);
+                    await context.Response.Body.FlushAsync(ClientConnection.Token(context)).ConfigureAwait(false);
+                }
+                catch (Exception e) when (e is OperationCanceledException or IOException)
+                {
+                    // The client left in the middle of it, and may read the rest later.
+                }
+            }
+            output.ResetWrittenCount();
         }
     }
 

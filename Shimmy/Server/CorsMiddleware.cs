@@ -11,7 +11,8 @@ namespace Shimmy.Server;
 /// only hide the answer from the page, and that of a WebSocket not even that.
 /// </summary>
 /// <param name="allowed">Origins, with <c>*</c> and <c>?</c> as wildcards; none leaves it at those of this machine.</param>
-internal sealed class CorsMiddleware(IReadOnlyList<string> allowed)
+/// <param name="asLlamaServer">Whether pages get credentials and headers allowed as llama-server allows them.</param>
+internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlamaServer = false)
 {
     /// <summary>
     /// Answers a preflight, or lets the request through with the header that lets the page read the answer. Throws
@@ -27,7 +28,9 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed)
         var isAllowed = IsAllowed(origin.ToString());
         if (isAllowed)
         {
-            headers.AccessControlAllowOrigin = allowed.Contains(All) ? All : origin;
+            headers.AccessControlAllowOrigin = allowed.Contains(All) && !asLlamaServer ? All : origin;
+            if (asLlamaServer)
+                headers.AccessControlAllowCredentials = "true";
             headers.AccessControlExposeHeaders = "x-request-id, retry-after, x-shimmy-cache";
         }
         if (!HttpMethods.IsOptions(context.Request.Method) || !context.Request.Headers.ContainsKey("Access-Control-Request-Method"))
@@ -41,14 +44,16 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed)
         if (isAllowed)
         {
             headers.AccessControlAllowMethods = "GET, POST, DELETE, OPTIONS";
-            headers.AccessControlAllowHeaders = context.Request.Headers.AccessControlRequestHeaders is { Count: > 0 } asked
+            headers.AccessControlAllowHeaders = asLlamaServer
+                ? All
+                : context.Request.Headers.AccessControlRequestHeaders is { Count: > 0 } asked
                 ? asked : "authorization, content-type, x-api-key";
             headers.AccessControlMaxAge = "600";
             // A page of the internet that calls this machine asks for that beforehand (Private Network Access).
             if (context.Request.Headers.ContainsKey("Access-Control-Request-Private-Network"))
                 headers["Access-Control-Allow-Private-Network"] = "true";
         }
-        context.Response.StatusCode = StatusCodes.Status204NoContent;
+        context.Response.StatusCode = asLlamaServer ? StatusCodes.Status200OK : StatusCodes.Status204NoContent;
         return Task.CompletedTask;
     }
 

@@ -1,4 +1,6 @@
+using Shimmy.Api;
 using Shimmy.Api.Anthropic;
+using Shimmy.Api.LlamaServer;
 using Shimmy.Api.Native;
 using Shimmy.Api.OpenAI;
 using Shimmy.Api.OpenAI.Responses;
@@ -12,14 +14,20 @@ namespace Shimmy.Server;
 internal static class Routes
 {
     /// <summary>Makes the route table.</summary>
-    public static RouteTable Create()
+    public static RouteTable Create(LlamaServerMode? mode = null)
     {
-        var routes = new RouteTable();
+        var routes = new RouteTable { Speaks = mode is null ? null : LlamaServerDialect.Instance };
         routes.Add(NativeDialect.Instance, Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, ModelLifecycle.Map, Generate.Map,
             GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Embeddings.Map, Rerank.Map,
             CreateResponse.Map, StoredResponses.Map);
         routes.Add(AnthropicDialect.Instance, Messages.Map, AnthropicModels.Map);
+        routes.Add(LlamaServerDialect.Instance, LlamaCompletions.Map, LlamaFacts.Map, LlamaSlots.Map, LlamaTexts.Map, StreamRoutes.Map);
+        if (mode is not null)
+        {
+            LlamaModeRoutes.Map(routes);
+            routes.MapInstead("/v1/models", ModelList.HandleListAsync, RoutePolicy.Open);
+        }
         return routes;
     }
 }

@@ -11,6 +11,7 @@ using Microsoft.AspNetCore.WebSockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
+using Shimmy.Api;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Media;
@@ -67,7 +68,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         BackendProbe? backends = null)
     {
         var logger = loggers.CreateLogger("shimmy");
-        var routes = Server.Routes.Create();
+        var routes = Server.Routes.Create(options.LlamaServer);
         IReadOnlyList<string> ignoredFields = [.. routes.Dialects.SelectMany(dialect => dialect.UnrecordedFields).Distinct()];
         var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
@@ -160,8 +161,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(metrics)
             .AddSingleton(report)
             .AddSingleton(new ResponseStore())
-            .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts)))
+            .AddSingleton(new ConversationStreams(TimeProvider.System))
+            .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts))
+            {
+                Refuses = options.LlamaServer is null ? null : LlamaServerMode.NoMedium,
+            })
             .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
+        if (options.LlamaServer is { } mode)
+            parts.AddSingleton(mode);
         if (backends is not null)
             parts.AddSingleton(backends);
         if (traces is not null)
@@ -186,10 +193,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             next = With(recorder.InvokeAsync, next);
         if (replayed is not null)
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
+        if (options.LlamaServer is { } loading)
+            next = With(new LoadingMiddleware(loading.Loading.Task).InvokeAsync, next);
         var keys = new ApiKeysMiddleware(options.Keys);
         next = With(keys.InvokeAsync, next);
         next = With(new HostCheckMiddleware(options.AllowedHosts).InvokeAsync, next);
-        next = With(new CorsMiddleware(options.CorsOrigins).InvokeAsync, next);
+        next = With(new CorsMiddleware(options.CorsOrigins, options.LlamaServer is not null).InvokeAsync, next);
         next = With(new RequestMiddleware(logger, routes, running, report, traces is not null, options.BodyLimit).InvokeAsync, next);
         return (services, new HttpPipeline(next, services, options.BasePath));
 

@@ -119,6 +119,12 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 (_scheduler ?? throw NotLoaded()).Report(statistics => Reply(id,
                     statistics with { ResidentBytes = Process.GetCurrentProcess().WorkingSet64 }, WorkerJson.Default.EngineStatistics));
                 break;
+            case FrameKind.Slot:
+                var asked = frame.Id;
+                var action = Parse(frame, WorkerJson.Default.SlotAction);
+                (_scheduler ?? throw NotLoaded()).Do(action,
+                    result => Reply(asked, result, WorkerJson.Default.SlotResult), error => Fail(asked, error));
+                break;
             case FrameKind.ReportBackends:
                 RuntimeLibraries.Load();
                 Reply(frame.Id, Devices.Report(Parse(frame, WorkerJson.Default.DictionaryStringString)), WorkerJson.Default.BackendReport);
@@ -273,6 +279,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
     void IEventSink.PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability) =>
         EventCodec.WriteToken(_events, requestId, token, piece.Span, logProbability, default, ofPrompt: true);
+
+    void IEventSink.Progress(uint requestId, int computed) => EventCodec.WriteProgress(_events, requestId, computed);
 
     void IEventSink.Ended(uint requestId, GenerationEnd end) => EventCodec.WriteEnd(_events, requestId, end);
 

@@ -7,10 +7,15 @@ namespace Shimmy.Tests.Api.OpenAI;
 [TestCategory("Unit")]
 public sealed class ModelListTests
 {
+    private const string Meta = """
+        "meta":{"n_ctx":64,"n_ctx_train":0,"n_embd":0,"size":0,"ftype":"unknown"}}
+        """;
+
     private const string Talker =
-        """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"]}""";
+        """{"id":"talker","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"],"""
+            + Meta;
     private const string Other =
-        """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"]}""";
+        """{"id":"people/other:7b","object":"model","created":0,"owned_by":"shimmy","size":0,"context_length":64,"capabilities":["completion"],""" + Meta;
 
     private const string Models =
         """

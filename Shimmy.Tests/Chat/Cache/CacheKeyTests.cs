@@ -191,6 +191,7 @@ public sealed class CacheKeyTests
         IReadOnlyList<string> => new[] { "other" },
         null when type == typeof(IReadOnlyList<LoraChoice>) => new[] { new LoraChoice(0, null, 0.5f) },
         IReadOnlyList<LogitBias> => new[] { new LogitBias(1, float.NegativeInfinity) },
+        null when type == typeof(IReadOnlyList<SamplerKind>) => new[] { SamplerKind.TopK },
         null when type == typeof(uint?) => 7u,
         null when type == typeof(int?) => 7,
         _ => throw new AssertFailedException($"the test knows no other value of {type}"),

@@ -22,6 +22,9 @@ public sealed class TemplateFamiliesTests
     [DataRow("deepseek", "<s>‹S›<｜User｜>‹A›<｜Assistant｜>‹B›<｜end▁of▁sentence｜><｜User｜>‹C›<｜Assistant｜>")]
     [DataRow("vicuna", "<s>‹S› USER: ‹A› ASSISTANT: ‹B›</s>USER: ‹C› ASSISTANT:")]
     [DataRow("alpaca", "<s>‹S›\n\n### Instruction:\n‹A›\n\n### Response:\n‹B›</s>\n\n### Instruction:\n‹C›\n\n### Response:\n")]
+    [DataRow("command-r", "<|START_OF_TURN_TOKEN|><|SYSTEM_TOKEN|>‹S›<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>‹A›<|END_OF_TURN_TOKEN|>" +
+        "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>‹B›<|END_OF_TURN_TOKEN|><|START_OF_TURN_TOKEN|><|USER_TOKEN|>‹C›<|END_OF_TURN_TOKEN|>" +
+        "<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>")]
     [DataRow("zephyr", "<|system|>\n‹S›</s>\n<|user|>\n‹A›</s>\n<|assistant|>\n‹B›</s>\n<|user|>\n‹C›</s>\n<|assistant|>\n")]
     public void A_family_renders_its_format(string name, string expected)
     {
@@ -68,6 +71,6 @@ public sealed class TemplateFamiliesTests
         var failure = Assert.ThrowsExactly<FormatException>(() => TemplateSource.Named("no-such-family"));
 
         Assert.AreEqual("'no-such-family' is neither a file nor a family of chat templates; families are " +
-            "chatml, llama3, mistral, openchat, gemma, phi3, deepseek, vicuna, alpaca, zephyr", failure.Message);
+            "chatml, llama3, mistral, openchat, gemma, phi3, deepseek, vicuna, alpaca, zephyr, command-r", failure.Message);
     }
 }

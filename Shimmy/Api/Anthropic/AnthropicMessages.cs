@@ -17,12 +17,14 @@ internal sealed class AnthropicMessages
     private bool _isHistory;
 
     /// <summary>Reads both fields; throws <see cref="ApiException"/> naming what is wrong with them.</summary>
-    public static IReadOnlyList<ChatMessage> Read(RequestFields fields)
+    /// <param name="fields">The body.</param>
+    /// <param name="mayBeNone">Whether there need not be a message.</param>
+    public static IReadOnlyList<ChatMessage> Read(RequestFields fields, bool mayBeNone)
     {
         var reader = new AnthropicMessages();
         reader.ReadSystem(fields);
         var messages = fields.List("messages") ?? throw ApiException.BadField("messages", "is missing; an array is required");
-        if (messages.Count == 0)
+        if (messages.Count == 0 && !mayBeNone)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
         var all = messages.Select((message, i) => RequestFields.Of(message, $"messages[{i}]")).ToArray();
         var history = Array.FindLastIndex(all, message => RoleOf(message) == "assistant");

@@ -21,9 +21,10 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     /// <param name="fields">The body.</param>
     /// <param name="logger">Learns what was left out.</param>
     /// <param name="counts">Whether the tokens are only counted: nothing is generated, and no limit is needed.</param>
-    public static MessagesRequestBody Read(RequestFields fields, ILogger? logger, bool counts)
+    /// <param name="mayBeNone">Whether there need not be a message, as of llama-server.</param>
+    public static MessagesRequestBody Read(RequestFields fields, ILogger? logger, bool counts, bool mayBeNone)
     {
-        var messages = AnthropicMessages.Read(fields);
+        var messages = AnthropicMessages.Read(fields, mayBeNone);
         var tools = AnthropicTools.Read(fields, logger);
         var most = TokenLimit.Read(fields);
         if (most is null && !counts)

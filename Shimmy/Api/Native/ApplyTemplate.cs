@@ -18,6 +18,7 @@ internal static class ApplyTemplate
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var conversation = ConversationBody.Read(fields);
+        conversation = conversation with { Request = LlamaServerMode.Of(context).Apply(conversation.Request, fields) };
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, ModelResolver.LoggerOf(context), context.RequestAborted);
         var request = await MediaFields.LoaderOf(context)

@@ -44,6 +44,7 @@ internal static class Metrics
             [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name))
                 .Select(entry => entry.Name)]);
         ModelMetrics.Write(text, residency);
+        LlamaMetrics.Write(text, [.. models.Select(model => model.Statistics).OfType<EngineStatistics>()]);
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
         context.Response.ContentType = MetricsText.ContentType;

@@ -11,7 +11,11 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/chat/completions</c>.</summary>
 internal static class ChatCompletions
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/chat/completions", Handle);
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/v1/chat/completions", Handle);
+        routes.MapPost("/v1/chat/completions/control", HandleControl);
+    }
 
     private static async Task Handle(HttpContext context)
     {
@@ -19,26 +23,32 @@ internal static class ChatCompletions
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
-        var request = ChatRequestBody.Read(fields, logger);
+        var mode = LlamaServerMode.Of(context);
+        var request = ChatRequestBody.Read(fields, logger, mode);
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        request = request.WithDefaultsOf(lease.Model.Facts);
+        request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("chatcmpl-");
+        using var controlled = ReasoningControls.Begin(id, request.Request.ThinkingControl);
+        var outlives = request.Stream ? ConversationStreams.Begin(context) : null;
+        var token = outlives?.Token ?? context.RequestAborted;
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
         // Once for all choices.
         var conversation =
             await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request.Request, logger, context.RequestAborted);
+        if (request.Extras.VerbosePrompt is not null)
+            request = await request.WithPromptAsync(lease, conversation, logger, context.RequestAborted);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would
         // part them.
         if (request.Choices > 1)
             await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var choices = Enumerable.Range(0, request.Choices)
-            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), context.RequestAborted, logger, cache)).ToArray();
+            .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), token, logger, cache)).ToArray();
         if (request.Stream)
         {
             var writer = new ChatStreamWriter(id, created, name, request.IncludeUsage, request.Choices, request.Extras);
-            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, context.RequestAborted), writer);
+            await SseResponse.SendAsync(context, choices.Length == 1 ? choices[0] : SideBySide(choices, token), writer, outlives);
             return;
         }
         var answers = await Task.WhenAll(choices.Select(events => Answer.CollectAsync(context, events)));
@@ -53,6 +63,7 @@ internal static class ChatCompletions
             json.WriteString("object"u8, "chat.completion"u8);
             json.WriteNumber("created", created);
             json.WriteString("model", name);
+            request.Extras.WriteBuild(json);
             json.WriteStartArray("choices");
             for (var i = 0; i < answers.Length; i++)
             {
@@ -67,8 +78,29 @@ internal static class ChatCompletions
             }
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
-            if (request.Extras.Timings)
-                TimingsJson.Write(json, answers[0].End);
+            request.Extras.WriteTail(json, answers[0].End, answers[0].Text);
+            json.WriteEndObject();
+        });
+    }
+
+    // llama-server's: ends the thinking of an answer that runs.
+    private static async Task HandleControl(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var id = fields.RequiredText("id");
+        if (fields.Choice("action", "reasoning_end") is null)
+            throw ApiException.BadField("action", "is missing; 'reasoning_end' is allowed");
+        if (!ReasoningControls.End(id))
+        {
+            throw new ApiException(404, $"no answer runs under the id {RequestFields.Quote(id)} that was sent with reasoning_control",
+                "not_found", "id");
+        }
+
+        await JsonResponse.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteBoolean("success", true);
             json.WriteEndObject();
         });
     }

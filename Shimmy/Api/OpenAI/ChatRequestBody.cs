@@ -1,7 +1,9 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Messages;
+using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -16,15 +18,23 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
+    private LlamaOptions? Own { get; init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ChatRequestBody Read(RequestFields fields, ILogger? logger)
+    public static ChatRequestBody Read(RequestFields fields, ILogger? logger, LlamaServerMode? mode = null)
     {
+        mode ??= LlamaServerMode.Default;
         var messages = ChatMessages.Read(fields);
         var tools = ToolFields.Read(fields, logger);
         var most = TokenLimit.Read(fields);
         var thinking = ThinkingFields.Read(fields, most);
         var top = LogProbabilities(fields);
-        var extras = OutputDetails.Read(fields, top is not null);
+        var verbose = fields.Flag("verbose") ?? mode.Verbose;
+        var extras = OutputDetails.Read(fields, top is not null) with
+        {
+            AsLlamaServer = mode.IsOn,
+            VerbosePrompt = verbose && mode.IsOn ? "" : null,
+        };
         var sampling = SamplingFields.Read(fields) with
         {
             MaxTokens = most,
@@ -32,8 +42,9 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
             ReportTokens = extras.Tokens || extras.Timings,
         };
         var body = new ChatRequestBody(
-            new ChatRequest
+            mode.Apply(new ChatRequest
             {
+                ThinkingControl = fields.Flag("reasoning_control") == true ? new ThinkingControl() : null,
                 Messages = messages,
                 Tools = tools.Tools,
                 ToolChoice = tools.Choice,
@@ -44,13 +55,14 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 TemplateArguments = thinking.TemplateArguments,
                 ContinueFinalMessage = ChatMessages.Continues(fields),
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,
-            },
+            }, fields),
             fields.Whole("n", 1, 128) ?? 1,
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields))
         {
             Extras = extras,
             Sampling = sampling,
+            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
         };
         OtherFields.Settle(fields, logger);
         return body;
@@ -66,6 +78,19 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
-    public ChatRequestBody WithDefaultsOf(ModelFacts facts) =>
-        this with { Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) } };
+    public ChatRequestBody WithDefaultsOf(ModelLease lease)
+    {
+        var options = LoraScales.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts)));
+        return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
+    }
+
+    /// <summary>The request with the prompt that it becomes, as text.</summary>
+    public async Task<ChatRequestBody> WithPromptAsync(
+        ModelLease lease, ChatRequest conversation, ILogger? logger, CancellationToken cancellation)
+    {
+        var template = await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
+        var prompt = template.Render(conversation, conversation.AddGenerationPrompt);
+        var text = await PromptText.OfAsync(lease.Model, prompt, cancellation).ConfigureAwait(false);
+        return this with { Extras = Extras with { VerbosePrompt = text } };
+    }
 }

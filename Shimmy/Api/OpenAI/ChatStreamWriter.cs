@@ -1,6 +1,7 @@
 using System.Buffers;
 using System.Text.Json;
 using Shimmy.Chat.Output;
+using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
@@ -20,30 +21,38 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
 {
     private readonly TimingsJson[] _times = extras.Timings ? [.. Enumerable.Range(0, choices).Select(_ => new TimingsJson())] : [];
     private int _ended;
+    private GenerationStart? _start;
     private Usage? _usage;
 
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
         if (extras.Timings)
             _times[outputEvent.Choice].Note(outputEvent);
-        if (outputEvent.Start is not null)
+        if (outputEvent.Start is { } start)
         {
-            WriteChunk(output, outputEvent, static (json, _) =>
+            _start = start;
+            // OpenAI's first content is empty, llama-server's is null.
+            var content = extras.AsLlamaServer ? null : "";
+            WriteChunk(output, outputEvent, (json, _) =>
             {
                 json.WriteString("role"u8, "assistant"u8);
-                json.WriteString("content"u8, ""u8);
+                json.WriteString("content"u8, content);
             });
+        }
+        else if (outputEvent.Progress is { } computed)
+        {
+            WriteProgress(output, outputEvent, computed);
         }
         else if (outputEvent.End is { } end)
         {
-            WriteChunk(output, outputEvent, static (_, _) => { }, OpenAIJson.FinishReasonOf(end));
+            WriteChunk(output, outputEvent, static (_, _) => { }, OpenAIJson.FinishReasonOf(end), includeUsage ? null : end);
             _usage = _usage is { } usage
                 ? usage with { CompletionTokens = usage.CompletionTokens + end.Usage.CompletionTokens }
                 : end.Usage;
             if (++_ended < choices)
                 return;
             if (includeUsage)
-                WriteUsage(output, _usage);
+                WriteUsage(output, _usage, end);
             output.Write("data: [DONE]\n\n"u8);
         }
         else
@@ -68,7 +77,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
     }
 
     private void WriteChunk(IBufferWriter<byte> output, OutputEvent outputEvent,
-        Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null) =>
+        Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null, OutputEnd? end = null) =>
         SseResponse.WriteData(output, json =>
         {
             Begin(json);
@@ -85,18 +94,37 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
             json.WriteString("finish_reason", finishReason);
             json.WriteEndObject();
             json.WriteEndArray();
-            if (extras.Timings)
+            if (extras.AsLlamaServer && end is not null)
+                extras.WriteTail(json, end, "");
+            else if (extras.Timings)
                 _times[outputEvent.Choice].Write(json);
             End(json);
         });
 
+    private void WriteProgress(IBufferWriter<byte> output, OutputEvent outputEvent, int computed) => SseResponse.WriteData(output, json =>
+    {
+        Begin(json);
+        json.WriteStartArray("choices");
+        json.WriteStartObject();
+        json.WriteNumber("index", outputEvent.Choice);
+        json.WriteStartObject("delta");
+        json.WriteEndObject();
+        json.WriteNull("finish_reason");
+        json.WriteEndObject();
+        json.WriteEndArray();
+        PromptProgress.Write(json, _start!, computed, outputEvent.Elapsed);
+        End(json);
+    });
+
     // OpenAI: the chunk with the usage has no choices.
-    private void WriteUsage(IBufferWriter<byte> output, Usage usage) => SseResponse.WriteData(output, json =>
+    private void WriteUsage(IBufferWriter<byte> output, Usage usage, OutputEnd end) => SseResponse.WriteData(output, json =>
     {
         Begin(json);
         json.WriteStartArray("choices");
         json.WriteEndArray();
         OpenAIJson.WriteUsage(json, usage);
+        if (extras.AsLlamaServer)
+            extras.WriteTail(json, end, "");
         json.WriteEndObject();
     });
 
@@ -107,6 +135,7 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         json.WriteString("object"u8, "chat.completion.chunk"u8);
         json.WriteNumber("created", created);
         json.WriteString("model", model);
+        extras.WriteBuild(json);
     }
 
     // OpenAI: where the usage comes at the end, all other chunks have it as null.

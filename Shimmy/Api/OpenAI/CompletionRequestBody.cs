@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Grammars;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
@@ -25,11 +26,15 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
+    private LlamaOptions? Own { get; init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
     /// <param name="logger">Learns what was left out.</param>
-    public static CompletionRequestBody Read(RequestFields fields, ILogger? logger = null)
+    /// <param name="mode">What the server was started as.</param>
+    public static CompletionRequestBody Read(RequestFields fields, ILogger? logger = null, LlamaServerMode? mode = null)
     {
+        mode ??= LlamaServerMode.Default;
         var prompts = PromptInputs.Read(fields, "prompt");
         var stream = fields.Flag("stream") ?? false;
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
@@ -37,7 +42,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             throw ApiException.BadField("suffix", "needs prompts that are strings");
         var top = fields.Whole("logprobs", 0, 20);
         var echo = fields.Flag("echo") ?? false;
-        var extras = OutputDetails.Read(fields, top is not null);
+        var extras = OutputDetails.Read(fields, top is not null) with { AsLlamaServer = mode.IsOn };
         var body = new CompletionRequestBody(
             prompts,
             ConstraintFields.Read(fields, responseFormat: true),
@@ -48,6 +53,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             Echo = echo,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
             Extras = extras,
+            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
             Sampling = SamplingFields.Read(fields) with
             {
                 MaxTokens = TokenLimit.Read(fields),
@@ -63,9 +69,11 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     /// <summary>
     /// The request with its sampling fields laid over the model's defaults, and with the model's fill-in-the-middle tokens around a gap.
     /// </summary>
-    public CompletionRequestBody WithDefaultsOf(ModelFacts facts)
+    public CompletionRequestBody WithDefaultsOf(ModelLease lease)
     {
-        var request = this with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) };
+        var facts = lease.Model.Facts;
+        var options = LoraScales.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(facts)));
+        var request = this with { Options = Own?.Over(options) ?? options };
         if (Suffix is null)
             return request;
         var marks = facts.FillInTheMiddle

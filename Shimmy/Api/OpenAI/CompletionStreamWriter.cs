@@ -27,7 +27,7 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         _times.Note(outputEvent);
         if (outputEvent.PromptToken is { } read)
             _prompt.Add(read);
-        if (outputEvent.Start is not null || outputEvent.PromptToken is not null)
+        if (outputEvent.Start is not null || outputEvent.PromptToken is not null || outputEvent.Progress is not null)
             return;
         if (_echo.Length > 0)
         {
@@ -107,5 +107,6 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         json.WriteString("object"u8, "text_completion"u8);
         json.WriteNumber("created", created);
         json.WriteString("model", model);
+        request.Extras.WriteBuild(json);
     }
 }

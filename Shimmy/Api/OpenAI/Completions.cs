@@ -24,10 +24,10 @@ internal static class Completions
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
-        var request = CompletionRequestBody.Read(fields, logger);
+        var request = CompletionRequestBody.Read(fields, logger, LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
-        request = request.WithDefaultsOf(lease.Model.Facts);
+        request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("cmpl-");
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var runs = await RunsAsync(lease.Model, request, context.RequestAborted);
@@ -51,6 +51,7 @@ internal static class Completions
             json.WriteString("object"u8, "text_completion"u8);
             json.WriteNumber("created", created);
             json.WriteString("model", name);
+            request.Extras.WriteBuild(json);
             json.WriteStartArray("choices");
             for (var i = 0; i < answers.Length; i++)
             {
@@ -66,8 +67,7 @@ internal static class Completions
             }
             json.WriteEndArray();
             OpenAIJson.WriteUsage(json, usage);
-            if (request.Extras.Timings)
-                TimingsJson.Write(json, answers[0].End);
+            request.Extras.WriteTail(json, answers[0].End, answers[0].Text);
             json.WriteEndObject();
         });
     }

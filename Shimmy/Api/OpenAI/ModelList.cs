@@ -12,21 +12,23 @@ internal static class ModelList
 {
     public static void Map(RouteTable routes)
     {
-        routes.MapRead("/v1/models", HandleList);
+        routes.MapRead("/v1/models", HandleListAsync);
         routes.MapRead("/v1/models/{id}", HandleOne);
     }
 
-    private static async Task HandleList(HttpContext context)
+    /// <summary>Answers the list.</summary>
+    public static async Task HandleListAsync(HttpContext context)
     {
         var entries = await ModelResolver.ListedAsync(context);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        var mode = LlamaServerMode.Of(context);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
             json.WriteStartArray("data");
             foreach (var entry in entries)
-                Write(json, entry, residency);
+                Write(json, entry, residency, mode);
             json.WriteEndArray();
             // Clients of Ollama and of Codex look here.
             json.WriteStartArray("models");
@@ -40,10 +42,11 @@ internal static class ModelList
     private static async Task HandleOne(HttpContext context)
     {
         var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "id"));
-        await JsonResponse.WriteAsync(context, json => Write(json, entry, context.RequestServices.GetRequiredService<ModelResidency>()));
+        await JsonResponse.WriteAsync(context, json =>
+            Write(json, entry, context.RequestServices.GetRequiredService<ModelResidency>(), LlamaServerMode.Of(context)));
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode)
     {
         json.WriteStartObject();
         json.WriteString("id", entry.Name);
@@ -56,7 +59,41 @@ internal static class ModelList
         if (entry.ContextLength > 0 && entry.ContextLength != context)
             json.WriteNumber("max_context_length", entry.ContextLength);
         WriteCapabilities(json, entry);
+        if (mode.IsOn)
+        {
+            WriteTexts(json, "aliases", mode.Aliases);
+            WriteTexts(json, "tags", mode.Tags);
+        }
+        WriteMeta(json, entry, residency);
         json.WriteEndObject();
+    }
+
+    // llama-server's.
+    private static void WriteMeta(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency)
+    {
+        var facts = residency.Resident.FirstOrDefault(model => model.Entry.Name == entry.Name)?.Model?.Facts;
+        json.WriteStartObject("meta");
+        if (facts is not null)
+        {
+            json.WriteNumber("vocab_type", facts.VocabularyType);
+            json.WriteNumber("n_vocab", facts.VocabularySize);
+        }
+        json.WriteNumber("n_ctx", residency.ContextOf(entry));
+        json.WriteNumber("n_ctx_train", entry.ContextLength);
+        json.WriteNumber("n_embd", entry.EmbeddingLength);
+        if ((facts?.ParameterCount ?? entry.ParameterCount) is { } parameters)
+            json.WriteNumber("n_params", parameters);
+        json.WriteNumber("size", facts?.SizeBytes ?? entry.SizeBytes);
+        json.WriteString("ftype", entry.Quantization);
+        json.WriteEndObject();
+    }
+
+    private static void WriteTexts(Utf8JsonWriter json, string name, IReadOnlyList<string> texts)
+    {
+        json.WriteStartArray(name);
+        foreach (var text in texts)
+            json.WriteStringValue(text);
+        json.WriteEndArray();
     }
 
     private static void WriteAsOllama(Utf8JsonWriter json, ModelEntry entry)

@@ -57,6 +57,39 @@ internal static class StreamOptions
 /// <param name="Timings">Whether the times are told, in a stream with every chunk.</param>
 internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens, bool Timings)
 {
+    /// <summary>
+    /// Whether the answer is one of <c>shimmy llama-server</c>, which tells its build, and its times at the end, unasked.
+    /// </summary>
+    public bool AsLlamaServer { get; init; }
+
+    /// <summary>The prompt as the model reads it, where it is to be told (<c>verbose</c>); else null.</summary>
+    public string? VerbosePrompt { get; init; }
+
+    /// <summary>Writes llama-server's name of its build.</summary>
+    public void WriteBuild(Utf8JsonWriter json)
+    {
+        if (AsLlamaServer)
+            json.WriteString("system_fingerprint", LlamaServerMode.BuildInfo);
+    }
+
+    /// <summary>Writes what llama-server adds to a whole answer.</summary>
+    public void WriteTail(Utf8JsonWriter json, OutputEnd end, string text)
+    {
+        if (Timings || AsLlamaServer)
+            TimingsJson.Write(json, end);
+        if (VerbosePrompt is null)
+            return;
+        json.WriteStartObject("__verbose");
+        json.WriteString("content", text);
+        json.WriteString("prompt", VerbosePrompt);
+        json.WriteBoolean("stop", true);
+        json.WriteNumber("tokens_predicted", end.Usage.CompletionTokens);
+        json.WriteNumber("tokens_evaluated", end.Usage.PromptTokens);
+        json.WriteString("stop_type", end.Reason == FinishReason.Length ? "limit" : end.StopString is null ? "eos" : "word");
+        json.WriteString("stopping_word", end.StopString ?? "");
+        json.WriteEndObject();
+    }
+
     /// <summary>Reads the fields; the probabilities have different forms in the routes and are read there.</summary>
     public static OutputDetails Read(RequestFields fields, bool logProbabilities) =>
         new(logProbabilities, fields.Flag("return_tokens") ?? fields.Flag("return_token_ids") ?? false,

@@ -68,7 +68,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     // sampling and XTC may remove the most likely one; then the others have an effect as well.
     private static GenerationOptions Effective(GenerationOptions options)
     {
-        if (options.Temperature > 0 || options.Mirostat != 0 || options.TypicalP < 1 || DrawsByXtc(options))
+        if (options.Temperature > 0 || options.Samplers is not null || options.Mirostat != 0 || options.TypicalP < 1 || DrawsByXtc(options))
             return options;
         var effective = options;
         foreach (var field in SamplingField.All)

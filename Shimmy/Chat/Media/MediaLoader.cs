@@ -12,6 +12,9 @@ namespace Shimmy.Chat.Media;
 /// <param name="fetch">Fetches pictures by URL.</param>
 internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 {
+    /// <summary>The exception for a medium that the model does not take; null is one that names field and model.</summary>
+    public Func<MediumKind, Exception>? Refuses { get; init; }
+
     // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once.
     private static readonly SemaphoreSlim Decoding = new(2);
 
@@ -54,7 +57,8 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 else if (Takes(model, source.Kind))
                     parts.Add(new ContentPart("") { Medium = await LoadAsync(source, decodes, cancellation).ConfigureAwait(false) });
                 else if (i >= newest && messages[i].Role != "tool")
-                    throw Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");
+                    throw Refuses?.Invoke(source.Kind)
+                        ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");
                 else
                     parts.Add(Omitted(model, source, logger));
             }

@@ -31,6 +31,12 @@ internal sealed record ChatRequest
     /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
+    /// <summary>Whether reasoning stays in the text with its tags, and is not told apart.</summary>
+    public bool ThoughtsInText { get; init; }
+
+    /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
+    public ThinkingControl? ThinkingControl { get; init; }
+
     /// <summary>
     /// Whether the end of the answer says how many tokens its reasoning has; counting them takes a request to the engine.
     /// </summary>
@@ -46,6 +52,18 @@ internal sealed record ChatRequest
 
     /// <summary>Whether the last message, which must be the assistant's, is continued instead of answered.</summary>
     public bool ContinueFinalMessage { get; init; }
+}
+
+/// <summary>Tells an answer to end its reasoning. Thread-safe.</summary>
+internal sealed class ThinkingControl
+{
+    private volatile bool _isEnded;
+
+    /// <summary>Whether the reasoning is to end.</summary>
+    public bool IsEnded => _isEnded;
+
+    /// <summary>Ends it.</summary>
+    public void End() => _isEnded = true;
 }
 
 /// <summary>A prompt to continue as it is, without a chat template.</summary>

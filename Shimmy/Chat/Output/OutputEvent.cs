@@ -62,6 +62,11 @@ internal readonly struct OutputEvent
     /// </summary>
     public TimeSpan Elapsed { get; init; }
 
+    /// <summary>Tokens of the prompt that are computed, where the request asks for them; null where the event is something else.</summary>
+    public int? Progress => _content is PromptProgress progress ? progress.Computed : null;
+
+    public static OutputEvent OfProgress(int computed) => new("", new PromptProgress(computed));
+
     public static OutputEvent OfStart(GenerationStart start) => new("", start);
 
     public static OutputEvent OfText(string text) => new(text, null);
@@ -71,6 +76,8 @@ internal readonly struct OutputEvent
     public static OutputEvent OfCall(ToolCallDelta call) => new("", call);
 
     public static OutputEvent OfEnd(OutputEnd end) => new("", end);
+
+    private sealed record PromptProgress(int Computed);
 }
 
 /// <summary>A token and its log probability.</summary>

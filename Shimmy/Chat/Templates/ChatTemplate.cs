@@ -1,4 +1,6 @@
 using System.Buffers;
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
@@ -16,6 +18,9 @@ namespace Shimmy.Chat.Templates;
 /// </summary>
 internal sealed class ChatTemplate
 {
+    // FireFunction's template reads two variables of its own.
+    private const string FireFunctionMark = " functools[";
+
     private readonly TemplateSource _source;
     private readonly Dictionary<string, Value> _constants;
     private readonly TimeProvider _clock;
@@ -46,6 +51,9 @@ internal sealed class ChatTemplate
 
     /// <summary>Origin of the template, for logs.</summary>
     public string Origin => _source.Origin;
+
+    /// <summary>The template's source.</summary>
+    public string Text => _source.Text;
 
     /// <summary>Capabilities of the template.</summary>
     public TemplateCapabilities Capabilities { get; }
@@ -191,6 +199,8 @@ internal sealed class ChatTemplate
         var variables = input.Variables(_constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
+        if (_source.Text.Contains(FireFunctionMark, StringComparison.Ordinal))
+            TellFunctions(variables, request);
         foreach (var (name, value) in request.TemplateArguments)
         {
             variables[name] = name is "messages" or "tools" or "add_generation_prompt"
@@ -200,6 +210,35 @@ internal sealed class ChatTemplate
 
         var template = request.Tools.Count > 0 ? _source.ToolUse ?? _source.Default : _source.Default;
         return (template.Render(variables, SizeOf(request), _clock), input.Media);
+    }
+
+    private void TellFunctions(Dictionary<string, Value> variables, ChatRequest request)
+    {
+        var buffer = new ArrayBufferWriter<byte>();
+        using (var json = new Utf8JsonWriter(buffer))
+        {
+            json.WriteStartArray();
+            foreach (var tool in request.Tools)
+            {
+                json.WriteStartObject();
+                json.WriteString("name", tool.Name);
+                if (tool.Description is { } description)
+                    json.WriteString("description", description);
+                if (tool.Parameters.ValueKind == JsonValueKind.Object)
+                {
+                    json.WritePropertyName("parameters");
+                    tool.Parameters.WriteTo(json);
+                }
+
+                json.WriteEndObject();
+            }
+
+            json.WriteEndArray();
+        }
+
+        variables["functions"] =
+            TextValue.FromRequest(request.Tools.Count == 0 ? string.Empty : Encoding.UTF8.GetString(buffer.WrittenSpan));
+        variables["datetime"] = TextValue.Own(_clock.GetUtcNow().ToString("MMM dd yyyy HH:mm:ss", CultureInfo.InvariantCulture) + " GMT");
     }
 
     /// <summary>Approximate size of the request's text in bytes.</summary>

@@ -78,6 +78,8 @@ internal static partial class TemplateCache
             }
         }
 
+        if (model.Spec.Defaults.TemplateFamily is { } name && TemplateFamilies.Find(name) is { } usual)
+            return TemplateSource.Of(usual);
         var (family, reason) = await TemplateDetection.OfAsync(model, cancellation).ConfigureAwait(false);
         if (logger is not null)
             LogGuessed(logger, model.Spec.Name, family.Name, reason);

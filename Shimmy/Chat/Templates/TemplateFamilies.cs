@@ -111,9 +111,21 @@ internal static class TemplateFamilies
         {%- if add_generation_prompt %}{{ '<|assistant|>\n' }}{% endif %}
         """, ["<|user|>", "</s>"]);
 
+    /// <summary>Command R.</summary>
+    public static TemplateFamily CommandR { get; } = new("command-r", """
+        {%- for message in messages -%}
+        {{ '<|START_OF_TURN_TOKEN|>' }}
+        {%- if message.role == 'user' %}{{ '<|USER_TOKEN|>' }}
+        {%- elif message.role == 'assistant' %}{{ '<|CHATBOT_TOKEN|>' }}
+        {%- else %}{{ '<|SYSTEM_TOKEN|>' }}{% endif -%}
+        {{ message.content | trim ~ '<|END_OF_TURN_TOKEN|>' }}
+        {%- endfor -%}
+        {%- if add_generation_prompt %}{{ '<|START_OF_TURN_TOKEN|><|CHATBOT_TOKEN|>' }}{% endif %}
+        """, ["<|END_OF_TURN_TOKEN|>"]);
+
     /// <summary>All families.</summary>
     public static IReadOnlyList<TemplateFamily> All { get; } =
-        [ChatMl, Llama3, Mistral, OpenChat, Gemma, Phi3, DeepSeek, Vicuna, Alpaca, Zephyr];
+        [ChatMl, Llama3, Mistral, OpenChat, Gemma, Phi3, DeepSeek, Vicuna, Alpaca, Zephyr, CommandR];
 
     /// <summary>The family with a name or alias; null where there is none.</summary>
     public static TemplateFamily? Find(string name) => name.ToLowerInvariant() switch

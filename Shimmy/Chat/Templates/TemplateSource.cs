@@ -9,6 +9,9 @@ internal sealed record TemplateSource
     // End-of-turn texts with which models also end an answer. Not <|end|> and the like: some models end a part of an answer with them.
     private static readonly string[] TurnEnds = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end_of_turn|>"];
 
+    /// <summary>Stands before a template that is given as its text, where a file's name could stand.</summary>
+    public const string TextMark = "text:";
+
     /// <summary>The origin, for logs: <c>the model</c>, <c>family chatml</c>, <c>file …</c>.</summary>
     public required string Origin { get; init; }
 
@@ -68,16 +71,11 @@ internal sealed record TemplateSource
     {
         if (TemplateFamilies.Find(nameOrFile) is { } family)
             return Of(family);
+        if (nameOrFile.StartsWith(TextMark, StringComparison.Ordinal))
+            return Written("the command line", nameOrFile[TextMark.Length..]);
         try
         {
-            var text = File.ReadAllText(nameOrFile);
-            return new TemplateSource
-            {
-                Origin = $"file {nameOrFile}",
-                Text = text,
-                Default = CompiledTemplate.Compile(text),
-                Stop = StopsOf(text)
-            };
+            return Written($"file {nameOrFile}", File.ReadAllText(nameOrFile));
         }
         catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -89,6 +87,14 @@ internal sealed record TemplateSource
             throw new FormatException($"'{nameOrFile}': {e.Message}", e);
         }
     }
+
+    private static TemplateSource Written(string origin, string text) => new()
+    {
+        Origin = origin,
+        Text = text,
+        Default = CompiledTemplate.Compile(text),
+        Stop = StopsOf(text),
+    };
 
     private static string[] StopsOf(string template) =>
         Array.FindAll(TurnEnds, end => template.Contains(end, StringComparison.Ordinal));

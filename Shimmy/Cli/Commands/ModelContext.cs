@@ -24,7 +24,11 @@ internal sealed class ModelContext
         _options = options;
         Host = host;
         ConfigFile = host.Value(ModelConfigWatch.Variable);
-        Discovery = new ModelDiscovery(SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
+        // llama-server knows the model that it is given, and no other.
+        Discovery =
+            new ModelDiscovery(options.Given is { Repository: null }
+                ? []
+                : SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
             options.Projector);
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
         Conversions =
@@ -59,6 +63,12 @@ internal sealed class ModelContext
         CheckRuntime(options);
         var models = new ModelContext(options, HostEnvironment.Current());
         models.ReadConfig();
+        if (options.Given is { } given)
+        {
+            if (given.Path is { } only)
+                models.Give(Open("--model", only));
+            return models;
+        }
         if (models.Host.Value(SearchOrder.BaseGguf) is { } file)
         {
             Open(SearchOrder.BaseGguf, file);
@@ -74,6 +84,31 @@ internal sealed class ModelContext
         return models;
     }
 
+    /// <summary>
+    /// Registers the model of <c>llama-server</c> that a repository names, once the caches were searched. Throws
+    /// <see cref="CommandException"/> where they have no such file.
+    /// </summary>
+    public void GiveFromCaches()
+    {
+        if (_options.Given is not { Repository: { } repository } given)
+            return;
+        var wanted = given.File is null ? repository : repository.Split(':')[0] + "/" + given.File;
+        var found = Registry.Find(repository) ?? Registry.Entries.FirstOrDefault(entry => given.File is not null
+            && entry.Path.EndsWith(given.File.Replace('/', Path.DirectorySeparatorChar), StringComparison.Ordinal)
+            && IsOf(entry.Path, repository.Split(':')[0]))
+            ?? (given.File is null ? Registry.Entries.FirstOrDefault(entry => IsOf(entry.Path, repository.Split(':')[0])) : null);
+        Give(found ?? throw new CommandException(ExitCode.Failed,
+            $"--hf-repo: no cache on this machine has {wanted}; nothing is downloaded here: bring the file, or name it with --model"));
+
+        // Of Hugging Face's cache and of llama.cpp's.
+        static bool IsOf(string path, string repository) =>
+            path.Contains("models--" + repository.Replace("/", "--", StringComparison.Ordinal), StringComparison.OrdinalIgnoreCase)
+            || Path.GetFileName(path).StartsWith(repository.Replace('/', '_') + "_", StringComparison.OrdinalIgnoreCase);
+    }
+
+    private void Give(ModelEntry entry) =>
+        Registry.Register(WithProjector(entry with { Name = _options.Given!.Name ?? Path.GetFileName(entry.Path) }));
+
     private static void CheckRuntime(CommandOptions options)
     {
         try
@@ -88,7 +123,23 @@ internal sealed class ModelContext
     }
 
     /// <summary>How to load a model: the command line wins over the environment, which wins over the config file.</summary>
-    public ModelSpec SpecOf(ModelEntry entry) => new()
+    public ModelSpec SpecOf(ModelEntry entry) => _options.Given is { } given ? SpecOf(entry, given) : SpecAlone(entry);
+
+    // As llama-server splits its context: of a number of slots that is asked for each has its share.
+    private ModelSpec SpecOf(ModelEntry entry, GivenModel given)
+    {
+        var all = given.Context > 0 ? given.Context : entry.ContextLength;
+        var one = given.Splits ? Math.Max(1, all / _options.Parallel) : all;
+        return SpecAlone(entry) with
+        {
+            ContextLength = one,
+            Cells = given.Splits ? one * _options.Parallel : all,
+            BatchSize = given.BatchSize,
+            Defaults = given.Defaults,
+        };
+    }
+
+    private ModelSpec SpecAlone(ModelEntry entry) => new()
     {
         Name = entry.Name,
         Path = entry.Path,

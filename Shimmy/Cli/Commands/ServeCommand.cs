@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Shimmy.Api;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -39,6 +40,9 @@ internal static partial class ServeCommand
             bytes => residency.SetMemoryBudget(bytes));
         await using var server = await StartAsync(WithLimits(options, models), models, residency, loggers, backends, cancellation);
         Announce(server);
+        var load = options.Server.LlamaServer is { } mode
+            ? LoadGivenAsync(mode, scan, models, residency, ending)
+            : Task.CompletedTask;
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
         using var hangups = new Hangups(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), models, config), ending.Cancel);
 
@@ -46,6 +50,29 @@ internal static partial class ServeCommand
         Printer.Notice("serve", "stopping; running requests may end, a second signal ends them");
         await server.StopAsync();
         await logged;
+        await load;
+    }
+
+    // As llama-server: the model is loaded before the first request, and the server ends where it cannot be.
+    private static async Task LoadGivenAsync(
+        LlamaServerMode mode, Task scan, ModelContext models, ModelResidency residency, CancellationTokenSource ending)
+    {
+        try
+        {
+            await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            models.GiveFromCaches();
+            using var lease = await residency.AcquireAsync(models.Registry.Default!, null, ending.Token);
+            mode.Loading.TrySetResult();
+        }
+        catch (OperationCanceledException) when (ending.IsCancellationRequested)
+        {
+        }
+        catch (Exception e) when (e is EngineException or CommandException)
+        {
+            Printer.Error("llama-server", e.Message);
+            Environment.ExitCode = ExitCode.Failed;
+            await ending.CancelAsync();
+        }
     }
 
     private static async Task<ShimmyServer> StartAsync(

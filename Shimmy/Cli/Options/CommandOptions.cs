@@ -83,6 +83,9 @@ internal sealed record CommandOptions
     /// <summary>A model file to serve beside those found.</summary>
     public string? ModelPath { get; init; }
 
+    /// <summary>The one model of <c>llama-server</c>; null for other commands.</summary>
+    public GivenModel? Given { get; init; }
+
     /// <summary>Further names of models, with wildcards or without, in their order.</summary>
     public IReadOnlyList<ModelAlias> Aliases { get; init; } = [];
 
@@ -129,4 +132,24 @@ internal sealed record CommandOptions
     public static CommandOptions Of(CommandSet command) => command == CommandSet.Serve
         ? new CommandOptions { Parallel = 4, LogLevel = LogLevel.Information }
         : new CommandOptions();
+}
+
+/// <summary>The model that <c>llama-server</c> serves, and how it splits its memory.</summary>
+/// <param name="Path">Its file; null where it is named by a repository.</param>
+/// <param name="Repository">Its repository on Hugging Face, of which the caches have a file; null where a file is given.</param>
+/// <param name="File">The file in the repository; null for the only one, or the one that the repository's tag names.</param>
+/// <param name="Name">The name that it is served under; null for that of its file.</param>
+internal sealed record GivenModel(string? Path, string? Repository, string? File, string? Name)
+{
+    /// <summary>Whether each slot has its share of the context; else all share one pool.</summary>
+    public bool Splits { get; init; }
+
+    /// <summary>Tokens of all slots together; 0 for the model's own context.</summary>
+    public int Context { get; init; }
+
+    /// <summary>Most tokens of a batch.</summary>
+    public int BatchSize { get; init; } = 512;
+
+    /// <summary>What requests leave open.</summary>
+    public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 }

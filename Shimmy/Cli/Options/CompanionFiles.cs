@@ -77,7 +77,8 @@ internal static class CompanionFiles
         try
         {
             _ = TemplateSource.Named(value.Text);
-            return TemplateFamilies.Find(value.Text)?.Name ?? Path.GetFullPath(value.Text);
+            return TemplateFamilies.Find(value.Text)?.Name
+                ?? (value.Text.StartsWith(TemplateSource.TextMark, StringComparison.Ordinal) ? value.Text : Path.GetFullPath(value.Text));
         }
         catch (Exception e) when (e is FormatException or TemplateException)
         {

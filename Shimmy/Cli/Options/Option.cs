@@ -28,6 +28,9 @@ internal enum CommandSet
     /// <summary><c>convert</c></summary>
     Convert = 128,
 
+    /// <summary><c>llama-server</c>, whose options are llama-server's (<see cref="LlamaServerTable"/>).</summary>
+    LlamaServer = 256,
+
     /// <summary>The commands that look for models or load them.</summary>
     Models = Serve | Generate | List | Discover | Probe | Bench,
 

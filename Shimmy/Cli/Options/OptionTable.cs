@@ -51,6 +51,7 @@ internal static class OptionTable
         {
             Details = "NAME is the folder: config.json, tokenizer.json, model.safetensors. Served folders are converted by themselves, once.",
         },
+        new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables"),
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
     ];
 

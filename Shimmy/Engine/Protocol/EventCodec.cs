@@ -5,7 +5,8 @@ using System.Text;
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>
-/// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed (4 each);
+/// The events of one scheduler turn as bytes. Each: request id (4), kind (1), then for a start prompt tokens, cached tokens, seed, slot (4
+/// each); for progress the prompt's computed tokens (4);
 /// for a token of the answer or the prompt its id (4), tokens drafted in its step and whether it was drafted (1 each), piece length (2),
 /// piece, and, where asked for, its log probability (4), number of alternatives (1) and each one's id (4), log probability (4), piece
 /// length (2), piece; for an end reason (1), tokens (4), three times in ms (8 each), tokens drafted and accepted (4 each); for a failure
@@ -22,15 +23,20 @@ internal static class EventCodec
         Failure = 4,
         PromptToken = 5,
         PromptTokenWithLogProbability = 6,
+        Progress = 7,
     }
 
     public static void WriteStart(IBufferWriter<byte> writer, uint requestId, GenerationStart start)
     {
-        var span = Begin(writer, requestId, Kind.Start, 12);
+        var span = Begin(writer, requestId, Kind.Start, 16);
         BinaryPrimitives.WriteInt32LittleEndian(span, start.PromptTokens);
         BinaryPrimitives.WriteInt32LittleEndian(span[4..], start.CachedTokens);
         BinaryPrimitives.WriteUInt32LittleEndian(span[8..], start.Seed);
+        BinaryPrimitives.WriteInt32LittleEndian(span[12..], start.Slot);
     }
+
+    public static void WriteProgress(IBufferWriter<byte> writer, uint requestId, int computed) =>
+        BinaryPrimitives.WriteInt32LittleEndian(Begin(writer, requestId, Kind.Progress, 4), computed);
 
     public static void WriteToken(
         IBufferWriter<byte> writer, uint requestId, int token, ReadOnlySpan<byte> piece,
@@ -95,7 +101,13 @@ internal static class EventCodec
             {
                 case Kind.Start:
                     take(requestId,
-                        GenerationEvent.OfStart(new GenerationStart(reader.Int32(), reader.Int32(), (uint)reader.Int32())), null);
+                        GenerationEvent.OfStart(new GenerationStart(reader.Int32(), reader.Int32(), (uint)reader.Int32())
+                        {
+                            Slot = reader.Int32(),
+                        }), null);
+                    break;
+                case Kind.Progress:
+                    take(requestId, GenerationEvent.OfProgress(reader.Int32()), null);
                     break;
                 case Kind.Token or Kind.TokenWithLogProbability or Kind.PromptToken or Kind.PromptTokenWithLogProbability:
                     var token = reader.Int32();

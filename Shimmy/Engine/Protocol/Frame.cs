@@ -39,6 +39,11 @@ internal enum FrameKind : byte
     /// </summary>
     Embed = 8,
 
+    /// <summary>
+    /// P: JSON of a <see cref="SlotAction"/>; answered by <see cref="Reply"/> with the JSON of a <see cref="SlotResult"/>.
+    /// </summary>
+    Slot = 9,
+
     /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
     Progress = 32,
 

@@ -16,6 +16,8 @@ namespace Shimmy.Engine.Protocol;
 [JsonSerializable(typeof(Prompt))]
 [JsonSerializable(typeof(EmbeddingRequest))]
 [JsonSerializable(typeof(EngineStatistics))]
+[JsonSerializable(typeof(SlotAction))]
+[JsonSerializable(typeof(SlotResult))]
 [JsonSerializable(typeof(BackendReport))]
 [JsonSerializable(typeof(Dictionary<string, string>))]
 [JsonSerializable(typeof(WorkerError))]

@@ -50,6 +50,13 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         await worker.AskAsync(FrameKind.Detokenize, MemoryMarshal.AsBytes(tokens.ToArray().AsSpan()).ToArray(), cancellation)
             .ConfigureAwait(false);
 
+    public async Task<SlotResult> DoAsync(SlotAction action, CancellationToken cancellation)
+    {
+        var payload = JsonSerializer.SerializeToUtf8Bytes(action, WorkerJson.Default.SlotAction);
+        var reply = await worker.AskAsync(FrameKind.Slot, payload, cancellation).ConfigureAwait(false);
+        return JsonSerializer.Deserialize(reply, WorkerJson.Default.SlotResult)!;
+    }
+
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
         var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);

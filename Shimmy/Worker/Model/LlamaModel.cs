@@ -131,7 +131,7 @@ internal sealed class LlamaModel : IDisposable
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
-            var metadata = ModelMetadata.Read(handle, spec.Path);
+            var metadata = ModelMetadata.Read(handle, spec.Path, (PoolingType?)spec.Tuning.Pooling);
             var adapters = LoraAdapters.Load(handle, metadata.Architecture, spec.Loras);
             ContextParameters.Check(spec.Tuning, metadata);
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
@@ -203,6 +203,8 @@ internal sealed class LlamaModel : IDisposable
             ParameterCount = Handle.ParameterCount,
             SizeBytes = Handle.SizeBytes,
             VocabularySize = Vocabulary.Size,
+            VocabularyType = Vocabulary.Native.Type,
+            EndTokens = [.. Vocabulary.EndTokens],
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
             CanSee = Projector is { CanSee: true },

@@ -12,14 +12,14 @@ internal sealed class ModelMetadata
 {
     private readonly Dictionary<string, string> _values;
 
-    private ModelMetadata(Dictionary<string, string> values, ModelHandle model, Func<EmbeddingTraits> traits)
+    private ModelMetadata(Dictionary<string, string> values, ModelHandle model, PoolingType? pooling, Func<EmbeddingTraits> traits)
     {
         _values = values;
         Architecture = Of("general.architecture") ?? "";
-        PoolingType? given = int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type)
+        var given = pooling ?? (int.TryParse(OfArchitecture("pooling_type"), CultureInfo.InvariantCulture, out var type)
             && type is >= (int)PoolingType.Mean and <= (int)PoolingType.Rank
-            ? (PoolingType)type
-            : null;
+            ? (PoolingType?)type
+            : null);
         Traits = given is null && GeneratesText(model, ranks: false) ? new EmbeddingTraits(false, false) : traits();
         LacksRankingHead = given == PoolingType.Rank && !Traits.HasRankingHead;
         CanGenerate = GeneratesText(model, ranks: given == PoolingType.Rank && !LacksRankingHead);
@@ -57,8 +57,9 @@ internal sealed class ModelMetadata
     /// <summary>Reads the metadata of a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="path">Its file, or the first of its shards.</param>
-    public static ModelMetadata Read(ModelHandle model, string path) =>
-        new(model.ReadMetadata(), model, () => TraitsOf(path));
+    /// <param name="pooling">How texts are to be embedded whatever the file says; null to believe it.</param>
+    public static ModelMetadata Read(ModelHandle model, string path, PoolingType? pooling) =>
+        new(model.ReadMetadata(), model, pooling, () => TraitsOf(path));
 
     // Where our reader is stricter than llama.cpp, what the model says of itself is believed.
     private static EmbeddingTraits TraitsOf(string path)

@@ -54,6 +54,10 @@ internal sealed class Vocabulary
         Native.FillInTheMiddle is var tokens && Text(tokens.Prefix) is { } prefix
             && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
             ? new FillInTheMiddle(prefix, suffix, middle)
+            {
+                Repository = Text(Native.ProjectMarks.Repository),
+                File = Text(Native.ProjectMarks.File),
+            }
             : null;
 
     /// <summary>Whether prompts begin with BOS.</summary>

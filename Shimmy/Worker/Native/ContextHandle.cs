@@ -134,6 +134,21 @@ internal sealed unsafe class ContextHandle : SafeHandle
     public bool RestoreState(int sequence, StateParts parts, StateBuffer state) =>
         (long)llama_state_seq_set_data_ext(this, state.Pointer, (nuint)state.Length, sequence, (uint)parts) == state.Length;
 
+    /// <summary>Writes the cells of a sequence, with these numbers before them, to a file; the bytes written, 0 where that fails.</summary>
+    public long Save(int sequence, string path, ReadOnlySpan<int> head)
+    {
+        fixed (int* numbers = head)
+            return (long)llama_state_seq_save_file(this, path, sequence, numbers, (nuint)head.Length);
+    }
+
+    /// <summary>Reads what <see cref="Save"/> has written; the bytes read, 0 where the file is not that or finds no cells.</summary>
+    public long Load(int sequence, string path, Span<int> head)
+    {
+        nuint count;
+        fixed (int* numbers = head)
+            return (long)llama_state_seq_load_file(this, path, sequence, numbers, (nuint)head.Length, &count);
+    }
+
     /// <summary>Frees all cells of all sequences; what is in them stays unread.</summary>
     public void ClearCells() => llama_memory_clear(_memory, data: false);
 

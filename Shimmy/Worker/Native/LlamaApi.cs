@@ -92,6 +92,8 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial int llama_vocab_fim_pre(nint vocab);
     [LibraryImport(Library)] public static partial int llama_vocab_fim_suf(nint vocab);
     [LibraryImport(Library)] public static partial int llama_vocab_fim_mid(nint vocab);
+    [LibraryImport(Library)] public static partial int llama_vocab_fim_rep(nint vocab);
+    [LibraryImport(Library)] public static partial int llama_vocab_fim_sep(nint vocab);
     [LibraryImport(Library)] public static partial int llama_vocab_eos(nint vocab);
     [LibraryImport(Library)] public static partial int* llama_vocab_get_suppress_tokens(nint vocab, int* count);
 
@@ -167,6 +169,17 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)]
     public static partial nuint llama_state_seq_set_data_ext(ContextHandle context, byte* data, nuint size, int sequence, uint flags);
 
+    // State of a sequence in a file, behind the tokens that the caller gives
+
+    /// <summary>Bytes written; 0 where the file cannot be written, which the log explains.</summary>
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nuint llama_state_seq_save_file(ContextHandle context, string path, int sequence, int* tokens, nuint count);
+
+    /// <summary>Bytes read; 0 where the file is no state of this model or finds no room, which the log explains.</summary>
+    [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]
+    public static partial nuint llama_state_seq_load_file(ContextHandle context,
+        string path, int sequence, int* tokens, nuint capacity, nuint* count);
+
     // Samplers: a chain owns what is added to it
 
     [LibraryImport(Library)] public static partial nint llama_sampler_chain_init(LlamaSamplerChainParams parameters);
@@ -174,6 +187,9 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial void llama_sampler_apply(SamplerHandle sampler, LlamaTokenDataArray* candidates);
     [LibraryImport(Library)] public static partial void llama_sampler_accept(SamplerHandle sampler, int token);
     [LibraryImport(Library)] public static partial void llama_sampler_free(nint sampler);
+    [LibraryImport(Library)]
+    public static partial nint llama_sampler_init_penalties(int lastN, float repeat, float frequency, float presence);
+    [LibraryImport(Library)] public static partial nint llama_sampler_init_infill(nint vocab);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_greedy();
     [LibraryImport(Library)] public static partial nint llama_sampler_init_dist(uint seed);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_top_k(int k);

@@ -39,6 +39,11 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
     public (int Prefix, int Suffix, int Middle) FillInTheMiddle =>
         (llama_vocab_fim_pre(Pointer), llama_vocab_fim_suf(Pointer), llama_vocab_fim_mid(Pointer));
 
+    /// <summary>
+    /// The tokens before the names of a project and of its files, for filling in the middle; negative where there is none.
+    /// </summary>
+    public (int Repository, int File) ProjectMarks => (llama_vocab_fim_rep(Pointer), llama_vocab_fim_sep(Pointer));
+
     public bool AddsBos => llama_vocab_get_add_bos(Pointer);
 
     public bool AddsEos => llama_vocab_get_add_eos(Pointer);

@@ -31,7 +31,7 @@ internal sealed unsafe class SamplerHandle : SafeHandle
             ? new SamplerHandle(sampler, vocabulary.Model)
             : null;
 
-    // Stages of a chain; parameters as in llama.h, minKeep always 0
+    // Stages of a chain; parameters as in llama.h
 
     public void AddGreedy() => Add(llama_sampler_init_greedy());
 
@@ -39,15 +39,21 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     public void AddTopK(int k) => Add(llama_sampler_init_top_k(k));
 
-    public void AddTopP(float p) => Add(llama_sampler_init_top_p(p, 0));
+    public void AddTopP(float p, int minKeep = 0) => Add(llama_sampler_init_top_p(p, (nuint)minKeep));
 
-    public void AddMinP(float p) => Add(llama_sampler_init_min_p(p, 0));
+    public void AddMinP(float p, int minKeep = 0) => Add(llama_sampler_init_min_p(p, (nuint)minKeep));
 
-    public void AddTypical(float p) => Add(llama_sampler_init_typical(p, 0));
+    public void AddTypical(float p, int minKeep = 0) => Add(llama_sampler_init_typical(p, (nuint)minKeep));
 
     public void AddTopNSigma(float n) => Add(llama_sampler_init_top_n_sigma(n));
 
-    public void AddXtc(float probability, float threshold, uint seed) => Add(llama_sampler_init_xtc(probability, threshold, 0, seed));
+    public void AddXtc(float probability, float threshold, uint seed, int minKeep = 0) =>
+        Add(llama_sampler_init_xtc(probability, threshold, (nuint)minKeep, seed));
+
+    public void AddPenalties(int lastN, float repeat, float frequency, float presence) =>
+        Add(llama_sampler_init_penalties(lastN, repeat, frequency, presence));
+
+    public void AddInfill(NativeVocabulary vocabulary) => Add(llama_sampler_init_infill(vocabulary.Pointer));
 
     public void AddTemperature(float temperature) => Add(llama_sampler_init_temp(temperature));
 
@@ -83,6 +89,9 @@ internal sealed unsafe class SamplerHandle : SafeHandle
 
     // Use
 
+    /// <summary>How many candidates the last <see cref="Choose"/> has left, and whether they are sorted.</summary>
+    public (int Count, bool Sorted) Left { get; private set; }
+
     /// <summary>
     /// Chooses among the candidates, which it may reorder and change; the token, or -1 where none was chosen or the chosen logit is NaN.
     /// </summary>
@@ -100,6 +109,7 @@ internal sealed unsafe class SamplerHandle : SafeHandle
                 Sorted = sorted ? (byte)1 : (byte)0,
             };
             llama_sampler_apply(this, &array);
+            Left = ((int)array.Size, array.Sorted != 0);
             return array.Selected >= 0 && (nuint)array.Selected < array.Size && !float.IsNaN(data[array.Selected].Logit)
                 ? data[array.Selected].Id
                 : -1;

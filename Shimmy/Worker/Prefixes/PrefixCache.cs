@@ -90,14 +90,10 @@ internal sealed class PrefixCache
     public Prefix Longest(Sequence sequence, double secondsPerToken)
     {
         var best = default(Prefix);
-        // The last token is always computed again: its logits are needed.
         var tokens = sequence.Tokens[..^1];
         foreach (var slot in Slots)
         {
-            if (!sequence.Adapters.Equals(slot.Adapters))
-                continue;
-            var common = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length), sequence.Media);
-            var found = Reach(common, slot.Tokens.Count, () => _context.FirstPosition(slot.Id), tokens, sequence) with { Source = slot };
+            var found = LongestIn(slot, sequence);
             // Among equals an idle slot is better: nothing needs to be copied.
             if (found.Length > best.Length
                 || (found.Length == best.Length && found.Length > 0 && best.Source!.Owner is not null && slot.Owner is null))
@@ -128,6 +124,30 @@ internal sealed class PrefixCache
         return _store.LongestCheckpoint(tokens, sequence.Adapters, common) is { } checkpoint
             ? new Prefix(checkpoint.Length, Checkpoint: checkpoint)
             : default;
+    }
+
+    /// <summary>The slot that a request asks for by its number, which is counted round; null where it asks for none.</summary>
+    public Slot? Wished(Sequence sequence) => sequence.Options.Slot is { } id ? Slots[id % Slots.Count] : null;
+
+    /// <summary>The prefix that one slot shares with the sequence, as far as it can be taken over.</summary>
+    public Prefix LongestIn(Slot slot, Sequence sequence)
+    {
+        if (!sequence.Adapters.Equals(slot.Adapters))
+            return default;
+        // The last token is always computed again: its logits are needed.
+        var tokens = sequence.Tokens[..^1];
+        var common = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length), sequence.Media);
+        return Reach(common, slot.Tokens.Count, () => _context.FirstPosition(slot.Id), tokens, sequence) with { Source = slot };
+    }
+
+    /// <summary>Makes the slot hold these tokens, whose cells were read from a file.</summary>
+    public void Restored(Slot slot, IReadOnlyList<int> tokens, AdapterSet adapters)
+    {
+        slot.Truncate(0);
+        slot.Adapters = adapters;
+        foreach (var token in tokens)
+            Computed(slot, token);
+        slot.LastUsed = ++_turn;
     }
 
     /// <summary>

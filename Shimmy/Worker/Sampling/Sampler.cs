@@ -36,10 +36,16 @@ internal sealed class Sampler : IDisposable
         var options = request.Options;
         _ignoreEos = options.IgnoreEos;
         _biases = Biases(options, vocabulary);
-        _penalties = RepetitionPenalties.Of(options, contextLength);
+        _penalties = options.Samplers is null ? RepetitionPenalties.Of(options, contextLength) : null;
         _vocabulary = vocabulary;
         _grammar = new GrammarMask(request, vocabulary, shown, _biases);
         _chain = SamplerHandle.Chain(vocabulary.Native.Model);
+        if (options is { Mirostat: 0 } && (options.Samplers is not null || options.MinKeep > 0 || options.AfterSampling))
+        {
+            _chainLooksBack = true;
+            InOrder(options, options.Samplers ?? LlamaOrder, seed, contextLength);
+            return;
+        }
 
         var dry = options.DryMultiplier != 0f && options.DryPenaltyLastN != 0;
         var typical = options.TypicalP < 1f;
@@ -91,6 +97,78 @@ internal sealed class Sampler : IDisposable
         else
             _chain.AddTemperature(options.Temperature);
         _chain.AddDistribution(seed);
+    }
+
+    // llama.cpp's order; the penalties are applied before the chain.
+    private static readonly SamplerKind[] LlamaOrder =
+    [
+        SamplerKind.Dry, SamplerKind.TopNSigma, SamplerKind.TopK, SamplerKind.Typical, SamplerKind.TopP, SamplerKind.MinP, SamplerKind.Xtc,
+        SamplerKind.Temperature,
+    ];
+
+    // The stages one by one as the request names them, all of them llama.cpp's own; each that is off does nothing there.
+    private void InOrder(GenerationOptions options, IReadOnlyList<SamplerKind> order, uint seed, int contextLength)
+    {
+        var (native, keep) = (_vocabulary.Native, options.MinKeep);
+        foreach (var stage in order)
+        {
+            switch (stage)
+            {
+                case SamplerKind.Penalties:
+                    _chain.AddPenalties(options.RepeatLastN < 0 ? contextLength : options.RepeatLastN,
+                        options.RepeatPenalty, options.FrequencyPenalty, options.PresencePenalty);
+                    break;
+                case SamplerKind.Dry:
+                    var lastN = options.DryPenaltyLastN < 0 ? contextLength : options.DryPenaltyLastN;
+                    _chain.AddDry(
+                        native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
+                    break;
+                case SamplerKind.TopNSigma:
+                    _chain.AddTopNSigma(options.TopNSigma);
+                    break;
+                case SamplerKind.TopK:
+                    _chain.AddTopK(Math.Max(options.TopK, 0));
+                    break;
+                case SamplerKind.Typical:
+                    _chain.AddTypical(options.TypicalP, keep);
+                    break;
+                case SamplerKind.TopP:
+                    _chain.AddTopP(options.TopP, keep);
+                    break;
+                case SamplerKind.MinP:
+                    _chain.AddMinP(options.MinP, keep);
+                    break;
+                case SamplerKind.Xtc:
+                    _chain.AddXtc(options.XtcProbability, options.XtcThreshold, seed, keep);
+                    break;
+                case SamplerKind.Temperature:
+                    _chain.AddDynamicTemperature(
+                        options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
+                    break;
+                default:
+                    _chain.AddInfill(native);
+                    break;
+            }
+        }
+        _chain.AddDistribution(seed);
+    }
+
+    /// <summary>
+    /// The probabilities that the samplers left at the last <see cref="Sample"/>: of the chosen token, and of the most likely ones. As
+    /// logarithms; a token that could not be drawn any more has negative infinity.
+    /// </summary>
+    public TokenLogProbability Left(int token, int top, Span<LlamaTokenData> candidates)
+    {
+        var left = candidates[.._chain.Left.Count];
+        if (!_chain.Left.Sorted)
+            left.Sort(static (a, b) => b.Logit.CompareTo(a.Logit));
+        var chosen = 0f;
+        foreach (var candidate in left)
+            chosen = candidate.Id == token ? candidate.Probability : chosen;
+        var told = new List<TopToken>();
+        foreach (var candidate in left[..Math.Min(top, left.Length)])
+            told.Add(new TopToken(candidate.Id, _vocabulary.Told(candidate.Id), MathF.Log(candidate.Probability)));
+        return new TokenLogProbability(MathF.Log(chosen), told);
     }
 
     /// <summary>Candidates that <see cref="Sample"/> needs room for.</summary>

@@ -109,9 +109,9 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     public int ChunkLimit(bool others)
     {
         if (SecondsPerPromptToken <= 0)
-            return others ? SmallestChunk * 4 : model.BatchSize;
+            return others ? Math.Min(SmallestChunk * 4, model.BatchSize) : model.BatchSize;
         var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, SmallestChunk, model.BatchSize);
+        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(SmallestChunk, model.BatchSize), model.BatchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
         return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }

@@ -52,6 +52,7 @@ internal sealed class Scheduler
     private readonly LlamaTokenData[] _candidates;
     private readonly bool _sharePrefixes;
     private readonly MediaEncoder? _encoder;
+    private readonly List<(Slot Slot, Action Action)> _postponed = [];
     private double _secondsPerRequest;
     private long _mediumTurns;
     private bool _anyCancelled;
@@ -132,7 +133,29 @@ internal sealed class Scheduler
         StatesEvicted = _cache.Store.Evicted,
         StateFileBytes = _cache.Folder?.Bytes ?? 0,
         RestoreMilliseconds = _cache.RestoreTime.TotalMilliseconds,
+        Slots = [.. _cache.Slots.Select(slot => new SlotState(slot.Id, slot.Owner?.RequestId ?? 0, slot.Tokens.Count,
+            slot.Owner?.PromptLength ?? 0, slot.Owner?.Generated ?? 0,
+            slot.Owner is { } owner ? owner.MaxTokens - owner.Generated : 0, slot.LastUsed > 0 || slot.Owner is not null))],
     }));
+
+    /// <summary>Saves, restores or erases the cells of a slot once it is idle; the callbacks run on the scheduler's thread.</summary>
+    public void Do(SlotAction action, Action<SlotResult> done, Action<EngineException> failed) => Post(() =>
+    {
+        var slot = _cache.Slots[action.Slot % _cache.Slots.Count];
+        if (slot.Owner is not null)
+        {
+            _postponed.Add((slot, () => Do(action, done, failed)));
+            return;
+        }
+        try
+        {
+            done(SlotFiles.Do(action, slot, _cache, _model));
+        }
+        catch (EngineException e)
+        {
+            failed(e);
+        }
+    });
 
     /// <summary>The loop. It never returns: a worker ends as a process.</summary>
     public void Run()
@@ -222,10 +245,16 @@ internal sealed class Scheduler
     private void Admit()
     {
         // Once cells ran out, admitting a request would preempt another: it waits until a sequence has left.
+        List<Sequence>? held = null;
         while (_waiting.Count > 0 && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
         {
             _cellsShort = false;
             var sequence = _waiting.TakeNext(_running);
+            if (_cache.Wished(sequence) is { Owner: not null })
+            {
+                (held ??= []).Add(sequence);
+                continue;
+            }
             if (sequence.AdmittedAt == 0)
             {
                 sequence.AdmittedAt = Stopwatch.GetTimestamp();
@@ -234,10 +263,18 @@ internal sealed class Scheduler
             }
             Place(sequence);
         }
+        for (var i = (held?.Count ?? 0) - 1; i >= 0; i--)
+            _waiting.Return(held![i]);
     }
 
     private void Place(Sequence sequence)
     {
+        if (_cache.Wished(sequence) is { } wished)
+        {
+            var own = sequence.Options is { CachePrompt: true, ReportPrompt: false };
+            Begin(sequence, wished, own ? _cache.LongestIn(wished, sequence) : default);
+            return;
+        }
         var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
         var prefix = share ? _cache.Longest(sequence, _turn.SecondsPerPromptToken) : default;
         var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
@@ -293,7 +330,12 @@ internal sealed class Scheduler
         if (sequence.Started)
             return;
         sequence.Started = true;
-        _events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed));
+        _events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed)
+        {
+            Slot = sequence.Slot!.Id,
+        });
+        if (sequence.Options.ReportProgress)
+            _events.Progress(sequence.RequestId, cached);
     }
 
     // 2. Join
@@ -377,6 +419,8 @@ internal sealed class Scheduler
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
         if (sequence.NextCheckpoint(computed) == computed + count)
             _cache.TakeCheckpoint(slot);
+        if (sequence.Options.ReportProgress && computed < sequence.PromptLength)
+            _events.Progress(sequence.RequestId, Math.Min(computed + count, sequence.PromptLength));
     }
 
     // Out of cells: nothing was computed. The next turn composes its batch again, with more free cells or fewer tokens.
@@ -497,6 +541,7 @@ internal sealed class Scheduler
         {
             _cache.CutToTokens(slot);
             Speculator.Judge(sequence, accepted);
+            _counters.Drafts++;
             _counters.DraftedTokens += draft.Count;
             _counters.AcceptedTokens += accepted;
         }
@@ -511,8 +556,10 @@ internal sealed class Scheduler
             return null;
         }
         var logits = _model.Logits(sequence.LogitsIndex + accepted);
-        var report = sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
+        var after = sequence.Options.AfterSampling;
+        var report = !after && sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
         var token = sequence.Sampler.Sample(logits, _candidates);
+        var likely = after ? sequence.Sampler.Left(token, sequence.Options.TopLogProbabilities ?? 0, _candidates) : null;
         if (sequence.FirstTokenAt == 0)
             sequence.FirstTokenAt = Stopwatch.GetTimestamp();
         if (_model.Vocabulary.IsEnd(token))
@@ -524,7 +571,7 @@ internal sealed class Scheduler
         _counters.GeneratedTokens++;
         var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
         var draft = sequence.Draft;
-        _events.Token(sequence.RequestId, token, piece, report?.Of(token, _model.Vocabulary), new TokenDraft(
+        _events.Token(sequence.RequestId, token, piece, likely ?? report?.Of(token, _model.Vocabulary), new TokenDraft(
             accepted == 0 ? (byte)draft.Count : (byte)0, accepted < draft.Count && draft[accepted] == token));
         if (sequence.Generated < sequence.MaxTokens)
             return token;
@@ -597,6 +644,11 @@ internal sealed class Scheduler
         var now = Stopwatch.GetTimestamp();
         var admitted = sequence.AdmittedAt == 0 ? now : sequence.AdmittedAt;
         var first = sequence.FirstTokenAt == 0 ? now : sequence.FirstTokenAt;
+        if (sequence.AdmittedAt != 0)
+        {
+            _counters.PromptSeconds += Stopwatch.GetElapsedTime(admitted, first).TotalSeconds;
+            _counters.GeneratedSeconds += Stopwatch.GetElapsedTime(first, now).TotalSeconds;
+        }
         _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
             Stopwatch.GetElapsedTime(sequence.ArrivedAt, admitted).TotalMilliseconds,
             Stopwatch.GetElapsedTime(admitted, first).TotalMilliseconds,
@@ -623,7 +675,12 @@ internal sealed class Scheduler
     private void Leave(Sequence sequence)
     {
         if (sequence.Slot is { } slot)
+        {
             _cache.Release(slot);
+            foreach (var (_, action) in _postponed.Where(one => one.Slot == slot).ToArray())
+                action();
+            _postponed.RemoveAll(one => one.Slot == slot);
+        }
         sequence.Slot = null;
         sequence.LogitsIndex = -1;
         _running.Remove(sequence);
@@ -638,6 +695,8 @@ internal interface IEventSink
     void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft);
 
     void PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
+
+    void Progress(uint requestId, int computed);
 
     void Ended(uint requestId, GenerationEnd end);
 

@@ -36,6 +36,15 @@ internal sealed class SchedulerCounters
     /// <inheritdoc cref="EngineStatistics.AcceptedTokens"/>
     public long AcceptedTokens { get; set; }
 
+    /// <inheritdoc cref="EngineStatistics.Drafts"/>
+    public long Drafts { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.PromptSeconds"/>
+    public double PromptSeconds { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.GeneratedSeconds"/>
+    public double GeneratedSeconds { get; set; }
+
     /// <inheritdoc cref="EngineStatistics.Refused"/>
     public long Refused { get; set; }
 
@@ -66,6 +75,9 @@ internal sealed class SchedulerCounters
             .ToDictionary(pair => pair.Name, pair => pair.tokens),
         GeneratedTokens = GeneratedTokens,
         DraftedTokens = DraftedTokens,
+        Drafts = Drafts,
+        PromptSeconds = PromptSeconds,
+        GeneratedSeconds = GeneratedSeconds,
         AcceptedTokens = AcceptedTokens,
         Refused = Refused,
         Preemptions = Preemptions,

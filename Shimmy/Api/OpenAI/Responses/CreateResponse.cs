@@ -28,7 +28,7 @@ internal static class CreateResponse
         var logger = ModelResolver.LoggerOf(context);
         var store = context.RequestServices.GetRequiredService<ResponseStore>();
         // Read first: a request that is wrong loads no model.
-        var asked = ResponseRequestBody.Read(fields, store, logger);
+        var asked = ResponseRequestBody.Read(fields, store, logger, LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var outline = new ResponseHead(Answer.NewId("resp_"), DateTimeOffset.UtcNow.ToUnixTimeSeconds(), lease.Entry.Name,
             asked.WithDefaultsOf(lease.Model.Facts));
@@ -38,7 +38,7 @@ internal static class CreateResponse
             if (outline.Body.Store)
                 store.Add(stored);
             running.End(stored);
-        });
+        }, asked.Extras);
         var events = UntilCancelled(
             ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true },
                 running.Token, logger, CacheControl.Use(context), MediaFields.LoaderOf(context)),

@@ -35,11 +35,19 @@ internal sealed record ResponseRequestBody
     /// <summary>The request itself, which answers repeat in part.</summary>
     public required RequestFields Fields { get; init; }
 
+    /// <summary>Output details beside the text.</summary>
+    public OutputDetails Extras { get; private init; }
+
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
+    private LlamaOptions? Own { get; init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
-    public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger)
+    public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger, LlamaServerMode? mode = null)
     {
+        mode ??= LlamaServerMode.Default;
+        // Of llama-server's details, that server alone tells them here.
+        var extras = mode.IsOn ? OutputDetails.Read(fields, logProbabilities: false) with { AsLlamaServer = true } : default;
         CheckOthers(fields);
         var include = Include(fields);
         var previous = Previously(fields, store);
@@ -54,7 +62,9 @@ internal sealed record ResponseRequestBody
         var thinking = ThinkingFields.Read(fields, most);
         var body = new ResponseRequestBody
         {
-            Request = new ChatRequest
+            Extras = extras,
+            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
+            Request = mode.Apply(new ChatRequest
             {
                 Messages = ItemConversation.Of(fields.Text("instructions"), context.Concat(input)),
                 Tools = tools.Tools,
@@ -64,7 +74,7 @@ internal sealed record ResponseRequestBody
                 EnableThinking = thinking.Enabled,
                 ThinkingBudget = thinking.Budget,
                 TemplateArguments = thinking.TemplateArguments,
-            },
+            }, fields),
             Input = input,
             Previous = previous,
             Stream = fields.Flag("stream") ?? false,
@@ -74,6 +84,7 @@ internal sealed record ResponseRequestBody
             Sampling = SamplingFields.Read(fields) with
             {
                 MaxTokens = most,
+                ReportTokens = extras.AsLlamaServer,
                 TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
             },
         };
@@ -84,8 +95,14 @@ internal sealed record ResponseRequestBody
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
     public ResponseRequestBody WithDefaultsOf(ModelFacts facts) => this with
     {
-        Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
+        Request = Request with { Options = OptionsOver(SamplingPatch.DefaultsOf(facts)) },
     };
+
+    private GenerationOptions OptionsOver(GenerationOptions defaults)
+    {
+        var options = Sampling.Over(defaults);
+        return Own?.Over(options) ?? options;
+    }
 
     private static Grammar? GrammarOf(RequestFields fields)
     {

@@ -25,8 +25,14 @@ namespace Shimmy.Api.OpenAI.Responses;
 /// <param name="begun">Called with the JSON of the response in progress, before it is written.</param>
 /// <param name="ended">Called with the complete response, before its end is written: the client's next request may refer to it at
 /// once.</param>
-internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun, Action<StoredResponse> ended) : IStreamWriter
+/// <param name="extras">Details to write beside the text.</param>
+internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun, Action<StoredResponse> ended,
+    OutputDetails extras = default) : IStreamWriter
 {
+    private readonly TimingsJson _times = new();
+    private byte[] _inProgress = [];
+    private Engine.GenerationStart? _start;
+
     private readonly List<ResponseItem> _output = [];
     private readonly StringBuilder _text = new();
     private readonly List<GeneratedToken> _tokens = [];
@@ -64,9 +70,15 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     {
         _stream = output;
         Begin();
-        if (outputEvent.Start is not null)
+        _times.Note(outputEvent);
+        if (outputEvent.Start is { } start)
+        {
+            _start = start;
             return;
-        if (outputEvent.End is { } end)
+        }
+        if (outputEvent.Progress is { } computed)
+            TellProgress(computed, outputEvent.Elapsed);
+        else if (outputEvent.End is { } end)
             End(end);
         else if (outputEvent.Call is { } call)
             TakeCall(call);
@@ -83,9 +95,18 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         _begun = true;
         var json = ResponseJson.Of(outline, new ResponseOutcome("in_progress", []));
         begun(json);
+        _inProgress = json;
         EmitResponse("response.created", json);
         EmitResponse("response.in_progress", json);
     }
+
+    // llama-server's.
+    private void TellProgress(int computed, TimeSpan elapsed) => Emit("response.in_progress", json =>
+    {
+        json.WritePropertyName("response");
+        json.WriteRawValue(_inProgress, skipInputValidation: true);
+        PromptProgress.Write(json, _start!, computed, elapsed);
+    });
 
     private void End(OutputEnd end)
     {
@@ -105,7 +126,8 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         // Clients expect a message where there is no other item.
         if (_output.Count == 0 && _open is null)
             OpenMessage();
-        var status = end.Reason == Engine.FinishReason.Length ? "incomplete" : "completed";
+        // To llama-server an answer is complete at its limit, too.
+        var status = end.Reason == Engine.FinishReason.Length && !extras.AsLlamaServer ? "incomplete" : "completed";
         Close(end.EndsInCall ? "incomplete" : status);
         End(new ResponseOutcome(status, _output) { Usage = end.Usage, ReasoningTokens = end.ReasoningTokens });
     }
@@ -116,7 +138,13 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         ended(new StoredResponse(outline.Id, outcome.Status, Json, outline.Body.Input,
             [.. _output.Select(WithoutTokens)], outline.Body.Previous));
         // OpenAI has no event for a cancelled response; it is sent as an incomplete one.
-        EmitResponse($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", Json);
+        Emit($"response.{(outcome.Status == "cancelled" ? "incomplete" : outcome.Status)}", json =>
+        {
+            json.WritePropertyName("response");
+            json.WriteRawValue(Json, skipInputValidation: true);
+            if (extras.AsLlamaServer)
+                _times.Write(json);
+        });
     }
 
     private void TakeText(string text, IReadOnlyList<GeneratedToken> tokens)
@@ -129,6 +157,8 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         {
             json.WriteString("delta", text);
             WriteTokens(json, tokens);
+            if (extras.Timings)
+                _times.Write(json);
         });
     }
 

@@ -1,0 +1,189 @@
+using System.Net;
+using System.Text.Json;
+using Shimmy.Api;
+using Shimmy.Engine;
+using Shimmy.Server;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Api.LlamaServer;
+
+/// <summary>llama-server's own routes on scripted models.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed class LlamaCompletionsTests
+{
+    [TestMethod]
+    public async Task A_whole_answer_says_how_it_was_made()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        using var answer = await server.PostAsync("completion", """{"prompt":"one two","n_predict":2,"return_tokens":true,"seed":7}""");
+
+        var body = await answer.JsonAsync();
+        Assert.AreEqual("I am", body.GetProperty("content").GetString());
+        Assert.AreEqual("limit", body.GetProperty("stop_type").GetString());
+        Assert.AreEqual(2, body.GetProperty("tokens").GetArrayLength());
+        Assert.AreEqual(2, body.GetProperty("timings").GetProperty("predicted_n").GetInt32());
+        var settings = body.GetProperty("generation_settings");
+        Assert.AreEqual((7, 2), (settings.GetProperty("seed").GetInt32(), settings.GetProperty("n_predict").GetInt32()));
+        Assert.AreEqual("penalties", settings.GetProperty("samplers")[0].GetString());
+    }
+
+    [TestMethod]
+    public async Task The_end_of_the_model_and_a_stop_text_are_told_apart()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        var ended = await Answers.JsonAsync(await server.PostAsync("completion", """{"prompt":"one"}"""));
+        var stopped = await Answers.JsonAsync(await server.PostAsync("completion", """{"prompt":"one","stop":" am"}"""));
+
+        Assert.AreEqual("eos", ended.GetProperty("stop_type").GetString());
+        Assert.AreEqual(("word", " am", "I"), (stopped.GetProperty("stop_type").GetString(),
+            stopped.GetProperty("stopping_word").GetString(), stopped.GetProperty("content").GetString()));
+    }
+
+    [TestMethod]
+    public async Task Paths_choose_parts_of_the_answer()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        var body = await server.AnswerAsync("completion",
+            """{"prompt":"one","n_predict":1,"response_fields":["content","generation_settings/n_predict","nowhere"]}""");
+        var nothing = await server.AnswerAsync("completion", """{"prompt":"one","n_predict":0,"samplers":[],"response_fields":[""]}""");
+
+        Assert.AreEqual("""{"content":"I","generation_settings/n_predict":1}""", body);
+        Assert.AreEqual("{}", nothing);
+    }
+
+    [TestMethod]
+    public async Task A_stream_tells_each_token_and_the_whole_at_its_end()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        var text = await server.AnswerAsync("completion", """{"prompt":"one","stream":true}""");
+
+        var events = text.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonElement.Parse(line["data: ".Length..])).ToArray();
+        Assert.AreEqual("I am talker", string.Concat(events.Select(one => one.GetProperty("content").GetString())));
+        Assert.IsTrue(events[..^1].All(one => !one.GetProperty("stop").GetBoolean() && one.GetProperty("tokens").GetArrayLength() > 0));
+        Assert.IsTrue(events[^1].GetProperty("stop").GetBoolean());
+        Assert.AreEqual("eos", events[^1].GetProperty("stop_type").GetString());
+    }
+
+    [TestMethod]
+    public async Task A_list_of_prompts_has_a_list_of_answers()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        var body = await Answers.JsonAsync(await server.PostAsync("completion", """{"prompt":["one",{"prompt_string":"two"}]}"""));
+
+        Assert.AreEqual(2, body.GetArrayLength());
+        Assert.AreEqual(1, body[1].GetProperty("index").GetInt32());
+    }
+
+    [TestMethod]
+    [DataRow("completion", """{}""", "prompt")]
+    [DataRow("completion", """{"prompt":[]}""", "prompt")]
+    [DataRow("completion", """{"prompt":[1,true]}""", "prompt")]
+    [DataRow("completion", """{"prompt":"a","n_predict":"many"}""", "n_predict")]
+    [DataRow("completion", """{"prompt":"a","samplers":5}""", "samplers")]
+    [DataRow("completion", """{"prompt":"a","logit_bias":[[1]]}""", "logit_bias")]
+    [DataRow("infill", """{"input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"ok"}]}""", "input_extra[0].text")]
+    [DataRow("embedding", """{}""", "input")]
+    public async Task What_is_wrong_is_named_in_llama_servers_shape(string path, string json, string field)
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        using var answer = await server.PostAsync(path, json);
+
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        var error = (await answer.JsonAsync()).GetProperty("error");
+        Assert.AreEqual(("invalid_request_error", 400), (error.GetProperty("type").GetString(), error.GetProperty("code").GetInt32()));
+        Assert.Contains(field, error.GetProperty("message").GetString()!);
+    }
+
+    [TestMethod]
+    public async Task A_vocabulary_without_marks_fills_no_gap()
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        using var answer = await server.PostAsync("infill", """{"input_prefix":"a","input_suffix":"b"}""");
+
+        Assert.AreEqual(HttpStatusCode.NotImplemented, answer.StatusCode);
+    }
+
+    [TestMethod]
+    public async Task As_llama_server_one_model_answers_every_name_once_it_is_loaded()
+    {
+        var mode = new LlamaServerMode { IsOn = true, Aliases = ["mine"] };
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions { LlamaServer = mode });
+        using var early = await server.Client.GetAsync("health");
+        Assert.AreEqual(HttpStatusCode.ServiceUnavailable, early.StatusCode);
+        Assert.AreEqual("unavailable_error", (await early.JsonAsync()).GetProperty("error").GetProperty("type").GetString());
+        mode.Loading.SetResult();
+
+        var chat = await Answers.JsonAsync(await server.PostAsync("v1/chat/completions",
+            """{"model":"gpt-4","messages":[{"role":"user","content":"hi"}]}"""));
+        using var wrong = await server.PostAsync("v1/chat/completions", """{"messages":5}""");
+
+        Assert.AreEqual("I am talker", chat.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
+        Assert.IsTrue(chat.GetProperty("system_fingerprint").GetString()!.StartsWith('b'));
+        Assert.IsTrue(chat.TryGetProperty("timings", out _));
+        Assert.AreEqual(400, (await wrong.JsonAsync()).GetProperty("error").GetProperty("code").GetInt32());
+        Assert.AreEqual("""{"status":"ok"}""", await server.Client.GetStringAsync("health"));
+    }
+
+    [TestMethod]
+    public async Task A_stream_outlives_its_client_and_is_read_again_from_any_byte()
+    {
+        var gate = new SemaphoreSlim(0);
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, _) => Enumerable.Range(0, 20).Select(i => $" word{i}"),
+            BeforeToken = gate.WaitAsync,
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+        var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions")
+        {
+            Content = new StringContent("""{"stream":true,"messages":[{"role":"user","content":"hi"}]}""",
+                System.Text.Encoding.UTF8, "application/json"),
+        };
+        request.Headers.Add("X-Conversation-Id", "talk::talker");
+        using (var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
+        {
+            gate.Release(3);
+            await (await answer.Content.ReadAsStreamAsync()).ReadAtLeastAsync(new byte[100], 100);
+        }
+
+        gate.Release(100);
+        var whole = await server.Client.GetStringAsync("v1/stream?conv_id=talk::talker");
+        var rest = await server.Client.GetStringAsync("v1/stream?conv_id=talk::talker&from=150");
+
+        Assert.EndsWith("data: [DONE]\n\n", whole);
+        for (var i = 0; i < 20; i++)
+            Assert.Contains($" word{i}\"", whole);
+        Assert.AreEqual(whole[150..], rest);
+        var found = await Answers.JsonAsync(await server.PostAsync("v1/streams/lookup", """{"conversation_ids":["talk"]}"""));
+        Assert.AreEqual(whole.Length, found[0].GetProperty("total_bytes").GetInt32());
+        using var ended = await server.Client.DeleteAsync("v1/stream?conv_id=talk::talker");
+        Assert.AreEqual(HttpStatusCode.NoContent, ended.StatusCode);
+        using var gone = await server.Client.GetAsync("v1/stream?conv_id=talk::talker");
+        Assert.AreEqual(HttpStatusCode.NotFound, gone.StatusCode);
+    }
+
+    [TestMethod]
+    public async Task Props_and_slots_load_no_model()
+    {
+        var engine = new ScriptedEngine();
+        await using var server = await ServerFixture.StartAsync(engine);
+
+        var props = await Answers.JsonAsync(await server.Client.GetAsync("props"));
+        var slots = await Answers.JsonAsync(await server.Client.GetAsync("slots"));
+
+        Assert.AreEqual(0, engine.Loads);
+        Assert.IsTrue(props.GetProperty("is_sleeping").GetBoolean());
+        Assert.AreEqual(0, slots.GetArrayLength());
+        using var saved = await server.PostAsync("slots/0?action=save", """{"filename":"a.bin"}""");
+        Assert.AreEqual(HttpStatusCode.NotImplemented, saved.StatusCode);
+    }
+}

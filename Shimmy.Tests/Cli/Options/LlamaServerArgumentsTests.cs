@@ -1,0 +1,93 @@
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Models;
+
+namespace Shimmy.Tests.Cli.Options;
+
+/// <summary><c>shimmy llama-server</c>: llama-server's command line and variables.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed class LlamaServerArgumentsTests
+{
+    [TestMethod]
+    public void No_name_and_no_variable_is_given_twice()
+    {
+        CollectionAssert.AllItemsAreUnique(LlamaServerTable.All.SelectMany(row => row.Names).ToArray());
+        CollectionAssert.AllItemsAreUnique(LlamaServerTable.All.Select(row => row.Variable).OfType<string>().ToArray());
+    }
+
+    [TestMethod]
+    public void A_context_is_split_over_the_slots_that_are_asked_for_and_else_shared()
+    {
+        Assert.IsTrue(Parse("-m a.gguf -c 512 -np 2").Given!.Splits);
+        Assert.IsFalse(Parse("-m a.gguf -c 512").Given!.Splits);
+        Assert.IsFalse(Parse("-m a.gguf -c 512 -np 2 --kv-unified").Given!.Splits);
+        Assert.AreEqual(4, Parse("-m a.gguf -np -1").Parallel);
+    }
+
+    [TestMethod]
+    public void Sampling_options_are_what_requests_leave_open()
+    {
+        var sampling = Parse("-m a.gguf --temp 0.5 --seed 42 -n 64 --top-k 7").Given!.Defaults.Sampling;
+
+        var options = SamplingPatch.DefaultsOf(new ModelFacts { Architecture = "a", Description = "a", SamplingDefaults = sampling });
+        Assert.AreEqual((0.5f, 42u, 64, 7), (options.Temperature, options.Seed!.Value, options.MaxTokens!.Value, options.TopK));
+    }
+
+    [TestMethod]
+    public void Several_hosts_have_one_port_and_a_socket_has_none()
+    {
+        CollectionAssert.AreEqual(new[] { "127.0.0.1:9000", "[::1]:9000", "unix:/tmp/a.sock" },
+            Parse("-m a.gguf --host 127.0.0.1,::1,/tmp/a.sock --port 9000").Server.Binds.ToArray());
+        CollectionAssert.AreEqual(new[] { "127.0.0.1:8080" }, Parse("-m a.gguf").Server.Binds.ToArray());
+    }
+
+    [TestMethod]
+    public void Keys_stand_in_a_list()
+    {
+        var keys = Parse("-m a.gguf --api-key one,two").Server.Keys;
+
+        Assert.HasCount(2, keys);
+        Assert.IsTrue(keys[1].IsThis("two"));
+    }
+
+    [TestMethod]
+    public void A_variable_stands_in_for_an_option_which_wins()
+    {
+        Assert.AreEqual(3, Parse("-m a.gguf", ("LLAMA_ARG_N_PARALLEL", "3")).Parallel);
+        Assert.AreEqual(2, Parse("-m a.gguf -np 2", ("LLAMA_ARG_N_PARALLEL", "3")).Parallel);
+        Assert.IsFalse(Parse("-m a.gguf", ("LLAMA_ARG_ENDPOINT_SLOTS", "off")).Server.LlamaServer!.Slots);
+        CollectionAssert.AreEqual(new[] { "127.0.0.1:8080" },
+            Parse("-m a.gguf --host 127.0.0.1", ("LLAMA_ARG_HOST", "0.0.0.0")).Server.Binds.ToArray());
+    }
+
+    [TestMethod]
+    public void The_first_alias_by_the_alphabet_names_the_model()
+    {
+        var options = Parse("-m a.gguf --alias one,fim,code");
+
+        Assert.AreEqual("code", options.Given!.Name);
+        CollectionAssert.AreEquivalent(new[] { "one", "fim", "code" }, options.Server.LlamaServer!.Aliases.ToArray());
+    }
+
+    [TestMethod]
+    [DataRow("-m a.gguf --rpc host", "unknown option --rpc")]
+    [DataRow("-m a.gguf -c", "-c: a value is missing")]
+    [DataRow("-m a.gguf -c many", "-c: 'many' is not a whole number of at least 0")]
+    [DataRow("-m a.gguf rest", "unexpected argument 'rest'")]
+    [DataRow("--port 1", "a model is missing")]
+    public void What_is_wrong_is_named(string arguments, string message) =>
+        Assert.Contains(message, Assert.ThrowsExactly<UsageException>(() => Parse(arguments)).Message);
+
+    [TestMethod]
+    public void A_model_stays_in_memory_unless_it_may_sleep()
+    {
+        Assert.IsTrue(Parse("-m a.gguf").Residency.KeepAlive < TimeSpan.Zero);
+        Assert.AreEqual(TimeSpan.FromSeconds(3), Parse("-m a.gguf --sleep-idle-seconds 3").Residency.KeepAlive);
+        Assert.AreEqual(ModelSettings.NoProjector, Parse("-m a.gguf --no-mmproj").Projector);
+    }
+
+    private static CommandOptions Parse(string arguments, params (string Name, string Value)[] environment) =>
+        LlamaServerArguments.Parse(arguments.Split(' '), name => environment.FirstOrDefault(one => one.Name == name).Value);
+}

@@ -1,0 +1,140 @@
+using System.Net;
+using System.Text;
+using System.Text.Json;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Executable;
+
+/// <summary><c>shimmy llama-server</c> with a model in a worker: names, errors, slots that are kept in files, texts of a seed.</summary>
+[TestClass]
+[TestCategory("Executable")]
+public sealed class LlamaServerModeTests
+{
+    private static readonly TemporaryFolder Folder = new();
+    private static ServerProcess _server = null!;
+
+    [ClassInitialize]
+    public static async Task StartAsync(TestContext _)
+    {
+        RandomModel.Write(Folder["noise.gguf"]);
+        _server = await ServerProcess.StartAsLlamaServerAsync(Folder, "-m", Folder["noise.gguf"], "-t", "1", "-c", "256", "-np", "2",
+            "--slot-save-path", Folder["slots"], "--seed", "42", "-n", "8");
+    }
+
+    [ClassCleanup]
+    public static void Clean()
+    {
+        _server.Dispose();
+        Folder.Dispose();
+    }
+
+    private static async Task<JsonElement> PostAsync(string path, string body, HttpStatusCode expected = HttpStatusCode.OK)
+    {
+        using var answer = await _server.Client.PostAsync(path, new StringContent(body, Encoding.UTF8, "application/json"));
+        using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
+        Assert.AreEqual(expected, answer.StatusCode, json.RootElement.ToString());
+        return json.RootElement.Clone();
+    }
+
+    [TestMethod]
+    public async Task The_one_model_answers_every_name()
+    {
+        foreach (var (path, prompt) in (ReadOnlySpan<(string, string)>)[("completion", "\"prompt\":\"A\""), ("v1/completions", "\"prompt\":\"A\""),
+            ("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"A\"}]")])
+        {
+            var body = await PostAsync(path, $$"""{"model":"gpt-none","max_tokens":2,{{prompt}}}""");
+            Assert.IsTrue(body.TryGetProperty("timings", out _), path);
+        }
+    }
+
+    [TestMethod]
+    [DataRow("v1/chat/completions")]
+    [DataRow("v1/messages")]
+    [DataRow("api/generate")]
+    [DataRow("no/such/route")]
+    public async Task Errors_of_all_routes_have_one_shape(string path)
+    {
+        var error = (await PostAsync(path, "{}", path[0] == 'n' ? HttpStatusCode.NotFound : HttpStatusCode.BadRequest)).GetProperty("error");
+
+        Assert.AreEqual(path[0] == 'n' ? 404 : 400, error.GetProperty("code").GetInt32());
+        Assert.AreEqual(path[0] == 'n' ? "not_found_error" : "invalid_request_error", error.GetProperty("type").GetString());
+    }
+
+    [TestMethod]
+    public async Task A_saved_slot_is_restored_into_another()
+    {
+        const string Prompt = """{"prompt":"What is kept of this need not be computed again","n_predict":4,"temperature":0,"id_slot":""";
+        var first = await PostAsync("completion", Prompt + "1}");
+        var saved = await PostAsync("slots/1?action=save", """{"filename":"kept.bin"}""");
+        await PostAsync("slots/1?action=erase", "{}");
+        var erased = await PostAsync("completion", Prompt + "1}");
+        await PostAsync("slots/1?action=erase", "{}");
+        await PostAsync("slots/0?action=erase", "{}");
+        var restored = await PostAsync("slots/0?action=restore", """{"filename":"kept.bin"}""");
+        var second = await PostAsync("completion", Prompt + "0}");
+
+        Assert.AreEqual(saved.GetProperty("n_saved").GetInt32(), restored.GetProperty("n_restored").GetInt32());
+        Assert.AreEqual(saved.GetProperty("n_written").GetInt64(), new FileInfo(Folder["slots/kept.bin"]).Length);
+        Assert.AreEqual(Computed(first), Computed(erased));
+        Assert.AreEqual(1, Computed(second));
+        Assert.AreEqual(first.GetProperty("content").GetString(), second.GetProperty("content").GetString());
+
+        static int Computed(JsonElement answer) => answer.GetProperty("timings").GetProperty("prompt_n").GetInt32();
+    }
+
+    [TestMethod]
+    [DataRow("../kept.bin")]
+    [DataRow("a/b.bin")]
+    [DataRow("")]
+    [DataRow("none.bin")]
+    public async Task A_slot_is_restored_only_from_a_file_of_the_folder(string name)
+    {
+        await PostAsync("slots/0?action=restore", $$"""{"filename":"{{name}}"}""", HttpStatusCode.BadRequest);
+    }
+
+    [TestMethod]
+    public async Task A_seed_gives_one_text_whatever_the_slot()
+    {
+        const string Body = """{"prompt":"AB","n_predict":16,"temperature":0.8,"seed":7,"id_slot":""";
+        var texts = new List<string?>();
+        foreach (var slot in (int[])[0, 1, 0])
+            texts.Add((await PostAsync("completion", Body + slot + "}")).GetProperty("content").GetString());
+        // The order of samplers that llama-server has by itself.
+        texts.Add((await PostAsync("completion",
+            Body + """1,"samplers":["penalties","dry","top_n_sigma","top_k","typ_p","top_p","min_p","xtc","temperature"]}"""))
+            .GetProperty("content").GetString());
+
+        Assert.HasCount(1, texts.Distinct().ToArray(), string.Join(" | ", texts));
+    }
+
+    [TestMethod]
+    [DataRow("--no-such-option", "unknown option --no-such-option")]
+    [DataRow("--grp-attn-n", "unknown option --grp-attn-n")]
+    public async Task An_unknown_option_is_refused_by_its_name(string option, string message)
+    {
+        var run = await ShimmyProcess.RunAsync(["llama-server", "-m", Folder["noise.gguf"], option]);
+
+        Assert.AreEqual(2, run.ExitCode);
+        Assert.Contains(message, run.Errors);
+    }
+
+    [TestMethod]
+    [TestCategory("Shared")]
+    public async Task Seed_42_tells_what_llama_server_tells()
+    {
+        if (Environment.GetEnvironmentVariable("SHIMMY_STORIES_MODEL") is not { Length: > 0 } stories)
+        {
+            Assert.Inconclusive("SHIMMY_STORIES_MODEL names no model; .ci/run knows where one may lie.");
+            return;
+        }
+        using var server = await ServerProcess.StartAsLlamaServerAsync(Folder, "-m", stories, "-t", "1", "--seed", "42", "--temp", "0.8");
+
+        using var answer = await server.Client.PostAsync("chat/completions", new StringContent("""
+            {"max_tokens":8,"messages":[{"role":"system","content":"Book"},{"role":"user","content":"What is the best book"}]}
+            """, Encoding.UTF8, "application/json"));
+
+        using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
+        Assert.StartsWith("Suddenly", json.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!.Trim());
+        Assert.AreEqual(77, json.RootElement.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
+    }
+}

@@ -1,0 +1,144 @@
+using System.Collections.Concurrent;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using Shimmy.Chat.Messages;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api;
+
+/// <summary>
+/// llama-server's options of a generation beside the sampling fields, which the routes of <c>shimmy llama-server</c> share:
+/// <c>samplers</c>, <c>min_keep</c>, <c>id_slot</c>, <c>return_progress</c>, <c>post_sampling_probs</c>, <c>cache_prompt</c>.
+/// </summary>
+internal sealed record LlamaOptions
+{
+    private static readonly (string Name, char Letter, SamplerKind Kind)[] SamplerNames =
+    [
+        ("penalties", 'e', SamplerKind.Penalties), ("dry", 'd', SamplerKind.Dry), ("top_n_sigma", 's', SamplerKind.TopNSigma),
+        ("top_k", 'k', SamplerKind.TopK), ("typ_p", 'y', SamplerKind.Typical), ("top_p", 'p', SamplerKind.TopP),
+        ("min_p", 'm', SamplerKind.MinP), ("xtc", 'x', SamplerKind.Xtc), ("temperature", 't', SamplerKind.Temperature),
+        ("infill", 'i', SamplerKind.Infill),
+    ];
+
+    // llama.cpp takes these too.
+    private static readonly Dictionary<string, string> OtherSamplerNames = new(StringComparer.Ordinal)
+    {
+        ["top-k"] = "top_k", ["top-p"] = "top_p", ["nucleus"] = "top_p", ["typical-p"] = "typ_p", ["typical"] = "typ_p",
+        ["typ-p"] = "typ_p", ["typ"] = "typ_p", ["typical_p"] = "typ_p", ["min-p"] = "min_p", ["temp"] = "temperature",
+        ["top-n-sigma"] = "top_n_sigma", ["penalty"] = "penalties",
+    };
+
+    /// <summary>Nothing said.</summary>
+    public static LlamaOptions None { get; } = new();
+
+    private bool AfterSampling { get; init; }
+
+    private IReadOnlyList<SamplerKind>? Samplers { get; init; }
+
+    private int MinKeep { get; init; }
+
+    private int? Slot { get; init; }
+
+    private bool Progress { get; init; }
+
+    private bool CachePrompt { get; init; } = true;
+
+    /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
+    public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode) => new()
+    {
+        AfterSampling = fields.Flag("post_sampling_probs") ?? false,
+        Samplers = SamplersOf(fields) ?? mode.Samplers,
+        MinKeep = fields.Whole("min_keep", 0, int.MaxValue) ?? 0,
+        Slot = fields.Whole("id_slot", -1, int.MaxValue) is >= 0 and var slot ? slot : null,
+        Progress = (fields.Flag("return_progress") ?? false) && (fields.Flag("stream") ?? false),
+        CachePrompt = fields.Flag("cache_prompt") ?? mode.CachesPrompts,
+    };
+
+    /// <summary>The options with these.</summary>
+    public GenerationOptions Over(GenerationOptions options) => options with
+    {
+        AfterSampling = AfterSampling && options.TopLogProbabilities is not null,
+        Samplers = Samplers,
+        // At temperature 0 nothing else is drawn, and the others are told all the same.
+        MinKeep = AfterSampling && options.Temperature <= 0 ? Math.Max(MinKeep, options.TopLogProbabilities ?? 0) : MinKeep,
+        Slot = Slot,
+        ReportProgress = Progress,
+        CachePrompt = CachePrompt,
+    };
+
+    /// <summary>The names of llama-server's order of samplers, with the penalties before it.</summary>
+    public static IReadOnlyList<SamplerKind> DefaultSamplers { get; } =
+        [.. SamplerNames.Where(sampler => sampler.Kind != SamplerKind.Infill).Select(sampler => sampler.Kind)];
+
+    /// <summary>llama-server's name of a sampler.</summary>
+    public static string NameOf(SamplerKind kind) => Array.Find(SamplerNames, sampler => sampler.Kind == kind).Name;
+
+    /// <summary>The samplers that names or letters call for; what is none is left out, as llama-server does.</summary>
+    public static IReadOnlyList<SamplerKind> SamplersOf(IEnumerable<string> names) =>
+    [
+        .. names.Select(name => OtherSamplerNames.GetValueOrDefault(name, name))
+            .SelectMany(name => SamplerNames.Where(sampler => sampler.Name == name).Select(sampler => sampler.Kind)),
+    ];
+
+    /// <inheritdoc cref="SamplersOf(IEnumerable{string})"/>
+    public static IReadOnlyList<SamplerKind> SamplersOf(string letters) =>
+        [.. letters.SelectMany(letter => SamplerNames.Where(sampler => sampler.Letter == letter).Select(sampler => sampler.Kind))];
+
+    private static IReadOnlyList<SamplerKind>? SamplersOf(RequestFields fields) => fields.Find("samplers") switch
+    {
+        null => null,
+        { ValueKind: JsonValueKind.String } letters => SamplersOf(letters.GetString()!),
+        { ValueKind: JsonValueKind.Array } names =>
+            SamplersOf(names.EnumerateArray().Select((name, i) => RequestFields.TextOf(name, $"samplers[{i}]"))),
+        { } other => throw ApiException.BadField("samplers",
+            $"must be an array of names or a string of letters, not {RequestFields.Describe(other)}"),
+    };
+}
+
+/// <summary>The strengths of adapters that <c>POST /lora-adapters</c> has set, by the load of a model.</summary>
+internal static class LoraScales
+{
+    private static readonly ConditionalWeakTable<ModelLoad, IReadOnlyList<LoraChoice>> Set0 = [];
+
+    /// <summary>What was set; null where nothing was.</summary>
+    public static IReadOnlyList<LoraChoice>? Of(ModelLease lease) => Set0.TryGetValue(lease.Load, out var choices) ? choices : null;
+
+    /// <summary>Sets them for requests that choose none.</summary>
+    public static void Set(ModelLease lease, IReadOnlyList<LoraChoice> choices) => Set0.AddOrUpdate(lease.Load, choices);
+
+    /// <summary>The options of a request, with what was set where it chooses no adapters.</summary>
+    public static GenerationOptions Over(ModelLease lease, GenerationOptions options) =>
+        options.Loras is null && Of(lease) is { } choices ? options with { Loras = choices } : options;
+}
+
+/// <summary>
+/// Conversations whose thinking can be ended while they run (<c>reasoning_control</c>), by the ids of their answers.
+/// </summary>
+internal static class ReasoningControls
+{
+    private static readonly ConcurrentDictionary<string, ThinkingControl> Running = new(StringComparer.Ordinal);
+
+    /// <summary>Lets an answer be found until the result is disposed.</summary>
+    public static IDisposable Begin(string id, ThinkingControl? control)
+    {
+        if (control is not null)
+            Running[id] = control;
+        return new Entry(id);
+    }
+
+    /// <summary>Ends the thinking of an answer; false where none runs under this id that may be told so.</summary>
+    public static bool End(string id)
+    {
+        if (!Running.TryGetValue(id, out var control))
+            return false;
+        control.End();
+        return true;
+    }
+
+    private sealed class Entry(string id) : IDisposable
+    {
+        public void Dispose() => Running.TryRemove(id, out _);
+    }
+}

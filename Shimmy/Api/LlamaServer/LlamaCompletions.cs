@@ -1,0 +1,275 @@
+using System.Buffers;
+using System.Runtime.CompilerServices;
+using System.Text.Json;
+using System.Threading.Channels;
+using Microsoft.AspNetCore.Http;
+using Shimmy.Chat;
+using Shimmy.Chat.Messages;
+using Shimmy.Chat.Output;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Api.LlamaServer;
+
+/// <summary><c>POST /completion</c>, <c>/completions</c> and <c>/infill</c>: llama-server's own form of generation.</summary>
+internal static class LlamaCompletions
+{
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/completion", context => HandleAsync(context, fills: false));
+        routes.MapPost("/completions", context => HandleAsync(context, fills: false));
+        routes.MapPost("/infill", context => HandleAsync(context, fills: true));
+    }
+
+    private static async Task HandleAsync(HttpContext context, bool fills)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        // Read first: a request that is wrong loads no model.
+        var mode = LlamaServerMode.Of(context);
+        var asked = LlamaRequest.Read(fields, mode);
+        var saysLimit = fields.Has("n_predict") || fields.Has("max_tokens") || fields.Has("max_completion_tokens");
+        var gap = fills ? InfillFields.Read(fields) : null;
+        var given = fills ? [] : LlamaPrompts.Read(fields, "prompt");
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var model = lease.Model;
+        var request = await asked.WithDefaultsOfAsync(model, saysLimit, context.RequestAborted);
+        request = request with { Options = LoraScales.Over(lease, request.Options) };
+        List<Prompt> prompts = [];
+        if (gap is not null)
+            prompts.Add(await gap.PromptAsync(model, request.Predict, mode, context.RequestAborted));
+        foreach (var element in given)
+            prompts.Add(await LlamaPrompts.OfAsync(context, model, element, context.RequestAborted));
+        var runs = new List<LlamaRun>();
+        foreach (var prompt in prompts)
+        {
+            var text = await PromptText.OfAsync(model, prompt, context.RequestAborted);
+            for (var i = 0; i < request.Choices; i++)
+            {
+                // The same seed would give the same answer again.
+                var options = i > 0 && request.Options.Seed is { } seed
+                    ? request.Options with { Seed = seed + (uint)i }
+                    : request.Options;
+                var answer = new LlamaAnswer(new LlamaOutline(lease.Entry.Name, model.Facts, request), runs.Count, text);
+                runs.Add(new LlamaRun(new CompletionRequest { Prompt = prompt, Options = options, Grammar = request.Grammar }, answer));
+            }
+        }
+
+        PromptLog? log = PromptLog.Of(context);
+        foreach (var run in runs)
+            log?.Write(run.Request.Prompt);
+        if (request.Stream)
+        {
+            await SseResponse.SendAsync(context, SideBySide(context, lease, request, runs), new Writer(runs, request.PingAfter));
+            return;
+        }
+        using var failed = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
+        await Task.WhenAll(runs.Select(async run =>
+        {
+            try
+            {
+                await foreach (var outputEvent in LlamaGeneration.RunAsync(lease, request, run, mode, failed.Token))
+                {
+                    RequestContext.Of(context).Note(outputEvent);
+                    run.Answer.Take(outputEvent);
+                }
+            }
+            catch
+            {
+                await failed.CancelAsync();
+                throw;
+            }
+        }));
+        await JsonResponse.WriteAsync(context, json =>
+        {
+            if (runs.Count > 1)
+                json.WriteStartArray();
+            foreach (var run in runs)
+                json.WriteRawValue(run.Answer.WholeText(streamed: false).Span, skipInputValidation: true);
+            if (runs.Count > 1)
+                json.WriteEndArray();
+        });
+    }
+
+    // All at once; each event is written under the number of its answer.
+    private static async IAsyncEnumerable<OutputEvent> SideBySide(HttpContext context, ModelLease lease, LlamaRequest request,
+        IReadOnlyList<LlamaRun> runs, [EnumeratorCancellation] CancellationToken cancellation = default)
+    {
+        using var left = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, cancellation);
+        var channel = Channel.CreateUnbounded<OutputEvent>(new UnboundedChannelOptions { SingleReader = true });
+        var all = Task.WhenAll(runs.Select(async (run, i) =>
+        {
+            await foreach (var outputEvent in LlamaGeneration.RunAsync(lease, request, run, LlamaServerMode.Of(context), left.Token)
+                .ConfigureAwait(false))
+            {
+                channel.Writer.TryWrite(outputEvent with { Choice = i });
+            }
+        }));
+        _ = all.ContinueWith(task => channel.Writer.Complete(task.Exception?.InnerException ?? (task.IsCanceled
+            ? new OperationCanceledException() : null)), TaskScheduler.Default);
+        try
+        {
+            await foreach (var outputEvent in channel.Reader.ReadAllAsync(left.Token).ConfigureAwait(false))
+                yield return outputEvent;
+        }
+        finally
+        {
+            await left.CancelAsync().ConfigureAwait(false);
+            await all.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    private sealed class Writer(IReadOnlyList<LlamaRun> runs, TimeSpan? ping) : IStreamWriter
+    {
+        public TimeSpan? PingAfter => ping;
+
+        public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
+        {
+            var answer = runs[outputEvent.Choice].Answer;
+            answer.Take(outputEvent);
+            answer.WritePiece(output, outputEvent);
+        }
+
+        public void WritePing(IBufferWriter<byte> output) => output.Write(":\n\n"u8);
+
+        public void WriteError(IBufferWriter<byte> output, ApiError error)
+        {
+            output.Write("error: "u8);
+            output.Write(LlamaServerDialect.Instance.ErrorBody(error));
+            output.Write("\n\n"u8);
+        }
+    }
+}
+
+/// <summary>One answer to generate.</summary>
+/// <param name="Request">What is generated.</param>
+/// <param name="Answer">What it becomes.</param>
+internal sealed record LlamaRun(CompletionRequest Request, LlamaAnswer Answer);
+
+/// <summary>Runs an answer within its limits of time, and beyond the context where that may be shifted.</summary>
+internal static class LlamaGeneration
+{
+    /// <summary>The events of an answer.</summary>
+    public static async IAsyncEnumerable<OutputEvent> RunAsync(ModelLease lease, LlamaRequest request, LlamaRun run, LlamaServerMode mode,
+        [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var events = mode.ShiftsContext
+            ? ShiftedAsync(lease, request, run, cancellation)
+            : ChatPipeline.CompleteAsync(lease, run.Request, cancellation);
+        if (request.PromptTime is null && request.PredictTime is null)
+        {
+            await foreach (var outputEvent in events.ConfigureAwait(false))
+                yield return outputEvent;
+            yield break;
+        }
+
+        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        if (request.PromptTime is { } most)
+            over.CancelAfter(most);
+        GenerationStart? start = null;
+        TimeSpan? first = null;
+        var (tokens, hasLine, last) = (0, false, TimeSpan.Zero);
+        await using var enumerator = events.GetAsyncEnumerator(over.Token);
+        while (true)
+        {
+            var (more, isOver) = await MoveAsync(enumerator, cancellation).ConfigureAwait(false);
+            if (isOver)
+                break;
+            if (!more)
+                yield break;
+            var outputEvent = enumerator.Current;
+            start = outputEvent.Start ?? start;
+            last = outputEvent.Elapsed > last ? outputEvent.Elapsed : last;
+            if (outputEvent.Tokens is { Count: > 0 } some)
+            {
+                // The prompt is done, and with it its limit.
+                if (first is null)
+                    over.CancelAfter(Timeout.InfiniteTimeSpan);
+                first ??= last;
+                tokens += some.Count;
+            }
+            hasLine |= outputEvent.Text.Contains('\n', StringComparison.Ordinal);
+            yield return outputEvent;
+            if (outputEvent.End is not null)
+                yield break;
+            if (request.PredictTime is { } limit && hasLine && last - first > limit)
+                break;
+        }
+
+        var usage = new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, tokens);
+        yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Length, null, usage, new GenerationTimings(0,
+            (first ?? last).TotalMilliseconds, (last - (first ?? last)).TotalMilliseconds)));
+    }
+
+    // Whether there is another event, or the time of the prompt is over.
+    private static async ValueTask<(bool More, bool IsOver)> MoveAsync(IAsyncEnumerator<OutputEvent> events, CancellationToken cancellation)
+    {
+        try
+        {
+            return (await events.MoveNextAsync().ConfigureAwait(false), false);
+        }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return (false, true);
+        }
+    }
+
+    // A prompt that is too long loses whole halves of what is not kept, as llama-server cuts it; an answer that fills the context goes on
+    // behind what is left when half is dropped.
+    private static async IAsyncEnumerable<OutputEvent> ShiftedAsync(ModelLease lease, LlamaRequest request, LlamaRun run,
+        [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        var context = lease.Model.Facts.ContextLength;
+        var prompt = run.Request.Prompt;
+        List<int> tokens = [.. prompt.Tokens ?? await lease.Model.TokenizeAsync(prompt, cancellation).ConfigureAwait(false)];
+        if (prompt.Media.Count > 0)
+            throw new ApiException(400, "a prompt with pictures cannot be shifted: start the server without --context-shift");
+        var keep = Math.Min(request.Keep < 0 ? tokens.Count : request.Keep, context - 4);
+        if (tokens.Count >= context)
+        {
+            var block = Math.Max(1, (context - keep) / 2);
+            var dropped = (tokens.Count - keep - block) / block * block;
+            tokens.RemoveRange(keep, dropped);
+            run.Answer.IsCut = true;
+        }
+
+        var most = run.Request.Options.MaxTokens;
+        var (generated, isFirst) = (0, true);
+        var (usage, timings) = (new Usage(0, 0, 0), new GenerationTimings(0, 0, 0));
+        while (true)
+        {
+            var part = run.Request with
+            {
+                Prompt = Prompt.FromTokens([.. tokens]),
+                Options = run.Request.Options with { MaxTokens = most - generated },
+            };
+            OutputEnd? end = null;
+            await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, part, cancellation).ConfigureAwait(false))
+            {
+                if (outputEvent.Tokens is { } some)
+                {
+                    tokens.AddRange(some.Select(token => token.Token));
+                    generated += some.Count;
+                }
+                end = outputEvent.End;
+                if (end is null && (isFirst || outputEvent.Start is null))
+                    yield return outputEvent;
+            }
+            usage = isFirst ? end!.Usage : usage with { CompletionTokens = generated };
+            timings = isFirst ? end!.Timings : timings with
+            {
+                DecodeMilliseconds = timings.DecodeMilliseconds + end!.Timings.PrefillMilliseconds + end.Timings.DecodeMilliseconds,
+            };
+            isFirst = false;
+            if (end!.Reason != FinishReason.Length || generated >= (most ?? int.MaxValue) || tokens.Count < context)
+            {
+                yield return OutputEvent.OfEnd(end with { Usage = usage, Timings = timings });
+                yield break;
+            }
+            run.Answer.IsCut = true;
+            var discard = request.Discard > 0 ? Math.Min(request.Discard, tokens.Count - keep - 1) : (tokens.Count - keep) / 2;
+            tokens.RemoveRange(keep, Math.Max(1, discard));
+        }
+    }
+}

@@ -1,0 +1,40 @@
+using System.Text;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Engine;
+using Shimmy.Http;
+using Shimmy.Models.Residency;
+using Shimmy.Observability;
+
+namespace Shimmy.Api.LlamaServer;
+
+/// <summary>
+/// The routes that answer otherwise where the server was started as llama-server: <c>/health</c>, <c>/v1/models</c> without a key, and
+/// <c>/metrics</c> by llama-server's names.
+/// </summary>
+internal static class LlamaModeRoutes
+{
+    public static void Map(RouteTable routes)
+    {
+        routes.MapInstead("/health", HandleHealth, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+        routes.MapInstead("/metrics", HandleMetrics, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+    }
+
+    private static Task HandleHealth(HttpContext context) => JsonResponse.WriteAsync(context, json =>
+    {
+        json.WriteStartObject();
+        json.WriteString("status"u8, "ok"u8);
+        json.WriteEndObject();
+    });
+
+    private static async Task HandleMetrics(HttpContext context)
+    {
+        if (!LlamaServerMode.Of(context).Metrics)
+            throw new ApiException(501, "This server does not support metrics endpoint. Start it with `--metrics`");
+        var asked = await ModelMetrics.AskAsync(context.RequestServices.GetRequiredService<ModelResidency>(), context.RequestAborted);
+        var text = new MetricsText();
+        LlamaMetrics.Write(text, [.. asked.Select(model => model.Statistics).OfType<EngineStatistics>()]);
+        context.Response.ContentType = "text/plain; version=0.0.4";
+        await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text.ToString()), context.RequestAborted);
+    }
+}

@@ -1,0 +1,143 @@
+using System.Text.Json;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Chat.Messages;
+using Shimmy.Engine;
+using Shimmy.Http;
+
+namespace Shimmy.Api;
+
+/// <summary>
+/// What <c>shimmy llama-server</c> serves, and what its options say of all routes. Also of <c>shimmy serve</c>, whose routes of
+/// llama-server have the defaults.
+/// </summary>
+internal sealed record LlamaServerMode
+{
+    /// <summary>The defaults, for a server that was not started as llama-server.</summary>
+    public static LlamaServerMode Default { get; } = new();
+
+    /// <summary>llama-server's name of its build, which it tells with every answer: a letter, a number, a commit.</summary>
+    public static string BuildInfo { get; } = $"b0-shimmy-{ServerState.Version}";
+
+    /// <summary>Whether the server was started as llama-server.</summary>
+    public bool IsOn { get; init; }
+
+    /// <summary>All names of the model (<c>--alias</c>).</summary>
+    public IReadOnlyList<string> Aliases { get; init; } = [];
+
+    /// <summary>Words about the model (<c>--tags</c>).</summary>
+    public IReadOnlyList<string> Tags { get; init; } = [];
+
+    /// <summary>Whether <c>/slots</c> answers.</summary>
+    public bool Slots { get; init; } = true;
+
+    /// <summary>Whether <c>/metrics</c> answers.</summary>
+    public bool Metrics { get; init; } = true;
+
+    /// <summary>Whether <c>POST /props</c> answers.</summary>
+    public bool Props { get; init; }
+
+    /// <summary>Folder of the files of slots; null where slots are not saved.</summary>
+    public string? SlotFolder { get; init; }
+
+    /// <summary>Whether every answer has <c>__verbose</c>.</summary>
+    public bool Verbose { get; init; }
+
+    /// <summary>Whether an assistant's message at the end is continued.</summary>
+    public bool Prefills { get; init; } = true;
+
+    /// <summary>Whether a prompt or answer beyond the context loses its middle, and goes on.</summary>
+    public bool ShiftsContext { get; init; }
+
+    /// <summary>Tokens of the prompt that <see cref="ShiftsContext"/> keeps; -1 keeps the prompt.</summary>
+    public int Keep { get; init; }
+
+    /// <summary>The samplers of requests that name none; null for llama.cpp's order.</summary>
+    public IReadOnlyList<SamplerKind>? Samplers { get; init; }
+
+    /// <summary>Whether prompts take over what is computed, where a request does not say.</summary>
+    public bool CachesPrompts { get; init; } = true;
+
+    /// <summary>Whether the model thinks, where a request does not say; null leaves it to the template.</summary>
+    public bool? Thinks { get; init; }
+
+    /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
+    public int? ThinkingBudget { get; init; }
+
+    /// <summary>Whether thoughts stay in the content (<c>--reasoning-format none</c>).</summary>
+    public bool ThoughtsInContent { get; init; }
+
+    /// <summary>Variables of the chat template, where a request does not give them.</summary>
+    public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
+
+    /// <summary>Longest silence of a stream; null never breaks it.</summary>
+    public TimeSpan? PingAfter { get; init; } = TimeSpan.FromSeconds(30);
+
+    /// <summary>Whether the suffix stands before the prefix where a gap is filled.</summary>
+    public bool SuffixFirst { get; init; }
+
+    /// <summary>Tokens of a batch, which <c>/infill</c> fits its text into.</summary>
+    public int BatchSize { get; init; } = 2048;
+
+    /// <summary>Ends once the model is in memory for the first time; waited for where <see cref="IsOn"/>.</summary>
+    public TaskCompletionSource Loading { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
+    /// <summary>What llama-server answers where the model has no projector.</summary>
+    public static Exception NoMedium(MediumKind kind) => new ApiException(500, (kind == MediumKind.Picture ? "image" : "audio")
+        + " input is not supported - hint: if this is unexpected, you may need to provide the mmproj", "unsupported_value", null);
+
+    /// <summary>The mode of the server that a request came to.</summary>
+    public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
+
+    /// <summary>The conversation with what the options say of it. Throws <see cref="ApiException"/> where it cannot be answered.</summary>
+    public ChatRequest Apply(ChatRequest request, RequestFields fields)
+    {
+        if (!IsOn)
+            return request;
+        if (request.Messages is [.., { Role: "assistant" }, { Role: "assistant" }])
+            throw ApiException.BadField("messages", "Cannot have 2 or more assistant messages at the end of the list.");
+        var continues = request.ContinueFinalMessage || (Prefills && !fields.Has("continue_final_message")
+            && request.Messages is [.., { Role: "assistant", ToolCalls.Count: 0 }]);
+        var arguments = TemplateArguments.Count == 0
+            ? request.TemplateArguments
+            : TemplateArguments.Concat(request.TemplateArguments).GroupBy(pair => pair.Key)
+                .ToDictionary(pairs => pairs.Key, pairs => pairs.Last().Value);
+        var format = fields.Choice("reasoning_format", "none", "auto", "deepseek");
+        return request with
+        {
+            ThoughtsInText = format is null ? ThoughtsInContent : format == "none",
+            ContinueFinalMessage = continues,
+            Messages = [.. request.Messages.Select(
+                (message, i) => continues && i == request.Messages.Count - 1 ? message : ByLines(message))],
+            // llama-server tells every template.
+            EnableThinking = request.EnableThinking ?? Thinks ?? true,
+            ThinkingBudget = request.ThinkingBudget ?? ThinkingBudget,
+            TemplateArguments = arguments,
+        };
+    }
+
+    // Texts that follow each other are lines of their own.
+    private static ChatMessage ByLines(ChatMessage message) => message.Content.Count < 2
+        ? message
+        : message with
+        {
+            Content =
+            [
+                .. message.Content.SelectMany((part, i) => i > 0 && !part.IsMedium && !message.Content[i - 1].IsMedium
+                    ? [new ContentPart("\n"), part]
+                    : (ContentPart[])[part]),
+            ],
+        };
+}
+
+/// <summary>Texts of prompts, for people.</summary>
+internal static class PromptText
+{
+    /// <summary>The prompt as the model reads it: its tokens as text, special ones spelled out.</summary>
+    public static async Task<string> OfAsync(ILoadedModel model, Prompt prompt, CancellationToken cancellation)
+    {
+        var tokens = prompt.Tokens ?? await model.TokenizeAsync(prompt, cancellation).ConfigureAwait(false);
+        var bytes = await model.DetokenizeAsync([.. tokens.Where(token => token >= 0)], cancellation).ConfigureAwait(false);
+        return System.Text.Encoding.UTF8.GetString(bytes.Span);
+    }
+}

@@ -1,0 +1,201 @@
+using System.Buffers;
+using System.Globalization;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+
+namespace Shimmy.Http;
+
+/// <summary>
+/// Streams that outlive their client: one that is sent with <c>X-Conversation-Id</c> goes on when the client leaves, and what it said is
+/// kept for a while, to be read again from any byte. A conversation has one stream at most; a new one ends the one before. Thread-safe.
+/// </summary>
+internal sealed class ConversationStreams(TimeProvider time)
+{
+    /// <summary>The header that names the conversation.</summary>
+    public const string Header = "X-Conversation-Id";
+
+    private static readonly TimeSpan Kept = TimeSpan.FromSeconds(300);
+
+    private readonly Lock _lock = new();
+    private readonly Dictionary<string, ConversationStream> _streams = new(StringComparer.Ordinal);
+
+    /// <summary>Begins the stream of a request; null where it names no conversation.</summary>
+    public static ConversationStream? Begin(HttpContext context)
+    {
+        if (context.Request.Headers[Header].ToString() is not { Length: > 0 } id)
+            return null;
+        var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
+        // The server's stop still ends it, the client's leaving no more.
+        var stream = new ConversationStream(id, DateTimeOffset.UtcNow);
+        ConversationStream? before;
+        lock (streams._lock)
+        {
+            streams.Forget();
+            streams._streams.Remove(id, out before);
+            streams._streams.Add(id, stream);
+        }
+        before?.Cancel();
+        return stream;
+    }
+
+    /// <summary>The stream of a conversation; null where there is none, or none any more.</summary>
+    public ConversationStream? Find(string id)
+    {
+        lock (_lock)
+        {
+            Forget();
+            return _streams.GetValueOrDefault(id);
+        }
+    }
+
+    /// <summary>Ends the stream of a conversation and forgets it.</summary>
+    public void Remove(string id)
+    {
+        ConversationStream? stream;
+        lock (_lock)
+            _streams.Remove(id, out stream);
+        stream?.Cancel();
+    }
+
+    /// <summary>Forgets a stream that never began, since its request was refused.</summary>
+    public static void Drop(HttpContext context, ConversationStream stream)
+    {
+        var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
+        lock (streams._lock)
+        {
+            if (streams._streams.GetValueOrDefault(stream.Id) == stream)
+                streams._streams.Remove(stream.Id);
+        }
+        stream.Cancel();
+    }
+
+    /// <summary>The streams of a conversation, under its id and under those that begin with it and two colons.</summary>
+    public IReadOnlyList<ConversationStream> Of(string id)
+    {
+        lock (_lock)
+        {
+            Forget();
+            return [.. _streams.Values.Where(stream => stream.Id == id || stream.Id.StartsWith(id + "::", StringComparison.Ordinal))];
+        }
+    }
+
+    private void Forget()
+    {
+        var now = time.GetUtcNow();
+        foreach (var (id, stream) in _streams.Where(pair => pair.Value.EndedAt is { } ended && now - ended > Kept).ToArray())
+            _streams.Remove(id);
+    }
+}
+
+/// <summary>What one stream has said, its last 4 MiB, and whether it goes on. Thread-safe.</summary>
+internal sealed class ConversationStream(string id, DateTimeOffset startedAt)
+{
+    private const int Most = 4 << 20;
+
+    private readonly Lock _lock = new();
+    private readonly CancellationTokenSource _cancel = new();
+    private byte[] _ring = new byte[64 << 10];
+    private TaskCompletionSource _news = New();
+
+    /// <summary>The conversation.</summary>
+    public string Id => id;
+
+    /// <summary>When it began.</summary>
+    public DateTimeOffset StartedAt => startedAt;
+
+    /// <summary>When it ended; null while it goes on.</summary>
+    public DateTimeOffset? EndedAt { get; private set; }
+
+    /// <summary>Bytes that it has said so far.</summary>
+    public long Length { get; private set; }
+
+    /// <summary>The first byte that is still there.</summary>
+    public long First => Math.Max(0, Length - Most);
+
+    /// <summary>Cancelled where somebody ends it.</summary>
+    public CancellationToken Token => _cancel.Token;
+
+    /// <summary>Ends it before its end.</summary>
+    public void Cancel()
+    {
+        _cancel.Cancel();
+        End();
+    }
+
+    /// <summary>Adds bytes.</summary>
+    public void Write(ReadOnlySpan<byte> bytes)
+    {
+        TaskCompletionSource news;
+        lock (_lock)
+        {
+            if (EndedAt is not null || bytes.IsEmpty)
+                return;
+            if (bytes.Length > Most)
+            {
+                Length += bytes.Length - Most;
+                bytes = bytes[^Most..];
+            }
+            Grow(Math.Min(Most, Length + bytes.Length));
+            var at = (int)(Length % _ring.Length);
+            var before = Math.Min(bytes.Length, _ring.Length - at);
+            bytes[..before].CopyTo(_ring.AsSpan(at));
+            bytes[before..].CopyTo(_ring);
+            Length += bytes.Length;
+            (news, _news) = (_news, New());
+        }
+        news.TrySetResult();
+    }
+
+    /// <summary>Nothing more comes.</summary>
+    public void End()
+    {
+        lock (_lock)
+            EndedAt ??= DateTimeOffset.UtcNow;
+        _news.TrySetResult();
+    }
+
+    /// <summary>
+    /// The bytes from an offset on that are there, and whether there will be more; null where they are gone. Waits for at least one.
+    /// </summary>
+    public async ValueTask<(byte[] Bytes, bool More)?> ReadAsync(long from, CancellationToken cancellation)
+    {
+        while (true)
+        {
+            Task news;
+            lock (_lock)
+            {
+                if (from < First)
+                    return null;
+                if (from < Length)
+                    return (Copy(from), true);
+                if (EndedAt is not null)
+                    return ([], false);
+                news = _news.Task;
+            }
+            await news.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+    }
+
+    // Sizes are powers of two up to the greatest; while the ring has never been full, its bytes lie from its beginning on.
+    private void Grow(long needed)
+    {
+        if (needed <= _ring.Length)
+            return;
+        var size = _ring.Length;
+        while (size < needed)
+            size *= 2;
+        Array.Resize(ref _ring, Math.Min(size, Most));
+    }
+
+    private byte[] Copy(long from)
+    {
+        var bytes = new byte[Length - from];
+        var at = (int)(from % _ring.Length);
+        var before = Math.Min(bytes.Length, _ring.Length - at);
+        _ring.AsSpan(at, before).CopyTo(bytes);
+        _ring.AsSpan(0, bytes.Length - before).CopyTo(bytes.AsSpan(before));
+        return bytes;
+    }
+
+    private static TaskCompletionSource New() => new(TaskCreationOptions.RunContinuationsAsynchronously);
+}
