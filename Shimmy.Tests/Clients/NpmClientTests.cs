@@ -26,6 +26,8 @@ public sealed class NpmClientTests
     [DataRow("openai.mjs", "v1")]
     [DataRow("ai.mjs", "v1")]
     [DataRow("anthropic.mjs", "")]
+    [DataRow("ollama.mjs", "")]
+    [DataRow("ollama-ai.mjs", "")]
     public async Task A_client_gets_what_it_expects(string script, string path)
     {
         if (!Directory.Exists(Path.Combine(Scripts, "node_modules")))

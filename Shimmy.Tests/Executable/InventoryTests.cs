@@ -53,7 +53,7 @@ public sealed partial class InventoryTests
     private static readonly Dictionary<string, string> Inventory = new()
     {
         ["serve"] =
-            "--bind --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
+            "--bind --ollama --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
             "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --media-pixels --media-urls " +
             "--media-cache --prefix-memory --prefix-store --prefix-store-size --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,

@@ -39,8 +39,9 @@ public sealed class LlamaServerModeTests
     [TestMethod]
     public async Task The_one_model_answers_every_name()
     {
-        foreach (var (path, prompt) in (ReadOnlySpan<(string, string)>)[("completion", "\"prompt\":\"A\""), ("v1/completions", "\"prompt\":\"A\""),
-            ("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"A\"}]")])
+        foreach (var (path, prompt) in ((string, string)[])
+            [("completion", "\"prompt\":\"A\""), ("v1/completions", "\"prompt\":\"A\""),
+                ("v1/chat/completions", "\"messages\":[{\"role\":\"user\",\"content\":\"A\"}]")])
         {
             var body = await PostAsync(path, $$"""{"model":"gpt-none","max_tokens":2,{{prompt}}}""");
             Assert.IsTrue(body.TryGetProperty("timings", out _), path);

@@ -90,7 +90,8 @@ public sealed class OtherServersFieldsTests
     [DataRow("length_penalty", "2")]
     public async Task What_cannot_be_honoured_is_refused_by_name_in_every_dialect(string field, string value)
     {
-        foreach (var (route, ask) in Routes)
+        // With options, /api/generate is Ollama's.
+        foreach (var (route, ask) in Routes.Where(route => field != "options" || route.Route != "api/generate"))
         {
             using var answer = await _server.PostAsync(route, $$"""{"model":"talker","{{field}}":{{value}},{{ask}}}""");
             var text = await answer.Content.ReadAsStringAsync();

@@ -43,14 +43,21 @@ internal sealed class ServerFixture : IAsyncDisposable
             models.Length == 0 ? ["talker"] : models, name => $"/nowhere/{name}.gguf");
 
     /// <summary>A server on any engine.</summary>
-    public static async Task<ServerFixture> StartAsync(IInferenceEngine engine, Func<ModelEntry, ModelSpec> specOf,
+    public static Task<ServerFixture> StartAsync(IInferenceEngine engine, Func<ModelEntry, ModelSpec> specOf,
         ServerOptions? options, ILoggerFactory? loggers, IEnumerable<string> models, Func<string, string> pathOf)
     {
         var registry = new ModelRegistry(new ModelDiscovery([]));
         foreach (var name in models)
             registry.Register(new ModelEntry { Name = name, Path = pathOf(name) });
+        return StartAsync(engine, registry, specOf, options, loggers);
+    }
+
+    /// <summary>A server on any engine, before any models.</summary>
+    public static async Task<ServerFixture> StartAsync(IInferenceEngine engine, ModelRegistry registry,
+        Func<ModelEntry, ModelSpec>? specOf = null, ServerOptions? options = null, ILoggerFactory? loggers = null)
+    {
         var residency =
-            new ModelResidency([engine], specOf, TimeProvider.System,
+            new ModelResidency([engine], specOf ?? SpecOf, TimeProvider.System,
                 ResidencyRun.Unmeasured);
         var server =
             await ShimmyServer.StartAsync(
@@ -62,6 +69,9 @@ internal sealed class ServerFixture : IAsyncDisposable
     /// <summary>Posts JSON.</summary>
     public Task<HttpResponseMessage> PostAsync(string path, string json) =>
         Client.PostAsync(path, new StringContent(json, Encoding.UTF8, "application/json"));
+
+    /// <summary>Gets JSON, which must be a success.</summary>
+    public async Task<JsonElement> JsonAsync(string path) => JsonElement.Parse(await Client.GetStringAsync(path));
 
     /// <summary>Posts JSON and gives the whole answer, which must be a success.</summary>
     public async Task<string> AnswerAsync(string path, string json)

@@ -54,13 +54,14 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
             calls[call.Index].Arguments.Append(call.Arguments);
         }
         // A call that was cut is none: its arguments are no JSON. Where only the first call is passed on, it may be a later one.
-        if (end!.EndsInCall && calls.Count > 0 && !IsJson(calls[^1].Arguments.ToString()))
+        if (end!.EndsInCall && calls.Count > 0 && !IsWholeCall(calls[^1].Arguments.ToString()))
             calls.RemoveAt(calls.Count - 1);
         return new Answer(text.ToString(), reasoning.ToString(),
             [.. calls.Select(call => (call.Name, call.Arguments.ToString()))], tokens, promptTokens, start!, end);
     }
 
-    private static bool IsJson(string text)
+    /// <summary>Whether the arguments of a call are JSON: those of one that was cut are not.</summary>
+    public static bool IsWholeCall(string text)
     {
         try
         {

@@ -51,7 +51,12 @@ internal static class ChatMessages
         var isAssistant = role == "assistant";
         var isResult = role is "tool" or "function";
         var thoughts = new List<string>();
-        var content = Content(message, isHistory || isAssistant || isResult, thoughts);
+        // Ollama's place for pictures is beside the content; there they come first.
+        IReadOnlyList<ContentPart> content =
+        [
+            .. MediaFields.OfTurns(message, isHistory),
+            .. Content(message, isHistory || isAssistant || isResult, thoughts),
+        ];
         if (content.Count == 0 && role is not "assistant")
         {
             content = isHistory || isResult
@@ -67,7 +72,7 @@ internal static class ChatMessages
             // Only the assistant calls tools; what another message has of it is an annotation.
             ToolCalls = isAssistant ? Calls(message, index) : [],
             ToolCallId = isResult ? message.Text("tool_call_id") ?? "" : message.Text("tool_call_id"),
-            Name = message.Text("name"),
+            Name = message.Text("name") ?? (isResult ? message.Text("tool_name") : null),
         };
     }
 

@@ -98,11 +98,16 @@ internal static class MediaFields
             Convert.ToBase64String(source.File.Span);
 
     /// <summary>The field <c>images</c>, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
-    public static IReadOnlyList<ContentPart> Images(RequestFields fields)
+    public static IReadOnlyList<ContentPart> Images(RequestFields fields) => [.. OfTurns(fields, isHistory: false)];
+
+    /// <summary>The field <c>images</c> of a turn, as Ollama has it.</summary>
+    /// <param name="turn">The message.</param>
+    /// <param name="isHistory">Whether the turn is an earlier one.</param>
+    public static IEnumerable<ContentPart> OfTurns(RequestFields turn, bool isHistory)
     {
-        var name = fields.FullName("images");
-        return [.. (fields.List("images") ?? []).Select((image, i) =>
-            OfUrl(RequestFields.TextOf(image, $"{name}[{i}]"), $"{name}[{i}]"))];
+        var name = turn.FullName("images");
+        return (turn.List("images") ?? []).Select((image, i) =>
+            OfTurn(isHistory, () => OfUrl(RequestFields.TextOf(image, $"{name}[{i}]"), $"{name}[{i}]")));
     }
 
     /// <summary>Refuses a part with sound or a video.</summary>

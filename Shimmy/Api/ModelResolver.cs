@@ -84,6 +84,9 @@ internal static class ModelResolver
         if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
             return entry;
         throw new ApiException(
-            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model");
+            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model")
+        {
+            UnknownModel = name,
+        };
     }
 }

@@ -7,7 +7,8 @@ namespace Shimmy.Api;
 /// </summary>
 internal static class TokenLimit
 {
-    private static readonly string[] Names =
+    /// <summary>The names that the APIs have for it.</summary>
+    public static IReadOnlyList<string> Names { get; } =
         ["max_tokens", "max_completion_tokens", "max_output_tokens", "n_predict", "num_predict", "max_new_tokens"];
 
     /// <summary>

@@ -144,6 +144,19 @@ public sealed record FillInTheMiddle(string Prefix, string Suffix, string Middle
 
     /// <summary>Stands before the name of a file of the project; null where the vocabulary has no such token.</summary>
     public string? File { get; init; }
+
+    /// <summary>The prompt whose middle is to be filled in: a text in front of the gap, and one behind it.</summary>
+    public Prompt Around(Prompt front, string behind) => front with
+    {
+        Parts =
+        [
+            new PromptPart(Prefix, ParseSpecial: true),
+            .. front.Parts.Select(part => part with { ParseSpecial = false }),
+            new PromptPart(Suffix, ParseSpecial: true),
+            new PromptPart(behind, ParseSpecial: false),
+            new PromptPart(Middle, ParseSpecial: true),
+        ],
+    };
 }
 
 /// <summary>Memory that a model takes on one device.</summary>

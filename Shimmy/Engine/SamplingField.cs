@@ -277,8 +277,10 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
     /// <summary>Nothing said.</summary>
     public static SamplingPatch None { get; } = new([]);
 
-    /// <summary>The defaults of a model: its own (<c>general.sampling.*</c>, as text), else llama.cpp's.</summary>
-    public static GenerationOptions DefaultsOf(ModelFacts facts)
+    /// <summary>
+    /// The defaults of a model: its own (<c>general.sampling.*</c>, as text), else those of a dialect, or llama.cpp's where it has none.
+    /// </summary>
+    public static GenerationOptions DefaultsOf(ModelFacts facts, GenerationOptions? otherwise = null)
     {
         var values = new List<(SamplingField, object)>();
         foreach (var field in SamplingField.All)
@@ -292,7 +294,7 @@ internal sealed record SamplingPatch(IReadOnlyList<(SamplingField Field, object 
         return new SamplingPatch(values)
         {
             MaxTokens = int.TryParse(most, NumberStyles.None, CultureInfo.InvariantCulture, out var tokens) && tokens > 0 ? tokens : null,
-        }.Over(new GenerationOptions());
+        }.Over(otherwise ?? new GenerationOptions());
     }
 
     /// <summary>The options that this asks for; what it does not name stays as it is in <paramref name="defaults"/>.</summary>

@@ -23,6 +23,9 @@ internal sealed class ApiException(int status, string message, string? code = nu
     /// <summary>By how much a text exceeds the context; null where that is not what is wrong.</summary>
     public ContextOverflow? Overflow { get; init; }
 
+    /// <summary>The name that no model has; null where that is not what is wrong.</summary>
+    public string? UnknownModel { get; init; }
+
     /// <summary>A field of the request is wrong.</summary>
     public static ApiException BadField(string field, string message, string? code = null) => new(400, $"{field}: {message}", code, field);
 
@@ -58,6 +61,9 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     /// <summary>By how much a text exceeds the context; null where that is not what is wrong.</summary>
     public ContextOverflow? Overflow { get; init; }
 
+    /// <summary>The name that no model has; null where that is not what is wrong.</summary>
+    public string? UnknownModel { get; init; }
+
     /// <summary>
     /// The error that an exception is to the client of this request; null for a fault of the server, which only the log has.
     /// </summary>
@@ -65,7 +71,11 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
 
     private static ApiError? Of(Exception exception) => exception switch
     {
-        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds) { Overflow = e.Overflow },
+        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds) 
+        {
+            Overflow = e.Overflow,
+            UnknownModel = e.UnknownModel,
+        },
         EngineException e => Of(e),
         BadHttpRequestException { StatusCode: 413 } =>
             new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),

@@ -10,7 +10,8 @@ namespace Shimmy.Http;
 internal abstract class Dialect
 {
     /// <summary>
-    /// First segments of the dialect's paths. Of several that fit a path the longest counts; the empty one fits every path.
+    /// First segments of the dialect's paths. Of several that fit a path the longest counts, of two that are alike the one that was listed
+    /// first; the empty one fits every path.
     /// </summary>
     public abstract string Prefix { get; }
 
@@ -29,6 +30,9 @@ internal abstract class Dialect
     /// Path of the dialect's list of models, which a replaying server writes itself where none was recorded; null where there is none.
     /// </summary>
     public virtual string? ModelListPath => null;
+
+    /// <summary>The HTTP status that the dialect's clients expect of an error.</summary>
+    public virtual int StatusOf(ApiError error) => error.Status;
 
     /// <summary>The body of an error response.</summary>
     public byte[] ErrorBody(ApiError error, string? requestId = null)

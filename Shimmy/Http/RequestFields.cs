@@ -25,6 +25,8 @@ internal sealed class RequestFields
         ("maximum configured depth", "its objects and arrays are nested more than 64 deep"),
     ];
 
+    private static readonly object Peeked = new();
+
     private readonly JsonElement _object;
     private readonly string _prefix;
 
@@ -50,11 +52,23 @@ internal sealed class RequestFields
         .Select(property => property.Name);
 
     /// <summary>
+    /// The body of a request before its dialect is known; <see cref="ReadAsync"/> gives the same then. Throws as that does.
+    /// </summary>
+    public static async Task<JsonElement> PeekAsync(HttpContext context)
+    {
+        var read = await ReadAsync(context.Request, context.RequestAborted).ConfigureAwait(false);
+        context.Items[Peeked] = read;
+        return read.Fields.Value;
+    }
+
+    /// <summary>
     /// Reads a request's body. The document must be disposed when the request has been read. Throws <see cref="ApiException"/> where the
     /// body is not a JSON object.
     /// </summary>
     public static async Task<(JsonDocument Document, RequestFields Fields)> ReadAsync(HttpRequest request, CancellationToken cancellation)
     {
+        if (request.HttpContext.Items.Remove(Peeked, out var peeked))
+            return ((JsonDocument, RequestFields))peeked!;
         var document = await ReadAnyAsync(request, cancellation).ConfigureAwait(false);
         var fields = OfBody(document);
         // What is refused before the model is looked for has its name in the log, too.

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Models.Registry;
 
@@ -61,8 +62,22 @@ internal sealed class RouteTable
     }
 
     /// <summary>Maps POST.</summary>
-    public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null) =>
-        Map(HttpMethods.Post, pattern, handle, policy);
+    /// <param name="pattern">The path.</param>
+    /// <param name="handle">The handler.</param>
+    /// <param name="policy">Its policy; null for that of the dialect.</param>
+    /// <param name="asked">Which requests it takes by their header; null for all.</param>
+    /// <param name="askedInBody">
+    /// Which requests it takes by their body, where no other route takes them by the header; null for none. The path must have another
+    /// route, for the others.
+    /// </param>
+    public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null, Func<HttpRequest, bool>? asked = null,
+        Func<JsonElement, bool>? askedInBody = null) =>
+        _routes.Add(new Route(HttpMethods.Post, pattern, handle, policy)
+        {
+            Asked = asked,
+            AskedInBody = askedInBody,
+            Dialect = _dialects.LastOrDefault(),
+        });
 
     /// <summary>Maps GET and HEAD of a path in place of another dialect's route.</summary>
     public void MapInstead(string pattern, RequestDelegate handle, RoutePolicy policy) =>
@@ -136,11 +151,19 @@ internal sealed class RouteTable
         path = path.Length > 1 ? path.TrimEnd('/') : path;
         Route? best = null;
         Route? ofOtherMethod = null;
+        Route? byBody = null;
         SortedSet<string>? others = null;
         foreach (var route in _routes)
         {
-            if (!route.Fits(path) || route.Asked?.Invoke(request) == false)
+            if (!route.Fits(path))
                 continue;
+            if (route.Asked?.Invoke(request) == false)
+            {
+                byBody = route.AskedInBody is not null && route.Method.Equals(request.Method, StringComparison.OrdinalIgnoreCase)
+                    ? route
+                    : byBody;
+                continue;
+            }
             if (route.Method.Equals(request.Method, StringComparison.OrdinalIgnoreCase))
             {
                 best = best is null || route.Rank > best.Rank ? route : best;
@@ -156,6 +179,13 @@ internal sealed class RouteTable
             Handle = best?.Handle,
             Parameter = best?.Parameter is { } name ? (name, best.ValueIn(path)) : null,
             OtherMethods = others ?? (IReadOnlyCollection<string>)[],
+            ByBody = byBody?.AskedInBody is { } asks
+                ? (asks, new RouteMatch(byBody.Dialect!, byBody.Policy ?? byBody.Dialect!.Policy)
+                {
+                    Pattern = byBody.Pattern,
+                    Handle = byBody.Handle,
+                })
+                : null,
         };
     }
 
@@ -163,21 +193,25 @@ internal sealed class RouteTable
     /// Calls the handler of the route that the request was matched with. Throws <see cref="ApiException"/>: 404 where no pattern fits, 405
     /// (and the header Allow) where one does that does not take the method.
     /// </summary>
-    public Task InvokeAsync(HttpContext context)
+    public async Task InvokeAsync(HttpContext context)
     {
         var log = RequestContext.Of(context);
         var match = log.Match!;
+        if (match.Handle is not null && match.ByBody is { } other && other.Asks(await RequestFields.PeekAsync(context)))
+            log.Match = match = other.Route;
         if (match.Handle is { } handle)
         {
             log.Route = match.Pattern;
             if (match.Parameter is { } parameter)
                 context.Request.RouteValues[parameter.Name] = parameter.Value;
-            return handle(context);
+            await handle(context).ConfigureAwait(false);
+            return;
         }
         if (match.OtherMethods.Count == 0)
         {
             var path = context.Request.Path.Value ?? "";
-            var nearest = NameSuggestions.Of(path, _routes.Select(route => route.Pattern).Distinct(), 1)[0];
+            var nearest =
+                NameSuggestions.Of(path, _routes.Select(route => route.Pattern).Distinct().Where(pattern => pattern != "/"), 1)[0];
             throw new ApiException(404,
                 $"there is no route {context.Request.Method} {path}; the nearest is {nearest}, and GET /health lists the endpoints",
                 "route_not_found");
@@ -232,6 +266,8 @@ internal sealed class RouteTable
 
         public Func<HttpRequest, bool>? Asked { get; init; }
 
+        public Func<JsonElement, bool>? AskedInBody { get; init; }
+
         public Dialect? Dialect { get; init; }
 
         // Of two routes with one path, the one that asks for more comes first.
@@ -262,6 +298,9 @@ internal sealed record RouteMatch(Dialect Dialect, RoutePolicy Policy)
 
     /// <summary>Name and value of the pattern's parameter; null where it has none.</summary>
     public (string Name, string Value)? Parameter { get; init; }
+
+    /// <summary>Another route of the path and method, for requests whose body asks for it; null where there is none.</summary>
+    public (Func<JsonElement, bool> Asks, RouteMatch Route)? ByBody { get; init; }
 
     /// <summary>Methods that the path takes, without the request's own, by name.</summary>
     public IReadOnlyCollection<string> OtherMethods { get; init; } = [];

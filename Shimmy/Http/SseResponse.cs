@@ -12,6 +12,9 @@ internal interface IStreamWriter
     /// <summary>Writes what the dialect says for an event; may be nothing.</summary>
     void Write(IBufferWriter<byte> output, in OutputEvent outputEvent);
 
+    /// <summary>The content type of the stream.</summary>
+    string ContentType => SseResponse.EventStream;
+
     /// <summary>Longest silence of a stream before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
     TimeSpan? PingAfter => null;
 
@@ -24,9 +27,17 @@ internal interface IStreamWriter
     void WriteError(IBufferWriter<byte> output, ApiError error);
 }
 
-/// <summary>Runs an answer into a response as server-sent events (WHATWG HTML, 9.2).</summary>
+/// <summary>
+/// Runs an answer into a response as server-sent events (WHATWG HTML, 9.2), or as lines of JSON where the dialect's writer says so.
+/// </summary>
 internal static class SseResponse
 {
+    /// <summary>The content type of server-sent events.</summary>
+    public const string EventStream = "text/event-stream; charset=utf-8";
+
+    /// <summary>The content type of lines of JSON, one for each event.</summary>
+    public const string JsonLines = "application/x-ndjson";
+
     /// <summary>
     /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
     /// the dialect's error event and thrown as <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
@@ -43,7 +54,7 @@ internal static class SseResponse
         using var generation = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted);
         await using var enumerator = events.GetAsyncEnumerator(generation.Token);
         var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
-        SetHeaders(context);
+        SetHeaders(context, writer.ContentType);
         var output = context.Response.BodyWriter;
         try
         {
@@ -70,9 +81,9 @@ internal static class SseResponse
     }
 
     /// <summary>The headers of a stream.</summary>
-    public static void SetHeaders(HttpContext context)
+    public static void SetHeaders(HttpContext context, string contentType = EventStream)
     {
-        context.Response.ContentType = "text/event-stream; charset=utf-8";
+        context.Response.ContentType = contentType;
         context.Response.Headers.CacheControl = "no-cache";
         // Reverse proxies such as nginx hold a stream back without it.
         context.Response.Headers["X-Accel-Buffering"] = "no";
@@ -93,7 +104,7 @@ internal static class SseResponse
         {
             await using var enumerator = events.GetAsyncEnumerator(stream.Token);
             var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
-            SetHeaders(context);
+            SetHeaders(context, writer.ContentType);
             while (more)
             {
                 RequestContext.Of(context).Note(enumerator.Current);
@@ -146,6 +157,14 @@ internal static class SseResponse
         using (var json = new Utf8JsonWriter(output, JsonText.WriterOptions))
             write(json);
         output.Write("\n\n"u8);
+    }
+
+    /// <summary>Writes a JSON value as a line of its own; <paramref name="write"/> writes the value.</summary>
+    public static void WriteLine(IBufferWriter<byte> output, Action<Utf8JsonWriter> write)
+    {
+        using (var json = new Utf8JsonWriter(output, JsonText.WriterOptions))
+            write(json);
+        output.Write("\n"u8);
     }
 
     // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.

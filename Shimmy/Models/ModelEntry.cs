@@ -50,6 +50,9 @@ internal sealed record ModelEntry
     /// <summary>Full paths of all shards in order; one path for a whole file.</summary>
     public IReadOnlyList<string> Shards { get; init; } = [];
 
+    /// <summary>Full path of Ollama's manifest of it; null where Ollama does not have it.</summary>
+    public string? Manifest { get; init; }
+
     /// <summary>When the file was last written.</summary>
     public DateTimeOffset ModifiedAt { get; init; }
 

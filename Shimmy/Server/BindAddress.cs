@@ -9,13 +9,19 @@ namespace Shimmy.Server;
 /// <param name="Endpoints">The addresses.</param>
 internal sealed record BindChoice(string Source, IReadOnlyList<EndPoint> Endpoints)
 {
+    /// <summary>Addresses of the listener for Ollama's clients; empty where there is none.</summary>
+    public IReadOnlyList<EndPoint> Ollama { get; init; } = [];
+
     /// <summary>
     /// The same without <c>::1</c>, for a machine without IPv6; null where there is nothing to leave out, or nothing would be left.
     /// </summary>
     public BindChoice? WithoutIPv6()
     {
         EndPoint[] rest = [.. Endpoints.Where(endpoint => endpoint is not BindAddress.Companion)];
-        return rest.Length == 0 || rest.Length == Endpoints.Count ? null : this with { Endpoints = rest };
+        EndPoint[] ollama = [.. Ollama.Where(endpoint => endpoint is not BindAddress.Companion)];
+        return rest.Length == 0 || rest.Length + ollama.Length == Endpoints.Count + Ollama.Count
+            ? null
+            : this with { Endpoints = rest, Ollama = ollama };
     }
 }
 
@@ -35,6 +41,10 @@ internal static class BindAddress
     /// <summary>Leaves the address to the variable and the server.</summary>
     public const string Auto = "auto";
 
+    /// <summary>Where Ollama's clients look for it.</summary>
+    public const string OllamaDefault = "127.0.0.1:11434";
+
+    private const int OllamaPort = 11434;
     private const int FirstPort = 11435;
     private const int LastPort = 11535;
     private const string UnixMark = "unix:";
@@ -58,13 +68,27 @@ internal static class BindAddress
         text.Split([',', ' ', '\t', '\n'], StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
 
     /// <summary>The addresses that a source asks for. Throws <see cref="FormatException"/> with the source before the message.</summary>
-    public static BindChoice Parse(string source, IReadOnlyList<string> texts)
+    public static BindChoice Parse(string source, IReadOnlyList<string> texts) => Parse(source, texts, FirstPort);
+
+    /// <summary>
+    /// The addresses of the listener for Ollama's clients, also in the forms of OLLAMA_HOST: with a scheme, without a host, without a port.
+    /// Throws <see cref="FormatException"/> with the source before the message.
+    /// </summary>
+    public static IReadOnlyList<EndPoint> ParseOllama(string source, string text)
+    {
+        foreach (var scheme in (string[])["http://", "https://"])
+            text = text.StartsWith(scheme, StringComparison.OrdinalIgnoreCase) ? text[scheme.Length..] : text;
+        text = text.TrimEnd('/');
+        return Parse(source, [text.StartsWith(':') ? "localhost" + text : text.Length == 0 ? OllamaDefault : text], OllamaPort).Endpoints;
+    }
+
+    private static BindChoice Parse(string source, IReadOnlyList<string> texts, int port)
     {
         try
         {
             if (texts.Count > 1 && texts.Contains(Auto))
                 throw new FormatException("auto stands alone; beside other addresses a port is required");
-            EndPoint[] endpoints = texts is [Auto] ? [] : [.. texts.DefaultIfEmpty("").SelectMany(ParseAll).Distinct()];
+            EndPoint[] endpoints = texts is [Auto] ? [] : [.. texts.DefaultIfEmpty("").SelectMany(text => ParseAll(text, port)).Distinct()];
             return new BindChoice(source, endpoints);
         }
         catch (FormatException e)
@@ -77,14 +101,14 @@ internal static class BindAddress
     /// Reads <c>HOST:PORT</c>, <c>HOST</c>, <c>PORT</c> or <c>unix:PATH</c>; a host is an IP address, <c>localhost</c> or <c>*</c> for all
     /// addresses. Throws <see cref="FormatException"/> with a message for the user.
     /// </summary>
-    public static EndPoint Parse(string text) => ParseAll(text).First();
+    public static EndPoint Parse(string text) => ParseAll(text, FirstPort).First();
 
-    private static IEnumerable<EndPoint> ParseAll(string text)
+    private static IEnumerable<EndPoint> ParseAll(string text, int usualPort)
     {
         if (text.StartsWith(UnixMark, StringComparison.Ordinal))
             return [UnixSocket(text[UnixMark.Length..])];
         if (AddressOf(text) is { } whole)
-            return At(whole, FirstPort);
+            return At(whole, usualPort);
         var colon = text.LastIndexOf(':');
         var (host, portText) = colon < 0 ? ("localhost", text) : (text[..colon], text[(colon + 1)..]);
         if (!int.TryParse(portText, NumberStyles.None, CultureInfo.InvariantCulture, out var port) || port > IPEndPoint.MaxPort)

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Primitives;
+using Shimmy.Api.Ollama;
 using Shimmy.Http;
 using Shimmy.Models;
 
@@ -8,7 +9,7 @@ namespace Shimmy.Server;
 /// <summary>
 /// CORS (WHATWG Fetch): pages of loopback origins may call by default, those of other origins, or of all, with <c>--cors</c>. A request
 /// without an Origin header is not from a page and passes untouched. A request from any other page is refused: leaving out the header would
-/// only hide the answer from the page, and that of a WebSocket not even that.
+/// only hide the answer from the page, and that of a WebSocket not even that. On the listener for Ollama's clients apps may call, too.
 /// </summary>
 /// <param name="allowed">Origins, with <c>*</c> and <c>?</c> as wildcards; none leaves it at those of this machine.</param>
 /// <param name="asLlamaServer">Whether pages get credentials and headers allowed as llama-server allows them.</param>
@@ -25,7 +26,8 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlama
             return next(context);
         var headers = context.Response.Headers;
         headers.Vary = "Origin";
-        var isAllowed = IsAllowed(origin.ToString());
+        var isAllowed = IsAllowed(origin.ToString()) || (context.Features.Get<OllamaListener>() is not null
+            && OllamaListener.Origins.Any(pattern => Wildcard.Matches(pattern, origin.ToString())));
         if (isAllowed)
         {
             headers.AccessControlAllowOrigin = allowed.Contains(All) && !asLlamaServer ? All : origin;
@@ -76,6 +78,15 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlama
             && text.Length > mark + 3
             && text[(mark + 3)..].All(c => c > ' ' && c is not ('/' or '\\' or '?' or '#' or '@' or ','));
     }
+
+    /// <summary>The origins of pages of this machine, which may call by default.</summary>
+    public static IReadOnlyList<string> OwnOrigins { get; } =
+    [
+        .. from scheme in (string[])["http", "https"]
+           from host in (string[])["localhost", "127.0.0.1", "[::1]"]
+           from port in (string[])["", ":*"]
+           select $"{scheme}://{host}{port}",
+    ];
 
     private const string All = "*";
 }

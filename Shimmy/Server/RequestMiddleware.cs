@@ -92,8 +92,9 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
         if (context.Response.HasStarted)
             return;
         var error = known ?? ApiError.Internal;
-        var body = RequestContext.Of(context).Match!.Dialect.ErrorBody(error, context.TraceIdentifier);
-        context.Response.StatusCode = error.Status;
+        var dialect = RequestContext.Of(context).Match!.Dialect;
+        var body = dialect.ErrorBody(error, context.TraceIdentifier);
+        context.Response.StatusCode = dialect.StatusOf(error);
         context.Response.ContentType = "application/json";
         context.Response.ContentLength = HttpMethods.IsHead(context.Request.Method) ? null : body.Length;
         if (error.RetryAfterSeconds is { } seconds)

@@ -2,6 +2,7 @@ using Shimmy.Api;
 using Shimmy.Api.Anthropic;
 using Shimmy.Api.LlamaServer;
 using Shimmy.Api.Native;
+using Shimmy.Api.Ollama;
 using Shimmy.Api.OpenAI;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Http;
@@ -28,6 +29,7 @@ internal static class Routes
             LlamaModeRoutes.Map(routes);
             routes.MapInstead("/v1/models", ModelList.HandleListAsync, RoutePolicy.Open);
         }
+        routes.Add(OllamaDialect.Instance, Listings.Map, ShowModel.Map, OllamaChat.Map, OllamaGenerate.Map, Embed.Map, Management.Map);
         return routes;
     }
 }

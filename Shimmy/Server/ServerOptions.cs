@@ -21,6 +21,15 @@ internal sealed record ServerOptions
         init => Binds = [value];
     }
 
+    /// <summary>
+    /// Address of a further listener, where <c>/api/generate</c> is always Ollama's, and the option or variable that asks for it; null for
+    /// none.
+    /// </summary>
+    public (string Source, string Address)? Ollama { get; init; }
+
+    /// <summary>File that remembers the digests of models' files; null remembers none.</summary>
+    public string? DigestFile { get; init; }
+
     /// <summary>Names, with wildcards or without, that the Host header may have beside those of this machine.</summary>
     public IReadOnlyList<string> AllowedHosts { get; init; } = [];
 

@@ -3,6 +3,7 @@ using System.Diagnostics.Metrics;
 using System.Net;
 using System.Net.Sockets;
 using Microsoft.AspNetCore.Builder;
+using Microsoft.AspNetCore.Connections;
 using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
@@ -12,11 +13,13 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
+using Shimmy.Api.Ollama;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models;
 using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
@@ -38,7 +41,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RecordingFile? _recording;
 
     private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, InFlightRequests running, ServerOptions options,
-        RecordingFile? recording, IReadOnlyList<EndPoint> endpoints)
+        RecordingFile? recording, IReadOnlyList<EndPoint> endpoints, IReadOnlyList<EndPoint> ollama)
     {
         _recording = recording;
         _services = services;
@@ -46,8 +49,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _routes = routes;
         _running = running;
         _options = options;
-        _endpoints = endpoints;
+        _endpoints = [.. endpoints, .. ollama];
         Addresses = AddressesOf(kestrel, endpoints);
+        OllamaAddress = AddressesOf(kestrel, [.. endpoints, .. ollama]).Skip(Addresses.Count).FirstOrDefault();
     }
 
     /// <summary>The first address that the server listens on.</summary>
@@ -55,6 +59,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     /// <summary>All addresses that were asked for; <c>::1</c> beside 127.0.0.1 is not among them.</summary>
     public IReadOnlyList<Uri> Addresses { get; }
+
+    /// <summary>The address of the listener for Ollama's clients; null where there is none.</summary>
+    public Uri? OllamaAddress { get; }
 
     /// <summary>The route table: the methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
@@ -73,7 +80,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
-        var choices = new Queue<BindChoice>(BindAddress.Candidates(options.Binds, Environment.GetEnvironmentVariable));
+        var ollama = OllamaEndpoints(options);
+        var choices = new Queue<BindChoice>(BindAddress.Candidates(options.Binds, Environment.GetEnvironmentVariable)
+            .Select(choice => choice with { Ollama = ollama }));
         while (choices.TryDequeue(out var choice))
         {
             var state = new ServerState
@@ -86,12 +95,12 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             var running = new InFlightRequests(state);
             var recorder = recording is null ? null : new Recorder(recording, ignoredFields, logger);
             var (services, pipeline) =
-                Build(options, choice.Endpoints, routes, registry, residency, state, running, backends, recorder, replayed, loggers,
+                Build(options, choice, routes, registry, residency, state, running, backends, recorder, replayed, loggers,
                     logger);
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
-                foreach (var socket in choice.Endpoints.OfType<UnixDomainSocketEndPoint>())
+                foreach (var socket in choice.Endpoints.Concat(choice.Ollama).OfType<UnixDomainSocketEndPoint>())
                     UnixSocketFile.MakeWay(socket);
                 await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
@@ -107,11 +116,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice.Endpoints);
+            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice.Endpoints, choice.Ollama);
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
             if (options.Keys.Count == 0
-                && choice.Endpoints.Any(one => one is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own)))
+                && choice.Endpoints.Concat(choice.Ollama).Any(one => one is IPEndPoint { Address: var own } && !IPAddress.IsLoopback(own)))
             {
                 LogOpen(logger, server.Address);
             }
@@ -142,7 +151,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _recording?.Dispose();
     }
 
-    private static (ServiceProvider Services, HttpPipeline Pipeline) Build(ServerOptions options, IReadOnlyList<EndPoint> endpoints,
+    private static (ServiceProvider Services, HttpPipeline Pipeline) Build(ServerOptions options, BindChoice choice,
         RouteTable routes, ModelRegistry registry, ModelResidency residency, ServerState state, InFlightRequests running,
         BackendProbe? backends,
         Recorder? recorder, RecordingIndex? replayed, ILoggerFactory loggers, ILogger logger)
@@ -160,6 +169,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(state)
             .AddSingleton(metrics)
             .AddSingleton(report)
+            .AddSingleton(_ => new FileDigests(options.DigestFile))
             .AddSingleton(new ResponseStore())
             .AddSingleton(new ConversationStreams(TimeProvider.System))
             .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts))
@@ -180,8 +190,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             kestrel.Limits.KeepAliveTimeout = options.IdleTimeout;
             kestrel.Limits.RequestHeadersTimeout = options.HeadersTimeout;
             var refusals = new RefusalBodies(routes);
-            foreach (var endpoint in endpoints)
+            foreach (var endpoint in choice.Endpoints)
                 kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around));
+            foreach (var endpoint in choice.Ollama)
+                kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around).Use(Marked));
         });
         var services = parts.BuildServiceProvider();
         // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
@@ -204,6 +216,35 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
         static RequestDelegate With(Func<HttpContext, RequestDelegate, Task> outer, RequestDelegate inner) =>
             context => outer(context, inner);
+    }
+
+    // The connections of Ollama's clients.
+    private static ConnectionDelegate Marked(ConnectionDelegate next) => connection =>
+    {
+        connection.Features.Set(OllamaListener.Mark);
+        return next(connection);
+    };
+
+    // Ollama itself may be there. Kestrel would name no option, and the next port for Shimmy's own address would be tried.
+    private static IReadOnlyList<EndPoint> OllamaEndpoints(ServerOptions options)
+    {
+        if (options.Ollama is not { } asked)
+            return [];
+        var endpoints = BindAddress.ParseOllama(asked.Source, asked.Address);
+        foreach (var endpoint in endpoints.OfType<IPEndPoint>().Where(endpoint => endpoint is not BindAddress.Companion))
+        {
+            try
+            {
+                using var socket = new Socket(endpoint.AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+                socket.Bind(endpoint);
+            }
+            catch (SocketException e)
+            {
+                throw new IOException($"{asked.Source}: cannot listen on {endpoint}: {e.Message}; "
+                    + "where Ollama runs, stop it, or take another address", e);
+            }
+        }
+        return endpoints;
     }
 
     private static IReadOnlyList<(string Name, double? Value)> LimitsOf(ServerOptions options) =>

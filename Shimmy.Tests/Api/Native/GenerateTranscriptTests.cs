@@ -105,7 +105,7 @@ public sealed class GenerateTranscriptTests
         var root = health.RootElement;
         Assert.AreEqual(("ok", "shimmy"), (root.GetProperty("status").GetString(), root.GetProperty("service").GetString()));
         Assert.AreEqual("""{"total":2,"discovered":0,"manual":2,"loaded":1}""", root.GetProperty("models").GetRawText());
-        Assert.AreEqual("""{"openai":true,"anthropic":true,"ollama":false,"cors":true}""", root.GetProperty("compatibility").GetRawText());
+        Assert.AreEqual("""{"openai":true,"anthropic":true,"ollama":true,"cors":true}""", root.GetProperty("compatibility").GetRawText());
         Assert.IsInRange(DateTimeOffset.UtcNow.AddMinutes(-1), DateTimeOffset.UtcNow, root.GetProperty("timestamp").GetDateTimeOffset());
         Assert.IsInRange(0, 60, root.GetProperty("uptime_seconds").GetDouble());
         Assert.IsNotEmpty(root.GetProperty("version").GetString()!);

@@ -150,6 +150,46 @@ public sealed class OptionReaderTests
         ModelConfigReader.ModelFields.Except(OfConfigurationsAlone).ToArray(),
         OptionTable.Sections.SelectMany(section => section.Options).Select(option => option.ConfigField).OfType<string>().ToArray());
 
+    [TestMethod]
+    public void The_listener_for_Ollamas_clients_is_where_they_look_unless_told_otherwise()
+    {
+        Assert.IsNull(Read("serve").Server.Ollama);
+        Assert.AreEqual(("--ollama", "127.0.0.1:11434"), Read("serve --ollama").Server.Ollama);
+        Assert.AreEqual(("--ollama", "127.0.0.1:11434"), Read("serve --ollama --verbose").Server.Ollama);
+        Assert.AreEqual(("--ollama", "0.0.0.0:9"), Read("serve --ollama 0.0.0.0:9", ("OLLAMA_HOST", "1.2.3.4")).Server.Ollama);
+        Assert.AreEqual(("OLLAMA_HOST", "http://1.2.3.4"), Read("serve --ollama", ("OLLAMA_HOST", "http://1.2.3.4")).Server.Ollama);
+        Assert.AreEqual(("SHIMMY_OLLAMA", "9"), Read("serve", ("SHIMMY_OLLAMA", "9")).Server.Ollama);
+        Assert.IsNull(Read("serve", ("SHIMMY_OLLAMA", "false"), ("OLLAMA_HOST", "1.2.3.4")).Server.Ollama);
+        StringAssert.StartsWith(Assert.ThrowsExactly<UsageException>(() => Read("serve --ollama", ("OLLAMA_HOST", "nowhere:x"))).Message,
+            "OLLAMA_HOST: ");
+    }
+
+    [TestMethod]
+    public void Variables_of_Ollama_count_beside_its_listener_and_after_all_of_Shimmys()
+    {
+        (string, string)[] variables =
+        [
+            ("OLLAMA_KEEP_ALIVE", "-1"), ("OLLAMA_NUM_PARALLEL", "7"), ("OLLAMA_MAX_LOADED_MODELS", "3"), ("OLLAMA_MAX_QUEUE", "9"),
+            ("OLLAMA_CONTEXT_LENGTH", "4096"), ("OLLAMA_FLASH_ATTENTION", "1"), ("OLLAMA_KV_CACHE_TYPE", "q8_0"),
+                ("OLLAMA_ORIGINS", "app://*,http://a.b"),
+        ];
+        var read = Read("serve --ollama", variables);
+        Assert.IsLessThan(TimeSpan.Zero, read.Residency.KeepAlive);
+        Assert.AreEqual((7, 3, 9, 4096), (read.Parallel, read.Residency.MaxLoaded, read.Queue, read.ContextLength!.Value));
+        Assert.AreEqual((FlashAttention.On, CacheType.Q8Level0, CacheType.Q8Level0),
+            (read.Tuning.FlashAttention, read.Tuning.CacheTypeK, read.Tuning.CacheTypeV));
+        CollectionAssert.IsSubsetOf(new[] { "app://*", "http://a.b", "http://localhost:*" }, read.Server.CorsOrigins.ToArray());
+
+        var own = Read("serve --ollama --keep-alive 1m", [.. variables, ("SHIMMY_PARALLEL", "2")]);
+        Assert.AreEqual((TimeSpan.FromMinutes(1), 2), (own.Residency.KeepAlive, own.Parallel));
+        var without = Read("serve", variables);
+        Assert.AreEqual((TimeSpan.FromMinutes(5), 4), (without.Residency.KeepAlive, without.Parallel));
+        // What leaves it to Ollama leaves it to Shimmy.
+        Assert.AreEqual(4, Read("serve --ollama", ("OLLAMA_NUM_PARALLEL", "0")).Parallel);
+        StringAssert.StartsWith(Assert.ThrowsExactly<UsageException>(() => Read("serve --ollama", ("OLLAMA_KEEP_ALIVE", "soon"))).Message,
+            "OLLAMA_KEEP_ALIVE: ");
+    }
+
     private static CommandOptions Read(string arguments, params (string Name, string Value)[] variables) =>
         Read(arguments.Split(' '), variables);
 

@@ -22,6 +22,8 @@ internal static class Health
         ("models", "/v1/models"),
         ("native_models", "/api/models"),
         ("generate", "/api/generate"),
+        ("ollama_chat", "/api/chat"),
+        ("ollama_models", "/api/tags"),
         ("websocket", "/ws/generate"),
         ("health", "/health"),
         ("metrics", "/metrics"),
@@ -63,7 +65,7 @@ internal static class Health
             json.WriteStartObject("compatibility");
             json.WriteBoolean("openai", true);
             json.WriteBoolean("anthropic", true);
-            json.WriteBoolean("ollama", false);
+            json.WriteBoolean("ollama", true);
             json.WriteBoolean("cors", true);
             json.WriteEndObject();
             json.WriteString("timestamp", DateTimeOffset.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));

@@ -32,7 +32,7 @@ internal static class ModelLifecycle
         var entry = await FindAsync(context);
         var residency = ResidencyOf(context);
         var asks = !tuning.IsSameAs(LoadTuning.None);
-        var before = asks ? residency.Retune(entry.Name, tuning) : null;
+        var before = asks ? residency.Retune(entry.Name, new LoadOverride(tuning)) : null;
         try
         {
             (await residency.AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();

@@ -71,42 +71,9 @@ internal static class ChatAnswerJson
         }
         json.WriteStartObject("logprobs");
         json.WriteStartArray("content");
-        WriteTokens(json, tokens);
+        TokenProbabilities.Write(json, tokens);
         json.WriteEndArray();
         json.WriteNull("refusal");
         json.WriteEndObject();
-    }
-
-    /// <summary>Tokens and their probabilities, as elements of an array.</summary>
-    public static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
-    {
-        foreach (var token in tokens)
-        {
-            if (token.LogProbability is not { } likely)
-                continue;
-            json.WriteStartObject();
-            WriteToken(json, token.Told, likely.LogProbability);
-            json.WriteStartArray("top_logprobs");
-            foreach (var top in likely.Top)
-            {
-                json.WriteStartObject();
-                WriteToken(json, top.Piece, top.LogProbability);
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            json.WriteEndObject();
-        }
-    }
-
-    // A token may be part of a character: its text then has U+FFFD, and the bytes tell.
-    private static void WriteToken(Utf8JsonWriter json, ReadOnlyMemory<byte> piece, float logProbability)
-    {
-        json.WriteString("token", System.Text.Encoding.UTF8.GetString(piece.Span));
-        // JSON has no infinity; a token that could not be taken has the least number OpenAI gives.
-        json.WriteNumber("logprob", float.IsFinite(logProbability) ? logProbability : -9999f);
-        json.WriteStartArray("bytes");
-        foreach (var value in piece.Span)
-            json.WriteNumberValue(value);
-        json.WriteEndArray();
     }
 }

@@ -28,7 +28,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var tools = ToolFields.Read(fields, logger);
         var most = TokenLimit.Read(fields);
         var thinking = ThinkingFields.Read(fields, most);
-        var top = LogProbabilities(fields);
+        var top = TokenProbabilities.Read(fields);
         var verbose = fields.Flag("verbose") ?? mode.Verbose;
         var extras = OutputDetails.Read(fields, top is not null) with
         {
@@ -66,15 +66,6 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         };
         OtherFields.Settle(fields, logger);
         return body;
-    }
-
-    private static int? LogProbabilities(RequestFields fields)
-    {
-        var top = fields.Whole("top_logprobs", 0, 20);
-        var wanted = fields.Flag("logprobs") ?? false;
-        if (top > 0 && !wanted)
-            throw ApiException.BadField("top_logprobs", "needs logprobs to be true");
-        return wanted ? top ?? 0 : null;
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>

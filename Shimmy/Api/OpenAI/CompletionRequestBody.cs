@@ -78,18 +78,6 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             return request;
         var marks = facts.FillInTheMiddle
             ?? throw ApiException.BadField("suffix", "this model's vocabulary has no tokens for filling in the middle");
-        return request with { Prompts = [.. Prompts.Select(prompt => AroundGap(marks, prompt, Suffix))] };
+        return request with { Prompts = [.. Prompts.Select(prompt => marks.Around(prompt, Suffix))] };
     }
-
-    private static Prompt AroundGap(FillInTheMiddle marks, Prompt prompt, string suffix) => prompt with
-    {
-        Parts =
-        [
-            new PromptPart(marks.Prefix, ParseSpecial: true),
-            .. prompt.Parts.Select(part => part with { ParseSpecial = false }),
-            new PromptPart(marks.Suffix, ParseSpecial: true),
-            new PromptPart(suffix, ParseSpecial: false),
-            new PromptPart(marks.Middle, ParseSpecial: true),
-        ],
-    };
 }

@@ -23,7 +23,7 @@ internal static class Rerank
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = fields.Flag("return_documents") ?? true;
         var loras = LoraFields.Read(fields);
-        var truncates = Embeddings.Truncates(fields);
+        var truncates = EmbeddingRun.Truncates(fields);
         var wanted = ModelRequest.Read(fields);
         OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, wanted);

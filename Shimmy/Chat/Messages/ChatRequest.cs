@@ -10,6 +10,11 @@ internal sealed record ChatRequest
     /// <summary>The conversation so far, oldest first.</summary>
     public required IReadOnlyList<ChatMessage> Messages { get; init; }
 
+    /// <summary>
+    /// What the model has read before the messages, as it read it, with its special tokens (Ollama's <c>context</c>); empty where nothing.
+    /// </summary>
+    public string Earlier { get; init; } = "";
+
     /// <summary>Functions the model may call.</summary>
     public IReadOnlyList<ToolDefinition> Tools { get; init; } = [];
 

@@ -24,6 +24,7 @@ internal sealed class ChatTemplate
     private readonly TemplateSource _source;
     private readonly Dictionary<string, Value> _constants;
     private readonly TimeProvider _clock;
+    private readonly string? _bos;
 
     /// <param name="source">The template.</param>
     /// <param name="facts">The model's facts, for the texts of BOS and EOS.</param>
@@ -34,7 +35,8 @@ internal sealed class ChatTemplate
         this._clock = clock;
         // As in transformers, the variable of a token that the vocabulary lacks is undefined.
         _constants = new Dictionary<string, Value>(StringComparer.Ordinal);
-        if (facts.BosText is { } bos)
+        _bos = facts.BosText;
+        if (_bos is { } bos)
             _constants["bos_token"] = TextValue.Own(bos);
         if (facts.EosText is { } eos)
             _constants["eos_token"] = TextValue.Own(eos);
@@ -89,12 +91,20 @@ internal sealed class ChatTemplate
         }
 
         var (parts, media) = Render(request, messages, addGenerationPrompt && !continues);
+        if (request.Earlier.Length > 0)
+            parts = [new PromptPart(request.Earlier, ParseSpecial: true), .. WithoutBos(parts)];
         if (!continues)
             return new Prompt { Parts = parts, Media = media };
         if (messages[^1].HasMedia)
             throw Refusal("continue_final_message", "a message with pictures or sounds cannot be continued");
         return new Prompt { Parts = Prefill.Cut(parts, messages[^1]), Media = media };
     }
+
+    // In the middle of a prompt it would begin another.
+    private IReadOnlyList<PromptPart> WithoutBos(IReadOnlyList<PromptPart> parts) =>
+        _bos is { Length: > 0 } && parts is [{ ParseSpecial: true } first, ..] && first.Text.StartsWith(_bos, StringComparison.Ordinal)
+            ? [first with { Text = first.Text[_bos.Length..] }, .. parts.Skip(1)]
+            : parts;
 
     private IReadOnlyList<ChatMessage> WithSystem(IReadOnlyList<ChatMessage> messages)
     {

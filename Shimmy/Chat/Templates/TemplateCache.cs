@@ -21,18 +21,35 @@ internal static partial class TemplateCache
             return known;
         var model = lease.Model;
         // Two requests may race here; both make the same template, and the second one is kept.
-        var template =
-            new ChatTemplate(await ChooseAsync(model, logger, cancellation).ConfigureAwait(false), model.Facts, TimeProvider.System)
-            {
-                DefaultSystem = model.Spec.Defaults.System,
-                FirstTurns = [.. model.Spec.Defaults.Messages.Select(turn =>
-                    new ChatMessage { Role = turn.Role, Content = [new ContentPart(turn.Content)] })],
-            };
+        var template = Make(model, await ChooseAsync(model, logger, cancellation).ConfigureAwait(false));
         lease.Load.Template = template;
         if (logger is not null)
             LogChosen(logger, model.Spec.Name, template.Origin);
         return template;
     }
+
+    /// <summary>
+    /// A template of a request's own, in Go's template language as Ollama has it, in place of the model's. Throws
+    /// <see cref="EngineException"/> (<see cref="EngineFailure.InvalidRequest"/>) naming the field where it cannot be read.
+    /// </summary>
+    public static ChatTemplate OfRequest(ILoadedModel model, string text, string field)
+    {
+        try
+        {
+            return Make(model, TemplateSource.OfOllama(text));
+        }
+        catch (Exception failure) when (failure is TemplateException or FormatException)
+        {
+            throw ChatTemplate.Refusal(field, $"cannot be used: {failure.Message}");
+        }
+    }
+
+    private static ChatTemplate Make(ILoadedModel model, TemplateSource source) => new(source, model.Facts, TimeProvider.System)
+    {
+        DefaultSystem = model.Spec.Defaults.System,
+        FirstTurns = [.. model.Spec.Defaults.Messages.Select(turn =>
+            new ChatMessage { Role = turn.Role, Content = [new ContentPart(turn.Content)] })],
+    };
 
     private static async Task<TemplateSource> ChooseAsync(ILoadedModel model, ILogger? logger, CancellationToken cancellation)
     {

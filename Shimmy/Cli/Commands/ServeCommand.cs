@@ -94,7 +94,11 @@ internal static partial class ServeCommand
     }
 
     private static ServerOptions WithLimits(CommandOptions options, ModelContext models) =>
-        options.Server with { ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)] };
+        options.Server with
+        {
+            ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
+            DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
+        };
 
     // A server goes on although nobody reads where it is.
     private static void Announce(ShimmyServer server)
@@ -103,6 +107,8 @@ internal static partial class ServeCommand
         {
             foreach (var address in server.Addresses)
                 Printer.Line($"shimmy listens on {address}");
+            if (server.OllamaAddress is { } ollama)
+                Printer.Line($"Ollama's clients are answered on {ollama}");
         }
         catch (OutputClosedException)
         {

@@ -88,6 +88,12 @@ internal sealed class Option(
     /// <summary>The field that the models of a configuration file have for it; null where they have none.</summary>
     public string? ConfigField { get; init; }
 
+    /// <summary>
+    /// A variable of Ollama's that stands in for it where its clients are served (<c>--ollama</c>), and how its value reads here; null from
+    /// that where it asks for nothing.
+    /// </summary>
+    public (string Variable, Func<string, string?> Read)? Ollama { get; init; }
+
     /// <summary>Another option without which it has no effect; null where there is none.</summary>
     public string? Needs { get; init; }
 
@@ -96,6 +102,9 @@ internal sealed class Option(
 
     /// <summary>Whether it takes no value on the command line; its variable is then true, 1, false or 0.</summary>
     public bool IsSwitch => Value is null;
+
+    /// <summary>Whether its value may be left out on the command line; it is <see cref="OptionValue.On"/> then.</summary>
+    public bool HasOptionalValue => Value is ['[', ..];
 
     /// <summary>The options with this one.</summary>
     public CommandOptions Set(CommandOptions options, OptionValue given) => set(options, given);

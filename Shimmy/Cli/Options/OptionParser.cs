@@ -28,6 +28,7 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
             else if (environment(option.Variable) is { Length: > 0 } text)
                 values.Add(option, new OptionValue(option.Variable, [text]));
         }
+        AddOllamas(values);
         LeaveOutExcluded(values);
         foreach (var option in _options)
         {
@@ -62,9 +63,10 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
             var option = Array.Find(_options,
                 option => option.Name.Equals(argument, StringComparison.OrdinalIgnoreCase) || option.Letter == argument)
                 ?? throw Unknown(argument);
-            if (!option.IsSwitch && ++i == arguments.Length)
+            var isLeftOut = option.HasOptionalValue && (i + 1 == arguments.Length || arguments[i + 1].StartsWith('-'));
+            if (!option.IsSwitch && !isLeftOut && ++i == arguments.Length)
                 throw new UsageException($"{option.Name}: a value is missing");
-            var text = option.IsSwitch ? "true" : arguments[i];
+            var text = option.IsSwitch || isLeftOut ? OptionValue.On : arguments[i];
             if (_given.TryAdd(option, [text]))
                 continue;
             if (!option.IsRepeatable)
@@ -72,6 +74,19 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
             _given[option].Add(text);
         }
         return name;
+    }
+
+    // Ollama's users have set up Ollama by its variables. They count where Shimmy takes its place, after all of Shimmy's own.
+    private void AddOllamas(Dictionary<Option, OptionValue> values)
+    {
+        if (values.FirstOrDefault(pair => pair.Key.Name == OptionTable.OllamaOption) is not { Value: { IsOff: false } asked,
+            Key: { } listener })
+            return;
+        foreach (var option in _options.Where(option => !values.ContainsKey(option) || (option == listener && asked.IsOn)))
+        {
+            if (option.Ollama is { } other && environment(other.Variable) is { Length: > 0 } text && other.Read(text) is { } own)
+                values[option] = new OptionValue(other.Variable, [own]);
+        }
     }
 
     private static UsageException Unknown(string argument) => new(argument.IndexOf('=', StringComparison.Ordinal) is > 0 and var at

@@ -18,6 +18,17 @@ internal static class OptionTable
     // llama.cpp's LLAMA_MAX_SEQ.
     private const int MostParallel = 256;
 
+    /// <summary>The option that opens the listener for Ollama's clients, and lets Ollama's variables count.</summary>
+    public const string OllamaOption = "--ollama";
+
+    // By the options of loading a model, which have their rows elsewhere.
+    private static readonly Dictionary<string, (string Variable, Func<string, string?> Read)> OllamaTuning = new(StringComparer.Ordinal)
+    {
+        ["flash-attn"] = ("OLLAMA_FLASH_ATTENTION", text => text.ToLowerInvariant() is "1" or "true" or "t" ? "on" : "off"),
+        ["cache-type-k"] = ("OLLAMA_KV_CACHE_TYPE", text => text.ToLowerInvariant()),
+        ["cache-type-v"] = ("OLLAMA_KV_CACHE_TYPE", text => text.ToLowerInvariant()),
+    };
+
     private static readonly OrderedDictionary<string, LogLevel> Levels = new(StringComparer.Ordinal)
     {
         ["trace"] = LogLevel.Trace,
@@ -94,6 +105,12 @@ internal static class OptionTable
         new("bind", "ADDRESS",
             "auto, PORT, HOST, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 of this machine",
             Serve, (o, v) => o with { Server = o.Server with { Binds = Addresses(v) } }) { Default = "auto", IsRepeatable = true },
+        new("ollama", "[ADDRESS]",
+            "Answer Ollama's clients on an address of their own, too, and take Ollama's variables (OLLAMA_KEEP_ALIVE …) where Shimmy's are not set",
+            Serve, (o, v) => v.IsOff ? o : o with { Server = o.Server with { Ollama = Ollama(v) } })
+        {
+            Default = "off; without an address " + BindAddress.OllamaDefault, Ollama = ("OLLAMA_HOST", text => text),
+        },
         new("base-path", "PATH", "Path before all routes, as /llm, behind a proxy that leaves it on", Serve,
             (o, v) => o with { Server = o.Server with { BasePath = BasePath(v) } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
@@ -104,23 +121,24 @@ internal static class OptionTable
         },
         new("parallel", "N", "Requests that one model answers at once", Serve, (o, v) => o with { Parallel = v.Whole(1, MostParallel) })
         {
-            Default = "4", Limit = ("parallel", o => o.Parallel),
+            Default = "4", Limit = ("parallel", o => o.Parallel), Ollama = ("OLLAMA_NUM_PARALLEL", UnlessZero),
         },
         new("queue", "N", "Requests that may wait for one model; one more is refused with status 429", Serve,
             (o, v) => o with { Queue = v.Whole(0) })
         {
-            Default = "512", Limit = ("queue", o => o.Queue),
+            Default = "512", Limit = ("queue", o => o.Queue), Ollama = ("OLLAMA_MAX_QUEUE", UnlessZero),
         },
         new("max-loaded", "N", "Most models in memory at once; 0 is no limit", Serve,
             (o, v) => o with { Residency = o.Residency with { MaxLoaded = v.Whole(0) } })
         {
             Default = "0", Limit = ("max_loaded", o => o.Residency.MaxLoaded > 0 ? o.Residency.MaxLoaded : null),
+            Ollama = ("OLLAMA_MAX_LOADED_MODELS", UnlessZero),
         },
         new("keep-alive", "DURATION",
             "How long an idle model stays in memory: seconds, or 30s, 5m, 1h30m; 0 unloads at once, a negative one is for ever",
             Serve, (o, v) => o with { Residency = o.Residency with { KeepAlive = v.Duration(KeepAlive.Allowed) } })
         {
-            Default = "5m", ConfigField = "keep_alive",
+            Default = "5m", ConfigField = "keep_alive", Ollama = ("OLLAMA_KEEP_ALIVE", text => text),
             Limit = ("keep_alive_seconds", o => o.Residency.KeepAlive >= TimeSpan.Zero ? o.Residency.KeepAlive.TotalSeconds : null),
         },
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
@@ -134,6 +152,8 @@ internal static class OptionTable
             Serve, (o, v) => o with { Server = o.Server with { CorsOrigins = Origins(v) } })
         {
             Default = "pages of this machine", IsRepeatable = true,
+            // Ollama's origins stand beside those that may call anyway.
+            Ollama = ("OLLAMA_ORIGINS", text => $"{text},{string.Join(',', CorsMiddleware.OwnOrigins)}"),
         },
         new("body-limit", "BYTES", "Most bytes of a request's body or of a WebSocket message, as 512KiB or 64MiB",
             Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } }) { Default = "64MiB" },
@@ -211,7 +231,10 @@ internal static class OptionTable
         new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
             (o, v) => o with { ModelDirs = v.Text }),
         new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own, or what fits",
-            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) }) { Default = "0", ConfigField = "ctx_len" },
+            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) }) 
+        {
+            Default = "0", ConfigField = "ctx_len", Ollama = ("OLLAMA_CONTEXT_LENGTH", UnlessZero),
+        },
         new("memory-budget", "BYTES", "The machine's memory that all loaded models together may need, as 512MiB or 12GB", CommandSet.Models,
             (o, v) => o with { MemoryBudget = v.Bytes(1) }) { Default = "nine tenths of it" },
         new("threads", "N", "Threads that decode; 0 measures at load which number is fastest", CommandSet.Models,
@@ -256,6 +279,7 @@ internal static class OptionTable
     {
         Default = row.Default,
         ConfigField = row.Field,
+        Ollama = OllamaTuning.TryGetValue(row.Name, out var ollama) ? ollama : null,
     };
 
     private static Option Row(SamplingField row) => new(row.Name.Replace('_', '-'),
@@ -265,6 +289,24 @@ internal static class OptionTable
         Default = row.DefaultText(CommandOptions.Of(Generate).Sampling),
         IsRepeatable = row.Kind == SamplingKind.Texts,
     };
+
+    // 0 leaves it to Ollama.
+    private static string? UnlessZero(string text) => text == "0" ? null : text;
+
+    // Read here, so that the error names the option or the variable that was set.
+    private static (string Source, string Address) Ollama(OptionValue value)
+    {
+        var address = value.IsOn ? BindAddress.OllamaDefault : value.Text;
+        try
+        {
+            _ = BindAddress.ParseOllama(value.Source, address);
+            return (value.Source, address);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException(e.Message);
+        }
+    }
 
     private static string ConvertType(OptionValue value) => FolderConversion.Types[value.Choice([.. FolderConversion.Types])];
 

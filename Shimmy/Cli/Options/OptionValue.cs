@@ -13,8 +13,17 @@ namespace Shimmy.Cli.Options;
 /// <param name="Texts">The values in their order: one, or several of a repeatable option.</param>
 internal sealed record OptionValue(string Source, IReadOnlyList<string> Texts)
 {
+    /// <summary>The value of a switch that is given, and of an option whose value was left out.</summary>
+    public const string On = "true";
+
     /// <summary>The value.</summary>
     public string Text => Texts[^1];
+
+    /// <summary>Whether it asks for the option and says no more.</summary>
+    public bool IsOn => Text is "1" || Text.Equals(On, StringComparison.OrdinalIgnoreCase);
+
+    /// <summary>Whether it asks for nothing.</summary>
+    public bool IsOff => Text is "0" || Text.Equals("false", StringComparison.OrdinalIgnoreCase);
 
     /// <summary>The error for a value that is not what is <paramref name="allowed"/>.</summary>
     public UsageException Refuse(string allowed) => new($"{Source}: '{Text}' is not {allowed}");

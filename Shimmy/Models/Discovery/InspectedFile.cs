@@ -50,6 +50,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             Type = TypeOf(shards),
             Origin = Candidate.Origin,
             Shards = [.. shards.Select(shard => shard.Candidate.Path)],
+            Manifest = Candidate.Manifest,
             ModifiedAt = Candidate.ModifiedUtc,
             OtherNames = [.. Candidate.OtherNames.Select(Printable), .. NamesOfFile(), .. LongNames()],
             LongNames = LongNames(),

@@ -53,8 +53,11 @@ internal sealed record ModelCandidate
     /// <summary>Full path of the projector, where the source names one; else null.</summary>
     public string? Projector { get; init; }
 
+    /// <summary>Full path of Ollama's manifest; null where the file is not in Ollama's store.</summary>
+    public string? Manifest { get; init; }
+
     /// <summary>The file is in Ollama's store, so Ollama may have converted it.</summary>
-    public bool FromOllama { get; init; }
+    public bool FromOllama => Manifest is not null;
 
     /// <summary>Makes a candidate of a file found by a walk.</summary>
     public static ModelCandidate Of(WalkedFile file, string origin) => new()

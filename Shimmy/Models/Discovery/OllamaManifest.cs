@@ -40,6 +40,9 @@ internal sealed record OllamaManifest
     /// <summary>Digest of the system prompt layer (text), or null.</summary>
     public string? System { get; private init; }
 
+    /// <summary>Digests of the license layers (text).</summary>
+    public IReadOnlyList<string> Licenses { get; private init; } = [];
+
     /// <summary>Digest of the template layer (Go's template language), or null.</summary>
     public string? Template { get; private init; }
 
@@ -88,6 +91,7 @@ internal sealed record OllamaManifest
             Adapters = [.. layers.Where(layer => layer.Kind == "adapter").Select(layer => layer.Digest)],
             Parameters = First(layers, "params"),
             System = First(layers, "system"),
+            Licenses = [.. layers.Where(layer => layer.Kind == "license").Select(layer => layer.Digest)],
             // Called prompt in the first versions.
             Template = First(layers, "template") ?? First(layers, "prompt"),
             Messages = First(layers, "messages"),

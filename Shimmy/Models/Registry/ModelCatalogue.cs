@@ -87,6 +87,14 @@ internal sealed class ModelCatalogue
         return null;
     }
 
+    /// <summary>The aliases without wildcards that lead to a model, unless a model has their name.</summary>
+    public IReadOnlyList<(string Name, ModelEntry Entry)> PlainAliases =>
+    [
+        .. _aliases.Where(alias => !Wildcard.Is(alias.Pattern) && !_byName.ContainsKey(NameForm.Of(alias.Pattern)))
+            .DistinctBy(alias => alias.Pattern, StringComparer.OrdinalIgnoreCase)
+            .Select(alias => (alias.Pattern, Target(alias)!)).Where(pair => pair.Item2 is not null),
+    ];
+
     /// <summary>The aliases that lead to no model.</summary>
     public IReadOnlyList<ModelAlias> LostAliases => [.. _aliases.Where(alias => Target(alias) is null)];
 

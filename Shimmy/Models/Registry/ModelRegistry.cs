@@ -17,6 +17,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
     private readonly Lock _lock = new();
     private ModelEntry[] _byHand = [];
     private ModelAlias[] _aliases = [];
+    private ModelAlias[] _copies = [];
     private (IReadOnlyList<ModelEntry> Models, IReadOnlyList<ModelAlias> Aliases) _configured = ([], []);
     private volatile ModelCatalogue _catalogue = new([], [], ScanResult.Empty);
     private double _spent;
@@ -42,6 +43,9 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
             return catalogue.Entries.Count - catalogue.RegisteredCount;
         }
     }
+
+    /// <summary>The aliases without wildcards, with their models.</summary>
+    public IReadOnlyList<(string Name, ModelEntry Entry)> PlainAliases => _catalogue.PlainAliases;
 
     /// <summary>The aliases that lead to no model.</summary>
     public IReadOnlyList<ModelAlias> LostAliases => _catalogue.LostAliases;
@@ -152,6 +156,38 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
         }
     }
 
+    /// <summary>
+    /// Gives a model a further name until the server ends: Ollama's copy, which costs nothing here. It takes precedence over other aliases;
+    /// false where a model has the name itself.
+    /// </summary>
+    public bool AddCopy(string name, ModelEntry entry)
+    {
+        lock (_lock)
+        {
+            if (Entries.Any(other => string.Equals(other.Name, name, StringComparison.OrdinalIgnoreCase)))
+                return false;
+            _copies = [new ModelAlias(name, entry.Name), .. _copies.Where(copy => !IsCopy(copy, name))];
+            Renew(_catalogue.Scan);
+            return true;
+        }
+    }
+
+    /// <summary>Takes back a name of <see cref="AddCopy"/>; false where there is none.</summary>
+    public bool RemoveCopy(string name)
+    {
+        lock (_lock)
+        {
+            var rest = Array.FindAll(_copies, copy => !IsCopy(copy, name));
+            if (rest.Length == _copies.Length)
+                return false;
+            _copies = rest;
+            Renew(_catalogue.Scan);
+            return true;
+        }
+    }
+
+    private static bool IsCopy(ModelAlias copy, string name) => string.Equals(copy.Pattern, name, StringComparison.OrdinalIgnoreCase);
+
     /// <summary>Replaces the models and aliases of the configuration file.</summary>
     public void SetConfigured(IReadOnlyList<ModelEntry> models, IReadOnlyList<ModelAlias> aliases)
     {
@@ -212,5 +248,5 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
     private ModelEntry LookAgain(ModelEntry entry) => entry.WhyUnloadable is null ? entry : again!(entry);
 
     private void Renew(ScanResult scan) =>
-        _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _aliases, .. _configured.Aliases], scan);
+        _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _copies, .. _aliases, .. _configured.Aliases], scan);
 }

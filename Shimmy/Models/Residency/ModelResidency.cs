@@ -94,13 +94,26 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// Overrides a model's configured load tuning until <see cref="UnloadAsync"/>. A model that is loaded differently is loaded again with
-    /// the next request.
+    /// Overrides how a model is configured to be loaded until <see cref="UnloadAsync"/>. A model that is loaded differently is loaded again
+    /// with the next request.
     /// </summary>
     /// <param name="name">The model's name.</param>
-    /// <param name="tuning">The override, laid over the configuration; null removes it.</param>
+    /// <param name="asked">The override, laid over the configuration; null removes it.</param>
     /// <returns>The override before; null where there was none.</returns>
-    public LoadTuning? Retune(string name, LoadTuning? tuning) => _tunings.Replace(name, tuning);
+    public LoadOverride? Retune(string name, LoadOverride? asked) => _tunings.Replace(name, asked);
+
+    /// <summary>A model's override (<see cref="Retune"/>); null where it has none.</summary>
+    public LoadOverride? OverrideOf(string name) => _tunings.Of(name);
+
+    /// <summary>Whether the memory budget leaves room for a model that is loaded so, when every other that may go is gone.</summary>
+    public async ValueTask<bool> FitsAsync(ModelEntry entry, LoadOverride asked, CancellationToken cancellation)
+    {
+        long? room;
+        lock (_lock)
+            room = RoomBeside(entry);
+        var need = await _options.Need(entry, asked.Over(_tunings.SpecOf(entry)), room, cancellation).ConfigureAwait(false);
+        return room is null || need.Bytes <= room;
+    }
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>
@@ -219,8 +232,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Spec.LoadsLike(spec))
                 return slot.Need;
-            var pinned = _slots.Values.Where(other => other is { UsesMemory: true, Pinned: true }).Sum(other => other.Bytes);
-            room = _options.MemoryBudget - pinned;
+            room = RoomBeside(entry);
         }
 
         var need = await _options.Need(entry, spec, room, cancellation).ConfigureAwait(false);
@@ -228,6 +240,11 @@ internal sealed class ModelResidency : IAsyncDisposable
             _needs[entry.Name] = need;
         return need;
     }
+
+    // What pinned models leave of the budget, the model itself not counted.
+    private long? RoomBeside(ModelEntry entry) => _options.MemoryBudget - _slots.Values
+        .Where(other => other is { UsesMemory: true, Pinned: true } && !NameComparer.Equals(other.Entry.Name, entry.Name))
+        .Sum(other => other.Bytes);
 
     private TimeSpan KeepAliveOf(ModelEntry entry) => entry.Settings.KeepAlive ?? _options.KeepAlive;
 

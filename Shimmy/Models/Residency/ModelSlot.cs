@@ -155,6 +155,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         MemoryBytes = Model?.Facts.ResidentBytes is > 0 and var resident ? resident : Bytes,
         LastUsed = LastUsed,
         ExpiresAt = ExpiresAt,
+        KeepAlive = KeepAlive,
         Pinned = Pinned,
         Model = State is ResidencyState.Ready or ResidencyState.Draining ? Model : null,
     };

@@ -26,6 +26,9 @@ internal sealed record ResidentModel
     /// <summary>When the model is unloaded unless a request comes; null where it is busy, pinned or stays for ever.</summary>
     public DateTimeOffset? ExpiresAt { get; init; }
 
+    /// <summary>How long the model stays when idle, as its latest request asked; negative: for ever.</summary>
+    public TimeSpan KeepAlive { get; init; }
+
     /// <summary>Never evicted, and never unloaded for being idle.</summary>
     public bool Pinned { get; init; }
 

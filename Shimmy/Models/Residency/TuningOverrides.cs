@@ -3,25 +3,54 @@ using Shimmy.Engine;
 
 namespace Shimmy.Models.Residency;
 
-/// <summary>Load tunings that the user set by hand, laid over those of the configuration. Thread-safe.</summary>
+/// <summary>How a model is to be loaded, in place of what the configuration says. Null and what is left open stay as configured.</summary>
+/// <param name="Tuning">Devices, layers and the like.</param>
+internal sealed record LoadOverride(LoadTuning Tuning)
+{
+    /// <summary>Nothing asked for.</summary>
+    public static LoadOverride None { get; } = new(LoadTuning.None);
+
+    /// <inheritdoc cref="ModelSpec.ContextLength"/>
+    public int? ContextLength { get; init; }
+
+    /// <inheritdoc cref="ModelSpec.Threads"/>
+    public int? Threads { get; init; }
+
+    /// <inheritdoc cref="ModelSpec.BatchSize"/>
+    public int? BatchSize { get; init; }
+
+    /// <summary>The spec with what is asked for.</summary>
+    public ModelSpec Over(ModelSpec spec) => spec with
+    {
+        Tuning = Tuning.Over(spec.Tuning),
+        ContextLength = ContextLength ?? spec.ContextLength,
+        Threads = Threads ?? spec.Threads,
+        BatchSize = BatchSize ?? spec.BatchSize,
+    };
+}
+
+/// <summary>How users want models loaded, laid over the configuration. Thread-safe.</summary>
 /// <param name="specOf">The spec of a model by the configuration.</param>
 internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 {
-    private readonly ConcurrentDictionary<string, LoadTuning> _asked = new(StringComparer.OrdinalIgnoreCase);
+    private readonly ConcurrentDictionary<string, LoadOverride> _asked = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>The spec to load the model with: the configuration's, with the override where there is one.</summary>
     public ModelSpec SpecOf(ModelEntry entry)
     {
         var spec = specOf(entry);
-        return _asked.TryGetValue(entry.Name, out var tuning) ? spec with { Tuning = tuning.Over(spec.Tuning) } : spec;
+        return Of(entry.Name)?.Over(spec) ?? spec;
     }
 
+    /// <summary>A model's override; null where it has none.</summary>
+    public LoadOverride? Of(string name) => _asked.GetValueOrDefault(name);
+
     /// <summary>Sets a model's override, null for none, and returns the one before.</summary>
-    public LoadTuning? Replace(string name, LoadTuning? tuning)
+    public LoadOverride? Replace(string name, LoadOverride? asked)
     {
         _asked.TryRemove(name, out var before);
-        if (tuning is not null)
-            _asked[name] = tuning;
+        if (asked is not null)
+            _asked[name] = asked;
         return before;
     }
 }

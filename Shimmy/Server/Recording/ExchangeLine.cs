@@ -12,8 +12,8 @@ namespace Shimmy.Server.Recording;
 /// {"request":"POST /v1/…","body":{…},"status":200,"stream":[{"ms":3.1,"event":"…","data":{…}}, …, {"ms":12.3,"data":"[DONE]"}]}
 /// </code>
 /// A request's body that is no JSON object stands as <c>text</c>, or its hash does where it may hold a key. The data of an event that is no
-/// JSON object or array stands as a string, an event of another form, such as a comment, as <c>raw</c>. Answers keep their bytes: what is
-/// read again is what was sent.
+/// JSON object or array stands as a string, an event of another form, such as a comment, as <c>raw</c>, a line of a stream of JSON lines as
+/// <c>line</c>. Answers keep their bytes: what is read again is what was sent.
 /// </summary>
 internal static class ExchangeLine
 {
@@ -101,7 +101,11 @@ internal static class ExchangeLine
         json.WriteStartObject();
         json.WriteNumber("ms"u8, Math.Round(piece.Milliseconds, 1));
         var (name, data) = PartsOf(piece.Text);
-        if (data is null)
+        if (piece.Text.EndsWith('\n') && AsJson(piece.Text[..^1]) is { } line)
+        {
+            WriteRaw(json, "line", line);
+        }
+        else if (data is null)
         {
             json.WriteString("raw"u8, piece.Text);
         }
@@ -122,6 +126,8 @@ internal static class ExchangeLine
         var at = piece.TryGetProperty("ms", out var time) ? time.GetDouble() : 0;
         if (piece.TryGetProperty("raw", out var raw))
             return new StreamPiece(TextOf(raw), at);
+        if (piece.TryGetProperty("line", out var line))
+            return new StreamPiece(line.GetRawText() + "\n", at);
         var data = piece.GetProperty("data");
         var text = data.ValueKind == JsonValueKind.String ? data.GetString()! : data.GetRawText();
         return new StreamPiece(piece.TryGetProperty("event", out var name)

@@ -53,11 +53,12 @@ internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string>
         }
         if (context.Response.StatusCode >= 500)
             return;
-        var streams = context.Response.ContentType?.StartsWith("text/event-stream", StringComparison.Ordinal) == true;
+        var lines = context.Response.ContentType == SseResponse.JsonLines;
+        var streams = lines || context.Response.ContentType == SseResponse.EventStream;
         Append(streams
             ? new Exchange(request,
                 context.Response.StatusCode)
-            { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes)) }
+            { Stream = secretScrubber.Without(StreamPiece.Split(tap.Body, tap.Flushes, lines)) }
             : new Exchange(request, context.Response.StatusCode)
             {
                 Answer = secretScrubber.Without(tap.Body),

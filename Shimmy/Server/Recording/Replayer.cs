@@ -64,7 +64,7 @@ internal sealed class Replayer(RecordingIndex recordingIndex, bool passes)
         }
         else
         {
-            response.ContentType = "text/event-stream; charset=utf-8";
+            response.ContentType = exchange.IsLines ? SseResponse.JsonLines : SseResponse.EventStream;
             response.Headers.CacheControl = "no-cache";
         }
         await response.Body.WriteAsync(wire, context.RequestAborted).ConfigureAwait(false);

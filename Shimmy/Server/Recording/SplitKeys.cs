@@ -74,15 +74,22 @@ internal static class SplitKeys
 
     private static JsonDocument? DocumentOf(in StreamPiece piece)
     {
-        var line = piece.Text.Split('\n').FirstOrDefault(line => line.StartsWith(Data, StringComparison.Ordinal));
+        var json = piece.Text.Split('\n').Select(JsonIn).FirstOrDefault(json => json is not null);
         try
         {
-            return line is null || line.Length == Data.Length || line[Data.Length] != '{' ? null : JsonDocument.Parse(line[Data.Length..]);
+            return json is null ? null : JsonDocument.Parse(json);
         }
         catch (JsonException)
         {
             return null;
         }
+    }
+
+    // The object in a line of data, or that is the line; null where there is none.
+    private static string? JsonIn(string line)
+    {
+        var text = line.StartsWith(Data, StringComparison.Ordinal) ? line[Data.Length..] : line;
+        return text.StartsWith('{') ? text : null;
     }
 
     private static StreamPiece Rewritten(in StreamPiece piece, Func<int, string?> textOf)
@@ -96,7 +103,7 @@ internal static class SplitKeys
         return piece with
         {
             Text = string.Join('\n', piece.Text.Split('\n')
-                .Select(line => line.StartsWith(Data, StringComparison.Ordinal) ? Data + json : line)),
+                .Select(line => JsonIn(line) is { } old ? line[..^old.Length] + json : line)),
         };
     }
 

@@ -83,7 +83,7 @@ internal sealed record ItemPart(string Type, string Text)
             json.WriteStartArray("annotations");
             json.WriteEndArray();
             json.WriteStartArray("logprobs");
-            ChatAnswerJson.WriteTokens(json, Tokens);
+            TokenProbabilities.Write(json, Tokens);
             json.WriteEndArray();
         }
         json.WriteString(Type == "refusal" ? "refusal" : "text", Text);

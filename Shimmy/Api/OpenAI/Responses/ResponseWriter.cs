@@ -257,7 +257,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     private static void WriteTokens(Utf8JsonWriter json, IReadOnlyList<GeneratedToken> tokens)
     {
         json.WriteStartArray("logprobs");
-        ChatAnswerJson.WriteTokens(json, tokens);
+        TokenProbabilities.Write(json, tokens);
         json.WriteEndArray();
     }
 

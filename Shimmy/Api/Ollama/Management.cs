@@ -1,0 +1,67 @@
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Http;
+using Shimmy.Models;
+using Shimmy.Models.Registry;
+
+namespace Shimmy.Api.Ollama;
+
+/// <summary>
+/// Ollama's routes that change its store. The files here belong to the tools that brought them: a copy is a further name, kept until the
+/// server ends; to delete takes back such a name and nothing else; and nothing is pulled or created.
+/// </summary>
+internal static class Management
+{
+    public static void Map(RouteTable routes)
+    {
+        routes.MapPost("/api/copy", HandleCopy);
+        routes.Map(HttpMethods.Delete, "/api/delete", HandleDelete);
+        routes.MapPost("/api/pull", context => RefuseAsync(context,
+            "models are not pulled over HTTP yet; a GGUF file in one of the folders that shimmy discover shows is found at once"));
+        routes.MapPost("/api/create", context => RefuseAsync(context,
+            "models are not created here; the configuration file (SHIMMY_CONFIG) gives a model its template and parameters"));
+        routes.MapPost("/api/blobs/{digest}", context => RefuseAsync(context,
+            "files are not uploaded; put them into one of the folders that shimmy discover shows"));
+        routes.Map(HttpMethods.Head, "/api/blobs/{digest}", HandleBlob);
+    }
+
+    private static async Task HandleCopy(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var source = fields.RequiredText("source");
+        var name = OllamaJson.Untagged(fields.RequiredText("destination").Trim());
+        if (name.Length == 0 || Wildcard.Is(name) || name.Any(c => char.IsControl(c) || char.IsWhiteSpace(c)))
+            throw ApiException.BadField("destination", $"must be a name without blanks, * and ?, not {RequestFields.Quote(name)}");
+        var entry = await ModelResolver.FindAsync(context, source);
+        if (!context.RequestServices.GetRequiredService<ModelRegistry>().AddCopy(name, entry))
+            throw ApiException.BadField("destination", $"{RequestFields.Quote(name)} is the name of another model");
+    }
+
+    private static async Task HandleDelete(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var name = fields.Text("model") ?? fields.Text("name")
+            ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
+        if (context.RequestServices.GetRequiredService<ModelRegistry>().RemoveCopy(OllamaJson.Untagged(name)))
+            return;
+        var entry = await ModelResolver.FindAsync(context, name);
+        throw new ApiException(403, $"model {RequestFields.Quote(name)} is not deleted: its file is not Shimmy's own; "
+            + (entry.Manifest is not null ? $"'ollama rm {entry.Name}' removes it" : $"remove {entry.Path} by hand"), "not_ours", "model");
+    }
+
+    private static Task RefuseAsync(HttpContext context, string reason) =>
+        throw new ApiException(501, $"{context.Request.Path}: {reason}", "not_implemented");
+
+    // Whether a file of this digest is there: one of Ollama's store, or one whose digest is known already.
+    private static async Task HandleBlob(HttpContext context)
+    {
+        var digest = ModelResolver.NameInPath(context, "digest").Replace("sha256-", "sha256:", StringComparison.Ordinal);
+        var models = await ModelResolver.ListedAsync(context);
+        var digests = context.RequestServices.GetRequiredService<FileDigests>();
+        context.Response.StatusCode = models.Any(entry => entry.Manifest is not null
+            ? Path.GetFileName(entry.Path) == digest.Replace(':', '-')
+            : digests.Of(entry) is { Length: > 0 } known && digest == $"sha256:{known}") ? 200 : 404;
+    }
+}
