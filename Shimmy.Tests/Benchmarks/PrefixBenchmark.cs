@@ -21,11 +21,6 @@ internal static class PrefixBenchmark
 
     private static readonly (string Name, RandomModelShape Shape)[] Kinds =
     [
-        ("plain", new RandomModelShape
-        {
-            Name = "random-135m", Layers = 30, Embedding = 576, Heads = 9, KeyValueHeads = 3, FeedForward = 1536, Vocabulary = 49_152,
-            Context = 8192, Type = GgmlType.Q8_0,
-        }),
         ("hybrid", RandomMemory.Lfm2 with
         {
             Layers = 16, Embedding = 768, Heads = 12, KeyValueHeads = 4, FeedForward = 2048, Vocabulary = 32_000, Context = 8192,
@@ -40,6 +35,11 @@ internal static class PrefixBenchmark
         {
             Layers = 24, Embedding = 768, Heads = 12, Vocabulary = 32_000, Context = 8192, Type = GgmlType.Q8_0,
         }),
+        ("plain", new RandomModelShape
+        {
+            Name = "random-135m", Layers = 30, Embedding = 576, Heads = 9, KeyValueHeads = 3, FeedForward = 1536, Vocabulary = 49_152,
+            Context = 8192, Type = GgmlType.Q8_0,
+        }),
     ];
 
     public static async Task RunAsync(string? modelPath, TextWriter output)
@@ -48,17 +48,33 @@ internal static class PrefixBenchmark
             ? [(Path.GetFileNameWithoutExtension(modelPath), Path.GetFullPath(modelPath))]
             : Kinds.Select(kind => (kind.Name, BenchmarkModel.PathOf(kind.Shape.Name + "-prefixes", kind.Shape))).ToArray();
         await output.WriteLineAsync($"milliseconds to the first token of {Prompt} tokens, median of {Rounds}; in brackets the tokens that were not computed");
-        await output.WriteLineAsync($"{"",-10} {"first",16} {"the same again",16} {$"another end",16} {$"after {Others} others",16} {$"{AtOnce} at once",16}");
+        await output.WriteLineAsync($"{"",-10} {"first",16} {"the same again",16} {$"another end",16} {$"after {Others} others",16} {$"{AtOnce} at once",16} {"after a restart",16}");
         foreach (var (name, path) in models)
             await output.WriteLineAsync(await LineAsync(name, path));
     }
 
     private static async Task<string> LineAsync(string name, string path)
     {
-        var rows = Enumerable.Range(0, 5).Select(_ => new List<(double Time, int Cached)>()).ToArray();
-        await using var model = await BenchmarkModel.Engine().LoadAsync(
-            new ModelSpec { Name = name, Path = path, Parallel = AtOnce, ContextLength = 4096, PrefixMemoryBytes = 1L << 30 }, null,
-            CancellationToken.None);
+        var rows = Enumerable.Range(0, 6).Select(_ => new List<(double Time, int Cached)>()).ToArray();
+        using var folder = new TemporaryFolder();
+        for (var round = 0; round < Rounds; round++)
+        {
+            await using (var first = await LoadAsync(name, path, folder["states"]))
+            {
+                await AskAsync(first, RandomMemory.Words(900 + round, Prompt));
+                // It is written once the worker has rested.
+                var size = 0L;
+                while ((await first.GetStatisticsAsync(CancellationToken.None)).StateFileBytes is var now && (now == 0 || now != size))
+                {
+                    size = now;
+                    await Task.Delay(TimeSpan.FromSeconds(1));
+                }
+            }
+            await using var second = await LoadAsync(name, path, folder["states"]);
+            await AskAsync(second, RandomMemory.Words(999, 600));
+            rows[5].Add(await AskAsync(second, RandomMemory.Words(900 + round, Prompt)));
+        }
+        await using var model = await LoadAsync(name, path, null);
         await AskAsync(model, RandomMemory.Words(999, 600));
         for (var round = 0; round < Rounds; round++)
         {
@@ -78,6 +94,12 @@ internal static class PrefixBenchmark
         return $"{name,-10} " + string.Join(' ', rows.Select(row => string.Create(CultureInfo.InvariantCulture,
             $"{BenchmarkModel.Median(row.Select(one => one.Time)),8:F0} ({row[^1].Cached,5})")));
     }
+
+    private static Task<ILoadedModel> LoadAsync(string name, string path, string? store) => BenchmarkModel.Engine().LoadAsync(
+        new ModelSpec
+        {
+            Name = name, Path = path, Parallel = AtOnce, ContextLength = 4096, PrefixMemoryBytes = 1L << 30, PrefixStore = store,
+        }, null, CancellationToken.None);
 
     private static async Task<(double Milliseconds, int Cached)> AskAsync(ILoadedModel model, int[] prompt)
     {

@@ -55,22 +55,24 @@ public sealed class LlamaServerModeTests
     [DataRow("no/such/route")]
     public async Task Errors_of_all_routes_have_one_shape(string path)
     {
-        var error = (await PostAsync(path, "{}", path[0] == 'n' ? HttpStatusCode.NotFound : HttpStatusCode.BadRequest)).GetProperty("error");
+        var isFound = path != "no/such/route";
+        var body = await PostAsync(path, "{}", isFound ? HttpStatusCode.BadRequest : HttpStatusCode.NotFound);
+        var error = body.GetProperty("error");
 
-        Assert.AreEqual(path[0] == 'n' ? 404 : 400, error.GetProperty("code").GetInt32());
-        Assert.AreEqual(path[0] == 'n' ? "not_found_error" : "invalid_request_error", error.GetProperty("type").GetString());
+        Assert.AreEqual(isFound ? 400 : 404, error.GetProperty("code").GetInt32());
+        Assert.AreEqual(isFound ? "invalid_request_error" : "not_found_error", error.GetProperty("type").GetString());
     }
 
     [TestMethod]
     public async Task A_saved_slot_is_restored_into_another()
     {
         const string Prompt = """{"prompt":"What is kept of this need not be computed again","n_predict":4,"temperature":0,"id_slot":""";
+        await EraseAllAsync();
         var first = await PostAsync("completion", Prompt + "1}");
         var saved = await PostAsync("slots/1?action=save", """{"filename":"kept.bin"}""");
-        await PostAsync("slots/1?action=erase", "{}");
+        await EraseAllAsync();
         var erased = await PostAsync("completion", Prompt + "1}");
-        await PostAsync("slots/1?action=erase", "{}");
-        await PostAsync("slots/0?action=erase", "{}");
+        await EraseAllAsync();
         var restored = await PostAsync("slots/0?action=restore", """{"filename":"kept.bin"}""");
         var second = await PostAsync("completion", Prompt + "0}");
 
@@ -79,6 +81,12 @@ public sealed class LlamaServerModeTests
         Assert.AreEqual(Computed(first), Computed(erased));
         Assert.AreEqual(1, Computed(second));
         Assert.AreEqual(first.GetProperty("content").GetString(), second.GetProperty("content").GetString());
+
+        static async Task EraseAllAsync()
+        {
+            foreach (var slot in (int[])[0, 1])
+                await PostAsync($"slots/{slot}?action=erase", "{}");
+        }
 
         static int Computed(JsonElement answer) => answer.GetProperty("timings").GetProperty("prompt_n").GetInt32();
     }
@@ -135,7 +143,8 @@ public sealed class LlamaServerModeTests
             """, Encoding.UTF8, "application/json"));
 
         using var json = JsonDocument.Parse(await answer.Content.ReadAsStringAsync());
-        Assert.StartsWith("Suddenly", json.RootElement.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString()!.Trim());
+        var message = json.RootElement.GetProperty("choices")[0].GetProperty("message");
+        Assert.StartsWith("Suddenly", message.GetProperty("content").GetString()!.Trim());
         Assert.AreEqual(77, json.RootElement.GetProperty("usage").GetProperty("prompt_tokens").GetInt32());
     }
 }

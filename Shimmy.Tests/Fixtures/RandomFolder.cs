@@ -5,14 +5,14 @@ using System.Text.Json.Nodes;
 namespace Shimmy.Tests.Fixtures;
 
 /// <summary>
-/// Writes Hugging Face folders of a small Llama with random weights: config.json, tokenizer.json with pieces that fall back on bytes, and
-/// one or two shards of SafeTensors. The same seed gives the same bytes.
+/// Writes Hugging Face folders of small models with random weights: config.json, a tokenizer, and one or several files of SafeTensors. The
+/// same seed gives the same bytes. <see cref="FolderFamily"/> has the architectures.
 /// </summary>
 internal static class RandomFolder
 {
     public const int Width = 32;
     public const int Layers = 2;
-    public const int Rows = 3 + 256 + 98;
+    public const int Rows = FolderFamily.Pieces;
 
     /// <summary>Writes the folder and gives its path back.</summary>
     /// <param name="path">The folder.</param>
@@ -20,29 +20,22 @@ internal static class RandomFolder
     /// <param name="tensors">Changes the list of tensors before it is written.</param>
     /// <param name="shards">Number of weight files; more than one come with an index.</param>
     /// <param name="seed">Seed of the weights.</param>
-    public static string Write(string path, Action<JsonObject>? config = null, Action<Dictionary<string, int[]>>? tensors = null, int shards = 1, int seed = 1)
+    /// <param name="family">The architecture; Llama where it is not given.</param>
+    /// <param name="type">The type of each tensor by its name; F32 where it is not given.</param>
+    /// <param name="weights">Weights by name, in place of random ones.</param>
+    public static string Write(string path, Action<JsonObject>? config = null, Action<Dictionary<string, int[]>>? tensors = null,
+        int shards = 1, int seed = 1, FolderFamily? family = null, Func<string, string>? type = null,
+        Dictionary<string, float[]>? weights = null)
     {
+        family ??= FolderFamily.Llama;
         Directory.CreateDirectory(path);
-        var settings = new JsonObject
-        {
-            ["architectures"] = new JsonArray("LlamaForCausalLM"),
-            ["hidden_size"] = Width,
-            ["num_hidden_layers"] = Layers,
-            ["num_attention_heads"] = 4,
-            ["num_key_value_heads"] = 2,
-            ["intermediate_size"] = 64,
-            ["max_position_embeddings"] = 256,
-            ["rms_norm_eps"] = 1e-5,
-            ["tie_word_embeddings"] = true,
-            ["vocab_size"] = Rows,
-        };
+        var settings = (JsonObject)family.Config.DeepClone();
         config?.Invoke(settings);
         File.WriteAllText(Path.Combine(path, "config.json"), settings.ToJsonString());
-        File.WriteAllText(Path.Combine(path, "tokenizer.json"), Tokenizer().ToJsonString());
-        File.WriteAllText(Path.Combine(path, "tokenizer_config.json"), """{"bos_token":"<s>","eos_token":"</s>","unk_token":"<unk>","add_bos_token":true}""");
-
-        var shapes = Shapes();
+        family.WriteTokenizer(path);
+        var shapes = new Dictionary<string, int[]>(family.Shapes);
         tensors?.Invoke(shapes);
+        weights ??= WeightsOf(shapes, seed);
         var names = shapes.Keys.ToList();
         var map = new JsonObject();
         for (var shard = 0; shard < shards; shard++)
@@ -50,7 +43,7 @@ internal static class RandomFolder
             var own = names.Where((_, index) => index % shards == shard).ToList();
             var file = shards == 1 ? "model.safetensors" : $"model-{shard + 1:D5}-of-{shards:D5}.safetensors";
             own.ForEach(name => map[name] = file);
-            WriteShard(Path.Combine(path, file), own.ToDictionary(name => name, name => shapes[name]), seed + shard);
+            WriteFile(Path.Combine(path, file), own.Select(name => (name, type?.Invoke(name) ?? "F32", shapes[name], weights[name])));
         }
 
         if (shards > 1)
@@ -59,74 +52,48 @@ internal static class RandomFolder
         return path;
     }
 
-    /// <summary>A SafeTensors file of F32 tensors with these shapes.</summary>
-    public static void WriteShard(string path, Dictionary<string, int[]> shapes, int seed)
+    /// <summary>Random weights for shapes; those of a name are the same whatever stands beside it.</summary>
+    public static Dictionary<string, float[]> WeightsOf(IReadOnlyDictionary<string, int[]> shapes, int seed) =>
+        shapes.ToDictionary(pair => pair.Key, pair =>
+        {
+            var random = new Random(seed + pair.Key.Sum(letter => (letter * 31) ^ 7) + (pair.Key.Length * 1009));
+            var norm = pair.Key.Contains("norm", StringComparison.OrdinalIgnoreCase)
+                && pair.Key.EndsWith("weight", StringComparison.Ordinal);
+            return Enumerable.Range(0, pair.Value.Aggregate(1, (product, dimension) => product * dimension))
+                .Select(_ => (float)((random.NextDouble() - 0.5) * 0.4) + (norm ? 1 : 0)).ToArray();
+        });
+
+    /// <summary>Writes a SafeTensors file.</summary>
+    public static void WriteFile(string path, IEnumerable<(string Name, string Type, int[] Shape, float[] Values)> tensors)
     {
         var header = new JsonObject();
-        long offset = 0;
-        foreach (var (name, shape) in shapes)
+        using var data = new MemoryStream();
+        Span<byte> number = stackalloc byte[8];
+        foreach (var (name, type, shape, values) in tensors)
         {
-            var bytes = shape.Aggregate(4L, (product, dimension) => product * dimension);
+            var begin = data.Position;
+            foreach (var value in values)
+            {
+                BinaryPrimitives.WriteSingleLittleEndian(number, value);
+                if (type == "F16")
+                    BinaryPrimitives.WriteHalfLittleEndian(number[2..], (Half)value);
+                data.Write(type == "F32" ? number[..4] : number[2..4]);
+            }
+
             header[name] = new JsonObject
             {
-                ["dtype"] = "F32",
+                ["dtype"] = type,
                 ["shape"] = new JsonArray([.. shape.Select(dimension => (JsonNode)dimension)]),
-                ["data_offsets"] = new JsonArray(offset, offset + bytes),
+                ["data_offsets"] = new JsonArray(begin, data.Position),
             };
-            offset += bytes;
         }
 
         var text = Encoding.UTF8.GetBytes(header.ToJsonString());
         using var file = File.Create(path);
-        Span<byte> number = stackalloc byte[8];
         BinaryPrimitives.WriteInt64LittleEndian(number, text.Length);
         file.Write(number);
         file.Write(text);
-        var random = new Random(seed);
-        for (long at = 0; at < offset; at += 4)
-        {
-            BinaryPrimitives.WriteSingleLittleEndian(number, (float)(random.NextDouble() - 0.5) * 0.2f);
-            file.Write(number[..4]);
-        }
-    }
-
-    private static Dictionary<string, int[]> Shapes()
-    {
-        var shapes = new Dictionary<string, int[]> { ["model.embed_tokens.weight"] = [Rows, Width], ["model.norm.weight"] = [Width] };
-        for (var layer = 0; layer < Layers; layer++)
-        {
-            var from = $"model.layers.{layer}.";
-            shapes[from + "input_layernorm.weight"] = shapes[from + "post_attention_layernorm.weight"] = [Width];
-            shapes[from + "self_attn.q_proj.weight"] = shapes[from + "self_attn.o_proj.weight"] = [Width, Width];
-            shapes[from + "self_attn.k_proj.weight"] = shapes[from + "self_attn.v_proj.weight"] = [Width / 2, Width];
-            shapes[from + "mlp.gate_proj.weight"] = shapes[from + "mlp.up_proj.weight"] = [64, Width];
-            shapes[from + "mlp.down_proj.weight"] = [Width, 64];
-        }
-
-        return shapes;
-    }
-
-    private static JsonObject Tokenizer()
-    {
-        var vocabulary = new JsonObject { ["<unk>"] = 0, ["<s>"] = 1, ["</s>"] = 2 };
-        for (var value = 0; value < 256; value++)
-            vocabulary[$"<0x{value:X2}>"] = 3 + value;
-
-        foreach (var piece in Enumerable.Range('!', 94).Select(letter => ((char)letter).ToString()).Concat(["▁", "th", "the", "▁the"]))
-            vocabulary[piece] = vocabulary.Count;
-
-        JsonObject Added(int id, string text) => new() { ["id"] = id, ["content"] = text, ["special"] = true };
-        return new JsonObject
-        {
-            ["added_tokens"] = new JsonArray(Added(0, "<unk>"), Added(1, "<s>"), Added(2, "</s>")),
-            ["normalizer"] = new JsonObject { ["type"] = "Prepend", ["prepend"] = "▁" },
-            ["model"] = new JsonObject
-            {
-                ["type"] = "BPE",
-                ["byte_fallback"] = true,
-                ["vocab"] = vocabulary,
-                ["merges"] = new JsonArray("t h", "th e", "▁ the"),
-            },
-        };
+        data.Position = 0;
+        data.CopyTo(file);
     }
 }

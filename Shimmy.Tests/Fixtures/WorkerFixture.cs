@@ -1,4 +1,5 @@
 using System.Text;
+using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Engine;
 using Shimmy.Engine.Workers;
@@ -11,14 +12,14 @@ internal static class WorkerFixture
     public static string Executable { get; } =
         Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
 
-    public static WorkerEngine NewEngine() => new(NullLoggerFactory.Instance, Executable);
+    public static WorkerEngine NewEngine(ILoggerFactory? log = null) => new(log ?? NullLoggerFactory.Instance, Executable);
 
     /// <summary>Loads a small random model; the folder must outlive it.</summary>
     public static async Task<ILoadedModel> LoadAsync(TemporaryFolder folder,
-        Func<ModelSpec, ModelSpec>? change = null, RandomModelShape? shape = null)
+        Func<ModelSpec, ModelSpec>? change = null, RandomModelShape? shape = null, ILoggerFactory? log = null)
     {
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"], shape), Threads = 1 };
-        return await NewEngine().LoadAsync(change?.Invoke(spec) ?? spec, null, CancellationToken.None);
+        return await NewEngine(log).LoadAsync(change?.Invoke(spec) ?? spec, null, CancellationToken.None);
     }
 
     /// <summary>Runs a request to its end.</summary>

@@ -4,6 +4,7 @@ using Shimmy.Models.Discovery;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Soak;
 
 namespace Shimmy.Tests.SafeTensors;
 
@@ -102,34 +103,14 @@ public sealed class FolderConversionTests
     }
 
     [TestMethod]
-    public void Damaged_files_are_refused_and_nothing_else_happens()
+    public void Damaged_files_are_refused_in_words_in_time_and_within_memory()
     {
-        using var folder = new TemporaryFolder();
-        var path = RandomFolder.Write(folder["damaged"], shards: 2);
-        var files = Directory.GetFiles(path).Where(file => !file.EndsWith("vocab.txt", StringComparison.Ordinal))
-            .Order(StringComparer.Ordinal).ToArray();
-        var random = new Random(7);
-        var refused = 0;
-        for (var i = 0; i < 600; i++)
-        {
-            var file = files[i % files.Length];
-            var whole = File.ReadAllBytes(file);
-            var bad = (byte[])whole.Clone();
-            for (var flips = random.Next(1, 6); flips > 0; flips--)
-                bad[random.Next(Math.Min(bad.Length, 2000))] = (byte)random.Next(256);
-            File.WriteAllBytes(file, random.Next(3) == 0 ? bad[..random.Next(bad.Length)] : bad);
-            try
-            {
-                _ = FolderConversion.Of(path).Header;
-            }
-            catch (SafeTensorsException)
-            {
-                refused++;
-            }
-            File.WriteAllBytes(file, whole);
-        }
+        using var told = new StringWriter();
+        var verdict = new Verdict(told);
 
-        Assert.IsGreaterThan(300, refused);
+        FolderRun.Run(new SoakOptions { Requests = 600, Seed = 7 }, verdict);
+
+        Assert.IsEmpty(verdict.Missed, told.ToString());
     }
 
     [TestMethod]
@@ -139,15 +120,36 @@ public sealed class FolderConversionTests
         var path = RandomFolder.Write(folder["tiny"]);
         var cache = new ConversionCache(folder["cache"], "auto");
 
-        var made = await Task.WhenAll(Enumerable.Range(0, 8).Select(_ => cache.FileOfAsync(path, null, () => { }, _ => { }, CancellationToken.None)));
+        var made = await Task.WhenAll(Enumerable.Range(0, 8)
+            .Select(_ => cache.FileOfAsync(path, null, ConversionWatch.None, CancellationToken.None)));
 
         Assert.HasCount(1, made.Distinct());
         CollectionAssert.AreEqual(new[] { made[0] }, Directory.GetFiles(folder["cache"]));
         Assert.AreEqual(made[0], cache.Find(path));
         File.WriteAllText(Path.Combine(path, "chat_template.jinja"), "{{ messages[0].content }}");
         Assert.IsNull(cache.Find(path));
-        var again = await cache.FileOfAsync(path, null, () => { }, _ => { }, CancellationToken.None);
+        var again = await cache.FileOfAsync(path, null, ConversionWatch.None, CancellationToken.None);
         Assert.AreEqual("{{ messages[0].content }}", GgufReader.ReadFile(again).Text("tokenizer.chat_template"));
+    }
+
+    [TestMethod]
+    public async Task A_folder_that_changes_meanwhile_and_what_a_killed_process_left_are_never_served()
+    {
+        using var folder = new TemporaryFolder();
+        var path = RandomFolder.Write(folder["tiny"]);
+        File.WriteAllText(folder["cache/other-auto.gguf.partial"], "half");
+        File.WriteAllText(folder["cache/other-auto.gguf.lock"], "");
+        var cache = new ConversionCache(folder["cache"], "auto");
+        var changes = new ConversionWatch(() => File.WriteAllText(Path.Combine(path, "added_tokens.json"), "{}"), _ => { }, (_, _) => { });
+
+        var refused = await Assert.ThrowsExactlyAsync<SafeTensorsException>(
+            () => cache.FileOfAsync(path, null, changes, CancellationToken.None));
+
+        StringAssert.Contains(refused.Message, "the folder was changed while it was read");
+        Assert.IsEmpty(Directory.GetFiles(folder["cache"]));
+        Assert.AreEqual("not converted", cache.StateOf(path)!.ToString());
+        Assert.IsTrue(File.Exists(await cache.FileOfAsync(path, null, ConversionWatch.None, CancellationToken.None)));
+        Assert.AreEqual("converted", cache.StateOf(path)!.ToString());
     }
 
     [TestMethod]
@@ -158,8 +160,8 @@ public sealed class FolderConversionTests
         var size = FolderConversion.Of(first).TargetBytes;
         var cache = new ConversionCache(folder["cache"], "auto", size * 3 / 2);
 
-        await cache.FileOfAsync(first, null, () => { }, _ => { }, CancellationToken.None);
-        await cache.FileOfAsync(second, null, () => { }, _ => { }, CancellationToken.None);
+        await cache.FileOfAsync(first, null, ConversionWatch.None, CancellationToken.None);
+        await cache.FileOfAsync(second, null, ConversionWatch.None, CancellationToken.None);
 
         Assert.IsNull(cache.Find(first));
         Assert.IsNotNull(cache.Find(second));

@@ -21,6 +21,9 @@ try
         case "idle":
             await IdleRun.RunAsync(options, verdict);
             break;
+        case "folders":
+            FolderRun.Run(options, verdict);
+            break;
         default:
             throw new FormatException($"unknown program {args.FirstOrDefault()}");
     }
@@ -33,6 +36,7 @@ catch (FormatException e)
           soak   10,000 requests of all dialects, 32 at a time, a third of them left by their clients
           kill   200 workers killed under the same load
           fuzz   100,000 damaged requests in each dialect
+          folders 100,000 Hugging Face folders with damaged files, read in this process
           idle   5,000 idle connections, slow readers, half-closed sockets
         --requests N, --seconds N, --seed N, --clients N, --kills N, --connections N, --dialect NAME
         SHIMMY_EXECUTABLE names the executable that is tried; by default the one built beside this program.

@@ -46,15 +46,33 @@ internal sealed record LlamaOptions
     private bool CachePrompt { get; init; } = true;
 
     /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
-    public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode) => new()
+    public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode)
     {
-        AfterSampling = fields.Flag("post_sampling_probs") ?? false,
-        Samplers = SamplersOf(fields) ?? mode.Samplers,
-        MinKeep = fields.Whole("min_keep", 0, int.MaxValue) ?? 0,
-        Slot = fields.Whole("id_slot", -1, int.MaxValue) is >= 0 and var slot ? slot : null,
-        Progress = (fields.Flag("return_progress") ?? false) && (fields.Flag("stream") ?? false),
-        CachePrompt = fields.Flag("cache_prompt") ?? mode.CachesPrompts,
-    };
+        // Of a shift of the context and of thoughts some routes know more; for all others these say nothing.
+        foreach (var name in (ReadOnlySpan<string>)["n_keep", "n_discard", "reasoning_format"])
+            fields.Find(name);
+        return new LlamaOptions
+        {
+            AfterSampling = fields.Flag("post_sampling_probs") ?? false,
+            Samplers = SamplersOf(fields) ?? mode.Samplers,
+            MinKeep = fields.Whole("min_keep", 0, int.MaxValue) ?? 0,
+            Slot = fields.Whole("id_slot", -1, int.MaxValue) is >= 0 and var slot ? slot : null,
+            Progress = (fields.Flag("return_progress") ?? false) && (fields.Flag("stream") ?? false),
+            CachePrompt = fields.Flag("cache_prompt") ?? mode.CachesPrompts,
+        };
+    }
+
+    /// <summary>
+    /// llama-server's <c>n_probs</c>, the other name of OpenAI's log probabilities; null where none are asked for, and of another server.
+    /// </summary>
+    public static int? Probabilities(RequestFields fields, LlamaServerMode mode) =>
+        mode.IsOn && fields.Whole("n_probs", 0, 20) is > 0 and var most ? most : null;
+
+    /// <summary>llama-server's <c>n_cmpl</c>, the other name of <c>n</c>.</summary>
+    public static int? Choices(RequestFields fields, LlamaServerMode mode) => mode.IsOn ? fields.Whole("n_cmpl", 1, 128) : null;
+
+    /// <summary>The larger of what two names of one field say; null where neither says anything.</summary>
+    public static int? Larger(int? one, int? other) => one > other || other is null ? one : other;
 
     /// <summary>The options with these.</summary>
     public GenerationOptions Over(GenerationOptions options) => options with

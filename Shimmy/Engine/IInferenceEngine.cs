@@ -1,3 +1,5 @@
+using Shimmy.SafeTensors;
+
 namespace Shimmy.Engine;
 
 /// <summary>Loads models of the formats it knows. Implemented by the worker-backed llama engine and by the tests' scripted one.</summary>
@@ -5,6 +7,9 @@ public interface IInferenceEngine
 {
     /// <summary>Whether this engine runs files of this format.</summary>
     bool CanLoad(ModelSpec spec);
+
+    /// <summary>How far the conversion is of a folder that this engine converts; null for anything else.</summary>
+    internal ConversionState? ConversionOf(string path) => null;
 
     /// <summary>
     /// Loads a model. <paramref name="progress"/> gets the share done, 0 to 1.

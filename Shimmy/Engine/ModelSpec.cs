@@ -86,6 +86,11 @@ public sealed record ModelSpec
     public bool SharePrefixes { get; init; } = true;
 
     /// <summary>
+    /// Whether prompts of different API keys share what was computed. The time of an answer tells whether somebody has asked the same.
+    /// </summary>
+    public bool ShareAmongClients { get; init; }
+
+    /// <summary>
     /// Whether tokens are drafted where that saves time (speculative decoding). Each token is still chosen by the request's own sampler;
     /// but ggml rounds a batch of several tokens differently than one token, so a choice between nearly equal logits may differ. False
     /// excludes that.
@@ -123,10 +128,11 @@ public sealed record ModelSpec
 }
 
 /// <summary>A LoRA adapter to apply.</summary>
-/// <param name="Path">Full path of the GGUF file.</param>
+/// <param name="Path">Full path of the GGUF file, or of a folder in PEFT's form.</param>
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
 /// <param name="Found">Whether it was found beside the model, not asked for; one that does not fit is left out then.</param>
-public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false);
+/// <param name="File">The GGUF that a folder was converted into, for this load.</param>
+public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false, string? File = null);
 
 /// <summary>
 /// Defaults for requests, from the tool that a model comes from (Ollama's Modelfile). Used by the dialects that ask a model for its

@@ -197,11 +197,11 @@ internal sealed class RouteTable
     {
         var log = RequestContext.Of(context);
         var match = log.Match!;
+        log.Route = match.Pattern;
         if (match.Handle is not null && match.ByBody is { } other && other.Asks(await RequestFields.PeekAsync(context)))
             log.Match = match = other.Route;
         if (match.Handle is { } handle)
         {
-            log.Route = match.Pattern;
             if (match.Parameter is { } parameter)
                 context.Request.RouteValues[parameter.Name] = parameter.Value;
             await handle(context).ConfigureAwait(false);

@@ -33,7 +33,7 @@ internal sealed class FileDigests(string? memory = null) : IDisposable
 
     private Task<string> Begin(ModelEntry entry)
     {
-        string[] files = entry.Manifest is { } manifest ? [manifest] : FilesOf(entry);
+        var files = entry.Manifest is { } manifest ? [manifest] : FilesOf(entry);
         if (KeyOf(files) is not { } key)
             return Task.FromResult("");
         return _known.GetOrAdd(key, _ => new Lazy<Task<string>>(() =>

@@ -1,5 +1,8 @@
+using System.Diagnostics;
 using System.Globalization;
+using Shimmy.Gguf;
 using Shimmy.SafeTensors.Files;
+using Shimmy.SafeTensors.Plans;
 
 namespace Shimmy.SafeTensors;
 
@@ -17,22 +20,52 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     public const long DefaultBound = 256L << 30;
 
     private const string Ending = ".gguf";
+    private const string LockEnding = ".lock";
+    private const string PartialEnding = ".partial";
     private static readonly TimeSpan LockPause = TimeSpan.FromMilliseconds(200);
 
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Running> _running = new(StringComparer.Ordinal);
 
     /// <summary>A conversion that is under way, with those who are told of its progress.</summary>
-    private sealed record Running(Task<string> Task, List<IProgress<float>> Listeners);
+    private sealed class Running(List<IProgress<float>> listeners)
+    {
+        public Task<string> Task { get; set; } = null!;
+        public List<IProgress<float>> Listeners { get; } = listeners;
+        public float Share { get; set; }
+    }
 
     /// <summary>Where the files are.</summary>
     public string Folder => folder;
 
+    /// <summary>Makes what quantizes, where the type needs llama.cpp for it.</summary>
+    public Func<Quantizer>? Quantizer { get; init; }
+
     /// <summary>The finished file for what a folder holds now; null where it was not converted yet.</summary>
-    public string? Find(string source)
+    public string? Find(string source) => PathOf(source) is var path && File.Exists(path) ? path : null;
+
+    /// <summary>How far the conversion of a folder is; null for what is no folder, or cannot be read.</summary>
+    public ConversionState? StateOf(string source)
     {
-        var path = PathOf(source);
-        return File.Exists(path) ? path : null;
+        string path;
+        try
+        {
+            if (!Directory.Exists(source))
+                return null;
+            path = PathOf(source);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return null;
+        }
+
+        lock (_gate)
+        {
+            if (_running.TryGetValue(path, out var running))
+                return new ConversionState(false, running.Share);
+        }
+
+        return new ConversionState(File.Exists(path), null);
     }
 
     /// <summary>
@@ -41,13 +74,32 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     /// </summary>
     /// <param name="source">The Hugging Face folder.</param>
     /// <param name="progress">Is told the share that is done, 0 to 1.</param>
-    /// <param name="begin">Is called where a conversion begins.</param>
-    /// <param name="warn">Is told what the owner should know about this folder, before it is converted.</param>
+    /// <param name="watch">Is told where a conversion begins and what the owner should know about the folder.</param>
     /// <param name="cancellation">Ends the wait.</param>
-    public async Task<string> FileOfAsync(
-        string source, IProgress<float>? progress, Action begin, Action<string> warn, CancellationToken cancellation)
+    public Task<string> FileOfAsync(string source, IProgress<float>? progress, ConversionWatch watch, CancellationToken cancellation) =>
+        FileOfAsync(() => PathOf(source), () => FolderConversion.Of(source, type), progress, watch, cancellation);
+
+    /// <summary>
+    /// The file for an adapter's folder and a model, as
+    /// <see cref="FileOfAsync(string, IProgress{float}?, ConversionWatch, CancellationToken)"/>.
+    /// </summary>
+    /// <param name="source">The folder of PEFT.</param>
+    /// <param name="model">The model's GGUF.</param>
+    /// <param name="watch">Is told where a conversion begins.</param>
+    /// <param name="cancellation">Ends the wait.</param>
+    public Task<string> AdapterOfAsync(string source, string model, ConversionWatch watch, CancellationToken cancellation)
     {
-        var path = PathOf(source);
+        var header = GgufReader.ReadFile(model, new GgufLimits { ArrayLength = 0 });
+        var (heads, few) =
+            (header.OfArchitecture("attention.head_count")?.Integer, header.OfArchitecture("attention.head_count_kv")?.Integer);
+        var kind = string.Create(CultureInfo.InvariantCulture, $"{header.Architecture}-{heads ?? 0}-{few ?? 0}");
+        return FileOfAsync(() => PathOf(source, kind), () => FolderConversion.OfAdapter(source, header), null, watch, cancellation);
+    }
+
+    private async Task<string> FileOfAsync(Func<string> pathOf, Func<FolderConversion> read, IProgress<float>? progress,
+        ConversionWatch watch, CancellationToken cancellation)
+    {
+        var path = pathOf();
         Task<string> task;
         lock (_gate)
         {
@@ -61,9 +113,8 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
                 if (Touched(path))
                     return path;
 
-                List<IProgress<float>> listeners = progress is null ? [] : [progress];
-                var conversion = Task.Run(() => ConvertAsync(source, path, listeners, begin, warn), CancellationToken.None);
-                running = new Running(conversion, listeners);
+                running = new Running(progress is null ? [] : [progress]);
+                running.Task = Task.Run(() => ConvertAsync(pathOf, path, read, running, watch), CancellationToken.None);
                 _running.Add(path, running);
             }
 
@@ -73,10 +124,10 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         return await task.WaitAsync(cancellation).ConfigureAwait(false);
     }
 
-    private string PathOf(string source)
+    private string PathOf(string source, string? kind = null)
     {
         var name = Path.GetFileName(Path.TrimEndingDirectorySeparator(Path.GetFullPath(source)));
-        return Path.Join(folder, $"{name}-{ModelFolder.Fingerprint(source)}-{type}{Ending}");
+        return Path.Join(folder, $"{name}-{ModelFolder.Fingerprint(source)}-{kind ?? type}{Ending}");
     }
 
     // The time of the last use decides who leaves first.
@@ -98,28 +149,30 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     }
 
     private async Task<string> ConvertAsync(
-        string source, string path, List<IProgress<float>> listeners, Action begin, Action<string> warn)
+        Func<string> pathOf, string path, Func<FolderConversion> read, Running running, ConversionWatch watch)
     {
         try
         {
             Directory.CreateDirectory(folder);
-            await using var _ = await OtherProcessesAsync(path + ".lock").ConfigureAwait(false);
+            await using var _ = await OtherProcessesAsync(path + LockEnding).ConfigureAwait(false);
             if (Touched(path))
                 return path;
 
-            begin();
-            var conversion = FolderConversion.Of(source, type);
+            watch.Begin();
+            var started = Stopwatch.GetTimestamp();
+            var conversion = read();
             foreach (var warning in conversion.Warnings)
-                warn(warning);
+                watch.Warn(warning);
 
             MakeRoom(conversion.TargetBytes);
-            conversion.WriteFile(path, new Shares(share => Tell(listeners, share)));
-            if (PathOf(source) != path)
+            conversion.WriteFile(path, new Shares(share => Tell(running, share)), Quantizer);
+            if (pathOf() != path)
             {
                 File.Delete(path);
                 throw new SafeTensorsException("the folder was changed while it was read; try again when it is complete");
             }
 
+            watch.End(new FileInfo(path).Length, Stopwatch.GetElapsedTime(started));
             return path;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
@@ -133,11 +186,15 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         }
     }
 
-    private void Tell(List<IProgress<float>> listeners, float share)
+    private void Tell(Running running, float share)
     {
         IProgress<float>[] all;
         lock (_gate)
-            all = [.. listeners];
+        {
+            running.Share = share;
+            all = [.. running.Listeners];
+        }
+
         foreach (var listener in all)
             listener.Report(share);
     }
@@ -158,14 +215,23 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         }
     }
 
-    // What a process that was killed left behind goes first.
+    // What a process that was killed left behind goes first: nobody holds its lock.
     private void MakeRoom(long needed)
     {
         var files = new DirectoryInfo(folder).EnumerateFiles().ToList();
-        foreach (var partial in files.Where(file =>
-            file.Name.EndsWith(".partial", StringComparison.Ordinal) && !File.Exists(file.FullName[..^".partial".Length] + ".lock")))
+        foreach (var partial in files.Where(file => file.Name.EndsWith(PartialEnding, StringComparison.Ordinal)))
         {
-            partial.Delete();
+            var lockFile = partial.FullName[..^PartialEnding.Length] + LockEnding;
+            try
+            {
+                using var unheld =
+                    new FileStream(lockFile, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None, 1, FileOptions.DeleteOnClose);
+                partial.Delete();
+            }
+            catch (IOException)
+            {
+                // Another process writes it.
+            }
         }
 
         var kept = files.Where(file => file.Extension == Ending).OrderBy(file => file.LastWriteTimeUtc).ToList();
@@ -193,4 +259,27 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     {
         public void Report(float value) => report(value);
     }
+}
+
+/// <summary>How far a folder's conversion is.</summary>
+/// <param name="Done">Whether its file is there.</param>
+/// <param name="Share">The share that is done, 0 to 1, where it is under way.</param>
+internal sealed record ConversionState(bool Done, float? Share)
+{
+    /// <summary>The state in a word.</summary>
+    public string Word => Done ? "converted" : Share is null ? "not converted" : "converting";
+
+    /// <summary>The state as people read it.</summary>
+    public override string ToString() =>
+        Share is { } share ? string.Create(CultureInfo.InvariantCulture, $"{Word} {(int)(share * 100)}%") : Word;
+}
+
+/// <summary>Who is told of a conversion.</summary>
+/// <param name="Begin">It begins.</param>
+/// <param name="Warn">What the owner should know, before it is converted.</param>
+/// <param name="End">It is done: bytes of the file, and the time it took.</param>
+internal sealed record ConversionWatch(Action Begin, Action<string> Warn, Action<long, TimeSpan> End)
+{
+    /// <summary>Nobody.</summary>
+    public static ConversionWatch None { get; } = new(() => { }, _ => { }, (_, _) => { });
 }

@@ -7,27 +7,31 @@ using Shimmy.SafeTensors.Tokenizers;
 namespace Shimmy.SafeTensors;
 
 /// <summary>
-/// Turns a Hugging Face folder into a GGUF that llama.cpp loads: the same weights under GGUF's names, the tokenizer, and the metadata. What
-/// would come out wrong is refused before anything is written.
+/// Turns a Hugging Face folder into a GGUF that llama.cpp loads: the same weights under GGUF's names, the tokenizer, and the metadata; or
+/// a folder of PEFT into an adapter. What would come out wrong is refused before anything is written.
 /// </summary>
 internal sealed class FolderConversion
 {
+    private const int MostTokens = 1 << 20, MostTokensOfFew = 1 << 16, FewElements = 64;
+
     private readonly ConversionPlan _plan;
-    private readonly List<(string Key, GgufValue Value)> _tokenizer;
-    private readonly GgmlType _type;
-    private readonly string _name;
+    private readonly List<(string Key, GgufValue Value)> _metadata;
+    private readonly Func<PlannedTensor, GgmlType> _typeOf;
     private GgufHeader? _header;
 
-    private FolderConversion(ConversionPlan plan, List<(string Key, GgufValue Value)> tokenizer, GgmlType type, string name)
+    private FolderConversion(
+        ConversionPlan plan, IEnumerable<(string Key, GgufValue Value)> metadata, Func<PlannedTensor, GgmlType> typeOf)
     {
         _plan = plan;
-        _tokenizer = tokenizer;
-        _type = type;
-        _name = name;
+        _metadata = [.. metadata];
+        if (plan.Architecture.Length > 0)
+            _metadata.Insert(0, ("general.architecture", GgufValue.OfText(plan.Architecture)));
+
+        _typeOf = typeOf;
     }
 
     /// <summary>The types that weights can become; "auto" keeps the source's.</summary>
-    public static IReadOnlyList<string> Types { get; } = ["auto", "f32", "f16", "bf16", "q8_0"];
+    public static IReadOnlyList<string> Types { get; } = [WeightType.Auto, .. WeightType.All.Select(type => type.Name)];
 
     /// <summary>What the owner should know.</summary>
     public IReadOnlyList<string> Warnings => _plan.Warnings;
@@ -38,9 +42,14 @@ internal sealed class FolderConversion
     /// <summary>The header that the GGUF will have, for whoever judges a model by its header.</summary>
     public GgufHeader Header => _header ??= MakeHeader();
 
-    /// <summary>The header of a model file, or the one that a Hugging Face folder will have. Throws as both readers do.</summary>
+    /// <summary>
+    /// The header of a model file, or the one that a Hugging Face folder will have; that of an adapter's folder has the architecture of
+    /// no model. Throws as the readers do.
+    /// </summary>
     public static GgufHeader HeaderOf(string path, GgufLimits? limits = null) =>
-        Directory.Exists(path) ? Of(path).Header : GgufReader.ReadFile(path, limits);
+        !Directory.Exists(path) ? GgufReader.ReadFile(path, limits)
+        : LoraFolder.Looks(path) ? OfAdapter(path, null).Header
+        : Of(path).Header;
 
     /// <summary>
     /// Reads a folder and checks everything. Throws <see cref="SafeTensorsException"/> where it cannot be served, and
@@ -48,43 +57,63 @@ internal sealed class FolderConversion
     /// </summary>
     /// <param name="folder">The folder.</param>
     /// <param name="type">One of <see cref="Types"/>.</param>
-    public static FolderConversion Of(string folder, string type = "auto")
+    public static FolderConversion Of(string folder, string type = WeightType.Auto) => Checked(() =>
     {
-        try
-        {
-            var opened = ModelFolder.Open(folder);
-            var architecture = KnownArchitectures.Of(opened.Class);
-            var plan = architecture.Plan(opened);
-            plan.RequireNothingLeft();
-            var rows = plan.Tensors.First(tensor => tensor.Name == "token_embd.weight").Shape[0];
-            var vocabulary = architecture.Vocabulary(opened, (int)rows);
-            plan.Metadata.AddRange(SamplingAdvice.Of(opened));
-            return new FolderConversion(plan, [.. vocabulary.Metadata()], TypeOf(type, opened),
-                NameOf(folder, plan.Architecture, vocabulary));
-        }
-        catch (OverflowException)
-        {
-            throw new SafeTensorsException("config.json asks for more elements than any file holds");
-        }
-    }
+        var opened = ModelFolder.Open(folder);
+        var architecture = KnownArchitectures.Of(opened.Class);
+        var plan = architecture.Plan(opened);
+        plan.RequireNothingLeft();
+        var (rows, width) = plan.Tensors.First(tensor => tensor.Name == "token_embd.weight").Shape is [var first, var second]
+            ? (first, second)
+            : throw new SafeTensorsException("the embedding is no matrix");
+        // Each token takes memory of its own, however short its row is.
+        if (rows > MostTokens || (rows > MostTokensOfFew && width < FewElements))
+            throw new SafeTensorsException($"the embedding has {rows} rows of {width}: more tokens than any model has");
+
+        var vocabulary = architecture.Vocabulary(opened, (int)rows);
+        plan.Metadata.AddRange(SamplingAdvice.Of(opened));
+        var weights = type == WeightType.Auto ? WeightType.Of(TypeOf(opened)) : WeightType.Of(type);
+        return new FolderConversion(plan,
+        [
+            ("general.type", GgufValue.OfText("model")),
+            ("general.name", GgufValue.OfText(NameOf(folder, plan.Architecture, vocabulary))),
+            ("general.file_type", GgufValue.OfInteger(GgufType.UInt32, weights.FileType)),
+            ("general.quantization_version", GgufValue.OfInteger(GgufType.UInt32, 2)),
+            .. plan.Metadata, .. vocabulary.Metadata(),
+        ], weights.For(plan));
+    });
+
+    /// <summary>Reads an adapter in PEFT's form for a model. Throws as <see cref="Of"/> does.</summary>
+    /// <param name="folder">The folder.</param>
+    /// <param name="model">The header of the model's GGUF; null only to see what the adapter is.</param>
+    public static FolderConversion OfAdapter(string folder, GgufHeader? model) => Checked(() =>
+    {
+        var plan = LoraFolder.Plan(folder, model);
+        return new FolderConversion(plan, plan.Metadata, _ => GgmlType.F32);
+    });
 
     /// <summary>
     /// Writes the GGUF, whole or not at all. Throws as <see cref="Of"/> does, and <see cref="OperationCanceledException"/>.
     /// </summary>
     /// <param name="path">The file to write.</param>
     /// <param name="progress">Is told the share that is done, 0 to 1, at each whole percent.</param>
+    /// <param name="quantizer">Makes what quantizes, where a type needs it.</param>
     /// <param name="cancellation">Ends the work; nothing is left behind.</param>
-    public void WriteFile(string path, IProgress<float>? progress = null, CancellationToken cancellation = default)
+    public void WriteFile(
+        string path, IProgress<float>? progress = null, Func<Quantizer>? quantizer = null, CancellationToken cancellation = default)
     {
         var all = Math.Max(1, _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Tensor.Weights!.Value.BytesOf(part.Count)));
         var (done, told) = (0L, -1L);
-        using var stream = new TensorStream(_type, Tell, cancellation);
+        using var stream = new TensorStream(quantizer, Tell, cancellation);
         var writer = new GgufWriter();
-        foreach (var (key, value) in Metadata())
+        foreach (var (key, value) in _metadata)
             writer.Add(key, value);
 
         foreach (var tensor in _plan.Tensors)
-            writer.AddTensor(tensor.Name, stream.TypeOf(tensor), Reversed(tensor.Shape), output => stream.Write(tensor, output));
+        {
+            var type = _typeOf(tensor);
+            writer.AddTensor(tensor.Name, type, Reversed(tensor.Shape), output => stream.Write(tensor, type, output));
+        }
 
         writer.WriteFile(path);
 
@@ -96,22 +125,24 @@ internal sealed class FolderConversion
         }
     }
 
-    private IEnumerable<(string Key, GgufValue Value)> Metadata() =>
-    [
-        ("general.architecture", GgufValue.OfText(_plan.Architecture)), ("general.type", GgufValue.OfText("model")),
-            ("general.name", GgufValue.OfText(_name)),
-        ("general.file_type",
-            GgufValue.OfInteger(GgufType.UInt32, _type switch { GgmlType.F32 => 0, GgmlType.F16 => 1, GgmlType.Q8_0 => 7, _ => 32 })),
-        ("general.quantization_version", GgufValue.OfInteger(GgufType.UInt32, 2)),
-        .. _plan.Metadata, .. _tokenizer,
-    ];
+    private static FolderConversion Checked(Func<FolderConversion> make)
+    {
+        try
+        {
+            return make();
+        }
+        catch (OverflowException)
+        {
+            throw new SafeTensorsException("config.json asks for more elements than any file holds");
+        }
+    }
 
     private GgufHeader MakeHeader()
     {
         var tensors = _plan.Tensors.Select(tensor => new GgufTensor
         {
             Name = tensor.Name,
-            Type = TensorStream.TypeOf(tensor, _type),
+            Type = _typeOf(tensor),
             Dimensions = Reversed(tensor.Shape),
             Offset = 0,
             ElementCount = StoredTensor.Product(tensor.Shape),
@@ -119,7 +150,7 @@ internal sealed class FolderConversion
         return new GgufHeader
         {
             Version = 3,
-            Metadata = Metadata().ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal),
+            Metadata = _metadata.ToDictionary(entry => entry.Key, entry => entry.Value, StringComparer.Ordinal),
             Tensors = tensors,
             Alignment = 32,
             DataOffset = 0,
@@ -148,16 +179,9 @@ internal sealed class FolderConversion
     }
 
     // As the reference converter chooses: by the first matrix in the order of names. F32 stays, since narrowing loses.
-    private static GgmlType TypeOf(string type, ModelFolder folder) => type switch
-    {
-        "f32" => GgmlType.F32,
-        "f16" => GgmlType.F16,
-        "bf16" => GgmlType.BF16,
-        "q8_0" => GgmlType.Q8_0,
-        _ => folder.Files.SelectMany(
-            file => folder.Tensors.Values.Where(tensor => tensor.File == file).OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
-            .FirstOrDefault(tensor => tensor.Shape.Length >= 2)?.Weights ?? GgmlType.F32,
-    };
+    private static GgmlType TypeOf(ModelFolder folder) => folder.Files.SelectMany(
+        file => folder.Tensors.Values.Where(tensor => tensor.File == file).OrderBy(tensor => tensor.Name, StringComparer.Ordinal))
+        .FirstOrDefault(tensor => tensor.Shape.Length >= 2)?.Weights ?? GgmlType.F32;
 
     private static long[] Reversed(long[] shape)
     {

@@ -129,6 +129,11 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 RuntimeLibraries.Load();
                 Reply(frame.Id, Devices.Report(Parse(frame, WorkerJson.Default.DictionaryStringString)), WorkerJson.Default.BackendReport);
                 break;
+            case FrameKind.Quantize:
+                RuntimeLibraries.Load();
+                Send(FrameKind.Reply, frame.Id, RowBlocks.Quantize(MemoryMarshal.Read<int>(frame.Payload),
+                    MemoryMarshal.Read<int>(frame.Payload.AsSpan(4)), MemoryMarshal.Cast<byte, float>(frame.Payload.AsSpan(8))));
+                break;
             default:
                 throw new InvalidDataException($"unknown frame kind {(byte)frame.Kind}");
         }
@@ -198,6 +203,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             Media = media,
             Shown = shown,
             Place = request.Place,
+            Sharer = model.Spec.ShareAmongClients ? "" : request.Place.Client,
         });
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,

@@ -73,7 +73,9 @@ public sealed partial class OllamaAnswerTests
         Assert.IsTrue(await IsOllamasAsync(server.Client, plain, "ollama-js/0.6.4 (x64 linux)"));
         foreach (var field in new[] { "\"options\":{}", "\"format\":\"json\"", "\"raw\":true",
             "\"context\":[]", "\"think\":false", "\"suffix\":\"\"", "\"template\":\"{{ .Prompt }}\"", "\"images\":[]" })
+        {
             Assert.IsTrue(await IsOllamasAsync(server.Client, $"{{{field},{plain[1..]}", null), field);
+        }
         foreach (var field in new[] { "\"options\":null", "\"max_tokens\":9" })
             Assert.IsFalse(await IsOllamasAsync(server.Client, $"{{{field},{plain[1..]}", null), field);
         Assert.IsFalse(
@@ -212,6 +214,21 @@ public sealed partial class OllamaAnswerTests
     }
 
     [TestMethod]
+    public async Task A_suffix_goes_behind_the_gap_with_the_vocabularys_marks()
+    {
+        GenerationRequest? seen = null;
+        var engine = Seeing(request => seen = request, "{{ messages[0].content }}");
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>") };
+        await using var server = await ServerFixture.StartAsync(engine);
+        var last = (await server.AnswerAsync("api/generate", """{"model":"talker","prompt":"front<P>","suffix":"back"}""")).TrimEnd()
+            .Split('\n')[^1];
+        Assert.AreEqual("<P>|front<P>|<S>|back|<M>", string.Join('|', seen!.Prompt.Parts.Select(part => part.Text)));
+        Assert.AreEqual("True False True False True", string.Join(' ', seen.Prompt.Parts.Select(part => part.ParseSpecial)));
+        Assert.IsFalse(JsonElement.Parse(last).TryGetProperty("context", out _));
+    }
+
+    [TestMethod]
     public async Task Nothing_to_answer_loads_the_model_or_unloads_it()
     {
         var engine = new ScriptedEngine();
@@ -322,6 +339,22 @@ public sealed partial class OllamaAnswerTests
         StringAssert.Contains(await reader.ReadLineAsync(), "\"content\":\"a\"");
         Assert.AreEqual("""{"error":"the worker is gone"}""", await reader.ReadLineAsync());
         await Assert.ThrowsAsync<IOException>(() => reader.ReadToEndAsync());
+    }
+
+    [TestMethod]
+    public async Task Lines_are_recorded_and_replayed_byte_for_byte()
+    {
+        using var folder = new TemporaryFolder();
+        var (body, recorded) = ($"{{{Ask},\"options\":{{\"seed\":5}}}}", "");
+        await using (var server = await ServerFixture.StartAsync(options: new ServerOptions { RecordFile = folder["a.jsonl"] }))
+            recorded = await server.AnswerAsync(Chat, body);
+        var engine = new ScriptedEngine();
+        await using var replaying = await ServerFixture.StartAsync(engine, new ServerOptions { ReplayFile = folder["a.jsonl"] });
+        using var replayed = await replaying.PostAsync(Chat, body);
+        Assert.AreEqual("application/x-ndjson", replayed.Content.Headers.ContentType!.ToString());
+        Assert.AreEqual(recorded, await replayed.Content.ReadAsStringAsync());
+        Assert.AreEqual(0, engine.Loads);
+        StringAssert.Contains(await File.ReadAllTextAsync(folder["a.jsonl"]), "\"line\":{\"model\":\"talker\"");
     }
 
     private static async Task<bool> IsOllamasAsync(HttpClient client, string body, string? agent)

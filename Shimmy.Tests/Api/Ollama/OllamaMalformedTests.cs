@@ -40,8 +40,8 @@ public sealed class OllamaMalformedTests
             var random = new Random(round);
             var (route, seed) = Seeds[round % Seeds.Length];
             var body = Damage.Request(Encoding.UTF8.GetBytes(seed), random);
-            using var answer = await client.PostAsync(route, new ByteArrayContent(body));
-            var text = await answer.Content.ReadAsStringAsync();
+            using var answer = await client.PostAsync(route, new ByteArrayContent(body), CancellationToken.None);
+            var text = await answer.Content.ReadAsStringAsync(CancellationToken.None);
             var what = $"{route} {Encoding.UTF8.GetString(body)}\n→ {(int)answer.StatusCode} {text}";
             if (answer.StatusCode == HttpStatusCode.OK)
             {

@@ -2,12 +2,9 @@ using System.Net;
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
-using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
-using Shimmy.Models.Residency;
-using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Api.Ollama;
@@ -64,7 +61,9 @@ public sealed class OllamaModelTests
         CollectionAssert.AreEquivalent(new[] { "temperature 0.3", "num_ctx 64", "stop \"</s>\"" }, parameters.ToArray());
         foreach (var line in new[] { $"FROM {folder["store/blobs"]}", "PARAMETER temperature 0.3",
             "SYSTEM \"\"\"Be brief.\"\"\"", "LICENSE" })
+        {
             StringAssert.Contains(shown.GetProperty("modelfile").GetString(), line);
+        }
         Assert.AreEqual("completion", shown.GetProperty("capabilities")[0].GetString());
         Assert.IsFalse(shown.TryGetProperty("tensors", out _));
 

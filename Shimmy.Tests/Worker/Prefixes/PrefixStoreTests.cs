@@ -1,6 +1,7 @@
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Prefixes;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Tests.Worker.Prefixes;
 
@@ -10,7 +11,7 @@ public sealed class PrefixStoreTests
 {
     private const int Tokens = 50;
     private const int Bytes = 1000;
-    private static readonly AdapterSet None = new([]);
+    private static readonly PrefixKey None = new(new AdapterSet([]), "");
 
     [TestMethod]
     public void The_least_valuable_state_leaves_first()
@@ -66,7 +67,8 @@ public sealed class PrefixStoreTests
         Assert.HasCount(3, store.States);
         Assert.AreEqual(Tokens, store.LongestCheckpoint(Words(1, 70), None, 60)!.Length);
         Assert.IsNull(store.LongestCheckpoint(Words(1, 70), None, Tokens - 1));
-        Assert.IsNull(store.LongestCheckpoint(Words(1, 70), new AdapterSet([1f]), 60));
+        Assert.IsNull(store.LongestCheckpoint(Words(1, 70), None with { Adapters = new AdapterSet([1f]) }, 60));
+        Assert.IsNull(store.LongestCheckpoint(Words(1, 70), None with { Client = "other" }, 60));
         Assert.AreEqual(70, store.Wholes(Words(1, 70), None).Single().Common);
     }
 

@@ -91,6 +91,23 @@ public sealed class WorkerPrefixTests
     }
 
     [TestMethod]
+    public async Task Clients_share_nothing_unless_they_are_to()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 2, PrefixStore = folder["states"] });
+        var request = RandomMemory.Prompt(1, 300);
+
+        var first = await RunAsync(model, request with { Place = new QueuePlace("one") });
+        var other = await RunAsync(model, request with { Place = new QueuePlace("two") });
+        var again = await RunAsync(model, request with { Place = new QueuePlace("one") });
+
+        Assert.AreEqual((0, 0, 299), (first.Start.CachedTokens, other.Start.CachedTokens, again.Start.CachedTokens));
+        await using var shared = await LoadAsync(folder, spec => spec with { Parallel = 2, ShareAmongClients = true });
+        await RunAsync(shared, request with { Place = new QueuePlace("one") });
+        Assert.AreEqual(299, (await RunAsync(shared, request with { Place = new QueuePlace("two") })).Start.CachedTokens);
+    }
+
+    [TestMethod]
     public async Task States_stay_inside_their_bound()
     {
         using var folder = new TemporaryFolder();

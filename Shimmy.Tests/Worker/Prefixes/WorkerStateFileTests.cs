@@ -60,10 +60,11 @@ public sealed class WorkerStateFileTests
         await File.WriteAllBytesAsync(file, bytes);
         var shape = RandomMemory.ShapeOf("llama") with { Seed = how == "of another model" ? 2 : 1 };
         var change = WithStore(folder);
+        using var log = new CapturedLog();
         await using var model = await LoadAsync(folder, spec => change(spec) with
         {
             Tuning = how == "computed with another option" ? spec.Tuning with { RopeFrequencyBase = 5000 } : spec.Tuning,
-        }, shape);
+        }, shape, log);
 
         var computed = await RunAsync(model, RandomMemory.Prompt(1, Length));
 
@@ -74,6 +75,7 @@ public sealed class WorkerStateFileTests
             return;
         }
         CollectionAssert.AreEqual(first.Tokens, computed.Tokens);
+        await log.WaitForAsync($"the state {file} is not used and was deleted: ");
         // It was deleted, and what was computed takes its place.
         await Poll.UntilAsync(async () =>
         {

@@ -112,6 +112,7 @@ internal static class ModelLifecycle
             json.WriteString("model", entry.Name);
             json.WriteBoolean("loaded", resident?.Model is not null);
             json.WriteString("status", StatusOf(resident));
+            NativeJson.WriteFormat(json, ResidencyOf(context).ConversionOf(entry));
             json.WriteNumber("memory_bytes", resident?.MemoryBytes ?? 0);
             if (resident?.Model?.Facts is { } facts)
                 WritePlacement(json, facts);

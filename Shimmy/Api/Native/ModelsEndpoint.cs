@@ -51,12 +51,13 @@ internal static class ModelsEndpoint
             .ToLookup(model => model.Entry.Name, model => model.Model, StringComparer.OrdinalIgnoreCase);
         json.WriteStartArray("models");
         foreach (var entry in registry.Entries)
-            Write(json, entry, loaded[entry.Name].FirstOrDefault(), residency.ContextOf(entry));
+            Write(json, entry, loaded[entry.Name].FirstOrDefault(), residency);
         json.WriteEndArray();
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded, int context)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded, ModelResidency residency)
     {
+        var context = residency.ContextOf(entry);
         json.WriteStartObject();
         json.WriteString("name", entry.Name);
         json.WriteString("path", entry.Path);
@@ -82,6 +83,7 @@ internal static class ModelsEndpoint
         if (entry.WhyUnloadable is { } reason)
             json.WriteString("why_not_ready", reason);
         json.WriteBoolean("loaded", loaded is not null);
+        NativeJson.WriteFormat(json, residency.ConversionOf(entry));
         NativeJson.WriteAdapters(json, loaded);
         json.WriteEndObject();
     }

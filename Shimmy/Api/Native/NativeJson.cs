@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Api.Native;
 
@@ -24,6 +25,17 @@ internal static class NativeJson
         json.WriteNumber("decode_ms", Math.Round(end.Timings.DecodeMilliseconds, 3));
         DraftTimings.Write(json, end.Timings);
         json.WriteEndObject();
+    }
+
+    /// <summary>What form the model's files have, and of a folder of SafeTensors how far its conversion is.</summary>
+    public static void WriteFormat(Utf8JsonWriter json, ConversionState? conversion)
+    {
+        json.WriteString("format"u8, conversion is null ? "gguf"u8 : "safetensors"u8);
+        if (conversion is null)
+            return;
+        json.WriteString("conversion", conversion.Word);
+        if (conversion.Share is { } share)
+            json.WriteNumber("conversion_progress", Math.Round(share, 2));
     }
 
     /// <summary>The LoRA adapters that requests may choose from; none are known of a model that is not loaded.</summary>

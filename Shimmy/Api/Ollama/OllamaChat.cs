@@ -116,9 +116,9 @@ internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWr
                 _open = (delta.Index, name);
             }
             _arguments.Append(delta.Arguments);
-            if (!probabilities || piece.Tokens is not { Count: > 0 })
-                return;
         }
+        if (piece.Text.Length + piece.Reasoning.Length == 0 && !(probabilities && piece.Tokens is { Count: > 0 }))
+            return;
         WritePiece(output, piece.Text, piece.Reasoning, [], piece.Tokens);
     }
 

@@ -28,7 +28,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var tools = ToolFields.Read(fields, logger);
         var most = TokenLimit.Read(fields);
         var thinking = ThinkingFields.Read(fields, most);
-        var top = TokenProbabilities.Read(fields);
+        var top = LlamaOptions.Larger(TokenProbabilities.Read(fields), LlamaOptions.Probabilities(fields, mode));
         var verbose = fields.Flag("verbose") ?? mode.Verbose;
         var extras = OutputDetails.Read(fields, top is not null) with
         {
@@ -56,7 +56,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 ContinueFinalMessage = ChatMessages.Continues(fields),
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,
             }, fields),
-            fields.Whole("n", 1, 128) ?? 1,
+            LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields))
         {

@@ -40,7 +40,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         var suffix = fields.Find("suffix") is { } given ? RequestFields.TextOf(given, "suffix") : null;
         if (suffix?.Length > 0 && prompts.Any(prompt => prompt.Tokens is not null))
             throw ApiException.BadField("suffix", "needs prompts that are strings");
-        var top = fields.Whole("logprobs", 0, 20);
+        var top = LlamaOptions.Larger(fields.Whole("logprobs", 0, 20), LlamaOptions.Probabilities(fields, mode));
         var echo = fields.Flag("echo") ?? false;
         var extras = OutputDetails.Read(fields, top is not null) with { AsLlamaServer = mode.IsOn };
         var body = new CompletionRequestBody(
@@ -49,7 +49,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             stream,
             StreamOptions.IncludeUsage(fields))
         {
-            Choices = fields.Whole("n", 1, 128) ?? 1,
+            Choices = LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
             Echo = echo,
             Suffix = string.IsNullOrEmpty(suffix) ? null : suffix,
             Extras = extras,

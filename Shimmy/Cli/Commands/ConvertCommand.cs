@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
+using Shimmy.Engine.Workers;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 
@@ -28,7 +29,7 @@ internal static class ConvertCommand
                 Printer.Notice("convert", warning);
 
             Directory.CreateDirectory(Path.GetDirectoryName(output)!);
-            await Task.Run(() => conversion.WriteFile(output, new Shown(), cancellation), cancellation);
+            await Task.Run(() => conversion.WriteFile(output, new Shown(), QuantizingWorker.Start, cancellation), cancellation);
             Printer.ClearProgress();
             Printer.Line($"{output}: {conversion.Header.Tensors.Count} tensors, {new FileInfo(output).Length >> 20} MB, "
                 + $"in {Stopwatch.GetElapsedTime(started).TotalSeconds:F1} s");

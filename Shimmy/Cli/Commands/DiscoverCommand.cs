@@ -4,6 +4,7 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;
 
@@ -26,16 +27,20 @@ internal static class DiscoverCommand
         var places = access.Discovery.Sources.SelectMany(source =>
             source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places), CliJson.Default.DiscoveryReport));
+        {
+            Printer.Line(
+                JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places, access.Conversions), CliJson.Default.DiscoveryReport));
+        }
         else
-            Print(models, scan, places);
+            Print(models, scan, places, access.Conversions);
     }
 
-    private static void Print(List<ModelEntry> models, ScanResult scan, List<SearchedPlace> places)
+    private static void Print(List<ModelEntry> models, ScanResult scan, List<SearchedPlace> places, ConversionCache conversions)
     {
         if (models.Count > 0)
         {
-            Printer.Line(Table.Format(["NAME", "SIZE MB", "PARAMETERS", "QUANTIZATION", "CONTEXT", "TYPE", "SHARDS", "SOURCE", "FILE"],
+            Printer.Line(
+                Table.Format(["NAME", "SIZE MB", "PARAMETERS", "QUANTIZATION", "CONTEXT", "TYPE", "FORMAT", "SHARDS", "SOURCE", "FILE"],
                 models.Select(entry => new[]
                 {
                     entry.Name,
@@ -44,6 +49,7 @@ internal static class DiscoverCommand
                     entry.Quantization,
                     entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),
                     entry.Type.Label(),
+                    ModelListItem.FormatOf(conversions.StateOf(entry.Path)),
                     Math.Max(1, entry.Shards.Count).ToString(CultureInfo.InvariantCulture),
                     entry.Origin,
                     entry.Path,

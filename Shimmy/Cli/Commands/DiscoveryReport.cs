@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;
 
@@ -14,8 +15,10 @@ internal sealed record DiscoveryReport(
     double ElapsedMilliseconds)
 {
     /// <summary>The report of a scan.</summary>
-    public static DiscoveryReport Of(IEnumerable<ModelEntry> models, ScanResult scan, IReadOnlyList<SearchedPlace> places) =>
-        new([.. models.Select(DiscoveredModel.Of)], scan.Skipped, places, Math.Round(scan.Elapsed.TotalMilliseconds, 3));
+    public static DiscoveryReport Of(IEnumerable<ModelEntry> models, ScanResult scan,
+        IReadOnlyList<SearchedPlace> places, ConversionCache conversions) =>
+        new([.. models.Select(entry => DiscoveredModel.Of(entry, conversions.StateOf(entry.Path)))],
+            scan.Skipped, places, Math.Round(scan.Elapsed.TotalMilliseconds, 3));
 }
 
 /// <summary>A folder that is searched.</summary>
@@ -52,7 +55,7 @@ internal sealed record DiscoveredModel : ModelListItem
     public required string? WhyUnloadable { get; init; }
 
     /// <summary>The item of an entry.</summary>
-    public static new DiscoveredModel Of(ModelEntry entry) => new(ModelListItem.Of(entry))
+    public static new DiscoveredModel Of(ModelEntry entry, ConversionState? conversion) => new(ModelListItem.Of(entry, conversion))
     {
         Origin = entry.Origin,
         Shards = entry.Shards,

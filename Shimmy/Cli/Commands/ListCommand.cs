@@ -3,6 +3,7 @@ using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;
 
@@ -16,17 +17,21 @@ internal static class ListCommand
         await models.ScanAsync(cancellation);
         var entries = models.Registry.Entries;
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize([.. entries.Select(ModelListItem.Of)], CliJson.Default.ModelListItemArray));
+        {
+            Printer.Line(
+                JsonSerializer.Serialize([.. entries.Select(entry => ModelListItem.Of(entry, models.Conversions.StateOf(entry.Path)))],
+                    CliJson.Default.ModelListItemArray));
+        }
         else if (entries.Count == 0)
             Printer.Notice("list", "no models were found; shimmy discover says where they are looked for");
         else if (options.Short)
             Printer.Line(string.Join('\n', entries.Select(entry => entry.Name)));
         else
-            Printer.Line(Format(entries));
+            Printer.Line(Format(entries, models.Conversions));
     }
 
-    private static string Format(IReadOnlyList<ModelEntry> entries) => Table.Format(
-        ["NAME", "SIZE MB", "PARAMETERS", "QUANTIZATION", "CONTEXT", "TYPE", "SOURCE", "FILE"],
+    private static string Format(IReadOnlyList<ModelEntry> entries, ConversionCache conversions) => Table.Format(
+        ["NAME", "SIZE MB", "PARAMETERS", "QUANTIZATION", "CONTEXT", "TYPE", "FORMAT", "SOURCE", "FILE"],
         entries.Select(entry => new[]
         {
             entry.Name,
@@ -35,6 +40,7 @@ internal static class ListCommand
             entry.Quantization,
             entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),
             entry.Sees ? $"{entry.Type.Label()}, vision" : entry.Type.Label(),
+            ModelListItem.FormatOf(conversions.StateOf(entry.Path)),
             entry.Source == ModelSource.Registered ? "registered" : entry.Origin,
             entry.Path,
         }));

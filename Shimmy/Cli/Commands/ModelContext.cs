@@ -32,7 +32,8 @@ internal sealed class ModelContext
             options.Projector);
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
         Conversions =
-            new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"), options.ConvertType);
+            new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"),
+                options.ConvertType) { Quantizer = QuantizingWorker.Start };
         MemoryBudget = BudgetOf(null);
     }
 
@@ -155,6 +156,7 @@ internal sealed class ModelContext
         ProjectorIsFound = (_options.Projector ?? entry.Settings.Projector) is null,
         MediaCacheBytes = _options.MediaCacheBytes,
         PrefixMemoryBytes = _options.PrefixMemoryBytes,
+        ShareAmongClients = _options.ShareAmongClients,
         PrefixStore = _options.PrefixStore,
         PrefixStoreBytes = _options.PrefixStoreBytes,
         Speculate = _options.Speculate,
@@ -251,7 +253,8 @@ internal sealed class ModelContext
 
         try
         {
-            return await engine.LoadAsync(spec, new LoadProgress(entry.Name), cancellation);
+            return await engine.LoadAsync(spec, new LoadProgress(entry.Name, Conversions.StateOf(entry.Path) is { Done: false }),
+                cancellation);
         }
         finally
         {
@@ -312,9 +315,18 @@ internal sealed class ModelContext
         }
     }
 
-    // Reported where it happens; Progress<T> would report later, after the answer began.
-    private sealed class LoadProgress(string name) : IProgress<float>
+    // Reported where it happens; Progress<T> would report later, after the answer began. A conversion comes before the load, so that what
+    // begins again is the load.
+    private sealed class LoadProgress(string name, bool converts) : IProgress<float>
     {
-        public void Report(float value) => Printer.Progress($"loading {name}: {value:P0}");
+        private bool _converts = converts;
+        private float _last;
+
+        public void Report(float value)
+        {
+            _converts &= value >= _last;
+            _last = value;
+            Printer.Progress($"{(_converts ? "converting" : "loading")} {name}: {value:P0}");
+        }
     }
 }

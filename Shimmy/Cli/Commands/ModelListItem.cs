@@ -1,4 +1,5 @@
 using Shimmy.Models;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Cli.Commands;
 
@@ -35,8 +36,17 @@ internal record ModelListItem
     /// <summary><c>registered</c> or <c>discovered</c>.</summary>
     public required string Source { get; init; }
 
+    /// <summary><c>gguf</c> or <c>safetensors</c>.</summary>
+    public required string Format { get; init; }
+
+    /// <summary>How far the conversion of a folder is; null for a file.</summary>
+    public required string? Conversion { get; init; }
+
+    /// <summary>Format and conversion as the tables of people show them.</summary>
+    public static string FormatOf(ConversionState? conversion) => conversion is null ? "GGUF" : $"SafeTensors, {conversion}";
+
     /// <summary>The item of an entry.</summary>
-    public static ModelListItem Of(ModelEntry entry) => new()
+    public static ModelListItem Of(ModelEntry entry, ConversionState? conversion) => new()
     {
         Name = entry.Name,
         Path = entry.Path,
@@ -48,5 +58,7 @@ internal record ModelListItem
         ContextLength = entry.ContextLength,
         Capabilities = [.. entry.Capabilities],
         Source = entry.Source == ModelSource.Registered ? "registered" : "discovered",
+        Format = conversion is null ? "gguf" : "safetensors",
+        Conversion = conversion?.ToString(),
     };
 }

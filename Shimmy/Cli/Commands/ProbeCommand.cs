@@ -15,7 +15,8 @@ internal static class ProbeCommand
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        await using var model = await ModelContext.Create(options).LoadAsync(options.Name, loggers, cancellation);
+        var models = ModelContext.Create(options);
+        await using var model = await models.LoadAsync(options.Name, loggers, cancellation);
 
         var started = Stopwatch.GetTimestamp();
         var request = new GenerationRequest
@@ -29,17 +30,20 @@ internal static class ProbeCommand
                 break;
         }
 
-        var report = ReportOf(model, Stopwatch.GetElapsedTime(started));
+        var report = ReportOf(model, Stopwatch.GetElapsedTime(started),
+            Directory.Exists(model.Spec.Path) ? models.Conversions.Find(model.Spec.Path) : null);
         if (options.Json)
             Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.ProbeReport));
         else
             Print(report);
     }
 
-    private static ProbeReport ReportOf(ILoadedModel model, TimeSpan firstToken) => new()
+    private static ProbeReport ReportOf(ILoadedModel model, TimeSpan firstToken, string? converted) => new()
     {
         Model = model.Spec.Name,
         Path = model.Spec.Path,
+        Format = converted is null ? "gguf" : "safetensors",
+        Converted = converted,
         Description = model.Facts.Description,
         ParameterCount = model.Facts.ParameterCount,
         ContextLength = model.Facts.ContextLength,
@@ -69,6 +73,7 @@ internal static class ProbeCommand
     {
         Print("model", $"{report.Model} ({report.Description})");
         Print("file", report.Path);
+        Print("format", report.Converted is { } converted ? $"SafeTensors, converted to {converted}" : "GGUF");
         Print("parameters", report.ParameterCount.ToString(CultureInfo.InvariantCulture));
         Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
         Print("capabilities", string.Join(", ", report.Capabilities) + (report.WhyBlind is { } blind ? $" (no projector: {blind})"

@@ -11,6 +11,12 @@ internal sealed record ProbeReport
     /// <summary>Full path of its file.</summary>
     public required string Path { get; init; }
 
+    /// <inheritdoc cref="ModelListItem.Format"/>
+    public required string Format { get; init; }
+
+    /// <summary>The GGUF that a folder was converted into; null for a file.</summary>
+    public string? Converted { get; init; }
+
     /// <inheritdoc cref="ModelFacts.Description"/>
     public required string Description { get; init; }
 

@@ -59,6 +59,9 @@ internal sealed record CommandOptions
     /// <summary>Most bytes in that folder.</summary>
     public long PrefixStoreBytes { get; init; } = 16L << 30;
 
+    /// <summary>Whether prompts of different API keys share what was computed.</summary>
+    public bool ShareAmongClients { get; init; }
+
     /// <summary>The pictures of <c>generate</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
 

@@ -3,6 +3,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Jinja.Runtime;
 using Shimmy.Models;
+using Shimmy.Models.Discovery;
 
 namespace Shimmy.Cli.Options;
 
@@ -22,8 +23,9 @@ internal static class CompanionFiles
             try
             {
                 var setting = LoraText.Read(text, Path.GetFullPath);
-                MustExist(value.Source, setting.Path);
-                return setting;
+                if (!TensorFolder.IsAdapter(setting.Path))
+                    MustExist(value.Source, setting.Path);
+                return setting with { Path = Path.TrimEndingDirectorySeparator(setting.Path) };
             }
             catch (FormatException e)
             {

@@ -81,7 +81,9 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
     {
         if (values.FirstOrDefault(pair => pair.Key.Name == OptionTable.OllamaOption) is not { Value: { IsOff: false } asked,
             Key: { } listener })
+        {
             return;
+        }
         foreach (var option in _options.Where(option => !values.ContainsKey(option) || (option == listener && asked.IsOn)))
         {
             if (option.Ollama is { } other && environment(other.Variable) is { Length: > 0 } text && other.Read(text) is { } own)

@@ -3,6 +3,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.SafeTensors;
+using Shimmy.SafeTensors.Plans;
 using Shimmy.Server;
 using static Shimmy.Cli.Options.CommandSet;
 
@@ -172,6 +173,8 @@ internal static class OptionTable
         },
         new("prefix-memory", "BYTES|auto", "Host memory of a model for prompts that left the KV cache, and for checkpoints; 0 keeps none",
             Serve, (o, v) => o with { PrefixMemoryBytes = v.Text == "auto" ? null : v.Bytes() }) { Default = "auto" },
+        new("share-prefixes", "key|all", "Which requests share what was computed of prompts: those of one API key, or all",
+            Serve, (o, v) => o with { ShareAmongClients = v.Choice("key", "all") == 1 }) { Default = "key" },
         new("prefix-store", "DIR", "Keep computed prompts in this folder, across unloads and restarts", Serve,
             (o, v) => o with { PrefixStore = Path.GetFullPath(v.Text) }),
         new("prefix-store-size", "BYTES", "Most bytes in the folder of --prefix-store, as 512MiB or 64GiB", Serve,
@@ -241,7 +244,7 @@ internal static class OptionTable
             (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
         new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,
             (o, v) => o with { Template = CompanionFiles.Template(v) }) { Default = "the model's own", ConfigField = "template" },
-        new("lora", "FILE[:SCALE]", "LoRA adapter to apply, with its strength, which is 1 where it is not given", CommandSet.Models,
+        new("lora", "FILE|DIR[:SCALE]", "LoRA adapter to apply, a GGUF or a folder of PEFT, with its strength, which is 1 where it is not given", CommandSet.Models,
             (o, v) => o with { Loras = CompanionFiles.Loras(v) }) { IsRepeatable = true, ConfigField = "lora_path" },
         new("mmproj", "FILE|none", "Projector that lets a model see pictures; none takes none", CommandSet.Models,
             (o, v) => o with { Projector = CompanionFiles.Projector(v) })
@@ -290,6 +293,16 @@ internal static class OptionTable
         IsRepeatable = row.Kind == SamplingKind.Texts,
     };
 
+    private static string ConvertType(OptionValue value)
+    {
+        // llama.cpp's names without a letter mean the middle one.
+        var text = value.Text.ToLowerInvariant() is "q3_k" or "q4_k" or "q5_k" ? value.Text + "_m" : value.Text;
+        return WeightType.NeedImportance.Contains(text.ToLowerInvariant())
+            ? throw new UsageException($"{value.Source}: {text} needs an importance matrix, which only llama.cpp's own tools measure; "
+                + $"without one there are {string.Join(", ", FolderConversion.Types)}")
+            : FolderConversion.Types[(value with { Texts = [text] }).Choice([.. FolderConversion.Types])];
+    }
+
     // 0 leaves it to Ollama.
     private static string? UnlessZero(string text) => text == "0" ? null : text;
 
@@ -307,8 +320,6 @@ internal static class OptionTable
             throw new UsageException(e.Message);
         }
     }
-
-    private static string ConvertType(OptionValue value) => FolderConversion.Types[value.Choice([.. FolderConversion.Types])];
 
     private static ModelAlias[] Aliases(OptionValue value) => [.. value.Texts.Select(text => ModelAlias.Parse(text)
         ?? throw new UsageException($"{value.Source}: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct"))];

@@ -73,3 +73,13 @@ internal sealed class Hangups : IDisposable
         }
     }
 }
+
+/// <summary>SIGXFSZ, which the system sends to who writes beyond the limit of a file's size, and which would end the process.</summary>
+internal static class FileSizeSignal
+{
+    // The number on Linux and macOS; .NET has no name for it.
+    private const PosixSignal Number = (PosixSignal)25;
+
+    /// <summary>Ignores it until the answer is disposed.</summary>
+    public static PosixSignalRegistration Ignore() => PosixSignalRegistration.Create(Number, signal => signal.Cancel = true);
+}

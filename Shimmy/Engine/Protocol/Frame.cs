@@ -44,6 +44,12 @@ internal enum FrameKind : byte
     /// </summary>
     Slot = 9,
 
+    /// <summary>
+    /// P: number of a ggml type (4 bytes), elements of a row (4 bytes), then whole rows of floats; answered by <see cref="Reply"/> with the
+    /// rows as blocks of that type. Loads no model.
+    /// </summary>
+    Quantize = 10,
+
     /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
     Progress = 32,
 

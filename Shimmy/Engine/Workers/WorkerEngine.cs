@@ -2,6 +2,7 @@ using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Runtimes;
+using Shimmy.Gguf;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
 
@@ -27,9 +28,14 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     {
         _conversions = conversions;
         _logger = loggers.CreateLogger("llama.cpp");
-        _executable = executable ?? Environment.ProcessPath
-            ?? throw new InvalidOperationException("The path of this program is unknown, so no worker can be started.");
+        _executable = executable ?? ThisProgram;
     }
+
+    /// <summary>The path of this program, which is also what a worker runs.</summary>
+    public static string ThisProgram => Environment.ProcessPath
+        ?? throw new InvalidOperationException("The path of this program is unknown, so no worker can be started.");
+
+    ConversionState? IInferenceEngine.ConversionOf(string path) => _conversions?.StateOf(path);
 
     public bool CanLoad(ModelSpec spec) => Directory.Exists(spec.Path)
         ? _conversions is not null
@@ -38,6 +44,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     public async Task<ILoadedModel> LoadAsync(ModelSpec spec, IProgress<float>? progress, CancellationToken cancellation)
     {
         var file = await FileOfAsync(spec, progress, cancellation).ConfigureAwait(false);
+        var files = new LoadFiles(file, await AdaptersAsync(spec, file, cancellation).ConfigureAwait(false));
         var refusals = new List<(LlamaRuntime Runtime, EngineException Why)>();
         foreach (var candidate in RuntimeChoice.For(spec with { Path = file }))
         {
@@ -47,7 +54,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 {
                     Reason = $"{candidate.Reason}; {string.Join("; ", refusals.Select(one => $"{one.Runtime.Name} was refused"))}",
                 };
-                return await LoadAsync(spec, file, chosen, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, files, chosen, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException e) when (e.Fault is { } fault && (fault == RuntimeFault.UnknownModel || !candidate.IsNamed))
             {
@@ -62,13 +69,13 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     }
 
     private async Task<ILoadedModel> LoadAsync(
-        ModelSpec spec, string file, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
+        ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
     {
         for (var tuning = spec.Tuning; ;)
         {
             try
             {
-                return await LoadAsync(spec, file, candidate, tuning, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, files, candidate, tuning, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost
                 && spec is { Projector: not null, ProjectorIsFound: true })
@@ -123,8 +130,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             return spec.Path;
         try
         {
-            return await _conversions.FileOfAsync(spec.Path, progress, () => LogConversion(_logger, spec.Path, _conversions.Folder),
-                warning => LogFolder(_logger, spec.Name, warning), cancellation).ConfigureAwait(false);
+            return await _conversions.FileOfAsync(spec.Path, progress, WatchOf(spec.Name, spec.Path), cancellation).ConfigureAwait(false);
         }
         catch (SafeTensorsException refused)
         {
@@ -132,13 +138,51 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         }
     }
 
-    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, string file, RuntimeCandidate candidate, LoadTuning tuning,
+    // What a load takes in place of folders.
+    private sealed record LoadFiles(string Model, IReadOnlyList<LoraSetting> Loras);
+
+    // Adapters in PEFT's form are converted for the model that they are to act on.
+    private async Task<IReadOnlyList<LoraSetting>> AdaptersAsync(ModelSpec spec, string file, CancellationToken cancellation)
+    {
+        if (_conversions is null || !spec.Loras.Any(lora => Directory.Exists(lora.Path)))
+            return spec.Loras;
+        var loras = new List<LoraSetting>();
+        foreach (var lora in spec.Loras)
+        {
+            try
+            {
+                loras.Add(!Directory.Exists(lora.Path) ? lora : lora with
+                {
+                    File = await _conversions.AdapterOfAsync(lora.Path, file, WatchOf(spec.Name, lora.Path), cancellation)
+                        .ConfigureAwait(false),
+                });
+            }
+            catch (GgufException refused) when (lora.Found)
+            {
+                LogFolder(_logger, spec.Name, $"the LoRA adapter {lora.Path} is left out: {refused.Message}");
+            }
+            catch (GgufException refused)
+            {
+                throw new EngineException(EngineFailure.LoadFailed,
+                    $"cannot load the LoRA adapter {lora.Path}: {refused.Message}", refused);
+            }
+        }
+        return loras;
+    }
+
+    private ConversionWatch WatchOf(string name, string folder) => new(
+        () => LogConversion(_logger, folder, _conversions!.Folder), warning => LogFolder(_logger, name, warning),
+        (bytes, time) => LogConverted(_logger, folder, bytes >> 20, time.TotalSeconds));
+
+    private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, LoadTuning tuning,
         IProgress<float>? progress, CancellationToken cancellation)
     {
         var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share));
         try
         {
-            var request = JsonSerializer.SerializeToUtf8Bytes(spec with { Path = file, Tuning = tuning }, WorkerJson.Default.ModelSpec);
+            var request =
+                JsonSerializer.SerializeToUtf8Bytes(spec with { Path = files.Model, Loras = files.Loras, Tuning = tuning },
+                    WorkerJson.Default.ModelSpec);
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
             var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)! with
             {
@@ -259,6 +303,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         }
     }
 
+    /// <summary>The level of a warning that is the worker's own, beside llama.cpp's.</summary>
+    internal const int WarningOfOurs = 6;
+
     // llama.cpp's levels are lowered by two steps: most of its output is for its developers.
     private void Log(int level, string line)
     {
@@ -266,6 +313,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         {
             case 4:
                 LogNativeError(_logger, line);
+                break;
+            case WarningOfOurs:
+                LogWorkerWarning(_logger, line);
                 break;
             case 3 when line.Contains("failed to mlock", StringComparison.Ordinal):
                 LogNotLocked(_logger, line);
@@ -306,6 +356,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);
 
+    [LoggerMessage(LogLevel.Information, "converted {Folder}: {Megabytes} MB in {Seconds:F1} s")]
+    private static partial void LogConverted(ILogger logger, string folder, long megabytes, double seconds);
+
     [LoggerMessage(LogLevel.Information, "converting {Folder} into a GGUF in {Cache}, once")]
     private static partial void LogConversion(ILogger logger, string folder, string cache);
 
@@ -324,6 +377,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Error, "{Line}")]
     private static partial void LogNativeError(ILogger logger, string line);
+
+    [LoggerMessage(LogLevel.Warning, "{Line}")]
+    private static partial void LogWorkerWarning(ILogger logger, string line);
 
     [LoggerMessage(LogLevel.Debug, "{Line}")]
     private static partial void LogNativeWarning(ILogger logger, string line);

@@ -60,7 +60,7 @@ internal static class RegisteredModels
             };
         }
 
-        var missing = settings.Loras.FirstOrDefault(lora => !File.Exists(lora.Path))?.Path;
+        var missing = settings.Loras.FirstOrDefault(lora => !File.Exists(lora.Path) && !TensorFolder.IsAdapter(lora.Path))?.Path;
         var noProjector = settings.Projector is { } projector and not ModelSettings.NoProjector && !File.Exists(projector)
             ? projector
             : null;
@@ -72,7 +72,7 @@ internal static class RegisteredModels
             Source = ModelSource.Registered,
             Settings = settings,
             WhyUnloadable = entry.WhyUnloadable
-                ?? (missing is not null ? $"there is no file '{missing}' for its LoRA adapter"
+                ?? (missing is not null ? $"there is no file '{missing}' for its LoRA adapter, nor such a folder with adapter_config.json"
                     : noProjector is not null ? $"there is no file '{noProjector}' for its projector (mmproj)" : null),
         };
     }

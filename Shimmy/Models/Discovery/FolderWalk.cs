@@ -170,7 +170,8 @@ internal sealed class FolderSource(string origin, string folder, int maxDepth = 
         if (isNamedByUser && !Directory.Exists(folder))
             skipped(new SkippedFile(folder, origin, SkippedFile.NoFolder));
 
-        var walk = new FolderWalk(maxDepth, name => ModelFileName.IsGguf(name) || name is TensorFolder.Config, (path, reason) =>
+        var walk = new FolderWalk(maxDepth,
+            name => ModelFileName.IsGguf(name) || name is TensorFolder.Config or TensorFolder.AdapterConfig, (path, reason) =>
             skipped(new SkippedFile(path, origin, reason)));
         var root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
         foreach (var file in walk.Files(folder, cancellation))

@@ -1,3 +1,4 @@
+using Shimmy.SafeTensors.Architectures;
 using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.Models.Discovery;
@@ -8,12 +9,20 @@ internal static class TensorFolder
     /// <summary>The file that a walk finds such a folder by.</summary>
     public const string Config = "config.json";
 
-    /// <summary>Whether a folder is one. What cannot be read is none.</summary>
-    public static bool IsOne(string path)
+    /// <summary>The file that a walk finds an adapter in PEFT's form by.</summary>
+    public const string AdapterConfig = ModelFolder.AdapterConfig;
+
+    /// <summary>Whether a folder is a model or an adapter. What cannot be read is none.</summary>
+    public static bool IsOne(string path) => Looks(path, ModelFolder.Looks) || IsAdapter(path);
+
+    /// <summary>Whether a folder is an adapter in PEFT's form.</summary>
+    public static bool IsAdapter(string path) => Looks(path, LoraFolder.Looks);
+
+    private static bool Looks(string path, Func<string, bool> looks)
     {
         try
         {
-            return ModelFolder.Looks(path);
+            return looks(path);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

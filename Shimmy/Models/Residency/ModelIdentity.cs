@@ -20,7 +20,7 @@ internal static class ModelIdentity
         // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
         var alike = spec with { Name = "", Template = null, ContextReason = null };
         var text = new StringBuilder(JsonSerializer.Serialize(alike, WorkerJson.Default.ModelSpec));
-        foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.Select(lora => lora.Path))
+        foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.SelectMany(lora => FilesOf(lora.Path)))
             .Concat(spec.Projector is { } projector ? [projector] : []))
         {
             var file = new FileInfo(path);

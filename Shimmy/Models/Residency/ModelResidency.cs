@@ -1,5 +1,6 @@
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
+using Shimmy.SafeTensors;
 
 namespace Shimmy.Models.Residency;
 
@@ -114,6 +115,10 @@ internal sealed class ModelResidency : IAsyncDisposable
         var need = await _options.Need(entry, asked.Over(_tunings.SpecOf(entry)), room, cancellation).ConfigureAwait(false);
         return room is null || need.Bytes <= room;
     }
+
+    /// <summary>How far the conversion of a model's folder is; null for a model that is a file.</summary>
+    public ConversionState? ConversionOf(ModelEntry entry) =>
+        _engines.Select(engine => engine.ConversionOf(entry.Path)).FirstOrDefault(state => state is not null);
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>

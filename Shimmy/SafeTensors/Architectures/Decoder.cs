@@ -9,6 +9,8 @@ namespace Shimmy.SafeTensors.Architectures;
 /// </summary>
 internal sealed class Decoder
 {
+    private const int LargestHead = 1 << 16;
+
     private Decoder(ConversionPlan plan, bool pairs, bool plusOne)
     {
         Plan = plan;
@@ -52,6 +54,9 @@ internal sealed class Decoder
     /// <summary>The frequency base of the rotary positions.</summary>
     public float RopeBase { get; private init; }
 
+    // llama.cpp adds biases of the attention's output and of the feed-forward network for this architecture alone.
+    private bool AddsEverywhere => Plan.Architecture == "llama";
+
     /// <summary>Reads the sizes and writes what every decoder has.</summary>
     /// <param name="folder">The folder.</param>
     /// <param name="architecture">The architecture's name in GGUF.</param>
@@ -67,12 +72,15 @@ internal sealed class Decoder
         var width = config.Needed("hidden_size");
         var heads = config.Integer("num_attention_heads") ?? defaults.Heads ?? config.Needed("num_attention_heads");
         var (queries, keys) = RowsOfAttention(plan);
-        var headSize = config.Integer("head_dim") ?? defaults.HeadSize
-            ?? (queries is { } rows
-                ? Exactly(rows, heads, "num_attention_heads", "q_proj")
-                : Exactly(width, heads, "num_attention_heads", "hidden_size"));
+        // What is stored decides where config.json is silent: defaults of libraries have changed.
+        var headSize = config.Integer("head_dim")
+            ?? (queries is { } rows ? Exactly(rows, heads, "num_attention_heads", "q_proj")
+                : defaults.HeadSize ?? Exactly(width, heads, "num_attention_heads", "hidden_size"));
         var keyValueHeads = config.Integer("num_key_value_heads")
-            ?? (keys is { } keyRows ? Exactly(keyRows, headSize, "head_dim", "k_proj") : heads);
+            ?? (keys is { } keyRows ? Exactly(keyRows, headSize, "head_dim", "k_proj")
+                : RowsOf(plan.Find("model.layers.0.self_attn.qkv_proj.weight")) is { } all && all > (long)heads * headSize
+                    ? Exactly(all - ((long)heads * headSize), 2 * headSize, "twice head_dim", "qkv_proj without its queries")
+                    : heads);
         if (heads % keyValueHeads != 0)
         {
             throw new SafeTensorsException(
@@ -84,6 +92,9 @@ internal sealed class Decoder
             throw new SafeTensorsException(
                 $"config.json: a head of {headSize} elements cannot be turned by rotary positions, which take pairs");
         }
+
+        if (headSize > LargestHead)
+            throw new SafeTensorsException($"config.json: a head of {headSize} elements is larger than the {LargestHead} that are read");
 
         var embedding = plan.Need("model.embed_tokens.weight").Shape;
         var vocabulary = config.Integer("vocab_size") ?? folder.Root.Integer("vocab_size");
@@ -100,7 +111,7 @@ internal sealed class Decoder
             Heads = heads,
             KeyValueHeads = keyValueHeads,
             HeadSize = headSize,
-            FeedForward = config.Needed("intermediate_size"),
+            FeedForward = config.Integer("intermediate_size") ?? defaults.FeedForward ?? config.Needed("intermediate_size"),
             Rows = (int)embedded,
             Context = config.Integer("max_position_embeddings") ?? defaults.Context
                 ?? throw new SafeTensorsException(
@@ -114,7 +125,7 @@ internal sealed class Decoder
         plan.Set("feed_forward_length", one.FeedForward);
         plan.Set("attention.head_count", heads);
         plan.Set("attention.head_count_kv", keyValueHeads);
-        plan.Set("attention.layer_norm_rms_epsilon", config.Number("rms_norm_eps") ?? 1e-6f);
+        plan.Set("attention.layer_norm_rms_epsilon", config.Number("rms_norm_eps") ?? defaults.Epsilon);
         if (config.Has("head_dim") || defaults.HeadSize is not null || headSize * heads != width)
         {
             if (defaults.WritesHeadSize)
@@ -170,7 +181,8 @@ internal sealed class Decoder
         Plan.TakeIfThere(from + "q_proj.bias", to + "q.bias", [queries], _pairs, Heads);
         Plan.TakeIfThere(from + "k_proj.bias", to + "k.bias", [keys], _pairs, KeyValueHeads);
         Plan.TakeIfThere(from + "v_proj.bias", to + "v.bias", [keys]);
-        Plan.TakeIfThere(from + "o_proj.bias", to + "output.bias", [Width]);
+        if (AddsEverywhere)
+            Plan.TakeIfThere(from + "o_proj.bias", to + "output.bias", [Width]);
         if (queryKeyNorms)
         {
             Plan.Take(from + "q_norm.weight", to + "q_norm.weight", [HeadSize], _norm);
@@ -196,9 +208,15 @@ internal sealed class Decoder
             ("up", FeedForward, Width), ("down", Width, FeedForward) })
         {
             Plan.Take($"model.layers.{layer}.mlp.{name}_proj.weight", $"blk.{layer}.ffn_{name}.weight", [rows, columns]);
-            Plan.TakeIfThere($"model.layers.{layer}.mlp.{name}_proj.bias", $"blk.{layer}.ffn_{name}.bias", [rows]);
+            if (AddsEverywhere)
+                Plan.TakeIfThere($"model.layers.{layer}.mlp.{name}_proj.bias", $"blk.{layer}.ffn_{name}.bias", [rows]);
         }
     }
+
+    /// <summary>How many experts the router of the first layer chooses among; null where it is not there.</summary>
+    public int? RoutedExperts(string router) => RowsOf(Plan.Find($"model.layers.0.{router}.weight")) is { } rows and > 0 and < 1 << 16
+        ? (int)rows
+        : null;
 
     /// <summary>The router and the experts of a layer, each kind of matrix as one tensor with the expert as slowest dimension.</summary>
     /// <param name="layer">The layer.</param>
@@ -244,7 +262,7 @@ internal sealed class Decoder
     private static string? NameOf(string name)
     {
         name = name.Replace("language_model.", "", StringComparison.Ordinal);
-        if (name.EndsWith(".rotary_emb.inv_freq", StringComparison.Ordinal)
+        if (name.EndsWith("inv_freq", StringComparison.Ordinal) || name.Contains(".rotary_emb.", StringComparison.Ordinal)
             || name.EndsWith(".attention.bias", StringComparison.Ordinal)
             || name.EndsWith(".attention.masked_bias", StringComparison.Ordinal))
         {
@@ -293,6 +311,12 @@ internal sealed record DecoderDefaults
 
     /// <summary>max_position_embeddings; null where it must be there.</summary>
     public int? Context { get; init; }
+
+    /// <summary>intermediate_size; null where it must be there.</summary>
+    public int? FeedForward { get; init; }
+
+    /// <summary>rms_norm_eps.</summary>
+    public float Epsilon { get; init; } = 1e-6f;
 
     /// <summary>rope_theta.</summary>
     public float RopeBase { get; init; } = 10000;

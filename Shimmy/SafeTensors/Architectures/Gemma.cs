@@ -21,7 +21,7 @@ internal static class Gemma
         {
             Activations = ["gelu_pytorch_tanh", "gelu"],
             Heads = second ? null : 8,
-            HeadSize = folder.Config.Integer("head_dim") ?? 256,
+            HeadSize = 256,
             Context = second ? null : 131072,
             RopeBase = second ? 10000 : 1_000_000,
         };
@@ -29,6 +29,7 @@ internal static class Gemma
         var (plan, config) = (decoder.Plan, decoder.Config);
         plan.Set("attention.sliding_window", config.Needed("sliding_window"));
         RequireScale(decoder, second);
+        RequirePattern(config, second ? 2 : 6);
         if (second)
         {
             if (decoder.RopeBase != 10000)
@@ -42,7 +43,6 @@ internal static class Gemma
         }
         else
         {
-            RequireEverySixth(config);
             plan.Set("rope.freq_base", decoder.RopeBase);
             if (Rope.WindowBaseOf(config) is { } local)
                 plan.Set("rope.freq_base_swa", local);
@@ -78,17 +78,17 @@ internal static class Gemma
         }
     }
 
-    private static void RequireEverySixth(PlainJson config)
+    private static void RequirePattern(PlainJson config, int every)
     {
         var layer = 0;
-        var wrong = config.Integer("sliding_window_pattern") is { } pattern && pattern != 6;
+        var wrong = config.Integer("sliding_window_pattern") is { } pattern && pattern != every;
         foreach (var kind in config["layer_types"].Items)
-            wrong |= kind.AsText != (++layer % 6 == 0 ? "full_attention" : "sliding_attention");
+            wrong |= kind.AsText != (++layer % every == 0 ? "full_attention" : "sliding_attention");
 
         if (wrong)
         {
-            throw new SafeTensorsException(
-                "config.json: every sixth layer must look at the whole context (sliding_window_pattern, layer_types); llama.cpp computes no other pattern");
+            throw new SafeTensorsException($"config.json: every {(every == 2 ? "second" : "sixth")} layer must look at the whole context "
+                + "(sliding_window_pattern, layer_types); llama.cpp computes no other pattern");
         }
     }
 }

@@ -17,7 +17,8 @@ internal static class Llama
 
     private static ConversionPlan Plan(ModelFolder folder)
     {
-        var decoder = Decoder.Begin(folder, folder.Class == SmolLm3 ? "smollm3" : "llama", pairs: true);
+        var decoder = Decoder.Begin(folder, folder.Class == SmolLm3 ? "smollm3" : "llama", pairs: true,
+            defaults: new DecoderDefaults { Epsilon = folder.Class == Mixtral ? 1e-5f : 1e-6f });
         var (plan, config) = (decoder.Plan, decoder.Config);
         plan.Set("rope.freq_base", decoder.RopeBase);
         plan.Set("vocab_size", decoder.Rows);
@@ -27,7 +28,8 @@ internal static class Llama
         if (folder.Class == SmolLm3)
             RequireEveryFourth(decoder);
 
-        var experts = folder.Class == Mixtral ? config.Needed("num_local_experts") : 0;
+        var experts = folder.Class == Mixtral ? config.Integer("num_local_experts")
+            ?? decoder.RoutedExperts("block_sparse_moe.gate") ?? 8 : 0;
         if (experts > 0)
         {
             plan.Set("expert_count", experts);
@@ -55,6 +57,12 @@ internal static class Llama
 
     private static void RequireEveryFourth(Decoder decoder)
     {
+        if (decoder.Config.Integer("no_rope_layer_interval") is { } interval and not 4 && !decoder.Config["no_rope_layers"].IsArray)
+        {
+            throw new SafeTensorsException(
+                $"config.json: no_rope_layer_interval {interval} is not computed; llama.cpp leaves out every fourth layer");
+        }
+
         var layer = 0;
         foreach (var uses in decoder.Config["no_rope_layers"].Items)
         {

@@ -13,12 +13,14 @@ internal static class Phi3
 
     private static ConversionPlan Plan(ModelFolder folder)
     {
-        var decoder = Decoder.Begin(folder, "phi3", defaults: new DecoderDefaults { WritesHeadSize = false });
+        var decoder = Decoder.Begin(folder, "phi3", defaults: new DecoderDefaults { WritesHeadSize = false, Epsilon = 1e-5f });
         var (plan, config) = (decoder.Plan, decoder.Config);
         if (decoder.HeadSize * decoder.Heads != decoder.Width)
             throw new SafeTensorsException("config.json: head_dim must be hidden_size / num_attention_heads for Phi3ForCausalLM");
 
-        var turned = (int)((config.Number("partial_rotary_factor") ?? 1) * decoder.Width) / decoder.Heads;
+        var turned =
+            (int)((config.Number("partial_rotary_factor") ?? Rope.ScalingOf(config).Number("partial_rotary_factor") ?? 1)
+                * decoder.Width) / decoder.Heads;
         plan.Set("rope.dimension_count", turned);
         plan.Set("rope.freq_base", decoder.RopeBase);
         plan.Set("attention.sliding_window", config.Integer("sliding_window", least: 0) ?? 0);

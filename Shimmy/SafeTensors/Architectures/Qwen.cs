@@ -17,7 +17,8 @@ internal static class Qwen
         var name = folder.Class;
         var mixture = name.StartsWith("Qwen3Moe", StringComparison.Ordinal);
         var third = name.StartsWith("Qwen3", StringComparison.Ordinal);
-        var decoder = Decoder.Begin(folder, mixture ? "qwen3moe" : third ? "qwen3" : "qwen2");
+        var decoder = Decoder.Begin(folder, mixture ? "qwen3moe" : third ? "qwen3" : "qwen2",
+            defaults: new DecoderDefaults { FeedForward = mixture ? 6144 : null });
         var (plan, config) = (decoder.Plan, decoder.Config);
         plan.Set("rope.freq_base", decoder.RopeBase);
         Rope.Write(plan, decoder.RopeBase, decoder.HeadSize, llama3: false);
@@ -57,11 +58,14 @@ internal static class Qwen
                 "config.json: layers without experts between others (mlp_only_layers, decoder_sparse_step) are not computed by llama.cpp");
         }
 
-        var count = config.Integer("num_experts") ?? config.Needed("num_local_experts");
+        var count = config.Integer("num_experts") ?? config.Integer("num_local_experts") ?? decoder.RoutedExperts("mlp.gate")
+            ?? config.Needed("num_experts");
         var width = config.Integer("moe_intermediate_size")
-            ?? (int)(decoder.Plan.Find("model.layers.0.mlp.experts.0.up_proj.weight")?.Shape[0] ?? config.Needed("moe_intermediate_size"));
+            ?? (decoder.Plan.Find("model.layers.0.mlp.experts.0.up_proj.weight") is { Shape: [var rows, _] } ? checked((int)rows)
+            : decoder.Plan.Find("model.layers.0.mlp.experts.gate_up_proj") is { Shape: [_, var both, _] } ? checked((int)(both / 2))
+            : config.Needed("moe_intermediate_size"));
         decoder.Plan.Set("expert_count", count);
-        decoder.Plan.Set("expert_used_count", config.Needed("num_experts_per_tok"));
+        decoder.Plan.Set("expert_used_count", config.Integer("num_experts_per_tok") ?? 8);
         decoder.Plan.Set("expert_feed_forward_length", width);
         return (count, width);
     }

@@ -31,19 +31,18 @@ internal static class Rope
     public static void Write(ConversionPlan plan, float frequencyBase, int headSize, bool llama3)
     {
         var scaling = ScalingOf(plan.Folder.Config);
-        var factor = KindOf(scaling) is null ? 1 : scaling.Number("factor")
-            ?? throw new SafeTensorsException($"{scaling.Where}: factor is missing");
         switch (KindOf(scaling))
         {
             case null:
                 break;
             case "linear":
                 plan.Set("rope.scaling.type", "linear");
-                plan.Set("rope.scaling.factor", factor);
+                plan.Set("rope.scaling.factor", FactorOf(scaling));
                 break;
             case "yarn" when scaling.Integer("original_max_position_embeddings") is { } original:
+                RequireUsualTemperature(scaling, FactorOf(scaling));
                 plan.Set("rope.scaling.type", "yarn");
-                plan.Set("rope.scaling.factor", factor);
+                plan.Set("rope.scaling.factor", FactorOf(scaling));
                 plan.Set("rope.scaling.original_context_length", original);
                 if (scaling.Number("beta_fast") is { } fast)
                     plan.Set("rope.scaling.yarn_beta_fast", fast);
@@ -57,12 +56,31 @@ internal static class Rope
             case "llama3" when llama3:
                 plan.Tensors.Add(
                     new PlannedTensor("rope_freqs.weight", [headSize / 2],
-                        [], Values: Llama3Factors(scaling, frequencyBase, headSize, factor), Wide: true));
+                        [], Values: Llama3Factors(scaling, frequencyBase, headSize, FactorOf(scaling)), Wide: true));
                 break;
             case var kind:
                 throw new SafeTensorsException($"{scaling.Where}: scaling of kind '{kind}' is not computed for {plan.Folder.Class}; "
                     + $"default, linear, yarn{(llama3 ? " and llama3" : "")} are");
         }
+    }
+
+    private static float FactorOf(PlainJson scaling) =>
+        scaling.Number("factor") is { } factor and > 0
+            ? factor
+            : throw new SafeTensorsException($"{scaling.Where}: factor must be a number above 0");
+
+    // llama.cpp computes how much yarn sharpens attention from the factor alone.
+    private static void RequireUsualTemperature(PlainJson scaling, float factor)
+    {
+        var usual = (0.1f * MathF.Log(factor)) + 1;
+        if (scaling.Number("attention_factor") is { } given && MathF.Abs(given - usual) > 1e-3f)
+        {
+            throw new SafeTensorsException(
+                $"{scaling.Where}: attention_factor {given} is not computed; llama.cpp takes {usual} for this factor");
+        }
+
+        if (scaling.Has("mscale") || scaling.Has("mscale_all_dim"))
+            throw new SafeTensorsException($"{scaling.Where}: mscale is not computed for yarn; it belongs to another architecture");
     }
 
     // Llama 3.1: long waves are stretched, short ones stay, between them both mix. In single precision throughout, as the reference has it.

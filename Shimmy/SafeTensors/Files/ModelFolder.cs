@@ -14,6 +14,11 @@ internal sealed class ModelFolder
     private const int LargestTokenizer = 64 << 20;
     private const string Index = "model.safetensors.index.json";
 
+    private const string Templates = "additional_chat_templates";
+
+    /// <summary>The file that tells an adapter's folder, and the one of its weights.</summary>
+    public const string AdapterConfig = "adapter_config.json", AdapterWeights = "adapter_model.safetensors";
+
     private ModelFolder(string path, PlainJson root, Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> files)
     {
         Path = path;
@@ -58,7 +63,7 @@ internal sealed class ModelFolder
 
         if (PlainJson.Read(path, "config.json", LargestConfig) is not { } config)
         {
-            throw new SafeTensorsException(File.Exists(System.IO.Path.Combine(path, "adapter_config.json"))
+            throw new SafeTensorsException(File.Exists(System.IO.Path.Combine(path, AdapterConfig))
                 ? "the folder holds a LoRA adapter (adapter_config.json), not a model"
                 : "config.json is missing");
         }
@@ -87,6 +92,26 @@ internal sealed class ModelFolder
         return new ModelFolder(path, config, tensors, files);
     }
 
+    /// <summary>
+    /// Opens a folder with an adapter in PEFT's form: its configuration and its tensors. Throws as <see cref="Open"/> does.
+    /// </summary>
+    public static ModelFolder OpenAdapter(string path)
+    {
+        if (PlainJson.Read(path, AdapterConfig, LargestConfig) is not { IsObject: true } config)
+            throw new SafeTensorsException($"{AdapterConfig} is missing, or no JSON object");
+
+        var file = System.IO.Path.Combine(path, AdapterWeights);
+        if (!File.Exists(file))
+        {
+            throw new SafeTensorsException(Directory.EnumerateFiles(path).Select(System.IO.Path.GetFileName)
+                .FirstOrDefault(Unread) is { } other
+                ? WhyUnread(other, AdapterWeights)
+                : $"there is no {AdapterWeights}");
+        }
+
+        return new ModelFolder(path, config, SafeTensorsFile.Read(file).ToDictionary(tensor => tensor.Name), [file]);
+    }
+
     /// <summary>A JSON file of the folder for the tokenizer; null where there is none.</summary>
     public PlainJson? TokenizerFile(string name) => PlainJson.Read(Path, name, LargestTokenizer);
 
@@ -111,7 +136,7 @@ internal sealed class ModelFolder
         var hash = new XxHash128();
         Span<byte> numbers = stackalloc byte[16];
         foreach (var file in new DirectoryInfo(path).EnumerateFiles("*", SearchOption.TopDirectoryOnly)
-            .Concat(PoolingFiles(path)).OrderBy(file => file.FullName, StringComparer.Ordinal))
+            .Concat(SideFiles(path)).OrderBy(file => file.FullName, StringComparer.Ordinal))
         {
             if (file.Extension is not (".json" or ".safetensors" or ".model" or ".jinja" or ".txt"))
                 continue;
@@ -129,11 +154,20 @@ internal sealed class ModelFolder
         return Convert.ToHexStringLower(hash.GetCurrentHash());
     }
 
-    private static IEnumerable<FileInfo> PoolingFiles(string path)
+    /// <summary>Chat templates in files of their own beside the first, by name.</summary>
+    public IEnumerable<(string Name, byte[] Text)> AdditionalTemplates()
     {
-        var pooling = new DirectoryInfo(System.IO.Path.Combine(path, "1_Pooling"));
-        return pooling.Exists ? pooling.EnumerateFiles("*.json") : [];
+        var more = new DirectoryInfo(System.IO.Path.Combine(Path, Templates));
+        return more.Exists
+            ? more.EnumerateFiles("*.jinja").Where(file => file.Length <= LargestConfig).OrderBy(file => file.Name, StringComparer.Ordinal)
+                .Select(file => (System.IO.Path.GetFileNameWithoutExtension(file.Name), File.ReadAllBytes(file.FullName)))
+            : [];
     }
+
+    // How a model pools stands in a folder of its own, as do further templates.
+    private static IEnumerable<FileInfo> SideFiles(string path) => new DirectoryInfo(path).EnumerateDirectories()
+        .Where(folder => folder.Name is Templates || folder.Name.Contains("pooling", StringComparison.OrdinalIgnoreCase))
+        .SelectMany(folder => folder.EnumerateFiles());
 
     private static List<string> WeightFiles(string path)
     {
@@ -158,16 +192,15 @@ internal sealed class ModelFolder
             return files;
 
         var other = Directory.EnumerateFiles(path).Select(System.IO.Path.GetFileName).FirstOrDefault(Unread);
-        throw new SafeTensorsException(other switch
-        {
-            null => "there is no model.safetensors",
-            _ when other.StartsWith("consolidated", StringComparison.Ordinal) =>
-                $"{other} is in Mistral's own layout; the layout of transformers (model.safetensors, config.json) is needed",
-            _ when other.EndsWith(".npz", StringComparison.Ordinal) || other.EndsWith(".onnx", StringComparison.Ordinal) =>
-                $"{other} is not read; weights must be in model.safetensors",
-            _ => $"{other} is a pickle, which can run any program when it is opened, so it never is; weights must be in model.safetensors",
-        });
+        throw new SafeTensorsException(other is null ? "there is no model.safetensors" : WhyUnread(other, "model.safetensors"));
     }
+
+    private static string WhyUnread(string other, string wanted) =>
+        other.StartsWith("consolidated", StringComparison.Ordinal)
+            ? $"{other} is in Mistral's own layout; the layout of transformers (model.safetensors, config.json) is needed"
+        : System.IO.Path.GetExtension(other) is ".npz" or ".onnx"
+            ? $"{other} is not read; weights must be in {wanted}"
+        : $"{other} is a pickle, which can run any program when it is opened, so it never is; weights must be in {wanted}";
 
     private static bool Unread(string? name) => name is not null
         && (name.StartsWith("consolidated", StringComparison.Ordinal)

@@ -10,6 +10,9 @@ internal readonly struct PlainJson
 {
     private const int DeepestNesting = 64;
 
+    // Of the largest tokenizers half as many are known; each takes memory of its own, however short it is.
+    private const int MostValues = 1 << 22;
+
     private readonly JsonElement _element;
     private readonly string _where;
 
@@ -133,6 +136,9 @@ internal readonly struct PlainJson
             // Copied, so that the document's pooled memory is given back; a byte order mark is what some editors write.
             var bytes = File.ReadAllBytes(path);
             var start = bytes.AsSpan().StartsWith("\uFEFF"u8) ? 3 : 0;
+            if (bytes.Length > MostValues && bytes.AsSpan().Count((byte)',') + bytes.AsSpan().Count((byte)'[') > MostValues)
+                throw new SafeTensorsException($"{name} holds more values than the {MostValues} that are read");
+
             using var document = JsonDocument.Parse(bytes.AsMemory(start), new JsonDocumentOptions { MaxDepth = DeepestNesting });
             return new PlainJson(document.RootElement.Clone(), name);
         }

@@ -12,7 +12,7 @@ internal static class SafeTensorsFile
     /// <summary>The longest header that is read, in bytes; the format's own library has the same limit.</summary>
     private const int LongestHeader = 100_000_000;
 
-    private const int MostTensors = 1 << 20;
+    private const int MostTensors = 1 << 18;
     private const int MostDimensions = 8;
     private const int LongestName = 1024;
 

@@ -16,6 +16,9 @@ internal enum TensorChange
 
     /// <summary>The rows of each head are put from rotary halves into neighbouring pairs, which is how ggml turns them.</summary>
     RotaryPairs,
+
+    /// <summary>Rows and columns are exchanged, in memory: for the small matrices of an adapter.</summary>
+    Transposed,
 }
 
 /// <summary>A part of a stored tensor: so many elements from an element on.</summary>
@@ -29,8 +32,9 @@ internal sealed record TensorPart(StoredTensor Tensor, long First, long Count);
 /// <param name="Heads">Heads whose rows are put in pairs.</param>
 /// <param name="Values">Computed elements.</param>
 /// <param name="Wide">Whether it stays F32 whatever the weights become.</param>
+/// <param name="Factor">What each element is multiplied by.</param>
 internal sealed record PlannedTensor(string Name, long[] Shape, TensorPart[] Parts, TensorChange Change = TensorChange.None, int Heads = 0,
-    float[]? Values = null, bool Wide = false);
+    float[]? Values = null, bool Wide = false, float Factor = 1);
 
 /// <summary>
 /// Everything that a folder becomes: metadata and tensors. Architectures fill it; whatever is missing, of another shape or left over is
@@ -79,6 +83,9 @@ internal sealed class ConversionPlan
 
     /// <summary>Adds a boolean under the architecture's name.</summary>
     public void Set(string key, bool value) => Metadata.Add(($"{Architecture}.{key}", GgufValue.OfFlag(value)));
+
+    /// <summary>A whole number that was added under the architecture's name; 0 where there is none.</summary>
+    public int Number(string key) => (int)(Metadata.Find(entry => entry.Key == $"{Architecture}.{key}").Value.Integer ?? 0);
 
     /// <summary>The stored tensor of a name; null where there is none.</summary>
     public StoredTensor? Find(string name) => _left.GetValueOrDefault(name);

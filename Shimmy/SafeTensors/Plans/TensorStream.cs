@@ -6,127 +6,152 @@ using Shimmy.SafeTensors.Files;
 namespace Shimmy.SafeTensors.Plans;
 
 /// <summary>
-/// Writes planned tensors: reads their parts, changes and widens or narrows them, a stretch at a time. What needs no change is copied as
-/// bytes. Memory is that of one stretch, or of one tensor whose rows change places.
+/// Writes planned tensors a stretch at a time: while one is changed and written, the next is read. What needs no change is copied as
+/// bytes. Memory is that of two stretches, each of a megabyte, or of one head where rows of heads change places.
+/// <code>
+/// file ─► read ahead ─► rows in pairs ─► widen, add, scale ─► encode, or llama.cpp's quantizer ─► file
+///                       └────────── only where the tensor asks for it ──────────┘
+/// </code>
 /// </summary>
-internal sealed class TensorStream(GgmlType weights, Action<long> written, CancellationToken cancellation) : IDisposable
+internal sealed class TensorStream(Func<Quantizer>? quantizer, Action<long> written, CancellationToken cancellation) : IDisposable
 {
     private const int Stretch = 1 << 20;
 
     private readonly Dictionary<string, SafeFileHandle> _files = new(StringComparer.Ordinal);
-    private readonly byte[] _bytes = new byte[Stretch];
-    private readonly float[] _floats = new float[Stretch / 4];
-    private readonly byte[] _encoded = new byte[Stretch];
+    private byte[][] _read = [new byte[Stretch], new byte[Stretch]];
+    private float[] _floats = [];
+    private byte[] _encoded = [];
+    private Quantizer? _quantizer;
 
-    /// <summary>
-    /// The type that a tensor gets: vectors and what llama.cpp's converter keeps wide are F32; rows that are no whole blocks of a
-    /// quantization stay F16.
-    /// </summary>
-    public GgmlType TypeOf(PlannedTensor tensor) => TypeOf(tensor, weights);
-
-    /// <inheritdoc cref="TypeOf(PlannedTensor)"/>
-    public static GgmlType TypeOf(PlannedTensor tensor, GgmlType weights) =>
-        tensor.Wide || tensor.Shape.Length < 2 || tensor.Name.EndsWith("_norm.weight", StringComparison.Ordinal)
-            || !tensor.Name.EndsWith(".weight", StringComparison.Ordinal)
-            ? GgmlType.F32
-            : tensor.Shape[^1] % weights.ElementsPerBlock() == 0 ? weights : GgmlType.F16;
-
-    /// <summary>Writes a tensor's data.</summary>
-    public void Write(PlannedTensor tensor, Stream output)
+    /// <summary>Writes a tensor's data as a type.</summary>
+    public void Write(PlannedTensor tensor, GgmlType type, Stream output)
     {
-        var type = TypeOf(tensor);
         if (tensor.Values is { } values)
         {
             TensorData.Write(output, type, values);
             return;
         }
 
-        if (tensor.Change == TensorChange.RotaryPairs)
+        if (tensor.Change == TensorChange.Transposed)
         {
-            WritePairs(tensor, type, output);
+            WriteTransposed(tensor.Parts[0], type, output);
             return;
         }
 
         foreach (var part in tensor.Parts)
-        {
-            if (part.Tensor.Weights == type && tensor.Change == TensorChange.None)
-                Copy(part, output);
-            else
-                Convert(part, type, tensor.Change, output);
-        }
+            WritePart(tensor, part, type, output);
     }
 
     /// <inheritdoc/>
     public void Dispose()
     {
+        _quantizer?.Dispose();
         foreach (var file in _files.Values)
             file.Dispose();
     }
 
-    private void Copy(TensorPart part, Stream output)
+    private void WritePart(PlannedTensor tensor, TensorPart part, GgmlType type, Stream output)
     {
+        var width = tensor.Shape.Length == 1 ? 1 : tensor.Shape[^1];
+        var unit = tensor.Change == TensorChange.RotaryPairs ? checked(tensor.Shape[0] / tensor.Heads * width)
+            : part.Tensor.Weights == type || type.ElementsPerBlock() == 1 ? 1
+            : width;
         var size = ElementSize(part.Tensor);
-        for (var (at, end) = (part.First * size, (part.First + part.Count) * size); at < end;)
+        var count = Math.Max(1, Stretch / size / unit) * unit;
+        Reserve(checked((int)(Math.Min(count, part.Count) * size)));
+        // A task a stretch costs less than a thousandth of it.
+        var next = ReadAhead(part.First);
+        for (var (at, end, turn) = (part.First, part.First + part.Count, 0); at < end; turn++)
         {
-            var count = (int)Math.Min(Stretch, end - at);
-            Read(part.Tensor, at, _bytes.AsSpan(0, count));
-            output.Write(_bytes, 0, count);
-            at += count;
-            written(count);
+            var bytes = next.GetAwaiter().GetResult();
+            at += bytes.Length / size;
+            if (at < end)
+                next = ReadAhead(at, turn + 1);
+
+            if (tensor.Change == TensorChange.RotaryPairs)
+                bytes = Paired(bytes, (int)(unit / width), checked((int)(width * size)));
+
+            Emit(tensor, part, type, (int)Math.Min(width, int.MaxValue), bytes.Span, output);
+            written(bytes.Length);
+        }
+
+        Task<ReadOnlyMemory<byte>> ReadAhead(long from, int turn = 0)
+        {
+            var into = _read[turn % 2].AsMemory(0, (int)(Math.Min(count, part.First + part.Count - from) * size));
+            // What fits in one stretch has nothing to overlap with.
+            if (count >= part.Count)
+            {
+                Read(part.Tensor, from * size, into.Span);
+                return Task.FromResult<ReadOnlyMemory<byte>>(into);
+            }
+
+            var file = FileOf(part.Tensor);
+            return Task.Run(() =>
+            {
+                Read(file, part.Tensor, from * size, into.Span);
+                return (ReadOnlyMemory<byte>)into;
+            });
         }
     }
 
-    private void Convert(TensorPart part, GgmlType type, TensorChange change, Stream output)
+    private void Emit(PlannedTensor tensor, TensorPart part, GgmlType type, int width, ReadOnlySpan<byte> bytes, Stream output)
     {
-        for (var (at, end) = (part.First, part.First + part.Count); at < end;)
+        var stored = part.Tensor.Weights!.Value;
+        if (stored == type && tensor.Change != TensorChange.PlusOne && tensor.Factor == 1)
         {
-            var count = (int)Math.Min(_floats.Length, end - at);
-            Widen(part.Tensor, at, _floats.AsSpan(0, count), change == TensorChange.PlusOne);
-            output.Write(_encoded, 0, TensorData.Encode(type, _floats.AsSpan(0, count), _encoded));
-            at += count;
-            written((long)count * ElementSize(part.Tensor));
+            output.Write(bytes);
+            return;
+        }
+
+        var count = bytes.Length / ElementSize(part.Tensor);
+        if (_floats.Length < count)
+            (_floats, _encoded) = (new float[count], new byte[count * sizeof(float)]);
+
+        var floats = _floats.AsSpan(0, count);
+        Widen(stored, bytes, floats, tensor.Change == TensorChange.PlusOne);
+        for (var i = 0; tensor.Factor != 1 && i < count; i++)
+            floats[i] *= tensor.Factor;
+
+        if (type.ElementsPerBlock() == 1 || (quantizer is null && TensorData.CanEncode(type)))
+            output.Write(_encoded, 0, TensorData.Encode(type, floats, _encoded));
+        else
+        {
+            output.Write(
+                (_quantizer ??= quantizer?.Invoke() ?? throw new InvalidOperationException("no quantizer")).Quantize(type, floats, width));
         }
     }
 
     // Row h·n + 2j + s of the output is row h·n + s·n/2 + j of the source, for heads of n rows.
-    private void WritePairs(PlannedTensor tensor, GgmlType type, Stream output)
+    private static byte[] Paired(ReadOnlyMemory<byte> bytes, int perHead, int row)
     {
-        var part = tensor.Parts[0];
-        var width = tensor.Shape.Length == 1 ? 1 : tensor.Shape[1];
-        var rows = tensor.Shape[0];
-        var size = ElementSize(part.Tensor);
-        var all = new byte[checked(rows * width * size)];
-        for (long at = 0; at < all.Length;)
-        {
-            var count = (int)Math.Min(Stretch, all.Length - at);
-            Read(part.Tensor, at, all.AsSpan((int)at, count));
-            at += count;
-            written(count);
-        }
-
-        var perHead = rows / tensor.Heads;
-        var row = new float[width];
-        for (long target = 0; target < rows; target++)
+        var paired = new byte[bytes.Length];
+        for (var target = 0; target < bytes.Length / row; target++)
         {
             var within = target % perHead;
             var source = target - within + (within % 2 * (perHead / 2)) + (within / 2);
-            var bytes = all.AsSpan((int)(source * width * size), (int)(width * size));
-            if (part.Tensor.Weights == type)
-            {
-                output.Write(bytes);
-                continue;
-            }
-
-            Widen(part.Tensor.Weights!.Value, bytes, row, plusOne: false);
-            TensorData.Write(output, type, row);
+            bytes.Span.Slice(source * row, row).CopyTo(paired.AsSpan(target * row));
         }
+
+        return paired;
     }
 
-    private void Widen(StoredTensor tensor, long first, Span<float> into, bool plusOne)
+    private void WriteTransposed(TensorPart part, GgmlType type, Stream output)
     {
-        var bytes = _bytes.AsSpan(0, into.Length * ElementSize(tensor));
-        Read(tensor, first * ElementSize(tensor), bytes);
-        Widen(tensor.Weights!.Value, bytes, into, plusOne);
+        var (rows, columns) = ((int)part.Tensor.Shape[0], (int)part.Tensor.Shape[1]);
+        var bytes = new byte[checked((int)part.Tensor.Length)];
+        Read(part.Tensor, 0, bytes);
+        var values = new float[part.Tensor.Elements];
+        Widen(part.Tensor.Weights!.Value, bytes, values, plusOne: false);
+        var column = new float[rows];
+        for (var i = 0; i < columns; i++)
+        {
+            for (var j = 0; j < rows; j++)
+                column[j] = values[(j * columns) + i];
+
+            TensorData.Write(output, type, column);
+        }
+
+        written(bytes.Length);
     }
 
     private static void Widen(GgmlType type, ReadOnlySpan<byte> bytes, Span<float> into, bool plusOne)
@@ -154,17 +179,30 @@ internal sealed class TensorStream(GgmlType weights, Action<long> written, Cance
             into[i]++;
     }
 
-    private void Read(StoredTensor tensor, long offset, Span<byte> into)
+    private void Reserve(int length)
+    {
+        if (_read[0].Length < length)
+            _read = [new byte[length], new byte[length]];
+    }
+
+    private void Read(StoredTensor tensor, long offset, Span<byte> into) => Read(FileOf(tensor), tensor, offset, into);
+
+    private void Read(SafeFileHandle file, StoredTensor tensor, long offset, Span<byte> into)
     {
         cancellation.ThrowIfCancellationRequested();
+        if (SafeTensorsFile.ReadWhole(file, into, tensor.Offset + offset) < into.Length)
+            throw new SafeTensorsException($"{Path.GetFileName(tensor.File)} became shorter while it was read");
+    }
+
+    private SafeFileHandle FileOf(StoredTensor tensor)
+    {
         if (!_files.TryGetValue(tensor.File, out var file))
         {
             file = File.OpenHandle(tensor.File, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete);
             _files.Add(tensor.File, file);
         }
 
-        if (SafeTensorsFile.ReadWhole(file, into, tensor.Offset + offset) < into.Length)
-            throw new SafeTensorsException($"{Path.GetFileName(tensor.File)} became shorter while it was read");
+        return file;
     }
 
     private static int ElementSize(StoredTensor tensor) => tensor.Weights!.Value.BytesPerBlock();

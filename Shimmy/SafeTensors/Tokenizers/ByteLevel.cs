@@ -51,20 +51,45 @@ internal static class ByteLevel
             || (text.StartsWith("<\uFF5C", StringComparison.Ordinal) && text.EndsWith("\uFF5C>", StringComparison.Ordinal))
             || (text.StartsWith("<unused", StringComparison.Ordinal) && text.EndsWith('>'));
 
+    // What llama.cpp would leave out without a word: it splits by a pattern, and knows no other steps before or after. (It leaves out NFC
+    // as well, which changes texts with combining marks alone.)
+    private static void RequirePlain(PlainJson json, PlainJson[] steps)
+    {
+        var other = steps.Select(step => step["type"].AsText)
+            .FirstOrDefault(kind => kind is not ("Split" or "ByteLevel" or "Digits" or null));
+        var normalizer = json["normalizer"]["normalizers"] is { IsArray: true } all ? all.Items : [json["normalizer"]];
+        var changed = normalizer.Select(step => step["type"].AsText).FirstOrDefault(kind => kind is not ("NFC" or null));
+        var reason = other is not null ? $"pre_tokenizer has a step {other}"
+            : changed is not null ? $"the normalizer has a step {changed}"
+            : steps.Any(step => step["type"].AsText == "Split" && step["pattern"]["Regex"].AsText is null)
+                ? "pre_tokenizer splits at a text"
+            : steps.Any(step => step["add_prefix_space"].AsFlag == true) ? "pre_tokenizer puts a blank in front"
+            : json["model"]["end_of_word_suffix"].AsText is { Length: > 0 } ? "model has an end_of_word_suffix"
+            : json["model"]["continuing_subword_prefix"].AsText is { Length: > 0 } ? "model has a continuing_subword_prefix"
+            : null;
+        if (reason is not null)
+            throw new SafeTensorsException($"tokenizer.json: {reason}, which llama.cpp's byte-level BPE lacks");
+    }
+
     private static string SplitOf(PlainJson json)
     {
         var steps = json["pre_tokenizer"] is var pre && pre["pretokenizers"] is { IsArray: true } sequence
             ? sequence.Items.ToArray()
             : [pre];
+        RequirePlain(json, steps);
         var patterns = string.Concat(steps.Where(step => step["type"].AsText == "Split").Select(step => step["pattern"]["Regex"].AsText));
         if (patterns.Length == 0)
         {
             var bytes = steps.Any(step => step["type"].AsText == "ByteLevel" && step["use_regex"].AsFlag != false);
             var digits = steps.Any(step => step["type"].AsText == "Digits" && step["individual_digits"].AsFlag == true);
+            bytes &= digits || !steps.Any(step => step["type"].AsText == "Digits");
             return bytes
                 ? (digits ? "smollm" : "gpt-2")
                 : throw new SafeTensorsException("tokenizer.json: pre_tokenizer splits text in a way that llama.cpp lacks");
         }
+
+        if (steps.Any(step => step["type"].AsText == "Digits"))
+            throw new SafeTensorsException("tokenizer.json: pre_tokenizer splits digits beside a pattern, which llama.cpp lacks");
 
         var hash = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(patterns)));
         if (!Splits.TryGetValue(hash, out var name))

@@ -10,38 +10,48 @@ namespace Shimmy.SafeTensors.Tokenizers;
 internal static class ChatTemplates
 {
     private const string Key = "tokenizer.chat_template";
+    private const string Default = "default";
 
     /// <summary>Writes what there is into a vocabulary.</summary>
     public static void Write(Vocabulary vocabulary, TokenizerFiles files, ModelFolder folder)
     {
-        var own = files.Config["chat_template"];
-        if (own.AsText is { } one)
+        var given = files.Config["chat_template"];
+        var text = given.IsArray || given.IsObject ? null
+            : given.AsText ?? (folder.Bytes("chat_template.jinja") is { } bytes ? Encoding.UTF8.GetString(bytes) : null);
+        if (text is null && !given.IsArray && !given.IsObject)
         {
-            vocabulary.Keys.Add((Key, GgufValue.OfText(one)));
-            return;
+            given = folder.TokenizerFile("chat_template.json") is { } own ? own["chat_template"] : given;
+            text = given.AsText;
         }
 
-        if (own.IsArray)
-        {
-            WriteNamed(vocabulary, own);
-            return;
-        }
-
-        var text = folder.Bytes("chat_template.jinja") is { } bytes ? Encoding.UTF8.GetString(bytes)
-            : folder.TokenizerFile("chat_template.json")?["chat_template"].AsText;
+        var named = new List<(string Name, string Text)>();
         if (text is not null)
-            vocabulary.Keys.Add((Key, GgufValue.OfText(text)));
+            named.Add((Default, text));
+        else if (given.IsObject)
+            named.AddRange(given.Members.Select(member => (member.Name, member.Value.AsText ?? throw Unnamed())));
+        else
+        {
+            named.AddRange(
+                given.Items.Select(entry => (entry["name"].AsText ?? throw Unnamed(), entry["template"].AsText ?? throw Unnamed())));
+        }
+
+        foreach (var (name, more) in folder.AdditionalTemplates())
+        {
+            if (!named.Exists(one => one.Name == name))
+                named.Add((name, Encoding.UTF8.GetString(more)));
+        }
+
+        WriteNamed(vocabulary, named);
     }
 
-    private static void WriteNamed(Vocabulary vocabulary, PlainJson list)
+    private static SafeTensorsException Unnamed() => new("tokenizer_config.json: each chat_template of a list needs a name and a template");
+
+    private static void WriteNamed(Vocabulary vocabulary, List<(string Name, string Text)> list)
     {
         var names = new List<string>();
-        foreach (var entry in list.Items)
+        foreach (var (name, template) in list)
         {
-            if (entry["name"].AsText is not { } name || entry["template"].AsText is not { } template)
-                throw new SafeTensorsException("tokenizer_config.json: each chat_template of a list needs a name and a template");
-
-            if (name == "default")
+            if (name == Default)
             {
                 vocabulary.Keys.Insert(0, (Key, GgufValue.OfText(template)));
                 continue;

@@ -19,6 +19,15 @@ internal static class MergedPieces
         if (!files.HasByteFallback)
             throw new SafeTensorsException("tokenizer.model is missing, and tokenizer.json has no pieces that fall back on bytes");
 
+        var steps = files.Json["normalizer"]["normalizers"] is { IsArray: true } normalizers
+            ? normalizers.Items
+            : [files.Json["normalizer"]];
+        if (steps.Select(step => step["type"].AsText).FirstOrDefault(kind => kind is not ("Prepend" or "Replace" or null)) is { } other)
+        {
+            throw new SafeTensorsException(
+                $"tokenizer.json: the normalizer has a step {other}, which cannot be represented for this model");
+        }
+
         var (tokens, kinds) = Vocabulary.Padding(size);
         var merges = files.Merges();
         var ranks = new Dictionary<string, float>(merges.Length, StringComparer.Ordinal);
@@ -34,14 +43,12 @@ internal static class MergedPieces
         foreach (var token in files.AddedTokens)
         {
             var id = TokenizerFiles.Within(token.Id, token.Text, size);
-            if (kinds[id] == TokenKind.Unused)
+            if (token.Special || special.Contains(token.Text))
+                (tokens[id], kinds[id]) = (token.Text, kinds[id] == TokenKind.Byte ? TokenKind.Byte : TokenKind.Control);
+            else if (kinds[id] is TokenKind.Unused or TokenKind.Normal)
             {
-                (tokens[id], kinds[id]) =
-                    (token.Text, token.Special || special.Contains(token.Text) ? TokenKind.Control : TokenKind.UserDefined);
-            }
-            else if (token.Special && kinds[id] == TokenKind.Normal)
-            {
-                kinds[id] = TokenKind.Control;
+                // Found in the text before it is split, so with blanks as they are typed.
+                (tokens[id], kinds[id]) = (token.Text.Replace('\u2581', ' '), TokenKind.UserDefined);
             }
         }
 

@@ -17,6 +17,13 @@ internal sealed class SpecialTokens
         ("mask", "mask_token_id"), ("eot", "eot_token_id"),
     ];
 
+    private const string EndOfMessage = "eom_token_id";
+    private const int LargestConfig = 1 << 20;
+
+    // Ends that every llama.cpp that is known takes for such by their texts.
+    private static readonly string[] FoundByText =
+        ["<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "<|eom_id|>"];
+
     private readonly Dictionary<string, string> _texts = new(StringComparer.Ordinal);
     private readonly Dictionary<string, bool> _added = new(StringComparer.Ordinal);
 
@@ -115,11 +122,40 @@ internal sealed class SpecialTokens
                 ? files.AddedTokens.Concat(files.DecoderTokens).FirstOrDefault(token => token.Text == text)?.Id
                 : null;
             id ??= folder.Root[name + "_token_id"].AsInteger ?? folder.Config[name + "_token_id"].AsInteger;
-            // A list names several ends; llama.cpp finds further ones by their texts.
-            id ??= name == "eos" ? folder.Config["eos_token_id"].Items.FirstOrDefault().AsInteger : null;
+            // A list names several ends.
+            id ??= name == "eos" ? Ends(folder).Select(end => (long?)end).FirstOrDefault() : null;
+            // Without ids anywhere a begin and an end are still texts of the vocabulary.
+            id ??= name is "bos" or "eos" && text is not null && Array.IndexOf(vocabulary.Tokens, text) is >= 0 and var at ? at : null;
             if (id is { } known && known >= 0 && known < vocabulary.Tokens.Length)
                 vocabulary.Keys.Add((key, GgufValue.OfInteger(GgufType.UInt32, known)));
         }
+
+        WriteFurtherEnds(vocabulary, folder);
+    }
+
+    // The model's own library stops at every end that is listed. llama.cpp finds some by their texts, and has two more places for others.
+    private static void WriteFurtherEnds(Vocabulary vocabulary, ModelFolder folder)
+    {
+        var known = vocabulary.Keys.Where(key => key.Key is "eos_token_id" or "eot_token_id" or EndOfMessage)
+            .Select(key => key.Value.Integer ?? -1).ToHashSet();
+        foreach (var end in Ends(folder))
+        {
+            if (end >= vocabulary.Tokens.Length || FoundByText.Contains(vocabulary.Tokens[end]) || !known.Add(end))
+                continue;
+
+            var place = new[] { "eot_token_id", EndOfMessage }.FirstOrDefault(key => !vocabulary.Keys.Exists(entry => entry.Key == key))
+                ?? throw new SafeTensorsException(
+                    $"eos_token_id lists more ends than llama.cpp keeps; token {end} ('{vocabulary.Tokens[end]}') has no place");
+            vocabulary.Keys.Add((place, GgufValue.OfInteger(GgufType.UInt32, end)));
+        }
+    }
+
+    private static IEnumerable<long> Ends(ModelFolder folder)
+    {
+        var given = PlainJson.Read(folder.Path, "generation_config.json", LargestConfig) is { } own && own.Has("eos_token_id")
+            ? own["eos_token_id"]
+            : folder.Config.Has("eos_token_id") ? folder.Config["eos_token_id"] : folder.Root["eos_token_id"];
+        return (given.IsArray ? given.Items : [given]).Select(end => end.AsInteger).OfType<long>().Where(end => end >= 0);
     }
 
     private static string? Token(PlainJson part) => part["SpecialToken"]["id"].AsText;

@@ -20,6 +20,9 @@ internal sealed class TokenizerFiles
     /// <summary>The bytes of tokenizer.model; null where there is none.</summary>
     public required byte[]? SentencePieceModel { get; init; }
 
+    /// <summary>special_tokens_map.json, which names what tokenizer_config.json does not; without members where there is none.</summary>
+    public required PlainJson SpecialMap { get; init; }
+
     /// <summary>The kind of model in tokenizer.json: BPE, WordPiece, Unigram; null where it says nothing.</summary>
     public string? Kind => Json["model"]["type"].AsText ?? (Json["model"].Has("merges") ? "BPE" : null);
 
@@ -46,6 +49,7 @@ internal sealed class TokenizerFiles
             Json = json ?? Nothing("tokenizer.json"),
             Config = config,
             Added = folder.TokenizerFile("added_tokens.json") ?? Nothing("added_tokens.json"),
+            SpecialMap = folder.TokenizerFile("special_tokens_map.json") ?? Nothing("special_tokens_map.json"),
             SentencePieceModel = model,
             AddedTokens =
                 [.. (json ?? Nothing("tokenizer.json"))["added_tokens"].Items.Select(
@@ -56,11 +60,15 @@ internal sealed class TokenizerFiles
     }
 
     /// <summary>
-    /// The text of a special token in tokenizer_config.json, a string or an object with content; null where there is none.
+    /// The text of a special token, a string or an object with content: in tokenizer_config.json, or in special_tokens_map.json where that
+    /// does not speak of it; null where there is none.
     /// </summary>
-    public string? Special(string name) => Config[name + "_token"] is var token && token.AsText is { } text
-        ? text
-        : token["content"].AsText;
+    public string? Special(string name)
+    {
+        var key = name + "_token";
+        var token = Config.Members.Any(member => member.Name == key) ? Config[key] : SpecialMap[key];
+        return token.AsText ?? token["content"].AsText;
+    }
 
     /// <summary>The pieces of a vocabulary that is an object of text to id, every id below <paramref name="size"/>.</summary>
     public IEnumerable<(string Text, int Id)> Pieces(int size)

@@ -10,6 +10,12 @@ internal static class WordPiece
     /// <summary>Reads tokenizer.json for a model of so many tokens.</summary>
     public static Vocabulary Read(TokenizerFiles files, int size)
     {
+        if (files.Json["model"]["continuing_subword_prefix"].AsText is { } prefix && prefix != Continues)
+        {
+            throw new SafeTensorsException(
+                $"tokenizer.json: continuing_subword_prefix '{prefix}' cannot be represented; '{Continues}' can");
+        }
+
         var (tokens, kinds) = Vocabulary.Padding(size);
         var control = files.AddedTokens.Where(token => token.Special).Select(token => token.Text).ToHashSet(StringComparer.Ordinal);
         foreach (var (text, id) in files.Pieces(size)

@@ -33,7 +33,7 @@ internal readonly record struct StreamPiece(string Text, double Milliseconds)
     /// </summary>
     public static List<StreamPiece> Split(byte[] body, IReadOnlyList<(int Bytes, double Milliseconds)> flushes, bool lines = false)
     {
-        ReadOnlySpan<byte> mark = lines ? "\n"u8 : "\n\n"u8;
+        var mark = lines ? "\n"u8 : "\n\n"u8;
         var pieces = new List<StreamPiece>();
         var flush = 0;
         for (var at = 0; at < body.Length;)

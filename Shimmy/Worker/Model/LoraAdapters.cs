@@ -34,8 +34,8 @@ internal sealed class LoraAdapters
         foreach (var setting in settings)
         {
             NativeLog.TakeErrors();
-            var adapter = model.LoadAdapter(setting.Path);
-            var refusal = adapter == 0 ? WhyNot(setting.Path, architecture)
+            var adapter = model.LoadAdapter(setting.File ?? setting.Path);
+            var refusal = adapter == 0 ? WhyNot(setting.File ?? setting.Path, architecture)
                 // An activated LoRA starts at a certain text of the prompt, which the scheduler does not look for.
                 : ModelHandle.IsActivatedByText(adapter) ? "it is an activated LoRA (aLoRA), which is not supported"
                 : null;
@@ -45,7 +45,8 @@ internal sealed class LoraAdapters
                     continue;
                 throw new EngineException(EngineFailure.LoadFailed, $"cannot load the LoRA adapter {setting.Path}: {refusal}");
             }
-            facts.Add(new AdapterFacts(adapters.Count, Path.GetFileNameWithoutExtension(setting.Path), setting.Path, setting.Scale));
+            var name = setting.File is null ? Path.GetFileNameWithoutExtension(setting.Path) : Path.GetFileName(setting.Path);
+            facts.Add(new AdapterFacts(adapters.Count, name, setting.Path, setting.Scale));
             adapters.Add(adapter);
         }
         return new LoraAdapters([.. adapters], [.. facts]);

@@ -1,4 +1,5 @@
 using System.Runtime.InteropServices;
+using Shimmy.Engine;
 
 namespace Shimmy.Worker.Native;
 
@@ -54,7 +55,50 @@ internal static unsafe partial class GgmlApi
 
     [LibraryImport(BaseLibrary)] public static partial void ggml_threadpool_params_init(GgmlThreadpoolParams* parameters, int threads);
 
+    // Quantization
+
+    [LibraryImport(BaseLibrary)] public static partial long ggml_blck_size(int type);
+    [LibraryImport(BaseLibrary)] public static partial nuint ggml_row_size(int type, long elements);
+
+    [LibraryImport(BaseLibrary)]
+    public static partial nuint ggml_quantize_chunk(
+        int type, float* source, void* destination, long start, long rows, long width, float* importance);
+
+    [LibraryImport(BaseLibrary)]
+    [return: MarshalAs(UnmanagedType.U1)]
+    public static partial bool ggml_validate_row_data(int type, void* data, nuint bytes);
+
     [LibraryImport(BaseLibrary)]
     public static partial void ggml_log_set(
         delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
+}
+
+/// <summary>Rows of floats as blocks of a quantized type, by ggml's own quantizer, on all processors.</summary>
+internal static unsafe class RowBlocks
+{
+    /// <summary>The blocks. Throws <see cref="EngineException"/> for values that no block can hold.</summary>
+    public static byte[] Quantize(int type, int width, ReadOnlySpan<float> values)
+    {
+        if (width <= 0 || values.Length % width != 0 || width % GgmlApi.ggml_blck_size(type) != 0)
+            throw new InvalidDataException($"{values.Length} values are no rows of {width} in whole blocks");
+
+        var rows = values.Length / width;
+        var rowBytes = (int)GgmlApi.ggml_row_size(type, width);
+        var blocks = GC.AllocateUninitializedArray<byte>(checked(rowBytes * rows));
+        var share = Math.Max(1, (rows + Environment.ProcessorCount - 1) / Environment.ProcessorCount);
+        fixed (float* source = values)
+        fixed (byte* target = blocks)
+        {
+            var (from, to) = ((nint)source, (nint)target);
+            Parallel.For(0, (rows + share - 1) / share, part =>
+            {
+                var first = part * share;
+                GgmlApi.ggml_quantize_chunk(
+                    type, (float*)from, (void*)to, (long)first * width, Math.Min(share, rows - first), width, null);
+            });
+            return GgmlApi.ggml_validate_row_data(type, target, (nuint)blocks.Length)
+                ? blocks
+                : throw new EngineException(EngineFailure.InvalidRequest, "the weights hold values that are not finite");
+        }
+    }
 }

@@ -95,4 +95,7 @@ internal enum NativeLogLevel
 
     /// <summary>Goes on with the line of the message before.</summary>
     Continue = 5,
+
+    /// <summary>A warning of ours, for the owner of the server; those of llama.cpp are for its developers.</summary>
+    Ours = Engine.Workers.WorkerEngine.WarningOfOurs,
 }

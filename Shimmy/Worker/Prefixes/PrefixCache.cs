@@ -82,7 +82,7 @@ internal sealed class PrefixCache
     private bool NeedsCheckpoints => _wholeOnly || _slidingWindow > 0;
 
     /// <summary>
-    /// The longest prefix of a sequence that is computed already, with the same adapters: in the cells of a slot, busy ones included, or
+    /// The longest prefix of a sequence that is computed already, under the same key: in the cells of a slot, busy ones included, or
     /// made from a state. A medium is taken over whole or not at all.
     /// </summary>
     /// <param name="sequence">The sequence.</param>
@@ -101,9 +101,9 @@ internal sealed class PrefixCache
                 best = found;
             }
         }
-        if (_recurrentOnly && _store.LongestCheckpoint(tokens, sequence.Adapters, tokens.Length) is { } alone && alone.Length > best.Length)
+        if (_recurrentOnly && _store.LongestCheckpoint(tokens, sequence.Key, tokens.Length) is { } alone && alone.Length > best.Length)
             best = new Prefix(alone.Length, Checkpoint: alone);
-        foreach (var (state, shared) in _store.Wholes(tokens, sequence.Adapters))
+        foreach (var (state, shared) in _store.Wholes(tokens, sequence.Key))
         {
             var common = MediaSpan.WholeUpTo(shared, sequence.Media);
             var found = Reach(common, state.Length, () => state.FirstPosition, tokens, sequence) with { Whole = state };
@@ -121,7 +121,7 @@ internal sealed class PrefixCache
             return new Prefix(common);
         if (!_wholeOnly && firstPosition() <= Math.Max(0, MediaSpan.PositionAt(common, sequence.Media) - _slidingWindow))
             return new Prefix(common);
-        return _store.LongestCheckpoint(tokens, sequence.Adapters, common) is { } checkpoint
+        return _store.LongestCheckpoint(tokens, sequence.Key, common) is { } checkpoint
             ? new Prefix(checkpoint.Length, Checkpoint: checkpoint)
             : default;
     }
@@ -132,7 +132,7 @@ internal sealed class PrefixCache
     /// <summary>The prefix that one slot shares with the sequence, as far as it can be taken over.</summary>
     public Prefix LongestIn(Slot slot, Sequence sequence)
     {
-        if (!sequence.Adapters.Equals(slot.Adapters))
+        if (slot.Key?.Serves(sequence.Key) != true)
             return default;
         // The last token is always computed again: its logits are needed.
         var tokens = sequence.Tokens[..^1];
@@ -144,7 +144,7 @@ internal sealed class PrefixCache
     public void Restored(Slot slot, IReadOnlyList<int> tokens, AdapterSet adapters)
     {
         slot.Truncate(0);
-        slot.Adapters = adapters;
+        slot.Key = new PrefixKey(adapters, PrefixKey.Everybody);
         foreach (var token in tokens)
             Computed(slot, token);
         slot.LastUsed = ++_turn;
@@ -172,6 +172,7 @@ internal sealed class PrefixCache
         var (length, source, whole, checkpoint) = prefix;
         if (source == target && length > 0)
         {
+            using var kept = _store.Protect(whole, checkpoint);
             if (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
                 return Clear(target);
             if (length < target.Tokens.Count)
@@ -186,7 +187,7 @@ internal sealed class PrefixCache
         {
             PutAway(target);
             Clear(target);
-            target.Adapters = sequence.Adapters;
+            target.Key = sequence.Key;
             return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
         }
     }
@@ -250,9 +251,10 @@ internal sealed class PrefixCache
     }
 
     /// <summary>Frees the cells of the idle slot that was unused the longest; false where there is none to free.</summary>
-    public bool DropIdle()
+    /// <param name="kept">A slot that keeps its cells.</param>
+    public bool DropIdle(Slot? kept = null)
     {
-        var oldest = Slots.Where(slot => slot.Owner is null && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
+        var oldest = Slots.Where(slot => slot.Owner is null && slot != kept && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
         if (oldest is null)
             return false;
         PutAway(oldest);
@@ -292,7 +294,7 @@ internal sealed class PrefixCache
     public void TakeCheckpoint(Slot slot)
     {
         var tokens = CollectionsMarshal.AsSpan(slot.Tokens);
-        if (_store.Holds(tokens, slot.Adapters!, checkpoint: true, exactly: true))
+        if (_store.Holds(tokens, slot.Key!, checkpoint: true, exactly: true))
             return;
         var size = _context.StateSize(slot.Id, StateParts.Uncuttable);
         // Regular places are few for large states.
@@ -311,11 +313,11 @@ internal sealed class PrefixCache
     /// </summary>
     public void PutAway(Slot slot)
     {
-        if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Adapters is not { } adapters)
+        if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
             return;
         if (slot.Media.Count > 0 && slot.Media[^1].End > slot.Tokens.Count)
             return;
-        if (_store.Holds(CollectionsMarshal.AsSpan(slot.Tokens), adapters, checkpoint: _recurrentOnly, exactly: NeedsCheckpoints))
+        if (_store.Holds(CollectionsMarshal.AsSpan(slot.Tokens), key, checkpoint: _recurrentOnly, exactly: NeedsCheckpoints))
             return;
         var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
         var size = _context.StateSize(slot.Id, parts);
@@ -365,7 +367,7 @@ internal sealed class PrefixCache
         if (_context.SaveState(slot.Id, parts, size) is not { } buffer)
             return null;
         Observe(Stopwatch.GetElapsedTime(before), size);
-        return new SavedState([.. slot.Tokens], [.. slot.Media], slot.Adapters!, buffer)
+        return new SavedState([.. slot.Tokens], [.. slot.Media], slot.Key!, buffer)
         {
             IsCheckpoint = parts == StateParts.Uncuttable,
             // Of a window, llama.cpp writes down no more than what the next token sees.
@@ -377,8 +379,11 @@ internal sealed class PrefixCache
     private bool Restore(Slot target, StateParts parts, SavedState state)
     {
         var before = Stopwatch.GetTimestamp();
-        if (!_context.RestoreState(target.Id, parts, state.Buffer))
+        while (!_context.RestoreState(target.Id, parts, state.Buffer))
         {
+            // llama.cpp wants the cells of a window, of which there are few, side by side.
+            if (_slidingWindow > 0 && DropIdle(target))
+                continue;
             _folder?.Drop(state);
             _store.Remove(state);
             return false;

@@ -1,4 +1,4 @@
-using Shimmy.Worker.Model;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
 
@@ -40,12 +40,12 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>
     /// The longest checkpoint of at most <paramref name="limit"/> tokens that is a prefix of these; null where there is none.
     /// </summary>
-    public SavedState? LongestCheckpoint(ReadOnlySpan<int> tokens, AdapterSet adapters, int limit)
+    public SavedState? LongestCheckpoint(ReadOnlySpan<int> tokens, PrefixKey key, int limit)
     {
         SavedState? best = null;
         foreach (var state in _states)
         {
-            if (state.IsCheckpoint && state.Length <= limit && state.Length > (best?.Length ?? 0) && state.Adapters.Equals(adapters)
+            if (state.IsCheckpoint && state.Length <= limit && state.Length > (best?.Length ?? 0) && state.Key.Equals(key)
                 && tokens.StartsWith(state.Tokens))
             {
                 best = state;
@@ -55,23 +55,23 @@ internal sealed class PrefixStore(long capacity)
     }
 
     /// <summary>The whole states that share a beginning with these tokens, each with the length of that.</summary>
-    public IEnumerable<(SavedState State, int Common)> Wholes(ReadOnlySpan<int> tokens, AdapterSet adapters)
+    public IEnumerable<(SavedState State, int Common)> Wholes(ReadOnlySpan<int> tokens, PrefixKey key)
     {
         List<(SavedState, int)>? found = null;
         foreach (var state in _states)
         {
-            if (!state.IsCheckpoint && state.Adapters.Equals(adapters) && state.Tokens.CommonPrefixLength(tokens) is > 0 and var common)
+            if (!state.IsCheckpoint && state.Key.Equals(key) && state.Tokens.CommonPrefixLength(tokens) is > 0 and var common)
                 (found ??= []).Add((state, common));
         }
         return found ?? [];
     }
 
     /// <summary>Whether a state of the same kind is there that holds these tokens, or exactly these.</summary>
-    public bool Holds(ReadOnlySpan<int> tokens, AdapterSet adapters, bool checkpoint, bool exactly)
+    public bool Holds(ReadOnlySpan<int> tokens, PrefixKey key, bool checkpoint, bool exactly)
     {
         foreach (var state in _states)
         {
-            if (state.IsCheckpoint == checkpoint && state.Adapters.Equals(adapters)
+            if (state.IsCheckpoint == checkpoint && state.Key.Equals(key)
                 && (exactly ? state.Tokens.SequenceEqual(tokens) : state.Tokens.StartsWith(tokens)))
             {
                 Touch(state);
@@ -104,7 +104,7 @@ internal sealed class PrefixStore(long capacity)
         if (replacesShorter)
         {
             foreach (var shorter in _states.Where(other => other.IsCheckpoint == state.IsCheckpoint && !_protected.Contains(other)
-                && other.Adapters.Equals(state.Adapters) && state.Tokens.StartsWith(other.Tokens)).ToArray())
+                && other.Key.Equals(state.Key) && state.Tokens.StartsWith(other.Tokens)).ToArray())
             {
                 Superseded?.Invoke(shorter);
                 Remove(shorter);

@@ -1,5 +1,4 @@
 using Shimmy.Worker.Media;
-using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Sequences;
 
@@ -11,9 +10,9 @@ namespace Shimmy.Worker.Prefixes;
 /// </summary>
 /// <param name="tokens">The tokens that were computed.</param>
 /// <param name="media">The media among them.</param>
-/// <param name="adapters">The adapters that they were computed with.</param>
+/// <param name="key">Who may take them over.</param>
 /// <param name="buffer">The state.</param>
-internal sealed class SavedState(int[] tokens, MediaSpan[] media, AdapterSet adapters, StateBuffer buffer) : IDisposable
+internal sealed class SavedState(int[] tokens, MediaSpan[] media, PrefixKey key, StateBuffer buffer) : IDisposable
 {
     /// <summary>The tokens that were computed.</summary>
     public ReadOnlySpan<int> Tokens => tokens;
@@ -24,8 +23,8 @@ internal sealed class SavedState(int[] tokens, MediaSpan[] media, AdapterSet ada
     /// <summary>The media among them.</summary>
     public IReadOnlyList<MediaSpan> Media => media;
 
-    /// <summary>The adapters that they were computed with.</summary>
-    public AdapterSet Adapters => adapters;
+    /// <summary>Who may take them over.</summary>
+    public PrefixKey Key => key;
 
     /// <summary>The state.</summary>
     public StateBuffer Buffer => buffer;

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
 
@@ -108,7 +109,7 @@ internal static class StateFile
             file.ReadExactly(sum);
             if (!sum.SequenceEqual(hash.GetCurrentHash()))
                 throw new InvalidDataException("its checksum is wrong");
-            return new SavedState(head.Tokens, [], head.Adapters, buffer)
+            return new SavedState(head.Tokens, [], head.Key, buffer)
             {
                 IsCheckpoint = head.IsCheckpoint,
                 FirstPosition = head.FirstPosition,
@@ -141,8 +142,9 @@ internal static class StateFile
         writer.Write(identity);
         writer.Write(state.IsCheckpoint);
         writer.Write(state.FirstPosition);
-        writer.Write(state.Adapters.Scales.Length);
-        writer.Write(MemoryMarshal.AsBytes(state.Adapters.Scales));
+        writer.Write(state.Key.Adapters.Scales.Length);
+        writer.Write(MemoryMarshal.AsBytes(state.Key.Adapters.Scales));
+        writer.Write(state.Key.Client);
         writer.Write(state.Length);
         writer.Write(MemoryMarshal.AsBytes(state.Tokens));
         writer.Write(state.Buffer.Length);
@@ -157,11 +159,12 @@ internal static class StateFile
             var identity = reader.ReadString();
             var (isCheckpoint, first) = (reader.ReadBoolean(), reader.ReadInt32());
             var scales = Numbers<float>(reader, file);
+            var client = reader.ReadString();
             var tokens = Numbers<int>(reader, file);
             var bytes = reader.ReadInt64();
             if (tokens.Length == 0 || bytes <= 0 || file.Length - file.Position != bytes + 16)
                 throw new InvalidDataException("its length is wrong");
-            return new StateHead(identity, isCheckpoint, first, new AdapterSet(scales), tokens, bytes);
+            return new StateHead(identity, isCheckpoint, first, new PrefixKey(new AdapterSet(scales), client), tokens, bytes);
         }
         catch (Exception e) when (e is EndOfStreamException or FormatException or DecoderFallbackException)
         {
@@ -184,8 +187,8 @@ internal static class StateFile
 /// <param name="Identity">The model, the runtime and the options that it belongs to.</param>
 /// <param name="IsCheckpoint">Whether it is a checkpoint.</param>
 /// <param name="FirstPosition">The first position that all layers hold.</param>
-/// <param name="Adapters">The adapters that it was computed with.</param>
+/// <param name="Key">Who may take it over.</param>
 /// <param name="Tokens">Its tokens.</param>
 /// <param name="Bytes">Bytes of the state.</param>
 internal sealed record StateHead(
-    string Identity, bool IsCheckpoint, int FirstPosition, AdapterSet Adapters, int[] Tokens, long Bytes);
+    string Identity, bool IsCheckpoint, int FirstPosition, PrefixKey Key, int[] Tokens, long Bytes);

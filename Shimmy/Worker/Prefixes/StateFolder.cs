@@ -1,7 +1,7 @@
 using System.Globalization;
 using System.IO.Hashing;
 using System.Threading.Channels;
-using Shimmy.Worker.Model;
+using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
 
@@ -63,7 +63,7 @@ internal sealed class StateFolder
         {
             return;
         }
-        var entry = new StateEntry(Path.Join(_folder, NameOf(state)), state.Tokens.ToArray(), state.Adapters, state.IsCheckpoint,
+        var entry = new StateEntry(Path.Join(_folder, NameOf(state)), state.Tokens.ToArray(), state.Key, state.IsCheckpoint,
             state.FirstPosition, state.Bytes)
         {
             InMemory = true,
@@ -92,14 +92,14 @@ internal sealed class StateFolder
     /// the caller's.
     /// </summary>
     /// <param name="tokens">The prompt.</param>
-    /// <param name="adapters">The adapters that it is computed with.</param>
+    /// <param name="key">The request's key.</param>
     /// <param name="most">Most bytes of one state.</param>
-    public List<SavedState> Read(ReadOnlySpan<int> tokens, AdapterSet adapters, long most)
+    public List<SavedState> Read(ReadOnlySpan<int> tokens, PrefixKey key, long most)
     {
         var read = new List<SavedState>();
         if (!_scanned.Task.Wait(LongestScan))
             return read;
-        foreach (var entry in Best(tokens[..^1], adapters, most))
+        foreach (var entry in Best(tokens[..^1], key, most))
         {
             if (entry.InMemory)
                 continue;
@@ -121,7 +121,7 @@ internal sealed class StateFolder
     }
 
     // A whole state and the checkpoint at which it is cut, or what of them is needed.
-    private List<StateEntry> Best(ReadOnlySpan<int> tokens, AdapterSet adapters, long most)
+    private List<StateEntry> Best(ReadOnlySpan<int> tokens, PrefixKey key, long most)
     {
         var (best, length) = (new List<StateEntry>(), 0);
         lock (_lock)
@@ -129,7 +129,7 @@ internal sealed class StateFolder
             var checkpoints = new List<StateEntry>();
             foreach (var entry in _entries)
             {
-                if (entry.IsCheckpoint && entry.Bytes <= most && entry.Adapters.Equals(adapters) && tokens.StartsWith(entry.Tokens))
+                if (entry.IsCheckpoint && entry.Bytes <= most && entry.Key.Equals(key) && tokens.StartsWith(entry.Tokens))
                     checkpoints.Add(entry);
             }
             // Of a memory that is recurrent alone there are no others.
@@ -137,7 +137,7 @@ internal sealed class StateFolder
                 (best, length) = ([alone], _entries.TrueForAll(entry => entry.IsCheckpoint) ? alone.Tokens.Length : 0);
             foreach (var entry in _entries)
             {
-                if (entry.IsCheckpoint || entry.Bytes > most || !entry.Adapters.Equals(adapters))
+                if (entry.IsCheckpoint || entry.Bytes > most || !entry.Key.Equals(key))
                     continue;
                 var common = entry.Tokens.AsSpan().CommonPrefixLength(tokens);
                 var cut = _needsCheckpoints && common < entry.Tokens.Length
@@ -197,7 +197,7 @@ internal sealed class StateFolder
                 lock (_lock)
                 {
                     _entries.Add(
-                        new StateEntry(path, head.Tokens, head.Adapters, head.IsCheckpoint, head.FirstPosition, head.Bytes));
+                        new StateEntry(path, head.Tokens, head.Key, head.IsCheckpoint, head.FirstPosition, head.Bytes));
                 }
             }
             catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
@@ -276,7 +276,8 @@ internal sealed class StateFolder
     {
         var hash = new XxHash128();
         hash.Append([state.IsCheckpoint ? (byte)1 : (byte)0]);
-        hash.Append(System.Runtime.InteropServices.MemoryMarshal.AsBytes(state.Adapters.Scales));
+        hash.Append(System.Runtime.InteropServices.MemoryMarshal.AsBytes(state.Key.Adapters.Scales));
+        hash.Append(System.Text.Encoding.UTF8.GetBytes(state.Key.Client));
         hash.Append(System.Runtime.InteropServices.MemoryMarshal.AsBytes(state.Tokens));
         return _prefix + Convert.ToHexStringLower(hash.GetCurrentHash()) + StateFile.Ending;
     }
@@ -285,11 +286,11 @@ internal sealed class StateFolder
 /// <summary>A state that has, or gets, a file.</summary>
 /// <param name="path">The file.</param>
 /// <param name="tokens">Its tokens.</param>
-/// <param name="adapters">The adapters that they were computed with.</param>
+/// <param name="key">Who may take it over.</param>
 /// <param name="isCheckpoint">Whether it is a checkpoint.</param>
 /// <param name="firstPosition">The first position that all layers hold.</param>
 /// <param name="bytes">Bytes of the state.</param>
-internal sealed class StateEntry(string path, int[] tokens, AdapterSet adapters, bool isCheckpoint, int firstPosition, long bytes)
+internal sealed class StateEntry(string path, int[] tokens, PrefixKey key, bool isCheckpoint, int firstPosition, long bytes)
 {
     private volatile bool _inMemory;
     private volatile bool _dropped;
@@ -298,7 +299,7 @@ internal sealed class StateEntry(string path, int[] tokens, AdapterSet adapters,
 
     public int[] Tokens => tokens;
 
-    public AdapterSet Adapters => adapters;
+    public PrefixKey Key => key;
 
     public bool IsCheckpoint => isCheckpoint;
 

@@ -66,7 +66,7 @@ internal sealed class Scheduler
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots,
             model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory, model.Spec.PrefixStore is { } folder
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
-                    line => NativeLog.Listener?.Invoke(NativeLogLevel.Warning, line))
+                    line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
                 : null);
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
@@ -79,7 +79,7 @@ internal sealed class Scheduler
     {
         // Reading takes time: before the scheduler sees the request.
         var states = _cache.Folder is { } folder && _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false }
-            ? folder.Read(sequence.Tokens, sequence.Adapters, _cache.Store.LargestState)
+            ? folder.Read(sequence.Tokens, sequence.Key, _cache.Store.LargestState)
             : [];
         Post(() =>
         {
@@ -312,7 +312,7 @@ internal sealed class Scheduler
         foreach (var other in _running)
         {
             // Only prompts count, since generated tokens are not known in advance; a sequence that joins another is no source.
-            if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Adapters.Equals(sequence.Adapters))
+            if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Key.Equals(sequence.Key))
                 continue;
             var length = MediaSpan.WholeUpTo(other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]), sequence.Media);
             if (length > best.Length)

@@ -10,6 +10,7 @@ namespace Shimmy.Worker.Sequences;
 internal sealed class Sequence : IQueued, IDisposable
 {
     private readonly List<int> _tokens;
+    private PrefixKey? _key;
 
     public Sequence(uint requestId, List<int> prompt, GenerationOptions options, Sampler sampler, uint seed, int contextLength)
     {
@@ -82,6 +83,12 @@ internal sealed class Sequence : IQueued, IDisposable
 
     /// <summary>The adapters that it is computed with.</summary>
     public required AdapterSet Adapters { get; init; }
+
+    /// <summary>What it must have in common with a prefix to take it over.</summary>
+    public PrefixKey Key => _key ??= new PrefixKey(Adapters, Sharer);
+
+    /// <summary>The client whose requests share prefixes with it; empty where all do.</summary>
+    public string Sharer { get; init; } = "";
 
     /// <summary>Prompt and what was generated so far.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);

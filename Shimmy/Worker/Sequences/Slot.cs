@@ -20,8 +20,8 @@ internal sealed class Slot(int id)
     /// <summary>The media among <see cref="Tokens"/>; the last may be computed in part.</summary>
     public List<MediaSpan> Media { get; } = [];
 
-    /// <summary>The adapters that <see cref="Tokens"/> were computed with; null before the first.</summary>
-    public AdapterSet? Adapters { get; set; }
+    /// <summary>Who may take <see cref="Tokens"/> over; null before the first.</summary>
+    public PrefixKey? Key { get; set; }
 
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
     public Sequence? Owner { get; set; }
@@ -47,4 +47,16 @@ internal sealed class Slot(int id)
         Cells.RemoveRange(length, Cells.Count - length);
         Media.RemoveAll(span => span.Start >= length);
     }
+}
+
+/// <summary>What a request must have in common with what was computed to take it over.</summary>
+/// <param name="Adapters">The adapters that act.</param>
+/// <param name="Client">The client whose requests share prefixes; empty where all clients do.</param>
+internal sealed record PrefixKey(AdapterSet Adapters, string Client)
+{
+    /// <summary>For <see cref="Client"/>: of no client, as what was restored from a file that somebody named.</summary>
+    public const string Everybody = "\0";
+
+    /// <summary>Whether a request with another key may take over what has this one.</summary>
+    public bool Serves(PrefixKey request) => Adapters.Equals(request.Adapters) && (Client == request.Client || Client == Everybody);
 }

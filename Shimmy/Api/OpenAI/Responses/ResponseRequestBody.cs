@@ -49,6 +49,12 @@ internal sealed record ResponseRequestBody
         // Of llama-server's details, that server alone tells them here.
         var extras = mode.IsOn ? OutputDetails.Read(fields, logProbabilities: false) with { AsLlamaServer = true } : default;
         CheckOthers(fields);
+        if (mode.IsOn && fields.Object("text")?.Object("format") is { } format
+            && format.Text("type") == "json_schema" && !format.Has("schema"))
+        {
+            throw ApiException.BadField(format.FullName("schema"), "is missing; an object is required", "missing_required_parameter");
+        }
+
         var include = Include(fields);
         var previous = Previously(fields, store);
         var input = InputItems.Read(fields, store) ?? (previous is not null
