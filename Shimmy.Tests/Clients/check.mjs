@@ -1,7 +1,8 @@
-// Runs named checks one after another and ends with 1 if one fails.
-export async function run(checks) {
+// Runs named checks one after another, clears up, and ends with 1 if one fails. Those that ONLY does not name are left out.
+export async function run(checks, clear = () => {}) {
   let failed = 0;
   for (const [name, check] of Object.entries(checks)) {
+    if (process.env.ONLY && !name.includes(process.env.ONLY)) continue;
     try {
       await check();
       console.log(`ok ${name}`);
@@ -10,6 +11,7 @@ export async function run(checks) {
       console.log(`FAILED ${name}: ${error.stack ?? error}`);
     }
   }
+  await clear();
   process.exit(failed > 0 ? 1 : 0);
 }
 

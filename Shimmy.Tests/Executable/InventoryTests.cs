@@ -55,7 +55,7 @@ public sealed partial class InventoryTests
         ["serve"] =
             "--bind --ollama --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
             "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --media-pixels --media-urls " +
-            "--media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --tls-cert --tls-key " + Shared,
+            "--media-cache --no-ui --prefix-memory --share-prefixes --prefix-store --prefix-store-size --tls-cert --tls-key " + Shared,
         ["exec"] = Shared,
         ["list"] = "-s --short --json " + Shared,
         ["discover"] = "--llm-only --json " + Shared,

@@ -25,7 +25,7 @@ public sealed class RouteTableTests
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         // Ollama's others; its /api/generate is beside Shimmy's own.
-        "GET /", "POST /api/embeddings", "POST /api/copy", "POST /api/pull", "POST /api/create", "DELETE /api/delete",
+        "GET /", "GET /page/{file}", "GET /api/events", "POST /api/embeddings", "POST /api/copy", "POST /api/pull", "POST /api/create", "DELETE /api/delete",
             "POST /api/blobs/{digest}",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
         "POST /completion", "POST /completions", "POST /infill", "GET /props", "POST /props", "GET /lora-adapters", "POST /lora-adapters",
@@ -64,7 +64,7 @@ public sealed class RouteTableTests
     {
         await using var server = await ServerFixture.StartAsync();
 
-        foreach (var route in Absent.Append("GET /").Append("GET /v2/models").Append("DELETE /v1"))
+        foreach (var route in Absent.Append("GET /v2/models").Append("DELETE /v1"))
         {
             var (method, path) = (route.Split(' ')[0], route.Split(' ')[1].Replace("{name}", "a", StringComparison.Ordinal));
             using var answer = await server.Client.SendAsync(new HttpRequestMessage(new HttpMethod(method), path[1..]));

@@ -10,17 +10,20 @@ using Shimmy.Http;
 namespace Shimmy.Api;
 
 /// <summary>The log of rendered prompts (<c>--log-prompts</c>).</summary>
-internal sealed partial class PromptLog(ILogger logger, string requestId)
+internal sealed partial class PromptLog(ILogger logger, string requestId, RequestContext record)
 {
     /// <summary>The log of this request; null where prompts are not logged.</summary>
     public static PromptLog? Of(HttpContext context) => context.RequestServices.GetRequiredService<ServerState>().LogsPrompts
-        ? new PromptLog(ModelResolver.LoggerOf(context), context.TraceIdentifier)
+        ? new PromptLog(ModelResolver.LoggerOf(context), context.TraceIdentifier, RequestContext.Of(context))
         : null;
 
     /// <summary>Logs a prompt, in one line.</summary>
-    public void Write(Prompt prompt) => LogPrompt(logger, requestId, prompt.Tokens is { } tokens
-        ? $"{tokens.Count} tokens"
-        : OnOneLine(MediaMarks.TextOf(prompt)));
+    public void Write(Prompt prompt)
+    {
+        var text = prompt.Tokens is { } tokens ? $"{tokens.Count} tokens" : MediaMarks.TextOf(prompt);
+        record.KeepTexts(text);
+        LogPrompt(logger, requestId, OnOneLine(text));
+    }
 
     // Log injection: a prompt may not forge lines of the log, nor send escape sequences to the terminal that shows it.
     private static string OnOneLine(string text)

@@ -1,3 +1,4 @@
+using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
 using Shimmy.Chat.Output;
 using Shimmy.Observability;
@@ -7,18 +8,24 @@ namespace Shimmy.Http;
 /// <summary>
 /// The record of a request that has ended: its line in the log, the metrics, its trace, and the tokens that its API key is charged.
 /// </summary>
-internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, Action<RequestSummary>? export = null)
+internal sealed partial class AccessLog(ILogger logger, RequestMetrics metrics, LiveRequests live,
+    Action<RequestSummary>? export = null)
 {
     /// <summary>Counts a request as running.</summary>
-    public void Begin() => metrics.Begin();
+    public void Begin(HttpContext context)
+    {
+        metrics.Begin();
+        live.Begin(context);
+    }
 
     /// <summary>Records the end of a request that <see cref="Begin"/> counted.</summary>
-    public void End(RequestSummary request, ApiKey? client)
+    public void End(RequestSummary request, RequestContext record)
     {
         metrics.End();
+        live.End(record, request);
         metrics.Observe(request);
         if (request.Cache != "hit")
-            client?.Charge(new Usage(request.PromptTokens, request.CachedTokens, request.GeneratedTokens));
+            record.Client?.Charge(new Usage(request.PromptTokens, request.CachedTokens, request.GeneratedTokens));
         export?.Invoke(request);
         Log(request, request.BrokenBy is not null ? LogLevel.Warning : LogLevel.Information);
     }

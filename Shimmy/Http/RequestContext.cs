@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Text;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Output;
@@ -11,6 +12,7 @@ namespace Shimmy.Http;
 /// </summary>
 internal sealed class RequestContext
 {
+    private const int MostKept = 16_384;
     private static readonly object Key = new();
 
     private readonly long _arrived = Stopwatch.GetTimestamp();
@@ -22,6 +24,7 @@ internal sealed class RequestContext
     private int _pieces;
     private long _acquired;
     private long _first;
+    private StringBuilder? _answer;
 
     /// <summary>The route that the request was matched with, before anything else; null outside the server's pipeline.</summary>
     public RouteMatch? Match { get; set; }
@@ -60,6 +63,44 @@ internal sealed class RequestContext
 
     /// <summary>The request's use of the response cache; null where it generates nothing.</summary>
     public CachedExecution? Cache { get; set; }
+
+    /// <summary>Time of arrival.</summary>
+    public DateTimeOffset StartedAt => _startedAt;
+
+    /// <summary>Time since the arrival.</summary>
+    public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_arrived);
+
+    /// <summary>Time from the arrival to the first token; null before it.</summary>
+    public TimeSpan? ToFirstToken => _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first);
+
+    /// <summary>How far a request in flight has come: reading, loading, queued, prefill, generating.</summary>
+    public string Stage => _first != 0 ? "generating"
+        : _begun.PromptTokens > 0 ? "prefill"
+        : _acquired != 0 ? "queued"
+        : Model is null ? "reading" : "loading";
+
+    /// <summary>What the model reads; null where prompts are not logged.</summary>
+    public string? PromptText { get; private set; }
+
+    /// <summary>The beginning of what it has answered so far; null where prompts are not logged.</summary>
+    public string? AnswerText
+    {
+        get
+        {
+            lock (_answers)
+                return _answer?.ToString();
+        }
+    }
+
+    /// <summary>Keeps a prompt and the answer to it, or their beginnings.</summary>
+    public void KeepTexts(string prompt)
+    {
+        lock (_answers)
+        {
+            PromptText ??= prompt.Length > MostKept ? string.Concat(prompt.AsSpan(0, MostKept), "…") : prompt;
+            _answer ??= new StringBuilder();
+        }
+    }
 
     /// <summary>The record of this request.</summary>
     public static RequestContext Of(HttpContext context) =>
@@ -101,6 +142,11 @@ internal sealed class RequestContext
         {
             if (outputEvent.PromptToken is null && outputEvent.Progress is null)
                 Interlocked.Increment(ref _pieces);
+            if (_answer is { Length: < MostKept } answer)
+            {
+                lock (_answers)
+                    answer.Append(outputEvent.Reasoning).Append(outputEvent.Text);
+            }
             return;
         }
         lock (_answers)
@@ -136,8 +182,8 @@ internal sealed class RequestContext
             PromptTokens = used?.PromptTokens ?? 0,
             CachedTokens = used?.CachedTokens ?? 0,
             GeneratedTokens = used?.CompletionTokens ?? 0,
-            Elapsed = Stopwatch.GetElapsedTime(_arrived),
-            ToFirstToken = _first == 0 ? null : Stopwatch.GetElapsedTime(_arrived, _first),
+            Elapsed = Elapsed,
+            ToFirstToken = ToFirstToken,
             Answers = [.. _answers],
         };
     }

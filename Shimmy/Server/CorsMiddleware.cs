@@ -12,8 +12,9 @@ namespace Shimmy.Server;
 /// only hide the answer from the page, and that of a WebSocket not even that. On the listener for Ollama's clients apps may call, too.
 /// </summary>
 /// <param name="allowed">Origins, with <c>*</c> and <c>?</c> as wildcards; none leaves it at those of this machine.</param>
+/// <param name="hosts">Knows the hosts under which the server's own page may call, from wherever it was opened; null for none.</param>
 /// <param name="asLlamaServer">Whether pages get credentials and headers allowed as llama-server allows them.</param>
-internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlamaServer = false)
+internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, HostCheckMiddleware? hosts = null, bool asLlamaServer = false)
 {
     /// <summary>
     /// Answers a preflight, or lets the request through with the header that lets the page read the answer. Throws
@@ -26,7 +27,8 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlama
             return next(context);
         var headers = context.Response.Headers;
         headers.Vary = "Origin";
-        var isAllowed = IsAllowed(origin.ToString()) || (context.Features.Get<OllamaListener>() is not null
+        var isAllowed = IsAllowed(origin.ToString()) || IsOwnPage(context.Request)
+            || (context.Features.Get<OllamaListener>() is not null
             && OllamaListener.Origins.Any(pattern => Wildcard.Matches(pattern, origin.ToString())));
         if (isAllowed)
         {
@@ -58,6 +60,13 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, bool asLlama
         context.Response.StatusCode = asLlamaServer ? StatusCodes.Status200OK : StatusCodes.Status204NoContent;
         return Task.CompletedTask;
     }
+
+    // The scheme makes no difference: before a proxy it is another.
+    private bool IsOwnPage(HttpRequest request) =>
+        Uri.TryCreate(request.Headers.Origin.ToString(), UriKind.Absolute, out var origin)
+        && origin.Scheme is "http" or "https"
+        && string.Equals(origin.Authority, request.Host.Value, StringComparison.OrdinalIgnoreCase)
+        && hosts?.IsOwn(request.Host.Host) == true;
 
     /// <summary>Whether pages of this origin may call.</summary>
     public bool IsAllowed(string origin) => allowed.Count > 0

@@ -31,6 +31,12 @@ internal sealed class HostCheckMiddleware(IReadOnlyList<string> allowed)
         return next(context);
     }
 
+    /// <summary>
+    /// Whether a Host header names this machine in a way that nobody else can point here: an address, or a name that is its own or was
+    /// allowed. A page of such a host is this server's own.
+    /// </summary>
+    public bool IsOwn(string host) => host.Length > 0 && (IsAllowed(host) || IPAddress.TryParse(host.Trim('[', ']'), out _));
+
     // A name may end in the dot of the DNS root.
     private bool IsAllowed(string host)
     {

@@ -35,7 +35,7 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
         // A socket's messages are reported one by one.
         var quiet = match.Is(RoutePolicy.Quiet) || match.OpensSocket(context.Request);
         if (!quiet)
-            report.Begin();
+            report.Begin(context);
         var status = 0;
         string? brokenBy = null;
         try
@@ -65,7 +65,7 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
             if (quiet)
                 report.EndQuietly(summary);
             else
-                report.End(summary, log.Client);
+                report.End(summary, log);
         }
     }
 

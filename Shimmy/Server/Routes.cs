@@ -6,6 +6,7 @@ using Shimmy.Api.Ollama;
 using Shimmy.Api.OpenAI;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Http;
+using Shimmy.Server.Page;
 
 namespace Shimmy.Server;
 
@@ -14,12 +15,13 @@ namespace Shimmy.Server;
 /// </summary>
 internal static class Routes
 {
-    /// <summary>Makes the route table.</summary>
-    public static RouteTable Create(LlamaServerMode? mode = null)
+    /// <summary>Makes the route table, with the page or without it.</summary>
+    public static RouteTable Create(LlamaServerMode? mode = null, bool page = true)
     {
         var routes = new RouteTable { Speaks = mode is null ? null : LlamaServerDialect.Instance };
-        routes.Add(NativeDialect.Instance, Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, ModelLifecycle.Map, Generate.Map,
-            GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map);
+        routes.Add(NativeDialect.Instance, [Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, ModelLifecycle.Map, Generate.Map,
+            GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Events.Map,
+            .. page ? [PageEndpoint.Map] : (Action<RouteTable>[])[]]);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Embeddings.Map, Rerank.Map,
             CreateResponse.Map, StoredResponses.Map);
         routes.Add(AnthropicDialect.Instance, Messages.Map, AnthropicModels.Map);

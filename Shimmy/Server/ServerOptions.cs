@@ -2,6 +2,7 @@ using Shimmy.Api;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Media;
 using Shimmy.Http;
+using Shimmy.Observability;
 
 namespace Shimmy.Server;
 
@@ -53,6 +54,12 @@ internal sealed record ServerOptions
 
     /// <summary>Longest duration of a request, from its arrival to its end; null sets no limit.</summary>
     public TimeSpan? RequestTimeout { get; init; }
+
+    /// <summary>Whether there is a page at <c>/</c>.</summary>
+    public bool Page { get; init; } = true;
+
+    /// <summary>The last lines of the log, for <c>/api/events</c>; null leaves them out.</summary>
+    public LogTail? LogTail { get; init; }
 
     /// <summary>Whether rendered prompts are logged.</summary>
     public bool LogPrompts { get; init; }

@@ -75,7 +75,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         BackendProbe? backends = null)
     {
         var logger = loggers.CreateLogger("shimmy");
-        var routes = Server.Routes.Create(options.LlamaServer);
+        var routes = Server.Routes.Create(options.LlamaServer, options.Page);
         IReadOnlyList<string> ignoredFields = [.. routes.Dialects.SelectMany(dialect => dialect.UnrecordedFields).Distinct()];
         var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
@@ -159,7 +159,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         var log = new KestrelLogFilter(loggers);
         var metrics = new RequestMetrics();
         var traces = TraceExport.Of(Environment.GetEnvironmentVariable, ServerState.Version, logger);
-        var report = new AccessLog(logger, metrics, traces is null ? null : traces.Add);
+        var live = new LiveRequests();
+        var report = new AccessLog(logger, metrics, live, traces is null ? null : traces.Add);
         var parts = new ServiceCollection().AddOptions()
             .AddSingleton<ILoggerFactory>(log)
             .AddSingleton<IMeterFactory, NullMeterFactory>()
@@ -168,6 +169,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(residency)
             .AddSingleton(state)
             .AddSingleton(metrics)
+            .AddSingleton(live)
+            .AddSingleton<LiveFigures>()
             .AddSingleton(report)
             .AddSingleton(_ => new FileDigests(options.DigestFile))
             .AddSingleton(new ResponseStore())
@@ -181,6 +184,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             parts.AddSingleton(mode);
         if (backends is not null)
             parts.AddSingleton(backends);
+        if (options.LogTail is { } tail)
+            parts.AddSingleton(tail);
         if (traces is not null)
             parts.AddSingleton(_ => traces);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
@@ -198,6 +203,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         var services = parts.BuildServiceProvider();
         // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
         _ = services.GetService<TraceExport>();
+        // Measures from the beginning.
+        _ = services.GetService<LiveFigures>();
 
         // From the inside out.
         RequestDelegate next = new WebSocketMiddleware(routes.InvokeAsync, Options.Create(new WebSocketOptions()), log).Invoke;
@@ -208,9 +215,10 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         if (options.LlamaServer is { } loading)
             next = With(new LoadingMiddleware(loading.Loading.Task).InvokeAsync, next);
         var keys = new ApiKeysMiddleware(options.Keys);
+        var hosts = new HostCheckMiddleware(options.AllowedHosts);
         next = With(keys.InvokeAsync, next);
-        next = With(new HostCheckMiddleware(options.AllowedHosts).InvokeAsync, next);
-        next = With(new CorsMiddleware(options.CorsOrigins, options.LlamaServer is not null).InvokeAsync, next);
+        next = With(hosts.InvokeAsync, next);
+        next = With(new CorsMiddleware(options.CorsOrigins, hosts, options.LlamaServer is not null).InvokeAsync, next);
         next = With(new RequestMiddleware(logger, routes, running, report, traces is not null, options.BodyLimit).InvokeAsync, next);
         return (services, new HttpPipeline(next, services, options.BasePath));
 

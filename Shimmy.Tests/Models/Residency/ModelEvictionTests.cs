@@ -81,6 +81,27 @@ public sealed class ModelEvictionTests
 
     [TestMethod]
     [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task A_model_is_pinned_by_hand_until_it_is_let_go_or_unloaded()
+    {
+        await using var residency = Residency(new ResidencyOptions());
+        (await residency.AcquireAsync(Model("a"), null, Deadline)).Dispose();
+        residency.Pin(Model("a"), true);
+        (await residency.AcquireAsync(Model("a"), null, Deadline)).Dispose();
+        _time.Advance(TimeSpan.FromDays(1));
+        await Remaining(residency, "a");
+
+        residency.Pin(Model("a"), false);
+        await Remaining(residency, "");
+
+        residency.Pin(Model("a"), true);
+        (await residency.AcquireAsync(Model("a"), null, Deadline)).Dispose();
+        Assert.IsTrue(await residency.UnloadAsync("a", Deadline));
+        (await residency.AcquireAsync(Model("a"), null, Deadline)).Dispose();
+        Assert.IsFalse(residency.Resident.Single().Pinned, "an unload takes the pin away");
+    }
+
+    [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
     public async Task The_idle_model_that_was_used_longest_ago_makes_room()
     {
         await using var residency = Residency(new ResidencyOptions { MaxLoaded = 3 });

@@ -101,7 +101,7 @@ internal static partial class GenerateSocket
         {
             // As HTTP would say it.
             var status = 499;
-            _report.Begin();
+            _report.Begin(context);
             try
             {
                 var (document, fields) = RequestFields.Parse(message);
@@ -148,7 +148,7 @@ internal static partial class GenerateSocket
             }
             finally
             {
-                _report.End(RequestContext.Of(context).Summarise(context, "WS", status), RequestContext.Of(context).Client);
+                _report.End(RequestContext.Of(context).Summarise(context, "WS", status), RequestContext.Of(context));
             }
         }
 

@@ -11,13 +11,14 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.Native;
 
 /// <summary>
-/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, gpu_layers, cpu_moe, n_cpu_moe}</c>) and <c>/unload</c>,
-/// <c>GET …/status</c>. All answer with what is true of the model afterwards. Where the layers go holds until the model is unloaded.
+/// <c>POST /api/models/{name}/load</c> (with an optional body <c>{keep_alive, pinned, gpu_layers, cpu_moe, n_cpu_moe}</c>) and
+/// <c>/unload</c>, <c>GET …/status</c>. All answer with what is true of the model afterwards. Where the layers go holds until the model
+/// is unloaded.
 /// </summary>
 internal static class ModelLifecycle
 {
     private static readonly string[] LoadFields =
-        ["keep_alive", .. TuningOption.All.Where(option => option.InRequests).Select(option => option.Field)];
+        ["keep_alive", "pinned", .. TuningOption.All.Where(option => option.InRequests).Select(option => option.Field)];
 
     public static void Map(RouteTable routes)
     {
@@ -28,7 +29,7 @@ internal static class ModelLifecycle
 
     private static async Task HandleLoad(HttpContext context)
     {
-        var (keepAlive, tuning) = await ReadBodyAsync(context, LoadFields);
+        var (keepAlive, pinned, tuning) = await ReadBodyAsync(context, LoadFields);
         var entry = await FindAsync(context);
         var residency = ResidencyOf(context);
         var asks = !tuning.IsSameAs(LoadTuning.None);
@@ -43,6 +44,8 @@ internal static class ModelLifecycle
             residency.Retune(entry.Name, before);
             throw;
         }
+        if (pinned is { } asked)
+            residency.Pin(entry, asked);
         await WriteStatusAsync(context, entry);
     }
 
@@ -54,7 +57,13 @@ internal static class ModelLifecycle
         await WriteStatusAsync(context, entry);
     }
 
-    private static async Task HandleStatus(HttpContext context) => await WriteStatusAsync(context, await FindAsync(context));
+    // What a load would need is told before it is done.
+    private static async Task HandleStatus(HttpContext context)
+    {
+        var entry = await FindAsync(context);
+        var need = entry.WhyUnloadable is null ? await ResidencyOf(context).NeedOfAsync(entry, context.RequestAborted) : null;
+        await WriteStatusAsync(context, entry, need?.Bytes);
+    }
 
     private static async Task<ModelEntry> FindAsync(HttpContext context)
     {
@@ -65,10 +74,10 @@ internal static class ModelLifecycle
 
     private static ModelResidency ResidencyOf(HttpContext context) => context.RequestServices.GetRequiredService<ModelResidency>();
 
-    private static async Task<(TimeSpan? KeepAlive, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, string[] allowed)
+    private static async Task<(TimeSpan? KeepAlive, bool? Pinned, LoadTuning Tuning)> ReadBodyAsync(HttpContext context, string[] allowed)
     {
         if (context.Features.Get<IHttpRequestBodyDetectionFeature>() is not { CanHaveBody: true })
-            return (null, LoadTuning.None);
+            return (null, null, LoadTuning.None);
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         if (fields.Names.FirstOrDefault(name => !allowed.Contains(name)) is { } unknown)
@@ -78,7 +87,7 @@ internal static class ModelLifecycle
                 : $"is not a known field; {string.Join(", ", allowed)} are");
         }
 
-        return (ModelRequest.KeepAliveOf(fields), ReadTuning(fields));
+        return (ModelRequest.KeepAliveOf(fields), fields.Flag("pinned"), ReadTuning(fields));
     }
 
     private static LoadTuning ReadTuning(RequestFields fields)
@@ -102,7 +111,7 @@ internal static class ModelLifecycle
         bool Asks(string option) => fields.Find(TuningOption.FieldOf(option)) is { ValueKind: not JsonValueKind.False };
     }
 
-    private static Task WriteStatusAsync(HttpContext context, ModelEntry entry)
+    private static Task WriteStatusAsync(HttpContext context, ModelEntry entry, long? needs = null)
     {
         var resident = ResidencyOf(context).Resident
             .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase));
@@ -114,6 +123,8 @@ internal static class ModelLifecycle
             json.WriteString("status", StatusOf(resident));
             NativeJson.WriteFormat(json, ResidencyOf(context).ConversionOf(entry));
             json.WriteNumber("memory_bytes", resident?.MemoryBytes ?? 0);
+            if (needs is { } bytes)
+                json.WriteNumber("needs_bytes", bytes);
             if (resident?.Model?.Facts is { } facts)
                 WritePlacement(json, facts);
             json.WriteNumber("requests_active", resident?.Requests ?? 0);
@@ -152,7 +163,8 @@ internal static class ModelLifecycle
         json.WriteEndArray();
     }
 
-    private static string StatusOf(ResidentModel? resident) => resident?.State switch
+    /// <summary>The word for what state a model is in; null is one that is not in memory.</summary>
+    public static string StatusOf(ResidentModel? resident) => resident?.State switch
     {
         null => "unloaded",
         ResidencyState.Waiting => "waiting",

@@ -53,6 +53,23 @@ internal static class ModelsEndpoint
         foreach (var entry in registry.Entries)
             Write(json, entry, loaded[entry.Name].FirstOrDefault(), residency);
         json.WriteEndArray();
+        json.WriteStartArray("skipped");
+        foreach (var file in registry.LastScan.Skipped)
+        {
+            json.WriteStartObject();
+            json.WriteString("path", file.Path);
+            json.WriteString("origin", file.Origin);
+            json.WriteString("reason", file.Reason);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteStartObject("memory");
+        if (residency.MemoryBudget is { } budget)
+            json.WriteNumber("budget_bytes", budget);
+        else
+            json.WriteNull("budget_bytes");
+        json.WriteNumber("resident_bytes", residency.Resident.Sum(model => model.MemoryBytes));
+        json.WriteEndObject();
     }
 
     private static void Write(Utf8JsonWriter json, ModelEntry entry, ILoadedModel? loaded, ModelResidency residency)
@@ -63,6 +80,7 @@ internal static class ModelsEndpoint
         json.WriteString("path", entry.Path);
         json.WriteNumber("size_bytes", entry.SizeBytes);
         json.WriteNumber("size_mb", entry.SizeBytes >> 20);
+        json.WriteString("origin", entry.Origin);
         json.WriteString("model_type", entry.Type.Label());
         json.WriteString("architecture", entry.Architecture);
         if (entry.ParameterCount is { } parameters)

@@ -105,7 +105,11 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
             TargetHost = url.IdnHost,
             // A chain is judged by what the server sent and the machine trusts: what is missing of it is not fetched from elsewhere. The
             // executable does not even hold what would (substitutions.xml).
-            CertificateChainPolicy = new X509ChainPolicy { RevocationMode = X509RevocationMode.NoCheck, DisableCertificateDownloads = true },
+            CertificateChainPolicy = new X509ChainPolicy
+            {
+                RevocationMode = X509RevocationMode.NoCheck,
+                DisableCertificateDownloads = true,
+            },
         };
         await secure.AuthenticateAsClientAsync(options, cancellation).ConfigureAwait(false);
         return await AskAsync(secure, url, cancellation).ConfigureAwait(false);

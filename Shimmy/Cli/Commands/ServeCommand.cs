@@ -7,6 +7,7 @@ using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Residency;
+using Shimmy.Observability;
 using Shimmy.Server;
 
 namespace Shimmy.Cli.Commands;
@@ -20,6 +21,8 @@ internal static partial class ServeCommand
         // Before anything that takes long: a second signal ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
+        using var tail = new LogTail();
+        loggers.AddProvider(tail);
         // Each request has an id: without random numbers it is better not to start.
         _ = Guid.NewGuid();
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -38,7 +41,8 @@ internal static partial class ServeCommand
             });
         using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text),
             bytes => residency.SetMemoryBudget(bytes));
-        await using var server = await StartAsync(WithLimits(options, models), models, residency, loggers, backends, cancellation);
+        await using var server = await StartAsync(WithLimits(options, models) with { LogTail = tail }, models, residency, loggers, backends,
+            cancellation);
         Announce(server);
         var load = options.Server.LlamaServer is { } mode
             ? LoadGivenAsync(mode, scan, models, residency, ending)

@@ -114,6 +114,7 @@ internal static class OptionTable
         },
         new("base-path", "PATH", "Path before all routes, as /llm, behind a proxy that leaves it on", Serve,
             (o, v) => o with { Server = o.Server with { BasePath = BasePath(v) } }),
+        new("no-ui", null, "Leave out the page at /", Serve, (o, v) => o with { Server = o.Server with { Page = !v.Flag() } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
         new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards", Serve,
             (o, v) => o with { Aliases = Aliases(v) })

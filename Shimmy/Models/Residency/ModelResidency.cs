@@ -84,6 +84,9 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
     public ResidencyTotals Totals { get; } = new();
 
+    /// <summary>Bytes that all models together may need; null: no limit.</summary>
+    public long? MemoryBudget => _options.MemoryBudget;
+
     /// <summary>Changes <see cref="ResidencyOptions.MemoryBudget"/>. Loaded models stay until a load needs their memory.</summary>
     public void SetMemoryBudget(long? bytes)
     {
@@ -119,6 +122,22 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>How far the conversion of a model's folder is; null for a model that is a file.</summary>
     public ConversionState? ConversionOf(ModelEntry entry) =>
         _engines.Select(engine => engine.ConversionOf(entry.Path)).FirstOrDefault(state => state is not null);
+
+    /// <summary>Keeps a model in memory whatever is configured, or no longer, until <see cref="UnloadAsync"/>.</summary>
+    public void Pin(ModelEntry entry, bool pinned)
+    {
+        lock (_lock)
+        {
+            _tunings.Pin(entry.Name, pinned);
+            if (_slots.TryGetValue(entry.Name, out var slot))
+                slot.Pinned = pinned;
+            Schedule();
+        }
+    }
+
+    /// <summary>What a load of the model would need now, by the estimate that decides whether it fits.</summary>
+    public ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, CancellationToken cancellation) =>
+        NeedOfAsync(entry, _tunings.SpecOf(entry), cancellation);
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>
@@ -166,8 +185,8 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// Drains and unloads a model, and removes its override (<see cref="Retune"/>); completes when its worker has ended. Later requests
-    /// load it again. False where the model was neither loaded nor being loaded.
+    /// Drains and unloads a model, and removes its overrides (<see cref="Retune"/>, <see cref="Pin"/>); completes when its worker has
+    /// ended. Later requests load it again. False where the model was neither loaded nor being loaded.
     /// </summary>
     public async Task<bool> UnloadAsync(string name, CancellationToken cancellation = default)
     {
@@ -175,6 +194,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         lock (_lock)
         {
             _tunings.Replace(name, null);
+            _tunings.Pin(name, null);
             if (!_slots.TryGetValue(name, out var slot) || !slot.UsesMemory)
                 return false;
             slot.UnloadRequested = true;
@@ -319,7 +339,7 @@ internal sealed class ModelResidency : IAsyncDisposable
             slot.Leases++;
             slot.LastUsed = now;
             slot.KeepAlive = waiter.KeepAlive;
-            slot.Pinned = waiter.Entry.Settings.Pinned; // may have changed in the configuration file since the load
+            slot.Pinned = _tunings.IsPinned(waiter.Entry); // may have changed in the configuration file since the load
             waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Load!, () => Release(slot)));
         }
 
@@ -356,7 +376,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
-        slot.Pinned = slot.Entry.Settings.Pinned;
+        slot.Pinned = _tunings.IsPinned(slot.Entry);
         GpuRetry.RecordNeighbours(slot, _slots.Values);
         var spec = GpuRetry.SpecOf(slot);
         _work.Add(Task.Run(() => LoadAsync(slot, spec)));

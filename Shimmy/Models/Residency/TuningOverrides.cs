@@ -29,11 +29,25 @@ internal sealed record LoadOverride(LoadTuning Tuning)
     };
 }
 
-/// <summary>How users want models loaded, laid over the configuration. Thread-safe.</summary>
+/// <summary>What the user set by hand, laid over the configuration: load tunings, and which models stay. Thread-safe.</summary>
 /// <param name="specOf">The spec of a model by the configuration.</param>
 internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 {
     private readonly ConcurrentDictionary<string, LoadOverride> _asked = new(StringComparer.OrdinalIgnoreCase);
+
+    private readonly ConcurrentDictionary<string, bool> _pins = new(StringComparer.OrdinalIgnoreCase);
+
+    /// <summary>Whether a model is never evicted nor unloaded for being idle.</summary>
+    public bool IsPinned(ModelEntry entry) => _pins.TryGetValue(entry.Name, out var pinned) ? pinned : entry.Settings.Pinned;
+
+    /// <summary>Sets whether a model is pinned; null leaves it to the configuration.</summary>
+    public void Pin(string name, bool? pinned)
+    {
+        if (pinned is { } asked)
+            _pins[name] = asked;
+        else
+            _pins.TryRemove(name, out _);
+    }
 
     /// <summary>The spec to load the model with: the configuration's, with the override where there is one.</summary>
     public ModelSpec SpecOf(ModelEntry entry)

@@ -1,0 +1,122 @@
+using System.IO.Compression;
+using System.Security.Cryptography;
+using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Http.Features;
+using Microsoft.Net.Http.Headers;
+using Shimmy.Http;
+
+namespace Shimmy.Server.Page;
+
+/// <summary>
+/// <c>GET /</c> and <c>GET /page/{file}</c>: the page that a person finds who opens the server's address. Its files stand in <c>Files</c>
+/// as they are sent: no build step, nothing from others. They need no API key, since they say nothing of the server; what the page asks
+/// the server for does.
+/// </summary>
+internal static class PageEndpoint
+{
+    // Scripts and styles are files of this origin, and nothing of the page ever makes markup of a text.
+    private const string Policy =
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
+        + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+
+    private static readonly Lazy<Dictionary<string, PageFile>> Files = new(ReadFiles);
+
+    public static void Map(RouteTable routes)
+    {
+        routes.MapRead("/", HandlePage, RoutePolicy.Open | RoutePolicy.Quiet);
+        routes.MapRead("/page/{file}", HandleFile, RoutePolicy.Open | RoutePolicy.Quiet, takes: name => Files.Value.ContainsKey(name));
+    }
+
+    private static Task HandlePage(HttpContext context)
+    {
+        // Below a base path the page's own links count from there, and only behind a slash.
+        var asked = context.Features.Get<IHttpRequestFeature>()!.RawTarget;
+        if (context.Request.PathBase is { HasValue: true, Value: { } path } && !asked.Split('?')[0].EndsWith('/'))
+        {
+            context.Response.StatusCode = StatusCodes.Status308PermanentRedirect;
+            context.Response.Headers.Location = path[(path.LastIndexOf('/') + 1)..] + "/";
+            return Task.CompletedTask;
+        }
+        return SendAsync(context, Files.Value["index.html"]);
+    }
+
+    private static Task HandleFile(HttpContext context) =>
+        SendAsync(context, Files.Value[(string)context.Request.RouteValues["file"]!]);
+
+    private static async Task SendAsync(HttpContext context, PageFile file)
+    {
+        var headers = context.Response.Headers;
+        headers.ContentSecurityPolicy = Policy;
+        headers.XContentTypeOptions = "nosniff";
+        headers["Referrer-Policy"] = "no-referrer";
+        headers["Cross-Origin-Opener-Policy"] = "same-origin";
+        headers["Cross-Origin-Resource-Policy"] = "same-origin";
+        headers.ETag = file.Tag;
+        // Asked for again each time, which costs an answer without a body: a newer server has a newer page.
+        headers.CacheControl = "no-cache";
+        headers.Vary = "Accept-Encoding";
+        if (context.Request.Headers.IfNoneMatch.ToString() is { Length: > 0 } known && (known == "*" || known.Contains(file.Tag[1..^1])))
+        {
+            context.Response.StatusCode = StatusCodes.Status304NotModified;
+            return;
+        }
+
+        var packed = TakesGzip(context.Request);
+        if (packed)
+            headers.ContentEncoding = "gzip";
+        var body = packed ? file.Packed : file.Bytes;
+        context.Response.ContentType = file.Type;
+        context.Response.ContentLength = body.Length;
+        if (!HttpMethods.IsHead(context.Request.Method))
+            await context.Response.Body.WriteAsync(body, context.RequestAborted).ConfigureAwait(false);
+    }
+
+    private static bool TakesGzip(HttpRequest request) =>
+        StringWithQualityHeaderValue.TryParseList([.. request.Headers.AcceptEncoding.OfType<string>()], out var taken)
+        && taken.Any(one => one.Value.Equals("gzip", StringComparison.OrdinalIgnoreCase) && one.Quality is null or > 0);
+
+    // Once, at the first request: packing all of it takes some milliseconds, and the executable needs no copy beside the plain one.
+    private static Dictionary<string, PageFile> ReadFiles()
+    {
+        const string prefix = "page/";
+        var assembly = typeof(PageEndpoint).Assembly;
+        var files = new Dictionary<string, PageFile>(StringComparer.Ordinal);
+        foreach (var name in assembly.GetManifestResourceNames().Where(name => name.StartsWith(prefix, StringComparison.Ordinal)))
+        {
+            using var stream = assembly.GetManifestResourceStream(name)!;
+            var bytes = new byte[stream.Length];
+            stream.ReadExactly(bytes);
+            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes));
+        }
+        return files;
+    }
+
+    private static string TypeOf(string name) => Path.GetExtension(name) switch
+    {
+        ".html" => "text/html; charset=utf-8",
+        ".js" => "text/javascript; charset=utf-8",
+        ".css" => "text/css; charset=utf-8",
+        var other => other == ".svg" ? "image/svg+xml" : throw new NotSupportedException($"{name} has no content type"),
+    };
+
+    private sealed class PageFile
+    {
+        public PageFile(string type, byte[] bytes)
+        {
+            (Type, Bytes) = (type, bytes);
+            Tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 12))}\"";
+            using var packed = new MemoryStream();
+            using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize))
+                gzip.Write(bytes);
+            Packed = packed.ToArray();
+        }
+
+        public string Type { get; }
+
+        public byte[] Bytes { get; }
+
+        public byte[] Packed { get; }
+
+        public string Tag { get; }
+    }
+}
