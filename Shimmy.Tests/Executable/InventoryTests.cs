@@ -11,9 +11,12 @@ namespace Shimmy.Tests.Executable;
 [TestCategory("Executable")]
 public sealed partial class InventoryTests
 {
+    // What the commands that print have.
+    private const string Log = "--color --log-level --log-format";
+
     private const string Shared =
         "--model-dirs --memory-budget --runtime --convert-cache --convert-type --gpu-backend --gpu-layers --cpu-moe --n-cpu-moe --ctx --threads " +
-        "--template --lora --log-level --log-format " +
+        "--template --lora " + Log + " " +
         "--device --split-mode --tensor-split --main-gpu --flash-attn --cache-type-k --cache-type-v --mmap --mlock --numa --override-kv --draft " +
         // "RoPE and YaRN options under llama.cpp's names".
         "--rope-scaling --rope-scale --rope-freq-base --rope-freq-scale --yarn-orig-ctx --yarn-ext-factor --yarn-attn-factor --yarn-beta-slow --yarn-beta-fast " +
@@ -50,27 +53,35 @@ public sealed partial class InventoryTests
         "--fit --models-autoload --no-models-autoload -dt --defrag-thold --poll --poll-batch --prio --prio-batch --pooling -nr " +
         "--no-repack --no-op-offload --no-host";
 
+    // What serve has, and exec, launch and init with it.
+    private const string Serving =
+        "--model-path --parallel --keep-alive --max-loaded --cors --alias --response-cache --request-timeout --queue --body-limit " +
+        "--media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file " + Shared;
+
     private static readonly Dictionary<string, string> Inventory = new()
     {
-        ["serve"] =
-            "--bind --ollama --base-path --allow-host --model-path --parallel --keep-alive --max-loaded --api-key --cors --ready-file --alias --response-cache --record " +
-            "--replay --replay-miss --request-timeout --queue --body-limit --log-prompts --verbose --media-pixels --media-urls " +
-            "--media-cache --no-ui --prefix-memory --share-prefixes --prefix-store --prefix-store-size --tls-cert --tls-key " + Shared,
-        ["exec"] = Shared,
+        ["serve"] = "--bind --ollama --base-path --allow-host --api-key --ready-file --record --replay --replay-miss --log-prompts --verbose " +
+            "--tls-cert --tls-key --no-ui " + Serving,
+        ["exec"] = "--model -q --quiet --record --replay --replay-miss --log-prompts --verbose " + Serving,
+        ["launch"] = "--model -q --quiet --url --api-key --print --undo --bind --record --replay --replay-miss " + Serving,
+        ["ps"] = "--url --api-key --json " + Log,
+        ["stop"] = "--url --api-key " + Log,
         ["list"] = "-s --short --json " + Shared,
         ["discover"] = "--llm-only --json " + Shared,
         ["probe"] = "--json " + Shared,
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
         ["generate"] = "--prompt --image --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar " + Sampling + " " + Shared,
         ["chat"] = Shared,
-        ["convert"] = "-o --output --type --log-level --log-format",
-        ["gpu-info"] = "--json --log-level --log-format",
+        ["convert"] = "-o --output --type " + Log,
+        ["gpu-info"] = "--json " + Log,
+        ["init"] = "-t -o --output -n --name --force --list --stdout --ollama --base-path --allow-host --log-prompts --verbose " + Serving,
         ["llama-server"] = OfLlamaServer,
-        ["init"] = "-t --template -o --output -n --name --force",
+        ["completion"] = "",
+        ["man"] = "",
     };
 
     // What no issue has brought yet. Each issue shortens these lists.
-    private static readonly string[] AbsentCommands = ["exec", "chat", "init"];
+    private static readonly string[] AbsentCommands = ["chat"];
 
     private static readonly string[] AbsentOptions =
     [
@@ -96,9 +107,10 @@ public sealed partial class InventoryTests
             var help = await ShimmyProcess.RunAsync([command, "--help"]);
 
             Assert.AreEqual(0, help.ExitCode, help.Errors);
-            var named = help.Output.Split("Options:")[1].Split('\n').SelectMany(line => Option().Matches(line.Split("   ")[0]))
-                .Select(match => match.Value);
-            CollectionAssert.AreEquivalent(options.Split(' ').Except(AbsentOptions).ToArray(), named.ToArray(), command);
+            Assert.IsEmpty(help.Output.Split('\n').Where(line => line.Length > 100).ToList(), command);
+            var named = help.Output.Split('\n').SelectMany(line => Option().Matches(line.Split("   ")[0])).Select(match => match.Value);
+            CollectionAssert.AreEquivalent(options.Split(' ', StringSplitOptions.RemoveEmptyEntries).Except(AbsentOptions).ToArray(),
+                named.ToArray(), command);
         }
     }
 
@@ -125,8 +137,8 @@ public sealed partial class InventoryTests
         var document = File.ReadAllText(Path.Join(Repository.Root, "docs", "inventory.md")).Replace("\\|", "|", StringComparison.Ordinal);
         foreach (var command in OptionTable.Commands)
         {
-            Assert.Contains(command.TakesName ? $"`{command.Name} NAME`" : $"`{command.Name}`", document);
-            foreach (var option in OptionTable.Of(command.Is))
+            Assert.Contains(command.Argument is { } name ? $"`{command.Name} {name}`" : $"`{command.Name}`", document);
+            foreach (var option in OptionTable.Of(command))
             {
                 Assert.Contains(option.Value is null ? $"`{option.Name}`" : $"`{option.Name} {option.Value}", document);
                 if (option.Letter is { } letter)

@@ -1,7 +1,10 @@
 using ConsoleAppFramework;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
+using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Engine.Runtimes;
 using Shimmy.Http;
 
 namespace Shimmy.Cli;
@@ -21,16 +24,18 @@ internal static class CommandLine
         if (args is [] or ["-h" or "--help", ..])
             return Show(HelpText.OfProgram());
         if (args[0] == "--version")
-            return Show(ServerState.Version);
+            return Show(VersionText());
         if (OptionTable.Commands.FirstOrDefault(one => one.Name == args[0]) is not { } command)
         {
             var names = string.Join(", ", OptionTable.Commands.Select(one => one.Name));
             return Refuse("", $"unknown command '{args[0]}'; there are {names} (shimmy --help)");
         }
-        if (args[^1] is "-h" or "--help")
+        // What follows the dashes is another program's.
+        var own = command.TakesRest && Array.IndexOf(args, "--") is >= 0 and var dashes ? args[..dashes] : args;
+        if (own[^1] is "-h" or "--help")
             return Show(HelpText.Of(command));
         if (args is [_, "--version"])
-            return Show(ServerState.Version);
+            return Show(VersionText());
 
         CommandOptions options;
         try
@@ -38,14 +43,18 @@ internal static class CommandLine
             options = command.Is == CommandSet.LlamaServer
                 ? LlamaServerArguments.Parse(args.AsSpan(1), Environment.GetEnvironmentVariable)
                 : OptionParser.Parse(command, args.AsSpan(1), Environment.GetEnvironmentVariable);
+            Printer.Color = options.Color;
         }
         catch (Exception e) when (e is UsageException or CommandException or IOException or UnauthorizedAccessException)
         {
             var (exitCode, message) = FailureFilter.Describe(e);
             return Refuse(command.Name, message, exitCode);
         }
-        // The framework ends the process this long after a signal; a server drains first and bounds that itself.
-        ConsoleApp.Timeout = command.Is is CommandSet.Serve or CommandSet.LlamaServer ? Timeout.InfiniteTimeSpan : TimeSpan.FromSeconds(5);
+        // The framework ends the process this long after a signal; a server drains first and bounds that itself, and the command of exec
+        // does with a signal what it will.
+        ConsoleApp.Timeout = command.Is is CommandSet.Serve or CommandSet.LlamaServer or CommandSet.Exec or CommandSet.Launch
+            ? Timeout.InfiniteTimeSpan
+            : TimeSpan.FromSeconds(5);
         // The lambdas have to be async: of one that only returns a task, version 5.8.1 does not see the task, and ends the process at once.
         var app = ConsoleApp.Create();
         app.UseFilter<FailureFilter>();
@@ -58,8 +67,28 @@ internal static class CommandLine
         app.Add("convert", async (CancellationToken cancellation) => await ConvertCommand.RunAsync(options, cancellation));
         app.Add("llama-server", async (CancellationToken cancellation) => await ServeCommand.RunAsync(options, cancellation));
         app.Add("gpu-info", async (CancellationToken cancellation) => await GpuInfoCommand.RunAsync(options, cancellation));
+        app.Add("exec", async (CancellationToken cancellation) => await ExecCommand.RunAsync(options, cancellation));
+        app.Add("ps", async (CancellationToken cancellation) => await PsCommand.RunAsync(options, cancellation));
+        app.Add("stop", async (CancellationToken cancellation) => await PsCommand.StopAsync(options, cancellation));
+        app.Add("launch", async (CancellationToken cancellation) => await LaunchCommand.RunAsync(options, cancellation));
+        app.Add("init", async (CancellationToken cancellation) => await InitCommand.RunAsync(options, cancellation));
+        app.Add("completion", () => Printer.Line(CompletionScript.Of(options.Name
+            ?? throw new UsageException("SHELL is missing: bash, zsh, fish or powershell"))));
+        app.Add("man", () => Printer.Line(ManualPage.Text()));
         await app.RunAsync([command.Name]);
         return Environment.ExitCode;
+    }
+
+    // By the files beside the executable: nothing is loaded.
+    private static string VersionText()
+    {
+        var runtimes = InstalledRuntimes.All;
+        var backends = runtimes.SelectMany(runtime => RuntimeDirectory.GpuBackends.Where(runtime.HasBackend)).Distinct()
+            .Select(RuntimeDirectory.PluginName);
+        var commit = ServerState.Commit is { } whole ? $" (commit {whole[..Math.Min(12, whole.Length)]})" : "";
+        return $"shimmy {ServerState.Version}{commit}\n"
+            + $"runtimes: {(runtimes.Count == 0 ? "none" : string.Join(", ", runtimes.Select(runtime => runtime.Name)))}\n"
+            + $"backends: {string.Join(", ", ["cpu", .. backends])}";
     }
 
     private static int Show(string text)

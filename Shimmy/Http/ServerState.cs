@@ -34,7 +34,13 @@ internal sealed class ServerState
     public void BeginDrain() => _draining.TrySetResult();
 
     /// <summary>The program's version.</summary>
-    public static string Version { get; } =
-        typeof(ServerState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+')[0]
-            ?? "unknown";
+    public static string Version => Informational[0];
+
+    /// <summary>The commit that the program was built from; null where the build did not know it.</summary>
+    public static string? Commit => Informational is [_, { Length: > 0 } commit] ? commit : null;
+
+    // The build puts the commit behind a plus sign.
+    private static readonly string[] Informational =
+        typeof(ServerState).Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>()?.InformationalVersion.Split('+', 2)
+            ?? ["unknown"];
 }

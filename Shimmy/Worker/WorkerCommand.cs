@@ -21,7 +21,7 @@ internal static class WorkerCommand
         foreach (var signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT })
             Registrations.Add(PosixSignalRegistration.Create(signal, context => context.Cancel = true));
         using var incoming = new FrameReader(Console.OpenStandardInput());
-        using var outgoing = new FrameWriter(StandardOutput.TakeOver());
+        using var outgoing = new FrameWriter(Posix.TakeOverOutput());
         new WorkerHost(incoming, outgoing).Run();
         return 0;
     }

@@ -1,5 +1,4 @@
 using System.Reflection;
-using Shimmy.Cli;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -116,7 +115,7 @@ public sealed class OptionReaderTests
         var count = 0;
         foreach (var command in OptionTable.Commands)
         {
-            foreach (var option in OptionTable.Of(command.Is).Where(option => option.Default is { } text && !text.Contains(' ')))
+            foreach (var option in OptionTable.Of(command).Where(option => option.Default is { } text && !text.Contains(' ')))
             {
                 var defaults = CommandOptions.Of(command.Is);
                 var set = option.Set(defaults, new OptionValue(option.Name, [option.Default!]));
@@ -138,7 +137,7 @@ public sealed class OptionReaderTests
     {
         foreach (var command in OptionTable.Commands)
         {
-            var names = OptionTable.Of(command.Is).SelectMany(option => new[] { option.Name, option.Letter }).OfType<string>().ToList();
+            var names = OptionTable.Of(command).SelectMany(option => new[] { option.Name, option.Letter }).OfType<string>().ToList();
             Assert.HasCount(names.Count, names.Distinct().ToList(), command.Name);
         }
         foreach (var help in OptionTable.Commands.Select(HelpText.Of).Append(HelpText.OfProgram()))

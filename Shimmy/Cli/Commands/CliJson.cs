@@ -11,4 +11,5 @@ namespace Shimmy.Cli.Commands;
 [JsonSerializable(typeof(ModelListItem[]))]
 [JsonSerializable(typeof(DiscoveryReport))]
 [JsonSerializable(typeof(ProbeReport))]
+[JsonSerializable(typeof(RunningModel[]))]
 internal sealed partial class CliJson : JsonSerializerContext;

@@ -17,6 +17,9 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The models that a command can reach by name, and how it loads one.</summary>
 internal sealed class ModelContext
 {
+    private const string DemoModel = "shimmy-demo";
+    private const int ShownNames = 8;
+
     private readonly CommandOptions _options;
 
     private ModelContext(CommandOptions options, HostEnvironment host)
@@ -233,9 +236,7 @@ internal sealed class ModelContext
     /// </summary>
     public async Task<ILoadedModel> LoadAsync(string? name, ILoggerFactory loggers, CancellationToken cancellation)
     {
-        if (string.IsNullOrEmpty(name))
-            throw new UsageException("NAME is missing: a model's name, or the path of its file or folder");
-        var entry = await FindAsync(name, cancellation);
+        var entry = string.IsNullOrEmpty(name) ? await OnlyAsync("NAME", cancellation) : await FindAsync(name, cancellation);
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}");
         entry = entry with { Projector = ProjectorOf(entry) };
@@ -262,7 +263,41 @@ internal sealed class ModelContext
         }
     }
 
-    private async Task<ModelEntry> FindAsync(string name, CancellationToken cancellation)
+    /// <summary>
+    /// The model that is meant where none is named: the first that the user registered, else the only one that can be loaded; the demo
+    /// model counts where there is no other. Throws <see cref="UsageException"/>, naming <paramref name="source"/>, where there are
+    /// several.
+    /// </summary>
+    public async Task<ModelEntry> OnlyAsync(string source, CancellationToken cancellation)
+    {
+        if (Registry.Default is { } registered)
+            return registered;
+        await ScanAsync(cancellation);
+        var entries = Choice(Registry.Entries);
+        return entries switch
+        {
+            [var only] => only,
+            [] => throw new CommandException(ExitCode.Failed,
+                $"{source} is missing, and no models were found (shimmy discover says where they are looked for)"),
+            _ => throw new UsageException($"{source} is missing, and there are several models: "
+                + string.Join(", ", entries.Take(ShownNames).Select(entry => entry.Name))
+                + (entries.Count > ShownNames ? $" and {entries.Count - ShownNames} more" : "")),
+        };
+    }
+
+    /// <summary>The models among which a user chooses: those that can be loaded, the demo model only where there is no other.</summary>
+    public static IReadOnlyList<ModelEntry> Choice(IReadOnlyList<ModelEntry> entries) =>
+        Choice([.. entries.Where(entry => entry.WhyUnloadable is null)], entry => entry.Name);
+
+    /// <summary>The same of models that are known by another server's answer.</summary>
+    public static IReadOnlyList<T> Choice<T>(IReadOnlyList<T> loadable, Func<T, string> nameOf)
+    {
+        var own = loadable.Where(model => nameOf(model) != DemoModel).ToList();
+        return own.Count > 0 ? own : loadable;
+    }
+
+    /// <summary>The model of this name or path. Throws <see cref="CommandException"/> where there is none.</summary>
+    public async Task<ModelEntry> FindAsync(string name, CancellationToken cancellation)
     {
         if (SingleFile.IsPath(name))
             return WithProjector(Open(name, name));

@@ -1,18 +1,15 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Api;
 using Shimmy.Cli.Options;
+using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
-using Shimmy.Engine.Memory;
-using Shimmy.Engine.Workers;
-using Shimmy.Models.Configuration;
-using Shimmy.Models.Residency;
-using Shimmy.Observability;
+using Shimmy.Models.Discovery;
 using Shimmy.Server;
 
 namespace Shimmy.Cli.Commands;
 
-/// <summary>The command <c>serve</c>: composes registry, engine, residency and server.</summary>
+/// <summary>The command <c>serve</c>.</summary>
 internal static partial class ServeCommand
 {
     /// <summary>Runs the server until SIGINT or SIGTERM (<paramref name="cancellation"/>), then drains it.</summary>
@@ -20,52 +17,30 @@ internal static partial class ServeCommand
     {
         // Before anything that takes long: a second signal ends the process at any point.
         using var again = new ForceQuit(() => Environment.Exit(ExitCode.Interrupted));
-        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
-        using var tail = new LogTail();
-        loggers.AddProvider(tail);
-        // Each request has an id: without random numbers it is better not to start.
-        _ = Guid.NewGuid();
+        using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson, options.LogFile);
+        await using var serving = await Serving.StartAsync(options, loggers, cancellation);
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        cancellation = ending.Token;
-        var models = ModelContext.Create(options);
-        // The server listens while the scan runs; a request for a name that is unknown so far waits for the end of the scan.
-        var scan = models.Registry.RefreshAsync(cancellation);
-        var engine = new WorkerEngine(loggers, conversions: models.Conversions);
-        var backends = new BackendProbe(engine.ReportBackendsAsync);
-        var memory = new HostMemory(backends);
-        await using var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
-            options.Residency with
-            {
-                MemoryBudget = models.MemoryBudget,
-                Need = (entry, spec, room, token) => memory.NeedOfAsync(spec, entry.SizeBytes, room, token),
-            });
-        using var config = models.WatchConfig(text => LogConfig(loggers.CreateLogger("shimmy"), text),
-            bytes => residency.SetMemoryBudget(bytes));
-        await using var server = await StartAsync(WithLimits(options, models) with { LogTail = tail }, models, residency, loggers, backends,
-            cancellation);
-        Announce(server);
-        var load = options.Server.LlamaServer is { } mode
-            ? LoadGivenAsync(mode, scan, models, residency, ending)
-            : Task.CompletedTask;
-        var logged = LogScanAsync(loggers.CreateLogger("shimmy"), scan, models);
-        using var hangups = new Hangups(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), models, config), ending.Cancel);
+        using var file = ServerFile.Write(HostEnvironment.Current(), serving.Server.Address, options.Server.BasePath);
+        Announce(serving.Server);
+        var load = options.Server.LlamaServer is { } mode ? LoadGivenAsync(mode, serving, ending) : Task.CompletedTask;
+        var logged = LogScanAsync(loggers.CreateLogger("shimmy"), serving.Scan, serving.Models);
+        using var hangups = new Hangups(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), serving), ending.Cancel);
 
-        await Task.Delay(Timeout.Infinite, cancellation).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.Delay(Timeout.Infinite, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Printer.Notice("serve", "stopping; running requests may end, a second signal ends them");
-        await server.StopAsync();
+        await serving.Server.StopAsync();
         await logged;
         await load;
     }
 
     // As llama-server: the model is loaded before the first request, and the server ends where it cannot be.
-    private static async Task LoadGivenAsync(
-        LlamaServerMode mode, Task scan, ModelContext models, ModelResidency residency, CancellationTokenSource ending)
+    private static async Task LoadGivenAsync(LlamaServerMode mode, Serving serving, CancellationTokenSource ending)
     {
         try
         {
-            await scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            models.GiveFromCaches();
-            using var lease = await residency.AcquireAsync(models.Registry.Default!, null, ending.Token);
+            await serving.Scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            serving.Models.GiveFromCaches();
+            using var lease = await serving.Residency.AcquireAsync(serving.Models.Registry.Default!, null, ending.Token);
             mode.Loading.TrySetResult();
         }
         catch (OperationCanceledException) when (ending.IsCancellationRequested)
@@ -78,31 +53,6 @@ internal static partial class ServeCommand
             await ending.CancelAsync();
         }
     }
-
-    private static async Task<ShimmyServer> StartAsync(
-        ServerOptions options, ModelContext models, ModelResidency residency, ILoggerFactory loggers, BackendProbe backends,
-        CancellationToken cancellation)
-    {
-        try
-        {
-            return await ShimmyServer.StartAsync(options, models.Registry, residency, loggers, cancellation, backends);
-        }
-        catch (FormatException e)
-        {
-            throw new UsageException(e.Message);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
-        {
-            throw new CommandException(ExitCode.Failed, e.Message);
-        }
-    }
-
-    private static ServerOptions WithLimits(CommandOptions options, ModelContext models) =>
-        options.Server with
-        {
-            ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
-            DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
-        };
 
     // A server goes on although nobody reads where it is.
     private static void Announce(ShimmyServer server)
@@ -119,10 +69,10 @@ internal static partial class ServeCommand
         }
     }
 
-    private static async Task ReloadAsync(ILogger logger, ModelContext models, ModelConfigWatch? config)
+    private static async Task ReloadAsync(ILogger logger, Serving serving)
     {
-        config?.Reload();
-        await LogScanAsync(logger, models.Registry.RefreshAsync(), models);
+        serving.Config?.Reload();
+        await LogScanAsync(logger, serving.Models.Registry.RefreshAsync(), serving.Models);
     }
 
     private static async Task LogScanAsync(ILogger logger, Task scan, ModelContext models)

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Shimmy.Api.Native;
 using Shimmy.Chat.Grammars;
+using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.Models.Residency;
@@ -13,6 +14,48 @@ internal sealed record CommandOptions
 {
     /// <summary>The argument: a model's name, or the path of its file; null where none was given.</summary>
     public string? Name { get; init; }
+
+    /// <summary>What follows <c>--</c>: the command of <c>exec</c>, arguments for the client of <c>launch</c>.</summary>
+    public IReadOnlyList<string> Rest { get; init; } = [];
+
+    /// <summary>The options on the command line, with their values, in the order of the table; null is the value of a switch.</summary>
+    public IReadOnlyList<(string Name, string? Value)> GivenOptions { get; init; } = [];
+
+    /// <summary>The model that the command of <c>exec</c>, or a client, is to use; null takes the only one.</summary>
+    public string? Model { get; init; }
+
+    /// <summary>Whether nothing is said but what failed.</summary>
+    public bool Quiet { get; init; }
+
+    /// <summary>File that the log is appended to in place of stderr; null where there is none.</summary>
+    public string? LogFile { get; init; }
+
+    /// <summary>When output is coloured.</summary>
+    public ColorUse Color { get; init; }
+
+    /// <summary>The running server to ask; null looks for those of this user.</summary>
+    public Uri? Url { get; init; }
+
+    /// <summary>The key for the running server; null where it needs none.</summary>
+    public string? ClientKey { get; init; }
+
+    /// <summary>What <c>init</c> writes; null where that was not said.</summary>
+    public string? Deployment { get; init; }
+
+    /// <summary>The name that <c>init</c> gives to what it writes.</summary>
+    public string DeploymentName { get; init; } = "shimmy";
+
+    /// <summary>Whether files that are there are written over.</summary>
+    public bool Force { get; init; }
+
+    /// <summary>Whether only what there is to choose from is shown.</summary>
+    public bool ListsChoices { get; init; }
+
+    /// <summary>Whether the result goes to stdout in place of files.</summary>
+    public bool ToStdout { get; init; }
+
+    /// <summary>Whether <c>launch</c> takes back what it wrote.</summary>
+    public bool Undo { get; init; }
 
     /// <summary>Folders to look for models in beside those of the environment, separated by <c>;</c>.</summary>
     public string? ModelDirs { get; init; }
@@ -132,9 +175,12 @@ internal sealed record CommandOptions
     public bool LanguageModelsOnly { get; init; }
 
     /// <summary>The defaults of a command.</summary>
-    public static CommandOptions Of(CommandSet command) => command == CommandSet.Serve
-        ? new CommandOptions { Parallel = 4, LogLevel = LogLevel.Information }
-        : new CommandOptions();
+    public static CommandOptions Of(CommandSet command) => command switch
+    {
+        CommandSet.Serve => new CommandOptions { Parallel = 4, LogLevel = LogLevel.Information },
+        CommandSet.Exec or CommandSet.Launch or CommandSet.Init => new CommandOptions { Parallel = 4 },
+        _ => new CommandOptions(),
+    };
 }
 
 /// <summary>The model that <c>llama-server</c> serves, and how it splits its memory.</summary>

@@ -28,25 +28,71 @@ internal enum CommandSet
     /// <summary><c>convert</c></summary>
     Convert = 128,
 
+    /// <summary><c>exec</c></summary>
+    Exec = 256,
+
+    /// <summary><c>ps</c></summary>
+    Ps = 512,
+
+    /// <summary><c>stop</c></summary>
+    Stop = 1024,
+
+    /// <summary><c>launch</c></summary>
+    Launch = 2048,
+
+    /// <summary><c>init</c></summary>
+    Init = 4096,
+
+    /// <summary><c>completion</c></summary>
+    Completion = 8192,
+
+    /// <summary><c>man</c></summary>
+    Man = 16384,
+
     /// <summary><c>llama-server</c>, whose options are llama-server's (<see cref="LlamaServerTable"/>).</summary>
-    LlamaServer = 256,
+    LlamaServer = 65536,
 
     /// <summary>The commands that look for models or load them.</summary>
     Models = Serve | Generate | List | Discover | Probe | Bench,
 
-    /// <summary>Every command.</summary>
-    All = Models | GpuInfo | Convert,
+    /// <summary>The commands that log and colour what they print: all but those that print a text for other programs.</summary>
+    Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init,
 }
 
 /// <summary>A command.</summary>
 /// <param name="Is">The command as a set of one.</param>
 /// <param name="Name">Its name on the command line.</param>
 /// <param name="Help">What it does, in one line.</param>
-/// <param name="TakesName">Whether the name of a model, or the path of its file, is its argument.</param>
-internal sealed record Command(CommandSet Is, string Name, string Help, bool TakesName = false)
+/// <param name="Argument">What stands for its argument in the help, in brackets where it may be left out; null where it takes none.</param>
+internal sealed record Command(CommandSet Is, string Name, string Help, string? Argument = null)
 {
+    /// <summary>The argument that names a model.</summary>
+    public const string Model = "NAME";
+
+    /// <summary>The argument that names a model and may be left out where there is only one.</summary>
+    public const string AnyModel = "[NAME]";
+
     /// <summary>Text of the command's own help beside <see cref="Help"/>.</summary>
     public string? Details { get; init; }
+
+    /// <summary>What the argument is, for the help.</summary>
+    public string ArgumentHelp { get; init; } = "A model: its registered or discovered name, or the path of its file";
+
+    /// <summary>The values that the argument may have; none leaves it open.</summary>
+    public IReadOnlyList<string> Words { get; init; } = [];
+
+    /// <summary>Whether what follows <c>--</c> is a command, or arguments, for another program.</summary>
+    public bool TakesRest { get; init; }
+
+    /// <summary>The options of <c>serve</c> that it does not take; null where it takes none of them for being so.</summary>
+    public IReadOnlyList<string>? ServesWithout { get; init; }
+
+    /// <summary>Whether the argument names a model.</summary>
+    public bool TakesModel => Argument is Model or AnyModel;
+
+    /// <summary>Whether an option is one of this command's.</summary>
+    public bool Has(Option option) => (option.Commands & Is) != 0
+        || (ServesWithout is { } without && (option.Commands & CommandSet.Serve) != 0 && !without.Contains(option.Name));
 }
 
 /// <summary>
@@ -99,6 +145,18 @@ internal sealed class Option(
 
     /// <summary>The limit that <c>/diag</c> shows for it, by its name there; null where it sets none.</summary>
     public (string Name, Func<CommandOptions, double?> Value)? Limit { get; init; }
+
+    /// <summary>The words that its value may be, for the completion of the shells; what is in capitals stands for something else.</summary>
+    public IEnumerable<string> Words =>
+        Values ?? (Value?.Split('|') ?? []).Where(word => word.All(c => c is not (>= 'A' and <= 'Z') and not ':'));
+
+    /// <summary>The words that <see cref="Words"/> cannot read off <see cref="Value"/>; null where it can.</summary>
+    public IReadOnlyList<string>? Values { get; init; }
+
+    /// <summary>Whether its value is a path.</summary>
+    public bool TakesPath => Value is { } value
+        && (value.StartsWith("FILE", StringComparison.Ordinal) || value.EndsWith("FILE", StringComparison.Ordinal)
+        || value.Contains("DIR", StringComparison.Ordinal));
 
     /// <summary>Whether it takes no value on the command line; its variable is then true, 1, false or 0.</summary>
     public bool IsSwitch => Value is null;

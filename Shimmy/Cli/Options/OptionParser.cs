@@ -10,8 +10,10 @@ namespace Shimmy.Cli.Options;
 /// <param name="environment">Reads a variable; null or empty where it is not set.</param>
 internal sealed class OptionParser(Command command, Func<string, string?> environment)
 {
-    private readonly Option[] _options = [.. OptionTable.Of(command.Is)];
+    private readonly Option[] _options = [.. OptionTable.Of(command)];
     private readonly Dictionary<Option, List<string>> _given = [];
+    private readonly List<string> _rest = [];
+    private readonly HashSet<Option> _own = [.. OptionTable.Of(command).Where(option => (option.Commands & command.Is) != 0)];
 
     /// <summary>Reads the arguments that follow the command's name.</summary>
     public static CommandOptions Parse(Command command, ReadOnlySpan<string> arguments, Func<string, string?> environment) =>
@@ -34,10 +36,21 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
         {
             if (option.Needs is { } needed && _given.ContainsKey(option) && !values.Keys.Any(other => other.Name == needed))
                 throw new UsageException($"{option.Name}: has no effect without {needed}, which is missing");
-            if (values.TryGetValue(option, out var value))
+            // What init writes down need not be true here: a file may lie on another machine.
+            if (values.TryGetValue(option, out var value) && !(command.Is == CommandSet.Init && option.TakesPath && !_own.Contains(option)))
                 options = option.Set(options, value);
         }
-        return options;
+        if (options.Name is { } name && command.Words is [_, ..] words && !words.Contains(name))
+            throw new UsageException($"{command.Argument}: '{name}' is not {Engine.TuningOption.AnyOf([.. words])}");
+        return options with
+        {
+            Rest = _rest,
+            GivenOptions =
+            [
+                .. _options.Where(_given.ContainsKey)
+                    .SelectMany(option => _given[option].Select(text => (option.Name, option.IsSwitch ? null : text))),
+            ],
+        };
     }
 
     // Takes options into _given; the answer is the argument that belongs to none.
@@ -50,12 +63,23 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
             var argument = arguments[i];
             if (argument == "--" && !optionsEnd)
             {
+                if (command.TakesRest)
+                {
+                    _rest.AddRange(arguments[(i + 1)..]);
+                    return name;
+                }
                 optionsEnd = true;
                 continue;
             }
             if (optionsEnd || !argument.StartsWith('-'))
             {
-                if (name is not null || !command.TakesName)
+                if (command.TakesRest && command.Argument is null)
+                {
+                    // Who leaves the dashes out means the same: the command begins with the first word that is no option.
+                    _rest.AddRange(arguments[i..]);
+                    return name;
+                }
+                if (name is not null || command.Argument is null)
                     throw new UsageException($"unexpected argument '{argument}'");
                 name = argument;
                 continue;

@@ -47,7 +47,24 @@ internal static class OptionTable
     public static IReadOnlyList<Command> Commands { get; } =
     [
         new(Serve, "serve", "Serves models over HTTP until SIGINT or SIGTERM, then lets running requests end"),
-        new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", TakesName: true),
+        new(Exec, "exec", "Runs a command with a server of its own, and ends with it")
+        {
+            Details = "COMMAND starts when the server is ready, and finds it by OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, " +
+                "ANTHROPIC_AUTH_TOKEN, OLLAMA_HOST, SHIMMY_URL and SHIMMY_MODEL. Its exit code is that of exec; signals to exec reach it.",
+            TakesRest = true,
+            ServesWithout = ["--bind", "--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host"],
+        },
+        new(Launch, "launch", "Starts a coding agent with a model of this machine", "CLIENT")
+        {
+            Details = "Uses the server that runs, or one of its own that ends with the client. What a client's settings were is kept beside them.",
+            ArgumentHelp = "The client",
+            Words = EmbeddedTexts.Clients,
+            TakesRest = true,
+            ServesWithout = ["--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", "--log-prompts", "--verbose"],
+        },
+        new(Ps, "ps", "Shows what the running servers have in memory"),
+        new(Stop, "stop", "Takes a model out of the memory of the running servers", Command.Model),
+        new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", Command.AnyModel),
         new(List, "list", "Lists the models")
         {
             Details = "Models are registered (SHIMMY_BASE_GGUF, SHIMMY_CONFIG), or found in ./models, in models beside the executable, in the folders of " +
@@ -57,14 +74,28 @@ internal static class OptionTable
         {
             Details = "Shows the adapters and projectors that belong to each model, too, and why a file was skipped.",
         },
-        new(Probe, "probe", "Loads a model, decodes one token, unloads it; shows what that needed", TakesName: true),
-        new(Bench, "bench", "Measures tokens per second and the time to the first token", TakesName: true),
-        new(CommandSet.Convert, "convert", "Converts a Hugging Face folder of SafeTensors into a GGUF file", TakesName: true)
+        new(Probe, "probe", "Loads a model, decodes one token, unloads it; shows what that needed", Command.AnyModel),
+        new(Bench, "bench", "Measures tokens per second and the time to the first token", Command.AnyModel),
+        new(CommandSet.Convert, "convert", "Converts a Hugging Face folder of SafeTensors into a GGUF file", Command.Model)
         {
             Details = "NAME is the folder: config.json, tokenizer.json, model.safetensors. Served folders are converted by themselves, once.",
         },
         new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables"),
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
+        new(Init, "init", "Writes the files of a deployment, or of an application, with the options that were given")
+        {
+            Details = "The options of serve that are given go into the files as they are. Files that are there are left alone unless --force.",
+            ServesWithout = ["--ready-file", "--template", "--api-key", "--record", "--replay", "--replay-miss", "--bind"],
+        },
+        new(Completion, "completion", "Prints the completion script of a shell", "SHELL")
+        {
+            Details = "bash: source <(shimmy completion bash). zsh: into a file _shimmy of $fpath. fish: shimmy completion fish | source. "
+                +
+                "PowerShell: shimmy completion powershell | Out-String | Invoke-Expression.",
+            ArgumentHelp = "The shell",
+            Words = ["bash", "zsh", "fish", "powershell"],
+        },
+        new(Man, "man", "Prints the manual page; shimmy man | man -l - shows it"),
     ];
 
     /// <summary>The options by the headings of the help, in its order.</summary>
@@ -73,7 +104,7 @@ internal static class OptionTable
         ("Options", Own()),
         ("Sampling", [.. SamplingField.All.Where(field => field.Help is not null).Select(Row)]),
         ("Loading of models", Loading()),
-        ("Log", Log()),
+        ("Output and log", Log()),
     ];
 
     /// <summary>The options that cannot be given together, by pairs, and why; empty where that goes without saying.</summary>
@@ -84,17 +115,17 @@ internal static class OptionTable
         ("--grammar", "--json-schema", ""),
         ("--stream", "--no-stream", ""),
         ("--short", "--json", ""),
+        ("--print", "--undo", ""),
         .. TuningOption.Exclusive.Select(pair => ("--" + pair.One, "--" + pair.Other, pair.Why)),
     ];
 
     /// <summary>The options of a command, in the order of the help.</summary>
-    public static IEnumerable<Option> Of(CommandSet command) =>
-        Sections.SelectMany(section => section.Options).Where(option => (option.Commands & command) != 0);
+    public static IEnumerable<Option> Of(Command command) => Sections.SelectMany(section => section.Options).Where(command.Has);
 
     /// <summary>The limits that the options set, for <c>/diag</c>.</summary>
     public static IEnumerable<(string Name, double? Value)> LimitsOf(CommandOptions options)
     {
-        foreach (var option in Of(All))
+        foreach (var option in Sections.SelectMany(section => section.Options))
         {
             if (option.Limit is { } limit)
                 yield return (limit.Name, limit.Value(options));
@@ -196,6 +227,29 @@ internal static class OptionTable
         new("ready-file", "FILE", "Write the address to this file once the server listens", Serve,
             (o, v) => o with { Server = o.Server with { ReadyFile = v.Text } }),
 
+        new("model", "NAME", "Model that SHIMMY_MODEL names to the command or the client; exec loads it first", Exec | Launch,
+            (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },
+        new("quiet", null, "Say nothing but what failed", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
+        new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch, (o, v) => o with { Url = Url(v) })
+        {
+            Default = "those that this user has started",
+        },
+        new("api-key", "KEY", "Key for the running server", Ps | Stop | Launch, (o, v) => o with { ClientKey = v.Text }),
+        new("print", null, "Print the client's settings; write nothing and start nothing", Launch,
+            (o, v) => o with { ToStdout = v.Flag() }),
+        new("undo", null, "Put the client's settings back to what they were before", Launch, (o, v) => o with { Undo = v.Flag() }),
+        new("template", "TEMPLATE", $"What to write: {string.Join(", ", EmbeddedTexts.Templates)}", Init,
+            (o, v) => o with { Deployment = EmbeddedTexts.Templates[v.Choice([.. EmbeddedTexts.Templates])] })
+        {
+            Letter = "-t", Values = EmbeddedTexts.Templates,
+        },
+        new("output", "DIR", "Folder to write to", Init, (o, v) => o with { Output = v.Text }) { Letter = "-o", Default = "this folder" },
+        new("name", "NAME", "Name of the service, the image or the application", Init,
+            (o, v) => o with { DeploymentName = DeploymentName(v) }) { Letter = "-n", Default = "shimmy" },
+        new("force", null, "Write over files that are there", Init, (o, v) => o with { Force = v.Flag() }),
+        new("list", null, "Show the templates", Init, (o, v) => o with { ListsChoices = v.Flag() }),
+        new("stdout", null, "Print the files, write none", Init, (o, v) => o with { ToStdout = v.Flag() }),
+
         new("prompt", "TEXT", "What to answer or, with --raw, to go on with; - reads it from stdin", Generate,
             (o, v) => o with { Prompt = v.Text }),
         new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate,
@@ -222,12 +276,12 @@ internal static class OptionTable
             (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
         new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are",
             CommandSet.Convert,
-            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
+            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
 
         new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
             (o, v) => o with { LanguageModelsOnly = v.Flag() }),
         new("short", null, "One name a line", List, (o, v) => o with { Short = v.Flag() }) { Letter = "-s" },
-        new("json", null, "Print JSON", List | Discover | Probe | Bench | GpuInfo, (o, v) => o with { Json = v.Flag() }),
+        new("json", null, "Print JSON", List | Discover | Probe | Bench | GpuInfo | Ps, (o, v) => o with { Json = v.Flag() }),
     ];
 
     private static Option[] Loading() =>
@@ -261,18 +315,24 @@ internal static class OptionTable
             (o, v) => o with { ConvertCache = Path.GetFullPath(v.Text) }) { Default = "the user's cache folder" },
         new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}",
             CommandSet.Models,
-            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto" },
+            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
         .. TuningOption.All.Select(Row),
     ];
 
     private static Option[] Log() =>
     [
-        new("log-level", "LEVEL", "trace, debug, information (info), warning (warn), error, critical or none", All,
+        new("color", "auto|always|never", "Colour in what is printed; auto is on terminals without NO_COLOR", Output,
+            (o, v) => o with { Color = (ColorUse)v.Choice("auto", "always", "never") }) { Default = "auto" },
+        // Before --log-level, which wins.
+        new("log-file", "FILE", "Append the log to this file; exec then logs as serve does", Serve,
+            (o, v) => o with { LogFile = Path.GetFullPath(v.Text), LogLevel = LogLevel.Information }),
+        new("log-level", "LEVEL", "trace, debug, information (info), warning (warn), error, critical or none", Output,
             (o, v) => o with { LogLevel = Levels.GetAt(v.Choice([.. Levels.Keys])).Value })
         {
             Default = "information for serve, else warning",
+            Values = [.. Levels.Keys],
         },
-        new("log-format", "text|json", "Format of the log, which goes to stderr", All,
+        new("log-format", "text|json", "Format of the log, which goes to stderr", Output,
             (o, v) => o with { LogAsJson = v.Choice("text", "json") == 1 }) { Default = "text" },
     ];
 
@@ -303,6 +363,19 @@ internal static class OptionTable
                 + $"without one there are {string.Join(", ", FolderConversion.Types)}")
             : FolderConversion.Types[(value with { Texts = [text] }).Choice([.. FolderConversion.Types])];
     }
+
+    // Of an image, a service and a unit at once: the strictest of them is Kubernetes' (RFC 1123 labels).
+    private static string DeploymentName(OptionValue value) =>
+        value.Text is { Length: > 0 and <= 63 } name && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')
+            && name[0] != '-' && name[^1] != '-'
+            ? name
+            : throw value.Refuse("a name of at most 63 lower-case letters, digits and dashes");
+
+    private static Uri Url(OptionValue value) =>
+        Uri.TryCreate(value.Text.Contains("://", StringComparison.Ordinal) || value.Text.StartsWith("unix:", StringComparison.Ordinal)
+                ? value.Text : "http://" + value.Text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https" or "unix"
+            ? url
+            : throw value.Refuse("an address such as http://127.0.0.1:11435 or unix:PATH");
 
     // 0 leaves it to Ollama.
     private static string? UnlessZero(string text) => text == "0" ? null : text;

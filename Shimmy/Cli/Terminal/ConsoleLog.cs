@@ -4,20 +4,33 @@ using ZLogger;
 
 namespace Shimmy.Cli.Terminal;
 
-/// <summary>The log of this process: on stderr, because stdout is for results.</summary>
+/// <summary>The log of this process: on stderr, because stdout is for results, or in a file.</summary>
 internal static class ConsoleLog
 {
-    /// <summary>A factory of loggers that write entries of <paramref name="least"/> severity and above; disposing it flushes.</summary>
-    public static ILoggerFactory Create(LogLevel least, bool asJson) => LoggerFactory.Create(logging =>
+    /// <summary>
+    /// A factory of loggers that write entries of <paramref name="least"/> severity and above to stderr, or to the end of a file; disposing
+    /// it flushes. Throws <see cref="IOException"/> where the file cannot be written.
+    /// </summary>
+    public static ILoggerFactory Create(LogLevel least, bool asJson, string? file = null) => LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(least);
         // ASP.NET logs each request in four entries; the access log has one line for it.
         logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
         // Hosting logs a failed start and throws it as well; the exception becomes one line on stderr.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        logging.AddZLoggerConsole(options =>
+        if (file is not null)
+            logging.AddZLoggerStream(new FileStream(file, FileMode.Append, FileAccess.Write, FileShare.ReadWrite), Configure);
+        else
         {
-            options.LogToStandardErrorThreshold = LogLevel.Trace;
+            logging.AddZLoggerConsole(options =>
+            {
+                options.LogToStandardErrorThreshold = LogLevel.Trace;
+                Configure(options);
+            });
+        }
+
+        void Configure(ZLoggerOptions options)
+        {
             // Otherwise a value that cannot be formatted vanishes, and may take earlier lines with it.
             options.InternalErrorLogger = error => Console.Error.WriteLine($"shimmy: an entry of the log was lost: {error.Message}");
             if (asJson)
@@ -29,7 +42,7 @@ internal static class ConsoleLog
                 options.UsePlainTextFormatter(formatter => formatter.SetPrefixFormatter($"{0:utc-longdate} {1:short} {2}: ",
                     (in MessageTemplate template, in LogInfo info) => template.Format(info.Timestamp, info.LogLevel, info.Category)));
             }
-        });
+        }
     });
 }
 

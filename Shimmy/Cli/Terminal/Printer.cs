@@ -2,6 +2,19 @@ using System.Text;
 
 namespace Shimmy.Cli.Terminal;
 
+/// <summary>When output is coloured.</summary>
+internal enum ColorUse
+{
+    /// <summary>On terminals that have colours, where NO_COLOR is not set.</summary>
+    Auto,
+
+    /// <summary>Always.</summary>
+    Always,
+
+    /// <summary>Never.</summary>
+    Never,
+}
+
 /// <summary>
 /// Writes to stdout and stderr: results to stdout, failures to stderr in one line each, progress to stderr where that is a
 /// terminal. UTF-8 without a byte order mark.
@@ -11,6 +24,21 @@ internal static class Printer
     private static readonly Lazy<Stream> Output = new(OpenOutput);
     private static bool _progressShown;
     private static bool _lineOpen;
+
+    /// <summary>When output is coloured; set once, when the options are read.</summary>
+    public static ColorUse Color { get; set; }
+
+    /// <summary>A heading, bold where stdout is coloured.</summary>
+    public static string Heading(string text) => IsColored(Console.IsOutputRedirected) ? $"\u001b[1m{text}\u001b[0m" : text;
+
+    // https://no-color.org: any value but none turns colours off; an explicit choice comes before it.
+    private static bool IsColored(bool redirected) => Color switch
+    {
+        ColorUse.Always => true,
+        ColorUse.Never => false,
+        _ => !redirected && Environment.GetEnvironmentVariable("NO_COLOR") is not { Length: > 0 }
+            && Environment.GetEnvironmentVariable("TERM") is not "dumb",
+    };
 
     /// <summary>Writes a line of the result.</summary>
     public static void Line(string text) => Text(text.EndsWith('\n') ? text : text + "\n");
@@ -53,12 +81,21 @@ internal static class Printer
     /// <summary>Writes the reason why <paramref name="command"/> failed.</summary>
     public static void Error(string command, string message)
     {
-        ClearProgress();
-        ToErrors((command.Length == 0 ? $"shimmy: {message}" : $"shimmy {command}: {message}") + Environment.NewLine);
+        Say(command, message, "31");
     }
 
     /// <summary>Writes a notice of <paramref name="command"/> to stderr; not a failure.</summary>
-    public static void Notice(string command, string message) => Error(command, message);
+    public static void Notice(string command, string message) => Say(command, message, "36");
+
+    private static void Say(string command, string message, string color)
+    {
+        ClearProgress();
+        var name = command.Length == 0 ? "shimmy" : $"shimmy {command}";
+        if (IsColored(Console.IsErrorRedirected))
+            name = $"\u001b[1;{color}m{name}\u001b[0m";
+        ToErrors($"{name}: {message}{Environment.NewLine}");
+    }
+
 
     /// <summary>Replaces the progress line on stderr; nothing where stderr is not a terminal.</summary>
     public static void Progress(string text)

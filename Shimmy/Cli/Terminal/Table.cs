@@ -13,9 +13,17 @@ internal static class Table
         var text = new StringBuilder();
         foreach (var row in all)
         {
+            var start = text.Length;
             for (var column = 0; column < row.Length - 1; column++)
                 text.Append(row[column].PadRight(widths[column] + 2));
-            text.Append(row[^1]).Append('\n');
+            text.Append(row[^1]);
+            if (row == headings)
+            {
+                var line = text.ToString(start, text.Length - start);
+                text.Length = start;
+                text.Append(Printer.Heading(line));
+            }
+            text.Append('\n');
         }
         return text.ToString().TrimEnd('\n');
     }

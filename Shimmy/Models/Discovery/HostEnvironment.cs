@@ -83,6 +83,14 @@ internal sealed record HostEnvironment
         _ => Value("XDG_CACHE_HOME") ?? Join(Home, ".cache"),
     };
 
+    /// <summary>
+    /// The user's folder for what programs remember between runs: LOCALAPPDATA on Windows, XDG_STATE_HOME or <c>~/.local/state</c>
+    /// elsewhere.
+    /// </summary>
+    public string StateFolder() => System == HostSystem.Windows
+        ? Value("LOCALAPPDATA") ?? Join(Home, "AppData", "Local")
+        : Value("XDG_STATE_HOME") ?? Join(Home, ".local", "state");
+
     /// <summary>Joins path parts with the separator of <see cref="System"/>.</summary>
     public string Join(string folder, params ReadOnlySpan<string> parts)
     {

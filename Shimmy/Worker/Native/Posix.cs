@@ -3,15 +3,15 @@ using Microsoft.Win32.SafeHandles;
 
 namespace Shimmy.Worker.Native;
 
-/// <summary>The worker's stdout, which is the pipe to its parent.</summary>
-internal static partial class StandardOutput
+/// <summary>Calls of the C library that .NET has no equal of.</summary>
+internal static partial class Posix
 {
     /// <summary>
-    /// Takes the pipe away from stdout, so that native code which prints cannot write into the middle of a frame: on Unix the pipe moves to
+    /// Takes the pipe to the parent away from the worker's stdout, so that native code which prints cannot write into the middle of a frame: on Unix the pipe moves to
     /// another descriptor and stdout becomes stderr, for which .NET has no call. The prebuilt Windows libraries print through the log
     /// callback alone. Throws <see cref="IOException"/> where the system has no descriptor left.
     /// </summary>
-    public static Stream TakeOver()
+    public static Stream TakeOverOutput()
     {
         if (OperatingSystem.IsWindows())
             return Console.OpenStandardOutput();
@@ -22,6 +22,16 @@ internal static partial class StandardOutput
             throw new IOException("cannot duplicate the worker's stdout");
         return new FileStream(new SafeFileHandle(pipe, ownsHandle: true), FileAccess.Write, bufferSize: 0);
     }
+
+    /// <summary>Sends a signal to a process; nothing where there is none any more, or on Windows, which has none.</summary>
+    public static void Signal(int process, int signal)
+    {
+        if (!OperatingSystem.IsWindows())
+            _ = Kill(process, signal);
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill")]
+    private static partial int Kill(int process, int signal);
 
     [LibraryImport("libc", EntryPoint = "dup")]
     private static partial int Dup(int descriptor);

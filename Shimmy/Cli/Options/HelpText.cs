@@ -1,7 +1,6 @@
 using System.Text;
-using Shimmy.Cli.Options;
 
-namespace Shimmy.Cli;
+namespace Shimmy.Cli.Options;
 
 /// <summary>The text of <c>--help</c>, made from <see cref="OptionTable"/>; no line is longer than <see cref="Width"/>.</summary>
 internal static class HelpText
@@ -12,28 +11,52 @@ internal static class HelpText
     // Where descriptions begin; what is too long for the place before them has a line of its own.
     private const int Column = 28;
     private const int Gap = 3;
+    private const int StepColumn = 50;
 
     /// <summary>The help of the program.</summary>
     public static string OfProgram()
     {
         var text = new StringBuilder("Usage: shimmy COMMAND [options]\n\n");
-        text.Append("shimmy COMMAND --help shows the options of a command, shimmy --version the version.\n\nCommands:\n");
+        Wrap(text, "Answers with the language models of this machine, and serves them over the APIs of OpenAI and Anthropic.", 0);
+        text.Append("\nFirst steps:\n");
+        foreach (var (command, meaning) in FirstSteps)
+        {
+            text.Append("  ").Append(command);
+            text.Append(' ', Math.Max(2, StepColumn - 2 - command.Length));
+            Wrap(text, meaning, StepColumn);
+        }
+        text.Append("\nshimmy COMMAND --help shows the options of a command, shimmy --version the version.\n\nCommands:\n");
         foreach (var command in OptionTable.Commands)
             text.Append($"  {command.Name,-14}{command.Help}\n");
         return text.ToString();
     }
 
+    private static readonly (string Command, string Meaning)[] FirstSteps =
+    [
+        ("shimmy list", "the models that are here; shimmy-demo always is"),
+        ("shimmy generate shimmy-demo --prompt \"Hello\"", "a first answer"),
+        ("shimmy serve", "the same for programs, at http://127.0.0.1:11435/v1"),
+        ("shimmy exec -- COMMAND", "a server for COMMAND alone, which finds it by itself"),
+        ("shimmy launch claude", "a coding agent that uses a model of this machine"),
+    ];
+
+    /// <summary>How the command is called: <c>shimmy probe [NAME] [options]</c>.</summary>
+    public static string UsageOf(Command command) => $"shimmy {command.Name}{(command.Argument is { } name ? " " + name : "")} [options]"
+        + (!command.TakesRest ? "" : command.Argument is null ? " -- COMMAND [ARGUMENT...]" : " [-- ARGUMENT...]");
+
     /// <summary>The help of a command.</summary>
     public static string Of(Command command)
     {
-        var text = new StringBuilder($"Usage: shimmy {command.Name}{(command.TakesName ? " NAME" : "")} [options]\n\n");
+        var text = new StringBuilder($"Usage: {UsageOf(command)}\n\n");
         Wrap(text, command.Help + ".", 0);
         if (command.Details is { } details)
             Wrap(text, details, 0);
-        if (command.TakesName)
+        if (command.Argument is { } argument)
         {
             text.Append("\nArguments:\n");
-            Entry(text, "NAME", "A model: its registered or discovered name, or the path of its file");
+            Entry(text, argument.Trim('[', ']'), command.ArgumentHelp
+                + (argument == Command.AnyModel ? "; may be left out where there is only one" : "")
+                + (command.Words.Count > 0 ? ": " + string.Join(", ", command.Words) : ""));
         }
         if (command.Is == CommandSet.LlamaServer)
         {
@@ -47,7 +70,7 @@ internal static class HelpText
         }
         foreach (var (heading, options) in OptionTable.Sections)
         {
-            var own = options.Where(option => (option.Commands & command.Is) != 0).ToList();
+            var own = options.Where(command.Has).ToList();
             if (own.Count == 0)
                 continue;
             text.Append('\n').Append(heading).Append(":\n");
@@ -59,10 +82,10 @@ internal static class HelpText
         return text.ToString();
     }
 
-    private static string NameOf(Option option) =>
+    internal static string NameOf(Option option) =>
         (option.Letter is { } letter ? letter + ", " : "") + option.Name + (option.Value is { } value ? " " + value : "");
 
-    private static string DescriptionOf(Option option)
+    internal static string DescriptionOf(Option option)
     {
         var text = new StringBuilder(option.Help);
         if (option.IsRepeatable)

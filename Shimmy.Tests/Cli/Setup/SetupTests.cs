@@ -1,0 +1,253 @@
+using System.Diagnostics;
+using System.Text.Json;
+using System.Text.RegularExpressions;
+using Shimmy.Cli.Commands;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Setup;
+using Shimmy.Cli.Terminal;
+using Shimmy.Models;
+using Shimmy.Models.Discovery;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Cli.Setup;
+
+/// <summary>What is written for other programs: deployments, clients' settings, completion scripts, the manual page.</summary>
+[TestClass]
+public sealed class SetupTests
+{
+    private static readonly LaunchTarget Target = new("http://127.0.0.1:9", "k", "some/model:8b", 4096, CallsTools: true, Sees: false);
+
+    public static IEnumerable<object[]> Templates => EmbeddedTexts.Templates.Select(name => new object[] { name });
+
+    public static IEnumerable<object[]> Clients => EmbeddedTexts.Clients.Select(name => new object[] { name });
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    [DynamicData(nameof(Templates))]
+    public void A_template_has_the_options_that_were_given_and_no_place_left_open(string template)
+    {
+        var files = Files(template);
+        Assert.IsNotEmpty(files);
+        foreach (var (path, text) in files)
+        {
+            Assert.IsFalse(Regex.IsMatch(text, @"(?<!\$)\{\{"), $"{path}: {text}");
+            Assert.IsFalse(path.Contains("NAME", StringComparison.Ordinal) || path.Contains("dot-", StringComparison.Ordinal), path);
+        }
+        Assert.IsTrue(files.Any(file => file.Text.Contains("8192", StringComparison.Ordinal)), template);
+        Assert.IsTrue(files.Any(file => file.Text.Contains("my-app", StringComparison.Ordinal)), template);
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
+    public async Task Each_file_is_read_by_the_tool_that_it_is_for()
+    {
+        using var folder = new TemporaryFolder();
+        var read = 0;
+        foreach (var (path, text) in EmbeddedTexts.Templates.SelectMany(
+            template => Files(template).Select(file => ($"{template}/{file.Path}", file.Text))))
+        {
+            var file = folder[path];
+            Directory.CreateDirectory(Path.GetDirectoryName(file)!);
+            await File.WriteAllTextAsync(file, text);
+            var (tool, arguments) = Path.GetExtension(path) switch
+            {
+                ".mjs" => ("node", new[] { "--check", file }),
+                ".py" => ("python3", ["-m", "py_compile", file]),
+                ".json" => ("python3", ["-c", "import json,sys; json.load(open(sys.argv[1]))", file]),
+                ".toml" => ("python3", ["-c", "import tomllib,sys; tomllib.load(open(sys.argv[1],'rb'))", file]),
+                ".plist" =>
+                    ("python3",
+                        ["-c", "import plistlib,sys; assert '8192' in plistlib.load(open(sys.argv[1],'rb'))['ProgramArguments']", file]),
+                ".yml" or ".yaml" =>
+                    ("python3",
+                        ["-c", "import yaml,sys; assert all(isinstance(d,dict) for d in yaml.safe_load_all(open(sys.argv[1])))", file]),
+                ".service" => ("systemd-analyze", ["verify", file]),
+                _ => ("", []),
+            };
+            if (tool.Length == 0 || !IsThere(tool)
+                || (path.EndsWith("ml", StringComparison.Ordinal) && path.Contains(".y", StringComparison.Ordinal)
+                && (await RunAsync("python3", ["-c", "import yaml"])).ExitCode != 0))
+            {
+                continue;
+            }
+            var (exitCode, output) = await RunAsync(tool, arguments);
+            Assert.AreEqual(0, exitCode, $"{path}: {output}");
+            Assert.AreEqual("", tool == "systemd-analyze" ? output : "", path);
+            read++;
+        }
+        if (read == 0)
+            Assert.Inconclusive("None of node, python3 and systemd-analyze is installed.");
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
+    public async Task Files_that_are_there_stay_unless_that_is_asked_for()
+    {
+        using var folder = new TemporaryFolder();
+        string[] command = ["init", "-t", "systemd", "-o", folder.Path, "-n", "llm"];
+        var first = await ShimmyProcess.RunAsync(command);
+        Assert.AreEqual(folder["llm.service"] + "\n", first.Output, first.Errors);
+        await File.WriteAllTextAsync(folder["llm.service"], "mine");
+        var again = await ShimmyProcess.RunAsync(command);
+        Assert.AreEqual(1, again.ExitCode);
+        Assert.Contains("--force", again.Errors);
+        Assert.AreEqual("mine", await File.ReadAllTextAsync(folder["llm.service"]));
+        Assert.AreEqual(0, (await ShimmyProcess.RunAsync([.. command, "--force"])).ExitCode);
+        Assert.AreNotEqual("mine", await File.ReadAllTextAsync(folder["llm.service"]));
+        Assert.AreEqual(2, (await ShimmyProcess.RunAsync(["init", "-t", "nonesuch"])).ExitCode);
+        Assert.AreEqual(2, (await ShimmyProcess.RunAsync(["init", "-t", "docker", "-n", "Not A Name"])).ExitCode);
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    [DynamicData(nameof(Clients))]
+    public void A_recipe_names_server_and_model_and_leaves_no_brace_open(string client)
+    {
+        using var home = new TemporaryFolder();
+        var recipe = LaunchRecipe.Of(client, Host(home));
+        var all = string.Join('\n',
+            [.. recipe.CommandFor(Target), .. recipe.PreparationFor(Target), .. recipe.EnvironmentFor(Target).Values,
+            recipe.SettingsFor(Target) ?? ""]);
+        Assert.Contains("http://127.0.0.1:9", all);
+        Assert.Contains("some/model:8b", all);
+        Assert.IsFalse(Regex.IsMatch(all, @"\{[a-z]+\}"), all);
+        Assert.IsGreaterThan(4096, recipe.LeastContext);
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void Settings_are_put_beside_what_is_there_and_taken_back_as_it_was()
+    {
+        using var home = new TemporaryFolder();
+        var recipe = LaunchRecipe.Of("zed", Host(home));
+        const string before = "// mine\n{ \"theme\": \"One\", \"agent\": { \"dock\": \"left\", }, }\n";
+        Directory.CreateDirectory(Path.GetDirectoryName(recipe.File)!);
+        File.WriteAllText(recipe.File!, before);
+        recipe.Write(Target);
+        recipe.Write(Target with { Model = "other" });
+        using (var after = JsonDocument.Parse(File.ReadAllText(recipe.File!)))
+        {
+            Assert.AreEqual("One", after.RootElement.GetProperty("theme").GetString());
+            Assert.AreEqual("left", after.RootElement.GetProperty("agent").GetProperty("dock").GetString());
+            Assert.AreEqual("other", after.RootElement.GetProperty("agent").GetProperty("default_model").GetProperty("model").GetString());
+        }
+        Assert.IsTrue(recipe.Undo());
+        Assert.AreEqual(before, File.ReadAllText(recipe.File!));
+        Assert.IsFalse(recipe.Undo());
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void A_list_of_settings_keeps_what_others_have_and_a_file_that_was_not_there_goes_again()
+    {
+        using var home = new TemporaryFolder();
+        var recipe = LaunchRecipe.Of("vscode", Host(home));
+        recipe.Write(Target);
+        Assert.IsTrue(recipe.Undo());
+        Assert.IsFalse(File.Exists(recipe.File));
+        File.WriteAllText(recipe.File!, "[{\"name\":\"Azure\"},{\"name\":\"Shimmy\",\"old\":1}]");
+        recipe.Write(Target);
+        using var after = JsonDocument.Parse(File.ReadAllText(recipe.File!));
+        CollectionAssert.AreEqual(new[] { "Azure", "Shimmy" }, after.RootElement.EnumerateArray()
+            .Select(one => one.GetProperty("name").GetString()).ToArray());
+        Assert.IsFalse(after.RootElement[1].TryGetProperty("old", out _));
+        File.WriteAllText(recipe.File!, "{}");
+        Assert.ThrowsExactly<CommandException>(() => recipe.Write(Target));
+        Assert.AreEqual("{}", File.ReadAllText(recipe.File!));
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
+    [DataRow("shimmy comp", "completion")]
+    [DataRow("shimmy serve --replay-m", "--replay-miss")]
+    [DataRow("shimmy serve --replay-miss ", "fail pass")]
+    [DataRow("shimmy init -t fl", "fly")]
+    [DataRow("shimmy launch op", "opencode")]
+    [DataRow("shimmy probe llama:", "llama:8b llama:70b")]
+    [DataRow("shimmy exec --model llama:7", "llama:70b")]
+    [DataRow("shimmy completion z", "zsh")]
+    public async Task Bash_completes(string line, string expected)
+    {
+        if (!IsThere("bash"))
+            Assert.Inconclusive("bash is not installed.");
+        using var folder = new TemporaryFolder();
+        await File.WriteAllTextAsync(folder["completion"], CompletionScript.Of("bash"));
+        var (exitCode, output) =
+            await RunAsync("bash",
+                ["-c", "shimmy() { printf 'llama:8b\\nllama:70b\\n'; }; source \"$1\"; COMP_LINE=$2; read -ra COMP_WORDS <<< \"$2\"; " +
+            "case $2 in *' ') COMP_WORDS+=('');; esac; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shimmy; echo \"${COMPREPLY[*]}\"",
+            "bash", folder["completion"], line]);
+        Assert.AreEqual(expected, output.Trim(), output);
+        Assert.AreEqual(0, exitCode);
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    [DataRow("bash")]
+    [DataRow("zsh")]
+    [DataRow("fish")]
+    [DataRow("powershell")]
+    public void A_script_knows_every_command_and_option(string shell)
+    {
+        var script = CompletionScript.Of(shell);
+        foreach (var command in OptionTable.Commands)
+        {
+            Assert.Contains(command.Name, script);
+            foreach (var option in OptionTable.Of(command))
+                Assert.Contains(shell == "fish" ? $"-l {option.Name[2..]}" : option.Name, script);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void The_manual_page_has_every_command_and_option_and_no_macro_that_is_none()
+    {
+        var page = ManualPage.Text();
+        foreach (var command in OptionTable.Commands)
+        {
+            Assert.Contains($"shimmy {command.Name.Replace("-", "\\-", StringComparison.Ordinal)}", page);
+            foreach (var option in OptionTable.Of(command))
+                Assert.Contains(HelpText.NameOf(option).Replace("-", "\\-", StringComparison.Ordinal), page);
+        }
+        string[] macros = [".TH", ".SH", ".SS", ".TP", ".B", ".I"];
+        Assert.IsEmpty(page.Split('\n').Where(line => line.StartsWith('.') && !macros.Contains(line.Split(' ')[0])).ToList());
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void The_demo_model_is_the_only_one_where_there_is_no_other()
+    {
+        var (demo, mine, broken) = (Entry("shimmy-demo"), Entry("mine"), Entry("broken") with { WhyUnloadable = "cut off" });
+        Assert.AreSame(demo, ModelContext.Choice([demo, broken]).Single());
+        Assert.AreSame(mine, ModelContext.Choice([demo, broken, mine]).Single());
+        Assert.HasCount(2, ModelContext.Choice([mine, Entry("yours"), demo]));
+
+        static ModelEntry Entry(string name) => new() { Name = name, Path = "/" + name };
+    }
+
+    private static IReadOnlyList<(string Path, string Text)> Files(string template)
+    {
+        var options = OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
+            ["-t", template, "-n", "my-app", "--ctx", "8192", "--model-path", "/models/a b.gguf",
+                "--alias", "gpt-*=x$y'z", "--log-prompts"], _ => null);
+        return [.. InitCommand.FilesOf(template, options, ["one", "two:8b"])];
+    }
+
+    private static HostEnvironment Host(TemporaryFolder home) => HostEnvironment.Current() with
+    {
+        Home = home.Path, System = HostSystem.Linux, Variable = _ => null,
+    };
+
+    private static bool IsThere(string tool) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
+        .Any(folder => File.Exists(Path.Join(folder, tool)));
+
+    private static async Task<(int ExitCode, string Output)> RunAsync(string tool, string[] arguments)
+    {
+        using var process =
+            Process.Start(new ProcessStartInfo(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
+        var errors = process.StandardError.ReadToEndAsync();
+        var output = await process.StandardOutput.ReadToEndAsync();
+        await process.WaitForExitAsync();
+        return (process.ExitCode, output + await errors);
+    }
+}

@@ -1,0 +1,105 @@
+using Microsoft.Extensions.Logging;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+using Shimmy.Engine;
+using Shimmy.Engine.Memory;
+using Shimmy.Engine.Workers;
+using Shimmy.Models.Configuration;
+using Shimmy.Models.Residency;
+using Shimmy.Observability;
+using Shimmy.Server;
+
+namespace Shimmy.Cli.Commands;
+
+/// <summary>A server in this process with all that it is made of: registry, engine, residency. Its disposal stops it at once.</summary>
+internal sealed partial class Serving : IAsyncDisposable
+{
+    private readonly LogTail _tail;
+
+    private Serving(
+        ModelContext models, Task scan, ModelResidency residency, ModelConfigWatch? config, ShimmyServer server, LogTail tail)
+    {
+        _tail = tail;
+        Models = models;
+        Scan = scan;
+        Residency = residency;
+        Config = config;
+        Server = server;
+    }
+
+    /// <summary>The models.</summary>
+    public ModelContext Models { get; }
+
+    /// <summary>The first scan.</summary>
+    public Task Scan { get; }
+
+    /// <summary>The models in memory.</summary>
+    public ModelResidency Residency { get; }
+
+    /// <summary>Follows the configuration file; null where there is none.</summary>
+    public ModelConfigWatch? Config { get; }
+
+    /// <summary>The server.</summary>
+    public ShimmyServer Server { get; }
+
+    /// <summary>
+    /// Starts it: it listens while the scan runs, and a request for a name that is unknown so far waits for the end of the scan. Throws
+    /// <see cref="UsageException"/> for a wrong address, <see cref="CommandException"/> where none can be bound.
+    /// </summary>
+    public static async Task<Serving> StartAsync(CommandOptions options, ILoggerFactory loggers, CancellationToken cancellation)
+    {
+        // Each request has an id: without random numbers it is better not to start.
+        _ = Guid.NewGuid();
+        var logger = loggers.CreateLogger("shimmy");
+        var tail = new LogTail();
+        loggers.AddProvider(tail);
+        var models = ModelContext.Create(options);
+        var scan = models.Registry.RefreshAsync(cancellation);
+        var engine = new WorkerEngine(loggers, conversions: models.Conversions);
+        var backends = new BackendProbe(engine.ReportBackendsAsync);
+        var memory = new HostMemory(backends);
+        var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
+            options.Residency with
+            {
+                MemoryBudget = models.MemoryBudget,
+                Need = (entry, spec, room, token) => memory.NeedOfAsync(spec, entry.SizeBytes, room, token),
+            });
+        ModelConfigWatch? config = null;
+        try
+        {
+            config = models.WatchConfig(text => LogConfig(logger, text), bytes => residency.SetMemoryBudget(bytes));
+            var limits = options.Server with
+            {
+                ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
+                LogTail = tail,
+                DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
+            };
+            var server = await ShimmyServer.StartAsync(limits, models.Registry, residency, loggers, cancellation, backends);
+            return new Serving(models, scan, residency, config, server, tail);
+        }
+        catch (Exception e)
+        {
+            config?.Dispose();
+            tail.Dispose();
+            await residency.DisposeAsync();
+            throw e switch
+            {
+                FormatException => new UsageException(e.Message),
+                IOException or UnauthorizedAccessException => new CommandException(ExitCode.Failed, e.Message),
+                _ => e,
+            };
+        }
+    }
+
+    /// <inheritdoc/>
+    public async ValueTask DisposeAsync()
+    {
+        await Server.DisposeAsync();
+        Config?.Dispose();
+        await Residency.DisposeAsync();
+        _tail.Dispose();
+    }
+
+    [LoggerMessage(LogLevel.Warning, "{Text}")]
+    private static partial void LogConfig(ILogger logger, string text);
+}
