@@ -98,7 +98,12 @@ internal static class PrefixBenchmark
     private static Task<ILoadedModel> LoadAsync(string name, string path, string? store) => BenchmarkModel.Engine().LoadAsync(
         new ModelSpec
         {
-            Name = name, Path = path, Parallel = AtOnce, ContextLength = 4096, PrefixMemoryBytes = 1L << 30, PrefixStore = store,
+            Name = name,
+            Path = path,
+            Parallel = AtOnce,
+            ContextLength = 4096,
+            PrefixMemoryBytes = 1L << 30,
+            PrefixStore = store,
         }, null, CancellationToken.None);
 
     private static async Task<(double Milliseconds, int Cached)> AskAsync(ILoadedModel model, int[] prompt)

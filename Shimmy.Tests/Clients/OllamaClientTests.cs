@@ -85,8 +85,12 @@ public sealed class OllamaClientTests
 
         ChatDoneResponseStream? done = null;
         var request =
-            new ChatRequest { Model = Model, Messages = [new Message(ChatRole.User, "What is Shimmy?")],
-                Options = new RequestOptions { Temperature = 0 } };
+            new ChatRequest
+            {
+                Model = Model,
+                Messages = [new Message(ChatRole.User, "What is Shimmy?")],
+                Options = new RequestOptions { Temperature = 0 }
+            };
         var text = "";
         await foreach (var piece in _client.ChatAsync(request))
         {

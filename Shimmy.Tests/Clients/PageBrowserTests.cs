@@ -8,6 +8,7 @@ namespace Shimmy.Tests.Clients;
 /// </summary>
 [TestClass]
 [TestCategory("Executable")]
+[DoNotParallelize]
 public sealed class PageBrowserTests
 {
     private static readonly TemporaryFolder Folder = new();
@@ -23,6 +24,7 @@ public sealed class PageBrowserTests
             Assert.Inconclusive($"there is no {browser}; .ci/run brings it, and CHROMIUM may name another.");
         using var server = await ServerProcess.StartAsync(Folder, "--threads", "1");
         await NpmScript.RunAsync("page.mjs", TimeSpan.FromMinutes(5), ShimmyProcess.Executable, server.Client.BaseAddress!.ToString(),
-            Environment.GetEnvironmentVariable("SHIMMY_PAGE_PICTURES") ?? "");
+            // What is not published still has its compiler to wait for.
+            ShimmyProcess.IsPublished ? "2000" : "8000", Environment.GetEnvironmentVariable("SHIMMY_PAGE_PICTURES") ?? "");
     }
 }

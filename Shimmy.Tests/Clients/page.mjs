@@ -1,5 +1,5 @@
-// The page in a browser: node page.mjs SHIMMY http://host:port/ [FOLDER for pictures]. SHIMMY is the program, of which some checks start
-// servers of their own; hostile answers come from a server in here. CHROMIUM names the browser where it is not Debian's.
+// The page in a browser: node page.mjs SHIMMY http://host:port/ MS [FOLDER]. SHIMMY is the program, of which some checks start servers
+// of their own; hostile answers come from a server in here. MS is what the first answer may take, FOLDER gets pictures. CHROMIUM names the browser where it is not Debian's.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createServer } from 'node:http';
@@ -11,7 +11,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { chromium } from 'playwright-core';
 import { run } from './check.mjs';
 
-const [,, program, address, pictures] = process.argv;
+const [,, program, address, limit, pictures] = process.argv;
 const axe = readFileSync(createRequire(import.meta.url).resolve('axe-core'), 'utf8');
 const folder = mkdtempSync(join(tmpdir(), 'shimmy-page-'));
 const browser = await chromium.launch({
@@ -62,9 +62,15 @@ async function start(...options) {
 }
 
 // The real page before a model that answers what the check says.
-async function hostile(answer, step = 20000) {
+async function hostile(answer, step = 20000, capabilities = []) {
+  const asked = [];
   const front = createServer(async (request, response) => {
+    if (request.url === '/v1/rerank') {
+      response.end(JSON.stringify({ results: [{ index: 1, relevance_score: 0.9 }, { index: 0, relevance_score: 0.2 }] }));
+      return;
+    }
     if (request.url === '/v1/chat/completions') {
+      asked.push(Buffer.concat(await request.toArray()).toString());
       response.writeHead(200, { 'content-type': 'text/event-stream' });
       for (let at = 0; at < answer.length; at += step)
         response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content: answer.slice(at, at + step) }, finish_reason: null }] })}\n\n`);
@@ -79,10 +85,16 @@ async function hostile(answer, step = 20000) {
     const real = await fetch(new URL(request.url.slice(1), address));
     const headers = Object.fromEntries([...real.headers].filter(([name]) => !['content-encoding', 'content-length', 'transfer-encoding'].includes(name)));
     response.writeHead(real.status, headers);
-    response.end(Buffer.from(await real.arrayBuffer()));
+    let body = Buffer.from(await real.arrayBuffer());
+    if (request.url === '/api/models') {
+      const list = JSON.parse(body);
+      for (const model of list.models) model.capabilities.push(...capabilities);
+      body = JSON.stringify(list);
+    }
+    response.end(body);
   });
   await new Promise(resolve => front.listen(0, '127.0.0.1', resolve));
-  return { address: `http://127.0.0.1:${front.address().port}/`, close: () => { front.closeAllConnections(); front.close(); } };
+  return { asked, address: `http://127.0.0.1:${front.address().port}/`, close: () => { front.closeAllConnections(); front.close(); } };
 }
 
 // For a violation: where it is and what is wrong.
@@ -97,7 +109,7 @@ async function shot(page, name) {
 }
 
 await run({
-  async 'a first answer comes in under 2 s from an empty profile'() {
+  async 'a first answer comes in time from an empty profile'() {
     const page = await open();
     const began = performance.now();
     await ask(page, 'Tell me a story.');
@@ -108,7 +120,7 @@ await run({
     assert.match(await page.locator('.figures').innerText(), /\d+ tokens[\s\S]*tok\/s[\s\S]*first after/);
     const paint = await page.evaluate(() => performance.getEntriesByName('first-contentful-paint')[0].startTime);
     console.log(`ok measured: first answer after ${Math.round(took)} ms, first paint after ${Math.round(paint)} ms`);
-    assert.ok(took < 2000, `${took} ms`);
+    assert.ok(took < limit, `${took} ms`);
     await ask(page, 'What is Shimmy?');
     await answers(page).nth(1).locator('.model-name').waitFor();
     await shot(page, 'page');
@@ -221,6 +233,95 @@ await run({
       await close(page);
       front.close();
     }
+  },
+
+  async 'pictures are shrunk and go with the message, by choice, paste and drop, to a model that sees'() {
+    const front = await hostile('A red square.', 5, ['vision', 'rerank']);
+    const page = await open(front.address);
+    await page.getByRole('button', { name: 'Add a picture' }).waitFor();
+    const large = await page.evaluate(async () => {
+      const canvas = new OffscreenCanvas(3000, 1500);
+      canvas.getContext('2d').fillRect(0, 0, 3000, 1500);
+      const bytes = new Uint8Array(await (await canvas.convertToBlob()).arrayBuffer());
+      return Array.from(bytes);
+    });
+    await page.locator('input[accept="image/*"]').setInputFiles({ name: 'a.png', mimeType: 'image/png', buffer: Buffer.from(large) });
+    await page.getByAltText('Picture 1 to send').waitFor();
+    for (const [selector, type] of [['.composer textarea', 'paste'], ['.chat', 'drop']]) {
+      await page.locator(selector).first().evaluate((element, [kind, bytes]) => {
+        const data = new DataTransfer();
+        data.items.add(new File([new Uint8Array(bytes)], 'b.png', { type: 'image/png' }));
+        element.dispatchEvent(kind === 'paste' ? new ClipboardEvent('paste', { clipboardData: data, bubbles: true, cancelable: true })
+          : new DragEvent('drop', { dataTransfer: data, bubbles: true, cancelable: true }));
+      }, [type, large]);
+    }
+    await page.getByAltText('Picture 3 to send').waitFor();
+    await page.getByRole('button', { name: 'Remove picture 3' }).click();
+    await ask(page, 'What is this?');
+    await figures(page).waitFor();
+    const { content } = JSON.parse(front.asked.at(-1)).messages[0];
+    assert.deepEqual(content.map(part => part.type), ['image_url', 'image_url', 'text']);
+    const size = await page.evaluate(url => new Promise(resolve => { const image = new Image(); image.onload = () => resolve([image.width, image.height]); image.src = url; }), content[0].image_url.url);
+    assert.deepEqual(size, [1280, 640]);
+    assert.equal(await page.locator('.bubble img').count(), 2);
+
+    await page.goto(new URL('#workbench', front.address).href);
+    await page.getByRole('tab', { name: 'Rerank' }).click();
+    await page.getByRole('button', { name: 'Rank' }).click();
+    assert.match(await page.locator('.ranked li').first().innerText(), /stock market[\s\S]*0\.900/);
+    await close(page);
+    front.close();
+  },
+
+  async 'a schema holds the answer, and what is set can be reset'() {
+    const page = await open();
+    await page.getByRole('button', { name: 'Settings' }).click();
+    await page.getByLabel('JSON schema of the answer').fill('{"type": ');
+    await page.getByRole('button', { name: 'Use these settings' }).click();
+    assert.equal(await page.getByRole('dialog').count(), 1, 'what is no JSON is not taken');
+    await page.getByLabel('JSON schema of the answer').fill('{"type": "object", "properties": {"answer": {"type": "integer"}}, "required": ["answer"], "additionalProperties": false}');
+    await page.getByRole('button', { name: 'Use these settings' }).click();
+    await page.getByRole('button', { name: 'Settings, 1 set' }).waitFor();
+    await ask(page, 'What is 2 plus 3?');
+    await figures(page).waitFor();
+    assert.equal(typeof JSON.parse(await page.locator('.answer .markdown').innerText()).answer, 'number');
+    await page.getByRole('button', { name: 'Settings, 1 set' }).click();
+    await page.getByRole('button', { name: 'Reset' }).click();
+    await page.getByRole('button', { name: 'Settings', exact: true }).waitFor();
+    await close(page);
+  },
+
+  async 'conversations are searched, deleted, brought back, exported and imported'() {
+    const page = await open();
+    const titles = async () => (await page.locator('.conversations a').allInnerTexts()).join(' | ');
+    for (const text of ['Hello', 'What is Shimmy?']) {
+      await page.getByRole('button', { name: 'New conversation' }).click();
+      await ask(page, text);
+      await figures(page).waitFor();
+    }
+    assert.equal(await titles(), 'What is Shimmy? | Hello');
+    await page.getByRole('searchbox', { name: 'Search conversations' }).fill('local server');
+    assert.equal(await titles(), 'What is Shimmy?', 'the answer has it');
+    await page.getByRole('searchbox', { name: 'Search conversations' }).fill('');
+    const waits = page.waitForEvent('download');
+    await page.getByRole('button', { name: 'Export' }).click();
+    const file = await (await waits).path();
+    assert.equal(JSON.parse(readFileSync(file, 'utf8')).conversations.length, 2);
+    await page.locator('.conversations li').nth(1).hover();
+    await page.getByRole('button', { name: 'Delete Hello' }).click();
+    assert.equal(await titles(), 'What is Shimmy?');
+    await page.getByRole('button', { name: 'Undo' }).click();
+    assert.match(await titles(), /Hello/);
+    await page.evaluate(() => localStorage.clear());
+    await page.reload();
+    await page.locator('input[accept^="application/json"]').setInputFiles({ name: 'c.json', mimeType: 'application/json', buffer: readFileSync(file) });
+    await page.getByText('2 conversations imported.').waitFor();
+    assert.equal(await titles(), 'What is Shimmy? | Hello');
+    await page.getByRole('link', { name: 'Hello' }).click();
+    await page.locator('.said').getByText('Hello').waitFor();
+    await page.locator('input[accept^="application/json"]').setInputFiles({ name: 'd.json', mimeType: 'application/json', buffer: Buffer.from('{"x": 1}') });
+    await page.getByText('The file could not be imported').waitFor();
+    await close(page);
   },
 
   async 'a server with keys is asked with the key that was given for the tab'() {

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Runtime.Versioning;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
@@ -87,6 +88,7 @@ public sealed class ExecTests
     [DataRow("KILL", 400)]
     [DataRow("KILL", -1)]
     [DataRow("HUP", -1)]
+    [DataRow("USR1", -1)]
     [DataRow("TERM", -1)]
     public async Task Killed_at_any_moment_it_leaves_no_process(string signal, int milliseconds)
     {
@@ -135,6 +137,7 @@ public sealed class ExecTests
     }
 
     [TestMethod]
+    [UnsupportedOSPlatform("windows")]
     public async Task A_client_is_started_with_its_settings_and_its_arguments()
     {
         using var folder = WithTalker();

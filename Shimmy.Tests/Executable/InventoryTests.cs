@@ -56,12 +56,12 @@ public sealed partial class InventoryTests
     // What serve has, and exec, launch and init with it.
     private const string Serving =
         "--model-path --parallel --keep-alive --max-loaded --cors --alias --response-cache --request-timeout --queue --body-limit " +
-        "--media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file " + Shared;
+        "--no-ui --media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file " + Shared;
 
     private static readonly Dictionary<string, string> Inventory = new()
     {
         ["serve"] = "--bind --ollama --base-path --allow-host --api-key --ready-file --record --replay --replay-miss --log-prompts --verbose " +
-            "--tls-cert --tls-key --no-ui " + Serving,
+            "--tls-cert --tls-key " + Serving,
         ["exec"] = "--model -q --quiet --record --replay --replay-miss --log-prompts --verbose " + Serving,
         ["launch"] = "--model -q --quiet --url --api-key --print --undo --bind --record --replay --replay-miss " + Serving,
         ["ps"] = "--url --api-key --json " + Log,

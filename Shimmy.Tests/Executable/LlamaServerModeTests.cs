@@ -64,6 +64,18 @@ public sealed class LlamaServerModeTests
     }
 
     [TestMethod]
+    public async Task Its_names_of_fields_count_on_the_routes_of_OpenAI()
+    {
+        var choices = (await PostAsync("v1/chat/completions", """
+            {"messages":[{"role":"user","content":"A"}],"max_tokens":1,"n_probs":3,"n_cmpl":2,"n_keep":1,"ignore_eos":true}
+            """)).GetProperty("choices");
+
+        Assert.AreEqual(2, choices.GetArrayLength());
+        var token = choices[0].GetProperty("logprobs").GetProperty("content")[0];
+        Assert.AreEqual(3, token.GetProperty("top_logprobs").GetArrayLength());
+    }
+
+    [TestMethod]
     public async Task A_saved_slot_is_restored_into_another()
     {
         const string Prompt = """{"prompt":"What is kept of this need not be computed again","n_predict":4,"temperature":0,"id_slot":""";

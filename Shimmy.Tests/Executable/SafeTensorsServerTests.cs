@@ -65,8 +65,13 @@ public sealed class SafeTensorsServerTests
             if (name == "xlm-roberta-spm" && text["text"]!.GetValue<string>().Contains("<mask>", StringComparison.Ordinal))
                 continue;
             var tokens =
-                await PostAsync("tokenize", new { model = "case-" + name, content = text["text"],
-                    add_special = true, parse_special = true });
+                await PostAsync("tokenize", new
+                {
+                    model = "case-" + name,
+                    content = text["text"],
+                    add_special = true,
+                    parse_special = true
+                });
             Assert.AreEqual(text["add_and_parse_special"]!.ToJsonString(), tokens["tokens"]!.ToJsonString(), text["text"]!.ToJsonString());
         }
 
@@ -100,10 +105,9 @@ public sealed class SafeTensorsServerTests
             var own = Floats(answer["data"]![0]!["embedding"]!);
             var theirs = Floats(text["embedding"]!);
             Assert.HasCount(theirs.Length, own);
+            var most = expected["source_dtype"]!.GetValue<string>() == "BF16" ? 1e-2 : 1e-3;
             for (var i = 0; i < own.Length; i++)
-                Assert.AreEqual(theirs[i], own[i], expected["source_dtype"]!.GetValue<string>() == "BF16"
-                    ? 1e-2
-                    : 1e-3, $"{text["text"]} [{i}]");
+                Assert.AreEqual(theirs[i], own[i], most, $"{text["text"]} [{i}]");
         }
     }
 
@@ -138,7 +142,12 @@ public sealed class SafeTensorsServerTests
 
         async Task<string> TextAsync(string model, object? lora) => (await PostAsync("v1/completions", new
         {
-            model, lora = lora ?? Array.Empty<object>(), prompt = "the cat", max_tokens = 12, temperature = 0, ignore_eos = true,
+            model,
+            lora = lora ?? Array.Empty<object>(),
+            prompt = "the cat",
+            max_tokens = 12,
+            temperature = 0,
+            ignore_eos = true,
             repeat_penalty = 1,
         }))["choices"]![0]!["text"]!.GetValue<string>();
     }
@@ -170,6 +179,8 @@ public sealed class SafeTensorsServerTests
         var start = ShimmyProcess.CreateStart(["-c", $"ulimit -f 64; exec \"$0\" generate \"$1\" --prompt the --raw --convert-cache \"$2\"",
             ShimmyProcess.Executable, Folder["other/large"], Folder["small/cache"]]);
         start.FileName = "/bin/sh";
+        // .NET maps code through a file, which the limit would forbid.
+        start.Environment["DOTNET_EnableWriteXorExecute"] = "0";
         using var process = System.Diagnostics.Process.Start(start)!;
         var errors = await process.StandardError.ReadToEndAsync();
         await process.WaitForExitAsync();

@@ -60,9 +60,15 @@ internal sealed class FolderFamily
             name.StartsWith("Phi", StringComparison.Ordinal));
         var config = new JsonObject
         {
-            ["hidden_size"] = width, ["num_hidden_layers"] = RandomFolder.Layers, ["num_attention_heads"] = Heads,
-            ["num_key_value_heads"] = 2, ["intermediate_size"] = 64, ["max_position_embeddings"] = 256, ["rms_norm_eps"] = 1e-5,
-            ["tie_word_embeddings"] = tied, ["vocab_size"] = Pieces,
+            ["hidden_size"] = width,
+            ["num_hidden_layers"] = RandomFolder.Layers,
+            ["num_attention_heads"] = Heads,
+            ["num_key_value_heads"] = 2,
+            ["intermediate_size"] = 64,
+            ["max_position_embeddings"] = 256,
+            ["rms_norm_eps"] = 1e-5,
+            ["tie_word_embeddings"] = tied,
+            ["vocab_size"] = Pieces,
         };
         if (headSize * Heads != width)
             config["head_dim"] = headSize;
@@ -125,9 +131,11 @@ internal sealed class FolderFamily
         const int width = RandomFolder.Width;
         var shapes = new Dictionary<string, int[]>
         {
-            ["embeddings.word_embeddings.weight"] = [Pieces, width], ["embeddings.position_embeddings.weight"] = [64, width],
+            ["embeddings.word_embeddings.weight"] = [Pieces, width],
+            ["embeddings.position_embeddings.weight"] = [64, width],
             ["embeddings.token_type_embeddings.weight"] = [2, width],
-            ["embeddings.LayerNorm.weight"] = [width], ["embeddings.LayerNorm.bias"] = [width],
+            ["embeddings.LayerNorm.weight"] = [width],
+            ["embeddings.LayerNorm.bias"] = [width],
         };
         for (var layer = 0; layer < RandomFolder.Layers; layer++)
         {
@@ -142,8 +150,13 @@ internal sealed class FolderFamily
 
         return new FolderFamily("BertModel", new JsonObject
         {
-            ["hidden_size"] = width, ["num_hidden_layers"] = RandomFolder.Layers, ["num_attention_heads"] = Heads,
-            ["intermediate_size"] = 64, ["max_position_embeddings"] = 64, ["type_vocab_size"] = 2, ["vocab_size"] = Pieces,
+            ["hidden_size"] = width,
+            ["num_hidden_layers"] = RandomFolder.Layers,
+            ["num_attention_heads"] = Heads,
+            ["intermediate_size"] = 64,
+            ["max_position_embeddings"] = 64,
+            ["type_vocab_size"] = 2,
+            ["vocab_size"] = Pieces,
         }, shapes, Words);
     }
 
@@ -165,7 +178,10 @@ internal sealed class FolderFamily
             ["normalizer"] = new JsonObject { ["type"] = "Prepend", ["prepend"] = "▁" },
             ["model"] = new JsonObject
             {
-                ["type"] = "BPE", ["byte_fallback"] = true, ["vocab"] = vocabulary, ["merges"] = new JsonArray("t h", "th e", "▁ the"),
+                ["type"] = "BPE",
+                ["byte_fallback"] = true,
+                ["vocab"] = vocabulary,
+                ["merges"] = new JsonArray("t h", "th e", "▁ the"),
             },
         };
     }

@@ -24,15 +24,20 @@ internal static class RandomPeft
         Directory.CreateDirectory(path);
         var settings = new JsonObject
         {
-            ["peft_type"] = "LORA", ["base_model_name_or_path"] = basedOn, ["r"] = 4, ["lora_alpha"] = Alpha, ["bias"] = "none",
-            ["rank_pattern"] = new JsonObject { ["v_proj"] = 2 }, ["alpha_pattern"] = new JsonObject { ["mlp.up_proj"] = Alpha / 2 },
+            ["peft_type"] = "LORA",
+            ["base_model_name_or_path"] = basedOn,
+            ["r"] = 4,
+            ["lora_alpha"] = Alpha,
+            ["bias"] = "none",
+            ["rank_pattern"] = new JsonObject { ["v_proj"] = 2 },
+            ["alpha_pattern"] = new JsonObject { ["mlp.up_proj"] = Alpha / 2 },
         };
         config?.Invoke(settings);
         File.WriteAllText(Path.Combine(path, "adapter_config.json"), settings.ToJsonString());
         RandomFolder.WriteFile(Path.Combine(path, "adapter_model.safetensors"), Pairs().SelectMany(pair => new[]
         {
-            ($"base_model.model.{pair.Module}.{pair.A}", "F32", pair.ShapeA, pair.ValuesA),
-            ($"base_model.model.{pair.Module}.{pair.B}", "F32", pair.ShapeB, pair.ValuesB),
+            ($"base_model.model.{pair.Module}.lora_A.weight", "F32", pair.ShapeA, pair.ValuesA),
+            ($"base_model.model.{pair.Module}.lora_B.weight", "F32", pair.ShapeB, pair.ValuesB),
         }));
     }
 
@@ -43,7 +48,6 @@ internal static class RandomPeft
         foreach (var pair in Pairs())
         {
             var own = (float[])merged[pair.Module + ".weight"].Clone();
-            var embeds = pair.A == "lora_embedding_A";
             var (rank, columns) = (pair.ShapeA[0], pair.ShapeA[1]);
             var alpha = pair.Module.EndsWith("mlp.up_proj", StringComparison.Ordinal) ? Alpha / 2 : Alpha;
             for (var row = 0; row < pair.ShapeB[0]; row++)
@@ -53,8 +57,7 @@ internal static class RandomPeft
                     var sum = 0f;
                     for (var i = 0; i < rank; i++)
                         sum += pair.ValuesB[(row * rank) + i] * pair.ValuesA[(i * columns) + column];
-                    // An embedding adds (B · A) the other way round: a row a token.
-                    own[embeds ? (column * pair.ShapeB[0]) + row : (row * columns) + column] += sum * alpha / rank;
+                    own[(row * columns) + column] += sum * alpha / rank;
                 }
             }
 
@@ -64,20 +67,16 @@ internal static class RandomPeft
         return merged;
     }
 
-    private static IEnumerable<(string Module, string A, int[] ShapeA, float[] ValuesA, string B, int[] ShapeB, float[] ValuesB)> Pairs()
+    private static IEnumerable<(string Module, int[] ShapeA, float[] ValuesA, int[] ShapeB, float[] ValuesB)> Pairs()
     {
         var shapes = FolderFamily.Llama.Shapes;
         foreach (var (name, rank) in Enumerable.Range(0, RandomFolder.Layers)
-            .SelectMany(layer => Modules.Select(module => ($"model.layers.{layer}.{module.Module}", module.Rank)))
-            .Append(("model.embed_tokens", 4)))
+            .SelectMany(layer => Modules.Select(module => ($"model.layers.{layer}.{module.Module}", module.Rank))))
         {
             var shape = shapes[name + ".weight"];
-            var embeds = name == "model.embed_tokens";
-            int[] a = [rank, embeds ? shape[0] : shape[1]], b = [embeds ? shape[1] : shape[0], rank];
+            int[] a = [rank, shape[1]], b = [shape[0], rank];
             var values = RandomFolder.WeightsOf(new Dictionary<string, int[]> { [name + ".A"] = a, [name + ".B"] = b }, 5);
-            yield return embeds
-                ? (name, "lora_embedding_A", a, values[name + ".A"], "lora_embedding_B", b, values[name + ".B"])
-                : (name, "lora_A.weight", a, values[name + ".A"], "lora_B.weight", b, values[name + ".B"]);
+            yield return (name, a, values[name + ".A"], b, values[name + ".B"]);
         }
     }
 }

@@ -70,7 +70,7 @@ public sealed class GgufFuzzTests
         var failure = Assert.ThrowsExactly<GgufException>(() => GgufReader.Read(file, limits));
 
         Assert.IsLessThan(MostMemory, GC.GetAllocatedBytesForCurrentThread() - before, failure.Message);
-        Assert.IsLessThan(TimeSpan.FromSeconds(5), Stopwatch.GetElapsedTime(started), failure.Message);
+        Assert.IsLessThan(TimeSpan.FromSeconds(15), Stopwatch.GetElapsedTime(started), failure.Message);
     }
 
     private static byte[] Header(GgufWriter writer)

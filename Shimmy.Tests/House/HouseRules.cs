@@ -14,7 +14,7 @@ internal static class HouseRules
     public const string Native = "Worker/Native";
 
     private const int MostFilesOfFolder = 20;
-    private const int MostFiles = 500;
+    private const int MostFiles = 560;
     private const int LongestLine = 140;
 
     /// <summary>References to a room that lies above, to another dialect, and into or out of the child's room.</summary>

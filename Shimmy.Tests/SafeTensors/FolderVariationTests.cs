@@ -3,7 +3,6 @@ using System.Text.Json.Nodes;
 using Shimmy.Gguf;
 using Shimmy.SafeTensors;
 using Shimmy.SafeTensors.Files;
-using Shimmy.SafeTensors.Plans;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.SafeTensors;

@@ -74,8 +74,8 @@ internal static partial class EmbeddingRun
             : fields.Flag("truncate") ?? otherwise;
 
     /// <summary>
-    /// How many dimensions are told of those that are asked for; null where all are. Fewer are the first ones of all, as OpenAI has it; what they are worth
-    /// depends on how the model was trained.
+    /// How many dimensions are told of those that are asked for; null where all are. Fewer are the first ones of all, as OpenAI has it;
+    /// what they are worth depends on how the model was trained.
     /// </summary>
     public static int? Dimensions(int? asked, ModelLease lease, ILogger logger)
     {

@@ -25,9 +25,18 @@ internal sealed record LlamaOptions
     // llama.cpp takes these too.
     private static readonly Dictionary<string, string> OtherSamplerNames = new(StringComparer.Ordinal)
     {
-        ["top-k"] = "top_k", ["top-p"] = "top_p", ["nucleus"] = "top_p", ["typical-p"] = "typ_p", ["typical"] = "typ_p",
-        ["typ-p"] = "typ_p", ["typ"] = "typ_p", ["typical_p"] = "typ_p", ["min-p"] = "min_p", ["temp"] = "temperature",
-        ["top-n-sigma"] = "top_n_sigma", ["penalty"] = "penalties",
+        ["top-k"] = "top_k",
+        ["top-p"] = "top_p",
+        ["nucleus"] = "top_p",
+        ["typical-p"] = "typ_p",
+        ["typical"] = "typ_p",
+        ["typ-p"] = "typ_p",
+        ["typ"] = "typ_p",
+        ["typical_p"] = "typ_p",
+        ["min-p"] = "min_p",
+        ["temp"] = "temperature",
+        ["top-n-sigma"] = "top_n_sigma",
+        ["penalty"] = "penalties",
     };
 
     /// <summary>Nothing said.</summary>

@@ -92,6 +92,12 @@ internal sealed class GgufWriter(int alignment = 32)
 
             File.Move(partial, path, overwrite: true);
         }
+        catch (ArgumentOutOfRangeException e)
+        {
+            // What .NET makes of EFBIG, which is the system's limit of a file's size.
+            File.Delete(partial);
+            throw new IOException("the file grew beyond the size that the system allows", e);
+        }
         catch
         {
             File.Delete(partial);

@@ -71,7 +71,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
 
     private static ApiError? Of(Exception exception) => exception switch
     {
-        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds) 
+        ApiException e => new ApiError(e.Status, e.Message, e.Code, e.Field, e.RetryAfterSeconds)
         {
             Overflow = e.Overflow,
             UnknownModel = e.UnknownModel,

@@ -1,4 +1,3 @@
-using Shimmy.Engine;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 

@@ -226,7 +226,7 @@ internal sealed class RouteTable
     /// <summary>The dialect of a path, whether it has a route or not.</summary>
     public Dialect DialectOf(PathString path)
     {
-        Dialect? best = Speaks;
+        var best = Speaks;
         if (best is not null)
             return best;
         foreach (var dialect in _dialects)

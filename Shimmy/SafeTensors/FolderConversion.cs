@@ -14,6 +14,9 @@ internal sealed class FolderConversion
 {
     private const int MostTokens = 1 << 20, MostTokensOfFew = 1 << 16, FewElements = 64;
 
+    // The tokens whose blanks llama.cpp decides by "phi3" in a model's name; it fails where one is missing.
+    private static readonly string[] StrippedTokens = ["<unk>", "<s>", "</s>", "<|endoftext|>"];
+
     private readonly ConversionPlan _plan;
     private readonly List<(string Key, GgufValue Value)> _metadata;
     private readonly Func<PlannedTensor, GgmlType> _typeOf;
@@ -160,8 +163,8 @@ internal sealed class FolderConversion
 
     /// <summary>
     /// The model's name: the folder's, or the repository's where the folder is a snapshot in Hugging Face's cache. llama.cpp tells by
-    /// "phi3" in a name that control tokens take the blanks behind them, and then needs a token of the text &lt;/s&gt;: so the name of a
-    /// Phi 3 gets it, and that of any other vocabulary loses it.
+    /// "phi3" in a name that control tokens take the blanks behind them, and then needs some tokens: so the name of a Phi 3 that has them
+    /// gets it, and that of any other vocabulary loses it.
     /// </summary>
     private static string NameOf(string folder, string architecture, Vocabulary vocabulary)
     {
@@ -171,7 +174,7 @@ internal sealed class FolderConversion
             ? repository[(repository.LastIndexOf("--", StringComparison.Ordinal) + 2)..]
             : parts[^1];
         var named = name.Contains("phi-3", StringComparison.OrdinalIgnoreCase) || name.Contains("phi3", StringComparison.OrdinalIgnoreCase);
-        var strips = architecture == "phi3" && vocabulary.Model == "llama";
+        var strips = architecture == "phi3" && vocabulary.Model == "llama" && StrippedTokens.All(vocabulary.Tokens.Contains);
         return strips == named ? name
             : strips ? $"{name} (phi3)"
             : name.Replace("phi-3", "phi 3", StringComparison.OrdinalIgnoreCase)

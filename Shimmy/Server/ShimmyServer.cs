@@ -177,7 +177,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(new ConversationStreams(TimeProvider.System))
             .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts))
             {
-                Refuses = options.LlamaServer is null ? null : Api.LlamaServerMode.NoMedium,
+                Refuses = options.LlamaServer is null ? null : LlamaServerMode.NoMedium,
             })
             .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
         if (options.LlamaServer is { } mode)

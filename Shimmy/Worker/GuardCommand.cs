@@ -19,12 +19,16 @@ internal static class GuardCommand
     private const int CannotStart = 126;
     private const int NotFound = 127;
     private const int Killed = 9;
+
+    // The exit code of what a signal has ended is this and the signal's number.
+    private const int SignalBase = 128;
     private const int MostSignal = 64;
 
     // What the terminal sends goes to the whole group, this process and the command alike.
     private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestSweep = TimeSpan.FromSeconds(3);
     private static bool _told;
+    private static int _passedOn = int.MinValue;
     private static readonly int[] Seen = new int[MostSignal];
     private static readonly List<PosixSignalRegistration> Registrations = [];
 
@@ -56,8 +60,8 @@ internal static class GuardCommand
         }
         new Thread(() => Follow(parent, process, mark)) { IsBackground = true, Name = "parent" }.Start();
         process.WaitForExit();
-        // Told to end, it has ended; what it left running would be nobody's.
-        if (Volatile.Read(ref _told))
+        // Told to end, or ended by a signal that was passed on, it has ended; what it left running would be nobody's.
+        if (Volatile.Read(ref _told) || process.ExitCode == SignalBase + Volatile.Read(ref _passedOn))
             Sweep(process, mark);
         return process.ExitCode;
     }
@@ -92,13 +96,17 @@ internal static class GuardCommand
         while (Read(parent, signal))
         {
             var number = signal[0];
-            _told |= Handled().Any(one => one.Number == number);
+            Volatile.Write(ref _passedOn, number);
+            if (Handled().Any(one => one.Number == number))
+                Volatile.Write(ref _told, true);
             Thread.Sleep(SameSignal);
             var seen = Volatile.Read(ref Seen[number]);
             if (seen == taken[number])
                 Posix.Signal(process.Id, number);
             taken[number] = seen;
         }
+        // Once the command is dead, the other thread goes on: it is to sweep, too, and not to end this process in the middle.
+        Volatile.Write(ref _told, true);
         Sweep(process, mark);
         Process.GetCurrentProcess().Kill();
     }

@@ -1,7 +1,6 @@
 using System.Net;
 using System.Text.Json;
 using Shimmy.Api;
-using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 

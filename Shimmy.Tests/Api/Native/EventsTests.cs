@@ -122,10 +122,14 @@ public sealed class EventsTests
             while (await lines.ReadLineAsync(limit.Token) is { } line)
             {
                 if (line.StartsWith("event: ", StringComparison.Ordinal))
+                {
                     current = line["event: ".Length..];
+                }
                 else if (current == name && line.StartsWith("data: ", StringComparison.Ordinal)
                     && JsonElement.Parse(line["data: ".Length..]) is var data && fits?.Invoke(data) != false)
+                {
                     return data;
+                }
             }
             throw new InvalidOperationException($"the stream ended before {name}");
         }

@@ -86,7 +86,7 @@ public sealed partial class OllamaAnswerTests
         Assert.IsTrue(await IsOllamasAsync(listener, plain, null));
         Assert.AreEqual("Ollama is running", await listener.GetStringAsync("/"));
         using var root = await server.Client.GetAsync("/");
-        Assert.AreEqual(HttpStatusCode.NotFound, root.StatusCode);
+        Assert.AreEqual("text/html", root.Content.Headers.ContentType!.MediaType);
         StringAssert.Contains(await listener.GetStringAsync("/v1/models"), "talker");
     }
 
@@ -370,14 +370,14 @@ public sealed partial class OllamaAnswerTests
 
     private static ScriptedEngine Seeing(Action<GenerationRequest> see, string template, Dictionary<string, string>? sampling = null) =>
         new()
-    {
-        Answer = (_, request) =>
         {
-            see(request);
-            return ["ok"];
-        },
-        Facts = _ => Facts(template) with { SamplingDefaults = sampling ?? [] },
-    };
+            Answer = (_, request) =>
+            {
+                see(request);
+                return ["ok"];
+            },
+            Facts = _ => Facts(template) with { SamplingDefaults = sampling ?? [] },
+        };
 
     private static ModelFacts Facts(string template) => new()
     {

@@ -235,7 +235,9 @@ public sealed class SetupTests
 
     private static HostEnvironment Host(TemporaryFolder home) => HostEnvironment.Current() with
     {
-        Home = home.Path, System = HostSystem.Linux, Variable = _ => null,
+        Home = home.Path,
+        System = HostSystem.Linux,
+        Variable = _ => null,
     };
 
     private static bool IsThere(string tool) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)

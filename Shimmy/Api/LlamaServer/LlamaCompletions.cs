@@ -1,6 +1,5 @@
 using System.Buffers;
 using System.Runtime.CompilerServices;
-using System.Text.Json;
 using System.Threading.Channels;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat;
@@ -56,7 +55,7 @@ internal static class LlamaCompletions
             }
         }
 
-        PromptLog? log = PromptLog.Of(context);
+        var log = PromptLog.Of(context);
         foreach (var run in runs)
             log?.Write(run.Request.Prompt);
         if (request.Stream)

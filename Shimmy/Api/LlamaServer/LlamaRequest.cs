@@ -175,8 +175,11 @@ internal sealed record LlamaRequest
                 foreach (var pair in value.EnumerateArray())
                 {
                     if (pair.ValueKind != JsonValueKind.Array || pair.GetArrayLength() != 2)
+                    {
                         throw ApiException.BadField(name,
                             $"must be pairs of a token or text and a bias, not {RequestFields.Describe(pair)}");
+                    }
+
                     if (RequestFields.WholeOf(pair[0]) is >= int.MinValue and <= int.MaxValue and var token)
                         Add(null, (int)token, pair[1]);
                     else
@@ -305,8 +308,10 @@ internal static class LlamaPrompts
         {
             parts.Add(new ContentPart(texts[i]));
             if (i < media.Count)
+            {
                 parts.Add(MediaFields.OfBase64(RequestFields.TextOf(media[i], fields.FullName("multimodal_data")),
                     fields.FullName("multimodal_data")));
+            }
         }
         var decoded = await MediaFields.LoaderOf(context).DecodeAsync(model,
             new ChatRequest { Messages = [new ChatMessage { Role = "user", Content = parts }] }, ModelResolver.LoggerOf(context),

@@ -112,7 +112,7 @@ internal static class Events
             return true;
         }
 
-        private static void WriteModel(Utf8JsonWriter json, ResidentModel model)
+        private void WriteModel(Utf8JsonWriter json, ResidentModel model)
         {
             json.WriteStartObject();
             json.WriteString("name", model.Entry.Name);
@@ -122,6 +122,7 @@ internal static class Events
             json.WriteNumber("requests_active", model.Requests);
             json.WriteBoolean("pinned", model.Pinned);
             WriteTime(json, "expires_at", model.ExpiresAt);
+            NativeJson.WriteFormat(json, _residency.ConversionOf(model.Entry));
             json.WriteEndObject();
         }
 

@@ -53,14 +53,22 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             foreach (var part in messages[i].Content)
             {
                 if (part.Source is not { } source)
+                {
                     parts.Add(part);
+                }
                 else if (Takes(model, source.Kind))
+                {
                     parts.Add(new ContentPart("") { Medium = await LoadAsync(source, decodes, cancellation).ConfigureAwait(false) });
+                }
                 else if (i >= newest && messages[i].Role != "tool")
+                {
                     throw Refuses?.Invoke(source.Kind)
                         ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");
+                }
                 else
+                {
                     parts.Add(Omitted(model, source, logger));
+                }
             }
             messages[i] = messages[i] with { Content = ContentPart.Merge(parts) };
         }

@@ -32,7 +32,9 @@ internal static class DiscoverCommand
                 JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places, access.Conversions), CliJson.Default.DiscoveryReport));
         }
         else
+        {
             Print(models, scan, places, access.Conversions);
+        }
     }
 
     private static void Print(List<ModelEntry> models, ScanResult scan, List<SearchedPlace> places, ConversionCache conversions)

@@ -23,11 +23,17 @@ internal static class ListCommand
                     CliJson.Default.ModelListItemArray));
         }
         else if (entries.Count == 0)
+        {
             Printer.Notice("list", "no models were found; shimmy discover says where they are looked for");
+        }
         else if (options.Short)
+        {
             Printer.Line(string.Join('\n', entries.Select(entry => entry.Name)));
+        }
         else
+        {
             Printer.Line(Format(entries, models.Conversions));
+        }
     }
 
     private static string Format(IReadOnlyList<ModelEntry> entries, ConversionCache conversions) => Table.Format(

@@ -36,7 +36,8 @@ internal sealed class ModelContext
         Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
         Conversions =
             new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"),
-                options.ConvertType) { Quantizer = QuantizingWorker.Start };
+                options.ConvertType)
+            { Quantizer = QuantizingWorker.Start };
         MemoryBudget = BudgetOf(null);
     }
 

@@ -105,7 +105,8 @@ internal static class LlamaServerTable
         Switch(["--log-disable"], null, "Log nothing", a => a.With(o => o with { LogLevel = LogLevel.None })),
         Switch(["--log-jsonl"], "LLAMA_ARG_LOG_JSONL", "Log as JSON", a => a.With(o => o with { LogAsJson = true })),
         Switch(["--offline"], "LLAMA_ARG_OFFLINE", "Nothing is ever downloaded here: no effect", _ => { }),
-        Switch(["--no-ui", "--no-webui", "--ui", "--webui"], "LLAMA_ARG_UI", "There is no page here: no effect", _ => { }),
+        Switch(["--no-ui", "--no-webui"], null, "Leave out the page at /", WithoutPage),
+        Switch(["--ui", "--webui"], "LLAMA_ARG_UI", "Have the page at /, as without it", _ => { }, WithoutPage),
     ];
 
     private static LlamaServerOption[] Loading() =>
@@ -279,6 +280,9 @@ internal static class LlamaServerTable
         {
             SetOff = off is null ? null : (a, _) => off(a),
         };
+
+    private static void WithoutPage(LlamaServerArguments arguments) =>
+        arguments.With(options => options with { Server = options.Server with { Page = false } });
 
     private static LlamaServerOption Quiet(string[] names, string? value, string why) =>
         new(names, null, value, why + ": no effect", (_, _) => { });

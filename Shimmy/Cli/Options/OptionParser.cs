@@ -103,8 +103,11 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
     // Ollama's users have set up Ollama by its variables. They count where Shimmy takes its place, after all of Shimmy's own.
     private void AddOllamas(Dictionary<Option, OptionValue> values)
     {
-        if (values.FirstOrDefault(pair => pair.Key.Name == OptionTable.OllamaOption) is not { Value: { IsOff: false } asked,
-            Key: { } listener })
+        if (values.FirstOrDefault(pair => pair.Key.Name == OptionTable.OllamaOption) is not
+            {
+                Value: { IsOff: false } asked,
+                Key: { } listener
+            })
         {
             return;
         }

@@ -82,7 +82,7 @@ internal static class OptionTable
         },
         new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables"),
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
-        new(Init, "init", "Writes the files of a deployment, or of an application, with the options that were given")
+        new(Init, "init", "Writes the files of a deployment, or of an application")
         {
             Details = "The options of serve that are given go into the files as they are. Files that are there are left alone unless --force.",
             ServesWithout = ["--ready-file", "--template", "--api-key", "--record", "--replay", "--replay-miss", "--bind"],
@@ -289,7 +289,7 @@ internal static class OptionTable
         new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
             (o, v) => o with { ModelDirs = v.Text }),
         new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own, or what fits",
-            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) }) 
+            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) })
         {
             Default = "0", ConfigField = "ctx_len", Ollama = ("OLLAMA_CONTEXT_LENGTH", UnlessZero),
         },

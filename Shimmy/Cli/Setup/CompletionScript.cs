@@ -167,7 +167,8 @@ internal static class CompletionScript
             # Completion of shimmy for PowerShell: shimmy completion powershell | Out-String | Invoke-Expression
             Register-ArgumentCompleter -Native -CommandName shimmy -ScriptBlock {
                 param($wordToComplete, $commandAst, $cursorPosition)
-                $before = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } | ForEach-Object { $_.ToString() })
+                $before = @($commandAst.CommandElements | Where-Object { $_.Extent.EndOffset -lt $cursorPosition } |
+                    ForEach-Object { $_.ToString() })
                 $command = if ($before.Count -gt 1) { $before[1] } else { '' }
                 $previous = $before[-1]
 

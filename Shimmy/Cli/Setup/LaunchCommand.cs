@@ -1,4 +1,7 @@
+using System.Globalization;
+using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Servers;
@@ -31,7 +34,7 @@ internal static class LaunchCommand
         var servesItself = own is not null;
         if (servesItself && options.Url is not null)
             throw new UsageException($"--url: excludes {own}, which is for a server of one's own");
-        var server = servesItself ? null : (await ServerClient.FindAsync(options, cancellation)).FirstOrDefault();
+        var server = !servesItself && await ServerClient.FindAsync(options, cancellation) is [var newest, ..] ? newest : null;
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson, options.LogFile);
         // Settings that are printed, or written to a file, are for a server that stays; without one, for the one that this command starts.
         await using var serving = server is null ? await Serving.StartAsync(options, loggers, cancellation) : null;
@@ -81,8 +84,10 @@ internal static class LaunchCommand
                 : $"--model is missing, and there are several: {string.Join(", ", choice.Select(NameOf))}")
             : models.FirstOrDefault(model => string.Equals(NameOf(model), name, StringComparison.OrdinalIgnoreCase));
         if (model.ValueKind == JsonValueKind.Undefined)
+        {
             throw new CommandException(ExitCode.Failed,
                 $"--model: the server at {server.Address} has no '{name}' that answers; it has {string.Join(", ", models.Select(NameOf))}");
+        }
         return new LaunchTarget(server.Address, options.ClientKey ?? AnyKey, NameOf(model), model.GetProperty("context_length").GetInt32(),
             Capabilities(model).Contains("tools"), Capabilities(model).Contains("vision"));
     }
@@ -103,8 +108,10 @@ internal static class LaunchCommand
                 + "or more: expect it to lose the thread (--ctx N, where the model was trained for it)");
         }
         if (!target.CallsTools)
+        {
             Printer.Notice("launch",
                 $"{target.Model} was not trained to call tools: they are described to it in plain words, and it may not use them");
+        }
     }
 
     private static void Print(LaunchRecipe recipe, LaunchTarget target, CommandOptions options)
@@ -117,4 +124,177 @@ internal static class LaunchCommand
             Printer.Line(string.Join(' ', first.Select(InitCommand.Shell)));
         Printer.Line(string.Join(' ', recipe.CommandFor(target).Concat(options.Rest).Select(InitCommand.Shell)));
     }
+}
+
+/// <summary>What a client is to use: the server's address, a key for it, and a model with what is known of it.</summary>
+internal sealed record LaunchTarget(string Url, string Key, string Model, int Context, bool CallsTools, bool Sees);
+
+/// <summary>
+/// How a client is told of a server: a recipe of <c>Assets/launch</c>, with variables, arguments and a settings file. What stands in braces
+/// is replaced; a text that is nothing but a brace becomes a number or a truth value.
+/// </summary>
+internal sealed class LaunchRecipe
+{
+    private const string Backup = ".before-shimmy";
+
+    // Of the context, what a client may take for the answer.
+    private const int AnswerShare = 4;
+
+    private static readonly JsonSerializerOptions Indented = new()
+    {
+        WriteIndented = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
+
+    private static readonly JsonDocumentOptions WithComments =
+        new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
+
+    private readonly JsonObject _recipe;
+    private readonly HostEnvironment _host;
+    private readonly string _name;
+
+    private LaunchRecipe(string name, JsonObject recipe, HostEnvironment host)
+    {
+        _name = name;
+        _recipe = recipe;
+        _host = host;
+    }
+
+    /// <summary>The client's name in its own writing.</summary>
+    public string Title => _recipe["title"]!.GetValue<string>();
+
+    /// <summary>How it is installed.</summary>
+    public string Install => _recipe["install"]!.GetValue<string>();
+
+    /// <summary>The context below which it does not work well.</summary>
+    public int LeastContext => _recipe["context"]!.GetValue<int>();
+
+    /// <summary>Its settings file; null where variables and arguments say all.</summary>
+    public string? File => _recipe["file"]?[_host.System switch
+    {
+        HostSystem.Windows => "windows",
+        HostSystem.MacOS => "macos",
+        _ => "linux",
+    }] is { } path
+        ? _host.Absolute(path.GetValue<string>().Replace("%APPDATA%", _host.Value("APPDATA") ?? "", StringComparison.Ordinal))
+        : null;
+
+    /// <summary>Whether its command ends while the client runs on, in a window.</summary>
+    public bool Returns => _recipe["returns"] is not null;
+
+    /// <summary>The recipe of a client that <see cref="EmbeddedTexts.Clients"/> has.</summary>
+    public static LaunchRecipe Of(string client, HostEnvironment host) =>
+        new(client, JsonNode.Parse(EmbeddedTexts.Read($"launch/{client}.json"))!.AsObject(), host);
+
+    /// <summary>The command that starts it.</summary>
+    public IReadOnlyList<string> CommandFor(LaunchTarget target) => Words("command", target);
+
+    /// <summary>A command that has to run first; empty where there is none.</summary>
+    public IReadOnlyList<string> PreparationFor(LaunchTarget target) => Words("prepare", target);
+
+    /// <summary>Its variables.</summary>
+    public IReadOnlyDictionary<string, string> EnvironmentFor(LaunchTarget target) => _recipe["environment"]!.AsObject().ToDictionary(
+        pair => pair.Key,
+        pair => Filled(pair.Value!, target) is var value && value.GetValueKind() == JsonValueKind.String
+            ? value.GetValue<string>() : value.ToJsonString());
+
+    /// <summary>What its settings file gets; null where it has none.</summary>
+    public string? SettingsFor(LaunchTarget target) =>
+        _recipe["file"] is { } file ? Filled(file["content"]!, target).ToJsonString(Indented) : null;
+
+    /// <summary>
+    /// Puts the settings into the client's file, beside what is there, and keeps the file as it was the first time. Throws
+    /// <see cref="CommandException"/> where the file cannot be read or written.
+    /// </summary>
+    public void Write(LaunchTarget target)
+    {
+        var path = File!;
+        try
+        {
+            var before = System.IO.File.Exists(path) ? System.IO.File.ReadAllText(path) : "";
+            var settings = Filled(_recipe["file"]!["content"]!, target);
+            var there = before.Trim().Length == 0 ? null : JsonNode.Parse(before, documentOptions: WithComments);
+            if (there is not null && there.GetValueKind() != settings.GetValueKind())
+                throw new CommandException(ExitCode.Failed, $"{path}: is not of the form that {Title} has for it; nothing was changed");
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            if (!System.IO.File.Exists(path + Backup))
+                System.IO.File.WriteAllText(path + Backup, before);
+            System.IO.File.WriteAllText(path, Merge(there, settings).ToJsonString(Indented) + "\n", new UTF8Encoding(false));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
+        {
+            throw new CommandException(ExitCode.Failed, $"{path}: {e.Message}");
+        }
+    }
+
+    /// <summary>Puts the file back as it was; false where nothing was changed before.</summary>
+    public bool Undo()
+    {
+        if (File is not { } path || !System.IO.File.Exists(path + Backup))
+            return false;
+        var before = System.IO.File.ReadAllText(path + Backup);
+        if (before.Length == 0)
+            System.IO.File.Delete(path);
+        else
+            System.IO.File.WriteAllText(path, before, new UTF8Encoding(false));
+        System.IO.File.Delete(path + Backup);
+        return true;
+    }
+
+    private string[] Words(string field, LaunchTarget target) =>
+        _recipe[field] is { } words ? [.. words.AsArray().Select(word => Text(word!.GetValue<string>(), target))] : [];
+
+    // Of objects, field by field; of lists, what has our name is replaced and the rest stays.
+    private static JsonNode Merge(JsonNode? there, JsonNode ours)
+    {
+        if (there is JsonObject old && ours is JsonObject fields)
+        {
+            var merged = old.DeepClone().AsObject();
+            foreach (var (name, value) in fields)
+                merged[name] = Merge(merged[name], value!);
+            return merged;
+        }
+        if (there is JsonArray items && ours is JsonArray more)
+        {
+            var names = more.Select(NameOf).ToList();
+            return new JsonArray(
+            [
+                .. items.Where(item => NameOf(item) is not { } name || !names.Contains(name)).Select(item => item?.DeepClone()),
+                .. more.Select(item => item?.DeepClone()),
+            ]);
+        }
+        return ours.DeepClone();
+    }
+
+    private static string? NameOf(JsonNode? item) =>
+        item is JsonObject fields && fields["name"] is JsonValue name && name.TryGetValue<string>(out var text) ? text : null;
+
+    private JsonNode Filled(JsonNode node, LaunchTarget target)
+    {
+        switch (node)
+        {
+            case JsonObject fields:
+                return new JsonObject(fields.Select(pair =>
+                    KeyValuePair.Create<string, JsonNode?>(Text(pair.Key, target), Filled(pair.Value!, target))));
+            case JsonArray items:
+                return new JsonArray([.. items.Select(item => Filled(item!, target))]);
+            default:
+                if (node.GetValueKind() != JsonValueKind.String)
+                    return node.DeepClone();
+                return node.GetValue<string>() switch
+                {
+                    "{context}" => JsonValue.Create(target.Context),
+                    "{output}" => JsonValue.Create(target.Context / AnswerShare),
+                    "{images}" => JsonValue.Create(target.Sees),
+                    var text => JsonValue.Create(Text(text, target)),
+                };
+        }
+    }
+
+    private string Text(string text, LaunchTarget target) => text
+        .Replace("{url}", target.Url, StringComparison.Ordinal)
+        .Replace("{key}", target.Key, StringComparison.Ordinal)
+        .Replace("{model}", target.Model, StringComparison.Ordinal)
+        .Replace("{context}", target.Context.ToString(CultureInfo.InvariantCulture), StringComparison.Ordinal)
+        .Replace("{folder}", _host.Join(_host.StateFolder(), "shimmy", "launch", _name), StringComparison.Ordinal);
 }

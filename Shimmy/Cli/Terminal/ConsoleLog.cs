@@ -19,7 +19,9 @@ internal static class ConsoleLog
         // Hosting logs a failed start and throws it as well; the exception becomes one line on stderr.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
         if (file is not null)
+        {
             logging.AddZLoggerStream(new FileStream(file, FileMode.Append, FileAccess.Write, FileShare.ReadWrite), Configure);
+        }
         else
         {
             logging.AddZLoggerConsole(options =>

@@ -17,6 +17,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     private const int MostHalvings = 4;
 
     private readonly ILogger _logger;
+    private readonly ILogger _ours;
     private readonly string _executable;
     private readonly ConversionCache? _conversions;
 
@@ -28,6 +29,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     {
         _conversions = conversions;
         _logger = loggers.CreateLogger("llama.cpp");
+        _ours = loggers.CreateLogger("shimmy");
         _executable = executable ?? ThisProgram;
     }
 
@@ -315,7 +317,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogNativeError(_logger, line);
                 break;
             case WarningOfOurs:
-                LogWorkerWarning(_logger, line);
+                LogWorkerWarning(_ours, line);
                 break;
             case 3 when line.Contains("failed to mlock", StringComparison.Ordinal):
                 LogNotLocked(_logger, line);

@@ -10,6 +10,9 @@ namespace Shimmy.SafeTensors.Architectures;
 /// </summary>
 internal static class LoraFolder
 {
+    // Ways to begin an adapter that change the base model's own weights.
+    private static readonly string[] ChangingStarts = ["pissa", "olora", "loftq", "corda"];
+
     private const int MostLayers = 4096;
 
     // Architectures of GGUF whose q and k are stored in rotary pairs, and the others whose matrices PEFT knows by the names below.
@@ -18,12 +21,23 @@ internal static class LoraFolder
 
     private static readonly Dictionary<string, string> Matrices = new(StringComparer.Ordinal)
     {
-        ["self_attn.q_proj"] = "attn_q", ["self_attn.k_proj"] = "attn_k", ["self_attn.v_proj"] = "attn_v",
-        ["self_attn.o_proj"] = "attn_output", ["self_attn.qkv_proj"] = "attn_qkv", ["mlp.gate_proj"] = "ffn_gate",
-        ["mlp.up_proj"] = "ffn_up", ["mlp.down_proj"] = "ffn_down", ["mlp.gate_up_proj"] = "ffn_up",
-        ["mlp.gate"] = "ffn_gate_inp", ["block_sparse_moe.gate"] = "ffn_gate_inp",
-        ["attention.self.query"] = "attn_q", ["attention.self.key"] = "attn_k", ["attention.self.value"] = "attn_v",
-        ["attention.output.dense"] = "attn_output", ["intermediate.dense"] = "ffn_up", ["output.dense"] = "ffn_down",
+        ["self_attn.q_proj"] = "attn_q",
+        ["self_attn.k_proj"] = "attn_k",
+        ["self_attn.v_proj"] = "attn_v",
+        ["self_attn.o_proj"] = "attn_output",
+        ["self_attn.qkv_proj"] = "attn_qkv",
+        ["mlp.gate_proj"] = "ffn_gate",
+        ["mlp.up_proj"] = "ffn_up",
+        ["mlp.down_proj"] = "ffn_down",
+        ["mlp.gate_up_proj"] = "ffn_up",
+        ["mlp.gate"] = "ffn_gate_inp",
+        ["block_sparse_moe.gate"] = "ffn_gate_inp",
+        ["attention.self.query"] = "attn_q",
+        ["attention.self.key"] = "attn_k",
+        ["attention.self.value"] = "attn_v",
+        ["attention.output.dense"] = "attn_output",
+        ["intermediate.dense"] = "ffn_up",
+        ["output.dense"] = "ffn_down",
     };
 
     /// <summary>Whether a folder looks like one.</summary>
@@ -112,7 +126,7 @@ internal static class LoraFolder
             }
         }
 
-        if (config["init_lora_weights"].AsText is { } start && new[] { "pissa", "olora", "loftq", "corda" }.Any(start.StartsWith))
+        if (config["init_lora_weights"].AsText is { } start && ChangingStarts.Any(start.StartsWith))
         {
             throw Refused(
                 $"init_lora_weights is {start}: the model itself was changed with it; save it as a plain adapter (PEFT's docs say how)");
@@ -152,8 +166,11 @@ internal static class LoraFolder
 
     private static void Take(ConversionPlan plan, string module, Pair pair, float alpha, GgufHeader? model)
     {
-        if (pair is not { A: { Shape: [var rank, var columns], Weights: not null } a,
-            B: { Shape: [var rows, var other], Weights: not null } b })
+        if (pair is not
+            {
+                A: { Shape: [var rank, var columns], Weights: not null } a,
+                B: { Shape: [var rows, var other], Weights: not null } b
+            })
         {
             throw new SafeTensorsException($"'{module}' needs lora_A and lora_B, matrices of F32, F16 or BF16");
         }
@@ -205,6 +222,12 @@ internal static class LoraFolder
     {
         if (model.Integer("split.count") > 1)
             return;
+
+        if (target == "token_embd" && !model.Tensors.Any(tensor => tensor.Name == "output.weight"))
+        {
+            throw new SafeTensorsException($"'{module}': the model's output is its embedding again, "
+                + "and llama.cpp does not compute an adapter of both");
+        }
 
         var matrix = model.Tensors.FirstOrDefault(tensor => tensor.Name == target + ".weight")
             ?? throw new SafeTensorsException($"'{module}': the model has no such matrix ({target}.weight)");

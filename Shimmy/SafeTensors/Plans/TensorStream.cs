@@ -113,7 +113,9 @@ internal sealed class TensorStream(Func<Quantizer>? quantizer, Action<long> writ
             floats[i] *= tensor.Factor;
 
         if (type.ElementsPerBlock() == 1 || (quantizer is null && TensorData.CanEncode(type)))
+        {
             output.Write(_encoded, 0, TensorData.Encode(type, floats, _encoded));
+        }
         else
         {
             output.Write(

@@ -26,9 +26,13 @@ internal static class ChatTemplates
 
         var named = new List<(string Name, string Text)>();
         if (text is not null)
+        {
             named.Add((Default, text));
+        }
         else if (given.IsObject)
+        {
             named.AddRange(given.Members.Select(member => (member.Name, member.Value.AsText ?? throw Unnamed())));
+        }
         else
         {
             named.AddRange(

@@ -44,7 +44,9 @@ internal static class MergedPieces
         {
             var id = TokenizerFiles.Within(token.Id, token.Text, size);
             if (token.Special || special.Contains(token.Text))
+            {
                 (tokens[id], kinds[id]) = (token.Text, kinds[id] == TokenKind.Byte ? TokenKind.Byte : TokenKind.Control);
+            }
             else if (kinds[id] is TokenKind.Unused or TokenKind.Normal)
             {
                 // Found in the text before it is split, so with blanks as they are typed.

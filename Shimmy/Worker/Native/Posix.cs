@@ -7,9 +7,9 @@ namespace Shimmy.Worker.Native;
 internal static partial class Posix
 {
     /// <summary>
-    /// Takes the pipe to the parent away from the worker's stdout, so that native code which prints cannot write into the middle of a frame: on Unix the pipe moves to
-    /// another descriptor and stdout becomes stderr, for which .NET has no call. The prebuilt Windows libraries print through the log
-    /// callback alone. Throws <see cref="IOException"/> where the system has no descriptor left.
+    /// Takes the pipe to the parent away from the worker's stdout, so that native code which prints cannot write into the middle of a
+    /// frame: on Unix the pipe moves to another descriptor and stdout becomes stderr, for which .NET has no call. The prebuilt Windows
+    /// libraries print through the log callback alone. Throws <see cref="IOException"/> where the system has no descriptor left.
     /// </summary>
     public static Stream TakeOverOutput()
     {

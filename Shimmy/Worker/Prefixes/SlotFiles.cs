@@ -97,7 +97,7 @@ internal static class SlotFiles
     {
         if (numbers is [Mark, not Version, ..])
             throw Wrong($"Unsupported server tokens state version {(uint)numbers[1]}; version {Version} is read");
-        int[] tokens = numbers is not [Mark, ..] ? numbers
+        var tokens = numbers is not [Mark, ..] ? numbers
             : numbers.Length > 3 && numbers[2] >= 0 && numbers[2] <= numbers.Length - 4 ? numbers[3..(3 + numbers[2])]
             : throw Invalid("its tokens are cut");
         if (numbers is [Mark, ..] && numbers[3 + tokens.Length] != 0)

@@ -226,7 +226,8 @@ internal sealed class StateFolder
     {
         try
         {
-            if (entry.Dropped)
+            // After a failure one warning is enough.
+            if (entry.Dropped || Environment.TickCount64 < Volatile.Read(ref _resumesAt))
                 return;
             MakeRoom(entry.Bytes);
             StateFile.Write(entry.Path, _identity, state);

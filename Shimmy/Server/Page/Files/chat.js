@@ -1,7 +1,7 @@
 // The chat. Its conversation and a running answer live here, not in the view, so that an answer goes on while another view is shown.
 import {h, icon, iconButton, button, announce, toast, download, reducedMotion, number} from './dom.js';
 import {request, events, models, canChat, connection, serverIsUp} from './api.js';
-import {live} from './live-data.js';
+import {live, progressOf} from './live-data.js';
 import {AnswerView, userTurn, toolTurn} from './turns.js';
 import {openSettings, requestFields, countSet} from './settings.js';
 import * as store from './store.js';
@@ -64,7 +64,7 @@ function build(main) {
     parts.search, parts.list,
     h('div', {class: 'row side-foot'}, button([icon('down'), 'Export'], () => download('shimmy-conversations.json', store.exportAll()), {class: 'quiet'}),
       button([icon('up'), 'Import'], () => file.click(), {class: 'quiet'}), file));
-  parts.model = h('select', {'aria-label': 'Model', class: 'model', onchange: () => chooseModel(parts.model.value)});
+  parts.model = h('select', {'aria-label': 'Model', class: 'model', onchange: () => chooseModel(parts.model.value)}, h('option', {value: ''}, 'Looking for models…'));
   parts.state = h('span', {class: 'model-state'});
   parts.settings = h('button', {type: 'button', class: 'icon', onclick: () => openSettings(renderSettings)});
   parts.toggle = iconButton('list', 'Conversations', () => toggleSide(), {class: 'icon narrow-only', 'aria-expanded': 'false', 'aria-controls': 'side'});
@@ -83,6 +83,9 @@ function build(main) {
       h('div', {class: 'composer'}, parts.pictures, h('div', {class: 'composer-row'}, parts.attach, parts.file, parts.input, parts.send)),
       parts.gauge));
   parts.turns.addEventListener('scroll', () => { parts.jump.hidden = nearEnd(); }, {passive: true});
+  area.addEventListener('pointerdown', event => {
+    if (!parts.toggle.contains(event.target)) parts.side.classList.remove('shown');
+  });
   main.append(parts.side, area);
   view = parts;
   fit();
@@ -181,11 +184,13 @@ function model() {
 function renderState() {
   if (!view) return;
   const state = live.models.find(one => one.name === modelName);
-  const text = {loading: `loading ${Math.round((state?.progress ?? 0) * 100)} %`, ready: 'in memory', waiting: 'waits for memory', draining: 'is being unloaded', unloading: 'is being unloaded'}[state?.status];
+  const {verb, share} = state ? progressOf(state) : {};
+  const loading = `${verb} ${Math.round(share * 100)} %`;
+  const text = {loading: loading.toLowerCase(), ready: 'in memory', waiting: 'waits for memory', draining: 'is being unloaded', unloading: 'is being unloaded'}[state?.status];
   view.state.textContent = !serverIsUp() ? '' : text ?? (modelName ? 'not loaded' : '');
   view.state.className = 'model-state ' + (state?.status ?? 'unloaded');
   view.attach.hidden = !model()?.capabilities.includes('vision');
-  run?.view?.sayWaiting(state?.status === 'loading' ? `Loading the model, ${Math.round(state.progress * 100)} %`
+  run?.view?.sayWaiting(state?.status === 'loading' ? verb + ` the model, ${Math.round(share * 100)} %`
     : state?.status === 'waiting' ? 'The model waits for memory' : state ? 'Reading the prompt' : '');
   renderGauge();
 }
@@ -320,7 +325,9 @@ function onKey(event) {
 
 addEventListener('keydown', event => {
   if (!view || document.querySelector('dialog[open]')) return;
-  if (event.key === 'Escape' && run) {
+  if (event.key === 'Escape' && view.side.classList.contains('shown')) {
+    toggleSide(false);
+  } else if (event.key === 'Escape' && run) {
     stop();
   } else if (event.altKey && !event.ctrlKey && event.code === 'KeyN') {
     event.preventDefault();

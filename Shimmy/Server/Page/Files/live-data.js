@@ -58,6 +58,12 @@ async function listen() {
   }
 }
 
+// How far a load is: a folder of SafeTensors is converted before its model is loaded.
+export function progressOf(state) {
+  const converts = state.conversion === 'converting';
+  return {verb: converts ? 'Converting' : 'Loading', share: converts ? state.conversion_progress ?? 0 : state.progress};
+}
+
 export function startListening() {
   listen();
   document.addEventListener('visibilitychange', () => {

@@ -1,7 +1,7 @@
 // The models: what was found and where, what they need of the memory, and what was skipped and why.
 import {h, icon, button, bytes, toast, announce, number} from './dom.js';
 import {json, models} from './api.js';
-import {live} from './live-data.js';
+import {live, progressOf} from './live-data.js';
 
 let view = null;
 let data = null;
@@ -96,7 +96,7 @@ function renderList() {
       : 'No models were found. Put a GGUF file into ./models, or name a folder with --model-dirs.')));
 }
 
-const StateTexts = {ready: 'In memory', loading: 'Loading', waiting: 'Waits for memory', draining: 'Lets its requests end', unloading: 'Is being unloaded'};
+const StateTexts = {ready: 'In memory', waiting: 'Waits for memory', draining: 'Lets its requests end', unloading: 'Is being unloaded'};
 
 function card(model) {
   const state = residentOf(model.name);
@@ -110,17 +110,18 @@ function card(model) {
     : status ? [act('unload', status === 'loading' || status === 'waiting' ? 'Cancel' : 'Unload', () => change(model, 'unload', undefined, 'Unloaded'))]
     : [act('load', 'Load', () => change(model, 'load', {}, 'Loaded'), {class: 'primary', onfocus: () => look(model), onmouseenter: () => look(model)})];
   const facts = [model.quantization, model.parameter_count ? count(model.parameter_count) + ' parameters' : null, model.architecture,
-    bytes(model.size_bytes), model.context_length ? number(model.context_length) + ' tokens' : null, ...model.capabilities];
+    bytes(model.size_bytes), model.format === 'safetensors' ? 'SafeTensors' : null, model.context_length ? number(model.context_length) + ' tokens' : null, ...model.capabilities];
   const progress = h('i');
-  progress.style.width = Math.round((state?.progress ?? 0) * 100) + '%';
+  const {verb, share} = state ? progressOf(state) : {};
+  progress.style.width = Math.round((share ?? 0) * 100) + '%';
   const refusal = busy.get('refusal ' + model.name);
   return h('article', {class: 'card model-card', 'aria-label': model.name},
     h('div', {class: 'stack'}, h('h2', null, model.name),
-      h('div', {class: 'facts'}, status ? h('span', {class: 'state ' + status}, StateTexts[status] + (state.pinned ? ', pinned' : '')) : null,
+      h('div', {class: 'facts'}, status ? h('span', {class: 'state ' + status}, (status === 'loading' ? verb : StateTexts[status]) + (state.pinned ? ', pinned' : '')) : null,
         facts.filter(fact => fact && fact !== 'unknown').map(fact => h('span', {class: 'tag'}, fact)))),
     h('div', {class: 'actions'}, actions),
     status === 'loading' ? h('div', {
-      class: 'progress whole', role: 'progressbar', 'aria-label': 'Loading ' + model.name, 'aria-valuenow': Math.round(state.progress * 100), 'aria-valuemin': 0, 'aria-valuemax': 100,
+      class: 'progress whole', role: 'progressbar', 'aria-label': `${verb} ${model.name}`, 'aria-valuenow': Math.round(share * 100), 'aria-valuemin': 0, 'aria-valuemax': 100,
     }, progress) : null,
     status === 'ready' ? h('div', {class: 'legend whole'}, h('span', null, 'Memory ', h('b', null, bytes(state.memory_bytes))),
       state.requests_active ? h('span', null, 'Requests ', h('b', null, String(state.requests_active))) : null,
