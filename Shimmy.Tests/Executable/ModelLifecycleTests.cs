@@ -53,7 +53,7 @@ public sealed class ModelLifecycleTests
     [DataRow("POST", "api/models/talker/explode", 404, "there is no route POST /api/models/talker/explode")]
     [DataRow("GET", "api/models/talker", 404, "there is no route GET /api/models/talker")]
     [DataRow("POST", "api/models/talker/load {\"keep_alive\":\"soon\"}", 400, "keep_alive: must be a number of seconds")]
-    [DataRow("POST", "api/models/talker/load {\"ctx\":5}", 400, "ctx: is not a known field; keep_alive, gpu_layers, cpu_moe, n_cpu_moe are")]
+    [DataRow("POST", "api/models/talker/load {\"ctx\":5}", 400, "ctx: is not a known field; keep_alive, pinned, gpu_layers, cpu_moe, n_cpu_moe are")]
     [DataRow("POST", "api/models/talker/load [", 400, "the body is not valid JSON")]
     [DataRow("POST", "api/generate {\"model\":\"talker\",\"prompt\":\"x\",\"keep_alive\":true}", 400, "keep_alive: must be a number of seconds")]
     [DataRow("POST", "v1/completions {\"model\":\"talker\",\"prompt\":\"x\",\"keep_alive\":\"5 weeks\"}", 400, "keep_alive: must be a number of seconds")]

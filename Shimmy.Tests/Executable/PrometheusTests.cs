@@ -84,11 +84,14 @@ public sealed class PrometheusTests
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         })!;
-        await check.StandardInput.WriteAsync(metrics);
+        await check.StandardInput.WriteAsync(
+            string.Join('\n', metrics.Split('\n').Where(line => !line.Contains("llamacpp:", StringComparison.Ordinal))));
         check.StandardInput.Close();
         var said = await check.StandardOutput.ReadToEndAsync() + await check.StandardError.ReadToEndAsync();
         await check.WaitForExitAsync();
         Assert.AreEqual((0, ""), (check.ExitCode, said));
+        // The names of llama-server's series are its own, whose colon the linter objects to.
+        Assert.Contains("\nllamacpp:prompt_tokens_total ", metrics);
     }
 
     private static async Task AskAsync(ServerProcess server)

@@ -57,6 +57,16 @@ public sealed class GoTemplateTests
         """;
 
     [TestMethod]
+    public void A_template_made_to_exhaust_is_refused_at_once()
+    {
+        var nested = string.Concat(Enumerable.Repeat("{{if .System}}", 100_000));
+        Assert.Contains("nested too deeply", Assert.ThrowsExactly<FormatException>(() => GoTemplate.ToJinja(nested)).Message);
+        var others = string.Concat(Enumerable.Repeat(" \"a\"", 600));
+        var grown = $"{{{{ eq (eq (eq .System{others}){others}){others} }}}}";
+        Assert.Contains("too long", Assert.ThrowsExactly<FormatException>(() => GoTemplate.ToJinja(grown)).Message);
+    }
+
+    [TestMethod]
     public void A_template_of_one_exchange_renders_each_and_leaves_the_last_open() => Assert.AreEqual(
         "<|im_start|>system\n‹S›<|im_end|>\n<|im_start|>user\n‹A›<|im_end|>\n<|im_start|>assistant\n‹B›<|im_end|>\n"
         + "<|im_start|>user\n‹C›<|im_end|>\n<|im_start|>assistant\n",

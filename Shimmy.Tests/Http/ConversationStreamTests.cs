@@ -11,7 +11,7 @@ public sealed class ConversationStreamTests
     [TestMethod]
     public async Task Every_byte_of_the_last_4_MiB_is_there_and_no_older_one()
     {
-        var stream = new ConversationStream("id", DateTimeOffset.UnixEpoch);
+        var stream = new ConversationStream("id", "id", DateTimeOffset.UnixEpoch);
         var all = new byte[(5 << 20) + 12345];
         new Random(1).NextBytes(all);
         for (var at = 0; at < all.Length; at += 100_003)
@@ -31,7 +31,7 @@ public sealed class ConversationStreamTests
     [TestMethod]
     public async Task A_reader_waits_for_what_is_not_said_yet()
     {
-        var stream = new ConversationStream("id", DateTimeOffset.UnixEpoch);
+        var stream = new ConversationStream("id", "id", DateTimeOffset.UnixEpoch);
         stream.Write("one"u8);
         var next = stream.ReadAsync(3, CancellationToken.None).AsTask();
         Assert.IsFalse(next.IsCompleted);
@@ -44,7 +44,7 @@ public sealed class ConversationStreamTests
     [TestMethod]
     public void One_write_beyond_all_that_is_kept_leaves_its_end()
     {
-        var stream = new ConversationStream("id", DateTimeOffset.UnixEpoch);
+        var stream = new ConversationStream("id", "id", DateTimeOffset.UnixEpoch);
         stream.Write("one"u8);
 
         stream.Write(new byte[(4 << 20) + 10]);

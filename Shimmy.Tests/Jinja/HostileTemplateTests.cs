@@ -11,7 +11,7 @@ namespace Shimmy.Tests.Jinja;
 [DoNotParallelize]
 public sealed class HostileTemplateTests
 {
-    private const int MostMilliseconds = 100;
+    private const int MostMilliseconds = 500;
     private const long MostBytes = 64 << 20;
 
     private static readonly Dictionary<string, Value> Variables = TemplateCase.Variables(

@@ -14,6 +14,8 @@ namespace Shimmy.Api;
 /// </summary>
 internal sealed record LlamaOptions
 {
+    private const int MostSamplers = 64;
+
     private static readonly (string Name, char Letter, SamplerKind Kind)[] SamplerNames =
     [
         ("penalties", 'e', SamplerKind.Penalties), ("dry", 'd', SamplerKind.Dry), ("top_n_sigma", 's', SamplerKind.TopNSigma),
@@ -113,7 +115,11 @@ internal sealed record LlamaOptions
     public static IReadOnlyList<SamplerKind> SamplersOf(string letters) =>
         [.. letters.SelectMany(letter => SamplerNames.Where(sampler => sampler.Letter == letter).Select(sampler => sampler.Kind))];
 
-    private static IReadOnlyList<SamplerKind>? SamplersOf(RequestFields fields) => fields.Find("samplers") switch
+    private static IReadOnlyList<SamplerKind>? SamplersOf(RequestFields fields) => AnySamplersOf(fields) is { Count: > MostSamplers } many
+        ? throw ApiException.BadField("samplers", $"names {many.Count} samplers; at most {MostSamplers} are allowed")
+        : AnySamplersOf(fields);
+
+    private static IReadOnlyList<SamplerKind>? AnySamplersOf(RequestFields fields) => fields.Find("samplers") switch
     {
         null => null,
         { ValueKind: JsonValueKind.String } letters => SamplersOf(letters.GetString()!),

@@ -9,6 +9,7 @@ namespace Shimmy.Http;
 internal static class ClientConnection
 {
     private static readonly object Key = new();
+    private static readonly object EndKey = new();
 
     /// <summary>Cancelled when the client is gone.</summary>
     public static CancellationToken Token(HttpContext context) =>
@@ -17,10 +18,18 @@ internal static class ClientConnection
     /// <summary>Whether the client is gone.</summary>
     public static bool IsGone(HttpContext context) => Token(context).IsCancellationRequested;
 
-    /// <summary>Lets the request end with another token as well; the client's own stays known.</summary>
-    public static void EndWith(HttpContext context, CancellationToken either)
+    /// <summary>Cancelled when the server ends the request, at its deadline or its own end, whether the client is there or not.</summary>
+    public static CancellationToken ServersEnd(HttpContext context) =>
+        context.Items.TryGetValue(EndKey, out var token) ? (CancellationToken)token! : default;
+
+    /// <summary>Lets the request end with the server's tokens as well; the client's own stays known.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="either">The client's token and the server's.</param>
+    /// <param name="server">The server's alone.</param>
+    public static void EndWith(HttpContext context, CancellationToken either, CancellationToken server)
     {
         context.Items[Key] = context.RequestAborted;
+        context.Items[EndKey] = server;
         context.RequestAborted = either;
     }
 }

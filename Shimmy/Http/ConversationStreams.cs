@@ -13,6 +13,9 @@ internal sealed class ConversationStreams(TimeProvider time)
     /// <summary>The header that names the conversation.</summary>
     public const string Header = "X-Conversation-Id";
 
+    // Those that have ended leave for new ones; where all go on, a new one has to wait.
+    private const int MostStreams = 256;
+
     private static readonly TimeSpan Kept = TimeSpan.FromSeconds(300);
 
     private readonly Lock _lock = new();
@@ -24,35 +27,35 @@ internal sealed class ConversationStreams(TimeProvider time)
         if (context.Request.Headers[Header].ToString() is not { Length: > 0 } id)
             return null;
         var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
-        // The server's stop still ends it, the client's leaving no more.
-        var stream = new ConversationStream(id, DateTimeOffset.UtcNow);
+        var stream = new ConversationStream(id, KeyOf(context, id), streams.Now);
         ConversationStream? before;
         lock (streams._lock)
         {
             streams.Forget();
-            streams._streams.Remove(id, out before);
-            streams._streams.Add(id, stream);
+            streams._streams.Remove(stream.Key, out before);
+            streams.MakeRoom();
+            streams._streams.Add(stream.Key, stream);
         }
         before?.Cancel();
         return stream;
     }
 
-    /// <summary>The stream of a conversation; null where there is none, or none any more.</summary>
-    public ConversationStream? Find(string id)
+    /// <summary>The stream of a conversation of the request's client; null where there is none, or none any more.</summary>
+    public ConversationStream? Find(HttpContext context, string id)
     {
         lock (_lock)
         {
             Forget();
-            return _streams.GetValueOrDefault(id);
+            return _streams.GetValueOrDefault(KeyOf(context, id));
         }
     }
 
-    /// <summary>Ends the stream of a conversation and forgets it.</summary>
-    public void Remove(string id)
+    /// <summary>Ends the stream of a conversation of the request's client and forgets it.</summary>
+    public void Remove(HttpContext context, string id)
     {
         ConversationStream? stream;
         lock (_lock)
-            _streams.Remove(id, out stream);
+            _streams.Remove(KeyOf(context, id), out stream);
         stream?.Cancel();
     }
 
@@ -62,43 +65,62 @@ internal sealed class ConversationStreams(TimeProvider time)
         var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
         lock (streams._lock)
         {
-            if (streams._streams.GetValueOrDefault(stream.Id) == stream)
-                streams._streams.Remove(stream.Id);
+            if (streams._streams.GetValueOrDefault(stream.Key) == stream)
+                streams._streams.Remove(stream.Key);
         }
         stream.Cancel();
     }
 
     /// <summary>The streams of a conversation, under its id and under those that begin with it and two colons.</summary>
-    public IReadOnlyList<ConversationStream> Of(string id)
+    public IReadOnlyList<ConversationStream> Of(HttpContext context, string id)
     {
+        var key = KeyOf(context, id);
         lock (_lock)
         {
             Forget();
-            return [.. _streams.Values.Where(stream => stream.Id == id || stream.Id.StartsWith(id + "::", StringComparison.Ordinal))];
+            return [.. _streams.Values.Where(stream => stream.Key == key || stream.Key.StartsWith(key + "::", StringComparison.Ordinal))];
         }
     }
 
+    private DateTimeOffset Now => time.GetUtcNow();
+
+    // Clients choose the ids, and one client's are nothing to another.
+    private static string KeyOf(HttpContext context, string id) => $"{RequestContext.Of(context).Client?.Name}\0{id}";
+
     private void Forget()
     {
-        var now = time.GetUtcNow();
-        foreach (var (id, stream) in _streams.Where(pair => pair.Value.EndedAt is { } ended && now - ended > Kept).ToArray())
-            _streams.Remove(id);
+        var now = Now;
+        foreach (var (key, _) in _streams.Where(pair => pair.Value.EndedAt is { } ended && now - ended > Kept).ToArray())
+            _streams.Remove(key);
+    }
+
+    private void MakeRoom()
+    {
+        while (_streams.Count >= MostStreams)
+        {
+            var oldest = _streams.Values.Where(stream => stream.EndedAt is not null).MinBy(stream => stream.EndedAt)
+                ?? throw new ApiException(429, $"{MostStreams} streams that outlive their client go on; wait until one ends", "queue_full");
+            _streams.Remove(oldest.Key);
+        }
     }
 }
 
 /// <summary>What one stream has said, its last 4 MiB, and whether it goes on. Thread-safe.</summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Its source has no timer and no handle.")]
-internal sealed class ConversationStream(string id, DateTimeOffset startedAt)
+internal sealed class ConversationStream(string id, string key, DateTimeOffset startedAt)
 {
     private const int Most = 4 << 20;
 
     private readonly Lock _lock = new();
     private readonly CancellationTokenSource _cancel = new();
-    private byte[] _ring = new byte[64 << 10];
+    private byte[] _ring = new byte[4 << 10];
     private TaskCompletionSource _news = New();
 
     /// <summary>The conversation.</summary>
     public string Id => id;
+
+    /// <summary>The conversation with the client that it belongs to.</summary>
+    public string Key => key;
 
     /// <summary>When it began.</summary>
     public DateTimeOffset StartedAt => startedAt;

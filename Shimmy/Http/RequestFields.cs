@@ -264,7 +264,6 @@ internal sealed class RequestFields
         }
     }
 
-
     // A JsonException for invalid JSON; an InvalidOperationException for names with invalid Unicode, which the check for duplicates
     // compares.
     private static ApiException NoJson(Exception e) => new(400, e switch

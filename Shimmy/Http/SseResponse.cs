@@ -94,11 +94,7 @@ internal static class SseResponse
         HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer, ConversationStream stream)
     {
         // The server's end and a deadline end it, the client's leaving does not.
-        using var ended = context.RequestAborted.Register(() =>
-        {
-            if (!ClientConnection.IsGone(context))
-                stream.Cancel();
-        });
+        using var ended = ClientConnection.ServersEnd(context).Register(stream.Cancel);
         var output = new ArrayBufferWriter<byte>(1024);
         try
         {

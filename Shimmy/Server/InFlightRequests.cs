@@ -91,6 +91,7 @@ internal sealed class InFlightRequests : IDisposable
     {
         private readonly InFlightRequests _requests;
         private readonly CancellationTokenSource _either;
+        private readonly CancellationTokenSource _servers;
         private readonly RequestDeadline _deadline;
 
         public Entry(InFlightRequests requests, HttpContext context)
@@ -99,13 +100,15 @@ internal sealed class InFlightRequests : IDisposable
             // Each message on a socket has a deadline of its own; the socket has none.
             _deadline =
                 RequestDeadline.Begin(context, RequestContext.Of(context).Match!.OpensSocket(context.Request) ? null : requests._limit);
-            _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, requests._end.Token, _deadline.Token);
-            ClientConnection.EndWith(context, _either.Token);
+            _servers = CancellationTokenSource.CreateLinkedTokenSource(requests._end.Token, _deadline.Token);
+            _either = CancellationTokenSource.CreateLinkedTokenSource(context.RequestAborted, _servers.Token);
+            ClientConnection.EndWith(context, _either.Token, _servers.Token);
         }
 
         public void Dispose()
         {
             _either.Dispose();
+            _servers.Dispose();
             _deadline.Dispose();
             _requests.Leave();
         }

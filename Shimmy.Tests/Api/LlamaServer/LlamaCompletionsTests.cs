@@ -171,6 +171,19 @@ public sealed class LlamaCompletionsTests
     }
 
     [TestMethod]
+    [DataRow("completion", "{\"prompt\":\"x\",\"samplers\":\"eeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeeee\"}", "samplers")]
+    [DataRow("embedding", "{\"content\":{\"prompt_string\":\"<__media__>\",\"multimodal_data\":[\"AAAA\"]}}", "multimodal_data")]
+    [DataRow("lora-adapters", "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]", "")]
+    public async Task What_is_made_to_exhaust_is_refused(string route, string body, string field)
+    {
+        await using var server = await ServerFixture.StartAsync();
+        using var answer = await server.PostAsync(route, body);
+        var text = await answer.Content.ReadAsStringAsync();
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, text);
+        Assert.Contains(field, text);
+    }
+
+    [TestMethod]
     public async Task Props_and_slots_load_no_model()
     {
         var engine = new ScriptedEngine();

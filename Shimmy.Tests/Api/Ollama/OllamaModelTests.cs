@@ -101,7 +101,7 @@ public sealed class OllamaModelTests
 
         foreach (var (destination, error) in new[]
         {
-            ("tiny:1b", "destination: 'tiny:1b' is the name of another model"),
+            ("tiny:1b", "destination: 'tiny:1b' is the name of another model or alias, or 1000 copies were made"),
                 ("a*", "destination: must be a name without blanks, * and ?, not 'a*'"),
         })
         {

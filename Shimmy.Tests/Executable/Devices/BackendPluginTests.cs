@@ -137,7 +137,7 @@ public sealed class BackendPluginTests
             ("""{"cpu_moe":true,"n_cpu_moe":1}""", "n_cpu_moe: excludes cpu_moe: "),
             ("""{"gpu_layers":"many"}""", "gpu_layers: must be a whole number from 0 to 10000, or auto, not a string"),
             ("""{"gpu_layers":-1}""", "gpu_layers: must be a whole number from 0 to 10000, or auto, not -1"),
-            ("""{"device":"CUDA0"}""", "device: is not a known field; keep_alive, gpu_layers, cpu_moe, n_cpu_moe are"),
+            ("""{"device":"CUDA0"}""", "device: is not a known field; keep_alive, pinned, gpu_layers, cpu_moe, n_cpu_moe are"),
         })
         {
             using var bad =

@@ -59,6 +59,7 @@ internal static class Messages
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
         var asked = MessagesRequestBody.Read(fields, logger, counts: true, LlamaServerMode.Of(context).IsOn);
+        asked = asked with { Request = LlamaServerMode.Of(context).Apply(asked.Request, fields) };
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);

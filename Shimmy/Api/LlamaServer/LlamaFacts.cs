@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -158,8 +159,10 @@ internal static class LlamaFacts
         using var body = await RequestFields.ReadAnyAsync(context.Request, context.RequestAborted);
         if (body.RootElement.ValueKind != JsonValueKind.Array)
             throw ApiException.BadField("body", $"must be an array of objects, not {RequestFields.Describe(body.RootElement)}");
-        using var wrapped = JsonDocument.Parse($$"""{"lora":{{body.RootElement.GetRawText()}}}""");
-        var choices = LoraFields.Read(RequestFields.Parse(System.Text.Encoding.UTF8.GetBytes(wrapped.RootElement.GetRawText())).Fields)!;
+        var (wrapped, fields) = RequestFields.Parse(
+            (byte[])[.. "{\"lora\":"u8, .. JsonMarshal.GetRawUtf8Value(body.RootElement), (byte)'}']);
+        using var document = wrapped;
+        var choices = LoraFields.Read(fields)!;
         var entry = await EntryAsync(context);
         using var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
             .AcquireAsync(entry, null, context.RequestAborted);

@@ -82,7 +82,7 @@ internal sealed record LlamaRequest
             PredictTime = Time(fields, "t_max_predict_ms"),
             ResponseFields = [.. (fields.List("response_fields") ?? [])
                 .Select((path, i) => RequestFields.TextOf(path, $"response_fields[{i}]"))],
-            PingAfter = ping is null ? mode.PingAfter : ping < 0 ? null : TimeSpan.FromSeconds(Math.Max(1, ping.Value)),
+            PingAfter = ping is null ? mode.PingAfter : ping < 0 ? null : TimeSpan.FromSeconds(Math.Clamp(ping.Value, 1, 86_400)),
             Grammar = fields.Has("grammar") && fields.Has("json_schema")
                 ? Grammar.Require(fields.Text("grammar")!, "grammar")
                 : ConstraintFields.Read(fields, responseFormat: true),

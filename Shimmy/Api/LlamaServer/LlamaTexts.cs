@@ -31,7 +31,9 @@ internal static class LlamaTexts
         var embeddings = await Task.WhenAll(given.Select(async element => await lease.Model.EmbedAsync(
             new EmbeddingRequest
             {
-                Prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, context.RequestAborted),
+                Prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, context.RequestAborted) is { Media.Count: 0 } prompt
+                    ? prompt
+                    : throw ApiException.BadField(field, "pictures and sounds are not embedded; send text"),
                 Loras = loras ?? LoraScales.Of(lease),
                 Place = lease.Place,
             }, context.RequestAborted)));

@@ -22,7 +22,8 @@ internal static class StreamRoutes
 
     private static async Task HandleRead(HttpContext context)
     {
-        var stream = StreamsOf(context).Find(IdOf(context)) ?? throw new ApiException(404, "Stream not found or expired", "not_found");
+        var stream = StreamsOf(context).Find(context, IdOf(context))
+            ?? throw new ApiException(404, "Stream not found or expired", "not_found");
         var from = 0L;
         if (context.Request.Query["from"].ToString() is { Length: > 0 } text
             && !long.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out from))
@@ -43,7 +44,7 @@ internal static class StreamRoutes
 
     private static Task HandleDelete(HttpContext context)
     {
-        StreamsOf(context).Remove(IdOf(context));
+        StreamsOf(context).Remove(context, IdOf(context));
         context.Response.StatusCode = StatusCodes.Status204NoContent;
         return Task.CompletedTask;
     }
@@ -55,7 +56,8 @@ internal static class StreamRoutes
         var ids = fields.List("conversation_ids") ?? throw ApiException.BadField("conversation_ids", "is missing; an array is required");
         if (ids.Count > MostIds)
             throw ApiException.BadField("conversation_ids", $"has {ids.Count} entries; at most {MostIds} are allowed");
-        var streams = ids.SelectMany((id, i) => StreamsOf(context).Of(RequestFields.TextOf(id, $"conversation_ids[{i}]"))).ToArray();
+        var streams = ids
+            .SelectMany((id, i) => StreamsOf(context).Of(context, RequestFields.TextOf(id, $"conversation_ids[{i}]"))).ToArray();
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartArray();

@@ -34,7 +34,8 @@ internal static class Embed
         var dimensions = asked > 0 && asked < lease.Model.Facts.EmbeddingLength
             ? EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context))
             : null;
-        var (values, tokens) = await EmbeddingRun.AllAsync(context, lease, "input", inputs, truncates, loras: null);
+        var (values, tokens) = await EmbeddingRun.AllAsync(context, lease, "input", inputs, truncates,
+            call.OptionsFor(lease.Model.Facts, null).Loras);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
@@ -59,7 +60,7 @@ internal static class Embed
         Habits.Settle(fields, ModelResolver.LoggerOf(context));
         using var lease = await call.AcquireAsync(context);
         var (values, _) = await EmbeddingRun.AllAsync(context, lease, "prompt", prompt.Length == 0 ? [] : [Prompt.FromText(prompt)],
-            truncates: false, loras: null);
+            truncates: false, call.OptionsFor(lease.Model.Facts, null).Loras);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

@@ -12,6 +12,8 @@ namespace Shimmy.Api.Ollama;
 /// </summary>
 internal static class Management
 {
+    private const int LongestName = 255;
+
     public static void Map(RouteTable routes)
     {
         routes.MapPost("/api/copy", HandleCopy);
@@ -33,9 +35,11 @@ internal static class Management
         var name = OllamaJson.Untagged(fields.RequiredText("destination").Trim());
         if (name.Length == 0 || Wildcard.Is(name) || name.Any(c => char.IsControl(c) || char.IsWhiteSpace(c)))
             throw ApiException.BadField("destination", $"must be a name without blanks, * and ?, not {RequestFields.Quote(name)}");
+        if (name.Length > LongestName)
+            throw ApiException.BadField("destination", $"has {name.Length} characters; at most {LongestName} are allowed");
         var entry = await ModelResolver.FindAsync(context, source);
         if (!context.RequestServices.GetRequiredService<ModelRegistry>().AddCopy(name, entry))
-            throw ApiException.BadField("destination", $"{RequestFields.Quote(name)} is the name of another model");
+            throw ApiException.BadField("destination", $"{RequestFields.Quote(name)} is the name of another model or alias, or 1000 copies were made");
     }
 
     private static async Task HandleDelete(HttpContext context)

@@ -61,5 +61,6 @@ internal sealed class OllamaListener
 
     /// <summary>Origins that may call there beside pages of this machine: those of apps, which Ollama lets in, too.</summary>
     public static IReadOnlyList<string> Origins { get; } =
-        ["app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*", "http://0.0.0.0*", "https://0.0.0.0*"];
+        ["app://*", "file://*", "tauri://*", "vscode-webview://*", "vscode-file://*", "http://0.0.0.0", "http://0.0.0.0:*",
+            "https://0.0.0.0", "https://0.0.0.0:*"];
 }

@@ -14,7 +14,8 @@ internal static class ChatCompletions
     public static void Map(RouteTable routes)
     {
         routes.MapPost("/v1/chat/completions", Handle);
-        routes.MapPost("/v1/chat/completions/control", HandleControl);
+        // Not recorded: the id that it names is another in each run.
+        routes.MapPost("/v1/chat/completions/control", HandleControl, RoutePolicy.None);
     }
 
     private static async Task Handle(HttpContext context)
@@ -30,8 +31,6 @@ internal static class ChatCompletions
         request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("chatcmpl-");
         using var controlled = ReasoningControls.Begin(id, request.Request.ThinkingControl);
-        var outlives = request.Stream ? ConversationStreams.Begin(context) : null;
-        var token = outlives?.Token ?? context.RequestAborted;
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
         // Once for all choices.
@@ -43,6 +42,9 @@ internal static class ChatCompletions
         // part them.
         if (request.Choices > 1)
             await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
+        // Last: what is refused before this ends no other stream of its conversation.
+        var outlives = request.Stream ? ConversationStreams.Begin(context) : null;
+        var token = outlives?.Token ?? context.RequestAborted;
         var choices = Enumerable.Range(0, request.Choices)
             .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), token, logger, cache)).ToArray();
         if (request.Stream)

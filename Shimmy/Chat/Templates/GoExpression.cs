@@ -13,6 +13,7 @@ internal sealed class GoExpression(
 {
     // Expressions in parentheses, one in the other.
     private const int MostDepth = 50;
+    private const int MostCharacters = 16_384;
 
     // Names of Ollama's data that are not the field's name in small letters with underscores.
     private static readonly Dictionary<string, string> Fields = new(StringComparer.Ordinal)
@@ -64,7 +65,10 @@ internal sealed class GoExpression(
             arguments.Add(Operand());
         if (piped is not null)
             arguments.Add(piped);
-        return Call(name, arguments);
+        // Each function writes its arguments, some more than once: without a bound a small template becomes gigabytes.
+        return arguments.Sum(one => (long)one.Length) * Math.Max(1, arguments.Count) <= MostCharacters
+            ? Call(name, arguments)
+            : throw new FormatException($"an expression is too long; it may have {MostCharacters} characters as Jinja");
     }
 
     private static string Call(string name, List<string> given) => (name, given) switch

@@ -15,6 +15,7 @@ namespace Shimmy.Chat.Templates;
 internal sealed class GoTemplate
 {
     private const string Root = "$";
+    private const int MostBlocks = 64;
 
     // What both kinds begin with: the system messages together; and how a value is printed, which is JSON where it is no text.
     private const string Prologue = """
@@ -69,6 +70,7 @@ internal sealed class GoTemplate
     private readonly StringBuilder _jinja = new();
     private readonly bool _endsAtResponse;
     private int _at;
+    private int _blocks;
     private int _places;
     private bool _ended;
 
@@ -171,8 +173,17 @@ internal sealed class GoTemplate
     }
 
     // Writes pieces up to an action that ends a block, which it gives back; null at the end of the template. The dot is a Jinja expression,
-    // or Root.
+    // or Root. Templates come with requests, too, so blocks are counted: the stack would end the process.
     private string? Block(string dot)
+    {
+        if (++_blocks > MostBlocks)
+            throw new FormatException($"blocks are nested too deeply; {MostBlocks} are allowed");
+        var end = ReadBlock(dot);
+        _blocks--;
+        return end;
+    }
+
+    private string? ReadBlock(string dot)
     {
         var outer = _variables.Count;
         while (_at < _pieces.Count)

@@ -9,6 +9,8 @@ namespace Shimmy.Chat.Templates;
 /// <summary>Cache of chat templates, by loaded model: each template is compiled and probed once, at the model's first chat.</summary>
 internal static partial class TemplateCache
 {
+    private const int LongestOfRequest = 256 << 10;
+
     /// <summary>
     /// The chat template of a model: the one that the user set, else the model's own, else that of the most likely family, which is logged.
     /// </summary>
@@ -34,6 +36,8 @@ internal static partial class TemplateCache
     /// </summary>
     public static ChatTemplate OfRequest(ILoadedModel model, string text, string field)
     {
+        if (text.Length > LongestOfRequest)
+            throw ChatTemplate.Refusal(field, $"has {text.Length} characters; at most {LongestOfRequest} are allowed");
         try
         {
             return Make(model, TemplateSource.OfOllama(text));

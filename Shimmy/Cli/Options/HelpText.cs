@@ -9,6 +9,13 @@ internal static class HelpText
     /// <summary>Most characters of a line.</summary>
     public const int Width = 100;
 
+    /// <summary>What the program is.</summary>
+    internal const string About =
+        "Answers with the language models of this machine, and serves them over the APIs of OpenAI, Anthropic, Ollama and llama-server.";
+
+    /// <summary>How options are set without a command line.</summary>
+    internal const string Variables = "Each option has a variable: SHIMMY_LOG_LEVEL stands in for --log-level. The command line wins.";
+
     // Where descriptions begin; what is too long for the place before them has a line of its own.
     private const int Column = 28;
     private const int Gap = 3;
@@ -18,7 +25,7 @@ internal static class HelpText
     public static string OfProgram()
     {
         var text = new StringBuilder("Usage: shimmy COMMAND [options]\n\n");
-        Wrap(text, "Answers with the language models of this machine, and serves them over the APIs of OpenAI and Anthropic.", 0);
+        Wrap(text, About, 0);
         text.Append("\nFirst steps:\n");
         foreach (var (command, meaning) in FirstSteps)
         {
@@ -79,7 +86,7 @@ internal static class HelpText
                 Entry(text, NameOf(option), DescriptionOf(option));
         }
         text.Append('\n');
-        Wrap(text, "Each option has a variable: SHIMMY_LOG_LEVEL stands in for --log-level. The command line wins.", 0);
+        Wrap(text, Variables, 0);
         return text.ToString();
     }
 
@@ -143,8 +150,7 @@ internal static class ManualPage
         var text = new StringBuilder($".TH SHIMMY 1 \"\" \"shimmy {ServerState.Version}\" \"User Commands\"\n");
         text.Append(".SH NAME\nshimmy \\- a local server of language models\n.SH SYNOPSIS\n.B shimmy\n.I COMMAND\n[options]\n");
         text.Append(".SH DESCRIPTION\n");
-        text.Append(Escaped("Answers with the language models of this machine, and serves them over the APIs of OpenAI and Anthropic."))
-            .Append('\n');
+        text.Append(Escaped(HelpText.About)).Append('\n');
         text.Append(".SH COMMANDS\n");
         foreach (var command in OptionTable.Commands)
         {
@@ -162,8 +168,7 @@ internal static class ManualPage
             text.Append("Of: ").Append(Escaped(string.Join(", ",
                 OptionTable.Commands.Where(command => command.Has(option)).Select(command => command.Name)))).Append(".\n");
         }
-        text.Append(".SH ENVIRONMENT\n").Append(Escaped("Each option has a variable: SHIMMY_LOG_LEVEL stands in for --log-level. "
-            + "The command line wins.")).Append('\n');
+        text.Append(".SH ENVIRONMENT\n").Append(Escaped(HelpText.Variables)).Append('\n');
         text.Append(".SH EXIT STATUS\n")
             .Append(Escaped("0: done. 1: unknown model, missing file, failed generation. 2: wrong arguments, or a "
             + "model that cannot be loaded. 130: interrupted. exec and launch: that of the command.")).Append('\n');

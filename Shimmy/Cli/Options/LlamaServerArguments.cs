@@ -246,7 +246,6 @@ internal sealed class LlamaServerArguments
                         TemplateArguments = _templateArguments,
                     },
                 },
-                Residency = Options.Residency,
             };
         }
         catch (FormatException e)

@@ -74,7 +74,10 @@ internal static class LlamaServerTable
         new(["-to", "--timeout"], "LLAMA_ARG_TIMEOUT", "SECONDS", "Longest time of a request (default: no limit)",
             (a, v) => a.With(o => o with { Server = o.Server with { RequestTimeout = TimeSpan.FromSeconds(v.Whole(1)) } })),
         new(["--sse-ping-interval"], "LLAMA_ARG_SSE_PING_INTERVAL", "SECONDS", "Longest silence of a stream; -1 for any (default 30)",
-            (a, v) => a.Tell(mode => mode with { PingAfter = v.Whole(-1) is > 0 and var s ? TimeSpan.FromSeconds(s) : null })),
+            (a, v) => a.Tell(mode => mode with
+            {
+                PingAfter = v.Whole(-1) is > 0 and var s ? TimeSpan.FromSeconds(Math.Min(s, 86_400)) : null,
+            })),
         new(["--sleep-idle-seconds"], null, "SECONDS", "Unload the model after so much idleness; -1 never does",
             (a, v) => a.With(o => o with { Residency = o.Residency with { KeepAlive = TimeSpan.FromSeconds(v.Whole(-1)) } })),
         Switch(["--metrics"], "LLAMA_ARG_ENDPOINT_METRICS", "Answer GET /metrics", a => a.Tell(mode => mode with { Metrics = true })),

@@ -90,8 +90,7 @@ internal static class OptionTable
         new(Completion, "completion", "Prints the completion script of a shell", "SHELL")
         {
             Details = "bash: source <(shimmy completion bash). zsh: into a file _shimmy of $fpath. fish: shimmy completion fish | source. "
-                +
-                "PowerShell: shimmy completion powershell | Out-String | Invoke-Expression.",
+                + "PowerShell: shimmy completion powershell | Out-String | Invoke-Expression.",
             ArgumentHelp = "The shell",
             Words = ["bash", "zsh", "fish", "powershell"],
         },
@@ -325,14 +324,19 @@ internal static class OptionTable
             (o, v) => o with { Color = (ColorUse)v.Choice("auto", "always", "never") }) { Default = "auto" },
         // Before --log-level, which wins.
         new("log-file", "FILE", "Append the log to this file; exec then logs as serve does", Serve,
-            (o, v) => o with { LogFile = Path.GetFullPath(v.Text), LogLevel = LogLevel.Information }),
+            (o, v) => o with
+            {
+                LogFile = Path.GetFullPath(v.Text),
+                // --verbose, which is read before it, asks for more.
+                LogLevel = o.LogLevel < LogLevel.Information ? o.LogLevel : LogLevel.Information,
+            }),
         new("log-level", "LEVEL", "trace, debug, information (info), warning (warn), error, critical or none", Output,
             (o, v) => o with { LogLevel = Levels.GetAt(v.Choice([.. Levels.Keys])).Value })
         {
             Default = "information for serve, else warning",
             Values = [.. Levels.Keys],
         },
-        new("log-format", "text|json", "Format of the log, which goes to stderr", Output,
+        new("log-format", "text|json", "Format of the log", Output,
             (o, v) => o with { LogAsJson = v.Choice("text", "json") == 1 }) { Default = "text" },
     ];
 

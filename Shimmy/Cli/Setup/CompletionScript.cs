@@ -84,7 +84,9 @@ internal static class CompletionScript
             Kind.Paths => words.Length == 0 ? "COMPREPLY=($(compgen -f -- \"$cur\"))"
                 : $"COMPREPLY=($(compgen -W '{words}' -- \"$cur\") $(compgen -f -- \"$cur\"))",
             // -o filenames would escape and shorten what has a slash.
-            Kind.Models => $"compopt +o filenames 2>/dev/null; COMPREPLY=($(compgen -W \"$({Names})\" -- \"$cur\"))",
+            // Not through compgen -W, which expands its words: a file's name may hold a command.
+            Kind.Models => $"compopt +o filenames 2>/dev/null; local IFS=$'\\n'; COMPREPLY=($({Names} | "
+                + "while IFS= read -r name; do [[ $name == \"$cur\"* ]] && printf '%s\\n' \"$name\"; done))",
             _ => ":",
         };
     }

@@ -136,6 +136,7 @@ internal sealed record LaunchTarget(string Url, string Key, string Model, int Co
 internal sealed class LaunchRecipe
 {
     private const string Backup = ".before-shimmy";
+    private const string Undone = ".after-shimmy";
 
     // Of the context, what a client may take for the answer.
     private const int AnswerShare = 4;
@@ -233,6 +234,9 @@ internal sealed class LaunchRecipe
         if (File is not { } path || !System.IO.File.Exists(path + Backup))
             return false;
         var before = System.IO.File.ReadAllText(path + Backup);
+        // What was changed since by hand is kept beside it.
+        if (System.IO.File.Exists(path))
+            System.IO.File.Copy(path, path + Undone, overwrite: true);
         if (before.Length == 0)
             System.IO.File.Delete(path);
         else

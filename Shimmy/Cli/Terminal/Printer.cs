@@ -96,7 +96,6 @@ internal static class Printer
         ToErrors($"{name}: {message}{Environment.NewLine}");
     }
 
-
     /// <summary>Replaces the progress line on stderr; nothing where stderr is not a terminal.</summary>
     public static void Progress(string text)
     {

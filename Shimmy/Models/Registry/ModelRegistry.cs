@@ -13,6 +13,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
 {
     private const int ScansAtOnce = 10;
     private const int ScanShare = 10;
+    private const int MostCopies = 1000;
 
     private readonly Lock _lock = new();
     private ModelEntry[] _byHand = [];
@@ -158,14 +159,18 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
 
     /// <summary>
     /// Gives a model a further name until the server ends: Ollama's copy, which costs nothing here. It takes precedence over other aliases;
-    /// false where a model has the name itself.
+    /// false where a model or an alias has the name itself, and for the thousandth.
     /// </summary>
     public bool AddCopy(string name, ModelEntry entry)
     {
         lock (_lock)
         {
-            if (Entries.Any(other => string.Equals(other.Name, name, StringComparison.OrdinalIgnoreCase)))
+            // What a client copies never changes what a name of the server's own means.
+            if (Entries.Any(other => string.Equals(other.Name, name, StringComparison.OrdinalIgnoreCase))
+                || _aliases.Concat(_configured.Aliases).Any(alias => Wildcard.Matches(alias.Pattern, name)) || _copies.Length >= MostCopies)
+            {
                 return false;
+            }
             _copies = [new ModelAlias(name, entry.Name), .. _copies.Where(copy => !IsCopy(copy, name))];
             Renew(_catalogue.Scan);
             return true;

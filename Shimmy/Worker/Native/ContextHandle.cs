@@ -160,7 +160,6 @@ internal sealed unsafe class ContextHandle : SafeHandle
     }
 }
 
-
 /// <summary>
 /// The state of a sequence as llama.cpp wrote it, outside the managed heap: it may be gigabytes, and is given back the moment that it is
 /// disposed.

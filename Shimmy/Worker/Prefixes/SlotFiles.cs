@@ -43,6 +43,8 @@ internal static class SlotFiles
     {
         if (slot.Media.Count > 0)
             throw Wrong("the slot holds pictures or sounds, which are not saved");
+        if (slot.Key is { } key && !key.Adapters.Equals(model.Adapters.Default))
+            throw Wrong("the slot was computed with other adapters than the model's own, which the file cannot say");
         NativeLog.TakeErrors();
         var bytes = model.Context.Save(slot.Id, path, [Mark, Version, slot.Tokens.Count, .. slot.Tokens, 0]);
         return bytes > 0

@@ -176,9 +176,14 @@ internal sealed class StateFolder
         }
     }
 
+    // Of whatever model: 16 digits of its identity, 32 of the tokens, the ending. A folder may hold other files, which are left alone.
+    private static bool IsOurs(string name) => name.Length >= 49 + StateFile.Ending.Length && name[16] == '-'
+        && name[..16].All(char.IsAsciiHexDigitLower) && name[17..49].All(char.IsAsciiHexDigitLower)
+        && name.AsSpan(49).StartsWith(StateFile.Ending, StringComparison.Ordinal);
+
     private void Scan()
     {
-        foreach (var path in Directory.EnumerateFiles(_folder))
+        foreach (var path in Directory.EnumerateFiles(_folder).Where(path => IsOurs(Path.GetFileName(path))))
         {
             if (path.EndsWith(StateFile.Unfinished, StringComparison.Ordinal))
             {
@@ -251,7 +256,8 @@ internal sealed class StateFolder
     private void MakeRoom(long bytes)
     {
         var files = new DirectoryInfo(_folder).EnumerateFiles()
-            .Where(file => file.Extension == StateFile.Ending || file.Extension == StateFile.Unfinished)
+            .Where(file => IsOurs(file.Name)
+                && (file.Extension == StateFile.Ending || (file.Extension == StateFile.Unfinished && !IsBeingWritten(file.FullName))))
             .Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc)).OrderBy(file => file.LastWriteTimeUtc).ToList();
         var total = files.Sum(file => file.Length) + bytes;
         foreach (var file in files)

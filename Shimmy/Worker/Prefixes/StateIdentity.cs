@@ -32,7 +32,7 @@ internal static class StateIdentity
             WorkerJson.Default.ModelSpec));
         AppendFile(spec.Path);
         foreach (var lora in spec.Loras)
-            AppendFile(lora.Path);
+            AppendFile(lora.File ?? lora.Path);
         if (spec.Projector is { } projector)
             AppendFile(projector);
         return Convert.ToHexStringLower(hash.GetCurrentHash());

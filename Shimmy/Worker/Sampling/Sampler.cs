@@ -52,7 +52,7 @@ internal sealed class Sampler : IDisposable
         var xtc = options is { XtcProbability: > 0f, XtcThreshold: <= 0.5f };
         if (dry)
         {
-            var lastN = options.DryPenaltyLastN < 0 ? contextLength : options.DryPenaltyLastN;
+            var lastN = WithinContext(options.DryPenaltyLastN, contextLength);
             _chain.AddDry(
                 vocabulary.Native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
         }
@@ -99,6 +99,9 @@ internal sealed class Sampler : IDisposable
         _chain.AddDistribution(seed);
     }
 
+    // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is told, so never more than there can be.
+    private static int WithinContext(int count, int contextLength) => count < 0 ? contextLength : Math.Min(count, contextLength);
+
     // llama.cpp's order; the penalties are applied before the chain.
     private static readonly SamplerKind[] LlamaOrder =
     [
@@ -115,11 +118,11 @@ internal sealed class Sampler : IDisposable
             switch (stage)
             {
                 case SamplerKind.Penalties:
-                    _chain.AddPenalties(options.RepeatLastN < 0 ? contextLength : options.RepeatLastN,
+                    _chain.AddPenalties(WithinContext(options.RepeatLastN, contextLength),
                         options.RepeatPenalty, options.FrequencyPenalty, options.PresencePenalty);
                     break;
                 case SamplerKind.Dry:
-                    var lastN = options.DryPenaltyLastN < 0 ? contextLength : options.DryPenaltyLastN;
+                    var lastN = WithinContext(options.DryPenaltyLastN, contextLength);
                     _chain.AddDry(
                         native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
                     break;

@@ -61,7 +61,8 @@ internal static class CreateResponse
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
-        var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger);
+        var asked = ResponseRequestBody.Read(fields, context.RequestServices.GetRequiredService<ResponseStore>(), logger,
+            LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);
