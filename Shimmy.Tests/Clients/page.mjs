@@ -136,9 +136,9 @@ await run({
     await page.getByRole('button', { name: 'Send', exact: true }).waitFor();
     await page.getByRole('button', { name: 'Answer again' }).click();
     await figures(page).waitFor();
-    await page.getByText('2 of 2').waitFor();
+    await page.getByText('2 of 2', { exact: true }).waitFor();
     await page.getByRole('button', { name: 'Previous branch' }).click();
-    await page.getByText('1 of 2').waitFor();
+    await page.getByText('1 of 2', { exact: true }).waitFor();
 
     await page.getByRole('button', { name: 'Edit and send again' }).click();
     await page.getByRole('textbox', { name: 'Edit message' }).fill('Hello');
@@ -150,7 +150,7 @@ await run({
 
     // All of it is there after the page was opened anew.
     await page.reload();
-    await page.getByText('1 of 2').first().waitFor();
+    await page.getByText('1 of 2', { exact: true }).first().waitFor();
     assert.match(await page.locator('.said').innerText(), /long story/);
     const kept = await page.evaluate(async () => [Object.keys(localStorage).length > 0, document.cookie, (await indexedDB.databases()).length, (await caches.keys()).length]);
     assert.deepEqual(kept, [true, '', 0, 0]);
@@ -455,4 +455,4 @@ await run({
 }, async () => {
   await browser.close();
   rmSync(folder, { recursive: true, force: true });
-});
+}, 2);
