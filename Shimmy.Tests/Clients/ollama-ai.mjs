@@ -1,46 +1,14 @@
 // Vercel's AI SDK with a provider for Ollama: node ollama-ai.mjs http://host:port
 import assert from 'node:assert/strict';
-import { embed, generateObject, generateText, jsonSchema, stepCountIs, streamText, tool } from 'ai';
+import { embed } from 'ai';
 import { createOllama } from 'ollama-ai-provider-v2';
-import { z } from 'zod';
-import { run, weather } from './check.mjs';
+import { run } from './check.mjs';
+import { checksOf } from './sdk.mjs';
 
 const provider = createOllama({ baseURL: new URL('api', process.argv[2]).toString() });
-const model = provider('shimmy-demo');
-const cities = [];
-const tools = {
-  get_weather: tool({
-    description: weather.description,
-    inputSchema: jsonSchema(weather.parameters),
-    execute: async ({ city }) => { cities.push(city); return { temperature: 25, weather: 'sunny' }; },
-  }),
-};
 
 await run({
-  async 'a stream gives the text of the whole answer'() {
-    const whole = await generateText({ model, prompt: 'What is Shimmy?', temperature: 0, maxRetries: 0 });
-    assert.equal(whole.finishReason, 'stop');
-    const stream = streamText({ model, prompt: 'What is Shimmy?', temperature: 0, maxRetries: 0 });
-    let text = '';
-    for await (const piece of stream.textStream) text += piece;
-    assert.equal(text, whole.text);
-    assert.ok((await stream.usage).outputTokens > 3);
-  },
-
-  async 'tools are run and their results are told'() {
-    const { text } = await generateText({ model, tools, prompt: 'What is the weather in Rome?', temperature: 0, maxRetries: 0, stopWhen: stepCountIs(3) });
-    assert.deepEqual(cities, ['Rome']);
-    assert.match(text, /sunny/);
-    const stream = streamText({ model, tools, prompt: 'What is the weather in Rome?', temperature: 0, maxRetries: 0, stopWhen: stepCountIs(3) });
-    assert.match((await stream.text), /sunny/);
-    assert.deepEqual(cities, ['Rome', 'Rome']);
-  },
-
-  async 'an object follows its schema'() {
-    const { object } = await generateObject({ model, schema: z.object({ name: z.string(), age: z.number().int() }), prompt: 'Mia is 7 years old. Answer in JSON.', temperature: 0, maxRetries: 0 });
-    assert.equal(typeof object.name, 'string');
-    assert.ok(Number.isInteger(object.age));
-  },
+  ...checksOf(provider('shimmy-demo')),
 
   async 'a text is embedded'() {
     const { embedding } = await embed({ model: provider.textEmbeddingModel('shimmy-demo'), value: 'one', maxRetries: 0 });

@@ -1,10 +1,9 @@
 using System.Collections.Concurrent;
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
+using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api;
 
@@ -101,6 +100,10 @@ internal sealed record LlamaOptions
     public static IReadOnlyList<SamplerKind> DefaultSamplers { get; } =
         [.. SamplerNames.Where(sampler => sampler.Kind != SamplerKind.Infill).Select(sampler => sampler.Kind)];
 
+    /// <summary>llama-server's word for why an answer ended: <c>limit</c>, <c>eos</c>, or <c>word</c> for a stop sequence.</summary>
+    public static string StopTypeOf(OutputEnd end) =>
+        end.Reason == FinishReason.Length ? "limit" : end.StopString is null ? "eos" : "word";
+
     /// <summary>llama-server's name of a sampler.</summary>
     public static string NameOf(SamplerKind kind) => Array.Find(SamplerNames, sampler => sampler.Kind == kind).Name;
 
@@ -115,35 +118,21 @@ internal sealed record LlamaOptions
     public static IReadOnlyList<SamplerKind> SamplersOf(string letters) =>
         [.. letters.SelectMany(letter => SamplerNames.Where(sampler => sampler.Letter == letter).Select(sampler => sampler.Kind))];
 
-    private static IReadOnlyList<SamplerKind>? SamplersOf(RequestFields fields) => AnySamplersOf(fields) is { Count: > MostSamplers } many
-        ? throw ApiException.BadField("samplers", $"names {many.Count} samplers; at most {MostSamplers} are allowed")
-        : AnySamplersOf(fields);
-
-    private static IReadOnlyList<SamplerKind>? AnySamplersOf(RequestFields fields) => fields.Find("samplers") switch
+    private static IReadOnlyList<SamplerKind>? SamplersOf(RequestFields fields)
     {
-        null => null,
-        { ValueKind: JsonValueKind.String } letters => SamplersOf(letters.GetString()!),
-        { ValueKind: JsonValueKind.Array } names =>
-            SamplersOf(names.EnumerateArray().Select((name, i) => RequestFields.TextOf(name, $"samplers[{i}]"))),
-        { } other => throw ApiException.BadField("samplers",
-            $"must be an array of names or a string of letters, not {RequestFields.Describe(other)}"),
-    };
-}
-
-/// <summary>The strengths of adapters that <c>POST /lora-adapters</c> has set, by the load of a model.</summary>
-internal static class LoraScales
-{
-    private static readonly ConditionalWeakTable<ModelLoad, IReadOnlyList<LoraChoice>> Set0 = [];
-
-    /// <summary>What was set; null where nothing was.</summary>
-    public static IReadOnlyList<LoraChoice>? Of(ModelLease lease) => Set0.TryGetValue(lease.Load, out var choices) ? choices : null;
-
-    /// <summary>Sets them for requests that choose none.</summary>
-    public static void Set(ModelLease lease, IReadOnlyList<LoraChoice> choices) => Set0.AddOrUpdate(lease.Load, choices);
-
-    /// <summary>The options of a request, with what was set where it chooses no adapters.</summary>
-    public static GenerationOptions Over(ModelLease lease, GenerationOptions options) =>
-        options.Loras is null && Of(lease) is { } choices ? options with { Loras = choices } : options;
+        var samplers = fields.Find("samplers") switch
+        {
+            null => null,
+            { ValueKind: JsonValueKind.String } letters => SamplersOf(letters.GetString()!),
+            { ValueKind: JsonValueKind.Array } names =>
+                SamplersOf(names.EnumerateArray().Select((name, i) => RequestFields.TextOf(name, $"samplers[{i}]"))),
+            { } other => throw ApiException.BadField("samplers",
+                $"must be an array of names or a string of letters, not {RequestFields.Describe(other)}"),
+        };
+        return samplers is null or { Count: <= MostSamplers }
+            ? samplers
+            : throw ApiException.BadField("samplers", $"names {samplers.Count} samplers; at most {MostSamplers} are allowed");
+    }
 }
 
 /// <summary>

@@ -1,5 +1,6 @@
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api;
 
@@ -18,6 +19,10 @@ internal static class LoraFields
             throw ApiException.BadField(fields.FullName("lora"), $"has {list.Count} adapters; at most {Most} are allowed");
         return [.. list.Select((element, i) => Choice(RequestFields.Of(element, $"{fields.FullName("lora")}[{i}]")))];
     }
+
+    /// <summary>The options of a request, with the adapters that were set for its model's load where it chooses none.</summary>
+    public static GenerationOptions Over(ModelLease lease, GenerationOptions options) =>
+        options with { Loras = options.Loras ?? lease.Load.Loras };
 
     private static LoraChoice Choice(RequestFields fields)
     {

@@ -89,7 +89,7 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
     public void WriteWhole(Utf8JsonWriter json, bool streamed)
     {
         var end = _end ?? new OutputEnd(FinishReason.Length, null, new Usage(0, 0, 0), new GenerationTimings(0, 0, 0));
-        var stop = end.Reason == FinishReason.Length ? "limit" : end.StopString is null ? "eos" : "word";
+        var stop = LlamaOptions.StopTypeOf(end);
         // llama-server counts the token that ends the answer, too.
         var predicted = end.Usage.CompletionTokens + (stop == "eos" ? 1 : 0);
         json.WriteStartObject();

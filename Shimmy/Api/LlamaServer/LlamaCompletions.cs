@@ -34,7 +34,7 @@ internal static class LlamaCompletions
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var model = lease.Model;
         var request = await asked.WithDefaultsOfAsync(model, saysLimit, context.RequestAborted);
-        request = request with { Options = LoraScales.Over(lease, request.Options) };
+        request = request with { Options = LoraFields.Over(lease, request.Options) };
         List<Prompt> prompts = [];
         if (gap is not null)
             prompts.Add(await gap.PromptAsync(model, request.Predict, mode, context.RequestAborted));

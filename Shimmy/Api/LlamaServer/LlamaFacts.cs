@@ -138,7 +138,7 @@ internal static class LlamaFacts
         var entry = await EntryAsync(context);
         using var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
             .AcquireAsync(entry, null, context.RequestAborted);
-        var scales = LoraScales.Of(lease);
+        var scales = lease.Load.Loras;
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartArray();
@@ -175,9 +175,10 @@ internal static class LlamaFacts
                     + $"the model has {adapters.Count}, counted from 0");
             }
         }
-        LoraScales.Set(lease,
-            [.. choices.Select(
-                choice => choice with { Id = choice.Id ?? adapters.First(one => one.Name == choice.Name).Id, Name = null })]);
+        lease.Load.Loras =
+        [
+            .. choices.Select(choice => choice with { Id = choice.Id ?? adapters.First(one => one.Name == choice.Name).Id, Name = null }),
+        ];
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

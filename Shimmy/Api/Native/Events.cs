@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Globalization;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -24,9 +23,7 @@ internal static class Events
 
     private static async Task HandleAsync(HttpContext context)
     {
-        context.Response.ContentType = "text/event-stream; charset=utf-8";
-        context.Response.Headers.CacheControl = "no-cache";
-        context.Response.Headers["X-Accel-Buffering"] = "no";
+        SseResponse.SetHeaders(context);
         if (HttpMethods.IsHead(context.Request.Method))
             return;
         var state = context.RequestServices.GetRequiredService<ServerState>();
@@ -121,7 +118,7 @@ internal static class Events
             json.WriteNumber("memory_bytes", model.MemoryBytes);
             json.WriteNumber("requests_active", model.Requests);
             json.WriteBoolean("pinned", model.Pinned);
-            WriteTime(json, "expires_at", model.ExpiresAt);
+            NativeJson.WriteTime(json, "expires_at", model.ExpiresAt);
             NativeJson.WriteFormat(json, _residency.ConversionOf(model.Entry));
             json.WriteEndObject();
         }
@@ -205,7 +202,7 @@ internal static class Events
             json.WriteString("path", path);
             json.WriteString("model", model);
             json.WriteString("key", key);
-            WriteTime(json, "started_at", started);
+            NativeJson.WriteTime(json, "started_at", started);
         }
 
         private static void WriteTokens(Utf8JsonWriter json, int prompt, int cached, int generated)
@@ -218,7 +215,7 @@ internal static class Events
         private static void WriteLine(Utf8JsonWriter json, LogLine line)
         {
             json.WriteStartObject();
-            WriteTime(json, "time", line.Time);
+            NativeJson.WriteTime(json, "time", line.Time);
             json.WriteString("level", Name(line.Level));
             json.WriteString("category", line.Category);
             json.WriteString("text", line.Text);
@@ -238,7 +235,7 @@ internal static class Events
         private static void WriteFigures(Utf8JsonWriter json, Figures point)
         {
             json.WriteStartObject();
-            WriteTime(json, "time", point.Time);
+            NativeJson.WriteTime(json, "time", point.Time);
             json.WriteNumber("tokens_per_second", Math.Round(point.TokensPerSecond, 2));
             if (point.FirstTokenMilliseconds is { } first)
                 json.WriteNumber("first_token_ms", Math.Round(first, 1));
@@ -250,9 +247,6 @@ internal static class Events
             json.WriteNumber("models_bytes", point.ModelsBytes);
             json.WriteEndObject();
         }
-
-        private static void WriteTime(Utf8JsonWriter json, string name, DateTimeOffset? time) => json.WriteString(name,
-            time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
 
         private static void WriteMilliseconds(Utf8JsonWriter json, string name, TimeSpan? time)
         {

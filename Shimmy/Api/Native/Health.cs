@@ -1,4 +1,3 @@
-using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
@@ -68,7 +67,7 @@ internal static class Health
             json.WriteBoolean("ollama", true);
             json.WriteBoolean("cors", true);
             json.WriteEndObject();
-            json.WriteString("timestamp", DateTimeOffset.UtcNow.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
+            NativeJson.WriteTime(json, "timestamp", DateTimeOffset.UtcNow);
             json.WriteNumber("uptime_seconds", Math.Round(state.Uptime.TotalSeconds, 3));
             json.WriteEndObject();
         }, state.Draining ? 503 : 200);

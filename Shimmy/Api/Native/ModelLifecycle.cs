@@ -1,4 +1,3 @@
-using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.AspNetCore.Http.Features;
@@ -128,14 +127,11 @@ internal static class ModelLifecycle
             if (resident?.Model?.Facts is { } facts)
                 WritePlacement(json, facts);
             json.WriteNumber("requests_active", resident?.Requests ?? 0);
-            WriteTime("last_used", resident?.LastUsed);
-            WriteTime("expires_at", resident?.ExpiresAt);
+            NativeJson.WriteTime(json, "last_used", resident?.LastUsed);
+            NativeJson.WriteTime(json, "expires_at", resident?.ExpiresAt);
             json.WriteBoolean("pinned", resident?.Pinned ?? entry.Settings.Pinned);
             NativeJson.WriteAdapters(json, resident?.Model);
             json.WriteEndObject();
-
-            void WriteTime(string name, DateTimeOffset? time) => json.WriteString(name,
-                time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
         });
     }
 

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
@@ -26,6 +27,10 @@ internal static class NativeJson
         DraftTimings.Write(json, end.Timings);
         json.WriteEndObject();
     }
+
+    /// <summary>A time as ISO 8601 in UTC with milliseconds; null where there is none.</summary>
+    public static void WriteTime(Utf8JsonWriter json, string name, DateTimeOffset? time) => json.WriteString(name,
+        time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
 
     /// <summary>What form the model's files have, and of a folder of SafeTensors how far its conversion is.</summary>
     public static void WriteFormat(Utf8JsonWriter json, ConversionState? conversion)

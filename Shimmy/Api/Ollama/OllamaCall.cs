@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Diagnostics;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -272,6 +273,13 @@ internal static class OllamaJson
             json.WriteEndObject();
         }
         json.WriteEndArray();
+    }
+
+    /// <summary>The line that ends a broken stream.</summary>
+    public static void WriteError(IBufferWriter<byte> output, ApiError error)
+    {
+        output.Write(OllamaDialect.Instance.ErrorBody(error));
+        output.Write("\n"u8);
     }
 
     /// <summary>The probabilities of tokens, where they are asked for.</summary>

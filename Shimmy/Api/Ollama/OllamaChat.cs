@@ -122,11 +122,7 @@ internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWr
         WritePiece(output, piece.Text, piece.Reasoning, [], piece.Tokens);
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
-    {
-        output.Write(OllamaDialect.Instance.ErrorBody(error));
-        output.Write("\n"u8);
-    }
+    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
 
     /// <summary>Writes a whole answer.</summary>
     public static void Write(Utf8JsonWriter json, OllamaCall call, Answer answer, bool probabilities)

@@ -208,11 +208,7 @@ internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenC
         });
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
-    {
-        output.Write(OllamaDialect.Instance.ErrorBody(error));
-        output.Write("\n"u8);
-    }
+    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
 
     /// <summary>Writes a whole answer.</summary>
     public static void Write(

@@ -71,7 +71,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
     public ChatRequestBody WithDefaultsOf(ModelLease lease)
     {
-        var options = LoraScales.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts)));
+        var options = LoraFields.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts)));
         return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
     }
 

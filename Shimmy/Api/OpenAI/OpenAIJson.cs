@@ -85,7 +85,7 @@ internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens
         json.WriteBoolean("stop", true);
         json.WriteNumber("tokens_predicted", end.Usage.CompletionTokens);
         json.WriteNumber("tokens_evaluated", end.Usage.PromptTokens);
-        json.WriteString("stop_type", end.Reason == FinishReason.Length ? "limit" : end.StopString is null ? "eos" : "word");
+        json.WriteString("stop_type", LlamaOptions.StopTypeOf(end));
         json.WriteString("stopping_word", end.StopString ?? "");
         json.WriteEndObject();
     }

@@ -8,9 +8,6 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>exec</c>: a server in this process for the time that a command runs.</summary>
 internal static class ExecCommand
 {
-    // Any key is accepted where none is set; clients refuse to start without one.
-    private const string AnyKey = "shimmy";
-
     /// <summary>Runs it; the exit code is the command's.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
@@ -23,7 +20,7 @@ internal static class ExecCommand
         var url = serving.Server.Address.GetLeftPart(UriPartial.Authority);
         if (!options.Quiet)
             Printer.Notice("exec", $"{options.Rest[0]} finds {model ?? "all models"} at {url}");
-        Environment.ExitCode = await GuardedCommand.RunAsync(options.Rest, EnvironmentOf(url, AnyKey, model), cancellation);
+        Environment.ExitCode = await GuardedCommand.RunAsync(options.Rest, EnvironmentOf(url, ServerClient.AnyKey, model), cancellation);
     }
 
     /// <summary>The variables by which clients find a server.</summary>

@@ -13,6 +13,9 @@ namespace Shimmy.Cli.Servers;
 /// <summary>A running server, asked over HTTP. Every failure is a <see cref="CommandException"/> with the address in it.</summary>
 internal sealed class ServerClient : IDisposable
 {
+    /// <summary>For clients that refuse to start without a key: any is accepted where none is set.</summary>
+    public const string AnyKey = "shimmy";
+
     private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(30);
 
     private readonly HttpClient _http;

@@ -13,7 +13,6 @@ namespace Shimmy.Cli.Setup;
 /// <summary>The command <c>launch</c>: tells a client of a server and a model by its recipe, and starts it.</summary>
 internal static class LaunchCommand
 {
-    private const string AnyKey = "shimmy";
     private const int NotFound = 127;
 
     // Options that say nothing of how models are served: with others, a server of one's own is meant.
@@ -88,7 +87,8 @@ internal static class LaunchCommand
             throw new CommandException(ExitCode.Failed,
                 $"--model: the server at {server.Address} has no '{name}' that answers; it has {string.Join(", ", models.Select(NameOf))}");
         }
-        return new LaunchTarget(server.Address, options.ClientKey ?? AnyKey, NameOf(model), model.GetProperty("context_length").GetInt32(),
+        return new LaunchTarget(server.Address, options.ClientKey ?? ServerClient.AnyKey, NameOf(model),
+            model.GetProperty("context_length").GetInt32(),
             Capabilities(model).Contains("tools"), Capabilities(model).Contains("vision"));
     }
 

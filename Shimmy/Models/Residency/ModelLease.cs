@@ -18,6 +18,11 @@ internal sealed class ModelLoad(ILoadedModel model, string identity)
     /// before the first chat.
     /// </summary>
     public object? Template { get; set; }
+
+    /// <summary>
+    /// The adapters of requests that choose none, as llama-server's <c>POST /lora-adapters</c> sets them; null for the model's own.
+    /// </summary>
+    public IReadOnlyList<LoraChoice>? Loras { get; set; }
 }
 
 /// <summary>The right of one request to use a loaded model, which stays in memory until the lease is disposed.</summary>
