@@ -30,9 +30,6 @@ namespace Shimmy.Worker.Scheduling;
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class Scheduler
 {
-    // In tokens: a join must save more than the turn that waiting may cost.
-    private const int ShortestJoin = 16;
-
     private const int LongestRetryAfter = 60; // seconds
 
     private static readonly TimeSpan IdleBeforeWriting = TimeSpan.FromSeconds(0.5);
@@ -49,20 +46,18 @@ internal sealed class Scheduler
     private readonly SchedulerCounters _counters = new();
     private readonly List<Sequence> _running = [];
     private readonly RequestQueue<EmbeddingJob> _embeddings = new();
-    private readonly LlamaTokenData[] _candidates;
-    private readonly bool _sharePrefixes;
+    private readonly Admission _admission;
+    private readonly TurnSampler _sampler;
     private readonly MediaEncoder? _encoder;
     private readonly List<(Slot Slot, Action Action)> _postponed = [];
     private double _secondsPerRequest;
     private long _mediumTurns;
     private bool _anyCancelled;
-    private bool _cellsShort;
 
     public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
         _model = model;
         _events = events;
-        _sharePrefixes = model.Spec.SharePrefixes;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots,
             model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory, model.Spec.PrefixStore is { } folder
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
@@ -71,14 +66,15 @@ internal sealed class Scheduler
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
-        _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
+        _admission = new Admission(model, _cache, _turn, _encoder, _counters, events, _waiting, _running);
+        _sampler = new TurnSampler(model, _cache, _counters, events);
     }
 
     /// <summary>Hands in a request; from any thread but the scheduler's. The sequence is disposed by the scheduler.</summary>
     public void Submit(Sequence sequence)
     {
         // Reading takes time: before the scheduler sees the request.
-        var states = _cache.Folder is { } folder && _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false }
+        var states = _cache.Folder is { } folder && _admission.Shares(sequence)
             ? folder.Read(sequence.Tokens, sequence.Key, _cache.Store.LargestState)
             : [];
         Post(() =>
@@ -169,8 +165,8 @@ internal sealed class Scheduler
             RetireCancelled();
             if (_embeddings.Count > 0)
                 _embeddings.TakeNext([]).Do();
-            Admit();
-            Join();
+            _admission.Admit();
+            _admission.Join();
             _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
             var computed = false;
             if (_adapters.Choose(_running) is { } adapters)
@@ -240,132 +236,6 @@ internal sealed class Scheduler
         _events.Flush();
     }
 
-    // 1. Admit
-
-    private void Admit()
-    {
-        // Once cells ran out, admitting a request would preempt another: it waits until a sequence has left.
-        List<Sequence>? held = null;
-        while (_waiting.Count > 0 && _cache.HasIdleSlot && !(_cellsShort && _running.Count > 0))
-        {
-            _cellsShort = false;
-            var sequence = _waiting.TakeNext(_running);
-            if (_cache.Wished(sequence) is { Owner: not null })
-            {
-                (held ??= []).Add(sequence);
-                continue;
-            }
-            if (sequence.AdmittedAt == 0)
-            {
-                sequence.AdmittedAt = Stopwatch.GetTimestamp();
-                _counters.Requests++;
-                _counters.PromptTokens += sequence.PromptLength;
-            }
-            Place(sequence);
-        }
-        for (var i = (held?.Count ?? 0) - 1; i >= 0; i--)
-            _waiting.Return(held![i]);
-    }
-
-    private void Place(Sequence sequence)
-    {
-        if (_cache.Wished(sequence) is { } wished)
-        {
-            var own = sequence.Options is { CachePrompt: true, ReportPrompt: false };
-            Begin(sequence, wished, own ? _cache.LongestIn(wished, sequence) : default);
-            return;
-        }
-        var share = _sharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
-        var prefix = share ? _cache.Longest(sequence, _turn.SecondsPerPromptToken) : default;
-        var (computing, future) = share ? LongestInTheMaking(sequence) : (null, 0);
-        if (computing is not null && future >= prefix.Length + ShortestJoin)
-        {
-            sequence.Joins = (computing, future);
-            // It holds no cells yet, so it takes the slot whose prefix is least useful.
-            Occupy(sequence, _cache.ChooseIdle(default));
-            return;
-        }
-        var slot = _cache.ChooseIdle(prefix);
-        Begin(sequence, slot, prefix);
-    }
-
-    // The slot's own prefix is put away first, so it must not have an owner yet.
-    private void Begin(Sequence sequence, Slot slot, Prefix prefix)
-    {
-        var origin = prefix.Origin;
-        var cached = _cache.TakeOver(prefix, slot, sequence);
-        if (slot.Owner is null)
-            Occupy(sequence, slot);
-        Begin(sequence, cached, origin);
-    }
-
-    private void Occupy(Sequence sequence, Slot slot)
-    {
-        slot.Owner = sequence;
-        sequence.Slot = slot;
-        _running.Add(sequence);
-    }
-
-    private (Sequence? Source, int Length) LongestInTheMaking(Sequence sequence)
-    {
-        (Sequence? Source, int Length) best = (null, 0);
-        foreach (var other in _running)
-        {
-            // Only prompts count, since generated tokens are not known in advance; a sequence that joins another is no source.
-            if (other == sequence || other.Joins is not null || other.Pending <= 1 || !other.Key.Equals(sequence.Key))
-                continue;
-            var length = MediaSpan.WholeUpTo(other.Tokens.CommonPrefixLength(sequence.Tokens[..^1]), sequence.Media);
-            if (length > best.Length)
-                best = (other, length);
-        }
-        return best;
-    }
-
-    private void Begin(Sequence sequence, int cached, PrefixOrigin origin)
-    {
-        _counters.CountCached(cached, origin);
-        sequence.Checkpoints = _cache.PlanCheckpoints(sequence, cached, _model.Vocabulary);
-        foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
-            _encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
-        if (sequence.Started)
-            return;
-        sequence.Started = true;
-        _events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed)
-        {
-            Slot = sequence.Slot!.Id,
-        });
-        if (sequence.Options.ReportProgress)
-            _events.Progress(sequence.RequestId, cached);
-    }
-
-    // 2. Join
-
-    private void Join()
-    {
-        foreach (var sequence in _running)
-        {
-            if (sequence.Joins is not { } join)
-                continue;
-            var (source, length) = join;
-            var computed = source.Slot?.CommonPrefix(sequence.Tokens, length) ?? 0;
-            if (source.Slot is not null && computed < length && source.Pending > 1)
-                continue;
-            sequence.Joins = null;
-            if (source.Slot is not null && computed == length)
-            {
-                Begin(sequence, sequence.Slot!, new Prefix(length, source.Slot));
-                continue;
-            }
-            // The source left before it computed the prefix. Another sequence may compute it now: the first of those that waited.
-            var held = _cache.Longest(sequence, _turn.SecondsPerPromptToken);
-            var (computing, future) = LongestInTheMaking(sequence);
-            if (computing is not null && future >= held.Length + ShortestJoin)
-                sequence.Joins = (computing, future);
-            else
-                Begin(sequence, sequence.Slot!, held);
-        }
-    }
-
     // 4. Decode
 
     private void DecodeAndSample(AdapterSet adapters)
@@ -387,7 +257,13 @@ internal sealed class Scheduler
                 NoteComputed(sequence, tokens);
             if (_turn.Companion is { } slot)
                 _cache.CutToTokens(slot);
-            SampleAll();
+            foreach (var (sequence, tokens) in _turn.Parts)
+            {
+                if (sequence.Options.ReportPrompt)
+                    _sampler.ReportPrompt(sequence, tokens);
+                if (sequence.LogitsIndex >= 0)
+                    Sample(sequence);
+            }
             return;
         }
         if (code == 1)
@@ -464,119 +340,23 @@ internal sealed class Scheduler
         Leave(sequence);
         sequence.Joins = null;
         _waiting.Return(sequence);
-        _cellsShort = true;
+        _admission.CellsRanOut = true;
         _counters.Preemptions++;
     }
 
     // 5. Sample
 
-    private void SampleAll()
-    {
-        foreach (var (sequence, tokens) in _turn.Parts)
-        {
-            if (sequence.Options.ReportPrompt)
-                ReportPrompt(sequence, tokens);
-            if (sequence.LogitsIndex >= 0)
-                Sample(sequence);
-        }
-    }
-
     private void Sample(Sequence sequence)
     {
         try
         {
-            SampleDrafted(sequence);
+            if (_sampler.Sample(sequence) is { } reason)
+                End(sequence, reason);
         }
         catch (EngineException e)
         {
             Fail(sequence, e);
         }
-    }
-
-    // The log probability of a token comes from the logits of the token before it.
-    private void ReportPrompt(Sequence sequence, int count)
-    {
-        var (position, index) = sequence.Chunk;
-        if (sequence.PromptReported == 0)
-        {
-            sequence.PromptReported = 1;
-            Report(sequence.Tokens[0], null);
-        }
-        for (var i = 0; i < count; i++)
-        {
-            var next = position + i + 1;
-            if (next < sequence.PromptReported || next >= sequence.PromptLength)
-                continue;
-            sequence.PromptReported = next + 1;
-            var token = sequence.Tokens[next];
-            Report(token,
-                new LogProbabilities(_model.Logits(index + i), sequence.Options.TopLogProbabilities ?? 0).Of(token, _model.Vocabulary));
-        }
-
-        void Report(int token, TokenLogProbability? likely) =>
-            _events.PromptToken(sequence.RequestId, token, _model.Vocabulary.Told(token), likely);
-    }
-
-    // One token, and one more for each drafted token that the sampler chooses too: the same tokens as without drafts.
-    private void SampleDrafted(Sequence sequence)
-    {
-        var (slot, draft) = (sequence.Slot!, sequence.Draft);
-        if (draft.Count == 0)
-        {
-            SampleOne(sequence, 0);
-            return;
-        }
-        var accepted = 0;
-        sequence.Drafted += draft.Count;
-        try
-        {
-            while (SampleOne(sequence, accepted) is { } token && accepted < draft.Count && draft[accepted] == token)
-            {
-                _cache.Computed(slot, token);
-                accepted++;
-                sequence.Accepted++;
-            }
-        }
-        finally
-        {
-            _cache.CutToTokens(slot);
-            Speculator.Judge(sequence, accepted);
-            _counters.Drafts++;
-            _counters.DraftedTokens += draft.Count;
-            _counters.AcceptedTokens += accepted;
-        }
-    }
-
-    // The token behind so many accepted tokens of the draft; null where the sequence has ended.
-    private int? SampleOne(Sequence sequence, int accepted)
-    {
-        if (sequence.MaxTokens == 0)
-        {
-            End(sequence, FinishReason.Length);
-            return null;
-        }
-        var logits = _model.Logits(sequence.LogitsIndex + accepted);
-        var after = sequence.Options.AfterSampling;
-        var report = !after && sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
-        var token = sequence.Sampler.Sample(logits, _candidates);
-        var likely = after ? sequence.Sampler.Left(token, sequence.Options.TopLogProbabilities ?? 0, _candidates) : null;
-        if (sequence.FirstTokenAt == 0)
-            sequence.FirstTokenAt = Stopwatch.GetTimestamp();
-        if (_model.Vocabulary.IsEnd(token))
-        {
-            End(sequence, FinishReason.Stop);
-            return null;
-        }
-        sequence.Append(token);
-        _counters.GeneratedTokens++;
-        var piece = sequence.Shown.Contains(token) ? _model.Vocabulary.Spelled(token) : _model.Vocabulary.Piece(token);
-        var draft = sequence.Draft;
-        _events.Token(sequence.RequestId, token, piece, likely ?? report?.Of(token, _model.Vocabulary), new TokenDraft(
-            accepted == 0 ? (byte)draft.Count : (byte)0, accepted < draft.Count && draft[accepted] == token));
-        if (sequence.Generated < sequence.MaxTokens)
-            return token;
-        End(sequence, FinishReason.Length);
-        return null;
     }
 
     // 6. Media
@@ -669,7 +449,7 @@ internal sealed class Scheduler
     {
         Leave(sequence);
         sequence.Dispose();
-        _cellsShort = false;
+        _admission.CellsRanOut = false;
     }
 
     private void Leave(Sequence sequence)
@@ -685,22 +465,4 @@ internal sealed class Scheduler
         sequence.LogitsIndex = -1;
         _running.Remove(sequence);
     }
-}
-
-/// <summary>Receiver of the events of a turn, which <see cref="Flush"/> sends. Called on the scheduler's thread only.</summary>
-internal interface IEventSink
-{
-    void Started(uint requestId, GenerationStart start);
-
-    void Token(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability, TokenDraft draft);
-
-    void PromptToken(uint requestId, int token, ReadOnlyMemory<byte> piece, TokenLogProbability? logProbability);
-
-    void Progress(uint requestId, int computed);
-
-    void Ended(uint requestId, GenerationEnd end);
-
-    void Failed(uint requestId, EngineException error);
-
-    void Flush();
 }
