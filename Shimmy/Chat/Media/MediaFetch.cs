@@ -1,23 +1,18 @@
-using System.Globalization;
 using System.Net;
-using System.Net.Security;
 using System.Net.Sockets;
-using System.Security.Cryptography.X509Certificates;
-using System.Text;
+using Shimmy.Models;
 
 namespace Shimmy.Chat.Media;
 
 /// <summary>
 /// Fetches pictures by URL from hosts that the user allowed (<c>--media-urls</c>). A server that fetches what its clients name reaches
-/// what they cannot: so only listed hosts, no private addresses, and limits of size and time. One GET over HTTP/1.0, without cookies or
-/// other state.
+/// what they cannot: so only listed hosts, no private addresses, no proxy, and limits of size and time.
 /// </summary>
 /// <param name="hosts">The hosts, as <c>NAME</c> or <c>NAME:PORT</c>; none refuses every URL.</param>
 /// <param name="allowsAddress">Which addresses may be connected to; null refuses private ones. Tests fetch from their own machine.</param>
 internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bool>? allowsAddress = null)
 {
     private const int MostBytes = 20 << 20;
-    private const int MostHead = 32 << 10;
     private const int MostRedirects = 3;
     private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(10);
 
@@ -41,18 +36,23 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
     {
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(MostTime);
+        using var client = Outbound.Client(proxy: false, ConnectAsync);
+        client.MaxResponseContentBufferSize = MostBytes;
         try
         {
             for (var i = 0; i <= MostRedirects; i++)
             {
                 if (WhyNot(url) is { } reason)
                     throw new FormatException(reason);
-                var (status, location, body) = await GetOnceAsync(url, limit.Token).ConfigureAwait(false);
+                using var request = new HttpRequestMessage(HttpMethod.Get, url);
+                request.Headers.Accept.ParseAdd("image/*");
+                using var answer = await client.SendAsync(request, limit.Token).ConfigureAwait(false);
+                var status = (int)answer.StatusCode;
                 if (status == 200)
-                    return body;
-                if (status is not (301 or 302 or 303 or 307 or 308) || location is null || !Uri.TryCreate(url, location, out var next))
+                    return await answer.Content.ReadAsByteArrayAsync(limit.Token).ConfigureAwait(false);
+                if (status is not (301 or 302 or 303 or 307 or 308) || answer.Headers.Location is not { } next)
                     throw new FormatException($"'{Shown(url)}' answered with status {status}");
-                url = next;
+                url = new Uri(url, next);
             }
             throw new FormatException($"'{Shown(url)}' was redirected more than {MostRedirects} times");
         }
@@ -60,9 +60,18 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
         {
             throw new FormatException($"'{Shown(url)}' did not answer in {MostTime.TotalSeconds} s");
         }
-        catch (Exception e) when (e is IOException or SocketException or System.Security.Authentication.AuthenticationException)
+        catch (HttpRequestException e) when (e.InnerException is FormatException own)
         {
-            throw new FormatException($"'{Shown(url)}' cannot be fetched: {e.Message}");
+            throw own;
+        }
+        catch (HttpRequestException e)
+        {
+            throw new FormatException(e.HttpRequestError switch
+            {
+                HttpRequestError.ConfigurationLimitExceeded => $"'{Shown(url)}' has more than {MostBytes >> 20} MiB",
+                HttpRequestError.ResponseEnded => $"'{Shown(url)}' was cut off",
+                _ => $"'{Shown(url)}' cannot be fetched: {e.Message}",
+            });
         }
     }
 
@@ -88,71 +97,23 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
         return (bytes[0] & 0xE0) == 0x20 && bytes is not [0x20, 0x02, ..] && bytes is not [0x20, 0x01, 0, 0, ..];
     }
 
-    private async Task<(int Status, string? Location, byte[] Body)> GetOnceAsync(Uri url, CancellationToken cancellation)
+    // Every address is checked, and the connection goes to one that was: a name cannot change between the two.
+    private async ValueTask<Socket> ConnectAsync(DnsEndPoint host, CancellationToken cancellation)
     {
-        var addresses = await Dns.GetHostAddressesAsync(url.IdnHost.Trim('[', ']'), cancellation).ConfigureAwait(false);
-        // Every address is checked, and the connection goes to one that was: a name cannot change between the two.
+        var addresses = await Dns.GetHostAddressesAsync(host.Host, cancellation).ConfigureAwait(false);
         if (addresses.Length == 0 || !Array.TrueForAll(addresses, address => allowsAddress?.Invoke(address) ?? IsPublic(address)))
-            throw new FormatException($"'{url.Host}' has a private address, or none");
-        using var socket = new Socket(addresses[0].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
-        await socket.ConnectAsync(addresses[0], url.Port, cancellation).ConfigureAwait(false);
-        await using var plain = new NetworkStream(socket);
-        if (url.Scheme == "http")
-            return await AskAsync(plain, url, cancellation).ConfigureAwait(false);
-        await using var secure = new SslStream(plain);
-        var options = new SslClientAuthenticationOptions
+            throw new FormatException($"'{host.Host}' has a private address, or none");
+        var socket = new Socket(addresses[0].AddressFamily, SocketType.Stream, ProtocolType.Tcp);
+        try
         {
-            TargetHost = url.IdnHost,
-            // A chain is judged by what the server sent and the machine trusts: what is missing of it is not fetched from elsewhere. The
-            // executable does not even hold what would (substitutions.xml).
-            CertificateChainPolicy = new X509ChainPolicy
-            {
-                RevocationMode = X509RevocationMode.NoCheck,
-                DisableCertificateDownloads = true,
-            },
-        };
-        await secure.AuthenticateAsClientAsync(options, cancellation).ConfigureAwait(false);
-        return await AskAsync(secure, url, cancellation).ConfigureAwait(false);
-    }
-
-    private static async Task<(int Status, string? Location, byte[] Body)> AskAsync(
-        Stream stream, Uri url, CancellationToken cancellation)
-    {
-        var host = url.IsDefaultPort ? url.IdnHost : string.Create(CultureInfo.InvariantCulture, $"{url.IdnHost}:{url.Port}");
-        var request = $"GET {url.PathAndQuery} HTTP/1.0\r\nHost: {host}\r\nUser-Agent: shimmy\r\nAccept: image/*\r\n" +
-            "Connection: close\r\n\r\n";
-        await stream.WriteAsync(Encoding.ASCII.GetBytes(request), cancellation).ConfigureAwait(false);
-        using var answer = new MemoryStream();
-        var buffer = new byte[1 << 16];
-        for (int count; (count = await stream.ReadAsync(buffer, cancellation).ConfigureAwait(false)) > 0;)
-        {
-            answer.Write(buffer, 0, count);
-            if (answer.Length > MostBytes + MostHead)
-                throw new FormatException($"'{Shown(url)}' has more than {MostBytes >> 20} MiB");
+            await socket.ConnectAsync(addresses[0], host.Port, cancellation).ConfigureAwait(false);
+            return socket;
         }
-        var bytes = answer.ToArray();
-        var end = bytes.AsSpan().IndexOf("\r\n\r\n"u8);
-        if (end is < 0 or > MostHead)
-            throw new FormatException($"'{Shown(url)}' gave no answer of HTTP");
-        var head = Encoding.Latin1.GetString(bytes, 0, end).Split("\r\n");
-        var status = head[0].Split(' ') is ["HTTP/1.0" or "HTTP/1.1", var code, ..]
-            && int.TryParse(code, NumberStyles.None, CultureInfo.InvariantCulture, out var number)
-                ? number
-                : throw new FormatException($"'{Shown(url)}' gave no answer of HTTP");
-        if (Field("transfer-encoding") is not null)
-            throw new FormatException($"'{Shown(url)}' answers in chunks, which it was not asked for");
-        var body = bytes[(end + 4)..];
-        if (Field("content-length") is { } length
-            && long.TryParse(length, NumberStyles.None, CultureInfo.InvariantCulture, out var promised)
-            && body.Length < promised)
+        catch
         {
-            throw new FormatException($"'{Shown(url)}' was cut off");
+            socket.Dispose();
+            throw;
         }
-        return (status, Field("location"), body);
-
-        string? Field(string name) => head.Skip(1)
-            .Select(line => line.Split(':', 2)).FirstOrDefault(line => line is [var key, _]
-                && key.Trim().Equals(name, StringComparison.OrdinalIgnoreCase))?[1].Trim();
     }
 
     private static string Shown(Uri url) => url.AbsoluteUri is { Length: > 100 } text ? text[..100] + "…" : url.AbsoluteUri;

@@ -1,11 +1,13 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
+using Shimmy.Models;
 using Shimmy.Models.Discovery;
 
 namespace Shimmy.Cli.Servers;
@@ -24,23 +26,18 @@ internal sealed class ServerClient : IDisposable
     public ServerClient(Uri address, string? key)
     {
         Address = address.Scheme == "unix" ? address.OriginalString : address.AbsoluteUri.TrimEnd('/');
-        var handler = new SocketsHttpHandler { UseProxy = false };
-        if (address.Scheme == "unix")
-        {
-            handler.ConnectCallback = async (_, cancellation) =>
-            {
-                var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-                await socket.ConnectAsync(new UnixDomainSocketEndPoint(address.AbsolutePath), cancellation);
-                return new NetworkStream(socket, ownsSocket: true);
-            };
-        }
-        _http = new HttpClient(handler)
-        {
-            BaseAddress = new Uri(address.Scheme == "unix" ? "http://localhost/" : Address + "/"),
-            Timeout = LongestAnswer,
-        };
+        _http = Outbound.Client(proxy: false, address.Scheme == "unix" ? ConnectToFileAsync : null);
+        _http.BaseAddress = new Uri(address.Scheme == "unix" ? "http://localhost/" : Address + "/");
+        _http.Timeout = LongestAnswer;
         if (key is not null)
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
+
+        async ValueTask<Socket> ConnectToFileAsync(DnsEndPoint host, CancellationToken cancellation)
+        {
+            var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(address.AbsolutePath), cancellation);
+            return socket;
+        }
     }
 
     /// <summary>Where it is, without a slash at the end.</summary>

@@ -1,0 +1,45 @@
+using System.Net;
+using System.Net.Security;
+using System.Net.Sockets;
+using System.Security.Cryptography.X509Certificates;
+
+namespace Shimmy.Models;
+
+/// <summary>
+/// Connections from Shimmy to other servers, for what a user asked to be fetched. No cookies, no redirects that the caller did not look at, at most 32 KiB of
+/// response headers.
+/// </summary>
+internal static class Outbound
+{
+    /// <summary>A client; the caller disposes it.</summary>
+    /// <param name="proxy">Whether the environment's proxies are used.</param>
+    /// <param name="connect">Connects to a host and port in its own way; null for any address of the name.</param>
+    public static HttpClient Client(bool proxy, Func<DnsEndPoint, CancellationToken, ValueTask<Socket>>? connect = null)
+    {
+        var handler = new SocketsHttpHandler
+        {
+            AllowAutoRedirect = false,
+            UseCookies = false,
+            UseProxy = proxy,
+            MaxResponseHeadersLength = 32,
+            SslOptions = new SslClientAuthenticationOptions
+            {
+                // A chain is judged by what the server sent and the machine trusts: what is missing of it is not fetched from elsewhere. The
+                // executable does not even hold what would (substitutions.xml).
+                CertificateChainPolicy = new X509ChainPolicy
+                {
+                    RevocationMode = X509RevocationMode.NoCheck,
+                    DisableCertificateDownloads = true,
+                },
+            },
+        };
+        if (connect is not null)
+        {
+            handler.ConnectCallback = async (context, cancellation) =>
+                new NetworkStream(await connect(context.DnsEndPoint, cancellation).ConfigureAwait(false), ownsSocket: true);
+        }
+        var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        client.DefaultRequestHeaders.UserAgent.ParseAdd("shimmy");
+        return client;
+    }
+}
