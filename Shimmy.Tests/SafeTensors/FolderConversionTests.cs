@@ -137,8 +137,9 @@ public sealed class FolderConversionTests
     {
         using var folder = new TemporaryFolder();
         var path = RandomFolder.Write(folder["tiny"]);
-        File.WriteAllText(folder["cache/other-auto.gguf.partial"], "half");
-        File.WriteAllText(folder["cache/other-auto.gguf.lock"], "");
+        var killed = folder[$"cache/other-{new string('0', 32)}-auto.gguf"];
+        File.WriteAllText(killed + ".partial", "half");
+        File.WriteAllText(killed + ".lock", "");
         var cache = new ConversionCache(folder["cache"], "auto");
         var changes = new ConversionWatch(() => File.WriteAllText(Path.Combine(path, "added_tokens.json"), "{}"), _ => { }, (_, _) => { });
 
@@ -159,12 +160,15 @@ public sealed class FolderConversionTests
         var (first, second) = (RandomFolder.Write(folder["first"]), RandomFolder.Write(folder["second"]));
         var size = FolderConversion.Of(first).TargetBytes;
         var cache = new ConversionCache(folder["cache"], "auto", size * 3 / 2);
+        // Somebody points the option at a folder of models.
+        File.WriteAllBytes(folder["cache/mine-q8_0.gguf"], new byte[size]);
 
         await cache.FileOfAsync(first, null, ConversionWatch.None, CancellationToken.None);
         await cache.FileOfAsync(second, null, ConversionWatch.None, CancellationToken.None);
 
         Assert.IsNull(cache.Find(first));
         Assert.IsNotNull(cache.Find(second));
+        Assert.IsTrue(File.Exists(folder["cache/mine-q8_0.gguf"]));
     }
 
     [TestMethod]

@@ -215,10 +215,14 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         }
     }
 
+    // Whether a file has a name that PathOf gives: what else lies in the folder is not ours to delete.
+    private static bool IsOurs(string name) =>
+        name.Split('-').SkipLast(1).Skip(1).Any(part => part.Length == 32 && part.All(char.IsAsciiHexDigitLower));
+
     // What a process that was killed left behind goes first: nobody holds its lock.
     private void MakeRoom(long needed)
     {
-        var files = new DirectoryInfo(folder).EnumerateFiles().ToList();
+        var files = new DirectoryInfo(folder).EnumerateFiles().Where(file => IsOurs(file.Name)).ToList();
         foreach (var partial in files.Where(file => file.Name.EndsWith(PartialEnding, StringComparison.Ordinal)))
         {
             var lockFile = partial.FullName[..^PartialEnding.Length] + LockEnding;

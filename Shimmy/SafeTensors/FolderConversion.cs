@@ -79,7 +79,7 @@ internal sealed class FolderConversion
         return new FolderConversion(plan,
         [
             ("general.type", GgufValue.OfText("model")),
-            ("general.name", GgufValue.OfText(NameOf(folder, plan.Architecture, vocabulary))),
+            ("general.name", GgufValue.OfText(NameOf(opened.Name, plan.Architecture, vocabulary))),
             ("general.file_type", GgufValue.OfInteger(GgufType.UInt32, weights.FileType)),
             ("general.quantization_version", GgufValue.OfInteger(GgufType.UInt32, 2)),
             .. plan.Metadata, .. vocabulary.Metadata(),
@@ -162,17 +162,11 @@ internal sealed class FolderConversion
     }
 
     /// <summary>
-    /// The model's name: the folder's, or the repository's where the folder is a snapshot in Hugging Face's cache. llama.cpp tells by
-    /// "phi3" in a name that control tokens take the blanks behind them, and then needs some tokens: so the name of a Phi 3 that has them
-    /// gets it, and that of any other vocabulary loses it.
+    /// The model's name: the folder's. llama.cpp tells by "phi3" in a name that control tokens take the blanks behind them, and then needs
+    /// some tokens: so the name of a Phi 3 that has them gets it, and that of any other vocabulary loses it.
     /// </summary>
-    private static string NameOf(string folder, string architecture, Vocabulary vocabulary)
+    private static string NameOf(string name, string architecture, Vocabulary vocabulary)
     {
-        var path = Path.TrimEndingDirectorySeparator(Path.GetFullPath(folder));
-        var parts = path.Split(Path.DirectorySeparatorChar);
-        var name = parts is [.., var repository, "snapshots", _] && repository.StartsWith("models--", StringComparison.Ordinal)
-            ? repository[(repository.LastIndexOf("--", StringComparison.Ordinal) + 2)..]
-            : parts[^1];
         var named = name.Contains("phi-3", StringComparison.OrdinalIgnoreCase) || name.Contains("phi3", StringComparison.OrdinalIgnoreCase);
         var strips = architecture == "phi3" && vocabulary.Model == "llama" && StrippedTokens.All(vocabulary.Tokens.Contains);
         return strips == named ? name

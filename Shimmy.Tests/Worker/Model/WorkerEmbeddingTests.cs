@@ -1,4 +1,7 @@
+using System.Text.Json.Nodes;
 using Shimmy.Engine;
+using Shimmy.Gguf;
+using Shimmy.SafeTensors;
 using Shimmy.Tests.Fixtures;
 using static Shimmy.Tests.Fixtures.WorkerFixture;
 
@@ -90,6 +93,49 @@ public sealed class WorkerEmbeddingTests
         Assert.AreNotEqual(first.Values[0], second.Values[0]);
         var error = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, "no document"));
         StringAssert.Contains(error.Message, "reranker");
+    }
+
+    [TestMethod]
+    public async Task A_folder_of_a_Qwen3_reranker_scores_by_its_yes_among_yes_and_no()
+    {
+        await using var writer = await LoadFolderAsync("tiny");
+        await using var reranker = await LoadFolderAsync("tiny-Reranker");
+        var template = GgufReader.ReadFile(Folder["tiny-Reranker.gguf"]).Text("tokenizer.chat_template.rerank")!;
+
+        foreach (var (query, document) in new[] { ("what is a cat", "the cat sat on the mat"), ("what is a cat", "a dog") })
+        {
+            var prompt = await writer.TokenizeAsync(Prompt.FromText(
+                template.Replace("{query}", query, StringComparison.Ordinal).Replace("{document}", document, StringComparison.Ordinal)),
+                CancellationToken.None);
+            var (yes, no) = (await LikelyAsync(prompt, 256), await LikelyAsync(prompt, 257));
+
+            var score = await EmbedAsync(reranker, query, document);
+
+            // A KV cache of half precision, and another shape of batch.
+            Assert.AreEqual(1 / (1 + Math.Exp(no - yes)), score.Values[0], 5e-3);
+        }
+
+        async Task<double> LikelyAsync(IReadOnlyList<int> prompt, int token) => (await RunAsync(writer, new GenerationRequest
+        {
+            Prompt = Prompt.FromTokens([.. prompt, token]),
+            Options = new GenerationOptions { MaxTokens = 0, ReportPrompt = true, TopLogProbabilities = 0 },
+        })).LogProbabilities[^1]!.LogProbability;
+
+        static Task<ILoadedModel> LoadFolderAsync(string name)
+        {
+            var folder = RandomFolder.Write(Folder[name], config => config["max_position_embeddings"] = 1024,
+                family: FolderFamily.All.First(one => one.Class == "Qwen3ForCausalLM"));
+            var path = Path.Combine(folder, "tokenizer.json");
+            var tokenizer = JsonNode.Parse(File.ReadAllText(path))!;
+            tokenizer["model"]!["merges"] = new JsonArray();
+            var vocabulary = tokenizer["model"]!["vocab"]!.AsObject();
+            (vocabulary["yes"], vocabulary["no"]) = (256, 257);
+            vocabulary.Remove("th");
+            vocabulary.Remove("the");
+            File.WriteAllText(path, tokenizer.ToJsonString());
+            FolderConversion.Of(folder).WriteFile(Folder[name + ".gguf"]);
+            return LoadAsync(Folder, spec => spec with { Name = name, Path = Folder[name + ".gguf"] });
+        }
     }
 
     [TestMethod]

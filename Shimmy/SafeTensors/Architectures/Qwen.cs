@@ -1,3 +1,4 @@
+using Shimmy.Gguf;
 using Shimmy.SafeTensors.Files;
 using Shimmy.SafeTensors.Plans;
 using Shimmy.SafeTensors.Tokenizers;
@@ -5,10 +6,17 @@ using Shimmy.SafeTensors.Tokenizers;
 namespace Shimmy.SafeTensors.Architectures;
 
 /// <summary>
-/// Qwen 2 and 3, dense or with experts, and the embedding models among them. They differ by norms of queries and keys (3) or biases (2).
+/// Qwen 2 and 3, dense or with experts, and the models for embedding and reranking among them. They differ by norms of queries and keys (3)
+/// or biases (2).
 /// </summary>
 internal static class Qwen
 {
+    // As the model was trained (its card); a changed word changes the scores.
+    private const string RerankTemplate = "<|im_start|>system\nJudge whether the Document meets the requirements based on the Query and the "
+        + "Instruct provided. Note that the answer can only be \"yes\" or \"no\".<|im_end|>\n<|im_start|>user\n"
+        + "<Instruct>: Given a web search query, retrieve relevant passages that answer the query\n<Query>: {query}\n<Document>: {document}"
+        + "<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n";
+
     public static KnownArchitecture Architecture { get; } =
         new(["Qwen2ForCausalLM", "Qwen2Model", "Qwen3ForCausalLM", "Qwen3Model", "Qwen3MoeForCausalLM"], Plan, Vocabulary.OfQwen);
 
@@ -37,10 +45,35 @@ internal static class Qwen
                 decoder.TakeFeedForward(layer);
         }
 
-        if (Pooling.Of(folder) is { } pooling)
+        if (name == "Qwen3ForCausalLM" && folder.Name.Contains("reranker", StringComparison.OrdinalIgnoreCase))
+            MakeReranker(decoder);
+        else if (Pooling.Of(folder) is { } pooling)
             plan.Set("pooling_type", (int)pooling);
 
         return plan;
+    }
+
+    // A Qwen3-Reranker is a language model that is asked for "yes" or "no" behind a prompt of its own; nothing but its name says so. The
+    // rows of the two tokens become a classifier, whose first score llama.cpp then gives out as a share of both.
+    private static void MakeReranker(Decoder decoder)
+    {
+        var (plan, folder) = (decoder.Plan, decoder.Plan.Folder);
+        plan.Set("pooling_type", (int)PoolingKind.Rank);
+        plan.Metadata.Add(($"{plan.Architecture}.classifier.output_labels",
+            GgufValue.OfArray(new GgufArray(GgufType.Text, 2, [GgufValue.OfText("yes"), GgufValue.OfText("no")]))));
+        if (!folder.AdditionalTemplates().Any(template => template.Name == "rerank"))
+            plan.Metadata.Add(("tokenizer.chat_template.rerank", GgufValue.OfText(RerankTemplate)));
+
+        var head = (plan.Tensors.Find(tensor => tensor.Name == "output.weight")
+            ?? plan.Tensors.Find(tensor => tensor.Name == "token_embd.weight")!).Parts[0].Tensor;
+        var ids = TokenizerFiles.Read(folder).Pieces(decoder.Rows).Where(piece => piece.Text is "yes" or "no")
+            .ToDictionary(piece => piece.Text, piece => piece.Id, StringComparer.Ordinal);
+        TensorPart[] rows = ids.Count == 2
+            ? [RowOf("yes"), RowOf("no")]
+            : throw new SafeTensorsException("the vocabulary lacks 'yes' or 'no', by which a Qwen3-Reranker answers");
+        plan.Tensors.Add(new PlannedTensor("cls.output.weight", [2, decoder.Width], rows));
+
+        TensorPart RowOf(string text) => new(head, (long)ids[text] * decoder.Width, decoder.Width);
     }
 
     private static (int Count, int Width) Experts(Decoder decoder)

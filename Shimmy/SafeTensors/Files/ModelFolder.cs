@@ -127,6 +127,13 @@ internal sealed class ModelFolder
             : throw new SafeTensorsException($"{name} has {info.Length} bytes; at most {LargestTokenizer} are read");
     }
 
+    /// <summary>The folder's name, or the repository's where the folder is a snapshot in Hugging Face's cache.</summary>
+    public string Name =>
+        System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(Path)).Split(System.IO.Path.DirectorySeparatorChar) is var parts
+        && parts is [.., var repository, "snapshots", _] && repository.StartsWith("models--", StringComparison.Ordinal)
+            ? repository[(repository.LastIndexOf("--", StringComparison.Ordinal) + 2)..]
+            : parts[^1];
+
     /// <summary>
     /// A name for what the folder holds now: it changes when a file that matters is replaced. Names, lengths, times of change, and the
     /// content of what is small; weights of gigabytes are not read for it.
