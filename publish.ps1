@@ -5,7 +5,7 @@ Publishes Shimmy as a native executable for one platform.
     .\publish.ps1 [-Minimal] [RID] [BACKEND…]     RID: default this machine's; BACKEND: vulkan, cuda (CUDA 13), cuda12
 
 Beside LLamaSharp's libraries it takes the second runtime, llama.cpp's own release from npm, where npm is there; -Minimal leaves it out.
-Writes dist\RID\ (executable, runtimes\, licences), dist\shimmy-VERSION-RID.zip with its .sha256, and the debug symbols as
+Writes dist\RID\ (executable, runtimes\, licences), dist\shimmy-VERSION-RID[-BACKEND].zip with its .sha256, and the debug symbols as
 an archive of their own. On Linux and macOS use publish.sh.
 #>
 param([switch] $Minimal, [Parameter(Position = 0)] [string] $Rid, [Parameter(ValueFromRemainingArguments)] [string[]] $Backends = @())
@@ -40,13 +40,19 @@ dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime $Rid --out
 if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 
 $version = dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version
-$name = "shimmy-$version-$Rid"
-Remove-Item "dist/$name*" -Force -ErrorAction SilentlyContinue
+$suffix = $plugins -replace ' ', '-'
+$name = "shimmy-$version-$Rid" + $(if ($suffix) { "-$suffix" } else { '' })
+Remove-Item "dist/$name.zip*", "dist/$name-symbols.zip" -Force -ErrorAction SilentlyContinue
 if (Test-Path "$out/shimmy.pdb") {
     Compress-Archive "$out/shimmy.pdb" "dist/$name-symbols.zip"
     Remove-Item "$out/shimmy.pdb"
 }
-Compress-Archive $out "dist/$name.zip"
-$hash = (Get-FileHash "dist/$name.zip" -Algorithm SHA256).Hash.ToLowerInvariant()
-[IO.File]::WriteAllText((Join-Path (Get-Location) "dist/$name.zip.sha256"), "$hash  $name.zip`n")
-Write-Output ("{0}/shimmy.exe ({1:N0} KiB), dist/{2}.zip ({3:N0} KiB)" -f $out, ((Get-Item "$out/shimmy.exe").Length / 1KB), $name, ((Get-Item "dist/$name.zip").Length / 1KB))
+# The completion for PowerShell, by the program itself or, for another processor, by the build for this one.
+New-Item "$out/share" -ItemType Directory -Force | Out-Null
+if ($Rid -eq $(if ($env:PROCESSOR_ARCHITECTURE -eq 'ARM64') { 'win-arm64' } else { 'win-x64' })) { & "$out/shimmy.exe" completion powershell > "$out/share/shimmy.ps1" }
+else { dotnet run --project Shimmy -- completion powershell > "$out/share/shimmy.ps1" }
+# The archive: a bill of materials in it, one folder of its name, and the same bytes from the same files; everything has the commit's time.
+if (-not $env:SOURCE_DATE_EPOCH) { $env:SOURCE_DATE_EPOCH = git log -1 --format=%ct }
+dotnet run --project packaging -- archive $out $Rid $version $suffix
+if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+Write-Output ("{0}/shimmy.exe ({1:N0} KiB)" -f $out, ((Get-Item "$out/shimmy.exe").Length / 1KB))

@@ -4,8 +4,8 @@
 #   ./publish.sh [--minimal] [RID] [BACKEND…]   RID: default this machine's; BACKEND: vulkan, cuda (CUDA 13), cuda12, metal
 #
 # Beside LLamaSharp's libraries it takes the second runtime, llama.cpp's own release from npm, where npm is there; --minimal leaves it out.
-# Writes dist/RID/ (executable, runtimes/, licences), dist/shimmy-VERSION-RID.tar.gz with its .sha256, and the debug
-# symbols as an archive of their own. An executable for Windows or macOS can only be made on that system.
+# Writes dist/RID/ (executable, runtimes/, licences, manual, completions, bill of materials), dist/shimmy-VERSION-RID[-BACKEND].tar.gz with
+# its .sha256, and the debug symbols as an archive of their own. An executable for Windows or macOS can only be made on that system.
 set -eu
 cd "$(dirname "$0")"
 
@@ -92,19 +92,24 @@ esac
 
 version=$(dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version)
 name=shimmy-$version-$rid
-rm -rf "dist/$name" "dist/$name.tar.gz" "dist/$name.tar.gz.sha256" "dist/$name-symbols.tar.gz"
+for backend in $backends; do name=$name-$backend; done
+rm -rf "dist/$name.tar.gz" "dist/$name.tar.gz.sha256" "dist/$name-symbols.tar.gz"
 for symbols in shimmy.dbg shimmy.dSYM; do
     [ ! -e "$out/$symbols" ] || { tar -C "$out" -czf "dist/$name-symbols.tar.gz" "$symbols"; rm -rf "${out:?}/$symbols"; }
 done
-# One folder of the archive's name inside, owned by nobody in particular.
-owner=
-tar --version 2>/dev/null | grep -q GNU && owner='--owner=0 --group=0 --sort=name'
-# shellcheck disable=SC2086
-mv "$out" "dist/$name"
-tar $owner -C dist -czf "dist/$name.tar.gz" "$name"
-mv "dist/$name" "$out"
-(
-    cd dist
-    if command -v sha256sum >/dev/null; then sha256sum "$name.tar.gz"; else shasum -a 256 "$name.tar.gz"; fi >"$name.tar.gz.sha256"
-)
-echo "$out/shimmy ($(($(wc -c <"$out/shimmy") / 1024)) KiB), dist/$name.tar.gz ($(($(wc -c <"dist/$name.tar.gz") / 1024)) KiB)"
+
+# The manual and completions, by the program itself; one for another platform does not run here, and the build for this one says the same.
+shimmy=$out/shimmy
+if [ "$rid" != "$host" ]; then shimmy="dotnet run --project Shimmy --"; fi
+for file in man/man1/shimmy.1:man bash-completion/completions/shimmy:"completion bash" \
+    zsh/site-functions/_shimmy:"completion zsh" fish/vendor_completions.d/shimmy.fish:"completion fish"; do
+    mkdir -p "$(dirname "$out/share/${file%%:*}")"
+    # shellcheck disable=SC2086 # a command and its arguments
+    $shimmy ${file#*:} >"$out/share/${file%%:*}"
+done
+
+# The archive: a bill of materials in it, one folder of its name, and the same bytes from the same files; everything has the commit's time.
+if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || true); fi
+export SOURCE_DATE_EPOCH
+dotnet run --project packaging -v q -- archive "$out" "$rid" "$version" "$(echo "${backends# }" | tr ' ' -)"
+echo "$out/shimmy ($(($(wc -c <"$out/shimmy") / 1024)) KiB)"

@@ -117,7 +117,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             case FrameKind.Statistics:
                 var id = frame.Id;
                 (_scheduler ?? throw NotLoaded()).Report(statistics => Reply(id,
-                    statistics with { ResidentBytes = Process.GetCurrentProcess().WorkingSet64 }, WorkerJson.Default.EngineStatistics));
+                    statistics with { ResidentBytes = Environment.WorkingSet }, WorkerJson.Default.EngineStatistics));
                 break;
             case FrameKind.Slot:
                 var asked = frame.Id;

@@ -8,6 +8,7 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Packaging;
 
 namespace Shimmy.Tests.Cli.Setup;
 
@@ -66,11 +67,11 @@ public sealed class SetupTests
             };
             if (tool.Length == 0 || !IsThere(tool)
                 || (path.EndsWith("ml", StringComparison.Ordinal) && path.Contains(".y", StringComparison.Ordinal)
-                && (await RunAsync("python3", ["-c", "import yaml"])).ExitCode != 0))
+                && (await Tool.RunAsync("python3", ["-c", "import yaml"])).ExitCode != 0))
             {
                 continue;
             }
-            var (exitCode, output) = await RunAsync(tool, arguments);
+            var (exitCode, output) = await Tool.RunAsync(tool, arguments);
             Assert.AreEqual(0, exitCode, $"{path}: {output}");
             Assert.AreEqual("", tool == "systemd-analyze" ? output : "", path);
             read++;
@@ -173,7 +174,7 @@ public sealed class SetupTests
         using var folder = new TemporaryFolder();
         await File.WriteAllTextAsync(folder["completion"], CompletionScript.Of("bash"));
         var (exitCode, output) =
-            await RunAsync("bash",
+            await Tool.RunAsync("bash",
                 ["-c", "shimmy() { printf 'llama:8b\\nllama:70b\\n'; }; source \"$1\"; COMP_LINE=$2; read -ra COMP_WORDS <<< \"$2\"; " +
             "case $2 in *' ') COMP_WORDS+=('');; esac; COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _shimmy; echo \"${COMPREPLY[*]}\"",
             "bash", folder["completion"], line]);
@@ -242,14 +243,4 @@ public sealed class SetupTests
 
     private static bool IsThere(string tool) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
         .Any(folder => File.Exists(Path.Join(folder, tool)));
-
-    private static async Task<(int ExitCode, string Output)> RunAsync(string tool, string[] arguments)
-    {
-        using var process =
-            Process.Start(new ProcessStartInfo(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var output = await process.StandardOutput.ReadToEndAsync();
-        await process.WaitForExitAsync();
-        return (process.ExitCode, output + await errors);
-    }
 }

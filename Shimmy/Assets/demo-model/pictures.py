@@ -105,7 +105,7 @@ def sample(r, width, height, kind=None):
     turn = lambda: r.uniform(-0.12, 0.12)
     if kind == "one":
         shape, size = r.choice(SHAPES), r.choice(["small", "", "large"])
-        radius = m * {"small": r.uniform(0.09, 0.13), "": r.uniform(0.19, 0.26), "large": r.uniform(0.36, 0.44)}[size]
+        radius = m * {"small": r.uniform(0.12, 0.16), "": r.uniform(0.19, 0.26), "large": r.uniform(0.36, 0.44)}[size]
         canvas.shape(shape, r.uniform(radius, width - radius), r.uniform(radius, height - radius), radius, near(r, COLORS[color]), turn())
         article = "A " + (size + " " if size else "")
         # `orange` alone begins with a vowel; after a size it does not matter.

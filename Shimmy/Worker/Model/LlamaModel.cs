@@ -233,7 +233,7 @@ internal sealed class LlamaModel : IDisposable
             LayerReason = Plan.Reason,
             Memory = Memory,
             LoadMilliseconds = loadTime.TotalMilliseconds,
-            ResidentBytes = Process.GetCurrentProcess().WorkingSet64,
+            ResidentBytes = Environment.WorkingSet,
             LibraryVersion = RuntimeLibraries.Version,
             ProcessId = Environment.ProcessId,
         };

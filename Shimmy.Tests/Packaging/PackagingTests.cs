@@ -1,0 +1,311 @@
+using System.Formats.Tar;
+using System.Net;
+using System.Text.Json;
+using Shimmy.Packaging;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Packaging;
+
+/// <summary>Packages of a release, made of archives with a script in the place of the program.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed class PackagingTests
+{
+    private const string Program = "#!/bin/sh\necho \"pretended $*\"\n";
+    private static readonly TemporaryFolder Folder = new();
+
+    [ClassInitialize]
+    public static void Publish(TestContext context)
+    {
+        foreach (var platform in Product.Platforms)
+            ReleaseArchive.Make(Published(Folder[$"{platform.Rid}-files"], platform), Folder["dist"], "1.2.3", platform, "");
+    }
+
+    [ClassCleanup]
+    public static void Clean() => Folder.Dispose();
+
+    private static ReleaseArchive Archive => ReleaseArchive.In(Folder["dist"]).First(one => one.Platform.Rid == "linux-x64");
+
+    [TestMethod]
+    public void The_same_files_give_the_same_bytes_whenever_they_were_written()
+    {
+        var first = MakeAll(Folder["first"], DateTime.UtcNow);
+        var second = MakeAll(Folder["second"], DateTime.UtcNow.AddYears(-3));
+
+        Assert.IsGreaterThan(20, first.Count);
+        CollectionAssert.AreEqual(first.Keys.ToArray(), second.Keys.ToArray());
+        foreach (var (name, hash) in first)
+            Assert.AreEqual(hash, second[name], name);
+
+        static SortedDictionary<string, string> MakeAll(string folder, DateTime written)
+        {
+            foreach (var platform in Product.Platforms)
+            {
+                var published = Published(Path.Combine(folder, platform.Rid), platform);
+                foreach (var file in Directory.EnumerateFiles(published, "*", SearchOption.AllDirectories))
+                    File.SetLastWriteTimeUtc(file, written);
+                ReleaseArchive.Make(published, Path.Combine(folder, "dist"), "1.2.3", platform, "");
+            }
+            var archives = ReleaseArchive.In(Path.Combine(folder, "dist"));
+            var paths = archives.SelectMany(archive => archive.Platform.Debian is null
+                    ? [archive.Path] : new[] { archive.Path, DebPackage.Write(archive, folder), RpmPackage.Write(archive, folder) })
+                .Concat(NpmPackages.Write(archives, folder)).Concat(ToolPackages.Write(archives, folder))
+                .Concat(new Manifests(archives, new Uri("https://example.org/o/shimmy/releases/download/v1.2.3")).Write(folder))
+                .Append(OciImage.Write(archives, new Dictionary<string, string> { ["linux-x64"] = Base(folder), ["linux-arm64"] = Base(folder) }, folder)!);
+            return new(paths.ToDictionary(path => Path.GetFileName(path), path => Packed.Hash(File.ReadAllBytes(path))));
+        }
+
+        static string Base(string folder)
+        {
+            Directory.CreateDirectory(Path.Combine(folder, "base", "lib"));
+            File.WriteAllText(Path.Combine(folder, "base", "lib", "libc.so.6"), "libc");
+            return Path.Combine(folder, "base");
+        }
+    }
+
+    [TestMethod]
+    public void An_archive_has_one_folder_of_its_name_and_its_program_runs()
+    {
+        using var gzip = new System.IO.Compression.GZipStream(File.OpenRead(Archive.Path), System.IO.Compression.CompressionMode.Decompress);
+        using var tar = new TarReader(gzip);
+        var names = new Dictionary<string, UnixFileMode>();
+        while (tar.GetNextEntry() is { } entry)
+            names.Add(entry.Name, entry.Mode);
+
+        Assert.IsTrue(names.Keys.All(name => name.StartsWith("shimmy-1.2.3-linux-x64/", StringComparison.Ordinal)));
+        Assert.IsTrue(names["shimmy-1.2.3-linux-x64/shimmy"].HasFlag(UnixFileMode.OtherExecute));
+        Assert.IsFalse(names["shimmy-1.2.3-linux-x64/LICENSE"].HasFlag(UnixFileMode.UserExecute));
+        Assert.AreEqual($"{Archive.Hash}  {Archive.FileName}\n", File.ReadAllText(Archive.Path + ".sha256"));
+    }
+
+    [TestMethod]
+    public void The_bill_of_materials_lists_every_file_of_the_archive_and_what_was_brought()
+    {
+        var files = Archive.Files().ToDictionary(file => file.Path, file => Packed.Hash(file.Read()));
+        using var bill = JsonDocument.Parse(Archive.Files().First(file => file.Path == SoftwareBill.FileName).Read());
+        var components = bill.RootElement.GetProperty("components").EnumerateArray().ToArray();
+        var listed = components.Where(one => one.GetProperty("type").GetString() == "file").ToDictionary(
+            one => one.GetProperty("name").GetString()!, one => one.GetProperty("hashes")[0].GetProperty("content").GetString()!);
+
+        foreach (var (path, hash) in files.Where(file => file.Key != SoftwareBill.FileName))
+            Assert.AreEqual(hash, listed[path], path);
+        var packages = components.Where(one => one.TryGetProperty("purl", out _)).ToDictionary(one => one.GetProperty("purl").GetString()!);
+        Assert.AreEqual("MIT", packages["pkg:nuget/Example@1.0.0"].GetProperty("licenses")[0].GetProperty("expression").GetString());
+        Assert.IsTrue(packages.ContainsKey("pkg:npm/%40example/linux-x64@3.0.0"));
+        Assert.IsFalse(packages.ContainsKey("pkg:nuget/Generator@1.0.0"), "what only compiles is not in it");
+    }
+
+    [TestMethod]
+    public async Task Debians_tool_reads_the_deb()
+    {
+        var package = DebPackage.Write(Archive, Folder["deb"]);
+        var listed = await RunAsync("dpkg-deb", "-c", package);
+        StringAssert.Contains(listed, "./usr/bin/shimmy -> ../lib/shimmy/shimmy");
+        StringAssert.Contains(listed, "./usr/share/man/man1/shimmy.1.gz");
+        StringAssert.Contains(listed, "./usr/lib/systemd/system/shimmy.service");
+        Assert.AreEqual("/etc/shimmy/config.json\n", await RunAsync("dpkg-deb", "-I", package, "conffiles"));
+        await RunAsync("dpkg-deb", "-x", package, Folder["deb-root"]);
+        Assert.AreEqual("pretended list\n", await RunAsync(Folder["deb-root/usr/bin/shimmy"], "list"));
+    }
+
+    [TestMethod]
+    public async Task Rpm_checks_installs_verifies_and_removes_the_rpm()
+    {
+        var (package, root) = (RpmPackage.Write(Archive, Folder["rpm"]), Folder["rpm-root/x"]);
+        StringAssert.Contains(await RunAsync("rpm", "-K", "--nosignature", package), "digests OK");
+        if (Environment.UserName != "root")
+            return;
+        await RunAsync("rpm", "--root", root, "--nodeps", "--noscripts", "-i", package);
+        Assert.AreEqual("", await RunAsync("rpm", "--root", root, "-V", "--nodeps", "shimmy"));
+        Assert.AreEqual("pretended list\n", await RunAsync(Path.Combine(root, "usr/bin/shimmy"), "list"));
+        await RunAsync("rpm", "--root", root, "--noscripts", "-e", "shimmy");
+        Assert.IsFalse(File.Exists(Path.Combine(root, "usr/lib/shimmy/shimmy")));
+    }
+
+    [TestMethod]
+    public void An_image_is_for_both_processors_and_every_digest_is_that_of_its_blob()
+    {
+        Directory.CreateDirectory(Folder["image-base/etc"]);
+        File.WriteAllText(Folder["image-base/etc/ca"], "certificates");
+        var path = OciImage.Write(ReleaseArchive.In(Folder["dist"]),
+            new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] }, Folder["image"])!;
+        var blobs = new Dictionary<string, byte[]>();
+        using (var tar = new TarReader(File.OpenRead(path)))
+        {
+            while (tar.GetNextEntry(copyData: true) is { } entry)
+            {
+                if (entry.EntryType != TarEntryType.RegularFile)
+                    continue;
+                var bytes = new MemoryStream();
+                entry.DataStream!.CopyTo(bytes);
+                blobs.Add(entry.Name, bytes.ToArray());
+            }
+        }
+
+        foreach (var (name, bytes) in blobs.Where(blob => blob.Key.StartsWith("blobs/", StringComparison.Ordinal)))
+            Assert.AreEqual("blobs/sha256/" + Packed.Hash(bytes), name);
+        using var index = JsonDocument.Parse(blobs["index.json"]);
+        var processors = new List<string>();
+        foreach (var one in index.RootElement.GetProperty("manifests").EnumerateArray())
+        {
+            processors.Add(one.GetProperty("platform").GetProperty("architecture").GetString()!);
+            using var manifest = JsonDocument.Parse(Blob(one));
+            Assert.AreEqual(2, manifest.RootElement.GetProperty("layers").GetArrayLength());
+            using var configuration = JsonDocument.Parse(Blob(manifest.RootElement.GetProperty("config")));
+            Assert.AreEqual("65532:65532", configuration.RootElement.GetProperty("config").GetProperty("User").GetString());
+            Assert.AreEqual(2, configuration.RootElement.GetProperty("rootfs").GetProperty("diff_ids").GetArrayLength());
+        }
+        CollectionAssert.AreEquivalent(new[] { "amd64", "arm64" }, processors);
+
+        byte[] Blob(JsonElement descriptor)
+        {
+            var bytes = blobs["blobs/" + descriptor.GetProperty("digest").GetString()!.Replace(':', '/')];
+            Assert.HasCount(descriptor.GetProperty("size").GetInt32(), bytes);
+            return bytes;
+        }
+    }
+
+    [TestMethod]
+    public void Manifests_of_package_managers_name_every_archive_by_address_and_hash()
+    {
+        var archives = ReleaseArchive.In(Folder["dist"]);
+        var texts = new Manifests(archives, new Uri("https://example.org/o/shimmy/releases/download/v1.2.3/")).Write(Folder["manifests"])
+            .ToDictionary(path => Path.GetFileName(path), File.ReadAllText);
+        foreach (var (file, rids) in new Dictionary<string, string[]>
+        {
+            ["shimmy.rb"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"], ["shimmy.json"] = ["win-x64", "win-arm64"],
+            ["PKGBUILD"] = ["linux-x64", "linux-arm64"], ["flake.nix"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
+            ["Shimmy.Shimmy.installer.yaml"] = ["win-x64", "win-arm64"],
+        })
+        {
+            foreach (var archive in rids.Select(rid => archives.First(one => one.Platform.Rid == rid)))
+            {
+                StringAssert.Contains(texts[file], $"https://example.org/o/shimmy/releases/download/v1.2.3/{archive.FileName}");
+                var hash = file == "flake.nix" ? Convert.ToBase64String(Convert.FromHexString(archive.Hash)) : archive.Hash;
+                StringAssert.Contains(texts[file], hash, StringComparison.OrdinalIgnoreCase);
+            }
+        }
+        Assert.AreEqual("1.2.3", JsonDocument.Parse(texts["shimmy.json"]).RootElement.GetProperty("version").GetString());
+        foreach (var text in texts.Values)
+            Assert.DoesNotContain("{{", text);
+    }
+
+    [TestMethod]
+    public async Task The_installer_fetches_checks_installs_and_takes_away()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("install.ps1 is for Windows.");
+        using var server = new HttpListener();
+        var address = $"http://127.0.0.1:{ServerProcess.FreePort()}/";
+        server.Prefixes.Add(address);
+        server.Start();
+        var damaged = false;
+        var serving = Task.Run(async () =>
+        {
+            while (server.IsListening)
+            {
+                HttpListenerContext request;
+                try
+                {
+                    request = await server.GetContextAsync();
+                }
+                catch (Exception e) when (e is HttpListenerException or ObjectDisposedException)
+                {
+                    return;
+                }
+                var file = Folder["dist/" + Path.GetFileName(request.Request.Url!.AbsolutePath)];
+                request.Response.StatusCode = File.Exists(file) ? 200 : 404;
+                var bytes = File.Exists(file) ? await File.ReadAllBytesAsync(file) : [];
+                if (damaged && file.EndsWith(".gz", StringComparison.Ordinal))
+                    bytes[^1] ^= 1;
+                request.Response.Close(bytes, willBlock: true);
+            }
+        });
+        var script = Folder["install.sh"];
+        await File.WriteAllTextAsync(script, Product.Text("install.sh").Replace("@VERSION@", "1.2.3", StringComparison.Ordinal)
+            .Replace("@RELEASES@", address.TrimEnd('/'), StringComparison.Ordinal));
+        var to = Folder["home/of it"];
+
+        StringAssert.Contains(await RunAsync("sh", script, "--to", to, "--backend", "cpu"), $"{to}/bin/shimmy serve");
+        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+        await RunAsync("sh", script, "--to", to, "--backend", "auto");
+        damaged = true;
+        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--backend", "cpu"), "SHA-256 is not");
+        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--version", "9.9.9", "--backend", "cpu"), "is there a version 9.9.9?");
+        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--backend", "tpu"), "auto, cpu, vulkan, cuda, cuda12");
+        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+        server.Stop();
+        await serving;
+
+        // Without a network, from the file.
+        StringAssert.Contains(await RunAsync("sh", script, "--uninstall", "--to", to), "is gone");
+        Assert.IsFalse(File.Exists(to + "/bin/shimmy"));
+        await RunAsync("sh", script, "--to", to, "--from", Archive.Path);
+        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+        File.Delete(to + "/lib/shimmy/.installed");
+        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Archive.Path), "was not installed by this script");
+        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--uninstall"), "was not installed by this script");
+    }
+
+    [TestMethod]
+    public void The_notes_of_a_release_are_its_section_of_the_changelog()
+    {
+        const string text = "# Changelog\n\n## [Unreleased]\n\n### Added\n- new\n\n## [1.0.0]\n\n- first\n";
+
+        Assert.AreEqual("- first\n", Notes.Of(text, "1.0.0"));
+        Assert.AreEqual("### Added\n- new\n", Notes.Of(text, "2.0.0"));
+        Assert.ThrowsExactly<ArgumentException>(() => Notes.Of("# Changelog\n", "1.0.0"));
+    }
+
+    [TestMethod]
+    public async Task The_scripts_have_nothing_that_shellcheck_finds()
+    {
+        foreach (var file in new[] { "install.sh", "postinst.sh", "prerm.sh", "postrm.sh" })
+        {
+            var path = Folder["scripts/" + file];
+            await File.WriteAllTextAsync(path, Product.Text(file));
+            Assert.AreEqual("", await RunAsync("shellcheck", path));
+        }
+    }
+
+    private static string Published(string folder, Platform platform)
+    {
+        foreach (var (path, text) in new[]
+        {
+            (platform.Executable, Program), ("LICENSE", "a licence"), ("runtimes/llama.cpp-v1/libllama.so", "library"),
+            ("share/man/man1/shimmy.1", ".TH"), ("share/bash-completion/completions/shimmy", "complete"), ("models/shimmy-demo.gguf", "GGUF"),
+        })
+        {
+            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(folder, path))!);
+            File.WriteAllText(Path.Combine(folder, path), text);
+        }
+        var packages = Folder["packages"];
+        Directory.CreateDirectory(Path.Combine(packages, "example/1.0.0"));
+        File.WriteAllText(Path.Combine(packages, "example/1.0.0/example.nuspec"), """<license type="expression">MIT</license>""");
+        var (assets, manifest) = (Folder["assets.json"], Folder["manifest.json"]);
+        File.WriteAllText(assets, $$$"""
+            { "packageFolders": { "{{{packages.Replace('\\', '/')}}}": {} }, "project": { "frameworks": { "net10.0": {} } },
+              "targets": { "net10.0": { "Example/1.0.0": { "runtime": { "a.dll": {} } }, "Generator/1.0.0": {} } } }
+            """);
+        File.WriteAllText(manifest, $$"""
+            { "llamaCpp": "v1", "version": "3.0.0",
+              "packages": [ { "rid": "{{platform.Rid}}", "backend": "cpu", "package": "@example/{{platform.Rid}}" } ] }
+            """);
+        SoftwareBill.Write(folder, assets, manifest, "1.2.3", platform);
+        return folder;
+    }
+
+    private static async Task<string> RunAsync(string tool, params string[] arguments)
+    {
+        var (code, output) = await Tool.RunAsync(tool, arguments);
+        Assert.AreEqual(0, code, output);
+        return output;
+    }
+
+    private static async Task<string> FailAsync(string tool, params string[] arguments)
+    {
+        var (code, output) = await Tool.RunAsync(tool, arguments);
+        Assert.AreNotEqual(0, code, output);
+        return output;
+    }
+}

@@ -1,0 +1,32 @@
+namespace Shimmy.Packaging;
+
+/// <summary>Where an archive's files go in a Linux system: the same for .deb, .rpm and the image of a container.</summary>
+internal static class LinuxLayout
+{
+    /// <summary>The folder of the executable and what lies beside it.</summary>
+    public const string Home = "usr/lib/shimmy/";
+
+    /// <summary>The configuration that the administrator may change.</summary>
+    public const string Configuration = "etc/shimmy/config.json";
+
+    /// <summary>The program alone: its folder, and a link in the path.</summary>
+    public static IEnumerable<PackedFile> Program(ReleaseArchive archive) => archive.Files()
+        .Where(file => !file.Path.StartsWith("share/", StringComparison.Ordinal))
+        .Select(file => file with { Path = Home + file.Path })
+        .Append(new PackedFile("usr/bin/shimmy", () => [], Target: "../lib/shimmy/shimmy"));
+
+    /// <summary>All that a package installs: the program, manual and completions, the service and its user.</summary>
+    public static IReadOnlyList<PackedFile> Package(ReleaseArchive archive) =>
+    [
+        .. Program(archive),
+        .. archive.Files().Where(file => file.Path.StartsWith("share/", StringComparison.Ordinal)).Select(Shared),
+        PackedFile.OfText("usr/lib/systemd/system/shimmy.service", Product.Text("shimmy.service")),
+        PackedFile.OfText("usr/lib/sysusers.d/shimmy.conf", Product.Text("shimmy.sysusers")),
+        PackedFile.OfText(Configuration, Product.Text("config.json")),
+        .. archive.Files().Where(file => file.Path == "LICENSE").Select(file => file with { Path = "usr/share/doc/shimmy/copyright" }),
+    ];
+
+    private static PackedFile Shared(PackedFile file) => file.Path.StartsWith("share/man/", StringComparison.Ordinal)
+        ? file with { Path = $"usr/{file.Path}.gz", Read = () => Packed.Gzip(file.Read()) }
+        : file with { Path = "usr/" + file.Path };
+}

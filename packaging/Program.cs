@@ -1,0 +1,82 @@
+using Shimmy.Packaging;
+
+// dotnet run --project packaging -- archive PUBLISHED RID VERSION [BACKEND]   the folder that was published becomes an archive in its parent
+//                                   notes VERSION                            what CHANGELOG.md says of a version
+//                                   release DIST [--releases URL] [--base RID=FOLDER]…   packages and manifests of the archives in a folder
+// Run by publish.sh, publish.ps1 and the release. The same files in give the same bytes out (SOURCE_DATE_EPOCH is the time of everything).
+try
+{
+    switch (args)
+    {
+        case ["archive", var published, var rid, var version, .. var backend]:
+            Archive(Path.TrimEndingDirectorySeparator(published), rid, version, string.Concat(backend));
+            break;
+        case ["release", var dist, .. var more]:
+            Release(dist, more);
+            break;
+        case ["notes", var version]:
+            Console.Write(Notes.Of(File.ReadAllText("CHANGELOG.md"), version));
+            break;
+        default:
+            throw new ArgumentException("usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | release DIST [--releases URL] [--base RID=FOLDER]…");
+    }
+    return 0;
+}
+catch (Exception e) when (e is ArgumentException or IOException or InvalidOperationException or UnauthorizedAccessException)
+{
+    Console.Error.WriteLine($"packaging: {e.Message}");
+    return 1;
+}
+
+static void Archive(string published, string rid, string version, string backend)
+{
+    var platform = Product.Platforms.FirstOrDefault(one => one.Rid == rid)
+        ?? throw new ArgumentException($"unknown RID '{rid}': {string.Join(", ", Product.Platforms.Select(one => one.Rid))}");
+    SoftwareBill.Write(published, "Shimmy/obj/project.assets.json", "runtimes/manifest.json", version, platform);
+    var archive = ReleaseArchive.Make(published, Path.GetDirectoryName(published)!, version, platform, backend);
+    Console.WriteLine($"{archive.Path} ({new FileInfo(archive.Path).Length >> 10} KiB), SHA-256 {archive.Hash}");
+}
+
+static void Release(string dist, string[] options)
+{
+    var releases = new Uri("https://localhost/releases/download/");
+    var bases = new Dictionary<string, string>(StringComparer.Ordinal);
+    for (var i = 0; i < options.Length; i += 2)
+    {
+        var value = i + 1 < options.Length ? options[i + 1] : throw new ArgumentException($"{options[i]} needs a value");
+        if (options[i] == "--releases" && Uri.TryCreate(value, UriKind.Absolute, out var address))
+            releases = address;
+        else if (options[i] == "--base" && value.Split('=', 2) is [var rid, var folder])
+            bases[rid] = folder;
+        else
+            throw new ArgumentException($"{options[i]} '{value}' is not understood");
+    }
+    var archives = ReleaseArchive.In(dist);
+    if (archives.Count == 0)
+        throw new ArgumentException($"{dist} has no archive; publish.sh makes them");
+    if (archives.Select(archive => archive.Version).Distinct().Count() > 1)
+        throw new ArgumentException($"{dist} has archives of several versions");
+
+    var written = new List<string>();
+    foreach (var archive in archives.Where(archive => archive.Backend.Length == 0 && archive.Platform.Debian is not null))
+    {
+        written.Add(DebPackage.Write(archive, dist));
+        written.Add(RpmPackage.Write(archive, dist));
+    }
+    written.AddRange(NpmPackages.Write(archives, dist));
+    written.AddRange(ToolPackages.Write(archives, dist));
+    if (OciImage.Write(archives, bases, dist) is { } image)
+        written.Add(image);
+    if (archives.Any(archive => archive.Backend.Length == 0))
+        written.AddRange(new Manifests(archives, releases).Write(dist));
+    foreach (var script in new[] { "install.sh", "install.ps1" })
+    {
+        written.Add(Packed.Write(Path.Combine(dist, script), System.Text.Encoding.UTF8.GetBytes(
+            Product.Text(script).Replace("@RELEASES@", releases.AbsoluteUri.TrimEnd('/'), StringComparison.Ordinal)
+                .Replace("@VERSION@", archives[0].Version, StringComparison.Ordinal))));
+    }
+    var all = archives.Select(archive => archive.Path).Concat(written).Select(path => (Path: path, Name: Path.GetRelativePath(dist, path).Replace('\\', '/')));
+    File.WriteAllText(Path.Combine(dist, "SHA256SUMS"), string.Concat(all.OrderBy(one => one.Name, StringComparer.Ordinal)
+        .Select(one => $"{Packed.Hash(File.ReadAllBytes(one.Path))}  {one.Name}\n")));
+    Console.WriteLine($"{written.Count} files beside {archives.Count} archives, and SHA256SUMS");
+}

@@ -1,0 +1,85 @@
+using System.Formats.Tar;
+using System.IO.Compression;
+
+namespace Shimmy.Packaging;
+
+/// <summary>A published archive, <c>shimmy-VERSION-RID[-BACKEND].tar.gz</c> or <c>.zip</c>: one folder of that name inside.</summary>
+/// <param name="Path">Where it is.</param>
+/// <param name="Version">The product's version.</param>
+/// <param name="Platform">What it runs on.</param>
+/// <param name="Backend">Its GPU plug-in; empty for none.</param>
+internal sealed record ReleaseArchive(string Path, string Version, Platform Platform, string Backend)
+{
+    private static readonly string[] Backends = ["vulkan", "cuda", "cuda12", "metal"];
+
+    /// <summary>Its file name.</summary>
+    public string FileName => System.IO.Path.GetFileName(Path);
+
+    /// <summary>The name of the folder inside.</summary>
+    public string Folder => FileName[..^Platform.Ending.Length];
+
+    /// <summary>The SHA-256 of the file.</summary>
+    public string Hash { get; } = Packed.Hash(File.ReadAllBytes(Path));
+
+    /// <summary>The archives of a folder, by their names.</summary>
+    public static IReadOnlyList<ReleaseArchive> In(string dist) =>
+        [.. Directory.EnumerateFiles(dist).Order(StringComparer.Ordinal).Select(Of).OfType<ReleaseArchive>()];
+
+    /// <summary>Makes one of a published folder, with its <c>.sha256</c> beside it.</summary>
+    public static ReleaseArchive Make(string published, string dist, string version, Platform platform, string backend)
+    {
+        var name = $"{Product.Name}-{version}-{platform.Rid}{(backend.Length == 0 ? "" : "-" + backend)}";
+        var files = PackedFile.In(published, name + "/");
+        var bytes = platform.IsWindows ? Packed.Zip(files) : Packed.Gzip(Packed.Tar(files));
+        var archive = new ReleaseArchive(
+            Packed.Write(System.IO.Path.Combine(dist, name + platform.Ending), bytes), version, platform, backend);
+        File.WriteAllText(archive.Path + ".sha256", $"{archive.Hash}  {archive.FileName}\n");
+        return archive;
+    }
+
+    /// <summary>The files inside, without the folder's name.</summary>
+    public IReadOnlyList<PackedFile> Files()
+    {
+        var files = new List<PackedFile>();
+        if (Platform.IsWindows)
+        {
+            using var zip = ZipFile.OpenRead(Path);
+            foreach (var entry in zip.Entries.Where(entry => entry.Name.Length > 0))
+            {
+                using var stream = entry.Open();
+                Add(entry.FullName, stream, entry.Name == Platform.Executable);
+            }
+            return files;
+        }
+        using var gzip = new GZipStream(File.OpenRead(Path), CompressionMode.Decompress);
+        using var tar = new TarReader(gzip);
+        while (tar.GetNextEntry() is { } entry)
+        {
+            if (entry is { EntryType: TarEntryType.RegularFile or TarEntryType.V7RegularFile })
+                Add(entry.Name, entry.DataStream ?? Stream.Null, (entry.Mode & UnixFileMode.UserExecute) != 0);
+        }
+        return files;
+
+        void Add(string name, Stream content, bool runs)
+        {
+            var copy = new MemoryStream();
+            content.CopyTo(copy);
+            files.Add(new PackedFile(name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..], copy.ToArray, runs));
+        }
+    }
+
+    private static ReleaseArchive? Of(string path)
+    {
+        var name = System.IO.Path.GetFileName(path);
+        foreach (var platform in Product.Platforms)
+        {
+            foreach (var backend in Backends.Prepend(""))
+            {
+                var end = $"-{platform.Rid}{(backend.Length == 0 ? "" : "-" + backend)}{platform.Ending}";
+                if (name.StartsWith(Product.Name + "-", StringComparison.Ordinal) && name.EndsWith(end, StringComparison.Ordinal))
+                    return new ReleaseArchive(path, name[(Product.Name.Length + 1)..^end.Length], platform, backend);
+            }
+        }
+        return null;
+    }
+}

@@ -1,0 +1,137 @@
+#!/bin/sh
+# Installs Shimmy for this user: sh install.sh [--version V] [--to DIR] [--backend auto|cpu|vulkan|cuda|cuda12] [--from URL|FILE] [--uninstall]
+# The archive's SHA-256 is checked. Nothing outside --to (by default ~/.local) is written, and nothing needs root.
+set -eu
+
+fail() { echo "install.sh: $*" >&2; exit 1; }
+
+usage() {
+    cat <<'TEXT'
+Installs Shimmy for this user.
+
+  --version V       the version; by default the one of this script
+  --to DIR          where to: DIR/lib/shimmy, with a link in DIR/bin; by default ~/.local
+  --backend B       auto (by the GPU that is there), cpu, vulkan, cuda, cuda12; by default auto
+  --from URL|FILE   where releases lie, or an archive that is here: with FILE.sha256 beside it, and without a network
+  --uninstall       takes away what was installed; models stay
+TEXT
+}
+
+fetch() { # URL FILE
+    if command -v curl >/dev/null 2>&1; then
+        curl -fsSL --retry 3 -o "$2" "$1" || return 1
+    elif command -v wget >/dev/null 2>&1; then
+        wget -q -O "$2" "$1" || return 1
+    else
+        fail "curl or wget is missing; fetch the archive by other means and give it with --from FILE"
+    fi
+}
+
+sum_of() {
+    if command -v sha256sum >/dev/null 2>&1; then
+        sha256sum "$1"
+    elif command -v shasum >/dev/null 2>&1; then
+        shasum -a 256 "$1"
+    else
+        fail "sha256sum and shasum are missing, so the archive cannot be checked"
+    fi | cut -d ' ' -f 1
+}
+
+platform() {
+    case "$(uname -s)-$(uname -m)" in
+        Linux-x86_64)
+            if ldd --version 2>&1 | grep -qi musl || [ -e /lib/ld-musl-x86_64.so.1 ]; then echo linux-musl-x64; else echo linux-x64; fi ;;
+        Linux-aarch64 | Linux-arm64) echo linux-arm64 ;;
+        Darwin-arm64) echo osx-arm64 ;;
+        Darwin-x86_64) echo osx-x64 ;;
+        *) fail "there is no archive for $(uname -s) on $(uname -m)" ;;
+    esac
+}
+
+gpu() { # the plug-in for the GPU that is there
+    if [ -e /proc/driver/nvidia/version ]; then
+        echo cuda
+    elif ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 && [ -d /dev/dri ]; then
+        echo vulkan
+    else
+        echo cpu
+    fi
+}
+
+uninstall() {
+    [ -e "$to/lib/shimmy/.installed" ] || fail "$to/lib/shimmy was not installed by this script"
+    rm -rf "$to/lib/shimmy"
+    if [ "$(readlink "$to/bin/shimmy" 2>/dev/null)" = ../lib/shimmy/shimmy ]; then rm -f "$to/bin/shimmy"; fi
+    echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-$HOME/.cache}/shimmy"
+}
+
+main() {
+    version=@VERSION@ to=${HOME:-}/.local backend=auto from=@RELEASES@ remove=
+    while [ $# -gt 0 ]; do
+        case "$1" in
+            --version | --to | --backend | --from)
+                [ $# -ge 2 ] || fail "$1 needs a value"
+                case "$1" in
+                    --version) version=${2#v} ;;
+                    --to) to=${2%/} ;;
+                    --backend) backend=$2 ;;
+                    --from) from=${2%/} ;;
+                esac
+                shift 2 ;;
+            --uninstall) remove=yes; shift ;;
+            -h | --help) usage; exit 0 ;;
+            *) fail "unknown option '$1'; --help lists them" ;;
+        esac
+    done
+    case "$backend" in auto | cpu | vulkan | cuda | cuda12) ;; *) fail "--backend '$backend' is not allowed: auto, cpu, vulkan, cuda, cuda12" ;; esac
+    case "$to" in /?*) ;; "") fail "--to is empty" ;; *) to=$PWD/$to ;; esac
+    if [ -n "$remove" ]; then uninstall; exit 0; fi
+
+    rid=$(platform)
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    trap 'exit 1' HUP INT TERM
+    if [ -f "$from" ]; then
+        archive=$from
+        [ -f "$from.sha256" ] || fail "$from.sha256 is missing beside it, so the archive cannot be checked"
+        cp "$from.sha256" "$work/sha256"
+    else
+        case "$from" in *://*) ;; *) fail "--from '$from' is neither an address nor a file" ;; esac
+        chosen=$backend
+        if [ "$backend" = auto ]; then
+            case "$rid" in linux-x64) chosen=$(gpu) ;; *) chosen=cpu ;; esac
+        fi
+        suffix=; [ "$chosen" = cpu ] || suffix=-$chosen
+        name=shimmy-$version-$rid$suffix.tar.gz
+        if ! fetch "$from/v$version/$name.sha256" "$work/sha256"; then
+            # Where the plug-in was only our guess, the processor does.
+            if [ "$backend" != auto ] || [ -z "$suffix" ]; then fail "$from/v$version/$name.sha256 cannot be fetched: is there a version $version?"; fi
+            name=shimmy-$version-$rid.tar.gz
+            fetch "$from/v$version/$name.sha256" "$work/sha256" || fail "$from/v$version/$name.sha256 cannot be fetched: is there a version $version?"
+        fi
+        archive=$work/$name
+        fetch "$from/v$version/$name" "$archive" || fail "$from/v$version/$name cannot be fetched"
+    fi
+    expected=$(cut -d ' ' -f 1 <"$work/sha256")
+    [ "$(sum_of "$archive")" = "$expected" ] || fail "the archive's SHA-256 is not $expected: it was damaged or changed on its way"
+
+    mkdir -p "$work/unpacked" "$to/lib" "$to/bin" || fail "$to cannot be written; --to names another folder"
+    tar -xzf "$archive" -C "$work/unpacked" || fail "the archive cannot be unpacked"
+    set -- "$work"/unpacked/*
+    if [ $# -ne 1 ] || [ ! -x "$1/shimmy" ]; then fail "the archive is none of Shimmy's"; fi
+    touch "$1/.installed"
+    "$1/shimmy" --version >/dev/null || fail "the program does not run here: it is for $rid (glibc 2.34 or newer on Linux)"
+    if [ -e "$to/lib/shimmy" ] && [ ! -e "$to/lib/shimmy/.installed" ]; then fail "$to/lib/shimmy is there and was not installed by this script"; fi
+    rm -rf "$to/lib/shimmy.new"
+    mv "$1" "$to/lib/shimmy.new"
+    rm -rf "$to/lib/shimmy"
+    mv "$to/lib/shimmy.new" "$to/lib/shimmy"
+    ln -sf ../lib/shimmy/shimmy "$to/bin/shimmy"
+    echo "Shimmy $version is in $to/lib/shimmy"
+    case ":$PATH:" in
+        *":$to/bin:"*) echo "Start it: shimmy serve" ;;
+        *) echo "Start it: $to/bin/shimmy serve   (or put $to/bin into your PATH: export PATH=\"$to/bin:\$PATH\")" ;;
+    esac
+}
+
+main "$@"

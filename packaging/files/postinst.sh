@@ -1,0 +1,10 @@
+#!/bin/sh
+# The user of the service. Nothing is started: systemctl enable --now shimmy does that.
+set -e
+if command -v systemd-sysusers >/dev/null 2>&1; then
+    systemd-sysusers shimmy.conf
+elif ! getent passwd shimmy >/dev/null 2>&1; then
+    useradd --system --user-group --home-dir /var/lib/shimmy --no-create-home --shell /usr/sbin/nologin shimmy
+fi
+if [ -d /run/systemd/system ]; then systemctl daemon-reload || true; fi
+exit 0

@@ -1,0 +1,30 @@
+#!/usr/bin/env node
+// Starts the program that came with the package of this platform; its exit code and signals are this one's.
+'use strict';
+const { spawn } = require('node:child_process');
+const { dirname, join } = require('node:path');
+
+const musl = process.platform === 'linux' && !process.report.getReport().header.glibcVersionRuntime;
+const name = `@shimmy-server/${process.platform}-${process.arch}${musl ? '-musl' : ''}`;
+let folder;
+try {
+  folder = dirname(require.resolve(`${name}/package.json`));
+} catch {
+  console.error(`shimmy: the package ${name} is missing. npm leaves it out with --no-optional or --omit=optional, and where there is none for this platform.`);
+  process.exit(1);
+}
+const child = spawn(join(folder, process.platform === 'win32' ? 'shimmy.exe' : 'shimmy'), process.argv.slice(2), { stdio: 'inherit' });
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
+for (const signal of signals) process.on(signal, () => child.kill(signal));
+child.on('error', error => {
+  console.error(`shimmy: ${error.message}`);
+  process.exit(1);
+});
+child.on('exit', (code, signal) => {
+  if (signal) {
+    for (const one of signals) process.removeAllListeners(one);
+    process.kill(process.pid, signal);
+  } else {
+    process.exit(code);
+  }
+});
