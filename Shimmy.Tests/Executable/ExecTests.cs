@@ -163,7 +163,7 @@ public sealed class ExecTests
     {
         var alone = await ShimmyProcess.RunAsync([]);
         Assert.AreEqual(0, alone.ExitCode);
-        Assert.Contains("shimmy generate shimmy-demo --prompt \"Hello\"", alone.Output);
+        Assert.Contains("shimmy chat shimmy-demo \"What is Shimmy?\"", alone.Output);
         var version = await ShimmyProcess.RunAsync(["--version"]);
         StringAssert.Matches(version.Output, new("^shimmy [0-9.]+.*\nruntimes: .*llamasharp.*\nbackends: cpu"));
     }

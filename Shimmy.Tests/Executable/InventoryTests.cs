@@ -56,11 +56,13 @@ public sealed partial class InventoryTests
     // What serve has, and exec, launch and init with it.
     private const string Serving =
         "--model-path --parallel --keep-alive --max-loaded --cors --alias --response-cache --request-timeout --queue --body-limit " +
-        "--no-ui --media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file " + Shared;
+        "--no-ui --media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file "
+        + Shared;
 
     private static readonly Dictionary<string, string> Inventory = new()
     {
-        ["serve"] = "--bind --ollama --base-path --allow-host --api-key --ready-file --record --replay --replay-miss --log-prompts --verbose " +
+        ["serve"] =
+            "--bind --ollama --base-path --allow-host --api-key --ready-file --record --replay --replay-miss --log-prompts --verbose " +
             "--tls-cert --tls-key " + Serving,
         ["exec"] = "--model -q --quiet --record --replay --replay-miss --log-prompts --verbose " + Serving,
         ["launch"] = "--model -q --quiet --url --api-key --print --undo --bind --record --replay --replay-miss " + Serving,
@@ -70,8 +72,10 @@ public sealed partial class InventoryTests
         ["discover"] = "--llm-only --json " + Shared,
         ["probe"] = "--json " + Shared,
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
-        ["generate"] = "--prompt --image --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar " + Sampling + " " + Shared,
-        ["chat"] = Shared,
+        ["generate"] = "--prompt --image --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar "
+            + Sampling + " " + Shared,
+        ["chat"] = "--system -c --continue --resume --url --api-key --json --no-history --image --max-tokens --json-schema "
+            + Sampling + " " + Shared,
         ["convert"] = "-o --output --type " + Log,
         ["gpu-info"] = "--json " + Log,
         ["init"] = "-t -o --output -n --name --force --list --stdout --ollama --base-path --allow-host --log-prompts --verbose " + Serving,
@@ -81,7 +85,7 @@ public sealed partial class InventoryTests
     };
 
     // What no issue has brought yet. Each issue shortens these lists.
-    private static readonly string[] AbsentCommands = ["chat"];
+    private static readonly string[] AbsentCommands = [];
 
     private static readonly string[] AbsentOptions =
     [
@@ -137,7 +141,7 @@ public sealed partial class InventoryTests
         var document = File.ReadAllText(Path.Join(Repository.Root, "docs", "inventory.md")).Replace("\\|", "|", StringComparison.Ordinal);
         foreach (var command in OptionTable.Commands)
         {
-            Assert.Contains(command.Argument is { } name ? $"`{command.Name} {name}`" : $"`{command.Name}`", document);
+            Assert.Contains(command.Arguments is { } name ? $"`{command.Name} {name}`" : $"`{command.Name}`", document);
             foreach (var option in OptionTable.Of(command))
             {
                 Assert.Contains(option.Value is null ? $"`{option.Name}`" : $"`{option.Name} {option.Value}", document);

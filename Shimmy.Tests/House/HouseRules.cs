@@ -10,8 +10,11 @@ internal static class HouseRules
     /// <summary>The room of what runs in the child process: it uses these, and nothing uses it but Program.cs, which starts it.</summary>
     public const string Child = "Worker";
 
-    /// <summary>The only folder with pointers and native calls.</summary>
-    public const string Native = "Worker/Native";
+    /// <summary>
+    /// The only folders with pointers and native calls: llama.cpp's in the child, and the terminal's modes, which .NET does not set, in the
+    /// command line's process, which may not use the child's.
+    /// </summary>
+    public static readonly string[] Native = ["Worker/Native", "Cli/Terminal/Native"];
 
     private const int MostFilesOfFolder = 20;
     private const int MostFiles = 560;
@@ -37,7 +40,7 @@ internal static class HouseRules
     /// <summary>Pointers and imported functions outside the folder that is made for them.</summary>
     public static IEnumerable<string> NativeCode(SourceTree tree) =>
         from path in tree.Files.Keys
-        where SourceTree.FolderOf(path) != Native
+        where !Native.Contains(SourceTree.FolderOf(path))
         let code = tree.CodeOf(path)
         from word in (string[])["unsafe ", "[LibraryImport", "[DllImport"]
         where code.Contains(word, StringComparison.Ordinal)

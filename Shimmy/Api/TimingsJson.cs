@@ -29,12 +29,14 @@ internal sealed class TimingsJson
     private TimeSpan _now;
     private int _tokens;
     private GenerationStart? _start;
+    private GenerationTimings? _ended;
 
     /// <summary>Takes the counts and times of an event.</summary>
     public void Note(in OutputEvent outputEvent)
     {
         if (outputEvent.Start is { } start)
             (_start, _started) = (start, outputEvent.Elapsed);
+        _ended = outputEvent.End?.Timings ?? _ended;
         // Not every event has a time.
         _now = outputEvent.Elapsed > _now ? outputEvent.Elapsed : _now;
         if (outputEvent.Tokens is not { Count: > 0 } tokens)
@@ -49,7 +51,7 @@ internal sealed class TimingsJson
         if (_start is not { } start || _tokens == 0)
             return;
         Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds,
-            (_now - _first).TotalMilliseconds);
+            (_now - _first).TotalMilliseconds, _ended);
     }
 
     /// <summary>Writes the object of a complete answer.</summary>

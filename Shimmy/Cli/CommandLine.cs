@@ -1,4 +1,5 @@
 using ConsoleAppFramework;
+using Shimmy.Cli.Chat;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Setup;
@@ -59,6 +60,7 @@ internal static class CommandLine
         var app = ConsoleApp.Create();
         app.UseFilter<FailureFilter>();
         app.Add("serve", async (CancellationToken cancellation) => await ServeCommand.RunAsync(options, cancellation));
+        app.Add("chat", async (CancellationToken cancellation) => await ChatCommand.RunAsync(options, cancellation));
         app.Add("generate", async (CancellationToken cancellation) => await GenerateCommand.RunAsync(options, cancellation));
         app.Add("list", async (CancellationToken cancellation) => await ListCommand.RunAsync(options, cancellation));
         app.Add("discover", async (CancellationToken cancellation) => await DiscoverCommand.RunAsync(options, cancellation));

@@ -3,6 +3,7 @@ using System.Text.Json;
 using System.Text.RegularExpressions;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
+using Shimmy.Cli.Servers;
 using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -135,6 +136,26 @@ public sealed class SetupTests
         Assert.IsTrue(recipe.Undo());
         Assert.AreEqual(before, File.ReadAllText(recipe.File!));
         Assert.IsFalse(recipe.Undo());
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void Settings_that_hold_a_key_are_their_owners_alone_until_they_are_taken_back()
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("Windows has no such modes.");
+        using var home = new TemporaryFolder();
+        var recipe = LaunchRecipe.Of("vscode", Host(home));
+        const UnixFileMode everybody = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;
+        Directory.CreateDirectory(Path.GetDirectoryName(recipe.File)!);
+        File.WriteAllText(recipe.File!, "[]");
+        File.SetUnixFileMode(recipe.File!, everybody);
+        recipe.Write(Target with { Key = ServerClient.AnyKey });
+        Assert.AreEqual(everybody, File.GetUnixFileMode(recipe.File!));
+        recipe.Write(Target);
+        Assert.AreEqual(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(recipe.File!));
+        Assert.IsTrue(recipe.Undo());
+        Assert.AreEqual(everybody, File.GetUnixFileMode(recipe.File!));
     }
 
     [TestMethod]

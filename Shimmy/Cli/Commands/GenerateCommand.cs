@@ -15,8 +15,6 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The command <c>generate</c>: one answer on stdout, and nothing else there.</summary>
 internal static partial class GenerateCommand
 {
-    private const int LongestPrompt = 64 << 20;
-
     /// <summary>Runs it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
@@ -76,22 +74,12 @@ internal static partial class GenerateCommand
         }
     }
 
-    private static async Task<string> ReadPromptAsync(string? given, CancellationToken cancellation)
+    private static async Task<string> ReadPromptAsync(string? given, CancellationToken cancellation) => given switch
     {
-        if (given is null)
-            throw new UsageException("--prompt is missing: a text, or - to read it from stdin");
-        if (given != "-")
-            return given;
-        using var input = new StreamReader(Console.OpenStandardInput(), new UTF8Encoding(false));
-        var text = new StringBuilder();
-        var buffer = new char[64 * 1024];
-        for (int count; (count = await input.ReadAsync(buffer, cancellation)) > 0;)
-        {
-            if (text.Append(buffer, 0, count).Length > LongestPrompt)
-                throw new UsageException($"--prompt: stdin holds more than {LongestPrompt} characters");
-        }
-        return text.ToString();
-    }
+        null => throw new UsageException("--prompt is missing: a text, or - to read it from stdin"),
+        "-" => await StandardStreams.ReadInputAsync("--prompt", cancellation),
+        _ => given,
+    };
 
     [LoggerMessage(LogLevel.Information, "generated {Tokens} tokens after {PromptTokens} of prompt " +
         "({PrefillMilliseconds:F0} ms to the first, {DecodeMilliseconds:F0} ms after it), finish reason {Reason}, seed {Seed}")]

@@ -63,7 +63,8 @@ internal static class PsCommand
                 loaded.Add(model.Model);
                 if (!string.Equals(model.Model, options.Name, StringComparison.OrdinalIgnoreCase))
                     continue;
-                using var answer = await server.AskAsync(HttpMethod.Post, $"api/models/{PathOf(model.Model)}/unload", cancellation);
+                using var answer =
+                    await server.AskAsync(HttpMethod.Post, $"api/models/{ServerClient.PathOf(model.Model)}/unload", cancellation);
                 Printer.Line($"{model.Model} is unloaded at {server.Address}");
                 stopped = true;
             }
@@ -78,9 +79,6 @@ internal static class PsCommand
     private static async Task<IReadOnlyList<ServerClient>> ServersAsync(CommandOptions options, CancellationToken cancellation) =>
         await ServerClient.FindAsync(options, cancellation) is [_, ..] servers ? servers : throw ServerClient.NoServer();
 
-    // A slash in a name is a slash in the path.
-    private static string PathOf(string model) => string.Join('/', model.Split('/').Select(Uri.EscapeDataString));
-
     private static async Task<List<RunningModel>> ModelsOfAsync(ServerClient server, CancellationToken cancellation)
     {
         var models = new List<RunningModel>();
@@ -90,7 +88,7 @@ internal static class PsCommand
             if (!model.GetProperty("loaded").GetBoolean())
                 continue;
             var name = model.GetProperty("name").GetString()!;
-            using var status = await server.AskAsync(HttpMethod.Get, $"api/models/{PathOf(name)}/status", cancellation);
+            using var status = await server.AskAsync(HttpMethod.Get, $"api/models/{ServerClient.PathOf(name)}/status", cancellation);
             var facts = status.RootElement;
             models.Add(new RunningModel
             {

@@ -15,6 +15,24 @@ internal sealed record CommandOptions
     /// <summary>The argument: a model's name, or the path of its file; null where none was given.</summary>
     public string? Name { get; init; }
 
+    /// <summary>The second argument: what is asked at once; null where none was given.</summary>
+    public string? Text { get; init; }
+
+    /// <summary>Whether <c>chat</c> goes on with the last conversation.</summary>
+    public bool Continue { get; init; }
+
+    /// <summary>The conversation that <c>chat</c> goes on with; null where none was named.</summary>
+    public string? Resume { get; init; }
+
+    /// <summary>Whether <c>chat</c> keeps the lines that were typed, and the conversation.</summary>
+    public bool KeepsHistory { get; init; } = true;
+
+    /// <summary>The sampling fields that <c>chat</c> was given; the others are the model's own.</summary>
+    public IReadOnlyList<(SamplingField Field, object Value)> Asked { get; init; } = [];
+
+    /// <summary>The JSON schema that the answers of <c>chat</c> must satisfy, as text; null where there is none.</summary>
+    public string? Schema { get; init; }
+
     /// <summary>What follows <c>--</c>: the command of <c>exec</c>, arguments for the client of <c>launch</c>.</summary>
     public IReadOnlyList<string> Rest { get; init; } = [];
 
@@ -105,7 +123,7 @@ internal sealed record CommandOptions
     /// <summary>Whether prompts of different API keys share what was computed.</summary>
     public bool ShareAmongClients { get; init; }
 
-    /// <summary>The pictures of <c>generate</c>, with their paths.</summary>
+    /// <summary>The pictures of <c>generate</c> and <c>chat</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
 
     /// <summary>Full path of the draft model; null where there is none.</summary>
@@ -161,6 +179,9 @@ internal sealed record CommandOptions
 
     /// <summary>Tokens that <c>generate</c> and <c>bench</c> generate.</summary>
     public int MaxTokens { get; init; } = 64;
+
+    /// <summary>Most tokens of an answer of <c>chat</c>; null is the context's.</summary>
+    public int? MostTokens { get; init; }
 
     /// <summary>Tokens of the prompt of <c>bench</c>; null is 512, or what the context holds.</summary>
     public int? PromptTokens { get; init; }

@@ -38,6 +38,13 @@ internal static class GrammarFiles
         }
     }
 
+    /// <summary>The text of a JSON schema that makes a grammar.</summary>
+    public static string SchemaText(OptionValue file)
+    {
+        _ = OfSchema(file);
+        return Content(file);
+    }
+
     private static string Content(OptionValue file)
     {
         try

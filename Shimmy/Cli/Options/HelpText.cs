@@ -42,14 +42,15 @@ internal static class HelpText
     private static readonly (string Command, string Meaning)[] FirstSteps =
     [
         ("shimmy list", "the models that are here; shimmy-demo always is"),
-        ("shimmy generate shimmy-demo --prompt \"Hello\"", "a first answer"),
+        ("shimmy chat", "a conversation with one of them"),
+        ("shimmy chat shimmy-demo \"What is Shimmy?\"", "a first answer"),
         ("shimmy serve", "the same for programs, at http://127.0.0.1:11435/v1"),
         ("shimmy exec -- COMMAND", "a server for COMMAND alone, which finds it by itself"),
         ("shimmy launch claude", "a coding agent that uses a model of this machine"),
     ];
 
     /// <summary>How the command is called: <c>shimmy probe [NAME] [options]</c>.</summary>
-    public static string UsageOf(Command command) => $"shimmy {command.Name}{(command.Argument is { } name ? " " + name : "")} [options]"
+    public static string UsageOf(Command command) => $"shimmy {command.Name}{(command.Arguments is { } name ? " " + name : "")} [options]"
         + (!command.TakesRest ? "" : command.Argument is null ? " -- COMMAND [ARGUMENT...]" : " [-- ARGUMENT...]");
 
     /// <summary>The help of a command.</summary>
@@ -63,8 +64,11 @@ internal static class HelpText
         {
             text.Append("\nArguments:\n");
             Entry(text, argument.Trim('[', ']'), command.ArgumentHelp
-                + (argument == Command.AnyModel ? "; may be left out where there is only one" : "")
+                + (argument != Command.AnyModel ? "" : command.Second is null ? "; may be left out where there is only one"
+                    : "; may be left out: a terminal then asks, where there are several")
                 + (command.Words.Count > 0 ? ": " + string.Join(", ", command.Words) : ""));
+            if (command.Second is { } second)
+                Entry(text, second.Name.Trim('[', ']'), second.Help);
         }
         if (command.Is == CommandSet.LlamaServer)
         {
@@ -83,7 +87,7 @@ internal static class HelpText
                 continue;
             text.Append('\n').Append(heading).Append(":\n");
             foreach (var option in own)
-                Entry(text, NameOf(option), DescriptionOf(option));
+                Entry(text, NameOf(option), DescriptionOf(option, command));
         }
         text.Append('\n');
         Wrap(text, Variables, 0);
@@ -93,15 +97,19 @@ internal static class HelpText
     internal static string NameOf(Option option) =>
         (option.Letter is { } letter ? letter + ", " : "") + option.Name + (option.Value is { } value ? " " + value : "");
 
-    internal static string DescriptionOf(Option option)
+    /// <summary>What an option does, as the help of a command says it, or of all that have it.</summary>
+    internal static string DescriptionOf(Option option, Command? command = null)
     {
         var text = new StringBuilder(option.Help);
         if (option.IsRepeatable)
             text.Append("; may be repeated");
         foreach (var (one, other, _) in OptionTable.Exclusive)
         {
-            if (option.Name == one || option.Name == other)
-                text.Append("; excludes ").Append(option.Name == one ? other : one);
+            if (option.Name != one && option.Name != other)
+                continue;
+            var excluded = option.Name == one ? other : one;
+            if (command is null || OptionTable.Of(command).Any(own => own.Name == excluded))
+                text.Append("; excludes ").Append(excluded);
         }
         if (option.Default is { } value)
             text.Append(value.Contains(' ') ? " (default: " : " (default ").Append(value).Append(')');

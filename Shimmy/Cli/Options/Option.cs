@@ -49,11 +49,14 @@ internal enum CommandSet
     /// <summary><c>man</c></summary>
     Man = 16384,
 
+    /// <summary><c>chat</c></summary>
+    Chat = 32768,
+
     /// <summary><c>llama-server</c>, whose options are llama-server's (<see cref="LlamaServerTable"/>).</summary>
     LlamaServer = 65536,
 
     /// <summary>The commands that look for models or load them.</summary>
-    Models = Serve | Generate | List | Discover | Probe | Bench,
+    Models = Serve | Generate | Chat | List | Discover | Probe | Bench,
 
     /// <summary>The commands that log and colour what they print: all but those that print a text for other programs.</summary>
     Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init,
@@ -71,6 +74,12 @@ internal sealed record Command(CommandSet Is, string Name, string Help, string? 
 
     /// <summary>The argument that names a model and may be left out where there is only one.</summary>
     public const string AnyModel = "[NAME]";
+
+    /// <summary>What stands for a second argument in the help, and what it is; null where there is none.</summary>
+    public (string Name, string Help)? Second { get; init; }
+
+    /// <summary>Both arguments as the help writes them; null where there are none.</summary>
+    public string? Arguments => Second is { } second ? $"{Argument} {second.Name}" : Argument;
 
     /// <summary>Text of the command's own help beside <see cref="Help"/>.</summary>
     public string? Details { get; init; }

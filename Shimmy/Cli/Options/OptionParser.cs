@@ -13,6 +13,7 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
     private readonly Option[] _options = [.. OptionTable.Of(command)];
     private readonly Dictionary<Option, List<string>> _given = [];
     private readonly List<string> _rest = [];
+    private string? _second;
     private readonly HashSet<Option> _own = [.. OptionTable.Of(command).Where(option => (option.Commands & command.Is) != 0)];
 
     /// <summary>Reads the arguments that follow the command's name.</summary>
@@ -21,7 +22,7 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
 
     private CommandOptions Parse(ReadOnlySpan<string> arguments)
     {
-        var options = CommandOptions.Of(command.Is) with { Name = Split(arguments) };
+        var options = CommandOptions.Of(command.Is) with { Name = Split(arguments), Text = _second };
         var values = new Dictionary<Option, OptionValue>();
         foreach (var option in _options)
         {
@@ -79,9 +80,15 @@ internal sealed class OptionParser(Command command, Func<string, string?> enviro
                     _rest.AddRange(arguments[i..]);
                     return name;
                 }
-                if (name is not null || command.Argument is null)
-                    throw new UsageException($"unexpected argument '{argument}'");
-                name = argument;
+                if (command.Argument is null || (name is not null && (command.Second is null || _second is not null)))
+                {
+                    throw new UsageException($"unexpected argument '{argument}'"
+                        + (command.Second is { } last ? $"; {last.Name.Trim('[', ']')} is one argument: put it in quotes" : ""));
+                }
+                if (name is null)
+                    name = argument;
+                else
+                    _second = argument;
                 continue;
             }
             var option = Array.Find(_options,

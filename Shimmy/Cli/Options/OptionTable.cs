@@ -64,6 +64,14 @@ internal static class OptionTable
         },
         new(Ps, "ps", "Shows what the running servers have in memory"),
         new(Stop, "stop", "Takes a model out of the memory of the running servers", Command.Model),
+        new(CommandSet.Chat, "chat", "A conversation with a model in the terminal; with TEXT or a pipe, one answer", Command.AnyModel)
+        {
+            Second = ("[TEXT]",
+                "What to answer at once: only the answer goes to stdout. What a pipe brings follows it. With -c or --resume alone, "
+                + "the only argument is TEXT"),
+            Details = "Uses the server that runs, or an engine of its own where there is none, where it lacks the model, or where options of loading are "
+                + "given. Conversations are kept, and -c goes on with the last. /help in a conversation shows its commands.",
+        },
         new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", Command.AnyModel),
         new(List, "list", "Lists the models")
         {
@@ -101,7 +109,8 @@ internal static class OptionTable
     public static IReadOnlyList<(string Heading, IReadOnlyList<Option> Options)> Sections { get; } =
     [
         ("Options", Own()),
-        ("Sampling", [.. SamplingField.All.Where(field => field.Help is not null).Select(Row)]),
+        ("Sampling",
+            [.. SamplingField.All.Where(field => field.Help is not null).SelectMany(field => (Option[])[Row(field), OfChat(field)])]),
         ("Loading of models", Loading()),
         ("Output and log", Log()),
     ];
@@ -115,11 +124,15 @@ internal static class OptionTable
         ("--stream", "--no-stream", ""),
         ("--short", "--json", ""),
         ("--print", "--undo", ""),
+        ("--continue", "--resume", ""),
         .. TuningOption.Exclusive.Select(pair => ("--" + pair.One, "--" + pair.Other, pair.Why)),
     ];
 
     /// <summary>The options of a command, in the order of the help.</summary>
     public static IEnumerable<Option> Of(Command command) => Sections.SelectMany(section => section.Options).Where(command.Has);
+
+    /// <summary>Whether an option says how a model is loaded, which a server that runs has decided already.</summary>
+    public static bool LoadsModels(string name) => LoadingNames.Contains(name);
 
     /// <summary>The limits that the options set, for <c>/diag</c>.</summary>
     public static IEnumerable<(string Name, double? Value)> LimitsOf(CommandOptions options)
@@ -130,6 +143,8 @@ internal static class OptionTable
                 yield return (limit.Name, limit.Value(options));
         }
     }
+
+    private static readonly HashSet<string> LoadingNames = [.. Loading().Select(option => option.Name)];
 
     private static Option[] Own() =>
     [
@@ -229,11 +244,12 @@ internal static class OptionTable
         new("model", "NAME", "Model that SHIMMY_MODEL names to the command or the client; exec loads it first", Exec | Launch,
             (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },
         new("quiet", null, "Say nothing but what failed", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
-        new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch, (o, v) => o with { Url = Url(v) })
+        new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch | CommandSet.Chat,
+            (o, v) => o with { Url = Url(v) })
         {
             Default = "those that this user has started",
         },
-        new("api-key", "KEY", "Key for the running server", Ps | Stop | Launch, (o, v) => o with { ClientKey = v.Text }),
+        new("api-key", "KEY", "Key for the running server", Ps | Stop | Launch | CommandSet.Chat, (o, v) => o with { ClientKey = v.Text }),
         new("print", null, "Print the client's settings; write nothing and start nothing", Launch,
             (o, v) => o with { ToStdout = v.Flag() }),
         new("undo", null, "Put the client's settings back to what they were before", Launch, (o, v) => o with { Undo = v.Flag() }),
@@ -251,9 +267,9 @@ internal static class OptionTable
 
         new("prompt", "TEXT", "What to answer or, with --raw, to go on with; - reads it from stdin", Generate,
             (o, v) => o with { Prompt = v.Text }),
-        new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate,
+        new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate | CommandSet.Chat,
             (o, v) => o with { Images = CompanionFiles.Images(v) }) { IsRepeatable = true },
-        new("system", "TEXT", "System message", Generate, (o, v) => o with { System = v.Text }),
+        new("system", "TEXT", "System message", Generate | CommandSet.Chat, (o, v) => o with { System = v.Text }),
         new("raw", null, "Take the prompt as it is, without the chat template", Generate, (o, v) => o with { Raw = v.Flag() }),
         new("max-tokens", "N", "Most tokens to generate", Generate, (o, v) => o with { MaxTokens = v.Whole(1) }) { Default = "64" },
         new("json-schema", "FILE", "JSON schema that the answer must satisfy", Generate,
@@ -263,6 +279,19 @@ internal static class OptionTable
         new("stream", null, "Print the answer while it is generated", Generate, (o, v) => o with { Stream = v.Flag() }),
         new("no-stream", null, "Print the answer when it is complete, as without --stream", Generate,
             (o, v) => v.Flag() ? o with { Stream = false } : o),
+
+        new("continue", null, "Go on with the last conversation", CommandSet.Chat,
+            (o, v) => o with { Continue = v.Flag() }) { Letter = "-c" },
+        new("resume", "ID", "Go on with this conversation; /load in a conversation shows them", CommandSet.Chat,
+            (o, v) => o with { Resume = v.Text }),
+        new("no-history", null, "Keep neither the lines that are typed nor the conversation", CommandSet.Chat,
+            (o, v) => o with { KeepsHistory = !v.Flag() }),
+        new("max-tokens", "N", "Most tokens of an answer", CommandSet.Chat, (o, v) => o with { MostTokens = v.Whole(1) })
+        {
+            Default = "what the context holds",
+        },
+        new("json-schema", "FILE", "JSON schema that the answers must satisfy", CommandSet.Chat,
+            (o, v) => o with { Schema = GrammarFiles.SchemaText(v) }),
 
         new("max-tokens", "N", "Tokens to generate, at least 2", Bench, (o, v) => o with { MaxTokens = v.Whole(2) }) { Default = "64" },
         new("prompt-tokens", "N", "Tokens of the prompt", Bench, (o, v) => o with { PromptTokens = v.Whole(1) })
@@ -280,7 +309,8 @@ internal static class OptionTable
         new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
             (o, v) => o with { LanguageModelsOnly = v.Flag() }),
         new("short", null, "One name a line", List, (o, v) => o with { Short = v.Flag() }) { Letter = "-s" },
-        new("json", null, "Print JSON", List | Discover | Probe | Bench | GpuInfo | Ps, (o, v) => o with { Json = v.Flag() }),
+        new("json", null, "Print JSON", List | Discover | Probe | Bench | GpuInfo | Ps | CommandSet.Chat,
+            (o, v) => o with { Json = v.Flag() }),
     ];
 
     private static Option[] Loading() =>
@@ -298,7 +328,8 @@ internal static class OptionTable
             (o, v) => o with { Threads = v.Whole(0, TuningOption.MostThreads) }) { Default = "0", ConfigField = "n_threads" },
         new("template", "NAME|FILE", "Chat template in place of the model's own: a built-in family, or a file", CommandSet.Models,
             (o, v) => o with { Template = CompanionFiles.Template(v) }) { Default = "the model's own", ConfigField = "template" },
-        new("lora", "FILE|DIR[:SCALE]", "LoRA adapter to apply, a GGUF or a folder of PEFT, with its strength, which is 1 where it is not given", CommandSet.Models,
+        new("lora", "FILE|DIR[:SCALE]",
+            "LoRA adapter to apply, a GGUF or a folder of PEFT, with its strength, which is 1 where it is not given", CommandSet.Models,
             (o, v) => o with { Loras = CompanionFiles.Loras(v) }) { IsRepeatable = true, ConfigField = "lora_path" },
         new("mmproj", "FILE|none", "Projector that lets a model see pictures; none takes none", CommandSet.Models,
             (o, v) => o with { Projector = CompanionFiles.Projector(v) })
@@ -355,6 +386,14 @@ internal static class OptionTable
         row.Help!, Generate, (o, v) => v.Sampling(row) is { } value ? o with { Sampling = row.Set(o.Sampling, value) } : o)
     {
         Default = row.DefaultText(CommandOptions.Of(Generate).Sampling),
+        IsRepeatable = row.Kind == SamplingKind.Texts,
+    };
+
+    // A conversation takes the model's own values where nothing else is asked for.
+    private static Option OfChat(SamplingField row) => new(row.Name.Replace('_', '-'), Row(row).Value, row.Help!, CommandSet.Chat,
+        (o, v) => v.Sampling(row) is { } value ? o with { Asked = [.. o.Asked, (row, value)] } : o)
+    {
+        Default = "the model's own",
         IsRepeatable = row.Kind == SamplingKind.Texts,
     };
 

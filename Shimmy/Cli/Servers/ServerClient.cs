@@ -3,8 +3,10 @@ using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Net.Sockets;
+using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
+using System.Text.Json.Nodes;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -18,7 +20,10 @@ internal sealed class ServerClient : IDisposable
     /// <summary>For clients that refuse to start without a key: any is accepted where none is set.</summary>
     public const string AnyKey = "shimmy";
 
+    private const string EventMark = "data: ";
+
     private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(30);
+    private static readonly TimeSpan LongestSignOfLife = TimeSpan.FromSeconds(5);
 
     private readonly HttpClient _http;
 
@@ -28,7 +33,6 @@ internal sealed class ServerClient : IDisposable
         Address = address.Scheme == "unix" ? address.OriginalString : address.AbsoluteUri.TrimEnd('/');
         _http = Outbound.Client(proxy: false, address.Scheme == "unix" ? ConnectToFileAsync : null);
         _http.BaseAddress = new Uri(address.Scheme == "unix" ? "http://localhost/" : Address + "/");
-        _http.Timeout = LongestAnswer;
         if (key is not null)
             _http.DefaultRequestHeaders.Authorization = new AuthenticationHeaderValue("Bearer", key);
 
@@ -67,52 +71,160 @@ internal sealed class ServerClient : IDisposable
     public static CommandException NoServer() => new(ExitCode.Failed,
         "no server of this user runs here; shimmy serve starts one, --url or SHIMMY_URL names one elsewhere");
 
-    /// <summary>Asks for a resource, or does something with it, and gives the answer.</summary>
-    public async Task<JsonDocument> AskAsync(HttpMethod method, string path, CancellationToken cancellation)
+    /// <summary>A model's name in a path: a slash in it stays one.</summary>
+    public static string PathOf(string model) => string.Join('/', model.Split('/').Select(Uri.EscapeDataString));
+
+    /// <summary>
+    /// Asks for a resource, or does something with it, and gives the answer. Throws <see cref="ServerRefusal"/> where the server refuses.
+    /// </summary>
+    /// <param name="method">The method.</param>
+    /// <param name="path">The path, without a slash before it.</param>
+    /// <param name="cancellation">Ends it.</param>
+    /// <param name="body">What is sent along; null sends nothing.</param>
+    /// <param name="limit">How long the answer may take; null is half a minute, which the load of a model exceeds.</param>
+    public async Task<JsonDocument> AskAsync(
+        HttpMethod method, string path, CancellationToken cancellation, JsonObject? body = null, TimeSpan? limit = null)
     {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        ending.CancelAfter(limit ?? LongestAnswer);
         try
         {
-            using var request = new HttpRequestMessage(method, path);
-            using var answer = await _http.SendAsync(request, cancellation);
-            var text = await answer.Content.ReadAsStringAsync(cancellation);
-            if (!answer.IsSuccessStatusCode)
-                throw new CommandException(ExitCode.Failed, $"{Address} answers {(int)answer.StatusCode}: {ErrorIn(text)}");
-            return JsonDocument.Parse(text);
+            using var answer = await SendAsync(method, path, body, HttpCompletionOption.ResponseContentRead, ending.Token);
+            return JsonDocument.Parse(await answer.Content.ReadAsStringAsync(ending.Token));
         }
-        catch (Exception e) when (e is HttpRequestException or JsonException or IOException
-            || (e is TaskCanceledException && !cancellation.IsCancellationRequested))
+        catch (Exception e) when (IsFailure(e, cancellation))
         {
-            throw new CommandException(ExitCode.Failed, $"no server of Shimmy answers at {Address}: {e.Message}");
+            throw Unreachable(e);
+        }
+    }
+
+    /// <summary>
+    /// The server-sent events of an answer, each as its JSON, which lives until the next. Throws <see cref="ServerRefusal"/> where the
+    /// server refuses, also in the middle of the stream.
+    /// </summary>
+    public async IAsyncEnumerable<JsonElement> StreamAsync(
+        string path, JsonObject body, [EnumeratorCancellation] CancellationToken cancellation)
+    {
+        HttpResponseMessage answer;
+        Stream stream;
+        try
+        {
+            answer = await SendAsync(HttpMethod.Post, path, body, HttpCompletionOption.ResponseHeadersRead, cancellation);
+            stream = await answer.Content.ReadAsStreamAsync(cancellation);
+        }
+        catch (Exception e) when (IsFailure(e, cancellation))
+        {
+            throw Unreachable(e);
+        }
+        using (answer)
+        {
+            using var lines = new StreamReader(stream);
+            while (await NextAsync(lines) is { } line)
+            {
+                if (!line.StartsWith(EventMark, StringComparison.Ordinal))
+                    continue;
+                if (line.AsSpan(EventMark.Length) is "[DONE]")
+                    yield break;
+                using var json = JsonDocument.Parse(line.AsMemory(EventMark.Length));
+                if (json.RootElement.TryGetProperty("error", out _))
+                    throw new ServerRefusal(Address, (int)answer.StatusCode, line[EventMark.Length..]);
+                yield return json.RootElement;
+            }
+            throw new CommandException(ExitCode.Failed, $"the answer of {Address} ended too early");
+        }
+
+        async Task<string?> NextAsync(StreamReader lines)
+        {
+            try
+            {
+                return await lines.ReadLineAsync(cancellation);
+            }
+            catch (Exception e) when (IsFailure(e, cancellation))
+            {
+                throw Unreachable(e);
+            }
         }
     }
 
     /// <inheritdoc/>
     public void Dispose() => _http.Dispose();
 
+    // One that hangs is not waited for as long as an answer is.
     private async Task<bool> AnswersAsync(CancellationToken cancellation)
     {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        ending.CancelAfter(LongestSignOfLife);
         try
         {
-            using var answer = await _http.GetAsync("health", cancellation);
+            using var answer = await _http.GetAsync("health", ending.Token);
             return true;
         }
-        catch (Exception e) when (e is HttpRequestException or IOException)
+        catch (Exception e) when (IsFailure(e, cancellation))
         {
             return false;
         }
     }
 
-    private static string ErrorIn(string text)
+    private async Task<HttpResponseMessage> SendAsync(
+        HttpMethod method, string path, JsonObject? body, HttpCompletionOption completion, CancellationToken cancellation)
+    {
+        using var request = new HttpRequestMessage(method, path);
+        if (body is not null)
+            request.Content = new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json");
+        var answer = await _http.SendAsync(request, completion, cancellation);
+        if (answer.IsSuccessStatusCode)
+            return answer;
+        using (answer)
+            throw new ServerRefusal(Address, (int)answer.StatusCode, await answer.Content.ReadAsStringAsync(cancellation));
+    }
+
+    private static bool IsFailure(Exception e, CancellationToken cancellation) => e is HttpRequestException or JsonException or IOException
+        || (e is OperationCanceledException && !cancellation.IsCancellationRequested);
+
+    private CommandException Unreachable(Exception e) => new(ExitCode.Failed, $"no server of Shimmy answers at {Address}: {e.Message}");
+}
+
+/// <summary>A server refused a request: its status and what its error body says.</summary>
+internal sealed class ServerRefusal : CommandException
+{
+    private const int Shown = 200;
+    private const int BadGateway = 502;
+
+    /// <summary>A refusal by its status and its body.</summary>
+    public ServerRefusal(string address, int status, string body) : this(address, status, Read(body))
+    {
+    }
+
+    private ServerRefusal(string address, int status, (string Text, string? Code) error)
+        : base(status == BadGateway ? Terminal.ExitCode.CannotLoad : Terminal.ExitCode.Failed, $"{address} answers {status}: {error.Text}")
+    {
+        Status = status;
+        (Text, Code) = error;
+    }
+
+    /// <summary>The status, which is 200 where the refusal came in the middle of a stream.</summary>
+    public int Status { get; }
+
+    /// <summary>The server's own words.</summary>
+    public string Text { get; }
+
+    /// <summary>OpenAI's code of the error; null where the body has none.</summary>
+    public string? Code { get; }
+
+    private static (string Text, string? Code) Read(string text)
     {
         try
         {
             using var body = JsonDocument.Parse(text);
             var error = body.RootElement.GetProperty("error");
-            return (error.ValueKind == JsonValueKind.String ? error : error.GetProperty("message")).GetString() ?? text;
+            if (error.ValueKind == JsonValueKind.String)
+                return (error.GetString()!, null);
+            var code = error.TryGetProperty("code", out var named) && named.ValueKind == JsonValueKind.String ? named.GetString() : null;
+            return (error.GetProperty("message").GetString() ?? text, code);
         }
         catch (Exception e) when (e is JsonException or KeyNotFoundException or InvalidOperationException)
         {
-            return text.Length > 200 ? text[..200] : text;
+            return (text.Length > Shown ? text[..Shown] : text, null);
         }
     }
 }

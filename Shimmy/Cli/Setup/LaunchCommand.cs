@@ -219,8 +219,18 @@ internal sealed class LaunchRecipe
                 throw new CommandException(ExitCode.Failed, $"{path}: is not of the form that {Title} has for it; nothing was changed");
             Directory.CreateDirectory(Path.GetDirectoryName(path)!);
             if (!System.IO.File.Exists(path + Backup))
-                System.IO.File.WriteAllText(path + Backup, before);
-            System.IO.File.WriteAllText(path, Merge(there, settings).ToJsonString(Indented) + "\n", new UTF8Encoding(false));
+            {
+                // With its mode, which the undoing gives back.
+                if (System.IO.File.Exists(path))
+                    System.IO.File.Copy(path, path + Backup);
+                else
+                    PrivateFile.Write(path + Backup, "");
+            }
+            var text = Merge(there, settings).ToJsonString(Indented) + "\n";
+            if (HoldsKey(target))
+                PrivateFile.Write(path, text);
+            else
+                System.IO.File.WriteAllText(path, text, new UTF8Encoding(false));
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException)
         {
@@ -237,13 +247,19 @@ internal sealed class LaunchRecipe
         // What was changed since by hand is kept beside it.
         if (System.IO.File.Exists(path))
             System.IO.File.Copy(path, path + Undone, overwrite: true);
-        if (before.Length == 0)
-            System.IO.File.Delete(path);
-        else
-            System.IO.File.WriteAllText(path, before, new UTF8Encoding(false));
+        if (before.Length > 0)
+        {
+            System.IO.File.Move(path + Backup, path, overwrite: true);
+            return true;
+        }
+        System.IO.File.Delete(path);
         System.IO.File.Delete(path + Backup);
         return true;
     }
+
+    // The key that anybody may know is none.
+    private bool HoldsKey(LaunchTarget target) => target.Key != ServerClient.AnyKey
+        && _recipe["file"]!["content"]!.ToJsonString().Contains("{key}", StringComparison.Ordinal);
 
     private string[] Words(string field, LaunchTarget target) =>
         _recipe[field] is { } words ? [.. words.AsArray().Select(word => Text(word!.GetValue<string>(), target))] : [];

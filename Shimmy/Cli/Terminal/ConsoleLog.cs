@@ -9,16 +9,22 @@ internal static class ConsoleLog
 {
     /// <summary>
     /// A factory of loggers that write entries of <paramref name="least"/> severity and above to stderr, or to the end of a file; disposing
-    /// it flushes. Throws <see cref="IOException"/> where the file cannot be written.
+    /// it flushes; <paramref name="to"/> gets them in place of stderr where it is given. Throws <see cref="IOException"/> where the file
+    /// cannot be written.
     /// </summary>
-    public static ILoggerFactory Create(LogLevel least, bool asJson, string? file = null) => LoggerFactory.Create(logging =>
+    public static ILoggerFactory Create(LogLevel least, bool asJson, string? file = null, Stream? to = null) =>
+        LoggerFactory.Create(logging =>
     {
         logging.SetMinimumLevel(least);
         // ASP.NET logs each request in four entries; the access log has one line for it.
         logging.AddFilter("Microsoft", least <= LogLevel.Debug ? least : LogLevel.Warning);
         // Hosting logs a failed start and throws it as well; the exception becomes one line on stderr.
         logging.AddFilter("Microsoft.Extensions.Hosting", LogLevel.None);
-        if (file is not null)
+        if (to is not null)
+        {
+            logging.AddZLoggerStream(to, Configure);
+        }
+        else if (file is not null)
         {
             logging.AddZLoggerStream(new FileStream(file, FileMode.Append, FileAccess.Write, FileShare.ReadWrite), Configure);
         }

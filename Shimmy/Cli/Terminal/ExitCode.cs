@@ -20,7 +20,7 @@ internal static class ExitCode
 }
 
 /// <summary>The failure of a command: one line on stderr and an exit code.</summary>
-internal sealed class CommandException(int exitCode, string message) : Exception(message)
+internal class CommandException(int exitCode, string message) : Exception(message)
 {
     /// <summary>One of <see cref="Terminal.ExitCode"/>.</summary>
     public int ExitCode { get; } = exitCode;

@@ -28,8 +28,14 @@ internal static class Printer
     /// <summary>When output is coloured; set once, when the options are read.</summary>
     public static ColorUse Color { get; set; }
 
+    /// <summary>Whether progress is shown; not where something else draws on the terminal.</summary>
+    public static bool ShowsProgress { get; set; } = true;
+
+    /// <summary>Whether what goes to stdout is coloured.</summary>
+    public static bool IsStyled => IsColored(Console.IsOutputRedirected);
+
     /// <summary>A heading, bold where stdout is coloured.</summary>
-    public static string Heading(string text) => IsColored(Console.IsOutputRedirected) ? $"\u001b[1m{text}\u001b[0m" : text;
+    public static string Heading(string text) => IsStyled ? $"\u001b[1m{text}\u001b[0m" : text;
 
     // https://no-color.org: any value but none turns colours off; an explicit choice comes before it.
     private static bool IsColored(bool redirected) => Color switch
@@ -99,7 +105,7 @@ internal static class Printer
     /// <summary>Replaces the progress line on stderr; nothing where stderr is not a terminal.</summary>
     public static void Progress(string text)
     {
-        if (Console.IsErrorRedirected)
+        if (Console.IsErrorRedirected || !ShowsProgress)
             return;
         ToErrors("\r\u001b[K" + text);
         _progressShown = true;

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Shimmy.Cli.Terminal;
 
 /// <summary>
@@ -7,6 +9,7 @@ namespace Shimmy.Cli.Terminal;
 internal static class StandardStreams
 {
     private const int Last = 2;
+    private const int LongestInput = 64 << 20;
 
     // Open until the process ends.
     private static readonly List<IDisposable> Held = [];
@@ -37,5 +40,21 @@ internal static class StandardStreams
         {
             // Nothing can be opened: then nothing can take the numbers either.
         }
+    }
+
+    /// <summary>
+    /// All of stdin, as UTF-8. Throws <see cref="UsageException"/>, naming <paramref name="source"/>, where that is too much for a prompt.
+    /// </summary>
+    public static async Task<string> ReadInputAsync(string source, CancellationToken cancellation)
+    {
+        using var input = new StreamReader(Console.OpenStandardInput(), new UTF8Encoding(false));
+        var text = new StringBuilder();
+        var buffer = new char[64 * 1024];
+        for (int count; (count = await input.ReadAsync(buffer, cancellation)) > 0;)
+        {
+            if (text.Append(buffer, 0, count).Length > LongestInput)
+                throw new UsageException($"{source}: stdin holds more than {LongestInput} characters");
+        }
+        return text.ToString();
     }
 }

@@ -5,18 +5,32 @@ namespace Shimmy.Cli.Terminal;
 /// <summary>Text laid out in columns.</summary>
 internal static class Table
 {
-    /// <summary>One line a row under its headings, two blanks between the columns; the last column is not padded.</summary>
-    public static string Format(string[] headings, IEnumerable<string[]> rows)
+    private const int Gap = 2;
+    private const int LeastColumn = 8;
+
+    /// <summary>
+    /// One line a row under its headings, two blanks between the columns; the last column is not padded. On a terminal the lines fit its
+    /// width: what is too long is cut, a path at its beginning.
+    /// </summary>
+    public static string Format(string[] headings, IEnumerable<string[]> rows) =>
+        Format(headings, rows, Console.IsOutputRedirected ? null : Console.WindowWidth);
+
+    /// <summary>The same at a width; null lets lines be as long as they are.</summary>
+    public static string Format(string[] headings, IEnumerable<string[]> rows, int? width)
     {
         string[][] all = [headings, .. rows];
-        var widths = headings.Select((_, column) => all.Max(row => row[column].Length)).ToArray();
+        var widths = headings.Select((_, column) => all.Max(row => TerminalText.WidthOf(row[column]))).ToArray();
+        if (width is { } most)
+            Fit(widths, most - (Gap * (widths.Length - 1)), LeastColumn);
         var text = new StringBuilder();
         foreach (var row in all)
         {
             var start = text.Length;
-            for (var column = 0; column < row.Length - 1; column++)
-                text.Append(row[column].PadRight(widths[column] + 2));
-            text.Append(row[^1]);
+            for (var column = 0; column < row.Length; column++)
+            {
+                var cell = width is null ? row[column] : TerminalText.Cut(row[column], widths[column], Path.IsPathRooted(row[column]));
+                text.Append(column == row.Length - 1 ? cell : TerminalText.Padded(cell, widths[column] + Gap));
+            }
             if (row == headings)
             {
                 var line = text.ToString(start, text.Length - start);
@@ -26,5 +40,22 @@ internal static class Table
             text.Append('\n');
         }
         return text.ToString().TrimEnd('\n');
+    }
+
+    /// <summary>Makes columns narrower until they have room together: the widest gives first, and none more than to the least.</summary>
+    public static void Fit(int[] widths, int room, int least)
+    {
+        for (var sum = widths.Sum(); sum > room; sum--)
+        {
+            var widest = 0;
+            for (var column = 1; column < widths.Length; column++)
+            {
+                if (widths[column] > widths[widest])
+                    widest = column;
+            }
+            if (widths[widest] <= least)
+                return;
+            widths[widest]--;
+        }
     }
 }
