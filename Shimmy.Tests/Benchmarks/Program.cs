@@ -36,6 +36,9 @@ switch (args)
     case ["scan"]:
         await ScanBenchmark.RunAsync(Console.Out);
         return 0;
+    case ["pull", .. var rest]:
+        await PullBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["memory"]:
         await MemoryBenchmark.RunAsync(Console.Out);
         return 0;
@@ -55,6 +58,7 @@ switch (args)
                          (demo model; MODEL.gguf and a DRAFT.gguf else)
               gpu        the CPU and every GPU backend that has a device, in turn (1.1 billion random weights where no model is named)
               scan       discover on 10,000 files in 500 folders, without a cache and from it
+              pull       1 GB from a registry on loopback and curl of the same, in turn (a folder on the disk in place of MODEL.gguf)
               memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
               residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)
               start      serve from exec to the first 200 of /health, and the memory it takes

@@ -1,3 +1,4 @@
+using Shimmy.Tests.Api;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Clients;
@@ -28,4 +29,12 @@ public sealed class NpmClientTests
     [DataRow("ollama-ai.mjs", "")]
     public Task A_client_gets_what_it_expects(string script, string path) =>
         NpmScript.RunAsync(script, TimeSpan.FromMinutes(2), new Uri(_server.Client.BaseAddress!, path).ToString());
+
+    [TestMethod]
+    public async Task Ollamas_client_pulls_and_deletes()
+    {
+        await using var run = await PullRouteTests.Run.StartAsync();
+        run.Registry.AddOllama("library/tiny", "1b", ("model", PullRouteTests.Model), ("license", "free"u8.ToArray()));
+        await NpmScript.RunAsync("ollama-pull.mjs", TimeSpan.FromMinutes(1), run.Http.Server.Address.ToString());
+    }
 }

@@ -143,7 +143,8 @@ public sealed class CommandLineTests
         var run = await ShimmyProcess.RunAsync(["probe", "storyteller"], folder.Path);
 
         Assert.AreEqual(1, run.ExitCode);
-        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller, shimmy-demo",
+        Assert.AreEqual("shimmy probe: unknown model 'storyteller'; the closest names are tiny-storyteller, shimmy-demo; "
+            + "'shimmy pull storyteller' brings it, where Ollama's library has it",
             run.Errors.TrimEnd());
     }
 

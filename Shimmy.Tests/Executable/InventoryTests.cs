@@ -56,8 +56,8 @@ public sealed partial class InventoryTests
     // What serve has, and exec, launch and init with it.
     private const string Serving =
         "--model-path --parallel --keep-alive --max-loaded --cors --alias --response-cache --request-timeout --queue --body-limit " +
-        "--no-ui --media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store --prefix-store-size --log-file "
-        + Shared;
+        "--pull-missing --offline --no-ui --media-pixels --media-urls --media-cache --prefix-memory --share-prefixes --prefix-store "
+        + "--prefix-store-size --log-file " + Shared;
 
     private static readonly Dictionary<string, string> Inventory = new()
     {
@@ -68,6 +68,8 @@ public sealed partial class InventoryTests
         ["launch"] = "--model -q --quiet --url --api-key --print --undo --bind --record --replay --replay-miss " + Serving,
         ["ps"] = "--url --api-key --json " + Log,
         ["stop"] = "--url --api-key " + Log,
+        ["pull"] = "--to --list --offline " + Log,
+        ["rm"] = Log,
         ["list"] = "-s --short --json " + Shared,
         ["discover"] = "--llm-only --json " + Shared,
         ["probe"] = "--json " + Shared,

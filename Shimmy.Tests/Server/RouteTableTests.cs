@@ -25,7 +25,7 @@ public sealed class RouteTableTests
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         // Ollama's others; its /api/generate is beside Shimmy's own.
-        "GET /", "GET /page/{file}", "GET /api/events", "POST /api/embeddings", "POST /api/copy", "POST /api/pull", "POST /api/create", "DELETE /api/delete",
+        "GET /", "GET /page/{file}", "GET /api/events", "POST /api/embeddings", "POST /api/copy", "POST /api/pull", "POST /api/models/pull", "POST /api/create", "DELETE /api/delete",
             "POST /api/blobs/{digest}",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
         "POST /completion", "POST /completions", "POST /infill", "GET /props", "POST /props", "GET /lora-adapters", "POST /lora-adapters",

@@ -24,6 +24,9 @@ try
         case "folders":
             FolderRun.Run(options, verdict);
             break;
+        case "registries":
+            await RegistryRun.RunAsync(options, verdict);
+            break;
         default:
             throw new FormatException($"unknown program {args.FirstOrDefault()}");
     }
@@ -37,6 +40,7 @@ catch (FormatException e)
           kill   200 workers killed under the same load
           fuzz   100,000 damaged requests in each dialect
           folders 100,000 Hugging Face folders with damaged files, read in this process
+          registries 100,000 pulls from registries that lie, in this process
           idle   5,000 idle connections, slow readers, half-closed sockets
         --requests N, --seconds N, --seed N, --clients N, --kills N, --connections N, --dialect NAME
         SHIMMY_EXECUTABLE names the executable that is tried; by default the one built beside this program.

@@ -4,6 +4,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Models;
+using Shimmy.Models.Pull;
 using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
@@ -12,6 +13,8 @@ namespace Shimmy.Api;
 /// <summary>Resolves the model name of a request to a lease on the loaded model.</summary>
 internal static class ModelResolver
 {
+    private const double LongestRetry = 60;
+
     /// <summary>The models that a client may choose from, after the first scan. One that cannot be loaded is nothing to choose.</summary>
     public static async Task<IReadOnlyList<ModelEntry>> ListedAsync(HttpContext context)
     {
@@ -83,10 +86,36 @@ internal static class ModelResolver
 
         if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
             return entry;
-        throw new ApiException(
-            404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}", "model_not_found", "model")
+        var pulls = context.RequestServices.GetService<PullService>();
+        if (pulls is { PullsMissing: true } && pulls.BeginMissing(name) is { } run)
+            return await PulledAsync(registry, name, run, pulls.Patience, cancellation).ConfigureAwait(false);
+        throw new ApiException(404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}"
+            + (pulls is null ? "" : PullName.Hint(name)), "model_not_found", "model")
         {
             UnknownModel = name,
+        };
+    }
+
+    // Waits a moment: a small model is here then, and a name that no registry knows is refused as such.
+    private static async Task<ModelEntry> PulledAsync(
+        ModelRegistry registry, string name, PullRun run, TimeSpan patience, CancellationToken cancellation)
+    {
+        var until = Task.Delay(patience, cancellation);
+        await Task.WhenAny(run.Done, until).ConfigureAwait(false);
+        cancellation.ThrowIfCancellationRequested();
+        if (run.Done.IsCompleted)
+        {
+            var pulled = await run.Done.ConfigureAwait(false);
+            return registry.Find(name) ?? registry.Find(pulled.Plan.Name) ?? throw new ApiException(404,
+                $"{pulled.Plan.Name} was pulled, and is no model that can be used: {registry.ExplainUnknown(name)}", "model_not_found", "model");
+        }
+        var step = run.Latest;
+        var elapsed = (DateTimeOffset.UtcNow - run.StartedAt).TotalSeconds;
+        var left = step.Done > 0 ? elapsed * (step.Total - step.Done) / step.Done : LongestRetry;
+        throw new ApiException(202, $"{run.Name.Canonical} is being pulled: {step.Done / 1_000_000} of {step.Total / 1_000_000} MB are here; "
+            + "ask again. POST /api/models/pull and GET /api/events follow it", "model_pulling", "model")
+        {
+            RetryAfterSeconds = (int)Math.Clamp(left, 1, LongestRetry),
         };
     }
 }

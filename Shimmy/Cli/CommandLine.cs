@@ -72,6 +72,8 @@ internal static class CommandLine
         app.Add("exec", async (CancellationToken cancellation) => await ExecCommand.RunAsync(options, cancellation));
         app.Add("ps", async (CancellationToken cancellation) => await PsCommand.RunAsync(options, cancellation));
         app.Add("stop", async (CancellationToken cancellation) => await PsCommand.StopAsync(options, cancellation));
+        app.Add("pull", async (CancellationToken cancellation) => await PullCommand.RunAsync(options, cancellation));
+        app.Add("rm", async (CancellationToken cancellation) => await PullCommand.RemoveAsync(options, cancellation));
         app.Add("launch", async (CancellationToken cancellation) => await LaunchCommand.RunAsync(options, cancellation));
         app.Add("init", async (CancellationToken cancellation) => await InitCommand.RunAsync(options, cancellation));
         app.Add("completion", () => Printer.Line(CompletionScript.Of(options.Name

@@ -2,6 +2,7 @@ using ConsoleAppFramework;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
+using Shimmy.Models.Pull;
 
 namespace Shimmy.Cli;
 
@@ -42,6 +43,8 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
             (ExitCode.Usage, $"{Option.NameOf(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),
         EngineException => (ExitCode.Failed, e.Message),
+        PullException { Failure: PullFailure.BadName } => (ExitCode.Usage, e.Message),
+        PullException => (ExitCode.Failed, e.Message),
         // The system: a folder that is gone, a disk that is full or cannot be written, a socket that is not allowed.
         IOException or UnauthorizedAccessException or System.Net.Sockets.SocketException => (ExitCode.Failed, e.Message),
         // .NET reads a file where others ask the kernel.

@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Shimmy.Engine;
+using Shimmy.Models.Pull;
 
 namespace Shimmy.Http;
 
@@ -8,7 +9,7 @@ namespace Shimmy.Http;
 /// </summary>
 internal sealed class ApiException(int status, string message, string? code = null, string? field = null) : Exception(message)
 {
-    /// <summary>HTTP status, 400 to 499 or 503.</summary>
+    /// <summary>HTTP status, 400 to 499 or 503; 202 where the answer is not there yet.</summary>
     public int Status { get; } = status;
 
     /// <summary>A short name for programs, such as <c>model_not_found</c>; null where there is none.</summary>
@@ -77,6 +78,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
             UnknownModel = e.UnknownModel,
         },
         EngineException e => Of(e),
+        PullException e => Of(e),
         BadHttpRequestException { StatusCode: 413 } =>
             new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
         BadHttpRequestException e => new ApiError(e.StatusCode, e.Message, null, null),
@@ -88,6 +90,18 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
     /// <summary>The error that a client gets for a fault of the server.</summary>
     public static ApiError Internal { get; } =
         new(500, "internal error; the server's log has it under this request's x-request-id", "internal_error", null);
+
+    // A registry's refusal is none of this server's: 401 would ask the client for another key.
+    private static ApiError Of(PullException e) => e.Failure switch
+    {
+        PullFailure.BadName => new ApiError(400, $"model: {e.Message}", "invalid_value", "model"),
+        PullFailure.NotFound => new ApiError(404, e.Message, "model_not_found", "model"),
+        PullFailure.Refused => new ApiError(403, e.Message, "registry_refused", "model"),
+        PullFailure.Offline => new ApiError(403, e.Message, "offline", "model"),
+        PullFailure.TooMany => new ApiError(503, e.Message, "registry_busy", null, e.RetryAfterSeconds),
+        PullFailure.NoSpace => new ApiError(507, e.Message, "no_space", null),
+        _ => new ApiError(502, e.Message, "pull_failed", null, e.RetryAfterSeconds),
+    };
 
     private static ApiError Of(EngineException e) => e.Failure switch
     {

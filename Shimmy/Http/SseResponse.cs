@@ -198,7 +198,8 @@ internal static class SseResponse
         }
     }
 
-    private static async Task FlushAsync(PipeWriter output, CancellationToken cancellation)
+    /// <summary>Sends what was written. Throws <see cref="OperationCanceledException"/> where the client is gone.</summary>
+    public static async Task FlushAsync(PipeWriter output, CancellationToken cancellation)
     {
         var flushed = await output.FlushAsync(cancellation).ConfigureAwait(false);
         if (flushed.IsCompleted)

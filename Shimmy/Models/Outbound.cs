@@ -12,7 +12,9 @@ namespace Shimmy.Models;
 internal static class Outbound
 {
     /// <summary>A client; the caller disposes it.</summary>
-    /// <param name="proxy">Whether the environment's proxies are used.</param>
+    /// <param name="proxy">
+    /// Whether the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY) are used; never for this machine's own addresses.
+    /// </param>
     /// <param name="connect">Connects to a host and port in its own way; null for any address of the name.</param>
     public static HttpClient Client(bool proxy, Func<DnsEndPoint, CancellationToken, ValueTask<Socket>>? connect = null)
     {
@@ -21,6 +23,7 @@ internal static class Outbound
             AllowAutoRedirect = false,
             UseCookies = false,
             UseProxy = proxy,
+            Proxy = proxy ? new FarProxy(HttpClient.DefaultProxy) : null,
             MaxResponseHeadersLength = 32,
             SslOptions = new SslClientAuthenticationOptions
             {
@@ -41,5 +44,19 @@ internal static class Outbound
         var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
         client.DefaultRequestHeaders.UserAgent.ParseAdd("shimmy");
         return client;
+    }
+
+    // The proxies of the environment, for hosts elsewhere.
+    private sealed class FarProxy(IWebProxy proxy) : IWebProxy
+    {
+        public ICredentials? Credentials
+        {
+            get => proxy.Credentials;
+            set => proxy.Credentials = value;
+        }
+
+        public Uri? GetProxy(Uri destination) => destination.IsLoopback ? null : proxy.GetProxy(destination);
+
+        public bool IsBypassed(Uri host) => host.IsLoopback || proxy.IsBypassed(host);
     }
 }

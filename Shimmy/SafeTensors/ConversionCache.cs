@@ -256,7 +256,10 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         }
     }
 
-    private long Free() => new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+    /// <summary>Free bytes of a folder's disk.</summary>
+    public static long FreeOf(string folder) => new DriveInfo(Path.GetFullPath(folder)).AvailableFreeSpace;
+
+    private long Free() => FreeOf(folder);
 
     // Told at once and in order, as Progress<T> would not.
     private sealed class Shares(Action<float> report) : IProgress<float>

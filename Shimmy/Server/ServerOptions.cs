@@ -2,6 +2,7 @@ using Shimmy.Api;
 using Shimmy.Chat.Cache;
 using Shimmy.Chat.Media;
 using Shimmy.Http;
+using Shimmy.Models.Pull;
 using Shimmy.Observability;
 
 namespace Shimmy.Server;
@@ -60,6 +61,9 @@ internal sealed record ServerOptions
 
     /// <summary>The last lines of the log, for <c>/api/events</c>; null leaves them out.</summary>
     public LogTail? LogTail { get; init; }
+
+    /// <summary>Brings models from registries; null where none are.</summary>
+    public PullService? Pulls { get; init; }
 
     /// <summary>Whether rendered prompts are logged.</summary>
     public bool LogPrompts { get; init; }

@@ -186,6 +186,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             parts.AddSingleton(backends);
         if (options.LogTail is { } tail)
             parts.AddSingleton(tail);
+        if (options.Pulls is { } pulls)
+            parts.AddSingleton(pulls);
         if (traces is not null)
             parts.AddSingleton(_ => traces);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>

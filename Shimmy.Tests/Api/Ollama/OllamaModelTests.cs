@@ -126,7 +126,7 @@ public sealed class OllamaModelTests
             using var head = await server.Http.Client.SendAsync(new HttpRequestMessage(HttpMethod.Head, $"api/blobs/sha256:{digest}"));
             Assert.AreEqual(status, head.StatusCode, digest);
         }
-        foreach (var route in new[] { "api/pull", "api/create", "api/blobs/sha256:00" })
+        foreach (var route in new[] { "api/create", "api/blobs/sha256:00" })
         {
             using var answer = await server.Http.PostAsync(route, """{"model":"a"}""");
             Assert.AreEqual(HttpStatusCode.NotImplemented, answer.StatusCode, route);

@@ -5,6 +5,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Shimmy.Http;
+using Shimmy.Models.Pull;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 
@@ -12,7 +13,8 @@ namespace Shimmy.Api.Native;
 
 /// <summary>
 /// <c>GET /api/events</c>: what the server does, as server-sent events. First one <c>hello</c>, then <c>requests</c>, <c>models</c>,
-/// <c>log</c> and <c>figures</c> with what there is, and each again when it changes (docs/page.md). Ends when the server stops.
+/// <c>pulls</c>, <c>log</c> and <c>figures</c> with what there is, and each again when it changes (docs/page.md). Ends when the server
+/// stops.
 /// </summary>
 internal static class Events
 {
@@ -53,6 +55,7 @@ internal static class Events
         private readonly LiveRequests _requests = context.RequestServices.GetRequiredService<LiveRequests>();
         private readonly LiveFigures _figures = context.RequestServices.GetRequiredService<LiveFigures>();
         private readonly ModelResidency _residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        private readonly PullService? _pulls = context.RequestServices.GetService<PullService>();
         private readonly LogTail? _log = context.RequestServices.GetService<LogTail>();
         private readonly string? _key = RequestContext.Of(context).Client?.Name;
         private long _lastEnded;
@@ -60,6 +63,7 @@ internal static class Events
         private long _lastLine;
         private bool _anyRan;
         private string _models = "";
+        private string _runs = "[]";
 
         public void WriteHello(IBufferWriter<byte> output) => Write(output, "hello", json =>
         {
@@ -73,7 +77,9 @@ internal static class Events
 
         public bool WriteChanges(IBufferWriter<byte> output)
         {
-            var wrote = WriteModels(output);
+            var wrote = WriteWhereChanged(output, "models", ref _models, _residency.Resident, WriteModel);
+            if (_pulls is not null)
+                wrote |= WriteWhereChanged(output, "pulls", ref _runs, _pulls.Runs, WritePull);
             var running = _requests.Running;
             var ended = _requests.EndedAfter(_lastEnded);
             if (running.Count > 0 || _anyRan || ended.Count > 0)
@@ -96,18 +102,21 @@ internal static class Events
             return wrote;
         }
 
-        private bool WriteModels(IBufferWriter<byte> output)
+        private static bool WriteWhereChanged<T>(
+            IBufferWriter<byte> output, string name, ref string told, IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write)
         {
             var buffer = new ArrayBufferWriter<byte>(512);
             using (var json = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
-                WriteArray(json, _residency.Resident, WriteModel);
-            var models = Encoding.UTF8.GetString(buffer.WrittenSpan);
-            if (models == _models)
+                WriteArray(json, items, write);
+            var text = Encoding.UTF8.GetString(buffer.WrittenSpan);
+            if (text == told)
                 return false;
-            _models = models;
-            Write(output, "models", json => json.WriteRawValue(models));
+            told = text;
+            Write(output, name, json => json.WriteRawValue(text));
             return true;
         }
+
+        private static void WritePull(Utf8JsonWriter json, PullRun run) => PullEndpoint.WriteStep(json, run.Name.Canonical, run.Latest);
 
         private void WriteModel(Utf8JsonWriter json, ResidentModel model)
         {

@@ -1,14 +1,18 @@
+using System.Buffers;
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
 using Shimmy.Models;
+using Shimmy.Models.Pull;
 using Shimmy.Models.Registry;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.Ollama;
 
 /// <summary>
-/// Ollama's routes that change its store. The files here belong to the tools that brought them: a copy is a further name, kept until the
-/// server ends; to delete takes back such a name and nothing else; and nothing is pulled or created.
+/// Ollama's routes that change its store. The files here belong to those that brought them: a copy is a further name, kept until the server
+/// ends; to delete takes back such a name, or removes what was pulled; and nothing is created.
 /// </summary>
 internal static class Management
 {
@@ -18,8 +22,8 @@ internal static class Management
     {
         routes.MapPost("/api/copy", HandleCopy);
         routes.Map(HttpMethods.Delete, "/api/delete", HandleDelete);
-        routes.MapPost("/api/pull", context => RefuseAsync(context,
-            "models are not pulled over HTTP yet; a GGUF file in one of the folders that shimmy discover shows is found at once"));
+        routes.MapPost("/api/pull", context => PullStream.HandleAsync(context, ["insecure"], ofOllama: true, new PullLines(),
+            _ => JsonResponse.WriteAsync(context, json => PullLines.Status(json, "success"))));
         routes.MapPost("/api/create", context => RefuseAsync(context,
             "models are not created here; the configuration file (SHIMMY_CONFIG) gives a model its template and parameters"));
         routes.MapPost("/api/blobs/{digest}", context => RefuseAsync(context,
@@ -51,6 +55,12 @@ internal static class Management
         if (context.RequestServices.GetRequiredService<ModelRegistry>().RemoveCopy(OllamaJson.Untagged(name)))
             return;
         var entry = await ModelResolver.FindAsync(context, name);
+        if (context.RequestServices.GetService<PullService>() is { } pulls && pulls.HasPulled(name, entry))
+        {
+            await context.RequestServices.GetRequiredService<ModelResidency>().UnloadAsync(entry.Name, context.RequestAborted);
+            await pulls.RemoveAsync(name, entry, context.RequestAborted);
+            return;
+        }
         throw new ApiException(403, $"model {RequestFields.Quote(name)} is not deleted: its file is not Shimmy's own; "
             + (entry.Manifest is not null ? $"'ollama rm {entry.Name}' removes it" : $"remove {entry.Path} by hand"), "not_ours", "model");
     }
@@ -67,5 +77,63 @@ internal static class Management
         context.Response.StatusCode = models.Any(entry => entry.Manifest is not null
             ? Path.GetFileName(entry.Path) == digest.Replace(':', '-')
             : digests.Of(entry) is { Length: > 0 } known && digest == $"sha256:{known}") ? 200 : 404;
+    }
+}
+
+/// <summary>Ollama's lines of a pull: one for the manifest, those of each layer with its digest, and the last ones.</summary>
+internal sealed class PullLines : IPullWriter
+{
+    private const int ShownDigits = 12;
+
+    private readonly HashSet<PlannedFile> _complete = [];
+    private bool _begun;
+
+    public string ContentType => SseResponse.JsonLines;
+
+    public void WriteStep(IBufferWriter<byte> output, PullStep step)
+    {
+        if (!_begun)
+            SseResponse.WriteLine(output, json => Status(json, "pulling manifest"));
+        _begun = true;
+        if (step.File is { } file)
+            WriteLayer(output, file, step.FileDone);
+    }
+
+    // Small layers come and go between two steps.
+    public void WriteDone(IBufferWriter<byte> output, PulledModel pulled)
+    {
+        foreach (var file in pulled.Plan.Files)
+        {
+            if (!_complete.Contains(file))
+                WriteLayer(output, file, file.Size);
+        }
+        foreach (var status in (string[])["verifying sha256 digest", "writing manifest", "success"])
+            SseResponse.WriteLine(output, json => Status(json, status));
+    }
+
+    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
+
+    /// <summary>Writes a line that says no more than what is done.</summary>
+    public static void Status(Utf8JsonWriter json, string status)
+    {
+        json.WriteStartObject();
+        json.WriteString("status", status);
+        json.WriteEndObject();
+    }
+
+    private void WriteLayer(IBufferWriter<byte> output, PlannedFile file, long done)
+    {
+        if (done == file.Size)
+            _complete.Add(file);
+        SseResponse.WriteLine(output, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("status", $"pulling {(file.Hash is { } hash ? hash[..ShownDigits] : file.Name)}");
+            if (file.Hash is { } digest)
+                json.WriteString("digest", $"{(digest.Length == 64 ? "sha256" : "sha1")}:{digest}");
+            json.WriteNumber("total", file.Size);
+            json.WriteNumber("completed", done);
+            json.WriteEndObject();
+        });
     }
 }

@@ -9,6 +9,7 @@ using Shimmy.Gguf;
 using Shimmy.Models;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Discovery;
+using Shimmy.Models.Pull;
 using Shimmy.Models.Registry;
 using Shimmy.SafeTensors;
 
@@ -217,6 +218,15 @@ internal sealed class ModelContext
         }
     }
 
+    /// <summary>What pulls models, as the options say.</summary>
+    public Puller PullerOf(CommandOptions options) => new(new PullOptions
+    {
+        Host = Host,
+        Offline = options.Offline,
+        To = options.PullTo,
+        MemoryBudget = MemoryBudget,
+    });
+
     /// <summary>Scans for models, with a line of progress.</summary>
     public async Task ScanAsync(CancellationToken cancellation)
     {
@@ -309,7 +319,7 @@ internal sealed class ModelContext
             return found;
         if (File.Exists(name))
             throw new CommandException(ExitCode.CannotLoad, $"'{name}' is not a .gguf file");
-        throw new CommandException(ExitCode.Failed, $"unknown model '{name}'; {Registry.ExplainUnknown(name)}"
+        throw new CommandException(ExitCode.Failed, $"unknown model '{name}'; {Registry.ExplainUnknown(name)}{PullName.Hint(name)}"
             + (Registry.Entries.Count == 0 ? " (shimmy discover says where models are looked for)" : ""));
     }
 

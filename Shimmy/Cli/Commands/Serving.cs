@@ -5,6 +5,7 @@ using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Models.Configuration;
+using Shimmy.Models.Pull;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 using Shimmy.Server;
@@ -15,11 +16,14 @@ namespace Shimmy.Cli.Commands;
 internal sealed partial class Serving : IAsyncDisposable
 {
     private readonly LogTail _tail;
+    private readonly PullService? _pulls;
 
     private Serving(
-        ModelContext models, Task scan, ModelResidency residency, ModelConfigWatch? config, ShimmyServer server, LogTail tail)
+        ModelContext models, Task scan, ModelResidency residency, ModelConfigWatch? config, ShimmyServer server, LogTail tail,
+        PullService? pulls)
     {
         _tail = tail;
+        _pulls = pulls;
         Models = models;
         Scan = scan;
         Residency = residency;
@@ -68,14 +72,16 @@ internal sealed partial class Serving : IAsyncDisposable
         try
         {
             config = models.WatchConfig(text => LogConfig(logger, text), bytes => residency.SetMemoryBudget(bytes));
+            var pulls = options.Server.LlamaServer is null ? PullsOf(models, options, text => LogPull(logger, text)) : null;
             var limits = options.Server with
             {
+                Pulls = pulls,
                 ModelLimits = [.. OptionTable.LimitsOf(options), ("memory_budget_bytes", models.MemoryBudget)],
                 LogTail = tail,
                 DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
             };
             var server = await ShimmyServer.StartAsync(limits, models.Registry, residency, loggers, cancellation, backends);
-            return new Serving(models, scan, residency, config, server, tail);
+            return new Serving(models, scan, residency, config, server, tail, pulls);
         }
         catch (Exception e)
         {
@@ -95,10 +101,18 @@ internal sealed partial class Serving : IAsyncDisposable
     public async ValueTask DisposeAsync()
     {
         await Server.DisposeAsync();
+        if (_pulls is not null)
+            await _pulls.DisposeAsync();
         Config?.Dispose();
         await Residency.DisposeAsync();
         _tail.Dispose();
     }
+
+    private static PullService PullsOf(ModelContext models, CommandOptions options, Action<string> log) =>
+        new(models.PullerOf(options), models.Host, models.Registry, options.PullsMissing, log);
+
+    [LoggerMessage(LogLevel.Information, "{Text}")]
+    private static partial void LogPull(ILogger logger, string text);
 
     [LoggerMessage(LogLevel.Warning, "{Text}")]
     private static partial void LogConfig(ILogger logger, string text);

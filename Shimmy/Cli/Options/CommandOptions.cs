@@ -102,6 +102,15 @@ internal sealed record CommandOptions
     /// <summary>Full path of the folder for converted models; null where the user's cache has it.</summary>
     public string? ConvertCache { get; init; }
 
+    /// <summary>Whether nothing is fetched from registries of models.</summary>
+    public bool Offline { get; init; }
+
+    /// <summary>Whether a model that a request names and that is not here is pulled.</summary>
+    public bool PullsMissing { get; init; }
+
+    /// <summary>Folder for the files of <c>pull</c>; null leaves it to the tool that they come from.</summary>
+    public string? PullTo { get; init; }
+
     /// <summary>The file that <c>convert</c> writes; null: named after the folder.</summary>
     public string? Output { get; init; }
 

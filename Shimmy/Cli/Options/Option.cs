@@ -52,6 +52,12 @@ internal enum CommandSet
     /// <summary><c>chat</c></summary>
     Chat = 32768,
 
+    /// <summary><c>pull</c></summary>
+    Pull = 131072,
+
+    /// <summary><c>rm</c></summary>
+    Remove = 262144,
+
     /// <summary><c>llama-server</c>, whose options are llama-server's (<see cref="LlamaServerTable"/>).</summary>
     LlamaServer = 65536,
 
@@ -59,7 +65,7 @@ internal enum CommandSet
     Models = Serve | Generate | Chat | List | Discover | Probe | Bench,
 
     /// <summary>The commands that log and colour what they print: all but those that print a text for other programs.</summary>
-    Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init,
+    Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init | Pull | Remove,
 }
 
 /// <summary>A command.</summary>

@@ -72,6 +72,18 @@ internal static class OptionTable
             Details = "Uses the server that runs, or an engine of its own where there is none, where it lacks the model, or where options of loading are "
                 + "given. Conversations are kept, and -c goes on with the last. /help in a conversation shows its commands.",
         },
+        new(Pull, "pull", "Brings a model from Hugging Face, Ollama's registry or a URL", Command.Model)
+        {
+            Details = "NAME is ORG/REPO:QUANT or hf.co/ORG/REPO of Hugging Face, MODEL:TAG of Ollama's library, ollama.com/USER/MODEL, or the URL of a " +
+                ".gguf file. It goes where that tool keeps its own, so that both find it. What was cut off goes on where it was. HF_TOKEN, HF_ENDPOINT, " +
+                "HF_HOME, OLLAMA_MODELS and HTTPS_PROXY count.",
+            ArgumentHelp = "A model of a registry",
+        },
+        new(Remove, "rm", "Removes a model that was pulled", Command.Model)
+        {
+            Details = "Only what pull has brought, and nothing that another model uses, too.",
+            ArgumentHelp = "A model that was pulled",
+        },
         new(Generate, "generate", "Generates one answer; applies the chat template unless --raw", Command.AnyModel),
         new(List, "list", "Lists the models")
         {
@@ -125,6 +137,7 @@ internal static class OptionTable
         ("--short", "--json", ""),
         ("--print", "--undo", ""),
         ("--continue", "--resume", ""),
+        ("--pull-missing", "--offline", "nothing is fetched offline"),
         .. TuningOption.Exclusive.Select(pair => ("--" + pair.One, "--" + pair.Other, pair.Why)),
     ];
 
@@ -240,6 +253,17 @@ internal static class OptionTable
         new("verbose", null, "Log as with --log-level debug", Serve, (o, v) => v.Flag() ? o with { LogLevel = LogLevel.Debug } : o),
         new("ready-file", "FILE", "Write the address to this file once the server listens", Serve,
             (o, v) => o with { Server = o.Server with { ReadyFile = v.Text } }),
+
+        new("pull-missing", null, "Pull a model that a request names and that is not here; the request gets status 202 until it is", Serve,
+            (o, v) => o with { PullsMissing = v.Flag() }),
+        new("offline", null, "Fetch nothing from registries of models", Serve | Pull, (o, v) => o with { Offline = v.Flag() }),
+        new("to", "DIR", "Folder for the files alone, in place of the tool's own",
+            Pull, (o, v) => o with { PullTo = Path.GetFullPath(v.Text) })
+        {
+            Default = "where Hugging Face's, Ollama's or llama.cpp's tools keep theirs",
+        },
+        new("list", null, "Show what a repository of Hugging Face has to choose from, and what fits this machine; pull nothing", Pull,
+            (o, v) => o with { ListsChoices = v.Flag() }),
 
         new("model", "NAME", "Model that SHIMMY_MODEL names to the command or the client; exec loads it first", Exec | Launch,
             (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },

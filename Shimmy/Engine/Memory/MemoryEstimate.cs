@@ -53,9 +53,12 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)
         {
             // The load will fail with the reason; here only a number is wanted.
-            return new MemoryEstimate(sizeBytes, 0, 0, ProcessBytes);
+            return OfBytes(sizeBytes);
         }
     }
+
+    /// <summary>The least that a file of this size needs, of which no more is known.</summary>
+    public static MemoryEstimate OfBytes(long sizeBytes) => new(sizeBytes, 0, 0, ProcessBytes);
 
     /// <summary>The estimate for a header.</summary>
     /// <param name="header">The header of the first file.</param>

@@ -9,25 +9,28 @@ namespace Shimmy.Models.Discovery;
 /// </summary>
 internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
 {
-    private const string Prefix = "models--";
+    /// <summary>What the folder of a model begins with.</summary>
+    public const string Prefix = "models--";
 
     /// <inheritdoc/>
     public string Origin => "huggingface";
 
     /// <inheritdoc/>
-    public IReadOnlyList<string> Places => [Root];
+    public IReadOnlyList<string> Places => [RootOf(host)];
 
-    private string Root =>
-        host.Folder("HF_HUB_CACHE")
-        ?? host.Folder("HUGGINGFACE_HUB_CACHE")
-        ?? (host.Folder("HF_HOME") is { } home ? host.Join(home, "hub") : null)
-        ?? (host.Folder("XDG_CACHE_HOME") is { } cache ? host.Join(cache, "huggingface", "hub") : null)
-        ?? host.Join(host.Home, ".cache", "huggingface", "hub");
+    /// <summary>The cache's folder.</summary>
+    public static string RootOf(HostEnvironment host) =>
+        host.Folder("HF_HUB_CACHE") ?? host.Folder("HUGGINGFACE_HUB_CACHE") ?? host.Join(HomeOf(host), "hub");
+
+    /// <summary>The folder of Hugging Face's tools, where the token lies as well.</summary>
+    public static string HomeOf(HostEnvironment host) =>
+        host.Folder("HF_HOME") ?? (host.Folder("XDG_CACHE_HOME") is { } cache ? host.Join(cache, "huggingface") : null)
+        ?? host.Join(host.Home, ".cache", "huggingface");
 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
     {
-        foreach (var folder in Folders(Root, Prefix + "*", skipped))
+        foreach (var folder in Folders(RootOf(host), Prefix + "*", skipped))
         {
             var repository = Path.GetFileName(folder)[Prefix.Length..].Replace("--", "/", StringComparison.Ordinal);
             if (repository.Length > 0)

@@ -14,7 +14,10 @@ internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
     /// <inheritdoc/>
     public IReadOnlyList<string> Places => [Root];
 
-    private string Root => host.Folder("LLAMA_CACHE") ?? host.Join(host.CacheFolder(), "llama.cpp");
+    /// <summary>The cache's folder.</summary>
+    public static string RootOf(HostEnvironment host) => host.Folder("LLAMA_CACHE") ?? host.Join(host.CacheFolder(), "llama.cpp");
+
+    private string Root => RootOf(host);
 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)

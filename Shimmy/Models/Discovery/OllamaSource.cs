@@ -15,15 +15,22 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     /// <summary>Ollama's environment variable for its models folder.</summary>
     public const string FolderVariable = "OLLAMA_MODELS";
 
-    // The newest first: of one tag in several, it counts.
-    private static readonly string[] Trees = ["manifests-v2", "manifest-v2", "manifests"];
 
     // The second is that of the newer trees.
-    private static readonly string[] DefaultHosts = ["registry.ollama.ai", "ollama.com"];
+    private static readonly string[] DefaultHosts = [Registry, "ollama.com"];
+
+    /// <summary>The host of the usual registry.</summary>
+    public const string Registry = "registry.ollama.ai";
 
     private const string DefaultNamespace = "library";
     private const string DefaultTag = "latest";
     private const int ManifestLevels = 4;
+
+    /// <summary>The tree of manifests that every version reads.</summary>
+    public const string Manifests = "manifests";
+
+    /// <summary>The trees of manifests, the newest first: of one tag in several, it counts.</summary>
+    public static IReadOnlyList<string> Trees { get; } = ["manifests-v2", "manifest-v2", Manifests];
 
     /// <inheritdoc/>
     public string Origin => "ollama";

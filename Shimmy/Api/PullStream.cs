@@ -1,0 +1,96 @@
+using System.Buffers;
+using Microsoft.AspNetCore.Http;
+using Microsoft.Extensions.DependencyInjection;
+using Shimmy.Http;
+using Shimmy.Models.Pull;
+
+namespace Shimmy.Api;
+
+/// <summary>What a dialect writes of a pull.</summary>
+internal interface IPullWriter
+{
+    /// <summary>The content type of the stream.</summary>
+    string ContentType { get; }
+
+    /// <summary>Writes how far it is; may be nothing.</summary>
+    void WriteStep(IBufferWriter<byte> output, PullStep step);
+
+    /// <summary>Writes that it is done.</summary>
+    void WriteDone(IBufferWriter<byte> output, PulledModel pulled);
+
+    /// <summary>Writes why it broke off.</summary>
+    void WriteError(IBufferWriter<byte> output, ApiError error);
+}
+
+/// <summary>Answers a request for a pull in any dialect: at its end, or with each step.</summary>
+internal static class PullStream
+{
+    private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>
+    /// Pulls what the request names (<c>model</c>, or <c>name</c> as Ollama's older clients have it). What fails before the registry has said
+    /// what there is has a status of its own.
+    /// </summary>
+    /// <param name="context">The request.</param>
+    /// <param name="allowed">Fields that it may have beside the name and <c>stream</c>.</param>
+    /// <param name="ofOllama">Whether a name of two parts is Ollama's.</param>
+    /// <param name="writer">Writes the stream.</param>
+    /// <param name="whole">Writes the answer to a request that does not stream.</param>
+    public static async Task HandleAsync(
+        HttpContext context, string[] allowed, bool ofOllama, IPullWriter writer, Func<PulledModel, Task> whole)
+    {
+        var pulls = ServiceOf(context);
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var name = fields.Text("model") ?? fields.Text("name")
+            ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
+        var streams = fields.Flag("stream") ?? true;
+        if (fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream") && !allowed.Contains(field)) is { } unknown)
+            throw ApiException.BadField(unknown, "is not a known field; model and stream are");
+        if (fields.Flag("insecure") == true)
+            throw ApiException.BadField("insecure", "must be false: what comes over http alone can be anybody's", "unsupported_value");
+        RequestContext.Of(context).AskedModel = name;
+        var run = pulls.Begin(name, ofOllama, out var follower);
+        using var following = follower;
+        if (!streams)
+        {
+            await whole(await run.Done.WaitAsync(context.RequestAborted));
+            return;
+        }
+        await run.Begun.WaitAsync(context.RequestAborted);
+        if (run.Done.IsFaulted || run.Done.IsCanceled)
+            await run.Done;
+        await SendAsync(context, run, writer);
+    }
+
+    /// <summary>The server's pulls; throws <see cref="ApiException"/> (501) where it has none.</summary>
+    public static PullService ServiceOf(HttpContext context) => context.RequestServices.GetService<PullService>()
+        ?? throw new ApiException(501, "this server was started with the one model that it serves, and pulls none", "not_supported");
+
+    private static async Task SendAsync(HttpContext context, PullRun run, IPullWriter writer)
+    {
+        SseResponse.SetHeaders(context, writer.ContentType);
+        var output = context.Response.BodyWriter;
+        try
+        {
+            while (!run.Done.IsCompleted)
+            {
+                writer.WriteStep(output, run.Latest);
+                await SseResponse.FlushAsync(output, context.RequestAborted);
+                await Task.WhenAny(run.Done, Task.Delay(Pace, context.RequestAborted));
+                context.RequestAborted.ThrowIfCancellationRequested();
+            }
+            var pulled = await run.Done;
+            writer.WriteStep(output, run.Latest);
+            writer.WriteDone(output, pulled);
+            await SseResponse.FlushAsync(output, context.RequestAborted);
+        }
+        catch (Exception e) when (!ClientConnection.IsGone(context))
+        {
+            var error = ApiError.Of(e, context);
+            writer.WriteError(output, error ?? ApiError.Internal);
+            await SseResponse.FlushAsync(output, ClientConnection.Token(context));
+            throw new StreamBrokenException(e, isOurFault: error is null);
+        }
+    }
+}
