@@ -78,6 +78,7 @@ public sealed partial class InventoryTests
             + Sampling + " " + Shared,
         ["chat"] = "--system -c --continue --resume --url --api-key --json --no-history --image --max-tokens --json-schema "
             + Sampling + " " + Shared,
+        ["pack"] = "-o --output --verify " + Log,
         ["convert"] = "-o --output --type " + Log,
         ["gpu-info"] = "--json " + Log,
         ["init"] = "-t -o --output -n --name --force --list --stdout --ollama --base-path --allow-host --log-prompts --verbose " + Serving,

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Packaging;
 
 namespace Shimmy.Tests.Executable;
 
@@ -24,11 +25,11 @@ public sealed class PublishedTests
         Assert.IsLessThanOrEqualTo(19_000_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
-    public void Beside_the_executable_are_only_its_model_libraries_licences_and_the_schema_of_its_config()
+    public void Beside_the_executable_are_only_its_model_libraries_documents_and_the_schema_of_its_config()
     {
         var names = Directory.GetFileSystemEntries(Folder).Select(Path.GetFileName).ToArray();
         string[] expected =
-            ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "models", "runtimes",
+            ["LICENSE", "THIRD-PARTY-NOTICES.txt", "licences", "models", "runtimes", "share", "shimmy.cdx.json",
                 "shimmy.config.schema.json", Path.GetFileName(ShimmyProcess.Executable)];
         CollectionAssert.AreEquivalent(expected, names);
     }
@@ -52,5 +53,46 @@ public sealed class PublishedTests
         using var content = File.OpenRead(archive);
         Assert.AreEqual($"{Convert.ToHexStringLower(SHA256.HashData(content))}  {Path.GetFileName(archive)}",
             File.ReadAllText(checksum).TrimEnd());
+    }
+
+    [TestMethod]
+    public async Task One_file_with_a_model_in_it_runs_where_it_was_copied_to()
+    {
+        using var folder = new TemporaryFolder();
+        var packed = folder["taken along"];
+        var written = await ShimmyProcess.RunAsync(["pack", "shimmy-demo", "-o", packed]);
+        Assert.AreEqual(0, written.ExitCode, written.Errors);
+        var verified = await ShimmyProcess.RunAsync(["pack", "--verify", packed]);
+        StringAssert.Contains(verified.Output, "all as they were packed");
+
+        var first = await RunPackedAsync("generate", "--prompt", "What is Shimmy?", "--temperature", "0");
+        var second = await RunPackedAsync("generate", "--prompt", "What is Shimmy?", "--temperature", "0");
+        Assert.AreEqual(0, first.ExitCode, first.Output);
+        StringAssert.Contains(first.Output, "unpacking");
+        Assert.DoesNotContain("unpacking", second.Output);
+        StringAssert.Contains(second.Output, "server");
+        StringAssert.StartsWith(first.Output, second.Output.TrimEnd());
+        Assert.AreEqual(3, (await RunPackedAsync("exec", "--quiet", "--", "sh", "-c", "exit 3")).ExitCode);
+
+        File.WriteAllText(folder["no-folder"], "");
+        var refused = await RunPackedAsync(folder["no-folder"], "list");
+        Assert.AreEqual(1, refused.ExitCode);
+        StringAssert.Contains(refused.Output, "XDG_CACHE_HOME names another folder");
+        using (var file = File.OpenWrite(packed))
+        {
+            file.Position = file.Length / 2;
+            file.WriteByte(0xAA);
+            file.WriteByte(0x55);
+        }
+        refused = await RunPackedAsync(folder["another"], "list");
+        Assert.AreEqual(1, refused.ExitCode);
+        StringAssert.Contains(refused.Output, "copy it again");
+
+        Task<(int ExitCode, string Output)> RunPackedAsync(params string[] arguments) => arguments[0].StartsWith('/')
+            ? RunAsync(arguments[0], arguments[1..])
+            : RunAsync(folder["cache"], arguments);
+
+        Task<(int ExitCode, string Output)> RunAsync(string cache, string[] arguments) =>
+            Tool.RunAsync("env", ["XDG_CACHE_HOME=" + cache, "HOME=" + folder.Path, packed, .. arguments]);
     }
 }

@@ -2,6 +2,7 @@ using ConsoleAppFramework;
 using Shimmy.Cli.Chat;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
+using Shimmy.Cli.Packing;
 using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -67,6 +68,7 @@ internal static class CommandLine
         app.Add("probe", async (CancellationToken cancellation) => await ProbeCommand.RunAsync(options, cancellation));
         app.Add("bench", async (CancellationToken cancellation) => await BenchCommand.RunAsync(options, cancellation));
         app.Add("convert", async (CancellationToken cancellation) => await ConvertCommand.RunAsync(options, cancellation));
+        app.Add("pack", async (CancellationToken cancellation) => await PackCommand.RunAsync(options, cancellation));
         app.Add("llama-server", async (CancellationToken cancellation) => await ServeCommand.RunAsync(options, cancellation));
         app.Add("gpu-info", async (CancellationToken cancellation) => await GpuInfoCommand.RunAsync(options, cancellation));
         app.Add("exec", async (CancellationToken cancellation) => await ExecCommand.RunAsync(options, cancellation));

@@ -111,6 +111,9 @@ internal sealed record CommandOptions
     /// <summary>Folder for the files of <c>pull</c>; null leaves it to the tool that they come from.</summary>
     public string? PullTo { get; init; }
 
+    /// <summary>Whether <c>pack</c> verifies a file instead of writing one.</summary>
+    public bool Verifies { get; init; }
+
     /// <summary>The file that <c>convert</c> writes; null: named after the folder.</summary>
     public string? Output { get; init; }
 

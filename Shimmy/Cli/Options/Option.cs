@@ -58,6 +58,9 @@ internal enum CommandSet
     /// <summary><c>rm</c></summary>
     Remove = 262144,
 
+    /// <summary><c>pack</c></summary>
+    Pack = 524288,
+
     /// <summary><c>llama-server</c>, whose options are llama-server's (<see cref="LlamaServerTable"/>).</summary>
     LlamaServer = 65536,
 
@@ -65,7 +68,7 @@ internal enum CommandSet
     Models = Serve | Generate | Chat | List | Discover | Probe | Bench,
 
     /// <summary>The commands that log and colour what they print: all but those that print a text for other programs.</summary>
-    Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init | Pull | Remove,
+    Output = Models | GpuInfo | Convert | Exec | Ps | Stop | Launch | Init | Pull | Remove | Pack,
 }
 
 /// <summary>A command.</summary>

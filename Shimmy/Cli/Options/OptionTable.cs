@@ -100,6 +100,10 @@ internal static class OptionTable
         {
             Details = "NAME is the folder: config.json, tokenizer.json, model.safetensors. Served folders are converted by themselves, once.",
         },
+        new(Pack, "pack", "Puts the program, its runtimes and a model into one file that runs as it is", Command.AnyModel)
+        {
+            Details = "For machines that files are copied to: ./FILE serve. Its first start unpacks it into the user's cache folder and checks every file.",
+        },
         new(CommandSet.LlamaServer, "llama-server", "Serves one model as llama-server would, with its options and variables"),
         new(GpuInfo, "gpu-info", "Shows the backends that really loaded, and their devices"),
         new(Init, "init", "Writes the files of a deployment, or of an application")
@@ -326,6 +330,9 @@ internal static class OptionTable
 
         new("output", "FILE", "The file to write", CommandSet.Convert,
             (o, v) => o with { Output = v.Text }) { Default = "NAME.gguf", Letter = "-o" },
+        new("output", "FILE", "The file to write", Pack, (o, v) => o with { Output = v.Text }) { Default = "shimmy-NAME", Letter = "-o" },
+        new("verify", null, "Read such a file through and check every part of it; NAME is the file", Pack,
+            (o, v) => o with { Verifies = v.Flag() }),
         new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are",
             CommandSet.Convert,
             (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },

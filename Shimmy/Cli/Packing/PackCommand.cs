@@ -1,0 +1,59 @@
+using Shimmy.Cli.Commands;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Terminal;
+
+namespace Shimmy.Cli.Packing;
+
+/// <summary>The command <c>pack</c>.</summary>
+internal static class PackCommand
+{
+    /// <summary>Runs it.</summary>
+    public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
+    {
+        if (options.Verifies)
+        {
+            var checkedFile = Path.GetFullPath(options.Name ?? throw new UsageException("NAME is missing: the file to verify"));
+            var (files, bytes) = PackedProgram.Verify(checkedFile);
+            Printer.Line($"{checkedFile}: {files} files, {bytes >> 20} MB, all as they were packed");
+            return;
+        }
+        var executable = Environment.ProcessPath!;
+        var home = Path.GetDirectoryName(executable)!;
+        if (!Directory.Exists(Path.Join(home, "runtimes")) || File.Exists(Path.ChangeExtension(executable, ".dll")))
+            throw new CommandException(ExitCode.Failed, "only a published executable can be packed, with its runtimes beside it (publish.sh)");
+
+        var models = ModelContext.Create(options);
+        var entry = string.IsNullOrEmpty(options.Name)
+            ? await models.OnlyAsync("NAME", cancellation)
+            : await models.FindAsync(options.Name, cancellation);
+        if (Directory.Exists(entry.Path))
+            throw new CommandException(ExitCode.Failed, $"{entry.Path} is a folder of SafeTensors; shimmy convert makes a GGUF of it, which can be packed");
+        var output = Path.GetFullPath(options.Output ?? $"shimmy-{FileNameOf(entry.Name)}{Path.GetExtension(executable)}");
+        if (Directory.Exists(output))
+            throw new UsageException($"--output: {output} is a folder");
+
+        // What lies beside the executable, without the models there and what only people read; then the model under its name, so that it
+        // is the one that there is.
+        var parts = new List<(string, string)>();
+        foreach (var file in Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
+        {
+            var path = Path.GetRelativePath(home, file).Replace('\\', '/');
+            if (file != executable && !path.StartsWith("models/", StringComparison.Ordinal) && !path.StartsWith("share/", StringComparison.Ordinal))
+                parts.Add((path, file));
+        }
+        var shards = entry.Shards.Count > 0 ? entry.Shards : [entry.Path];
+        foreach (var shard in shards)
+            parts.Add(($"models/{(shards.Count == 1 ? FileNameOf(entry.Name) + ".gguf" : Path.GetFileName(shard))}", shard));
+        if (entry.Projector is { } projector)
+            parts.Add(($"models/{FileNameOf(entry.Name)}.mmproj.gguf", projector));
+
+        Directory.CreateDirectory(Path.GetDirectoryName(output)!);
+        await PackedProgram.WriteAsync(output, executable, parts,
+            (done, all) => Printer.Progress($"packing: {done >> 20} of {all >> 20} MB"), cancellation);
+        Printer.ClearProgress();
+        Printer.Line($"{output}: {new FileInfo(output).Length >> 20} MB, {entry.Name} in it; {output} serve");
+    }
+
+    private static string FileNameOf(string name) => string.Concat(name.Select(letter =>
+        char.IsAsciiLetterOrDigit(letter) || letter is '-' or '_' or '.' ? letter : '-'));
+}

@@ -1,0 +1,224 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Security.Cryptography;
+using System.Text;
+using Shimmy.Cli.Terminal;
+using Shimmy.Models.Discovery;
+using Shimmy.Worker.Native;
+
+namespace Shimmy.Cli.Packing;
+
+/// <summary>
+/// A program with its libraries and a model behind it, in one file that runs as it is: for machines to which files are copied.
+/// <code>
+///   executable │ file │ file │ … │ index: a line a file │ trailer: mark, where the index is, its SHA-256
+/// </code>
+/// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of the
+/// index, and every start runs the program there: libraries can only be loaded from files, and llama.cpp maps a model from its beginning.
+/// </summary>
+internal static class PackedProgram
+{
+    /// <summary>Where a file may begin, in bytes: a page.</summary>
+    public const int Alignment = 4096;
+
+    private const int TrailerLength = 64;
+    private const int LongestIndex = 1 << 20;
+    private const string Program = "shimmy";
+
+    private static ReadOnlySpan<byte> Mark => "SHIMMY.PACKED.1\n"u8;
+
+    /// <summary>A file of it: where its bytes are, what they hash to, and whether it runs.</summary>
+    private sealed record Part(long Offset, long Length, bool Runs, string Hash, string Path);
+
+    /// <summary>
+    /// Runs what this executable carries, where it carries something; null where it is a plain one. On Unix it does not return, since the
+    /// process becomes the unpacked program.
+    /// </summary>
+    public static int? Start(string[] arguments)
+    {
+        if (Environment.ProcessPath is not { } path)
+            return null;
+        try
+        {
+            using var file = File.OpenRead(path);
+            if (ReadIndex(file) is not { } packed)
+                return null;
+            var host = HostEnvironment.Current();
+            var folder = Unpack(file, packed, host.Join(host.CacheFolder(), "shimmy", "packed"));
+            return Posix.Become(Path.Join(folder, packed.Parts[0].Path), arguments);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or CommandException)
+        {
+            Console.Error.WriteLine($"{Path.GetFileName(path)}: {e.Message}");
+            return ExitCode.Failed;
+        }
+    }
+
+    /// <summary>Writes one, whole or not at all.</summary>
+    /// <param name="output">The file to write.</param>
+    /// <param name="executable">The program.</param>
+    /// <param name="files">Paths inside, with slashes, and the files that they are.</param>
+    /// <param name="told">Is told the bytes that are written so far, and all.</param>
+    /// <param name="cancellation">Ends it; nothing is left behind.</param>
+    public static async Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
+        Action<long, long> told, CancellationToken cancellation)
+    {
+        var partial = output + ".partial";
+        var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
+        try
+        {
+            await using (var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20))
+            {
+                var index = new StringBuilder();
+                var done = 0L;
+                foreach (var (path, source) in files.Prepend((Path.GetFileName(Program + Path.GetExtension(executable)), executable)))
+                {
+                    target.Position = (target.Position + Alignment - 1) / Alignment * Alignment;
+                    var (offset, hash) = (target.Position, await CopyAsync(source));
+                    index.Append(CultureInfo.InvariantCulture,
+                        $"{offset} {target.Position - offset} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
+                }
+                var bytes = Encoding.UTF8.GetBytes(index.ToString());
+                var trailer = new byte[TrailerLength];
+                Mark.CopyTo(trailer);
+                BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(16), target.Position);
+                BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(24), bytes.Length);
+                SHA256.HashData(bytes, trailer.AsSpan(32));
+                await target.WriteAsync(bytes, cancellation);
+                await target.WriteAsync(trailer, cancellation);
+
+                async Task<string> CopyAsync(string source)
+                {
+                    await using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+                    using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+                    var buffer = new byte[1 << 20];
+                    for (int count; (count = await from.ReadAsync(buffer, cancellation)) > 0;)
+                    {
+                        hash.AppendData(buffer, 0, count);
+                        await target.WriteAsync(buffer.AsMemory(0, count), cancellation);
+                        told(done += count, all);
+                    }
+                    return Convert.ToHexStringLower(hash.GetHashAndReset());
+                }
+            }
+            if (!OperatingSystem.IsWindows())
+                File.SetUnixFileMode(partial, Mode(true));
+            File.Move(partial, output, overwrite: true);
+        }
+        catch
+        {
+            File.Delete(partial);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Reads one through and compares every file's SHA-256. Throws <see cref="CommandException"/> where one differs or the file is none.
+    /// </summary>
+    /// <returns>The number of its files and the length of all.</returns>
+    public static (int Files, long Bytes) Verify(string path)
+    {
+        using var file = File.OpenRead(path);
+        var packed = ReadIndex(file) ?? throw new CommandException(ExitCode.Failed, $"{path} is no packed program");
+        foreach (var part in packed.Parts)
+            Copy(file, part, Stream.Null);
+        return (packed.Parts.Count, packed.Parts.Sum(part => part.Length));
+    }
+
+    private static (string Id, List<Part> Parts)? ReadIndex(FileStream file)
+    {
+        Span<byte> trailer = stackalloc byte[TrailerLength];
+        if (file.Length < TrailerLength)
+            return null;
+        file.Position = file.Length - TrailerLength;
+        file.ReadExactly(trailer);
+        if (!trailer.StartsWith(Mark))
+            return null;
+        var (offset, length) = (BinaryPrimitives.ReadInt64LittleEndian(trailer[16..]), BinaryPrimitives.ReadInt64LittleEndian(trailer[24..]));
+        if (length is <= 0 or > LongestIndex || offset < 0 || offset + length != file.Length - TrailerLength)
+            throw Damaged();
+        var bytes = new byte[length];
+        file.Position = offset;
+        file.ReadExactly(bytes);
+        if (!SHA256.HashData(bytes).AsSpan().SequenceEqual(trailer[32..]))
+            throw Damaged();
+        var parts = new List<Part>();
+        foreach (var line in Encoding.UTF8.GetString(bytes).Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var words = line.Split(' ', 5);
+            if (words.Length != 5 || !long.TryParse(words[0], CultureInfo.InvariantCulture, out var first)
+                || !long.TryParse(words[1], CultureInfo.InvariantCulture, out var count) || first < 0 || count < 0 || first > offset - count
+                || words[4].Split('/').Any(name => name is "" or "." or ".." || name.AsSpan().ContainsAny('\\', ':')))
+            {
+                throw Damaged();
+            }
+            parts.Add(new Part(first, count, words[2] == "1", words[3], words[4]));
+        }
+        return parts.Count == 0 ? throw Damaged() : (Convert.ToHexStringLower(trailer[32..48]), parts);
+    }
+
+    private static CommandException Damaged() => new(ExitCode.Failed, "the file was damaged or cut on its way; copy it again");
+
+    // A folder that is there is whole: it got its name when all was written. What a start that was killed left behind is taken away.
+    private static string Unpack(FileStream file, (string Id, List<Part> Parts) packed, string root)
+    {
+        var folder = Path.Join(root, packed.Id);
+        if (Directory.Exists(folder))
+            return folder;
+        var partial = folder + "." + Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + ".partial";
+        try
+        {
+            Directory.CreateDirectory(root);
+            foreach (var left in Directory.EnumerateDirectories(root, packed.Id + ".*.partial"))
+            {
+                if (DateTime.UtcNow - Directory.GetLastWriteTimeUtc(left) > TimeSpan.FromHours(1))
+                    Directory.Delete(left, recursive: true);
+            }
+            Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, once");
+            foreach (var part in packed.Parts)
+            {
+                var path = Path.Join(partial, part.Path);
+                Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+                using var target = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
+                Copy(file, part, target);
+                if (!OperatingSystem.IsWindows())
+                    File.SetUnixFileMode(path, Mode(part.Runs));
+            }
+            Directory.Move(partial, folder);
+        }
+        catch (IOException) when (Directory.Exists(folder))
+        {
+            // Another start was first.
+            Directory.Delete(partial, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            if (Directory.Exists(partial))
+                Directory.Delete(partial, recursive: true);
+            throw new CommandException(ExitCode.Failed, $"cannot unpack into {folder}: {e.Message} (XDG_CACHE_HOME names another folder)");
+        }
+        return folder;
+    }
+
+    private static void Copy(FileStream file, Part part, Stream target)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = new byte[1 << 20];
+        file.Position = part.Offset;
+        for (var left = part.Length; left > 0;)
+        {
+            var count = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
+            if (count == 0)
+                throw Damaged();
+            hash.AppendData(buffer, 0, count);
+            target.Write(buffer, 0, count);
+            left -= count;
+        }
+        if (Convert.ToHexStringLower(hash.GetHashAndReset()) != part.Hash)
+            throw Damaged();
+    }
+
+    private static bool RunsAs(string path) => path is Program or Program + ".exe";
+
+    private static UnixFileMode Mode(bool runs) => (UnixFileMode)(runs ? 0b111_101_101 : 0b110_100_100);
+}
