@@ -15,6 +15,9 @@ switch (args)
     case ["prefixes", .. var rest]:
         await PrefixBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["routing", .. var rest]:
+        await RoutingBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["start", .. var rest]:
         await StartBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
@@ -61,6 +64,7 @@ switch (args)
               pull       1 GB from a registry on loopback and curl of the same, in turn (a folder on the disk in place of MODEL.gguf)
               memory     the estimate of a model's memory beside what its worker takes, three shapes, two contexts
               residency  random requests over five models with room for two, eight at a time (SECONDS in place of MODEL.gguf; 120)
+              routing    an endpoint picker's choice of server and turns, on 3 to 1,000 simulated servers with measured times
               start      serve from exec to the first 200 of /health, and the memory it takes
             SHIMMY_EXECUTABLE names the executable that is measured; by default the one built beside this program.
             """);

@@ -63,7 +63,7 @@ public sealed partial class InventoryTests
     {
         ["serve"] =
             "--bind --ollama --base-path --allow-host --api-key --ready-file --record --replay --replay-miss --log-prompts --verbose " +
-            "--tls-cert --tls-key " + Serving,
+            "--metrics-bind --metrics-key --metrics-names --kv-events --kv-events-pod --tls-cert --tls-key " + Serving,
         ["exec"] = "--model -q --quiet --record --replay --replay-miss --log-prompts --verbose " + Serving,
         ["launch"] = "--model -q --quiet --url --api-key --print --undo --bind --record --replay --replay-miss " + Serving,
         ["ps"] = "--url --api-key --json " + Log,

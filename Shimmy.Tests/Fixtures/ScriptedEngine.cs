@@ -33,6 +33,12 @@ internal sealed class ScriptedEngine : IInferenceEngine
         Slots = spec.Parallel,
     };
 
+    /// <summary>What a model's scheduler says of itself.</summary>
+    public Func<ModelSpec, EngineStatistics> Statistics { get; set; } = _ => new EngineStatistics();
+
+    /// <summary>The adapters that were chosen for what was asked; null where none was.</summary>
+    public ConcurrentQueue<IReadOnlyList<LoraChoice>?> Loras { get; } = [];
+
     /// <summary>The places in the queue of what was asked.</summary>
     public ConcurrentQueue<QueuePlace> Places { get; } = [];
 
@@ -81,6 +87,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
         GenerationRequest request, [EnumeratorCancellation] CancellationToken cancellation, CancellationToken finish = default)
     {
         engine.Places.Enqueue(request.Place);
+        engine.Loras.Enqueue(request.Options.Loras);
         var promptTokens = (await TokenizeAsync(request.Prompt, cancellation)).Count;
         yield return GenerationEvent.OfStart(new GenerationStart(promptTokens, 0, request.Options.Seed ?? 1));
         var generated = 0;
@@ -113,6 +120,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
     {
         engine.Places.Enqueue(request.Place);
+        engine.Loras.Enqueue(request.Loras);
         return new([3, 4], (await TokenizeAsync(request.Prompt, cancellation)).Count);
     }
 
@@ -122,7 +130,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
         Task.FromResult<ReadOnlyMemory<byte>>(Encoding.UTF8.GetBytes(string.Join(' ', tokens)));
 
-    public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(new EngineStatistics());
+    public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(engine.Statistics(spec));
 
     public ValueTask DisposeAsync()
     {

@@ -12,7 +12,8 @@ internal static class WorkerFixture
     public static string Executable { get; } =
         Path.Combine(AppContext.BaseDirectory, OperatingSystem.IsWindows() ? "shimmy.exe" : "shimmy");
 
-    public static WorkerEngine NewEngine(ILoggerFactory? log = null) => new(log ?? NullLoggerFactory.Instance, Executable);
+    public static WorkerEngine NewEngine(ILoggerFactory? log = null, ICellListener? cells = null) =>
+        new(log ?? NullLoggerFactory.Instance, Executable, cells: cells);
 
     /// <summary>Loads a small random model; the folder must outlive it.</summary>
     public static async Task<ILoadedModel> LoadAsync(TemporaryFolder folder,

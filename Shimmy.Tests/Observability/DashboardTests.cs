@@ -40,7 +40,8 @@ public sealed partial class DashboardTests
             ["shimmy_build_info", "shimmy_kv_cells", "shimmy_kv_cells_used", "shimmy_admitted_requests_total",
                 "shimmy_drafted_tokens_total", "shimmy_draft_tokens_accepted_total", "shimmy_decode_calls_total",
             "shimmy_model_load_seconds_total", "shimmy_model_requests", "process_start_time_seconds",
-                "process_threads", "shimmy_response_cache_entries",
+                "process_threads", "shimmy_response_cache_entries", "shimmy_lora_requests_info",
+                    "shimmy_kv_block_size_tokens", "shimmy_kv_blocks",
             "shimmy_response_cache_evictions_total", "shimmy_response_cache_answers_total"];
         CollectionAssert.AreEquivalent(Array.Empty<string>(), families.Keys.Except(unseen)
             // llama-server's names for the same.

@@ -25,12 +25,14 @@ public sealed class RouteTableTests
         "POST /v1/messages", "POST /v1/messages/count_tokens",
         "GET /api/version", "GET /api/tags", "GET /api/ps", "POST /api/chat", "POST /api/show", "POST /api/embed",
         // Ollama's others; its /api/generate is beside Shimmy's own.
-        "GET /", "GET /page/{file}", "GET /api/events", "POST /api/embeddings", "POST /api/copy", "POST /api/pull", "POST /api/models/pull", "POST /api/create", "DELETE /api/delete",
+        "GET /", "GET /page/{file}", "GET /api/events", "POST /api/embeddings", "POST /api/copy",
+            "POST /api/pull", "POST /api/models/pull", "POST /api/create", "DELETE /api/delete",
             "POST /api/blobs/{digest}",
         "POST /tokenize", "POST /detokenize", "POST /apply-template",
         "POST /completion", "POST /completions", "POST /infill", "GET /props", "POST /props", "GET /lora-adapters", "POST /lora-adapters",
         "GET /slots", "POST /slots/{id}", "POST /embedding",
         "POST /v1/chat/completions/input_tokens", "POST /v1/chat/completions/control",
+        "POST /v1/completions/render", "POST /v1/chat/completions/render",
         "GET /v1/stream", "DELETE /v1/stream", "POST /v1/streams/lookup",
     ];
 

@@ -41,7 +41,8 @@ internal static partial class EmbeddingRun
         {
             prompts?.Write(input);
             return await lease.Model.EmbedAsync(
-                new EmbeddingRequest { Prompt = input, Truncate = truncates, Loras = loras, Place = lease.Place }, cancellation);
+                new EmbeddingRequest { Prompt = input, Truncate = truncates, Loras = loras ?? lease.Loras, Place = lease.Place },
+                    cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {

@@ -20,9 +20,9 @@ internal static class LoraFields
         return [.. list.Select((element, i) => Choice(RequestFields.Of(element, $"{fields.FullName("lora")}[{i}]")))];
     }
 
-    /// <summary>The options of a request, with the adapters that were set for its model's load where it chooses none.</summary>
+    /// <summary>The options of a request, with the adapters that its model's name or load says where it chooses none.</summary>
     public static GenerationOptions Over(ModelLease lease, GenerationOptions options) =>
-        options with { Loras = options.Loras ?? lease.Load.Loras };
+        options with { Loras = options.Loras ?? lease.Loras };
 
     private static LoraChoice Choice(RequestFields fields)
     {

@@ -25,6 +25,15 @@ internal static class ModelResolver
         return [.. registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null })];
     }
 
+    /// <summary>The adapters of models, which a client may name in their place.</summary>
+    public static IReadOnlyList<AdapterModel> AdaptersOf(HttpContext context, IReadOnlyList<ModelEntry> models)
+    {
+        var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
+        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
+        return AdapterModel.Of(models, residency.LorasOf, name => registry.Entries.Any(entry => Is(entry.Name, name))
+            || registry.PlainAliases.Any(alias => Is(alias.Name, name)));
+    }
+
     /// <summary>
     /// The model that the request names, loaded; the lease keeps it so. Throws <see cref="ApiException"/> where no model has the name:
     /// nothing is ever answered by another model than the one asked for.
@@ -42,7 +51,7 @@ internal static class ModelResolver
             RequestDeadline.Shorten(context, timeout);
         var log = RequestContext.Of(context);
         var client = log.Client;
-        var entry = await FindAsync(context, request.Model, cancellation).ConfigureAwait(false);
+        var (entry, adapter) = await FindAsync(context, request.Model, cancellation).ConfigureAwait(false);
         log.Model = entry.Name;
         var entered = client?.Enter();
         try
@@ -50,7 +59,8 @@ internal static class ModelResolver
             var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
                 .AcquireAsync(entry, null, request.KeepAlive, cancellation).ConfigureAwait(false);
             log.NoteLoaded();
-            return lease.For(new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, request.Priority), () => entered?.Dispose());
+            return lease.For(new QueuePlace(client?.Name ?? "", client?.Rank ?? 0, request.Priority), () => entered?.Dispose(),
+                adapter?.Entry, adapter?.Choice);
         }
         catch
         {
@@ -67,34 +77,50 @@ internal static class ModelResolver
     public static string NameInPath(HttpContext context, string routeValue) =>
         ((string?)context.Request.RouteValues[routeValue] ?? "").Replace("%2F", "/", StringComparison.OrdinalIgnoreCase);
 
-    /// <summary>The model of this name; throws <see cref="ApiException"/> (404) naming close ones.</summary>
-    public static Task<ModelEntry> FindAsync(HttpContext context, string? name) => FindAsync(context, name, context.RequestAborted);
+    /// <summary>
+    /// The model of this name, or the one that an adapter of this name changes; throws <see cref="ApiException"/> (404) naming close ones.
+    /// </summary>
+    public static async Task<ModelEntry> FindAsync(HttpContext context, string? name) =>
+        (await FindAsync(context, name, context.RequestAborted)).Entry;
 
-    private static async Task<ModelEntry> FindAsync(HttpContext context, string? name, CancellationToken cancellation)
+    /// <summary>The model of this name, with the adapter where it is one's; throws as the other.</summary>
+    public static async Task<(ModelEntry Entry, AdapterModel? Adapter)> FindAsync(
+        HttpContext context, string? name, CancellationToken cancellation)
     {
         RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         // llama-server has one model, which answers every name.
         if (LlamaServerMode.Of(context).IsOn && registry.Default is { } only)
-            return only;
+            return (only, null);
         if (name is null)
         {
-            return registry.Default ?? throw ApiException.BadField("model",
+            return (registry.Default ?? throw ApiException.BadField("model",
                 "is missing; a string is required, because no model is registered by hand that answers where none is named",
-                "missing_required_parameter");
+                "missing_required_parameter"), null);
         }
 
+        // Before an alias with wildcards, which may match everything, and before a scan for what is known already.
+        if (!(registry.Find(name) is { WhyUnloadable: null } known && Is(known.Name, name)))
+        {
+            foreach (var adapter in AdaptersOf(context, registry.Entries))
+            {
+                if (adapter.IsCalled(name))
+                    return (adapter.Base, adapter);
+            }
+        }
         if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
-            return entry;
+            return (entry, null);
         var pulls = context.RequestServices.GetService<PullService>();
         if (pulls is { PullsMissing: true } && pulls.BeginMissing(name) is { } run)
-            return await PulledAsync(registry, name, run, pulls.Patience, cancellation).ConfigureAwait(false);
+            return (await PulledAsync(registry, name, run, pulls.Patience, cancellation).ConfigureAwait(false), null);
         throw new ApiException(404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}"
             + (pulls is null ? "" : PullName.Hint(name)), "model_not_found", "model")
         {
             UnknownModel = name,
         };
     }
+
+    private static bool Is(string name, string other) => string.Equals(name, other, StringComparison.OrdinalIgnoreCase);
 
     // Waits a moment: a small model is here then, and a name that no registry knows is refused as such.
     private static async Task<ModelEntry> PulledAsync(

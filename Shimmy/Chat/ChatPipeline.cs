@@ -48,7 +48,11 @@ internal static class ChatPipeline
         var generation = new GenerationRequest
         {
             Prompt = prompt,
-            Options = request.Options with { Stop = [.. request.Options.Stop, .. template.Stop] },
+            Options = request.Options with
+            {
+                Stop = [.. request.Options.Stop, .. template.Stop],
+                Loras = request.Options.Loras ?? lease.Loras,
+            },
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
             ShownControlTokens = request.ThoughtsInText && template.Reasoning is { } shown
@@ -185,7 +189,12 @@ internal static class ChatPipeline
     public static IAsyncEnumerable<OutputEvent> CompleteAsync(
         ModelLease lease, CompletionRequest request, CancellationToken cancellation, CachedExecution? cache = null, ILogger? logger = null)
     {
-        var generation = new GenerationRequest { Prompt = request.Prompt, Options = request.Options, Grammar = request.Grammar?.Text };
+        var generation = new GenerationRequest
+        {
+            Prompt = request.Prompt,
+            Options = request.Options with { Loras = request.Options.Loras ?? lease.Loras },
+            Grammar = request.Grammar?.Text,
+        };
         var events = GenerateAsync(lease, generation, new AnswerClock(), cancellation);
         events = cache?.Through(lease, generation, null, events, cancellation) ?? events;
         return logger is not null && AnswerCheck.Of(request.Grammar) is { } check ? check.Through(events, logger) : events;

@@ -12,6 +12,12 @@ public sealed record EngineStatistics
     /// <summary>Requests that wait for a slot now, and texts that wait to be embedded.</summary>
     public int Waiting { get; init; }
 
+    /// <summary>Names of the adapters that act on a sequence that runs now.</summary>
+    public IReadOnlyList<string> RunningAdapters { get; init; } = [];
+
+    /// <summary>Names of the adapters that are to act on a request that waits now.</summary>
+    public IReadOnlyList<string> WaitingAdapters { get; init; } = [];
+
     /// <summary>KV cells in use now, idle prefixes included.</summary>
     public int CellsUsed { get; init; }
 

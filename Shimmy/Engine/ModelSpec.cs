@@ -1,3 +1,5 @@
+using System.Text.Json.Serialization;
+
 namespace Shimmy.Engine;
 
 /// <summary>
@@ -97,6 +99,9 @@ public sealed record ModelSpec
     /// </summary>
     public bool Speculate { get; init; } = true;
 
+    /// <summary>Whether the worker tells what its KV cells and kept states hold (<see cref="ICellListener"/>).</summary>
+    public bool ReportsCells { get; init; }
+
     /// <summary>
     /// The spec of the draft model; null where there is none. It is this spec without what concerns the main model alone: adapters,
     /// metadata overrides, numbers of layers. Zero GPU layers holds for both.
@@ -132,7 +137,14 @@ public sealed record ModelSpec
 /// <param name="Scale">Strength; 1 is the adapter as trained, 0 leaves the model as it is.</param>
 /// <param name="Found">Whether it was found beside the model, not asked for; one that does not fit is left out then.</param>
 /// <param name="File">The GGUF that a folder was converted into, for this load.</param>
-public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false, string? File = null);
+public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false, string? File = null)
+{
+    /// <summary>What requests call it: the name of the file without its ending, or of the folder.</summary>
+    [JsonIgnore]
+    public string Name => File is null && !Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && Directory.Exists(Path)
+        ? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path))
+        : File is null ? System.IO.Path.GetFileNameWithoutExtension(Path) : System.IO.Path.GetFileName(Path);
+}
 
 /// <summary>
 /// Defaults for requests, from the tool that a model comes from (Ollama's Modelfile). Used by the dialects that ask a model for its

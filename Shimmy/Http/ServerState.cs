@@ -30,6 +30,9 @@ internal sealed class ServerState
     /// <summary>Whether rendered prompts are logged.</summary>
     public bool LogsPrompts { get; init; }
 
+    /// <summary>Whether <c>/metrics</c> has vLLM's names beside Shimmy's.</summary>
+    public bool NamesMetricsAsVllm { get; init; }
+
     /// <summary>Takes no new requests from now on.</summary>
     public void BeginDrain() => _draining.TrySetResult();
 

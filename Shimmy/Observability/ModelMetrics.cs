@@ -40,15 +40,15 @@ internal static class ModelMetrics
         var known = asked.Where(model => model.Statistics is not null)
             .Select(model => (Labels: LabelsOf(model.Model.Entry.Name), model.Model, Of: model.Statistics!)).ToList();
         Family("shimmy_slots", "gauge", "Number of slots: requests that a model runs in parallel.", (model, _) => model.Model!.Facts.Slots);
-        Family("shimmy_requests_running", "gauge", "Busy slots: requests in prefill or decode.",
-            (_, of) => of.SlotsBusy, zeroWhereIdle: true);
-        Family("shimmy_requests_waiting", "gauge", "Queue length: requests that wait for a slot of a loaded model.",
-            (_, of) => of.Waiting, zeroWhereIdle: true);
+        var totals = EngineTotals.Of(asked);
+        Routed("shimmy_requests_running", "Busy slots: requests in prefill or decode.", totals.Running, of => of.SlotsBusy);
+        Routed("shimmy_requests_waiting", "Queue length: requests that wait for a slot of a loaded model.", totals.Waiting,
+            of => of.Waiting);
         Family("shimmy_kv_cells", "gauge", "Size of the KV cache in cells (tokens).", (_, of) => of.Cells);
         Family("shimmy_kv_cells_used", "gauge", "KV cache cells in use, including prefixes kept for later requests.",
             (_, of) => of.CellsUsed);
-        Family("shimmy_kv_cache_usage_ratio", "gauge", "Share of the KV cache cells in use, 0 to 1.",
-            (_, of) => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells, zeroWhereIdle: true);
+        Routed("shimmy_kv_cache_usage_ratio", "Share of the KV cache cells in use, 0 to 1.", totals.Usage,
+            of => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells);
         Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the model was loaded.", (_, of) => of.Requests);
         Family("shimmy_refused_requests_total", "counter", "Requests refused since the model was loaded because the queue was full.",
             (_, of) => of.Refused);
@@ -90,10 +90,16 @@ internal static class ModelMetrics
                 of.BatchSizes, of.BatchTokens);
         }
 
-        void Family(string name, string type, string help, Func<ResidentModel, EngineStatistics, double> value, bool zeroWhereIdle = false)
-        {
+        void Family(string name, string type, string help, Func<ResidentModel, EngineStatistics, double> value) =>
             text.Each(name, type, help, known, one => one.Labels, one => value(one.Model, one.Of));
-            foreach (var model in zeroWhereIdle ? idle : [])
+
+        // What endpoint pickers route by. They take one series of a family, the first: that of the whole server, which has no label.
+        void Routed(string name, string help, double total, Func<EngineStatistics, double> value)
+        {
+            text.Single(name, "gauge", help, total);
+            foreach (var one in known)
+                text.Series(name, one.Labels, value(one.Of));
+            foreach (var model in idle)
                 text.Series(name, LabelsOf(model), 0);
         }
     }

@@ -1,4 +1,5 @@
 using Microsoft.AspNetCore.Http;
+using Shimmy.Api.Native;
 using Shimmy.Http;
 
 namespace Shimmy.Server;
@@ -8,7 +9,9 @@ namespace Shimmy.Server;
 /// by themselves. Without configured keys any is accepted, since clients insist on sending one. Comparing takes the same time wherever keys
 /// differ.
 /// </summary>
-internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
+/// <param name="keys">The keys of clients.</param>
+/// <param name="ofMetrics">Keys that open <c>/metrics</c> alone, for scrapers.</param>
+internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys, IReadOnlyList<ApiKey> ofMetrics)
 {
     /// <summary>
     /// Lets the request through, or throws <see cref="ApiException"/> (401). Routes that are <see cref="RoutePolicy.Open"/> need no key.
@@ -16,7 +19,15 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
     public Task InvokeAsync(HttpContext context, RequestDelegate next)
     {
         var log = RequestContext.Of(context);
-        if (keys.Count == 0 || log.Match!.Is(RoutePolicy.Open))
+        var isScrape = log.Match!.Pattern == Metrics.Path;
+        if (context.Features.Get<MetricsListener>() is not null)
+        {
+            return isScrape || log.Match.Pattern == Health.Path
+                ? next(context)
+                : throw new ApiException(404, $"this address (--metrics-bind) answers GET {Metrics.Path} and GET {Health.Path} alone",
+                    "route_not_found");
+        }
+        if (log.Match.Is(RoutePolicy.Open) || keys.Count + (isScrape ? ofMetrics.Count : 0) == 0)
             return next(context);
         string[] given = [.. ApiKey.GivenIn(context.Request.Headers)];
         if (given.Length == 0)
@@ -25,12 +36,14 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
                 "missing_api_key");
         }
 
-        log.Client = Find(given) ?? throw new ApiException(401, "the API key is not valid", "invalid_api_key");
+        if (isScrape && Find(given, ofMetrics) is not null)
+            return next(context);
+        log.Client = Find(given, keys) ?? throw new ApiException(401, "the API key is not valid", "invalid_api_key");
         return next(context);
     }
 
     // All are compared, whichever it is.
-    private ApiKey? Find(IEnumerable<string> given)
+    private static ApiKey? Find(IEnumerable<string> given, IReadOnlyList<ApiKey> keys)
     {
         ApiKey? found = null;
         foreach (var hash in given.Select(ApiKey.HashOf))
@@ -40,4 +53,15 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys)
         }
         return found;
     }
+}
+
+/// <summary>Marks the connections of the listener that is for scrapers (<c>serve --metrics-bind</c>).</summary>
+internal sealed class MetricsListener
+{
+    private MetricsListener()
+    {
+    }
+
+    /// <summary>The mark.</summary>
+    public static MetricsListener Mark { get; } = new();
 }

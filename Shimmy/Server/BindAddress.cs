@@ -12,16 +12,22 @@ internal sealed record BindChoice(string Source, IReadOnlyList<EndPoint> Endpoin
     /// <summary>Addresses of the listener for Ollama's clients; empty where there is none.</summary>
     public IReadOnlyList<EndPoint> Ollama { get; init; } = [];
 
+    /// <summary>Addresses of the listener for scrapers; empty where there is none.</summary>
+    public IReadOnlyList<EndPoint> Metrics { get; init; } = [];
+
+    /// <summary>All addresses, in the order in which they are listened on.</summary>
+    public IEnumerable<EndPoint> All => [.. Endpoints, .. Ollama, .. Metrics];
+
     /// <summary>
     /// The same without <c>::1</c>, for a machine without IPv6; null where there is nothing to leave out, or nothing would be left.
     /// </summary>
     public BindChoice? WithoutIPv6()
     {
-        EndPoint[] rest = [.. Endpoints.Where(endpoint => endpoint is not BindAddress.Companion)];
-        EndPoint[] ollama = [.. Ollama.Where(endpoint => endpoint is not BindAddress.Companion)];
-        return rest.Length == 0 || rest.Length + ollama.Length == Endpoints.Count + Ollama.Count
-            ? null
-            : this with { Endpoints = rest, Ollama = ollama };
+        var rest = this with { Endpoints = Less(Endpoints), Ollama = Less(Ollama), Metrics = Less(Metrics) };
+        return rest.Endpoints.Count == 0 || rest.All.Count() == All.Count() ? null : rest;
+
+        static EndPoint[] Less(IReadOnlyList<EndPoint> endpoints) =>
+            [.. endpoints.Where(endpoint => endpoint is not BindAddress.Companion)];
     }
 }
 

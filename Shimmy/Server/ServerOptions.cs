@@ -29,6 +29,18 @@ internal sealed record ServerOptions
     /// </summary>
     public (string Source, string Address)? Ollama { get; init; }
 
+    /// <summary>
+    /// Address of a further listener that answers <c>/metrics</c> and <c>/health</c> to everybody and nothing else, and the option or
+    /// variable that asks for it; null for none.
+    /// </summary>
+    public (string Source, string Address)? MetricsBind { get; init; }
+
+    /// <summary>Keys that <c>/metrics</c> takes beside <see cref="Keys"/>, and no other route; with one it is closed to others.</summary>
+    public IReadOnlyList<ApiKey> MetricsKeys { get; init; } = [];
+
+    /// <summary>Whether <c>/metrics</c> has vLLM's names beside Shimmy's.</summary>
+    public bool MetricsAsVllm { get; init; }
+
     /// <summary>File that remembers the digests of models' files; null remembers none.</summary>
     public string? DigestFile { get; init; }
 

@@ -41,7 +41,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
     private readonly RecordingFile? _recording;
 
     private ShimmyServer(ServiceProvider services, IServer kestrel, RouteTable routes, InFlightRequests running, ServerOptions options,
-        RecordingFile? recording, IReadOnlyList<EndPoint> endpoints, IReadOnlyList<EndPoint> ollama)
+        RecordingFile? recording, BindChoice bound)
     {
         _recording = recording;
         _services = services;
@@ -49,9 +49,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         _routes = routes;
         _running = running;
         _options = options;
-        _endpoints = [.. endpoints, .. ollama];
-        Addresses = AddressesOf(kestrel, endpoints);
-        OllamaAddress = AddressesOf(kestrel, [.. endpoints, .. ollama]).Skip(Addresses.Count).FirstOrDefault();
+        _endpoints = [.. bound.All];
+        Addresses = AddressesOf(kestrel, bound.Endpoints);
+        var withOllama = AddressesOf(kestrel, [.. bound.Endpoints, .. bound.Ollama]);
+        OllamaAddress = withOllama.Skip(Addresses.Count).FirstOrDefault();
+        MetricsAddress = AddressesOf(kestrel, _endpoints).Skip(withOllama.Count).FirstOrDefault();
     }
 
     /// <summary>The first address that the server listens on.</summary>
@@ -62,6 +64,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
 
     /// <summary>The address of the listener for Ollama's clients; null where there is none.</summary>
     public Uri? OllamaAddress { get; }
+
+    /// <summary>The address of the listener for scrapers; null where there is none.</summary>
+    public Uri? MetricsAddress { get; }
 
     /// <summary>The route table: the methods that each pattern takes.</summary>
     public IReadOnlyList<(IReadOnlyList<string> Methods, string Pattern)> Routes => _routes.Routes;
@@ -80,9 +85,15 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         var replayed = ReplayedBy(options, ignoredFields, logger);
         var recording = options.RecordFile is { } path ? new RecordingFile(path, logger) : null;
         IOException? taken = null;
-        var ollama = OllamaEndpoints(options);
+        var ollama = options.Ollama is { } asked
+            ? Free(asked.Source, BindAddress.ParseOllama(asked.Source, asked.Address),
+                "; where Ollama runs, stop it, or take another address")
+            : [];
+        var metrics = options.MetricsBind is { } scraped
+            ? Free(scraped.Source, BindAddress.Parse(scraped.Source, [scraped.Address]).Endpoints, "")
+            : [];
         var choices = new Queue<BindChoice>(BindAddress.Candidates(options.Binds, Environment.GetEnvironmentVariable)
-            .Select(choice => choice with { Ollama = ollama }));
+            .Select(choice => choice with { Ollama = ollama, Metrics = metrics }));
         while (choices.TryDequeue(out var choice))
         {
             var state = new ServerState
@@ -91,6 +102,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 BodyLimit = options.BodyLimit,
                 LogsPrompts = options.LogPrompts,
                 Limits = LimitsOf(options),
+                NamesMetricsAsVllm = options.MetricsAsVllm,
             };
             var running = new InFlightRequests(state);
             var recorder = recording is null ? null : new Recorder(recording, ignoredFields, logger);
@@ -100,7 +112,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             var kestrel = services.GetRequiredService<IServer>();
             try
             {
-                foreach (var socket in choice.Endpoints.Concat(choice.Ollama).OfType<UnixDomainSocketEndPoint>())
+                foreach (var socket in choice.All.OfType<UnixDomainSocketEndPoint>())
                     UnixSocketFile.MakeWay(socket);
                 await kestrel.StartAsync(pipeline, cancellation).ConfigureAwait(false);
             }
@@ -116,7 +128,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
                 running.Dispose();
                 continue;
             }
-            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice.Endpoints, choice.Ollama);
+            var server = new ShimmyServer(services, kestrel, routes, running, options, recording, choice);
             if (options.ReadyFile is { } file)
                 await WriteReadyFileAsync(file, server.Address, cancellation).ConfigureAwait(false);
             if (options.Keys.Count == 0
@@ -169,6 +181,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(residency)
             .AddSingleton(state)
             .AddSingleton(metrics)
+            .AddSingleton(new PickerMetrics(TimeProvider.System))
             .AddSingleton(live)
             .AddSingleton<LiveFigures>()
             .AddSingleton(report)
@@ -200,7 +213,16 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             foreach (var endpoint in choice.Endpoints)
                 kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around));
             foreach (var endpoint in choice.Ollama)
-                kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around).Use(Marked));
+                Listen(endpoint, OllamaListener.Mark);
+            foreach (var endpoint in choice.Metrics)
+                Listen(endpoint, MetricsListener.Mark);
+
+            void Listen<T>(EndPoint endpoint, T mark) => kestrel.Listen(endpoint, connections => connections.Use(refusals.Around)
+                .Use(HalfCloseGrace.Around).Use(next => connection =>
+                {
+                    connection.Features.Set(mark);
+                    return next(connection);
+                }));
         });
         var services = parts.BuildServiceProvider();
         // Only a service that was resolved is disposed with the services, and its disposal sends the traces that wait.
@@ -216,7 +238,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             next = With(new Replayer(replayed, options.ReplayPasses).InvokeAsync, next);
         if (options.LlamaServer is { } loading)
             next = With(new LoadingMiddleware(loading.Loading.Task).InvokeAsync, next);
-        var keys = new ApiKeysMiddleware(options.Keys);
+        var keys = new ApiKeysMiddleware(options.Keys, options.MetricsKeys);
         var hosts = new HostCheckMiddleware(options.AllowedHosts);
         next = With(keys.InvokeAsync, next);
         next = With(hosts.InvokeAsync, next);
@@ -228,19 +250,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             context => outer(context, inner);
     }
 
-    // The connections of Ollama's clients.
-    private static ConnectionDelegate Marked(ConnectionDelegate next) => connection =>
+    // Another program may be there. Kestrel would name no option, and the next port for Shimmy's own address would be tried.
+    private static IReadOnlyList<EndPoint> Free(string source, IReadOnlyList<EndPoint> endpoints, string advice)
     {
-        connection.Features.Set(OllamaListener.Mark);
-        return next(connection);
-    };
-
-    // Ollama itself may be there. Kestrel would name no option, and the next port for Shimmy's own address would be tried.
-    private static IReadOnlyList<EndPoint> OllamaEndpoints(ServerOptions options)
-    {
-        if (options.Ollama is not { } asked)
-            return [];
-        var endpoints = BindAddress.ParseOllama(asked.Source, asked.Address);
         foreach (var endpoint in endpoints.OfType<IPEndPoint>().Where(endpoint => endpoint is not BindAddress.Companion))
         {
             try
@@ -250,8 +262,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             }
             catch (SocketException e)
             {
-                throw new IOException($"{asked.Source}: cannot listen on {endpoint}: {e.Message}; "
-                    + "where Ollama runs, stop it, or take another address", e);
+                throw new IOException($"{source}: cannot listen on {endpoint}: {e.Message}{advice}", e);
             }
         }
         return endpoints;

@@ -292,6 +292,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
     void IEventSink.Failed(uint requestId, EngineException error) => EventCodec.WriteFailure(_events, requestId, error);
 
+    void IEventSink.Holds(ReadOnlyMemory<byte> changes) => Send(FrameKind.Holds, 0, changes.Span);
+
     void IEventSink.Flush()
     {
         if (_events.WrittenCount == 0)

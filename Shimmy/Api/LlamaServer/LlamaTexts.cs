@@ -34,7 +34,7 @@ internal static class LlamaTexts
                 Prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, context.RequestAborted) is { Media.Count: 0 } prompt
                     ? prompt
                     : throw ApiException.BadField(field, "pictures and sounds are not embedded; send text"),
-                Loras = loras ?? lease.Load.Loras,
+                Loras = loras ?? lease.Loras,
                 Place = lease.Place,
             }, context.RequestAborted)));
         RequestContext.Of(context).Usage = new Usage(embeddings.Sum(embedding => embedding.Tokens), 0, 0);

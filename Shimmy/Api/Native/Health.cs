@@ -29,8 +29,11 @@ internal static class Health
         ("diag", "/diag"),
     ];
 
+    /// <summary>The path.</summary>
+    public const string Path = "/health";
+
     public static void Map(RouteTable routes) =>
-        routes.MapRead("/health", Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+        routes.MapRead(Path, Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     // Probes give up soon: what comes later is counted at the next.
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);

@@ -16,7 +16,10 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /metrics</c>: Prometheus' text, or JSON where the client asks for that.</summary>
 internal static class Metrics
 {
-    public static void Map(RouteTable routes) => routes.MapRead("/metrics", Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+    /// <summary>The path.</summary>
+    public const string Path = "/metrics";
+
+    public static void Map(RouteTable routes) => routes.MapRead(Path, Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
     private static async Task Handle(HttpContext context)
     {
@@ -43,6 +46,8 @@ internal static class Metrics
         ModelMetrics.Write(text, models,
             [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name))
                 .Select(entry => entry.Name)]);
+        context.RequestServices.GetRequiredService<PickerMetrics>().Write(text, EngineTotals.Of(models), context.RequestServices
+            .GetRequiredService<ServerState>().NamesMetricsAsVllm);
         ModelMetrics.Write(text, residency);
         LlamaMetrics.Write(text, [.. models.Select(model => model.Statistics).OfType<EngineStatistics>()]);
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());

@@ -3,6 +3,7 @@ using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
 using Shimmy.Models;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
@@ -22,13 +23,17 @@ internal static class ModelList
         var entries = await ModelResolver.ListedAsync(context);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         var mode = LlamaServerMode.Of(context);
+        // llama-server lists its one model alone.
+        var adapters = mode.IsOn ? [] : ModelResolver.AdaptersOf(context, entries);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteString("object"u8, "list"u8);
             json.WriteStartArray("data");
             foreach (var entry in entries)
-                Write(json, entry, residency, mode);
+                Write(json, entry, residency, mode, null);
+            foreach (var adapter in adapters)
+                Write(json, adapter.Base, residency, mode, adapter);
             json.WriteEndArray();
             // Clients of Ollama and of Codex look here.
             json.WriteStartArray("models");
@@ -41,18 +46,22 @@ internal static class ModelList
 
     private static async Task HandleOne(HttpContext context)
     {
-        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "id"));
+        var (entry, adapter) =
+            await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "id"), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
-            Write(json, entry, context.RequestServices.GetRequiredService<ModelResidency>(), LlamaServerMode.Of(context)));
+            Write(json, entry, context.RequestServices.GetRequiredService<ModelResidency>(), LlamaServerMode.Of(context), adapter));
     }
 
-    private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode)
+    private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode,
+        AdapterModel? adapter)
     {
         json.WriteStartObject();
-        json.WriteString("id", entry.Name);
+        json.WriteString("id", adapter?.Name ?? entry.Name);
         json.WriteString("object"u8, "model"u8);
         json.WriteNumber("created", Created(entry.Path));
         json.WriteString("owned_by"u8, "shimmy"u8);
+        if (adapter is not null)
+            json.WriteString("parent", entry.Name);
         json.WriteNumber("size", entry.SizeBytes);
         var context = residency.ContextOf(entry);
         json.WriteNumber("context_length", context);

@@ -165,6 +165,7 @@ internal sealed class ModelContext
         PrefixStore = _options.PrefixStore,
         PrefixStoreBytes = _options.PrefixStoreBytes,
         Speculate = _options.Speculate,
+        ReportsCells = _options.KvEvents is not null,
         Defaults = entry.Settings.Defaults,
     };
 

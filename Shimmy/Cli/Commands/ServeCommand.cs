@@ -63,6 +63,8 @@ internal static partial class ServeCommand
                 Printer.Line($"shimmy listens on {address}");
             if (server.OllamaAddress is { } ollama)
                 Printer.Line($"Ollama's clients are answered on {ollama}");
+            if (server.MetricsAddress is { } metrics)
+                Printer.Line($"scrapers are answered on {metrics}");
         }
         catch (OutputClosedException)
         {

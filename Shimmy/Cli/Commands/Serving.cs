@@ -1,3 +1,5 @@
+using System.Net;
+using System.Net.Sockets;
 using Microsoft.Extensions.Logging;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
@@ -17,13 +19,13 @@ internal sealed partial class Serving : IAsyncDisposable
 {
     private readonly LogTail _tail;
     private readonly PullService? _pulls;
+    private readonly KvEvents? _events;
 
     private Serving(
         ModelContext models, Task scan, ModelResidency residency, ModelConfigWatch? config, ShimmyServer server, LogTail tail,
-        PullService? pulls)
+        PullService? pulls, KvEvents? events)
     {
-        _tail = tail;
-        _pulls = pulls;
+        (_tail, _pulls, _events) = (tail, pulls, events);
         Models = models;
         Scan = scan;
         Residency = residency;
@@ -59,7 +61,8 @@ internal sealed partial class Serving : IAsyncDisposable
         loggers.AddProvider(tail);
         var models = ModelContext.Create(options);
         var scan = models.Registry.RefreshAsync(cancellation);
-        var engine = new WorkerEngine(loggers, conversions: models.Conversions);
+        var events = EventsOf(options);
+        var engine = new WorkerEngine(loggers, conversions: models.Conversions, cells: events);
         var backends = new BackendProbe(engine.ReportBackendsAsync);
         var memory = new HostMemory(backends);
         var residency = new ModelResidency([engine], models.SpecOf, MonotonicTimeProvider.Instance,
@@ -81,19 +84,35 @@ internal sealed partial class Serving : IAsyncDisposable
                 DigestFile = models.Host.Join(models.Host.CacheFolder(), "shimmy", "digests.tsv"),
             };
             var server = await ShimmyServer.StartAsync(limits, models.Registry, residency, loggers, cancellation, backends);
-            return new Serving(models, scan, residency, config, server, tail, pulls);
+            return new Serving(models, scan, residency, config, server, tail, pulls, events);
         }
         catch (Exception e)
         {
             config?.Dispose();
             tail.Dispose();
             await residency.DisposeAsync();
+            events?.Dispose();
             throw e switch
             {
                 FormatException => new UsageException(e.Message),
                 IOException or UnauthorizedAccessException => new CommandException(ExitCode.Failed, e.Message),
                 _ => e,
             };
+        }
+    }
+
+    private static KvEvents? EventsOf(CommandOptions options)
+    {
+        if (options.KvEvents is not { } asked)
+            return null;
+        var endpoints = BindAddress.Parse(asked.Source, [asked.Address]).Endpoints;
+        try
+        {
+            return new KvEvents(new ZmtpPublisher([.. endpoints.OfType<IPEndPoint>()]), options.KvEventsPod, TimeProvider.System);
+        }
+        catch (SocketException e)
+        {
+            throw new CommandException(ExitCode.Failed, $"{asked.Source}: cannot listen on {endpoints[0]}: {e.Message}");
         }
     }
 
@@ -105,6 +124,7 @@ internal sealed partial class Serving : IAsyncDisposable
             await _pulls.DisposeAsync();
         Config?.Dispose();
         await Residency.DisposeAsync();
+        _events?.Dispose();
         _tail.Dispose();
     }
 

@@ -168,6 +168,14 @@ internal sealed record CommandOptions
     /// <summary>How <c>serve</c> listens and whom it lets in.</summary>
     public ServerOptions Server { get; init; } = new();
 
+    /// <summary>
+    /// Address that tells over ZeroMQ what is in the KV caches, and the option or variable that asks for it; null for none.
+    /// </summary>
+    public (string Source, string Address)? KvEvents { get; init; }
+
+    /// <summary>Name of this server in the topics of <see cref="KvEvents"/>.</summary>
+    public string KvEventsPod { get; init; } = Environment.MachineName;
+
     /// <summary>How long models stay in memory and how many.</summary>
     public ResidencyOptions Residency { get; init; } = new();
 

@@ -22,6 +22,9 @@ internal static class OptionTable
     /// <summary>The option that opens the listener for Ollama's clients, and lets Ollama's variables count.</summary>
     public const string OllamaOption = "--ollama";
 
+    // What is for servers among others, which no server of one command is.
+    private static readonly string[] OfFleets = ["--metrics-bind", "--metrics-key", "--metrics-names", "--kv-events", "--kv-events-pod"];
+
     // By the options of loading a model, which have their rows elsewhere.
     private static readonly Dictionary<string, (string Variable, Func<string, string?> Read)> OllamaTuning = new(StringComparer.Ordinal)
     {
@@ -52,7 +55,7 @@ internal static class OptionTable
             Details = "COMMAND starts when the server is ready, and finds it by OPENAI_BASE_URL, OPENAI_API_KEY, ANTHROPIC_BASE_URL, " +
                 "ANTHROPIC_AUTH_TOKEN, OLLAMA_HOST, SHIMMY_URL and SHIMMY_MODEL. Its exit code is that of exec; signals to exec reach it.",
             TakesRest = true,
-            ServesWithout = ["--bind", "--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host"],
+            ServesWithout = ["--bind", "--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", .. OfFleets],
         },
         new(Launch, "launch", "Starts a coding agent with a model of this machine", "CLIENT")
         {
@@ -60,7 +63,8 @@ internal static class OptionTable
             ArgumentHelp = "The client",
             Words = EmbeddedTexts.Clients,
             TakesRest = true,
-            ServesWithout = ["--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", "--log-prompts", "--verbose"],
+            ServesWithout = ["--ollama", "--base-path", "--ready-file", "--api-key", "--allow-host", "--log-prompts", "--verbose",
+                .. OfFleets],
         },
         new(Ps, "ps", "Shows what the running servers have in memory"),
         new(Stop, "stop", "Takes a model out of the memory of the running servers", Command.Model),
@@ -109,7 +113,8 @@ internal static class OptionTable
         new(Init, "init", "Writes the files of a deployment, or of an application")
         {
             Details = "The options of serve that are given go into the files as they are. Files that are there are left alone unless --force.",
-            ServesWithout = ["--ready-file", "--template", "--api-key", "--record", "--replay", "--replay-miss", "--bind"],
+            ServesWithout = ["--ready-file", "--template", "--api-key", "--record", "--replay", "--replay-miss", "--bind",
+                .. OfFleets],
         },
         new(Completion, "completion", "Prints the completion script of a shell", "SHELL")
         {
@@ -207,6 +212,18 @@ internal static class OptionTable
         },
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
             Serve, (o, v) => o with { Server = o.Server with { Keys = Keys(v) } }) { Default = "everybody is let in", IsRepeatable = true },
+        new("metrics-bind", "ADDRESS",
+            "Answer /metrics and /health to everybody on an address of their own, as 9090 or 0.0.0.0:9090", Serve,
+            (o, v) => o with { Server = o.Server with { MetricsBind = One(v) } }),
+        new("metrics-key", "KEY", "Key that opens /metrics and nothing else, in the forms of --api-key", Serve,
+            (o, v) => o with { Server = o.Server with { MetricsKeys = Keys(v) } }) { IsRepeatable = true },
+        new("metrics-names", "shimmy|vllm", "Names in /metrics: Shimmy's alone, or those by which vLLM is routed beside them", Serve,
+            (o, v) => o with { Server = o.Server with { MetricsAsVllm = v.Choice("shimmy", "vllm") == 1 } }) { Default = "shimmy" },
+        new("kv-events", "ADDRESS",
+            "Publish over ZeroMQ (PUB) what is in the KV caches, for precise prefix routing, as 5557 or 0.0.0.0:5557", Serve,
+            (o, v) => o with { KvEvents = OverTcp(One(v)) }),
+        new("kv-events-pod", "NAME", "Name of this server in the topic kv@NAME@MODEL of --kv-events", Serve,
+            (o, v) => o with { KvEventsPod = PodName(v) }) { Default = "the machine's name", Needs = "--kv-events" },
         new("allow-host", "NAME", "Name that the Host header may have on this machine, with * and ? as wildcards", Serve,
             (o, v) => o with { Server = o.Server with { AllowedHosts = Hosts(v) } })
         {
@@ -492,6 +509,24 @@ internal static class OptionTable
             throw new UsageException($"{value.Source}: {e.Message}");
         }
     }
+
+    private static (string Source, string Address) One(OptionValue value)
+    {
+        _ = Addresses(value);
+        return value.Text == BindAddress.Auto
+            ? throw new UsageException($"{value.Source}: a port or an address is required, not {BindAddress.Auto}")
+            : (value.Source, value.Text);
+    }
+
+    private static (string Source, string Address) OverTcp((string Source, string Address) given) =>
+        given.Address.StartsWith("unix:", StringComparison.Ordinal)
+            ? throw new UsageException($"{given.Source}: a port, or HOST:PORT, is required, not a socket in the file system")
+            : given;
+
+    // The topic is split at these.
+    private static string PodName(OptionValue value) => value.Text.Contains('@')
+        ? throw new UsageException($"{value.Source}: no @ is allowed in the name of the server")
+        : value.Text;
 
     // Read here, so that the error names the option or the variable that was set.
     private static IReadOnlyList<string> Addresses(OptionValue value)

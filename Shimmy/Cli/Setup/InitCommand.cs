@@ -17,7 +17,7 @@ internal static class InitCommand
     private const string DockerImage = "docker/Dockerfile";
 
     // These build the image of docker.
-    private static readonly string[] WithImage = ["compose", "kubernetes", "railway", "fly"];
+    private static readonly string[] WithImage = ["compose", "kubernetes", "llm-d", "kserve", "gpustack", "railway", "fly"];
 
     /// <summary>Runs it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
@@ -83,7 +83,7 @@ internal static class InitCommand
         var list = string.Concat(arguments.Select(argument => ", " + Json(file switch
         {
             "compose.yaml" => argument.Replace("$", "$$", StringComparison.Ordinal),
-            "kubernetes.yaml" => argument.Replace("$(", "$$(", StringComparison.Ordinal),
+            "kubernetes.yaml" or "llm-d.yaml" or "kserve.yaml" => argument.Replace("$(", "$$(", StringComparison.Ordinal),
             _ => argument,
         })));
         var swapped =
@@ -93,6 +93,7 @@ internal static class InitCommand
             .Replace("{{name}}", options.DeploymentName, StringComparison.Ordinal)
             .Replace("{{list}}", list, StringComparison.Ordinal)
             .Replace("{{shell}}", shell, StringComparison.Ordinal)
+            .Replace("{{gpustack:", "{{", StringComparison.Ordinal)
             .Replace("{{shell-in-json}}", Json(shell)[1..^1], StringComparison.Ordinal)
             .Replace("{{railway-command}}",
                 Json(Shell("exec /opt/shimmy/shimmy serve --bind 0.0.0.0:$PORT" + shell))[1..^1], StringComparison.Ordinal)

@@ -64,6 +64,9 @@ internal enum FrameKind : byte
 
     /// <summary>W: a line of llama.cpp's log: one byte level, then UTF-8.</summary>
     Log = 36,
+
+    /// <summary>W: changes of what the KV cells and the kept states hold (<see cref="CellBlocks"/>).</summary>
+    Holds = 37,
 }
 
 /// <summary>A message between a server and its worker.</summary>

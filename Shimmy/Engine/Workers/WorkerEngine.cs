@@ -20,13 +20,17 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     private readonly ILogger _ours;
     private readonly string _executable;
     private readonly ConversionCache? _conversions;
+    private readonly ICellListener? _cells;
 
     /// <summary>
     /// <paramref name="executable"/> is what is started with the command <c>worker</c>; by default this program itself.
     /// <paramref name="conversions"/> keeps what folders are converted into; without it, folders are not loaded.
+    /// <paramref name="cells"/> is told what models hold whose specs ask for that.
     /// </summary>
-    public WorkerEngine(ILoggerFactory loggers, string? executable = null, ConversionCache? conversions = null)
+    public WorkerEngine(
+        ILoggerFactory loggers, string? executable = null, ConversionCache? conversions = null, ICellListener? cells = null)
     {
+        _cells = cells;
         _conversions = conversions;
         _logger = loggers.CreateLogger("llama.cpp");
         _ours = loggers.CreateLogger("shimmy");
@@ -179,7 +183,14 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, LoadTuning tuning,
         IProgress<float>? progress, CancellationToken cancellation)
     {
-        var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share));
+        var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share),
+            _cells is not { } cells || !spec.ReportsCells ? null : changes =>
+            {
+                if (changes is null)
+                    cells.Gone(spec.Name);
+                else
+                    cells.Changed(spec.Name, changes);
+            });
         try
         {
             var request =

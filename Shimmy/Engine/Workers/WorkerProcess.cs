@@ -26,12 +26,14 @@ internal sealed class WorkerProcess : IAsyncDisposable
     private readonly TaskCompletionSource _ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
     private readonly Action<int, string> _log;
     private readonly Action<float> _progress;
+    private readonly Action<byte[]?> _holds;
     private uint _lastId;
     private volatile EngineException? _lost;
     private bool _disposing;
 
-    private WorkerProcess(Process process, Action<int, string> log, Action<float> progress)
+    private WorkerProcess(Process process, Action<int, string> log, Action<float> progress, Action<byte[]?> holds)
     {
+        _holds = holds;
         _process = process;
         _log = log;
         _progress = progress;
@@ -47,10 +49,12 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     /// <summary>
     /// Starts a worker that will load a runtime. <paramref name="log"/> gets llama.cpp's lines with their ggml level,
-    /// <paramref name="progress"/> the share of the model that is loaded. Throws <see cref="EngineException"/> where the process does
-    /// not start.
+    /// <paramref name="progress"/> the share of the model that is loaded, <paramref name="holds"/> the changes of what it holds
+    /// (<see cref="CellBlocks"/>), and null when that is nothing for ever. Throws <see cref="EngineException"/> where the process does not
+    /// start.
     /// </summary>
-    public static WorkerProcess Start(string executable, LlamaRuntime runtime, Action<int, string> log, Action<float> progress)
+    public static WorkerProcess Start(string executable, LlamaRuntime runtime, Action<int, string> log, Action<float> progress,
+        Action<byte[]?>? holds = null)
     {
         var start = new ProcessStartInfo(executable, ["worker"])
         {
@@ -75,7 +79,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         {
             throw new EngineException(EngineFailure.LoadFailed, $"cannot start a worker process ({executable}): {e.Message}", e);
         }
-        var worker = new WorkerProcess(process, log, progress);
+        var worker = new WorkerProcess(process, log, progress, holds ?? (_ => { }));
         process.ErrorDataReceived += (_, line) => worker.KeepErrorLine(line.Data);
         process.BeginErrorReadLine();
         new Thread(worker.ReadFrames) { IsBackground = true, Name = $"worker {process.Id}" }.Start();
@@ -205,6 +209,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
             KeepErrorLine(e.Message);
             _process.Kill();
         }
+        _holds(null);
         Lose();
     }
 
@@ -228,6 +233,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
                 break;
             case FrameKind.Progress:
                 _progress(BitConverter.ToSingle(frame.Payload));
+                break;
+            case FrameKind.Holds:
+                _holds(frame.Payload);
                 break;
             case FrameKind.Log:
                 _log(frame.Payload[0], Encoding.UTF8.GetString(frame.Payload.AsSpan(1)));

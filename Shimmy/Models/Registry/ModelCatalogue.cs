@@ -100,5 +100,6 @@ internal sealed class ModelCatalogue
 
     private ModelEntry? Target(ModelAlias alias) =>
         NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))
-            .FirstOrDefault(entry => entry is not null);
+            .FirstOrDefault(entry => entry is not null)
+        ?? Entries.FirstOrDefault(entry => entry.Path == alias.Target);
 }

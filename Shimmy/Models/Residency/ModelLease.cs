@@ -53,20 +53,32 @@ internal sealed class ModelLease : IDisposable
     /// <summary>The model. If its worker dies, <see cref="ILoadedModel.Completion"/> completes and its methods throw.</summary>
     public ILoadedModel Model => Load.Model;
 
+    /// <summary>
+    /// The adapters that act where a request chooses none itself: the one that it named as its model, else those set for the load; null for
+    /// the model's own.
+    /// </summary>
+    public IReadOnlyList<LoraChoice>? Loras { get => field ?? Load.Loras; private init; }
+
     /// <summary>The request's place in the model's queue.</summary>
     public QueuePlace Place { get; private init; } = QueuePlace.Default;
 
     /// <summary>
     /// This lease for a request with a place in the queue; <paramref name="released"/> is called when the model was given back.
     /// </summary>
-    public ModelLease For(QueuePlace place, Action released) => new(Entry, Load, () =>
-    {
-        Dispose();
-        released();
-    })
-    {
-        Place = place,
-    };
+    /// <param name="place">The place.</param>
+    /// <param name="released">Is called then.</param>
+    /// <param name="entry">The entry as the request named it, where that is not the model's own: an adapter's.</param>
+    /// <param name="loras">The adapter that was named; null for none.</param>
+    public ModelLease For(QueuePlace place, Action released, ModelEntry? entry = null, IReadOnlyList<LoraChoice>? loras = null) =>
+        new(entry ?? Entry, Load, () =>
+        {
+            Dispose();
+            released();
+        })
+        {
+            Place = place,
+            Loras = loras,
+        };
 
     /// <summary>Ends the lease. Idempotent.</summary>
     public void Dispose() => Interlocked.Exchange(ref _release, null)?.Invoke();

@@ -249,6 +249,9 @@ internal sealed class ModelResidency : IAsyncDisposable
         return spec.ContextLength > 0 ? spec.ContextLength : entry.ContextLength;
     }
 
+    /// <summary>The adapters that a model is loaded with; those found beside it that do not fit are left out by the load.</summary>
+    public IReadOnlyList<LoraSetting> LorasOf(ModelEntry entry) => _tunings.SpecOf(entry).Loras;
+
     // Of a model that is loaded like that: what it needed.
     private async ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
     {

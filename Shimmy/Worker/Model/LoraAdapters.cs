@@ -45,8 +45,7 @@ internal sealed class LoraAdapters
                     continue;
                 throw new EngineException(EngineFailure.LoadFailed, $"cannot load the LoRA adapter {setting.Path}: {refusal}");
             }
-            var name = setting.File is null ? Path.GetFileNameWithoutExtension(setting.Path) : Path.GetFileName(setting.Path);
-            facts.Add(new AdapterFacts(adapters.Count, name, setting.Path, setting.Scale));
+            facts.Add(new AdapterFacts(adapters.Count, setting.Name, setting.Path, setting.Scale));
             adapters.Add(adapter);
         }
         return new LoraAdapters([.. adapters], [.. facts]);
@@ -81,6 +80,33 @@ internal sealed class LoraAdapters
         var scales = acting.Select(i => set.Scales[i]).ToArray();
         if (!context.UseAdapters(handles, scales))
             throw new EngineException(EngineFailure.GenerationFailed, $"the LoRA adapters cannot be applied: {NativeLog.TakeErrors()}");
+    }
+
+    /// <summary>Names of the adapters that act in any of these sets.</summary>
+    public IReadOnlyList<string> ActingIn(IEnumerable<AdapterSet> sets)
+    {
+        if (_adapters.Length == 0)
+            return [];
+        var names = new List<string>();
+        foreach (var set in sets)
+        {
+            foreach (var name in NamesOf(set))
+            {
+                if (!names.Contains(name))
+                    names.Add(name);
+            }
+        }
+        return names;
+    }
+
+    /// <summary>Names of the adapters that act in a set, in the model's order.</summary>
+    public IEnumerable<string> NamesOf(AdapterSet set)
+    {
+        for (var i = 0; i < _adapters.Length; i++)
+        {
+            if (set.Scales[i] != 0)
+                yield return Facts[i].Name;
+        }
     }
 
     // llama.cpp's message does not name the architectures.

@@ -78,6 +78,9 @@ internal sealed class PrefixCache
     /// <summary>Whether the last cells of a sequence can be removed.</summary>
     public bool CanCut => !_wholeOnly;
 
+    /// <summary>Whether a sequence can be made from a state alone, without cells of the same tokens.</summary>
+    public bool Serves(SavedState state) => !state.IsCheckpoint || _recurrentOnly;
+
     // Whether what is behind a prefix cannot always be cut off.
     private bool NeedsCheckpoints => _wholeOnly || _slidingWindow > 0;
 

@@ -28,6 +28,9 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>Is told of a state in whose place a longer one is, before it leaves.</summary>
     public Action<SavedState>? Superseded { get; set; }
 
+    /// <summary>Counts the states that came and went.</summary>
+    public long Version { get; private set; }
+
     /// <summary>States that were brought back.</summary>
     public long Hits { get; private set; }
 
@@ -122,6 +125,7 @@ internal sealed class PrefixStore(long capacity)
         }
         Touch(state);
         _states.Add(state);
+        Version++;
         Bytes += state.Bytes;
     }
 
@@ -130,6 +134,7 @@ internal sealed class PrefixStore(long capacity)
     {
         if (!_states.Remove(state))
             return;
+        Version++;
         Bytes -= state.Bytes;
         Release(state);
     }

@@ -17,5 +17,8 @@ internal interface IEventSink
 
     void Failed(uint requestId, EngineException error);
 
+    /// <summary>Changes of what is held, as <see cref="CellBlocks"/> writes them; sent at once.</summary>
+    void Holds(ReadOnlyMemory<byte> changes);
+
     void Flush();
 }

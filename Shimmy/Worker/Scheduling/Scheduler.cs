@@ -49,6 +49,7 @@ internal sealed class Scheduler
     private readonly Admission _admission;
     private readonly TurnSampler _sampler;
     private readonly MediaEncoder? _encoder;
+    private readonly CellLedger? _ledger;
     private readonly List<(Slot Slot, Action Action)> _postponed = [];
     private double _secondsPerRequest;
     private long _mediumTurns;
@@ -63,6 +64,9 @@ internal sealed class Scheduler
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
                     line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
                 : null);
+        _ledger = model.Spec.ReportsCells
+            ? new CellLedger(_cache, key => string.Join(',', model.Adapters.NamesOf(key.Adapters)) is { Length: > 0 } names ? names : null)
+            : null;
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
@@ -120,6 +124,8 @@ internal sealed class Scheduler
         // An embedding has no slot, but while there are any, one is computed.
         SlotsBusy = _running.Count + Math.Min(_embeddings.Count, 1),
         Waiting = _waiting.Count + Math.Max(_embeddings.Count - 1, 0),
+        RunningAdapters = _model.Adapters.ActingIn(_running.Select(sequence => sequence.Adapters)),
+        WaitingAdapters = _model.Adapters.ActingIn(_waiting.Select(sequence => sequence.Adapters)),
         CellsUsed = _cache.CellsUsed,
         Cells = _model.Cells,
         PrefixesDropped = _cache.Dropped,
@@ -177,6 +183,7 @@ internal sealed class Scheduler
                     DecodeAndSample(adapters);
             }
             computed |= _encoder is not null && DecodeMedium();
+            TellCells();
             _events.Flush();
             // All that runs waits for a picture.
             if (!computed && _encoder is { BusyThreads: > 0 } && _running.Count > 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
@@ -192,10 +199,17 @@ internal sealed class Scheduler
         {
             if (!_cache.WriteDown())
                 break;
+            TellCells();
             patience = TimeSpan.Zero;
         }
         if (_inbox.IsEmpty)
             _wake.Wait();
+    }
+
+    private void TellCells()
+    {
+        if (_ledger?.Changes() is { Length: > 0 } changes)
+            _events.Holds(changes);
     }
 
     private void Post(Action action)

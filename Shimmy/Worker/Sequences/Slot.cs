@@ -32,6 +32,9 @@ internal sealed class Slot(int id)
     /// <summary>Tokens that it had when they were last written down; 0 where they were not.</summary>
     public int PutAway { get; set; }
 
+    /// <summary>How many of the tokens that were here when this was set last are here still.</summary>
+    public int Unchanged { get; set; }
+
     /// <summary>Length of the longest prefix of the tokens that this slot holds, at most <paramref name="limit"/>.</summary>
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
@@ -43,6 +46,7 @@ internal sealed class Slot(int id)
     public void Truncate(int length)
     {
         PutAway = 0;
+        Unchanged = Math.Min(Unchanged, length);
         Tokens.RemoveRange(length, Tokens.Count - length);
         Cells.RemoveRange(length, Cells.Count - length);
         Media.RemoveAll(span => span.Start >= length);

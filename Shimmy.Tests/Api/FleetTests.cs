@@ -1,0 +1,213 @@
+using System.Net;
+using Shimmy.Engine;
+using Shimmy.Models;
+using Shimmy.Models.Discovery;
+using Shimmy.Models.Registry;
+using Shimmy.Server;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Api;
+
+/// <summary>What a server tells those that choose among many: metrics, adapters as models, the tokens of a prompt.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed class FleetTests
+{
+    [TestMethod]
+    public async Task The_first_series_of_what_is_routed_by_is_the_whole_servers()
+    {
+        var engine = new ScriptedEngine
+        {
+            Statistics = spec => spec.Name == "one"
+                ? new EngineStatistics { SlotsBusy = 2, Waiting = 5, Cells = 6400, CellsUsed = 1600, RunningAdapters = ["b", "a"] }
+                : new EngineStatistics { SlotsBusy = 1, Waiting = 1, Cells = 1600, CellsUsed = 400, WaitingAdapters = ["c"] },
+        };
+        await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { MetricsAsVllm = true }, null, "one", "other");
+        var before = await FirstSeriesAsync(server);
+        Assert.AreEqual("0", before["shimmy_requests_waiting"]);
+        foreach (var model in new[] { "one", "other" })
+            await server.AnswerAsync("api/generate", $$"""{"model":"{{model}}","prompt":"?"}""");
+        var metrics = await FirstSeriesAsync(server);
+        Assert.AreEqual("6", metrics["shimmy_requests_waiting"]);
+        Assert.AreEqual("3", metrics["shimmy_requests_running"]);
+        Assert.AreEqual("0.25", metrics["shimmy_kv_cache_usage_ratio"]);
+        Assert.AreEqual("64", metrics["shimmy_kv_block_size_tokens"]);
+        Assert.AreEqual("125", metrics["shimmy_kv_blocks"]);
+        foreach (var (vllm, own) in new[] { ("num_requests_waiting", "shimmy_requests_waiting"),
+            ("num_requests_running", "shimmy_requests_running"),
+            ("kv_cache_usage_perc", "shimmy_kv_cache_usage_ratio") })
+        {
+            Assert.AreEqual(metrics[own], metrics["vllm:" + vllm]);
+        }
+        Assert.IsTrue(metrics.ContainsKey("vllm:cache_config_info{block_size=\"64\",num_gpu_blocks=\"125\"}"));
+        const string loras = "_requests_info{max_lora=\"0\",running_lora_adapters=\"a,b\",waiting_lora_adapters=\"c\"}";
+        Assert.AreEqual(metrics["shimmy_lora" + loras], metrics["vllm:lora" + loras]);
+        Assert.AreEqual(metrics["shimmy_lora" + loras], (await FirstSeriesAsync(server))["shimmy_lora" + loras],
+            "the time of the change stays");
+        Assert.IsGreaterThan(double.Parse(before.Single(pair => pair.Key.StartsWith("shimmy_lora", StringComparison.Ordinal)).Value,
+            System.Globalization.CultureInfo.InvariantCulture),
+            double.Parse(metrics["shimmy_lora" + loras], System.Globalization.CultureInfo.InvariantCulture));
+    }
+
+    [TestMethod]
+    public async Task VLLMs_names_are_there_for_who_asks_for_them()
+    {
+        await using var server = await ServerFixture.StartAsync();
+        Assert.DoesNotContain("vllm:", await server.Client.GetStringAsync("metrics"));
+    }
+
+    [TestMethod]
+    public async Task A_metrics_key_opens_metrics_alone()
+    {
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions
+        {
+            Keys = ApiKeyFile.Read(["client"]),
+            MetricsKeys = ApiKeyFile.Read(["scraper"]),
+        });
+        Assert.AreEqual(HttpStatusCode.OK, await StatusAsync(server, "metrics", "scraper"));
+        Assert.AreEqual(HttpStatusCode.OK, await StatusAsync(server, "metrics", "client"));
+        Assert.AreEqual(HttpStatusCode.Unauthorized, await StatusAsync(server, "metrics", null));
+        Assert.AreEqual(HttpStatusCode.Unauthorized, await StatusAsync(server, "v1/models", "scraper"));
+        await using var open = await ServerFixture.StartAsync(options: new ServerOptions { MetricsKeys = ApiKeyFile.Read(["scraper"]) });
+        Assert.AreEqual(HttpStatusCode.Unauthorized, await StatusAsync(open, "metrics", "anything"));
+        Assert.AreEqual(HttpStatusCode.OK, await StatusAsync(open, "v1/models", null));
+    }
+
+    [TestMethod]
+    public async Task The_address_of_the_metrics_needs_no_key_and_answers_nothing_else()
+    {
+        var port = ServerProcess.FreePort();
+        await using var server = await ServerFixture.StartAsync(options: new ServerOptions
+        {
+            Keys = ApiKeyFile.Read(["client"]),
+            MetricsBind = ("--metrics-bind", port.ToString(System.Globalization.CultureInfo.InvariantCulture)),
+        });
+        Assert.AreEqual($"http://127.0.0.1:{port}/", server.Server.MetricsAddress!.ToString());
+        using var scraper = new HttpClient { BaseAddress = server.Server.MetricsAddress };
+        Assert.Contains("shimmy_requests_waiting 0\n", await scraper.GetStringAsync("metrics"));
+        Assert.Contains("\"ok\"", await scraper.GetStringAsync("health"));
+        foreach (var path in new[] { "v1/models", "api/models", "", "diag", "nowhere" })
+        {
+            using var answer = await scraper.GetAsync(path);
+            Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode, path);
+            Assert.Contains("--metrics-bind", await answer.Content.ReadAsStringAsync());
+        }
+        Assert.AreEqual(HttpStatusCode.Unauthorized, await StatusAsync(server, "metrics", null));
+    }
+
+    [TestMethod]
+    public async Task An_adapter_is_a_model_with_a_parent_and_answers_to_its_name_in_every_dialect()
+    {
+        var engine = new ScriptedEngine();
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with
+        {
+            Adapters = [.. spec.Loras.Select((lora, i) => new AdapterFacts(i, lora.Name, lora.Path, lora.Scale))],
+        };
+        await using var server = await WithAdaptersAsync(engine);
+        var models = (await (await server.Client.GetAsync("v1/models")).JsonAsync()).GetProperty("data").EnumerateArray()
+            .Select(model => (model.GetProperty("id").GetString(),
+                model.TryGetProperty("parent", out var parent) ? parent.GetString() : null)).ToArray();
+        CollectionAssert.AreEquivalent(new (string?, string?)[]
+        {
+            ("base", null), ("second", null), ("sql", "base"), ("base/both", "base"), ("second/both", "second"), ("second/base", "second"),
+        }, models);
+        foreach (var (path, body) in new[]
+        {
+            ("v1/chat/completions", """{"model":"NAME","messages":[{"role":"user","content":"?"}]}"""),
+            ("v1/completions", """{"model":"NAME","prompt":"?"}"""),
+            ("v1/responses", """{"model":"NAME","input":"?"}"""),
+            ("v1/messages", """{"model":"NAME","max_tokens":4,"messages":[{"role":"user","content":"?"}]}"""),
+            ("v1/embeddings", """{"model":"NAME","input":"?"}"""),
+            ("api/generate", """{"model":"NAME","prompt":"?"}"""),
+            ("api/chat", """{"model":"NAME","stream":false,"messages":[{"role":"user","content":"?"}]}"""),
+            ("completion", """{"model":"NAME","prompt":"?"}"""),
+        })
+        {
+            engine.Loras.Clear();
+            var answer = await server.AnswerAsync(path, body.Replace("NAME", "sql", StringComparison.Ordinal));
+            CollectionAssert.AreEqual(new[] { new LoraChoice(null, "sql", 0.5f) }, engine.Loras.Single()?.ToArray(), path);
+            if (path.StartsWith("v1/", StringComparison.Ordinal))
+                Assert.Contains("\"model\":\"sql\"", answer.Replace(": ", ":", StringComparison.Ordinal), path);
+            engine.Loras.Clear();
+            await server.AnswerAsync(path, body.Replace("NAME", "base", StringComparison.Ordinal));
+            Assert.IsNull(engine.Loras.Single(), path);
+        }
+        engine.Loras.Clear();
+        await server.AnswerAsync("v1/completions", """{"model":"Second/Both","prompt":"?"}""");
+        // One that is loaded with strength 0 acts as it was trained.
+        Assert.AreEqual(new LoraChoice(null, "both", 1), engine.Loras.Single()!.Single());
+        engine.Loras.Clear();
+        await server.AnswerAsync("v1/completions", """{"model":"sql","prompt":"?","lora":[{"name":"both"}]}""");
+        Assert.AreEqual(new LoraChoice(null, "both", 1), engine.Loras.Single()!.Single());
+        using var none = await server.PostAsync("v1/completions", """{"model":"both","prompt":"?"}""");
+        Assert.AreEqual(HttpStatusCode.NotFound, none.StatusCode);
+        var one = await (await server.Client.GetAsync("v1/models/base%2Fboth")).JsonAsync();
+        Assert.AreEqual(("base/both", "base"), (one.GetProperty("id").GetString(), one.GetProperty("parent").GetString()));
+    }
+
+    [TestMethod]
+    public async Task Render_gives_the_tokens_of_each_prompt_and_generates_nothing()
+    {
+        var engine = new ScriptedEngine();
+        await using var server = await ServerFixture.StartAsync(engine);
+        using var several =
+            await server.PostAsync("v1/completions/render", """{"model":"talker","prompt":["a b c","d",[7,8]],"max_tokens":4}""");
+        var rendered = (await several.JsonAsync()).EnumerateArray().ToArray();
+        CollectionAssert.AreEqual(new[] { "[0,1,2]", "[0]", "[7,8]" },
+            rendered.Select(one => one.GetProperty("token_ids").GetRawText()).ToArray());
+        Assert.IsTrue(rendered.All(one => one.GetProperty("request_id").GetString()!.StartsWith("cmpl-", StringComparison.Ordinal)));
+        const string chat = """{"model":"talker","messages":[{"role":"user","content":"a b"}]}""";
+        using var conversation = await server.PostAsync("v1/chat/completions/render", chat);
+        using var tokenized = await server.PostAsync("tokenize", chat);
+        Assert.AreEqual((await tokenized.JsonAsync()).GetProperty("tokens").GetRawText(),
+            (await conversation.JsonAsync()).GetProperty("token_ids").GetRawText());
+        Assert.IsEmpty(engine.Places);
+        using var wrong = await server.PostAsync("v1/chat/completions/render", """{"model":"talker","messages":[],"top_k":"x"}""");
+        Assert.AreEqual(HttpStatusCode.BadRequest, wrong.StatusCode);
+    }
+
+    private static Task<ServerFixture> WithAdaptersAsync(ScriptedEngine engine)
+    {
+        var registry = new ModelRegistry(new ModelDiscovery([]));
+        foreach (var name in new[] { "base", "second" })
+            registry.Register(new ModelEntry { Name = name, Path = $"/nowhere/{name}.gguf" });
+        registry.AddAlias(new ModelAlias("s*", "second"));
+        return ServerFixture.StartAsync(engine, registry, entry => new ModelSpec
+        {
+            Name = entry.Name,
+            Path = entry.Path,
+            ContextLength = 64,
+            Loras = entry.Name == "base"
+                ? [new LoraSetting("/nowhere/sql.gguf", 0.5f), new LoraSetting("/nowhere/both.gguf", 0)]
+                : [new LoraSetting("/elsewhere/both.gguf", 0), new LoraSetting("/elsewhere/base.gguf")],
+        });
+    }
+
+    // As a picker reads: the first series of each family, without a timestamp.
+    private static async Task<Dictionary<string, string>> FirstSeriesAsync(ServerFixture server)
+    {
+        var found = new Dictionary<string, string>();
+        string? family = null;
+        foreach (var line in (await server.Client.GetStringAsync("metrics")).Split('\n'))
+        {
+            if (line.StartsWith("# TYPE ", StringComparison.Ordinal))
+                family = line.Split(' ')[2];
+            else if (family is not null && line.StartsWith(family, StringComparison.Ordinal))
+            {
+                found.Add(line[..line.LastIndexOf(' ')], line[(line.LastIndexOf(' ') + 1)..]);
+                family = null;
+            }
+        }
+        return found;
+    }
+
+    private static async Task<HttpStatusCode> StatusAsync(ServerFixture server, string path, string? key)
+    {
+        using var request = new HttpRequestMessage(HttpMethod.Get, path);
+        if (key is not null)
+            request.Headers.Add("x-api-key", key);
+        using var answer = await server.Client.SendAsync(request);
+        return answer.StatusCode;
+    }
+}

@@ -1,0 +1,121 @@
+using System.Text.RegularExpressions;
+using Shimmy.Cli.Options;
+using Shimmy.Cli.Setup;
+using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Cli.Setup.ManifestSchema;
+
+namespace Shimmy.Tests.Cli.Setup;
+
+/// <summary>The manifests that <c>init</c> writes for clusters, against the schemas of their resources.</summary>
+[TestClass]
+[TestCategory("Unit")]
+public sealed partial class ManifestTests
+{
+    private static readonly string[] Clusters = ["kubernetes", "llm-d", "kserve", "gpustack"];
+
+    public static IEnumerable<object[]> Templates => Clusters.Select(name => new object[] { name });
+
+    [TestMethod]
+    [DynamicData(nameof(Templates))]
+    public void Every_resource_passes_its_schema(string template)
+    {
+        var resources = ResourcesOf(template);
+        Assert.IsNotEmpty(resources);
+        foreach (var (path, resource) in resources)
+            CollectionAssert.AreEqual(Array.Empty<string>(), ComplaintsOf(resource).ToArray(), path);
+    }
+
+    [TestMethod]
+    public void A_schema_refuses_what_it_does_not_know_and_misses_what_is_required()
+    {
+        var (_, pool) = ResourcesOf("llm-d").Single(pair => Text(pair.Resource, "kind") == "InferencePool");
+        var spec = (OrderedDictionary<string, object?>)((OrderedDictionary<string, object?>)pool!)["spec"]!;
+        spec["targetPortNumber"] = 8000L;
+        spec.Remove("selector");
+        CollectionAssert.AreEqual(
+            new[] { "InferencePool.spec.selector is missing", "InferencePool.spec.targetPortNumber is not known" },
+                ComplaintsOf(pool).ToArray());
+    }
+
+    [TestMethod]
+    public void What_belongs_together_has_one_name()
+    {
+        foreach (var template in new[] { "kubernetes", "llm-d" })
+        {
+            var resources = ResourcesOf(template).Select(pair => pair.Resource).ToList();
+            var pod = At(Of("Deployment"), "spec", "template");
+            var label = Text(At(pod, "metadata", "labels"), "app");
+            Assert.AreEqual(label, Text(At(Of("Deployment"), "spec", "selector", "matchLabels"), "app"));
+            Assert.AreEqual(label, Text(At(Of("PodDisruptionBudget"), "spec", "selector", "matchLabels"), "app"));
+            var ports =
+                ((List<object?>)At(FirstOf(At(pod, "spec"), "containers"), "ports")!).Select(port => (long)At(port, "containerPort")!);
+            if (template == "kubernetes")
+            {
+                Assert.AreEqual(label, Text(At(Of("Service"), "spec", "selector"), "app"));
+                Assert.AreEqual("my-app", Text(At(Of("ScaledObject"), "spec", "scaleTargetRef"), "name"));
+                continue;
+            }
+            Assert.AreEqual(label, Text(At(Of("InferencePool"), "spec", "selector", "matchLabels"), "app"));
+            Assert.Contains((long)At(FirstOf(At(Of("InferencePool"), "spec"), "targetPorts"), "number")!, ports);
+            var picker = Of("EndpointPickerConfig");
+            var plugins = ((List<object?>)At(picker, "plugins")!).Select(plugin => Text(plugin, "type")).ToList();
+            var used = ((List<object?>)At(FirstOf(picker, "schedulingProfiles"), "plugins")!).Select(plugin => Text(plugin, "pluginRef"));
+            CollectionAssert.IsSubsetOf(used.ToArray(), plugins);
+            var engine = FirstOf(At(((List<object?>)At(picker, "plugins")!)[0], "parameters"), "engineConfigs");
+            Assert.AreEqual(Text(At(pod, "metadata", "labels"), "llm-d.ai/engine-type"), Text(engine, "name"));
+            Assert.Contains((long)At(((List<object?>)At(picker, "plugins")!)[1], "parameters", "port")!, ports);
+
+            object? Of(string kind) => resources.Single(one => Text(one, "kind") == kind);
+        }
+    }
+
+    [TestMethod]
+    public async Task Every_metric_that_a_manifest_names_is_exported()
+    {
+        await using var server = await ServerFixture.StartAsync();
+        var exported = (await server.Client.GetStringAsync("metrics")).Split('\n')
+            .Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2]).ToHashSet();
+        var named = Clusters.SelectMany(FilesOf).SelectMany(file => Metric().Matches(file.Text)).Select(match => match.Value).Distinct()
+            .ToList();
+        Assert.IsGreaterThan(5, named.Count);
+        CollectionAssert.IsSubsetOf(named, exported.ToList());
+    }
+
+    [TestMethod]
+    public void The_backend_of_gpustack_leaves_the_places_open_that_it_fills_in()
+    {
+        var (_, text) = FilesOf("gpustack").Single(file => file.Path == "my-app-custom.yaml");
+        foreach (var place in new[] { "{{port}}", "{{model_path}}", "{{model_name}}={{model_path}}" })
+            Assert.Contains(place, text);
+    }
+
+    private static IReadOnlyList<(string Path, string Text)> FilesOf(string template) => [.. InitCommand.FilesOf(template,
+        OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
+            ["-t", template, "-n", "my-app", "--ctx", "8192", "--alias", "gpt-*=x"], _ => null), [])];
+
+    // What a ConfigMap holds is a resource, too.
+    private static IReadOnlyList<(string Path, object? Resource)> ResourcesOf(string template)
+    {
+        var found = new List<(string, object?)>();
+        foreach (var (path, text) in FilesOf(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)))
+        {
+            foreach (var document in Yaml.Documents(text))
+            {
+                found.Add((path, document));
+                if (At(document, "data", "picker.yaml") is string inner)
+                    found.AddRange(Yaml.Documents(inner).Select(one => ($"{path}/picker.yaml", one)));
+            }
+        }
+        return found;
+    }
+
+    private static object? At(object? value, params string[] path) => path.Aggregate(value,
+        (at, name) => at is OrderedDictionary<string, object?> map && map.TryGetValue(name, out var inner) ? inner : null);
+
+    private static object? FirstOf(object? value, string name) => ((List<object?>)At(value, name)!)[0];
+
+    private static string? Text(object? value, string name) => At(value, name) as string;
+
+    [GeneratedRegex("shimmy_[a-z_]+")]
+    private static partial Regex Metric();
+}

@@ -1,0 +1,262 @@
+using System.Diagnostics;
+using System.Net;
+using System.Net.Http.Headers;
+using System.Text;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Executable;
+
+/// <summary>
+/// Three servers behind HAProxy and nginx with the configurations of docs/scaling.md (Debian's packages; .ci/run brings them).
+/// </summary>
+[TestClass]
+[TestCategory("Executable")]
+[DoNotParallelize]
+public sealed class BalancerTests
+{
+    private const int Workers = 5;
+
+    [TestMethod]
+    [DataRow("haproxy")]
+    [DataRow("nginx")]
+    public async Task Servers_that_are_restarted_one_after_the_other_under_load_lose_no_request(string balancer)
+    {
+        if (ServerFleet.WhyNot(balancer) is { } reason)
+        {
+            Assert.Inconclusive(reason);
+            return;
+        }
+        await using var fleet = await ServerFleet.StartAsync(balancer);
+        using var end = new CancellationTokenSource();
+        var (asked, failures) = (0, new List<string>());
+        var load = Enumerable.Range(0, Workers).Select(async worker =>
+        {
+            for (var i = 0; !end.IsCancellationRequested; i++)
+            {
+                var number = Interlocked.Increment(ref asked);
+                var failure = await AskAsync(fleet, Kinds[(worker + i) % Kinds.Length], $"conversation {number} of {worker}", 12);
+                if (failure is not null)
+                {
+                    lock (failures)
+                        failures.Add($"{number}: {failure}");
+                }
+            }
+        }).ToArray();
+        var before = new double[3];
+        for (var server = 0; server < 3; server++)
+        {
+            // Every server has something to do when it is told to stop.
+            await Poll.UntilAsync(async () => await fleet.MetricAsync(server, "shimmy_requests_in_flight") > 0
+                && await fleet.MetricAsync(server, "shimmy_generated_tokens_total") > 0, $"server {server} works");
+            await fleet.RestartAsync(server);
+        }
+        await Poll.UntilAsync(async () => await fleet.MetricAsync(2, "shimmy_generated_tokens_total") > 0, "the last one works again");
+        await end.CancelAsync();
+        await Task.WhenAll(load);
+
+        Assert.IsEmpty(failures, string.Join('\n', failures));
+        Assert.IsGreaterThan(20, asked);
+    }
+
+    [TestMethod]
+    [DataRow("haproxy")]
+    [DataRow("nginx")]
+    public async Task What_dies_ends_its_own_streams_and_no_others(string balancer)
+    {
+        if (ServerFleet.WhyNot(balancer) is { } reason)
+        {
+            Assert.Inconclusive(reason);
+            return;
+        }
+        await using var fleet = await ServerFleet.StartAsync(balancer);
+        var streams = new List<Stream>();
+        // Until each of the three has one that runs long.
+        await Poll.UntilAsync(async () =>
+        {
+            streams.Add(await Stream.OpenAsync(fleet, $"stream {streams.Count}"));
+            return streams.Count < 24 && (await OfEachAsync(fleet)).All(count => count > 0);
+        }, "each server has a stream");
+        var running = await OfEachAsync(fleet);
+
+        // A worker alone: its streams end with the dialect's error, through the balancer.
+        foreach (var worker in WorkersOf(fleet.IdOf(0)))
+            worker.Kill();
+        // A whole server: what it had begun breaks off, and is never taken for an end.
+        fleet.Kill(1);
+        var ends = await Task.WhenAll(streams.Select(stream => stream.EndAsync()));
+
+        Assert.AreEqual(running[0], ends.Count(how => how == "error"), string.Join(", ", ends));
+        Assert.AreEqual(running[1], ends.Count(how => how == "broken"), string.Join(", ", ends));
+        Assert.AreEqual(running[2], ends.Count(how => how == "done"), string.Join(", ", ends));
+        // What had not begun goes elsewhere, whichever conversation it belongs to.
+        for (var i = 0; i < 9; i++)
+            Assert.IsNull(await AskAsync(fleet, Kinds[i % Kinds.Length], $"stream {i}", 2));
+    }
+
+    [TestMethod]
+    [DataRow("haproxy")]
+    [DataRow("nginx")]
+    public async Task Conversations_stay_streams_flow_and_429_passes(string balancer)
+    {
+        if (ServerFleet.WhyNot(balancer) is { } reason)
+        {
+            Assert.Inconclusive(reason);
+            return;
+        }
+        await using var fleet = await ServerFleet.StartAsync(balancer);
+        // By the header, whatever the body; and by the beginning of the body, whatever follows.
+        var long1 = new string('x', 1200);
+        foreach (var (session, prompts) in new[] { ("one conversation", new[] { "a", "b", "c", "d" }),
+            (null, new[] { "a", "b", "c", "d" }) })
+        {
+            var before = await RequestsAsync(fleet);
+            foreach (var prompt in prompts)
+                Assert.IsNull(await AskAsync(fleet, "v1/completions", session is null ? long1 + prompt : prompt, 1, session));
+            var after = await RequestsAsync(fleet);
+            CollectionAssert.AreEquivalent(new[] { 0.0, 0.0, 4.0 }, after.Zip(before, (now, then) => now - then)
+                .ToArray(), session ?? "by the body");
+        }
+        // Unlike conversations are spread.
+        var spread = await RequestsAsync(fleet);
+        for (var i = 0; i < 24; i++)
+            Assert.IsNull(await AskAsync(fleet, "v1/completions", $"{i}", 1, $"session {i}"));
+        Assert.IsTrue((await RequestsAsync(fleet)).Zip(spread, (now, then) => now - then).All(count => count > 0));
+
+        // The key may have one request at a server, and there are three: the fourth is refused, whichever it goes to.
+        var begun = Stopwatch.GetTimestamp();
+        var stream = await Stream.OpenAsync(fleet, "flow", ServerFleet.NarrowKey);
+        var toFirst = Stopwatch.GetElapsedTime(begun);
+        HttpResponseMessage? refused = null;
+        for (var i = 0; i < 3 && refused is null; i++)
+        {
+            var answer = await fleet.Balanced.SendAsync(
+                Request("v1/completions", Body("v1/completions+stream", "flow", 800), "flow", ServerFleet.NarrowKey),
+                HttpCompletionOption.ResponseHeadersRead);
+            refused = answer.IsSuccessStatusCode ? null : answer;
+        }
+        Assert.AreEqual(HttpStatusCode.TooManyRequests, refused?.StatusCode);
+        Assert.IsNotNull(refused!.Headers.RetryAfter?.Delta);
+        Assert.Contains("concurrency_limit", await refused.Content.ReadAsStringAsync());
+        Assert.AreEqual("done", await stream.EndAsync());
+        Assert.IsLessThan(Stopwatch.GetElapsedTime(begun) / 2, toFirst, "the first token came long before the last");
+        Assert.IsGreaterThan(10, stream.Reads);
+    }
+
+    private static readonly string[] Kinds =
+        ["v1/chat/completions+stream", "v1/completions", "v1/messages+stream", "v1/chat/completions", "api/generate"];
+
+    // Asks, and says what was wrong; null for nothing.
+    private static async Task<string?> AskAsync(ServerFleet fleet, string kind, string text, int tokens, string? session = null)
+    {
+        try
+        {
+            using var answer = await fleet.Balanced.SendAsync(Request(kind, Body(kind, text, tokens), session, ServerFleet.Key));
+            var body = await answer.Content.ReadAsStringAsync();
+            if (answer.StatusCode != HttpStatusCode.OK)
+                return $"{kind}: {(int)answer.StatusCode} {body}";
+            var isWhole = kind.EndsWith("+stream", StringComparison.Ordinal)
+                ? body.Contains("data: [DONE]", StringComparison.Ordinal) || body.Contains("event: message_stop", StringComparison.Ordinal)
+                : body.TrimEnd().EndsWith('}');
+            return isWhole ? null : $"{kind}: not a whole answer: {body}";
+        }
+        catch (Exception e) when (e is HttpRequestException or IOException or TaskCanceledException)
+        {
+            return $"{kind}: {e.Message} {e.InnerException?.Message}";
+        }
+    }
+
+    private static string Body(string kind, string text, int tokens)
+    {
+        var stream = kind.EndsWith("+stream", StringComparison.Ordinal) ? "true" : "false";
+        return kind.Split('+')[0] switch
+        {
+            "v1/completions" or "api/generate" =>
+                $$"""{"model":"shimmy-demo","prompt":"{{text}}","max_tokens":{{tokens}},"ignore_eos":true,"stream":{{stream}}}""",
+            _ => $$"""{"model":"shimmy-demo","messages":[{"role":"user","content":"{{text}}"}],"max_tokens":{{tokens}},"stream":{{stream}}}""",
+        };
+    }
+
+    private static HttpRequestMessage Request(string kind, string body, string? session, string key)
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, kind.Split('+')[0])
+        {
+            Content = new StringContent(body, Encoding.UTF8, "application/json"),
+        };
+        request.Headers.Authorization = new AuthenticationHeaderValue("Bearer", key);
+        if (session is not null)
+            request.Headers.Add("x-session-id", session);
+        return request;
+    }
+
+    private static async Task<double[]> OfEachAsync(ServerFleet fleet) =>
+        [.. await Task.WhenAll(Enumerable.Range(0, 3).Select(server => fleet.MetricAsync(server, "shimmy_requests_in_flight")))];
+
+    private static async Task<double[]> RequestsAsync(ServerFleet fleet) => [.. await Task.WhenAll(Enumerable.Range(0, 3)
+        .Select(server =>
+            fleet.MetricAsync(server, "shimmy_requests_total{model=\"shimmy-demo\",route=\"/v1/completions\",status=\"200\"}")))];
+
+    private static IEnumerable<Process> WorkersOf(int server) => Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+        .Where(name => int.TryParse(name, out _) && IsChild(name!, server)).Select(name => Process.GetProcessById(int.Parse(name!)));
+
+    private static bool IsChild(string process, int parent)
+    {
+        try
+        {
+            var stat = File.ReadAllText($"/proc/{process}/stat");
+            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == $"{parent}";
+        }
+        catch (IOException)
+        {
+            return false;
+        }
+    }
+
+    // A stream that runs long, read in the background.
+    private sealed class Stream
+    {
+        private readonly Task<string> _end;
+
+        private Stream(HttpResponseMessage answer, StreamReader reader) => _end = ReadAsync(answer, reader);
+
+        public int Reads { get; private set; }
+
+        public static async Task<Stream> OpenAsync(ServerFleet fleet, string session, string key = ServerFleet.Key)
+        {
+            var answer = await fleet.Balanced.SendAsync(
+                Request("v1/completions", Body("v1/completions+stream", session, 800), session, key),
+                    HttpCompletionOption.ResponseHeadersRead);
+            var reader = new StreamReader(await answer.EnsureSuccessStatusCode().Content.ReadAsStreamAsync());
+            await reader.ReadLineAsync();
+            return new Stream(answer, reader);
+        }
+
+        /// <summary>How it ended: done, error, or broken.</summary>
+        public Task<string> EndAsync() => _end;
+
+        private static bool IsError(string line) => line.StartsWith("data: {\"error\"", StringComparison.Ordinal);
+
+        private async Task<string> ReadAsync(HttpResponseMessage answer, StreamReader reader)
+        {
+            using (answer)
+            {
+                var last = "";
+                try
+                {
+                    while (await reader.ReadLineAsync() is { } line)
+                    {
+                        Reads++;
+                        last = line.StartsWith("data: ", StringComparison.Ordinal) ? line : last;
+                    }
+                    return last == "data: [DONE]" ? "done" : last.StartsWith("data: {\"error\"", StringComparison.Ordinal)
+                        ? "error"
+                        : "cut";
+                }
+                catch (Exception e) when (e is HttpRequestException or IOException)
+                {
+                    // The connection ends behind an error, too, so that nobody takes it for an end.
+                    return IsError(last) ? "error" : "broken";
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using System.Net.Http.Json;
+using System.Text;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Executable;
+
+/// <summary>A stand-in for an endpoint picker before real servers.</summary>
+[TestClass]
+[TestCategory("Executable")]
+[DoNotParallelize]
+public sealed class PickerTests
+{
+    private const int Servers = 3;
+    private static readonly TimeSpan Interval = TimeSpan.FromMilliseconds(50);
+
+    [TestMethod]
+    public async Task A_picker_that_scrapes_all_the_time_beats_turns_on_prompts_that_share_their_beginnings()
+    {
+        using var folder = new TemporaryFolder();
+        var servers = new List<ServerProcess>();
+        try
+        {
+            for (var i = 0; i < Servers; i++)
+            {
+                servers.Add(await ServerProcess.StartAsync(folder, "--threads", "1", "--parallel", "8", "--prefix-memory", "0",
+                    "--response-cache", "0"));
+            }
+            foreach (var server in servers)
+                await ToFirstTokenAsync(server, "warm");
+            var turns = await MedianAsync(servers, "turns", (_, i) => Task.FromResult(i % Servers));
+
+            var picked = servers.ConvertAll(_ => new PickedServer());
+            var picker = new EndpointPicker(picked, seed: 1);
+            using var end = new CancellationTokenSource();
+            var scrapes = servers.Select((server, i) => ScrapeAsync(server, picked[i], end.Token)).ToArray();
+            var routed = await MedianAsync(servers, "picked", (prompt, _) => Task.FromResult(picker.Pick(prompt)));
+            await end.CancelAsync();
+
+            Assert.IsGreaterThan(20, (await Task.WhenAll(scrapes)).Min(), "scrapes of the server with the fewest");
+            Assert.IsGreaterThan(2 * routed, turns, $"milliseconds to the first token: {turns:F0} in turn, {routed:F0} by the picker");
+        }
+        finally
+        {
+            foreach (var server in servers)
+                server.Dispose();
+        }
+    }
+
+    [TestMethod]
+    public async Task Twenty_scrapes_a_second_take_a_hundredth_of_a_core()
+    {
+        using var folder = new TemporaryFolder();
+        using var server = await ServerProcess.StartAsync(folder, "--threads", "1");
+        await ToFirstTokenAsync(server, "warm");
+        var into = new PickedServer();
+        // The first ones are compiled, where the program is not published.
+        for (var i = 0; i < 400; i++)
+            EndpointPicker.Read(await server.Client.GetStringAsync("metrics"), into);
+        using var end = new CancellationTokenSource(TimeSpan.FromSeconds(10));
+        Process[] processes = [Process.GetProcessById(server.Id), .. server.Workers];
+        var before = processes.Sum(process => process.TotalProcessorTime.TotalSeconds);
+        var begun = Stopwatch.GetTimestamp();
+        var scrapes = await ScrapeAsync(server, into, end.Token);
+        foreach (var process in processes)
+            process.Refresh();
+        var share =
+            (processes.Sum(process => process.TotalProcessorTime.TotalSeconds) - before) / Stopwatch.GetElapsedTime(begun).TotalSeconds;
+        Assert.IsGreaterThan(100, scrapes);
+        // The clock of the system counts in hundredths of a second; a build that is not published takes longer for the same.
+        Assert.IsLessThan(ShimmyProcess.IsPublished ? 0.012 : 0.05, share, $"of a core, for {scrapes} scrapes in 10 s");
+    }
+
+    // Fifteen long beginnings, of which a server holds eight, each asked about three times, in no order that a server's turn follows.
+    private static async Task<double> MedianAsync(List<ServerProcess> servers, string run, Func<string, int, Task<int>> choose)
+    {
+        const int beginnings = 15;
+        var times = new List<double>();
+        for (var round = 0; round < 3; round++)
+        {
+            for (var i = 0; i < beginnings; i++)
+            {
+                var random = new Random(i);
+                var words =
+                    string.Join(' ', Enumerable.Range(0, 250).Select(_ => "word item list fact name day".Split(' ')[random.Next(6)]));
+                var prompt = $"{run} {i}: {words}. Question {round}?";
+                var time = await ToFirstTokenAsync(servers[await choose(prompt, (round * beginnings) + i + round)], prompt);
+                if (round > 0)
+                    times.Add(time);
+            }
+        }
+        times.Sort();
+        return times[times.Count / 2];
+    }
+
+    private static async Task<double> ToFirstTokenAsync(ServerProcess server, string prompt)
+    {
+        var begun = Stopwatch.GetTimestamp();
+        using var request = new HttpRequestMessage(HttpMethod.Post, "v1/completions")
+        {
+            Content = JsonContent.Create(new { model = "shimmy-demo", prompt, max_tokens = 1, stream = true }),
+        };
+        using var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var reader = new StreamReader(await answer.EnsureSuccessStatusCode().Content.ReadAsStreamAsync(), Encoding.UTF8);
+        await reader.ReadLineAsync();
+        var time = Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
+        await reader.ReadToEndAsync();
+        return time;
+    }
+
+    // How many there were; an error of reading fails the test.
+    private static async Task<int> ScrapeAsync(ServerProcess server, PickedServer into, CancellationToken end)
+    {
+        var count = 0;
+        using var timer = new PeriodicTimer(Interval);
+        try
+        {
+            while (await timer.WaitForNextTickAsync(end))
+            {
+                EndpointPicker.Read(await server.Client.GetStringAsync("metrics", CancellationToken.None), into);
+                count++;
+            }
+        }
+        catch (OperationCanceledException)
+        {
+        }
+        return count;
+    }
+}

@@ -1,0 +1,97 @@
+using System.Globalization;
+using Shimmy.Engine;
+using Shimmy.Models.Residency;
+
+namespace Shimmy.Observability;
+
+/// <summary>What all loaded models of a server are together at one moment.</summary>
+/// <param name="Running">Requests that run.</param>
+/// <param name="Waiting">Requests that wait.</param>
+/// <param name="Cells">KV cells.</param>
+/// <param name="CellsUsed">KV cells in use.</param>
+/// <param name="Adapters">LoRA adapters that can act.</param>
+/// <param name="RunningAdapters">Names of those that act now.</param>
+/// <param name="WaitingAdapters">Names of those that are waited for now.</param>
+internal sealed record EngineTotals(int Running, int Waiting, long Cells, long CellsUsed, int Adapters,
+    IReadOnlyList<string> RunningAdapters, IReadOnlyList<string> WaitingAdapters)
+{
+    /// <summary>Share of the cells in use.</summary>
+    public double Usage => Cells == 0 ? 0 : (double)CellsUsed / Cells;
+
+    /// <summary>Adds up what the workers have answered.</summary>
+    public static EngineTotals Of(IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked)
+    {
+        var (running, waiting, cells, used, adapters) = (0, 0, 0L, 0L, 0);
+        var (acting, awaited) = (new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal));
+        foreach (var (model, statistics) in asked)
+        {
+            if (statistics is not { } of)
+                continue;
+            running += of.SlotsBusy;
+            waiting += of.Waiting;
+            cells += of.Cells;
+            used += of.CellsUsed;
+            adapters += model.Model!.Facts.Adapters.Count;
+            acting.UnionWith(of.RunningAdapters);
+            awaited.UnionWith(of.WaitingAdapters);
+        }
+        return new EngineTotals(running, waiting, cells, used, adapters, [.. acting], [.. awaited]);
+    }
+}
+
+/// <summary>
+/// What endpoint pickers (Gateway API inference extension, llm-d) read beside the load: adapters and the size of the KV cache; and vLLM's
+/// names for all of it, for pickers that are set up for those. Each is one series, and there also while no model is loaded: a picker takes
+/// a server that lacks a metric for a full one.
+/// </summary>
+internal sealed class PickerMetrics(TimeProvider time)
+{
+    private readonly Lock _lock = new();
+    private string _adapters = "";
+    private double _changedAt = time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
+
+    /// <summary>Writes them.</summary>
+    /// <param name="text">Receives the metrics.</param>
+    /// <param name="totals">The loaded models.</param>
+    /// <param name="withVllm">Whether vLLM's names stand beside Shimmy's.</param>
+    public void Write(MetricsText text, EngineTotals totals, bool withVllm)
+    {
+        // A comma parts the names in the label, so none may hold one.
+        var labels = MetricsText.Labels("max_lora", Whole(totals.Adapters), "running_lora_adapters", Joined(totals.RunningAdapters),
+            "waiting_lora_adapters", Joined(totals.WaitingAdapters));
+        var changed = ChangedAt(labels);
+        const string ofAdapters = "LoRA adapters that act and that are waited for; the value is the time at which that was new.";
+        One("shimmy_lora_requests_info", ofAdapters, labels, changed);
+        text.Single("shimmy_kv_block_size_tokens", "gauge", "Tokens of a block, by which KV events tell what is in the KV cache.",
+            CellBlocks.Tokens);
+        text.Single("shimmy_kv_blocks", "gauge", "Blocks that the KV caches of the loaded models hold.", totals.Cells / CellBlocks.Tokens);
+        if (!withVllm)
+            return;
+        One("vllm:num_requests_waiting", "shimmy_requests_waiting.", "", totals.Waiting);
+        One("vllm:num_requests_running", "shimmy_requests_running.", "", totals.Running);
+        One("vllm:kv_cache_usage_perc", "shimmy_kv_cache_usage_ratio.", "", totals.Usage);
+        One("vllm:lora_requests_info", ofAdapters, labels, changed);
+        One("vllm:cache_config_info", "Size of the KV cache; always 1.", MetricsText.Labels("block_size", Whole(CellBlocks.Tokens),
+            "num_gpu_blocks", Whole(totals.Cells / CellBlocks.Tokens)), 1);
+
+        void One(string name, string help, string labels, double value)
+        {
+            text.Head(name, "gauge", help);
+            text.Series(name, labels, value);
+        }
+    }
+
+    private static string Whole(long number) => number.ToString(CultureInfo.InvariantCulture);
+
+    private static string Joined(IReadOnlyList<string> names) => string.Join(',', names).Replace(' ', '_');
+
+    private double ChangedAt(string adapters)
+    {
+        lock (_lock)
+        {
+            if (_adapters != adapters)
+                (_adapters, _changedAt) = (adapters, time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0);
+            return _changedAt;
+        }
+    }
+}
