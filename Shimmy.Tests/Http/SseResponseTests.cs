@@ -60,6 +60,6 @@ public sealed class SseResponseTests
                 _threePings.SetResult();
         }
 
-        public void WriteError(IBufferWriter<byte> output, ApiError error) => output.Write("error;"u8);
+        public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) => output.Write("error;"u8);
     }
 }

@@ -18,6 +18,9 @@ try
         case "fuzz":
             await FuzzRun.RunAsync(options, verdict);
             break;
+        case "fields":
+            await FieldRun.RunAsync(options, verdict);
+            break;
         case "idle":
             await IdleRun.RunAsync(options, verdict);
             break;
@@ -39,6 +42,7 @@ catch (FormatException e)
           soak   10,000 requests of all dialects, 32 at a time, a third of them left by their clients
           kill   200 workers killed under the same load
           fuzz   100,000 damaged requests in each dialect
+          fields 100,000 requests with odd values (null, empty lists and objects, half surrogates …) at every field of every dialect
           folders 100,000 Hugging Face folders with damaged files, read in this process
           registries 100,000 pulls from registries that lie, in this process
           idle   5,000 idle connections, slow readers, half-closed sockets

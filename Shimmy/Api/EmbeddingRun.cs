@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.Logging;
@@ -22,9 +23,16 @@ internal static partial class EmbeddingRun
     /// <param name="inputs">The texts or tokens.</param>
     /// <param name="truncates">Whether what is too long is cut.</param>
     /// <param name="loras">The adapters to apply; null for the model's own.</param>
+    /// <param name="takesTokens">Whether the route tells embeddings of each token, one behind another, where the model pools none.</param>
     public static async Task<(IReadOnlyList<float[]> Values, int Tokens)> AllAsync(HttpContext context, ModelLease lease, string field,
-        IReadOnlyList<Prompt> inputs, bool truncates, IReadOnlyList<LoraChoice>? loras)
+        IReadOnlyList<Prompt> inputs, bool truncates, IReadOnlyList<LoraChoice>? loras, bool takesTokens = false)
     {
+        if (lease.Model.Facts.EmbedsTokens && !takesTokens)
+        {
+            throw ApiException.BadField("model", "Pooling type 'none' is not OAI compatible. Please use a different pooling type, "
+                + "or POST /embedding, which tells the embedding of each token");
+        }
+
         var prompts = PromptLog.Of(context);
         var embeddings = await Task.WhenAll(inputs.Select((input, i) =>
             EmbedAsync(lease, prompts, input, truncates, loras, inputs.Count == 1 ? field : $"{field}[{i}]", context.RequestAborted)));
@@ -40,9 +48,14 @@ internal static partial class EmbeddingRun
         try
         {
             prompts?.Write(input);
-            return await lease.Model.EmbedAsync(
-                new EmbeddingRequest { Prompt = input, Truncate = truncates, Loras = loras ?? lease.Loras, Place = lease.Place },
-                    cancellation);
+            var request = new EmbeddingRequest
+            {
+                Prompt = input,
+                Truncate = truncates,
+                Loras = lease.LorasOver(loras),
+                Place = lease.Place,
+            };
+            return await lease.Model.EmbedAsync(request, cancellation);
         }
         catch (EngineException e) when (e.Failure == EngineFailure.PromptTooLong)
         {
@@ -64,6 +77,44 @@ internal static partial class EmbeddingRun
         values = dimensions < values.Length ? values[..dimensions.Value] : values;
         var length = Math.Sqrt(values.Sum(value => (double)value * value));
         return length > 0 ? Array.ConvertAll(values, value => (float)(value / length)) : values;
+    }
+
+    /// <summary>Writes embeddings as OpenAI has them.</summary>
+    public static void Write(Utf8JsonWriter json, string model, IReadOnlyList<float[]> embeddings, int tokens, bool asBase64)
+    {
+        json.WriteStartObject();
+        json.WriteString("object"u8, "list"u8);
+        json.WriteStartArray("data");
+        for (var i = 0; i < embeddings.Count; i++)
+        {
+            json.WriteStartObject();
+            json.WriteString("object"u8, "embedding"u8);
+            json.WriteNumber("index", i);
+            // Little-endian 32-bit floats.
+            if (asBase64)
+                json.WriteBase64String("embedding", MemoryMarshal.AsBytes(embeddings[i].AsSpan()));
+            else
+                WriteVector(json, "embedding", embeddings[i]);
+            json.WriteEndObject();
+        }
+        json.WriteEndArray();
+        json.WriteString("model", model);
+        json.WriteStartObject("usage");
+        json.WriteNumber("prompt_tokens", tokens);
+        json.WriteNumber("total_tokens", tokens);
+        json.WriteEndObject();
+        json.WriteEndObject();
+    }
+
+    /// <summary>Writes an array of numbers, as a property where it has a name.</summary>
+    public static void WriteVector(Utf8JsonWriter json, string? name, ReadOnlySpan<float> values)
+    {
+        if (name is not null)
+            json.WritePropertyName(name);
+        json.WriteStartArray();
+        foreach (var value in values)
+            json.WriteNumberValue(value);
+        json.WriteEndArray();
     }
 
     /// <summary>

@@ -64,8 +64,8 @@ internal sealed record LlamaServerMode
     /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Whether thoughts stay in the content (<c>--reasoning-format none</c>).</summary>
-    public bool ThoughtsInContent { get; init; }
+    /// <summary>Where thoughts are told, where a request does not say (<c>--reasoning-format</c>).</summary>
+    public ThoughtPlace Thoughts { get; init; }
 
     /// <summary>Variables of the chat template, where a request does not give them.</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
@@ -89,9 +89,17 @@ internal sealed record LlamaServerMode
     /// <summary>The mode of the server that a request came to.</summary>
     public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
 
-    /// <summary>The conversation with what the options say of it. Throws <see cref="ApiException"/> where it cannot be answered.</summary>
-    public ChatRequest Apply(ChatRequest request, RequestFields fields)
+    /// <summary>
+    /// The conversation with what the options say of it, and with <c>reasoning_format</c>. Throws <see cref="ApiException"/> where it
+    /// cannot be answered.
+    /// </summary>
+    /// <param name="request">The conversation.</param>
+    /// <param name="fields">The request.</param>
+    /// <param name="hasBoth">Whether the route can tell thoughts in two places; where it cannot they are told beside the text.</param>
+    public ChatRequest Apply(ChatRequest request, RequestFields fields, bool hasBoth = false)
     {
+        var place = ThoughtPlaces.Read(fields) ?? Thoughts;
+        request = request with { Thoughts = place == ThoughtPlace.Both && !hasBoth ? ThoughtPlace.Apart : place };
         if (!IsOn)
             return request;
         if (request.Messages is [.., { Role: "assistant" }, { Role: "assistant" }])
@@ -102,10 +110,8 @@ internal sealed record LlamaServerMode
             ? request.TemplateArguments
             : TemplateArguments.Concat(request.TemplateArguments).GroupBy(pair => pair.Key)
                 .ToDictionary(pairs => pairs.Key, pairs => pairs.Last().Value);
-        var format = fields.Choice("reasoning_format", "none", "auto", "deepseek");
         return request with
         {
-            ThoughtsInText = format is null ? ThoughtsInContent : format == "none",
             ContinueFinalMessage = continues,
             Messages = [.. request.Messages.Select(
                 (message, i) => continues && i == request.Messages.Count - 1 ? message : ByLines(message))],
@@ -128,6 +134,29 @@ internal sealed record LlamaServerMode
                     : (ContentPart[])[part]),
             ],
         };
+}
+
+/// <summary>llama-server's words for where thoughts are told.</summary>
+internal static class ThoughtPlaces
+{
+    private const string Field = "reasoning_format";
+
+    /// <summary>The words.</summary>
+    public const string Allowed = "auto, none, deepseek or deepseek-legacy";
+
+    /// <summary>The place that a word means; null where it is none of them.</summary>
+    public static ThoughtPlace? Of(string word) => word switch
+    {
+        "auto" or "deepseek" => ThoughtPlace.Apart,
+        "none" => ThoughtPlace.InText,
+        "deepseek-legacy" => ThoughtPlace.Both,
+        _ => null,
+    };
+
+    /// <summary>The field <c>reasoning_format</c>; null where it is absent.</summary>
+    public static ThoughtPlace? Read(RequestFields fields) => fields.Text(Field) is { } word
+        ? Of(word) ?? throw ApiException.BadField(fields.FullName(Field), $"must be {Allowed}, not {RequestFields.Quote(word)}")
+        : null;
 }
 
 /// <summary>Texts of prompts, for people.</summary>

@@ -1,6 +1,5 @@
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api;
 
@@ -19,10 +18,6 @@ internal static class LoraFields
             throw ApiException.BadField(fields.FullName("lora"), $"has {list.Count} adapters; at most {Most} are allowed");
         return [.. list.Select((element, i) => Choice(RequestFields.Of(element, $"{fields.FullName("lora")}[{i}]")))];
     }
-
-    /// <summary>The options of a request, with the adapters that its model's name or load says where it chooses none.</summary>
-    public static GenerationOptions Over(ModelLease lease, GenerationOptions options) =>
-        options with { Loras = options.Loras ?? lease.Loras };
 
     private static LoraChoice Choice(RequestFields fields)
     {

@@ -18,8 +18,8 @@ internal interface IPullWriter
     /// <summary>Writes that it is done.</summary>
     void WriteDone(IBufferWriter<byte> output, PulledModel pulled);
 
-    /// <summary>Writes why it broke off.</summary>
-    void WriteError(IBufferWriter<byte> output, ApiError error);
+    /// <summary>Writes why it broke off, in the form of a dialect, which is the route's or the server's.</summary>
+    void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect);
 }
 
 /// <summary>Answers a request for a pull in any dialect: at its end, or with each step.</summary>
@@ -88,7 +88,7 @@ internal static class PullStream
         catch (Exception e) when (!ClientConnection.IsGone(context))
         {
             var error = ApiError.Of(e, context);
-            writer.WriteError(output, error ?? ApiError.Internal);
+            writer.WriteError(output, error ?? ApiError.Internal, SseResponse.DialectOf(context));
             await SseResponse.FlushAsync(output, ClientConnection.Token(context));
             throw new StreamBrokenException(e, isOurFault: error is null);
         }

@@ -29,7 +29,8 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
         if (reasoning?.Flag("exclude") == true)
             throw ApiException.BadField("reasoning.exclude", "thoughts are always told, beside the answer", "unsupported_value");
         budget ??= (reasoning is null ? null : Tokens(reasoning, "max_tokens")) ?? Tokens(fields, "thinking_budget")
-            ?? Tokens(fields, "thinking_budget_tokens") ?? Tokens(fields, "reasoning_budget");
+            ?? Tokens(fields, "thinking_budget_tokens") ?? Tokens(fields, "reasoning_budget")
+            ?? Tokens(fields, "reasoning_budget_tokens");
         var enabled = fields.Flag("enable_thinking") ?? thinks ?? think ?? reasoning?.Flag("enabled")
             ?? (effort == "none" || budget == 0 ? false : null);
         return new ThinkingFields(enabled, budget is 0 or int.MaxValue ? null : budget, Arguments(fields, effort));

@@ -51,11 +51,11 @@ internal static class ChatPipeline
             Options = request.Options with
             {
                 Stop = [.. request.Options.Stop, .. template.Stop],
-                Loras = request.Options.Loras ?? lease.Loras,
+                Loras = lease.LorasOver(request.Options.Loras),
             },
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
-            ShownControlTokens = request.ThoughtsInText && template.Reasoning is { } shown
+            ShownControlTokens = request.Thoughts == ThoughtPlace.InText && template.Reasoning is { } shown
                 ? [.. format.Marks, shown.Open, shown.Close]
                 : format.Marks,
         };
@@ -82,6 +82,8 @@ internal static class ChatPipeline
             if (outputEvent.End is not { } end)
             {
                 yield return outputEvent;
+                if (outputEvent.Start is not null && request is { EchoesFinalMessage: true, ContinueFinalMessage: true })
+                    yield return OutputEvent.OfText(request.Messages[^1].Text);
                 continue;
             }
             var reasoningTokens = reasoning is null
@@ -135,11 +137,12 @@ internal static class ChatPipeline
 
     private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
     {
-        var marks = request.ContinueFinalMessage || request.ThoughtsInText ? null : template.Reasoning;
+        var marks = request.ContinueFinalMessage || request.Thoughts == ThoughtPlace.InText ? null : template.Reasoning;
         return new AnswerFormat
         {
             Reasoning = marks,
             BeginsReasoning = marks is not null && TextEndsWith(prompt, marks.Open),
+            ReasoningStaysInText = request.Thoughts == ThoughtPlace.Both,
             Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
             Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
         };
@@ -192,7 +195,7 @@ internal static class ChatPipeline
         var generation = new GenerationRequest
         {
             Prompt = request.Prompt,
-            Options = request.Options with { Loras = request.Options.Loras ?? lease.Loras },
+            Options = request.Options with { Loras = lease.LorasOver(request.Options.Loras) },
             Grammar = request.Grammar?.Text,
         };
         var events = GenerateAsync(lease, generation, new AnswerClock(), cancellation);

@@ -38,6 +38,9 @@ public sealed record ModelFacts
     /// <summary>Whether it judges how well a document answers a query.</summary>
     public bool CanRerank { get; init; }
 
+    /// <summary>Whether it embeds each token of a text for itself, and no text as a whole (<c>--pooling none</c>).</summary>
+    public bool EmbedsTokens { get; init; }
+
     /// <summary>Whether it says that it is a reranker but has no classification head to judge with.</summary>
     public bool LacksRankingHead { get; init; }
 

@@ -23,8 +23,8 @@ internal interface IStreamWriter
     {
     }
 
-    /// <summary>Writes the dialect's error event; the stream ends after it.</summary>
-    void WriteError(IBufferWriter<byte> output, ApiError error);
+    /// <summary>Writes the error event in the form of a dialect, which is the route's or the server's; the stream ends after it.</summary>
+    void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) => SseResponse.WriteError(output, error, dialect);
 }
 
 /// <summary>
@@ -74,7 +74,7 @@ internal static class SseResponse
         catch (Exception e) when (!ClientConnection.IsGone(context))
         {
             var error = ApiError.Of(e, context);
-            writer.WriteError(output, error ?? ApiError.Internal);
+            writer.WriteError(output, error ?? ApiError.Internal, DialectOf(context));
             await FlushAsync(output, ClientConnection.Token(context)).ConfigureAwait(false);
             throw new StreamBrokenException(e, isOurFault: error is null);
         }
@@ -112,7 +112,7 @@ internal static class SseResponse
         catch (Exception e) when (stream.Length > 0)
         {
             var error = ApiError.Of(e, context);
-            writer.WriteError(output, error ?? ApiError.Internal);
+            writer.WriteError(output, error ?? ApiError.Internal, DialectOf(context));
             await PassAsync().ConfigureAwait(false);
             throw new StreamBrokenException(e, isOurFault: error is null);
         }
@@ -155,6 +155,14 @@ internal static class SseResponse
         output.Write("\n\n"u8);
     }
 
+    /// <summary>Frames the body of a dialect's error as an event without a name.</summary>
+    public static void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect, string? requestId = null)
+    {
+        output.Write("data: "u8);
+        output.Write(dialect.ErrorBody(error, requestId));
+        output.Write("\n\n"u8);
+    }
+
     /// <summary>Writes a JSON value as a line of its own; <paramref name="write"/> writes the value.</summary>
     public static void WriteLine(IBufferWriter<byte> output, Action<Utf8JsonWriter> write)
     {
@@ -162,6 +170,9 @@ internal static class SseResponse
             write(json);
         output.Write("\n"u8);
     }
+
+    /// <summary>The dialect of an answer's errors: those in the middle of a stream have the form of those before it.</summary>
+    public static Dialect DialectOf(HttpContext context) => RequestContext.Of(context).Match!.Dialect;
 
     // An enumeration may not be left in the middle of a move: where the client cannot be written to, the move is ended first.
     private static async Task<bool> FlushMeanwhileAsync(PipeWriter output, Task<bool> next,

@@ -71,6 +71,9 @@ internal sealed record GgufFacts
     /// <summary>Whether its chat template speaks of thinking.</summary>
     public bool Thinks { get; init; }
 
+    /// <summary>Whether its header names tokens for filling in the middle.</summary>
+    public bool Inserts { get; init; }
+
     /// <summary>
     /// Serializes the facts for the scan cache. A changed layout needs a new version in <see cref="Discovery.ScanCache"/>.
     /// </summary>
@@ -91,6 +94,7 @@ internal sealed record GgufFacts
             writer.Write(text ?? "");
         writer.Write(CallsTools);
         writer.Write(Thinks);
+        writer.Write(Inserts);
     }
 
     /// <summary>
@@ -124,6 +128,7 @@ internal sealed record GgufFacts
             BaseModel = Text(),
             CallsTools = reader.ReadBoolean(),
             Thinks = reader.ReadBoolean(),
+            Inserts = reader.ReadBoolean(),
         };
 
         string? Text() => reader.ReadString() is { Length: > 0 } text ? text : null;

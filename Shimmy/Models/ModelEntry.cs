@@ -87,6 +87,9 @@ internal sealed record ModelEntry
     /// <summary>Whether the chat template in its file speaks of thinking.</summary>
     public bool Thinks { get; init; }
 
+    /// <summary>Whether its header names tokens for filling in the middle.</summary>
+    public bool Inserts { get; init; }
+
     /// <summary>Whether the projector takes pictures.</summary>
     public bool Sees { get; init; }
 

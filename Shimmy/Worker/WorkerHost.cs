@@ -271,7 +271,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
             $"the maximum context length is {longest} tokens for a text that is embedded, but the text has {orMore}{tokens} tokens: it " +
-            "exceeds the available context size")
+            "is too large, and exceeds the available context size")
         {
             PromptTokens = tokens,
             ContextLength = longest,

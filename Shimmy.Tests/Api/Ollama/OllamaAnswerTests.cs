@@ -285,6 +285,27 @@ public sealed partial class OllamaAnswerTests
     }
 
     [TestMethod]
+    public async Task Options_of_a_load_are_forgotten_with_it()
+    {
+        var specs = new List<ModelSpec>();
+        var engine = new ScriptedEngine
+        {
+            Loading = (spec, _, _) =>
+            {
+                specs.Add(spec);
+                return Task.CompletedTask;
+            },
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+
+        await server.AnswerAsync(Chat, $$"""{{{Ask}},"stream":false,"keep_alive":"1ms","options":{"num_ctx":128} }""");
+        await Poll.UntilAsync(() => engine.Alive == 0, "the model is unloaded");
+        await server.AnswerAsync(Chat, $$"""{{{Ask}},"stream":false}""");
+
+        Assert.AreEqual((128, 64), (specs[0].ContextLength, specs[1].ContextLength));
+    }
+
+    [TestMethod]
     public async Task Errors_have_Ollamas_words_and_statuses()
     {
         var engine = new ScriptedEngine();

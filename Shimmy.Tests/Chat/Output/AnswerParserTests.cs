@@ -51,6 +51,24 @@ public sealed class AnswerParserTests
     Hold(new AnswerFormat { Reasoning = Think, Calls = Hermes, Tools = Tools }, answer, expected);
 
     [TestMethod]
+    [DataRow("<think>\nhm\n</think>\n\nHi", "hm", "<think>\nhm\n</think>\n\nHi", false)]
+    [DataRow("\n<think>a </think>b", "a", "\n<think>a </think>b", false)]
+    [DataRow("hm</think>\nHi", "hm", "<think>hm</think>\nHi", true)]
+    [DataRow("never closed", "never closed", "<think>never closed", true)]
+    [DataRow("no thought", "", "no thought", false)]
+    public void Thinking_may_stay_in_the_text_as_it_is(string answer, string thought, string text, bool begun)
+    {
+        foreach (var piece in (int[])[1, 3, 100])
+        {
+            var parser = new AnswerParser(new AnswerFormat { Reasoning = Think, BeginsReasoning = begun, ReasoningStaysInText = true });
+            var events = answer.Chunk(piece).SelectMany(some => parser.Push(new string(some))).ToList();
+            events.AddRange(parser.End());
+            Assert.AreEqual(thought, string.Concat(events.Select(one => one.Reasoning)));
+            Assert.AreEqual(text, string.Concat(events.Select(one => one.Text)));
+        }
+    }
+
+    [TestMethod]
     [DataRow("hm</think>Hi", "R:hm|T:Hi")]
     [DataRow("never closed", "R:never closed")]
     public void A_prompt_may_have_begun_the_thinking(string answer, string expected) =>

@@ -36,6 +36,13 @@ public sealed class LlamaServerArgumentsTests
     }
 
     [TestMethod]
+    [DataRow("none", 0)]
+    [DataRow("mean", 1)]
+    [DataRow("rank", 4)]
+    public void Pooling_is_llama_cpps_number(string word, int number) =>
+        Assert.AreEqual(number, Parse($"-m a.gguf --pooling {word}").Tuning.Pooling);
+
+    [TestMethod]
     public void Several_hosts_have_one_port_and_a_socket_has_none()
     {
         CollectionAssert.AreEqual(new[] { "127.0.0.1:9000", "[::1]:9000", "unix:/tmp/a.sock" },

@@ -219,6 +219,22 @@ public sealed class SetupTests
             foreach (var option in OptionTable.Of(command))
                 Assert.Contains(shell == "fish" ? $"-l {option.Name[2..]}" : option.Name, script);
         }
+        // Those of llama-server have words behind one dash, too.
+        foreach (var name in LlamaServerTable.All.SelectMany(row => row.Names))
+        {
+            Assert.Contains(shell != "fish" ? name
+                : name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]} "
+                : name.Length == 2 ? $" -s {name[1..]} " : $" -o {name[1..]} ", script);
+        }
+    }
+
+    [TestMethod]
+    [TestCategory("Unit")]
+    public void The_manual_knows_llama_servers_options()
+    {
+        var page = ManualPage.Text();
+        foreach (var row in LlamaServerTable.All)
+            Assert.Contains(row.Names[^1].Replace("-", "\\-", StringComparison.Ordinal), page);
     }
 
     [TestMethod]

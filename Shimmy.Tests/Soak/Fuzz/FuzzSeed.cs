@@ -75,6 +75,31 @@ internal sealed record FuzzSeed(string Method, string Path, string Body)
             new("GET", $"/api/models/{Exchange.Model}/status", ""),
             new("GET", "/api/models", ""),
         ],
+        ["llama-server"] =
+        [
+            Post("/completion",
+                """ "prompt":["hi",[1,2,"you"],{"prompt_string":"a","multimodal_data":[]}],"n_predict":1,"n_probs":2,"samplers":["top_k","temperature"],"logit_bias":[[5,1.5],["a",false]],"response_fields":["content","timings/predicted_n"],"lora":[],"id_slot":-1,"return_tokens":true,"min_keep":1 """),
+            Post("/completion",
+                """ "prompt":"hi","n_predict":1,"stream":true,"timings_per_token":true,"return_progress":true,"t_max_predict_ms":500,"cache_prompt":true,"sse_ping_interval":5,"json_schema":{"type":"object"},"n_keep":1,"n_discard":0 """),
+            Post("/infill", """ "input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"f","text":"t"}],"prompt":"c","n_predict":1 """),
+            Post("/embedding", """ "content":["hi",{"content":[{"type":"text","text":"you"}]}],"embd_normalize":2,"encoding_format":"float" """),
+            Post("/v1/chat/completions/input_tokens", """ "messages":[{"role":"user","content":"hi"}],"reasoning_format":"none" """),
+            Post("/v1/chat/completions/control", """ "id":"chatcmpl-1","action":"reasoning_end" """),
+            Post("/v1/streams/lookup", """ "conversation_ids":["a","b"] """),
+        ],
+        ["ollama"] =
+        [
+            Post("/api/chat",
+                """ "messages":[{"role":"system","content":"be short"},{"role":"user","content":"hi","images":[]},{"role":"assistant","content":"","thinking":"t","tool_calls":[{"function":{"name":"f","arguments":{"a":1}}}]},{"role":"tool","tool_name":"f","content":"ok"}],"stream":false,"think":false,"format":{"type":"object","properties":{"a":{"type":"integer"}}},"options":{"num_predict":1,"temperature":0.5,"stop":["a"],"seed":1,"num_ctx":64},"tools":[{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object","properties":{}}}}],"logprobs":true,"top_logprobs":1 """),
+            Post("/api/chat", """ "messages":[{"role":"user","content":"hi"}],"stream":true,"options":{"num_predict":1,"top_k":5,"num_gpu":0} """),
+            Post("/api/generate",
+                """ "prompt":"hi","suffix":"","system":"s","template":"{{ .Prompt }}","context":[1,2],"raw":false,"stream":false,"options":{"num_predict":1},"format":"json","think":null,"images":[] """),
+            Post("/api/embed", """ "input":["hi","you"],"truncate":true,"dimensions":8,"options":{"num_thread":1} """),
+            Post("/api/embeddings", """ "prompt":"hi","options":{} """),
+            Post("/api/show", """ "verbose":false,"name":"x" """),
+            Post("/api/copy", """ "source":"nobody","destination":"nobody-2" """),
+            new("DELETE", "/api/delete", """{"model":"nobody"}"""),
+        ],
         ["websocket"] =
         [
             Post("/ws/generate", """ "prompt":"hi","max_tokens":1,"temperature":0.5,"stop":["a"],"seed":3 """),

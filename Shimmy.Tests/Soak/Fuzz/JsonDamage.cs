@@ -130,7 +130,8 @@ internal static class JsonDamage
 
     private static JsonNode? Value(Random random) => Values[random.Next(Values.Length)]();
 
-    private static void Collect(JsonNode? node, List<(JsonNode Parent, string? Name, int Index)> places)
+    /// <summary>Adds every place that a value stands in.</summary>
+    public static void Collect(JsonNode? node, List<(JsonNode Parent, string? Name, int Index)> places)
     {
         if (node is JsonObject members)
         {

@@ -19,6 +19,8 @@ internal enum EndingKind
 /// <summary>How an answer ended, and what is wrong with that.</summary>
 internal readonly record struct Ending(EndingKind Kind, string? Complaint = null)
 {
+    private static readonly string[] LlamaServers = ["/completion", "/completions", "/infill", "/embedding", "/lora-adapters", "/props"];
+
     /// <summary>Judges an answer to a valid request.</summary>
     public static Ending Of(Exchange asked, WireAnswer? answer)
     {
@@ -87,7 +89,7 @@ internal readonly record struct Ending(EndingKind Kind, string? Complaint = null
         var root = json.RootElement;
         if (!root.TryGetProperty("error", out var error))
             return false;
-        if (!path.StartsWith("/v1", StringComparison.Ordinal))
+        if (!path.StartsWith("/v1", StringComparison.Ordinal) && !LlamaServers.Contains(path))
             return error.ValueKind == JsonValueKind.String && error.GetString()!.Length > 0;
         return error.ValueKind == JsonValueKind.Object && HasText(error, "message") && HasText(error, "type")
             && (!path.StartsWith("/v1/messages", StringComparison.Ordinal)

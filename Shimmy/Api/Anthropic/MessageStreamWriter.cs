@@ -80,11 +80,10 @@ internal sealed class MessageStreamWriter(string id, string model, IReadOnlyList
 
     public void WritePing(IBufferWriter<byte> output) => Emit(output, "ping", static _ => { });
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
+    public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect)
     {
-        output.Write("event: error\ndata: "u8);
-        output.Write(AnthropicDialect.Instance.ErrorBody(error, requestId));
-        output.Write("\n\n"u8);
+        output.Write("event: error\n"u8);
+        SseResponse.WriteError(output, error, dialect, requestId);
     }
 
     private void Open(IBufferWriter<byte> output, Block block, Action<Utf8JsonWriter> writeBlock)

@@ -24,11 +24,10 @@ internal static class Messages
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
-        var asked = MessagesRequestBody.Read(fields, logger, counts: false, LlamaServerMode.Of(context).IsOn);
+        var asked = MessagesRequestBody.Read(fields, logger, counts: false, LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var name = lease.Entry.Name;
         asked = asked.WithDefaultsOf(lease.Model.Facts);
-        asked = asked with { Request = LlamaServerMode.Of(context).Apply(asked.Request, fields) };
         var id = Answer.NewId("msg_");
         var events = ChatPipeline.ChatAsync(lease, asked.Request, context.RequestAborted, logger, CacheControl.Use(context),
             MediaFields.LoaderOf(context));
@@ -58,8 +57,7 @@ internal static class Messages
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
-        var asked = MessagesRequestBody.Read(fields, logger, counts: true, LlamaServerMode.Of(context).IsOn);
-        asked = asked with { Request = LlamaServerMode.Of(context).Apply(asked.Request, fields) };
+        var asked = MessagesRequestBody.Read(fields, logger, counts: true, LlamaServerMode.Of(context));
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);

@@ -17,14 +17,16 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
 
     private SamplingPatch Sampling { get; init; } = SamplingPatch.None;
 
+    private LlamaOptions? Own { get; init; }
+
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
     /// <param name="fields">The body.</param>
     /// <param name="logger">Learns what was left out.</param>
     /// <param name="counts">Whether the tokens are only counted: nothing is generated, and no limit is needed.</param>
-    /// <param name="mayBeNone">Whether there need not be a message, as of llama-server.</param>
-    public static MessagesRequestBody Read(RequestFields fields, ILogger? logger, bool counts, bool mayBeNone)
+    /// <param name="mode">What the server was started as: to llama-server there need not be a message.</param>
+    public static MessagesRequestBody Read(RequestFields fields, ILogger? logger, bool counts, LlamaServerMode mode)
     {
-        var messages = AnthropicMessages.Read(fields, mayBeNone);
+        var messages = AnthropicMessages.Read(fields, mayBeNone: mode.IsOn);
         var tools = AnthropicTools.Read(fields, logger);
         var most = TokenLimit.Read(fields);
         if (most is null && !counts)
@@ -46,8 +48,9 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
             ContinueFinalMessage = messages is [.., { Role: "assistant", ToolCalls.Count: 0 }],
         };
         var sampling = SamplingFields.Read(fields);
-        var body = new MessagesRequestBody(request, fields.Flag("stream") ?? false, Caching(fields))
+        var body = new MessagesRequestBody(mode.Apply(request, fields), fields.Flag("stream") ?? false, Caching(fields))
         {
+            Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
             Sampling = sampling with
             {
                 MaxTokens = most,
@@ -59,10 +62,11 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
     }
 
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
-    public MessagesRequestBody WithDefaultsOf(ModelFacts facts) => this with
+    public MessagesRequestBody WithDefaultsOf(ModelFacts facts)
     {
-        Request = Request with { Options = Sampling.Over(SamplingPatch.DefaultsOf(facts)) },
-    };
+        var options = Sampling.Over(SamplingPatch.DefaultsOf(facts));
+        return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
+    }
 
     // The present name, and the one of the beta before it.
     private static (string Name, Grammar? Grammar) Format(RequestFields fields)

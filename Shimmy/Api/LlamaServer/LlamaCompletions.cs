@@ -31,15 +31,18 @@ internal static class LlamaCompletions
         var saysLimit = fields.Has("n_predict") || fields.Has("max_tokens") || fields.Has("max_completion_tokens");
         var gap = fills ? InfillFields.Read(fields) : null;
         var given = fills ? [] : LlamaPrompts.Read(fields, "prompt");
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var wanted = ModelRequest.Read(fields);
+        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        using var lease = await ModelResolver.AcquireAsync(context, wanted);
         var model = lease.Model;
         var request = await asked.WithDefaultsOfAsync(model, saysLimit, context.RequestAborted);
-        request = request with { Options = LoraFields.Over(lease, request.Options) };
+        // The settings of the answer tell them.
+        request = request with { Options = request.Options with { Loras = lease.LorasOver(request.Options.Loras) } };
         List<Prompt> prompts = [];
         if (gap is not null)
             prompts.Add(await gap.PromptAsync(model, request.Predict, mode, context.RequestAborted));
         foreach (var element in given)
-            prompts.Add(await LlamaPrompts.OfAsync(context, model, element, context.RequestAborted));
+            prompts.Add(await LlamaPrompts.OfAsync(context, model, element, "prompt", context.RequestAborted));
         var runs = new List<LlamaRun>();
         foreach (var prompt in prompts)
         {
@@ -131,13 +134,6 @@ internal static class LlamaCompletions
         }
 
         public void WritePing(IBufferWriter<byte> output) => output.Write(":\n\n"u8);
-
-        public void WriteError(IBufferWriter<byte> output, ApiError error)
-        {
-            output.Write("error: "u8);
-            output.Write(LlamaServerDialect.Instance.ErrorBody(error));
-            output.Write("\n\n"u8);
-        }
     }
 }
 

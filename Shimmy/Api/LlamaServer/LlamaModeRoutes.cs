@@ -9,8 +9,8 @@ using Shimmy.Observability;
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// The routes that answer otherwise where the server was started as llama-server: <c>/health</c>, <c>/v1/models</c> without a key, and
-/// <c>/metrics</c> by llama-server's names.
+/// The routes that answer otherwise where the server was started as llama-server: <c>/health</c>, <c>/v1/models</c> without a key,
+/// <c>/metrics</c> by llama-server's names, and embeddings, of prompts in all its forms.
 /// </summary>
 internal static class LlamaModeRoutes
 {
@@ -18,6 +18,8 @@ internal static class LlamaModeRoutes
     {
         routes.MapInstead("/health", HandleHealth, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
         routes.MapInstead("/metrics", HandleMetrics, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+        routes.MapPost("/embeddings", context => LlamaTexts.HandleEmbeddingAsync(context, asOpenAI: false), asked: _ => true);
+        routes.MapPost("/v1/embeddings", context => LlamaTexts.HandleEmbeddingAsync(context, asOpenAI: true), asked: _ => true);
     }
 
     private static Task HandleHealth(HttpContext context) => JsonResponse.WriteAsync(context, json =>

@@ -66,12 +66,16 @@ internal sealed record LlamaRequest
         var stream = fields.Flag("stream") ?? false;
         var biases = new List<(string Text, float Bias)>();
         var values = Values(fields, biases);
-        var probabilities = fields.Whole("n_probs", 0, int.MaxValue) ?? fields.Whole("logprobs", 0, int.MaxValue) ?? 0;
-        var predict = Predicted(fields);
+        var probabilities = FirstOf(fields, 0, int.MaxValue, "n_probs", "logprobs", "top_logprobs") ?? 0;
+        // Of the conversation's fields that llama-server's generations all have, a prompt as it is has nothing.
+        foreach (var name in (ReadOnlySpan<string>)["continue_final_message", "echo", "verbose", "reasoning_control"])
+            fields.Flag(name);
+        fields.Whole("reasoning_budget_tokens", -1, int.MaxValue);
+        var predict = FirstOf(fields, -1, int.MaxValue, "n_predict", "max_completion_tokens", "max_tokens");
         var ping = fields.Whole("sse_ping_interval", -1, int.MaxValue);
         return new LlamaRequest
         {
-            Choices = fields.Whole("n_cmpl", 1, MostPlaces) ?? fields.Whole("n", 1, MostPlaces) ?? 1,
+            Choices = FirstOf(fields, 1, MostPlaces, "n_cmpl", "n") ?? 1,
             Stream = stream,
             ReturnsTokens = fields.Flag("return_tokens") ?? false,
             TellsTimings = fields.Flag("timings_per_token") ?? false,
@@ -117,14 +121,16 @@ internal sealed record LlamaRequest
         };
     }
 
-    private static int? Predicted(RequestFields fields)
+    // What the first of these names says; all of them are held to the bounds.
+    private static int? FirstOf(RequestFields fields, int least, int most, params ReadOnlySpan<string> names)
     {
-        foreach (var name in (string[])["n_predict", "max_completion_tokens", "max_tokens"])
+        int? first = null;
+        foreach (var name in names)
         {
-            if (fields.Whole(name, -1, int.MaxValue) is { } most)
-                return most;
+            var said = fields.Whole(name, least, most);
+            first ??= said;
         }
-        return null;
+        return first;
     }
 
     private static TimeSpan? Time(RequestFields fields, string name) =>
@@ -233,15 +239,16 @@ internal static class LlamaPrompts
         return [.. elements.Select((element, i) => Checked(element, $"{name}[{i}]"))];
     }
 
-    /// <summary>The prompt of an element that <see cref="Read"/> gave.</summary>
-    public static async Task<Prompt> OfAsync(HttpContext context, ILoadedModel model, JsonElement value, CancellationToken cancellation)
+    /// <summary>The prompt of an element that <see cref="Read"/> gave of the field <paramref name="name"/>.</summary>
+    public static async Task<Prompt> OfAsync(
+        HttpContext context, ILoadedModel model, JsonElement value, string name, CancellationToken cancellation)
     {
         switch (value.ValueKind)
         {
             case JsonValueKind.String:
                 return Prompt.FromText(value.GetString()!);
             case JsonValueKind.Object:
-                return await OfObjectAsync(context, model, RequestFields.Of(value, "prompt"), cancellation).ConfigureAwait(false);
+                return await OfObjectAsync(context, model, RequestFields.Of(value, name), cancellation).ConfigureAwait(false);
         }
 
         var tokens = new List<int>();
@@ -251,7 +258,7 @@ internal static class LlamaPrompts
             if (piece.ValueKind == JsonValueKind.Number)
             {
                 var token = (int)RequestFields.WholeOf(piece)!.Value;
-                tokens.Add(token < model.Facts.VocabularySize ? token : throw ApiException.BadField("prompt",
+                tokens.Add(token < model.Facts.VocabularySize ? token : throw ApiException.BadField(name,
                     $"must hold tokens of this model, 0 to {model.Facts.VocabularySize - 1}, not {token}"));
             }
             else
@@ -287,6 +294,8 @@ internal static class LlamaPrompts
     private static async Task<Prompt> OfObjectAsync(
         HttpContext context, ILoadedModel model, RequestFields fields, CancellationToken cancellation)
     {
+        if (fields.List("content") is { } content)
+            return await OfPartsAsync(context, model, [.. Parts(content, fields.FullName("content"))], cancellation).ConfigureAwait(false);
         var text = fields.RequiredText("prompt_string");
         var media = fields.Find("multimodal_data") switch
         {
@@ -313,12 +322,33 @@ internal static class LlamaPrompts
                     fields.FullName("multimodal_data")));
             }
         }
+        return await OfPartsAsync(context, model, parts, cancellation).ConfigureAwait(false);
+    }
+
+    // Parts of a message's content, in OpenAI's form.
+    private static IEnumerable<ContentPart> Parts(IReadOnlyList<JsonElement> content, string name)
+    {
+        for (var i = 0; i < content.Count; i++)
+        {
+            var part = RequestFields.Of(content[i], $"{name}[{i}]");
+            yield return part.RequiredText("type") switch
+            {
+                "text" => new ContentPart(part.RequiredText("text")),
+                "image_url" => MediaFields.ImageUrl(part),
+                var type => throw MediaFields.Unsupported(part, type),
+            };
+        }
+    }
+
+    private static async Task<Prompt> OfPartsAsync(
+        HttpContext context, ILoadedModel model, IReadOnlyList<ContentPart> parts, CancellationToken cancellation)
+    {
         var decoded = await MediaFields.LoaderOf(context).DecodeAsync(model,
             new ChatRequest { Messages = [new ChatMessage { Role = "user", Content = parts }] }, ModelResolver.LoggerOf(context),
             cancellation).ConfigureAwait(false);
         var all = new List<Medium>();
         var placed = new List<PromptPart>();
-        foreach (var part in decoded.Messages[0].Content)
+        foreach (var part in ContentPart.Merge(decoded.Messages[0].Content))
         {
             if (part.Medium is { } medium)
             {

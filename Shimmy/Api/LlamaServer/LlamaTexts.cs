@@ -1,55 +1,66 @@
 using Microsoft.AspNetCore.Http;
-using Shimmy.Chat.Messages;
-using Shimmy.Chat.Output;
-using Shimmy.Chat.Templates;
 using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// <c>POST /embedding</c>: embeddings in llama-server's form, a list of vectors for each text. <c>POST
-/// /v1/chat/completions/input_tokens</c>: the tokens of a conversation.
+/// <c>POST /embedding</c>: embeddings in llama-server's form, a list of vectors for each text: one, or that of each token where the model
+/// pools none.
 /// </summary>
 internal static class LlamaTexts
 {
-    public static void Map(RouteTable routes)
-    {
-        routes.MapPost("/embedding", HandleEmbedding);
-        routes.MapPost("/v1/chat/completions/input_tokens", HandleInputTokens);
-    }
+    public static void Map(RouteTable routes) =>
+        routes.MapPost("/embedding", context => HandleEmbeddingAsync(context, asOpenAI: false));
 
-    private static async Task HandleEmbedding(HttpContext context)
+    /// <summary>Embeds texts, or each of their tokens where the model pools none, and answers in llama-server's form or OpenAI's.</summary>
+    public static async Task HandleEmbeddingAsync(HttpContext context, bool asOpenAI)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
+        // Only llama-server's own name for them asks for its form.
         var field = fields.Has("content") ? "content" : "input";
+        asOpenAI &= field == "input";
         var given = LlamaPrompts.Read(fields, field);
         var norm = fields.Whole("embd_normalize", -1, 100) ?? 2;
+        var asBase64 = fields.Choice("encoding_format", "float", "base64") == "base64";
+        var truncates = EmbeddingRun.Truncates(fields);
+        var asked = fields.Whole("dimensions", 1, int.MaxValue);
         var loras = LoraFields.Read(fields);
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
-        var embeddings = await Task.WhenAll(given.Select(async element => await lease.Model.EmbedAsync(
-            new EmbeddingRequest
-            {
-                Prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, context.RequestAborted) is { Media.Count: 0 } prompt
-                    ? prompt
-                    : throw ApiException.BadField(field, "pictures and sounds are not embedded; send text"),
-                Loras = loras ?? lease.Loras,
-                Place = lease.Place,
-            }, context.RequestAborted)));
-        RequestContext.Of(context).Usage = new Usage(embeddings.Sum(embedding => embedding.Tokens), 0, 0);
+        var wanted = ModelRequest.Read(fields);
+        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        using var lease = await ModelResolver.AcquireAsync(context, wanted);
+        var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
+        var prompts = new List<Prompt>();
+        foreach (var element in given)
+        {
+            var prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, field, context.RequestAborted);
+            if (prompt.Media.Count > 0)
+                throw ApiException.BadField(field, "pictures are not embedded; send text");
+            prompts.Add(prompt);
+        }
+        var (values, tokens) =
+            await EmbeddingRun.AllAsync(context, lease, field, prompts, truncates, loras, takesTokens: !asOpenAI);
+        var width = lease.Model.Facts.EmbeddingLength;
+        // Of single tokens the model's own values are told.
+        var vectors = values.Select(value => lease.Model.Facts.EmbedsTokens
+            ? value
+            : Normalised(dimensions is { } fewer ? value[..fewer] : value, norm)).ToList();
         await JsonResponse.WriteAsync(context, json =>
         {
+            if (asOpenAI)
+            {
+                EmbeddingRun.Write(json, lease.Entry.Name, vectors, tokens, asBase64);
+                return;
+            }
             json.WriteStartArray();
-            for (var i = 0; i < embeddings.Length; i++)
+            for (var i = 0; i < vectors.Count; i++)
             {
                 json.WriteStartObject();
                 json.WriteNumber("index", i);
                 json.WriteStartArray("embedding");
-                json.WriteStartArray();
-                foreach (var value in Normalised(embeddings[i].Values, norm))
-                    json.WriteNumberValue(value);
-                json.WriteEndArray();
+                for (var from = 0; from < vectors[i].Length; from += width)
+                    EmbeddingRun.WriteVector(json, null, vectors[i].AsSpan(from, Math.Min(width, vectors[i].Length - from)));
                 json.WriteEndArray();
                 json.WriteEndObject();
             }
@@ -68,32 +79,5 @@ internal static class LlamaTexts
             _ => Math.Pow(values.Sum(value => Math.Pow(Math.Abs(value), norm)), 1.0 / norm),
         };
         return size > 0 ? Array.ConvertAll(values, value => (float)(value / size)) : values;
-    }
-
-    private static async Task HandleInputTokens(HttpContext context)
-    {
-        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
-        using var body = document;
-        var logger = ModelResolver.LoggerOf(context);
-        var thinking = ThinkingFields.Read(fields, most: null);
-        var request = LlamaServerMode.Of(context).Apply(new ChatRequest
-        {
-            Messages = ChatMessages.Read(fields),
-            Tools = ToolFields.Read(fields, logger).Tools,
-            EnableThinking = thinking.Enabled,
-            TemplateArguments = thinking.TemplateArguments,
-            ContinueFinalMessage = ChatMessages.Continues(fields),
-        }, fields);
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
-        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
-        var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, request, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(template.Render(measured), context.RequestAborted);
-        await JsonResponse.WriteAsync(context, json =>
-        {
-            json.WriteStartObject();
-            json.WriteString("object"u8, "response.input_tokens"u8);
-            json.WriteNumber("input_tokens", tokens.Count);
-            json.WriteEndObject();
-        });
     }
 }

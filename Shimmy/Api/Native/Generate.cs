@@ -54,11 +54,4 @@ internal sealed class GenerateStreamWriter(string model) : IStreamWriter
         else
             SseResponse.WriteData(output, json => NativeJson.WriteToken(json, text));
     }
-
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
-    {
-        output.Write("data: "u8);
-        output.Write(NativeDialect.Instance.ErrorBody(error));
-        output.Write("\n\n"u8);
-    }
 }

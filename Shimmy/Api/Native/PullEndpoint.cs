@@ -58,11 +58,7 @@ internal static class PullEndpoint
         public void WriteDone(IBufferWriter<byte> output, PulledModel pulled) =>
             SseResponse.WriteData(output, json => PullEndpoint.WriteDone(json, pulled));
 
-        public void WriteError(IBufferWriter<byte> output, ApiError error) => SseResponse.WriteData(output, json =>
-        {
-            json.WriteStartObject();
-            json.WriteString("error", error.Message);
-            json.WriteEndObject();
-        });
+        public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) =>
+            SseResponse.WriteError(output, error, dialect);
     }
 }

@@ -42,7 +42,7 @@ internal static class Embed
             json.WriteString("model", call.Model);
             json.WriteStartArray("embeddings");
             foreach (var vector in values)
-                Write(json, EmbeddingRun.Normalised(vector, dimensions));
+                EmbeddingRun.WriteVector(json, null, EmbeddingRun.Normalised(vector, dimensions));
             json.WriteEndArray();
             call.WriteDurations(json);
             json.WriteNumber("prompt_eval_count", tokens);
@@ -64,8 +64,7 @@ internal static class Embed
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
-            json.WritePropertyName("embedding");
-            Write(json, values.Count == 0 ? [] : values[0]);
+            EmbeddingRun.WriteVector(json, "embedding", values.Count == 0 ? [] : values[0]);
             json.WriteEndObject();
         });
     }
@@ -79,12 +78,4 @@ internal static class Embed
             [.. list.EnumerateArray().Select((text, i) => Prompt.FromText(RequestFields.TextOf(text, $"input[{i}]")))],
         { } other => throw ApiException.BadField("input", $"must be a string or an array of strings, not {RequestFields.Describe(other)}"),
     };
-
-    private static void Write(Utf8JsonWriter json, float[] values)
-    {
-        json.WriteStartArray();
-        foreach (var value in values)
-            json.WriteNumberValue(value);
-        json.WriteEndArray();
-    }
 }

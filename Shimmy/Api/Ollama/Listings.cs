@@ -46,13 +46,16 @@ internal static class Listings
         json.WriteEndObject();
     }
 
-    /// <summary>Writes <c>capabilities</c> of a model; filling in the middle is known of a loaded one, or by its header.</summary>
-    public static void WriteCapabilities(Utf8JsonWriter json, ModelEntry entry, bool inserts)
+    /// <summary>
+    /// Writes <c>capabilities</c> of a model. Most models that fill in the middle say so in their header; of others a load finds out by the
+    /// texts of their tokens.
+    /// </summary>
+    public static void WriteCapabilities(HttpContext context, Utf8JsonWriter json, ModelEntry entry)
     {
         json.WriteStartArray("capabilities");
         foreach (var capability in entry.Capabilities)
             json.WriteStringValue(capability);
-        if (inserts)
+        if (entry.Inserts || LoadedIn(context)[entry.Name].Any(model => model.Model!.Facts.FillInTheMiddle is not null))
             json.WriteStringValue("insert"u8);
         json.WriteEndArray();
     }
@@ -78,7 +81,6 @@ internal static class Listings
         var models = await ModelResolver.ListedAsync(context);
         var copies = context.RequestServices.GetRequiredService<ModelRegistry>().PlainAliases;
         var digests = context.RequestServices.GetRequiredService<FileDigests>();
-        var loaded = LoadedIn(context);
         await digests.SettleAsync(models, LongestWait, context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -93,7 +95,7 @@ internal static class Listings
                 json.WriteNumber("size", entry.SizeBytes);
                 json.WriteString("digest", digests.Of(entry));
                 WriteDetails(json, entry);
-                WriteCapabilities(json, entry, loaded[entry.Name].Any(model => model.Model!.Facts.FillInTheMiddle is not null));
+                WriteCapabilities(context, json, entry);
                 json.WriteEndObject();
             }
             json.WriteEndArray();

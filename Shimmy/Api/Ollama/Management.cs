@@ -111,7 +111,7 @@ internal sealed class PullLines : IPullWriter
             SseResponse.WriteLine(output, json => Status(json, status));
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
+    public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) => OllamaJson.WriteError(output, error, dialect);
 
     /// <summary>Writes a line that says no more than what is done.</summary>
     public static void Status(Utf8JsonWriter json, string status)

@@ -203,13 +203,14 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
                 Tuning = Load.Tuning.Over(changed.Tuning),
                 Threads = Load.Threads ?? changed.Threads,
                 BatchSize = Load.BatchSize ?? changed.BatchSize,
+                EndsWithLoad = before?.EndsWithLoad ?? true,
             };
         }
 
         if (Context is { } context && context > residency.ContextOf(entry))
         {
             var most = entry.ContextLength > 0 ? Math.Min(context, entry.ContextLength) : context;
-            var longer = changed with { ContextLength = most };
+            var longer = changed with { ContextLength = most, EndsWithLoad = before?.EndsWithLoad ?? true };
             if (most > residency.ContextOf(entry) && await residency.FitsAsync(entry, longer, cancellation))
                 changed = longer;
             else if (isNews.Value)
@@ -276,9 +277,9 @@ internal static class OllamaJson
     }
 
     /// <summary>The line that ends a broken stream.</summary>
-    public static void WriteError(IBufferWriter<byte> output, ApiError error)
+    public static void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect)
     {
-        output.Write(OllamaDialect.Instance.ErrorBody(error));
+        output.Write(dialect.ErrorBody(error));
         output.Write("\n"u8);
     }
 

@@ -122,7 +122,8 @@ internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWr
         WritePiece(output, piece.Text, piece.Reasoning, [], piece.Tokens);
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
+    public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) =>
+        OllamaJson.WriteError(output, error, dialect);
 
     /// <summary>Writes a whole answer.</summary>
     public static void Write(Utf8JsonWriter json, OllamaCall call, Answer answer, bool probabilities)

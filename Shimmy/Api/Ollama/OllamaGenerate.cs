@@ -208,7 +208,8 @@ internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenC
         });
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error) => OllamaJson.WriteError(output, error);
+    public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) =>
+        OllamaJson.WriteError(output, error, dialect);
 
     /// <summary>Writes a whole answer.</summary>
     public static void Write(

@@ -21,9 +21,6 @@ internal static class ShowModel
     private const int LongArray = 5;
     private const string CopilotAgent = "GitHubCopilotChat/";
 
-    // Either says that the vocabulary has the marks.
-    private static readonly string[] GapKeys = ["tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"];
-
     // The template is told by itself.
     private static readonly string[] LeftOut = ["general.name", "tokenizer.chat_template"];
 
@@ -61,7 +58,7 @@ internal static class ShowModel
                 WriteInfo(json, "projector_info", null, projector, verbose, null);
             if (verbose && header is not null)
                 WriteTensors(json, header);
-            Listings.WriteCapabilities(json, entry, header is not null && GapKeys.Any(header.Metadata.ContainsKey));
+            Listings.WriteCapabilities(context, json, entry);
             json.WriteString("modified_at", OllamaJson.Time(entry.ModifiedAt));
             json.WriteEndObject();
         });

@@ -14,6 +14,7 @@ internal static class ChatCompletions
     public static void Map(RouteTable routes)
     {
         routes.MapPost("/v1/chat/completions", Handle);
+        routes.MapPost("/v1/chat/completions/input_tokens", HandleInputTokens);
         // Not recorded: the id that it names is another in each run.
         routes.MapPost("/v1/chat/completions/control", HandleControl, RoutePolicy.None);
     }
@@ -83,6 +84,20 @@ internal static class ChatCompletions
             request.Extras.WriteTail(json, answers[0].End, answers[0].Text);
             json.WriteEndObject();
         });
+    }
+
+    // llama-server's: takes the same fields, counts their tokens and answers nothing.
+    private static async Task HandleInputTokens(HttpContext context)
+    {
+        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
+        using var body = document;
+        var logger = ModelResolver.LoggerOf(context);
+        var request = ChatRequestBody.Read(fields, logger, LlamaServerMode.Of(context)).Request;
+        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
+        var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, request, logger, context.RequestAborted);
+        var tokens = await lease.Model.TokenizeAsync(template.Render(measured, request.AddGenerationPrompt), context.RequestAborted);
+        await JsonResponse.WriteAsync(context, json => OpenAIJson.WriteInputTokens(json, tokens.Count));
     }
 
     // llama-server's: ends the thinking of an answer that runs.

@@ -55,7 +55,8 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
                 TemplateArguments = thinking.TemplateArguments,
                 ContinueFinalMessage = ChatMessages.Continues(fields),
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,
-            }, fields),
+                EchoesFinalMessage = fields.Flag("echo") ?? false,
+            }, fields, hasBoth: true),
             LlamaOptions.Larger(fields.Whole("n", 1, 128), LlamaOptions.Choices(fields, mode)) ?? 1,
             fields.Flag("stream") ?? false,
             StreamOptions.IncludeUsage(fields))
@@ -71,7 +72,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
     /// <summary>The request with its sampling fields laid over the model's defaults.</summary>
     public ChatRequestBody WithDefaultsOf(ModelLease lease)
     {
-        var options = LoraFields.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts)));
+        var options = Sampling.Over(SamplingPatch.DefaultsOf(lease.Model.Facts));
         return this with { Request = Request with { Options = Own?.Over(options) ?? options } };
     }
 

@@ -69,13 +69,6 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         }
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
-    {
-        output.Write("data: "u8);
-        output.Write(OpenAIDialect.Instance.ErrorBody(error));
-        output.Write("\n\n"u8);
-    }
-
     private void WriteChunk(IBufferWriter<byte> output, OutputEvent outputEvent,
         Action<Utf8JsonWriter, OutputEvent> writeDelta, string? finishReason = null, OutputEnd? end = null) =>
         SseResponse.WriteData(output, json =>

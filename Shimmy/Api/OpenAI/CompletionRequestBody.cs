@@ -72,7 +72,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
     public CompletionRequestBody WithDefaultsOf(ModelLease lease)
     {
         var facts = lease.Model.Facts;
-        var options = LoraFields.Over(lease, Sampling.Over(SamplingPatch.DefaultsOf(facts)));
+        var options = Sampling.Over(SamplingPatch.DefaultsOf(facts));
         var request = this with { Options = Own?.Over(options) ?? options };
         if (Suffix is null)
             return request;

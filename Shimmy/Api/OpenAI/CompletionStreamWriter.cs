@@ -58,13 +58,6 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
         output.Write("data: [DONE]\n\n"u8);
     }
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
-    {
-        output.Write("data: "u8);
-        output.Write(OpenAIDialect.Instance.ErrorBody(error));
-        output.Write("\n\n"u8);
-    }
-
     private void Begin(string echo)
     {
         _echo = echo;

@@ -1,5 +1,3 @@
-using System.Runtime.InteropServices;
-using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Http;
 
@@ -24,40 +22,7 @@ internal static class Embeddings
         using var lease = await ModelResolver.AcquireAsync(context, wanted);
         var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var (embeddings, tokens) = await EmbeddingRun.AllAsync(context, lease, "input", inputs, truncates, loras);
-        await JsonResponse.WriteAsync(context, json =>
-        {
-            json.WriteStartObject();
-            json.WriteString("object"u8, "list"u8);
-            json.WriteStartArray("data");
-            for (var i = 0; i < embeddings.Count; i++)
-                WriteEmbedding(json, i, EmbeddingRun.Normalised(embeddings[i], dimensions), asBase64);
-            json.WriteEndArray();
-            json.WriteString("model", lease.Entry.Name);
-            json.WriteStartObject("usage");
-            json.WriteNumber("prompt_tokens", tokens);
-            json.WriteNumber("total_tokens", tokens);
-            json.WriteEndObject();
-            json.WriteEndObject();
-        });
-    }
-
-    private static void WriteEmbedding(Utf8JsonWriter json, int index, float[] values, bool asBase64)
-    {
-        json.WriteStartObject();
-        json.WriteString("object"u8, "embedding"u8);
-        json.WriteNumber("index", index);
-        if (asBase64)
-        {
-            // Little-endian 32-bit floats.
-            json.WriteBase64String("embedding", MemoryMarshal.AsBytes(values.AsSpan()));
-        }
-        else
-        {
-            json.WriteStartArray("embedding");
-            foreach (var value in values)
-                json.WriteNumberValue(value);
-            json.WriteEndArray();
-        }
-        json.WriteEndObject();
+        float[][] vectors = [.. embeddings.Select(embedding => EmbeddingRun.Normalised(embedding, dimensions))];
+        await JsonResponse.WriteAsync(context, json => EmbeddingRun.Write(json, lease.Entry.Name, vectors, tokens, asBase64));
     }
 }

@@ -38,7 +38,7 @@ internal static class ModelList
             // Clients of Ollama and of Codex look here.
             json.WriteStartArray("models");
             foreach (var entry in entries)
-                WriteAsOllama(json, entry);
+                WriteAsOllama(json, entry, mode);
             json.WriteEndArray();
             json.WriteEndObject();
         });
@@ -105,13 +105,13 @@ internal static class ModelList
         json.WriteEndArray();
     }
 
-    private static void WriteAsOllama(Utf8JsonWriter json, ModelEntry entry)
+    private static void WriteAsOllama(Utf8JsonWriter json, ModelEntry entry, LlamaServerMode mode)
     {
         json.WriteStartObject();
         json.WriteString("name", entry.Name);
         json.WriteString("model", entry.Name);
         json.WriteNumber("size", entry.SizeBytes);
-        WriteCapabilities(json, entry);
+        WriteCapabilities(json, entry, mode.IsOn && entry.Projector is not null);
         json.WriteStartObject("details");
         json.WriteString("format"u8, "gguf"u8);
         json.WriteString("family", entry.Architecture);
@@ -122,11 +122,14 @@ internal static class ModelList
     }
 
     // Ollama's words; every model embeds, but only those made for it say so.
-    private static void WriteCapabilities(Utf8JsonWriter json, ModelEntry entry)
+    private static void WriteCapabilities(Utf8JsonWriter json, ModelEntry entry, bool isMultimodal = false)
     {
         json.WriteStartArray("capabilities");
         foreach (var capability in entry.Capabilities)
             json.WriteStringValue(capability);
+        // llama-server's word for it.
+        if (isMultimodal)
+            json.WriteStringValue("multimodal"u8);
         json.WriteEndArray();
     }
 

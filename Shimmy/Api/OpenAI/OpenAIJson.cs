@@ -21,6 +21,15 @@ internal static class OpenAIJson
         json.WriteEndArray();
     }
 
+    /// <summary>The answer of routes that count the tokens of a request.</summary>
+    public static void WriteInputTokens(Utf8JsonWriter json, int tokens)
+    {
+        json.WriteStartObject();
+        json.WriteString("object"u8, "response.input_tokens"u8);
+        json.WriteNumber("input_tokens", tokens);
+        json.WriteEndObject();
+    }
+
     /// <summary>The object <c>usage</c>.</summary>
     public static void WriteUsage(Utf8JsonWriter json, Usage usage)
     {

@@ -7,7 +7,10 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.OpenAI;
 
-/// <summary><c>POST /v1/rerank</c>, in the shape that Jina gave it: documents ordered by how well they answer a query.</summary>
+/// <summary>
+/// <c>POST /v1/rerank</c>: documents ordered by how well they answer a query. In the shape that Jina gave it, or, where the documents are
+/// called <c>texts</c>, in that of TEI (Hugging Face's server).
+/// </summary>
 internal static class Rerank
 {
     private const int MostDocuments = 2048;
@@ -19,9 +22,13 @@ internal static class Rerank
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var query = fields.RequiredText("query");
-        var documents = ReadDocuments(fields);
+        var isTei = fields.Has("texts") && !fields.Has("documents");
+        var name = isTei ? "texts" : "documents";
+        var documents = ReadDocuments(fields, name);
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
-        var withText = fields.Flag("return_documents") ?? true;
+        var withText = isTei ? fields.Flag("return_text") ?? false : fields.Flag("return_documents") ?? true;
+        // llama-server tells what the model says, others a probability.
+        var isRaw = (fields.Flag("raw_scores") ?? false) || LlamaServerMode.Of(context).IsOn;
         var loras = LoraFields.Read(fields);
         var truncates = EmbeddingRun.Truncates(fields);
         var wanted = ModelRequest.Read(fields);
@@ -39,12 +46,21 @@ internal static class Rerank
         var judged =
             await Task.WhenAll(
                 documents.Select((text, i) => JudgeAsync(
-                    lease, prompts, query, text, truncates, loras, $"documents[{i}]", context.RequestAborted)));
+                    lease, prompts, query, text, truncates, loras, $"{name}[{i}]", context.RequestAborted)));
         var tokens = judged.Sum(one => one.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
-        var order = judged.Select((one, i) => (Index: i, Score: ScoreOf(one.Values))).OrderByDescending(one => one.Score).Take(most);
+        var order = judged.Select((one, i) => (Index: i, Score: isRaw ? one.Values[0] : ScoreOf(one.Values)))
+            .OrderByDescending(one => one.Score).Take(most);
         await JsonResponse.WriteAsync(context, json =>
         {
+            if (isTei)
+            {
+                json.WriteStartArray();
+                foreach (var (index, score) in order)
+                    WriteAsTei(json, index, score, withText ? documents[index] : null);
+                json.WriteEndArray();
+                return;
+            }
             json.WriteStartObject();
             json.WriteString("model", lease.Entry.Name);
             json.WriteString("object"u8, "list"u8);
@@ -74,7 +90,7 @@ internal static class Rerank
                     Prompt = prompt,
                     Document = Prompt.FromText(document),
                     Truncate = truncates,
-                    Loras = loras,
+                    Loras = lease.LorasOver(loras),
                     Place = lease.Place,
                 }, cancellation);
         }
@@ -101,15 +117,25 @@ internal static class Rerank
         json.WriteEndObject();
     }
 
-    private static IReadOnlyList<string> ReadDocuments(RequestFields fields)
+    private static void WriteAsTei(Utf8JsonWriter json, int index, float score, string? text)
     {
-        var documents = fields.List("documents")
-            ?? throw ApiException.BadField("documents", "is missing; an array of strings or of objects with a text is required",
+        json.WriteStartObject();
+        json.WriteNumber("index", index);
+        json.WriteNumber("score", score);
+        if (text is not null)
+            json.WriteString("text", text);
+        json.WriteEndObject();
+    }
+
+    private static IReadOnlyList<string> ReadDocuments(RequestFields fields, string name)
+    {
+        var documents = fields.List(name)
+            ?? throw ApiException.BadField(name, "is missing; an array of strings or of objects with a text is required",
                 "missing_required_parameter");
         if (documents.Count is 0 or > MostDocuments)
-            throw ApiException.BadField("documents", $"has {documents.Count} entries; 1 to {MostDocuments} are allowed");
+            throw ApiException.BadField(name, $"has {documents.Count} entries; 1 to {MostDocuments} are allowed");
         return [.. documents.Select((document, i) => document.ValueKind == JsonValueKind.Object
-            ? RequestFields.Of(document, $"documents[{i}]").RequiredText("text")
-            : RequestFields.TextOf(document, $"documents[{i}]"))];
+            ? RequestFields.Of(document, $"{name}[{i}]").RequiredText("text")
+            : RequestFields.TextOf(document, $"{name}[{i}]"))];
     }
 }

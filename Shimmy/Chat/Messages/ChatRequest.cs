@@ -36,8 +36,8 @@ internal sealed record ChatRequest
     /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Whether reasoning stays in the text with its tags, and is not told apart.</summary>
-    public bool ThoughtsInText { get; init; }
+    /// <summary>Where reasoning is told.</summary>
+    public ThoughtPlace Thoughts { get; init; }
 
     /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
     public ThinkingControl? ThinkingControl { get; init; }
@@ -57,6 +57,22 @@ internal sealed record ChatRequest
 
     /// <summary>Whether the last message, which must be the assistant's, is continued instead of answered.</summary>
     public bool ContinueFinalMessage { get; init; }
+
+    /// <summary>Whether the answer begins with the text of the message that it continues.</summary>
+    public bool EchoesFinalMessage { get; init; }
+}
+
+/// <summary>Where the reasoning of an answer is told.</summary>
+internal enum ThoughtPlace
+{
+    /// <summary>Beside the text.</summary>
+    Apart,
+
+    /// <summary>In the text, with its tags.</summary>
+    InText,
+
+    /// <summary>In both places.</summary>
+    Both,
 }
 
 /// <summary>Tells an answer to end its reasoning. Thread-safe.</summary>

@@ -12,6 +12,9 @@ internal sealed record AnswerFormat
     /// <summary>Whether the prompt ends with the opening tag, so that the answer begins inside the reasoning.</summary>
     public bool BeginsReasoning { get; init; }
 
+    /// <summary>Whether the reasoning is part of the text, too, with its tags.</summary>
+    public bool ReasoningStaysInText { get; init; }
+
     /// <summary>The syntax of tool calls; null where none are looked for.</summary>
     public ToolCallSyntax? Calls { get; init; }
 

@@ -27,6 +27,7 @@ internal sealed class AnswerParser
     private bool _anyText;
     private bool _anyReasoning;
     private bool _cut;
+    private bool _anyConsumed;
 
     public AnswerParser(AnswerFormat format)
     {
@@ -68,13 +69,31 @@ internal sealed class AnswerParser
     }
 
     // True where the rest of the buffer belongs to another part and is to be parsed as such.
-    private bool Step(bool ended) => _part switch
+    private bool Step(bool ended)
     {
-        Part.Beginning => Begin(ended),
-        Part.Reasoning => Reason(ended),
-        Part.Text => ReadText(ended),
-        _ => ReadCalls(ended),
-    };
+        var before = _format.ReasoningStaysInText && _part is Part.Beginning or Part.Reasoning ? _buffer.ToString() : null;
+        var more = _part switch
+        {
+            Part.Beginning => Begin(ended),
+            Part.Reasoning => Reason(ended),
+            Part.Text => ReadText(ended),
+            _ => ReadCalls(ended),
+        };
+        // Both take from the front alone.
+        if (before is not null)
+            EmitText(before[..^_buffer.Length]);
+        return more;
+    }
+
+    // What the reasoning is made of as it is, tags and white space included.
+    private void EmitText(string consumed)
+    {
+        if (_format.BeginsReasoning && !_anyConsumed)
+            consumed = _format.Reasoning!.Open + consumed;
+        _anyConsumed |= consumed.Length > 0;
+        if (consumed.Length > 0)
+            _events.Add(OutputEvent.OfText(consumed));
+    }
 
     private bool Begin(bool ended)
     {
@@ -126,7 +145,7 @@ internal sealed class AnswerParser
 
     private bool ReadText(bool ended)
     {
-        if (!_anyText && _format.Reasoning is not null)
+        if (!_anyText && _format is { Reasoning: not null, ReasoningStaysInText: false })
             TrimStart(_buffer);
         var text = _buffer.ToString();
         if (text.Length == 0)

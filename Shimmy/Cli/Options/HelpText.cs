@@ -16,6 +16,10 @@ internal static class HelpText
     /// <summary>How options are set without a command line.</summary>
     internal const string Variables = "Each option has a variable: SHIMMY_LOG_LEVEL stands in for --log-level. The command line wins.";
 
+    /// <summary>The same of llama-server's.</summary>
+    internal const string LlamaServerVariables =
+        "Each option that llama-server has a variable for has it here, too: LLAMA_ARG_CTX_SIZE stands in for --ctx-size.";
+
     // Where descriptions begin; what is too long for the place before them has a line of its own.
     private const int Column = 28;
     private const int Gap = 3;
@@ -74,10 +78,9 @@ internal static class HelpText
         {
             text.Append("\nOptions:\n");
             foreach (var row in LlamaServerTable.All)
-                Entry(text, string.Join(", ", row.Names) + (row.Value is { } value ? " " + value : ""), row.Help);
+                Entry(text, NameOf(row), row.Help);
             text.Append('\n');
-            Wrap(text, "Each option that llama-server has a variable for has it here, too: LLAMA_ARG_CTX_SIZE stands in for --ctx-size.",
-                0);
+            Wrap(text, LlamaServerVariables, 0);
             return text.ToString();
         }
         foreach (var (heading, options) in OptionTable.Sections)
@@ -93,6 +96,9 @@ internal static class HelpText
         Wrap(text, Variables, 0);
         return text.ToString();
     }
+
+    internal static string NameOf(LlamaServerOption row) =>
+        string.Join(", ", row.Names) + (row.Value is { } value ? " " + value : "");
 
     internal static string NameOf(Option option) =>
         (option.Letter is { } letter ? letter + ", " : "") + option.Name + (option.Value is { } value ? " " + value : "");
@@ -168,6 +174,11 @@ internal static class ManualPage
             var own = OptionTable.Of(command).Where(option => !IsShared(option)).ToList();
             foreach (var option in own)
                 Entry(text, option);
+            if (command.Is != CommandSet.LlamaServer)
+                continue;
+            text.Append(Escaped(HelpText.LlamaServerVariables)).Append('\n');
+            foreach (var row in LlamaServerTable.All)
+                Entry(text, HelpText.NameOf(row), row.Help);
         }
         text.Append(".SH OPTIONS OF SEVERAL COMMANDS\n");
         foreach (var option in OptionTable.Sections.SelectMany(section => section.Options).Where(IsShared))
@@ -185,8 +196,10 @@ internal static class ManualPage
 
     private static bool IsShared(Option option) => OptionTable.Commands.Count(command => command.Has(option)) > 1;
 
-    private static void Entry(StringBuilder text, Option option) =>
-        text.Append($".TP\n.B {Escaped(HelpText.NameOf(option))}\n{Escaped(HelpText.DescriptionOf(option))}.\n");
+    private static void Entry(StringBuilder text, Option option) => Entry(text, HelpText.NameOf(option), HelpText.DescriptionOf(option));
+
+    private static void Entry(StringBuilder text, string name, string description) =>
+        text.Append($".TP\n.B {Escaped(name)}\n{Escaped(description)}.\n");
 
     // A dash that is copied into a shell is to be a hyphen-minus; a line that begins with a dot or an apostrophe would be a macro.
     private static string Escaped(string words)

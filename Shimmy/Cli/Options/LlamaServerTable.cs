@@ -89,8 +89,9 @@ internal static class LlamaServerTable
             (a, v) => a.Tell(mode => mode with { SlotFolder = Folder(v) })),
         Switch(["--embedding", "--embeddings"], "LLAMA_ARG_EMBEDDINGS", "Models that embed always do: no effect", _ => { }),
         Switch(["--rerank", "--reranking"], "LLAMA_ARG_RERANKING", "Models that rerank always do: no effect", _ => { }),
-        new(["--pooling"], "LLAMA_ARG_POOLING", "mean|cls|last|rank", "How texts are embedded, whatever the file says",
-            (a, v) => a.With(o => o with { Tuning = o.Tuning with { Pooling = v.Choice("mean", "cls", "last", "rank") + 1 } })),
+        new(["--pooling"], "LLAMA_ARG_POOLING", "none|mean|cls|last|rank",
+            "How texts are embedded, whatever the file says; none embeds each of their tokens",
+            (a, v) => a.With(o => o with { Tuning = o.Tuning with { Pooling = v.Choice("none", "mean", "cls", "last", "rank") } })),
         Switch(["-v", "--verbose", "--log-verbose"], null, "Log all, and tell prompts with answers", a =>
         {
             a.With(o => o with { LogLevel = LogLevel.Debug });
@@ -226,8 +227,8 @@ internal static class LlamaServerTable
         new(["--chat-template-kwargs"], "LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "JSON",
             "Variables of the chat template", (a, v) => a.TemplateArguments(v)),
         new(["--reasoning-format"], "LLAMA_ARG_THINK", "FORMAT",
-            "none leaves thoughts in the content; deepseek and auto tell them beside it",
-            (a, v) => a.Tell(mode => mode with { ThoughtsInContent = v.Choice("auto", "deepseek", "none") == 2 })),
+            "none leaves thoughts in the content; deepseek and auto tell them beside it; deepseek-legacy does both",
+            (a, v) => a.Tell(mode => mode with { Thoughts = ThoughtPlaces.Of(v.Text) ?? throw v.Refuse(ThoughtPlaces.Allowed) })),
         new(["-rea", "--reasoning"], "LLAMA_ARG_REASONING", "on|off|auto", "Whether the model thinks",
             (a, v) => a.Tell(mode => mode with { Thinks = v.Choice("auto", "on", "off") switch { 0 => null, var c => c == 1 } })),
         new(["--reasoning-budget"], "LLAMA_ARG_THINK_BUDGET", "N", "Most tokens of thinking; 0 for none, -1 for any", (a, v) =>

@@ -36,19 +36,33 @@ internal static class CompletionScript
 
     private static Kind KindOf(Command command) => command.TakesModel ? Kind.Models : command.Words.Count > 0 ? Kind.Words : Kind.Nothing;
 
-    private static IEnumerable<string> NamesOf(Option option) => option.Letter is { } letter ? [option.Name, letter] : [option.Name];
+    // What completes the value of an option of llama-server: its help has words with bars between them, and names of what is a path.
+    private static Kind KindOf(LlamaServerOption option) => option.Value is not { } value ? Kind.Nothing
+        : value.StartsWith("FILE", StringComparison.Ordinal) || value is "DIR" ? Kind.Paths
+        : WordsOf(option).Length > 0 ? Kind.Words
+        : Kind.Nothing;
+
+    private static string WordsOf(LlamaServerOption option) => option.Value is { } value && value.Contains('|')
+        ? string.Join(' ', value.Split('|').Where(word => char.IsLower(word[0]))) : "";
+
+    // The options of a command for all shells: its names, what it does, what completes its value.
+    private static IEnumerable<Row> RowsOf(Command command) => command.Is == CommandSet.LlamaServer
+        ? LlamaServerTable.All.Select(row => new Row(row.Names, row.Help, row.Value is null, KindOf(row), WordsOf(row)))
+        : OptionTable.Of(command).Select(option => new Row(option.Letter is { } letter ? [option.Name, letter] : [option.Name], option.Help,
+            option.IsSwitch, KindOf(option), string.Join(' ', option.Words)));
+
+    private sealed record Row(string[] Names, string Help, bool IsSwitch, Kind Kind, string Words);
 
     private static string OptionsOf(Command command) => string.Join(' ', (command.Is == CommandSet.LlamaServer
-        ? LlamaServerTable.All.SelectMany(row => row.Names)
-        : OptionTable.Of(command).Select(option => option.Name)).Append("--help"));
+        ? RowsOf(command).SelectMany(row => row.Names)
+        : RowsOf(command).Select(row => row.Names[0])).Append("--help"));
 
     private static string Commands => string.Join(' ', OptionTable.Commands.Select(command => command.Name));
 
     // Pairs of command and option by what completes the value, so that one line serves all that have it.
     private static IEnumerable<(string Patterns, Kind Kind, string Words)> Values(string quote) =>
-        from pair in OptionTable.Commands.SelectMany(command => OptionTable.Of(command).Where(option => !option.IsSwitch)
-            .SelectMany(option => NamesOf(option).Select(name => (Text: $"{quote}{command.Name} {name}{quote}", Kind: KindOf(option),
-                Words: string.Join(' ', option.Words)))))
+        from pair in OptionTable.Commands.SelectMany(command => RowsOf(command).Where(row => !row.IsSwitch)
+            .SelectMany(row => row.Names.Select(name => (Text: $"{quote}{command.Name} {name}{quote}", row.Kind, row.Words))))
         group pair by (pair.Kind, pair.Words) into same
         select (string.Join('|', same.Select(pair => pair.Text)), same.Key.Kind, same.Key.Words);
 
@@ -114,8 +128,12 @@ internal static class CompletionScript
         foreach (var command in OptionTable.Commands)
         {
             text.Append($"    {command.Name})\n      if [[ $current == -* ]]; then\n        choices=(\n");
-            foreach (var option in OptionTable.Of(command))
-                text.Append($"          {Quoted($"{option.Name}:{option.Help}")}\n");
+            foreach (var row in RowsOf(command))
+            {
+                // Letters of Shimmy's own options are not offered.
+                foreach (var name in command.Is == CommandSet.LlamaServer ? row.Names : [row.Names[0]])
+                    text.Append($"          {Quoted($"{name}:{row.Help}")}\n");
+            }
             text.Append("        )\n        _describe option choices\n      else ");
             text.Append(Reply(KindOf(command), string.Join(' ', command.Words))).Append("; fi ;;\n");
         }
@@ -144,17 +162,22 @@ internal static class CompletionScript
                 text.Append($"{within} -a '({Names})'\n");
             else if (command.Words.Count > 0)
                 text.Append($"{within} -a '{string.Join(' ', command.Words)}'\n");
-            foreach (var option in OptionTable.Of(command))
+            foreach (var row in RowsOf(command))
             {
-                text.Append(
-                    $"{within} -l {option.Name[2..]}{(option.Letter is { } letter ? " -s " + letter[1..] : "")} -d {Quoted(option.Help)}");
-                text.Append(option.IsSwitch ? "" : " -r").Append(KindOf(option) switch
+                text.Append(within);
+                foreach (var name in row.Names)
+                {
+                    // A letter, a word behind one dash, a word behind two.
+                    text.Append(name.StartsWith("--", StringComparison.Ordinal) ? $" -l {name[2..]}"
+                        : name.Length == 2 ? $" -s {name[1..]}" : $" -o {name[1..]}");
+                }
+                text.Append($" -d {Quoted(row.Help)}").Append(row.IsSwitch ? "" : " -r").Append(row.Kind switch
                 {
                     Kind.Paths => " -F",
                     Kind.Models => $" -a '({Names})'",
                     _ => "",
                 });
-                text.Append(option.Words.Any() ? $" -a '{string.Join(' ', option.Words)}'" : "").Append('\n');
+                text.Append(row.Words.Length > 0 ? $" -a '{row.Words}'" : "").Append('\n');
             }
         }
         return text.ToString();

@@ -14,6 +14,9 @@ internal static class GgufInspection
 
     private static readonly string[] SignsOfThinking = ["<think>", "enable_thinking", "reasoning_content", "reasoning_effort"];
 
+    // Either says that the vocabulary has the marks.
+    private static readonly string[] GapKeys = ["tokenizer.ggml.fim_pre_token_id", "tokenizer.ggml.prefix_token_id"];
+
     // Arrays are skipped, since only their presence matters here: a vocabulary takes longer to read than all the rest.
     private static readonly GgufLimits Limits = new() { ArrayLength = 0 };
 
@@ -67,6 +70,7 @@ internal static class GgufInspection
             BaseModel = header.Text("general.base_model.0.name"),
             CallsTools = header.Text(TemplateKey)?.Contains("tools", StringComparison.Ordinal) == true
                 || header.Text(TemplateKey + ".tool_use") is not null,
+            Inserts = Array.Exists(GapKeys, header.Metadata.ContainsKey),
             Thinks = header.Text(TemplateKey) is { } template
                 && Array.Exists(SignsOfThinking, sign => template.Contains(sign, StringComparison.Ordinal)),
         };

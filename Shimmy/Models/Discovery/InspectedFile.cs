@@ -59,6 +59,7 @@ internal sealed record InspectedFile(ModelCandidate Candidate, ModelFileName Fil
             WhyUnloadable = WhyUnloadable(),
             CallsTools = Facts.CallsTools,
             Thinks = Facts.Thinks,
+            Inserts = Facts.Inserts,
         };
     }
 

@@ -62,6 +62,9 @@ internal sealed class ModelLease : IDisposable
     /// <summary>The request's place in the model's queue.</summary>
     public QueuePlace Place { get; private init; } = QueuePlace.Default;
 
+    /// <summary>The adapters of a request: its own choice, else what was set for the load; null for the model's own.</summary>
+    public IReadOnlyList<LoraChoice>? LorasOver(IReadOnlyList<LoraChoice>? asked) => asked ?? Loras;
+
     /// <summary>
     /// This lease for a request with a place in the queue; <paramref name="released"/> is called when the model was given back.
     /// </summary>

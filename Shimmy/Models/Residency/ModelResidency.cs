@@ -499,6 +499,8 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     private void Unload(ModelSlot slot, UnloadReason reason)
     {
+        if (reason is UnloadReason.Idle or UnloadReason.Room)
+            _tunings.EndLoad(slot.Entry.Name);
         slot.State = ResidencyState.Unloading;
         Totals.Unloaded(slot.Entry.Name, reason);
         _work.Add(Task.Run(async () =>

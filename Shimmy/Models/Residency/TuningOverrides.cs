@@ -19,6 +19,11 @@ internal sealed record LoadOverride(LoadTuning Tuning)
     /// <inheritdoc cref="ModelSpec.BatchSize"/>
     public int? BatchSize { get; init; }
 
+    /// <summary>
+    /// Whether it ends with the load that it is for, because every request says it anew; else it holds until the model is unloaded by hand.
+    /// </summary>
+    public bool EndsWithLoad { get; init; }
+
     /// <summary>The spec with what is asked for.</summary>
     public ModelSpec Over(ModelSpec spec) => spec with
     {
@@ -58,6 +63,13 @@ internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 
     /// <summary>A model's override; null where it has none.</summary>
     public LoadOverride? Of(string name) => _asked.GetValueOrDefault(name);
+
+    /// <summary>A model left the memory by itself.</summary>
+    public void EndLoad(string name)
+    {
+        if (Of(name) is { EndsWithLoad: true })
+            Replace(name, null);
+    }
 
     /// <summary>Sets a model's override, null for none, and returns the one before.</summary>
     public LoadOverride? Replace(string name, LoadOverride? asked)

@@ -75,8 +75,10 @@ internal static class ContextParameters
     {
         var parameters = ContextHandle.DefaultParams;
         parameters.ContextLength = (uint)contextLength;
-        // Only the last token's state, of a model whose tokens look backwards alone, can be had of a text in chunks.
-        var chunk = metadata is { CanGenerate: true, Pooling: PoolingType.Last } ? Math.Min(spec.BatchSize, contextLength) : contextLength;
+        // Only states of single tokens, of a model whose tokens look backwards alone, can be had of a text in chunks.
+        var chunk = metadata is { CanGenerate: true, Pooling: PoolingType.Last or PoolingType.None }
+            ? Math.Min(spec.BatchSize, contextLength)
+            : contextLength;
         parameters.BatchSize = (uint)chunk;
         parameters.MicroBatchSize = (uint)chunk;
         parameters.MaxSequences = 1;

@@ -46,14 +46,15 @@ internal sealed class EmbeddingContext
     }
 
     /// <summary>
-    /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters. Throws <see cref="EngineException"/> for one that
-    /// llama.cpp cannot compute.
+    /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters: its embedding, or those of all its tokens one after
+    /// another where nothing is pooled. Throws <see cref="EngineException"/> for one that llama.cpp cannot compute.
     /// </summary>
     public Embedding Compute(IReadOnlyList<int> tokens, AdapterSet adapters)
     {
         _model.Threads.UseFor(_context);
         UseAdapters(adapters);
         _context.ClearCells();
+        var everyToken = _model.Metadata.Pooling == PoolingType.None ? new List<float>(tokens.Count * _values) : null;
         for (var position = 0; position < tokens.Count;)
         {
             _batch.Clear();
@@ -65,8 +66,19 @@ internal sealed class EmbeddingContext
                 throw new EngineException(EngineFailure.GenerationFailed,
                     $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
             }
+            if (everyToken is null)
+                continue;
+            _context.Synchronize();
+            for (var i = 0; i < _batch.Count; i++)
+                everyToken.AddRange(_context.TokenEmbedding(i, _values));
         }
         _context.Synchronize();
+        if (everyToken is not null)
+        {
+            return everyToken.Count == tokens.Count * _values
+                ? new Embedding([.. everyToken], tokens.Count)
+                : throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embeddings of the text's tokens");
+        }
         var values = _context.Embedding(0, _values);
         return values.IsEmpty
             ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embedding of the text")

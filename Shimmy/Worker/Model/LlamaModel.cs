@@ -211,6 +211,7 @@ internal sealed class LlamaModel : IDisposable
             WhyBlind = WhyBlind,
             SampleRate = Projector?.SampleRate ?? 0,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
+            EmbedsTokens = Metadata.Pooling == PoolingType.None,
             LacksRankingHead = Metadata.LacksRankingHead,
             IsMatryoshka = Metadata.Traits.IsMatryoshka,
             TrainedContextLength = Handle.TrainedContext,

@@ -67,6 +67,15 @@ internal sealed unsafe class ContextHandle : SafeHandle
         return values is null ? [] : new ReadOnlySpan<float>(values, length);
     }
 
+    /// <summary>The state behind the batch's token at this index, where nothing is pooled; empty where it asked for none.</summary>
+    /// <param name="index">What <see cref="DecodeBatch.Add"/> returned.</param>
+    /// <param name="length">Its width.</param>
+    public ReadOnlySpan<float> TokenEmbedding(int index, int length)
+    {
+        var values = llama_get_embeddings_ith(this, index);
+        return values is null ? [] : new ReadOnlySpan<float>(values, length);
+    }
+
     /// <summary>Sets the threads of decodes of one token and of several, and the pools that they come from where both are there.</summary>
     public void UseThreads(int one, Threadpool? poolOfOne, int several, Threadpool? poolOfSeveral)
     {

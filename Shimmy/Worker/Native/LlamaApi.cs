@@ -115,6 +115,7 @@ internal static unsafe partial class LlamaApi
 
     /// <summary>The pooled embedding of a sequence of the last decode; null where there is none.</summary>
     [LibraryImport(Library)] public static partial float* llama_get_embeddings_seq(ContextHandle context, int sequence);
+    [LibraryImport(Library)] public static partial float* llama_get_embeddings_ith(ContextHandle context, int index);
 
     /// <summary>Number of tokens; negative its size where <paramref name="capacity"/> is too small; INT32_MIN on overflow.</summary>
     [LibraryImport(Library)]

@@ -67,13 +67,7 @@ internal static class CreateResponse
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, asked.Request, logger, context.RequestAborted);
         var tokens = await lease.Model.TokenizeAsync(Render(template, measured), context.RequestAborted);
-        await JsonResponse.WriteAsync(context, json =>
-        {
-            json.WriteStartObject();
-            json.WriteString("object"u8, "response.input_tokens"u8);
-            json.WriteNumber("input_tokens", tokens.Count);
-            json.WriteEndObject();
-        });
+        await JsonResponse.WriteAsync(context, json => OpenAIJson.WriteInputTokens(json, tokens.Count));
     }
 
     private static Prompt Render(ChatTemplate template, ChatRequest request)

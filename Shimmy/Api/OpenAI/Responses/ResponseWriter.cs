@@ -52,10 +52,16 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
 
     void IStreamWriter.Write(IBufferWriter<byte> output, in OutputEvent outputEvent) => Write(output, outputEvent);
 
-    public void WriteError(IBufferWriter<byte> output, ApiError error)
+    public void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect)
     {
         _stream = output;
         Begin();
+        if (extras.AsLlamaServer)
+        {
+            // llama-server has one form of errors for all routes, and no events around it.
+            SseResponse.WriteError(output, error, dialect);
+            _stream = null;
+        }
         Close("incomplete");
         Emit("error", json =>
         {
