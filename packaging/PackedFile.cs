@@ -17,7 +17,7 @@ internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = fa
     /// <summary>A file with this text.</summary>
     public static PackedFile OfText(string path, string text, bool runs = false) => new(path, () => System.Text.Encoding.UTF8.GetBytes(text), runs);
 
-    /// <summary>The files of a folder, in the order of their paths; the executable and shared libraries run.</summary>
+    /// <summary>The files of a folder, in the order of their paths; the executable and scripts run.</summary>
     public static IReadOnlyList<PackedFile> In(string folder, string prefix = "") =>
     [
         .. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)

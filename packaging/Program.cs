@@ -68,14 +68,19 @@ static void Release(string dist, string[] options)
     if (OciImage.Write(archives, bases, dist) is { } image)
         written.Add(image);
     if (archives.Any(archive => archive.Backend.Length == 0))
-        written.AddRange(new Manifests(archives, releases).Write(dist));
+    {
+        var own = new Uri($"{releases.AbsoluteUri.TrimEnd('/')}/v{archives[0].Version}/");
+        written.AddRange(new Manifests(archives, own).Write(dist));
+    }
+    // Scripts that run, and are checked, as they lie here: their words are of another form than those of the manifests.
     foreach (var script in new[] { "install.sh", "install.ps1" })
     {
         written.Add(Packed.Write(Path.Combine(dist, script), System.Text.Encoding.UTF8.GetBytes(
             Product.Text(script).Replace("@RELEASES@", releases.AbsoluteUri.TrimEnd('/'), StringComparison.Ordinal)
                 .Replace("@VERSION@", archives[0].Version, StringComparison.Ordinal))));
     }
-    var all = archives.Select(archive => archive.Path).Concat(written).Select(path => (Path: path, Name: Path.GetRelativePath(dist, path).Replace('\\', '/')));
+    // A release is one folder of files: names stand without ours.
+    var all = archives.Select(archive => archive.Path).Concat(written).Select(path => (Path: path, Name: Path.GetFileName(path)));
     File.WriteAllText(Path.Combine(dist, "SHA256SUMS"), string.Concat(all.OrderBy(one => one.Name, StringComparer.Ordinal)
         .Select(one => $"{Packed.Hash(File.ReadAllBytes(one.Path))}  {one.Name}\n")));
     Console.WriteLine($"{written.Count} files beside {archives.Count} archives, and SHA256SUMS");

@@ -149,7 +149,7 @@ internal static class RpmPackage
     {
         private const int EntryLength = 16;
         private readonly List<(int Tag, int Type, int Offset, int Count)> _entries = [];
-        private readonly MemoryStream _store = new();
+        private readonly List<byte> _store = [];
 
         public void Text(int tag, string value) => Add(tag, 6, 1, 1, Encoding.UTF8.GetBytes(value + "\0"));
 
@@ -181,7 +181,7 @@ internal static class RpmPackage
             var count = _entries.Count + 1;
             // The region's value is an entry of the index that points back to its beginning.
             var trailer = Entry(region, 7, -count * EntryLength, EntryLength);
-            var offset = (int)_store.Length;
+            var offset = _store.Count;
             var bytes = new MemoryStream();
             bytes.Write([0x8E, 0xAD, 0xE8, 1, 0, 0, 0, 0]);
             Span<byte> number = stackalloc byte[4];
@@ -193,16 +193,16 @@ internal static class RpmPackage
             bytes.Write(Entry(region, 7, offset, EntryLength));
             foreach (var (tag, type, at, length) in _entries.OrderBy(entry => entry.Tag))
                 bytes.Write(Entry(tag, type, at, length));
-            bytes.Write(_store.ToArray());
+            bytes.Write([.. _store]);
             bytes.Write(trailer);
             return bytes.ToArray();
         }
 
         private void Add(int tag, int type, int alignment, int count, byte[] value)
         {
-            _store.Write(new byte[(alignment - (_store.Length % alignment)) % alignment]);
-            _entries.Add((tag, type, (int)_store.Length, count));
-            _store.Write(value);
+            _store.AddRange(new byte[(alignment - (_store.Count % alignment)) % alignment]);
+            _entries.Add((tag, type, _store.Count, count));
+            _store.AddRange(value);
         }
 
         private static byte[] Entry(int tag, int type, int offset, int count)

@@ -147,6 +147,22 @@ public sealed class FleetTests
     }
 
     [TestMethod]
+    public async Task An_adapter_is_neither_copied_nor_deleted_as_its_base()
+    {
+        await using var server = await WithAdaptersAsync(new ScriptedEngine());
+        using var copied = await server.PostAsync("api/copy", """{"source":"sql","destination":"x"}""");
+        using var deleted = await server.Client.SendAsync(new HttpRequestMessage(HttpMethod.Delete, "api/delete")
+        {
+            Content = new StringContent("""{"model":"sql"}"""),
+        });
+        foreach (var answer in new[] { copied, deleted })
+        {
+            Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
+            Assert.Contains("is an adapter of", await answer.Content.ReadAsStringAsync());
+        }
+    }
+
+    [TestMethod]
     public async Task Render_gives_the_tokens_of_each_prompt_and_generates_nothing()
     {
         var engine = new ScriptedEngine();
@@ -192,7 +208,9 @@ public sealed class FleetTests
         foreach (var line in (await server.Client.GetStringAsync("metrics")).Split('\n'))
         {
             if (line.StartsWith("# TYPE ", StringComparison.Ordinal))
+            {
                 family = line.Split(' ')[2];
+            }
             else if (family is not null && line.StartsWith(family, StringComparison.Ordinal))
             {
                 found.Add(line[..line.LastIndexOf(' ')], line[(line.LastIndexOf(' ') + 1)..]);

@@ -1,5 +1,7 @@
 using System.Net;
+using System.Text;
 using System.Text.Json;
+using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Pull;
 using Shimmy.Models.Registry;
@@ -22,7 +24,8 @@ public sealed class PullRouteTests
     {
         await using var run = await Run.StartAsync();
         var events = await run.Http.AnswerAsync("api/models/pull", """{"model":"org/tiny:Q8_0"}""");
-        var lines = events.Split("\n\n", StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line["data: ".Length..])).ToList();
+        var lines = events.Split("\n\n", StringSplitOptions.RemoveEmptyEntries)
+            .Select(line => JsonElement.Parse(line["data: ".Length..])).ToList();
         Assert.AreEqual(("org/tiny:Q8_0", Model.Length),
             (lines[^1].GetProperty("model").GetString(), lines[^1].GetProperty("fetched_bytes").GetInt32()));
         Assert.IsTrue(lines[..^1].TrueForAll(line => line.GetProperty("total_bytes").GetInt64() == Model.Length));
@@ -76,15 +79,17 @@ public sealed class PullRouteTests
         var lines = (await run.Http.AnswerAsync("api/pull", """{"model":"tiny"}""")).Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.AreEqual("""{"status":"pulling manifest"}""", lines[0]);
         var digest = StandInRegistry.Sha256(license);
-        CollectionAssert.Contains(lines, $$"""{"status":"pulling {{digest[..12]}}","digest":"sha256:{{digest}}","total":4,"completed":4}""");
+        CollectionAssert.Contains(lines,
+            $$"""{"status":"pulling {{digest[..12]}}","digest":"sha256:{{digest}}","total":4,"completed":4}""");
         CollectionAssert.AreEqual(
-            new[] { """{"status":"verifying sha256 digest"}""", """{"status":"writing manifest"}""", """{"status":"success"}""" }, lines[^3..]);
+            new[] { """{"status":"verifying sha256 digest"}""", """{"status":"writing manifest"}""", """{"status":"success"}""" },
+                lines[^3..]);
         Assert.AreEqual("""{"status":"success"}""", await run.Http.AnswerAsync("api/pull", """{"name":"tiny:latest","stream":false}"""));
         Assert.AreEqual("tiny:latest", (await run.Http.JsonAsync("api/tags")).GetProperty("models")[0].GetProperty("name").GetString());
 
         using var deleted = await run.Http.Client.SendAsync(new HttpRequestMessage(HttpMethod.Delete, "api/delete")
         {
-            Content = new StringContent("""{"model":"tiny"}"""),
+            Content = new StringContent("""{"model":"tiny"}""", Encoding.UTF8, "application/json"),
         });
         Assert.AreEqual(HttpStatusCode.OK, deleted.StatusCode);
         Assert.AreEqual(0, (await run.Http.JsonAsync("api/tags")).GetProperty("models").GetArrayLength());
@@ -146,12 +151,54 @@ public sealed class PullRouteTests
         Assert.IsEmpty(Directory.GetFiles(run.Folder.Path, "*.gguf", SearchOption.AllDirectories));
     }
 
+    [TestMethod]
+    public async Task Only_what_needs_a_missing_model_pulls_it_and_an_alias_deletes_nothing()
+    {
+        await using var run = await Run.StartAsync(pullsMissing: true);
+        using var shown = await run.Http.PostAsync("api/show", """{"model":"org/tiny:Q8_0"}""");
+        using var copied = await run.Http.PostAsync("api/copy", """{"source":"org/tiny:Q8_0","destination":"x"}""");
+        using var one = await run.Http.Client.GetAsync("v1/models/org%2Ftiny:Q8_0");
+        using var deleted = await DeleteAsync(run, "org/tiny:Q8_0");
+        foreach (var answer in new[] { shown, copied, one, deleted })
+            Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode);
+        Assert.IsEmpty(run.Registry.Asked);
+
+        using var loaded = await run.Http.PostAsync("api/models/org%2Ftiny:Q8_0/load", "{}");
+        Assert.AreEqual(HttpStatusCode.OK, loaded.StatusCode);
+        run.Models.AddAlias(new ModelAlias("other*", "org/tiny:Q8_0"));
+        using var other = await DeleteAsync(run, "other-name");
+        Assert.AreEqual(HttpStatusCode.Forbidden, other.StatusCode);
+        Assert.HasCount(1, run.Models.Entries);
+    }
+
+    [TestMethod]
+    public async Task A_pull_that_waits_for_another_says_so()
+    {
+        await using var run = await Run.StartAsync(slow: true);
+        run.Registry.AddHub("org/next", Commit, ("next-Q8_0.gguf", Model));
+        using var first = await run.Http.OpenAsync("api/models/pull", """{"model":"org/tiny:Q8_0"}""");
+        foreach (var route in new[] { "api/models/pull", "api/pull" })
+        {
+            using var leaves = new CancellationTokenSource();
+            using var waiting = await run.Http.OpenAsync(route, """{"model":"hf.co/org/next:Q8_0"}""", leaves.Token);
+            using var reader = new StreamReader(await waiting.Content.ReadAsStreamAsync());
+            Assert.Contains("\"status\":\"queued\"", (await reader.ReadLineAsync())!);
+            await leaves.CancelAsync();
+        }
+    }
+
+    private static Task<HttpResponseMessage> DeleteAsync(Run run, string name) =>
+        run.Http.Client.SendAsync(new HttpRequestMessage(HttpMethod.Delete, "api/delete")
+        {
+            Content = new StringContent($$"""{"model":"{{name}}"}""", Encoding.UTF8, "application/json"),
+        });
+
     // A server with nothing, and a registry beside it.
     internal sealed class Run : IAsyncDisposable
     {
-        private Run(TemporaryFolder folder, StandInRegistry registry, ServerFixture http, PullService pulls)
+        private Run(TemporaryFolder folder, StandInRegistry registry, ServerFixture http, PullService pulls, ModelRegistry models)
         {
-            (Folder, Registry, Http, Pulls) = (folder, registry, http, pulls);
+            (Folder, Registry, Http, Pulls, Models) = (folder, registry, http, pulls, models);
         }
 
         public TemporaryFolder Folder { get; }
@@ -162,6 +209,8 @@ public sealed class PullRouteTests
 
         public PullService Pulls { get; }
 
+        public ModelRegistry Models { get; }
+
         public static async Task<Run> StartAsync(bool offline = false, bool pullsMissing = false, bool slow = false)
         {
             var folder = new TemporaryFolder();
@@ -169,7 +218,8 @@ public sealed class PullRouteTests
             // So large that a slow registry takes longer than a request waits.
             registry.AddHub("org/tiny", Commit, ("tiny-Q8_0.gguf", slow ? [.. Model, .. new byte[8 << 20]] : Model));
             var host = HostEnvironments.In(folder, ("HF_ENDPOINT", registry.Address.AbsoluteUri));
-            var models = new ModelRegistry(new ModelDiscovery([new HuggingFaceSource(host), new OllamaSource(OllamaRegistry.RootOf(host))]));
+            var models =
+                new ModelRegistry(new ModelDiscovery([new HuggingFaceSource(host), new OllamaSource(OllamaRegistry.RootOf(host))]));
             await models.RefreshAsync();
             var pulls = new PullService(new Puller(new PullOptions
             {
@@ -183,7 +233,7 @@ public sealed class PullRouteTests
                 Patience = TimeSpan.FromSeconds(slow ? 0.3 : 30),
             };
             var http = await ServerFixture.StartAsync(new ScriptedEngine(), models, options: new ServerOptions { Pulls = pulls });
-            return new Run(folder, registry, http, pulls);
+            return new Run(folder, registry, http, pulls, models);
         }
 
         public async ValueTask DisposeAsync()

@@ -5,8 +5,8 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
-/// <c>shimmy pull</c> of 1 GB from a registry on loopback, hashing included, and <c>curl</c> of the same bytes to the same disk, in turn: the
-/// rates, their ratio, and the most memory that pull takes.
+/// <c>shimmy pull</c> of 1 GB from a registry on loopback, hashing included, and <c>curl</c> of the same bytes to the same disk, in turn:
+/// the rates, their ratio, and the most memory that pull takes.
 /// </summary>
 internal static class PullBenchmark
 {
@@ -28,14 +28,16 @@ internal static class PullBenchmark
             ["HF_ENDPOINT"] = registry.Address.AbsoluteUri,
             ["XDG_STATE_HOME"] = folder["state"],
         };
-        await output.WriteLineAsync($"{Bytes / 1_000_000} MB, {Rounds} rounds, {Environment.ProcessorCount} cores, {ShimmyProcess.Executable}");
+        await output.WriteLineAsync(
+            $"{Bytes / 1_000_000} MB, {Rounds} rounds, {Environment.ProcessorCount} cores, {ShimmyProcess.Executable}");
         var (pulls, curls, memory) = (new List<double>(), new List<double>(), 0L);
         for (var round = 0; round < Rounds; round++)
         {
             var (seconds, _) = await TimeAsync(new ProcessStartInfo("curl", ["-s", "-o", Path.Join(target, "curl.bin"), source]), output);
             curls.Add(Bytes / 1e6 / seconds);
             File.Delete(Path.Join(target, "curl.bin"));
-            (seconds, var most) = await TimeAsync(ShimmyProcess.CreateStart(["pull", "org/large:Q8_0", "--to", target], folder.Path, environment), output);
+            (seconds, var most) =
+                await TimeAsync(ShimmyProcess.CreateStart(["pull", "org/large:Q8_0", "--to", target], folder.Path, environment), output);
             pulls.Add(Bytes / 1e6 / seconds);
             memory = Math.Max(memory, most);
             if (new FileInfo(Path.Join(target, "large-Q8_0.gguf")).Length != Bytes)

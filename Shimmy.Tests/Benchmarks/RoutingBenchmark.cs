@@ -17,7 +17,7 @@ internal static class RoutingBenchmark
     private const int HeldBeginnings = 12; // that a server's cells and memory have room for
     private const int BeginningsOfServer = 8; // times the servers: as many are in use
     private const int RequestsOfServer = 60;
-    private const double Load = 0.5; // of what the servers can do where nothing is computed twice
+    private const double Load = 0.5; // of what the servers can do where everything is computed anew
     private static readonly TimeSpan Scrape = TimeSpan.FromMilliseconds(50);
 
     private static readonly int[] Sizes = [3, 10, 100, 1000];
@@ -74,8 +74,8 @@ internal static class RoutingBenchmark
             var requests = size * RequestsOfServer;
             var texts = Enumerable.Range(0, size * BeginningsOfServer)
                 .Select(i => $"{i:D8}".PadRight(4 * BeginningTokens, (char)('a' + (i % 26)))).ToArray();
-            // So that servers that compute questions alone are half busy.
-            var each = (QuestionTokens * secondsOfPrompt) + (AnswerTokens * secondsOfAnswer / Slots);
+            // So that servers that find nothing computed are half busy: else their queues would grow as long as the run is.
+            var each = ((BeginningTokens + QuestionTokens) * secondsOfPrompt) + (AnswerTokens * secondsOfAnswer / Slots);
             var time = 0.0;
             var picking = 0L;
             for (var i = 0; i < requests; i++)

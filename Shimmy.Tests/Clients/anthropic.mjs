@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import Anthropic from '@anthropic-ai/sdk';
 import { run, weather } from './check.mjs';
 
-const client = new Anthropic({ baseURL: process.argv[2], apiKey: 'none', maxRetries: 0, timeout: 30_000 });
+const client = new Anthropic({ baseURL: process.argv[2] ?? process.env.ANTHROPIC_BASE_URL, apiKey: 'none', maxRetries: 0, timeout: 30_000 });
 const model = 'shimmy-demo';
 const ask = (content, more = {}) => ({ model, max_tokens: 200, temperature: 0, messages: [{ role: 'user', content }], ...more });
 const tool = { name: weather.name, description: weather.description, input_schema: weather.parameters };

@@ -5,7 +5,7 @@ import { createOllama } from 'ollama-ai-provider-v2';
 import { run } from './check.mjs';
 import { checksOf } from './sdk.mjs';
 
-const provider = createOllama({ baseURL: new URL('api', process.argv[2]).toString() });
+const provider = createOllama({ baseURL: new URL('api', process.argv[2] ?? process.env.OLLAMA_HOST).toString() });
 
 await run({
   ...checksOf(provider('shimmy-demo')),

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { Ollama } from 'ollama';
 import { run, weather } from './check.mjs';
 
-const client = new Ollama({ host: process.argv[2] });
+const client = new Ollama({ host: process.argv[2] ?? process.env.OLLAMA_HOST });
 const model = 'shimmy-demo';
 const ask = (content, more = {}) => ({ model, messages: [{ role: 'user', content }], ...more, options: { temperature: 0, num_predict: 200, num_ctx: 1024, ...more.options } });
 

@@ -5,7 +5,7 @@ import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
 import { run, weather } from './check.mjs';
 
-const client = new OpenAI({ baseURL: process.argv[2], apiKey: 'none', maxRetries: 0, timeout: 30_000 });
+const client = new OpenAI({ baseURL: process.argv[2] ?? process.env.OPENAI_BASE_URL, apiKey: 'none', maxRetries: 0, timeout: 30_000 });
 const model = 'shimmy-demo';
 const ask = (content, more = {}) => ({ model, temperature: 0, max_completion_tokens: 200, messages: [{ role: 'user', content }], ...more });
 

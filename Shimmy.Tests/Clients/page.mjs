@@ -365,9 +365,9 @@ await run({
   },
 
   async 'a model is loaded, pinned and unloaded, and a refusal is told word for word'() {
-    mkdirSync(join(folder, 'models'));
+    mkdirSync(join(folder, 'models'), { recursive: true });
     writeFileSync(join(folder, 'models', 'broken.gguf'), 'GGUF but not really');
-    const server = await start('--memory-budget', '40MiB');
+    const server = await start('--memory-budget', '20MiB');
     const page = await open(server.address, { view: 'models', mayFail: true });
     await page.getByRole('button', { name: 'Load', exact: true }).hover();
     await page.getByText('would need').first().waitFor();

@@ -156,7 +156,9 @@ public sealed class ModelLifecycleTests
         RandomModel.Write(folder["models/tiny.gguf"]);
         RandomModel.Write(folder["models/large.gguf"],
             new RandomModelShape { Context = 32768, Layers = 8, Embedding = 256, KeyValueHeads = 4 });
-        File.WriteAllText(folder["shimmy.config.json"], """{"memory_budget":"60MB"}""");
+        // With a context that was asked for: one that was not would shrink to what fits.
+        File.WriteAllText(folder["shimmy.config.json"],
+            """{"memory_budget":"60MB","models":[{"name":"large","base_path":"models/large.gguf","ctx_len":32768}]}""");
         using var server = await ServerProcess.StartAsync(folder, Config(folder), "--threads", "1");
 
         await CompleteAsync(server, "tiny");

@@ -127,7 +127,7 @@ public sealed class ServeTests
     }
 
     [TestMethod]
-    public async Task The_published_server_takes_less_than_25_megabytes_with_a_model_found_and_not_loaded()
+    public async Task The_published_server_takes_less_than_28_megabytes_with_a_model_found_and_not_loaded()
     {
         if (!ShimmyProcess.IsPublished || !OperatingSystem.IsLinux())
             Assert.Inconclusive("SHIMMY_EXECUTABLE names no published executable; .ci/run publishes one and runs this.");
@@ -138,6 +138,6 @@ public sealed class ServeTests
         await Poll.UntilAsync(async () =>
             (await server.Client.GetStringAsync("health")).Contains("\"discovered\":2", StringComparison.Ordinal), "both models are found");
 
-        Assert.IsLessThanOrEqualTo(25_000_000, server.ResidentBytes);
+        Assert.IsLessThanOrEqualTo(28_000_000, server.ResidentBytes);
     }
 }

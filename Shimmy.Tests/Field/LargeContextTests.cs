@@ -61,6 +61,17 @@ public sealed class LargeContextTests : IDisposable
         Assert.DoesNotContain("--ctx", Need(Spec(), 1).WhyTooLarge("m", Megabyte));
 
     [TestMethod]
+    public void Slots_share_the_cells_of_one_context_where_one_for_each_does_not_fit()
+    {
+        var four = Spec() with { ContextLength = 524_288, Parallel = 4 };
+
+        Assert.AreEqual(0, Need(four, 2000).Spec.Cells);
+        var lean = Need(four, 500);
+        Assert.AreEqual((524_288, 524_288), (lean.Spec.ContextLength, lean.Spec.Cells));
+        Assert.IsLessThanOrEqualTo(500 * Megabyte, lean.Bytes);
+    }
+
+    [TestMethod]
     [Timeout(30_000, CooperativeCancellation = true)]
     public async Task The_model_is_loaded_with_the_shorter_context_and_listed_with_it()
     {

@@ -93,7 +93,9 @@ internal sealed class EndpointPicker(IReadOnlyList<PickedServer> servers, int se
         {
             if (!line.StartsWith(family, StringComparison.Ordinal) || line.Length == family.Length
                 || line[family.Length] is not ('{' or ' '))
+            {
                 continue;
+            }
             var close = line[family.Length] == '{' ? line.LastIndexOf('}') : family.Length - 1;
             if (close < 0)
                 throw new FormatException($"labels without an end: {line}");

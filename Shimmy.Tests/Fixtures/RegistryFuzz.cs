@@ -14,9 +14,11 @@ internal sealed class RegistryFuzz : IDisposable
 
     private static readonly string[] Paths =
     [
-        "../../../../escaped.gguf", "/tmp/shimmy-escaped.gguf", "..\\..\\escaped.gguf", "C:\\escaped.gguf", "sub/../../../../../escaped.gguf",
+        "../../../../escaped.gguf", "/tmp/shimmy-escaped.gguf", "..\\..\\escaped.gguf", "C:\\escaped.gguf",
+            "sub/../../../../../escaped.gguf",
         "NUL.gguf", "con.gguf", "a.gguf:stream", "sub/COM1/a.gguf", "A-Q8_0.GGUF", "a-Q8_0.gguf", "a-q8_0.gguf", "sub/a-Q8_0.gguf",
-        "Sub/a-Q8_0.gguf", "a-Q8_0.gguf/b-Q8_0.gguf", "a\0-Q8_0.gguf", "a-Q8_0.gguf ", " a-Q8_0.gguf", "a\u202E-Q8_0.gguf", "...gguf", ".gguf",
+        "Sub/a-Q8_0.gguf", "a-Q8_0.gguf/b-Q8_0.gguf", "a\0-Q8_0.gguf", "a-Q8_0.gguf ", " a-Q8_0.gguf",
+            "a\u202E-Q8_0.gguf", "...gguf", ".gguf",
         "blobs/../../../x-Q8_0.gguf", "~/x-Q8_0.gguf", "%2e%2e/x-Q8_0.gguf", "a-Q8_0.gguf.shimmy-partial", "mmproj-F16.gguf",
         "a-Q8_0-00001-of-00002.gguf", "a-Q8_0-00002-of-00002.gguf", "a-Q8_0-00001-of-99999.gguf", "refs/main", "config.json",
         "model.safetensors", "\uD83D\uDE00-Q8_0.gguf",
@@ -40,7 +42,8 @@ internal sealed class RegistryFuzz : IDisposable
 
     public RegistryFuzz()
     {
-        Directory.CreateDirectory(_folder["home/x"]);
+        foreach (var name in (string[])["home/x", "work", "app"])
+            Directory.CreateDirectory(_folder[name]);
         File.WriteAllText(_folder["home/canary"], "alive");
         _host = new HostEnvironment
         {
@@ -74,11 +77,13 @@ internal sealed class RegistryFuzz : IDisposable
         _registry.Instead = request =>
         {
             asked++;
-            var isFile = request.Path.Contains("/resolve/", StringComparison.Ordinal) || request.Path.Contains("/blobs/", StringComparison.Ordinal);
+            var isFile = request.Path.Contains("/resolve/", StringComparison.Ordinal)
+                || request.Path.Contains("/blobs/", StringComparison.Ordinal);
             if (random.Next(isFile ? 6 : 12) == 0)
                 return new StandInAnswer { Status = random.Next(2) == 0 ? 302 : 307, Headers = [("Location", Any(random, Locations))] };
+            var size = random.Next(4) == 0 ? Any(random, Numbers) : "5";
             return isFile || request.Path == "/loop"
-                ? new StandInAnswer { File = content, Headers = [("X-Linked-Etag", Any(random, Hashes)), ("X-Linked-Size", random.Next(4) == 0 ? Any(random, Numbers) : "5")] }
+                ? new StandInAnswer { File = content, Headers = [("X-Linked-Etag", Any(random, Hashes)), ("X-Linked-Size", size)] }
                 : StandInAnswer.Json(body);
         };
         var puller = new Puller(new PullOptions
@@ -92,7 +97,8 @@ internal sealed class RegistryFuzz : IDisposable
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(30));
         try
         {
-            await puller.PullAsync(PullName.Parse(ofOllama ? "tiny" : random.Next(2) == 0 ? "org/tiny:Q8_0" : "org/tiny"), _ => { }, limit.Token);
+            await puller.PullAsync(PullName.Parse(ofOllama ? "tiny" : random.Next(2) == 0 ? "org/tiny:Q8_0" : "org/tiny"),
+                _ => { }, limit.Token);
         }
         catch (PullException)
         {
@@ -116,13 +122,17 @@ internal sealed class RegistryFuzz : IDisposable
     // What lies elsewhere than in the folders of the two tools; these are emptied.
     private string? Escaped()
     {
-        foreach (var path in Directory.EnumerateFileSystemEntries(_folder.Path).Concat(Directory.EnumerateFileSystemEntries(_folder["home"])))
+        foreach (var path in Directory.EnumerateFileSystemEntries(_folder.Path)
+            .Concat(Directory.EnumerateFileSystemEntries(_folder["home"])))
         {
             if (Path.GetFileName(path) is not ("home" or "work" or "app" or "canary" or "hub" or "ollama" or "state" or "x"))
                 return path;
         }
-        foreach (var path in Directory.EnumerateFileSystemEntries(_folder["work"]).Concat(Directory.EnumerateFileSystemEntries(_folder["app"])))
+        foreach (var path in Directory.EnumerateFileSystemEntries(_folder["work"])
+            .Concat(Directory.EnumerateFileSystemEntries(_folder["app"])))
+        {
             return path;
+        }
         foreach (var folder in (string[])[_folder["home/hub"], _folder["home/ollama"]])
         {
             if (!Directory.Exists(folder))
@@ -157,20 +167,19 @@ internal sealed class RegistryFuzz : IDisposable
             var path = random.Next(3) == 0 ? "a-Q8_0.gguf" : Any(random, Paths);
             var right = random.Next(3) > 0;
             var lfs = $$"""{"sha256":{{Quoted(right ? hash : Any(random, Hashes))}},"size":{{(random.Next(4) > 0 ? "5" : Any(random, Numbers))}}}""";
-            return $$"""{"rfilename":{{Quoted(path)}},"size":{{(random.Next(4) > 0 ? "5" : Any(random, Numbers))}},"blobId":{{Quoted(Any(random, Hashes))}}{{
-                (random.Next(5) > 0 ? ",\"lfs\":" + lfs : "")}}}""";
+            return $$"""{"rfilename":{{Quoted(path)}},"size":{{(random.Next(4) > 0 ? "5" : Any(random, Numbers))}},"blobId":{{Quoted(Any(random, Hashes))}}{{(random.Next(5) > 0 ? ",\"lfs\":" + lfs : "")}}}""";
         });
         return $$"""{"sha":{{Quoted(random.Next(8) > 0 ? Commit : Any(random, Hashes))}},"siblings":[{{string.Join(',', files)}}]}""";
     }
 
     private static string Manifest(Random random, string hash)
     {
-        var layers = Enumerable.Range(0, random.Next(1, 6)).Select(i => Layer(i == 0 ? "model" : Any(random, ["model", "params", "../x", "license"])));
+        var layers = Enumerable.Range(0, random.Next(1, 6))
+            .Select(i => Layer(i == 0 ? "model" : Any(random, ["model", "params", "../x", "license"])));
         return $$"""{"schemaVersion":2,"config":{{Layer("x")}},"layers":[{{string.Join(',', layers)}}]}""";
 
         string Layer(string kind) => $$"""
-            {"mediaType":{{Quoted("application/vnd.ollama.image." + kind)}},"digest":{{
-                Quoted("sha256:" + (random.Next(3) > 0 ? hash : Any(random, Hashes)))}},"size":{{(random.Next(4) > 0 ? "5" : Any(random, Numbers))}}}
+            {"mediaType":{{Quoted("application/vnd.ollama.image." + kind)}},"digest":{{Quoted("sha256:" + (random.Next(3) > 0 ? hash : Any(random, Hashes)))}},"size":{{(random.Next(4) > 0 ? "5" : Any(random, Numbers))}}}
             """;
     }
 }

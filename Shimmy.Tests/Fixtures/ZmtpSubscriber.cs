@@ -57,7 +57,11 @@ internal sealed class ZmtpSubscriber : IDisposable
             [.. ((List<object?>)batch[1]!).Select(one => (List<object?>)one!)]);
     }
 
-    public void Dispose() => _client.Dispose();
+    public void Dispose()
+    {
+        _stream?.Dispose();
+        _client.Dispose();
+    }
 
     private Task SendAsync(byte flags, byte[] body) => _stream.WriteAsync((byte[])[flags, (byte)body.Length, .. body]).AsTask();
 

@@ -72,6 +72,39 @@ public sealed class KvEventsTests
         Assert.AreEqual("b", (await reader.ReceiveAsync()).Topic);
     }
 
+    [TestMethod]
+    public async Task Whoever_asks_for_too_much_is_sent_away_and_so_are_too_many()
+    {
+        using var publisher = new ZmtpPublisher([new IPEndPoint(IPAddress.Loopback, 0)]);
+        using var most = await ZmtpSubscriber.ConnectAsync(publisher.Port, [.. Enumerable.Range(0, 64).Select(i => $"{i}")]);
+        await Poll.UntilAsync(() => publisher.Subscriptions == 64, "as many topics as are allowed");
+        using var more = await ZmtpSubscriber.ConnectAsync(publisher.Port, [.. Enumerable.Range(0, 65).Select(i => $"{i}")]);
+        await Assert.ThrowsAsync<IOException>(more.ReceiveAsync);
+        await Poll.UntilAsync(() => publisher.Subscriptions == 64, "what was asked for too much is forgotten");
+
+        // Those that say nothing count, too; whoever leaves makes room.
+        var silent = new List<TcpClient>();
+        for (var i = 0; i < 300; i++)
+        {
+            silent.Add(new TcpClient());
+            await silent[i].ConnectAsync(IPAddress.Loopback, publisher.Port);
+        }
+        await Assert.ThrowsAsync<IOException>(() => ZmtpSubscriber.ConnectAsync(publisher.Port, "late"));
+        silent.ForEach(one => one.Dispose());
+        await Poll.UntilAsync(async () =>
+        {
+            try
+            {
+                (await ZmtpSubscriber.ConnectAsync(publisher.Port, "late")).Dispose();
+                return true;
+            }
+            catch (IOException)
+            {
+                return false;
+            }
+        }, "there is room again");
+    }
+
     private static void AssertEvent(IReadOnlyList<object?> told, params object?[] expected) =>
         Assert.AreEqual(Flat(expected), Flat(told));
 

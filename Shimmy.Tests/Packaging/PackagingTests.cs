@@ -173,8 +173,10 @@ public sealed class PackagingTests
             .ToDictionary(path => Path.GetFileName(path), File.ReadAllText);
         foreach (var (file, rids) in new Dictionary<string, string[]>
         {
-            ["shimmy.rb"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"], ["shimmy.json"] = ["win-x64", "win-arm64"],
-            ["PKGBUILD"] = ["linux-x64", "linux-arm64"], ["flake.nix"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
+            ["shimmy.rb"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
+            ["shimmy.json"] = ["win-x64", "win-arm64"],
+            ["PKGBUILD"] = ["linux-x64", "linux-arm64"],
+            ["flake.nix"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
             ["Shimmy.Shimmy.installer.yaml"] = ["win-x64", "win-arm64"],
         })
         {
@@ -242,6 +244,19 @@ public sealed class PackagingTests
         Assert.IsFalse(File.Exists(to + "/bin/shimmy"));
         await RunAsync("sh", script, "--to", to, "--from", Archive.Path);
         Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+        var before = File.GetLastWriteTimeUtc(to + "/lib/shimmy/.installed");
+        foreach (var other in new[] { "elsewhere", null })
+        {
+            File.Delete(to + "/bin/shimmy");
+            if (other is null)
+                await File.WriteAllTextAsync(to + "/bin/shimmy", "mine");
+            else
+                File.CreateSymbolicLink(to + "/bin/shimmy", other);
+            StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Archive.Path), "bin/shimmy is there and was not");
+            Assert.AreEqual(before, File.GetLastWriteTimeUtc(to + "/lib/shimmy/.installed"), "nothing was replaced");
+        }
+        Assert.AreEqual("mine", await File.ReadAllTextAsync(to + "/bin/shimmy"));
+        File.Delete(to + "/bin/shimmy");
         File.Delete(to + "/lib/shimmy/.installed");
         StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Archive.Path), "was not installed by this script");
         StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--uninstall"), "was not installed by this script");

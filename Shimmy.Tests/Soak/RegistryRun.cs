@@ -34,7 +34,8 @@ internal static class RegistryRun
         }
         verdict.Say($"{tried} pulls from registries that lie, seed {options.Seed}");
         verdict.Require(complaints.Count == 0,
-            $"nothing escaped, and nothing failed but in words ({complaints.Count})" + string.Concat(complaints.Take(10).Select(text => "\n    " + text)));
+            $"nothing escaped, and nothing failed but in words ({complaints.Count})"
+                + string.Concat(complaints.Take(10).Select(text => "\n    " + text)));
         verdict.Require(most - settled <= Room, $"memory did not grow ({settled >> 20} MB after the first 1000, {most >> 20} MB at most)");
     }
 }

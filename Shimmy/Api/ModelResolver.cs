@@ -51,7 +51,7 @@ internal static class ModelResolver
             RequestDeadline.Shorten(context, timeout);
         var log = RequestContext.Of(context);
         var client = log.Client;
-        var (entry, adapter) = await FindAsync(context, request.Model, cancellation).ConfigureAwait(false);
+        var (entry, adapter) = await FindAsync(context, request.Model, cancellation, pulls: true).ConfigureAwait(false);
         log.Model = entry.Name;
         var entered = client?.Enter();
         try
@@ -80,12 +80,15 @@ internal static class ModelResolver
     /// <summary>
     /// The model of this name, or the one that an adapter of this name changes; throws <see cref="ApiException"/> (404) naming close ones.
     /// </summary>
-    public static async Task<ModelEntry> FindAsync(HttpContext context, string? name) =>
-        (await FindAsync(context, name, context.RequestAborted)).Entry;
+    /// <param name="context">The request.</param>
+    /// <param name="name">The name.</param>
+    /// <param name="pulls">Whether a model that is missing is pulled, where the server does so: for what needs the model itself.</param>
+    public static async Task<ModelEntry> FindAsync(HttpContext context, string? name, bool pulls = false) =>
+        (await FindAsync(context, name, context.RequestAborted, pulls)).Entry;
 
     /// <summary>The model of this name, with the adapter where it is one's; throws as the other.</summary>
     public static async Task<(ModelEntry Entry, AdapterModel? Adapter)> FindAsync(
-        HttpContext context, string? name, CancellationToken cancellation)
+        HttpContext context, string? name, CancellationToken cancellation, bool pulls = false)
     {
         RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
@@ -100,25 +103,35 @@ internal static class ModelResolver
         }
 
         // Before an alias with wildcards, which may match everything, and before a scan for what is known already.
-        if (!(registry.Find(name) is { WhyUnloadable: null } known && Is(known.Name, name)))
+        var before = registry.Entries;
+        if (AdapterOf(context, registry, name) is { } known)
+            return (known.Base, known);
+        var entry = await registry.FindAsync(name, cancellation).ConfigureAwait(false);
+        // What an alias with wildcards leads to is only right once all models, and so their adapters, are known.
+        if (entry is not null && registry.IsFirstScan && !entry.IsCalled(name) && !registry.PlainAliases.Any(alias => Is(alias.Name, name)))
         {
-            foreach (var adapter in AdaptersOf(context, registry.Entries))
-            {
-                if (adapter.IsCalled(name))
-                    return (adapter.Base, adapter);
-            }
+            await registry.ScannedAsync(cancellation).ConfigureAwait(false);
+            entry = registry.Find(name) ?? entry;
         }
-        if (await registry.FindAsync(name, cancellation).ConfigureAwait(false) is { } entry)
+        if (!ReferenceEquals(registry.Entries, before) && AdapterOf(context, registry, name) is { } late)
+            return (late.Base, late);
+        if (entry is not null)
             return (entry, null);
-        var pulls = context.RequestServices.GetService<PullService>();
-        if (pulls is { PullsMissing: true } && pulls.BeginMissing(name) is { } run)
-            return (await PulledAsync(registry, name, run, pulls.Patience, cancellation).ConfigureAwait(false), null);
+        var service = context.RequestServices.GetService<PullService>();
+        if (pulls && service is { PullsMissing: true } && service.BeginMissing(name) is { } run)
+            return (await PulledAsync(registry, name, run, service.Patience, cancellation).ConfigureAwait(false), null);
         throw new ApiException(404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}"
-            + (pulls is null ? "" : PullName.Hint(name)), "model_not_found", "model")
+            + (service is null ? "" : PullName.Hint(name)), "model_not_found", "model")
         {
             UnknownModel = name,
         };
     }
+
+    // The adapter that a name means; null where it means none, or a model has it.
+    private static AdapterModel? AdapterOf(HttpContext context, ModelRegistry registry, string name) =>
+        registry.Find(name) is { WhyUnloadable: null } model && Is(model.Name, name)
+            ? null
+            : AdaptersOf(context, registry.Entries).FirstOrDefault(adapter => adapter.IsCalled(name));
 
     private static bool Is(string name, string other) => string.Equals(name, other, StringComparison.OrdinalIgnoreCase);
 
@@ -133,12 +146,14 @@ internal static class ModelResolver
         {
             var pulled = await run.Done.ConfigureAwait(false);
             return registry.Find(name) ?? registry.Find(pulled.Plan.Name) ?? throw new ApiException(404,
-                $"{pulled.Plan.Name} was pulled, and is no model that can be used: {registry.ExplainUnknown(name)}", "model_not_found", "model");
+                $"{pulled.Plan.Name} was pulled, and is no model that can be used: {registry.ExplainUnknown(name)}",
+                    "model_not_found", "model");
         }
         var step = run.Latest;
         var elapsed = (DateTimeOffset.UtcNow - run.StartedAt).TotalSeconds;
         var left = step.Done > 0 ? elapsed * (step.Total - step.Done) / step.Done : LongestRetry;
-        throw new ApiException(202, $"{run.Name.Canonical} is being pulled: {step.Done / 1_000_000} of {step.Total / 1_000_000} MB are here; "
+        throw new ApiException(202,
+            $"{run.Name.Canonical} is being pulled: {step.Done / 1_000_000} of {step.Total / 1_000_000} MB are here; "
             + "ask again. POST /api/models/pull and GET /api/events follow it", "model_pulling", "model")
         {
             RetryAfterSeconds = (int)Math.Clamp(left, 1, LongestRetry),

@@ -23,6 +23,8 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         catch (OutputClosedException)
         {
             Environment.ExitCode = ExitCode.Failed;
+            if (StandardStreams.OutputIsMissing)
+                Printer.Error(context.CommandName, "stdout was closed at the start, and there is no /dev/null to write to in its place");
         }
         catch (Exception e)
         {

@@ -99,6 +99,8 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
         PullFailure.Refused => new ApiError(403, e.Message, "registry_refused", "model"),
         PullFailure.Offline => new ApiError(403, e.Message, "offline", "model"),
         PullFailure.TooMany => new ApiError(503, e.Message, "registry_busy", null, e.RetryAfterSeconds),
+        PullFailure.QueueFull => new ApiError(503, e.Message, "queue_full", null, e.RetryAfterSeconds),
+        PullFailure.NotRemoved => new ApiError(500, e.Message, "not_removed", null),
         PullFailure.NoSpace => new ApiError(507, e.Message, "no_space", null),
         _ => new ApiError(502, e.Message, "pull_failed", null, e.RetryAfterSeconds),
     };

@@ -66,6 +66,11 @@ internal sealed record ModelEntry
     /// </summary>
     public IReadOnlyList<string> LongNames { get; init; } = [];
 
+    /// <summary>Whether a name is one of its own, in any spelling; that of an alias is not.</summary>
+    public bool IsCalled(string name) => NameSpelling.Of(name).Any(spelling =>
+        string.Equals(spelling, NameForm.Of(Name), StringComparison.OrdinalIgnoreCase)
+        || OtherNames.Contains(spelling, StringComparer.OrdinalIgnoreCase));
+
     /// <summary>
     /// When it was first seen, in scans: a name that two models claim belongs to the one that was there first, and to neither where both
     /// came at once.

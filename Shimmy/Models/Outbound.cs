@@ -6,11 +6,14 @@ using System.Security.Cryptography.X509Certificates;
 namespace Shimmy.Models;
 
 /// <summary>
-/// Connections from Shimmy to other servers, for what a user asked to be fetched. No cookies, no redirects that the caller did not look at, at most 32 KiB of
-/// response headers.
+/// Connections from Shimmy to other servers, for what a user asked to be fetched. No cookies, no redirects that the caller did not look at,
+/// at most 32 KiB of response headers.
 /// </summary>
 internal static class Outbound
 {
+    /// <summary>A name in a path of a URL: a slash in it stays one.</summary>
+    public static string PathOf(string name) => string.Join('/', name.Split('/').Select(Uri.EscapeDataString));
+
     /// <summary>A client; the caller disposes it.</summary>
     /// <param name="proxy">
     /// Whether the environment's proxies (HTTPS_PROXY, ALL_PROXY, NO_PROXY) are used; never for this machine's own addresses.
@@ -27,8 +30,8 @@ internal static class Outbound
             MaxResponseHeadersLength = 32,
             SslOptions = new SslClientAuthenticationOptions
             {
-                // A chain is judged by what the server sent and the machine trusts: what is missing of it is not fetched from elsewhere. The
-                // executable does not even hold what would (substitutions.xml).
+                // A chain is judged by what the server sent and the machine trusts: what is missing of it is not fetched from elsewhere.
+                // The executable does not even hold what would (substitutions.xml).
                 CertificateChainPolicy = new X509ChainPolicy
                 {
                     RevocationMode = X509RevocationMode.NoCheck,

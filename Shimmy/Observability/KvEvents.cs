@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 using Shimmy.Engine;
@@ -16,9 +17,6 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Topic> _topics = new(StringComparer.Ordinal);
-
-    /// <summary>The port, where the system picked one.</summary>
-    public int Port => publisher.Port;
 
     /// <inheritdoc/>
     public void Changed(string model, ReadOnlyMemory<byte> changes)
@@ -154,14 +152,14 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
     // The part of msgpack.org's format that the events need.
     private sealed class MessagePack
     {
-        private readonly MemoryStream _bytes = new();
+        private readonly ArrayBufferWriter<byte> _bytes = new(1024);
 
-        public void Nil() => _bytes.WriteByte(0xC0);
+        public void Nil() => Byte(0xC0);
 
         public void Array(int length)
         {
             if (length < 16)
-                _bytes.WriteByte((byte)(0x90 | length));
+                Byte((byte)(0x90 | length));
             else
                 Prefixed(0xDD, (ulong)length, 4);
         }
@@ -170,7 +168,7 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
         {
             var bytes = Encoding.UTF8.GetBytes(text);
             if (bytes.Length < 32)
-                _bytes.WriteByte((byte)(0xA0 | bytes.Length));
+                Byte((byte)(0xA0 | bytes.Length));
             else
                 Prefixed(0xDB, (ulong)bytes.Length, 4);
             _bytes.Write(bytes);
@@ -182,7 +180,7 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
             switch (number)
             {
                 case < 128:
-                    _bytes.WriteByte((byte)number);
+                    Byte((byte)number);
                     break;
                 case <= ushort.MaxValue:
                     Prefixed(0xCD, (ulong)number, 2);
@@ -198,13 +196,15 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
 
         public void Number(double number) => Prefixed(0xCB, (ulong)BitConverter.DoubleToInt64Bits(number), 8);
 
-        public byte[] ToArray() => _bytes.ToArray();
+        public byte[] ToArray() => _bytes.WrittenSpan.ToArray();
+
+        private void Byte(byte value) => _bytes.Write([value]);
 
         private void Prefixed(byte kind, ulong value, int length)
         {
             Span<byte> bytes = stackalloc byte[sizeof(ulong)];
             BinaryPrimitives.WriteUInt64BigEndian(bytes, value);
-            _bytes.WriteByte(kind);
+            Byte(kind);
             _bytes.Write(bytes[^length..]);
         }
     }

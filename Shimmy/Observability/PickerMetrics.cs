@@ -83,7 +83,8 @@ internal sealed class PickerMetrics(TimeProvider time)
 
     private static string Whole(long number) => number.ToString(CultureInfo.InvariantCulture);
 
-    private static string Joined(IReadOnlyList<string> names) => string.Join(',', names).Replace(' ', '_');
+    private static string Joined(IReadOnlyList<string> names) =>
+        string.Join(',', names.Select(name => name.Replace(' ', '_').Replace(',', '_')));
 
     private double ChangedAt(string adapters)
     {

@@ -21,7 +21,8 @@ internal static class ProcessFacts
         text.Single("process_cpu_seconds_total", "counter", "CPU time of the server process in seconds, without the workers.", last.Cpu);
         text.Single("process_resident_memory_bytes", "gauge", "Resident memory of the server process in bytes, without the workers.",
             last.Resident);
-        text.Single("process_start_time_seconds", "gauge", "Start time of the server process, in seconds since the Unix epoch.", last.Start);
+        text.Single("process_start_time_seconds", "gauge", "Start time of the server process, in seconds since the Unix epoch.",
+            last.Start);
         if (last.OpenFiles is { } open)
             text.Single("process_open_fds", "gauge", "Open file descriptors of the server process.", open);
         text.Single("process_threads", "gauge", "Threads of the server process.", last.Threads);

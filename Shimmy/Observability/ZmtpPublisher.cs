@@ -22,7 +22,9 @@ internal sealed class ZmtpPublisher : IDisposable
 {
     private const int GreetingLength = 64;
     private const int LongestFrame = 4096; // of those that a subscriber sends
-    private const int MostSubscribers = 256;
+    private const int MostConnections = 256; // with those that have not said yet what they are
+    private const int MostTopics = 64; // of a subscriber
+    private const int LongestTopic = 256;
     private const int MostWaiting = 16 << 20; // bytes of messages for one subscriber
 
     private const byte More = 1;
@@ -35,6 +37,7 @@ internal sealed class ZmtpPublisher : IDisposable
     private readonly Lock _lock = new();
     private readonly List<Subscriber> _subscribers = [];
     private readonly CancellationTokenSource _end = new();
+    private int _connections;
 
     /// <summary>Listens. Throws <see cref="SocketException"/> where an address cannot be bound.</summary>
     public ZmtpPublisher(IReadOnlyList<IPEndPoint> endpoints)
@@ -101,6 +104,12 @@ internal sealed class ZmtpPublisher : IDisposable
             try
             {
                 var socket = await listener.AcceptAsync(_end.Token).ConfigureAwait(false);
+                if (Interlocked.Increment(ref _connections) > MostConnections)
+                {
+                    Interlocked.Decrement(ref _connections);
+                    socket.Dispose();
+                    continue;
+                }
                 _ = ServeAsync(socket);
             }
             catch (Exception e) when (e is OperationCanceledException or ObjectDisposedException)
@@ -119,19 +128,17 @@ internal sealed class ZmtpPublisher : IDisposable
     {
         var subscriber = new Subscriber();
         using var left = CancellationTokenSource.CreateLinkedTokenSource(_end.Token);
-        await using var stream = new NetworkStream(socket, ownsSocket: true);
         try
         {
+            await using var stream = new NetworkStream(socket, ownsSocket: true);
             socket.NoDelay = true;
+            // One whose machine is gone never says so.
+            socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
             left.CancelAfter(Patience);
             await GreetAsync(stream, left.Token).ConfigureAwait(false);
             left.CancelAfter(Timeout.InfiniteTimeSpan);
             lock (_lock)
-            {
-                if (_subscribers.Count >= MostSubscribers)
-                    return;
                 _subscribers.Add(subscriber);
-            }
             var sending = SendAllAsync(stream, subscriber, left.Token);
             try
             {
@@ -149,8 +156,10 @@ internal sealed class ZmtpPublisher : IDisposable
         }
         finally
         {
+            socket.Dispose();
             lock (_lock)
                 _subscribers.Remove(subscriber);
+            Interlocked.Decrement(ref _connections);
         }
     }
 
@@ -193,8 +202,9 @@ internal sealed class ZmtpPublisher : IDisposable
         {
             lock (_lock)
             {
-                if (subscriber.Topics.Count < LongestFrame)
-                    subscriber.Topics.Add(topic);
+                if (subscriber.Topics.Count == MostTopics || topic.Length > LongestTopic)
+                    throw new InvalidDataException("more topics, or a longer one, than a subscriber may have");
+                subscriber.Topics.Add(topic);
             }
         }
 

@@ -19,8 +19,8 @@ internal static class Routes
     public static RouteTable Create(LlamaServerMode? mode = null, bool page = true)
     {
         var routes = new RouteTable { Speaks = mode is null ? null : LlamaServerDialect.Instance };
-        routes.Add(NativeDialect.Instance, [Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, PullEndpoint.Map, ModelLifecycle.Map, Generate.Map,
-            GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Events.Map,
+        routes.Add(NativeDialect.Instance, [Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, PullEndpoint.Map,
+            ModelLifecycle.Map, Generate.Map, GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Events.Map,
             .. page ? [PageEndpoint.Map] : (Action<RouteTable>[])[]]);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Render.Map, Embeddings.Map, Rerank.Map,
             CreateResponse.Map, StoredResponses.Map);

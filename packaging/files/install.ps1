@@ -20,14 +20,24 @@ param(
     [switch] $Uninstall
 )
 
+# The user's PATH as it is written, and not with its variables replaced.
+function Get-UserPath {
+    (Get-Item 'HKCU:\Environment').GetValue('Path', '', [Microsoft.Win32.RegistryValueOptions]::DoNotExpandEnvironmentNames)
+}
+
+function Set-UserPath([string] $Path) {
+    New-ItemProperty 'HKCU:\Environment' -Name Path -Value $Path -PropertyType ExpandString -Force | Out-Null
+    # Taking away a variable that is not there tells the windows that come next.
+    [Environment]::SetEnvironmentVariable('SHIMMY_INSTALLED', $null, 'User')
+}
+
 function Main {
     $ErrorActionPreference = 'Stop'
     $mark = Join-Path $To '.installed'
     if ($Uninstall) {
         if (-not (Test-Path $mark)) { throw "$To was not installed by this script" }
         Remove-Item $To -Recurse -Force
-        $path = ([Environment]::GetEnvironmentVariable('Path', 'User') -split ';' | Where-Object { $_ -ne $To }) -join ';'
-        [Environment]::SetEnvironmentVariable('Path', $path, 'User')
+        Set-UserPath (((Get-UserPath) -split ';' | Where-Object { [Environment]::ExpandEnvironmentVariables($_) -ne $To }) -join ';')
         Write-Output "Shimmy is gone from $To."
         return
     }
@@ -63,14 +73,14 @@ function Main {
         $folder = @(Get-ChildItem (Join-Path $work 'unpacked'))[0].FullName
         if (-not (Test-Path (Join-Path $folder 'shimmy.exe'))) { throw "the archive is none of Shimmy's" }
         New-Item (Join-Path $folder '.installed') -ItemType File | Out-Null
-        if (Test-Path $To) {
-            if (-not (Test-Path $mark)) { throw "$To is there and was not installed by this script" }
-            Remove-Item $To -Recurse -Force
-        }
+        if ((Test-Path $To) -and -not (Test-Path $mark)) { throw "$To is there and was not installed by this script" }
         New-Item (Split-Path $To) -ItemType Directory -Force | Out-Null
-        Move-Item $folder $To
-        $path = [Environment]::GetEnvironmentVariable('Path', 'User')
-        if (($path -split ';') -notcontains $To) { [Environment]::SetEnvironmentVariable('Path', "$path;$To".Trim(';'), 'User') }
+        if (Test-Path "$To.new") { Remove-Item "$To.new" -Recurse -Force }
+        Copy-Item $folder "$To.new" -Recurse
+        if (Test-Path $To) { Remove-Item $To -Recurse -Force }
+        Move-Item "$To.new" $To
+        $path = Get-UserPath
+        if (([Environment]::ExpandEnvironmentVariables($path) -split ';') -notcontains $To) { Set-UserPath ("$path;$To".Trim(';')) }
         Write-Output "Shimmy $Version is in $To. Start it in a new window: shimmy serve"
     } finally {
         Remove-Item $work -Recurse -Force

@@ -86,6 +86,9 @@ main() {
     case "$backend" in auto | cpu | vulkan | cuda | cuda12) ;; *) fail "--backend '$backend' is not allowed: auto, cpu, vulkan, cuda, cuda12" ;; esac
     case "$to" in /?*) ;; "") fail "--to is empty" ;; *) to=$PWD/$to ;; esac
     if [ -n "$remove" ]; then uninstall; exit 0; fi
+    if [ -e "$to/bin/shimmy" ] || [ -L "$to/bin/shimmy" ]; then
+        [ "$(readlink "$to/bin/shimmy")" = ../lib/shimmy/shimmy ] || fail "$to/bin/shimmy is there and was not installed by this script"
+    fi
 
     rid=$(platform)
     work=$(mktemp -d)

@@ -4,6 +4,7 @@ using Shimmy.Chat;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
+using Shimmy.Engine.Grammars;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
 

@@ -1,4 +1,5 @@
 using Shimmy.Chat.Grammars;
+using Shimmy.Engine.Grammars;
 
 namespace Shimmy.Tests.Chat.Grammars;
 

@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Chat.Grammars;
+using Shimmy.Engine.Grammars;
 
 namespace Shimmy.Tests.Chat.Grammars;
 

@@ -97,6 +97,7 @@ public sealed class ChatSessionTests
         var refusal = await Assert.ThrowsAsync<ServerRefusal>(() => AskAsync(session, "long five"));
         Assert.AreEqual("too long", refusal.Text);
         Assert.IsNull(session.Answer);
+        Assert.AreEqual(4, session.Skipped);
     }
 
     [TestMethod]
@@ -108,15 +109,24 @@ public sealed class ChatSessionTests
         conversation.Add(new ChatEntry("assistant", "first") { Reasoning = "hm", Model = "talker" });
         conversation.Add(new ChatEntry("user", "two"));
         conversation.Drop(1);
-        File.AppendAllText(folder[$"chats/{conversation.Id}.jsonl"], "{\"role\":\"user\",\"cont");
+        var whole = conversation.ToLines();
+        File.AppendAllText(folder[$"chats/{conversation.Id}.jsonl"], string.Join('\n',
+            "{\"undo\":-1}", "{\"role\":5}", "{\"undo\":1,\"undo\":1}",
+            "{\"role\":\"user\",\"content\":\"x\",\"images\":[null]}", "{\"undo\":1,\"images\":\"x\"}", "{\"role\":\"user\",\"cont"));
 
         var read = Conversation.Open(folder["chats"], conversation.Id);
-        Assert.AreEqual(conversation.ToLines(), read.ToLines());
+        Assert.AreEqual(whole, read.ToLines());
         Assert.HasCount(2, read.Entries);
+        read.Add(new ChatEntry("user", "behind it"));
+        Assert.AreEqual("behind it", Conversation.Open(folder["chats"], conversation.Id).Entries[^1].Text);
+        read.Drop(1);
+        Assert.AreEqual(whole, Conversation.Open(folder["chats"], conversation.Id).ToLines());
         using var messages = JsonDocument.Parse(read.ToMessages(0).ToJsonString());
         Assert.AreEqual("image_url", messages.RootElement[0].GetProperty("content")[0].GetProperty("type").GetString());
         Assert.AreEqual("hm", messages.RootElement[1].GetProperty("reasoning_content").GetString());
         Assert.ThrowsExactly<CommandException>(() => Conversation.Open(folder["chats"], "../nothing"));
+        read.Drop(2);
+        Assert.IsEmpty(Directory.GetFiles(folder["chats"]));
     }
 
     [TestMethod]
@@ -140,6 +150,16 @@ public sealed class ChatSessionTests
         Assert.IsTrue(picker.Handle(new Key(KeyCode.Enter)));
         Assert.AreEqual("alpha-1b", picker.Chosen!.Name);
     }
+
+    [TestMethod]
+    [DataRow("/help", true)]
+    [DataRow("/set temperature 0", true)]
+    [DataRow("/etc/passwd is what?", false)]
+    [DataRow("/ what", false)]
+    [DataRow(" /help", false)]
+    [DataRow("what is /help?", false)]
+    public void A_line_that_begins_with_a_path_is_no_command(string line, bool isCommand) =>
+        Assert.AreEqual(isCommand, ChatCommands.IsCommand(line));
 
     private static async Task<string> AskAsync(ChatSession session, string question)
     {

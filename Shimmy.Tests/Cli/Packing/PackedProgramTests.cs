@@ -42,6 +42,55 @@ public sealed class PackedProgramTests
     }
 
     [TestMethod]
+    public async Task It_is_unpacked_once_whole_or_not_at_all_and_only_where_nobody_else_writes()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["shimmy"], "the program");
+        File.WriteAllText(folder["model.gguf"], "the model");
+        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+            CancellationToken.None);
+        Assert.IsTrue(PackedProgram.IsPacked(folder["packed"]));
+        Assert.IsFalse(PackedProgram.IsPacked(folder["model.gguf"]));
+        Assert.IsNull(PackedProgram.Unpack(folder["model.gguf"], folder["cache/root"]));
+        var bytes = File.ReadAllBytes(folder["packed"]);
+        bytes[PackedProgram.Alignment] ^= 1;
+        File.WriteAllBytes(folder["damaged"], bytes);
+
+        Assert.ThrowsExactly<CommandException>(() => PackedProgram.Unpack(folder["damaged"], folder["cache/root"]));
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder["cache/root"]));
+
+        var program = PackedProgram.Unpack(folder["packed"], folder["cache/root"])!;
+        var home = Path.GetDirectoryName(program)!;
+        Assert.AreEqual("the program", File.ReadAllText(program));
+        CollectionAssert.AreEquivalent(new[] { program, Path.Join(home, "models") }, Directory.GetFileSystemEntries(home));
+        Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["cache/root"]));
+
+        // Others' unpacking: one that was killed long ago, one that still runs, one that has just begun.
+        Directory.Delete(home, recursive: true);
+        var partials = Array.ConvertAll(new[] { "killed", "runs", "begun" }, name => $"{home}.{name}.partial");
+        foreach (var partial in partials)
+        {
+            Directory.CreateDirectory(partial);
+            File.WriteAllText(Path.Join(partial, ".unpacking"), "");
+            Directory.SetLastWriteTimeUtc(partial, DateTime.UtcNow.AddHours(partial == partials[2] ? 0 : -2));
+        }
+        using (new FileStream(Path.Join(partials[1], ".unpacking"), FileMode.Open, FileAccess.Write, FileShare.None))
+            PackedProgram.Unpack(folder["packed"], folder["cache/root"]);
+        CollectionAssert.AreEqual(new[] { false, true, true }, Array.ConvertAll(partials, Directory.Exists));
+
+        if (OperatingSystem.IsWindows())
+            return;
+        Assert.AreEqual(UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute,
+            File.GetUnixFileMode(folder["cache/root"]));
+        foreach (var open in new[] { home, folder["cache/root"] })
+        {
+            File.SetUnixFileMode(open, File.GetUnixFileMode(open) | UnixFileMode.GroupWrite);
+            StringAssert.Contains(Assert.ThrowsExactly<CommandException>(
+                () => PackedProgram.Unpack(folder["packed"], folder["cache/root"])).Message, $"others may write to {open},");
+        }
+    }
+
+    [TestMethod]
     public async Task A_write_that_fails_leaves_nothing()
     {
         using var folder = new TemporaryFolder();

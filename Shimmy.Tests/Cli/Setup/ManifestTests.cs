@@ -94,7 +94,7 @@ public sealed partial class ManifestTests
             ["-t", template, "-n", "my-app", "--ctx", "8192", "--alias", "gpt-*=x"], _ => null), [])];
 
     // What a ConfigMap holds is a resource, too.
-    private static IReadOnlyList<(string Path, object? Resource)> ResourcesOf(string template)
+    private static List<(string Path, object? Resource)> ResourcesOf(string template)
     {
         var found = new List<(string, object?)>();
         foreach (var (path, text) in FilesOf(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)))

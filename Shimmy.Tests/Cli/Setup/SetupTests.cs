@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Shimmy.Cli.Commands;
@@ -144,7 +143,10 @@ public sealed class SetupTests
     public void Settings_that_hold_a_key_are_their_owners_alone_until_they_are_taken_back()
     {
         if (OperatingSystem.IsWindows())
+        {
             Assert.Inconclusive("Windows has no such modes.");
+            return;
+        }
         using var home = new TemporaryFolder();
         var recipe = LaunchRecipe.Of("vscode", Host(home));
         const UnixFileMode everybody = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead;

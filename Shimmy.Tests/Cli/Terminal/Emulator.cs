@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Shimmy.Cli.Terminal;
 
 namespace Shimmy.Tests.Cli.Terminal;

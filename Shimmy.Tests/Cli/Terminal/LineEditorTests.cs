@@ -32,6 +32,7 @@ public sealed class LineEditorTests
     [DataRow("日本\u001b[Dx", "日x本", DisplayName = "an arrow moves over a wide character")]
     [DataRow("a👨‍👩‍👧\u007fb", "ab", DisplayName = "backspace deletes a family as one")]
     [DataRow("one\u001b[13u", "one", DisplayName = "an Enter of kitty's protocol sends")]
+    [DataRow("one\u001b[1;129Dx", "onxe", DisplayName = "an arrow under Num Lock")]
     [DataRow("\u001b[99;5uab\u001b[97;5uc", "cab", DisplayName = "Ctrl+A of kitty's protocol")]
     public void Keys_make_the_text(string keys, string text)
     {

@@ -26,4 +26,21 @@ public sealed class TableTests
             """, table);
         Assert.IsTrue(table.Split('\n').All(line => TerminalText.WidthOf(line) <= 36));
     }
+
+    [TestMethod]
+    public void The_first_column_gives_last() => Assert.AreEqual("""
+        MODEL WITH A NAME  QUANTIZ…  …el.gguf
+        """, Table.Format(["MODEL WITH A NAME", "QUANTIZATION", "/a/long/path/model.gguf"], [], 37));
+
+    [TestMethod]
+    public void Progress_has_a_sign_that_turns_and_a_bar_and_comes_after_half_a_second()
+    {
+        Assert.AreEqual("⠋ loading x ██████████░░░░░░░░░░ 50 %", ProgressLine.Row("loading x", 0.5f, TimeSpan.Zero, 80));
+        Assert.AreEqual("⠙ looking f…", ProgressLine.Row("looking for models", null, TimeSpan.FromMilliseconds(150), 13));
+        var written = "";
+        using var line = new ProgressLine(text => written += text);
+        line.Set("quick", null);
+        line.Clear();
+        Assert.AreEqual("", written);
+    }
 }

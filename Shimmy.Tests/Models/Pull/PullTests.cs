@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Models.Pull;
 using Shimmy.Tests.Fixtures;
@@ -328,6 +329,105 @@ public sealed class PullTests
         Assert.IsFalse(Directory.Exists(Path.Join(run.Folder.Path, "home/.ollama/models/manifests/registry.ollama.ai/library/tiny")));
     }
 
+    [TestMethod]
+    public async Task What_was_there_before_a_pull_is_not_removed()
+    {
+        using var run = new Run();
+        run.Registry.AddOllama("library/tiny", "a", ("model", Model));
+        await run.PullAsync("tiny:a");
+        // As if Ollama had brought it, all of it or without a blob.
+        var manifest = run.Folder["home/.ollama/models/manifests/registry.ollama.ai/library/tiny/a"];
+        var blob = run.Folder["home/.ollama/models/blobs/sha256-" + StandInRegistry.Sha256(Model)];
+        foreach (var misses in new[] { false, true })
+        {
+            run.Forget();
+            if (misses)
+                File.Delete(blob);
+            await run.PullAsync("tiny:a");
+            Assert.AreEqual(PullFailure.NotFound,
+                Assert.ThrowsExactly<PullException>(() => PulledModels.Remove(run.Host, "tiny:a", null)).Failure);
+            Assert.IsTrue(File.Exists(manifest) && File.Exists(blob));
+        }
+
+        run.Registry.AddHub("org/tiny", Commit, ("tiny-Q8_0.gguf", Model), ("mmproj-F16.gguf", new byte[50]));
+        await run.PullAsync("org/tiny:Q8_0");
+        run.Forget();
+        File.Delete(run.Folder[Hub + $"snapshots/{Commit}/mmproj-F16.gguf"]);
+        await run.PullAsync("org/tiny:Q8_0");
+        await run.PullAsync("org/tiny:Q8_0");
+        Assert.Contains(kept => kept.Contains("tiny-Q8_0.gguf was there before", StringComparison.Ordinal),
+            PulledModels.Remove(run.Host, "org/tiny:Q8_0", null).Kept);
+        CollectionAssert.AreEquivalent(new[] { "refs/main", $"snapshots/{Commit}/tiny-Q8_0.gguf",
+            $"blobs/{StandInRegistry.Sha256(Model)}", $"blobs/{StandInRegistry.Sha256(new byte[50])}" }, run.Files(Hub));
+    }
+
+    [TestMethod]
+    public async Task Names_of_a_removed_commit_go_with_it_in_the_cache_and_nowhere_else()
+    {
+        using var run = new Run();
+        run.Registry.AddHub("org/tiny", Commit, ("tiny-Q8_0.gguf", Model));
+        await run.PullAsync("org/tiny:Q8_0");
+        File.WriteAllText(run.Folder[Hub + "refs/other"], new string('f', 40));
+        PulledModels.Remove(run.Host, "org/tiny:Q8_0", null);
+        CollectionAssert.AreEqual(new[] { "refs/other" }, run.Files(Hub));
+
+        File.WriteAllText(run.Folder["mine/refs/main"], Commit);
+        await run.PullToAsync("mine", "org/tiny:Q8_0");
+        PulledModels.Remove(run.Host, "org/tiny:Q8_0", null);
+        CollectionAssert.AreEqual(new[] { "refs/main" }, run.Files("mine"));
+    }
+
+    [TestMethod]
+    public async Task A_folder_keeps_the_files_that_were_in_it()
+    {
+        using var run = new Run();
+        run.Registry.AddHub("org/tiny", Commit, ("config.json", "{}"u8.ToArray()), ("model.safetensors", new byte[100]));
+        var config = run.Folder["mine/config.json"];
+        foreach (var other in new[] { "[]", "{\"mine\":true}" })
+        {
+            File.WriteAllText(config, other);
+            Assert.AreEqual(PullFailure.Exists,
+                (await Assert.ThrowsExactlyAsync<PullException>(() => run.PullToAsync("mine", "org/tiny"))).Failure);
+            Assert.AreEqual(other, File.ReadAllText(config));
+        }
+        File.WriteAllText(config, "{}");
+        await run.PullToAsync("mine", "org/tiny");
+        // What was pulled is replaced by what is newer.
+        run.Registry.AddHub("org/tiny", Commit, ("config.json", "{}"u8.ToArray()), ("model.safetensors", new byte[101]));
+        await run.PullToAsync("mine", "org/tiny");
+        PulledModels.Remove(run.Host, "org/tiny", null);
+        CollectionAssert.AreEqual(new[] { "config.json" }, run.Files("mine"));
+    }
+
+    [TestMethod]
+    public async Task A_name_of_another_model_or_of_an_alias_removes_nothing()
+    {
+        using var run = new Run();
+        run.Registry.AddOllama("library/tiny", "a", ("model", Model));
+        await run.PullAsync("tiny:a");
+        var pulled = new ModelDiscovery([new OllamaSource(run.Folder["home/.ollama/models"])]).Scan().Models.Single();
+        var local = new ModelEntry { Name = "tiny", Path = run.Folder["tiny.gguf"] };
+        foreach (var (name, entry) in new[] { ("tiny", local), ("alias", pulled), ("tiny", pulled with { Name = "x", OtherNames = [] }) })
+        {
+            Assert.IsFalse(PulledModels.Has(run.Host, name, entry), name);
+            Assert.ThrowsExactly<PullException>(() => PulledModels.Remove(run.Host, name, entry));
+        }
+        Assert.IsTrue(PulledModels.Has(run.Host, "tiny:a", pulled));
+        Assert.AreEqual("tiny:a", PulledModels.Remove(run.Host, "registry.ollama.ai/library/tiny:a", pulled).Name);
+    }
+
+    [TestMethod]
+    public void A_pull_that_is_being_ended_has_no_more_followers()
+    {
+        using var end = new CancellationTokenSource();
+        var run = new PullRun(PullName.Parse("org/tiny"), end.Token);
+        var (first, second) = (run.Follow()!, run.Follow()!);
+        first.Dispose();
+        run.Follow()!.Dispose();
+        second.Dispose();
+        Assert.IsNull(run.Follow());
+    }
+
     // A registry, a home, and pulls into it.
     private sealed class Run(params (string Name, string Value)[] variables) : IDisposable
     {
@@ -353,6 +453,17 @@ public sealed class PullTests
         }
 
         public Task<PulledModel> PullAsync(string name) => Puller().PullAsync(PullName.Parse(name), _ => { }, CancellationToken.None);
+
+        public Task<PulledModel> PullToAsync(string folder, string name) =>
+            Puller(options => options with { To = Path.Join(Folder.Path, folder) })
+                .PullAsync(PullName.Parse(name), _ => { }, CancellationToken.None);
+
+        // What was pulled is as if others had brought it.
+        public void Forget()
+        {
+            if (Path.Join(Host.StateFolder(), "shimmy", "pulled") is var records && Directory.Exists(records))
+                Directory.Delete(records, recursive: true);
+        }
 
         public async Task<PullException> FailAsync(string name, PullFailure failure)
         {

@@ -36,7 +36,7 @@ public sealed class WorkerCellLedgerTests
             var slots = (await model.GetStatisticsAsync(CancellationToken.None)).Slots;
             foreach (var slot in slots)
                 await model.DoAsync(new SlotAction(slot.Id, null, Restore: false), CancellationToken.None);
-            await Poll.UntilAsync(() => held.InCells.Count == 0, "erased slots hold nothing");
+            await Poll.UntilAsync(() => held.InCells.IsEmpty, "erased slots hold nothing");
             Assert.IsFalse(held.IsGone);
         }
         await Poll.UntilAsync(() => held.IsGone, "an unloaded model holds nothing");

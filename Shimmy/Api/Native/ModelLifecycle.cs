@@ -29,7 +29,7 @@ internal static class ModelLifecycle
     private static async Task HandleLoad(HttpContext context)
     {
         var (keepAlive, pinned, tuning) = await ReadBodyAsync(context, LoadFields);
-        var entry = await FindAsync(context);
+        var entry = await FindAsync(context, pulls: true);
         var residency = ResidencyOf(context);
         var asks = !tuning.IsSameAs(LoadTuning.None);
         var before = asks ? residency.Retune(entry.Name, new LoadOverride(tuning)) : null;
@@ -64,9 +64,9 @@ internal static class ModelLifecycle
         await WriteStatusAsync(context, entry, need?.Bytes);
     }
 
-    private static async Task<ModelEntry> FindAsync(HttpContext context)
+    private static async Task<ModelEntry> FindAsync(HttpContext context, bool pulls = false)
     {
-        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "name"));
+        var entry = await ModelResolver.FindAsync(context, ModelResolver.NameInPath(context, "name"), pulls);
         RequestContext.Of(context).Model = entry.Name;
         return entry;
     }

@@ -41,9 +41,12 @@ internal static class Management
             throw ApiException.BadField("destination", $"must be a name without blanks, * and ?, not {RequestFields.Quote(name)}");
         if (name.Length > LongestName)
             throw ApiException.BadField("destination", $"has {name.Length} characters; at most {LongestName} are allowed");
-        var entry = await ModelResolver.FindAsync(context, source);
+        var entry = await FindModelAsync(context, source);
         if (!context.RequestServices.GetRequiredService<ModelRegistry>().AddCopy(name, entry))
-            throw ApiException.BadField("destination", $"{RequestFields.Quote(name)} is the name of another model or alias, or 1000 copies were made");
+        {
+            throw ApiException.BadField("destination",
+                $"{RequestFields.Quote(name)} is the name of another model or alias, or 1000 copies were made");
+        }
     }
 
     private static async Task HandleDelete(HttpContext context)
@@ -54,15 +57,28 @@ internal static class Management
             ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
         if (context.RequestServices.GetRequiredService<ModelRegistry>().RemoveCopy(OllamaJson.Untagged(name)))
             return;
-        var entry = await ModelResolver.FindAsync(context, name);
+        var entry = await FindModelAsync(context, name);
         if (context.RequestServices.GetService<PullService>() is { } pulls && pulls.HasPulled(name, entry))
         {
             await context.RequestServices.GetRequiredService<ModelResidency>().UnloadAsync(entry.Name, context.RequestAborted);
             await pulls.RemoveAsync(name, entry, context.RequestAborted);
             return;
         }
+        if (!entry.IsCalled(name))
+        {
+            throw new ApiException(403, $"model {RequestFields.Quote(name)} is not deleted: it is another name of "
+                + $"{RequestFields.Quote(entry.Name)}, which is deleted by its own", "not_ours", "model");
+        }
         throw new ApiException(403, $"model {RequestFields.Quote(name)} is not deleted: its file is not Shimmy's own; "
             + (entry.Manifest is not null ? $"'ollama rm {entry.Name}' removes it" : $"remove {entry.Path} by hand"), "not_ours", "model");
+    }
+
+    // An adapter has a name, and is no model to copy or delete: that would be its base.
+    private static async Task<ModelEntry> FindModelAsync(HttpContext context, string name)
+    {
+        var (entry, adapter) = await ModelResolver.FindAsync(context, name, context.RequestAborted);
+        return adapter is null ? entry : throw new ApiException(404, $"{RequestFields.Quote(name)} is an adapter of "
+            + $"{RequestFields.Quote(entry.Name)}, and no model that can be copied or deleted", "model_not_found", "model");
     }
 
     private static Task RefuseAsync(HttpContext context, string reason) =>
@@ -92,6 +108,11 @@ internal sealed class PullLines : IPullWriter
 
     public void WriteStep(IBufferWriter<byte> output, PullStep step)
     {
+        if (step.Stage == PullStage.Queued)
+        {
+            SseResponse.WriteLine(output, json => Status(json, "queued"));
+            return;
+        }
         if (!_begun)
             SseResponse.WriteLine(output, json => Status(json, "pulling manifest"));
         _begun = true;

@@ -55,7 +55,7 @@ internal sealed partial class OllamaCall
     /// </summary>
     public async Task<ModelLease> AcquireAsync(HttpContext context)
     {
-        var entry = await FindAsync(context);
+        var entry = await FindAsync(context, pulls: true);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         var before = residency.OverrideOf(entry.Name);
         var changed = await Options.LoadOverAsync(residency, entry, before, ModelResolver.LoggerOf(context), context.RequestAborted);
@@ -122,9 +122,9 @@ internal sealed partial class OllamaCall
         json.WriteNumber("load_duration", OllamaJson.Nanoseconds(_load.TotalMilliseconds));
     }
 
-    private async Task<ModelEntry> FindAsync(HttpContext context)
+    private async Task<ModelEntry> FindAsync(HttpContext context, bool pulls = false)
     {
-        var entry = await ModelResolver.FindAsync(context, _request.Model);
+        var entry = await ModelResolver.FindAsync(context, _request.Model, pulls);
         Model = _request.Model ?? entry.Name;
         RequestContext.Of(context).Model = entry.Name;
         return entry;

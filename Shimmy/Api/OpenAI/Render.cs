@@ -1,7 +1,6 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Templates;
-using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;

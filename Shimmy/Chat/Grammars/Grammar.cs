@@ -1,5 +1,6 @@
 using System.Text;
 using Shimmy.Engine;
+using Shimmy.Engine.Grammars;
 
 namespace Shimmy.Chat.Grammars;
 

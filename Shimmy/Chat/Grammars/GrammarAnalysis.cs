@@ -1,3 +1,5 @@
+using Shimmy.Engine.Grammars;
+
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
@@ -24,19 +26,19 @@ internal static class GrammarAnalysis
             throw RefuseLeftRecursion(text, rules[hidden]);
         if (asNative.DeepestChain() is var (deepest, depth) && depth > GrammarLimits.LeftDepth)
         {
-            throw GrammarCheck.At(text, rules[deepest].Offset,
+            throw GrammarException.At(text, rules[deepest].Offset,
                 $"the rule '{rules[deepest].Name}' begins with a chain of {depth} rules; at most {GrammarLimits.LeftDepth} are allowed");
         }
 
         if (asNative.Steps() > GrammarLimits.LeftRecursionSteps)
         {
-            throw GrammarCheck.At(text, rules[grammar.Root].Offset,
+            throw GrammarException.At(text, rules[grammar.Root].Offset,
                 "the rules begin with one another in too many ways to be tested for left recursion");
         }
 
         if (exact.MostBeginnings() is var (widest, ways) && ways > GrammarLimits.Beginnings)
         {
-            throw GrammarCheck.At(text, rules[widest].Offset,
+            throw GrammarException.At(text, rules[widest].Offset,
                 $"the rule '{rules[widest].Name}' can begin in more than {GrammarLimits.Beginnings} ways");
         }
     }
@@ -45,7 +47,7 @@ internal static class GrammarAnalysis
     public static bool[] CanEnd(IReadOnlyList<GrammarRule> rules) => Fixpoint(rules, charactersBlock: false);
 
     private static GrammarException RefuseLeftRecursion(string text, GrammarRule rule) =>
-        GrammarCheck.At(text, rule.Offset, $"the rule '{rule.Name}' is left-recursive: it can begin with itself");
+        GrammarException.At(text, rule.Offset, $"the rule '{rule.Name}' is left-recursive: it can begin with itself");
 
     private static bool HasEmptyAlternative(GrammarElement[] elements)
     {

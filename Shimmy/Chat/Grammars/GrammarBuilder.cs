@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Shimmy.Engine.Grammars;
 
 namespace Shimmy.Chat.Grammars;
 

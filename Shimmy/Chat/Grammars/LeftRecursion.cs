@@ -1,3 +1,5 @@
+using Shimmy.Engine.Grammars;
+
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>

@@ -17,11 +17,6 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
 {
     private const int LiveThoughts = 6;
     private const int ShownOfThoughts = 4000;
-    private const string Spinner = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
-
-    // What takes no longer needs no sign of life.
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan Turn = TimeSpan.FromMilliseconds(100);
 
     private readonly MarkdownPrinter _markdown = new(() => screen.Width);
     private readonly StringBuilder _thoughts = new();
@@ -79,7 +74,7 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
             foreach (var row in _markdown.Live())
                 frame.Row(row);
         }
-        else if (Stopwatch.GetElapsedTime(_began) > Patience)
+        else if (Stopwatch.GetElapsedTime(_began) > ProgressLine.Patience)
         {
             frame.Row(Dim(Sign(_began) + Seconds(_began)));
         }
@@ -130,7 +125,7 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
 
     private string Dim(string text) => isStyled ? StyledText.Styled(text, TextStyle.Dim) : text;
 
-    private static string Sign(long since) => Spinner[(int)(Stopwatch.GetElapsedTime(since) / Turn) % Spinner.Length] + " ";
+    private static string Sign(long since) => $"{ProgressLine.Sign(Stopwatch.GetElapsedTime(since))} ";
 
     private static string Seconds(long since) =>
         string.Create(CultureInfo.InvariantCulture, $"{Stopwatch.GetElapsedTime(since).TotalSeconds:F1} s");

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
-using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models.Discovery;
@@ -67,11 +66,7 @@ internal static class ChatCommand
         }
         var session = NewSession(server, model, conversation, options);
         conversation.Add(new ChatEntry("user", text) { Images = [.. options.Images.Select(image => DataUrl(image.Bytes))] });
-        await foreach (var piece in session.AskAsync(cancellation))
-        {
-            if (!options.Json)
-                Print(piece);
-        }
+        await AskAsync(session, prints: !options.Json, cancellation);
         if (session.Skipped > 0)
         {
             Printer.Notice("chat",
@@ -101,16 +96,26 @@ internal static class ChatCommand
                 continue;
             conversation.Add(new ChatEntry("user", line) { Images = [.. images.Select(image => DataUrl(image.Bytes))] });
             images = [];
-            await foreach (var piece in session.AskAsync(cancellation))
-                Print(piece);
+            await AskAsync(session, prints: true, cancellation);
             Printer.EndText();
         }
     }
 
-    private static void Print(in ChatPiece piece)
+    private static async Task AskAsync(ChatSession session, bool prints, CancellationToken cancellation)
     {
-        if (!piece.IsThought)
-            Printer.Text(Console.IsOutputRedirected ? piece.Text : TerminalText.Escaped(piece.Text));
+        try
+        {
+            await foreach (var piece in session.AskAsync(cancellation))
+            {
+                if (prints && !piece.IsThought)
+                    Printer.Text(Console.IsOutputRedirected ? piece.Text : TerminalText.Escaped(piece.Text));
+            }
+        }
+        finally
+        {
+            if (session.Answer is null)
+                session.Conversation.TakeBackQuestion();
+        }
     }
 
     /// <summary>A session with what the command line asks for.</summary>

@@ -6,10 +6,10 @@ using Shimmy.Chat.Media;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
-using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Cli.Terminal.Markdown;
 using Shimmy.Engine;
 using Shimmy.Models.Registry;
+using Shimmy.Models;
 
 namespace Shimmy.Cli.Chat;
 
@@ -92,7 +92,7 @@ internal sealed partial class ChatCommands(ChatLoop loop)
     public async Task RunAsync(string line)
     {
         var word = WordOf(line);
-        if (Array.Find(Rows, row => row.Name == word.ToLowerInvariant()) is not { } command)
+        if (Array.Find(Rows, row => string.Equals(row.Name, word, StringComparison.OrdinalIgnoreCase)) is not { } command)
         {
             var nearest = NameSuggestions.Of(word, Rows.Select(row => row.Name), 1)[0];
             loop.Terminal.SayError($"there is no command {word}; did you mean {nearest}? /help shows all");
@@ -104,10 +104,10 @@ internal sealed partial class ChatCommands(ChatLoop loop)
                 return;
             await command.Run(this, line[word.Length..].Trim());
         }
-        catch (Exception e) when (loop.Session is not null
+        catch (Exception e) when ((!command.NeedsModel || loop.Session is not null)
             && e is CommandException or UsageException or EngineException or IOException or UnauthorizedAccessException)
         {
-            loop.Terminal.SayError(e is ServerRefusal refusal ? refusal.Text : e.Message);
+            loop.Terminal.SayError(e);
         }
     }
 
@@ -245,8 +245,12 @@ internal sealed partial class ChatCommands(ChatLoop loop)
             default:
                 throw new UsageException($"'{word}' is not on, off, show or hide");
         }
-        var thinks = fields[Thinking]?.GetValue<bool>() switch { true => "the model thinks", false =>
-            "the model does not think", null => "the model thinks as its template has it" };
+        var thinks = fields[Thinking]?.GetValue<bool>() switch
+        {
+            true => "the model thinks",
+            false => "the model does not think",
+            null => "the model thinks as its template has it",
+        };
         loop.Terminal.Remark($"{thinks}; what it thinks {(loop.ShowsThoughts ? "stays to be read" : "folds to its time")}");
         return Task.CompletedTask;
     }
@@ -397,7 +401,8 @@ internal sealed partial class ChatCommands(ChatLoop loop)
     {
         var body = text.Length > 0 ? new JsonObject { ["content"] = text } : Messages();
         body["model"] = loop.Session!.Model.Name;
-        using var answer = await loop.Session.Client.AskAsync(HttpMethod.Post, "tokenize", CancellationToken.None, body);
+        using var answer = await loop.Session.Client.AskAsync(
+            HttpMethod.Post, "tokenize", body, ServerClient.LongestAnswer, loop.Terminal.Ending);
         var count = answer.RootElement.GetProperty("tokens").GetArrayLength();
         loop.Terminal.Say(
             string.Create(CultureInfo.InvariantCulture, $"{count} tokens{(text.Length > 0 ? "" : $" of {loop.Session.Model.Context}")}"));
@@ -405,7 +410,8 @@ internal sealed partial class ChatCommands(ChatLoop loop)
 
     private async Task PromptAsync()
     {
-        using var answer = await loop.Session!.Client.AskAsync(HttpMethod.Post, "apply-template", CancellationToken.None, Messages());
+        using var answer = await loop.Session!.Client.AskAsync(
+            HttpMethod.Post, "apply-template", Messages(), ServerClient.LongestAnswer, loop.Terminal.Ending);
         loop.Terminal.Show(answer.RootElement.GetProperty("prompt").GetString()!);
     }
 
@@ -497,5 +503,5 @@ internal sealed partial class ChatCommands(ChatLoop loop)
     }
 
     private Task<JsonDocument> StatusAsync() => loop.Session!.Client.AskAsync(HttpMethod.Get,
-        $"api/models/{ServerClient.PathOf(loop.Session.Model.Name)}/status", CancellationToken.None);
+        $"api/models/{Outbound.PathOf(loop.Session.Model.Name)}/status", loop.Terminal.Ending);
 }

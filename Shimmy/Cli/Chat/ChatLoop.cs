@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
-using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Models.Discovery;
@@ -18,8 +17,6 @@ internal sealed class ChatLoop
 {
     private const string Prompt = "> ";
     private const int FullContext = 80;
-
-    private static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
 
     private readonly CommandOptions _options;
     private readonly LineEditor _editor;
@@ -84,7 +81,8 @@ internal sealed class ChatLoop
             ConsoleLog.Create(options.LogLevel, options.LogAsJson, to: Console.IsErrorRedirected ? null : terminal.OpenLog());
         try
         {
-            await loop.TalkAsync(ChatServer.ConnectAsync(options, options.Name, loggers, terminal.Ending));
+            // On another thread: the prompt does not wait for what a server does before it first waits itself.
+            await loop.TalkAsync(Task.Run(() => ChatServer.ConnectAsync(options, options.Name, loggers, terminal.Ending)));
         }
         finally
         {
@@ -158,22 +156,31 @@ internal sealed class ChatLoop
     public Task<T?> WaitAsync<T>(Task<T> task, string what) where T : class
     {
         var began = Stopwatch.GetTimestamp();
-        return Terminal.WaitAsync(task, () => Stopwatch.GetElapsedTime(began) < Patience ? null : what);
+        return Terminal.WaitAsync(task, () => Stopwatch.GetElapsedTime(began) < ProgressLine.Patience ? null : what);
     }
 
     /// <summary>Asks the model with what was said last, and shows the answer.</summary>
     public async Task AskAsync()
     {
-        if (!await LoadedAsync())
+        var isLoaded = false;
+        try
         {
-            TakeBack();
+            isLoaded = await LoadedAsync();
+        }
+        catch (CommandException e) when (Session is not null)
+        {
+            Terminal.SayError(e);
+        }
+        if (!isLoaded)
+        {
+            Conversation.TakeBackQuestion();
             return;
         }
         var session = Session!;
         var skipped = session.Skipped;
         var view = new AnswerView(Terminal.Screen, Terminal.IsStyled, ShowsThoughts);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Terminal.Ending);
-        string? failure = null;
+        CommandException? failure = null;
         await using (var pieces = session.AskAsync(stop.Token).GetAsyncEnumerator(stop.Token))
         {
             try
@@ -185,7 +192,7 @@ internal sealed class ChatLoop
             }
             catch (CommandException e)
             {
-                failure = e is ServerRefusal refusal ? refusal.Text : e.Message;
+                failure = e;
             }
             finally
             {
@@ -197,8 +204,8 @@ internal sealed class ChatLoop
         else if (stop.IsCancellationRequested)
             Terminal.Remark(session.Answer is null ? "stopped before the answer" : "stopped; the part is kept");
         if (session.Answer is null)
-            TakeBack();
-        if (session.Skipped > skipped)
+            Conversation.TakeBackQuestion();
+        if (session.Answer is not null && session.Skipped > skipped)
         {
             Terminal.Warn(
                 $"the first {session.Skipped} messages were left out: the context of {session.Model.Context} tokens does not hold them");
@@ -229,7 +236,7 @@ internal sealed class ChatLoop
             catch (OperationCanceledException)
             {
                 // The program ends: first what has come is kept.
-                await next.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                await Task.WhenAny(next);
                 throw;
             }
             if (typed is not { } key)
@@ -241,13 +248,6 @@ internal sealed class ChatLoop
             await stop.CancelAsync();
             await next;
         }
-    }
-
-    // A question without an answer would stand before the next one.
-    private void TakeBack()
-    {
-        if (Conversation.Entries is [.., { IsQuestion: true }])
-            Conversation.Drop(1);
     }
 
     private void Figure(ChatSession session)
@@ -399,7 +399,16 @@ internal sealed class ChatLoop
             if (_loading is { IsCompleted: true } loading)
             {
                 Terminal.Screen.Hide();
-                Loaded(await loading);
+                try
+                {
+                    Loaded(await loading);
+                }
+                catch (CommandException e) when (Session is not null)
+                {
+                    // The model before goes on.
+                    _loading = null;
+                    Terminal.SayError(e);
+                }
             }
             Terminal.Screen.Show(Layout(hint));
             if (await Terminal.KeyAsync(ticks: _loading is not null) is not { } key)

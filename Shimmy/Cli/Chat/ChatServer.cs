@@ -1,12 +1,12 @@
 using System.Security.Cryptography;
 using System.Text.Json;
-using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
 using Shimmy.Cli.Commands;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models.Discovery;
+using Shimmy.Models;
 using Shimmy.Server;
 
 namespace Shimmy.Cli.Chat;
@@ -91,7 +91,7 @@ internal sealed class ChatServer : IAsyncDisposable
     /// <summary>The models that answer.</summary>
     public async Task<IReadOnlyList<ChatModel>> ModelsAsync(CancellationToken cancellation)
     {
-        using var list = await Client.AskAsync(HttpMethod.Get, "api/models", cancellation, limit: LongestLoad);
+        using var list = await Client.AskAsync(HttpMethod.Get, "api/models", null, LongestLoad, cancellation);
         var models = new List<ChatModel>();
         foreach (var json in list.RootElement.GetProperty("models").EnumerateArray())
         {
@@ -122,8 +122,8 @@ internal sealed class ChatServer : IAsyncDisposable
                 ? $"NAME is missing, and the server at {Client.Address} has no model that answers"
                 : $"NAME is missing, and there are several models: {string.Join(", ", choice.Select(model => model.Name))}");
         }
-        using var loaded =
-            await Client.AskAsync(HttpMethod.Post, $"api/models/{ServerClient.PathOf(name)}/load", cancellation, limit: LongestLoad);
+        using var loaded = await Client.AskAsync(
+            HttpMethod.Post, $"api/models/{Outbound.PathOf(name)}/load", null, LongestLoad, cancellation);
         name = loaded.RootElement.GetProperty("model").GetString()!;
         foreach (var model in await ModelsAsync(cancellation))
         {
@@ -145,7 +145,7 @@ internal sealed class ChatServer : IAsyncDisposable
     {
         try
         {
-            using var status = await client.AskAsync(HttpMethod.Get, $"api/models/{ServerClient.PathOf(model)}/status", cancellation);
+            using var status = await client.AskAsync(HttpMethod.Get, $"api/models/{Outbound.PathOf(model)}/status", cancellation);
             return true;
         }
         catch (CommandException)

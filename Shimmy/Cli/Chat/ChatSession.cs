@@ -138,7 +138,7 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
         var asked = Stopwatch.GetTimestamp();
         Figures = new AnswerFigures();
         Answer = null;
-        Skipped = Conversation.Entries.Count > Skipped ? Skipped : 0;
+        var skipped = Skipped = Conversation.Entries.Count > Skipped ? Skipped : 0;
         try
         {
             await foreach (var piece in FittingAsync(cancellation))
@@ -160,6 +160,10 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
                     IsPart = Figures.FinishReason is null,
                 };
                 Conversation.Add(Answer);
+            }
+            else
+            {
+                Skipped = skipped;
             }
         }
     }

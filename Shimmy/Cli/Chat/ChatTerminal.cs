@@ -1,5 +1,6 @@
 using System.Runtime.InteropServices;
 using System.Text;
+using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
 using Shimmy.Cli.Terminal.Editing;
 using Shimmy.Cli.Terminal.Markdown;
@@ -73,6 +74,9 @@ internal sealed class ChatTerminal : IDisposable
 
     /// <summary>Says what went wrong.</summary>
     public void SayError(string text) => Screen.Print(Lines(text, Red));
+
+    /// <summary>Says what went wrong, without the name of the request where a server said it.</summary>
+    public void SayError(Exception e) => SayError(e is ServerRefusal refusal ? refusal.Text : e.Message);
 
     /// <summary>Says what is to be heeded.</summary>
     public void Warn(string text) => Screen.Print(Lines(text, Yellow));
@@ -162,6 +166,8 @@ internal sealed class ChatTerminal : IDisposable
         _terminal.Dispose();
         foreach (var signal in _signals)
             signal.Dispose();
+        // What still goes on behind the prompt ends with it.
+        _gone.Cancel();
         _gone.Dispose();
     }
 

@@ -133,7 +133,17 @@ internal sealed class Conversation
     public void Drop(int count)
     {
         _entries.RemoveRange(_entries.Count - count, count);
-        Keep(new JsonObject { ["undo"] = count });
+        if (_entries.Count == 0 && _begun)
+            Forget();
+        else
+            Keep(new JsonObject { ["undo"] = count });
+    }
+
+    /// <summary>Takes back a question that got no answer, which would stand before the next one.</summary>
+    public void TakeBackQuestion()
+    {
+        if (_entries is [.., { IsQuestion: true }])
+            Drop(1);
     }
 
     /// <summary>Changes the system message; null removes it.</summary>
@@ -142,7 +152,7 @@ internal sealed class Conversation
         if (text == System)
             return;
         System = text;
-        Keep(new JsonObject { ["role"] = "system", ["content"] = text });
+        Keep(Message("system", text));
     }
 
     /// <summary>The lines of its file.</summary>
@@ -150,7 +160,7 @@ internal sealed class Conversation
     {
         var lines = new List<string> { Head() };
         if (System is not null)
-            lines.Add(LineOf(new JsonObject { ["role"] = "system", ["content"] = System }));
+            lines.Add(LineOf(Message("system", System)));
         foreach (var entry in _entries)
             lines.Add(LineOf(JsonOf(entry)));
         return string.Join('\n', lines) + "\n";
@@ -175,7 +185,7 @@ internal sealed class Conversation
     {
         var messages = new JsonArray();
         if (System is not null)
-            messages.Add(Message("system", System));
+            messages.Add((JsonNode)Message("system", System));
         for (var i = skipped; i < _entries.Count; i++)
         {
             var entry = _entries[i];
@@ -194,7 +204,7 @@ internal sealed class Conversation
                 messages.Add((JsonNode)new JsonObject { ["role"] = entry.Role, ["content"] = parts });
                 continue;
             }
-            var message = (JsonObject)Message(entry.Role, entry.Text);
+            var message = Message(entry.Role, entry.Text);
             if (entry.Reasoning.Length > 0)
                 message["reasoning_content"] = entry.Reasoning;
             messages.Add((JsonNode)message);
@@ -202,7 +212,7 @@ internal sealed class Conversation
         return messages;
     }
 
-    private static JsonNode Message(string role, string text) => new JsonObject { ["role"] = role, ["content"] = text };
+    private static JsonObject Message(string role, string? text) => new JsonObject { ["role"] = role, ["content"] = text };
 
     private static JsonObject JsonOf(ChatEntry entry)
     {
@@ -238,8 +248,9 @@ internal sealed class Conversation
         try
         {
             var text = string.Join('\n', _begun ? _unwritten : [Head(), .. _unwritten]) + "\n";
+            var path = Path.Join(_folder, Id + Extension);
             PrivateFile.MakeFolder(_folder);
-            PrivateFile.Append(Path.Join(_folder, Id + Extension), text);
+            PrivateFile.Append(path, EndsInsideLine(path) ? "\n" + text : text);
             _begun = true;
             _unwritten.Clear();
         }
@@ -249,7 +260,36 @@ internal sealed class Conversation
         }
     }
 
-    // A line that was cut off, by a full disk or a crash, is left out with what follows it.
+    // As where the disk was full, or a machine stopped.
+    private static bool EndsInsideLine(string path)
+    {
+        if (!File.Exists(path))
+            return false;
+        using var file = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite, 1);
+        if (file.Length == 0)
+            return false;
+        file.Seek(-1, SeekOrigin.End);
+        return file.ReadByte() != '\n';
+    }
+
+    // Nothing is said in it any more.
+    private void Forget()
+    {
+        try
+        {
+            File.Delete(Path.Join(_folder, Id + Extension));
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // An empty one is not shown.
+        }
+        _begun = false;
+        _unwritten.Clear();
+        if (System is { } system)
+            Keep(Message("system", system));
+    }
+
+    // A line that cannot be read, as one that was cut off by a full disk or a crash, is left out.
     private static Conversation Read(string path, string? folder)
     {
         var conversation = new Conversation(null) { Id = Path.GetFileNameWithoutExtension(path) };
@@ -257,12 +297,16 @@ internal sealed class Conversation
         {
             foreach (var line in File.ReadLines(path))
             {
-                if (line.Length > 0 && JsonNode.Parse(line) is JsonObject json)
-                    conversation.Take(json);
+                try
+                {
+                    if (line.Length > 0 && JsonNode.Parse(line) is JsonObject json)
+                        conversation.Take(json);
+                }
+                catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException or ArgumentException)
+                {
+                    // An ArgumentException is a field that is there twice.
+                }
             }
-        }
-        catch (Exception e) when (e is JsonException or InvalidOperationException or FormatException)
-        {
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
@@ -280,28 +324,26 @@ internal sealed class Conversation
         _begun = true;
     }
 
+    // All of a line, or nothing where something in it is not as it should be.
     private void Take(JsonObject json)
     {
-        if (json["undo"]?.GetValue<int>() is { } count)
-            _entries.RemoveRange(Math.Max(0, _entries.Count - count), Math.Min(count, _entries.Count));
-        Model = json["model"]?.GetValue<string>() ?? Model;
-        if (json["role"]?.GetValue<string>() is not { } role)
-            return;
+        var count = json["undo"]?.GetValue<int>() ?? 0;
+        var model = json["model"]?.GetValue<string>();
+        var role = json["role"]?.GetValue<string>();
         var text = json["content"]?.GetValue<string>();
-        if (role == "system")
-        {
-            System = text;
-            return;
-        }
+        var reasoning = json["reasoning"]?.GetValue<string>() ?? "";
+        var isPart = json["part"]?.GetValue<bool>() ?? false;
         var images = new List<string>();
         foreach (var image in json["images"]?.AsArray() ?? [])
-            images.Add(image!.GetValue<string>());
-        _entries.Add(new ChatEntry(role, text ?? "")
-        {
-            Reasoning = json["reasoning"]?.GetValue<string>() ?? "",
-            Images = images,
-            Model = json["model"]?.GetValue<string>(),
-            IsPart = json["part"]?.GetValue<bool>() ?? false,
-        });
+            images.Add(image?.GetValue<string>() ?? throw new FormatException("an image that is null"));
+        if (count < 0)
+            throw new FormatException("undo is negative");
+
+        _entries.RemoveRange(Math.Max(0, _entries.Count - count), Math.Min(count, _entries.Count));
+        Model = model ?? Model;
+        if (role == "system")
+            System = text;
+        else if (role is not null)
+            _entries.Add(new ChatEntry(role, text ?? "") { Reasoning = reasoning, Images = images, Model = model, IsPart = isPart });
     }
 }

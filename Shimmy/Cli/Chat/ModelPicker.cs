@@ -48,7 +48,7 @@ internal sealed class ModelPicker
                 (_filter, _chosen) = (_filter + key.Text, 0);
                 break;
             case KeyCode.Backspace when _filter.Length > 0:
-                (_filter, _chosen) = (_filter[..^TerminalText.ElementLength(_filter.AsSpan(_filter.Length - 1))], 0);
+                (_filter, _chosen) = (TerminalText.WithoutLast(_filter), 0);
                 break;
             case KeyCode.Control when key.Text == "u":
                 (_filter, _chosen) = ("", 0);
@@ -87,8 +87,9 @@ internal sealed class ModelPicker
         {
             var model = shown[i];
             var name = TerminalText.Padded(TerminalText.Cut(TerminalText.EscapedLine(model.Name), names), names);
+            var quantization = TerminalText.EscapedLine(model.Quantization);
             var row = string.Create(CultureInfo.InvariantCulture,
-                $"{(i == _chosen ? ">" : " ")} {name}  {SizeOf(model.Bytes),8}  {model.Quantization,-8}{(model.Loaded ? "  loaded" : "")}");
+                $"{(i == _chosen ? ">" : " ")} {name}  {SizeOf(model.Bytes),8}  {quantization,-8}{(model.Loaded ? "  loaded" : "")}");
             row = TerminalText.Cut(row.TrimEnd(), width - 1);
             frame.Row(i == _chosen && isStyled ? StyledText.Styled(row, TextStyle.Bold) : row);
         }

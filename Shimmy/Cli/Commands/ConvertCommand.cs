@@ -43,6 +43,6 @@ internal static class ConvertCommand
 
     private sealed class Shown : IProgress<float>
     {
-        public void Report(float value) => Printer.Progress($"converting: {value:P0}");
+        public void Report(float value) => Printer.Progress("converting", value);
     }
 }

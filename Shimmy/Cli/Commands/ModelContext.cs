@@ -373,7 +373,7 @@ internal sealed class ModelContext
         {
             _converts &= value >= _last;
             _last = value;
-            Printer.Progress($"{(_converts ? "converting" : "loading")} {name}: {value:P0}");
+            Printer.Progress($"{(_converts ? "converting" : "loading")} {name}", value);
         }
     }
 }

@@ -3,6 +3,7 @@ using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Servers;
 using Shimmy.Cli.Terminal;
+using Shimmy.Models;
 
 namespace Shimmy.Cli.Commands;
 
@@ -64,7 +65,7 @@ internal static class PsCommand
                 if (!string.Equals(model.Model, options.Name, StringComparison.OrdinalIgnoreCase))
                     continue;
                 using var answer =
-                    await server.AskAsync(HttpMethod.Post, $"api/models/{ServerClient.PathOf(model.Model)}/unload", cancellation);
+                    await server.AskAsync(HttpMethod.Post, $"api/models/{Outbound.PathOf(model.Model)}/unload", cancellation);
                 Printer.Line($"{model.Model} is unloaded at {server.Address}");
                 stopped = true;
             }
@@ -88,7 +89,7 @@ internal static class PsCommand
             if (!model.GetProperty("loaded").GetBoolean())
                 continue;
             var name = model.GetProperty("name").GetString()!;
-            using var status = await server.AskAsync(HttpMethod.Get, $"api/models/{ServerClient.PathOf(name)}/status", cancellation);
+            using var status = await server.AskAsync(HttpMethod.Get, $"api/models/{Outbound.PathOf(name)}/status", cancellation);
             var facts = status.RootElement;
             models.Add(new RunningModel
             {

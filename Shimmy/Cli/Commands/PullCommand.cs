@@ -22,7 +22,7 @@ internal static class PullCommand
             ShowChoices(name, await puller.ChoicesAsync(name, cancellation));
             return;
         }
-        var line = new ProgressLine(name.Canonical);
+        var line = new PullRate(name.Canonical);
         var started = Stopwatch.GetTimestamp();
         PulledModel pulled;
         try
@@ -99,7 +99,7 @@ internal static class PullCommand
     }
 
     // One line, some times a second, on a terminal alone. Steps come from several threads.
-    private sealed class ProgressLine(string name)
+    private sealed class PullRate(string name)
     {
         private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(250);
         private static readonly TimeSpan Window = TimeSpan.FromSeconds(5);
@@ -123,7 +123,7 @@ internal static class PullCommand
                     PullStage.Checking => $"{name}: checking {step.File!.Name}",
                     PullStage.Finishing => $"{name}: finishing",
                     _ => $"{name}: asking the registry",
-                });
+                }, step.Stage == PullStage.Fetching ? (float)step.Done / Math.Max(1, step.Total) : null);
             }
         }
 

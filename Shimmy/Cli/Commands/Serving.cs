@@ -105,14 +105,19 @@ internal sealed partial class Serving : IAsyncDisposable
     {
         if (options.KvEvents is not { } asked)
             return null;
-        var endpoints = BindAddress.Parse(asked.Source, [asked.Address]).Endpoints;
-        try
+        for (var choice = BindAddress.Parse(asked.Source, [asked.Address]); ;)
         {
-            return new KvEvents(new ZmtpPublisher([.. endpoints.OfType<IPEndPoint>()]), options.KvEventsPod, TimeProvider.System);
-        }
-        catch (SocketException e)
-        {
-            throw new CommandException(ExitCode.Failed, $"{asked.Source}: cannot listen on {endpoints[0]}: {e.Message}");
+            try
+            {
+                return new KvEvents(
+                    new ZmtpPublisher([.. choice.Endpoints.OfType<IPEndPoint>()]), options.KvEventsPod, TimeProvider.System);
+            }
+            catch (SocketException e)
+            {
+                // As for the HTTP listeners: ::1 is left out where the machine has none, and not where its port is taken.
+                choice = (e.SocketErrorCode == SocketError.AddressAlreadyInUse ? null : choice.WithoutIPv6()) ?? throw new CommandException(
+                    ExitCode.Failed, $"{asked.Source}: cannot listen on {string.Join(", ", choice.Endpoints)}: {e.Message}");
+            }
         }
     }
 

@@ -2,6 +2,7 @@ using System.Text.Json;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Cli.Terminal;
+using Shimmy.Engine.Grammars;
 using Shimmy.Http;
 
 namespace Shimmy.Cli.Options;

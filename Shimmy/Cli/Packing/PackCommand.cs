@@ -32,14 +32,17 @@ internal static class PackCommand
         if (Directory.Exists(output))
             throw new UsageException($"--output: {output} is a folder");
 
-        // What lies beside the executable, without the models there and what only people read; then the model under its name, so that it
-        // is the one that there is.
+        // What lies beside the executable, without the models there, what only people read, and what was packed before; then the model
+        // under its name, so that it is the one that there is.
         var parts = new List<(string, string)>();
         foreach (var file in Directory.EnumerateFiles(home, "*", SearchOption.AllDirectories).Order(StringComparer.Ordinal))
         {
             var path = Path.GetRelativePath(home, file).Replace('\\', '/');
-            if (file != executable && !path.StartsWith("models/", StringComparison.Ordinal) && !path.StartsWith("share/", StringComparison.Ordinal))
+            if (file != executable && file != output && path.Split('/')[0] is not ("models" or "share")
+                && !PackedProgram.IsPacked(file))
+            {
                 parts.Add((path, file));
+            }
         }
         var shards = entry.Shards.Count > 0 ? entry.Shards : [entry.Path];
         foreach (var shard in shards)
@@ -49,7 +52,7 @@ internal static class PackCommand
 
         Directory.CreateDirectory(Path.GetDirectoryName(output)!);
         await PackedProgram.WriteAsync(output, executable, parts,
-            (done, all) => Printer.Progress($"packing: {done >> 20} of {all >> 20} MB"), cancellation);
+            (done, all) => Printer.Progress($"packing: {done >> 20} of {all >> 20} MB", (float)done / all), cancellation);
         Printer.ClearProgress();
         Printer.Line($"{output}: {new FileInfo(output).Length >> 20} MB, {entry.Name} in it; {output} serve");
     }

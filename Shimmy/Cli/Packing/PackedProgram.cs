@@ -3,8 +3,8 @@ using System.Globalization;
 using System.Security.Cryptography;
 using System.Text;
 using Shimmy.Cli.Terminal;
+using Shimmy.Cli.Terminal.Native;
 using Shimmy.Models.Discovery;
-using Shimmy.Worker.Native;
 
 namespace Shimmy.Cli.Packing;
 
@@ -13,8 +13,9 @@ namespace Shimmy.Cli.Packing;
 /// <code>
 ///   executable │ file │ file │ … │ index: a line a file │ trailer: mark, where the index is, its SHA-256
 /// </code>
-/// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of the
-/// index, and every start runs the program there: libraries can only be loaded from files, and llama.cpp maps a model from its beginning.
+/// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of
+/// the index, and every start runs the program there: libraries can only be loaded from files, and llama.cpp maps a model from its
+/// beginning.
 /// </summary>
 internal static class PackedProgram
 {
@@ -24,6 +25,9 @@ internal static class PackedProgram
     private const int TrailerLength = 64;
     private const int LongestIndex = 1 << 20;
     private const string Program = "shimmy";
+    private const string Partial = ".partial";
+    private const string Lock = ".unpacking";
+    private const string Elsewhere = "XDG_CACHE_HOME names another folder";
 
     private static ReadOnlySpan<byte> Mark => "SHIMMY.PACKED.1\n"u8;
 
@@ -40,12 +44,12 @@ internal static class PackedProgram
             return null;
         try
         {
-            using var file = File.OpenRead(path);
-            if (ReadIndex(file) is not { } packed)
+            if (!IsPacked(path))
                 return null;
             var host = HostEnvironment.Current();
-            var folder = Unpack(file, packed, host.Join(host.CacheFolder(), "shimmy", "packed"));
-            return Posix.Become(Path.Join(folder, packed.Parts[0].Path), arguments);
+            return Unpack(path, host.Join(host.CacheFolder(), "shimmy", "packed")) is { } program
+                ? ProcessImage.Become(program, arguments)
+                : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or CommandException)
         {
@@ -63,7 +67,7 @@ internal static class PackedProgram
     public static async Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
         Action<long, long> told, CancellationToken cancellation)
     {
-        var partial = output + ".partial";
+        var partial = output + Partial;
         var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
         try
         {
@@ -125,16 +129,41 @@ internal static class PackedProgram
         return (packed.Parts.Count, packed.Parts.Sum(part => part.Length));
     }
 
+    /// <summary>Whether a file ends as one does; what is before its end is not looked at.</summary>
+    public static bool IsPacked(string path)
+    {
+        using var file = File.OpenRead(path);
+        Span<byte> trailer = stackalloc byte[TrailerLength];
+        return ReadTrailer(file, trailer);
+    }
+
+    /// <summary>
+    /// Unpacks one below a folder, unless it is there already. Throws <see cref="CommandException"/> where that fails, or where others
+    /// could have changed what is there.
+    /// </summary>
+    /// <returns>The program in there; null where the file carries nothing.</returns>
+    public static string? Unpack(string path, string root)
+    {
+        using var file = File.OpenRead(path);
+        return ReadIndex(file) is { } packed ? Path.Join(Unpack(file, packed, root), packed.Parts[0].Path) : null;
+    }
+
+    private static bool ReadTrailer(FileStream file, Span<byte> trailer)
+    {
+        if (file.Length < TrailerLength)
+            return false;
+        file.Position = file.Length - TrailerLength;
+        file.ReadExactly(trailer);
+        return trailer.StartsWith(Mark);
+    }
+
     private static (string Id, List<Part> Parts)? ReadIndex(FileStream file)
     {
         Span<byte> trailer = stackalloc byte[TrailerLength];
-        if (file.Length < TrailerLength)
+        if (!ReadTrailer(file, trailer))
             return null;
-        file.Position = file.Length - TrailerLength;
-        file.ReadExactly(trailer);
-        if (!trailer.StartsWith(Mark))
-            return null;
-        var (offset, length) = (BinaryPrimitives.ReadInt64LittleEndian(trailer[16..]), BinaryPrimitives.ReadInt64LittleEndian(trailer[24..]));
+        var offset = BinaryPrimitives.ReadInt64LittleEndian(trailer[16..]);
+        var length = BinaryPrimitives.ReadInt64LittleEndian(trailer[24..]);
         if (length is <= 0 or > LongestIndex || offset < 0 || offset + length != file.Length - TrailerLength)
             throw Damaged();
         var bytes = new byte[length];
@@ -163,42 +192,97 @@ internal static class PackedProgram
     private static string Unpack(FileStream file, (string Id, List<Part> Parts) packed, string root)
     {
         var folder = Path.Join(root, packed.Id);
-        if (Directory.Exists(folder))
-            return folder;
-        var partial = folder + "." + Environment.ProcessId.ToString(CultureInfo.InvariantCulture) + ".partial";
+        var partial = $"{folder}.{Guid.NewGuid():N}{Partial}";
         try
         {
-            Directory.CreateDirectory(root);
-            foreach (var left in Directory.EnumerateDirectories(root, packed.Id + ".*.partial"))
+            PrivateFile.MakeFolder(root);
+            RefuseOthers(root);
+            if (Directory.Exists(folder))
             {
-                if (DateTime.UtcNow - Directory.GetLastWriteTimeUtc(left) > TimeSpan.FromHours(1))
-                    Directory.Delete(left, recursive: true);
+                RefuseOthers(folder);
+                return folder;
             }
+            foreach (var left in Directory.EnumerateDirectories(root, $"{packed.Id}.*{Partial}"))
+                RemoveLeft(left);
             Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, once");
-            foreach (var part in packed.Parts)
+            PrivateFile.MakeFolder(partial);
+            using (HoldLock(partial))
             {
-                var path = Path.Join(partial, part.Path);
-                Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-                using var target = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
-                Copy(file, part, target);
-                if (!OperatingSystem.IsWindows())
-                    File.SetUnixFileMode(path, Mode(part.Runs));
+                foreach (var part in packed.Parts)
+                {
+                    var path = Path.Join(partial, part.Path);
+                    PrivateFile.MakeFolder(Path.GetDirectoryName(path)!);
+                    using var target = new FileStream(path, FileMode.CreateNew, FileAccess.Write, FileShare.None, 1);
+                    Copy(file, part, target);
+                    target.Flush(flushToDisk: true);
+                    if (!OperatingSystem.IsWindows())
+                        File.SetUnixFileMode(path, Mode(part.Runs));
+                }
             }
+            // Nobody takes the folder away now: it has just been changed.
+            File.Delete(Path.Join(partial, Lock));
             Directory.Move(partial, folder);
         }
-        catch (IOException) when (Directory.Exists(folder))
-        {
-            // Another start was first.
-            Directory.Delete(partial, recursive: true);
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e)
         {
             if (Directory.Exists(partial))
                 Directory.Delete(partial, recursive: true);
-            throw new CommandException(ExitCode.Failed, $"cannot unpack into {folder}: {e.Message} (XDG_CACHE_HOME names another folder)");
+            if (e is not (IOException or UnauthorizedAccessException))
+                throw;
+            if (!Directory.Exists(folder))
+                throw new CommandException(ExitCode.Failed, $"cannot unpack into {folder}: {e.Message} ({Elsewhere})");
+            // Another start was first.
+            RefuseOthers(folder);
         }
         return folder;
     }
+
+    // Whoever may write there decides what runs here.
+    private static void RefuseOthers(string folder)
+    {
+        if (OperatingSystem.IsWindows())
+            return;
+        var mode = File.GetUnixFileMode(folder);
+        if ((mode & (UnixFileMode.GroupWrite | UnixFileMode.OtherWrite)) != 0)
+        {
+            throw new CommandException(
+                ExitCode.Failed, $"others may write to {folder}, so nothing in it is run; remove it, or chmod go-w it ({Elsewhere})");
+        }
+        try
+        {
+            // Only the owner may do this, and it changes nothing.
+            File.SetUnixFileMode(folder, mode);
+        }
+        catch (UnauthorizedAccessException)
+        {
+            throw new CommandException(ExitCode.Failed, $"{folder} is another user's, so nothing in it is run ({Elsewhere})");
+        }
+        catch (IOException)
+        {
+            // A file system that is only read: nobody changes it.
+        }
+    }
+
+    // The lock says that somebody still writes; the age covers file systems without locks, and the moments before and behind the lock.
+    private static void RemoveLeft(string folder)
+    {
+        if (DateTime.UtcNow - Directory.GetLastWriteTimeUtc(folder) < TimeSpan.FromHours(1))
+            return;
+        try
+        {
+            using (HoldLock(folder))
+            {
+            }
+            Directory.Delete(folder, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // It is still being written, or another start takes it away.
+        }
+    }
+
+    private static FileStream HoldLock(string folder) =>
+        new(Path.Join(folder, Lock), FileMode.OpenOrCreate, FileAccess.Write, FileShare.None, 1);
 
     private static void Copy(FileStream file, Part part, Stream target)
     {

@@ -20,9 +20,11 @@ internal sealed class ServerClient : IDisposable
     /// <summary>For clients that refuse to start without a key: any is accepted where none is set.</summary>
     public const string AnyKey = "shimmy";
 
+    /// <summary>How long an answer may take that computes little.</summary>
+    public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(30);
+
     private const string EventMark = "data: ";
 
-    private static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(30);
     private static readonly TimeSpan LongestSignOfLife = TimeSpan.FromSeconds(5);
 
     private readonly HttpClient _http;
@@ -71,22 +73,18 @@ internal sealed class ServerClient : IDisposable
     public static CommandException NoServer() => new(ExitCode.Failed,
         "no server of this user runs here; shimmy serve starts one, --url or SHIMMY_URL names one elsewhere");
 
-    /// <summary>A model's name in a path: a slash in it stays one.</summary>
-    public static string PathOf(string model) => string.Join('/', model.Split('/').Select(Uri.EscapeDataString));
-
     /// <summary>
     /// Asks for a resource, or does something with it, and gives the answer. Throws <see cref="ServerRefusal"/> where the server refuses.
     /// </summary>
-    /// <param name="method">The method.</param>
-    /// <param name="path">The path, without a slash before it.</param>
-    /// <param name="cancellation">Ends it.</param>
-    /// <param name="body">What is sent along; null sends nothing.</param>
-    /// <param name="limit">How long the answer may take; null is half a minute, which the load of a model exceeds.</param>
+    public Task<JsonDocument> AskAsync(HttpMethod method, string path, CancellationToken cancellation) =>
+        AskAsync(method, path, null, LongestAnswer, cancellation);
+
+    /// <summary>The same with a body, and with time for what takes long, as the load of a model.</summary>
     public async Task<JsonDocument> AskAsync(
-        HttpMethod method, string path, CancellationToken cancellation, JsonObject? body = null, TimeSpan? limit = null)
+        HttpMethod method, string path, JsonObject? body, TimeSpan limit, CancellationToken cancellation)
     {
         using var ending = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        ending.CancelAfter(limit ?? LongestAnswer);
+        ending.CancelAfter(limit);
         try
         {
             using var answer = await SendAsync(method, path, body, HttpCompletionOption.ResponseContentRead, ending.Token);

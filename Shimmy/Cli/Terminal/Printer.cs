@@ -22,7 +22,7 @@ internal enum ColorUse
 internal static class Printer
 {
     private static readonly Lazy<Stream> Output = new(OpenOutput);
-    private static bool _progressShown;
+    private static readonly ProgressLine ProgressLine = new(ToErrors);
     private static bool _lineOpen;
 
     /// <summary>When output is coloured; set once, when the options are read.</summary>
@@ -88,6 +88,17 @@ internal static class Printer
     public static void Error(string command, string message)
     {
         Say(command, message, "31");
+        // A failure has one line that somebody can read, if there is anywhere to write it.
+        if (!StandardStreams.ErrorIsMissing)
+            return;
+        try
+        {
+            Line($"shimmy {command}".TrimEnd() + $": {message}");
+        }
+        catch (OutputClosedException)
+        {
+            // Nor is there anybody at the other one.
+        }
     }
 
     /// <summary>Writes a notice of <paramref name="command"/> to stderr; not a failure.</summary>
@@ -102,23 +113,17 @@ internal static class Printer
         ToErrors($"{name}: {message}{Environment.NewLine}");
     }
 
-    /// <summary>Replaces the progress line on stderr; nothing where stderr is not a terminal.</summary>
-    public static void Progress(string text)
+    /// <summary>
+    /// Says on stderr what is being done, and which share of it is; nothing where that is no terminal that can take a line back.
+    /// </summary>
+    public static void Progress(string text, float? share = null)
     {
-        if (Console.IsErrorRedirected || !ShowsProgress)
-            return;
-        ToErrors("\r\u001b[K" + text);
-        _progressShown = true;
+        if (ShowsProgress && !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("TERM") is not "dumb")
+            ProgressLine.Set(text, share);
     }
 
     /// <summary>Removes the progress line, before anything else is written.</summary>
-    public static void ClearProgress()
-    {
-        if (!_progressShown)
-            return;
-        ToErrors("\r\u001b[K");
-        _progressShown = false;
-    }
+    public static void ClearProgress() => ProgressLine.Clear();
 
     // Where nobody can read it, there is nothing more to say.
     private static void ToErrors(string text)

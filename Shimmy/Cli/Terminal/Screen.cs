@@ -5,6 +5,10 @@ namespace Shimmy.Cli.Terminal;
 /// <summary>Rows at the bottom of the terminal that are drawn again and again, and where the cursor is in them.</summary>
 internal sealed record Frame(IReadOnlyList<string> Rows, int CursorRow, int CursorColumn)
 {
+    /// <summary>Whether another looks the same.</summary>
+    public bool Looks(Frame other) => CursorRow == other.CursorRow && CursorColumn == other.CursorColumn
+        && Rows.SequenceEqual(other.Rows, StringComparer.Ordinal);
+
     /// <summary>A row without the sequences that colour it.</summary>
     public static string Plain(string row)
     {
@@ -98,6 +102,7 @@ internal sealed class Screen(Action<string> write, Func<(int Columns, int Rows)>
 {
     private readonly Lock _lock = new();
     private Frame? _frame;
+    private (int Columns, int Rows) _drawnAt;
 
     // The row of the cursor in what was drawn, and the widths of the rows above it, by which a terminal breaks them anew.
     private int[] _above = [];
@@ -110,6 +115,8 @@ internal sealed class Screen(Action<string> write, Func<(int Columns, int Rows)>
     {
         lock (_lock)
         {
+            if (_frame is { } shown && shown.Looks(frame) && _drawnAt == size())
+                return;
             var text = new StringBuilder();
             Erase(text);
             Draw(text, frame);
@@ -195,7 +202,7 @@ internal sealed class Screen(Action<string> write, Func<(int Columns, int Rows)>
 
     private void Draw(StringBuilder text, Frame frame)
     {
-        _frame = frame;
+        (_frame, _drawnAt) = (frame, size());
         // What is higher than the terminal is shown around the cursor.
         var most = Math.Max(1, size().Rows - 1);
         var first = Math.Clamp(frame.CursorRow - most + 1, 0, Math.Max(0, frame.Rows.Count - most));

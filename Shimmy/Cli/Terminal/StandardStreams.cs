@@ -8,8 +8,15 @@ namespace Shimmy.Cli.Terminal;
 /// </summary>
 internal static class StandardStreams
 {
+    private const int Output = 1;
     private const int Last = 2;
     private const int LongestInput = 64 << 20;
+
+    /// <summary>Whether stdout was closed at the start, and what stands in for it cannot be written to.</summary>
+    public static bool OutputIsMissing { get; private set; }
+
+    /// <summary>Whether stderr was closed at the start, and stdout was not.</summary>
+    public static bool ErrorIsMissing { get; private set; }
 
     // Open until the process ends.
     private static readonly List<IDisposable> Held = [];
@@ -19,6 +26,7 @@ internal static class StandardStreams
     {
         if (OperatingSystem.IsWindows())
             return;
+        var isOutputClosed = false;
         try
         {
             while (true)
@@ -27,12 +35,16 @@ internal static class StandardStreams
                 var handle = File.Exists("/dev/null")
                     ? File.OpenHandle("/dev/null", FileMode.Open, FileAccess.ReadWrite, FileShare.ReadWrite)
                     : File.OpenHandle(Environment.ProcessPath!, FileMode.Open, FileAccess.Read, FileShare.ReadWrite);
-                if (handle.DangerousGetHandle() > Last)
+                var number = handle.DangerousGetHandle();
+                if (number > Last)
                 {
                     handle.Dispose();
                     return;
                 }
 
+                OutputIsMissing |= number == Output && !File.Exists("/dev/null");
+                ErrorIsMissing |= number == Last && !isOutputClosed;
+                isOutputClosed |= number == Output;
                 Held.Add(handle);
             }
         }

@@ -6,7 +6,7 @@ namespace Shimmy.Cli.Terminal;
 internal static class Table
 {
     private const int Gap = 2;
-    private const int LeastColumn = 8;
+    private const int LeastColumn = 6;
 
     /// <summary>
     /// One line a row under its headings, two blanks between the columns; the last column is not padded. On a terminal the lines fit its
@@ -21,7 +21,11 @@ internal static class Table
         string[][] all = [headings, .. rows];
         var widths = headings.Select((_, column) => all.Max(row => TerminalText.WidthOf(row[column]))).ToArray();
         if (width is { } most)
+        {
+            // What a row is about stays whole as long as that can be.
+            Fit(widths, most - (Gap * (widths.Length - 1)), LeastColumn, first: 1);
             Fit(widths, most - (Gap * (widths.Length - 1)), LeastColumn);
+        }
         var text = new StringBuilder();
         foreach (var row in all)
         {
@@ -42,18 +46,21 @@ internal static class Table
         return text.ToString().TrimEnd('\n');
     }
 
-    /// <summary>Makes columns narrower until they have room together: the widest gives first, and none more than to the least.</summary>
-    public static void Fit(int[] widths, int room, int least)
+    /// <summary>
+    /// Makes columns narrower until they have room together, from the <paramref name="first"/> on: the widest gives at first, and none more
+    /// than to the least.
+    /// </summary>
+    public static void Fit(int[] widths, int room, int least, int first = 0)
     {
         for (var sum = widths.Sum(); sum > room; sum--)
         {
-            var widest = 0;
-            for (var column = 1; column < widths.Length; column++)
+            var widest = first;
+            for (var column = first + 1; column < widths.Length; column++)
             {
                 if (widths[column] > widths[widest])
                     widest = column;
             }
-            if (widths[widest] <= least)
+            if (widest >= widths.Length || widths[widest] <= least)
                 return;
             widths[widest]--;
         }

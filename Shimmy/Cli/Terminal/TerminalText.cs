@@ -72,6 +72,15 @@ internal static class TerminalText
     public static int ElementLength(ReadOnlySpan<char> text) =>
         text[0] < '\u0300' && (text.Length == 1 || text[1] < '\u0300') ? 1 : StringInfo.GetNextTextElementLength(text);
 
+    /// <summary>The text without its last element: what Backspace leaves.</summary>
+    public static string WithoutLast(string text)
+    {
+        var last = 0;
+        for (int at = 0, length; at < text.Length; at += length)
+            (last, length) = (at, ElementLength(text.AsSpan(at)));
+        return text[..last];
+    }
+
     /// <summary>Cells of one element.</summary>
     public static int ElementWidth(ReadOnlySpan<char> element)
     {

@@ -47,8 +47,8 @@ internal static class ContextFit
     private const int Shortest = 2048;
 
     /// <summary>
-    /// The need of a load. Where the spec leaves the context open and the model's own does not fit, that of the longest power of two that
-    /// does, and of the shortest where none does.
+    /// The need of a load. Where it does not fit, that of a load whose slots share the cells of one context; where the spec leaves the
+    /// context open and that does not fit either, that of the longest power of two that does, and of the shortest where none does.
     /// </summary>
     /// <param name="spec">How the model is to be loaded.</param>
     /// <param name="room">Bytes that it may need; null: any number.</param>
@@ -57,17 +57,29 @@ internal static class ContextFit
     public static LoadNeed Of(ModelSpec spec, long? room, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate)
     {
         var need = new LoadNeed(spec, estimate(spec));
-        if (spec.ContextLength > 0 || room is not { } most || need.Bytes <= most)
+        if (room is not { } most || need.Bytes <= most)
             return need;
-        var trained = TrainedContext(spec, headers);
+        var trained = spec.ContextLength > 0 ? spec.ContextLength : TrainedContext(spec, headers);
+        need = Lean(need, trained);
+        if (spec.ContextLength > 0 || need.Bytes <= most)
+            return need;
         for (var context = 1L << BitOperations.Log2((ulong)Math.Max(1, trained - 1)); context >= Shortest; context /= 2)
         {
-            need = For((int)context);
+            need = Lean(For((int)context), context);
             if (need.Bytes <= most)
                 break;
         }
 
         return need;
+
+        // Cells beyond one context are a convenience for slots.
+        LoadNeed Lean(LoadNeed full, long context)
+        {
+            if (full.Bytes <= most || full.Spec.Cells > 0 || full.Spec.Parallel < 2 || context is <= 0 or > int.MaxValue)
+                return full;
+            var lean = full.Spec with { Cells = (int)context };
+            return new LoadNeed(lean, estimate(lean)) is var less && less.Bytes < full.Bytes ? less : full;
+        }
 
         LoadNeed For(int context)
         {

@@ -70,7 +70,7 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
         var shape = new AttentionShape(header, spec.Tuning);
         var vocabulary = header.Array("tokenizer.ggml.tokens")?.Count ?? 0;
         var context = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, shape.TrainedContext);
-        var cells = Cells(shape, context, spec.Parallel);
+        var cells = Cells(shape, context, spec);
         var batch = Math.Min(spec.BatchSize, cells);
         var activations = batch * sizeof(float) * ((4 * shape.FeedForward) + (3 * shape.Embedding));
         if (AttentionChoice.Of(spec.Tuning, shape.HeadSize, onGpu) == FlashAttention.Off)
@@ -82,9 +82,9 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
             ProcessBytes);
     }
 
-    private static long Cells(AttentionShape shape, long context, int parallel)
+    private static long Cells(AttentionShape shape, long context, ModelSpec spec)
     {
-        var cells = CellCount.Of(context, parallel, shape.PlainBytesPerCell);
+        var cells = spec.Cells > 0 ? Math.Max(spec.Cells, context) : CellCount.Of(context, spec.Parallel, shape.PlainBytesPerCell);
         return (cells + CellPadding - 1) / CellPadding * CellPadding;
     }
 

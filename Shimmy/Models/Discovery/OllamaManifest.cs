@@ -171,8 +171,7 @@ internal sealed record OllamaManifest
             ? (mediaType[LayerPrefix.Length..], digest)
             : null;
 
-    /// <summary>The digest of a layer as the name of its file, <c>sha256-HEX</c>; null where it is none.</summary>
-    public static string? Digest(JsonElement element) =>
+    private static string? Digest(JsonElement element) =>
         Text(element, "digest") is { Length: 71 } digest && digest.StartsWith("sha256:", StringComparison.Ordinal)
         && digest.AsSpan(7).IndexOfAnyExcept(HexDigits) < 0
             ? "sha256-" + digest[7..]

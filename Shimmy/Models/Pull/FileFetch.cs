@@ -35,6 +35,22 @@ internal sealed class FileFetch(RegistryClient client, PlannedFile file, int con
         && (there.LinkTarget is null || there.ResolveLinkTarget(true) is { Exists: true })
         && LengthOf(there) == file.Size;
 
+    /// <summary>Whether the file that is there has the hash that the registry says; true where it says none.</summary>
+    public static async Task<bool> HasHashAsync(PlannedFile file, CancellationToken cancellation)
+    {
+        if (file.Hash is null)
+            return true;
+        using var hash = BeginHash(file);
+        var stream = File.OpenRead(file.Target);
+        await using (stream.ConfigureAwait(false))
+        {
+            var buffer = new byte[HashBytes];
+            for (int count; (count = await stream.ReadAsync(buffer, cancellation).ConfigureAwait(false)) > 0;)
+                hash.AppendData(buffer.AsSpan(0, count));
+        }
+        return Convert.ToHexStringLower(hash.GetHashAndReset()) == file.Hash;
+    }
+
     /// <summary>
     /// Brings the file, and gives the bytes that came over the network; null where it was there, or somebody else has brought it. Throws
     /// <see cref="PullException"/>; what came by then is there for the next try.
@@ -295,13 +311,19 @@ internal sealed class FileFetch(RegistryClient client, PlannedFile file, int con
             .ConfigureAwait(false);
     }
 
+    private static IncrementalHash BeginHash(PlannedFile file)
+    {
+        var isGit = file.Hash?.Length == 2 * SHA1.HashSizeInBytes;
+        var hash = IncrementalHash.CreateHash(isGit ? HashAlgorithmName.SHA1 : HashAlgorithmName.SHA256);
+        if (isGit)
+            hash.AppendData(Encoding.ASCII.GetBytes($"blob {file.Size}\0"));
+        return hash;
+    }
+
     // Follows what has come without a gap: it is read back from the system's memory.
     private async Task<string> HashAsync(PartialFile partial, CancellationToken cancellation)
     {
-        var isGit = file.Hash?.Length == 2 * SHA1.HashSizeInBytes;
-        using var hash = IncrementalHash.CreateHash(isGit ? HashAlgorithmName.SHA1 : HashAlgorithmName.SHA256);
-        if (isGit)
-            hash.AppendData(Encoding.ASCII.GetBytes($"blob {file.Size}\0"));
+        using var hash = BeginHash(file);
         var buffer = new byte[HashBytes];
         for (var at = 0L; at < file.Size;)
         {

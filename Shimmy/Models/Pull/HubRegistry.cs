@@ -129,9 +129,8 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
     }
 
     private PlannedFile Planned(PullName name, Listing listing, HubFile file, string target) => new(file.Path,
-        new Uri(endpoint, $"{name.Repository}/resolve/{listing.Commit}/{Escaped(file.Path)}"), target, file.Size) { Hash = file.Hash };
-
-    private static string Escaped(string path) => string.Join('/', path.Split('/').Select(Uri.EscapeDataString));
+        new Uri(endpoint, $"{name.Repository}/resolve/{listing.Commit}/{Outbound.PathOf(file.Path)}"), target, file.Size)
+    { Hash = file.Hash };
 
     private (IReadOnlyList<HubFile> Files, string Canonical) Choose(PullName name, Listing listing)
     {
@@ -175,7 +174,7 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
     // The header is not here yet: weights and worker must fit, the context gets what is left.
     private bool Fits(long bytes) => MemoryEstimate.OfBytes(bytes).Total <= budget;
 
-    // Beside the model, or in a folder above it; the most exact that is not twice as large.
+    // Any of the repository: the first in the order of preference, else the first that there is.
     private static IEnumerable<HubFile> ProjectorOf(Listing listing, HubModel model)
     {
         var projectors = listing.Files.FindAll(file => ModelFileName.IsGguf(file.Path)
@@ -241,7 +240,7 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
             .ConfigureAwait(false);
         var root = json.RootElement;
         if (RegistryClient.Text(root, "sha") is not { } commit || !RegistryPath.IsHash(commit, 40)
-            || !root.TryGetProperty("siblings", out var siblings) || siblings.ValueKind != JsonValueKind.Array
+            || RegistryClient.Property(root, "siblings") is not { ValueKind: JsonValueKind.Array } siblings
             || siblings.GetArrayLength() > MostFiles)
         {
             throw new PullException(PullFailure.BadAnswer, $"{client.Name} answers for {name.Repository} with no list of files");
@@ -262,7 +261,8 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
     private async Task<HubFile?> HashedAsync(
         PullName name, string commit, string path, JsonElement file, CancellationToken cancellation)
     {
-        var large = file.TryGetProperty("lfs", out var lfs) && lfs.ValueKind == JsonValueKind.Object;
+        var lfs = RegistryClient.Property(file, "lfs") ?? default;
+        var large = lfs.ValueKind == JsonValueKind.Object;
         var hash = large ? RegistryClient.Text(lfs, "sha256") ?? RegistryClient.Text(lfs, "oid") : RegistryClient.Text(file, "blobId");
         var size = (large ? RegistryClient.Bytes(lfs, "size") : null) ?? RegistryClient.Bytes(file, "size");
         if (size is { } known && (RegistryPath.IsHash(hash, 64) || (!large && RegistryPath.IsHash(hash, 40))))
@@ -274,7 +274,8 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
         }
         if (++_asked > MostAsked)
             throw new PullException(PullFailure.BadAnswer, $"{client.Name} lists files of {name.Repository} without their hashes");
-        using var answer = await client.SendAsync(HttpMethod.Head, new Uri(endpoint, $"{name.Repository}/resolve/{commit}/{Escaped(path)}"),
+        using var answer = await client.SendAsync(HttpMethod.Head,
+            new Uri(endpoint, $"{name.Repository}/resolve/{commit}/{Outbound.PathOf(path)}"),
             null, path, cancellation).ConfigureAwait(false);
         return answer is { Etag: { } etag, Size: { } bytes } && (RegistryPath.IsHash(etag, 64) || RegistryPath.IsHash(etag, 40))
             ? new HubFile(path, bytes, etag)

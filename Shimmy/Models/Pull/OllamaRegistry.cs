@@ -88,8 +88,8 @@ internal sealed class OllamaRegistry(RegistryClient client, HostEnvironment host
 
     private static List<Layer> LayersOf(JsonElement manifest, PullName name)
     {
-        if (manifest.ValueKind != JsonValueKind.Object || !manifest.TryGetProperty("layers", out var list)
-            || list.ValueKind != JsonValueKind.Array || list.GetArrayLength() > MostLayers)
+        if (RegistryClient.Property(manifest, "layers") is not { ValueKind: JsonValueKind.Array } list
+            || list.GetArrayLength() > MostLayers)
         {
             throw new PullException(PullFailure.BadAnswer, $"the manifest of {name.Canonical} has no list of layers");
         }
@@ -104,15 +104,20 @@ internal sealed class OllamaRegistry(RegistryClient client, HostEnvironment host
             throw new PullException(PullFailure.NotFound,
                 $"{name.Canonical} has no GGUF model: it is one of Ollama's cloud, or of its own engine");
         }
-        if (manifest.TryGetProperty("config", out var config))
+        if (RegistryClient.Property(manifest, "config") is { } config)
             Add(config, "configuration");
         return layers;
 
         void Add(JsonElement layer, string kind)
         {
-            var digest = layer.ValueKind == JsonValueKind.Object ? OllamaManifest.Digest(layer) : null;
-            if (digest is null || RegistryClient.Bytes(layer, "size") is not { } size)
+            const string algorithm = "sha256:";
+            if (RegistryClient.Text(layer, "digest") is not { } named || !named.StartsWith(algorithm, StringComparison.Ordinal)
+                || !RegistryPath.IsHash(named[algorithm.Length..], 64) || RegistryClient.Bytes(layer, "size") is not { } size)
+            {
                 throw new PullException(PullFailure.BadAnswer, $"a layer in the manifest of {name.Canonical} has no valid digest or size");
+            }
+            // As Ollama calls the file.
+            var digest = "sha256-" + named[algorithm.Length..];
             if (!layers.Exists(other => other.Digest == digest))
                 layers.Add(new Layer(RegistryPath.Shown(kind), digest, size));
             else if (layers.Exists(other => other.Digest == digest && other.Size != size))

@@ -20,8 +20,17 @@ internal enum PullFailure
     /// <summary>Nothing may be fetched here.</summary>
     Offline,
 
-    /// <summary>The disk has no room.</summary>
+    /// <summary>The disk has no room, or does not let this user write.</summary>
     NoSpace,
+
+    /// <summary>Where a file is to go, one lies that Shimmy has not brought.</summary>
+    Exists,
+
+    /// <summary>What was pulled cannot be removed.</summary>
+    NotRemoved,
+
+    /// <summary>So many models are pulled, or wait for it, that no more are taken.</summary>
+    QueueFull,
 
     /// <summary>What came is not what the registry says it is.</summary>
     WrongContent,

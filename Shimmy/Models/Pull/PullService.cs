@@ -12,6 +12,7 @@ internal sealed class PullRun
     private readonly Lock _lock = new();
     private PullStep _latest;
     private int _followers;
+    private bool _isEnding; // it was ended, and only has not noticed yet
 
     /// <summary>A run that is not begun.</summary>
     public PullRun(PullName name, CancellationToken end)
@@ -32,9 +33,6 @@ internal sealed class PullRun
     /// <summary>When it failed; null where it did not, yet.</summary>
     public DateTimeOffset? FailedAt { get; private set; }
 
-    /// <summary>Whether it was ended, and only has not noticed yet.</summary>
-    public bool IsEnding { get; private set; }
-
     /// <summary>Completes once the registry has said what there is, and where it fails before.</summary>
     public Task Begun => _begun.Task;
 
@@ -51,11 +49,17 @@ internal sealed class PullRun
         }
     }
 
-    /// <summary>Follows it, until what is given is disposed of: a pull that nobody follows any more is ended.</summary>
-    public IDisposable Follow()
+    /// <summary>
+    /// Follows it, until what is given is disposed of: a pull that nobody follows any more is ended. Null where it is being ended.
+    /// </summary>
+    public IDisposable? Follow()
     {
         lock (_lock)
+        {
+            if (_isEnding)
+                return null;
             _followers++;
+        }
         return new Follower(this);
     }
 
@@ -97,7 +101,7 @@ internal sealed class PullRun
         {
             if (--_followers > 0 || _done.Task.IsCompleted)
                 return;
-            IsEnding = true;
+            _isEnding = true;
         }
         _ = Task.Run(Cancel);
     }
@@ -178,8 +182,9 @@ internal sealed class PullService(Puller puller, HostEnvironment host, ModelRegi
         // A server that asks any host for its clients reaches what they cannot.
         if (name.Source == PullSource.Url || name.Host is not null)
         {
-            throw new PullException(PullFailure.BadName, $"'{RegistryPath.Shown(text)}' names a host, which a server asks for nobody; "
-                + "models of Hugging Face and of Ollama's library are pulled by their names, others by shimmy pull on the server's machine");
+            throw new PullException(PullFailure.BadName,
+                $"'{RegistryPath.Shown(text)}' names a host, which a server asks for nobody; models of Hugging Face and of "
+                + "Ollama's library are pulled by their names, others by shimmy pull on the server's machine");
         }
         return Begin(name, out follower);
     }
@@ -205,7 +210,8 @@ internal sealed class PullService(Puller puller, HostEnvironment host, ModelRegi
     public bool HasPulled(string name, ModelEntry entry) => PulledModels.Has(host, name, entry);
 
     /// <summary>
-    /// Removes a model that was pulled, as <see cref="PulledModels.Remove(HostEnvironment, string, ModelEntry?)"/> does, and looks again what there is.
+    /// Removes a model that was pulled, as <see cref="PulledModels.Remove(HostEnvironment, string, ModelEntry?)"/> does, and looks again
+    /// what there is.
     /// </summary>
     public async Task<RemovedModel> RemoveAsync(string name, ModelEntry entry, CancellationToken cancellation)
     {
@@ -224,29 +230,27 @@ internal sealed class PullService(Puller puller, HostEnvironment host, ModelRegi
 
     private PullRun Begin(PullName name, out IDisposable follower)
     {
-        PullRun? run;
         lock (_lock)
         {
-            if (!_running.TryGetValue(name.Canonical, out run) || run.IsEnding)
+            if (_running.TryGetValue(name.Canonical, out var run) && run.Follow() is { } joined)
             {
-                if (_running.Count > MostWaiting)
-                {
-                    throw new PullException(PullFailure.TooMany, $"{_running.Count} models are being pulled or wait; try again later")
-                    {
-                        RetryAfterSeconds = 60,
-                    };
-                }
-                run = new PullRun(name, _end.Token);
-                _running[name.Canonical] = run;
-                _failed.Remove(name.Canonical);
-                follower = run.Follow();
-                var started = run;
-                _tasks.Add(Task.Run(() => RunAsync(started)));
+                follower = joined;
                 return run;
             }
-            follower = run.Follow();
+            if (_running.Count >= MostWaiting)
+            {
+                throw new PullException(PullFailure.QueueFull, $"{_running.Count} models are being pulled or wait; try again later")
+                {
+                    RetryAfterSeconds = 60,
+                };
+            }
+            var started = new PullRun(name, _end.Token);
+            follower = started.Follow()!;
+            _running[name.Canonical] = started;
+            _failed.Remove(name.Canonical);
+            _tasks.Add(Task.Run(() => RunAsync(started)));
+            return started;
         }
-        return run;
     }
 
     private async Task RunAsync(PullRun run)

@@ -73,10 +73,12 @@ internal sealed class Puller(PullOptions options)
         try
         {
             var plan = await PlanAsync(name, client, cancellation).ConfigureAwait(false);
+            await CheckTargetsAsync(plan, cancellation).ConfigureAwait(false);
             CheckSpace(plan);
             var fetched = await FetchAsync(plan, client, report, cancellation).ConfigureAwait(false);
+            var there = plan.Entries.Where(File.Exists).ToHashSet(StringComparer.Ordinal);
             Finish(plan);
-            PulledModels.Note(options.Host, plan, fetched);
+            PulledModels.Note(options.Host, plan, fetched, there);
             return new PulledModel(plan, fetched.Sum(file => file.Bytes ?? 0));
         }
         catch (Exception e) when (RegistryClient.IsBroken(e, cancellation))
@@ -137,6 +139,23 @@ internal sealed class Puller(PullOptions options)
             Entries = [file.Target],
             Remark = file.Hash is null ? $"{client.Name} says no SHA-256 of it: what came is what was sent, and no more is known" : null,
         };
+    }
+
+    // A folder of the user's has files of the user's.
+    private async Task CheckTargetsAsync(PullPlan plan, CancellationToken cancellation)
+    {
+        if (options.To is null)
+            return;
+        foreach (var file in plan.Files)
+        {
+            if ((Path.Exists(file.Target) || new FileInfo(file.Target).LinkTarget is not null)
+                && !PulledModels.HasBrought(options.Host, file.Target)
+                && !(FileFetch.IsThere(file) && await FileFetch.HasHashAsync(file, cancellation).ConfigureAwait(false)))
+            {
+                throw new PullException(PullFailure.Exists, $"{file.Target} is there, was not pulled by Shimmy, and is not the "
+                    + $"{file.Name} of {plan.Name}: it is not replaced; move it, or name another folder with --to");
+            }
+        }
     }
 
     private void CheckSpace(PullPlan plan)

@@ -49,14 +49,12 @@ internal sealed class RegistryClient : IDisposable
     {
         string? etag = null;
         long? size = null;
-        string? commit = null;
         var first = url;
         for (var i = 0; i <= MostRedirects; i++)
         {
             var answer = await SendOnceAsync(method, url, prepare, what, cancellation).ConfigureAwait(false);
             // What the hub says of a file stands beside the redirect to where it lies.
             etag ??= Header(answer, "X-Linked-Etag");
-            commit ??= Header(answer, "X-Repo-Commit");
             size ??= long.TryParse(Header(answer, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var linked)
                 ? linked : null;
             if (answer.IsSuccessStatusCode)
@@ -65,7 +63,6 @@ internal sealed class RegistryClient : IDisposable
                 {
                     Etag = Unquoted(etag ?? answer.Headers.ETag?.ToString()),
                     Size = size ?? (answer.Content.Headers.ContentRange?.Length ?? answer.Content.Headers.ContentLength),
-                    Commit = commit,
                 };
             }
             using (answer)
@@ -128,13 +125,25 @@ internal sealed class RegistryClient : IDisposable
         }
     }
 
+    /// <summary>A value of a JSON object; null where it has none of that name. Never fails: bytes may be no text at all.</summary>
+    public static JsonElement? Property(JsonElement element, string property)
+    {
+        try
+        {
+            return element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out var value) ? value : null;
+        }
+        catch (InvalidOperationException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>A text of a JSON object; null where it has none of that name, or no valid one.</summary>
     public static string? Text(JsonElement element, string property)
     {
         try
         {
-            return element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out var value)
-                && value.ValueKind == JsonValueKind.String ? value.GetString() : null;
+            return Property(element, property) is { ValueKind: JsonValueKind.String } value ? value.GetString() : null;
         }
         catch (InvalidOperationException)
         {
@@ -144,8 +153,8 @@ internal sealed class RegistryClient : IDisposable
 
     /// <summary>A number of a JSON object that is a size in bytes; null where it has none.</summary>
     public static long? Bytes(JsonElement element, string property) =>
-        element.ValueKind == JsonValueKind.Object && element.TryGetProperty(property, out var value)
-            && value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var bytes) && bytes is >= 0 and <= 1L << 50 ? bytes : null;
+        Property(element, property) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out var bytes)
+            && bytes is >= 0 and <= 1L << 50 ? bytes : null;
 
     /// <summary>Whether an exception is that of a connection.</summary>
     public static bool IsBroken(Exception e, CancellationToken cancellation) =>
@@ -209,7 +218,8 @@ internal sealed class RegistryClient : IDisposable
                 + (_key is null ? "or it needs a token (HF_TOKEN for Hugging Face)" : "or the token that was sent does not open it")),
             404 or 410 => new PullException(PullFailure.NotFound, $"{host} has no {what}"),
             429 => new PullException(PullFailure.TooMany,
-                $"{host} has had too many requests from here (429){again}") { RetryAfterSeconds = seconds },
+                $"{host} has had too many requests from here (429){again}")
+            { RetryAfterSeconds = seconds },
             503 => new PullException(PullFailure.Unreachable, $"{host} is busy (503){again}") { RetryAfterSeconds = seconds },
             var status => new PullException(status >= 500 ? PullFailure.Unreachable : PullFailure.BadAnswer,
                 $"{host} answers {status}, asked for {what}"),
@@ -240,9 +250,6 @@ internal sealed record RegistryAnswer(HttpResponseMessage Message, Uri Url) : ID
 
     /// <summary>Bytes of the whole content; null where the server does not say.</summary>
     public long? Size { get; init; }
-
-    /// <summary>The commit that it belongs to, on the hub.</summary>
-    public string? Commit { get; init; }
 
     /// <inheritdoc/>
     public void Dispose() => Message.Dispose();

@@ -52,7 +52,7 @@ internal static class RegistryPath
 
     /// <summary>Whether a text is a hash in hexadecimal of so many characters.</summary>
     public static bool IsHash(string? text, int length) =>
-        text?.Length == length && text.All(c => char.IsAsciiHexDigitLower(c) || char.IsAsciiDigit(c));
+        text?.Length == length && text.All(char.IsAsciiHexDigitLower);
 
     /// <summary>
     /// The first of these paths that means the same file as another on some system, or a folder where another is a file; null where none

@@ -240,7 +240,13 @@ internal sealed class ModelResidency : IAsyncDisposable
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Model is { } model)
                 return model.Facts.ContextLength;
             if (_needs.TryGetValue(entry.Name, out var last)
-                && (last.Spec with { ContextLength = 0, ContextReason = null, PrefixMemoryBytes = spec.PrefixMemoryBytes }).LoadsLike(spec))
+                && (last.Spec with
+                {
+                    ContextLength = 0,
+                    ContextReason = null,
+                    Cells = spec.Cells,
+                    PrefixMemoryBytes = spec.PrefixMemoryBytes,
+                }).LoadsLike(spec))
             {
                 return last.Spec.ContextLength > 0 ? last.Spec.ContextLength : entry.ContextLength;
             }

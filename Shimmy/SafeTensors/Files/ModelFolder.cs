@@ -129,7 +129,8 @@ internal sealed class ModelFolder
 
     /// <summary>The folder's name, or the repository's where the folder is a snapshot in Hugging Face's cache.</summary>
     public string Name =>
-        System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(Path)).Split(System.IO.Path.DirectorySeparatorChar) is var parts
+        System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(Path))
+            .Split(System.IO.Path.DirectorySeparatorChar) is var parts
         && parts is [.., var repository, "snapshots", _] && repository.StartsWith("models--", StringComparison.Ordinal)
             ? repository[(repository.LastIndexOf("--", StringComparison.Ordinal) + 2)..]
             : parts[^1];

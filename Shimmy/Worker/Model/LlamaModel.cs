@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using Shimmy.Engine;
 using Shimmy.Gguf;
 using Shimmy.Worker.Media;

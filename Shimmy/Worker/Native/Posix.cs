@@ -30,26 +30,6 @@ internal static partial class Posix
             _ = Kill(process, signal);
     }
 
-    /// <summary>
-    /// Runs a program in the place of this one: on Unix the process becomes it and this does not return, on Windows it is a child whose
-    /// exit code is given. Throws <see cref="IOException"/> where it cannot be run.
-    /// </summary>
-    public static int Become(string program, string[] arguments)
-    {
-        if (OperatingSystem.IsWindows())
-        {
-            using var child = System.Diagnostics.Process.Start(new System.Diagnostics.ProcessStartInfo(program, arguments))!;
-            child.WaitForExit();
-            return child.ExitCode;
-        }
-        // The array that C reads ends with a null.
-        _ = Execute(program, [program, .. arguments, null]);
-        throw new IOException($"{program} cannot be run ({Marshal.GetPInvokeErrorMessage(Marshal.GetLastPInvokeError())})");
-    }
-
-    [LibraryImport("libc", EntryPoint = "execv", StringMarshalling = StringMarshalling.Utf8, SetLastError = true)]
-    private static partial int Execute(string program, string?[] arguments);
-
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Kill(int process, int signal);
 

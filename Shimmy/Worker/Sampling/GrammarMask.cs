@@ -1,4 +1,5 @@
 using System.Buffers;
+using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
@@ -13,6 +14,9 @@ namespace Shimmy.Worker.Sampling;
 ///
 /// It stands outside the sampler chain: a token is sampled first, that one token is tested, and only on a refusal are the others. llama.cpp
 /// ends the process where a grammar is fed a token that it cannot follow, so it is fed none that was not just tested.
+///
+/// What it says of the whole vocabulary is kept with the state that the grammar is in (<see cref="GrammarStates"/>): the next token, the
+/// next answer and the next request find it there.
 /// </summary>
 internal sealed class GrammarMask : IDisposable
 {
@@ -20,12 +24,15 @@ internal sealed class GrammarMask : IDisposable
     private const int FewestLikeliest = 32;
     private const int MostLikeliest = 1024;
 
+    private static readonly ConditionalWeakTable<Vocabulary, GrammarStateCache> StatesOf = [];
+
     private readonly Vocabulary _vocabulary;
     private readonly IReadOnlySet<int> _shown;
     private readonly LogitBias[] _biases;
     private readonly GrammarTrigger? _trigger;
     private readonly List<LlamaTokenData> _others = [];
     private SamplerHandle? _grammar;
+    private GrammarPath _path = GrammarPath.None;
     private bool _betweenCharacters = true;
 
     /// <summary>
@@ -45,11 +52,19 @@ internal sealed class GrammarMask : IDisposable
         // Parsed in any case, so that one that is wrong is refused before anything is generated.
         _grammar = Parse(vocabulary, grammar, GrammarTrigger.Root);
         if (request.GrammarTrigger is not { Length: > 0 } trigger)
+        {
+            _path = PathOf(grammar, GrammarTrigger.Root);
             return;
+        }
+
         _grammar.Dispose();
         _grammar = null;
-        _trigger = new GrammarTrigger(trigger,
-            lead => Parse(vocabulary, GrammarTrigger.After(lead, grammar), GrammarTrigger.RootAfterLead));
+        _trigger = new GrammarTrigger(trigger, lead =>
+        {
+            var text = GrammarTrigger.After(lead, grammar);
+            _path = PathOf(text, GrammarTrigger.RootAfterLead);
+            return Parse(vocabulary, text, GrammarTrigger.RootAfterLead);
+        });
     }
 
     /// <summary>Whether a token may follow; true while inactive.</summary>
@@ -73,8 +88,18 @@ internal sealed class GrammarMask : IDisposable
     /// </param>
     public void Apply(Span<float> logits, Span<LlamaTokenData> candidates, int cut)
     {
-        if (_grammar is { } grammar && !ApplyToLikeliest(grammar, logits, candidates, cut))
-            ApplyToAll(grammar, logits, candidates);
+        if (_grammar is not { } grammar)
+            return;
+        if (_path.State?.Mask is { } known)
+        {
+            Forbid(known, logits);
+        }
+        else if (!ApplyToLikeliest(grammar, logits, candidates, cut))
+        {
+            var mask = MaskOf(grammar, candidates);
+            _path.Keep(mask);
+            Forbid(mask, logits);
+        }
     }
 
     /// <summary>
@@ -116,6 +141,8 @@ internal sealed class GrammarMask : IDisposable
     {
         grammar.Accept(token);
         var text = _vocabulary.Spelled(token).Span;
+        if (!_vocabulary.IsEnd(token))
+            _path.Accept(text);
         // Whether the last UTF-8 character is complete; invalid bytes count as incomplete.
         _betweenCharacters = text.Length > 0 && Rune.DecodeLastFromUtf8(text, out _, out _) == OperationStatus.Done;
     }
@@ -143,6 +170,22 @@ internal sealed class GrammarMask : IDisposable
         SamplerHandle grammar, IReadOnlyDictionary<char, int> ofThese, Span<LlamaTokenData> candidates)
     {
         var tokens = _vocabulary.TokensByFirstRune;
+        if (_path.State is { } state)
+        {
+            state.OnlyGroup ??= OnlyGroup(grammar, candidates);
+            return state.OnlyGroup is >= 0 and var group && ofThese.ContainsKey((char)tokens.Groups[group].Character.Value)
+                ? ((char)tokens.Groups[group].Character.Value, tokens.Groups[group].Speaker)
+                : null;
+        }
+        return OnlyGroup(grammar, candidates, ofThese) is >= 0 and var only
+            ? ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker)
+            : null;
+    }
+
+    // The number of the one group that may follow, of ASCII alone, or of some characters alone; -1 where there is none such.
+    private int OnlyGroup(SamplerHandle grammar, Span<LlamaTokenData> candidates, IReadOnlyDictionary<char, int>? ofThese = null)
+    {
+        var tokens = _vocabulary.TokensByFirstRune;
         var ascii = 0;
         while (ascii < tokens.Groups.Count && tokens.Groups[ascii].Character.IsAscii)
         {
@@ -156,27 +199,31 @@ internal sealed class GrammarMask : IDisposable
             if (float.IsNegativeInfinity(candidates[i].Logit))
                 continue;
             if (only >= 0)
-                return null;
+                return -1;
             only = i;
         }
-        if (only < 0 || !ofThese.ContainsKey((char)tokens.Groups[only].Character.Value))
-            return null;
+        if (only < 0 || ofThese?.ContainsKey((char)tokens.Groups[only].Character.Value) == false)
+            return -1;
         var tested = 0;
         for (var i = ascii; i < tokens.Groups.Count; i++)
             candidates[tested++] = new LlamaTokenData { Id = tokens.Groups[i].Speaker, Logit = 1f };
         foreach (var token in tokens.Single)
         {
-            if (!IsHidden(token))
+            // What is kept for other answers may not depend on what is shown in this one.
+            if (ofThese is null || !IsHidden(token))
                 candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
         }
         grammar.Forbid(candidates[..tested]);
         foreach (var candidate in candidates[..tested])
         {
             if (!float.IsNegativeInfinity(candidate.Logit))
-                return null;
+                return -1;
         }
-        return ((char)tokens.Groups[only].Character.Value, tokens.Groups[only].Speaker);
+        return only;
     }
+
+    private GrammarPath PathOf(string grammar, string root) =>
+        new(StatesOf.GetValue(_vocabulary, static _ => new GrammarStateCache()).Of(grammar, root));
 
     // llama.cpp's grammars match the text of control tokens, but that text is not part of the answer, which would then break the grammar.
     private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);
@@ -200,58 +247,72 @@ internal sealed class GrammarMask : IDisposable
         return allowed >= cut;
     }
 
-    private void ApplyToAll(SamplerHandle grammar, Span<float> logits, Span<LlamaTokenData> candidates)
+    // A bit for each token of the vocabulary, set where the grammar lets it follow, hidden ones too.
+    private ulong[] MaskOf(SamplerHandle grammar, Span<LlamaTokenData> candidates)
     {
-        var (tested, allowed) = (0, new List<LlamaTokenData>());
+        var mask = new ulong[(_vocabulary.Size + 63) / 64];
+        var tested = 0;
         var tokens = _vocabulary.TokensByFirstRune;
         foreach (var token in tokens.Single)
-        {
-            if (!IsHidden(token))
-                candidates[tested++] = new LlamaTokenData { Id = token, Logit = logits[token] };
-        }
-        var speakers = tested;
+            candidates[tested++] = new LlamaTokenData { Id = token, Logit = 1f };
+        var takes = tested;
         foreach (var (_, speaker, others) in tokens.Groups)
         {
-            candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = logits[speaker] };
+            candidates[tested++] = new LlamaTokenData { Id = speaker, Logit = 1f };
             // Inside a UTF-8 character the first character of a token says nothing about its next bytes.
             for (var i = 0; !_betweenCharacters && i < others.Length; i++)
-                candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = logits[others[i]] };
-        }
-        // A speaker that is forbidden already must still be tested for the others of its group.
-        for (var i = speakers; i < tested; i++)
-        {
-            if (float.IsNegativeInfinity(candidates[i].Logit))
-                candidates[i].Logit = float.MinValue;
+                candidates[tested++] = new LlamaTokenData { Id = others[i], Logit = 1f };
         }
         grammar.Forbid(candidates[..tested]);
-        Keep(candidates[..tested], logits);
-        if (_betweenCharacters)
+        Keep(candidates[..tested]);
+        if (!_betweenCharacters)
+            return mask;
+        foreach (var (_, _, others) in tokens.Groups)
         {
-            var takes = speakers;
-            tested = 0;
-            foreach (var (_, _, others) in tokens.Groups)
-            {
-                if (float.IsNegativeInfinity(candidates[takes++].Logit))
-                    continue;
-                foreach (var token in others)
-                    _others.Add(new LlamaTokenData { Id = token, Logit = logits[token] });
-            }
-            var rest = CollectionsMarshal.AsSpan(_others);
-            grammar.Forbid(rest);
-            Keep(rest, logits);
-            _others.Clear();
+            if (float.IsNegativeInfinity(candidates[takes++].Logit))
+                continue;
+            foreach (var token in others)
+                _others.Add(new LlamaTokenData { Id = token, Logit = 1f });
         }
-        logits.Fill(float.NegativeInfinity);
-        foreach (var token in allowed)
-            logits[token.Id] = token.Logit;
+        var rest = CollectionsMarshal.AsSpan(_others);
+        grammar.Forbid(rest);
+        Keep(rest);
+        _others.Clear();
+        return mask;
 
-        void Keep(ReadOnlySpan<LlamaTokenData> of, ReadOnlySpan<float> given)
+        void Keep(ReadOnlySpan<LlamaTokenData> of)
         {
             foreach (var candidate in of)
             {
-                if (!float.IsNegativeInfinity(candidate.Logit) && !float.IsNegativeInfinity(given[candidate.Id]))
-                    allowed.Add(candidate);
+                if (!float.IsNegativeInfinity(candidate.Logit))
+                    mask[candidate.Id >> 6] |= 1UL << (candidate.Id & 63);
             }
+        }
+    }
+
+    private void Forbid(ulong[] mask, Span<float> logits)
+    {
+        for (var word = 0; word < mask.Length; word++)
+        {
+            var allowed = mask[word];
+            var tokens = logits[(word << 6)..Math.Min(logits.Length, (word + 1) << 6)];
+            if (allowed == 0)
+            {
+                tokens.Fill(float.NegativeInfinity);
+                continue;
+            }
+            if (allowed == ulong.MaxValue)
+                continue;
+            for (var i = 0; i < tokens.Length; i++)
+            {
+                if ((allowed >> i & 1) == 0)
+                    tokens[i] = float.NegativeInfinity;
+            }
+        }
+        foreach (var token in _vocabulary.ControlTokens)
+        {
+            if (IsHidden(token))
+                logits[token] = float.NegativeInfinity;
         }
     }
 

@@ -8,8 +8,9 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Scheduling;
 
 /// <summary>
-/// Admission: which waiting request gets which slot, and which prefix it starts from. A prefix is held by a slot or the store, or another sequence is
-/// computing it: then the request has a slot, holds no cells, and joins that sequence once the prefix is there. Called by the <see cref="Scheduler"/>, on its thread.
+/// Admission: which waiting request gets which slot, and which prefix it starts from. A prefix is held by a slot or the store, or another
+/// sequence is computing it: then the request has a slot, holds no cells, and joins that sequence once the prefix is there. Called by the
+/// <see cref="Scheduler"/>, on its thread.
 /// </summary>
 internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilder turn, MediaEncoder? encoder, SchedulerCounters counters,
     IEventSink events, RequestQueue<Sequence> waiting, List<Sequence> running)
@@ -22,7 +23,9 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     /// </summary>
     public bool CellsRanOut { get; set; }
 
-    /// <summary>Whether a sequence may start from a prefix that another has computed. One that reports its prompt needs the logits of every token.</summary>
+    /// <summary>
+    /// Whether a sequence may start from a prefix that another has computed. One that reports its prompt needs the logits of every token.
+    /// </summary>
     public bool Shares(Sequence sequence) =>
         model.Spec.SharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
 

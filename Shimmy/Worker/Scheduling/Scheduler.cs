@@ -5,7 +5,6 @@ using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Prefixes;
-using Shimmy.Worker.Sampling;
 using Shimmy.Worker.Sequences;
 using Shimmy.Worker.Speculation;
 

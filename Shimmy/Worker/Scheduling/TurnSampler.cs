@@ -10,7 +10,8 @@ using Shimmy.Worker.Speculation;
 namespace Shimmy.Worker.Scheduling;
 
 /// <summary>
-/// Sampling of a turn: from a sequence's logits to its next tokens and their events, each sequence with its own chain of samplers. Called by the
+/// Sampling of a turn: from a sequence's logits to its next tokens and their events, each sequence with its own chain of samplers. Called
+/// by the
 /// <see cref="Scheduler"/>, on its thread.
 /// </summary>
 internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, SchedulerCounters counters, IEventSink events)
@@ -18,8 +19,8 @@ internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, Scheduler
     private readonly LlamaTokenData[] _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
 
     /// <summary>
-    /// Samples what the sequence's logits allow: one token, and one more for each drafted token that the sampler chooses too, so that the text is the same as without
-    /// drafts. Gives the reason where the sequence ends with it.
+    /// Samples what the sequence's logits allow: one token, and one more for each drafted token that the sampler chooses too, so that the
+    /// text is the same as without drafts. Gives the reason where the sequence ends with it.
     /// </summary>
     /// <exception cref="EngineException">No token is left to sample from.</exception>
     public FinishReason? Sample(Sequence sequence)
@@ -52,7 +53,9 @@ internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, Scheduler
         }
     }
 
-    /// <summary>Reports the prompt's tokens that a chunk computed. The log probability of a token comes from the logits of the token before it.</summary>
+    /// <summary>
+    /// Reports the prompt's tokens that a chunk computed. The log probability of a token comes from the logits of the token before it.
+    /// </summary>
     public void ReportPrompt(Sequence sequence, int count)
     {
         var (position, index) = sequence.Chunk;

@@ -3,6 +3,7 @@ using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
+using Shimmy.Engine.Grammars;
 using static Shimmy.Tests.Chat.Grammars.Schemas.SchemaCheck;
 
 namespace Shimmy.Tests.Chat.Grammars.Schemas;

@@ -227,8 +227,8 @@ internal sealed class KeyParser
     {
         var numbers = parameters.Split(';');
         var first = NumberOf(numbers[0]);
-        // xterm: one more than the sum of Shift 1, Alt 2, Ctrl 4.
-        var modifiers = numbers.Length > 1 ? Math.Max(0, NumberOf(numbers[1].Split(':')[0]) - 1) : 0;
+        // xterm: one more than the sum of Shift 1, Alt 2, Ctrl 4; kitty adds what locks the keyboard.
+        var modifiers = numbers.Length > 1 ? Math.Max(0, NumberOf(numbers[1]) - 1) & 7 : 0;
         var isWord = (modifiers & 6) != 0;
         switch (last)
         {

@@ -155,7 +155,7 @@ internal sealed class LineEditor(InputHistory history, Func<string, int, Complet
         var indent = new string(' ', TerminalText.WidthOf(prompt));
         frame.Begin(prompt);
         var text = _buffer.Text;
-        for (var at = 0; ; )
+        for (var at = 0; ;)
         {
             if (at == _buffer.Cursor)
                 frame.MarkCursor();
@@ -305,7 +305,7 @@ internal sealed class LineEditor(InputHistory history, Func<string, int, Complet
         if (key.Code == KeyCode.Text || key.IsControl('r') || (key.Code == KeyCode.Backspace && _search!.Length > 0))
         {
             var before = key.IsControl('r') && _match >= 0 ? _match : history.Lines.Count;
-            _search = key.Code == KeyCode.Text ? _search + key.Text : key.IsControl('r') ? _search : _search![..^1];
+            _search = key.Code == KeyCode.Text ? _search + key.Text : key.IsControl('r') ? _search : TerminalText.WithoutLast(_search!);
             var found = _search!.Length == 0 ? -1 : history.Find(_search, before);
             // The last match stays where there is no older one.
             _match = found < 0 && key.IsControl('r') ? _match : found;

@@ -123,7 +123,9 @@ internal sealed class MarkdownPrinter(Func<int> width)
         var text = line.TrimStart();
         var indent = line[..(line.Length - text.Length)];
         if (_goesOn)
+        {
             Words(rows, line, TextStyle.None, "", "", isLive);
+        }
         else if (FenceOf(line) is { } mark)
         {
             if (text[mark.Length..].Trim() is { Length: > 0 } language)
@@ -135,20 +137,24 @@ internal sealed class MarkdownPrinter(Func<int> width)
                 "", "", isLive);
         }
         else if (IsRule(text))
+        {
             rows.Add(StyledText.Styled(new string('─', Math.Min(Width, 40)), TextStyle.Dim));
+        }
         else if (text.StartsWith('>'))
         {
             var bar = StyledText.Styled("│ ", TextStyle.Dim);
             foreach (var row in Inline(text[1..].TrimStart(), TextStyle.Italic, isLive).Wrap(Width - 2))
                 rows.Add(bar + row);
         }
-        else if (Bullet(text) is (> 0 and var length, var bullet))
+        else if (Bullet(text) is { Length: > 0 and var length, Text: var bullet })
         {
             var lead = indent + bullet;
             Words(rows, text[length..], TextStyle.None, lead, new string(' ', TerminalText.WidthOf(lead)), isLive);
         }
         else
+        {
             Words(rows, text, TextStyle.None, indent, indent, isLive);
+        }
     }
 
     private void Words(List<string> rows, string text, TextStyle style, string first, string rest, bool isLive)
@@ -218,7 +224,7 @@ internal sealed class MarkdownPrinter(Func<int> width)
             : (0, "");
     }
 
-    private void Table(List<string> rows, IReadOnlyList<string> lines, bool isLive)
+    private void Table(List<string> rows, List<string> lines, bool isLive)
     {
         // The second line makes it one.
         if (lines.Count < 2 || MarkdownTable.AlignmentsOf(lines[1]) is not { } alignments)

@@ -1,10 +1,9 @@
 using System.Buffers;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Shimmy.Http;
 using Shimmy.Models.Pull;
 
-namespace Shimmy.Api;
+namespace Shimmy.Http;
 
 /// <summary>What a dialect writes of a pull.</summary>
 internal interface IPullWriter
@@ -26,10 +25,11 @@ internal interface IPullWriter
 internal static class PullStream
 {
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(200);
+    private static readonly TimeSpan QueuedPace = TimeSpan.FromSeconds(1);
 
     /// <summary>
-    /// Pulls what the request names (<c>model</c>, or <c>name</c> as Ollama's older clients have it). What fails before the registry has said
-    /// what there is has a status of its own.
+    /// Pulls what the request names (<c>model</c>, or <c>name</c> as Ollama's older clients have it). What fails before the registry has
+    /// said what there is has a status of its own, unless it waits for another pull: then the answer begins, and says so.
     /// </summary>
     /// <param name="context">The request.</param>
     /// <param name="allowed">Fields that it may have beside the name and <c>stream</c>.</param>
@@ -45,8 +45,9 @@ internal static class PullStream
         var name = fields.Text("model") ?? fields.Text("name")
             ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
         var streams = fields.Flag("stream") ?? true;
-        if (fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream") && !allowed.Contains(field)) is { } unknown)
-            throw ApiException.BadField(unknown, "is not a known field; model and stream are");
+        string[] known = ["model", "stream", .. allowed];
+        if (fields.Names.FirstOrDefault(field => field != "name" && !known.Contains(field)) is { } unknown)
+            throw ApiException.BadField(unknown, $"is not a known field; {string.Join(", ", known)} are");
         if (fields.Flag("insecure") == true)
             throw ApiException.BadField("insecure", "must be false: what comes over http alone can be anybody's", "unsupported_value");
         RequestContext.Of(context).AskedModel = name;
@@ -57,7 +58,12 @@ internal static class PullStream
             await whole(await run.Done.WaitAsync(context.RequestAborted));
             return;
         }
-        await run.Begun.WaitAsync(context.RequestAborted);
+        do
+        {
+            await Task.WhenAny(run.Begun, Task.Delay(QueuedPace, context.RequestAborted));
+            context.RequestAborted.ThrowIfCancellationRequested();
+        }
+        while (!run.Begun.IsCompleted && run.Latest.Stage != PullStage.Queued);
         if (run.Done.IsFaulted || run.Done.IsCanceled)
             await run.Done;
         await SendAsync(context, run, writer);
@@ -75,9 +81,11 @@ internal static class PullStream
         {
             while (!run.Done.IsCompleted)
             {
-                writer.WriteStep(output, run.Latest);
+                var step = run.Latest;
+                writer.WriteStep(output, step);
                 await SseResponse.FlushAsync(output, context.RequestAborted);
-                await Task.WhenAny(run.Done, Task.Delay(Pace, context.RequestAborted));
+                await Task.WhenAny(run.Done,
+                    Task.Delay(step.Stage == PullStage.Queued ? QueuedPace : Pace, context.RequestAborted));
                 context.RequestAborted.ThrowIfCancellationRequested();
             }
             var pulled = await run.Done;
