@@ -20,27 +20,9 @@ internal static class NpmScript
     public static async Task RunAsync(string script, TimeSpan limit, params string[] arguments)
     {
         Require();
-        var start = new ProcessStartInfo("node", [script, .. arguments])
-        {
-            WorkingDirectory = Folder,
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
-        };
-        using var node = Process.Start(start)!;
-        using var end = new CancellationTokenSource(limit);
-        try
-        {
-            var output = node.StandardOutput.ReadToEndAsync(end.Token);
-            var errors = node.StandardError.ReadToEndAsync(end.Token);
-            await node.WaitForExitAsync(end.Token);
-            var said = await output;
-            Assert.AreEqual(0, node.ExitCode, said + await errors);
-            Assert.StartsWith("ok ", said);
-        }
-        finally
-        {
-            if (!node.HasExited)
-                node.Kill(entireProcessTree: true);
-        }
+        var (exitCode, said) =
+            await SystemTool.RunAsync(new ProcessStartInfo("node", [script, .. arguments]) { WorkingDirectory = Folder }, limit);
+        Assert.AreEqual(0, exitCode, said);
+        Assert.StartsWith("ok ", said);
     }
 }

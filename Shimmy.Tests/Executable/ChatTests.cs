@@ -165,11 +165,8 @@ public sealed class ChatTests
 
         public static async Task<Tmux> StartAsync(ServerFixture server, int columns, int rows, string name = "talker")
         {
-            if (OperatingSystem.IsWindows() || !Environment.GetEnvironmentVariable("PATH")!.Split(':')
-                .Any(folder => File.Exists(Path.Join(folder, "tmux"))))
-            {
+            if (OperatingSystem.IsWindows() || SystemTool.Find("tmux") is null)
                 Assert.Inconclusive("tmux is not installed here.");
-            }
             var tmux = new Tmux();
             var script = tmux.Folder["run.sh"];
             await File.WriteAllTextAsync(script, $"""

@@ -17,7 +17,7 @@ public sealed class PrometheusTests
     [TestMethod]
     public async Task Prometheus_scrapes_the_server_and_every_panel_of_the_dashboard_shows_something()
     {
-        if (Find("prometheus") is not { } prometheus)
+        if (SystemTool.Find("prometheus") is not { } prometheus)
         {
             Assert.Inconclusive("prometheus is not installed here.");
             return;
@@ -69,7 +69,7 @@ public sealed class PrometheusTests
     [TestMethod]
     public async Task Promtool_finds_nothing_to_object_to()
     {
-        if (Find("promtool") is not { } promtool)
+        if (SystemTool.Find("promtool") is not { } promtool)
         {
             Assert.Inconclusive("promtool is not installed here.");
             return;
@@ -154,7 +154,4 @@ public sealed class PrometheusTests
             return e.Message; // it starts
         }
     }
-
-    private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-        .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
 }

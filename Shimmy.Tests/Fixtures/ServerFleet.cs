@@ -163,8 +163,7 @@ internal sealed class ServerFleet : IAsyncDisposable
         _folder.Dispose();
     }
 
-    private static string? Find(string program) => (Environment.GetEnvironmentVariable("PATH") + ":/usr/sbin:/sbin").Split(':')
-        .Select(folder => Path.Combine(folder, program)).FirstOrDefault(File.Exists);
+    private static string? Find(string program) => SystemTool.Find(program, "/usr/sbin", "/sbin");
 
     // nsenter becomes the program, so its process is the program's.
     private ProcessStartInfo Inside(string program, IEnumerable<string> arguments) =>

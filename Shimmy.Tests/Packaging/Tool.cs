@@ -1,5 +1,6 @@
 using System.ComponentModel;
 using System.Diagnostics;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Packaging;
 
@@ -9,14 +10,9 @@ internal static class Tool
     /// <summary>Runs it to its end; gives its exit code, and its output with its errors behind.</summary>
     public static async Task<(int ExitCode, string Output)> RunAsync(string tool, params string[] arguments)
     {
-        var start = new ProcessStartInfo(tool, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         try
         {
-            using var process = Process.Start(start)!;
-            var errors = process.StandardError.ReadToEndAsync();
-            var output = await process.StandardOutput.ReadToEndAsync();
-            await process.WaitForExitAsync();
-            return (process.ExitCode, output + await errors);
+            return await SystemTool.RunAsync(new ProcessStartInfo(tool, arguments), Timeout.InfiniteTimeSpan);
         }
         catch (Win32Exception)
         {

@@ -118,21 +118,17 @@ public sealed class BringNativesTests
         var bin = Directory.CreateDirectory(Path.Combine(_folder, "bin")).FullName;
         foreach (var tool in new[] { "sh", "tar", "gzip" })
         {
-            var found = Environment.GetEnvironmentVariable("PATH")!.Split(':')
-                .Select(folder => Path.Combine(folder, tool)).First(File.Exists);
             if (!File.Exists(Path.Combine(bin, tool)))
-                File.CreateSymbolicLink(Path.Combine(bin, tool), found);
+                File.CreateSymbolicLink(Path.Combine(bin, tool), SystemTool.Find(tool)!);
         }
         return bin;
     }
 
     private async Task<(int ExitCode, string Output)> BuildAsync(string path, params string[] arguments)
     {
-        var dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : FindOnPath("dotnet");
+        var dotnet = Environment.GetEnvironmentVariable("DOTNET_HOST_PATH") is { Length: > 0 } host ? host : SystemTool.Find("dotnet")!;
         var start = new ProcessStartInfo(dotnet)
         {
-            RedirectStandardOutput = true,
-            RedirectStandardError = true,
             WorkingDirectory = _folder,
             ArgumentList =
             {
@@ -144,18 +140,6 @@ public sealed class BringNativesTests
         };
         foreach (var argument in arguments)
             start.ArgumentList.Add(argument);
-        using var process = Process.Start(start)!;
-        using var limit = new CancellationTokenSource(TimeSpan.FromMinutes(2));
-        var errors = process.StandardError.ReadToEndAsync(limit.Token);
-        var output = await process.StandardOutput.ReadToEndAsync(limit.Token);
-        await process.WaitForExitAsync(limit.Token);
-        return (process.ExitCode, output + await errors);
-    }
-
-    private static string FindOnPath(string name)
-    {
-        var file = OperatingSystem.IsWindows() ? name + ".exe" : name;
-        return Environment.GetEnvironmentVariable("PATH")!.Split(Path.PathSeparator)
-            .Select(folder => Path.Combine(folder, file)).First(File.Exists);
+        return await SystemTool.RunAsync(start, TimeSpan.FromMinutes(2));
     }
 }

@@ -66,7 +66,7 @@ public sealed class SetupTests
                 ".service" => ("systemd-analyze", ["verify", file]),
                 _ => ("", []),
             };
-            if (tool.Length == 0 || !IsThere(tool)
+            if (tool.Length == 0 || SystemTool.Find(tool) is null
                 || (path.EndsWith("ml", StringComparison.Ordinal) && path.Contains(".y", StringComparison.Ordinal)
                 && (await Tool.RunAsync("python3", ["-c", "import yaml"])).ExitCode != 0))
             {
@@ -193,7 +193,7 @@ public sealed class SetupTests
     [DataRow("shimmy completion z", "zsh")]
     public async Task Bash_completes(string line, string expected)
     {
-        if (!IsThere("bash"))
+        if (SystemTool.Find("bash") is null)
             Assert.Inconclusive("bash is not installed.");
         using var folder = new TemporaryFolder();
         await File.WriteAllTextAsync(folder["completion"], CompletionScript.Of("bash"));
@@ -280,7 +280,4 @@ public sealed class SetupTests
         System = HostSystem.Linux,
         Variable = _ => null,
     };
-
-    private static bool IsThere(string tool) => (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator)
-        .Any(folder => File.Exists(Path.Join(folder, tool)));
 }

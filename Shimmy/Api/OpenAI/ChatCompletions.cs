@@ -87,7 +87,8 @@ internal static class ChatCompletions
     }
 
     // llama-server's: takes the same fields, counts their tokens and answers nothing.
-    private static async Task HandleInputTokens(HttpContext context)
+    /// <summary>The tokens that the body of a chat request would be computed as, and the model that would; nothing is generated.</summary>
+    public static async Task<(string Model, IReadOnlyList<int> Tokens)> PromptTokensAsync(HttpContext context)
     {
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
@@ -96,7 +97,13 @@ internal static class ChatCompletions
         using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
         var template = await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
         var measured = await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, request, logger, context.RequestAborted);
-        var tokens = await lease.Model.TokenizeAsync(template.Render(measured, request.AddGenerationPrompt), context.RequestAborted);
+        var prompt = template.Render(measured, request.AddGenerationPrompt);
+        return (lease.Entry.Name, await lease.Model.TokenizeAsync(prompt, context.RequestAborted));
+    }
+
+    private static async Task HandleInputTokens(HttpContext context)
+    {
+        var (_, tokens) = await PromptTokensAsync(context);
         await JsonResponse.WriteAsync(context, json => OpenAIJson.WriteInputTokens(json, tokens.Count));
     }
 

@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Shimmy.Chat.Templates;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI;
@@ -38,17 +37,8 @@ internal static class Render
 
     private static async Task HandleChat(HttpContext context)
     {
-        var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
-        using var body = document;
-        var logger = ModelResolver.LoggerOf(context);
-        var request = ChatRequestBody.Read(fields, logger, LlamaServerMode.Of(context));
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
-        var conversation =
-            await MediaFields.LoaderOf(context).MeasureAsync(lease.Model, request.Request, logger, context.RequestAborted);
-        var prompt = (await TemplateCache.OfAsync(lease, logger, context.RequestAborted))
-            .Render(conversation, conversation.AddGenerationPrompt);
-        var tokens = await lease.Model.TokenizeAsync(prompt, context.RequestAborted);
-        await JsonResponse.WriteAsync(context, json => Write(json, Answer.NewId("chatcmpl-"), lease.Entry.Name, tokens));
+        var (model, tokens) = await ChatCompletions.PromptTokensAsync(context);
+        await JsonResponse.WriteAsync(context, json => Write(json, Answer.NewId("chatcmpl-"), model, tokens));
     }
 
     private static void Write(Utf8JsonWriter json, string id, string model, IReadOnlyList<int> tokens)

@@ -3,7 +3,6 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
 using Shimmy.SafeTensors;
-using Shimmy.SafeTensors.Plans;
 using Shimmy.Server;
 using static Shimmy.Cli.Options.CommandSet;
 
@@ -172,19 +171,23 @@ internal static class OptionTable
     [
         new("bind", "ADDRESS",
             "auto, PORT, HOST, HOST:PORT or unix:PATH; auto is SHIMMY_BIND_ADDRESS, or the first free port from 11435 of this machine",
-            Serve, (o, v) => o with { Server = o.Server with { Binds = Addresses(v) } }) { Default = "auto", IsRepeatable = true },
+            Serve, (o, v) => o with { Server = o.Server with { Binds = OptionForms.Addresses(v) } })
+        {
+            Default = "auto",
+            IsRepeatable = true,
+        },
         new("ollama", "[ADDRESS]",
             "Answer Ollama's clients on an address of their own, too, and take Ollama's variables (OLLAMA_KEEP_ALIVE …) where Shimmy's are not set",
-            Serve, (o, v) => v.IsOff ? o : o with { Server = o.Server with { Ollama = Ollama(v) } })
+            Serve, (o, v) => v.IsOff ? o : o with { Server = o.Server with { Ollama = OptionForms.Ollama(v) } })
         {
             Default = "off; without an address " + BindAddress.OllamaDefault, Ollama = ("OLLAMA_HOST", text => text),
         },
         new("base-path", "PATH", "Path before all routes, as /llm, behind a proxy that leaves it on", Serve,
-            (o, v) => o with { Server = o.Server with { BasePath = BasePath(v) } }),
+            (o, v) => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } }),
         new("no-ui", null, "Leave out the page at /", Serve, (o, v) => o with { Server = o.Server with { Page = !v.Flag() } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
         new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards", Serve,
-            (o, v) => o with { Aliases = Aliases(v) })
+            (o, v) => o with { Aliases = OptionForms.Aliases(v) })
         {
             IsRepeatable = true, ConfigField = "aliases",
         },
@@ -211,26 +214,30 @@ internal static class OptionTable
             Limit = ("keep_alive_seconds", o => o.Residency.KeepAlive >= TimeSpan.Zero ? o.Residency.KeepAlive.TotalSeconds : null),
         },
         new("api-key", "KEY", "API key that lets a client in, its hash as sha256:HEX, or @FILE with a line NAME KEY for each",
-            Serve, (o, v) => o with { Server = o.Server with { Keys = Keys(v) } }) { Default = "everybody is let in", IsRepeatable = true },
+            Serve, (o, v) => o with { Server = o.Server with { Keys = OptionForms.Keys(v) } })
+        {
+            Default = "everybody is let in",
+            IsRepeatable = true,
+        },
         new("metrics-bind", "ADDRESS",
             "Answer /metrics and /health to everybody on an address of their own, as 9090 or 0.0.0.0:9090", Serve,
-            (o, v) => o with { Server = o.Server with { MetricsBind = One(v) } }),
+            (o, v) => o with { Server = o.Server with { MetricsBind = OptionForms.One(v) } }),
         new("metrics-key", "KEY", "Key that opens /metrics and nothing else, in the forms of --api-key", Serve,
-            (o, v) => o with { Server = o.Server with { MetricsKeys = Keys(v) } }) { IsRepeatable = true },
+            (o, v) => o with { Server = o.Server with { MetricsKeys = OptionForms.Keys(v) } }) { IsRepeatable = true },
         new("metrics-names", "shimmy|vllm", "Names in /metrics: Shimmy's alone, or those by which vLLM is routed beside them", Serve,
             (o, v) => o with { Server = o.Server with { MetricsAsVllm = v.Choice("shimmy", "vllm") == 1 } }) { Default = "shimmy" },
         new("kv-events", "ADDRESS",
             "Publish over ZeroMQ (PUB) what is in the KV caches, for precise prefix routing, as 5557 or 0.0.0.0:5557", Serve,
-            (o, v) => o with { KvEvents = OverTcp(One(v)) }),
+            (o, v) => o with { KvEvents = OptionForms.OverTcp(OptionForms.One(v)) }),
         new("kv-events-pod", "NAME", "Name of this server in the topic kv@NAME@MODEL of --kv-events", Serve,
-            (o, v) => o with { KvEventsPod = PodName(v) }) { Default = "the machine's name", Needs = "--kv-events" },
+            (o, v) => o with { KvEventsPod = OptionForms.PodName(v) }) { Default = "the machine's name", Needs = "--kv-events" },
         new("allow-host", "NAME", "Name that the Host header may have on this machine, with * and ? as wildcards", Serve,
-            (o, v) => o with { Server = o.Server with { AllowedHosts = Hosts(v) } })
+            (o, v) => o with { Server = o.Server with { AllowedHosts = OptionForms.Hosts(v) } })
         {
             Default = "names of this machine", IsRepeatable = true,
         },
         new("cors", "ORIGIN", "Origin of web pages or apps that may call, as http://localhost:3000 or app://*; * for all, null for files",
-            Serve, (o, v) => o with { Server = o.Server with { CorsOrigins = Origins(v) } })
+            Serve, (o, v) => o with { Server = o.Server with { CorsOrigins = OptionForms.Origins(v) } })
         {
             Default = "pages of this machine", IsRepeatable = true,
             // Ollama's origins stand beside those that may call anyway.
@@ -239,13 +246,13 @@ internal static class OptionTable
         new("body-limit", "BYTES", "Most bytes of a request's body or of a WebSocket message, as 512KiB or 64MiB",
             Serve, (o, v) => o with { Server = o.Server with { BodyLimit = v.Bytes(1024, int.MaxValue) } }) { Default = "64MiB" },
         new("request-timeout", "DURATION", "How long a request may take: seconds, or 30s, 5m; 0 is no limit",
-            Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = Timeout(v) } }) { Default = "0" },
+            Serve, (o, v) => o with { Server = o.Server with { RequestTimeout = OptionForms.Timeout(v) } }) { Default = "0" },
         new("response-cache", "BYTES", "Size of the response cache, as 512KiB or 64MiB; 0 turns it off",
             Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } }) { Default = "64MiB" },
         new("media-pixels", "N", "Most pixels of a picture, width times height", Serve | Generate,
             (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } }) { Default = "25000000" },
         new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that pictures are fetched from; private addresses never are", Serve,
-            (o, v) => o with { Server = o.Server with { MediaHosts = HostsOfMedia(v) } }),
+            (o, v) => o with { Server = o.Server with { MediaHosts = OptionForms.HostsOfMedia(v) } }),
         new("media-cache", "BYTES", "Encoded pictures that a model keeps, as 64MiB; 0 keeps none", Serve,
             (o, v) => o with { MediaCacheBytes = v.Bytes() })
         {
@@ -290,7 +297,7 @@ internal static class OptionTable
             (o, v) => o with { Model = v.Text }) { Default = "the only one there is" },
         new("quiet", null, "Say nothing but what failed", Exec | Launch, (o, v) => o with { Quiet = v.Flag() }) { Letter = "-q" },
         new("url", "URL", "The running server, as http://127.0.0.1:11435", Ps | Stop | Launch | CommandSet.Chat,
-            (o, v) => o with { Url = Url(v) })
+            (o, v) => o with { Url = OptionForms.Url(v) })
         {
             Default = "those that this user has started",
         },
@@ -305,7 +312,7 @@ internal static class OptionTable
         },
         new("output", "DIR", "Folder to write to", Init, (o, v) => o with { Output = v.Text }) { Letter = "-o", Default = "this folder" },
         new("name", "NAME", "Name of the service, the image or the application", Init,
-            (o, v) => o with { DeploymentName = DeploymentName(v) }) { Letter = "-n", Default = "shimmy" },
+            (o, v) => o with { DeploymentName = OptionForms.DeploymentName(v) }) { Letter = "-n", Default = "shimmy" },
         new("force", null, "Write over files that are there", Init, (o, v) => o with { Force = v.Flag() }),
         new("list", null, "Show the templates", Init, (o, v) => o with { ListsChoices = v.Flag() }),
         new("stdout", null, "Print the files, write none", Init, (o, v) => o with { ToStdout = v.Flag() }),
@@ -352,7 +359,7 @@ internal static class OptionTable
             (o, v) => o with { Verifies = v.Flag() }),
         new("type", "TYPE", $"What weights become: {string.Join(", ", FolderConversion.Types)}; auto keeps them as they are",
             CommandSet.Convert,
-            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
+            (o, v) => o with { ConvertType = OptionForms.ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
 
         new("llm-only", null, "Leave out models that only embed, rank, encode, or make images or sound", Discover,
             (o, v) => o with { LanguageModelsOnly = v.Flag() }),
@@ -393,7 +400,7 @@ internal static class OptionTable
             (o, v) => o with { ConvertCache = Path.GetFullPath(v.Text) }) { Default = "the user's cache folder" },
         new("convert-type", "TYPE", $"What the weights of Hugging Face folders become: {string.Join(", ", FolderConversion.Types)}",
             CommandSet.Models,
-            (o, v) => o with { ConvertType = ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
+            (o, v) => o with { ConvertType = OptionForms.ConvertType(v) }) { Default = "auto", Values = FolderConversion.Types },
         .. TuningOption.All.Select(Row),
     ];
 
@@ -445,139 +452,6 @@ internal static class OptionTable
         IsRepeatable = row.Kind == SamplingKind.Texts,
     };
 
-    private static string ConvertType(OptionValue value)
-    {
-        // llama.cpp's names without a letter mean the middle one.
-        var text = value.Text.ToLowerInvariant() is "q3_k" or "q4_k" or "q5_k" ? value.Text + "_m" : value.Text;
-        return WeightType.NeedImportance.Contains(text.ToLowerInvariant())
-            ? throw new UsageException($"{value.Source}: {text} needs an importance matrix, which only llama.cpp's own tools measure; "
-                + $"without one there are {string.Join(", ", FolderConversion.Types)}")
-            : FolderConversion.Types[(value with { Texts = [text] }).Choice([.. FolderConversion.Types])];
-    }
-
-    // Of an image, a service and a unit at once: the strictest of them is Kubernetes' (RFC 1123 labels).
-    private static string DeploymentName(OptionValue value) =>
-        value.Text is { Length: > 0 and <= 63 } name && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')
-            && name[0] != '-' && name[^1] != '-'
-            ? name
-            : throw value.Refuse("a name of at most 63 lower-case letters, digits and dashes");
-
-    private static Uri Url(OptionValue value) =>
-        Uri.TryCreate(value.Text.Contains("://", StringComparison.Ordinal) || value.Text.StartsWith("unix:", StringComparison.Ordinal)
-                ? value.Text : "http://" + value.Text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https" or "unix"
-            ? url
-            : throw value.Refuse("an address such as http://127.0.0.1:11435 or unix:PATH");
-
     // 0 leaves it to Ollama.
     private static string? UnlessZero(string text) => text == "0" ? null : text;
-
-    // Read here, so that the error names the option or the variable that was set.
-    private static (string Source, string Address) Ollama(OptionValue value)
-    {
-        var address = value.IsOn ? BindAddress.OllamaDefault : value.Text;
-        try
-        {
-            _ = BindAddress.ParseOllama(value.Source, address);
-            return (value.Source, address);
-        }
-        catch (FormatException e)
-        {
-            throw new UsageException(e.Message);
-        }
-    }
-
-    private static ModelAlias[] Aliases(OptionValue value) => [.. value.Texts.Select(text => ModelAlias.Parse(text)
-        ?? throw new UsageException($"{value.Source}: '{text}' is not PATTERN=NAME, for example gpt-4*=llama-3-8b-instruct"))];
-
-    private static string[] HostsOfMedia(OptionValue value)
-    {
-        var hosts = value.Text.Split(',', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries);
-        return hosts.Length > 0 && Array.TrueForAll(hosts, host => Uri.TryCreate($"http://{host}/", UriKind.Absolute, out var uri)
-            && uri is { PathAndQuery: "/", UserInfo: "" } && !host.Contains('/', StringComparison.Ordinal))
-            ? hosts
-            : throw value.Refuse("names of hosts, with a port or without, with commas between them");
-    }
-
-    private static IReadOnlyList<Http.ApiKey> Keys(OptionValue value)
-    {
-        try
-        {
-            return ApiKeyFile.Read(value.Texts);
-        }
-        catch (FormatException e)
-        {
-            throw new UsageException($"{value.Source}: {e.Message}");
-        }
-    }
-
-    private static (string Source, string Address) One(OptionValue value)
-    {
-        _ = Addresses(value);
-        return value.Text == BindAddress.Auto
-            ? throw new UsageException($"{value.Source}: a port or an address is required, not {BindAddress.Auto}")
-            : (value.Source, value.Text);
-    }
-
-    private static (string Source, string Address) OverTcp((string Source, string Address) given) =>
-        given.Address.StartsWith("unix:", StringComparison.Ordinal)
-            ? throw new UsageException($"{given.Source}: a port, or HOST:PORT, is required, not a socket in the file system")
-            : given;
-
-    // The topic is split at these.
-    private static string PodName(OptionValue value) => value.Text.Contains('@')
-        ? throw new UsageException($"{value.Source}: no @ is allowed in the name of the server")
-        : value.Text;
-
-    // Read here, so that the error names the option or the variable that was set.
-    private static IReadOnlyList<string> Addresses(OptionValue value)
-    {
-        string[] texts = [.. value.Texts.SelectMany(BindAddress.Split)];
-        try
-        {
-            _ = BindAddress.Parse(value.Source, texts);
-            return texts is [BindAddress.Auto] ? ServerOptions.OnlyAuto : texts;
-        }
-        catch (FormatException e)
-        {
-            throw new UsageException(e.Message);
-        }
-    }
-
-    private static string[] Origins(OptionValue value)
-    {
-        string[] origins = [.. value.Texts.SelectMany(BindAddress.Split).Select(origin => origin.TrimEnd('/'))];
-        return Array.Find(origins, origin => !CorsMiddleware.IsOrigin(origin)) is { } wrong
-            ? throw new UsageException(
-                $"{value.Source}: '{wrong}' is not *, null, or an origin such as http://localhost:3000, app://obsidian.md "
-                + "or vscode-webview://*")
-            : origins;
-    }
-
-    // The check looks at names alone; who copies an address brings its port.
-    private static string[] Hosts(OptionValue value)
-    {
-        string[] hosts = [.. value.Texts.SelectMany(BindAddress.Split).Select(WithoutPort)];
-        return Array.Find(hosts, host => host.Length == 0 || host.AsSpan().IndexOfAny("/\\@") >= 0) is { } wrong
-            ? throw new UsageException($"{value.Source}: '{wrong}' is not a name such as llm.example.com or *.example.com")
-            : hosts;
-
-        static string WithoutPort(string host)
-        {
-            var colon = host.LastIndexOf(':');
-            return colon > 0 && host[(colon + 1)..].All(char.IsAsciiDigit) && host.IndexOf(':', StringComparison.Ordinal) == colon
-                ? host[..colon]
-                : host;
-        }
-    }
-
-    private static string BasePath(OptionValue value)
-    {
-        var path = value.Text.TrimEnd('/');
-        return path.Length == 0 || (path.StartsWith('/') && path.All(c => c > ' ' && c is not ('?' or '#' or '\\')))
-            ? path
-            : throw value.Refuse("a path that begins with a slash, as /llm");
-    }
-
-    private static TimeSpan? Timeout(OptionValue value) =>
-        value.Duration(KeepAlive.Forms + "; 0 is no limit") is { Ticks: > 0 } limit ? limit : null;
 }

@@ -64,23 +64,28 @@ internal static class PackedProgram
     /// <param name="files">Paths inside, with slashes, and the files that they are.</param>
     /// <param name="told">Is told the bytes that are written so far, and all.</param>
     /// <param name="cancellation">Ends it; nothing is left behind.</param>
-    public static async Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
+    public static Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
+        Action<long, long> told, CancellationToken cancellation) =>
+        Task.Run(() => Write(output, executable, files, told, cancellation), cancellation);
+
+    private static void Write(string output, string executable, IReadOnlyList<(string Path, string File)> files,
         Action<long, long> told, CancellationToken cancellation)
     {
         var partial = output + Partial;
         var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
         try
         {
-            await using (var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20))
+            using (var target = new FileStream(partial, FileMode.Create, FileAccess.ReadWrite, FileShare.None, 1 << 20))
             {
                 var index = new StringBuilder();
                 var done = 0L;
                 foreach (var (path, source) in files.Prepend((Path.GetFileName(Program + Path.GetExtension(executable)), executable)))
                 {
                     target.Position = (target.Position + Alignment - 1) / Alignment * Alignment;
-                    var (offset, hash) = (target.Position, await CopyAsync(source));
-                    index.Append(CultureInfo.InvariantCulture,
-                        $"{offset} {target.Position - offset} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
+                    var offset = target.Position;
+                    using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
+                    var (hash, length) = Copy(from, long.MaxValue, target, count => told(done += count, all), cancellation);
+                    index.Append(CultureInfo.InvariantCulture, $"{offset} {length} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
                 }
                 var bytes = Encoding.UTF8.GetBytes(index.ToString());
                 var trailer = new byte[TrailerLength];
@@ -88,22 +93,8 @@ internal static class PackedProgram
                 BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(16), target.Position);
                 BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(24), bytes.Length);
                 SHA256.HashData(bytes, trailer.AsSpan(32));
-                await target.WriteAsync(bytes, cancellation);
-                await target.WriteAsync(trailer, cancellation);
-
-                async Task<string> CopyAsync(string source)
-                {
-                    await using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-                    using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-                    var buffer = new byte[1 << 20];
-                    for (int count; (count = await from.ReadAsync(buffer, cancellation)) > 0;)
-                    {
-                        hash.AppendData(buffer, 0, count);
-                        await target.WriteAsync(buffer.AsMemory(0, count), cancellation);
-                        told(done += count, all);
-                    }
-                    return Convert.ToHexStringLower(hash.GetHashAndReset());
-                }
+                target.Write(bytes);
+                target.Write(trailer);
             }
             if (!OperatingSystem.IsWindows())
                 File.SetUnixFileMode(partial, Mode(true));
@@ -286,20 +277,26 @@ internal static class PackedProgram
 
     private static void Copy(FileStream file, Part part, Stream target)
     {
+        file.Position = part.Offset;
+        if (Copy(file, part.Length, target) != (part.Hash, part.Length))
+            throw Damaged();
+    }
+
+    // At most so many bytes, up to the end; gives their SHA-256 and their number.
+    private static (string Hash, long Length) Copy(
+        Stream from, long most, Stream to, Action<int>? told = null, CancellationToken cancellation = default)
+    {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[1 << 20];
-        file.Position = part.Offset;
-        for (var left = part.Length; left > 0;)
+        var length = 0L;
+        for (int count; (count = from.Read(buffer, 0, (int)Math.Min(most - length, buffer.Length))) > 0; length += count)
         {
-            var count = file.Read(buffer, 0, (int)Math.Min(left, buffer.Length));
-            if (count == 0)
-                throw Damaged();
+            cancellation.ThrowIfCancellationRequested();
             hash.AppendData(buffer, 0, count);
-            target.Write(buffer, 0, count);
-            left -= count;
+            to.Write(buffer, 0, count);
+            told?.Invoke(count);
         }
-        if (Convert.ToHexStringLower(hash.GetHashAndReset()) != part.Hash)
-            throw Damaged();
+        return (Convert.ToHexStringLower(hash.GetHashAndReset()), length);
     }
 
     private static bool RunsAs(string path) => path is Program or Program + ".exe";
