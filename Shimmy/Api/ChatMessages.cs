@@ -28,7 +28,11 @@ internal static class ChatMessages
     /// Whether the last message is continued rather than answered: <c>continue_final_message</c>, or <c>prefix</c> in an assistant's
     /// message at the end, as Mistral and DeepSeek have it (<c>partial</c>, as Moonshot has it).
     /// </summary>
-    public static bool Continues(RequestFields fields)
+    public static bool Continues(RequestFields fields) => AsksToContinue(fields) && (fields.Flag("add_generation_prompt") != true
+        ? true
+        : throw ApiException.BadField("add_generation_prompt", "was given beside continue_final_message; give one of them"));
+
+    private static bool AsksToContinue(RequestFields fields)
     {
         if (fields.Flag("continue_final_message") is { } said)
             return said;

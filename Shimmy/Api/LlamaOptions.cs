@@ -20,7 +20,7 @@ internal sealed record LlamaOptions
         ("penalties", 'e', SamplerKind.Penalties), ("dry", 'd', SamplerKind.Dry), ("top_n_sigma", 's', SamplerKind.TopNSigma),
         ("top_k", 'k', SamplerKind.TopK), ("typ_p", 'y', SamplerKind.Typical), ("top_p", 'p', SamplerKind.TopP),
         ("min_p", 'm', SamplerKind.MinP), ("xtc", 'x', SamplerKind.Xtc), ("temperature", 't', SamplerKind.Temperature),
-        ("infill", 'i', SamplerKind.Infill),
+        ("infill", 'i', SamplerKind.Infill), ("adaptive_p", 'a', SamplerKind.AdaptiveP),
     ];
 
     // llama.cpp takes these too.
@@ -37,6 +37,7 @@ internal sealed record LlamaOptions
         ["min-p"] = "min_p",
         ["temp"] = "temperature",
         ["top-n-sigma"] = "top_n_sigma",
+        ["adaptive-p"] = "adaptive_p",
         ["penalty"] = "penalties",
     };
 
@@ -59,7 +60,7 @@ internal sealed record LlamaOptions
     public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode)
     {
         // Of a shift of the context and of thoughts some routes know more; for all others these say nothing.
-        foreach (var name in (ReadOnlySpan<string>)["n_keep", "n_discard", "reasoning_format"])
+        foreach (var name in (ReadOnlySpan<string>)["n_keep", "n_discard", "reasoning_format", "backend_sampling"])
             fields.Find(name);
         return new LlamaOptions
         {
@@ -98,7 +99,9 @@ internal sealed record LlamaOptions
 
     /// <summary>The names of llama-server's order of samplers, with the penalties before it.</summary>
     public static IReadOnlyList<SamplerKind> DefaultSamplers { get; } =
-        [.. SamplerNames.Where(sampler => sampler.Kind != SamplerKind.Infill).Select(sampler => sampler.Kind)];
+    [
+        .. SamplerNames.Select(sampler => sampler.Kind).Where(kind => kind is not (SamplerKind.Infill or SamplerKind.AdaptiveP)),
+    ];
 
     /// <summary>llama-server's word for why an answer ended: <c>limit</c>, <c>eos</c>, or <c>word</c> for a stop sequence.</summary>
     public static string StopTypeOf(OutputEnd end) =>

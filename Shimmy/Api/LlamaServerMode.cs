@@ -1,9 +1,13 @@
+using System.Collections.Concurrent;
+using System.Globalization;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Http;
+using Shimmy.Models;
+using Shimmy.Models.Residency;
 
 namespace Shimmy.Api;
 
@@ -21,6 +25,27 @@ internal sealed record LlamaServerMode
 
     /// <summary>Whether the server was started as llama-server.</summary>
     public bool IsOn { get; init; }
+
+    /// <summary>Whether it has no model of its own and serves those that are found, each by its name: llama-server's router.</summary>
+    public bool Routes { get; init; }
+
+    /// <summary>Most models in memory of a router; 0 is any number.</summary>
+    public int MostModels { get; init; } = 4;
+
+    /// <summary>Whether a router loads what it is asked for; else <c>POST /models/load</c> alone does.</summary>
+    public bool LoadsModels { get; init; } = true;
+
+    /// <summary>Whether <c>/cors-proxy</c> answers.</summary>
+    public bool Proxies { get; init; }
+
+    /// <summary>Path of Vertex AI's predictions; null where the server does not run there.</summary>
+    public string? PredictRoute { get; init; }
+
+    /// <summary>Path of Vertex AI's health checks; null for none of their own.</summary>
+    public string? HealthRoute { get; init; }
+
+    /// <summary>Models of a router whose last load by <c>POST /models/load</c> failed.</summary>
+    public ConcurrentDictionary<string, int> Failed { get; } = new(StringComparer.OrdinalIgnoreCase);
 
     /// <summary>All names of the model (<c>--alias</c>).</summary>
     public IReadOnlyList<string> Aliases { get; init; } = [];
@@ -86,6 +111,33 @@ internal sealed record LlamaServerMode
     public static Exception NoMedium(MediumKind kind) => new ApiException(500, (kind == MediumKind.Picture ? "image" : "audio")
         + " input is not supported - hint: if this is unexpected, you may need to provide the mmproj", "unsupported_value", null);
 
+    /// <summary>llama-server's word for how a model of a router stands.</summary>
+    public static string StatusOf(ModelResidency residency, ModelEntry entry) =>
+        residency.Resident.FirstOrDefault(model => model.Entry.Name == entry.Name)?.State switch
+        {
+            ResidencyState.Waiting or ResidencyState.Loading => "loading",
+            ResidencyState.Ready or ResidencyState.Draining => "loaded",
+            _ => "unloaded",
+        };
+
+    /// <summary>
+    /// Throws <see cref="ApiException"/> (400) where the request's model would have to be loaded and this router does not
+    /// (<c>--no-models-autoload</c>, <c>?autoload=false</c>).
+    /// </summary>
+    public static void CheckLoaded(HttpContext context, ModelEntry entry)
+    {
+        var mode = Of(context);
+        if (!mode.Routes)
+            return;
+        var loads = context.Request.Query["autoload"].ToString() switch
+        {
+            "" => mode.LoadsModels,
+            var said => said is "true" or "1",
+        };
+        if (!loads && StatusOf(context.RequestServices.GetRequiredService<ModelResidency>(), entry) == "unloaded")
+            throw ApiException.BadField("model", "is not loaded; POST /models/load loads it");
+    }
+
     /// <summary>The mode of the server that a request came to.</summary>
     public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
 
@@ -106,15 +158,13 @@ internal sealed record LlamaServerMode
             throw ApiException.BadField("messages", "Cannot have 2 or more assistant messages at the end of the list.");
         var continues = request.ContinueFinalMessage || (Prefills && !fields.Has("continue_final_message")
             && request.Messages is [.., { Role: "assistant", ToolCalls.Count: 0 }]);
-        var arguments = TemplateArguments.Count == 0
-            ? request.TemplateArguments
-            : TemplateArguments.Concat(request.TemplateArguments).GroupBy(pair => pair.Key)
-                .ToDictionary(pairs => pairs.Key, pairs => pairs.Last().Value);
+        var arguments = Dates().Concat(TemplateArguments).Concat(request.TemplateArguments).GroupBy(pair => pair.Key)
+            .ToDictionary(pairs => pairs.Key, pairs => pairs.Last().Value);
         return request with
         {
             ContinueFinalMessage = continues,
             Messages = [.. request.Messages.Select(
-                (message, i) => continues && i == request.Messages.Count - 1 ? message : ByLines(message))],
+                (message, i) => Apart(message, continues && i == request.Messages.Count - 1 ? "\n\n" : "\n"))],
             // llama-server tells every template.
             EnableThinking = request.EnableThinking ?? Thinks ?? true,
             ThinkingBudget = request.ThinkingBudget ?? ThinkingBudget,
@@ -122,15 +172,32 @@ internal sealed record LlamaServerMode
         };
     }
 
-    // Texts that follow each other are lines of their own.
-    private static ChatMessage ByLines(ChatMessage message) => message.Content.Count < 2
+    // llama-server tells every template the day, under the names that templates of Llama 3 and of firefunction have for it.
+    private static Dictionary<string, JsonElement> Dates()
+    {
+        var today = DateTime.Now;
+        return new()
+        {
+            ["date_string"] = Text("dd MMM yyyy"),
+            ["datetime"] = Text("MMM dd yyyy"),
+        };
+
+        JsonElement Text(string form)
+        {
+            using var document = JsonDocument.Parse($"\"{today.ToString(form, CultureInfo.InvariantCulture)}\"");
+            return document.RootElement.Clone();
+        }
+    }
+
+    // Texts that follow each other are lines of their own, and paragraphs of their own where they are continued.
+    private static ChatMessage Apart(ChatMessage message, string between) => message.Content.Count < 2
         ? message
         : message with
         {
             Content =
             [
                 .. message.Content.SelectMany((part, i) => i > 0 && !part.IsMedium && !message.Content[i - 1].IsMedium
-                    ? [new ContentPart("\n"), part]
+                    ? [new ContentPart(between), part]
                     : (ContentPart[])[part]),
             ],
         };

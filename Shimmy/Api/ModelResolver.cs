@@ -20,7 +20,7 @@ internal static class ModelResolver
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         await registry.ScannedAsync(context.RequestAborted);
-        if (LlamaServerMode.Of(context).IsOn)
+        if (LlamaServerMode.Of(context) is { IsOn: true, Routes: false })
             return registry.Default is { } only ? [only] : [];
         return [.. registry.Entries.Where(entry => entry is not { Source: ModelSource.Registered, WhyUnloadable: not null })];
     }
@@ -53,6 +53,7 @@ internal static class ModelResolver
         var client = log.Client;
         var (entry, adapter) = await FindAsync(context, request.Model, cancellation, pulls: true).ConfigureAwait(false);
         log.Model = entry.Name;
+        LlamaServerMode.CheckLoaded(context, entry);
         var entered = client?.Enter();
         try
         {
@@ -93,7 +94,7 @@ internal static class ModelResolver
         RequestContext.Of(context).AskedModel = name;
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         // llama-server has one model, which answers every name.
-        if (LlamaServerMode.Of(context).IsOn && registry.Default is { } only)
+        if (LlamaServerMode.Of(context) is { IsOn: true, Routes: false } && registry.Default is { } only)
             return (only, null);
         if (name is null)
         {

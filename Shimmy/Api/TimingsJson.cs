@@ -30,6 +30,7 @@ internal sealed class TimingsJson
     private int _tokens;
     private GenerationStart? _start;
     private GenerationTimings? _ended;
+    private int? _computed;
 
     /// <summary>Takes the counts and times of an event.</summary>
     public void Note(in OutputEvent outputEvent)
@@ -37,6 +38,7 @@ internal sealed class TimingsJson
         if (outputEvent.Start is { } start)
             (_start, _started) = (start, outputEvent.Elapsed);
         _ended = outputEvent.End?.Timings ?? _ended;
+        _computed = outputEvent.Progress ?? _computed;
         // Not every event has a time.
         _now = outputEvent.Elapsed > _now ? outputEvent.Elapsed : _now;
         if (outputEvent.Tokens is not { Count: > 0 } tokens)
@@ -45,11 +47,17 @@ internal sealed class TimingsJson
         _tokens += tokens.Count;
     }
 
-    /// <summary>Writes the object, once a first token has come.</summary>
+    /// <summary>Writes the object, once the prompt is told of or a first token has come.</summary>
     public void Write(Utf8JsonWriter json)
     {
-        if (_start is not { } start || _tokens == 0)
+        if (_start is not { } start)
             return;
+        if (_tokens == 0)
+        {
+            if (_computed is { } computed)
+                Write(json, start.CachedTokens, computed, 0, computed > start.CachedTokens ? (_now - _started).TotalMilliseconds : 0, 0);
+            return;
+        }
         Write(json, start.CachedTokens, start.PromptTokens, _tokens, (_first - _started).TotalMilliseconds,
             (_now - _first).TotalMilliseconds, _ended);
     }
@@ -64,18 +72,21 @@ internal sealed class TimingsJson
     {
         json.WriteStartObject("timings");
         json.WriteNumber("cache_n", cached);
-        Half("prompt", prompt - cached, promptTime);
-        Half("predicted", predicted, predictedTime);
+        Half("prompt", prompt - cached, prompt - cached, promptTime);
+        // The first token took no step: the prompt gave it.
+        Half("predicted", predicted, Math.Max(0, predicted - 1), predictedTime);
         if (ended is not null)
             DraftTimings.Write(json, ended);
         json.WriteEndObject();
 
-        void Half(string name, int tokens, double time)
+        // The rates are those of the time that is told.
+        void Half(string name, int tokens, int steps, double time)
         {
+            time = Math.Round(time, 3);
             json.WriteNumber($"{name}_n", tokens);
-            json.WriteNumber($"{name}_ms", Math.Round(time, 3));
-            json.WriteNumber($"{name}_per_token_ms", tokens == 0 ? 0 : Math.Round(time / tokens, 3));
-            json.WriteNumber($"{name}_per_second", time <= 0 ? 0 : Math.Round(1000 * tokens / time, 3));
+            json.WriteNumber($"{name}_ms", time);
+            json.WriteNumber($"{name}_per_token_ms", steps == 0 ? 0 : time / steps);
+            json.WriteNumber($"{name}_per_second", time <= 0 ? 0 : 1000 * steps / time);
         }
     }
 }

@@ -87,8 +87,17 @@ public sealed record EngineStatistics
     /// <summary>Time of answers, of ended requests, from their first token to their end.</summary>
     public double GeneratedSeconds { get; init; }
 
+    /// <summary>Tokens of <see cref="GeneratedSeconds"/>: those of ended requests but the first of each, which the prompt gave.</summary>
+    public long GeneratedSteps { get; init; }
+
+    /// <summary>Most tokens that a sequence has had, prompt and answer.</summary>
+    public long MostTokens { get; init; }
+
     /// <summary>llama_decode calls.</summary>
     public long DecodeCalls { get; init; }
+
+    /// <summary>Sequences in those calls.</summary>
+    public long DecodedSlots { get; init; }
 
     /// <summary>Preemptions: sequences sent back to the queue because the KV cells ran out. They are computed again later.</summary>
     public long Preemptions { get; init; }

@@ -78,6 +78,12 @@ public sealed record GenerationOptions
     /// <summary>Mirostat's learning rate.</summary>
     public float MirostatEta { get; init; } = 0.1f;
 
+    /// <summary>Adaptive-p draws tokens whose probability is near this one, 0 to 1; negative is off.</summary>
+    public float AdaptiveTarget { get; init; } = -1f;
+
+    /// <summary>How much of its past adaptive-p remembers, 0 to 0.99.</summary>
+    public float AdaptiveDecay { get; init; } = 0.9f;
+
     /// <summary>Added to the logits of single tokens; negative infinity bans one.</summary>
     public IReadOnlyList<LogitBias> LogitBias { get; init; } = [];
 
@@ -161,4 +167,7 @@ public enum SamplerKind
 
     /// <summary>The sampler for filling in the middle: joins tokens with a common prefix, and ends where none is likely.</summary>
     Infill,
+
+    /// <summary>Adaptive-p, in place of the draw at the end.</summary>
+    AdaptiveP,
 }

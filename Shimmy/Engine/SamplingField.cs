@@ -162,6 +162,14 @@ internal sealed class SamplingField
         {
             Help = "Mirostat's learning rate", Metadata = "mirostat_eta", OnlyByChance = true,
         },
+        new("adaptive_target", SamplingKind.Number, o => o.AdaptiveTarget, (o, v) => o with { AdaptiveTarget = (float)v! }, -1, 1)
+        {
+            OnlyByChance = true, Metadata = "adaptive_target",
+        },
+        new("adaptive_decay", SamplingKind.Number, o => o.AdaptiveDecay, (o, v) => o with { AdaptiveDecay = (float)v! }, 0, 0.99)
+        {
+            OnlyByChance = true, Metadata = "adaptive_decay",
+        },
         new("logit_bias", SamplingKind.Biases, o => o.LogitBias, (o, v) => o with { LogitBias = (IReadOnlyList<LogitBias>)v! }),
         new("ignore_eos", SamplingKind.Flag, o => o.IgnoreEos, (o, v) => o with { IgnoreEos = (bool)v! })
         {

@@ -29,6 +29,11 @@ internal static class Routes
         if (mode is not null)
         {
             LlamaModeRoutes.Map(routes);
+            LlamaHosts.Map(routes);
+            LlamaRouter.Map(routes);
+            LlamaHosts.MapPredictions(routes, mode);
+            if (page)
+                LlamaHosts.MapFiles(routes);
             routes.MapInstead("/v1/models", ModelList.HandleListAsync, RoutePolicy.Open);
         }
         routes.Add(OllamaDialect.Instance, Listings.Map, ShowModel.Map, OllamaChat.Map, OllamaGenerate.Map, Embed.Map, Management.Map);

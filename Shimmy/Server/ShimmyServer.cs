@@ -193,7 +193,11 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             })
             .AddSingleton(new ResponseCache(options.ResponseCacheBytes, TimeProvider.System));
         if (options.LlamaServer is { } mode)
-            parts.AddSingleton(mode);
+        {
+            var totals = new LlamaTotals();
+            residency.Unloading = totals.KeepAsync;
+            parts.AddSingleton(mode).AddSingleton(totals);
+        }
         if (backends is not null)
             parts.AddSingleton(backends);
         if (options.LogTail is { } tail)

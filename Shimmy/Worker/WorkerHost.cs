@@ -246,7 +246,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         if (tokens.Count > longest)
             throw TooLong(tokens.Count);
         var adapters = model.Adapters.Choose(request.Loras);
-        _scheduler!.Submit(new EmbeddingJob(id, request.Place, () =>
+        _scheduler!.Submit(new EmbeddingJob(id, request.Place, tokens.Count, () =>
         {
             try
             {

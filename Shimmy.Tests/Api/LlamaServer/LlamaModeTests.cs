@@ -1,4 +1,5 @@
 using System.Collections.Concurrent;
+using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using Shimmy.Api;
@@ -234,5 +235,134 @@ public sealed class LlamaModeTests
             await server.PostAsync("v1/chat/completions", $$"""{"continue_final_message":true,"echo":true,{{Messages}}}"""));
 
         Assert.AreEqual("Well, I am talker", body.GetProperty("choices")[0].GetProperty("message").GetProperty("content").GetString());
+    }
+
+    private static ScriptedEngine WithTemplate(string template)
+    {
+        var engine = new ScriptedEngine();
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { ChatTemplates = new Dictionary<string, string> { ["default"] = template } };
+        return engine;
+    }
+
+    [TestMethod]
+    public async Task Templates_are_told_the_day_unless_the_request_tells_another()
+    {
+        const string Template = "{{ date_string }}|{% for m in messages %}{{ m.content }}{% endfor %}";
+        await using var server = await StartAsync(WithTemplate(Template));
+        await using var plain = await ServerFixture.StartAsync(WithTemplate(Template));
+        const string Messages = "\"messages\":[{\"role\":\"user\",\"content\":\"a\"}]";
+
+        Assert.AreEqual(DateTime.Now.ToString("dd MMM yyyy", CultureInfo.InvariantCulture) + "|a", await PromptAsync(server, ""));
+        Assert.AreEqual("1 May 1|a", await PromptAsync(server, "\"chat_template_kwargs\":{\"date_string\":\"1 May 1\"},"));
+        Assert.AreEqual("|a", await PromptAsync(plain, ""));
+
+        static async Task<string?> PromptAsync(ServerFixture server, string fields) =>
+            (await Answers.JsonAsync(await server.PostAsync("apply-template", $"{{{fields}{Messages}}}"))).GetProperty("prompt").GetString();
+    }
+
+    [TestMethod]
+    public async Task Parts_of_a_message_are_lines_and_paragraphs_where_it_is_continued()
+    {
+        await using var server = await StartAsync(WithTemplate("{% for m in messages %}[{{ m.role }}]{{ m.content }}{% endfor %}"));
+
+        var body = await Answers.JsonAsync(await server.PostAsync("apply-template", """
+            {"messages":[{"role":"user","content":[{"type":"text","text":"a"},{"type":"text","text":"b"}]},
+            {"role":"assistant","content":[{"type":"text","text":"c"},{"type":"text","text":"d"}]}]}
+            """));
+
+        Assert.AreEqual("[user]a\nb[assistant]c\n\nd", body.GetProperty("prompt").GetString());
+    }
+
+    [TestMethod]
+    [DataRow("v1/chat/completions")]
+    [DataRow("apply-template")]
+    public async Task A_message_is_continued_or_answered_and_not_both(string path)
+    {
+        await using var server = await ServerFixture.StartAsync();
+
+        using var answer = await server.PostAsync(path, """
+            {"add_generation_prompt":true,"continue_final_message":true,
+            "messages":[{"role":"user","content":"a"},{"role":"assistant","content":"b"}]}
+            """);
+
+        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+        Assert.Contains("add_generation_prompt", await answer.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    public async Task A_picture_that_the_model_cannot_see_is_refused_in_the_result_of_a_tool_too()
+    {
+        const string Pixel =
+            "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mP8z8DwHwAFBQIAX8jx0gAAAABJRU5ErkJggg==";
+        await using var server = await StartAsync(new ScriptedEngine());
+
+        using var answer = await server.PostAsync("v1/messages", $$"""
+            {"max_tokens":4,"messages":[{"role":"user","content":"look"},
+            {"role":"assistant","content":[{"type":"tool_use","id":"t","name":"read","input":{} }]},
+            {"role":"user","content":[{"type":"tool_result","tool_use_id":"t","content":[
+            {"type":"image","source":{"type":"base64","media_type":"image/png","data":"{{Pixel}}"} }]}]}]}
+            """);
+
+        Assert.AreEqual(HttpStatusCode.InternalServerError, answer.StatusCode);
+        Assert.Contains("image input is not supported", await answer.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    public async Task Metrics_go_on_over_an_unload_and_rates_are_those_since_they_were_asked_for()
+    {
+        var mode = new LlamaServerMode { IsOn = true, Metrics = true };
+        mode.Loading.SetResult();
+        var statistics = new EngineStatistics
+        {
+            GeneratedTokens = 9, GeneratedSteps = 8, GeneratedSeconds = 2, MostTokens = 12, DecodeCalls = 4, DecodedSlots = 6, SlotsBusy = 1,
+        };
+        await using var server = await ServerFixture.StartAsync(
+            new ScriptedEngine { Statistics = _ => statistics }, new ServerOptions { LlamaServer = mode });
+        await server.AnswerAsync("completion", """{"prompt":"a"}""");
+
+        // Nobody asked before the unload.
+        await server.Residency.UnloadAsync("talker");
+        await Poll.UntilAsync(() => server.Residency.Resident.Count == 0, "the unload");
+        var first = await MetricsAsync();
+        var second = await MetricsAsync();
+        await server.AnswerAsync("completion", """{"prompt":"a"}""");
+        var third = await MetricsAsync();
+
+        Assert.AreEqual((9, 12, 1.5), (first["tokens_predicted_total"], first["n_tokens_max"], first["n_busy_slots_per_decode"]));
+        CollectionAssert.AreEqual(new[] { 4.0, 0, 4 }, Series("predicted_tokens_seconds"));
+        CollectionAssert.AreEqual(new[] { 0.0, 0, 1 }, Series("requests_processing"));
+        CollectionAssert.AreEqual(new[] { 9.0, 9, 18 }, Series("tokens_predicted_total"));
+
+        double[] Series(string name) => [first[name], second[name], third[name]];
+
+        async Task<Dictionary<string, double>> MetricsAsync()
+        {
+            using var answer = await server.Client.GetAsync("metrics");
+            Assert.IsTrue(answer.Headers.Contains("Process-Start-Time-Unix"));
+            return (await answer.Content.ReadAsStringAsync()).Split('\n').Where(line => line.StartsWith("llamacpp:", StringComparison.Ordinal))
+                .Select(line => line["llamacpp:".Length..].Split(' '))
+                .ToDictionary(pair => pair[0], pair => double.Parse(pair[1], CultureInfo.InvariantCulture));
+        }
+    }
+
+    [TestMethod]
+    public async Task The_first_token_takes_no_step_and_settings_have_every_sampler()
+    {
+        await using var server = await StartAsync(new ScriptedEngine());
+
+        var one = await Answers.JsonAsync(await server.PostAsync("completion", """{"prompt":"a","n_predict":1}"""));
+        var all = await Answers.JsonAsync(await server.PostAsync("completion",
+            """{"prompt":"a","adaptive_target":0.5,"samplers":["min_p","adaptive_p"]}"""));
+
+        Assert.AreEqual(0, one.GetProperty("timings").GetProperty("predicted_per_second").GetDouble());
+        var timings = all.GetProperty("timings");
+        var steps = timings.GetProperty("predicted_n").GetInt32() - 1;
+        Assert.IsGreaterThan(0, steps);
+        Assert.AreEqual(timings.GetProperty("predicted_ms").GetDouble() is > 0 and var time ? 1000 * steps / time : 0,
+            timings.GetProperty("predicted_per_second").GetDouble(), 1e-6);
+        var settings = all.GetProperty("generation_settings");
+        Assert.AreEqual(0.5, settings.GetProperty("adaptive_target").GetDouble());
+        Assert.AreEqual("[\"min_p\",\"adaptive_p\"]", settings.GetProperty("samplers").GetRawText());
     }
 }

@@ -2,6 +2,7 @@ using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
 using Shimmy.Models;
+using Shimmy.Server;
 
 namespace Shimmy.Tests.Cli.Options;
 
@@ -83,7 +84,7 @@ public sealed class LlamaServerArgumentsTests
     [DataRow("-m a.gguf -c", "-c: a value is missing")]
     [DataRow("-m a.gguf -c many", "-c: 'many' is not a whole number of at least 0")]
     [DataRow("-m a.gguf rest", "unexpected argument 'rest'")]
-    [DataRow("--port 1", "a model is missing")]
+    [DataRow("--models-dir /no/such/folder", "--models-dir: '/no/such/folder' is not a folder")]
     public void What_is_wrong_is_named(string arguments, string message) =>
         Assert.Contains(message, Assert.ThrowsExactly<UsageException>(() => Parse(arguments)).Message);
 
@@ -93,6 +94,37 @@ public sealed class LlamaServerArgumentsTests
         Assert.IsTrue(Parse("-m a.gguf").Residency.KeepAlive < TimeSpan.Zero);
         Assert.AreEqual(TimeSpan.FromSeconds(3), Parse("-m a.gguf --sleep-idle-seconds 3").Residency.KeepAlive);
         Assert.AreEqual(ModelSettings.NoProjector, Parse("-m a.gguf --no-mmproj").Projector);
+    }
+
+    [TestMethod]
+    public void Without_a_model_it_is_a_router()
+    {
+        var options = Parse("--models-max 2 --no_models_autoload");
+
+        Assert.IsTrue(options.Server.LlamaServer is { Routes: true, LoadsModels: false, MostModels: 2 });
+        Assert.AreEqual(2, options.Residency.MaxLoaded);
+        Assert.IsFalse(Parse("-m a.gguf").Server.LlamaServer!.Routes);
+    }
+
+    [TestMethod]
+    public void Pages_of_this_machine_are_no_hosts_that_begin_alike()
+    {
+        var cors = new CorsMiddleware(Parse("-m a.gguf --cors-origins localhost").Server.CorsOrigins);
+
+        foreach (var origin in (string[])["http://localhost", "https://localhost:8080", "http://127.0.0.1:3000", "http://[::1]"])
+            Assert.IsTrue(cors.IsAllowed(origin), origin);
+        foreach (var origin in (string[])["http://localhost.evil.com", "http://127.0.0.1.evil.com", "http://notlocalhost"])
+            Assert.IsFalse(cors.IsAllowed(origin), origin);
+    }
+
+    [TestMethod]
+    public void On_Vertex_AI_the_environment_has_the_last_word()
+    {
+        var options = Parse("-m a.gguf --port 1", ("AIP_MODE", "PREDICTION"), ("AIP_HTTP_PORT", "9000"), ("AIP_PREDICT_ROUTE", "ask"));
+
+        CollectionAssert.AreEqual(new[] { "127.0.0.1:9000" }, options.Server.Binds.ToArray());
+        Assert.AreEqual("/ask", options.Server.LlamaServer!.PredictRoute);
+        Assert.IsNull(Parse("-m a.gguf", ("AIP_PREDICT_ROUTE", "ask")).Server.LlamaServer!.PredictRoute);
     }
 
     private static CommandOptions Parse(string arguments, params (string Name, string Value)[] environment) =>

@@ -68,12 +68,12 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
                 PromptProgress.Write(json, _start, computed, outputEvent.Elapsed);
             if (outline.Request.Options.TopLogProbabilities is not null && outputEvent.Tokens is { Count: > 0 } tokens)
                 WriteProbabilities(json, tokens);
-            // The first event has none: nothing is predicted then.
-            if (outline.Request.TellsTimings && _told)
+            // The first token has none.
+            if (outline.Request.TellsTimings && (_told || outputEvent.Progress is not null))
                 _times.Write(json);
             json.WriteEndObject();
         });
-        _told = true;
+        _told |= outputEvent.Progress is null;
     }
 
     /// <summary>The whole answer as JSON, or those of its parts that the request asks for.</summary>

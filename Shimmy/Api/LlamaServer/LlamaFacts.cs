@@ -18,8 +18,8 @@ namespace Shimmy.Api.LlamaServer;
 /// </summary>
 internal static class LlamaFacts
 {
-    // The facts of the last load: a model that sleeps has them still.
-    private static readonly ConditionalWeakTable<ModelRegistry, Dictionary<string, ModelFacts>> Known = [];
+    // Of the last load: a model that sleeps has them still, and asking for them does not keep one awake.
+    private static readonly ConditionalWeakTable<ModelRegistry, Dictionary<string, KnownModel>> Known = [];
 
     public static void Map(RouteTable routes)
     {
@@ -50,18 +50,26 @@ internal static class LlamaFacts
     private static async Task HandleProps(HttpContext context)
     {
         var mode = LlamaServerMode.Of(context);
+        if (mode.Routes && context.Request.Query["model"].Count == 0)
+        {
+            await LlamaRouter.WritePropsAsync(context, mode);
+            return;
+        }
         var entry = await EntryAsync(context);
         var loaded = LoadedOf(context, entry);
+        var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         var known = Known.GetOrCreateValue(context.RequestServices.GetRequiredService<ModelRegistry>());
-        ModelFacts? facts;
+        KnownModel? of;
         lock (known)
+            of = known.GetValueOrDefault(entry.Name);
+        if (loaded is not null && !ReferenceEquals(of?.Facts, loaded.Facts))
         {
-            if (loaded is not null)
-                known[entry.Name] = loaded.Facts;
-            facts = known.GetValueOrDefault(entry.Name);
+            of = new KnownModel(loaded.Facts, await TemplateOfAsync(context, entry));
+            lock (known)
+                known[entry.Name] = of;
         }
 
-        var template = loaded is null ? null : await TemplateOfAsync(context, entry);
+        var (facts, template) = (of?.Facts, of?.Template);
         var request = LlamaRequest.Read(RequestFields.Parse("{}"u8.ToArray()).Fields, mode);
         if (loaded is not null)
             request = await request.WithDefaultsOfAsync(loaded, saysLimit: false, context.RequestAborted);
@@ -73,7 +81,7 @@ internal static class LlamaFacts
             json.WritePropertyName("params");
             LlamaSettings.Write(json, request, facts0, seed: null);
             json.WriteNumber("n_ctx", facts?.ContextLength
-                ?? context.RequestServices.GetRequiredService<ModelResidency>().ContextOf(entry));
+                ?? residency.ContextOf(entry));
             json.WriteEndObject();
             json.WriteNumber("total_slots", facts0.Slots);
             json.WriteString("model_alias", entry.Name);
@@ -99,10 +107,12 @@ internal static class LlamaFacts
             json.WriteString("bos_token", facts0.BosText ?? "");
             json.WriteString("eos_token", facts0.EosText ?? "");
             json.WriteString("build_info", LlamaServerMode.BuildInfo);
-            json.WriteBoolean("is_sleeping", loaded is null);
+            json.WriteBoolean("is_sleeping", !residency.Resident.Any(model => model.Entry.Name == entry.Name));
             json.WriteEndObject();
         });
     }
+
+    private sealed record KnownModel(ModelFacts Facts, ChatTemplate? Template);
 
     private static async Task<ChatTemplate?> TemplateOfAsync(HttpContext context, ModelEntry entry)
     {

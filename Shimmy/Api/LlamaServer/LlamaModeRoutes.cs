@@ -1,7 +1,7 @@
+using System.Globalization;
 using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
-using Shimmy.Engine;
 using Shimmy.Http;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
@@ -22,7 +22,8 @@ internal static class LlamaModeRoutes
         routes.MapPost("/v1/embeddings", context => LlamaTexts.HandleEmbeddingAsync(context, asOpenAI: true), asked: _ => true);
     }
 
-    private static Task HandleHealth(HttpContext context) => JsonResponse.WriteAsync(context, json =>
+    /// <summary>Answers that the server is well.</summary>
+    public static Task HandleHealth(HttpContext context) => JsonResponse.WriteAsync(context, json =>
     {
         json.WriteStartObject();
         json.WriteString("status"u8, "ok"u8);
@@ -35,7 +36,9 @@ internal static class LlamaModeRoutes
             throw new ApiException(501, "This server does not support metrics endpoint. Start it with `--metrics`");
         var asked = await ModelMetrics.AskAsync(context.RequestServices.GetRequiredService<ModelResidency>(), context.RequestAborted);
         var text = new MetricsText();
-        LlamaMetrics.Write(text, [.. asked.Select(model => model.Statistics).OfType<EngineStatistics>()]);
+        context.RequestServices.GetRequiredService<LlamaTotals>().Write(text, asked);
+        var started = DateTimeOffset.UtcNow - context.RequestServices.GetRequiredService<ServerState>().Uptime;
+        context.Response.Headers["Process-Start-Time-Unix"] = started.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
         context.Response.ContentType = "text/plain; version=0.0.4";
         await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text.ToString()), context.RequestAborted);
     }

@@ -58,10 +58,6 @@ internal sealed record ConversationBody(ChatRequest Request, bool AddGenerationP
                 ContinueFinalMessage = continues,
                 TemplateArguments = thinking.TemplateArguments,
             },
-            fields.Flag("add_generation_prompt") is { } asked
-                ? asked && continues
-                    ? throw ApiException.BadField("add_generation_prompt", "was given beside continue_final_message; give one of them")
-                    : asked
-                : !continues);
+            fields.Flag("add_generation_prompt") ?? !continues);
     }
 }

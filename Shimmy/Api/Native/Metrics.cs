@@ -49,7 +49,7 @@ internal static class Metrics
         context.RequestServices.GetRequiredService<PickerMetrics>().Write(text, EngineTotals.Of(models), context.RequestServices
             .GetRequiredService<ServerState>().NamesMetricsAsVllm);
         ModelMetrics.Write(text, residency);
-        LlamaMetrics.Write(text, [.. models.Select(model => model.Statistics).OfType<EngineStatistics>()]);
+        LlamaMetrics.Write(text, LlamaMetrics.Sum(models.Select(model => model.Statistics).OfType<EngineStatistics>()));
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
         context.Response.ContentType = MetricsText.ContentType;

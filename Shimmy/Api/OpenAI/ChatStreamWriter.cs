@@ -106,6 +106,8 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
         json.WriteEndObject();
         json.WriteEndArray();
         PromptProgress.Write(json, _start!, computed, outputEvent.Elapsed);
+        if (extras.Timings)
+            _times[outputEvent.Choice].Write(json);
         End(json);
     });
 

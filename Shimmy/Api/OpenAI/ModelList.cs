@@ -20,6 +20,8 @@ internal static class ModelList
     /// <summary>Answers the list.</summary>
     public static async Task HandleListAsync(HttpContext context)
     {
+        if (LlamaServerMode.Of(context).Routes && context.Request.Query["reload"].Count > 0)
+            await context.RequestServices.GetRequiredService<ModelRegistry>().RefreshAsync(context.RequestAborted);
         var entries = await ModelResolver.ListedAsync(context);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         var mode = LlamaServerMode.Of(context);
@@ -73,7 +75,26 @@ internal static class ModelList
             WriteTexts(json, "aliases", mode.Aliases);
             WriteTexts(json, "tags", mode.Tags);
         }
+        if (mode.Routes)
+            WriteStatus(json, entry, residency, mode);
         WriteMeta(json, entry, residency);
+        json.WriteEndObject();
+    }
+
+    // llama-server's, of a router.
+    private static void WriteStatus(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode)
+    {
+        json.WriteStartObject("status");
+        json.WriteString("value", LlamaServerMode.StatusOf(residency, entry));
+        if (mode.Failed.TryGetValue(entry.Name, out var code))
+        {
+            json.WriteBoolean("failed", true);
+            json.WriteNumber("exit_code", code);
+        }
+        json.WriteEndObject();
+        json.WriteStartObject("architecture");
+        WriteTexts(json, "input_modalities", entry.Projector is null ? ["text"] : ["text", "image"]);
+        WriteTexts(json, "output_modalities", ["text"]);
         json.WriteEndObject();
     }
 

@@ -60,7 +60,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 {
                     parts.Add(new ContentPart("") { Medium = await LoadAsync(source, decodes, cancellation).ConfigureAwait(false) });
                 }
-                else if (i >= newest && messages[i].Role != "tool")
+                else if (i >= newest && (messages[i].Role != "tool" || Refuses is not null))
                 {
                     throw Refuses?.Invoke(source.Kind)
                         ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");

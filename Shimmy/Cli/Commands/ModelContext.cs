@@ -30,7 +30,7 @@ internal sealed class ModelContext
         ConfigFile = host.Value(ModelConfigWatch.Variable);
         // llama-server knows the model that it is given, and no other.
         Discovery =
-            new ModelDiscovery(options.Given is { Repository: null }
+            new ModelDiscovery(options.Given is { Path: not null }
                 ? []
                 : SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
             options.Projector);

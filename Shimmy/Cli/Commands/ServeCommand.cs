@@ -39,6 +39,11 @@ internal static partial class ServeCommand
         try
         {
             await serving.Scan.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (mode.Routes)
+            {
+                mode.Loading.TrySetResult();
+                return;
+            }
             serving.Models.GiveFromCaches();
             using var lease = await serving.Residency.AcquireAsync(serving.Models.Registry.Default!, null, ending.Token);
             mode.Loading.TrySetResult();

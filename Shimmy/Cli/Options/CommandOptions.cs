@@ -231,6 +231,9 @@ internal sealed record CommandOptions
 /// <param name="Name">The name that it is served under; null for that of its file.</param>
 internal sealed record GivenModel(string? Path, string? Repository, string? File, string? Name)
 {
+    /// <summary>Whether there is none, and the models that are found are served.</summary>
+    public bool IsNone => Path is null && Repository is null;
+
     /// <summary>Whether each slot has its share of the context; else all share one pool.</summary>
     public bool Splits { get; init; }
 

@@ -69,6 +69,9 @@ internal sealed class LlamaServerArguments
         for (var i = 0; i < arguments.Length; i++)
         {
             var argument = arguments[i];
+            // llama-server takes a long name with underlines, too.
+            if (argument.StartsWith("--", StringComparison.Ordinal))
+                argument = argument.Replace('_', '-');
             var row = LlamaServerTable.All.FirstOrDefault(one => one.Names.Contains(argument, StringComparer.Ordinal))
                 ?? throw new UsageException(argument.StartsWith('-') ? $"unknown option {argument}" : $"unexpected argument '{argument}'");
             if (row.Value is null)
@@ -80,7 +83,20 @@ internal sealed class LlamaServerArguments
                 throw new UsageException($"{argument}: a value is missing");
             all.Take(row, argument, arguments[i], isSwitch: false);
         }
+        // Vertex AI says by the environment what it wants, whatever the command line is.
+        if (environment("AIP_MODE") == "PREDICTION")
+        {
+            var port = environment("AIP_HTTP_PORT");
+            all.Port = string.IsNullOrEmpty(port) ? 8080 : new OptionValue("AIP_HTTP_PORT", [port]).Whole(0, 65535);
+            all.Tell(mode => mode with
+            {
+                PredictRoute = PathOf(environment("AIP_PREDICT_ROUTE")) ?? "/predict",
+                HealthRoute = PathOf(environment("AIP_HEALTH_ROUTE")),
+            });
+        }
         return all.Finish();
+
+        static string? PathOf(string? text) => string.IsNullOrEmpty(text) ? null : "/" + text.TrimStart('/');
     }
 
     private void Take(LlamaServerOption row, string source, string text, bool isSwitch)
@@ -212,8 +228,11 @@ internal sealed class LlamaServerArguments
 
     private CommandOptions Finish()
     {
-        if (Given is { Path: null, Repository: null })
-            throw new UsageException("a model is missing: -m FILE, or --hf-repo for one that a cache on this machine has");
+        if (Given.IsNone)
+        {
+            Mode = Mode with { Routes = true };
+            With(options => options with { Residency = options.Residency with { MaxLoaded = Mode.MostModels } });
+        }
         if (Given.Path is not null)
             Given = Given with { Repository = null };
         var aliases = Mode.Aliases.Order(StringComparer.Ordinal).ToArray();

@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Shimmy.Api;
 using Shimmy.Engine;
 using Shimmy.Models;
+using Shimmy.Server;
 
 namespace Shimmy.Cli.Options;
 
@@ -80,6 +81,19 @@ internal static class LlamaServerTable
             })),
         new(["--sleep-idle-seconds"], null, "SECONDS", "Unload the model after so much idleness; -1 never does",
             (a, v) => a.With(o => o with { Residency = o.Residency with { KeepAlive = TimeSpan.FromSeconds(v.Whole(-1)) } })),
+        new(["--models-dir"], "LLAMA_ARG_MODELS_DIR", "DIR", "Without a model: a folder of models, beside those of the caches",
+            (a, v) => a.With(o => o with { ModelDirs = Directory.Exists(v.Text) ? Path.GetFullPath(v.Text) : throw v.Refuse("a folder") })),
+        new(["--models-max"], "LLAMA_ARG_MODELS_MAX", "N", "Without a model: most models in memory; 0 is any number (default 4)",
+            (a, v) => a.Tell(mode => mode with { MostModels = v.Whole(0) })),
+        Switch(["--models-autoload"], "LLAMA_ARG_MODELS_AUTOLOAD", "Without a model: load what is asked for, as without it",
+            a => a.Tell(mode => mode with { LoadsModels = true }), a => a.Tell(mode => mode with { LoadsModels = false })),
+        Switch(["--no-models-autoload"], null, "Without a model: load by POST /models/load alone",
+            a => a.Tell(mode => mode with { LoadsModels = false })),
+        Switch(["--ui-mcp-proxy", "--webui-mcp-proxy"], "LLAMA_ARG_UI_MCP_PROXY",
+            "Pages reach other servers through /cors-proxy: for people who are trusted with this machine's network",
+            a => a.Tell(mode => mode with { Proxies = true }), a => a.Tell(mode => mode with { Proxies = false })),
+        Switch(["--no-ui-mcp-proxy", "--no-webui-mcp-proxy"], null, "Answer 403 to /cors-proxy, as without it",
+            a => a.Tell(mode => mode with { Proxies = false })),
         Switch(["--metrics"], "LLAMA_ARG_ENDPOINT_METRICS", "Answer GET /metrics", a => a.Tell(mode => mode with { Metrics = true })),
         Switch(["--props"], "LLAMA_ARG_ENDPOINT_PROPS", "Answer POST /props", a => a.Tell(mode => mode with { Props = true })),
         Switch(["--slots"], "LLAMA_ARG_ENDPOINT_SLOTS", "Answer GET /slots, as without it", a => a.Tell(mode => mode with { Slots = true }),
@@ -208,6 +222,8 @@ internal static class LlamaServerTable
         new(["--mirostat"], null, "N", "1 or 2 for Mirostat; 0 is off", Sampled("mirostat")),
         new(["--mirostat-lr"], null, "N", "Mirostat's learning rate", Sampled("mirostat_eta")),
         new(["--mirostat-ent"], null, "N", "Mirostat's target entropy", Sampled("mirostat_tau")),
+        new(["--adaptive-target"], null, "N", "Probability that the sampler adaptive_p draws near; negative is off", Sampled("adaptive_target")),
+        new(["--adaptive-decay"], null, "N", "How much of its past adaptive_p remembers", Sampled("adaptive_decay")),
         Switch(["--ignore-eos"], null, "Go on past the end", a => a.Sample(new OptionValue("--ignore-eos", ["true"]), "ignore_eos")),
         new(["--samplers"], null, "NAME;NAME", "The samplers in their order", (a, v) =>
             a.Tell(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text.Split(';', StringSplitOptions.TrimEntries)) })),
@@ -258,6 +274,7 @@ internal static class LlamaServerTable
     // How llama-server works inside: Shimmy's answer is the same.
     private static LlamaServerOption[] Inside() =>
     [
+        Quiet(["-bs", "--backend-sampling"], null, "Tokens are drawn on the CPU, which chooses the same"),
         Quiet(["-cb", "--cont-batching", "-nocb", "--no-cont-batching"], null, "Requests are always decoded together"),
         Quiet(["--swa-full"], null, "Windows are kept as models need them"),
         Quiet(["--warmup", "--no-warmup"], null, "The model is warm once loaded"),
@@ -274,7 +291,6 @@ internal static class LlamaServerTable
         Quiet(["-kvo", "--kv-offload", "--repack", "--op-offload", "--mmproj-offload"], null, "As without it"),
         Quiet(["-nr", "--no-repack", "--no-op-offload", "--no-host"], null, "llama.cpp decides that here"),
         Quiet(["-fit", "--fit"], "on|off", "The model is always fitted to the memory"),
-        Quiet(["--models-autoload", "--no-models-autoload"], null, "There is one model"),
         Quiet(["-dt", "--defrag-thold"], "N", "llama.cpp does that by itself"),
         Quiet(["--poll", "--poll-batch", "--prio", "--prio-batch"], "N", "Threads wait as llama.cpp's do"),
     ];
@@ -300,7 +316,7 @@ internal static class LlamaServerTable
 
     private static string[] Origins(OptionValue value) =>
         [.. Words(value).SelectMany(origin => origin == "localhost"
-            ? (string[])["http://localhost*", "http://127.0.0.1*", "http://[[]::1]*", "https://localhost*"] : [origin])];
+            ? CorsMiddleware.OwnOrigins : [origin])];
 
     private static string Folder(OptionValue value)
     {

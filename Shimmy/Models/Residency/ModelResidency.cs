@@ -84,6 +84,9 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
     public ResidencyTotals Totals { get; } = new();
 
+    /// <summary>Told of each model that is about to be unloaded, whose worker still answers; it waits for the task.</summary>
+    public Func<ILoadedModel, Task>? Unloading { get; set; }
+
     /// <summary>Bytes that all models together may need; null: no limit.</summary>
     public long? MemoryBudget => _options.MemoryBudget;
 
@@ -513,6 +516,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             try
             {
+                if (reason != UnloadReason.Crash && Unloading is { } told)
+                    await told(slot.Model!).ConfigureAwait(false);
                 await slot.Model!.DisposeAsync().ConfigureAwait(false);
             }
             finally

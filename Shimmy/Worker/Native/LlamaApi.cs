@@ -207,6 +207,7 @@ internal static unsafe partial class LlamaApi
     public static partial nint llama_sampler_init_mirostat(int vocabularySize,
         uint seed, float tau, float eta, int m);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_mirostat_v2(uint seed, float tau, float eta);
+    [LibraryImport(Library)] public static partial nint llama_sampler_init_adaptive_p(float target, float decay, uint seed);
 
     /// <summary>Null where the grammar does not parse; the reason is in the log only.</summary>
     [LibraryImport(Library, StringMarshalling = StringMarshalling.Utf8)]

@@ -66,6 +66,8 @@ internal sealed unsafe class SamplerHandle : SafeHandle
         Add(llama_sampler_init_mirostat(vocabularySize, seed, tau, eta, tokensToEstimateFrom));
     }
 
+    public void AddAdaptiveP(float target, float decay, uint seed) => Add(llama_sampler_init_adaptive_p(target, decay, seed));
+
     public void AddMirostatV2(uint seed, float tau, float eta) => Add(llama_sampler_init_mirostat_v2(seed, tau, eta));
 
     public void AddDry(

@@ -96,7 +96,8 @@ internal sealed class Sampler : IDisposable
             _chain.AddDynamicTemperature(options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
         else
             _chain.AddTemperature(options.Temperature);
-        _chain.AddDistribution(seed);
+        // Without an order of samplers the target alone asks for it.
+        Draw(options, options.AdaptiveTarget >= 0f, seed);
     }
 
     // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is told, so never more than there can be.
@@ -148,12 +149,23 @@ internal sealed class Sampler : IDisposable
                     _chain.AddDynamicTemperature(
                         options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
                     break;
+                case SamplerKind.AdaptiveP:
+                    // It draws, and so stands at the end wherever it is named.
+                    break;
                 default:
                     _chain.AddInfill(native);
                     break;
             }
         }
-        _chain.AddDistribution(seed);
+        Draw(options, order.Contains(SamplerKind.AdaptiveP), seed);
+    }
+
+    private void Draw(GenerationOptions options, bool adapts, uint seed)
+    {
+        if (adapts)
+            _chain.AddAdaptiveP(options.AdaptiveTarget, options.AdaptiveDecay, seed);
+        else
+            _chain.AddDistribution(seed);
     }
 
     /// <summary>

@@ -81,10 +81,14 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
 /// <summary>A text to embed on the scheduler's thread.</summary>
 /// <param name="requestId">Id of the request.</param>
 /// <param name="place">Its place in the queue.</param>
+/// <param name="tokens">Tokens of the text.</param>
 /// <param name="work">Computes the embedding and sends it.</param>
 /// <param name="refused">Called where the queue is full.</param>
-internal sealed class EmbeddingJob(uint requestId, QueuePlace place, Action work, Action<EngineException> refused) : IQueued
+internal sealed class EmbeddingJob(uint requestId, QueuePlace place, int tokens, Action work, Action<EngineException> refused) : IQueued
 {
+    /// <inheritdoc cref="EmbeddingJob(uint, QueuePlace, int, Action, Action{EngineException})" path="/param[@name='tokens']"/>
+    public int Tokens { get; } = tokens;
+
     public uint RequestId { get; } = requestId;
 
     public QueuePlace Place { get; } = place;

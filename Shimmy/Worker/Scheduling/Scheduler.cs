@@ -169,7 +169,7 @@ internal sealed class Scheduler
                 action();
             RetireCancelled();
             if (_embeddings.Count > 0)
-                _embeddings.TakeNext([]).Do();
+                Embed(_embeddings.TakeNext([]));
             _admission.Admit();
             _admission.Join();
             _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
@@ -257,7 +257,7 @@ internal sealed class Scheduler
         _model.Threads.Prepare(_batch.Count);
         var before = Stopwatch.GetTimestamp();
         var code = _batch.Decode(_model.Context);
-        _counters.CountDecode();
+        _counters.CountDecode(_running.Count);
         if (code == 0)
         {
             _model.Context.Synchronize();
@@ -405,7 +405,7 @@ internal sealed class Scheduler
             _model.Context.Synchronize();
         if (native.NonCausal)
             _model.Context.UseCausalAttention(true);
-        _counters.CountDecode();
+        _counters.CountDecode(1);
         if (code == 1)
         {
             MakeRoom();
@@ -422,6 +422,15 @@ internal sealed class Scheduler
         if (isLast)
             Sample(next);
         return true;
+    }
+
+    private void Embed(EmbeddingJob job)
+    {
+        var before = Stopwatch.GetTimestamp();
+        job.Do();
+        _counters.CountDecode(1);
+        _counters.PrefilledTokens += job.Tokens;
+        _counters.PromptSeconds += Stopwatch.GetElapsedTime(before).TotalSeconds;
     }
 
     private void End(Sequence sequence, FinishReason reason)
@@ -441,6 +450,8 @@ internal sealed class Scheduler
         {
             _counters.PromptSeconds += Stopwatch.GetElapsedTime(admitted, first).TotalSeconds;
             _counters.GeneratedSeconds += Stopwatch.GetElapsedTime(first, now).TotalSeconds;
+            _counters.GeneratedSteps += Math.Max(0, sequence.Generated - 1);
+            _counters.MostTokens = Math.Max(_counters.MostTokens, sequence.PromptLength + sequence.Generated);
         }
         _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
             Stopwatch.GetElapsedTime(sequence.ArrivedAt, admitted).TotalMilliseconds,

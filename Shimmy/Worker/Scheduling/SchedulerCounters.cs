@@ -10,6 +10,7 @@ internal sealed class SchedulerCounters
     private readonly long[] _cachedTokens = new long[Enum.GetValues<PrefixOrigin>().Length];
     private long _batchTokens;
     private long _decodeCalls;
+    private long _decodedSlots;
 
     /// <inheritdoc cref="EngineStatistics.Requests"/>
     public long Requests { get; set; }
@@ -45,14 +46,24 @@ internal sealed class SchedulerCounters
     /// <inheritdoc cref="EngineStatistics.GeneratedSeconds"/>
     public double GeneratedSeconds { get; set; }
 
+    /// <inheritdoc cref="EngineStatistics.GeneratedSteps"/>
+    public long GeneratedSteps { get; set; }
+
+    /// <inheritdoc cref="EngineStatistics.MostTokens"/>
+    public long MostTokens { get; set; }
+
     /// <inheritdoc cref="EngineStatistics.Refused"/>
     public long Refused { get; set; }
 
     /// <inheritdoc cref="EngineStatistics.Preemptions"/>
     public long Preemptions { get; set; }
 
-    /// <summary>Counts a call of llama_decode, whatever it returned.</summary>
-    public void CountDecode() => _decodeCalls++;
+    /// <summary>Counts a call of llama_decode, whatever it returned, for so many sequences.</summary>
+    public void CountDecode(int slots)
+    {
+        _decodeCalls++;
+        _decodedSlots += slots;
+    }
 
     /// <summary>Counts a batch that was computed.</summary>
     public void CountBatch(int tokens)
@@ -81,7 +92,10 @@ internal sealed class SchedulerCounters
         AcceptedTokens = AcceptedTokens,
         Refused = Refused,
         Preemptions = Preemptions,
+        GeneratedSteps = GeneratedSteps,
+        MostTokens = MostTokens,
         DecodeCalls = _decodeCalls,
+        DecodedSlots = _decodedSlots,
         BatchSizes = [.. _batchSizes],
         BatchTokens = _batchTokens,
     };
