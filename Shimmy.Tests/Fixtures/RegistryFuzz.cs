@@ -158,7 +158,7 @@ internal sealed class RegistryFuzz : IDisposable
 
     private static string Any(Random random, string[] of) => of[random.Next(of.Length)];
 
-    private static string Quoted(string text) => System.Text.Json.JsonSerializer.Serialize(text);
+    private static string Quoted(string text) => $"\"{System.Text.Json.JsonEncodedText.Encode(text)}\"";
 
     private static string Listing(Random random, string hash)
     {

@@ -105,6 +105,9 @@ internal static partial class ManifestSchema
         ("health_check_path", AnyText),
         ("version_configs!", MapOf(Obj(("image_name!", AnyText), ("run_command!", AnyText), ("custom_framework", AnyText)))));
 
+    /// <summary>The resources that have a schema: version of the API and kind, as <c>apps/v1/Deployment</c>.</summary>
+    public static IEnumerable<string> Known => Kinds.Keys;
+
     /// <summary>What is wrong with a resource; nothing where it passes.</summary>
     public static IEnumerable<string> ComplaintsOf(object? resource)
     {

@@ -83,6 +83,49 @@ public sealed class SetupTests
 
     [TestMethod]
     [TestCategory("Executable")]
+    [DataRow("kubernetes")]
+    [DataRow("llm-d")]
+    [DataRow("kserve")]
+    public async Task Kubectl_takes_what_is_for_a_cluster(string template)
+    {
+        if (SystemTool.Find("kubectl") is null)
+            Assert.Inconclusive("kubectl is not installed.");
+        using var folder = new TemporaryFolder();
+        using var cluster = new StandInRegistry { Instead = request => Discovery(request.Path) };
+        var created = 0;
+        // What the picker reads from its own file is no resource of the cluster.
+        foreach (var (path, text) in Files(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)
+            && !file.Path.StartsWith("picker", StringComparison.Ordinal)))
+        {
+            await File.WriteAllTextAsync(folder[path], text);
+            var (exitCode, output) = await Tool.RunAsync("kubectl", "--server", cluster.Address.AbsoluteUri, "--cache-dir", folder["cache"],
+                "create", "--dry-run=client", "--validate=false", "-f", folder[path]);
+            Assert.AreEqual(0, exitCode, $"{path}: {output}");
+            created += output.Split('\n').Count(line => line.EndsWith("created (dry run)", StringComparison.Ordinal));
+        }
+        Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 5, _ => 1 }, created);
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
+    public async Task Docker_compose_reads_its_file()
+    {
+        if (SystemTool.Find("docker-compose") is null)
+            Assert.Inconclusive("docker-compose is not installed.");
+        using var folder = new TemporaryFolder();
+        var (path, text) = Files("compose").Single(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal));
+        // Debian's is older than the folder beside the context, which version 2.17 brought.
+        var known = Regex.Replace(text, "^ +additional_contexts:\n.*\n", "", RegexOptions.Multiline);
+        Assert.AreNotEqual(text, known);
+        await File.WriteAllTextAsync(folder[path], known);
+        var (exitCode, output) = await Tool.RunAsync("docker-compose", "-f", folder[path], "config");
+        Assert.AreEqual(0, exitCode, output);
+        Assert.Contains("read_only: true", output);
+        Assert.Contains("8192", output);
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
     public async Task Files_that_are_there_stay_unless_that_is_asked_for()
     {
         using var folder = new TemporaryFolder();
@@ -272,6 +315,31 @@ public sealed class SetupTests
             ["-t", template, "-n", "my-app", "--ctx", "8192", "--model-path", "/models/a b.gguf",
                 "--alias", "gpt-*=x$y'z", "--log-prompts"], _ => null);
         return [.. InitCommand.FilesOf(template, options, ["one", "two:8b"])];
+    }
+
+    // What a cluster says of the resources that it knows; nothing else is asked before a dry run.
+    private static StandInAnswer Discovery(string path)
+    {
+        var kinds = ManifestSchema.Known.Select(name => name.Split('/'))
+            .Select(parts => (Version: string.Join('/', parts[..^1]), Kind: parts[^1])).ToLookup(one => one.Version, one => one.Kind);
+        var groups = kinds.Where(version => version.Key.Contains('/', StringComparison.Ordinal))
+            .GroupBy(version => version.Key.Split('/')[0], version =>
+                $$"""{"groupVersion":"{{version.Key}}","version":"{{version.Key.Split('/')[1]}}"}""");
+        var version = path == "/api/v1" ? "v1" : path.StartsWith("/apis/", StringComparison.Ordinal) ? path["/apis/".Length..] : "";
+        var json = path switch
+        {
+            "/api" => """{"kind":"APIVersions","versions":["v1"]}""",
+            "/apis" => $$"""
+                {"kind":"APIGroupList","apiVersion":"v1","groups":[{{string.Join(',', groups.Select(group =>
+                    $$"""{"name":"{{group.Key}}","versions":[{{string.Join(',', group)}}],"preferredVersion":{{group.First()}}}"""))}}]}
+                """,
+            _ when kinds.Contains(version) => $$"""
+                {"kind":"APIResourceList","apiVersion":"v1","groupVersion":"{{version}}","resources":[{{string.Join(',', kinds[version].Select(kind =>
+                    $$"""{"name":"{{kind.ToLowerInvariant()}}s","singularName":"","namespaced":true,"kind":"{{kind}}","verbs":["create"]}"""))}}]}
+                """,
+            _ => null,
+        };
+        return json is null ? new StandInAnswer { Status = 404 } : StandInAnswer.Json(System.Text.Encoding.UTF8.GetBytes(json));
     }
 
     private static HostEnvironment Host(TemporaryFolder home) => HostEnvironment.Current() with
