@@ -132,7 +132,8 @@ public sealed class PictureRequestTests
         await IsRefused("not base64!", "is not Base64");
         await IsRefused("data:image/png,abc", "';base64,'");
         await IsRefused("data:image/webp;base64," + Convert.ToBase64String("RIFF1234WEBPVP8 "u8), "is a WebP picture");
-        await IsRefused("file:///etc/passwd", "must be a data: URI or an http(s) URL");
+        await IsRefused("file:///etc/passwd", "not read by this server");
+        await IsRefused("ftp://example.org/a.png", "must be a data: URI or an http(s) URL");
         await IsRefused("https://example.org/a.png", "--media-urls");
         await IsRefused(Url, "3 x 1 pixels");
 

@@ -32,7 +32,10 @@ internal static class MediaFields
         return OfUrl(part.RequiredText(name), part.FullName(name));
     }
 
-    /// <summary>A picture as a <c>data:</c> URI, an http or https URL, or Base64 alone. Throws <see cref="ApiException"/>.</summary>
+    /// <summary>
+    /// A picture as a <c>data:</c> URI, an http or https URL, a file: URL for the folder of <c>--media-path</c>, or Base64 alone. Throws
+    /// <see cref="ApiException"/>.
+    /// </summary>
     public static ContentPart OfUrl(string text, string field)
     {
         text = text.Trim();
@@ -46,7 +49,8 @@ internal static class MediaFields
         }
         if (!text.Contains(':', StringComparison.Ordinal))
             return OfBase64(text, field);
-        return Uri.TryCreate(text, UriKind.Absolute, out var url) && url.Scheme is "http" or "https"
+        return Uri.TryCreate(text, UriKind.Absolute, out var url)
+            && (url.Scheme is "http" or "https" || text.StartsWith("file://", StringComparison.OrdinalIgnoreCase))
             ? ContentPart.Of(new MediaSource(MediumKind.Picture, field, default, url))
             : throw ApiException.BadField(field, $"must be a data: URI or an http(s) URL, not {RequestFields.Quote(text)}");
     }

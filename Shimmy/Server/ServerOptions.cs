@@ -98,6 +98,9 @@ internal sealed record ServerOptions
     /// <summary>Hosts that pictures are fetched from; none lets requests bring them only.</summary>
     public IReadOnlyList<string> MediaHosts { get; init; } = [];
 
+    /// <summary>Full path of the folder that file: URLs of pictures name files in; null refuses them.</summary>
+    public string? MediaFolder { get; init; }
+
     /// <summary>File that every exchange is appended to; null records none.</summary>
     public string? RecordFile { get; init; }
 

@@ -187,7 +187,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(_ => new FileDigests(options.DigestFile))
             .AddSingleton(new ResponseStore())
             .AddSingleton(new ConversationStreams(TimeProvider.System))
-            .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts))
+            .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts, folder: options.MediaFolder))
             {
                 Refuses = options.LlamaServer is null ? null : LlamaServerMode.NoMedium,
             })

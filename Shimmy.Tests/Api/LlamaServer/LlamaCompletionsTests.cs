@@ -1,6 +1,7 @@
 using System.Net;
 using System.Text.Json;
 using Shimmy.Api;
+using Shimmy.Engine;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
@@ -197,5 +198,149 @@ public sealed class LlamaCompletionsTests
         Assert.AreEqual(0, slots.GetArrayLength());
         using var saved = await server.PostAsync("slots/0?action=save", """{"filename":"a.bin"}""");
         Assert.AreEqual(HttpStatusCode.NotImplemented, saved.StatusCode);
+    }
+
+    [TestMethod]
+    public async Task A_stream_that_is_cut_three_times_is_read_without_a_gap_or_a_double_byte()
+    {
+        var gate = new SemaphoreSlim(0);
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine
+        {
+            Answer = (_, _) => Enumerable.Range(0, 40).Select(i => $" wörd{i}"),
+            BeforeToken = gate.WaitAsync,
+        });
+        var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions")
+        {
+            Content = new StringContent("""{"stream":true,"messages":[{"role":"user","content":"hi"}]}"""),
+        };
+        request.Headers.Add("X-Conversation-Id", "cut");
+        var read = new MemoryStream();
+        gate.Release(4);
+        using (var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
+            await TakeAsync(answer, 301);
+
+        // In the middle of an event, each time; the answer goes on meanwhile.
+        foreach (var count in (int[])[257, 513])
+        {
+            gate.Release(10);
+            using var answer = await server.Client.GetAsync(
+                $"v1/stream?conv_id=cut&from={read.Length}", HttpCompletionOption.ResponseHeadersRead);
+            await TakeAsync(answer, count);
+        }
+        gate.Release(100);
+        using (var answer = await server.Client.GetAsync($"v1/stream?conv_id=cut&from={read.Length}"))
+            await answer.Content.CopyToAsync(read);
+
+        var whole = await server.Client.GetByteArrayAsync("v1/stream?conv_id=cut");
+        CollectionAssert.AreEqual(whole, read.ToArray());
+        Assert.EndsWith("data: [DONE]\n\n", System.Text.Encoding.UTF8.GetString(whole));
+
+        async Task TakeAsync(HttpResponseMessage answer, int count)
+        {
+            var piece = new byte[count];
+            await (await answer.Content.ReadAsStreamAsync()).ReadExactlyAsync(piece);
+            read.Write(piece);
+        }
+    }
+
+    // As the plug-ins for Vim and VS Code ask: something that only computes the prompt beforehand, and a fill that must be quick.
+    [TestMethod]
+    public async Task Editors_warm_up_and_fill_gaps_within_their_time()
+    {
+        var asked = new System.Collections.Concurrent.ConcurrentQueue<GenerationRequest>();
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, request) =>
+            {
+                asked.Enqueue(request);
+                return Enumerable.Repeat("a\n", 1000);
+            },
+            BeforeToken = cancellation => Task.Delay(5, cancellation),
+        };
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with
+        {
+            ContextLength = 4096,
+            FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>") { Repository = "<R>", File = "<F>" },
+        };
+        await using var server = await ServerFixture.StartAsync(engine);
+        const string Extra = "\"input_extra\":[{\"filename\":\"a.c\",\"text\":\"int a;\"},{\"filename\":\"b.c\",\"text\":\"int b;\"}]";
+
+        var warm = await server.AnswerAsync("infill", $$"""
+            {"id_slot":0,"input_prefix":"","input_suffix":"",{{Extra}},"prompt":"","n_predict":0,"temperature":0.0,"stream":false,
+            "samplers":[],"cache_prompt":true,"t_max_prompt_ms":1,"t_max_predict_ms":1,"response_fields":[""]}
+            """);
+        var fill = await Answers.JsonAsync(await server.PostAsync("infill", $$"""
+            {"id_slot":0,"input_prefix":"int main() {\n","input_suffix":"}\n",{{Extra}},"prompt":"  int c = ","n_predict":128,
+            "top_k":40,"top_p":0.9,"samplers":["top_k","top_p","infill"],"stream":false,"cache_prompt":true,"t_max_prompt_ms":500,
+            "t_max_predict_ms":50,"response_fields":["content","timings/prompt_n","timings/predicted_n","truncated","tokens_cached"]}
+            """));
+
+        Assert.AreEqual("{}", warm);
+        Assert.AreEqual("content timings/prompt_n timings/predicted_n truncated tokens_cached",
+            string.Join(' ', fill.EnumerateObject().Select(field => field.Name)));
+        // 128 tokens would take ten times the limit.
+        Assert.IsInRange(1, 100, fill.GetProperty("timings/predicted_n").GetInt32());
+        var options = asked.Last().Options;
+        Assert.AreEqual(0, options.Slot);
+        CollectionAssert.AreEqual(new[] { SamplerKind.TopK, SamplerKind.TopP, SamplerKind.Infill }, options.Samplers!.ToArray());
+    }
+
+    private static readonly (string Route, string Body)[] Whole =
+    [
+        ("completion",
+            """{"prompt":["é \ud83d\ude00",[1,"b",2],{"prompt_string":"c"}],"n_predict":2,"samplers":["top_k","min_p"],"logit_bias":[[1,false],["a",2]],"n_probs":1,"post_sampling_probs":true}"""),
+        ("completion",
+            """{"prompt":"a","stream":true,"return_tokens":true,"timings_per_token":true,"return_progress":true,"t_max_predict_ms":1000,"json_schema":{"type":"object"},"dry_sequence_breakers":["x"],"n_keep":-1}"""),
+        ("infill", """{"input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"f","text":"t"}],"prompt":"c","n_predict":1}"""),
+        ("embedding", """{"content":["a",[1,2]],"embd_normalize":2,"encoding_format":"float"}"""),
+        ("tokenize", """{"content":"a b","add_special":true,"with_pieces":true}"""),
+        ("apply-template", """{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"chat_template_kwargs":{"a":1}}"""),
+        ("v1/chat/completions",
+            """{"model":"any","messages":[{"role":"user","content":"a"}],"max_tokens":2,"reasoning_format":"none","id_slot":0,"n_probs":1,"seed":-1}"""),
+        ("v1/streams/lookup", """{"conversation_ids":["a","b"]}"""),
+        ("lora-adapters", """[{"id":0,"scale":0.5}]"""),
+        ("slots/0?action=save", """{"filename":"a.bin"}"""),
+        ("v1/chat/completions/control", """{"id":"chatcmpl-1","action":"reasoning_end"}"""),
+    ];
+
+    [TestMethod]
+    public async Task Thousands_of_damaged_requests_get_an_answer_or_an_error_in_llama_servers_shape()
+    {
+        var log = new CapturedLog();
+        var mode = new LlamaServerMode { IsOn = true };
+        mode.Loading.SetResult();
+        var engine = new ScriptedEngine();
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>"), VocabularySize = 100 };
+        await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { LlamaServer = mode }, log);
+        var (right, wrong) = (0, 0);
+        await Parallel.ForEachAsync(Enumerable.Range(0, 3300), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (round, _) =>
+        {
+            var (route, whole) = Whole[round % Whole.Length];
+            var body = Damage.Request(System.Text.Encoding.UTF8.GetBytes(whole), new Random(round));
+            using var answer = await server.Client.PostAsync(route, new ByteArrayContent(body), CancellationToken.None);
+            var text = await answer.Content.ReadAsStringAsync(CancellationToken.None);
+            var what = $"{route} {System.Text.Encoding.UTF8.GetString(body)}\n→ {(int)answer.StatusCode} {text}";
+            if (answer.StatusCode == HttpStatusCode.OK)
+            {
+                Interlocked.Increment(ref right);
+                Assert.DoesNotContain("{\"error\"", text, what);
+                return;
+            }
+            Interlocked.Increment(ref wrong);
+            // Slots are not kept here, which is said before anything else.
+            Assert.IsTrue((int)answer.StatusCode is >= 400 and < 500 or 501, what);
+            var error = JsonElement.Parse(text).GetProperty("error");
+            Assert.AreEqual((int)answer.StatusCode, error.GetProperty("code").GetInt32(), what);
+            Assert.AreNotEqual("", error.GetProperty("message").GetString(), what);
+            Assert.AreNotEqual("", error.GetProperty("type").GetString(), what);
+        });
+
+        Assert.IsGreaterThan(200, right, "some damage should be harmless");
+        Assert.IsGreaterThan(1000, wrong, "some damage should do harm");
+        Assert.IsFalse(log.Lines.Any(line => line.StartsWith("Error", StringComparison.Ordinal)),
+            log.Lines.FirstOrDefault(line => line.StartsWith("Error", StringComparison.Ordinal)));
+        Assert.IsTrue(server.Residency.Resident.All(model => model.Requests == 0));
     }
 }

@@ -32,6 +32,27 @@ public sealed class MediaFetchTests
         Assert.AreEqual(isPublic, MediaFetch.IsPublic(IPAddress.Parse(address)));
 
     [TestMethod]
+    public async Task A_file_is_read_in_the_one_folder_alone()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder["pictures/of"]);
+        File.WriteAllText(folder["pictures/of/a b.png"], "a");
+        File.WriteAllText(folder["secret"], "s");
+        var fetch = new MediaFetch([], folder: folder["pictures"]);
+
+        foreach (var url in (string[])["file://of/a%20b.png", "file:////of//a%20b.png", "file:///of/a%20b.png"])
+            CollectionAssert.AreEqual("a"u8.ToArray(), await fetch.GetAsync(new Uri(url), CancellationToken.None), url);
+        foreach (var url in (string[])["file:///../secret", "file:///%2e%2e/secret", "file:///of/../../secret", "file:///none.png",
+            "file:///", "file:///" + folder["secret"]])
+        {
+            Assert.Contains("folder of pictures", (await Assert.ThrowsExactlyAsync<FormatException>(
+                () => fetch.GetAsync(new Uri(url), CancellationToken.None), url)).Message);
+        }
+        Assert.Contains("not read by this server", (await Assert.ThrowsExactlyAsync<FormatException>(
+            () => new MediaFetch([]).GetAsync(new Uri("file:///of/a.png"), CancellationToken.None))).Message);
+    }
+
+    [TestMethod]
     public void Only_listed_hosts_are_asked()
     {
         var fetch = new MediaFetch(["images.example.org", "other.example.org:8080"]);

@@ -6,12 +6,16 @@ namespace Shimmy.Chat.Media;
 
 /// <summary>
 /// Fetches pictures by URL from hosts that the user allowed (<c>--media-urls</c>). A server that fetches what its clients name reaches
-/// what they cannot: so only listed hosts, no private addresses, no proxy, and limits of size and time.
+/// what they cannot: so only listed hosts, no private addresses, no proxy, and limits of size and time. A file: URL names a file by its
+/// path in one folder (<c>llama-server --media-path</c>), and nothing outside of it.
 /// </summary>
 /// <param name="hosts">The hosts, as <c>NAME</c> or <c>NAME:PORT</c>; none refuses every URL.</param>
 /// <param name="allowsAddress">Which addresses may be connected to; null refuses private ones. Tests fetch from their own machine.</param>
-internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bool>? allowsAddress = null)
+/// <param name="folder">Full path of the folder of file: URLs; null refuses them.</param>
+internal sealed class MediaFetch(
+    IReadOnlyList<string> hosts, Func<IPAddress, bool>? allowsAddress = null, string? folder = null)
 {
+    private const string FileUrl = "file://";
     private const int MostBytes = 20 << 20;
     private const int MostRedirects = 3;
     private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(10);
@@ -34,6 +38,8 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
     /// </summary>
     public async Task<byte[]> GetAsync(Uri url, CancellationToken cancellation)
     {
+        if (url.Scheme == Uri.UriSchemeFile)
+            return await ReadAsync(url.OriginalString, cancellation).ConfigureAwait(false);
         using var limit = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
         limit.CancelAfter(MostTime);
         using var client = Outbound.Client(proxy: false, ConnectAsync);
@@ -72,6 +78,28 @@ internal sealed class MediaFetch(IReadOnlyList<string> hosts, Func<IPAddress, bo
                 HttpRequestError.ResponseEnded => $"'{Shown(url)}' was cut off",
                 _ => $"'{Shown(url)}' cannot be fetched: {e.Message}",
             });
+        }
+    }
+
+    // The text of the URL is the path: its first part is no host, and "file:////a//b" is "a/b" all the same.
+    private async Task<byte[]> ReadAsync(string url, CancellationToken cancellation)
+    {
+        if (folder is null)
+            throw new FormatException("pictures in files are not read by this server; send the picture as a data: URI");
+        var parts = Uri.UnescapeDataString(url.Trim()[FileUrl.Length..]).Split('/', StringSplitOptions.RemoveEmptyEntries);
+        if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny('\\', ':', '\0') >= 0))
+            throw new FormatException($"'{url}' is no path in the folder of pictures");
+        var path = Path.Join([folder, .. parts]);
+        try
+        {
+            var file = new FileInfo(path);
+            return file.Length <= MostBytes
+                ? await File.ReadAllBytesAsync(path, cancellation).ConfigureAwait(false)
+                : throw new FormatException($"'{url}' has more than {MostBytes >> 20} MiB");
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new FormatException($"'{url}' cannot be read in the folder of pictures");
         }
     }
 

@@ -57,6 +57,8 @@ internal static class LlamaServerTable
         Switch(["--mmproj-auto"], "LLAMA_ARG_MMPROJ_AUTO", "Take the projector beside the model, as without it", _ => { },
             a => a.With(o => o with { Projector = ModelSettings.NoProjector })),
         new(["--image-max-tokens"], "LLAMA_ARG_IMAGE_MAX_TOKENS", "N", "Most tokens of a picture", Tuned("image-max-tokens")),
+        new(["--media-path"], "LLAMA_ARG_MEDIA_PATH", "DIR", "Folder of pictures that requests name by file:// and their path in it",
+            (a, v) => a.With(o => o with { Server = o.Server with { MediaFolder = Existing(v) } })),
         new(["-md", "--model-draft", "--spec-draft-model"], "LLAMA_ARG_SPEC_DRAFT_MODEL", "FILE", "Draft model for speculative decoding",
             (a, v) => a.With(o => o with { Draft = CompanionFiles.Draft(v), Speculate = true })),
     ];
@@ -82,7 +84,7 @@ internal static class LlamaServerTable
         new(["--sleep-idle-seconds"], null, "SECONDS", "Unload the model after so much idleness; -1 never does",
             (a, v) => a.With(o => o with { Residency = o.Residency with { KeepAlive = TimeSpan.FromSeconds(v.Whole(-1)) } })),
         new(["--models-dir"], "LLAMA_ARG_MODELS_DIR", "DIR", "Without a model: a folder of models, beside those of the caches",
-            (a, v) => a.With(o => o with { ModelDirs = Directory.Exists(v.Text) ? Path.GetFullPath(v.Text) : throw v.Refuse("a folder") })),
+            (a, v) => a.With(o => o with { ModelDirs = Existing(v) })),
         new(["--models-max"], "LLAMA_ARG_MODELS_MAX", "N", "Without a model: most models in memory; 0 is any number (default 4)",
             (a, v) => a.Tell(mode => mode with { MostModels = v.Whole(0) })),
         Switch(["--models-autoload"], "LLAMA_ARG_MODELS_AUTOLOAD", "Without a model: load what is asked for, as without it",
@@ -317,6 +319,9 @@ internal static class LlamaServerTable
     private static string[] Origins(OptionValue value) =>
         [.. Words(value).SelectMany(origin => origin == "localhost"
             ? CorsMiddleware.OwnOrigins : [origin])];
+
+    private static string Existing(OptionValue value) => Directory.Exists(value.Text)
+        ? Path.TrimEndingDirectorySeparator(Path.GetFullPath(value.Text)) : throw value.Refuse("a folder");
 
     private static string Folder(OptionValue value)
     {
