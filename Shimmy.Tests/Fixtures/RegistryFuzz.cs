@@ -74,6 +74,7 @@ internal sealed class RegistryFuzz : IDisposable
         if (random.Next(3) == 0)
             body = JsonFuzz.Mutate(body, random);
         var asked = 0;
+        _registry.Asked.Clear();
         _registry.Instead = request =>
         {
             asked++;

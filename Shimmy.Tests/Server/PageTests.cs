@@ -1,6 +1,7 @@
 using System.IO.Compression;
 using System.Net;
 using System.Net.Http.Headers;
+using System.Security.Cryptography;
 using System.Text;
 using System.Text.RegularExpressions;
 using Shimmy.Server;
@@ -25,7 +26,11 @@ public sealed partial class PageTests
         Assert.AreEqual(HttpStatusCode.OK, page.StatusCode);
         Assert.AreEqual("text/html; charset=utf-8", page.Content.Headers.ContentType!.ToString());
         var policy = page.Headers.GetValues("Content-Security-Policy").Single();
-        Assert.StartsWith("default-src 'none'; script-src 'self'; style-src 'self';", policy);
+        Assert.StartsWith("default-src 'none'; script-src 'self'; style-src 'self' 'sha256-", policy);
+        // The hash is that of the sheet that stands in the page, which the frame is painted with before any file has come.
+        var style = StyleOf(await page.Content.ReadAsStringAsync());
+        Assert.AreEqual(await File.ReadAllTextAsync(Path.Combine(Files, "base.css")), style);
+        Assert.Contains($"'sha256-{Convert.ToBase64String(SHA256.HashData(Encoding.UTF8.GetBytes(style)))}'", policy);
         Assert.DoesNotContain("unsafe", policy);
         Assert.Contains("frame-ancestors 'none'", policy);
         Assert.AreEqual("nosniff", page.Headers.GetValues("X-Content-Type-Options").Single());
@@ -58,7 +63,7 @@ public sealed partial class PageTests
     {
         await using var server = await ServerFixture.StartAsync();
         var html = await server.Client.GetStringAsync("");
-        Assert.DoesNotMatchRegex(Inline(), html);
+        Assert.DoesNotMatchRegex(Inline(), html.Replace($"<style>{StyleOf(html)}</style>", "", StringComparison.Ordinal));
 
         foreach (var file in Directory.EnumerateFiles(Files, "*.js"))
             Assert.DoesNotMatchRegex(Markup(), await File.ReadAllTextAsync(file), Path.GetFileName(file));
@@ -79,7 +84,11 @@ public sealed partial class PageTests
             sum += packed.Length;
             CollectionAssert.AreEqual((string[])["gzip"], answer.Content.Headers.ContentEncoding.ToArray(), name);
             using var text = new StreamReader(new GZipStream(new MemoryStream(packed), CompressionMode.Decompress), Encoding.UTF8);
-            Assert.AreEqual(await File.ReadAllTextAsync(path), await text.ReadToEndAsync(), name);
+            var written = await File.ReadAllTextAsync(path);
+            var sent = await text.ReadToEndAsync();
+            if (name == "index.html")
+                sent = sent.Replace($"<style>{StyleOf(sent)}</style>", """<link rel="stylesheet" href="page/base.css">""");
+            Assert.AreEqual(written, sent, name);
         }
         Assert.IsLessThan(150_000, sum);
     }
@@ -169,6 +178,8 @@ public sealed partial class PageTests
         }
         Assert.AreEqual(status == HttpStatusCode.OK, reached);
     }
+
+    private static string StyleOf(string html) => html.Split("<style>")[1].Split("</style>")[0];
 
     [GeneratedRegex("""(?:"page/|from '\./|import\('\./)([a-z-]+\.[a-z]+)""")]
     private static partial Regex Reference();

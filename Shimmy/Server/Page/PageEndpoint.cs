@@ -14,9 +14,12 @@ namespace Shimmy.Server.Page;
 /// </summary>
 internal static class PageEndpoint
 {
-    // Scripts and styles are files of this origin, and nothing of the page ever makes markup of a text.
+    // In place of it the style sheet itself is sent, so that the frame is painted before anything else has come.
+    private static readonly byte[] FirstStyle = "<link rel=\"stylesheet\" href=\"page/base.css\">"u8.ToArray();
+
+    // Scripts and styles are files of this origin (and the sheet that stands in the page), and nothing of the page ever makes markup of a text.
     private const string Policy =
-        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
+        "default-src 'none'; script-src 'self'; style-src 'self'{0}; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
         + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
     private static readonly Lazy<Dictionary<string, PageFile>> Files = new(ReadFiles);
@@ -46,7 +49,7 @@ internal static class PageEndpoint
     private static async Task SendAsync(HttpContext context, PageFile file)
     {
         var headers = context.Response.Headers;
-        headers.ContentSecurityPolicy = Policy;
+        headers.ContentSecurityPolicy = file.Policy;
         headers.XContentTypeOptions = "nosniff";
         headers["Referrer-Policy"] = "no-referrer";
         headers["Cross-Origin-Opener-Policy"] = "same-origin";
@@ -75,7 +78,7 @@ internal static class PageEndpoint
         StringWithQualityHeaderValue.TryParseList([.. request.Headers.AcceptEncoding.OfType<string>()], out var taken)
         && taken.Any(one => one.Value.Equals("gzip", StringComparison.OrdinalIgnoreCase) && one.Quality is null or > 0);
 
-    // Once, at the first request: packing all of it takes some milliseconds, and the executable needs no copy beside the plain one.
+    // Once, at the first request; the executable needs no packed copy beside the plain one.
     private static Dictionary<string, PageFile> ReadFiles()
     {
         const string prefix = "page/";
@@ -86,9 +89,19 @@ internal static class PageEndpoint
             using var stream = assembly.GetManifestResourceStream(name)!;
             var bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
-            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes));
+            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes, Policy.Replace("{0}", "", StringComparison.Ordinal)));
         }
+        files["index.html"] = WithStyle(files["index.html"], files["base.css"].Bytes);
         return files;
+    }
+
+    private static PageFile WithStyle(PageFile page, byte[] style)
+    {
+        var at = page.Bytes.AsSpan().IndexOf(FirstStyle);
+        byte[] bytes =
+            [.. page.Bytes.AsSpan(0, at), .. "<style>"u8, .. style, .. "</style>"u8, .. page.Bytes.AsSpan(at + FirstStyle.Length)];
+        var hash = $" 'sha256-{Convert.ToBase64String(SHA256.HashData(style))}'";
+        return new PageFile(page.Type, bytes, Policy.Replace("{0}", hash, StringComparison.Ordinal));
     }
 
     private static string TypeOf(string name) => Path.GetExtension(name) switch
@@ -99,24 +112,27 @@ internal static class PageEndpoint
         var other => other == ".svg" ? "image/svg+xml" : throw new NotSupportedException($"{name} has no content type"),
     };
 
-    private sealed class PageFile
+    private sealed class PageFile(string type, byte[] bytes, string policy)
     {
-        public PageFile(string type, byte[] bytes)
+        private readonly Lazy<byte[]> _packed = new(() => Pack(bytes));
+
+        public string Type => type;
+
+        public string Policy => policy;
+
+        public byte[] Bytes => bytes;
+
+        /// <summary>Packed when it is first asked for: the page itself does not wait until all of its files are.</summary>
+        public byte[] Packed => _packed.Value;
+
+        public string Tag { get; } = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 12))}\"";
+
+        private static byte[] Pack(byte[] bytes)
         {
-            (Type, Bytes) = (type, bytes);
-            Tag = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 12))}\"";
             using var packed = new MemoryStream();
             using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize))
                 gzip.Write(bytes);
-            Packed = packed.ToArray();
+            return packed.ToArray();
         }
-
-        public string Type { get; }
-
-        public byte[] Bytes { get; }
-
-        public byte[] Packed { get; }
-
-        public string Tag { get; }
     }
 }
