@@ -122,7 +122,7 @@ internal sealed class LlamaModel : IDisposable
     private static LlamaModel Load(ModelSpec spec, LoadPlan plan, LoadLog log, Action<float> progress)
     {
         NativeLog.TakeErrors();
-        var handle = ModelFile.Load(spec, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
+        var handle = ModelFile.Load(LongRope.Keep(spec), plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;
