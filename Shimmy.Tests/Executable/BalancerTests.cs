@@ -55,7 +55,7 @@ public sealed class BalancerTests
         await end.CancelAsync();
         await Task.WhenAll(load);
 
-        Assert.IsEmpty(failures, string.Join('\n', failures));
+        Assert.IsEmpty(failures, string.Join('\n', failures) + "\n" + fleet.Log);
         Assert.IsGreaterThan(20, asked);
     }
 

@@ -11,6 +11,9 @@ namespace Shimmy.Models.Pull;
 internal sealed class RegistryClient : IDisposable
 {
     private const int MostRedirects = 5;
+
+    // A petabyte: a number that no file has, and of which a thousand can be added.
+    private const long MostBytes = 1L << 50;
     private const int MostDepth = 32;
     private const int LongestWaitSeconds = 24 * 60 * 60;
 
@@ -56,7 +59,7 @@ internal sealed class RegistryClient : IDisposable
             // What the hub says of a file stands beside the redirect to where it lies.
             etag ??= Header(answer, "X-Linked-Etag");
             size ??= long.TryParse(Header(answer, "X-Linked-Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var linked)
-                ? linked : null;
+                && linked <= MostBytes ? linked : null;
             if (answer.IsSuccessStatusCode)
             {
                 return new RegistryAnswer(answer, url)
@@ -154,7 +157,7 @@ internal sealed class RegistryClient : IDisposable
     /// <summary>A number of a JSON object that is a size in bytes; null where it has none.</summary>
     public static long? Bytes(JsonElement element, string property) =>
         Property(element, property) is { ValueKind: JsonValueKind.Number } value && value.TryGetInt64(out var bytes)
-            && bytes is >= 0 and <= 1L << 50 ? bytes : null;
+            && bytes is >= 0 and <= MostBytes ? bytes : null;
 
     /// <summary>Whether an exception is that of a connection.</summary>
     public static bool IsBroken(Exception e, CancellationToken cancellation) =>
