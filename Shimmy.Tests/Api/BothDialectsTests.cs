@@ -37,6 +37,22 @@ public sealed class BothDialectsTests
          {"role":"tool","tool_call_id":"call12345","content":"sunny"}]
         """;
 
+    private static readonly TemporaryFolder Folder = new();
+
+    private static ILoadedModel _noise = null!;
+
+    // One worker for all templates.
+    [ClassInitialize]
+    public static async Task LoadAsync(TestContext context) =>
+        _noise = await WorkerFixture.LoadAsync(Folder, spec => spec with { Parallel = 1 }, new RandomModelShape { Context = 8192 });
+
+    [ClassCleanup]
+    public static async Task CleanAsync()
+    {
+        await _noise.DisposeAsync();
+        Folder.Dispose();
+    }
+
     /// <summary>A folder of real templates, where there is one, and in any case the built-in way without one.</summary>
     public static IEnumerable<object[]> Templates => (Environment.GetEnvironmentVariable("SHIMMY_TEMPLATE_CASES") is { Length: > 0 } folder
         ? Directory.GetFiles(folder, "*.jinja").Order(StringComparer.Ordinal)
@@ -46,12 +62,9 @@ public sealed class BothDialectsTests
     [DynamicData(nameof(Templates))]
     public async Task The_same_conversation_is_the_same_prompt_and_text(string path)
     {
-        using var folder = new TemporaryFolder();
-        RandomModel.Write(folder["noise.gguf"],
-            new RandomModelShape { ChatTemplate = path.Length > 0 ? File.ReadAllText(path) : null, Context = 8192 });
-        await using var server = await ServerFixture.StartAsync(WorkerFixture.NewEngine(),
-            entry => new ModelSpec { Name = entry.Name, Path = entry.Path, Threads = 1, Parallel = 1 },
-                null, null, ["noise"], name => folder[name + ".gguf"]);
+        await using var server = await ServerFixture.StartAsync(
+            new OneModelEngine(_noise, path.Length > 0 ? File.ReadAllText(path) : null),
+            entry => _noise.Spec with { Name = entry.Name }, null, null, ["noise"], _ => _noise.Spec.Path);
 
         foreach (var (ours, theirs) in new[] { (Short, ShortOpenAI), (Tools, ToolsOpenAI) })
         {

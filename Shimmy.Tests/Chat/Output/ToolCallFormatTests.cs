@@ -34,6 +34,20 @@ public sealed class ToolCallFormatTests
         "required":["days","on"],"additionalProperties":false}
         """).RootElement)];
 
+    private static readonly TemporaryFolder Folder = new();
+
+    // One worker for all templates; its answers are nonsense under each.
+    private static readonly Lazy<Task<ILoadedModel>> Noise =
+        new(() => WorkerFixture.LoadAsync(Folder, shape: new RandomModelShape { Context = 8192 }));
+
+    [ClassCleanup]
+    public static async Task CleanAsync()
+    {
+        if (Noise.IsValueCreated)
+            await (await Noise.Value).DisposeAsync();
+        Folder.Dispose();
+    }
+
     public static IEnumerable<object[]> Templates() => Environment.GetEnvironmentVariable("SHIMMY_TEMPLATE_CASES") is { Length: > 0 } folder
         ? Directory.EnumerateFiles(folder, "*.jinja").Order(StringComparer.Ordinal)
             .Select(path => new object[] { Path.GetFileNameWithoutExtension(path), path })
@@ -82,10 +96,8 @@ public sealed class ToolCallFormatTests
     {
         if (path.Length == 0)
             Assert.Inconclusive("SHIMMY_TEMPLATE_CASES names no folder of templates.");
-        using var folder = new TemporaryFolder();
-        await using var model =
-            await WorkerFixture.LoadAsync(folder, shape: new RandomModelShape { ChatTemplate = File.ReadAllText(path), Context = 8192 });
-        using var lease = new ModelLease(model);
+        var model = await Noise.Value;
+        using var lease = new ModelLease(new OneModelEngine(model, File.ReadAllText(path)).Under(model.Spec));
         var template = await TemplateCache.OfAsync(lease, null, CancellationToken.None);
         if (!template.Capabilities.Tools || template.ToolCalls is null)
             return;
