@@ -285,4 +285,65 @@ public sealed class LlamaCompletionsTests
         Assert.AreEqual(0, options.Slot);
         CollectionAssert.AreEqual(new[] { SamplerKind.TopK, SamplerKind.TopP, SamplerKind.Infill }, options.Samplers!.ToArray());
     }
+
+    private static readonly (string Route, string Body)[] Whole =
+    [
+        ("completion",
+            """{"prompt":["é \ud83d\ude00",[1,"b",2],{"prompt_string":"c"}],"n_predict":2,"samplers":["top_k","min_p"],"logit_bias":[[1,false],["a",2]],"n_probs":1,"post_sampling_probs":true}"""),
+        ("completion",
+            """{"prompt":"a","stream":true,"return_tokens":true,"timings_per_token":true,"return_progress":true,"t_max_predict_ms":1000,"json_schema":{"type":"object"},"dry_sequence_breakers":["x"],"n_keep":-1}"""),
+        ("infill", """{"input_prefix":"a","input_suffix":"b","input_extra":[{"filename":"f","text":"t"}],"prompt":"c","n_predict":1}"""),
+        ("embedding", """{"content":["a",[1,2]],"embd_normalize":2,"encoding_format":"float"}"""),
+        ("tokenize", """{"content":"a b","add_special":true,"with_pieces":true}"""),
+        ("apply-template", """{"messages":[{"role":"user","content":[{"type":"text","text":"a"}]}],"chat_template_kwargs":{"a":1}}"""),
+        ("v1/chat/completions",
+            """{"model":"any","messages":[{"role":"user","content":"a"}],"max_tokens":2,"reasoning_format":"none","id_slot":0,"n_probs":1,"seed":-1}"""),
+        ("v1/streams/lookup", """{"conversation_ids":["a","b"]}"""),
+        ("lora-adapters", """[{"id":0,"scale":0.5}]"""),
+        ("slots/0?action=save", """{"filename":"a.bin"}"""),
+        ("v1/chat/completions/control", """{"id":"chatcmpl-1","action":"reasoning_end"}"""),
+    ];
+
+    [TestMethod]
+    public async Task Thousands_of_damaged_requests_get_an_answer_or_an_error_in_llama_servers_shape()
+    {
+        var log = new CapturedLog();
+        var mode = new LlamaServerMode { IsOn = true };
+        mode.Loading.SetResult();
+        var engine = new ScriptedEngine();
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with
+        {
+            FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>"), VocabularySize = 100, EmbeddingLength = 2,
+        };
+        await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { LlamaServer = mode }, log);
+        var (right, wrong) = (0, 0);
+        await Parallel.ForEachAsync(Enumerable.Range(0, 3300), new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (round, _) =>
+        {
+            var (route, whole) = Whole[round % Whole.Length];
+            var body = Damage.Request(System.Text.Encoding.UTF8.GetBytes(whole), new Random(round));
+            using var answer = await server.Client.PostAsync(route, new ByteArrayContent(body), CancellationToken.None);
+            var text = await answer.Content.ReadAsStringAsync(CancellationToken.None);
+            var what = $"{route} {System.Text.Encoding.UTF8.GetString(body)}\n→ {(int)answer.StatusCode} {text}";
+            if (answer.StatusCode == HttpStatusCode.OK)
+            {
+                Interlocked.Increment(ref right);
+                Assert.DoesNotContain("{\"error\"", text, what);
+                return;
+            }
+            Interlocked.Increment(ref wrong);
+            // Slots are not kept here, which is said before anything else.
+            Assert.IsTrue((int)answer.StatusCode is >= 400 and < 500 or 501, what);
+            var error = JsonElement.Parse(text).GetProperty("error");
+            Assert.AreEqual((int)answer.StatusCode, error.GetProperty("code").GetInt32(), what);
+            Assert.AreNotEqual("", error.GetProperty("message").GetString(), what);
+            Assert.AreNotEqual("", error.GetProperty("type").GetString(), what);
+        });
+
+        Assert.IsGreaterThan(200, right, "some damage should be harmless");
+        Assert.IsGreaterThan(1000, wrong, "some damage should do harm");
+        Assert.IsFalse(log.Lines.Any(line => line.StartsWith("Error", StringComparison.Ordinal)),
+            log.Lines.FirstOrDefault(line => line.StartsWith("Error", StringComparison.Ordinal)));
+        Assert.IsTrue(server.Residency.Resident.All(model => model.Requests == 0));
+    }
 }
