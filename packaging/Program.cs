@@ -1,7 +1,9 @@
 using Shimmy.Packaging;
 
-// dotnet run --project packaging -- archive PUBLISHED RID VERSION [BACKEND]   the folder that was published becomes an archive in its parent
+// dotnet run --project packaging -- archive PUBLISHED RID VERSION [BACKEND]   the folder that was published becomes an archive in its
+// parent
 //                                   notes VERSION                            what CHANGELOG.md says of a version
+//                                   size MSTAT [EXECUTABLE] [--rows]         what the executable's bytes are, by assembly and namespace
 //                                   release DIST [--releases URL] [--base RID=FOLDER]…   packages and manifests of the archives in a folder
 // Run by publish.sh, publish.ps1 and the release. The same files in give the same bytes out (SOURCE_DATE_EPOCH is the time of everything).
 try
@@ -14,11 +16,15 @@ try
         case ["release", var dist, .. var more]:
             Release(dist, more);
             break;
+        case ["size", var mstat, .. var more]:
+            Size(mstat, more);
+            break;
         case ["notes", var version]:
             Console.Write(Notes.Of(File.ReadAllText("CHANGELOG.md"), version));
             break;
         default:
-            throw new ArgumentException("usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | release DIST [--releases URL] [--base RID=FOLDER]…");
+            throw new ArgumentException(
+                "usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | size MSTAT [EXECUTABLE] [--rows] | release DIST [--releases URL] [--base RID=FOLDER]…");
     }
     return 0;
 }
@@ -35,6 +41,17 @@ static void Archive(string published, string rid, string version, string backend
     SoftwareBill.Write(published, "Shimmy/obj/project.assets.json", "runtimes/manifest.json", version, platform);
     var archive = ReleaseArchive.Make(published, Path.GetDirectoryName(published)!, version, platform, backend);
     Console.WriteLine($"{archive.Path} ({new FileInfo(archive.Path).Length >> 10} KiB), SHA-256 {archive.Hash}");
+}
+
+static void Size(string mstat, string[] more)
+{
+    var rows = ExecutableSize.Of(mstat);
+    Console.Write(ExecutableSize.Describe(rows, more.FirstOrDefault(one => one != "--rows")));
+    if (more.Contains("--rows"))
+    {
+        foreach (var (kind, owner, name, bytes) in rows.Where(row => row.Bytes > 0))
+            Console.WriteLine($"{bytes}\t{kind}\t{owner.Assembly}\t{owner.Namespace}\t{name}");
+    }
 }
 
 static void Release(string dist, string[] options)
