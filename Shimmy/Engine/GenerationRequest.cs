@@ -83,11 +83,9 @@ public enum MediumKind
 public sealed record Medium(MediumKind Kind, int Width, int Height, string Hash)
 {
     /// <summary>The pixels or samples; empty where only tokens are counted. On the pipe they follow the JSON as they are.</summary>
-    [System.Text.Json.Serialization.JsonIgnore]
     public ReadOnlyMemory<byte> Data { get; init; }
 
     /// <summary>Bytes that <see cref="Data"/> has where it is there.</summary>
-    [System.Text.Json.Serialization.JsonIgnore]
     public long DataLength => (long)Width * Height * (Kind == MediumKind.Picture ? 3 : sizeof(float));
 }
 

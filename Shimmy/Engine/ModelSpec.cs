@@ -1,5 +1,3 @@
-using System.Text.Json.Serialization;
-
 namespace Shimmy.Engine;
 
 /// <summary>
@@ -140,7 +138,6 @@ public sealed record ModelSpec
 public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false, string? File = null)
 {
     /// <summary>What requests call it: the name of the file without its ending, or of the folder.</summary>
-    [JsonIgnore]
     public string Name => File is null && !Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && Directory.Exists(Path)
         ? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path))
         : File is null ? System.IO.Path.GetFileNameWithoutExtension(Path) : System.IO.Path.GetFileName(Path);

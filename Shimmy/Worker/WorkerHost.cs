@@ -2,8 +2,6 @@ using System.Buffers;
 using System.Diagnostics;
 using System.Runtime.InteropServices;
 using System.Text;
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Worker.Model;
@@ -82,7 +80,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             // While its text was tokenized. Only generations have an end; the server drops it for anything else.
             EndUnstarted(frame.Id);
         }
-        catch (Exception e) when (e is JsonException or InvalidDataException)
+        catch (Exception e) when (e is InvalidDataException)
         {
             Fail(frame.Id,
                 new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));
@@ -94,21 +92,21 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         switch (frame.Kind)
         {
             case FrameKind.Load:
-                Load(frame.Id, Parse(frame, WorkerJson.Default.ModelSpec));
+                Load(frame.Id, Wire.Read(frame.Payload, WorkerRecords.NoSpec, WorkerRecords.Spec));
                 break;
             case FrameKind.Generate:
-                var request = PromptFrames.Read(frame.Payload, WorkerJson.Default.GenerationRequest);
+                var request = PromptFrames.Read(frame.Payload, WorkerRecords.NoGeneration, WorkerRecords.Generation);
                 Generate(frame.Id, request with { Prompt = PromptFrames.WithData(request.Prompt, frame.Payload) }, cancellation);
                 break;
             case FrameKind.Embed:
-                Embed(frame.Id, Parse(frame, WorkerJson.Default.EmbeddingRequest), cancellation);
+                Embed(frame.Id, Wire.Read(frame.Payload, WorkerRecords.NoEmbedding, WorkerRecords.Embedding), cancellation);
                 break;
             case FrameKind.Cancel:
                 _scheduler?.Cancel(frame.Id);
                 break;
             case FrameKind.Tokenize:
                 var tokens = Model.Vocabulary.Tokenize(
-                    PromptFrames.Read(frame.Payload, WorkerJson.Default.Prompt), Model.Projector, out _);
+                    PromptFrames.Read(frame.Payload, new Prompt(), WorkerRecords.Prompt), Model.Projector, out _);
                 Send(FrameKind.Reply, frame.Id, MemoryMarshal.AsBytes(CollectionsMarshal.AsSpan(tokens)));
                 break;
             case FrameKind.Detokenize:
@@ -117,17 +115,19 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             case FrameKind.Statistics:
                 var id = frame.Id;
                 (_scheduler ?? throw NotLoaded()).Report(statistics => Reply(id,
-                    statistics with { ResidentBytes = Environment.WorkingSet }, WorkerJson.Default.EngineStatistics));
+                    statistics with { ResidentBytes = Environment.WorkingSet }, WorkerRecords.Statistics));
                 break;
             case FrameKind.Slot:
                 var asked = frame.Id;
-                var action = Parse(frame, WorkerJson.Default.SlotAction);
+                var action = Wire.Read(frame.Payload, WorkerRecords.NoAction, WorkerRecords.Action);
                 (_scheduler ?? throw NotLoaded()).Do(action,
-                    result => Reply(asked, result, WorkerJson.Default.SlotResult), error => Fail(asked, error));
+                    result => Reply(asked, result, WorkerRecords.Result), error => Fail(asked, error));
                 break;
             case FrameKind.ReportBackends:
                 RuntimeLibraries.Load();
-                Reply(frame.Id, Devices.Report(Parse(frame, WorkerJson.Default.DictionaryStringString)), WorkerJson.Default.BackendReport);
+                var crashing = Wire.Read<IReadOnlyDictionary<string, string>>(frame.Payload, new Dictionary<string, string>(),
+                    static (wire, map) => wire.TextMap(map));
+                Reply(frame.Id, Devices.Report(crashing), WorkerRecords.Report);
                 break;
             case FrameKind.Quantize:
                 RuntimeLibraries.Load();
@@ -142,9 +142,6 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     private LlamaModel Model => _model ?? throw NotLoaded();
 
     private static EngineException NotLoaded() => new(EngineFailure.InvalidRequest, "no model is loaded in this worker");
-
-    private static T Parse<T>(Frame frame, JsonTypeInfo<T> type) =>
-        JsonSerializer.Deserialize(frame.Payload, type) ?? throw new JsonException("null");
 
     private void Load(uint id, ModelSpec spec)
     {
@@ -169,7 +166,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             });
             var draft = spec.Draft is null || !_model.CanGenerate ? null : DraftModel.Load(_model, spec, _ => { });
             _scheduler = new Scheduler(_model, draft, this);
-            Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerJson.Default.ModelFacts);
+            Reply(id, _model.Facts(Stopwatch.GetElapsedTime(start)), WorkerRecords.Facts);
         }
         catch (EngineException e)
         {
@@ -310,11 +307,10 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         Send(FrameKind.Events, 0, end.WrittenSpan);
     }
 
-    private void Reply<T>(uint id, T value, JsonTypeInfo<T> type) =>
-        Send(FrameKind.Reply, id, JsonSerializer.SerializeToUtf8Bytes(value, type));
+    private void Reply<T>(uint id, T value, Func<Wire, T, T> fields) => Send(FrameKind.Reply, id, Wire.Write(value, fields));
 
     private void Fail(uint id, EngineException error) =>
-        Send(FrameKind.Failed, id, JsonSerializer.SerializeToUtf8Bytes(WorkerError.Of(error), WorkerJson.Default.WorkerError));
+        Send(FrameKind.Failed, id, Wire.Write(WorkerError.Of(error), WorkerRecords.Error));
 
     private void SendLog(NativeLogLevel level, string line) => Send(FrameKind.Log, 0, [(byte)level, .. Encoding.UTF8.GetBytes(line)]);
 

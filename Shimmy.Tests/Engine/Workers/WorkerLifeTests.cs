@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Workers;
@@ -91,10 +90,10 @@ public sealed class WorkerLifeTests
         using var incoming = new FrameReader(process.StandardOutput.BaseStream);
         using var outgoing = new FrameWriter(process.StandardInput.BaseStream);
         var spec = new ModelSpec { Name = "random", Path = RandomModel.Write(folder["random.gguf"]), Threads = 1 };
-        outgoing.Write(FrameKind.Load, 1, JsonSerializer.SerializeToUtf8Bytes(spec, WorkerJson.Default.ModelSpec));
+        outgoing.Write(FrameKind.Load, 1, Wire.Write(spec, WorkerRecords.Spec));
         ReadUntil(incoming, FrameKind.Reply);
         outgoing.Write(FrameKind.Generate,
-            2, PromptFrames.Write(Greedy("orphan", 450), WorkerJson.Default.GenerationRequest, []));
+            2, PromptFrames.Write(Greedy("orphan", 450), WorkerRecords.Generation, []));
         ReadUntil(incoming, FrameKind.Events);
 
         // What the system does to the pipe of a parent that was killed.

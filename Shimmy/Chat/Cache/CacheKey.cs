@@ -1,6 +1,5 @@
 using System.Runtime.InteropServices;
 using System.Security.Cryptography;
-using System.Text.Json;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
@@ -18,14 +17,14 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 
     /// <summary>
     /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster
-    /// than the JSON that goes to the worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
+    /// than what goes to the worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
     /// </summary>
     public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         Append(hash, model);
         Append(hash, request.Prompt);
-        hash.AppendData(JsonSerializer.SerializeToUtf8Bytes(Effective(request.Options), WorkerJson.Default.GenerationOptions));
+        hash.AppendData(Wire.Write(Effective(request.Options), WorkerRecords.Options));
         Append(hash, request.Grammar);
         Append(hash, request.GrammarTrigger);
         Append(hash, request.ShownControlTokens.Count);

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 
@@ -27,7 +26,7 @@ internal static class BenchCommand
             run => Printer.Progress(run == 0 ? "warming up" : $"run {run} of {Benchmark.Runs}"), cancellation);
         Printer.ClearProgress();
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.BenchReport));
+            Printer.Line(CliJson.Of(report));
         else
             Print(report);
     }

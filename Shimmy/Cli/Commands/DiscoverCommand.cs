@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -28,8 +27,7 @@ internal static class DiscoverCommand
             source.Places.Select(place => new SearchedPlace(source.Origin, Path.GetFullPath(place), Directory.Exists(place)))).ToList();
         if (options.Json)
         {
-            Printer.Line(
-                JsonSerializer.Serialize(DiscoveryReport.Of(models, scan, places, access.Conversions), CliJson.Default.DiscoveryReport));
+            Printer.Line(CliJson.Of(DiscoveryReport.Of(models, scan, places, access.Conversions)));
         }
         else
         {

@@ -1,4 +1,3 @@
-using System.Text.Json.Serialization;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.SafeTensors;
@@ -31,27 +30,21 @@ internal sealed record SearchedPlace(string Origin, string Path, bool Exists);
 internal sealed record DiscoveredModel : ModelListItem
 {
     /// <inheritdoc cref="ModelEntry.Origin"/>
-    [JsonPropertyOrder(1)]
     public required string Origin { get; init; }
 
     /// <inheritdoc cref="ModelEntry.Shards"/>
-    [JsonPropertyOrder(1)]
     public required IReadOnlyList<string> Shards { get; init; }
 
     /// <summary>Further names that find this model and no other.</summary>
-    [JsonPropertyOrder(1)]
     public required IReadOnlyList<string> OtherNames { get; init; }
 
     /// <inheritdoc cref="ModelEntry.Adapters"/>
-    [JsonPropertyOrder(1)]
     public required IReadOnlyList<string> Adapters { get; init; }
 
     /// <inheritdoc cref="ModelEntry.Projector"/>
-    [JsonPropertyOrder(1)]
     public required string? Projector { get; init; }
 
     /// <inheritdoc cref="ModelEntry.WhyUnloadable"/>
-    [JsonPropertyOrder(1)]
     public required string? WhyUnloadable { get; init; }
 
     /// <summary>The item of an entry.</summary>

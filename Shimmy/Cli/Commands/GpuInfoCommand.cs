@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -16,7 +15,7 @@ internal static class GpuInfoCommand
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         var report = await new WorkerEngine(loggers).ReportBackendsAsync(cancellation);
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.BackendReport));
+            Printer.Line(CliJson.Of(report));
         else
             Print(report);
     }

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
@@ -18,9 +17,8 @@ internal static class ListCommand
         var entries = models.Registry.Entries;
         if (options.Json)
         {
-            Printer.Line(
-                JsonSerializer.Serialize([.. entries.Select(entry => ModelListItem.Of(entry, models.Conversions.StateOf(entry.Path)))],
-                    CliJson.Default.ModelListItemArray));
+            Printer.Line(CliJson.Of(
+                entries.Select(entry => ModelListItem.Of(entry, models.Conversions.StateOf(entry.Path))).ToArray()));
         }
         else if (entries.Count == 0)
         {

@@ -1,6 +1,5 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Text.Json;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Engine;
@@ -33,7 +32,7 @@ internal static class ProbeCommand
         var report = ReportOf(model, Stopwatch.GetElapsedTime(started),
             Directory.Exists(model.Spec.Path) ? models.Conversions.Find(model.Spec.Path) : null);
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize(report, CliJson.Default.ProbeReport));
+            Printer.Line(CliJson.Of(report));
         else
             Print(report);
     }

@@ -43,7 +43,7 @@ internal static class PsCommand
         foreach (var server in servers)
             models.AddRange(await ModelsOfAsync(server, cancellation));
         if (options.Json)
-            Printer.Line(JsonSerializer.Serialize([.. models], CliJson.Default.RunningModelArray));
+            Printer.Line(CliJson.Of(models));
         else if (models.Count == 0)
             Printer.Notice("ps", $"no model is loaded at {string.Join(", ", servers.Select(server => server.Address))}");
         else

@@ -1,4 +1,6 @@
-using System.Text.Json.Serialization;
+using System.Buffers;
+using System.Globalization;
+using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using ZLogger;
 
@@ -43,7 +45,7 @@ internal static class ConsoleLog
             options.InternalErrorLogger = error => Console.Error.WriteLine($"shimmy: an entry of the log was lost: {error.Message}");
             if (asJson)
             {
-                options.UseJsonFormatter(formatter => formatter.JsonSerializerOptions = LogJson.Default.Options);
+                options.UseFormatter(() => new JsonLogFormatter());
             }
             else
             {
@@ -54,11 +56,81 @@ internal static class ConsoleLog
     });
 }
 
-/// <summary>JSON of the values that log entries hold.</summary>
-[JsonSerializable(typeof(string))]
-[JsonSerializable(typeof(bool))]
-[JsonSerializable(typeof(int))]
-[JsonSerializable(typeof(long))]
-[JsonSerializable(typeof(float))]
-[JsonSerializable(typeof(double))]
-internal sealed partial class LogJson : JsonSerializerContext;
+/// <summary>
+/// An entry of the log as a line of JSON. ZLogger's own formatter writes the same, through .NET's serializer, which nothing else here
+/// needs: a megabyte of the executable.
+/// </summary>
+internal sealed class JsonLogFormatter : IZLoggerFormatter
+{
+    private readonly ArrayBufferWriter<byte> _message = new();
+    private Utf8JsonWriter? _json;
+
+    bool IZLoggerFormatter.WithLineBreak => true;
+
+    /// <inheritdoc/>
+    public void FormatLogEntry(IBufferWriter<byte> writer, IZLoggerEntry entry)
+    {
+        _json?.Reset(writer);
+        var json = _json ??= new Utf8JsonWriter(writer);
+        json.WriteStartObject();
+        json.WriteString("Timestamp", entry.LogInfo.Timestamp.Local);
+        json.WriteString("LogLevel", entry.LogInfo.LogLevel.ToString());
+        json.WriteString("Category", entry.LogInfo.Category.Name);
+        if (entry.LogInfo.Exception is { } exception)
+        {
+            json.WritePropertyName("Exception");
+            Write(json, exception);
+        }
+        _message.ResetWrittenCount();
+        entry.ToString(_message);
+        json.WriteString("Message", _message.WrittenSpan);
+        for (var i = 0; i < entry.ParameterCount; i++)
+        {
+            json.WritePropertyName(entry.GetParameterKeyAsString(i));
+            Write(json, entry.GetParameterValue(i));
+        }
+        json.WriteEndObject();
+        json.Flush();
+    }
+
+    private static void Write(Utf8JsonWriter json, Exception? exception)
+    {
+        if (exception is null)
+        {
+            json.WriteNullValue();
+            return;
+        }
+        json.WriteStartObject();
+        json.WriteString("Name", exception.GetType().FullName);
+        json.WriteString("Message", exception.Message);
+        json.WriteString("StackTrace", exception.StackTrace);
+        json.WritePropertyName("InnerException");
+        Write(json, exception.InnerException);
+        json.WriteEndObject();
+    }
+
+    private static void Write(Utf8JsonWriter json, object? value)
+    {
+        switch (value)
+        {
+            case null:
+                json.WriteNullValue();
+                break;
+            case bool flag:
+                json.WriteBooleanValue(flag);
+                break;
+            case int or long or uint or ushort or short or byte:
+                json.WriteNumberValue(Convert.ToInt64(value, CultureInfo.InvariantCulture));
+                break;
+            case double number:
+                json.WriteNumberValue(number);
+                break;
+            case float number:
+                json.WriteNumberValue(number);
+                break;
+            default:
+                json.WriteStringValue(value.ToString());
+                break;
+        }
+    }
+}

@@ -1,6 +1,4 @@
 using System.Buffers.Binary;
-using System.Text.Json;
-using System.Text.Json.Serialization.Metadata;
 
 namespace Shimmy.Engine.Protocol;
 
@@ -76,8 +74,8 @@ internal enum FrameKind : byte
 internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload);
 
 /// <summary>
-/// The payload of frames that carry a <see cref="Prompt"/>: the number of its media (4 bytes), the length of the JSON (4 bytes), the JSON,
-/// then the pixels or samples of each medium that has them, as they are. Numbers are little endian.
+/// The payload of frames that carry a <see cref="Prompt"/>: the number of its media (4 bytes), the length of the record (4 bytes), the
+/// record (<see cref="Wire"/>), then the pixels or samples of each medium that has them, as they are. Numbers are little endian.
 /// </summary>
 internal static class PromptFrames
 {
@@ -88,14 +86,14 @@ internal static class PromptFrames
         payload.Length >= HeadLength && BinaryPrimitives.ReadInt32LittleEndian(payload) > 0;
 
     /// <summary>Writes a value with the data of its prompt's media.</summary>
-    public static byte[] Write<T>(T value, JsonTypeInfo<T> type, IReadOnlyList<Medium> media)
+    public static byte[] Write<T>(T value, Func<Wire, T, T> fields, IReadOnlyList<Medium> media)
     {
-        var json = JsonSerializer.SerializeToUtf8Bytes(value, type);
-        var payload = new byte[checked(HeadLength + json.Length + media.Sum(medium => medium.Data.Length))];
+        var record = Wire.Write(value, fields);
+        var payload = new byte[checked(HeadLength + record.Length + media.Sum(medium => medium.Data.Length))];
         BinaryPrimitives.WriteInt32LittleEndian(payload, media.Count);
-        BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(4), json.Length);
-        json.CopyTo(payload, HeadLength);
-        var position = HeadLength + json.Length;
+        BinaryPrimitives.WriteInt32LittleEndian(payload.AsSpan(4), record.Length);
+        record.CopyTo(payload, HeadLength);
+        var position = HeadLength + record.Length;
         foreach (var medium in media)
         {
             medium.Data.Span.CopyTo(payload.AsSpan(position));
@@ -105,16 +103,16 @@ internal static class PromptFrames
     }
 
     /// <summary>
-    /// Reads the value; <see cref="WithData"/> gives its prompt the data. Throws <see cref="InvalidDataException"/> or
-    /// <see cref="JsonException"/> for a payload that <see cref="Write"/> did not write.
+    /// Reads the value; <see cref="WithData"/> gives its prompt the data. Throws <see cref="InvalidDataException"/>
+    /// for a payload that <see cref="Write"/> did not write.
     /// </summary>
-    public static T Read<T>(ReadOnlySpan<byte> payload, JsonTypeInfo<T> type) =>
-        JsonSerializer.Deserialize(payload.Slice(HeadLength, JsonLength(payload)), type) ?? throw new JsonException("null");
+    public static T Read<T>(byte[] payload, T blank, Func<Wire, T, T> fields) =>
+        Wire.Read(payload.AsMemory(HeadLength, RecordLength(payload)), blank, fields);
 
     /// <summary>The prompt with the data of its media, which stays in the payload.</summary>
     public static Prompt WithData(Prompt prompt, byte[] payload)
     {
-        var position = HeadLength + JsonLength(payload);
+        var position = HeadLength + RecordLength(payload);
         if (prompt.Media.Count == 0 || position == payload.Length)
             return prompt;
         return prompt with
@@ -130,13 +128,13 @@ internal static class PromptFrames
         };
     }
 
-    private static int JsonLength(ReadOnlySpan<byte> payload)
+    private static int RecordLength(ReadOnlySpan<byte> payload)
     {
         if (payload.Length < HeadLength)
             throw new InvalidDataException("a prompt without its head");
         var length = BinaryPrimitives.ReadInt32LittleEndian(payload[4..]);
         return length >= 0 && length <= payload.Length - HeadLength
             ? length
-            : throw new InvalidDataException($"a prompt of {length} bytes of JSON");
+            : throw new InvalidDataException($"a prompt of {length} bytes");
     }
 }

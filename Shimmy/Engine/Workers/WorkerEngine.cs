@@ -1,4 +1,3 @@
-using System.Text.Json;
 using Microsoft.Extensions.Logging;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Runtimes;
@@ -194,10 +193,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         try
         {
             var request =
-                JsonSerializer.SerializeToUtf8Bytes(spec with { Path = files.Model, Loras = files.Loras, Tuning = tuning },
-                    WorkerJson.Default.ModelSpec);
+                Wire.Write(spec with { Path = files.Model, Loras = files.Loras, Tuning = tuning }, WorkerRecords.Spec);
             var reply = await worker.AskAsync(FrameKind.Load, request, cancellation).ConfigureAwait(false);
-            var facts = JsonSerializer.Deserialize(reply, WorkerJson.Default.ModelFacts)! with
+            var facts = Wire.Read(reply, WorkerRecords.NoFacts, WorkerRecords.Facts) with
             {
                 Runtime = candidate.Runtime.Name,
                 RuntimeReason = candidate.Reason,
@@ -297,9 +295,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         LlamaRuntime runtime, Dictionary<string, string> crashing, CancellationToken cancellation)
     {
         await using var worker = WorkerProcess.Start(_executable, runtime, Log, _ => { });
-        var request = JsonSerializer.SerializeToUtf8Bytes(crashing, WorkerJson.Default.DictionaryStringString);
+        var request = Wire.Write<IReadOnlyDictionary<string, string>>(crashing, static (wire, map) => wire.TextMap(map));
         var reply = await worker.AskAsync(FrameKind.ReportBackends, request, cancellation).ConfigureAwait(false);
-        return JsonSerializer.Deserialize(reply, WorkerJson.Default.BackendReport)!;
+        return Wire.Read(reply, WorkerRecords.NoReport, WorkerRecords.Report);
     }
 
     private static bool HasMagic(string path)

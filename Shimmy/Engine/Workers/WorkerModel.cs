@@ -1,6 +1,5 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
-using System.Text.Json;
 using Shimmy.Engine.Protocol;
 
 namespace Shimmy.Engine.Workers;
@@ -19,7 +18,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
     {
         cancellation.ThrowIfCancellationRequested();
         var (id, events) = worker.Generate(
-            PromptFrames.Write(request, WorkerJson.Default.GenerationRequest, request.Prompt.Media));
+            PromptFrames.Write(request, WorkerRecords.Generation, request.Prompt.Media));
         try
         {
             using var finishing = finish.UnsafeRegister(_ => worker.Finish(id), null);
@@ -34,14 +33,14 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
     {
-        var payload = JsonSerializer.SerializeToUtf8Bytes(request, WorkerJson.Default.EmbeddingRequest);
+        var payload = Wire.Write(request, WorkerRecords.Embedding);
         var reply = await worker.AskAsync(FrameKind.Embed, payload, cancellation).ConfigureAwait(false);
         return new Embedding(MemoryMarshal.Cast<byte, float>(reply.AsSpan(sizeof(int))).ToArray(), BitConverter.ToInt32(reply));
     }
 
     public async Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation)
     {
-        var request = PromptFrames.Write(prompt, WorkerJson.Default.Prompt, prompt.Media);
+        var request = PromptFrames.Write(prompt, WorkerRecords.Prompt, prompt.Media);
         var reply = await worker.AskAsync(FrameKind.Tokenize, request, cancellation).ConfigureAwait(false);
         return MemoryMarshal.Cast<byte, int>(reply).ToArray();
     }
@@ -52,15 +51,15 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<SlotResult> DoAsync(SlotAction action, CancellationToken cancellation)
     {
-        var payload = JsonSerializer.SerializeToUtf8Bytes(action, WorkerJson.Default.SlotAction);
+        var payload = Wire.Write(action, WorkerRecords.Action);
         var reply = await worker.AskAsync(FrameKind.Slot, payload, cancellation).ConfigureAwait(false);
-        return JsonSerializer.Deserialize(reply, WorkerJson.Default.SlotResult)!;
+        return Wire.Read(reply, WorkerRecords.NoResult, WorkerRecords.Result);
     }
 
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
         var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
-        return JsonSerializer.Deserialize(reply, WorkerJson.Default.EngineStatistics)!;
+        return Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);
     }
 
     public ValueTask DisposeAsync() => worker.DisposeAsync();

@@ -1,7 +1,6 @@
 using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text;
-using System.Text.Json;
 using System.Threading.Channels;
 using Shimmy.Engine.Protocol;
 using Shimmy.Engine.Runtimes;
@@ -204,7 +203,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
             while (_incoming.Read() is { } frame)
                 Dispatch(frame);
         }
-        catch (Exception e) when (e is InvalidDataException or ArgumentException or JsonException)
+        catch (Exception e) when (e is InvalidDataException or ArgumentException)
         {
             KeepErrorLine(e.Message);
             _process.Kill();
@@ -225,7 +224,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
                     reply.TrySetResult(frame.Payload);
                 break;
             case FrameKind.Failed:
-                var error = JsonSerializer.Deserialize(frame.Payload, WorkerJson.Default.WorkerError)!.ToException();
+                var error = Wire.Read(frame.Payload, WorkerRecords.NoError, WorkerRecords.Error).ToException();
                 if (_replies.TryGetValue(frame.Id, out var waiting))
                     waiting.TrySetException(error);
                 else if (_generations.TryRemove(frame.Id, out var failed))

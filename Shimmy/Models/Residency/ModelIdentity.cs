@@ -1,6 +1,5 @@
 using System.Globalization;
 using System.Text;
-using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Gguf;
@@ -19,7 +18,7 @@ internal static class ModelIdentity
     {
         // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
         var alike = spec with { Name = "", Template = null, ContextReason = null };
-        var text = new StringBuilder(JsonSerializer.Serialize(alike, WorkerJson.Default.ModelSpec));
+        var text = new StringBuilder(Convert.ToBase64String(Wire.Write(alike, WorkerRecords.Spec)));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.SelectMany(lora => FilesOf(lora.Path)))
             .Concat(spec.Projector is { } projector ? [projector] : []))
         {

@@ -1,6 +1,5 @@
 using System.IO.Hashing;
 using System.Text;
-using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 using Shimmy.Worker.Model;
@@ -28,8 +27,8 @@ internal static class StateIdentity
         Append($"{model.Handle.SizeBytes} {model.Handle.ParameterCount} {model.ContextLength} {model.DeviceNames}");
         // Everything that is said about a load but what changes no state.
         var spec = model.Spec;
-        Append(JsonSerializer.Serialize(new ModelSpec { Name = "", Path = "", Tuning = spec.Tuning, BatchSize = spec.BatchSize },
-            WorkerJson.Default.ModelSpec));
+        hash.Append(
+            Wire.Write(new ModelSpec { Name = "", Path = "", Tuning = spec.Tuning, BatchSize = spec.BatchSize }, WorkerRecords.Spec));
         AppendFile(spec.Path);
         foreach (var lora in spec.Loras)
             AppendFile(lora.File ?? lora.Path);
