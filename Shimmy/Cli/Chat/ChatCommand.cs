@@ -135,7 +135,7 @@ internal static class ChatCommand
     public static JsonObject ResponseFormat(string schema) => new()
     {
         ["type"] = "json_schema",
-        ["json_schema"] = new JsonObject { ["name"] = "answer", ["schema"] = JsonNode.Parse(schema), ["strict"] = true },
+        ["json_schema"] = new JsonObject { ["name"] = "answer", ["schema"] = JsonNode.Parse(schema) },
     };
 
     /// <summary>A picture in a message. The server reads off the bytes of which kind it is.</summary>
