@@ -2,11 +2,12 @@ using System.Diagnostics.CodeAnalysis;
 using Microsoft.CodeAnalysis;
 
 // The compiler takes these types for the async methods of this assembly, before those of .NET with the same names.
-#pragma warning disable CS0436, IDE0130
+#pragma warning disable CS0436, IDE0130, CA1822 // the pattern wants instance members
 namespace Microsoft.CodeAnalysis
 {
     /// <summary>Hides a type from other assemblies, those that may see internal types too.</summary>
     [Embedded]
+    [AttributeUsage(AttributeTargets.All)]
     internal sealed class EmbeddedAttribute : Attribute;
 }
 

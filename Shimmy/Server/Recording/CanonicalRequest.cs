@@ -174,7 +174,7 @@ internal sealed class CanonicalRequest
         }
     }
 
-    private static IEnumerable<JsonProperty> InOrder(JsonElement value) =>
+    private static Sorted<JsonProperty> InOrder(JsonElement value) =>
         value.EnumerateObject().OrderBy(property => property.Name, StringComparer.Ordinal);
 
     private static string NumberOf(string id, Dictionary<string, string> ids)
