@@ -302,6 +302,9 @@ internal sealed partial class ChatCommands(ChatLoop loop)
                 throw new UsageException($"'{file}' is no text");
             loop.Texts.Add((file, text));
         }
+        loop.Terminal.Remark(files is [var only]
+            ? $"{Path.GetFileName(only)} goes before the next question"
+            : $"{files.Count} files go before the next question");
         return Task.CompletedTask;
     }
 
@@ -331,11 +334,12 @@ internal sealed partial class ChatCommands(ChatLoop loop)
         }
         catch (FormatException e)
         {
-            throw new UsageException($"'{path}': {e.Message}");
+            throw new UsageException($"'{path}' {e.Message}");
         }
         if (loop.Session is { } session && !session.Model.Capabilities.Contains("vision"))
             throw new UsageException($"{session.Model.Name} does not see pictures");
         loop.Images.Add((Path.GetFileName(path), ChatCommand.DataUrl(bytes)));
+        loop.Terminal.Remark($"{Path.GetFileName(path)} goes before the next question");
         return Task.CompletedTask;
     }
 
