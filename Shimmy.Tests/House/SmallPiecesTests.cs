@@ -15,7 +15,7 @@ public sealed class SmallPiecesTests
     [TestMethod]
     public void Sequences_give_what_those_of_linq_give()
     {
-        IEnumerable<int> numbers = Enumerable.Range(-3, 9);
+        var numbers = Enumerable.Range(-3, 9);
 
         CollectionAssert.AreEqual(Enumerable.Select(numbers, n => n * 2).ToList(), Sequences.ToList(Sequences.Select(numbers, n => n * 2)));
         CollectionAssert.AreEqual(Enumerable.Select(numbers, (n, i) => n * i).ToList(),
