@@ -72,7 +72,7 @@ public sealed class SurvivalTests
     {
         OnLinux();
         using var server = await StartAsync();
-        using var stream = await LongStream.OpenAsync(server, maxTokens: 1500);
+        using var stream = await LongStream.OpenAsync(server, maxTokens: 600);
         await stream.ReadEventsAsync(3);
 
         var ended = server.TerminateAsync();

@@ -3,8 +3,8 @@ using Shimmy.Engine;
 namespace Shimmy.Tests.Fixtures;
 
 /// <summary>
-/// One model in memory under every name that is loaded, with the chat template that the test says: what a template does to prompts and answers needs
-/// no worker of its own.
+/// One model in memory under every name that is loaded, with the chat template that the test says: what a template does to prompts and
+/// answers needs no worker of its own.
 /// </summary>
 internal sealed class OneModelEngine(ILoadedModel model, string? template) : IInferenceEngine
 {

@@ -11,18 +11,24 @@ internal sealed partial class SourceTree
 {
     private const string Top = "Shimmy";
 
-    private readonly Dictionary<string, string> _code;
+    private readonly Dictionary<string, (string Text, string Code, string[] Types)> _read;
     private readonly ILookup<string, string> _typesByFolder;
 
-    private SourceTree(Dictionary<string, string> files)
+    // Most tests change one file of the tree: what is as it was before is not read again.
+    private SourceTree(IReadOnlyDictionary<string, string> files, SourceTree? before = null)
     {
         Files = files;
-        _code = files.ToDictionary(file => file.Key, file => TextAndComments().Replace(file.Value, " "));
-        _typesByFolder =
-            _code.SelectMany(
-                file => Declaration().Matches(file.Value).Select(match => (Folder: FolderOf(file.Key), Name: match.Groups[1].Value)))
+        _read = files.ToDictionary(file => file.Key, file =>
+            before is not null && before._read.TryGetValue(file.Key, out var known) && known.Text == file.Value ? known : Of(file.Value));
+        _typesByFolder = _read.SelectMany(file => file.Value.Types.Select(name => (Folder: FolderOf(file.Key), Name: name)))
             .Distinct()
             .ToLookup(type => type.Folder, type => type.Name);
+
+        static (string Text, string Code, string[] Types) Of(string text)
+        {
+            var code = TextAndComments().Replace(text, " ");
+            return (text, code, [.. Declaration().Matches(code).Select(match => match.Groups[1].Value)]);
+        }
     }
 
     /// <summary>The text of each file by its path from the top of the repository, with slashes.</summary>
@@ -39,13 +45,13 @@ internal sealed partial class SourceTree
     }
 
     /// <summary>The same tree with one more file, or with another text in place of one.</summary>
-    public SourceTree With(string path, string text) => new(new Dictionary<string, string>(Files) { [path] = text });
+    public SourceTree With(string path, string text) => new(new Dictionary<string, string>(Files) { [path] = text }, this);
 
     /// <summary>The same tree with a line in front of a file.</summary>
     public SourceTree WithLine(string path, string line) => With(path, line + "\n" + Files[path]);
 
     /// <summary>A file's text without its comments and literals.</summary>
-    public string CodeOf(string path) => _code[path];
+    public string CodeOf(string path) => _read[path].Code;
 
     /// <summary>
     /// Lines of a file longer than <paramref name="most"/>, less those that a literal carries past it: a literal cannot be broken.
@@ -91,7 +97,7 @@ internal sealed partial class SourceTree
             {
                 above = above[..above.LastIndexOf('/')];
                 var types = _typesByFolder[above].ToHashSet();
-                if (Identifier().Matches(_code[path]).Any(name => types.Contains(name.Value)))
+                if (Identifier().Matches(_read[path].Code).Any(name => types.Contains(name.Value)))
                     yield return (path, above);
             }
         }
