@@ -315,7 +315,13 @@ public sealed class LlamaModeTests
         mode.Loading.SetResult();
         var statistics = new EngineStatistics
         {
-            GeneratedTokens = 9, GeneratedSteps = 8, GeneratedSeconds = 2, MostTokens = 12, DecodeCalls = 4, DecodedSlots = 6, SlotsBusy = 1,
+            GeneratedTokens = 9,
+            GeneratedSteps = 8,
+            GeneratedSeconds = 2,
+            MostTokens = 12,
+            DecodeCalls = 4,
+            DecodedSlots = 6,
+            SlotsBusy = 1,
         };
         await using var server = await ServerFixture.StartAsync(
             new ScriptedEngine { Statistics = _ => statistics }, new ServerOptions { LlamaServer = mode });

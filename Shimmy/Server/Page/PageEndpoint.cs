@@ -17,7 +17,7 @@ internal static class PageEndpoint
     // In place of it the style sheet itself is sent, so that the frame is painted before anything else has come.
     private static readonly byte[] FirstStyle = "<link rel=\"stylesheet\" href=\"page/base.css\">"u8.ToArray();
 
-    // Scripts and styles are files of this origin (and the sheet that stands in the page), and nothing of the page ever makes markup of a text.
+    // Scripts and styles are files of this origin, and the sheet that stands in the page; nothing of the page ever makes markup of a text.
     private const string Policy =
         "default-src 'none'; script-src 'self'; style-src 'self'{0}; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
         + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";

@@ -6,8 +6,9 @@ namespace Shimmy.Worker.Model;
 
 /// <summary>
 /// LongRoPE (arXiv 2402.13753): a model has two sets of rotary factors, one for texts up to the length that it was first trained with and
-/// one for longer ones. llama.cpp chooses by the cells of the whole context, which it rounds up and which all slots share: with several slots,
-/// short requests would be computed with the factors for long ones, and answer differently than with one. What one request may use decides.
+/// one for longer ones. llama.cpp chooses by the cells of the whole context, which it rounds up and which all slots share: with several
+/// slots, short requests would be computed with the factors for long ones, and answer differently than with one. What one request may use
+/// decides here.
 /// </summary>
 internal static class LongRope
 {
