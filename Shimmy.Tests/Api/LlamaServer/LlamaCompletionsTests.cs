@@ -314,7 +314,9 @@ public sealed class LlamaCompletionsTests
         var facts = engine.Facts;
         engine.Facts = spec => facts(spec) with
         {
-            FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>"), VocabularySize = 100, EmbeddingLength = 2,
+            FillInTheMiddle = new FillInTheMiddle("<P>", "<S>", "<M>"),
+            VocabularySize = 100,
+            EmbeddingLength = 2,
         };
         await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { LlamaServer = mode }, log);
         var (right, wrong) = (0, 0);
