@@ -50,8 +50,8 @@ public sealed partial class InventoryTests
         "--warmup --no-warmup --perf --no-perf --log-prefix --no-log-prefix --log-timestamps --no-log-timestamps --log-colors -cram " +
         "--cache-ram --cache-reuse --cache-idle-slots --no-cache-idle-slots -ctxcp --ctx-checkpoints --swa-checkpoints -sps " +
         "--slot-prompt-similarity -tb --threads-batch --threads-http -kvo --kv-offload --repack --op-offload --mmproj-offload -fit " +
-        "--fit --media-path --models-dir --models-max --models-autoload --no-models-autoload --ui-mcp-proxy --webui-mcp-proxy --no-ui-mcp-proxy " +
-        "--no-webui-mcp-proxy --adaptive-target --adaptive-decay -bs --backend-sampling -dt --defrag-thold --poll --poll-batch --prio --prio-batch --pooling -nr " +
+        "--fit --media-path --models-dir --models-max --models-autoload --no-models-autoload " +
+        "--adaptive-target --adaptive-decay -bs --backend-sampling -dt --defrag-thold --poll --poll-batch --prio --prio-batch --pooling -nr " +
         "--no-repack --no-op-offload --no-host";
 
     // What serve has, and exec, launch and init with it.

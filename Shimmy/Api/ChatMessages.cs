@@ -28,9 +28,17 @@ internal static class ChatMessages
     /// Whether the last message is continued rather than answered: <c>continue_final_message</c>, or <c>prefix</c> in an assistant's
     /// message at the end, as Mistral and DeepSeek have it (<c>partial</c>, as Moonshot has it).
     /// </summary>
-    public static bool Continues(RequestFields fields) => AsksToContinue(fields) && (fields.Flag("add_generation_prompt") != true
-        ? true
-        : throw ApiException.BadField("add_generation_prompt", "was given beside continue_final_message; give one of them"));
+    public static bool Continues(RequestFields fields)
+    {
+        if (!AsksToContinue(fields))
+            return false;
+        if (fields.Flag("add_generation_prompt") == true)
+        {
+            throw ApiException.BadField("add_generation_prompt",
+                "was given beside continue_final_message, or prefix in the last message; give one of them");
+        }
+        return true;
+    }
 
     private static bool AsksToContinue(RequestFields fields)
     {

@@ -35,9 +35,6 @@ internal sealed record LlamaServerMode
     /// <summary>Whether a router loads what it is asked for; else <c>POST /models/load</c> alone does.</summary>
     public bool LoadsModels { get; init; } = true;
 
-    /// <summary>Whether <c>/cors-proxy</c> answers.</summary>
-    public bool Proxies { get; init; }
-
     /// <summary>Path of Vertex AI's predictions; null where the server does not run there.</summary>
     public string? PredictRoute { get; init; }
 

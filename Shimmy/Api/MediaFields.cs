@@ -11,6 +11,7 @@ namespace Shimmy.Api;
 internal static class MediaFields
 {
     private const string Data = "data:";
+    private const string FileUrl = "file://";
 
     /// <summary>What decodes the media of this server's requests.</summary>
     public static MediaLoader LoaderOf(HttpContext context) => context.RequestServices.GetRequiredService<MediaLoader>();
@@ -49,8 +50,10 @@ internal static class MediaFields
         }
         if (!text.Contains(':', StringComparison.Ordinal))
             return OfBase64(text, field);
-        return Uri.TryCreate(text, UriKind.Absolute, out var url)
-            && (url.Scheme is "http" or "https" || text.StartsWith("file://", StringComparison.OrdinalIgnoreCase))
+        // The first part of a path is no host, and may hold what a host may not.
+        var isFile = text.StartsWith(FileUrl, StringComparison.OrdinalIgnoreCase);
+        return Uri.TryCreate(isFile ? FileUrl + "/" + text[FileUrl.Length..].TrimStart('/') : text, UriKind.Absolute, out var url)
+            && (isFile || url.Scheme is "http" or "https")
             ? ContentPart.Of(new MediaSource(MediumKind.Picture, field, default, url))
             : throw ApiException.BadField(field, $"must be a data: URI or an http(s) URL, not {RequestFields.Quote(text)}");
     }

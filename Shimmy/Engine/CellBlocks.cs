@@ -63,8 +63,11 @@ internal static class CellBlocks
         while (rest.Length > 0)
         {
             var (came, inMemory) = (rest[0] != 0, rest[1] != 0);
-            var hashes = new ulong[BinaryPrimitives.ReadInt32LittleEndian(rest[2..])];
+            var count = BinaryPrimitives.ReadInt32LittleEndian(rest[2..]);
             rest = rest[6..];
+            if (count < 0 || count > rest.Length / sizeof(ulong))
+                throw new InvalidDataException("a list of blocks on the worker pipe is cut");
+            var hashes = new ulong[count];
             for (var i = 0; i < hashes.Length; i++)
                 hashes[i] = BinaryPrimitives.ReadUInt64LittleEndian(rest[(8 * i)..]);
             rest = rest[(8 * hashes.Length)..];

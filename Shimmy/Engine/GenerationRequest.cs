@@ -82,7 +82,7 @@ public enum MediumKind
 /// <param name="Hash">SHA-256 of <see cref="Data"/> and the size, in hexadecimal; empty where there is no data.</param>
 public sealed record Medium(MediumKind Kind, int Width, int Height, string Hash)
 {
-    /// <summary>The pixels or samples; empty where only tokens are counted. On the pipe they follow the JSON as they are.</summary>
+    /// <summary>The pixels or samples; empty where only tokens are counted. On the pipe they follow the request as they are.</summary>
     public ReadOnlyMemory<byte> Data { get; init; }
 
     /// <summary>Bytes that <see cref="Data"/> has where it is there.</summary>

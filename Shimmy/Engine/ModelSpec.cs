@@ -175,6 +175,17 @@ public sealed record RequestDefaults
     /// </summary>
     public IReadOnlyDictionary<string, string> Sampling { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>These, and what they leave open as others have it.</summary>
+    public RequestDefaults Over(RequestDefaults lower) => this with
+    {
+        System = System ?? lower.System,
+        Template = Template ?? lower.Template,
+        TemplateFamily = lower.TemplateFamily ?? TemplateFamily,
+        Messages = Messages.Count > 0 ? Messages : lower.Messages,
+        Stop = Stop.Count > 0 ? Stop : lower.Stop,
+        Sampling = new Dictionary<string, string>([.. lower.Sampling.Where(pair => !Sampling.ContainsKey(pair.Key)), .. Sampling]),
+    };
+
     /// <summary>Equality that compares the elements of the lists.</summary>
     public bool IsSameAs(RequestDefaults other) => System == other.System && Template == other.Template
         && TemplateFamily == other.TemplateFamily

@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Shimmy.Engine;
 using Shimmy.Models.Residency;
 
@@ -70,6 +71,8 @@ internal sealed class LlamaTotals
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ILoadedModel, EngineStatistics> _last = new(ReferenceEqualityComparer.Instance);
+    // A scrape that began before may still bring figures of one: they are counted already.
+    private readonly ConditionalWeakTable<ILoadedModel, LlamaTotals> _ended = [];
     private EngineStatistics _gone = new();
     private EngineStatistics? _before;
 
@@ -77,13 +80,19 @@ internal sealed class LlamaTotals
     public async Task KeepAsync(ILoadedModel model)
     {
         using var patience = new CancellationTokenSource(Patience);
+        EngineStatistics? statistics = null;
         try
         {
-            Note(model, await model.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
+            statistics = await model.GetStatisticsAsync(patience.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is EngineException or OperationCanceledException)
         {
-            // Those that were noted before stay.
+            // Those that were noted before count.
+        }
+        lock (_lock)
+        {
+            if (_ended.TryAdd(model, this))
+                End(model, statistics ?? _last.GetValueOrDefault(model));
         }
     }
 
@@ -96,13 +105,12 @@ internal sealed class LlamaTotals
         {
             foreach (var (model, statistics) in asked)
             {
-                if (statistics is not null)
+                if (statistics is not null && !_ended.TryGetValue(model.Model!, out _))
                     _last[model.Model!] = statistics;
             }
             foreach (var model in _last.Keys.Except(asked.Select(one => one.Model.Model!)).ToArray())
             {
-                _gone = LlamaMetrics.Sum([_gone, _last[model] with { SlotsBusy = 0, Waiting = 0 }]);
-                _last.Remove(model);
+                End(model, _last[model]);
             }
             var now = LlamaMetrics.Sum([_gone, .. _last.Values]);
             LlamaMetrics.Write(text, now, _before);
@@ -110,9 +118,10 @@ internal sealed class LlamaTotals
         }
     }
 
-    private void Note(ILoadedModel model, EngineStatistics statistics)
+    private void End(ILoadedModel model, EngineStatistics? statistics)
     {
-        lock (_lock)
-            _last[model] = statistics;
+        if (statistics is not null)
+            _gone = LlamaMetrics.Sum([_gone, statistics with { SlotsBusy = 0, Waiting = 0 }]);
+        _last.Remove(model);
     }
 }

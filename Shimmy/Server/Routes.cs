@@ -29,7 +29,6 @@ internal static class Routes
         if (mode is not null)
         {
             LlamaModeRoutes.Map(routes);
-            LlamaHosts.Map(routes);
             LlamaRouter.Map(routes);
             LlamaHosts.MapPredictions(routes, mode);
             if (page)

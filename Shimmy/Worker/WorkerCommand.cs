@@ -17,6 +17,11 @@ internal static class WorkerCommand
             Console.Error.WriteLine("shimmy worker: started by shimmy itself, not by hand");
             return 2;
         }
+        if (Environment.GetEnvironmentVariable(WorkerRecords.FormVariable) is { } form && form != WorkerRecords.Form)
+        {
+            Console.Error.WriteLine("shimmy worker: the program was replaced by another version while its server runs; restart the server");
+            return 3;
+        }
         // Ctrl+C and a service manager's stop reach the whole process group. The parent decides when we end: it drains first.
         foreach (var signal in new[] { PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP, PosixSignal.SIGQUIT })
             Registrations.Add(PosixSignalRegistration.Create(signal, context => context.Cancel = true));

@@ -80,7 +80,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             // While its text was tokenized. Only generations have an end; the server drops it for anything else.
             EndUnstarted(frame.Id);
         }
-        catch (Exception e) when (e is InvalidDataException)
+        catch (InvalidDataException e)
         {
             Fail(frame.Id,
                 new EngineException(EngineFailure.InvalidRequest, $"the worker cannot read its {frame.Kind} frame: {e.Message}"));

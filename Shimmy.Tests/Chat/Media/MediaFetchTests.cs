@@ -48,6 +48,9 @@ public sealed class MediaFetchTests
             Assert.Contains("folder of pictures", (await Assert.ThrowsExactlyAsync<FormatException>(
                 () => fetch.GetAsync(new Uri(url), CancellationToken.None), url)).Message);
         }
+        File.WriteAllText(folder["pictures/empty"], "");
+        Assert.Contains("is empty", (await Assert.ThrowsExactlyAsync<FormatException>(
+            () => fetch.GetAsync(new Uri("file:///empty"), CancellationToken.None))).Message);
         Assert.Contains("not read by this server", (await Assert.ThrowsExactlyAsync<FormatException>(
             () => new MediaFetch([]).GetAsync(new Uri("file:///of/a.png"), CancellationToken.None))).Message);
     }

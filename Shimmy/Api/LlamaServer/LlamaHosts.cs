@@ -1,20 +1,16 @@
-using System.Net;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.Primitives;
 using Shimmy.Http;
-using Shimmy.Models;
 
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// What llama-server has for the places that it runs in: the proxy for pages whose tools are elsewhere (<c>/cors-proxy</c>, with
-/// <c>--ui-mcp-proxy</c>), Vertex AI's predictions (<c>AIP_MODE</c>), and the files that its own page leaves browsers asking for.
+/// What llama-server has for the places that it runs in: Vertex AI's predictions (<c>AIP_MODE</c>), and the files that its own page leaves
+/// browsers asking for. Its proxy for pages is left out: any page that reaches the server could read this machine's network by it.
 /// </summary>
 internal static class LlamaHosts
 {
-    private const string HeaderPrefix = "x-llama-server-proxy-header-";
     private const string FormatField = "@requestFormat";
     private const int MostInstances = 128;
 
@@ -25,12 +21,6 @@ internal static class LlamaHosts
           caches.keys().then(keys => Promise.all(keys.map(key => caches.delete(key)))).then(() => self.registration.unregister())));
 
         """;
-
-    public static void Map(RouteTable routes)
-    {
-        routes.MapRead("/cors-proxy", HandleProxyAsync);
-        routes.MapPost("/cors-proxy", HandleProxyAsync);
-    }
 
     /// <summary>Maps the routes of Vertex AI.</summary>
     public static void MapPredictions(RouteTable routes, LlamaServerMode mode)
@@ -54,67 +44,6 @@ internal static class LlamaHosts
             context.Response.Headers.CacheControl = "no-cache";
             return context.Response.WriteAsync(text, context.RequestAborted);
         }, RoutePolicy.Open | RoutePolicy.Quiet);
-    }
-
-    private static async Task HandleProxyAsync(HttpContext context)
-    {
-        if (!LlamaServerMode.Of(context).Proxies)
-            throw new ApiException(403, "the proxy for pages is not enabled here; --ui-mcp-proxy enables it");
-        if (!Uri.TryCreate(context.Request.Query["url"], UriKind.Absolute, out var url) || url.Scheme is not ("http" or "https")
-            || url.UserInfo.Length > 0)
-        {
-            throw ApiException.BadField("url", "must be an http(s) URL without a password");
-        }
-
-        using var client = Outbound.Client(proxy: true);
-        using var request = new HttpRequestMessage(new HttpMethod(context.Request.Method), url);
-        if (HttpMethods.IsPost(context.Request.Method))
-            request.Content = new StreamContent(context.Request.Body);
-        // Nothing of the page's own goes on: its cookies and keys are this server's.
-        foreach (var (name, values) in context.Request.Headers)
-        {
-            if (name.Length <= HeaderPrefix.Length || !name.StartsWith(HeaderPrefix, StringComparison.OrdinalIgnoreCase))
-                continue;
-            var meant = name[HeaderPrefix.Length..];
-            if (!request.Headers.TryAddWithoutValidation(meant, (IEnumerable<string?>)values))
-                request.Content?.Headers.TryAddWithoutValidation(meant, (IEnumerable<string?>)values);
-        }
-
-        HttpResponseMessage answer;
-        try
-        {
-            answer = await client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead, context.RequestAborted);
-        }
-        catch (HttpRequestException e)
-        {
-            throw new ApiException(502, $"'{url.Authority}' did not answer: {e.Message}");
-        }
-        using (answer)
-            await PassOnAsync(context, answer);
-    }
-
-    private static async Task PassOnAsync(HttpContext context, HttpResponseMessage answer)
-    {
-        context.Response.StatusCode = (int)answer.StatusCode;
-        foreach (var (name, values) in answer.Headers.NonValidated.Concat(answer.Content.Headers.NonValidated))
-        {
-            // Connection and CORS are between this server and the page.
-            if (name.ToLowerInvariant() is not ("connection" or "keep-alive" or "transfer-encoding" or "set-cookie" or "upgrade" or "server"
-                or "date") && !name.StartsWith("access-control-", StringComparison.OrdinalIgnoreCase))
-            {
-                context.Response.Headers[name] = new StringValues([.. values]);
-            }
-        }
-        if (answer.StatusCode is HttpStatusCode.NoContent or HttpStatusCode.NotModified)
-            return;
-        await using var body = await answer.Content.ReadAsStreamAsync(context.RequestAborted);
-        var buffer = new byte[16 << 10];
-        // What comes in pieces goes on in pieces.
-        while (await body.ReadAsync(buffer, context.RequestAborted) is > 0 and var count)
-        {
-            await context.Response.Body.WriteAsync(buffer.AsMemory(0, count), context.RequestAborted);
-            await context.Response.Body.FlushAsync(context.RequestAborted);
-        }
     }
 
     // Each instance is a request to another route, which it names; its answer, or its error, is a prediction.
@@ -146,8 +75,10 @@ internal static class LlamaHosts
             var fields = RequestFields.Of(instance, name);
             var format = fields.RequiredText(FormatField);
             inner.Request.Method = HttpMethods.Post;
+            // Not itself: predictions in predictions would multiply.
+            var own = LlamaServerMode.Of(outer).PredictRoute;
             inner.Request.Path = routes.Routes.Where(route => route.Methods.Contains(HttpMethods.Post)).Select(route => route.Pattern)
-                .FirstOrDefault(pattern => pattern == format || FormatOf(pattern) == format)
+                .FirstOrDefault(pattern => pattern != own && (pattern == format || FormatOf(pattern) == format))
                 ?? throw ApiException.BadField(fields.FullName(FormatField), $"names no route: {RequestFields.Quote(format)}");
             inner.Request.ContentType = "application/json";
             inner.Request.Body = new MemoryStream(RequestOf(instance));
@@ -157,7 +88,10 @@ internal static class LlamaHosts
             log.Client = RequestContext.Of(outer).Client;
             await routes.InvokeAsync(inner);
             await inner.Response.CompleteAsync();
-            return answer.ToArray();
+            var bytes = answer.ToArray();
+            return IsJson(bytes) ? bytes
+                : throw ApiException.BadField(fields.FullName(FormatField),
+                    $"names a route that does not answer with one JSON value: {RequestFields.Quote(format)}");
         }
         catch (Exception e) when (ApiError.Of(e, inner) is { } error && !ClientConnection.IsGone(outer))
         {
@@ -165,13 +99,27 @@ internal static class LlamaHosts
         }
     }
 
-    // A prediction is one answer, whatever the instance says.
+    private static bool IsJson(byte[] bytes)
+    {
+        try
+        {
+            JsonDocument.Parse(bytes).Dispose();
+            return true;
+        }
+        catch (JsonException)
+        {
+            return false;
+        }
+    }
+
+    // A prediction is one answer, whatever the instance says and a route does without a word.
     private static byte[] RequestOf(JsonElement instance)
     {
         using var buffer = new MemoryStream();
         using (var json = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
         {
             json.WriteStartObject();
+            json.WriteBoolean("stream"u8, false);
             foreach (var property in instance.EnumerateObject())
             {
                 if (property.Name is not (FormatField or "stream"))

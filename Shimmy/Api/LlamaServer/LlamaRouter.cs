@@ -33,7 +33,7 @@ internal static class LlamaRouter
         json.WriteNumber("n_ctx", 0);
         json.WriteEndObject();
         json.WriteString("build_info", LlamaServerMode.BuildInfo);
-        json.WriteBoolean("cors_proxy_enabled", mode.Proxies);
+        json.WriteBoolean("cors_proxy_enabled", false);
         json.WriteEndObject();
     });
 

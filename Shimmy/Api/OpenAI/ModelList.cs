@@ -21,7 +21,7 @@ internal static class ModelList
     public static async Task HandleListAsync(HttpContext context)
     {
         if (LlamaServerMode.Of(context).Routes && context.Request.Query["reload"].Count > 0)
-            await context.RequestServices.GetRequiredService<ModelRegistry>().RefreshAsync(context.RequestAborted);
+            await context.RequestServices.GetRequiredService<ModelRegistry>().RefreshIfRareAsync(context.RequestAborted);
         var entries = await ModelResolver.ListedAsync(context);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
         var mode = LlamaServerMode.Of(context);
@@ -70,7 +70,7 @@ internal static class ModelList
         if (entry.ContextLength > 0 && entry.ContextLength != context)
             json.WriteNumber("max_context_length", entry.ContextLength);
         WriteCapabilities(json, entry);
-        if (mode.IsOn)
+        if (mode is { IsOn: true, Routes: false })
         {
             WriteTexts(json, "aliases", mode.Aliases);
             WriteTexts(json, "tags", mode.Tags);
@@ -85,8 +85,9 @@ internal static class ModelList
     private static void WriteStatus(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode)
     {
         json.WriteStartObject("status");
-        json.WriteString("value", LlamaServerMode.StatusOf(residency, entry));
-        if (mode.Failed.TryGetValue(entry.Name, out var code))
+        var status = LlamaServerMode.StatusOf(residency, entry);
+        json.WriteString("value", status);
+        if (status == "unloaded" && mode.Failed.TryGetValue(entry.Name, out var code))
         {
             json.WriteBoolean("failed", true);
             json.WriteNumber("exit_code", code);

@@ -16,7 +16,9 @@ internal sealed class MediaFetch(
     IReadOnlyList<string> hosts, Func<IPAddress, bool>? allowsAddress = null, string? folder = null)
 {
     private const string FileUrl = "file://";
+    private const int MostShown = 200;
     private const int MostBytes = 20 << 20;
+    private static readonly char[] NoPart = OperatingSystem.IsWindows() ? ['\\', ':', '\0'] : ['\0'];
     private const int MostRedirects = 3;
     private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(10);
 
@@ -87,19 +89,23 @@ internal sealed class MediaFetch(
         if (folder is null)
             throw new FormatException("pictures in files are not read by this server; send the picture as a data: URI");
         var parts = Uri.UnescapeDataString(url.Trim()[FileUrl.Length..]).Split('/', StringSplitOptions.RemoveEmptyEntries);
-        if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny('\\', ':', '\0') >= 0))
-            throw new FormatException($"'{url}' is no path in the folder of pictures");
+        var shown = url.Length > MostShown ? url[..MostShown] + "…" : url;
+        if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny(NoPart) >= 0))
+            throw new FormatException($"'{shown}' is no path in the folder of pictures");
         var path = Path.Join([folder, .. parts]);
         try
         {
-            var file = new FileInfo(path);
-            return file.Length <= MostBytes
-                ? await File.ReadAllBytesAsync(path, cancellation).ConfigureAwait(false)
-                : throw new FormatException($"'{url}' has more than {MostBytes >> 20} MiB");
+            // A pipe or a device has no length, and opening it may wait for ever.
+            return new FileInfo(path).Length switch
+            {
+                0 => throw new FormatException($"'{shown}' is empty"),
+                > MostBytes => throw new FormatException($"'{shown}' has more than {MostBytes >> 20} MiB"),
+                _ => await File.ReadAllBytesAsync(path, cancellation).ConfigureAwait(false),
+            };
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FormatException($"'{url}' cannot be read in the folder of pictures");
+            throw new FormatException($"'{shown}' cannot be read in the folder of pictures");
         }
     }
 

@@ -134,14 +134,17 @@ internal sealed class ModelContext
     // As llama-server splits its context: of a number of slots that is asked for each has its share.
     private ModelSpec SpecOf(ModelEntry entry, GivenModel given)
     {
-        var all = given.Context > 0 ? given.Context : entry.ContextLength;
+        var alone = SpecAlone(entry);
+        // What the configuration file says of a model is said of one of several.
+        var all = given.Context > 0 ? given.Context
+            : given.IsNone && alone.ContextLength > 0 ? alone.ContextLength : entry.ContextLength;
         var one = given.Splits ? Math.Max(1, all / _options.Parallel) : all;
-        return SpecAlone(entry) with
+        return alone with
         {
             ContextLength = one,
             Cells = given.Splits ? one * _options.Parallel : all,
             BatchSize = given.BatchSize,
-            Defaults = given.Defaults,
+            Defaults = given.IsNone ? given.Defaults.Over(alone.Defaults) : given.Defaults,
         };
     }
 

@@ -5,7 +5,7 @@ namespace Shimmy.Engine.Protocol;
 /// <summary>Kinds of frames. The first letter of each comment is the sender: P the parent, W the worker.</summary>
 internal enum FrameKind : byte
 {
-    /// <summary>P: JSON of a <see cref="ModelSpec"/>.</summary>
+    /// <summary>P: bytes (<see cref="Wire"/>) of a <see cref="ModelSpec"/>.</summary>
     Load = 1,
 
     /// <summary>P: a <see cref="GenerationRequest"/> as <see cref="PromptFrames"/> writes it.</summary>
@@ -23,22 +23,22 @@ internal enum FrameKind : byte
     /// <summary>P: token ids; answered by <see cref="Reply"/> with bytes.</summary>
     Detokenize = 5,
 
-    /// <summary>P: answered by <see cref="Reply"/> with the JSON of an <see cref="EngineStatistics"/>.</summary>
+    /// <summary>P: answered by <see cref="Reply"/> with the bytes of an <see cref="EngineStatistics"/>.</summary>
     Statistics = 6,
 
     /// <summary>
-    /// P: JSON of the names of backends that must not be loaded, with the reasons; answered by <see cref="Reply"/> with the JSON of a
+    /// P: bytes of the names of backends that must not be loaded, with the reasons; answered by <see cref="Reply"/> with the bytes of a
     /// <see cref="BackendReport"/>. Loads no model.
     /// </summary>
     ReportBackends = 7,
 
     /// <summary>
-    /// P: JSON of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.
+    /// P: bytes of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.
     /// </summary>
     Embed = 8,
 
     /// <summary>
-    /// P: JSON of a <see cref="SlotAction"/>; answered by <see cref="Reply"/> with the JSON of a <see cref="SlotResult"/>.
+    /// P: bytes of a <see cref="SlotAction"/>; answered by <see cref="Reply"/> with the bytes of a <see cref="SlotResult"/>.
     /// </summary>
     Slot = 9,
 
@@ -54,7 +54,7 @@ internal enum FrameKind : byte
     /// <summary>W: the answer to the request of this id; its format is that of the request's kind.</summary>
     Reply = 33,
 
-    /// <summary>W: JSON of a <see cref="WorkerError"/>: the failure of the request of this id.</summary>
+    /// <summary>W: bytes (<see cref="Wire"/>) of a <see cref="WorkerError"/>: the failure of the request of this id.</summary>
     Failed = 34,
 
     /// <summary>W: the events of one turn, of all sequences (<see cref="EventCodec"/>).</summary>

@@ -5,9 +5,10 @@ using System.Text;
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>
-/// The fields of records as bytes, one after the other and without names, since both ends of the pipe are one program. One description of a
-/// record serves both directions: each method here takes a field's value, and either writes it and gives it back, or gives back the value
-/// that it reads. What cannot be read throws <see cref="InvalidDataException"/>.
+/// The fields of records as bytes, one after the other and without names: both ends of the pipe are one build of the program, which
+/// <see cref="WorkerRecords.Form"/> makes sure of. One description of a record serves both directions: each method here takes a field's
+/// value, and either writes it and gives it back, or gives back the value that it reads. What cannot be read throws
+/// <see cref="InvalidDataException"/>.
 /// </summary>
 internal sealed class Wire
 {

@@ -1,3 +1,5 @@
+using System.IO.Hashing;
+
 namespace Shimmy.Engine.Protocol;
 
 /// <summary>
@@ -6,6 +8,9 @@ namespace Shimmy.Engine.Protocol;
 /// </summary>
 internal static class WorkerRecords
 {
+    /// <summary>Variable in which a worker finds <see cref="Form"/> as the server has it.</summary>
+    public const string FormVariable = "SHIMMY_WORKER_RECORDS";
+
     private static readonly Prompt NoPrompt = new();
     private static readonly LoraSetting NoLora = new("");
     private static readonly DeviceFacts NoDevice = new() { Name = "", Description = "", Kind = "", Backend = "" };
@@ -26,6 +31,16 @@ internal static class WorkerRecords
 
     public static BackendReport NoReport { get; } =
         new() { LibraryVersion = "", RuntimeDirectory = "", Backends = [], Devices = [], Auto = "" };
+
+    /// <summary>
+    /// What tells this form of the records from that of other builds. A server that runs on while its file is replaced starts workers of
+    /// another build, which would take one field for another.
+    /// </summary>
+    public static string Form { get; } = Convert.ToHexStringLower(XxHash64.Hash([
+        .. Wire.Write(NoSpec, Spec), .. Wire.Write(NoFacts, Facts), .. Wire.Write(NoGeneration, Generation),
+        .. Wire.Write(NoEmbedding, Embedding),
+        .. Wire.Write(new EngineStatistics(), Statistics), .. Wire.Write(NoAction, Action), .. Wire.Write(NoResult, Result),
+        .. Wire.Write(NoError, Error), .. Wire.Write(NoReport, Report)]));
 
     public static ModelSpec Spec(Wire wire, ModelSpec spec) => spec with
     {

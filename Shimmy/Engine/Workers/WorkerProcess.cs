@@ -67,6 +67,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
         // On a failed assertion ggml would start a debugger for a backtrace, whose lines would push the message itself out of the kept
         // lines.
         start.Environment["GGML_NO_BACKTRACE"] = "1";
+        start.Environment[WorkerRecords.FormVariable] = WorkerRecords.Form;
         foreach (var (name, value) in runtime.Environment)
             start.Environment[name] = value;
         Process process;
@@ -203,7 +204,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
             while (_incoming.Read() is { } frame)
                 Dispatch(frame);
         }
-        catch (Exception e) when (e is InvalidDataException or ArgumentException)
+        catch (Exception e) when (e is InvalidDataException or ArgumentException or IndexOutOfRangeException)
         {
             KeepErrorLine(e.Message);
             _process.Kill();

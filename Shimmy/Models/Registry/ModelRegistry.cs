@@ -98,6 +98,9 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
         return Find(name);
     }
 
+    /// <summary>Looks at the disks again, unless that was asked for too often: then nothing is done.</summary>
+    public Task RefreshIfRareAsync(CancellationToken cancellation) => MayScanAgain() ? RefreshAsync(cancellation) : Task.CompletedTask;
+
     // Some scans at once, and in the long run a tenth of the time: who asks for names that do not exist shall not keep the disk busy.
     private bool MayScanAgain()
     {

@@ -518,10 +518,10 @@ internal sealed class ModelResidency : IAsyncDisposable
             {
                 if (reason != UnloadReason.Crash && Unloading is { } told)
                     await told(slot.Model!).ConfigureAwait(false);
-                await slot.Model!.DisposeAsync().ConfigureAwait(false);
             }
             finally
             {
+                await slot.Model!.DisposeAsync().ConfigureAwait(false);
                 lock (_lock)
                     Remove(slot);
             }

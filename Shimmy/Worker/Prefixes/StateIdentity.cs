@@ -25,7 +25,8 @@ internal static class StateIdentity
         foreach (var (key, value) in model.Handle.ReadMetadata().OrderBy(pair => pair.Key, StringComparer.Ordinal))
             Append($"{key}={value}");
         Append($"{model.Handle.SizeBytes} {model.Handle.ParameterCount} {model.ContextLength} {model.DeviceNames}");
-        // Everything that is said about a load but what changes no state.
+        // Everything that is said about a load but what changes no state, in the form that this build gives it.
+        Append(WorkerRecords.Form);
         var spec = model.Spec;
         hash.Append(
             Wire.Write(new ModelSpec { Name = "", Path = "", Tuning = spec.Tuning, BatchSize = spec.BatchSize }, WorkerRecords.Spec));

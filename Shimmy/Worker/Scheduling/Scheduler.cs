@@ -190,12 +190,15 @@ internal sealed class Scheduler
         }
     }
 
-    // Until something is posted. States are written down once nothing came for a while.
+    // Until something is posted. States are written down once nothing came for a while. A signal may be older than this rest: what it told
+    // of was done without waiting for it.
     private void Rest()
     {
         var patience = IdleBeforeWriting;
-        while (_cache.Folder is not null && !_wake.Wait(patience))
+        while (_inbox.IsEmpty && _cache.Folder is not null)
         {
+            if (_wake.Wait(patience))
+                continue;
             if (!_cache.WriteDown())
                 break;
             TellCells();
