@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Shimmy.Cli.Commands;
@@ -7,6 +8,7 @@ using Shimmy.Cli.Setup;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models;
 using Shimmy.Models.Discovery;
+using Shimmy.Tests.Clients;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Packaging;
 
@@ -104,6 +106,40 @@ public sealed class SetupTests
             created += output.Split('\n').Count(line => line.EndsWith("created (dry run)", StringComparison.Ordinal));
         }
         Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 5, _ => 1 }, created);
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
+    public async Task The_application_of_express_answers_with_the_local_model()
+    {
+        NpmScript.Require();
+        using var folder = new TemporaryFolder();
+        var written = await ShimmyProcess.RunAsync(["init", "-t", "express", "-o", folder["app"], "-n", "my-app"]);
+        Assert.AreEqual(0, written.ExitCode, written.Errors);
+        Directory.CreateSymbolicLink(folder["app/node_modules"], Path.Combine(NpmScript.Folder, "node_modules"));
+        var start = ShimmyProcess.CreateStart(["exec", "--quiet", "--model", "shimmy-demo", "--", "node", "server.mjs"], folder.Path,
+            new Dictionary<string, string> { ["PORT"] = "0", ["PATH"] = Environment.GetEnvironmentVariable("PATH")! });
+        (start.WorkingDirectory, start.RedirectStandardOutput) = (folder["app"], true);
+        using var process = Process.Start(start)!;
+        try
+        {
+            var line = await process.StandardOutput.ReadLineAsync();
+            Assert.StartsWith("my-app listens on http://127.0.0.1:", line);
+            using var client = new HttpClient { BaseAddress = new Uri(line!.Split(' ')[^1]) };
+            Assert.AreEqual("""{"status":"ok"}""", await client.GetStringAsync("health"));
+            using var answer = await client.PostAsync("chat", Json("""{"text":"Hello"}"""));
+            Assert.AreEqual(200, (int)answer.StatusCode);
+            Assert.Contains("Shimmy", await answer.Content.ReadAsStringAsync());
+            using var refused = await client.PostAsync("chat", Json("{}"));
+            Assert.AreEqual(400, (int)refused.StatusCode);
+        }
+        finally
+        {
+            process.Kill(entireProcessTree: true);
+            await process.WaitForExitAsync();
+        }
+
+        static StringContent Json(string text) => new(text, System.Text.Encoding.UTF8, "application/json");
     }
 
     [TestMethod]
