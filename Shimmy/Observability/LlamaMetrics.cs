@@ -109,9 +109,7 @@ internal sealed class LlamaTotals
                     _last[model.Model!] = statistics;
             }
             foreach (var model in _last.Keys.Except(asked.Select(one => one.Model.Model!)).ToArray())
-            {
                 End(model, _last[model]);
-            }
             var now = LlamaMetrics.Sum([_gone, .. _last.Values]);
             LlamaMetrics.Write(text, now, _before);
             _before = now;

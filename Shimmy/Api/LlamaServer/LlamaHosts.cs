@@ -60,7 +60,7 @@ internal static class LlamaHosts
             json.WriteStartObject();
             json.WriteStartArray("predictions");
             foreach (var prediction in predictions)
-                json.WriteRawValue(prediction.Span);
+                json.WriteRawValue(prediction.Span, skipInputValidation: true);
             json.WriteEndArray();
             json.WriteEndObject();
         });

@@ -18,9 +18,10 @@ internal static class PageEndpoint
     private static readonly byte[] FirstStyle = "<link rel=\"stylesheet\" href=\"page/base.css\">"u8.ToArray();
 
     // Scripts and styles are files of this origin, and the sheet that stands in the page; nothing of the page ever makes markup of a text.
-    private const string Policy =
-        "default-src 'none'; script-src 'self'; style-src 'self'{0}; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; "
-        + "form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
+    private const string Policy = Scripts + Rest;
+    private const string Scripts = "default-src 'none'; script-src 'self'; style-src 'self'";
+    private const string Rest = "; img-src 'self' data: blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        + "frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'";
 
     private static readonly Lazy<Dictionary<string, PageFile>> Files = new(ReadFiles);
 
@@ -89,7 +90,7 @@ internal static class PageEndpoint
             using var stream = assembly.GetManifestResourceStream(name)!;
             var bytes = new byte[stream.Length];
             stream.ReadExactly(bytes);
-            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes, Policy.Replace("{0}", "", StringComparison.Ordinal)));
+            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes, Policy));
         }
         files["index.html"] = WithStyle(files["index.html"], files["base.css"].Bytes);
         return files;
@@ -101,7 +102,7 @@ internal static class PageEndpoint
         byte[] bytes =
             [.. page.Bytes.AsSpan(0, at), .. "<style>"u8, .. style, .. "</style>"u8, .. page.Bytes.AsSpan(at + FirstStyle.Length)];
         var hash = $" 'sha256-{Convert.ToBase64String(SHA256.HashData(style))}'";
-        return new PageFile(page.Type, bytes, Policy.Replace("{0}", hash, StringComparison.Ordinal));
+        return new PageFile(page.Type, bytes, Scripts + hash + Rest);
     }
 
     private static string TypeOf(string name) => Path.GetExtension(name) switch

@@ -100,13 +100,14 @@ internal sealed class LlamaModel : IDisposable
         RuntimeLibraries.Load();
         if (spec.Tuning.Numa is { } numa)
             RuntimeLibraries.UseNuma(numa);
+        var tuned = LongRope.Keep(spec);
         for (var plan = LoadPlan.For(spec); ;)
         {
             var log = new LoadLog();
             NativeLog.LoadObserver = log.Listen;
             try
             {
-                return Load(spec, plan, log, progress);
+                return Load(spec, tuned, plan, log, progress);
             }
             catch (EngineException) when (log.OutOfMemory && plan.Smaller() is { } smaller)
             {
@@ -119,10 +120,11 @@ internal sealed class LlamaModel : IDisposable
         }
     }
 
-    private static LlamaModel Load(ModelSpec spec, LoadPlan plan, LoadLog log, Action<float> progress)
+    // What is tuned goes to llama.cpp alone: the model is known by what was asked for.
+    private static LlamaModel Load(ModelSpec spec, ModelSpec tuned, LoadPlan plan, LoadLog log, Action<float> progress)
     {
         NativeLog.TakeErrors();
-        var handle = ModelFile.Load(LongRope.Keep(spec), plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
+        var handle = ModelFile.Load(tuned, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;
