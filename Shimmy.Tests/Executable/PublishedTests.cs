@@ -1,4 +1,7 @@
+using System.Diagnostics;
+using System.Net;
 using System.Security.Cryptography;
+using System.Text;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Packaging;
 
@@ -53,6 +56,33 @@ public sealed class PublishedTests
         using var content = File.OpenRead(archive);
         Assert.AreEqual($"{Convert.ToHexStringLower(SHA256.HashData(content))}  {Path.GetFileName(archive)}",
             File.ReadAllText(checksum).TrimEnd());
+    }
+
+    // What is printed would go to whatever was opened first: to the pipe of signals, for one, whose bytes are signals to the process.
+    [TestMethod]
+    public async Task A_server_that_was_started_with_all_streams_closed_answers_and_ends_with_0()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("A shell closes the streams.");
+        using var folder = new TemporaryFolder();
+        var start = ShimmyProcess.CreateStart(
+            ["-c", "exec \"$0\" serve --bind 0 --ready-file \"$1\" <&- >&- 2>&-", ShimmyProcess.Executable, folder["ready"]], folder.Path);
+        start.FileName = "/bin/sh";
+        using var process = Process.Start(start)!;
+        using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
+        while (!File.Exists(folder["ready"]))
+        {
+            Assert.IsFalse(process.HasExited, "it ended before it was ready");
+            await Task.Delay(10, limit.Token);
+        }
+
+        using var client = new HttpClient { BaseAddress = new Uri((await File.ReadAllTextAsync(folder["ready"], limit.Token)).Trim()) };
+        using var answer = await client.PostAsync("v1/completions",
+            new StringContent("""{"model":"shimmy-demo","prompt":"Hello","max_tokens":4}""", Encoding.UTF8, "application/json"), limit.Token);
+        Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
+        Process.Start("kill", ["-TERM", $"{process.Id}"]).Dispose();
+        await process.WaitForExitAsync(limit.Token);
+        Assert.AreEqual(0, process.ExitCode);
     }
 
     [TestMethod]

@@ -21,7 +21,6 @@ internal static class CommandLine
     /// <returns>One of <see cref="ExitCode"/>.</returns>
     public static async Task<int> RunAsync(string[] args)
     {
-        StandardStreams.Claim();
         Environment.ExitCode = ExitCode.Success;
         if (args is [] or ["-h" or "--help", ..])
             return Show(HelpText.OfProgram());
