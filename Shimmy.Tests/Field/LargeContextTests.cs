@@ -102,6 +102,44 @@ public sealed class LargeContextTests : IDisposable
         Assert.AreEqual(524_288, lease.Model.Spec.ContextLength);
     }
 
+    [TestMethod]
+    public void The_context_shrinks_to_what_GPUs_hold_with_all_layers()
+    {
+        var need = OnGpu(Spec(), 1000);
+
+        Assert.AreEqual(2_097_152, need.Spec.ContextLength); // 256 bytes a token, and 128 MB stay free
+        Assert.Contains("not all layers fit into 1000 MB of GPU memory", need.Spec.ContextReason!);
+        Assert.AreEqual(0, OnGpu(Spec(), 100_000).Spec.ContextLength);
+        Assert.AreEqual(10_485_760, OnGpu(Spec() with { ContextLength = 10_485_760 }, 1000).Spec.ContextLength);
+    }
+
+    [TestMethod]
+    public void Slots_share_the_cells_of_a_GPU_before_its_context_shrinks() =>
+        Assert.AreEqual((2_097_152, 2_097_152), OnGpu(Spec() with { Parallel = 4 }, 1000).Spec is var spec ? (spec.ContextLength, spec.Cells) : default);
+
+    // A context of nothing would not help: its layers lie on the CPU, and the context is what the host holds.
+    [TestMethod]
+    public void Where_GPUs_hold_not_all_layers_with_any_context_the_host_decides()
+    {
+        var need = OnGpu(Spec(), 128);
+        Assert.AreEqual((0, null), (need.Spec.ContextLength, need.Spec.ContextReason));
+    }
+
+    private static LoadNeed OnGpu(ModelSpec spec, int megabytes)
+    {
+        var gpu = new DeviceFacts
+        {
+            Name = "Vulkan0",
+            Description = "a GPU",
+            Kind = "gpu",
+            Backend = "Vulkan",
+            MemoryFreeBytes = Megabyte,
+            MemoryTotalBytes = megabytes * Megabyte,
+        };
+        return ContextFit.Of(spec, null, new HeaderMemo(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length),
+            HostMemory.RoomOf([gpu], new HeaderMemo()));
+    }
+
     private static ModelResidency Residency(int megabytes) => new([new ScriptedEngine()],
         entry => new ModelSpec
         {

@@ -37,6 +37,11 @@ internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
     public static string Megabytes(long bytes) => ((bytes + (1 << 20) - 1) >> 20).ToString(CultureInfo.InvariantCulture);
 }
 
+/// <summary>The memory of the GPUs that a model goes to.</summary>
+/// <param name="Bytes">All of it, whatever else lies there now: the context of a model does not hang on what is loaded beside it.</param>
+/// <param name="Holds">Whether the layers that are to be on GPUs fit, with the cache of a spec's context.</param>
+internal sealed record DeviceRoom(long Bytes, Func<ModelSpec, bool> Holds);
+
 /// <summary>
 /// Shortens the context of a model that was trained with more than memory holds, where nobody asked for a length: some are trained with
 /// millions of tokens, which small ones could never have on the machines that they are made for.
@@ -46,49 +51,64 @@ internal static class ContextFit
     // With less, neither tools nor a conversation have room: then the refusal says more.
     private const int Shortest = 2048;
 
+    // A context is not made shorter than this for the sake of GPUs: then some layers stay on the CPU, as with llama.cpp.
+    private const int ShortestForDevices = 8192;
+
     /// <summary>
     /// The need of a load. Where it does not fit, that of a load whose slots share the cells of one context; where the spec leaves the
-    /// context open and that does not fit either, that of the longest power of two that does, and of the shortest where none does.
+    /// context open and that does not fit either, that of the longest power of two that does, and of the shortest where none does. A
+    /// context that GPUs hold with all layers is preferred to a longer one that leaves layers on the CPU.
     /// </summary>
     /// <param name="spec">How the model is to be loaded.</param>
-    /// <param name="room">Bytes that it may need; null: any number.</param>
+    /// <param name="room">Bytes of the host that it may need; null: any number.</param>
     /// <param name="headers">Reads the header that says how long the model's own context is.</param>
-    /// <param name="estimate">Estimates a load.</param>
-    public static LoadNeed Of(ModelSpec spec, long? room, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate)
+    /// <param name="estimate">Estimates a load's need on the host.</param>
+    /// <param name="devices">The GPUs that it goes to; null where there are none.</param>
+    public static LoadNeed Of(
+        ModelSpec spec, long? room, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate, DeviceRoom? devices = null)
     {
+        var most = room ?? long.MaxValue;
         var need = new LoadNeed(spec, estimate(spec));
-        if (room is not { } most || need.Bytes <= most)
+        var fitsHost = need.Bytes <= most;
+        if (fitsHost && (devices is null || spec.ContextLength > 0))
             return need;
         var trained = spec.ContextLength > 0 ? spec.ContextLength : TrainedContext(spec, headers);
+        var onDevices = spec.ContextLength == 0 && trained > ShortestForDevices
+            && devices?.Holds(spec with { ContextLength = ShortestForDevices, Cells = ShortestForDevices }) == true;
         need = Lean(need, trained);
-        if (spec.ContextLength > 0 || need.Bytes <= most)
+        if (spec.ContextLength > 0 || Fits(need))
             return need;
         for (var context = 1L << BitOperations.Log2((ulong)Math.Max(1, trained - 1)); context >= Shortest; context /= 2)
         {
             need = Lean(For((int)context), context);
-            if (need.Bytes <= most)
+            if (Fits(need))
                 break;
         }
 
         return need;
 
+        bool Fits(LoadNeed one) => one.Bytes <= most && (!onDevices || devices!.Holds(one.Spec));
+
         // Cells beyond one context are a convenience for slots.
         LoadNeed Lean(LoadNeed full, long context)
         {
-            if (full.Bytes <= most || full.Spec.Cells > 0 || full.Spec.Parallel < 2 || context is <= 0 or > int.MaxValue)
+            if (Fits(full) || full.Spec.Cells > 0 || full.Spec.Parallel < 2 || context is <= 0 or > int.MaxValue)
                 return full;
             var lean = full.Spec with { Cells = (int)context };
-            return new LoadNeed(lean, estimate(lean)) is var less && less.Bytes < full.Bytes ? less : full;
+            return new LoadNeed(lean, estimate(lean)) is var less && (less.Bytes < full.Bytes || onDevices) ? less : full;
         }
 
         LoadNeed For(int context)
         {
+            var why = fitsHost
+                ? $"with which not all layers fit into {LoadNeed.Megabytes(devices!.Bytes)} MB of GPU memory; --ctx sets another, "
+                    + "--gpu-layers leaves layers on the CPU, --cache-type-k and -v let more fit"
+                : $"which need about {LoadNeed.Megabytes(estimate(spec).Total)} MB of {LoadNeed.Megabytes(most)} MB; "
+                    + "--ctx sets another, --memory-budget and --cache-type-k and -v let more fit";
             var shorter = spec with
             {
                 ContextLength = context,
-                ContextReason = $"{context} tokens instead of the {trained} that it was trained with, which need about "
-                    + $"{LoadNeed.Megabytes(estimate(spec).Total)} MB of {LoadNeed.Megabytes(most)} MB; "
-                    + "--ctx sets another, --memory-budget and --cache-type-k and -v let more fit",
+                ContextReason = $"{context} tokens instead of the {trained} that it was trained with, {why}",
             };
             return new LoadNeed(shorter, estimate(shorter));
         }

@@ -41,8 +41,9 @@ internal sealed class HostMemory(BackendProbe backends)
             return OnHost();
         try
         {
-            var free = GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false));
-            return ContextFit.Of(spec, room, headers, one => WithPrefixes(Of(one, sizeBytes, free, headers)));
+            var gpus = GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false));
+            long[] free = [.. gpus.Select(device => device.MemoryFreeBytes)];
+            return ContextFit.Of(spec, room, headers, one => WithPrefixes(Of(one, sizeBytes, free, headers)), RoomOf(gpus, headers));
         }
         catch (EngineException)
         {
@@ -108,12 +109,29 @@ internal sealed class HostMemory(BackendProbe backends)
         }
     }
 
-    private static List<long> GpusOf(LoadTuning tuning, BackendReport report)
+    /// <summary>The room on GPUs; null where there are none, or where one of them does not know its memory.</summary>
+    /// <param name="gpus">The devices that were chosen.</param>
+    /// <param name="headers">Reads the headers.</param>
+    public static DeviceRoom? RoomOf(IReadOnlyList<DeviceFacts> gpus, HeaderMemo headers)
+    {
+        long[] total = [.. gpus.Select(device => device.MemoryTotalBytes)];
+        return total.Length == 0 || total.Contains(0) ? null : new DeviceRoom(total.Sum(), Holds);
+
+        bool Holds(ModelSpec spec)
+        {
+            var sizes = ModelSizes.Read(spec, headers);
+            var all = sizes.Layers.Count + 1;
+            var wanted = Math.Min(spec.Tuning.GpuLayers?.Number ?? all, all);
+            return LayerFit.Choose(sizes, LayerFit.FreeFor(spec, total, headers), spec.Tuning.TensorSplit) >= wanted;
+        }
+    }
+
+    private static List<DeviceFacts> GpusOf(LoadTuning tuning, BackendReport report)
     {
         var cpu = RuntimeDirectory.PluginName(GpuBackend.Cpu);
         var chosen = tuning.Backend is { } backend and not GpuBackend.Auto ? RuntimeDirectory.PluginName(backend) : report.Auto;
         var names = report.Backends.FirstOrDefault(one => one.Name == chosen && chosen != cpu)?.Devices ?? [];
         var used = tuning.Devices.Count > 0 ? names.Where(name => tuning.Devices.Contains(name, StringComparer.OrdinalIgnoreCase)) : names;
-        return [.. used.Select(name => report.Devices.First(device => device.Name == name).MemoryFreeBytes)];
+        return [.. used.Select(name => report.Devices.First(device => device.Name == name))];
     }
 }
