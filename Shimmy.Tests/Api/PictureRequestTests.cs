@@ -169,6 +169,36 @@ public sealed class PictureRequestTests
         Assert.Contains(Url, items.Replace("\\u002B", "+", StringComparison.Ordinal));
     }
 
+    [TestMethod]
+    public async Task A_picture_is_embedded_at_its_place_in_llama_servers_form()
+    {
+        var engine = Seeing([]);
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { EmbeddingLength = 2 };
+        await using var server = await ServerFixture.StartAsync(engine);
+        await using var blind = await ServerFixture.StartAsync(Seeing([], sees: false));
+        var picture = $$"""{"prompt_string":"Before <__media__> after","multimodal_data":["{{Data}}"]}""";
+
+        await server.AnswerAsync("embedding", $$"""{"content":{{picture}}}""");
+        await server.AnswerAsync("embedding", $$"""{"input":["text",{{picture}}]}""");
+        using var refused = await blind.PostAsync("embedding", $$"""{"content":{{picture}}}""");
+        using var unmarked = await server.PostAsync("embedding",
+            $$$"""{"content":{"prompt_string":"Before","multimodal_data":["{{{Data}}}"]}}""");
+
+        var seen = engine.Embedded.Where(prompt => prompt.Media.Count > 0).ToArray();
+        Assert.HasCount(2, seen);
+        foreach (var prompt in seen)
+        {
+            CollectionAssert.AreEqual(new[] { "Before ", "", " after" }, prompt.Parts.Select(part => part.Text).ToArray());
+            Assert.AreEqual((3, 0), (prompt.Media.Single().Width, prompt.Parts[1].Medium!.Value));
+        }
+        foreach (var (answer, words) in ((HttpResponseMessage, string)[])[(refused, "takes no pictures"), (unmarked, "prompt_string")])
+        {
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            Assert.Contains(words, await answer.Content.ReadAsStringAsync());
+        }
+    }
+
     private static ScriptedEngine Seeing(List<Prompt> asked, bool sees = true) => new()
     {
         Facts = spec => new ModelFacts

@@ -42,6 +42,9 @@ internal sealed class ScriptedEngine : IInferenceEngine
     /// <summary>The places in the queue of what was asked.</summary>
     public ConcurrentQueue<QueuePlace> Places { get; } = [];
 
+    /// <summary>What was embedded.</summary>
+    public ConcurrentQueue<Prompt> Embedded { get; } = [];
+
     /// <summary>Loads begun.</summary>
     public int Loads => _loads;
 
@@ -121,6 +124,7 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     {
         engine.Places.Enqueue(request.Place);
         engine.Loras.Enqueue(request.Loras);
+        engine.Embedded.Enqueue(request.Prompt);
         return new([3, 4], (await TokenizeAsync(request.Prompt, cancellation)).Count);
     }
 

@@ -26,7 +26,7 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
     public bool Take(Frame frame)
     {
         if (frame.Payload.Length <= LongestShort
-            && !(frame.Kind is FrameKind.Generate or FrameKind.Tokenize && PromptFrames.HasMedia(frame.Payload)))
+            && !(frame.Kind is FrameKind.Generate or FrameKind.Embed or FrameKind.Tokenize && PromptFrames.HasMedia(frame.Payload)))
         {
             return false;
         }

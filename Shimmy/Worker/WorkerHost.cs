@@ -4,6 +4,7 @@ using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 using Shimmy.Worker.Sampling;
@@ -99,7 +100,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 Generate(frame.Id, request with { Prompt = PromptFrames.WithData(request.Prompt, frame.Payload) }, cancellation);
                 break;
             case FrameKind.Embed:
-                Embed(frame.Id, Wire.Read(frame.Payload, WorkerRecords.NoEmbedding, WorkerRecords.Embedding), cancellation);
+                var text = PromptFrames.Read(frame.Payload, WorkerRecords.NoEmbedding, WorkerRecords.Embedding);
+                Embed(frame.Id, text with { Prompt = PromptFrames.WithData(text.Prompt, frame.Payload) }, cancellation);
                 break;
             case FrameKind.Cancel:
                 _scheduler?.Cancel(frame.Id);
@@ -226,28 +228,30 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
 
         var longest = EmbeddingContext.LongestOf(model);
-        if (request.Truncate)
+        var sees = request.Prompt.Media.Count > 0;
+        if (request.Truncate && !sees)
             request = PromptLengthCheck.Cut(request, longest);
         foreach (var text in request.Document is null ? [request.Prompt] : new[] { request.Prompt, request.Document })
         {
             if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, text, longest, cancellation) is { } beyond)
                 throw TooLong(beyond, "more than ");
         }
-        var tokens = request.Document is { } document
-            ? Pair(document)
+        List<MediaSpan> media = [];
+        var tokens = request.Document is { } document ? Pair(document)
+            : sees ? model.Vocabulary.Tokenize(request.Prompt with { AddEos = true }, model.Projector, out media)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
-        if (request is { Truncate: true, Document: null } && tokens.Count > longest)
+        if (request is { Truncate: true, Document: null } && !sees && tokens.Count > longest)
             PromptLengthCheck.Cut(tokens, longest, model.Vocabulary);
         if (tokens.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the text is empty") { Option = "input" };
         if (tokens.Count > longest)
             throw TooLong(tokens.Count);
         var adapters = model.Adapters.Choose(request.Loras);
-        _scheduler!.Submit(new EmbeddingJob(id, request.Place, tokens.Count, () =>
+        _scheduler!.Submit(new EmbeddingJob(id, request.Place, tokens.Count, media, () =>
         {
             try
             {
-                var embedding = model.Embedding.Compute(tokens, adapters);
+                var embedding = model.Embedding.Compute(tokens, media, adapters);
                 Send(FrameKind.Reply, id,
                     [.. BitConverter.GetBytes(embedding.Tokens), .. MemoryMarshal.AsBytes(embedding.Values.AsSpan())]);
             }
@@ -268,7 +272,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
             $"the maximum context length is {longest} tokens for a text that is embedded, but the text has {orMore}{tokens} tokens: it " +
-            "is too large, and exceeds the available context size")
+            $"is too large, and exceeds the available context size{(sees ? "; one with pictures is never cut" : "")}")
         {
             PromptTokens = tokens,
             ContextLength = longest,

@@ -100,6 +100,82 @@ public sealed class WorkerMediaTests
             (await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(blind, Greedy(Seeing("a", Red, "b"), 1)))).Failure);
     }
 
+    [TestMethod]
+    public async Task A_text_with_a_picture_is_embedded_as_its_tokens_pool_it()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding);
+        var prompt = Seeing("A picture ", Red, " and what is said of it");
+        var tokens = await _model.TokenizeAsync(prompt, CancellationToken.None);
+        var states = await EmbedAsync(PoolingOf("none"), prompt);
+        var width = _model.Facts.EmbeddingLength;
+
+        Assert.HasCount(tokens.Count * width, states);
+        var rows = states.Chunk(width).ToArray();
+        AssertNear(rows[^1], await EmbedAsync(PoolingOf("last"), prompt));
+        AssertNear(rows[0], await EmbedAsync(PoolingOf("cls"), prompt));
+        AssertNear([.. Enumerable.Range(0, width).Select(i => rows.Average(row => row[i]))], await EmbedAsync(PoolingOf("mean"), prompt));
+        AssertNear(rows[^1], await EmbedAsync(_model, prompt));
+        // It may end with a picture, and another picture is another text.
+        Assert.HasCount(width, await EmbedAsync(_model, Seeing("A picture ", Red, "")));
+        Assert.IsGreaterThan(1e-3f, rows[^1].Zip(await EmbedAsync(_model, Seeing("A picture ", Blue, " and what is said of it")),
+            (one, other) => Math.Abs(one - other)).Max());
+
+        static LoadTuning PoolingOf(string name) =>
+            LoadTuning.None with { Pooling = Array.IndexOf((string[])["none", "mean", "cls", "last"], name) };
+
+        async Task<float[]> EmbedAsync(object by, Prompt text)
+        {
+            var request = new EmbeddingRequest { Prompt = text };
+            if (by is ILoadedModel model)
+                return (await model.EmbedAsync(request, CancellationToken.None)).Values;
+            await using var loaded = await LoadAsync(folder,
+                spec => spec with { Projector = projector, Tuning = (LoadTuning)by });
+            return (await loaded.EmbedAsync(request, CancellationToken.None)).Values;
+        }
+
+        static void AssertNear(float[] expected, float[] actual)
+        {
+            Assert.HasCount(expected.Length, actual);
+            for (var i = 0; i < expected.Length; i++)
+                Assert.AreEqual(expected[i], actual[i], 1e-3f, $"value {i}");
+        }
+    }
+
+    [TestMethod]
+    public async Task Pictures_are_embedded_beside_streams_and_each_gets_its_own()
+    {
+        var pictures = Enumerable.Range(0, 4)
+            .Select(i => PictureDecoder.Decode(Pictures.Square(28, (byte)(60 * i), 40, 200), PictureDecoder.DefaultMostPixels)).ToArray();
+        var alone = new List<float[]>();
+        foreach (var picture in pictures)
+            alone.Add((await EmbedAsync(picture)).Values);
+
+        var stream = RunAsync(_model, Greedy("stream on", 100));
+        var together = await Task.WhenAll(pictures.Select(EmbedAsync));
+
+        for (var i = 0; i < pictures.Length; i++)
+            CollectionAssert.AreEqual(alone[i], together[i].Values);
+        Assert.AreEqual(4, alone.Select(values => string.Join(' ', values)).Distinct().Count());
+        Assert.AreEqual(100, (await stream).End.GeneratedTokens);
+
+        static Task<Embedding> EmbedAsync(Medium picture) =>
+            _model.EmbedAsync(new EmbeddingRequest { Prompt = Seeing("See ", picture, " here") }, CancellationToken.None);
+    }
+
+    [TestMethod]
+    public async Task A_text_to_embed_that_is_too_long_by_its_pictures_is_refused_and_never_cut()
+    {
+        var many = _model.Facts.ContextLength / RandomProjector.Tokens + 1;
+        var prompt = new Prompt { Parts = [.. Enumerable.Range(0, many).Select(_ => new PromptPart("", ParseSpecial: true, 0))], Media = [Red] };
+
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() =>
+            _model.EmbedAsync(new EmbeddingRequest { Prompt = prompt, Truncate = true }, CancellationToken.None));
+
+        Assert.AreEqual(EngineFailure.PromptTooLong, refused.Failure);
+        Assert.Contains("never cut", refused.Message);
+    }
+
     private static Medium Red { get; } = PictureDecoder.Decode(Pictures.Square(28, 250, 20, 10), PictureDecoder.DefaultMostPixels);
 
     private static Medium Blue { get; } = PictureDecoder.Decode(Pictures.Square(28, 10, 20, 250), PictureDecoder.DefaultMostPixels);
@@ -109,6 +185,8 @@ public sealed class WorkerMediaTests
         Parts = [new(before, ParseSpecial: true), new("", ParseSpecial: true, 0), new(after, ParseSpecial: true)],
         Media = [picture],
     };
+
+    private static GenerationRequest Greedy(string prompt, int tokens) => WorkerFixture.Greedy(prompt, tokens);
 
     private static GenerationRequest Greedy(Prompt prompt, int tokens) => WorkerFixture.Greedy("", tokens) with { Prompt = prompt };
 }

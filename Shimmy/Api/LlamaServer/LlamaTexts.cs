@@ -5,8 +5,8 @@ using Shimmy.Http;
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// <c>POST /embedding</c>: embeddings in llama-server's form, a list of vectors for each text: one, or that of each token where the model
-/// pools none.
+/// <c>POST /embedding</c>: embeddings in llama-server's form, a list of vectors for each text with its pictures: one, or that of each
+/// token where the model pools none.
 /// </summary>
 internal static class LlamaTexts
 {
@@ -19,7 +19,7 @@ internal static class LlamaTexts
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         // Only llama-server's own name for them asks for its form.
-        var field = fields.Has("content") ? "content" : "input";
+        var field = fields.Has("content") && !fields.Has("input") ? "content" : "input";
         asOpenAI &= field == "input";
         var given = LlamaPrompts.Read(fields, field);
         var norm = fields.Whole("embd_normalize", -1, 100) ?? 2;
@@ -33,12 +33,7 @@ internal static class LlamaTexts
         var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var prompts = new List<Prompt>();
         foreach (var element in given)
-        {
-            var prompt = await LlamaPrompts.OfAsync(context, lease.Model, element, field, context.RequestAborted);
-            if (prompt.Media.Count > 0)
-                throw ApiException.BadField(field, "pictures are not embedded; send text");
-            prompts.Add(prompt);
-        }
+            prompts.Add(await LlamaPrompts.OfAsync(context, lease.Model, element, field, context.RequestAborted));
         var (values, tokens) =
             await EmbeddingRun.AllAsync(context, lease, field, prompts, truncates, loras, takesTokens: !asOpenAI);
         var width = lease.Model.Facts.EmbeddingLength;

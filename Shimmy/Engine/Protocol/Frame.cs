@@ -33,7 +33,8 @@ internal enum FrameKind : byte
     ReportBackends = 7,
 
     /// <summary>
-    /// P: bytes of an <see cref="EmbeddingRequest"/>; answered by <see cref="Reply"/> with the token count and the values.
+    /// P: an <see cref="EmbeddingRequest"/> as <see cref="PromptFrames"/> writes it; answered by <see cref="Reply"/> with the token count
+    /// and the values.
     /// </summary>
     Embed = 8,
 

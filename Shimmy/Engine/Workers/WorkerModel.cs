@@ -33,7 +33,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation)
     {
-        var payload = Wire.Write(request, WorkerRecords.Embedding);
+        var payload = PromptFrames.Write(request, WorkerRecords.Embedding, request.Prompt.Media);
         var reply = await worker.AskAsync(FrameKind.Embed, payload, cancellation).ConfigureAwait(false);
         return new Embedding(MemoryMarshal.Cast<byte, float>(reply.AsSpan(sizeof(int))).ToArray(), BitConverter.ToInt32(reply));
     }

@@ -368,7 +368,7 @@ internal readonly record struct MediaSpan(int Start, MediaStretch Stretch)
 internal sealed class MediaEncoder(Projector projector, Action done)
 {
     private readonly object _lock = new();
-    private readonly Queue<(TokenizedMedium Medium, Func<bool> Wanted)> _waiting = new();
+    private readonly Queue<(TokenizedMedium Medium, Func<bool> Wanted, Action? Then)> _waiting = new();
     private Thread? _thread;
     private volatile bool _isBusy;
 
@@ -376,11 +376,14 @@ internal sealed class MediaEncoder(Projector projector, Action done)
     public int BusyThreads => _isBusy ? projector.Threads : 0;
 
     /// <summary>Encodes a medium where that is still wanted when its turn comes.</summary>
-    public void Request(TokenizedMedium medium, Func<bool> wanted)
+    /// <param name="medium">The medium.</param>
+    /// <param name="wanted">Whether it is wanted.</param>
+    /// <param name="then">Called on the thread once it is encoded, cannot be, or was not wanted any more.</param>
+    public void Request(TokenizedMedium medium, Func<bool> wanted, Action? then = null)
     {
         lock (_lock)
         {
-            _waiting.Enqueue((medium, wanted));
+            _waiting.Enqueue((medium, wanted, then));
             _isBusy = true;
             if (_thread is null)
             {
@@ -395,7 +398,7 @@ internal sealed class MediaEncoder(Projector projector, Action done)
     {
         while (true)
         {
-            (TokenizedMedium Medium, Func<bool> Wanted) next;
+            (TokenizedMedium Medium, Func<bool> Wanted, Action? Then) next;
             lock (_lock)
             {
                 while (!_waiting.TryDequeue(out next))
@@ -405,6 +408,7 @@ internal sealed class MediaEncoder(Projector projector, Action done)
                 }
             }
             projector.Encode(next.Medium, next.Wanted);
+            next.Then?.Invoke();
             done();
         }
     }

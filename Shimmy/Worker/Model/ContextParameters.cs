@@ -71,13 +71,14 @@ internal static class ContextParameters
     /// <param name="spec">How the model is to be loaded.</param>
     /// <param name="metadata">The model's metadata, which says how it pools.</param>
     /// <param name="contextLength">Tokens of the longest text.</param>
-    public static LlamaContextParams ForEmbedding(ModelSpec spec, ModelMetadata metadata, int contextLength)
+    /// <param name="largestMedium">Most tokens of a medium that must be computed in one step; 0 where there are none.</param>
+    public static LlamaContextParams ForEmbedding(ModelSpec spec, ModelMetadata metadata, int contextLength, int largestMedium = 0)
     {
         var parameters = ContextHandle.DefaultParams;
         parameters.ContextLength = (uint)contextLength;
         // Only states of single tokens, of a model whose tokens look backwards alone, can be had of a text in chunks.
         var chunk = metadata is { CanGenerate: true, Pooling: PoolingType.Last or PoolingType.None }
-            ? Math.Min(spec.BatchSize, contextLength)
+            ? Math.Min(Math.Max(spec.BatchSize, largestMedium), contextLength)
             : contextLength;
         parameters.BatchSize = (uint)chunk;
         parameters.MicroBatchSize = (uint)chunk;

@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -38,7 +39,8 @@ internal sealed class EmbeddingContext
         if (!model.Metadata.CanGenerate)
             return new EmbeddingContext(model, model.Context);
         NativeLog.TakeErrors();
-        var parameters = ContextParameters.ForEmbedding(model.Spec, model.Metadata, LongestOf(model));
+        var parameters = ContextParameters.ForEmbedding(
+            model.Spec, model.Metadata, LongestOf(model), model.Projector?.LargestNonCausal ?? 0);
         return ContextHandle.Create(model.Handle, parameters) is { } context
             ? new EmbeddingContext(model, context)
             : throw new EngineException(EngineFailure.GenerationFailed,
@@ -49,40 +51,69 @@ internal sealed class EmbeddingContext
     /// Computes one text of at most <see cref="LongestOf"/> tokens with these adapters: its embedding, or those of all its tokens one after
     /// another where nothing is pooled. Throws <see cref="EngineException"/> for one that llama.cpp cannot compute.
     /// </summary>
-    public Embedding Compute(IReadOnlyList<int> tokens, AdapterSet adapters)
+    /// <param name="tokens">The tokens.</param>
+    /// <param name="media">The places of the pictures among them, encoded.</param>
+    /// <param name="adapters">The adapters.</param>
+    public Embedding Compute(IReadOnlyList<int> tokens, IReadOnlyList<MediaSpan> media, AdapterSet adapters)
     {
         _model.Threads.UseFor(_context);
         UseAdapters(adapters);
         _context.ClearCells();
-        var everyToken = _model.Metadata.Pooling == PoolingType.None ? new List<float>(tokens.Count * _values) : null;
-        for (var position = 0; position < tokens.Count;)
+        var pooled = new PooledStates(_model.Metadata.Pooling, _values, tokens.Count);
+        var next = 0;
+        for (var index = 0; index < tokens.Count;)
         {
-            _batch.Clear();
-            while (position < tokens.Count && _batch.Room > 0)
-                _batch.Add(tokens[position], position++, 0, logits: true);
-            var code = _batch.Decode(_context);
-            if (code != 0)
+            int count;
+            if (next < media.Count && media[next].Start == index)
             {
-                throw new EngineException(EngineFailure.GenerationFailed,
-                    $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
+                count = DecodeMedium(media[next++], media);
             }
-            if (everyToken is null)
-                continue;
+            else
+            {
+                var end = next < media.Count ? media[next].Start : tokens.Count;
+                _batch.Clear();
+                for (var i = index; i < end && _batch.Room > 0; i++)
+                    _batch.Add(tokens[i], MediaSpan.PositionAt(i, media), 0, logits: true);
+                count = _batch.Count;
+                Check(_batch.Decode(_context));
+            }
             _context.Synchronize();
-            for (var i = 0; i < _batch.Count; i++)
-                everyToken.AddRange(_context.TokenEmbedding(i, _values));
+            pooled.Take(_context, count);
+            index += count;
         }
-        _context.Synchronize();
-        if (everyToken is not null)
+        return new Embedding(pooled.Values, tokens.Count);
+    }
+
+    // All of a stretch in one step: a picture's tokens may see each other.
+    private int DecodeMedium(MediaSpan span, IReadOnlyList<MediaSpan> media)
+    {
+        var (stretch, native) = (span.Stretch, span.Stretch.Native);
+        if (stretch.Embeddings is not { } embeddings)
+            throw new EngineException(EngineFailure.GenerationFailed, stretch.Medium.Failure ?? "a picture was not encoded");
+        if (native.Tokens > _context.BatchSize)
         {
-            return everyToken.Count == tokens.Count * _values
-                ? new Embedding([.. everyToken], tokens.Count)
-                : throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embeddings of the text's tokens");
+            throw new EngineException(EngineFailure.InvalidRequest,
+                $"has a picture of {native.Tokens} tokens; at most {_context.BatchSize} of one are embedded (--batch, --image-max-tokens)");
         }
-        var values = _context.Embedding(0, _values);
-        return values.IsEmpty
-            ? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embedding of the text")
-            : new Embedding(values.ToArray(), tokens.Count);
+
+        if (native.NonCausal)
+            _context.UseCausalAttention(false);
+        var code = EmbeddingBatch.Decode(_context, embeddings, native.Tokens,
+            stretch.PositionsOf(MediaSpan.PositionAt(span.Start, media), 0, native.Tokens), 0, outputs: native.Tokens);
+        _context.Synchronize();
+        if (native.NonCausal)
+            _context.UseCausalAttention(true);
+        Check(code);
+        return native.Tokens;
+    }
+
+    private static void Check(int code)
+    {
+        if (code != 0)
+        {
+            throw new EngineException(EngineFailure.GenerationFailed,
+                $"llama.cpp could not embed (code {code}): {NativeLog.TakeErrors()}");
+        }
     }
 
     private void UseAdapters(AdapterSet set)
@@ -96,5 +127,50 @@ internal sealed class EmbeddingContext
             return;
         _model.Adapters.Apply(_context, set);
         _adapters = set;
+    }
+}
+
+/// <summary>
+/// The embedding of a text out of the steps that it was computed in. A text without pictures has one step where its tokens are pooled; of
+/// several, each pools its own tokens.
+/// </summary>
+/// <param name="pooling">How its tokens become one.</param>
+/// <param name="width">Values of an embedding.</param>
+/// <param name="tokens">Tokens of the text.</param>
+internal sealed class PooledStates(PoolingType pooling, int width, int tokens)
+{
+    private readonly List<float> _everyToken = [];
+    private float[]? _values;
+
+    /// <summary>The embedding, or those of all tokens. Throws <see cref="EngineException"/> where llama.cpp gave none.</summary>
+    public float[] Values => pooling != PoolingType.None
+        ? _values ?? throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embedding of the text")
+        : _everyToken.Count == tokens * width
+            ? [.. _everyToken]
+            : throw new EngineException(EngineFailure.GenerationFailed, "llama.cpp gave no embeddings of the text's tokens");
+
+    /// <summary>Takes what the last step of so many tokens gave.</summary>
+    public void Take(ContextHandle context, int count)
+    {
+        if (pooling == PoolingType.None)
+        {
+            for (var i = 0; i < count; i++)
+                _everyToken.AddRange(context.TokenEmbedding(i, width));
+            return;
+        }
+        var values = context.Embedding(0, width);
+        if (values.IsEmpty)
+            return;
+        if (pooling == PoolingType.Mean && count < tokens)
+        {
+            // Each step counts with its tokens.
+            _values ??= new float[width];
+            for (var i = 0; i < width; i++)
+                _values[i] += values[i] * count / tokens;
+        }
+        else if (pooling != PoolingType.Cls || _values is null)
+        {
+            _values = values.ToArray();
+        }
     }
 }

@@ -127,10 +127,7 @@ internal sealed class Vocabulary
                 CheckRange(token);
             return WithBos([.. given], prompt.AddBos);
         }
-        var tokens = TokensOf(prompt.Parts);
-        if (prompt.AddEos && Native.AddsEos && End >= 0)
-            tokens.Add(End);
-        return WithBos(tokens, prompt.AddBos);
+        return WithBos(WithEos(TokensOf(prompt.Parts), prompt.AddEos), prompt.AddBos);
     }
 
     /// <summary>
@@ -177,7 +174,7 @@ internal sealed class Vocabulary
                 tokens.AddRange(Enumerable.Repeat(stretch.Number, stretch.Native.Tokens));
             }
         }
-        return tokens;
+        return WithEos(tokens, prompt.AddEos);
     }
 
     private List<int> TokensOf(IReadOnlyList<PromptPart> parts)
@@ -243,14 +240,11 @@ internal sealed class Vocabulary
         if (AddsBos)
             tokens.Add(Bos);
         AppendText(tokens, queryText, parseSpecial: false);
-        if (End >= 0 && Native.AddsEos)
-            tokens.Add(End);
+        WithEos(tokens, addEos: true);
         if (Native.AddsSeparator)
             tokens.Add(Native.Separator);
         AppendText(tokens, documentText, parseSpecial: false);
-        if (End >= 0 && Native.AddsEos)
-            tokens.Add(End);
-        return tokens;
+        return WithEos(tokens, addEos: true);
     }
 
     // What closes a text: EOS, or the separator of vocabularies that have no other end.
@@ -260,6 +254,13 @@ internal sealed class Vocabulary
     {
         if (addBos && AddsBos && (tokens.Count == 0 || tokens[0] != Bos))
             tokens.Insert(0, Bos);
+        return tokens;
+    }
+
+    private List<int> WithEos(List<int> tokens, bool addEos)
+    {
+        if (addEos && Native.AddsEos && End >= 0)
+            tokens.Add(End);
         return tokens;
     }
 

@@ -78,19 +78,19 @@ internal static unsafe class EmbeddingBatch
     /// <param name="count">Number of tokens.</param>
     /// <param name="positions">One position a token, or M-RoPE's four, in four stretches as long as there are tokens.</param>
     /// <param name="sequence">The sequence.</param>
-    /// <param name="logits">Whether the last token's logits are needed.</param>
+    /// <param name="outputs">Of how many tokens at the end the logits, or the states, are needed.</param>
     public static int Decode(
-        ContextHandle context, ReadOnlySpan<float> embeddings, int count, ReadOnlySpan<int> positions, int sequence, bool logits)
+        ContextHandle context, ReadOnlySpan<float> embeddings, int count, ReadOnlySpan<int> positions, int sequence, int outputs)
     {
         var counts = new int[count];
         var wanted = new sbyte[count];
         var ids = new nint[count];
         Array.Fill(counts, 1);
-        wanted[^1] = logits ? (sbyte)1 : (sbyte)0;
+        Array.Fill(wanted, (sbyte)1, count - outputs, outputs);
         fixed (float* values = embeddings)
         fixed (int* places = positions)
         fixed (int* idCounts = counts)
-        fixed (sbyte* outputs = wanted)
+        fixed (sbyte* marks = wanted)
         fixed (nint* idPointers = ids)
         {
             Array.Fill(ids, (nint)(&sequence));
@@ -101,7 +101,7 @@ internal static unsafe class EmbeddingBatch
                 Positions = places,
                 SequenceIdCounts = idCounts,
                 SequenceIds = (int**)idPointers,
-                Logits = outputs,
+                Logits = marks,
             });
         }
     }

@@ -1,5 +1,6 @@
 using System.Collections;
 using Shimmy.Engine;
+using Shimmy.Worker.Media;
 using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Scheduling;
@@ -78,16 +79,67 @@ internal sealed class RequestQueue<T> : IEnumerable<T> where T : class, IQueued
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 }
 
+/// <summary>The texts to embed. One with pictures waits until these are encoded, which is done beside the scheduler's loop.</summary>
+/// <param name="encoder">Encodes pictures; null where the model sees none.</param>
+/// <param name="post">Does something on the scheduler's thread, on which all of this is used.</param>
+internal sealed class EmbeddingQueue(MediaEncoder? encoder, Action<Action> post) : IEnumerable<EmbeddingJob>
+{
+    private readonly RequestQueue<EmbeddingJob> _ready = new();
+    private readonly List<EmbeddingJob> _unseen = [];
+
+    /// <summary>How many wait.</summary>
+    public int Count => _ready.Count + _unseen.Count;
+
+    /// <summary>How many of them can be computed.</summary>
+    public int Ready => _ready.Count;
+
+    /// <summary>A new text.</summary>
+    public void Add(EmbeddingJob job)
+    {
+        _unseen.Add(job);
+        See(job);
+    }
+
+    /// <summary>Takes out the next one of those that can be computed; there must be one.</summary>
+    public EmbeddingJob TakeNext() => _ready.TakeNext([]);
+
+    /// <summary>Removes the cancelled texts; one whose picture is being encoded leaves once it is.</summary>
+    public void TakeCancelled() => _ready.TakeCancelled();
+
+    /// <inheritdoc/>
+    public IEnumerator<EmbeddingJob> GetEnumerator() => _ready.Concat(_unseen).GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    private void See(EmbeddingJob job)
+    {
+        if (!job.Cancelled && job.Unseen is { } medium)
+        {
+            encoder!.Request(medium, () => !job.Cancelled, () => post(() => See(job)));
+            return;
+        }
+        _unseen.Remove(job);
+        if (!job.Cancelled)
+            _ready.Add(job);
+    }
+}
+
 /// <summary>A text to embed on the scheduler's thread.</summary>
 /// <param name="requestId">Id of the request.</param>
 /// <param name="place">Its place in the queue.</param>
 /// <param name="tokens">Tokens of the text.</param>
+/// <param name="media">The places of its media.</param>
 /// <param name="work">Computes the embedding and sends it.</param>
 /// <param name="refused">Called where the queue is full.</param>
-internal sealed class EmbeddingJob(uint requestId, QueuePlace place, int tokens, Action work, Action<EngineException> refused) : IQueued
+internal sealed class EmbeddingJob(
+    uint requestId, QueuePlace place, int tokens, IReadOnlyList<MediaSpan> media, Action work, Action<EngineException> refused) : IQueued
 {
-    /// <inheritdoc cref="EmbeddingJob(uint, QueuePlace, int, Action, Action{EngineException})" path="/param[@name='tokens']"/>
+    /// <summary>Tokens of the text.</summary>
     public int Tokens { get; } = tokens;
+
+    /// <summary>A medium that is still to be encoded; null where all are, or where one cannot be.</summary>
+    public TokenizedMedium? Unseen =>
+        media.FirstOrDefault(span => span.Stretch is { Embeddings: null, Medium.Failure: null }).Stretch?.Medium;
 
     public uint RequestId { get; } = requestId;
 

@@ -44,7 +44,7 @@ internal sealed class Scheduler
     private readonly RequestQueue<Sequence> _waiting = new();
     private readonly SchedulerCounters _counters = new();
     private readonly List<Sequence> _running = [];
-    private readonly RequestQueue<EmbeddingJob> _embeddings = new();
+    private readonly EmbeddingQueue _embeddings;
     private readonly Admission _admission;
     private readonly TurnSampler _sampler;
     private readonly MediaEncoder? _encoder;
@@ -69,6 +69,7 @@ internal sealed class Scheduler
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
+        _embeddings = new EmbeddingQueue(_encoder, Post);
         _admission = new Admission(model, _cache, _turn, _encoder, _counters, events, _waiting, _running);
         _sampler = new TurnSampler(model, _cache, _counters, events);
     }
@@ -163,13 +164,13 @@ internal sealed class Scheduler
     {
         while (true)
         {
-            if (_running.Count == 0 && _waiting.Count == 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
+            if (_running.Count == 0 && _waiting.Count == 0 && _embeddings.Ready == 0 && _inbox.IsEmpty)
                 Rest();
             while (_inbox.TryDequeue(out var action))
                 action();
             RetireCancelled();
-            if (_embeddings.Count > 0)
-                Embed(_embeddings.TakeNext([]));
+            if (_embeddings.Ready > 0)
+                Embed(_embeddings.TakeNext());
             _admission.Admit();
             _admission.Join();
             _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
@@ -185,7 +186,7 @@ internal sealed class Scheduler
             TellCells();
             _events.Flush();
             // All that runs waits for a picture.
-            if (!computed && _encoder is { BusyThreads: > 0 } && _running.Count > 0 && _embeddings.Count == 0 && _inbox.IsEmpty)
+            if (!computed && _encoder is { BusyThreads: > 0 } && _running.Count > 0 && _embeddings.Ready == 0 && _inbox.IsEmpty)
                 _wake.Wait();
         }
     }
@@ -403,7 +404,7 @@ internal sealed class Scheduler
         if (native.NonCausal)
             _model.Context.UseCausalAttention(false);
         var code = EmbeddingBatch.Decode(
-            _model.Context, embeddings.AsSpan(done * width, count * width), count, positions, slot.Id, isLast);
+            _model.Context, embeddings.AsSpan(done * width, count * width), count, positions, slot.Id, outputs: isLast ? 1 : 0);
         if (code == 0)
             _model.Context.Synchronize();
         if (native.NonCausal)
