@@ -5,7 +5,8 @@ namespace Shimmy.Http;
 
 /// <summary>
 /// Streams that outlive their client: one that is sent with <c>X-Conversation-Id</c> goes on when the client leaves, and what it said is
-/// kept for a while, to be read again from any byte. A conversation has one stream at most; a new one ends the one before. Thread-safe.
+/// kept for a while, to be read again from any byte. A conversation has one stream at most; a new one ends the one before, once it says
+/// something: one that is refused leaves it as it was. Thread-safe.
 /// </summary>
 internal sealed class ConversationStreams(TimeProvider time)
 {
@@ -27,15 +28,14 @@ internal sealed class ConversationStreams(TimeProvider time)
             return null;
         var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
         var stream = new ConversationStream(id, KeyOf(context, id), streams.Now);
-        ConversationStream? before;
         lock (streams._lock)
         {
             streams.Forget();
-            streams._streams.Remove(stream.Key, out before);
-            streams.MakeRoom();
-            streams._streams.Add(stream.Key, stream);
+            if (!streams._streams.ContainsKey(stream.Key))
+                streams.MakeRoom();
+            stream.Before = streams._streams.GetValueOrDefault(stream.Key);
+            streams._streams[stream.Key] = stream;
         }
-        before?.Cancel();
         return stream;
     }
 
@@ -58,14 +58,19 @@ internal sealed class ConversationStreams(TimeProvider time)
         stream?.Cancel();
     }
 
-    /// <summary>Forgets a stream that never began, since its request was refused.</summary>
+    /// <summary>Forgets a stream that never began, since its request was refused; the one before it is found again.</summary>
     public static void Drop(HttpContext context, ConversationStream stream)
     {
         var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
         lock (streams._lock)
         {
             if (streams._streams.GetValueOrDefault(stream.Key) == stream)
+            {
                 streams._streams.Remove(stream.Key);
+                if (stream.Before is { } before)
+                    streams._streams.Add(stream.Key, before);
+                stream.Before = null;
+            }
         }
         stream.Cancel();
     }
@@ -136,21 +141,34 @@ internal sealed class ConversationStream(string id, string key, DateTimeOffset s
     /// <summary>Cancelled where somebody ends it.</summary>
     public CancellationToken Token => _cancel.Token;
 
+    /// <summary>Whether a client has ended it before its end: nothing more is said then.</summary>
+    public bool IsCancelled { get; private set; }
+
+    /// <summary>The stream of the same conversation that this one ends with its first byte; null where there is none any more.</summary>
+    public ConversationStream? Before { get; set; }
+
     /// <summary>Ends it before its end.</summary>
     public void Cancel()
     {
-        _cancel.Cancel();
+        IsCancelled = true;
+        Stop();
         End();
+        Before?.Cancel();
     }
+
+    /// <summary>Ends what it tells, which may say why.</summary>
+    public void Stop() => _cancel.Cancel();
 
     /// <summary>Adds bytes.</summary>
     public void Write(ReadOnlySpan<byte> bytes)
     {
         TaskCompletionSource news;
+        ConversationStream? ended;
         lock (_lock)
         {
             if (EndedAt is not null || bytes.IsEmpty)
                 return;
+            (ended, Before) = (Before, null);
             if (bytes.Length > Most)
             {
                 Length += bytes.Length - Most;
@@ -165,6 +183,7 @@ internal sealed class ConversationStream(string id, string key, DateTimeOffset s
             (news, _news) = (_news, New());
         }
         news.TrySetResult();
+        ended?.Cancel();
     }
 
     /// <summary>Nothing more comes.</summary>

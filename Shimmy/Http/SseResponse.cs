@@ -18,10 +18,8 @@ internal interface IStreamWriter
     /// <summary>Longest silence of a stream before <see cref="WritePing"/>; null where the dialect has no such event.</summary>
     TimeSpan? PingAfter => null;
 
-    /// <summary>Writes the dialect's sign of life.</summary>
-    void WritePing(IBufferWriter<byte> output)
-    {
-    }
+    /// <summary>Writes the dialect's sign of life; a comment where it has none of its own.</summary>
+    void WritePing(IBufferWriter<byte> output) => output.Write(":\n\n"u8);
 
     /// <summary>Writes the error event in the form of a dialect, which is the route's or the server's; the stream ends after it.</summary>
     void WriteError(IBufferWriter<byte> output, ApiError error, Dialect dialect) => SseResponse.WriteError(output, error, dialect);
@@ -39,8 +37,9 @@ internal static class SseResponse
     public const string JsonLines = "application/x-ndjson";
 
     /// <summary>
-    /// Sends the events. What goes wrong before the first is thrown, so that the client gets a status; what goes wrong after it is sent as
-    /// the dialect's error event and thrown as <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
+    /// Sends the events; those of an answer that outlives its client inside <see cref="OutliveAsync"/>. What goes wrong before the first is
+    /// thrown, so that the client gets a status; what goes wrong after it is sent as the dialect's error event and thrown as
+    /// <see cref="StreamBrokenException"/>, so that the connection ends without the body's end.
     /// </summary>
     public static async Task SendAsync(HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer,
         ConversationStream? outlives = null)
@@ -89,61 +88,85 @@ internal static class SseResponse
         context.Response.Headers["X-Accel-Buffering"] = "no";
     }
 
-    // What the client gets is kept beside it, and goes on when the client leaves.
-    private static async Task SendOutlivingAsync(
-        HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer, ConversationStream stream)
+    /// <summary>
+    /// Runs all of an answer that outlives its client, the load of its model included; <paramref name="send"/> ends with
+    /// <see cref="SendAsync"/>. What goes wrong is the end of the stream, for a client that has left and reads it later. Only a request
+    /// that is refused before anything was said, to a client that is there, leaves no stream.
+    /// </summary>
+    public static async Task OutliveAsync(HttpContext context, ConversationStream stream, Func<Task> send)
     {
         // The server's end and a deadline end it, the client's leaving does not.
-        using var ended = ClientConnection.ServersEnd(context).Register(stream.Cancel);
-        var output = new ArrayBufferWriter<byte>(1024);
+        using var ended = ClientConnection.ServersEnd(context).Register(stream.Stop);
         try
         {
-            await using var enumerator = events.GetAsyncEnumerator(stream.Token);
-            var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
-            SetHeaders(context, writer.ContentType);
-            while (more)
-            {
-                RequestContext.Of(context).Note(enumerator.Current);
-                writer.Write(output, enumerator.Current);
-                await PassAsync().ConfigureAwait(false);
-                more = await enumerator.MoveNextAsync().ConfigureAwait(false);
-            }
+            await send().ConfigureAwait(false);
         }
-        catch (Exception e) when (stream.Length > 0)
+        catch (Exception e)
         {
-            var error = ApiError.Of(e, context);
-            writer.WriteError(output, error ?? ApiError.Internal, DialectOf(context));
-            await PassAsync().ConfigureAwait(false);
-            throw new StreamBrokenException(e, isOurFault: error is null);
-        }
-        catch
-        {
-            // Refused before its first byte: there is nothing to be read again.
-            ConversationStreams.Drop(context, stream);
+            var cause = stream.IsCancelled
+                ? new ApiException(409, "the stream was ended: by DELETE /v1/stream, or by a new one of its conversation", "stream_ended")
+                : e;
+            var error = ApiError.Of(cause, context);
+            var isGone = ClientConnection.IsGone(context);
+            var output = new ArrayBufferWriter<byte>(256);
+            WriteError(output, error ?? ApiError.Internal, DialectOf(context));
+            if (stream.Length > 0)
+                await PassAsync(context, output, stream).ConfigureAwait(false);
+            else if (!isGone && error is { Status: < 500 and not 422 })
+                ConversationStreams.Drop(context, stream);
+            else
+                stream.Write(output.WrittenSpan);
+            if (stream.Length > 0 && (isGone || context.Response.HasStarted))
+                throw new StreamBrokenException(cause, isOurFault: error is null);
+            if (cause != e)
+                throw cause;
             throw;
         }
         finally
         {
             stream.End();
         }
+    }
 
-        async ValueTask PassAsync()
+    // What the client gets is kept beside it, and goes on when the client leaves.
+    private static async Task SendOutlivingAsync(
+        HttpContext context, IAsyncEnumerable<OutputEvent> events, IStreamWriter writer, ConversationStream stream)
+    {
+        var output = new ArrayBufferWriter<byte>(1024);
+        await using var enumerator = events.GetAsyncEnumerator(stream.Token);
+        var more = await enumerator.MoveNextAsync().ConfigureAwait(false);
+        SetHeaders(context, writer.ContentType);
+        while (more)
         {
-            stream.Write(output.WrittenSpan);
-            if (!ClientConnection.IsGone(context))
+            RequestContext.Of(context).Note(enumerator.Current);
+            writer.Write(output, enumerator.Current);
+            await PassAsync(context, output, stream).ConfigureAwait(false);
+            var next = enumerator.MoveNextAsync().AsTask();
+            while (writer.PingAfter is { } silence && !await EndsWithinAsync(next, silence, CancellationToken.None).ConfigureAwait(false))
             {
-                try
-                {
-                    await context.Response.Body.WriteAsync(output.WrittenMemory, ClientConnection.Token(context)).ConfigureAwait(false);
-                    await context.Response.Body.FlushAsync(ClientConnection.Token(context)).ConfigureAwait(false);
-                }
-                catch (Exception e) when (e is OperationCanceledException or IOException)
-                {
-                    // The client left in the middle of it, and may read the rest later.
-                }
+                writer.WritePing(output);
+                await PassAsync(context, output, stream).ConfigureAwait(false);
             }
-            output.ResetWrittenCount();
+            more = await next.ConfigureAwait(false);
         }
+    }
+
+    private static async ValueTask PassAsync(HttpContext context, ArrayBufferWriter<byte> output, ConversationStream stream)
+    {
+        stream.Write(output.WrittenSpan);
+        if (!ClientConnection.IsGone(context))
+        {
+            try
+            {
+                await context.Response.Body.WriteAsync(output.WrittenMemory, ClientConnection.Token(context)).ConfigureAwait(false);
+                await context.Response.Body.FlushAsync(ClientConnection.Token(context)).ConfigureAwait(false);
+            }
+            catch (Exception e) when (e is OperationCanceledException or IOException)
+            {
+                // The client left in the middle of it, and may read the rest later.
+            }
+        }
+        output.ResetWrittenCount();
     }
 
     /// <summary>Frames a JSON value as one event; <paramref name="write"/> writes the value.</summary>

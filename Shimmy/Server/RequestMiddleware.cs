@@ -43,9 +43,11 @@ internal sealed partial class RequestMiddleware(ILogger logger, RouteTable route
             using var entered = running.Enter(context);
             await AnswerAsync(context, next).ConfigureAwait(false);
         }
-        catch (Exception) when (ClientConnection.IsGone(context))
+        catch (Exception e) when (ClientConnection.IsGone(context))
         {
-            // The client is gone: nobody is left to tell, and what ran for it was cancelled.
+            // The client is gone: nobody is left to tell, and what ran for it was cancelled, unless it outlives the client.
+            if (e is StreamBrokenException { IsOurFault: true })
+                LogFault(logger, context.TraceIdentifier, e);
             status = ClientLeft;
         }
         catch (StreamBrokenException e)

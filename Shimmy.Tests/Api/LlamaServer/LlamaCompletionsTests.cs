@@ -143,13 +143,7 @@ public sealed class LlamaCompletionsTests
             BeforeToken = gate.WaitAsync,
         };
         await using var server = await ServerFixture.StartAsync(engine);
-        var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions")
-        {
-            Content = new StringContent("""{"stream":true,"messages":[{"role":"user","content":"hi"}]}""",
-                System.Text.Encoding.UTF8, "application/json"),
-        };
-        request.Headers.Add("X-Conversation-Id", "talk::talker");
-        using (var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
+        using (var answer = await server.Client.SendAsync(Conversation("talk::talker"), HttpCompletionOption.ResponseHeadersRead))
         {
             gate.Release(3);
             await (await answer.Content.ReadAsStreamAsync()).ReadAtLeastAsync(new byte[100], 100);
@@ -209,14 +203,9 @@ public sealed class LlamaCompletionsTests
             Answer = (_, _) => Enumerable.Range(0, 40).Select(i => $" wörd{i}"),
             BeforeToken = gate.WaitAsync,
         });
-        var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions")
-        {
-            Content = new StringContent("""{"stream":true,"messages":[{"role":"user","content":"hi"}]}"""),
-        };
-        request.Headers.Add("X-Conversation-Id", "cut");
         var read = new MemoryStream();
         gate.Release(4);
-        using (var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead))
+        using (var answer = await server.Client.SendAsync(Conversation("cut"), HttpCompletionOption.ResponseHeadersRead))
             await TakeAsync(answer, 301);
 
         // In the middle of an event, each time; the answer goes on meanwhile.
@@ -241,6 +230,139 @@ public sealed class LlamaCompletionsTests
             await (await answer.Content.ReadAsStreamAsync()).ReadExactlyAsync(piece);
             read.Write(piece);
         }
+    }
+
+    private static HttpRequestMessage Conversation(string id, string model = "talker")
+    {
+        var request = new HttpRequestMessage(HttpMethod.Post, "v1/chat/completions")
+        {
+            Content = new StringContent($$"""{"model":"{{model}}","stream":true,"messages":[{"role":"user","content":"hi"}]}"""),
+        };
+        request.Headers.Add("X-Conversation-Id", id);
+        return request;
+    }
+
+    [TestMethod]
+    public async Task A_stream_whose_client_leaves_while_its_model_loads_is_read_later_cut_or_not()
+    {
+        var (loading, loads, gate) = (new TaskCompletionSource(), new TaskCompletionSource(), new SemaphoreSlim(0));
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine
+        {
+            Loading = async (_, _, cancellation) =>
+            {
+                loading.TrySetResult();
+                await loads.Task.WaitAsync(cancellation);
+            },
+            Answer = (_, _) => Enumerable.Range(0, 40).Select(i => $" wörd{i}"),
+            BeforeToken = gate.WaitAsync,
+        });
+        await LeaveAsync(server, loading.Task);
+        var read = new MemoryStream();
+
+        // Cut again while the model loads, then in the middle of an event, twice.
+        (await server.Client.GetAsync("v1/stream?conv_id=late", HttpCompletionOption.ResponseHeadersRead)).Dispose();
+        var found = await Answers.JsonAsync(await server.PostAsync("v1/streams/lookup", """{"conversation_ids":["late"]}"""));
+        Assert.AreEqual((false, 0), (found[0].GetProperty("is_done").GetBoolean(), found[0].GetProperty("total_bytes").GetInt32()));
+        loads.SetResult();
+        foreach (var count in (int[])[257, 513])
+        {
+            gate.Release(10);
+            using var answer = await server.Client.GetAsync(
+                $"v1/stream?conv_id=late&from={read.Length}", HttpCompletionOption.ResponseHeadersRead);
+            var piece = new byte[count];
+            await (await answer.Content.ReadAsStreamAsync()).ReadExactlyAsync(piece);
+            read.Write(piece);
+        }
+        gate.Release(100);
+        using (var answer = await server.Client.GetAsync($"v1/stream?conv_id=late&from={read.Length}"))
+            await answer.Content.CopyToAsync(read);
+
+        var whole = await server.Client.GetByteArrayAsync("v1/stream?conv_id=late");
+        CollectionAssert.AreEqual(whole, read.ToArray());
+        var text = System.Text.Encoding.UTF8.GetString(whole);
+        Assert.EndsWith("data: [DONE]\n\n", text);
+        for (var i = 0; i < 40; i++)
+            Assert.Contains($" wörd{i}\"", text);
+    }
+
+    [TestMethod]
+    [DataRow(false, "\"type\":\"server_error\",\"param\":null,\"code\":\"model_load_failed\"")]
+    [DataRow(true, "\"code\":502,\"message\":\"broken\",\"type\":\"server_error\"")]
+    public async Task A_load_that_fails_is_told_in_the_stream_in_the_shape_of_the_server(bool asLlamaServer, string error)
+    {
+        var (loading, loads) = (new TaskCompletionSource(), new TaskCompletionSource());
+        var mode = new LlamaServerMode { IsOn = true };
+        mode.Loading.SetResult();
+        var engine = new ScriptedEngine
+        {
+            Loading = async (_, _, cancellation) =>
+            {
+                loading.TrySetResult();
+                await loads.Task.WaitAsync(cancellation);
+                throw new EngineException(EngineFailure.LoadFailed, "broken");
+            },
+        };
+        await using var server =
+            await ServerFixture.StartAsync(engine, asLlamaServer ? new ServerOptions { LlamaServer = mode } : null);
+        await LeaveAsync(server, loading.Task);
+
+        loads.SetResult();
+        var told = await server.Client.GetStringAsync("v1/stream?conv_id=late");
+
+        StringAssert.StartsWith(told, "data: {\"error\":{");
+        Assert.Contains(error, told);
+        Assert.EndsWith("}}\n\n", told);
+        // A client that is there gets a status as well.
+        using var answer = await server.Client.SendAsync(Conversation("here"));
+        Assert.AreEqual(HttpStatusCode.BadGateway, answer.StatusCode);
+    }
+
+    private static async Task LeaveAsync(ServerFixture server, Task loading)
+    {
+        using var leaving = new CancellationTokenSource();
+        var sent = server.Client.SendAsync(Conversation("late"), leaving.Token);
+        await loading;
+        await leaving.CancelAsync();
+        await Assert.ThrowsAsync<OperationCanceledException>(() => sent);
+    }
+
+    [TestMethod]
+    public async Task A_request_that_is_refused_leaves_the_stream_before_it_and_one_that_answers_ends_it()
+    {
+        var gate = new SemaphoreSlim(0);
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine { BeforeToken = gate.WaitAsync });
+        using var first = await server.Client.SendAsync(Conversation("talk"), HttpCompletionOption.ResponseHeadersRead);
+        using var refused = await server.Client.SendAsync(Conversation("talk", model: "nobody"));
+        Assert.AreEqual(HttpStatusCode.NotFound, refused.StatusCode);
+
+        using var second = await server.Client.SendAsync(Conversation("talk"), HttpCompletionOption.ResponseHeadersRead);
+        var ended = "";
+        try
+        {
+            using var reader = new StreamReader(await first.Content.ReadAsStreamAsync());
+            while (await reader.ReadLineAsync() is { } line)
+                ended += line;
+        }
+        catch (HttpIOException)
+        {
+            // A stream that breaks off has no end.
+        }
+        gate.Release(10);
+
+        Assert.Contains("stream_ended", ended);
+        Assert.EndsWith("[DONE]\n\n", await server.Client.GetStringAsync("v1/stream?conv_id=talk"));
+        Assert.EndsWith("[DONE]\n\n", await second.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    public async Task A_deadline_is_told_in_the_stream_to_who_reads_it_later()
+    {
+        await using var server = await ServerFixture.StartAsync(
+            new ScriptedEngine { BeforeToken = cancellation => Task.Delay(Timeout.InfiniteTimeSpan, cancellation) },
+            new ServerOptions { RequestTimeout = TimeSpan.FromMilliseconds(100) });
+        (await server.Client.SendAsync(Conversation("slow"), HttpCompletionOption.ResponseHeadersRead)).Dispose();
+
+        Assert.Contains("deadline_exceeded", await server.Client.GetStringAsync("v1/stream?conv_id=slow"));
     }
 
     // As the plug-ins for Vim and VS Code ask: something that only computes the prompt beforehand, and a fill that must be quick.

@@ -34,8 +34,16 @@ internal static class StreamRoutes
         if (from < stream.First)
             throw ApiException.BadField("from", $"Stream offset lost, please restart: the first byte that is kept is {stream.First}");
         SseResponse.SetHeaders(context);
-        while (await stream.ReadAsync(from, context.RequestAborted) is { More: true } piece)
+        // The answer may be long in coming: its model loads.
+        await context.Response.Body.FlushAsync(context.RequestAborted);
+        while (true)
         {
+            // A reader that is slower than the answer loses bytes: that is no end.
+            var piece = await stream.ReadAsync(from, context.RequestAborted) ?? throw new StreamBrokenException(
+                new ApiException(400, "the stream was read too slowly: what comes next is not kept any more", "offset_lost"),
+                isOurFault: false);
+            if (!piece.More)
+                return;
             await context.Response.Body.WriteAsync(piece.Bytes, context.RequestAborted);
             await context.Response.Body.FlushAsync(context.RequestAborted);
             from += piece.Bytes.Length;

@@ -27,7 +27,20 @@ internal static class ChatCompletions
         var logger = ModelResolver.LoggerOf(context);
         var mode = LlamaServerMode.Of(context);
         var request = ChatRequestBody.Read(fields, logger, mode);
-        using var lease = await ModelResolver.AcquireAsync(context, ModelRequest.Read(fields));
+        var wanted = ModelRequest.Read(fields);
+        // Before the model is loaded: who leaves meanwhile reads the answer later.
+        if (request.Stream && ConversationStreams.Begin(context) is { } outlives)
+            await SseResponse.OutliveAsync(context, outlives, () => AnswerAsync(context, request, wanted, outlives));
+        else
+            await AnswerAsync(context, request, wanted, null);
+    }
+
+    private static async Task AnswerAsync(
+        HttpContext context, ChatRequestBody request, ModelRequest wanted, ConversationStream? outlives)
+    {
+        var token = outlives?.Token ?? context.RequestAborted;
+        var logger = ModelResolver.LoggerOf(context);
+        using var lease = await ModelResolver.AcquireAsync(context, wanted, token);
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("chatcmpl-");
@@ -36,16 +49,13 @@ internal static class ChatCompletions
         var cache = CacheControl.Use(context);
         // Once for all choices.
         var conversation =
-            await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request.Request, logger, context.RequestAborted);
+            await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request.Request, logger, token);
         if (request.Extras.VerbosePrompt is not null)
-            request = await request.WithPromptAsync(lease, conversation, logger, context.RequestAborted);
+            request = await request.WithPromptAsync(lease, conversation, logger, token);
         // All choices are looked up when the first is asked for, so that the header speaks of all: a template that is not known yet would
         // part them.
         if (request.Choices > 1)
-            await TemplateCache.OfAsync(lease, logger, context.RequestAborted);
-        // Last: what is refused before this ends no other stream of its conversation.
-        var outlives = request.Stream ? ConversationStreams.Begin(context) : null;
-        var token = outlives?.Token ?? context.RequestAborted;
+            await TemplateCache.OfAsync(lease, logger, token);
         var choices = Enumerable.Range(0, request.Choices)
             .Select(i => ChatPipeline.ChatAsync(lease, OfChoice(conversation, i), token, logger, cache)).ToArray();
         if (request.Stream)
