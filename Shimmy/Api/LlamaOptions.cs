@@ -9,7 +9,8 @@ namespace Shimmy.Api;
 
 /// <summary>
 /// llama-server's options of a generation beside the sampling fields, which the routes of <c>shimmy llama-server</c> share:
-/// <c>samplers</c>, <c>min_keep</c>, <c>id_slot</c>, <c>return_progress</c>, <c>post_sampling_probs</c>, <c>cache_prompt</c>.
+/// <c>samplers</c>, <c>min_keep</c>, <c>id_slot</c>, <c>return_progress</c>, <c>post_sampling_probs</c>, <c>cache_prompt</c>,
+/// <c>t_max_prompt_ms</c>, <c>t_max_predict_ms</c>; and <c>sse_ping_interval</c>.
 /// </summary>
 internal sealed record LlamaOptions
 {
@@ -56,6 +57,10 @@ internal sealed record LlamaOptions
 
     private bool CachePrompt { get; init; } = true;
 
+    private int? PromptTime { get; init; }
+
+    private int? PredictTime { get; init; }
+
     /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
     public static LlamaOptions Read(RequestFields fields, LlamaServerMode mode)
     {
@@ -70,8 +75,21 @@ internal sealed record LlamaOptions
             Slot = fields.Whole("id_slot", -1, int.MaxValue) is >= 0 and var slot ? slot : null,
             Progress = (fields.Flag("return_progress") ?? false) && (fields.Flag("stream") ?? false),
             CachePrompt = fields.Flag("cache_prompt") ?? mode.CachesPrompts,
+            PromptTime = Time("t_max_prompt_ms"),
+            PredictTime = Time("t_max_predict_ms"),
         };
+
+        int? Time(string name) => fields.Whole(name, -1, int.MaxValue) is > 0 and var milliseconds ? milliseconds : null;
     }
+
+    /// <summary>
+    /// Longest silence of a stream (<c>sse_ping_interval</c>, in seconds); null never breaks it. Of another server's routes it is broken
+    /// where the request says so.
+    /// </summary>
+    public static TimeSpan? Ping(RequestFields fields, LlamaServerMode mode, bool isOwn) =>
+        fields.Whole("sse_ping_interval", -1, int.MaxValue) is { } seconds
+            ? seconds < 0 ? null : TimeSpan.FromSeconds(Math.Clamp(seconds, 1, 86_400))
+            : isOwn || mode.IsOn ? mode.PingAfter : null;
 
     /// <summary>
     /// llama-server's <c>n_probs</c>, the other name of OpenAI's log probabilities; null where none are asked for, and of another server.
@@ -95,6 +113,8 @@ internal sealed record LlamaOptions
         Slot = Slot,
         ReportProgress = Progress,
         CachePrompt = CachePrompt,
+        PromptMilliseconds = PromptTime,
+        PredictMilliseconds = PredictTime,
     };
 
     /// <summary>The names of llama-server's order of samplers, with the penalties before it.</summary>

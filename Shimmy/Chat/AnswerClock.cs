@@ -101,3 +101,51 @@ internal sealed class AnswerClock
         };
     }
 }
+
+/// <summary>
+/// The limits of an answer's time, as llama-server has them: of the prompt, and of the answer from its first token on, once that has a line
+/// break. What is over then ends as an answer of its greatest length does.
+/// </summary>
+internal sealed class TimeLimit : IDisposable
+{
+    private readonly CancellationTokenSource _over = new();
+    private readonly GenerationOptions _options;
+    private long _first;
+    private bool _hasLine;
+
+    private TimeLimit(GenerationOptions options) => _options = options;
+
+    /// <summary>Cancelled where the time is over.</summary>
+    public CancellationToken Over => _over.Token;
+
+    /// <summary>The limits of a request; null where it has none.</summary>
+    public static TimeLimit? Of(GenerationOptions options) =>
+        options is { PromptMilliseconds: null, PredictMilliseconds: null } ? null : new TimeLimit(options);
+
+    /// <summary>The prompt is begun.</summary>
+    public void Begin()
+    {
+        if (_options.PromptMilliseconds is { } most)
+            _over.CancelAfter(most);
+    }
+
+    /// <summary>A token was generated, and with the first one the prompt is done.</summary>
+    public void Note(ReadOnlySpan<byte> piece)
+    {
+        if (_first == 0)
+        {
+            _over.CancelAfter(Timeout.Infinite);
+            _first = Stopwatch.GetTimestamp();
+        }
+        _hasLine |= piece.Contains((byte)'\n');
+        if (_hasLine && _options.PredictMilliseconds < Stopwatch.GetElapsedTime(_first).TotalMilliseconds)
+            _over.Cancel();
+    }
+
+    /// <summary>The end as it is told.</summary>
+    public GenerationEnd Of(GenerationEnd end) =>
+        end.Reason == FinishReason.Cancelled && _over.IsCancellationRequested ? end with { Reason = FinishReason.Length } : end;
+
+    /// <inheritdoc/>
+    public void Dispose() => _over.Dispose();
+}

@@ -210,13 +210,15 @@ internal static class ChatPipeline
         var characters = new Utf8Assembler();
         var stops = new StopSequences([.. request.Options.Stop, .. lease.Model.Spec.Defaults.Stop]);
         var tokens = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
+        using var limit = TimeLimit.Of(request.Options);
         clock.Send();
-        await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation)
-            .ConfigureAwait(false))
+        await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation,
+            limit?.Over ?? CancellationToken.None).ConfigureAwait(false))
         {
             if (engineEvent.Start is { } start)
             {
                 clock.Admit(start);
+                limit?.Begin();
                 yield return OutputEvent.OfStart(start) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.IsProgress)
@@ -229,7 +231,7 @@ internal static class ChatPipeline
                 rest += stops.Hit is null ? stops.Flush() : "";
                 if (rest.Length > 0 || tokens is { Count: > 0 })
                     yield return TextOf(rest);
-                yield return OutputEvent.OfEnd(clock.End(end, stops.Hit)) with { Elapsed = clock.Elapsed };
+                yield return OutputEvent.OfEnd(clock.End(limit?.Of(end) ?? end, stops.Hit)) with { Elapsed = clock.Elapsed };
             }
             else if (engineEvent.OfPrompt)
             {
@@ -240,6 +242,7 @@ internal static class ChatPipeline
             else
             {
                 clock.Count(engineEvent.Draft);
+                limit?.Note(engineEvent.Piece.Span);
                 var text = stops.Push(characters.Push(engineEvent.Piece.Span));
                 tokens?.Add(new GeneratedToken(engineEvent.Token, engineEvent.Piece, engineEvent.LogProbability));
                 if (text.Length > 0)

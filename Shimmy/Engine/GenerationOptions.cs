@@ -123,6 +123,14 @@ public sealed record GenerationOptions
     /// <summary>Tokens that the truncating samplers keep at least.</summary>
     public int MinKeep { get; init; }
 
+    /// <summary>
+    /// Most milliseconds of the prompt, from its slot on; null is no limit. Applied by Chat, as <see cref="PredictMilliseconds"/> is.
+    /// </summary>
+    public int? PromptMilliseconds { get; init; }
+
+    /// <summary>Milliseconds from the first token after which an answer with a line break ends; null is no limit.</summary>
+    public int? PredictMilliseconds { get; init; }
+
     /// <summary>The slot to run in, of whose cells alone a prefix is taken over; null takes any.</summary>
     public int? Slot { get; init; }
 

@@ -126,6 +126,79 @@ public sealed class LlamaModeTests
     }
 
     [TestMethod]
+    [DataRow("v1/chat/completions", "\"finish_reason\":\"length\"")]
+    [DataRow("v1/completions", "\"finish_reason\":\"length\"")]
+    [DataRow("v1/responses", "\"status\":\"completed\"")]
+    [DataRow("v1/messages", "\"stop_reason\":\"max_tokens\"")]
+    [DataRow("completion", "\"stop_type\":\"limit\"")]
+    public async Task A_limit_of_time_ends_the_answer_on_every_route(string path, string end)
+    {
+        var engine = new ScriptedEngine
+        {
+            Answer = (_, _) => Enumerable.Repeat("a\n", 1000),
+            BeforeToken = cancellation => Task.Delay(5, cancellation),
+        };
+        await using var server = await StartAsync(engine);
+
+        // 1000 tokens would take a hundred times the limit.
+        var body = await server.AnswerAsync(path,
+            $$"""{"t_max_predict_ms":50,{{Body(path).Replace("\"max_tokens\":8", "\"max_tokens\":5000", StringComparison.Ordinal)}}}""");
+        using var stalled = await server.PostAsync(path, $$"""{"t_max_prompt_ms":"soon",{{Body(path)}}}""");
+
+        Assert.IsInRange(2, 500, body.Split("a\\n").Length);
+        Assert.Contains(end, body);
+        Assert.AreEqual(HttpStatusCode.BadRequest, stalled.StatusCode);
+        Assert.Contains("t_max_prompt_ms", await stalled.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    [DataRow("v1/chat/completions")]
+    [DataRow("v1/completions")]
+    [DataRow("v1/responses")]
+    [DataRow("completion")]
+    public async Task A_silent_stream_shows_that_it_is_alive_on_every_route(string path)
+    {
+        var gate = new SemaphoreSlim(1);
+        await using var server = await StartAsync(new ScriptedEngine { BeforeToken = gate.WaitAsync });
+        using var request = new HttpRequestMessage(HttpMethod.Post, path)
+        {
+            Content = new StringContent($$"""{"stream":true,"sse_ping_interval":1,{{Body(path)}}}"""),
+        };
+        request.Headers.Add("X-Conversation-Id", path);
+
+        using var answer = await server.Client.SendAsync(request, HttpCompletionOption.ResponseHeadersRead);
+        using var lines = new StreamReader(await answer.Content.ReadAsStreamAsync());
+        string? line;
+        while ((line = await lines.ReadLineAsync()) is not null and not ":")
+        {
+        }
+        gate.Release(10);
+
+        Assert.AreEqual(":", line);
+        Assert.Contains("am", await lines.ReadToEndAsync());
+    }
+
+    // As llama.vscode asks when it starts, and for its search.
+    [TestMethod]
+    public async Task An_editor_finds_the_server_its_model_and_embeddings()
+    {
+        var engine = new ScriptedEngine();
+        var facts = engine.Facts;
+        engine.Facts = spec => facts(spec) with { EmbeddingLength = 2 };
+        await using var server = await StartAsync(engine);
+
+        Assert.AreEqual("ok", (await server.JsonAsync("health")).GetProperty("status").GetString());
+        var embedded = await Answers.JsonAsync(await server.PostAsync("v1/embeddings", """{"input":"some code","model":"","encoding_format":"float"}"""));
+        var model = (await server.JsonAsync("v1/models")).GetProperty("data")[0];
+        var props = await server.JsonAsync("props");
+
+        Assert.AreEqual("talker", model.GetProperty("id").GetString());
+        Assert.AreEqual(64, props.GetProperty("default_generation_settings").GetProperty("n_ctx").GetInt32());
+        Assert.AreEqual("talker", props.GetProperty("model_alias").GetString());
+        Assert.AreEqual(2, embedded.GetProperty("data")[0].GetProperty("embedding").GetArrayLength());
+    }
+
+    [TestMethod]
     [DataRow("auto", "Hi", "hm")]
     [DataRow("none", Thought, "")]
     [DataRow("deepseek-legacy", Thought, "hm")]

@@ -132,8 +132,6 @@ internal static class LlamaCompletions
             answer.Take(outputEvent);
             answer.WritePiece(output, outputEvent);
         }
-
-        public void WritePing(IBufferWriter<byte> output) => output.Write(":\n\n"u8);
     }
 }
 
@@ -142,73 +140,15 @@ internal static class LlamaCompletions
 /// <param name="Answer">What it becomes.</param>
 internal sealed record LlamaRun(CompletionRequest Request, LlamaAnswer Answer);
 
-/// <summary>Runs an answer within its limits of time, and beyond the context where that may be shifted.</summary>
+/// <summary>Runs an answer, and beyond the context where that may be shifted.</summary>
 internal static class LlamaGeneration
 {
     /// <summary>The events of an answer.</summary>
-    public static async IAsyncEnumerable<OutputEvent> RunAsync(ModelLease lease, LlamaRequest request, LlamaRun run, LlamaServerMode mode,
-        [EnumeratorCancellation] CancellationToken cancellation)
-    {
-        var events = mode.ShiftsContext
+    public static IAsyncEnumerable<OutputEvent> RunAsync(
+        ModelLease lease, LlamaRequest request, LlamaRun run, LlamaServerMode mode, CancellationToken cancellation) =>
+        mode.ShiftsContext
             ? ShiftedAsync(lease, request, run, cancellation)
             : ChatPipeline.CompleteAsync(lease, run.Request, cancellation);
-        if (request.PromptTime is null && request.PredictTime is null)
-        {
-            await foreach (var outputEvent in events.ConfigureAwait(false))
-                yield return outputEvent;
-            yield break;
-        }
-
-        using var over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        if (request.PromptTime is { } most)
-            over.CancelAfter(most);
-        GenerationStart? start = null;
-        TimeSpan? first = null;
-        var (tokens, hasLine, last) = (0, false, TimeSpan.Zero);
-        await using var enumerator = events.GetAsyncEnumerator(over.Token);
-        while (true)
-        {
-            var (more, isOver) = await MoveAsync(enumerator, cancellation).ConfigureAwait(false);
-            if (isOver)
-                break;
-            if (!more)
-                yield break;
-            var outputEvent = enumerator.Current;
-            start = outputEvent.Start ?? start;
-            last = outputEvent.Elapsed > last ? outputEvent.Elapsed : last;
-            if (outputEvent.Tokens is { Count: > 0 } some)
-            {
-                // The prompt is done, and with it its limit.
-                if (first is null)
-                    over.CancelAfter(Timeout.InfiniteTimeSpan);
-                first ??= last;
-                tokens += some.Count;
-            }
-            hasLine |= outputEvent.Text.Contains('\n', StringComparison.Ordinal);
-            yield return outputEvent;
-            if (outputEvent.End is not null)
-                yield break;
-            if (request.PredictTime is { } limit && hasLine && last - first > limit)
-                break;
-        }
-
-        var usage = new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, tokens);
-        yield return OutputEvent.OfEnd(new OutputEnd(FinishReason.Length, null, usage, new GenerationTimings(0,
-            (first ?? last).TotalMilliseconds, (last - (first ?? last)).TotalMilliseconds)));
-    }
-
-    // Whether there is another event, or the time of the prompt is over.
-    private static async ValueTask<(bool More, bool IsOver)> MoveAsync(IAsyncEnumerator<OutputEvent> events, CancellationToken cancellation)
-    {
-        try
-        {
-            return (await events.MoveNextAsync().ConfigureAwait(false), false);
-        }
-        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
-        {
-            return (false, true);
-        }
-    }
 
     // A prompt that is too long loses whole halves of what is not kept, as llama-server cuts it; an answer that fills the context goes on
     // behind what is left when half is dropped.
@@ -237,7 +177,13 @@ internal static class LlamaGeneration
             var part = run.Request with
             {
                 Prompt = Prompt.FromTokens([.. tokens]),
-                Options = run.Request.Options with { MaxTokens = most - generated },
+                Options = run.Request.Options with
+                {
+                    MaxTokens = most - generated,
+                    PredictMilliseconds = run.Request.Options.PredictMilliseconds is { } limit
+                        ? Math.Max(1, limit - (int)timings.DecodeMilliseconds)
+                        : null,
+                },
             };
             OutputEnd? end = null;
             await foreach (var outputEvent in ChatPipeline.CompleteAsync(lease, part, cancellation).ConfigureAwait(false))

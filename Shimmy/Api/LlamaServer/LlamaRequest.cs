@@ -35,12 +35,6 @@ internal sealed record LlamaRequest
     /// <summary>Tokens that a shift drops; 0 is half of them.</summary>
     public int Discard { get; private init; }
 
-    /// <summary>Longest time of the prompt; null is no limit.</summary>
-    public TimeSpan? PromptTime { get; private init; }
-
-    /// <summary>Longest time of the answer from its first token, once it has a line break; null is no limit.</summary>
-    public TimeSpan? PredictTime { get; private init; }
-
     /// <summary>The parts of the answer that are wanted, as paths; empty for all.</summary>
     public IReadOnlyList<string> ResponseFields { get; private init; } = [];
 
@@ -72,7 +66,6 @@ internal sealed record LlamaRequest
             fields.Flag(name);
         fields.Whole("reasoning_budget_tokens", -1, int.MaxValue);
         var predict = FirstOf(fields, -1, int.MaxValue, "n_predict", "max_completion_tokens", "max_tokens");
-        var ping = fields.Whole("sse_ping_interval", -1, int.MaxValue);
         return new LlamaRequest
         {
             Choices = FirstOf(fields, 1, MostPlaces, "n_cmpl", "n") ?? 1,
@@ -82,11 +75,9 @@ internal sealed record LlamaRequest
             Predict = predict ?? -1,
             Keep = fields.Whole("n_keep", -1, int.MaxValue) ?? mode.Keep,
             Discard = fields.Whole("n_discard", 0, int.MaxValue) ?? 0,
-            PromptTime = Time(fields, "t_max_prompt_ms"),
-            PredictTime = Time(fields, "t_max_predict_ms"),
             ResponseFields = [.. (fields.List("response_fields") ?? [])
                 .Select((path, i) => RequestFields.TextOf(path, $"response_fields[{i}]"))],
-            PingAfter = ping is null ? mode.PingAfter : ping < 0 ? null : TimeSpan.FromSeconds(Math.Clamp(ping.Value, 1, 86_400)),
+            PingAfter = LlamaOptions.Ping(fields, mode, isOwn: true),
             Grammar = fields.Has("grammar") && fields.Has("json_schema")
                 ? Grammar.Require(fields.Text("grammar")!, "grammar")
                 : ConstraintFields.Read(fields, responseFormat: true),
@@ -132,9 +123,6 @@ internal sealed record LlamaRequest
         }
         return first;
     }
-
-    private static TimeSpan? Time(RequestFields fields, string name) =>
-        fields.Whole(name, -1, int.MaxValue) is > 0 and var milliseconds ? TimeSpan.FromMilliseconds(milliseconds) : null;
 
     // As for the other dialects, but numbers beyond a range are taken as its end.
     private static List<(SamplingField, object)> Values(RequestFields fields, List<(string, float)> textBiases)

@@ -30,11 +30,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var thinking = ThinkingFields.Read(fields, most);
         var top = LlamaOptions.Larger(TokenProbabilities.Read(fields), LlamaOptions.Probabilities(fields, mode));
         var verbose = fields.Flag("verbose") ?? mode.Verbose;
-        var extras = OutputDetails.Read(fields, top is not null) with
-        {
-            AsLlamaServer = mode.IsOn,
-            VerbosePrompt = verbose && mode.IsOn ? "" : null,
-        };
+        var extras = OutputDetails.Read(fields, top is not null, mode) with { VerbosePrompt = verbose && mode.IsOn ? "" : null };
         var sampling = SamplingFields.Read(fields) with
         {
             MaxTokens = most,

@@ -24,6 +24,8 @@ internal sealed class ChatStreamWriter(string id, long created, string model, bo
     private GenerationStart? _start;
     private Usage? _usage;
 
+    public TimeSpan? PingAfter => extras.PingAfter;
+
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
         if (extras.Timings)

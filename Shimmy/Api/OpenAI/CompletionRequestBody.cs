@@ -42,7 +42,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
             throw ApiException.BadField("suffix", "needs prompts that are strings");
         var top = LlamaOptions.Larger(fields.Whole("logprobs", 0, 20), LlamaOptions.Probabilities(fields, mode));
         var echo = fields.Flag("echo") ?? false;
-        var extras = OutputDetails.Read(fields, top is not null) with { AsLlamaServer = mode.IsOn };
+        var extras = OutputDetails.Read(fields, top is not null, mode);
         var body = new CompletionRequestBody(
             prompts,
             ConstraintFields.Read(fields, responseFormat: true),

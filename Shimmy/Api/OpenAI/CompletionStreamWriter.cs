@@ -20,6 +20,8 @@ internal sealed class CompletionStreamWriter(string id, long created, string mod
     private TimingsJson _times = new();
     private string _echo = "";
 
+    public TimeSpan? PingAfter => request.Extras.PingAfter;
+
     public void Write(IBufferWriter<byte> output, in OutputEvent outputEvent)
     {
         if (outputEvent.Start is not null)

@@ -74,6 +74,9 @@ internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens
     /// <summary>The prompt as the model reads it, where it is to be told (<c>verbose</c>); else null.</summary>
     public string? VerbosePrompt { get; init; }
 
+    /// <summary>Longest silence of a stream; null never breaks it.</summary>
+    public TimeSpan? PingAfter { get; init; }
+
     /// <summary>Writes llama-server's name of its build.</summary>
     public void WriteBuild(Utf8JsonWriter json)
     {
@@ -100,7 +103,11 @@ internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens
     }
 
     /// <summary>Reads the fields; the probabilities have different forms in the routes and are read there.</summary>
-    public static OutputDetails Read(RequestFields fields, bool logProbabilities) =>
+    public static OutputDetails Read(RequestFields fields, bool logProbabilities, LlamaServerMode mode) =>
         new(logProbabilities, fields.Flag("return_tokens") ?? fields.Flag("return_token_ids") ?? false,
-            fields.Flag("timings_per_token") ?? false);
+            fields.Flag("timings_per_token") ?? false)
+        {
+            AsLlamaServer = mode.IsOn,
+            PingAfter = LlamaOptions.Ping(fields, mode, isOwn: false),
+        };
 }

@@ -245,6 +245,8 @@ internal static class WorkerRecords
         Samplers = wire.OrNull(options.Samplers, [], static (wire, samplers) =>
             wire.List(samplers, default, static (wire, sampler) => (SamplerKind)wire.Int((int)sampler))),
         MinKeep = wire.Int(options.MinKeep),
+        PromptMilliseconds = wire.IntOrNull(options.PromptMilliseconds),
+        PredictMilliseconds = wire.IntOrNull(options.PredictMilliseconds),
         Slot = wire.IntOrNull(options.Slot),
         CachePrompt = wire.Flag(options.CachePrompt),
     };

@@ -47,7 +47,7 @@ internal sealed record ResponseRequestBody
     {
         mode ??= LlamaServerMode.Default;
         // Of llama-server's details, that server alone tells them here.
-        var extras = mode.IsOn ? OutputDetails.Read(fields, logProbabilities: false) with { AsLlamaServer = true } : default;
+        var extras = mode.IsOn ? OutputDetails.Read(fields, logProbabilities: false, mode) : default;
         CheckOthers(fields);
         if (mode.IsOn && fields.Object("text")?.Object("format") is { } format
             && format.Text("type") == "json_schema" && !format.Has("schema"))

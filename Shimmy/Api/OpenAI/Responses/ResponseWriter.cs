@@ -47,6 +47,8 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     /// <summary>The complete response as JSON; null before the end.</summary>
     public byte[]? Json { get; private set; }
 
+    TimeSpan? IStreamWriter.PingAfter => extras.PingAfter;
+
     /// <summary>Takes an event without writing to a stream.</summary>
     public void Take(in OutputEvent outputEvent) => Write(null, outputEvent);
 
