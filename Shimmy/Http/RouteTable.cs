@@ -146,6 +146,9 @@ internal sealed class RouteTable
         }
     }
 
+    /// <summary>Whether a path has a route for a method, as it is written.</summary>
+    public bool Has(string method, string path) => _routes.Any(route => route.Method == method && route.Fits(path));
+
     private RouteMatch Find(HttpRequest request, string path)
     {
         path = path.Length > 1 ? path.TrimEnd('/') : path;

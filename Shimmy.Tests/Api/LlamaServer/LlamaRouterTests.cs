@@ -1,7 +1,9 @@
 using System.Net;
+using System.Security.Cryptography;
 using System.Text.Json;
 using Shimmy.Api;
 using Shimmy.Engine;
+using Shimmy.Http;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
@@ -62,6 +64,22 @@ public sealed class LlamaRouterTests
     }
 
     [TestMethod]
+    [DataRow("lora-adapters?model=two", "")]
+    [DataRow("lora-adapters?model=two", "[]")]
+    [DataRow("slots/0?action=erase&model=two", "{}")]
+    public async Task Nor_does_it_load_for_what_is_asked_by_the_address(string path, string body)
+    {
+        await using var server = await StartAsync(
+            new LlamaServerMode { IsOn = true, Routes = true, LoadsModels = false, SlotFolder = Path.GetTempPath() });
+
+        using var refused = body.Length == 0 ? await server.Client.GetAsync(path) : await server.PostAsync(path, body);
+
+        Assert.AreEqual(HttpStatusCode.BadRequest, refused.StatusCode);
+        Assert.Contains("not loaded", await refused.Content.ReadAsStringAsync());
+        Assert.AreEqual("unloaded", await StatusAsync(server, "two"));
+    }
+
+    [TestMethod]
     public async Task A_load_that_failed_is_told_in_the_list()
     {
         await using var server = await StartAsync(new LlamaServerMode { IsOn = true, Routes = true }, new ScriptedEngine
@@ -108,6 +126,47 @@ public sealed class LlamaRouterTests
         Assert.AreEqual("I am one", predictions[5].GetProperty("message").GetProperty("content").GetString());
         foreach (var i in (int[])[2, 3, 4])
             Assert.AreEqual("invalid_request_error", predictions[i].GetProperty("error").GetProperty("type").GetString());
+    }
+
+    [TestMethod]
+    public async Task An_instance_has_a_time_of_its_own_and_all_count_for_the_key()
+    {
+        var mode = new LlamaServerMode { IsOn = true, PredictRoute = "/predict" };
+        mode.Loading.SetResult();
+        var key = new ApiKey("vertex", SHA256.HashData("1"u8)) { TokensPerMinute = 1000 };
+        var log = new CapturedLog();
+        var engine = new ScriptedEngine
+        {
+            BeforeToken = cancellation => Task.Delay(Timeout.InfiniteTimeSpan, cancellation),
+        };
+        await using var server = await ServerFixture.StartAsync(
+            engine, new ServerOptions { LlamaServer = mode, Keys = [key] }, log, "one");
+        server.Client.DefaultRequestHeaders.Authorization = new("Bearer", "1");
+
+        var slow = (await Answers.JsonAsync(await server.PostAsync("predict",
+            """{"instances":[{"@requestFormat":"completion","prompt":"a b","timeout":0.05},{"@requestFormat":"tokenize","content":"a"}]}""")))
+            .GetProperty("predictions");
+        engine.BeforeToken = _ => Task.CompletedTask;
+        await server.AnswerAsync("predict",
+            """{"instances":[{"@requestFormat":"completion","prompt":"a b"},{"@requestFormat":"completion","prompt":"a b c"}]}""");
+
+        Assert.AreEqual(504, slow[0].GetProperty("error").GetProperty("code").GetInt32());
+        Assert.IsTrue(slow[1].TryGetProperty("tokens", out _));
+        await log.WaitForAsync("5 prompt tokens (0 cached), 6 generated");
+    }
+
+    [TestMethod]
+    public async Task All_of_a_prediction_ends_with_its_own_time()
+    {
+        var mode = new LlamaServerMode { IsOn = true, PredictRoute = "/predict" };
+        mode.Loading.SetResult();
+        await using var server = await ServerFixture.StartAsync(
+            new ScriptedEngine { BeforeToken = cancellation => Task.Delay(Timeout.InfiniteTimeSpan, cancellation) },
+            new ServerOptions { LlamaServer = mode, RequestTimeout = TimeSpan.FromMilliseconds(50) }, null, "one");
+
+        using var answer = await server.PostAsync("predict", """{"instances":[{"@requestFormat":"completion","prompt":"a"}]}""");
+
+        Assert.AreEqual(HttpStatusCode.GatewayTimeout, answer.StatusCode);
     }
 
     [TestMethod]

@@ -127,6 +127,30 @@ public sealed class LlamaServerArgumentsTests
         Assert.IsNull(Parse("-m a.gguf", ("AIP_PREDICT_ROUTE", "ask")).Server.LlamaServer!.PredictRoute);
     }
 
+    [TestMethod]
+    [DataRow("AIP_PREDICT_ROUTE", "/completion", "POST /completion is a route of the server itself")]
+    [DataRow("AIP_PREDICT_ROUTE", "v1/chat/completions/", "POST /v1/chat/completions is")]
+    [DataRow("AIP_PREDICT_ROUTE", "/slots/3", "POST /slots/3 is")]
+    [DataRow("AIP_PREDICT_ROUTE", "/{any}", "without any of {}")]
+    [DataRow("AIP_HEALTH_ROUTE", "/props", "GET /props is")]
+    [DataRow("AIP_HEALTH_ROUTE", "/a b", "without blanks")]
+    public void A_route_of_Vertex_AI_that_the_server_has_itself_is_refused(string variable, string path, string reason)
+    {
+        var error = Assert.ThrowsExactly<UsageException>(() => Parse("-m a.gguf", ("AIP_MODE", "PREDICTION"), (variable, path)));
+
+        StringAssert.StartsWith(error.Message, $"{variable}: '{path}' is not ");
+        Assert.Contains(reason, error.Message);
+    }
+
+    [TestMethod]
+    public void Routes_as_Vertex_AI_gives_them_are_taken()
+    {
+        var mode = Parse("-m a.gguf", ("AIP_MODE", "PREDICTION"), ("AIP_HEALTH_ROUTE", "/health"),
+            ("AIP_PREDICT_ROUTE", "/v1/endpoints/12/deployedModels/34:predict")).Server.LlamaServer!;
+
+        Assert.AreEqual(("/health", "/v1/endpoints/12/deployedModels/34:predict"), (mode.HealthRoute, mode.PredictRoute));
+    }
+
     private static CommandOptions Parse(string arguments, params (string Name, string Value)[] environment) =>
         LlamaServerArguments.Parse(arguments.Split(' '), name => environment.FirstOrDefault(one => one.Name == name).Value);
 }

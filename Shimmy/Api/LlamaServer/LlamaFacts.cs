@@ -47,6 +47,17 @@ internal static class LlamaFacts
         context.RequestServices.GetRequiredService<ModelResidency>().Resident
             .FirstOrDefault(model => model.State == ResidencyState.Ready && model.Entry.Name == entry.Name)?.Model;
 
+    /// <summary>
+    /// That model, loaded. Throws <see cref="ApiException"/> where it is not, and a router does not load by itself.
+    /// </summary>
+    public static async Task<ModelLease> AcquireAsync(HttpContext context)
+    {
+        var entry = await EntryAsync(context);
+        RequestContext.Of(context).Model = entry.Name;
+        LlamaServerMode.CheckLoaded(context, entry);
+        return await context.RequestServices.GetRequiredService<ModelResidency>().AcquireAsync(entry, null, context.RequestAborted);
+    }
+
     private static async Task HandleProps(HttpContext context)
     {
         var mode = LlamaServerMode.Of(context);
@@ -145,9 +156,7 @@ internal static class LlamaFacts
 
     private static async Task HandleAdapters(HttpContext context)
     {
-        var entry = await EntryAsync(context);
-        using var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, context.RequestAborted);
+        using var lease = await AcquireAsync(context);
         var scales = lease.Load.Loras;
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -173,9 +182,7 @@ internal static class LlamaFacts
             (byte[])[.. "{\"lora\":"u8, .. JsonMarshal.GetRawUtf8Value(body.RootElement), (byte)'}']);
         using var document = wrapped;
         var choices = LoraFields.Read(fields)!;
-        var entry = await EntryAsync(context);
-        using var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, context.RequestAborted);
+        using var lease = await AcquireAsync(context);
         var adapters = lease.Model.Facts.Adapters;
         foreach (var choice in choices)
         {

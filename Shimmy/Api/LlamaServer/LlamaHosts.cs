@@ -1,6 +1,7 @@
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
+using Shimmy.Chat.Output;
 using Shimmy.Http;
 
 namespace Shimmy.Api.LlamaServer;
@@ -54,22 +55,37 @@ internal static class LlamaHosts
         var instances = fields.List("instances") ?? throw ApiException.BadField("instances", "is missing; an array of objects is required");
         if (instances.Count > MostInstances)
             throw ApiException.BadField("instances", $"has {instances.Count} entries; at most {MostInstances} are allowed");
-        var predictions = await Task.WhenAll(instances.Select((instance, i) => PredictAsync(context, routes, instance, $"instances[{i}]")));
+        var log = RequestContext.Of(context);
+        var predictions = await Task.WhenAll(instances.Select(async (instance, i) =>
+        {
+            var inner = new DefaultHttpContext { RequestServices = context.RequestServices };
+            var prediction = await PredictAsync(context, inner, routes, instance, $"instances[{i}]");
+            return (Answer: prediction, Record: RequestContext.Of(inner));
+        }));
+        // They count as this request's, for the log and for what its key may use.
+        log.Model = predictions.FirstOrDefault(prediction => prediction.Record.Model is not null).Record?.Model;
+        log.Usage = predictions.Where(prediction => prediction.Record.Usage is not null)
+            .Aggregate((Usage?)null, (sum, prediction) => sum is null ? prediction.Record.Usage : sum + prediction.Record.Usage!);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("predictions");
             foreach (var prediction in predictions)
-                json.WriteRawValue(prediction.Span, skipInputValidation: true);
+                json.WriteRawValue(prediction.Answer.Span, skipInputValidation: true);
             json.WriteEndArray();
             json.WriteEndObject();
         });
     }
 
-    private static async Task<ReadOnlyMemory<byte>> PredictAsync(HttpContext outer, RouteTable routes, JsonElement instance, string name)
+    private static async Task<ReadOnlyMemory<byte>> PredictAsync(
+        HttpContext outer, HttpContext inner, RouteTable routes, JsonElement instance, string name)
     {
         using var answer = new MemoryStream();
-        var inner = new DefaultHttpContext { RequestServices = outer.RequestServices, RequestAborted = outer.RequestAborted };
+        // Its own, for the field timeout.
+        using var deadline = RequestDeadline.Begin(inner, null);
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(outer.RequestAborted, deadline.Token);
+        inner.RequestAborted = outer.RequestAborted;
+        ClientConnection.EndWith(inner, either.Token, deadline.Token);
         try
         {
             var fields = RequestFields.Of(instance, name);
@@ -93,7 +109,7 @@ internal static class LlamaHosts
                 : throw ApiException.BadField(fields.FullName(FormatField),
                     $"names a route that does not answer with one JSON value: {RequestFields.Quote(format)}");
         }
-        catch (Exception e) when (ApiError.Of(e, inner) is { } error && !ClientConnection.IsGone(outer))
+        catch (Exception e) when (!outer.RequestAborted.IsCancellationRequested && ApiError.Of(e, inner) is { } error)
         {
             return LlamaServerDialect.Instance.ErrorBody(error, outer.TraceIdentifier);
         }

@@ -1,10 +1,8 @@
 using System.Diagnostics.CodeAnalysis;
 using System.Globalization;
 using Microsoft.AspNetCore.Http;
-using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Engine;
 using Shimmy.Http;
-using Shimmy.Models.Residency;
 
 namespace Shimmy.Api.LlamaServer;
 
@@ -65,10 +63,7 @@ internal static class LlamaSlots
         if (action is not ("save" or "restore" or "erase"))
             throw new ApiException(400, "Invalid action", "invalid_value", "action");
         var name = action == "erase" ? null : await FileNameAsync(context);
-        var entry = await LlamaFacts.EntryAsync(context);
-        using var lease = await context.RequestServices.GetRequiredService<ModelResidency>()
-            .AcquireAsync(entry, null, context.RequestAborted);
-        RequestContext.Of(context).Model = entry.Name;
+        using var lease = await LlamaFacts.AcquireAsync(context);
         var result = await lease.Model.DoAsync(
             new SlotAction(id, name is null ? null : Path.Join(folder, name), Restore: action == "restore"), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>

@@ -90,13 +90,24 @@ internal sealed class LlamaServerArguments
             all.Port = string.IsNullOrEmpty(port) ? 8080 : new OptionValue("AIP_HTTP_PORT", [port]).Whole(0, 65535);
             all.Tell(mode => mode with
             {
-                PredictRoute = PathOf(environment("AIP_PREDICT_ROUTE")) ?? "/predict",
-                HealthRoute = PathOf(environment("AIP_HEALTH_ROUTE")),
+                PredictRoute = RouteOf("POST", "AIP_PREDICT_ROUTE") ?? "/predict",
+                HealthRoute = RouteOf("GET", "AIP_HEALTH_ROUTE"),
             });
         }
         return all.Finish();
 
-        static string? PathOf(string? text) => string.IsNullOrEmpty(text) ? null : "/" + text.TrimStart('/');
+        string? RouteOf(string method, string variable)
+        {
+            if (environment(variable) is not { Length: > 0 } text)
+                return null;
+            var path = "/" + text.Trim('/');
+            var value = new OptionValue(variable, [text]);
+            if (path.Any(c => c is <= ' ' or > '~' or '{' or '}' or '?' or '#' or '%' or '\\'))
+                throw value.Refuse("a path without blanks and without any of {}?#%\\");
+            return (method == "GET" && path == "/health") || !Routes.Create(all.Mode).Has(method, path)
+                ? path
+                : throw value.Refuse($"a path that is free: {method} {path} is a route of the server itself");
+        }
     }
 
     private void Take(LlamaServerOption row, string source, string text, bool isSwitch)
