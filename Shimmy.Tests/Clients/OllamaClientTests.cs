@@ -5,6 +5,7 @@ using OllamaSharp;
 using OllamaSharp.Models;
 using OllamaSharp.Models.Chat;
 using OllamaSharp.Models.Exceptions;
+using Shimmy.Tests.Api;
 using Shimmy.Tests.Fixtures;
 using ChatRole = OllamaSharp.Models.Chat.ChatRole;
 
@@ -151,6 +152,25 @@ public sealed class OllamaClientTests
 
         IEmbeddingGenerator<string, Embedding<float>> embedder = _client;
         Assert.HasCount(2, await embedder.GenerateAsync(["one", "two"]));
+    }
+
+    [TestMethod]
+    public async Task A_pull_tells_its_progress()
+    {
+        await using var run = await PullRouteTests.Run.StartAsync();
+        run.Registry.AddOllama("library/tiny", "1b", ("model", PullRouteTests.Model), ("license", "free"u8.ToArray()));
+        using var client = new OllamaApiClient(run.Http.Server.Address);
+
+        var lines = new List<PullModelResponse>();
+        await foreach (var line in client.PullModelAsync(new PullModelRequest { Model = "tiny:1b" }))
+            lines.Add(line!);
+
+        Assert.AreEqual(("pulling manifest", "success"), (lines[0].Status, lines[^1].Status));
+        var layer = lines.Last(line => line.Total == PullRouteTests.Model.Length);
+        Assert.AreEqual((100.0, (long)PullRouteTests.Model.Length), (layer.Percent, layer.Completed));
+        Assert.IsTrue((await client.ListLocalModelsAsync()).Any(model => model.Name == "tiny:1b"));
+        await client.DeleteModelAsync("tiny:1b");
+        Assert.IsFalse((await client.ListLocalModelsAsync()).Any(model => model.Name == "tiny:1b"));
     }
 
     internal sealed record Person(string Name, int Age);

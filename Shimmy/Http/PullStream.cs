@@ -32,23 +32,25 @@ internal static class PullStream
     /// said what there is has a status of its own, unless it waits for another pull: then the answer begins, and says so.
     /// </summary>
     /// <param name="context">The request.</param>
-    /// <param name="allowed">Fields that it may have beside the name and <c>stream</c>.</param>
     /// <param name="ofOllama">Whether a name of two parts is Ollama's.</param>
     /// <param name="writer">Writes the stream.</param>
     /// <param name="whole">Writes the answer to a request that does not stream.</param>
+    /// <param name="settle">Settles fields that are not known; null refuses them.</param>
     public static async Task HandleAsync(
-        HttpContext context, string[] allowed, bool ofOllama, IPullWriter writer, Func<PulledModel, Task> whole)
+        HttpContext context, bool ofOllama, IPullWriter writer, Func<PulledModel, Task> whole, Action<RequestFields>? settle = null)
     {
         var pulls = ServiceOf(context);
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var name = fields.Text("model") ?? fields.Text("name")
+        var older = fields.Text("name");
+        var name = fields.Text("model") ?? older
             ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
         var streams = fields.Flag("stream") ?? true;
-        string[] known = ["model", "stream", .. allowed];
-        if (fields.Names.FirstOrDefault(field => field != "name" && !known.Contains(field)) is { } unknown)
-            throw ApiException.BadField(unknown, $"is not a known field; {string.Join(", ", known)} are");
-        if (fields.Flag("insecure") == true)
+        var isInsecure = settle is not null && fields.Flag("insecure") == true;
+        settle?.Invoke(fields);
+        if (settle is null && fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream")) is { } unknown)
+            throw ApiException.BadField(unknown, "is not a known field; model, stream are");
+        if (isInsecure)
             throw ApiException.BadField("insecure", "must be false: what comes over http alone can be anybody's", "unsupported_value");
         RequestContext.Of(context).AskedModel = name;
         var run = pulls.Begin(name, ofOllama, out var follower);

@@ -11,7 +11,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static class PullEndpoint
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/api/models/pull", context => PullStream.HandleAsync(context, [],
+    public static void Map(RouteTable routes) => routes.MapPost("/api/models/pull", context => PullStream.HandleAsync(context,
         ofOllama: false, Events.Instance, pulled => JsonResponse.WriteAsync(context, json => WriteDone(json, pulled))));
 
     /// <summary>Writes how far a pull is.</summary>
