@@ -1,7 +1,9 @@
 using System.Net;
 using System.Text;
 using System.Text.Json;
+using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Tests.Worker.Sampling;
 
 namespace Shimmy.Tests.Executable;
 
@@ -126,6 +128,37 @@ public sealed class LlamaServerModeTests
             .GetProperty("content").GetString());
 
         Assert.HasCount(1, texts.Distinct().ToArray(), string.Join(" | ", texts));
+    }
+
+    [TestMethod]
+    public async Task What_is_drawn_is_what_llama_cpps_own_chain_of_samplers_draws()
+    {
+        using var chain = new SamplerChain(
+            new ModelSpec { Name = "noise", Path = Folder["noise.gguf"], Threads = 1, ContextLength = 128, Speculate = false });
+        var plain = new GenerationOptions { MaxTokens = 12, Seed = 42 };
+        foreach (var (fields, options) in ((string, GenerationOptions)[])
+            [("", plain),
+                ("\"seed\":7,\"temperature\":0.8,\"top_k\":40,\"top_p\":0.95,\"min_p\":0.05,", plain with { Seed = 7 }),
+                ("\"temperature\":0,", plain with { Temperature = 0 }),
+                ("\"mirostat\":2,\"mirostat_tau\":4,", plain with { Mirostat = 2, MirostatTau = 4 }),
+                ("\"xtc_probability\":0.5,\"xtc_threshold\":0.05,\"typical_p\":0.8,",
+                    plain with { XtcProbability = 0.5f, XtcThreshold = 0.05f, TypicalP = 0.8f }),
+                ("\"repeat_penalty\":1.3,\"dry_multiplier\":0.8,\"samplers\":[\"penalties\",\"dry\",\"top_k\",\"temperature\"],",
+                    plain with
+                    {
+                        RepeatPenalty = 1.3f,
+                        DryMultiplier = 0.8f,
+                        Samplers = [SamplerKind.Penalties, SamplerKind.Dry, SamplerKind.TopK, SamplerKind.Temperature],
+                    }),
+                ("\"adaptive_target\":0.3,\"samplers\":\"kpa\",",
+                    plain with { AdaptiveTarget = 0.3f, Samplers = [SamplerKind.TopK, SamplerKind.TopP, SamplerKind.AdaptiveP] })])
+        {
+            var answer = await PostAsync("completion",
+                "{" + fields + "\"prompt\":\"AB\",\"n_predict\":12,\"return_tokens\":true,\"cache_prompt\":false}");
+
+            CollectionAssert.AreEqual(chain.Draw(Prompt.FromText("AB"), options),
+                answer.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray(), fields);
+        }
     }
 
     [TestMethod]
