@@ -62,7 +62,8 @@ internal static class PictureDecoder
             var bytes = MemoryMarshal.TryGetArray(file, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
                 ? segment.Array
                 : file.ToArray();
-            return ImageResult.FromMemory(bytes, ColorComponents.Default);
+            using var stream = new PictureStream(bytes);
+            return ImageResult.FromStream(stream, ColorComponents.Default);
         }
         // The decoder's own exceptions are of many kinds, and none tells more than that the file is damaged.
         catch (Exception e)
@@ -117,6 +118,18 @@ internal static class PictureDecoder
         }
         return turned;
     }
+}
+
+/// <summary>
+/// A file for StbImageSharp, which frees what it has allocated where its own checks fail, but not where an exception passes through it. A
+/// chunk of negative length makes it seek backwards, which ends the file here, as in stb_image.
+/// </summary>
+/// <param name="file">The file.</param>
+internal sealed class PictureStream(byte[] file) : MemoryStream(file, writable: false)
+{
+    /// <inheritdoc/>
+    public override long Seek(long offset, SeekOrigin loc) =>
+        loc == SeekOrigin.Current && offset < 0 ? Position = Length : base.Seek(offset, loc);
 }
 
 /// <summary>
