@@ -8,7 +8,7 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.Executable;
 
 /// <summary>
-/// Three servers behind HAProxy and nginx with the configurations of docs/scaling.md (Debian's packages; .ci/run brings them).
+/// Three servers behind HAProxy and nginx (Debian's packages) with the configurations of docs/scaling.md.
 /// </summary>
 [TestClass]
 [TestCategory("Executable")]
@@ -16,6 +16,24 @@ namespace Shimmy.Tests.Executable;
 public sealed class BalancerTests
 {
     private const int Workers = 5;
+
+    [TestMethod]
+    [DataRow("haproxy")]
+    [DataRow("nginx")]
+    public async Task The_configuration_of_the_documents_is_one_that_the_program_takes(string balancer)
+    {
+        if (SystemTool.Find(balancer, "/usr/sbin", "/sbin") is not { } program)
+        {
+            Assert.Inconclusive($"{balancer} is not installed");
+            return;
+        }
+        using var folder = new TemporaryFolder();
+        await File.WriteAllTextAsync(folder["balancer.cfg"], ServerFleet.ConfigurationFor(balancer));
+        var (exitCode, output) = await SystemTool.RunAsync(new ProcessStartInfo(program, balancer == "nginx"
+            ? ["-t", "-p", folder.Path, "-c", folder["balancer.cfg"], "-g", $"pid {folder["pid"]};"]
+            : ["-c", "-f", folder["balancer.cfg"]]), TimeSpan.FromMinutes(1));
+        Assert.AreEqual(0, exitCode, output);
+    }
 
     [TestMethod]
     [DataRow("haproxy")]
@@ -70,29 +88,41 @@ public sealed class BalancerTests
             return;
         }
         await using var fleet = await ServerFleet.StartAsync(balancer);
-        var streams = new List<Stream>();
-        // Until each of the three has one that runs long.
-        await Poll.UntilAsync(async () =>
+        var sessions = await SessionsAsync(fleet);
+        // In turn, so that no server has so much more to do that a balancer passes it over.
+        var streams = new List<(int Server, Stream Stream)>();
+        foreach (var kind in Streamed)
         {
-            streams.Add(await Stream.OpenAsync(fleet, $"stream {streams.Count}"));
-            return streams.Count < 24 && (await OfEachAsync(fleet)).All(count => count > 0);
-        }, "each server has a stream");
-        var running = await OfEachAsync(fleet);
+            for (var server = 0; server < sessions.Length; server++)
+                streams.Add((server, await Stream.OpenAsync(fleet, kind, "go on", sessions[server])));
+        }
+        CollectionAssert.AreEqual(Enumerable.Repeat((double)Streamed.Length, sessions.Length).ToArray(), await OfEachAsync(fleet));
 
-        // A worker alone: its streams end with the dialect's error, through the balancer.
+        // A worker alone: its streams end with their dialect's error, through the balancer.
         foreach (var worker in WorkersOf(fleet.IdOf(0)))
             worker.Kill();
-        // A whole server: what it had begun breaks off, and is never taken for an end.
+        await AssertEndsAsync(0, "error");
+        // A whole server: what it had begun breaks off, and is never taken for an end; what it had not is answered by another.
+        var waiting = new List<Task<string?>>();
+        await Poll.UntilAsync(async () =>
+        {
+            waiting.Add(AskAsync(fleet, Kinds[1], "not begun", 100, sessions[1]));
+            return (await OfEachAsync(fleet))[1] > Streamed.Length;
+        }, "the server has requests that it has not begun to answer");
+        Assert.IsTrue(streams.All(one => one.Server != 1 || !one.Stream.EndAsync().IsCompleted), "its streams run still");
         fleet.Kill(1);
-        var ends = await Task.WhenAll(streams.Select(stream => stream.EndAsync()));
-
-        Assert.AreEqual(running[0], ends.Count(how => how == "error"), string.Join(", ", ends));
-        Assert.AreEqual(running[1], ends.Count(how => how == "broken"), string.Join(", ", ends));
-        // Among them those that had ended before.
-        Assert.AreEqual(streams.Count - running[0] - running[1], ends.Count(how => how == "done"), string.Join(", ", ends));
-        // What had not begun goes elsewhere, whichever conversation it belongs to.
+        await AssertEndsAsync(1, "broken");
+        await AssertEndsAsync(2, "done");
+        Assert.AreEqual("", string.Concat(await Task.WhenAll(waiting)));
+        // So is what comes from now on, whichever conversation it belongs to.
         for (var i = 0; i < 9; i++)
-            Assert.IsNull(await AskAsync(fleet, Kinds[i % Kinds.Length], $"stream {i}", 2));
+            Assert.IsNull(await AskAsync(fleet, Kinds[i % Kinds.Length], $"stream {i}", 2, sessions[i % sessions.Length]));
+
+        async Task AssertEndsAsync(int server, string how)
+        {
+            foreach (var (_, stream) in streams.Where(one => one.Server == server))
+                Assert.AreEqual(how, await stream.EndAsync(), $"{stream.Kind} of server {server}: {stream.Last}");
+        }
     }
 
     [TestMethod]
@@ -125,7 +155,7 @@ public sealed class BalancerTests
         Assert.IsTrue((await RequestsAsync(fleet)).Zip(spread, (now, then) => now - then).All(count => count > 0));
 
         // The key may have one request at a server, and there are three: the fourth is refused, whichever it goes to.
-        var stream = await Stream.OpenAsync(fleet, "flow", ServerFleet.NarrowKey);
+        var stream = await Stream.OpenAsync(fleet, Streamed[0], "flow", "flow", ServerFleet.NarrowKey);
         HttpResponseMessage? refused = null;
         for (var i = 0; i < 3 && refused is null; i++)
         {
@@ -144,6 +174,10 @@ public sealed class BalancerTests
 
     private static readonly string[] Kinds =
         ["v1/chat/completions+stream", "v1/completions", "v1/messages+stream", "v1/chat/completions", "api/generate"];
+
+    // One of each dialect, and as many as a server answers at once.
+    private static readonly string[] Streamed =
+        ["v1/completions+stream", "v1/chat/completions+stream", "v1/messages+stream", "api/chat+stream"];
 
     // Asks, and says what was wrong; null for nothing.
     private static async Task<string?> AskAsync(ServerFleet fleet, string kind, string text, int tokens, string? session = null)
@@ -172,8 +206,31 @@ public sealed class BalancerTests
         {
             "v1/completions" or "api/generate" =>
                 $$"""{"model":"shimmy-demo","prompt":"{{text}}","max_tokens":{{tokens}},"ignore_eos":true,"stream":{{stream}}}""",
-            _ => $$"""{"model":"shimmy-demo","messages":[{"role":"user","content":"{{text}}"}],"max_tokens":{{tokens}},"stream":{{stream}}}""",
+            "api/chat" =>
+                $$"""{"model":"shimmy-demo",{{Said(text)}},"options":{"num_predict":{{tokens}},"ignore_eos":true},"stream":{{stream}}}""",
+            _ => $$"""{"model":"shimmy-demo",{{Said(text)}},"max_tokens":{{tokens}},"ignore_eos":true,"stream":{{stream}}}""",
         };
+    }
+
+    private static string Said(string text) => $$"""
+        "messages":[{"role":"user","content":"{{text}}"}]
+        """;
+
+    // A conversation of each server, by where a short request of it goes.
+    private static async Task<string[]> SessionsAsync(ServerFleet fleet)
+    {
+        var found = new string?[3];
+        for (var i = 0; found.Contains(null); i++)
+        {
+            Assert.IsLessThan(100, i, "conversations that are spread over all servers");
+            var before = await RequestsAsync(fleet);
+            Assert.IsNull(await AskAsync(fleet, "v1/completions", "where", 1, $"session {i}"));
+            var server = -1;
+            await Poll.UntilAsync(async () => (server = Array.FindIndex((await RequestsAsync(fleet)).Zip(before, (now, then) => now - then)
+                .ToArray(), more => more > 0)) >= 0, "the request is counted");
+            found[server] ??= $"session {i}";
+        }
+        return found!;
     }
 
     private static HttpRequestMessage Request(string kind, string body, string? session, string key)
@@ -217,47 +274,62 @@ public sealed class BalancerTests
     {
         private readonly Task<string> _end;
 
-        private Stream(HttpResponseMessage answer, StreamReader reader) => _end = ReadAsync(answer, reader);
+        private Stream(string kind, HttpResponseMessage answer, StreamReader reader) =>
+            (Kind, _end) = (kind, ReadAsync(answer, reader));
+
+        public string Kind { get; }
+
+        public string Last { get; private set; } = "";
 
         public int Reads { get; private set; }
 
         public int Waits { get; private set; }
 
-        public static async Task<Stream> OpenAsync(ServerFleet fleet, string session, string key = ServerFleet.Key)
+        public static async Task<Stream> OpenAsync(
+            ServerFleet fleet, string kind, string text, string session, string key = ServerFleet.Key)
         {
-            var answer = await fleet.Balanced.SendAsync(
-                Request("v1/completions", Body("v1/completions+stream", session, 800), session, key),
-                    HttpCompletionOption.ResponseHeadersRead);
+            var answer = await fleet.Balanced.SendAsync(Request(kind, Body(kind, text, 800), session, key),
+                HttpCompletionOption.ResponseHeadersRead);
             var reader = new StreamReader(await answer.EnsureSuccessStatusCode().Content.ReadAsStreamAsync());
             await reader.ReadLineAsync();
-            return new Stream(answer, reader);
+            return new Stream(kind, answer, reader);
         }
 
         /// <summary>How it ended: done, error, or broken.</summary>
         public Task<string> EndAsync() => _end;
 
-        private static bool IsError(string line) => line.StartsWith("data: {\"error\"", StringComparison.Ordinal);
+        // What the dialects end with: OpenAI's, Anthropic's, Ollama's.
+        private bool IsEnd => Kind[..6] switch
+        {
+            "v1/mes" => Last.StartsWith("data: {\"type\":\"message_stop\"", StringComparison.Ordinal),
+            "api/ch" => Last.Contains("\"done\":true", StringComparison.Ordinal),
+            _ => Last == "data: [DONE]",
+        };
+
+        private bool IsError => Last.StartsWith(Kind[..6] switch
+        {
+            "v1/mes" => "data: {\"type\":\"error\"",
+            "api/ch" => "{\"error\"",
+            _ => "data: {\"error\"",
+        }, StringComparison.Ordinal);
 
         private async Task<string> ReadAsync(HttpResponseMessage answer, StreamReader reader)
         {
             using (answer)
             {
-                var last = "";
                 try
                 {
                     while (await NextAsync() is { } line)
                     {
                         Reads++;
-                        last = line.StartsWith("data: ", StringComparison.Ordinal) ? line : last;
+                        Last = line.Length > 0 ? line : Last;
                     }
-                    return last == "data: [DONE]" ? "done" : last.StartsWith("data: {\"error\"", StringComparison.Ordinal)
-                        ? "error"
-                        : "cut";
+                    return IsEnd ? "done" : IsError ? "error" : "cut";
                 }
                 catch (Exception e) when (e is HttpRequestException or IOException)
                 {
                     // The connection ends behind an error, too, so that nobody takes it for an end.
-                    return IsError(last) ? "error" : "broken";
+                    return IsError ? "error" : "broken";
                 }
             }
 

@@ -77,18 +77,18 @@ internal sealed class ServerFleet : IAsyncDisposable
             for (var i = 0; i < Hosts.Length; i++)
                 fleet.Begin(i);
             File.WriteAllText(folder["relay.cfg"], Relay(folder));
-            fleet.Balance("haproxy", "-db", "-f", folder["relay.cfg"]);
+            fleet.Balance("relay.log", "haproxy", "-db", "-f", folder["relay.cfg"]);
             if (balancer is not null)
             {
                 File.WriteAllText(folder["balancer.cfg"], ConfigurationFor(balancer));
-                fleet.Balance(balancer, balancer == "nginx"
+                fleet.Balance("balancer.log", balancer, balancer == "nginx"
                     ? ["-p", folder.Path, "-c", folder["balancer.cfg"], "-g", $"daemon off; error_log stderr; pid {folder["pid"]};"]
                     : ["-db", "-f", folder["balancer.cfg"]]);
             }
             for (var i = 0; i < Hosts.Length; i++)
                 await fleet.ReadyAsync(i);
             if (balancer is not null)
-                await Poll.UntilAsync(() => IsWellAsync(fleet.Balanced), "the balancer passes requests on");
+                await fleet.ReadyAsync(fleet.Balanced, "the balancer passes requests on");
             return fleet;
         }
         catch (Exception e)
@@ -100,15 +100,11 @@ internal sealed class ServerFleet : IAsyncDisposable
     }
 
     /// <summary>The configuration that docs/scaling.md has for a balancer.</summary>
-    public static string ConfigurationFor(string balancer)
-    {
-        var document = File.ReadAllText(Path.Combine(Repository.Root, "docs", "scaling.md"));
-        var begin = document.IndexOf($"```{balancer}\n", StringComparison.Ordinal) + balancer.Length + 4;
-        return document[begin..document.IndexOf("```", begin, StringComparison.Ordinal)];
-    }
+    public static string ConfigurationFor(string balancer) => Repository.Block("scaling.md", balancer);
 
-    /// <summary>What the servers have logged.</summary>
-    public string Log => string.Join('\n', _logs.Where(File.Exists).Select(File.ReadAllText));
+    /// <summary>What servers and balancers have said.</summary>
+    public string Log => string.Join('\n', Directory.EnumerateFiles(_folder.Path, "*.log").Order(StringComparer.Ordinal)
+        .Select(path => $"{Path.GetFileName(path)}: {File.ReadAllText(path)}"));
 
     /// <summary>Process id of a server.</summary>
     public int IdOf(int server) => _servers[server]!.Id;
@@ -165,13 +161,17 @@ internal sealed class ServerFleet : IAsyncDisposable
 
     private static string? Find(string program) => SystemTool.Find(program, "/usr/sbin", "/sbin");
 
-    // nsenter becomes the program, so its process is the program's.
-    private ProcessStartInfo Inside(string program, IEnumerable<string> arguments) =>
-        new(Find("nsenter")!, [$"--net=/proc/{_namespace.Id}/ns/net", "--", program, .. arguments]) { WorkingDirectory = _folder.Path };
+    // The shell becomes nsenter, and that the program, so its process is the program's. What it says goes to a file.
+    private ProcessStartInfo Inside(string log, string program, IEnumerable<string> arguments) =>
+        new("sh", ["-c", "exec \"$@\" >>\"$0\" 2>&1 </dev/null", _folder[log], Find("nsenter")!, $"--net=/proc/{_namespace.Id}/ns/net", "--",
+            program, .. arguments])
+        {
+            WorkingDirectory = _folder.Path,
+        };
 
     private int RunInside(string program, params string[] arguments)
     {
-        using var process = Process.Start(Inside(Find(program)!, arguments))!;
+        using var process = Process.Start(Inside($"{program}.log", Find(program)!, arguments))!;
         process.WaitForExit();
         return process.ExitCode;
     }
@@ -180,13 +180,14 @@ internal sealed class ServerFleet : IAsyncDisposable
     private static bool IsApart(Process process) =>
         File.ResolveLinkTarget($"/proc/{process.Id}/ns/net", false)?.Name != File.ResolveLinkTarget("/proc/self/ns/net", false)?.Name;
 
-    private void Balance(string program, params string[] arguments) => _balancers.Add(Process.Start(Inside(Find(program)!, arguments))!);
+    private void Balance(string log, string program, params string[] arguments) =>
+        _balancers.Add(Process.Start(Inside(log, Find(program)!, arguments))!);
 
     private void Begin(int server)
     {
         var start = ShimmyProcess.CreateStart(["serve", "--bind", $"{Hosts[server]}:11435", "--threads", "1", "--parallel", "4",
             "--api-key", "@" + _folder["keys"], "--log-file", _logs[server], .. _arguments], _folder.Path);
-        var inside = Inside(start.FileName, start.ArgumentList);
+        var inside = Inside($"server-{server}-output.log", start.FileName, start.ArgumentList);
         inside.Environment.Clear();
         foreach (var (name, value) in start.Environment)
             inside.Environment[name] = value;
@@ -194,7 +195,22 @@ internal sealed class ServerFleet : IAsyncDisposable
         _servers[server] = Process.Start(inside)!;
     }
 
-    private Task ReadyAsync(int server) => Poll.UntilAsync(() => IsWellAsync(Direct[server]), $"server {server} is ready\n{Log}");
+    // What ended will not be ready.
+    private async Task ReadyAsync(HttpClient client, string what, Process? server = null)
+    {
+        try
+        {
+            await Poll.UntilAsync(async () => _balancers.Prepend(server ?? _namespace).FirstOrDefault(one => one.HasExited) is { } ended
+                ? throw new InvalidOperationException($"{what}: {ended.StartInfo.ArgumentList[2]} ended with {ended.ExitCode}")
+                : await IsWellAsync(client), what);
+        }
+        catch (TimeoutException e)
+        {
+            throw new TimeoutException($"{e.Message}\n{Log}", e);
+        }
+    }
+
+    private Task ReadyAsync(int server) => ReadyAsync(Direct[server], $"server {server} is ready", _servers[server]);
 
     private static async Task<bool> IsWellAsync(HttpClient client)
     {

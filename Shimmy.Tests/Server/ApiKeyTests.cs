@@ -16,6 +16,15 @@ public sealed class ApiKeyTests
     private const string Ask = """{"model":"talker","prompt":"?"}""";
 
     [TestMethod]
+    public void The_file_that_the_documents_show_is_read()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["keys"], Repository.Block("operations.md", "text"));
+
+        Assert.AreEqual("alice ci", string.Join(' ', ApiKeyFile.Read(["@" + folder["keys"]]).Select(key => key.Name)));
+    }
+
+    [TestMethod]
     public async Task A_key_its_hash_and_a_file_of_keys_let_in()
     {
         using var folder = new TemporaryFolder();

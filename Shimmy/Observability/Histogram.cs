@@ -12,6 +12,7 @@ namespace Shimmy.Observability;
 internal sealed class Histogram(string name, string help, params double[] bounds)
 {
     private readonly ConcurrentDictionary<string, Series> _series = new(StringComparer.Ordinal);
+    private readonly string[] _boundLabels = BoundLabels(bounds);
 
     /// <summary>Adds a value to the series of these labels (<see cref="MetricsText.Labels"/>).</summary>
     public void Observe(string labels, double value)
@@ -35,26 +36,29 @@ internal sealed class Histogram(string name, string help, params double[] bounds
             double sum;
             lock (series)
                 (counts, sum) = ([.. series.Counts], series.Sum);
-            Write(text, name, labels, bounds, counts, sum);
+            Write(text, name, labels, _boundLabels, counts, sum);
         }
     }
 
+    /// <summary>The labels of the buckets: one for each upper bound, and one for +Inf.</summary>
+    public static string[] BoundLabels(IEnumerable<double> bounds) =>
+        [.. bounds.Append(double.PositiveInfinity).Select(bound => MetricsText.Labels("le", MetricsText.Number(bound)))];
+
     /// <summary>
-    /// Writes one series of a histogram. <paramref name="counts"/> are per bucket, not cumulative, and have one entry more than
-    /// <paramref name="bounds"/>, for +Inf.
+    /// Writes one series of a histogram. <paramref name="counts"/> are per bucket, not cumulative; <paramref name="bounds"/> are their labels,
+    /// from <see cref="BoundLabels"/>.
     /// </summary>
     public static void Write(
-        MetricsText text, string name, string labels, IReadOnlyList<double> bounds, IReadOnlyList<long> counts, double sum)
+        MetricsText text, string name, string labels, IReadOnlyList<string> bounds, IReadOnlyList<long> counts, double sum)
     {
         long below = 0;
         for (var i = 0; i < counts.Count; i++)
         {
             below += counts[i];
-            var bound = MetricsText.Labels("le", MetricsText.Number(i < bounds.Count ? bounds[i] : double.PositiveInfinity));
-            text.Series(name + "_bucket", labels.Length == 0 ? bound : labels + "," + bound, below);
+            text.Series(name, "_bucket", labels, bounds[i], below);
         }
-        text.Series(name + "_sum", labels, sum);
-        text.Series(name + "_count", labels, below);
+        text.Series(name, "_sum", labels, "", sum);
+        text.Series(name, "_count", labels, "", below);
     }
 
     private sealed class Series(int length)

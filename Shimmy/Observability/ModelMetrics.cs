@@ -7,6 +7,7 @@ namespace Shimmy.Observability;
 internal static class ModelMetrics
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
     /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 s, since it
@@ -86,8 +87,7 @@ internal static class ModelMetrics
         text.Head("shimmy_batch_size_tokens", "histogram", "Tokens per batch (one call of llama_decode).");
         foreach (var (labels, _, of) in known)
         {
-            Histogram.Write(text, "shimmy_batch_size_tokens", labels, [.. EngineStatistics.BatchSizeBounds.Select(bound => (double)bound)],
-                of.BatchSizes, of.BatchTokens);
+            Histogram.Write(text, "shimmy_batch_size_tokens", labels, BatchSizes, of.BatchSizes, of.BatchTokens);
         }
 
         void Family(string name, string type, string help, Func<ResidentModel, EngineStatistics, double> value) =>

@@ -10,6 +10,7 @@ internal static class ProcessFacts
 
     // Asking the system takes longer than all other metrics together, and routers ask twenty times a second.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+    private static readonly double Start = StartOfProcess();
     private static volatile Reading? _last;
 
     /// <summary>Writes the metrics, at most a second old; those that the operating system does not provide are left out.</summary>
@@ -22,30 +23,39 @@ internal static class ProcessFacts
         text.Single("process_resident_memory_bytes", "gauge", "Resident memory of the server process in bytes, without the workers.",
             last.Resident);
         text.Single("process_start_time_seconds", "gauge", "Start time of the server process, in seconds since the Unix epoch.",
-            last.Start);
+            Start);
         if (last.OpenFiles is { } open)
             text.Single("process_open_fds", "gauge", "Open file descriptors of the server process.", open);
         text.Single("process_threads", "gauge", "Threads of the server process.", last.Threads);
     }
 
-    private static Reading Read()
-    {
-        using var process = Process.GetCurrentProcess();
-        return new Reading(Stopwatch.GetTimestamp(), process.TotalProcessorTime.TotalSeconds, process.WorkingSet64,
-            (process.StartTime.ToUniversalTime() - DateTime.UnixEpoch).TotalSeconds, OpenFiles(), process.Threads.Count);
-    }
+    private static Reading Read() => new(Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime.TotalSeconds, ResidentBytes, Entries("fd"),
+        Entries("task") ?? ThreadsOfProcess());
 
-    private sealed record Reading(long At, double Cpu, long Resident, double Start, int? OpenFiles, int Threads);
+    private sealed record Reading(long At, double Cpu, long Resident, int? OpenFiles, int Threads);
 
-    private static int? OpenFiles()
+    // Linux alone has a folder of a process with an entry for each.
+    private static int? Entries(string folder)
     {
         try
         {
-            return OperatingSystem.IsLinux() ? Directory.EnumerateFileSystemEntries("/proc/self/fd").Count() : null;
+            return OperatingSystem.IsLinux() ? Directory.EnumerateFileSystemEntries("/proc/self/" + folder).Count() : null;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             return null;
         }
+    }
+
+    private static int ThreadsOfProcess()
+    {
+        using var process = Process.GetCurrentProcess();
+        return process.Threads.Count;
+    }
+
+    private static double StartOfProcess()
+    {
+        using var process = Process.GetCurrentProcess();
+        return (process.StartTime.ToUniversalTime() - DateTime.UnixEpoch).TotalSeconds;
     }
 }

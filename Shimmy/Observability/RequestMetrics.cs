@@ -30,6 +30,8 @@ internal sealed class RequestMetrics
     private readonly Histogram _prefill = new("shimmy_prefill_duration_seconds",
         "Time from getting a slot to the first token (prefill).", Seconds);
     private long _running;
+    private long _observed;
+    private volatile Written? _written;
 
     /// <summary>Number of finished requests.</summary>
     public long Requests => _requests.Total;
@@ -54,6 +56,34 @@ internal sealed class RequestMetrics
 
     /// <summary>Counts a finished request in all metrics.</summary>
     public void Observe(RequestSummary request)
+    {
+        Count(request);
+        // Behind the counts: what was written before is then written again.
+        Interlocked.Increment(ref _observed);
+    }
+
+    /// <summary>Writes all metrics.</summary>
+    public void WriteTo(MetricsText text)
+    {
+        // Most scrapes find what the one before them found, and these are most of the text.
+        var observed = Interlocked.Read(ref _observed);
+        if (_written is { } written && written.Observed == observed)
+        {
+            text.Write(written.Text);
+        }
+        else
+        {
+            var from = text.Length;
+            foreach (var counter in (ReadOnlySpan<Counter>)[_requests, _broken, _promptTokens, _cachedTokens, _generatedTokens, _cache])
+                counter.WriteTo(text);
+            foreach (var histogram in (ReadOnlySpan<Histogram>)[_elapsed, _toFirstToken, _perToken, _queued, _prefill])
+                histogram.WriteTo(text);
+            _written = new Written(observed, text.Written[from..].ToArray());
+        }
+        text.Single("shimmy_requests_in_flight", "gauge", "Requests in flight, without /health and /metrics.", Running);
+    }
+
+    private void Count(RequestSummary request)
     {
         var model = MetricsText.Labels("model", request.Model ?? "");
         var route = MetricsText.Labels("model", request.Model ?? "", "route", request.Route ?? "");
@@ -81,13 +111,6 @@ internal sealed class RequestMetrics
         }
     }
 
-    /// <summary>Writes all metrics.</summary>
-    public void WriteTo(MetricsText text)
-    {
-        foreach (var counter in (ReadOnlySpan<Counter>)[_requests, _broken, _promptTokens, _cachedTokens, _generatedTokens, _cache])
-            counter.WriteTo(text);
-        foreach (var histogram in (ReadOnlySpan<Histogram>)[_elapsed, _toFirstToken, _perToken, _queued, _prefill])
-            histogram.WriteTo(text);
-        text.Single("shimmy_requests_in_flight", "gauge", "Requests in flight, without /health and /metrics.", Running);
-    }
+    // What was written, and how many requests had been observed before.
+    private sealed record Written(long Observed, byte[] Text);
 }

@@ -11,7 +11,9 @@ namespace Shimmy.Tests.Cli.Setup;
 [TestCategory("Unit")]
 public sealed partial class ManifestTests
 {
-    private static readonly string[] Clusters = ["kubernetes", "llm-d", "kserve", "gpustack"];
+    // By what they write, so that none is forgotten.
+    private static readonly string[] Clusters =
+        [.. EmbeddedTexts.Templates.Where(name => FilesOf(name).Any(file => OfCluster().IsMatch(file.Text)))];
 
     public static IEnumerable<object[]> Templates => Clusters.Select(name => new object[] { name });
 
@@ -23,6 +25,14 @@ public sealed partial class ManifestTests
         Assert.IsNotEmpty(resources);
         foreach (var (path, resource) in resources)
             CollectionAssert.AreEqual(Array.Empty<string>(), ComplaintsOf(resource).ToArray(), path);
+    }
+
+    [TestMethod]
+    public void Every_template_for_clusters_is_among_them_and_every_schema_is_used()
+    {
+        CollectionAssert.AreEquivalent(new[] { "kubernetes", "llm-d", "kserve", "gpustack" }, Clusters);
+        var written = Clusters.SelectMany(ResourcesOf).Select(pair => $"{Text(pair.Resource, "apiVersion")}/{Text(pair.Resource, "kind")}");
+        CollectionAssert.IsSubsetOf(Known.ToArray(), written.ToArray());
     }
 
     [TestMethod]
@@ -115,6 +125,9 @@ public sealed partial class ManifestTests
     private static object? FirstOf(object? value, string name) => ((List<object?>)At(value, name)!)[0];
 
     private static string? Text(object? value, string name) => At(value, name) as string;
+
+    [GeneratedRegex("^(apiVersion|backend_name):", RegexOptions.Multiline)]
+    private static partial Regex OfCluster();
 
     [GeneratedRegex("shimmy_[a-z_]+")]
     private static partial Regex Metric();

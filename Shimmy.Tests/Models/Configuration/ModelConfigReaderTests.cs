@@ -49,6 +49,15 @@ public sealed class ModelConfigReaderTests
     }
 
     [TestMethod]
+    public void The_file_that_the_documents_show_is_read()
+    {
+        var config = Read(Repository.Block("models.md", "json"));
+
+        Assert.AreEqual("qwen", config.Models.Single().Name);
+        Assert.AreEqual("gpt-4*=qwen claude-*=qwen", string.Join(' ', config.Aliases.Select(alias => $"{alias.Pattern}={alias.Target}")));
+    }
+
+    [TestMethod]
     public void Where_a_model_goes_may_stand_bare_or_as_text()
     {
         var bare = Tuning(

@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Http;
@@ -35,11 +34,12 @@ internal static class LlamaModeRoutes
         if (!LlamaServerMode.Of(context).Metrics)
             throw new ApiException(501, "This server does not support metrics endpoint. Start it with `--metrics`");
         var asked = await ModelMetrics.AskAsync(context.RequestServices.GetRequiredService<ModelResidency>(), context.RequestAborted);
-        var text = new MetricsText();
+        using var text = new MetricsText();
         context.RequestServices.GetRequiredService<LlamaTotals>().Write(text, asked);
         var started = DateTimeOffset.UtcNow - context.RequestServices.GetRequiredService<ServerState>().Uptime;
         context.Response.Headers["Process-Start-Time-Unix"] = started.ToUnixTimeSeconds().ToString(CultureInfo.InvariantCulture);
         context.Response.ContentType = "text/plain; version=0.0.4";
-        await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text.ToString()), context.RequestAborted);
+        context.Response.ContentLength = text.Length;
+        await context.Response.Body.WriteAsync(text.Written, context.RequestAborted);
     }
 }

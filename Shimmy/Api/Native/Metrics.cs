@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -34,7 +33,7 @@ internal static class Metrics
                 json, registry, models, requests, context.RequestServices.GetRequiredService<ResponseCache>()));
             return;
         }
-        var text = new MetricsText();
+        using var text = new MetricsText();
         text.Head("shimmy_build_info", "gauge", "The program; always 1.");
         text.Series("shimmy_build_info", MetricsText.Labels("version", ServerState.Version), 1);
         text.Single("shimmy_uptime_seconds", "gauge", "Time since the server started.",
@@ -53,7 +52,8 @@ internal static class Metrics
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
         context.Response.ContentType = MetricsText.ContentType;
-        await context.Response.Body.WriteAsync(Encoding.UTF8.GetBytes(text.ToString()), context.RequestAborted);
+        context.Response.ContentLength = text.Length;
+        await context.Response.Body.WriteAsync(text.Written, context.RequestAborted);
     }
 
     // Of answers: a request may ask for several. Requests by outcome are counted with the others.
