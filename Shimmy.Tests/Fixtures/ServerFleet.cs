@@ -66,8 +66,10 @@ internal sealed class ServerFleet : IAsyncDisposable
         var fleet = new ServerFleet(folder, holder, arguments);
         try
         {
-            await Poll.UntilAsync(() => !holder.HasExited && fleet.RunInside("ip", "link", "set", "lo", "up") == 0 && IsApart(holder),
-                "the namespace is there");
+            // Until it is there, nsenter leads to the namespace of the tests, whose loopback would be set up in place of its own.
+            await Poll.UntilAsync(() => IsApart(holder), "the namespace is there");
+            if (fleet.RunInside("ip", "link", "set", "lo", "up") != 0)
+                throw new InvalidOperationException("the loopback of the namespace cannot be set up");
             foreach (var host in Hosts)
             {
                 if (fleet.RunInside("ip", "addr", "add", $"{host}/32", "dev", "lo") != 0)
