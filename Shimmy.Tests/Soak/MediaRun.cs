@@ -142,6 +142,9 @@ internal static class MediaRun
             [isResponse ? "max_output_tokens" : "max_tokens"] = isResponse ? 16 : 1,
             [isResponse ? "input" : "messages"] = turns,
         };
+        // Answers that are kept hold their pictures, as they are to.
+        if (isResponse)
+            body["store"] = false;
         using var answer = await server.Client.PostAsync(path, new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));
         return ((int)answer.StatusCode, await answer.Content.ReadAsStringAsync());
     }
