@@ -31,9 +31,20 @@ public sealed class RuntimeChoiceTests
     }
 
     [TestMethod]
-    public void A_projector_decides_before_the_user() => Assert.AreEqual(
+    public void A_projector_that_is_asked_for_decides_before_the_user() => Assert.AreEqual(
         "llamasharp, because it has libmtmd, which the model's projector needs; mine does not",
         Order(Plain with { Projector = "/p.gguf" }, given: Mine));
+
+    [TestMethod]
+    public void A_projector_that_was_found_decides_only_where_the_user_names_no_runtime()
+    {
+        var found = Plain with { Projector = "/p.gguf", ProjectorIsFound = true };
+
+        Assert.AreEqual("mine newest llamasharp", Names(found, given: Mine));
+        Assert.AreEqual("newest llamasharp", Names(found, named: Newest));
+        Assert.AreEqual("llamasharp, because it has libmtmd, which the model's projector needs; newest does not; newest, because it is the newest",
+            Order(found));
+    }
 
     [TestMethod]
     public void A_projector_without_any_runtime_that_reads_pictures_is_refused_with_those_there_are()

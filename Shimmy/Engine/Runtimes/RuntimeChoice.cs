@@ -18,6 +18,9 @@ internal static class RuntimeChoice
     /// <summary>The runtimes to try where no model is known, at least one.</summary>
     public static IReadOnlyList<RuntimeCandidate> ForNone() => InOrder(InstalledRuntimes.All, InstalledRuntimes.Given, null);
 
+    /// <summary>The runtime that the user names, by the option or by the variable; null where there is none.</summary>
+    public static LlamaRuntime? UsersOwn(string? option) => option is not null ? Named(option) : InstalledRuntimes.Given;
+
     /// <summary>
     /// The runtime of that name, or in that folder. Throws <see cref="EngineException"/> with those that there are where there is none.
     /// </summary>
@@ -36,7 +39,8 @@ internal static class RuntimeChoice
         ModelSpec spec, IReadOnlyList<LlamaRuntime> installed, LlamaRuntime? given, LlamaRuntime? named)
     {
         var all = InOrder(installed, given, named);
-        if (spec.Projector is not null)
+        // A projector that was found, not asked for, does not overrule the runtime that the user names: there the model is served without.
+        if (spec.Projector is not null && !(spec.ProjectorIsFound && all[0].IsNamed))
         {
             var those = Those(all, one => one.HasMedia, "it has libmtmd, which the model's projector needs");
             if (those is null && !spec.ProjectorIsFound)

@@ -11,7 +11,9 @@ namespace Shimmy.Models.Discovery;
 /// <param name="sources">The sources, in order of precedence.</param>
 /// <param name="cache">What is known from earlier scans; null: from those of this object alone.</param>
 /// <param name="projector">The projector that the user chose, as in <see cref="ModelSettings.Projector"/>; null pairs those found.</param>
-internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null)
+/// <param name="isBlind">Whether the user's runtime has no libmtmd: projectors that are found are no reason to say that a model sees.</param>
+internal sealed class ModelDiscovery(
+    IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null, bool isBlind = false)
 {
     private const int InspectedAtOnce = 8;
 
@@ -42,8 +44,11 @@ internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCa
         lock (_scanning)
             models = ModelNames.MakeUnique(_cache.WithSince(found));
         var paired = adapterPairing.PairWith(models, skipped);
-        return new ScanResult(projector is null ? paired : [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))],
-            skipped, Stopwatch.GetElapsedTime(started));
+        if (projector is not null)
+            paired = [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))];
+        else if (isBlind)
+            paired = [.. paired.Select(model => model with { Sees = false })];
+        return new ScanResult(paired, skipped, Stopwatch.GetElapsedTime(started));
     }
 
     // A duplicate adds its names to the first candidate: several tags of Ollama can have the same weights.

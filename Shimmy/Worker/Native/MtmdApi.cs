@@ -212,8 +212,10 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
         }
         catch (Exception e) when (e is DllNotFoundException or EntryPointNotFoundException or BadImageFormatException)
         {
+            // What .NET says of a missing library is a line for each place where it looked.
+            var reason = e is DllNotFoundException ? "" : $": {e.Message}";
             throw new EngineException(EngineFailure.LoadFailed,
-                $"the runtime in {RuntimeLibraries.Directory} has no libmtmd for the projector {path}: {e.Message}", e);
+                $"the runtime in {RuntimeLibraries.Directory} has no libmtmd that can be loaded, which the projector {path} needs{reason}", e);
         }
     }
 
