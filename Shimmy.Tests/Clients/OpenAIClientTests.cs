@@ -81,6 +81,19 @@ public sealed class OpenAIClientTests
     }
 
     [TestMethod]
+    public async Task A_picture_is_seen()
+    {
+        var picture = BinaryData.FromBytes(await File.ReadAllBytesAsync(Path.Combine(Repository.Root, "docs", "shapes.png")));
+
+        var answer = (await Client.GetChatClient("shimmy-demo").CompleteChatAsync(
+            [new UserChatMessage(ChatMessageContentPart.CreateTextPart("What is in the picture?"),
+                ChatMessageContentPart.CreateImagePart(picture, "image/png"))],
+            new ChatCompletionOptions { Temperature = 0 })).Value;
+
+        Assert.AreEqual("A red circle and a blue square.", answer.Content[0].Text);
+    }
+
+    [TestMethod]
     public async Task Several_answers_and_probabilities_come_where_they_are_asked_for()
     {
         var client = Client.GetChatClient("talker");

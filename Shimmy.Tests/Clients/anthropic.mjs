@@ -1,7 +1,7 @@
 // Anthropic's own client against a server: node anthropic.mjs http://host:port/
 import assert from 'node:assert/strict';
 import Anthropic from '@anthropic-ai/sdk';
-import { run, weather } from './check.mjs';
+import { run, shapes, shown, weather } from './check.mjs';
 
 const client = new Anthropic({ baseURL: process.argv[2] ?? process.env.ANTHROPIC_BASE_URL, apiKey: 'none', maxRetries: 0, timeout: 30_000 });
 const model = 'shimmy-demo';
@@ -43,6 +43,17 @@ await run({
       });
       assert.match(textOf(told), /sunny/);
     }
+  },
+
+  async 'a picture is seen, and a screenshot in the result of a tool'() {
+    const image = { type: 'image', source: { type: 'base64', media_type: 'image/png', data: shapes } };
+    assert.equal(textOf(await client.messages.create(ask([image, { type: 'text', text: 'What is in the picture?' }]))), shown);
+    const told = await client.messages.create({
+      ...ask('', { tools: [{ name: 'screenshot', description: 'Takes a picture.', input_schema: { type: 'object', properties: {} } }] }),
+      messages: [{ role: 'user', content: 'What is in the picture?' }, { role: 'assistant', content: [{ type: 'tool_use', id: 'toolu_1', name: 'screenshot', input: {} }] },
+        { role: 'user', content: [{ type: 'tool_result', tool_use_id: 'toolu_1', content: [image] }] }],
+    });
+    assert.equal(textOf(told), shown);
   },
 
   async 'the tool runner runs tools'() {

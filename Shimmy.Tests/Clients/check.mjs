@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+
 // Runs named checks one after another, clears up, and ends with 1 if one fails. Those that ONLY does not name are left out. With two tries
 // one that fails is run again, and said: a browser on a busy machine may miss a moment.
 export async function run(checks, clear = () => {}, tries = 1) {
@@ -18,6 +20,10 @@ export async function run(checks, clear = () => {}, tries = 1) {
   await clear();
   process.exit(failed > 0 ? 1 : 0);
 }
+
+// The picture of the README, as Base64, and what it shows.
+export const shapes = readFileSync(new URL('../../docs/shapes.png', import.meta.url)).toString('base64');
+export const shown = 'A red circle and a blue square.';
 
 export const weather = {
   name: 'get_weather',

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import OpenAI from 'openai';
 import { zodResponseFormat } from 'openai/helpers/zod';
 import { z } from 'zod';
-import { run, weather } from './check.mjs';
+import { run, shapes, shown, weather } from './check.mjs';
 
 const client = new OpenAI({ baseURL: process.argv[2] ?? process.env.OPENAI_BASE_URL, apiKey: 'none', maxRetries: 0, timeout: 30_000 });
 const model = 'shimmy-demo';
@@ -27,6 +27,17 @@ await run({
     assert.equal(text, whole.choices[0].message.content);
     assert.equal(final.choices[0].message.content, text);
     assert.equal((await stream.totalUsage()).completion_tokens, whole.usage.completion_tokens);
+  },
+
+  async 'a picture is seen, by chat and by responses'() {
+    const url = `data:image/png;base64,${shapes}`;
+    const chat = await client.chat.completions.create(ask([{ type: 'text', text: 'What is in the picture?' }, { type: 'image_url', image_url: { url, detail: 'low' } }]));
+    assert.equal(chat.choices[0].message.content, shown);
+    const response = await client.responses.create({
+      model, temperature: 0, max_output_tokens: 200,
+      input: [{ role: 'user', content: [{ type: 'input_image', image_url: url, detail: 'auto' }, { type: 'input_text', text: 'What is in the picture?' }] }],
+    });
+    assert.equal(response.output_text, shown);
   },
 
   async 'tools are run and their results are told'() {

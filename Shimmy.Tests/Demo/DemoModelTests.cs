@@ -55,9 +55,7 @@ public sealed class DemoModelTests
     [TestMethod]
     public async Task It_keeps_to_its_goals_on_prompts_that_it_never_saw()
     {
-        var cases =
-            (await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, "demo-evaluation.jsonl"))).Select(
-                line => JsonNode.Parse(line)!).ToArray();
+        var cases = await CasesAsync("demo-evaluation.jsonl");
         var right = new ConcurrentDictionary<string, int>();
         var (ended, json) = (0, 0);
         await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (one, cancellation) =>
@@ -72,9 +70,7 @@ public sealed class DemoModelTests
                 right.AddOrUpdate(Kind(one), 1, (_, count) => count + 1);
         });
 
-        var rates = cases.GroupBy(Kind)
-            .ToDictionary(group => group.Key, group => right.GetValueOrDefault(group.Key) / (double)group.Count());
-        var report = string.Join(", ", rates.Select(rate => string.Create(CultureInfo.InvariantCulture, $"{rate.Key} {rate.Value:P0}")));
+        var (rates, report) = Rates(cases, right);
         Console.WriteLine($"{ended} of {cases.Length} end by themselves; right: {report}");
         Assert.IsGreaterThanOrEqualTo(0.95, ended / (double)cases.Length, report);
         Assert.IsGreaterThanOrEqualTo(0.90, rates["tool_call"], report);
@@ -82,7 +78,61 @@ public sealed class DemoModelTests
         Assert.IsGreaterThanOrEqualTo(0.80, rates["sum"], report);
     }
 
-    private static string Kind(JsonNode one) => one["kind"]!.GetValue<string>();
+    [TestMethod]
+    public async Task It_names_shapes_in_pictures_that_it_never_saw()
+    {
+        var cases = await CasesAsync("demo-pictures.jsonl");
+        var (right, exact) = (new ConcurrentDictionary<string, int>(), new ConcurrentDictionary<string, int>());
+        await Parallel.ForEachAsync(cases, new ParallelOptions { MaxDegreeOfParallelism = 4 }, async (one, cancellation) =>
+        {
+            var choice = await SendAsync(PictureRequest(Text(one["question"]!), Convert.FromBase64String(Text(one["png"]!))));
+            var said = Text(choice["message"]!["content"]!);
+            if (said == Text(one["answer"]!))
+                exact.AddOrUpdate(Kind(one), 1, (_, count) => count + 1);
+            if (Named(one).All(word => said.Contains(word, StringComparison.Ordinal)))
+                right.AddOrUpdate(Kind(one), 1, (_, count) => count + 1);
+        });
+
+        var (rates, report) = Rates(cases, right);
+        Console.WriteLine($"colour and shape: {report}; word for word: {Rates(cases, exact).Report}");
+        Assert.IsGreaterThanOrEqualTo(60, cases.Count(one => Kind(one) == "one"));
+        Assert.IsGreaterThanOrEqualTo(0.90, rates["one"], report);
+    }
+
+    [TestMethod]
+    public async Task It_sees_the_picture_of_the_readme_from_the_command_line_and_says_that_it_sees()
+    {
+        var picture = Path.Combine(Repository.Root, "docs", "shapes.png");
+        var told = await ShimmyProcess.RunAsync(["generate", Name, "--image", picture, "--prompt", "What is in the picture?"], Folder.Path);
+        var listed = await ShimmyProcess.RunAsync(["list"], Folder.Path);
+        var probed = await ShimmyProcess.RunAsync(["probe", Name], Folder.Path);
+        using var models = JsonDocument.Parse(await _server.Client.GetStringAsync("v1/models"));
+
+        Assert.AreEqual("A red circle and a blue square.", told.Output.TrimEnd(), told.Errors);
+        Assert.Contains("vision", listed.Output);
+        Assert.Contains("vision", probed.Output);
+        Assert.Contains("vision", models.RootElement.GetProperty("data").GetRawText());
+        Assert.IsLessThanOrEqualTo(2 << 20,
+            new FileInfo(Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models", Name + ".mmproj.gguf")).Length);
+    }
+
+    // Colour and shape of a single shape; of other pictures the whole answer counts.
+    private static string[] Named(JsonNode one) =>
+        Kind(one) == "one" ? [Text(one["color"]!), Text(one["shape"]!)] : [Text(one["answer"]!)];
+
+    private static string Kind(JsonNode one) => Text(one["kind"]!);
+
+    private static string Text(JsonNode value) => value.GetValue<string>();
+
+    private static async Task<JsonNode[]> CasesAsync(string file) =>
+        [.. (await File.ReadAllLinesAsync(Path.Combine(AppContext.BaseDirectory, file))).Select(line => JsonNode.Parse(line)!)];
+
+    private static (Dictionary<string, double> Rates, string Report) Rates(JsonNode[] cases, ConcurrentDictionary<string, int> right)
+    {
+        var rates = cases.GroupBy(Kind)
+            .ToDictionary(group => group.Key, group => right.GetValueOrDefault(group.Key) / (double)group.Count());
+        return (rates, string.Join(", ", rates.Select(rate => string.Create(CultureInfo.InvariantCulture, $"{rate.Key} {rate.Value:P0}"))));
+    }
 
     private static async Task<JsonNode> AskAsync(JsonNode one)
     {
@@ -96,6 +146,25 @@ public sealed class DemoModelTests
         };
         if (one["tools"]!.AsArray().Count > 0)
             body["tools"] = one["tools"]!.DeepClone();
+        return await SendAsync(body);
+    }
+
+    private static JsonObject PictureRequest(string question, byte[] png) => new()
+    {
+        ["model"] = Name,
+        ["messages"] = new JsonArray(new JsonObject
+        {
+            ["role"] = "user",
+            ["content"] = new JsonArray(
+                new JsonObject { ["type"] = "image_url", ["image_url"] = new JsonObject { ["url"] = Pictures.Url(png) } },
+                new JsonObject { ["type"] = "text", ["text"] = question }),
+        }),
+        ["temperature"] = 0,
+        ["max_tokens"] = 40,
+    };
+
+    private static async Task<JsonNode> SendAsync(JsonObject body)
+    {
         using var answer =
             await _server.Client.PostAsync("v1/chat/completions",
                 new StringContent(body.ToJsonString(), Encoding.UTF8, "application/json"));

@@ -54,6 +54,8 @@ public sealed class DiscoverTests
             "work/models/mmproj-story.gguf: multimodal projector, not a model; fits story",
             "work/models/text.gguf: not a GGUF file",
             Ollama + "manifests/registry.ollama.ai/library/cloud/latest: a stub of a cloud model",
+            Path.GetRelativePath(folder.Path, Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.mmproj.gguf"))
+                + ": multimodal projector, not a model; fits shimmy-demo",
         ];
         Assert.HasCount(skipped.Length, skips, string.Join('\n', skips));
         foreach (var one in skipped.Select(line => line.Split(": ", 2)))
@@ -95,7 +97,7 @@ public sealed class DiscoverTests
             "story: a LoRA adapter that fits: " + folder["work/models/lora.gguf"],
             "me/gemma3:latest: cannot be loaded: ",
             "skipped (models) " + folder["work/models/text.gguf"],
-            "11 models, 6 skipped",
+            "11 models, 7 skipped",
             "huggingface  " + folder["home/.cache/huggingface/hub"],
         })
         {

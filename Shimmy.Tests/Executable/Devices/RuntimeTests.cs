@@ -49,6 +49,29 @@ public sealed class RuntimeTests
     }
 
     [TestMethod]
+    public async Task A_runtime_that_is_named_and_reads_no_pictures_serves_the_model_without_its_projector()
+    {
+        using var folder = new TemporaryFolder();
+        var own = Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "runtimes", "llamasharp");
+        foreach (var file in Directory.GetFiles(own, "*.so*", SearchOption.AllDirectories).Where(file => !file.Contains("mtmd")))
+        {
+            var link = folder[$"runtime/{Path.GetRelativePath(own, file)}"];
+            Directory.CreateDirectory(Path.GetDirectoryName(link)!);
+            File.CreateSymbolicLink(link, file);
+        }
+        var environment = new Dictionary<string, string> { ["SHIMMY_RUNTIME_DIR"] = folder["runtime"] };
+
+        var probed = await ShimmyProcess.RunAsync(["probe", "shimmy-demo"], folder.Path, environment);
+        var listed = await ShimmyProcess.RunAsync(["list"], folder.Path, environment);
+
+        Assert.AreEqual(0, probed.ExitCode, probed.Errors);
+        Assert.MatchesRegex(@"capabilities +completion \(no projector: the runtime in \S+ has no libmtmd .+ needs\)\r?\n", probed.Output);
+        Assert.MatchesRegex($@"runtime +{folder["runtime"]} .+ it is the one that SHIMMY_RUNTIME_DIR names", probed.Output);
+        Assert.MatchesRegex(@"WRN .+ shimmy-demo is loaded without the projector that was found beside it, .+ needs\r?\n", probed.Errors);
+        Assert.DoesNotContain("vision", listed.Output);
+    }
+
+    [TestMethod]
     public async Task An_architecture_that_no_runtime_knows_is_refused_with_the_reason_of_each()
     {
         using var folder = new TemporaryFolder();

@@ -72,33 +72,41 @@ def distance(shape, x, y, r):
 class Canvas:
     """An RGB picture of floats from 0 to 255; coordinates go from 0 to width and height."""
 
-    def __init__(self, width, height, ground):
-        self.pixels = np.empty((height, width, 3), dtype=np.float32)
+    def __init__(self, width, height, ground, columns=None, rows=None):
+        """Columns and rows say how many pixels are computed, evenly over the size: as many as it has where nothing is said."""
+        columns, rows = columns or width, rows or height
+        self.pixels = np.empty((rows, columns, 3), dtype=np.float32)
         self.pixels[:] = ground
-        self.y, self.x = np.mgrid[0:height, 0:width].astype(np.float32) + 0.5
+        self.x, self.y = (np.linspace(0.5, n - 0.5, m, dtype=np.float32) for n, m in ((width, columns), (height, rows)))
 
-    def cover(self, d, color):
-        share = np.clip(0.5 - d, 0, 1)[..., None]
-        self.pixels = self.pixels * (1 - share) + np.array(color, dtype=np.float32) * share
+    def cover(self, cx, cy, reach, distance_at, color):
+        """Lays the colour where the distance is negative; only pixels nearer to (cx, cy) than `reach` are looked at."""
+        left, right = np.searchsorted(self.x, (cx - reach, cx + reach))
+        top, bottom = np.searchsorted(self.y, (cy - reach, cy + reach))
+        x, y = np.meshgrid(self.x[left:right] - np.float32(cx), self.y[top:bottom] - np.float32(cy))
+        if x.size:
+            share = np.clip(0.5 - distance_at(x, y), 0, 1)[..., None]
+            part = self.pixels[top:bottom, left:right]
+            part += (np.array(color, dtype=np.float32) - part) * share
 
     def shape(self, name, cx, cy, r, color, turn=0.0):
-        x, y = self.x - cx, self.y - cy
         c, s = math.cos(turn), math.sin(turn)
-        self.cover(distance(name, c * x + s * y, c * y - s * x, r), color)
+        self.cover(cx, cy, r * 1.4 + 1, lambda x, y: distance(name, c * x + s * y, c * y - s * x, r), color)
 
     def sign(self, sign, cx, cy, unit, thick, color):
-        lines = [[(cx + (int(p[0]) - 2) * unit, cy + (int(p[1]) - 3) * unit) for p in stroke.split()] for stroke in SIGNS[sign]]
-        self.cover(segments(self.x, self.y, lines) - thick, color)
+        lines = [[((int(p[0]) - 2) * unit, (int(p[1]) - 3) * unit) for p in stroke.split()] for stroke in SIGNS[sign]]
+        self.cover(cx, cy, unit * 3 + thick + 1, lambda x, y: segments(x, y, lines) - thick, color)
 
 
 def near(r, color):
     return tuple(min(255, max(0, c + r.randint(-18, 18))) for c in color)
 
 
-def sample(r, width, height, kind=None):
-    """A picture of that size and what it shows: pixels (height, width, 3), facts."""
+def sample(r, width, height, kind=None, side=None):
+    """A picture of that size and what it shows: pixels (height, width, 3), facts. With a side, the pixels are those that `shrink` leaves of it,
+    computed without the others."""
     ground = r.choice(GROUNDS)
-    canvas = Canvas(width, height, ground)
+    canvas = Canvas(width, height, ground, *(fitted(width, height, side) if side else ()))
     m = min(width, height)
     kind = kind or r.choices(["one", "two", "many", "sign"], [40, 30, 15, 15])[0]
     color = r.choice(list(COLORS))
@@ -121,7 +129,7 @@ def sample(r, width, height, kind=None):
             canvas.shape(s, x + (0 if upright else i * w), y + (i * h if upright else 0), radius, near(r, COLORS[c]), turn())
         a = lambda c: "an" if c == "orange" else "a"
         text = f"{a(first[0]).capitalize()} {first[0]} {first[1]} and {a(second[0])} {second[0]} {second[1]}."
-        facts = {"count": 2}
+        facts = {"count": 2, "color": first[0], "shape": first[1], "second": second}
     elif kind == "many":
         shape, count = r.choice(SHAPES), r.randint(2, 5)
         cells = r.sample([(i, j) for i in range(3) for j in range(3)], count)
@@ -137,41 +145,50 @@ def sample(r, width, height, kind=None):
         what = "digit" if sign.isdigit() else "letter"
         text = f"{'An' if color == 'orange' else 'A'} {color} {what} {sign}."
         facts = {"color": color, "sign": sign, "count": 1}
-    return canvas.pixels, {"kind": kind, "text": text, **facts}
+    return padded(canvas.pixels, side) if side else canvas.pixels, {"kind": kind, "text": text, **facts}
 
 
 def question(r, facts):
     """A question about the picture and its answer; most ask for all of it."""
     kind, chance = facts["kind"], r.random()
-    if kind == "one" and chance < 0.1:
+    if kind == "one" and chance < 0.06:
         return r.choice(["What color is the shape?", "Which color is the shape?", "What color is it?"]), facts["color"].capitalize() + "."
-    if kind == "one" and chance < 0.2:
+    if kind == "one" and chance < 0.12:
         return r.choice(["Which shape is it?", "What shape is it?", "Which shape do you see?"]), f"A {facts['shape']}."
-    if kind in ("one", "two", "many") and chance > 0.9:
+    if kind in ("one", "two", "many") and chance > 0.95:
         return r.choice(["How many shapes are there?", "How many shapes do you see?", "Count the shapes."]), {1: "One", **NUMBERS}[facts["count"]] + "."
     if kind == "sign" and chance < 0.15:
         return (f"Which {'digit' if facts['sign'].isdigit() else 'letter'} is it?", facts["sign"] + ".")
     return r.choice(FULL), facts["text"]
 
 
-def shrink(pixels, side):
-    """As llama.cpp hands a picture to this kind of projector: padded to a square with the mean colour, then resized bilinearly."""
-    height, width, _ = pixels.shape
+def fitted(width, height, side):
+    """Columns and rows of a picture in a square of that side."""
     scale = min(side / width, side / height)
-    w, h = max(1, min(side, math.ceil(width * scale))), max(1, min(side, math.ceil(height * scale)))
+    return max(1, min(side, math.ceil(width * scale))), max(1, min(side, math.ceil(height * scale)))
+
+
+def padded(pixels, side):
+    """In the middle of a square, with the mean colour around it."""
+    h, w, _ = pixels.shape
     out = np.empty((side, side, 3), dtype=np.float32)
     out[:] = (122, 116, 104)
-    if (w, h) == (width, height):
-        small = pixels
-    else:
-        xs, ys = np.linspace(0, width - 1, w), np.linspace(0, height - 1, h)
-        x0, y0 = np.minimum(xs.astype(int), max(width - 2, 0)), np.minimum(ys.astype(int), max(height - 2, 0))
-        fx, fy = (xs - x0)[None, :, None], (ys - y0)[:, None, None]
-        x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
-        small = (pixels[y0][:, x0] * (1 - fx) + pixels[y0][:, x1] * fx) * (1 - fy) + (pixels[y1][:, x0] * (1 - fx) + pixels[y1][:, x1] * fx) * fy
     top, left = (side - h) // 2, (side - w) // 2
-    out[top:top + h, left:left + w] = small
+    out[top:top + h, left:left + w] = pixels
     return out
+
+
+def shrink(pixels, side):
+    """As llama.cpp hands a picture to this kind of projector: resized bilinearly, then padded to a square with the mean colour."""
+    height, width, _ = pixels.shape
+    w, h = fitted(width, height, side)
+    if (w, h) == (width, height):
+        return padded(pixels, side)
+    xs, ys = np.linspace(0, width - 1, w), np.linspace(0, height - 1, h)
+    x0, y0 = np.minimum(xs.astype(int), max(width - 2, 0)), np.minimum(ys.astype(int), max(height - 2, 0))
+    fx, fy = (xs - x0)[None, :, None], (ys - y0)[:, None, None]
+    x1, y1 = np.minimum(x0 + 1, width - 1), np.minimum(y0 + 1, height - 1)
+    return padded((pixels[y0][:, x0] * (1 - fx) + pixels[y0][:, x1] * fx) * (1 - fy) + (pixels[y1][:, x0] * (1 - fx) + pixels[y1][:, x1] * fx) * fy, side)
 
 
 def png(pixels):

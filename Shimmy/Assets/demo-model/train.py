@@ -23,8 +23,8 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 class Muon:
     """Momentum whose step is made orthogonal (Newton-Schulz), for the matrices inside the blocks."""
 
-    def __init__(self, parameters, momentum=0.95):
-        self.parameters, self.momentum = list(parameters), momentum
+    def __init__(self, parameters, momentum=0.95, rounds=5):
+        self.parameters, self.momentum, self.rounds = list(parameters), momentum, rounds
         self.buffers = [torch.zeros_like(p) for p in self.parameters]
 
     @torch.no_grad()
@@ -34,7 +34,7 @@ class Muon:
             g = p.grad.add(m, alpha=self.momentum)
             wide = g.shape[0] <= g.shape[1]
             x = (g if wide else g.t()) / (g.norm() + 1e-7)
-            for _ in range(5):
+            for _ in range(self.rounds):
                 a = x @ x.t()
                 x = 3.4445 * x + (-4.7750 * a + 2.0315 * a @ a) @ x
             p.add_(x if wide else x.t(), alpha=-rate * max(1, p.shape[0] / p.shape[1]) ** 0.5)

@@ -1,175 +1,227 @@
-"""Trains the demo model's projector on endless pictures from pictures.py; the language model stays as its file has it.
+"""Trains the demo model's projector; the language model stays as its file has it. Three stages, each going on from what RUN holds:
 
-    python3 train_projector.py RUN --steps 9000 --describe 3000 [--decay 3000] [--seed 1] [--threads 1]
-
-The first steps teach the vision alone: row i is drawn to token i of the description (cheap, no language model runs). The others go through the
-language model: the error of its answer's tokens, carried back to the picture. RUN keeps the checkpoint; a stopped run goes on from it.
+    python3 train_projector.py RUN words  --steps 700            which embeddings make the language model say what; no pictures
+    python3 train_projector.py RUN see    --steps 12000 --pool P the vision alone: each row is drawn to the embedding that the first stage found
+    python3 train_projector.py RUN answer --steps 1000  --pool P both: the error of the answer's tokens, carried back to the picture
 """
 import argparse
 import os
 import random
 import signal
 import time
+import numpy as np
 import torch
-from jinja2 import Environment
+from torch import nn
 from torch.nn import functional as F
 import pictures
-import words
-from projector import SIDE, TOKENS, Projector, language_model
+from lessons import PARTS, Lessons, Pool, parts_of
+from projector import TOKENS, Projector, language_model, prepare
 from tokenizer import Tokenizer
+from train import Muon
 
+FIRST = 4                    # rows before the description's
+WEIGHTS = {"size": 0.5, "shape": 2}
 HERE = os.path.dirname(os.path.abspath(__file__))
-MARK = "\x01"
-THOUGHT = "The user asks about a picture. I look at it."
 
 
-def raise_exception(text):
-    raise ValueError(text)
+class Words(nn.Module):
+    """The embeddings of each part's values: tables (values, rows, width), and rows that say the same for every picture."""
+
+    def __init__(self, lessons, model):
+        super().__init__()
+        encoded = [[lessons.encode("x" + v)[1:] for v in values] for values in PARTS.values()]
+        self.lengths = [max(map(len, values)) for values in encoded]
+        self.tables = nn.ParameterList()
+        for values, length in zip(encoded, self.lengths):
+            table = torch.randn(len(values), length, model.shape.width) * 0.02
+            for i, ids in enumerate(values):
+                table[i, :len(ids)] = model.embedding.weight[ids]
+            self.tables.append(nn.Parameter(table))
+        self.rest = nn.Parameter(torch.randn(TOKENS - sum(self.lengths), model.shape.width) * 0.1)
+
+    def forward(self, parts):
+        """Embeddings (batch, rows, width) that say those parts."""
+        rest = self.rest.expand(len(parts), -1, -1)
+        return torch.cat([rest[:, :FIRST]] + [t[parts[:, i]] for i, t in enumerate(self.tables)] + [rest[:, FIRST:]], 1)
+
+    def loss(self, rows, parts):
+        """How far the rows are from saying those parts; and which values are nearest."""
+        at, total, nearest = FIRST, 0.0, []
+        for i, (part, table, length) in enumerate(zip(PARTS, self.tables, self.lengths)):
+            own, table = rows[:, at:at + length].flatten(1), table.detach().flatten(1)
+            spread = table.var(0).sum()
+            far = (own.pow(2).sum(1, keepdim=True) - 2 * own @ table.t() + table.pow(2).sum(1)) / spread
+            total = total + WEIGHTS.get(part, 1) * (F.cross_entropy(-4 * far, parts[:, i]) + far.gather(1, parts[:, i:i + 1]).mean())
+            nearest.append(far.detach().argmin(1))
+            at += length
+        rest = torch.cat((rows[:, :FIRST], rows[:, at:]), 1) - self.rest.detach()
+        return total + 0.5 * rest.pow(2).mean() / self.rest.detach().var(), torch.stack(nearest, 1)
 
 
-class Lessons:
-    """Batches of pictures with the tokens around them and those of the answer."""
-
-    def __init__(self, tokenizer, seed):
-        self.tokenizer, self.r = tokenizer, random.Random(seed)
-        environment = Environment()
-        environment.globals["raise_exception"] = raise_exception
-        with open(os.path.join(HERE, "chat_template.jinja"), encoding="utf-8") as file:
-            self.template = environment.from_string(file.read())
-
-    def picture(self):
-        r = self.r
-        if r.random() < 0.75:
-            pixels, facts = pictures.sample(r, SIDE, SIDE)
-        else:
-            width, height = pictures.any_size(r)
-            pixels, facts = pictures.sample(r, width, height)
-            pixels = pictures.shrink(pixels, SIDE)
-        return torch.from_numpy(pixels).float(), facts
-
-    def lesson(self):
-        """The picture, the tokens before it, those behind it, and the answer's."""
-        r = self.r
-        pixels, facts = self.picture()
-        ask, answer = pictures.question(r, facts)
-        messages = [{"role": "system", "content": r.choice(words.SYSTEMS)}] if r.random() < 0.15 else []
-        messages.append({"role": "user", "content": MARK + ask if r.random() < 0.5 else ask + MARK})
-        thinking = r.random() < 0.15
-        before, behind = self.template.render(messages=messages, add_generation_prompt=True, enable_thinking=thinking).split(MARK)
-        if thinking:
-            answer = f"<think>\n{THOUGHT}\n</think>\n\n{answer}"
-        return pixels, self.tokenizer.encode(before), self.tokenizer.encode(behind), self.tokenizer.encode(answer + "<|im_end|>"), facts
-
-
-def describe_loss(projector, model, lessons, count):
-    made = [lessons.picture() for _ in range(count)]
-    rows = projector(torch.stack([p for p, _ in made]))
-    where, targets = [], []
-    for i, (_, facts) in enumerate(made):
-        ids = lessons.tokenizer.encode(facts["text"])
-        where += [i * TOKENS + 4 + j for j in range(len(ids))]
-        targets += ids
-    rows, targets = rows.flatten(0, 1)[where], torch.tensor(targets)
-    table = model.embedding.weight
-    near = F.cross_entropy(F.linear(F.normalize(rows, dim=-1), F.normalize(table, dim=-1)) * 20, targets)
-    return near + 0.02 * (rows - table[targets]).pow(2).sum(-1).mean()
-
-
-def answer_loss(projector, model, lessons, count):
-    made = [lessons.lesson() for _ in range(count)]
-    rows = projector(torch.stack([m[0] for m in made]))
-    width = max(len(b) + TOKENS + len(q) + len(a) for _, b, q, a, _ in made) - 1
-    tokens = torch.zeros(count, width, dtype=torch.long)
-    starts, where, targets = [], [], []
-    for i, (_, before, behind, answer, _) in enumerate(made):
-        ids = before + [0] * TOKENS + behind + answer
-        tokens[i, :len(ids) - 1] = torch.tensor(ids[:-1])
-        starts.append(len(before))
-        first = len(before) + TOKENS + len(behind)
-        where += [i * width + j - 1 for j in range(first, len(ids))]
-        targets += answer
+def answer_loss(rows, model, lessons, facts):
+    tokens, starts, where, targets = lessons.batch(facts)
     x = model.embedding(tokens)
     x = torch.stack([torch.cat((x[i, :s], rows[i], x[i, s + TOKENS:])) for i, s in enumerate(starts)])
-    return F.cross_entropy(model.continued(x, torch.tensor(where)), torch.tensor(targets))
+    return F.cross_entropy(model.continued(x, where), targets)
+
+
+def blurred(rows, others):
+    """Rows as a projector will give them: near what they are to be, with some of what they are not."""
+    share = torch.rand(len(rows), rows.shape[1], 1) * 0.3
+    return rows + share * (others - rows).detach() + torch.randn_like(rows) * 0.08 * torch.rand(len(rows), 1, 1) * 2
 
 
 @torch.no_grad()
-def right(projector, model, lessons, count):
-    """The share of pictures, by kind, whose full description comes out word for word; and of single shapes with colour and shape right."""
-    asked, exact, named = {}, {}, [0, 0]
-    end = lessons.tokenizer.ids["<|im_end|>"]
-    for _ in range(count):
-        pixels, facts = lessons.picture()
-        before, behind = lessons.template.render(messages=[{"role": "user", "content": MARK + "What is in the picture?"}], add_generation_prompt=True).split(MARK)
-        x = torch.cat((model.embedding(torch.tensor(lessons.tokenizer.encode(before))), projector(pixels[None])[0], model.embedding(torch.tensor(lessons.tokenizer.encode(behind)))))
-        out = []
-        while len(out) < 30:
-            token = int(model.continued(x[None])[-1].argmax())
-            if token == end:
-                break
-            out.append(token)
-            x = torch.cat((x, model.embedding(torch.tensor([token]))))
-        said, kind = lessons.tokenizer.decode(out), facts["kind"]
-        asked[kind] = asked.get(kind, 0) + 1
-        exact[kind] = exact.get(kind, 0) + (said == facts["text"])
-        if kind == "one":
-            named[0] += facts["color"] in said and facts["shape"] in said
-            named[1] += 1
-    return "  ".join(f"{k} {exact[k]}/{asked[k]}" for k in sorted(asked)) + f"  one shape named {named[0]}/{named[1]}"
+def says(rows, model, lessons, facts, ask="What is in the picture?"):
+    """Whether the language model's greedy answer to each picture would be the description, word for word: every token of it the likeliest."""
+    before, behind = lessons.around(ask, True)
+    answers = [lessons.encode(f["text"] + "<|im_end|>") for f in facts]
+    longest = max(map(len, answers))
+    padded = torch.tensor([a + [0] * (longest - len(a)) for a in answers])
+    first = len(before) + TOKENS + len(behind)
+    spread = lambda ids: model.embedding(torch.tensor(ids)).expand(len(rows), -1, -1)
+    x = torch.cat((spread(before), rows, spread(behind), model.embedding(padded[:, :-1])), 1)
+    where = (torch.arange(len(rows))[:, None] * x.shape[1] + first - 1 + torch.arange(longest)).flatten()
+    likeliest = model.continued(x, where).argmax(-1).view(len(rows), longest)
+    return ((likeliest == padded) | (torch.arange(longest) >= torch.tensor([len(a) for a in answers])[:, None])).all(1).tolist()
+
+
+def held_out(seed, count):
+    """Pictures as make_pictures.py draws them, as the projector sees them."""
+    from make_pictures import held_out as make
+    from projector import SIDE
+    made = [(torch.from_numpy(np.rint(pictures.shrink(np.rint(p), SIDE))).float(), f) for p, f, _ in make(seed, count)]
+    return torch.stack([p for p, _ in made]), [f for _, f in made]
+
+
+def score(facts, right, named=None):
+    line = []
+    for kind in ("one", "two", "many", "sign"):
+        own = [i for i, f in enumerate(facts) if f["kind"] == kind]
+        line.append(f"{kind} {sum(right[i] for i in own)}/{len(own)}" + (f" named {sum(named[i] for i in own)}" if named and kind == "one" else ""))
+    return "  ".join(line)
+
+
+@torch.no_grad()
+def seen(projector, words, held):
+    """The share of held-out pictures whose rows say everything right; of single shapes also with colour and shape right."""
+    pixels, facts = held
+    parts = torch.tensor([parts_of(f["text"]) for f in facts])
+    nearest = torch.cat([words.loss(projector(p), q)[1] for p, q in zip(pixels.split(60), parts.split(60))])
+    right = nearest == parts
+    return score(facts, right.all(1).tolist(), right[:, 2:4].all(1).tolist())
+
+
+@torch.no_grad()
+def answered(projector, model, lessons, held):
+    pixels, facts = held
+    right = [r for i in range(0, len(facts), 40) for r in says(projector(pixels[i:i + 40]), model, lessons, facts[i:i + 40])]
+    return score(facts, right)
 
 
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("run")
-    parser.add_argument("--steps", type=int, default=9000)
-    parser.add_argument("--describe", type=int, default=3000, help="so many steps at the start teach the vision alone")
-    parser.add_argument("--decay", type=int, default=3000)
-    parser.add_argument("--batch", type=int, default=32)
-    parser.add_argument("--rate", type=float, default=0.001)
+    parser.add_argument("stage", choices=["words", "see", "answer"])
+    parser.add_argument("--steps", type=int, default=1000)
+    parser.add_argument("--decay", type=int, default=0, help="so many steps at the end the rate falls; half of them where nothing is said")
+    parser.add_argument("--minutes", type=float, default=0, help="so long, in place of a number of steps")
+    parser.add_argument("--fall", type=float, default=0.5, help="for --minutes: the share of the time, at the end, in which the rate falls")
+    parser.add_argument("--pool", default="pool")
+    parser.add_argument("--batch", type=int, default=48)
+    parser.add_argument("--answers", type=int, default=16, help="so many pictures of a batch go through the language model")
+    parser.add_argument("--rate", type=float, default=0.02, help="Muon's rate; that of the tables in the first stage")
+    parser.add_argument("--adam", type=float, default=0.003)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--check", type=int, default=500)
+    parser.add_argument("--plain", action="store_true", help="the vision begins from chance")
+    parser.add_argument("--new", action="store_true", help="the vision begins anew")
     o = parser.parse_args()
     os.makedirs(o.run, exist_ok=True)
     torch.set_num_threads(o.threads)
     torch.manual_seed(o.seed)
-    tokenizer = Tokenizer.load(os.path.join(HERE, "vocabulary.json"))
+    random.seed(o.seed)
+    r = np.random.default_rng(o.seed)
+    lessons = Lessons(Tokenizer.load(os.path.join(HERE, "vocabulary.json")), o.seed)
     model, projector = language_model(os.path.join(HERE, "..", "shimmy-demo.gguf")), Projector()
-    optimizer = torch.optim.AdamW(projector.parameters(), lr=o.rate, betas=(0.9, 0.98), weight_decay=0.02)
-    path, step, lowest = os.path.join(o.run, "projector.pt"), 0, 0.02
-    if os.path.exists(path):
-        state = torch.load(path)
+    words = Words(lessons, model)
+    path = os.path.join(o.run, "projector.pt")
+    state = torch.load(path) if os.path.exists(path) else {}
+    if state:
+        words.load_state_dict(state["words"])
+    pool = Pool(o.pool)
+    if "projector" in state and not o.new:
         projector.load_state_dict(state["projector"])
-        optimizer.load_state_dict(state["optimizer"])
-        step = state["step"]
-        print("goes on from step", step, flush=True)
-    print(sum(p.numel() for p in projector.parameters()), "parameters", flush=True)
+    elif not o.plain:
+        prepare(projector, pool.take(r.integers(len(pool.facts), size=1000), r)[0])
+    if o.stage == "words":
+        held = None
+        optimizer, muon = torch.optim.Adam(words.parameters(), lr=o.rate, betas=(0.9, 0.98)), None
+        adam_rate = o.rate
+    else:
+        held = held_out("check", 240)
+        matrices = [p for n, p in projector.named_parameters() if n.startswith("layers.") and p.dim() == 2 or n == "mm0.weight"]
+        others = [p for n, p in projector.named_parameters() if not any(p is m for m in matrices) and n != "patches.weight"]
+        muon, optimizer = Muon(matrices, rounds=4), torch.optim.Adam(
+            [{"params": others, "share": 1.0}, {"params": [projector.patches.weight], "share": 0.1}], lr=o.adam, betas=(0.9, 0.98), eps=1e-10)
+        adam_rate = o.adam
+    print(sum(p.numel() for p in projector.parameters()), "parameters", len(pool.facts), "pictures", words.lengths, flush=True)
 
     def save():
-        torch.save({"projector": projector.state_dict(), "optimizer": optimizer.state_dict(), "step": step}, path + ".new")
+        torch.save({"words": words.state_dict(), "projector": projector.state_dict()}, path + ".new")
         os.replace(path + ".new", path)
 
-    stop = []
+    def check():
+        if o.stage == "see":
+            return seen(projector, words, held)
+        if o.stage == "answer":
+            return seen(projector, words, held) + "  said: " + answered(projector, model, lessons, held)
+        facts = [pool.facts[i] for i in r.integers(len(pool.facts), size=60)]
+        with torch.no_grad():
+            return score(facts, says(words(torch.tensor([parts_of(f["text"]) for f in facts])), model, lessons, facts))
+
+    # Counting is the hardest: those come twice as often.
+    deck = np.concatenate((np.arange(len(pool.facts)), [i for i, f in enumerate(pool.facts) if f["kind"] == "many"]))
+    stop, total, began, step = [], torch.zeros(3), time.time(), 0
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-    lessons, began, total = Lessons(tokenizer, f"{o.seed}:{step}"), time.time(), 0.0
-    while step < o.steps and not stop:
-        scale = min(1, (step + 1) / 200, max(lowest, (o.steps - step) / o.decay))
-        for group in optimizer.param_groups:
-            group["lr"] = o.rate * scale
-        loss = (describe_loss if step < o.describe else answer_loss)(projector, model, lessons, o.batch)
-        optimizer.zero_grad()
+    decay = o.decay or o.steps // 2
+    while not stop:
+        left = (1 - (time.time() - began) / o.minutes / 60) / o.fall if o.minutes else (o.steps - step) / decay
+        if left <= 0:
+            break
+        scale = min(1, (step + 1) / 50, left)
+        indexes = r.choice(deck, o.batch)
+        facts, seeing, answering = [pool.facts[i] for i in indexes], torch.zeros(()), torch.zeros(())
+        if o.stage == "words":
+            rows = words(pool.parts[indexes])
+            answering = answer_loss(blurred(rows, words(pool.parts[r.permutation(indexes)])), model, lessons, facts)
+        else:
+            pixels, parts = pool.take(indexes, r)
+            rows = projector(pixels)
+            seeing, _ = words.loss(rows, parts)
+            if o.stage == "answer":
+                answering = answer_loss(rows[:o.answers], model, lessons, facts[:o.answers])
+        loss = seeing + answering
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(projector.parameters(), 1.0)
+        for group in optimizer.param_groups:
+            group["lr"] = adam_rate * scale * group.get("share", 1)
+        torch.nn.utils.clip_grad_norm_(optimizer.param_groups[0]["params"], 1.0)
         optimizer.step()
-        total += loss.item()
+        if muon:
+            muon.step(o.rate * scale)
+        for p in list(words.parameters()) + list(projector.parameters()):
+            p.grad = None
+        total += torch.tensor([1.0, float(seeing), float(answering)])
         step += 1
-        if step % 50 == 0:
-            print(f"step {step} loss {total / 50:.4f} seconds {time.time() - began:.0f}", flush=True)
-            total = 0.0
-        if step % 500 == 0:
+        if step % 25 == 0:
+            print(f"step {step} seeing {total[1] / total[0]:.4f} answering {total[2] / total[0]:.4f} seconds {time.time() - began:.0f}", flush=True)
+            total.zero_()
+        if step % o.check == 0:
             save()
-            if step > o.describe:
-                print(right(projector, model, Lessons(tokenizer, "check"), 60), flush=True)
+            print(check(), flush=True)
     save()
+    print(check(), flush=True)
 
 
 if __name__ == "__main__":
