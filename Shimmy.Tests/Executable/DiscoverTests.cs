@@ -54,7 +54,8 @@ public sealed class DiscoverTests
             "work/models/mmproj-story.gguf: multimodal projector, not a model; fits story",
             "work/models/text.gguf: not a GGUF file",
             Ollama + "manifests/registry.ollama.ai/library/cloud/latest: a stub of a cloud model",
-            Path.GetRelativePath(folder.Path, Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.mmproj.gguf"))
+            Path.GetRelativePath(folder.Path,
+                Path.Combine(Path.GetDirectoryName(ShimmyProcess.Executable)!, "models/shimmy-demo.mmproj.gguf"))
                 + ": multimodal projector, not a model; fits shimmy-demo",
         ];
         Assert.HasCount(skipped.Length, skips, string.Join('\n', skips));

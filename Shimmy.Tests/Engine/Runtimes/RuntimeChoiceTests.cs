@@ -42,8 +42,8 @@ public sealed class RuntimeChoiceTests
 
         Assert.AreEqual("mine newest llamasharp", Names(found, given: Mine));
         Assert.AreEqual("newest llamasharp", Names(found, named: Newest));
-        Assert.AreEqual("llamasharp, because it has libmtmd, which the model's projector needs; newest does not; newest, because it is the newest",
-            Order(found));
+        Assert.AreEqual("llamasharp, because it has libmtmd, which the model's projector needs; newest does not; "
+            + "newest, because it is the newest", Order(found));
     }
 
     [TestMethod]

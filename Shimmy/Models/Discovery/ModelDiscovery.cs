@@ -11,7 +11,9 @@ namespace Shimmy.Models.Discovery;
 /// <param name="sources">The sources, in order of precedence.</param>
 /// <param name="cache">What is known from earlier scans; null: from those of this object alone.</param>
 /// <param name="projector">The projector that the user chose, as in <see cref="ModelSettings.Projector"/>; null pairs those found.</param>
-/// <param name="isBlind">Whether the user's runtime has no libmtmd: projectors that are found are no reason to say that a model sees.</param>
+/// <param name="isBlind">
+/// Whether the user's runtime has no libmtmd: projectors that are found are no reason to say that a model sees.
+/// </param>
 internal sealed class ModelDiscovery(
     IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null, bool isBlind = false)
 {

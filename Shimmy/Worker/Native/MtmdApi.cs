@@ -215,7 +215,7 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
             // What .NET says of a missing library is a line for each place where it looked.
             var reason = e is DllNotFoundException ? "" : $": {e.Message}";
             throw new EngineException(EngineFailure.LoadFailed,
-                $"the runtime in {RuntimeLibraries.Directory} has no libmtmd that can be loaded, which the projector {path} needs{reason}", e);
+                $"the runtime in {RuntimeLibraries.Directory} has no libmtmd that loads, which the projector {path} needs{reason}", e);
         }
     }
 
