@@ -6,7 +6,8 @@ using Shimmy.Worker;
 // The hidden child of serve and of the commands that run a model: before anything else is touched.
 if (args is ["worker"])
     return WorkerCommand.Run();
-// Before anything is opened: what got the number of a closed stream would get what is printed (the pipe of signals would take it for signals).
+// Before anything is opened: what got the number of a closed stream would get what is printed (the pipe of signals
+// would take it for signals).
 StandardStreams.Claim();
 // The hidden child of exec and launch, between them and the command that they run.
 if (args is ["guard", var pipe, _, ..])

@@ -150,17 +150,6 @@ public sealed class PictureRequestTests
     }
 
     [TestMethod]
-    public async Task Sound_is_refused_with_the_reason()
-    {
-        await using var server = await ServerFixture.StartAsync(Seeing([]));
-        using var answer = await server.PostAsync("v1/chat/completions", """
-            {"model":"talker","messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"AAAA","format":"wav"}}]}]}
-            """);
-        Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
-        Assert.Contains("libmtmd", await answer.Content.ReadAsStringAsync());
-    }
-
-    [TestMethod]
     public async Task A_stored_picture_comes_back_with_its_item()
     {
         await using var server = await ServerFixture.StartAsync(Seeing([]));

@@ -37,6 +37,26 @@ public sealed class GenerateTests
     }
 
     [TestMethod]
+    public async Task A_sound_is_heard_through_a_projector_and_refused_without_one()
+    {
+        await File.WriteAllBytesAsync(Folder["tone.wav"], Sounds.Tone);
+        var projector = RandomProjector.WriteHearing(Folder["hearing.gguf"], new RandomModelShape().Embedding);
+        string[] options = ["--prompt", "what?", "--audio", Folder["tone.wav"]];
+        var heard = await GenerateAsync("talker", [.. options, "--mmproj", projector]);
+        Assert.AreEqual(0, heard.ExitCode, heard.Errors);
+        Assert.AreNotEqual("", heard.Output);
+
+        var deaf = await GenerateAsync("talker", options);
+        Assert.AreEqual(2, deaf.ExitCode);
+        Assert.Contains($"--audio {Folder["tone.wav"]}: the model 'talker' takes no sounds", deaf.Errors);
+        Assert.DoesNotContain("----", deaf.Errors);
+        await File.WriteAllBytesAsync(Folder["tone.ogg"], "OggS and more"u8.ToArray());
+        var wrong = await GenerateAsync("talker", ["--prompt", "what?", "--audio", Folder["tone.ogg"], "--mmproj", projector]);
+        Assert.AreEqual(2, wrong.ExitCode);
+        Assert.Contains("is an Ogg file; WAV, MP3 and FLAC are taken", wrong.Errors);
+    }
+
+    [TestMethod]
     public async Task A_dash_reads_the_prompt_from_stdin()
     {
         var prompt = await GenerateAsync("noise", ["--raw", "--prompt", "ünï 😀", "--temperature", "0", "--max-tokens", "8"]);

@@ -75,7 +75,7 @@ public sealed partial class InventoryTests
         ["discover"] = "--llm-only --json " + Shared,
         ["probe"] = "--json " + Shared,
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
-        ["generate"] = "--prompt --image --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar "
+        ["generate"] = "--prompt --image --audio --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar "
             + Sampling + " " + Shared,
         ["chat"] = "--system -c --continue --resume --url --api-key --json --no-history --image --max-tokens --json-schema "
             + Sampling + " " + Shared,

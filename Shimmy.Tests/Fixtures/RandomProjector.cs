@@ -15,6 +15,68 @@ internal static class RandomProjector
     /// <summary>Tokens of a picture.</summary>
     public const int Tokens = Size / Patch * (Size / Patch);
 
+    /// <summary>Tokens of each begun 30 seconds of a sound.</summary>
+    public const int SoundTokens = Positions / Stack;
+
+    private const int Positions = 1500;
+    private const int Stack = 10;
+    private const int Mels = 80;
+
+    /// <summary>Writes one of the kind ultravox, which hears as Whisper does, and gives its path back.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="embedding">Embedding length of its model.</param>
+    public static string WriteHearing(string path, int embedding)
+    {
+        var writer = new GgufWriter()
+            .Add("general.architecture", "clip")
+            .Add("general.file_type", 0u)
+            .Add("clip.projector_type", "ultravox")
+            .Add("clip.has_audio_encoder", true)
+            .Add("clip.audio.embedding_length", Width)
+            .Add("clip.audio.feed_forward_length", 2u * Width)
+            .Add("clip.audio.block_count", 1u)
+            .Add("clip.audio.projection_dim", (uint)embedding)
+            .Add("clip.audio.attention.head_count", 2u)
+            .Add("clip.audio.attention.layer_norm_epsilon", 1e-5f)
+            .Add("clip.audio.num_mel_bins", (uint)Mels)
+            .Add("clip.audio.projector.stack_factor", (uint)Stack);
+        var seed = 70;
+        Kernel("a.conv1d.1.weight", Mels);
+        Kernel("a.conv1d.2.weight", Width);
+        Matrix("a.position_embd.weight", Width, Positions);
+        foreach (var layer in (string[])["a.blk.0.ln1", "a.blk.0.ln2", "a.post_ln"])
+        {
+            RandomModel.AddOnes(writer, $"{layer}.weight", Width);
+            Zeros($"{layer}.bias", Width);
+        }
+        foreach (var part in (string[])["attn_q", "attn_k", "attn_v", "attn_out"])
+            Matrix($"a.blk.0.{part}.weight", Width, Width);
+        foreach (var part in (string[])["attn_q", "attn_v", "attn_out", "ffn_down"])
+            Zeros($"a.blk.0.{part}.bias", Width);
+        Matrix("a.blk.0.ffn_up.weight", Width, 2 * Width);
+        Zeros("a.blk.0.ffn_up.bias", 2 * Width);
+        Matrix("a.blk.0.ffn_down.weight", 2 * Width, Width);
+        RandomModel.AddOnes(writer, "mm.a.norm_pre.weight", Stack * Width);
+        Matrix("mm.a.mlp.1.weight", Stack * Width, 2 * Width);
+        RandomModel.AddOnes(writer, "mm.a.norm_mid.weight", Width);
+        Matrix("mm.a.mlp.2.weight", Width, embedding);
+        writer.WriteFile(path);
+        return path;
+
+        void Kernel(string name, int channels)
+        {
+            writer.AddTensor(name, GgmlType.F16, [3, channels, Width], output => TensorData.Write(output, GgmlType.F16,
+                [.. Enumerable.Range(0, 3 * channels * Width).Select(i => MathF.Sin(i * 0.37f) * 0.1f)]));
+            writer.AddTensor(name.Replace("weight", "bias", StringComparison.Ordinal), GgmlType.F32, [1, Width],
+                output => TensorData.Write(output, GgmlType.F32, new float[Width]));
+        }
+
+        void Zeros(string name, int width) =>
+            writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, new float[width]));
+
+        void Matrix(string name, int columns, int rows) => RandomModel.AddRandom(writer, name, GgmlType.F32, columns, rows, ++seed);
+    }
+
     /// <summary>Writes one and gives its path back.</summary>
     /// <param name="path">The file.</param>
     /// <param name="embedding">Embedding length of its model.</param>

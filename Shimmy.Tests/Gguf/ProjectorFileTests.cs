@@ -17,6 +17,28 @@ public sealed class ProjectorFileTests
     }
 
     [TestMethod]
+    [DataRow("ultravox", null, null)]
+    [DataRow("voxtral", 4u, null)]
+    [DataRow("ultravox", 10u, null)]
+    [DataRow("ultravox", 8u, "its encoder joins 8 of 1500 positions")]
+    [DataRow("lfm2a", null, "the kind lfm2a")]
+    [DataRow("gemma4a", 10u, "the kind gemma4a")]
+    public void Encoders_of_sound_that_are_not_heard_through_say_why(string kind, uint? stack, string? reason)
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new GgufWriter().Add("general.architecture", "clip").Add("clip.has_audio_encoder", true).Add("clip.projector_type", kind);
+        if (stack is { } joined)
+            writer.Add("clip.audio.projector.stack_factor", joined);
+        writer.WriteFile(folder["mmproj.gguf"]);
+        var file = ProjectorFile.Of(GgufReader.ReadFile(folder["mmproj.gguf"]));
+        Assert.AreEqual((false, reason is null), (file.CanSee, file.CanHear));
+        if (reason is null)
+            Assert.IsNull(file.WhyDeaf);
+        else
+            Assert.Contains(reason, file.WhyDeaf!);
+    }
+
+    [TestMethod]
     [DataRow("mm.2.weight")]
     [DataRow("mm.0.weight")]
     [DataRow("v.patch_embd.weight")]

@@ -17,7 +17,7 @@ internal static class HouseRules
     public static readonly string[] Native = ["Worker/Native", "Cli/Terminal/Native"];
 
     private const int MostFilesOfFolder = 20;
-    private const int MostFiles = 560;
+    private const int MostFiles = 565;
     private const int LongestLine = 140;
 
     /// <summary>References to a room that lies above, to another dialect, and into or out of the child's room.</summary>

@@ -19,7 +19,7 @@ public sealed class RouteTableTests
         "GET /api/tools", "POST /api/tools/{name}/execute", "POST /api/workflows/execute",
         "GET /ws/generate",
         "GET /v1/models", "GET /v1/models/{id}", "POST /v1/chat/completions", "POST /v1/completions",
-            "POST /v1/embeddings", "POST /v1/rerank", "POST /v1/responses",
+            "POST /v1/embeddings", "POST /v1/rerank", "POST /v1/audio/transcriptions", "POST /v1/responses",
         "GET /v1/responses/{id}", "DELETE /v1/responses/{id}", "POST /v1/responses/{id}/cancel",
             "GET /v1/responses/{id}/input_items", "POST /v1/responses/input_tokens",
         "POST /v1/messages", "POST /v1/messages/count_tokens",

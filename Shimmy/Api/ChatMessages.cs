@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Shimmy.Chat.Messages;
+using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api;
@@ -134,6 +135,10 @@ internal static class ChatMessages
                 return new ContentPart(PlainWord.OfFile(part));
             case "image_url" or "input_image":
                 return MediaFields.OfTurn(isLenient, () => MediaFields.ImageUrl(part));
+            case "input_audio":
+                return MediaFields.OfTurn(isLenient, () => MediaFields.InputAudio(part), MediumKind.Sound);
+            case "audio_url":
+                return MediaFields.OfTurn(isLenient, () => MediaFields.AudioUrl(part), MediumKind.Sound);
             case var type when isLenient:
                 return new ContentPart(PlainWord.Of(value, type));
             case var type:

@@ -7,7 +7,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api;
 
-/// <summary>Pictures in requests of every dialect. Their first bytes are checked, so that a wrong file loads no model.</summary>
+/// <summary>Pictures and sounds in requests of every dialect. Their first bytes are checked, so that a wrong file loads no model.</summary>
 internal static class MediaFields
 {
     private const string Data = "data:";
@@ -33,11 +33,34 @@ internal static class MediaFields
         return OfUrl(part.RequiredText(name), part.FullName(name));
     }
 
+    /// <summary>OpenAI's <c>input_audio</c>: an object with <c>data</c>, Base64 or a <c>data:</c> URI, and perhaps <c>format</c>.</summary>
+    /// <param name="part">The part that has the field.</param>
+    public static ContentPart InputAudio(RequestFields part)
+    {
+        const string name = "input_audio";
+        var audio = part.Object(name) ?? throw ApiException.BadField(part.FullName(name), "is missing; an object with data and format is required");
+        // Said by the client, and not believed: the first bytes decide.
+        audio.Choice("format", "wav", "mp3", "flac");
+        return OfUrl(audio.RequiredText("data"), audio.FullName("data"), MediumKind.Sound);
+    }
+
+    /// <summary>vLLM's <c>audio_url</c>: an object with <c>url</c>.</summary>
+    /// <param name="part">The part that has the field.</param>
+    public static ContentPart AudioUrl(RequestFields part)
+    {
+        const string name = "audio_url";
+        var audio = part.Object(name) ?? throw ApiException.BadField(part.FullName(name), "is missing; an object with url is required");
+        return OfUrl(audio.RequiredText("url"), audio.FullName("url"), MediumKind.Sound);
+    }
+
     /// <summary>
-    /// A picture as a <c>data:</c> URI, an http or https URL, a file: URL for the folder of <c>--media-path</c>, or Base64 alone. Throws
-    /// <see cref="ApiException"/>.
+    /// A picture or sound as a <c>data:</c> URI, an http or https URL, a file: URL for the folder of <c>--media-path</c>, or Base64 alone.
+    /// Throws <see cref="ApiException"/>.
     /// </summary>
-    public static ContentPart OfUrl(string text, string field)
+    /// <param name="text">The text.</param>
+    /// <param name="field">The field's full name.</param>
+    /// <param name="kind">What it must be; null where either may stand.</param>
+    public static ContentPart OfUrl(string text, string field, MediumKind? kind = MediumKind.Picture)
     {
         text = text.Trim();
         if (text.StartsWith(Data, StringComparison.OrdinalIgnoreCase))
@@ -45,26 +68,27 @@ internal static class MediaFields
             // The media type is not believed: the first bytes decide.
             var comma = text.IndexOf(',', StringComparison.Ordinal);
             return comma > 0 && text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase)
-                ? OfBase64(text[(comma + 1)..], field)
+                ? OfBase64(text[(comma + 1)..], field, kind)
                 : throw ApiException.BadField(field, "is a data: URI that does not say ';base64,' in front of its data");
         }
         if (!text.Contains(':', StringComparison.Ordinal))
-            return OfBase64(text, field);
+            return OfBase64(text, field, kind);
         // The first part of a path is no host, and may hold what a host may not.
         var isFile = text.StartsWith(FileUrl, StringComparison.OrdinalIgnoreCase);
         return Uri.TryCreate(isFile ? FileUrl + "/" + text[FileUrl.Length..].TrimStart('/') : text, UriKind.Absolute, out var url)
             && (isFile || url.Scheme is "http" or "https")
-            ? ContentPart.Of(new MediaSource(MediumKind.Picture, field, default, url))
+            ? ContentPart.Of(new MediaSource(kind ?? MediumKind.Picture, field, default, url))
             : throw ApiException.BadField(field, $"must be a data: URI or an http(s) URL, not {RequestFields.Quote(text)}");
     }
 
     /// <summary>
-    /// A picture of a turn. One of an earlier turn comes again with every request, so it is never a reason to refuse the conversation:
-    /// where it cannot be read, words stand for it.
+    /// A picture or sound of a turn. One of an earlier turn comes again with every request, so it is never a reason to refuse the
+    /// conversation: where it cannot be read, words stand for it.
     /// </summary>
     /// <param name="isHistory">Whether the turn is an earlier one.</param>
-    /// <param name="read">Reads the picture; throws <see cref="ApiException"/> where it cannot.</param>
-    public static ContentPart OfTurn(bool isHistory, Func<ContentPart> read)
+    /// <param name="read">Reads it; throws <see cref="ApiException"/> where it cannot.</param>
+    /// <param name="kind">What it is.</param>
+    public static ContentPart OfTurn(bool isHistory, Func<ContentPart> read, MediumKind kind = MediumKind.Picture)
     {
         try
         {
@@ -72,31 +96,35 @@ internal static class MediaFields
         }
         catch (ApiException) when (isHistory)
         {
-            return new ContentPart("[image omitted: it cannot be read]");
+            return new ContentPart($"[{(kind == MediumKind.Picture ? "image" : "audio")} omitted: it cannot be read]");
         }
     }
 
-    /// <summary>A picture's file in Base64. Throws <see cref="ApiException"/>.</summary>
-    public static ContentPart OfBase64(string text, string field)
+    /// <summary>A file in Base64; the rest as <see cref="OfUrl"/> has it. Throws <see cref="ApiException"/>.</summary>
+    public static ContentPart OfBase64(string text, string field, MediumKind? kind = MediumKind.Picture)
     {
         var file = new byte[(text.Length / 4 * 3) + 3];
         if (!Convert.TryFromBase64String(text, file, out var length))
             throw ApiException.BadField(field, "is not Base64");
-        return OfFile(file.AsMemory(0, length), field);
+        return OfFile(file.AsMemory(0, length), field, kind);
     }
 
-    /// <summary>A picture's file. Throws <see cref="ApiException"/>.</summary>
-    public static ContentPart OfFile(ReadOnlyMemory<byte> file, string field)
+    /// <summary>A file; the rest as <see cref="OfUrl"/> has it. Throws <see cref="ApiException"/>.</summary>
+    public static ContentPart OfFile(ReadOnlyMemory<byte> file, string field, MediumKind? kind = MediumKind.Picture)
     {
+        var isSound = (kind ?? (SoundDecoder.IsSound(file.Span) ? MediumKind.Sound : MediumKind.Picture)) == MediumKind.Sound;
         try
         {
-            PictureHeader.Read(file.Span);
+            if (isSound)
+                SoundDecoder.FormatOf(file.Span);
+            else
+                PictureHeader.Read(file.Span);
         }
         catch (FormatException e)
         {
-            throw ApiException.BadField(field, e.Message, "invalid_image");
+            throw ApiException.BadField(field, e.Message, isSound ? "invalid_audio" : "invalid_image");
         }
-        return ContentPart.Of(new MediaSource(MediumKind.Picture, field, file));
+        return ContentPart.Of(new MediaSource(isSound ? MediumKind.Sound : MediumKind.Picture, field, file));
     }
 
     /// <summary>A picture as a <c>data:</c> URI, or its URL, to give back what a client sent.</summary>
@@ -104,8 +132,29 @@ internal static class MediaFields
         ?? $"data:image/{PictureHeader.Read(source.File.Span).Format.ToString().ToLowerInvariant()};base64," +
             Convert.ToBase64String(source.File.Span);
 
-    /// <summary>The field <c>images</c>, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
+    /// <summary>The same of a sound whose bytes are given, as OpenAI's <c>input_audio</c>.</summary>
+    public static void WriteInputAudio(System.Text.Json.Utf8JsonWriter json, MediaSource source)
+    {
+        json.WriteStartObject("input_audio");
+        json.WriteString("data", source.Url?.OriginalString ?? Convert.ToBase64String(source.File.Span));
+        if (source.Url is null)
+            json.WriteString("format", SoundDecoder.FormatOf(source.File.Span).ToString().ToLowerInvariant());
+        json.WriteEndObject();
+    }
+
+    /// <summary>
+    /// The field <c>images</c>, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent. Sounds may stand there as
+    /// well, as Ollama's clients send them.
+    /// </summary>
     public static IReadOnlyList<ContentPart> Images(RequestFields fields) => [.. OfTurns(fields, isHistory: false)];
+
+    /// <summary>The field <c>audio</c>, an array of sounds as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
+    public static IReadOnlyList<ContentPart> Sounds(RequestFields fields)
+    {
+        var name = fields.FullName("audio");
+        return [.. (fields.List("audio") ?? []).Select((sound, i) =>
+            OfUrl(RequestFields.TextOf(sound, $"{name}[{i}]"), $"{name}[{i}]", MediumKind.Sound))];
+    }
 
     /// <summary>The field <c>images</c> of a turn, as Ollama has it.</summary>
     /// <param name="turn">The message.</param>
@@ -114,14 +163,10 @@ internal static class MediaFields
     {
         var name = turn.FullName("images");
         return (turn.List("images") ?? []).Select((image, i) =>
-            OfTurn(isHistory, () => OfUrl(RequestFields.TextOf(image, $"{name}[{i}]"), $"{name}[{i}]")));
+            OfTurn(isHistory, () => OfUrl(RequestFields.TextOf(image, $"{name}[{i}]"), $"{name}[{i}]", null)));
     }
 
-    /// <summary>Refuses a part with sound or a video.</summary>
-    public static ApiException Unsupported(RequestFields part, string type) => ApiException.BadField(part.FullName("type"), type switch
-    {
-        "input_audio" or "audio" or "audio_url" =>
-            $"'{type}' is not taken: this version of libmtmd adds silence to every sound, so models answer wrongly; text and pictures are",
-        _ => $"{RequestFields.Quote(type)} is not supported; text and pictures are",
-    });
+    /// <summary>Refuses a part of another kind.</summary>
+    public static ApiException Unsupported(RequestFields part, string type) => ApiException.BadField(part.FullName("type"),
+        $"{RequestFields.Quote(type)} is not supported; text, pictures and sounds (input_audio) are");
 }

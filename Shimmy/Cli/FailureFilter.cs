@@ -41,6 +41,8 @@ internal sealed class FailureFilter(ConsoleAppFilter next) : ConsoleAppFilter(ne
         EngineException { Failure: EngineFailure.LoadFailed } => (ExitCode.CannotLoad, e.Message),
         // A refusal by the chat template; there is no option of this name.
         EngineException { Failure: EngineFailure.InvalidRequest, Option: "messages" } => (ExitCode.Usage, e.Message),
+        // A picture or sound is named with its option and its path, in the message too.
+        EngineException { Failure: EngineFailure.InvalidRequest, Option: ['-', ..] } => (ExitCode.Usage, e.Message),
         EngineException { Failure: EngineFailure.InvalidRequest, Option: { } option } =>
             (ExitCode.Usage, $"{Option.NameOf(option)}: {e.Message}"),
         EngineException { Failure: EngineFailure.InvalidRequest or EngineFailure.PromptTooLong } => (ExitCode.Usage, e.Message),

@@ -56,6 +56,15 @@ public sealed record ModelFacts
     /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
     public int SampleRate { get; init; }
 
+    /// <summary>Tokens that each begun stretch of <see cref="SoundSeconds"/> of a sound takes; 0 where it takes none.</summary>
+    public int SoundTokens { get; init; }
+
+    /// <summary>Seconds of a stretch of sound that is encoded at once; 0 where it takes none.</summary>
+    public int SoundSeconds { get; init; }
+
+    /// <summary>Why it takes no sounds although its projector has an encoder for them; null where it takes them, or has none.</summary>
+    public string? WhyDeaf { get; init; }
+
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }
 

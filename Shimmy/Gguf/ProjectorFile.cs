@@ -7,9 +7,15 @@ namespace Shimmy.Gguf;
 /// <param name="Kinds">The kinds of its encoders (<c>clip.projector_type</c>), for pictures, sound or both.</param>
 /// <param name="CanSee">Whether it has an encoder for pictures.</param>
 /// <param name="CanHear">Whether it has an encoder for sound.</param>
+/// <param name="WhyDeaf">Why its encoder for sound is not used, which <paramref name="CanHear"/> then does not count; null where it is, or
+/// there is none.</param>
 /// <param name="Width">Embedding length of the models that it fits; 0 where its tensors do not tell.</param>
-internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, int Width)
+internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, string? WhyDeaf, int Width)
 {
+    // Kinds that hear as Whisper does, in stretches of 30 seconds: of these it is known what libmtmd adds, and it is taken away again.
+    private static readonly HashSet<string> HearAsWhisper =
+        ["ultravox", "qwen2a", "qwen2.5o", "voxtral", "glma", "meralion", "musicflamingo"];
+
     // The kinds of the libmtmd that Shimmy is bound to (llama.cpp c0c7e147).
     private static readonly HashSet<string> KnownKinds =
     [
@@ -70,7 +76,24 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             ? Dimension(header, place.Tensor, place.Dimension)
             : 0).FirstOrDefault(width => width > 0);
         width = width > 0 ? width : header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0;
-        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears, (int)Math.Clamp(width, 0, int.MaxValue));
+        var whyDeaf = hears ? WhyDeafOf(header, kinds[1]) : null;
+        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears && whyDeaf is null, whyDeaf,
+            (int)Math.Clamp(width, 0, int.MaxValue));
+    }
+
+    private static string? WhyDeafOf(GgufHeader header, string? kind)
+    {
+        // Of a stretch of 30 seconds.
+        const int positions = 1500;
+        if (kind is null || !HearAsWhisper.Contains(kind))
+        {
+            return $"with encoders of the kind {kind} this version of libmtmd is not known to hear what was said; "
+                + $"it is with {string.Join(", ", HearAsWhisper)}";
+        }
+        // Where that does not come out even, libmtmd counts a token less than it computes, and ends the process.
+        return header.Integer("clip.audio.projector.stack_factor") is { } joined and > 0 && positions % joined != 0
+            ? $"its encoder joins {joined} of {positions} positions, which do not come out even, and this version of libmtmd fails at that"
+            : null;
     }
 
     /// <summary>
@@ -97,7 +120,7 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             throw new GgufException("the tensor mm.2.weight is missing, which projectors of the kind mlp have");
         if (file.CanSee)
             CheckEncoder(header, tensors, "vision", "v");
-        if (file.CanHear)
+        if (file.CanHear || file.WhyDeaf is not null)
             CheckEncoder(header, tensors, "audio", "a");
         foreach (var kind in file.Kinds)
             CheckPatches(header, tensors, kind);

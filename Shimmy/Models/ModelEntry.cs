@@ -98,9 +98,12 @@ internal sealed record ModelEntry
     /// <summary>Whether the projector takes pictures.</summary>
     public bool Sees { get; init; }
 
+    /// <summary>Whether the projector takes sounds.</summary>
+    public bool Hears { get; init; }
+
     /// <summary>
-    /// What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c> and
-    /// <c>vision</c>.
+    /// What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c>,
+    /// <c>vision</c> and <c>audio</c>.
     /// </summary>
     public IEnumerable<string> Capabilities =>
     [
@@ -108,6 +111,7 @@ internal sealed record ModelEntry
         .. CallsTools ? ["tools"] : (string[])[],
         .. Thinks ? ["thinking"] : (string[])[],
         .. Sees ? ["vision"] : (string[])[],
+        .. Hears ? ["audio"] : (string[])[],
     ];
 
     /// <summary>Error text where the model is listed but cannot be loaded; null where it can.</summary>

@@ -23,7 +23,7 @@ internal static class Routes
             ModelLifecycle.Map, Generate.Map, GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Events.Map,
             .. page ? [PageEndpoint.Map] : (Action<RouteTable>[])[]]);
         routes.Add(OpenAIDialect.Instance, ModelList.Map, ChatCompletions.Map, Completions.Map, Render.Map, Embeddings.Map, Rerank.Map,
-            CreateResponse.Map, StoredResponses.Map);
+            Transcriptions.Map, CreateResponse.Map, StoredResponses.Map);
         routes.Add(AnthropicDialect.Instance, Messages.Map, AnthropicModels.Map);
         routes.Add(LlamaServerDialect.Instance, LlamaCompletions.Map, LlamaFacts.Map, LlamaSlots.Map, LlamaTexts.Map, StreamRoutes.Map);
         if (mode is not null)

@@ -65,6 +65,57 @@ public sealed class MediaCasesTests
         Assert.AreEqual("", string.Join('\n', wrong));
     }
 
+    // libmtmd of this version encodes a chunk of silence behind every sound, which is left out here; llama-server's later one makes none. So
+    // its counts must come out, and its tokens but where a near tie turned: the two versions compute spectra a little differently.
+    [TestMethod]
+    public async Task Sounds_take_the_tokens_of_llama_server()
+    {
+        if (Environment.GetEnvironmentVariable("SHIMMY_MEDIA_CASES") is not { Length: > 0 } folder)
+        {
+            Assert.Inconclusive("SHIMMY_MEDIA_CASES names no folder; .ci/run knows where one may lie.");
+            return;
+        }
+        using var document = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(folder, "expected.json")));
+        var cases = document.RootElement.GetProperty("cases").EnumerateArray()
+            .Where(test => test.GetProperty("set").GetString() == "ultravox").ToArray();
+        Assert.IsNotEmpty(cases);
+        string PathOf(string name) => Path.Combine(folder, "models", name);
+        var spec = new ModelSpec
+        {
+            Name = "ultravox",
+            Path = PathOf(cases[0].GetProperty("text_model").GetString()!),
+            Projector = PathOf(cases[0].GetProperty("mmproj").GetString()!),
+            Parallel = 8,
+            Threads = 1,
+            Speculate = false,
+        };
+        await using var model = await NewEngine().LoadAsync(spec, null, CancellationToken.None);
+        Assert.IsFalse(model.Facts.CanSee);
+        Assert.AreEqual((16_000, 150, 30), (model.Facts.SampleRate, model.Facts.SoundTokens, model.Facts.SoundSeconds));
+
+        var alone = new List<Answer>();
+        var agreed = new List<int>();
+        foreach (var test in cases)
+        {
+            var answer = await RunAsync(model, RequestOf(test, folder));
+            alone.Add(answer);
+            var server = test.GetProperty("llama_server_0_5_0");
+            var expected = server.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray();
+            agreed.Add(answer.Tokens.Zip(expected).TakeWhile(pair => pair.First == pair.Second).Count());
+            Assert.AreEqual(server.GetProperty("prompt_tokens").GetInt32(), answer.Start.PromptTokens);
+            Assert.AreEqual(answer.Start.PromptTokens, (await model.TokenizeAsync(RequestOf(test, folder, sizesOnly: true).Prompt,
+                CancellationToken.None)).Count);
+        }
+        // With the silent chunk only two of six agree in eight tokens.
+        Assert.IsGreaterThanOrEqualTo(cases.Length - 1, agreed.Count(tokens => tokens >= 8), string.Join(' ', agreed));
+
+        var text = RunAsync(model, Greedy("A text beside the sounds", 24));
+        var together = await Task.WhenAll(cases.Select(test => RunAsync(model, RequestOf(test, folder))));
+        for (var i = 0; i < cases.Length; i++)
+            Assert.AreEqual(alone[i].Start.PromptTokens, together[i].Start.PromptTokens);
+        Assert.HasCount(24, (await text).Tokens);
+    }
+
     private static void Compare(string how, JsonElement test, Answer answer, List<string> wrong)
     {
         var natives = test.GetProperty("llamasharp_0_30_natives");
@@ -89,11 +140,7 @@ public sealed class MediaCasesTests
 
     private static GenerationRequest RequestOf(JsonElement test, string folder, bool sizesOnly = false)
     {
-        var media = test.GetProperty("parts").EnumerateArray().Where(part => part.TryGetProperty("image", out _))
-            .Select(part => File.ReadAllBytes(Path.Combine(folder, "images", part.GetProperty("image").GetString()!)))
-            .Select(file => sizesOnly
-                ? PictureDecoder.Measure(file, PictureDecoder.DefaultMostPixels)
-                : PictureDecoder.Decode(file, PictureDecoder.DefaultMostPixels)).ToArray();
+        var media = test.GetProperty("parts").EnumerateArray().Where(part => !part.TryGetProperty("text", out _)).Select(MediumOf).ToArray();
         var texts = test.GetProperty("prompt").GetString()!.Split("<__media__>");
         var parts = new List<PromptPart> { new(texts[0], ParseSpecial: true) };
         for (var i = 1; i < texts.Length; i++)
@@ -103,5 +150,18 @@ public sealed class MediaCasesTests
             Prompt = new Prompt { Parts = parts, Media = media },
             Options = new GenerationOptions { Temperature = 0, MaxTokens = 24 },
         };
+
+        Medium MediumOf(JsonElement part)
+        {
+            var isSound = part.TryGetProperty("audio", out var name);
+            var file = File.ReadAllBytes(Path.Combine(folder, "images", (isSound ? name : part.GetProperty("image")).GetString()!));
+            return (isSound, sizesOnly) switch
+            {
+                (true, false) => SoundDecoder.Decode(file, 16_000, 60),
+                (true, true) => SoundDecoder.Measure(file, 16_000, 60),
+                (false, false) => PictureDecoder.Decode(file, PictureDecoder.DefaultMostPixels),
+                (false, true) => PictureDecoder.Measure(file, PictureDecoder.DefaultMostPixels),
+            };
+        }
     }
 }

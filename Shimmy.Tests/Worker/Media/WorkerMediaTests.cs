@@ -176,6 +176,37 @@ public sealed class WorkerMediaTests
         Assert.Contains("never cut", refused.Message);
     }
 
+    [TestMethod]
+    public async Task A_sound_takes_its_own_tokens_alone_and_is_computed_once()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.WriteHearing(folder["mmproj.gguf"], new RandomModelShape().Embedding);
+        await using var model = await LoadAsync(folder, spec => spec with { Projector = projector, Speculate = false, ContextLength = 512 });
+        Assert.AreEqual((false, 16_000, RandomProjector.SoundTokens, 30),
+            (model.Facts.CanSee, model.Facts.SampleRate, model.Facts.SoundTokens, model.Facts.SoundSeconds));
+        var text = (await model.TokenizeAsync(Prompt.FromText("Hear: "), CancellationToken.None)).Count;
+
+        var tone = SoundDecoder.Decode(Sounds.Tone, 16_000, 60);
+        var first = await RunAsync(model, Greedy(Seeing("Hear: ", tone, "?"), 3));
+        var same = await RunAsync(model, Greedy(Seeing("Hear: ", tone, "?"), 3));
+        Assert.AreEqual(first.Start.PromptTokens - 1, same.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, same.Tokens);
+
+        // libmtmd alone would make a chunk more of all but the third.
+        foreach (var (samples, stretches) in ((int, int)[])[(2, 1), (16_000 * 30, 1), ((16_000 * 30) + 1, 2), (16_000 * 60, 2)])
+        {
+            var sound = new Medium(MediumKind.Sound, samples, 1, $"of {samples}") { Data = new byte[4 * samples] };
+            var answer = await RunAsync(model, Greedy(Seeing("Hear: ", sound, ""), 1));
+            Assert.AreEqual(text + (stretches * RandomProjector.SoundTokens), answer.Start.PromptTokens, $"{samples} samples");
+        }
+        var single = new Medium(MediumKind.Sound, 1, 1, "one") { Data = new byte[4] };
+        var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy(Seeing("", single, ""), 1)));
+        Assert.Contains("fewer than two samples", refused.Message);
+        var many = new Medium(MediumKind.Sound, 16_000 * 100, 1, "long") { Data = new byte[4 * 16_000 * 100] };
+        refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy(Seeing("", many, ""), 1)));
+        Assert.AreEqual(EngineFailure.PromptTooLong, refused.Failure);
+    }
+
     private static Medium Red { get; } = PictureDecoder.Decode(Pictures.Square(28, 250, 20, 10), PictureDecoder.DefaultMostPixels);
 
     private static Medium Blue { get; } = PictureDecoder.Decode(Pictures.Square(28, 10, 20, 250), PictureDecoder.DefaultMostPixels);

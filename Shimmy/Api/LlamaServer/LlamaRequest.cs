@@ -297,7 +297,7 @@ internal static class LlamaPrompts
         if (texts.Length != media.Count + 1)
         {
             throw ApiException.BadField(fields.FullName("prompt_string"),
-                $"has {texts.Length - 1} marks {Chat.Templates.MediaMarks.Shown} for {media.Count} pictures");
+                $"has {texts.Length - 1} marks {Chat.Templates.MediaMarks.Shown} for {media.Count} pictures and sounds");
         }
 
         var parts = new List<ContentPart>();
@@ -307,7 +307,7 @@ internal static class LlamaPrompts
             if (i < media.Count)
             {
                 parts.Add(MediaFields.OfBase64(RequestFields.TextOf(media[i], fields.FullName("multimodal_data")),
-                    fields.FullName("multimodal_data")));
+                    fields.FullName("multimodal_data"), null));
             }
         }
         return await OfPartsAsync(context, model, parts, cancellation).ConfigureAwait(false);
@@ -323,6 +323,7 @@ internal static class LlamaPrompts
             {
                 "text" => new ContentPart(part.RequiredText("text")),
                 "image_url" => MediaFields.ImageUrl(part),
+                "input_audio" => MediaFields.InputAudio(part),
                 var type => throw MediaFields.Unsupported(part, type),
             };
         }

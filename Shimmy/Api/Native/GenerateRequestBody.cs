@@ -42,11 +42,14 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         var options = (SamplingFields.Read(fields) with { MaxTokens = TokenLimit.Read(fields) }).Over(Defaults);
         var grammar = ConstraintFields.Read(fields, responseFormat: true);
         var stream = fields.Flag("stream") ?? false;
-        var images = MediaFields.Images(fields);
-        if (images.Count > 0 && prompt is null)
-            throw ApiException.BadField("images", "belongs to prompt; each of messages has images of its own");
-        // A picture has its place by the chat template alone.
-        var isChat = messages is not null || system is not null || images.Count > 0;
+        IReadOnlyList<ContentPart> media = [.. MediaFields.Images(fields), .. MediaFields.Sounds(fields)];
+        if (media.Count > 0 && prompt is null)
+        {
+            throw ApiException.BadField(fields.Has("images") ? "images" : "audio",
+                "belongs to prompt; each of messages has images and audio of its own");
+        }
+        // A picture or sound has its place by the chat template alone.
+        var isChat = messages is not null || system is not null || media.Count > 0;
         var thinking = isChat ? ThinkingFields.Read(fields, options.MaxTokens) : null;
         OtherFields.Settle(fields, logger);
         if (!isChat)
@@ -55,7 +58,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         if (system is not null)
             turns.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         if (prompt is not null)
-            turns.Add(new ChatMessage { Role = "user", Content = [.. images, new ContentPart(prompt)] });
+            turns.Add(new ChatMessage { Role = "user", Content = [.. media, new ContentPart(prompt)] });
         for (var i = 0; i < messages?.Count; i++)
             turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
         if (turns.Count == 0)
@@ -83,6 +86,6 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
     {
         Role = message.Choice("role", "system", "user", "assistant")
             ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required"),
-        Content = [.. MediaFields.Images(message), new ContentPart(message.RequiredText("content"))],
+        Content = [.. MediaFields.Images(message), .. MediaFields.Sounds(message), new ContentPart(message.RequiredText("content"))],
     };
 }

@@ -5,9 +5,9 @@ using Shimmy.Models;
 namespace Shimmy.Chat.Media;
 
 /// <summary>
-/// Fetches pictures by URL from hosts that the user allowed (<c>--media-urls</c>). A server that fetches what its clients name reaches
-/// what they cannot: so only listed hosts, no private addresses, no proxy, and limits of size and time. A file: URL names a file by its
-/// path in one folder (<c>llama-server --media-path</c>), and nothing outside of it.
+/// Fetches pictures and sounds by URL from hosts that the user allowed (<c>--media-urls</c>). A server that fetches what its clients name
+/// reaches what they cannot: so only listed hosts, no private addresses, no proxy, and limits of size and time. A file: URL names a file by
+/// its path in one folder (<c>llama-server --media-path</c>), and nothing outside of it.
 /// </summary>
 /// <param name="hosts">The hosts, as <c>NAME</c> or <c>NAME:PORT</c>; none refuses every URL.</param>
 /// <param name="allowsAddress">Which addresses may be connected to; null refuses private ones. Tests fetch from their own machine.</param>
@@ -26,12 +26,12 @@ internal sealed class MediaFetch(
     public string? WhyNot(Uri url)
     {
         if (hosts.Count == 0)
-            return "pictures by URL are not fetched by this server (--media-urls allows hosts); send the picture as a data: URI";
+            return "media by URL are not fetched by this server (--media-urls allows hosts); send the data themselves, as a data: URI";
         return url.Scheme is "http" or "https" && url.UserInfo.Length == 0 && hosts.Any(host =>
             host.Equals(url.Host, StringComparison.OrdinalIgnoreCase) && url.IsDefaultPort
                 || host.Equals($"{url.Host}:{url.Port}", StringComparison.OrdinalIgnoreCase))
             ? null
-            : $"pictures are fetched by http and https from {string.Join(", ", hosts)} only (--media-urls), not from '{Shown(url)}'";
+            : $"media are fetched by http and https from {string.Join(", ", hosts)} only (--media-urls), not from '{Shown(url)}'";
     }
 
     /// <summary>
@@ -53,7 +53,7 @@ internal sealed class MediaFetch(
                 if (WhyNot(url) is { } reason)
                     throw new FormatException(reason);
                 using var request = new HttpRequestMessage(HttpMethod.Get, url);
-                request.Headers.Accept.ParseAdd("image/*");
+                request.Headers.Accept.ParseAdd("image/*, audio/*");
                 using var answer = await client.SendAsync(request, limit.Token).ConfigureAwait(false);
                 var status = (int)answer.StatusCode;
                 if (status == 200)
@@ -87,11 +87,11 @@ internal sealed class MediaFetch(
     private async Task<byte[]> ReadAsync(string url, CancellationToken cancellation)
     {
         if (folder is null)
-            throw new FormatException("pictures in files are not read by this server; send the picture as a data: URI");
+            throw new FormatException("files are not read by this server; send the data themselves, as a data: URI");
         var parts = Uri.UnescapeDataString(url.Trim()[FileUrl.Length..]).Split('/', StringSplitOptions.RemoveEmptyEntries);
         var shown = url.Length > MostShown ? url[..MostShown] + "…" : url;
         if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny(NoPart) >= 0))
-            throw new FormatException($"'{shown}' is no path in the folder of pictures");
+            throw new FormatException($"'{shown}' is no path in the folder of media");
         var path = Path.Join([folder, .. parts]);
         try
         {
@@ -105,7 +105,7 @@ internal sealed class MediaFetch(
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FormatException($"'{shown}' cannot be read in the folder of pictures");
+            throw new FormatException($"'{shown}' cannot be read in the folder of media");
         }
     }
 

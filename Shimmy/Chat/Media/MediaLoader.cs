@@ -5,11 +5,12 @@ using Shimmy.Engine;
 namespace Shimmy.Chat.Media;
 
 /// <summary>
-/// Turns the pictures of a conversation from files and URLs into pixels, for a model that sees. For one that does not, a picture in the
-/// newest turn is refused, and an older one, or one in the result of a tool, becomes words: history is never the reason for a refusal.
+/// Turns the pictures and sounds of a conversation from files and URLs into pixels and samples, for a model that takes them. For one that
+/// does not, one in the newest turn is refused, and an older one, or one in the result of a tool, becomes words: history is never the
+/// reason for a refusal.
 /// </summary>
 /// <param name="mostPixels">Most pixels of a picture.</param>
-/// <param name="fetch">Fetches pictures by URL.</param>
+/// <param name="fetch">Fetches media by URL.</param>
 internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 {
     /// <summary>The exception for a medium that the model does not take; null is one that names field and model.</summary>
@@ -58,12 +59,14 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 }
                 else if (Takes(model, source.Kind))
                 {
-                    parts.Add(new ContentPart("") { Medium = await LoadAsync(source, decodes, cancellation).ConfigureAwait(false) });
+                    var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
+                    parts.Add(new ContentPart("") { Medium = medium });
                 }
                 else if (i >= newest && (messages[i].Role != "tool" || Refuses is not null))
                 {
                     throw Refuses?.Invoke(source.Kind)
-                        ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: it has no projector for them");
+                        ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: " +
+                            ((source.Kind == MediumKind.Sound ? model.Facts.WhyDeaf : null) ?? "it has no projector for them"));
                 }
                 else
                 {
@@ -78,17 +81,19 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     // Whether some medium is still a file or a URL.
     private static bool IsOpen(ChatMessage message) => message.Content.Any(part => part.Source is not null);
 
-    private async Task<Medium> LoadAsync(MediaSource source, bool decodes, CancellationToken cancellation)
+    private async Task<Medium> LoadAsync(ModelFacts facts, MediaSource source, bool decodes, CancellationToken cancellation)
     {
         try
         {
             var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
-            if (!decodes)
+            if (!decodes && source.Kind == MediumKind.Picture)
                 return PictureDecoder.Measure(file.Span, mostPixels);
             await Decoding.WaitAsync(cancellation).ConfigureAwait(false);
             try
             {
-                return await Task.Run(() => PictureDecoder.Decode(file, mostPixels), cancellation).ConfigureAwait(false);
+                return await Task.Run(() => source.Kind == MediumKind.Picture ? PictureDecoder.Decode(file, mostPixels)
+                    : decodes ? SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts))
+                    : SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts)), cancellation).ConfigureAwait(false);
             }
             finally
             {
@@ -101,12 +106,17 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         }
     }
 
+    // The longest sound whose tokens have room in the context of one request.
+    private static double SecondsFor(ModelFacts facts) => facts.SoundTokens > 0 && facts.ContextLength > 0
+        ? Math.Min(SoundDecoder.MostSeconds, (double)facts.SoundSeconds * (facts.ContextLength / facts.SoundTokens))
+        : SoundDecoder.MostSeconds;
+
     private static ContentPart Omitted(ILoadedModel model, MediaSource source, ILogger? logger)
     {
         if (logger is not null)
             LogOmitted(logger, source.Field, model.Spec.Name, Name(source.Kind));
         var sees = source.Kind == MediumKind.Picture;
-        return new ContentPart($"[{(sees ? "image" : "sound")} omitted: {model.Spec.Name} cannot {(sees ? "see" : "hear")}]");
+        return new ContentPart($"[{(sees ? "image" : "audio")} omitted: {model.Spec.Name} cannot {(sees ? "see" : "hear")}]");
     }
 
     private static bool Takes(ILoadedModel model, MediumKind kind) =>

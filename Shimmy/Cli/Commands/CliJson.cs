@@ -67,6 +67,7 @@ internal static class CliJson
         Texts(json, "capabilities", report.Capabilities);
         json.WriteString("projector", report.Projector);
         json.WriteString("why_blind", report.WhyBlind);
+        json.WriteString("why_deaf", report.WhyDeaf);
         json.WriteNumber("load_milliseconds", report.LoadMilliseconds);
         json.WriteNumber("first_token_milliseconds", report.FirstTokenMilliseconds);
         json.WriteNumber("estimated_bytes", report.EstimatedBytes);

@@ -44,6 +44,8 @@ internal static partial class GenerateCommand
             [
                 .. options.Images.Select(image =>
                     ContentPart.Of(new MediaSource(MediumKind.Picture, $"--image {image.Path}", image.Bytes))),
+                .. options.Sounds.Select(sound =>
+                    ContentPart.Of(new MediaSource(MediumKind.Sound, $"--audio {sound.Path}", sound.Bytes))),
                 new ContentPart(prompt),
             ],
         });

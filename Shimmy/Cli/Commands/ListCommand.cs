@@ -43,7 +43,7 @@ internal static class ListCommand
             entry.ParameterLabel,
             entry.Quantization,
             entry.ContextLength == 0 ? ModelEntry.Unknown : entry.ContextLength.ToString(CultureInfo.InvariantCulture),
-            entry.Sees ? $"{entry.Type.Label()}, vision" : entry.Type.Label(),
+            $"{entry.Type.Label()}{(entry.Sees ? ", vision" : "")}{(entry.Hears ? ", audio" : "")}",
             ModelListItem.FormatOf(conversions.StateOf(entry.Path)),
             entry.Source == ModelSource.Registered ? "registered" : entry.Origin,
             entry.Path,

@@ -47,9 +47,15 @@ internal static class ProbeCommand
         ParameterCount = model.Facts.ParameterCount,
         ContextLength = model.Facts.ContextLength,
         TrainedContextLength = model.Facts.TrainedContextLength,
-        Capabilities = [model.Facts.CanGenerate ? "completion" : "embedding", .. model.Facts.CanSee ? ["vision"] : (string[])[]],
+        Capabilities =
+        [
+            model.Facts.CanGenerate ? "completion" : "embedding",
+            .. model.Facts.CanSee ? ["vision"] : (string[])[],
+            .. model.Facts.SampleRate > 0 ? ["audio"] : (string[])[],
+        ],
         Projector = model.Spec.Projector,
         WhyBlind = model.Facts.WhyBlind,
+        WhyDeaf = model.Facts.WhyDeaf,
         LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
         FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
         EstimatedBytes = MemoryEstimate.Of(model.Spec, model.Facts.SizeBytes).Total,
@@ -76,7 +82,8 @@ internal static class ProbeCommand
         Print("parameters", report.ParameterCount.ToString(CultureInfo.InvariantCulture));
         Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
         Print("capabilities", string.Join(", ", report.Capabilities) + (report.WhyBlind is { } blind ? $" (no projector: {blind})"
-            : report.Projector is { } projector ? $" (projector {projector})" : ""));
+            : report.Projector is { } projector ? $" (projector {projector})" : "")
+            + (report.WhyDeaf is { } deaf ? $" (no sound: {deaf})" : ""));
         Print("loaded in", Milliseconds(report.LoadMilliseconds));
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
         Print("memory",

@@ -38,6 +38,9 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelFacts.WhyBlind"/>
     public string? WhyBlind { get; init; }
 
+    /// <inheritdoc cref="ModelFacts.WhyDeaf"/>
+    public string? WhyDeaf { get; init; }
+
     /// <inheritdoc cref="ModelFacts.LoadMilliseconds"/>
     public required double LoadMilliseconds { get; init; }
 

@@ -138,6 +138,9 @@ internal sealed record CommandOptions
     /// <summary>The pictures of <c>generate</c> and <c>chat</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
 
+    /// <summary>The sounds of <c>generate</c>, with their paths.</summary>
+    public IReadOnlyList<(string Path, byte[] Bytes)> Sounds { get; init; } = [];
+
     /// <summary>Full path of the draft model; null where there is none.</summary>
     public string? Draft { get; init; }
 

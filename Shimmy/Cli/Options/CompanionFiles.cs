@@ -54,8 +54,8 @@ internal static class CompanionFiles
         return path;
     }
 
-    /// <summary><c>--image</c>: the bytes of each file.</summary>
-    public static IReadOnlyList<(string Path, byte[] Bytes)> Images(OptionValue value)
+    /// <summary><c>--image</c> and <c>--audio</c>: the bytes of each file.</summary>
+    public static IReadOnlyList<(string Path, byte[] Bytes)> Media(OptionValue value)
     {
         return [.. value.Texts.Select(Read)];
 

@@ -139,6 +139,7 @@ internal static class OptionTable
     public static IReadOnlyList<(string One, string Other, string Why)> Exclusive { get; } =
     [
         ("--image", "--raw", "a picture has its place by the chat template alone"),
+        ("--audio", "--raw", "a sound has its place by the chat template alone"),
         ("--system", "--raw", "without the chat template there is no system message"),
         ("--grammar", "--json-schema", ""),
         ("--stream", "--no-stream", ""),
@@ -251,7 +252,7 @@ internal static class OptionTable
             Serve, (o, v) => o with { Server = o.Server with { ResponseCacheBytes = v.Bytes() } }) { Default = "64MiB" },
         new("media-pixels", "N", "Most pixels of a picture, width times height", Serve | Generate,
             (o, v) => o with { Server = o.Server with { MediaPixels = v.Whole(1) } }) { Default = "25000000" },
-        new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that pictures are fetched from; private addresses never are", Serve,
+        new("media-urls", "HOST,HOST", "Hosts, as NAME or NAME:PORT, that media are fetched from; private addresses never are", Serve,
             (o, v) => o with { Server = o.Server with { MediaHosts = OptionForms.HostsOfMedia(v) } }),
         new("media-cache", "BYTES", "Encoded pictures that a model keeps, as 64MiB; 0 keeps none", Serve,
             (o, v) => o with { MediaCacheBytes = v.Bytes() })
@@ -320,7 +321,9 @@ internal static class OptionTable
         new("prompt", "TEXT", "What to answer or, with --raw, to go on with; - reads it from stdin", Generate,
             (o, v) => o with { Prompt = v.Text }),
         new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate | CommandSet.Chat,
-            (o, v) => o with { Images = CompanionFiles.Images(v) }) { IsRepeatable = true },
+            (o, v) => o with { Images = CompanionFiles.Media(v) }) { IsRepeatable = true },
+        new("audio", "FILE", "Sound to play before the prompt: WAV, MP3 or FLAC", Generate,
+            (o, v) => o with { Sounds = CompanionFiles.Media(v) }) { IsRepeatable = true },
         new("system", "TEXT", "System message", Generate | CommandSet.Chat, (o, v) => o with { System = v.Text }),
         new("raw", null, "Take the prompt as it is, without the chat template", Generate, (o, v) => o with { Raw = v.Flag() }),
         new("max-tokens", "N", "Most tokens to generate", Generate, (o, v) => o with { MaxTokens = v.Whole(1) }) { Default = "64" },

@@ -208,6 +208,8 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 LogNoGpu(_logger, spec.Name, asked);
             if (facts.WhyBlind is { } blind)
                 LogBlind(_logger, spec.Name, blind);
+            if (facts.WhyDeaf is { } deaf)
+                LogDeaf(_logger, spec.Name, deaf);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
             if (spec.ContextReason is { } shorter)
@@ -363,6 +365,9 @@ internal sealed partial class WorkerEngine : IInferenceEngine
 
     [LoggerMessage(LogLevel.Warning, "{Model} is loaded without the projector that was found beside it, so it takes no pictures: {Reason}")]
     private static partial void LogBlind(ILogger logger, string model, string reason);
+
+    [LoggerMessage(LogLevel.Warning, "{Model} takes no sounds: {Reason}")]
+    private static partial void LogDeaf(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

@@ -61,14 +61,14 @@ internal sealed class AdapterPairing
         {
             var fitting = FittingProjector(projector, paired);
             fitting.ForEach(index => paired[index] = paired[index].Projector is null
-                ? paired[index] with { Projector = projector.Candidate.Path, Sees = projector.Facts.Sees }
+                ? paired[index] with { Projector = projector.Candidate.Path, Sees = projector.Facts.Sees, Hears = projector.Facts.Hears }
                 : paired[index]);
             Report(projector, ProjectorReason, fitting);
         }
 
         return paired;
 
-        static bool IsNamedOnly(ModelEntry model) => model is { Projector: not null, Sees: false };
+        static bool IsNamedOnly(ModelEntry model) => model is { Projector: not null, Sees: false, Hears: false };
 
         void Report(InspectedFile file, string reason, List<int> fitting) => skipped.Add(new SkippedFile(
             file.Candidate.Path,
@@ -107,10 +107,10 @@ internal sealed class AdapterPairing
         if (path is null)
             return model;
         if (path == ModelSettings.NoProjector)
-            return model with { Projector = null, Sees = false };
+            return model with { Projector = null, Sees = false, Hears = false };
         var facts = GgufInspection.Inspect(path);
         return Agree(model.EmbeddingLength, facts.EmbeddingLength)
-            ? model with { Projector = path, Sees = facts.Sees }
+            ? model with { Projector = path, Sees = facts.Sees, Hears = facts.Hears }
             : model;
     }
 

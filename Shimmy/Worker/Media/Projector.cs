@@ -26,12 +26,14 @@ internal sealed class Projector : IDisposable
     private int _nextNumber = -2;
     private long _keptBytes;
 
-    private Projector(ProjectorHandle handle, long capacity)
+    private Projector(ProjectorHandle handle, ProjectorFile file, long capacity)
     {
         _handle = handle;
         _capacity = capacity;
         CanSee = handle.CanSee;
-        SampleRate = handle.SampleRate;
+        WhyDeaf = file.WhyDeaf;
+        SampleRate = file.CanHear ? handle.SampleRate : 0;
+        SoundTokens = SampleRate > 0 ? SoundTokensOf(handle, SampleRate) : 0;
     }
 
     /// <summary>Whether it takes pictures.</summary>
@@ -39,6 +41,15 @@ internal sealed class Projector : IDisposable
 
     /// <summary>Samples a second of the sounds that it takes; 0 where it takes none.</summary>
     public int SampleRate { get; }
+
+    /// <summary>Seconds of a stretch of sound that is encoded at once.</summary>
+    public static int SoundSeconds => ProjectorHandle.SoundSeconds;
+
+    /// <summary>Tokens of such a stretch; 0 where it takes no sounds.</summary>
+    public int SoundTokens { get; }
+
+    /// <summary>Why its encoder for sounds is not used; null where it is, or there is none.</summary>
+    public string? WhyDeaf { get; }
 
     /// <summary>
     /// Most tokens that see each other, so that they must be computed in one step; 0 where all tokens see only those before them.
@@ -66,7 +77,7 @@ internal sealed class Projector : IDisposable
             ?? (!usesGpu && file.Kinds.Any(kind => kind.StartsWith("qwen", StringComparison.Ordinal) && kind.EndsWith("vl_merger",
                 StringComparison.Ordinal)) ? LoadTuning.DefaultImageMaxTokens : null);
         var handle = ProjectorHandle.Load(spec.Projector!, model, threads, most, usesGpu);
-        return new Projector(handle, spec.MediaCacheBytes) { Threads = threads, LargestNonCausal = LargestNonCausalOf(handle) };
+        return new Projector(handle, file, spec.MediaCacheBytes) { Threads = threads, LargestNonCausal = LargestNonCausalOf(handle) };
     }
 
     /// <summary>
@@ -156,6 +167,13 @@ internal sealed class Projector : IDisposable
         }
     }
 
+    private static int SoundTokensOf(ProjectorHandle handle, int rate)
+    {
+        using var list = MediaChunksHandle.Create();
+        return handle.Tokenize(new Medium(MediumKind.Sound, rate, 1, ""), list)
+            .Where(chunk => chunk.Text is null).Sum(chunk => chunk.Tokens);
+    }
+
     private static int LargestNonCausalOf(ProjectorHandle handle)
     {
         if (!handle.CanSee)
@@ -177,7 +195,7 @@ internal sealed class Projector : IDisposable
         {
             throw new EngineException(EngineFailure.InvalidRequest, medium.Kind == MediumKind.Picture
                 ? "this model takes no pictures"
-                : "this model takes no sounds, or the sound has fewer than two samples")
+                : $"this model takes no sounds{(WhyDeaf is null ? "" : $": {WhyDeaf}")}, or the sound has fewer than two samples")
             { Option = "messages" };
         }
     }

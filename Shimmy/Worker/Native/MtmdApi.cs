@@ -168,6 +168,9 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
     /// <summary>Samples a second of the sounds that it takes; 0 where it takes none.</summary>
     public int SampleRate => MtmdApi.mtmd_support_audio(this) ? Math.Max(0, MtmdApi.mtmd_get_audio_sample_rate(this)) : 0;
 
+    /// <summary>Seconds of sound that encoders as Whisper's hear at once.</summary>
+    public const int SoundSeconds = 30;
+
     /// <summary>Numbers of one token's embedding.</summary>
     public int EmbeddingLength => MtmdApi.llama_model_n_embd_inp(_model);
 
@@ -248,7 +251,10 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
             if (bitmap != 0)
                 MtmdApi.mtmd_bitmap_free(bitmap);
         }
-        return [.. Enumerable.Range(0, (int)MtmdApi.mtmd_input_chunks_size(list)).Select(i => ChunkAt(list, i))];
+        var chunks = Enumerable.Range(0, (int)MtmdApi.mtmd_input_chunks_size(list)).Select(i => ChunkAt(list, i)).ToList();
+        if (medium.Kind == MediumKind.Sound)
+            KeepHeard(chunks, medium.Width);
+        return chunks;
     }
 
     /// <summary>
@@ -260,6 +266,15 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
             return null;
         var values = MtmdApi.mtmd_get_output_embd(this);
         return values is null ? null : new ReadOnlySpan<float>(values, checked(chunk.Tokens * EmbeddingLength)).ToArray();
+    }
+
+    // libmtmd puts silence behind every sound and encodes that too: to models it is something else that they are to answer to. One chunk
+    // for each begun stretch is the sound's own.
+    private void KeepHeard(List<NativeChunk> chunks, int samples)
+    {
+        var stretch = (long)SoundSeconds * SampleRate;
+        var own = (samples + stretch - 1) / stretch;
+        chunks.RemoveAll(chunk => chunk.Text is null && --own < 0);
     }
 
     private static nint Bitmap(Medium medium)

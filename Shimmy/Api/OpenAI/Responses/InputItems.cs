@@ -1,5 +1,6 @@
 using System.Text.Json;
 using Shimmy.Chat.Messages;
+using Shimmy.Engine;
 using Shimmy.Http;
 
 namespace Shimmy.Api.OpenAI.Responses;
@@ -114,6 +115,7 @@ internal static class InputItems
         "input_text" or "output_text" or "text" => new ItemPart(own, part.RequiredText("text")),
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
         "input_image" => Image(part, own, isHistory),
+        "input_audio" => Audio(part, own, isHistory),
         "input_file" => new ItemPart(own, PlainWord.OfFile(part)),
         "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
         // What the assistant once said in a kind of part of its own, and what an earlier turn had: no reason to refuse the next one.
@@ -129,6 +131,12 @@ internal static class InputItems
             return MediaFields.ImageUrl(part);
         });
         return read.Source is null ? new ItemPart(own, read.Text) : new ItemPart("input_image", "") { Medium = read };
+    }
+
+    private static ItemPart Audio(RequestFields part, string own, bool isHistory)
+    {
+        var read = MediaFields.OfTurn(isHistory, () => MediaFields.InputAudio(part), MediumKind.Sound);
+        return read.Source is null ? new ItemPart(own, read.Text) : new ItemPart("input_audio", "") { Medium = read };
     }
 
     private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);

@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output;
+using Shimmy.Engine;
 
 namespace Shimmy.Api.OpenAI.Responses;
 
@@ -49,12 +50,13 @@ internal sealed record MessageItem(string Id, string Role, IReadOnlyList<ItemPar
 
 /// <summary>A part of a message or of what a model thought.</summary>
 /// <param name="Type">
-/// <c>input_text</c>, <c>input_image</c>, <c>output_text</c>, <c>refusal</c>, <c>reasoning_text</c> or <c>summary_text</c>.
+/// <c>input_text</c>, <c>input_image</c>, <c>input_audio</c>, <c>output_text</c>, <c>refusal</c>,
+/// <c>reasoning_text</c> or <c>summary_text</c>.
 /// </param>
-/// <param name="Text">Its text; empty where it is a picture.</param>
+/// <param name="Text">Its text; empty where it is a picture or sound.</param>
 internal sealed record ItemPart(string Type, string Text)
 {
-    /// <summary>The picture; null where it is text.</summary>
+    /// <summary>The picture or sound; null where it is text.</summary>
     public ContentPart? Medium { get; init; }
 
     /// <summary>The part as messages of a conversation have it.</summary>
@@ -71,6 +73,12 @@ internal sealed record ItemPart(string Type, string Text)
     {
         json.WriteStartObject();
         json.WriteString("type", Type);
+        if (Medium?.Source is { Kind: MediumKind.Sound } sound)
+        {
+            MediaFields.WriteInputAudio(json, sound);
+            json.WriteEndObject();
+            return;
+        }
         if (Medium?.Source is { } source)
         {
             json.WriteString("detail"u8, "auto"u8);
