@@ -25,7 +25,10 @@ internal static class RandomProjector
     /// <summary>Writes one of the kind ultravox, which hears as Whisper does, and gives its path back.</summary>
     /// <param name="path">The file.</param>
     /// <param name="embedding">Embedding length of its model.</param>
-    public static string WriteHearing(string path, int embedding)
+    /// <param name="positions">Rows of positions, of which fewer than 1500 are wrong.</param>
+    /// <param name="bands">Bands of the spectrum, as the metadata have them; others than 80 are wrong.</param>
+    /// <param name="joined">Positions that are joined, as the metadata have them; others than 10 are wrong.</param>
+    public static string WriteHearing(string path, int embedding, int positions = Positions, int bands = Mels, int joined = Stack)
     {
         var writer = new GgufWriter()
             .Add("general.architecture", "clip")
@@ -38,12 +41,12 @@ internal static class RandomProjector
             .Add("clip.audio.projection_dim", (uint)embedding)
             .Add("clip.audio.attention.head_count", 2u)
             .Add("clip.audio.attention.layer_norm_epsilon", 1e-5f)
-            .Add("clip.audio.num_mel_bins", (uint)Mels)
-            .Add("clip.audio.projector.stack_factor", (uint)Stack);
+            .Add("clip.audio.num_mel_bins", (uint)bands)
+            .Add("clip.audio.projector.stack_factor", (uint)joined);
         var seed = 70;
         Kernel("a.conv1d.1.weight", Mels);
         Kernel("a.conv1d.2.weight", Width);
-        Matrix("a.position_embd.weight", Width, Positions);
+        Matrix("a.position_embd.weight", Width, positions);
         foreach (var layer in (string[])["a.blk.0.ln1", "a.blk.0.ln2", "a.post_ln"])
         {
             RandomModel.AddOnes(writer, $"{layer}.weight", Width);

@@ -17,6 +17,18 @@ public sealed class ProjectorFileTests
     }
 
     [TestMethod]
+    [DataRow(1499, 80, 10, "a.position_embd.weight")]
+    [DataRow(1500, 128, 10, "a.conv1d.1.weight")]
+    [DataRow(1500, 80, 5, "mm.a.mlp.1.weight")]
+    public void Shapes_of_an_encoder_of_sound_are_checked(int positions, int bands, int joined, string tensor)
+    {
+        using var folder = new TemporaryFolder();
+        Assert.IsTrue(ProjectorFile.Check(RandomProjector.WriteHearing(folder["right.gguf"], 64)).CanHear);
+        var path = RandomProjector.WriteHearing(folder["wrong.gguf"], 64, positions, bands, joined);
+        Assert.Contains(tensor, Assert.ThrowsExactly<GgufException>(() => ProjectorFile.Check(path)).Message);
+    }
+
+    [TestMethod]
     [DataRow("ultravox", null, null)]
     [DataRow("voxtral", 4u, null)]
     [DataRow("ultravox", 10u, null)]
@@ -26,7 +38,8 @@ public sealed class ProjectorFileTests
     public void Encoders_of_sound_that_are_not_heard_through_say_why(string kind, uint? stack, string? reason)
     {
         using var folder = new TemporaryFolder();
-        var writer = new GgufWriter().Add("general.architecture", "clip").Add("clip.has_audio_encoder", true).Add("clip.projector_type", kind);
+        var writer = new GgufWriter().Add("general.architecture", "clip").Add("clip.has_audio_encoder", true)
+            .Add("clip.projector_type", kind);
         if (stack is { } joined)
             writer.Add("clip.audio.projector.stack_factor", joined);
         writer.WriteFile(folder["mmproj.gguf"]);

@@ -62,6 +62,9 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
     private static readonly HashSet<string> PlainPatches =
         ["mlp", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "pixtral", "qwen2vl_merger", "qwen2.5vl_merger"];
 
+    // Of the 30 seconds that encoders as Whisper's hear at once.
+    private const int SoundPositions = 1500;
+
     /// <summary>The facts of a header, unchecked.</summary>
     public static ProjectorFile Of(GgufHeader header)
     {
@@ -83,16 +86,15 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
 
     private static string? WhyDeafOf(GgufHeader header, string? kind)
     {
-        // Of a stretch of 30 seconds.
-        const int positions = 1500;
         if (kind is null || !HearAsWhisper.Contains(kind))
         {
             return $"with encoders of the kind {kind} this version of libmtmd is not known to hear what was said; "
                 + $"it is with {string.Join(", ", HearAsWhisper)}";
         }
         // Where that does not come out even, libmtmd counts a token less than it computes, and ends the process.
-        return header.Integer("clip.audio.projector.stack_factor") is { } joined and > 0 && positions % joined != 0
-            ? $"its encoder joins {joined} of {positions} positions, which do not come out even, and this version of libmtmd fails at that"
+        return header.Integer("clip.audio.projector.stack_factor") is { } joined and > 0 && SoundPositions % joined != 0
+            ? $"its encoder joins {joined} of {SoundPositions} positions, which do not come out even, "
+                + "and this version of libmtmd fails at that"
             : null;
     }
 
@@ -124,6 +126,8 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             CheckEncoder(header, tensors, "audio", "a");
         foreach (var kind in file.Kinds)
             CheckPatches(header, tensors, kind);
+        if (file.CanHear)
+            CheckEar(header, tensors);
         CheckBiases(tensors);
         CheckSteps(tensors, "mm.0", "mm.2");
         CheckSteps(tensors, "mm.1", "mm.2");
@@ -191,6 +195,35 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             var rows = (side / step * (side / step)) + (tensors.ContainsKey("v.class_embd") ? 1 : 0);
             Require(positions.Dimensions is [var columns, var count] && columns == length && count >= rows,
                 positions, $"does not have {rows} rows of {length}");
+        }
+    }
+
+    // As Whisper hears: two convolutions over the bands of a spectrum, and a row of positions for each step of 30 seconds.
+    private static void CheckEar(GgufHeader header, Dictionary<string, GgufTensor> tensors)
+    {
+        if (header.Integer("clip.audio.embedding_length") is not { } length)
+            return;
+        var bands = header.Integer("clip.audio.num_mel_bins");
+        if (tensors.TryGetValue("a.conv1d.1.weight", out var first))
+        {
+            Require(first.Dimensions is [3, var read, var written] && read == (bands ?? read) && written == length, first,
+                $"is not 3 x {bands} x {length}");
+        }
+        if (tensors.TryGetValue("a.conv1d.2.weight", out var second))
+        {
+            Require(second.Dimensions is [3, var read, var written] && read == length && written == length, second,
+                $"is not 3 x {length} x {length}");
+        }
+        if (tensors.TryGetValue("a.position_embd.weight", out var positions))
+        {
+            Require(positions.Dimensions is [var columns, var rows] && columns == length && rows >= SoundPositions, positions,
+                $"does not have {SoundPositions} rows of {length}");
+        }
+        if (header.Text("clip.projector_type") is "ultravox" or "voxtral"
+            && header.Integer("clip.audio.projector.stack_factor") is { } joined and > 0
+            && tensors.TryGetValue("mm.a.mlp.1.weight", out var joins))
+        {
+            Require(joins.Dimensions is [var read, _] && read == joined * length, joins, $"does not read {joined} positions of {length}");
         }
     }
 
