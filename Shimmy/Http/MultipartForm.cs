@@ -20,9 +20,9 @@ internal sealed class MultipartForm : IDisposable
     private static readonly string[] Values = ["temperature", "timeout", "priority", "stream"];
 
     private readonly JsonDocument _document;
-    private readonly Dictionary<string, ReadOnlyMemory<byte>> _files;
+    private readonly Dictionary<string, byte[]> _files;
 
-    private MultipartForm(JsonDocument document, RequestFields fields, Dictionary<string, ReadOnlyMemory<byte>> files)
+    private MultipartForm(JsonDocument document, RequestFields fields, Dictionary<string, byte[]> files)
     {
         _document = document;
         Fields = fields;
@@ -36,7 +36,7 @@ internal sealed class MultipartForm : IDisposable
     public IEnumerable<string> FileNames => _files.Keys;
 
     /// <summary>A file; null where it is absent.</summary>
-    public ReadOnlyMemory<byte>? File(string name) => _files.TryGetValue(name, out var file) ? file : default(ReadOnlyMemory<byte>?);
+    public byte[]? File(string name) => _files.GetValueOrDefault(name);
 
     /// <summary>Reads a request's body. Throws <see cref="ApiException"/> where it is no form.</summary>
     public static async Task<MultipartForm> ReadAsync(HttpRequest request, CancellationToken cancellation)
@@ -62,7 +62,7 @@ internal sealed class MultipartForm : IDisposable
     {
         var delimiter = Encoding.ASCII.GetBytes("\r\n--" + boundary);
         var texts = new Dictionary<string, List<string>>(StringComparer.Ordinal);
-        var files = new Dictionary<string, ReadOnlyMemory<byte>>(StringComparer.Ordinal);
+        var files = new Dictionary<string, byte[]>(StringComparer.Ordinal);
         // The first one may stand at the very beginning.
         var at = body.Span.StartsWith(delimiter.AsSpan(2)) ? delimiter.Length - 2 : Behind(body.Span, delimiter, 0);
         for (var count = 0; !body.Span[at..].StartsWith("--"u8); count++)
@@ -90,7 +90,7 @@ internal sealed class MultipartForm : IDisposable
                 throw ApiException.BadField(name, "was given more than once");
             if (isFile)
             {
-                files[name] = content;
+                files[name] = content.ToArray();
                 return;
             }
             if (content.Length > LongestText)

@@ -36,7 +36,7 @@ internal static class Transcriptions
         using var lease = await ModelResolver.AcquireAsync(context, wanted, context.RequestAborted);
         var heard = await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request, logger, context.RequestAborted);
         var facts = lease.Model.Facts;
-        var samples = heard.Messages[0].Content.First(part => part.Medium is not null).Medium!.Width;
+        var samples = heard.Messages[0].Content[0].Medium!.Width;
         var seconds = (double)samples / facts.SampleRate;
         var soundTokens = facts.SoundSeconds > 0 ? (int)Math.Ceiling(seconds / facts.SoundSeconds) * facts.SoundTokens : 0;
         var events = ChatPipeline.ChatAsync(lease, heard, context.RequestAborted, logger, CacheControl.Use(context));
