@@ -165,8 +165,10 @@ internal static class MediaRun
             Pictures.Png(9, 5, 0, [.. Enumerable.Range(0, 45).Select(i => (byte)(i * 5))], ("eXIf", Pictures.Exif(6))),
         ];
         if (Environment.GetEnvironmentVariable("SHIMMY_MEDIA_CASES") is { Length: > 0 } cases)
+        {
             files.AddRange(Directory.GetFiles(Path.Combine(cases, "images")).Where(file => !file.EndsWith(".wav", StringComparison.Ordinal))
                 .Order(StringComparer.Ordinal).Select(File.ReadAllBytes).Where(bytes => bytes.Length < 1 << 20));
+        }
         return files;
     }
 
