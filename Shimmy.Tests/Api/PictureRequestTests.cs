@@ -126,6 +126,19 @@ public sealed class PictureRequestTests
     }
 
     [TestMethod]
+    public async Task A_picture_of_an_earlier_turn_that_cannot_be_read_becomes_words()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        await server.AnswerAsync("v1/chat/completions", """
+            {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="} }]},
+             {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
+            """);
+        Assert.IsEmpty(asked.Single().Media);
+        Assert.Contains("[image omitted: it cannot be read]", Shown(asked.Single()));
+    }
+
+    [TestMethod]
     public async Task What_is_wrong_with_a_picture_is_said_with_its_field()
     {
         await using var server = await ServerFixture.StartAsync(Seeing([]), new ServerOptions { MediaPixels = 2 });

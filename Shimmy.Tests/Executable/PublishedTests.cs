@@ -70,19 +70,28 @@ public sealed class PublishedTests
         start.FileName = "/bin/sh";
         using var process = Process.Start(start)!;
         using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(60));
-        while (!File.Exists(folder["ready"]))
+        try
         {
-            Assert.IsFalse(process.HasExited, "it ended before it was ready");
-            await Task.Delay(10, limit.Token);
-        }
+            while (!File.Exists(folder["ready"]))
+            {
+                Assert.IsFalse(process.HasExited, "it ended before it was ready");
+                await Task.Delay(10, limit.Token);
+            }
 
-        using var client = new HttpClient { BaseAddress = new Uri((await File.ReadAllTextAsync(folder["ready"], limit.Token)).Trim()) };
-        using var answer = await client.PostAsync("v1/completions",
-            new StringContent("""{"model":"shimmy-demo","prompt":"Hello","max_tokens":4}""", Encoding.UTF8, "application/json"), limit.Token);
-        Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
-        Process.Start("kill", ["-TERM", $"{process.Id}"]).Dispose();
-        await process.WaitForExitAsync(limit.Token);
-        Assert.AreEqual(0, process.ExitCode);
+            using var client = new HttpClient { BaseAddress = new Uri((await File.ReadAllTextAsync(folder["ready"], limit.Token)).Trim()) };
+            using var answer = await client.PostAsync("v1/completions",
+                new StringContent("""{"model":"shimmy-demo","prompt":"Hello","max_tokens":4}""", Encoding.UTF8, "application/json"),
+                limit.Token);
+            Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
+            Process.Start("kill", ["-TERM", $"{process.Id}"]).Dispose();
+            await process.WaitForExitAsync(limit.Token);
+            Assert.AreEqual(0, process.ExitCode);
+        }
+        finally
+        {
+            if (!process.HasExited)
+                process.Kill(entireProcessTree: true);
+        }
     }
 
     [TestMethod]

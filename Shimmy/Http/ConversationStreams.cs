@@ -16,6 +16,9 @@ internal sealed class ConversationStreams(TimeProvider time)
     // Those that have ended leave for new ones; where all go on, a new one has to wait.
     private const int MostStreams = 256;
 
+    // Of one conversation, beside the one that it has.
+    private const int MostWaiting = 8;
+
     private static readonly TimeSpan Kept = TimeSpan.FromSeconds(300);
 
     private readonly Lock _lock = new();
@@ -34,6 +37,11 @@ internal sealed class ConversationStreams(TimeProvider time)
             if (!streams._streams.ContainsKey(stream.Key))
                 streams.MakeRoom();
             stream.Before = streams._streams.GetValueOrDefault(stream.Key);
+            var waiting = 0;
+            for (var one = stream.Before; one is not null; one = one.Before)
+                waiting++;
+            if (waiting > MostWaiting)
+                throw new ApiException(429, $"{MostWaiting} streams of this conversation wait; wait until one begins", "queue_full");
             streams._streams[stream.Key] = stream;
         }
         return stream;
@@ -64,12 +72,21 @@ internal sealed class ConversationStreams(TimeProvider time)
         var streams = context.RequestServices.GetRequiredService<ConversationStreams>();
         lock (streams._lock)
         {
-            if (streams._streams.GetValueOrDefault(stream.Key) == stream)
+            var later = streams._streams.GetValueOrDefault(stream.Key);
+            if (later == stream)
             {
                 streams._streams.Remove(stream.Key);
                 if (stream.Before is { } before)
                     streams._streams.Add(stream.Key, before);
                 stream.Before = null;
+            }
+            else
+            {
+                // One that has begun since comes behind the one before it now.
+                while (later is not null && later.Before != stream)
+                    later = later.Before;
+                if (later is not null)
+                    (later.Before, stream.Before) = (stream.Before, null);
             }
         }
         stream.Cancel();
@@ -150,10 +167,12 @@ internal sealed class ConversationStream(string id, string key, DateTimeOffset s
     /// <summary>Ends it before its end.</summary>
     public void Cancel()
     {
-        IsCancelled = true;
-        Stop();
-        End();
-        Before?.Cancel();
+        for (var one = this; one is not null; one = one.Before)
+        {
+            one.IsCancelled = true;
+            one.Stop();
+            one.End();
+        }
     }
 
     /// <summary>Ends what it tells, which may say why.</summary>

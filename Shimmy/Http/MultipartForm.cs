@@ -86,7 +86,7 @@ internal sealed class MultipartForm : IDisposable
         void Add(string name, bool isFile, ReadOnlyMemory<byte> content)
         {
             var isList = name.EndsWith("[]", StringComparison.Ordinal);
-            if (files.ContainsKey(name) || (!isList && texts.ContainsKey(name)))
+            if (files.ContainsKey(name) || (texts.ContainsKey(name) && (isFile || !isList)))
                 throw ApiException.BadField(name, "was given more than once");
             if (isFile)
             {
@@ -122,7 +122,7 @@ internal sealed class MultipartForm : IDisposable
     private static string BoundaryOf(string? contentType)
     {
         const string needed = "multipart/form-data";
-        if (contentType is null || !contentType.StartsWith(needed, StringComparison.OrdinalIgnoreCase))
+        if (contentType is null || !contentType.Split(';')[0].Trim().Equals(needed, StringComparison.OrdinalIgnoreCase))
         {
             throw ApiException.BadField("Content-Type",
                 $"must be {needed}, not {(contentType is null ? "absent" : RequestFields.Quote(contentType))}");

@@ -112,7 +112,7 @@ internal static class SseResponse
             WriteError(output, error ?? ApiError.Internal, DialectOf(context));
             if (stream.Length > 0)
                 await PassAsync(context, output, stream).ConfigureAwait(false);
-            else if (!isGone && error is { Status: < 500 and not 422 })
+            else if (!isGone)
                 ConversationStreams.Drop(context, stream);
             else
                 stream.Write(output.WrittenSpan);

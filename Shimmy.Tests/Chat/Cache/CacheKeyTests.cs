@@ -15,6 +15,15 @@ public sealed class CacheKeyTests
     private static readonly GenerationRequest Request = new() { Prompt = Prompt.FromText("a b") };
 
     [TestMethod]
+    public void An_answer_that_a_clock_may_cut_is_not_kept()
+    {
+        var greedy = new GenerationOptions { Temperature = 0 };
+        Assert.IsTrue(CachedExecution.IsDetermined(greedy));
+        Assert.IsFalse(CachedExecution.IsDetermined(greedy with { PromptMilliseconds = 50 }));
+        Assert.IsFalse(CachedExecution.IsDetermined(greedy with { Seed = 1, PredictMilliseconds = 50 }));
+    }
+
+    [TestMethod]
     public async Task Every_option_counts()
     {
         var model = await LoadAsync(new ModelSpec { Name = "m", Path = "/nowhere/m.gguf" });

@@ -136,6 +136,26 @@ public sealed class SoundDecoderTests
         IsRefused("more than", Sounds.Mpeg(200));
     }
 
+    // The decoder would take memory for a table of that size before it looks whether there is one, without end for this one.
+    [TestMethod]
+    [Timeout(20_000)]
+    public void What_an_MP3_file_says_of_its_size_is_not_believed()
+    {
+        var file = Sounds.Mpeg(20);
+        "VBRI"u8.CopyTo(file.AsSpan(36));
+        BinaryPrimitives.WriteUInt16BigEndian(file.AsSpan(36 + 18), 40_000);
+        BinaryPrimitives.WriteUInt16BigEndian(file.AsSpan(36 + 22), 40_000);
+
+        Assert.IsGreaterThan(18 * 384, SoundDecoder.Read(file, 10).Count);
+    }
+
+    [TestMethod]
+    public void FLAC_behind_a_tag_of_MP3_is_FLAC()
+    {
+        byte[] tagged = [.. "ID3"u8, 4, 0, 0, 0, 0, 1, 2, .. new byte[130], .. Sounds.Flac(Rate, [[.. Enumerable.Range(0, 3_000)]], 10)];
+        Assert.AreEqual(3_000, SoundDecoder.Read(tagged, 10).Count);
+    }
+
     [TestMethod]
     public void A_damaged_MP3_file_is_read_or_refused_and_nothing_else()
     {

@@ -180,6 +180,8 @@ internal static class LlamaGeneration
                 Options = run.Request.Options with
                 {
                     MaxTokens = most - generated,
+                    // It counts until the first token; what is read again at a shift comes later.
+                    PromptMilliseconds = isFirst ? run.Request.Options.PromptMilliseconds : null,
                     PredictMilliseconds = run.Request.Options.PredictMilliseconds is { } limit
                         ? Math.Max(1, limit - (int)timings.DecodeMilliseconds)
                         : null,

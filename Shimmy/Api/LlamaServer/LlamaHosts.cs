@@ -56,22 +56,30 @@ internal static class LlamaHosts
         if (instances.Count > MostInstances)
             throw ApiException.BadField("instances", $"has {instances.Count} entries; at most {MostInstances} are allowed");
         var log = RequestContext.Of(context);
-        var predictions = await Task.WhenAll(instances.Select(async (instance, i) =>
+        DefaultHttpContext[] inner = [.. instances.Select(_ => new DefaultHttpContext { RequestServices = context.RequestServices })];
+        ReadOnlyMemory<byte>[] predictions;
+        try
         {
-            var inner = new DefaultHttpContext { RequestServices = context.RequestServices };
-            var prediction = await PredictAsync(context, inner, routes, instance, $"instances[{i}]");
-            return (Answer: prediction, Record: RequestContext.Of(inner));
-        }));
-        // They count as this request's, for the log and for what its key may use.
-        log.Model = predictions.FirstOrDefault(prediction => prediction.Record.Model is not null).Record?.Model;
-        log.Usage = predictions.Where(prediction => prediction.Record.Usage is not null)
-            .Aggregate((Usage?)null, (sum, prediction) => sum is null ? prediction.Record.Usage : sum + prediction.Record.Usage!);
+            predictions = await Task.WhenAll(
+                instances.Select((instance, i) => PredictAsync(context, inner[i], routes, instance, $"instances[{i}]")));
+        }
+        finally
+        {
+            // They count as this request's, for the log and for what its key may use: those of one that fails or is left as well.
+            var records = Array.ConvertAll(inner, RequestContext.Of);
+            log.Model = Array.Find(records, record => record.Model is not null)?.Model;
+            foreach (var record in records)
+            {
+                if (record.Usage is { } usage)
+                    log.Usage = log.Usage is { } sum ? sum + usage : usage;
+            }
+        }
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("predictions");
             foreach (var prediction in predictions)
-                json.WriteRawValue(prediction.Answer.Span, skipInputValidation: true);
+                json.WriteRawValue(prediction.Span, skipInputValidation: true);
             json.WriteEndArray();
             json.WriteEndObject();
         });

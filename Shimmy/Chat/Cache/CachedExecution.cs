@@ -71,9 +71,12 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
         return SharedAsync(key, request, computed, cancellation);
     }
 
-    /// <summary>Whether the same request always gives the same answer: greedy sampling, or a seed in the request.</summary>
+    /// <summary>
+    /// Whether the same request always gives the same answer: greedy sampling, or a seed in the request, and no limit of time to cut it.
+    /// </summary>
     public static bool IsDetermined(GenerationOptions options) =>
-        options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options));
+        options is { PromptMilliseconds: null, PredictMilliseconds: null }
+        && (options.Seed is not null || (options.Temperature <= 0 && !CacheKey.DrawsByXtc(options)));
 
     // With greedy sampling the seed is not part of the key, so the stored answer may have another one.
     private static IEnumerable<OutputEvent> Kept(GenerationRequest request, ReadOnlyMemory<byte> stored)

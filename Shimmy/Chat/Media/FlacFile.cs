@@ -201,9 +201,9 @@ internal static class FlacFile
             var length = samples.Length / partitions;
             if (length * partitions != samples.Length || length < order)
                 throw Damaged();
-            for (var i = order; i < samples.Length;)
+            for (var (partition, i) = (0, order); partition < partitions; partition++)
             {
-                var end = ((i / length) + 1) * length;
+                var end = (partition + 1) * length;
                 var parameter = (int)bits.Unsigned(parameterBits);
                 if (parameter == (1 << parameterBits) - 1)
                 {

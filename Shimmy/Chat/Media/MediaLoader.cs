@@ -6,8 +6,8 @@ namespace Shimmy.Chat.Media;
 
 /// <summary>
 /// Turns the pictures and sounds of a conversation from files and URLs into pixels and samples, for a model that takes them. For one that
-/// does not, one in the newest turn is refused, and an older one, or one in the result of a tool, becomes words: history is never the
-/// reason for a refusal.
+/// does not, one in the newest turn is refused, and an older one, or one in the result of a tool, becomes words, as an older one does that
+/// cannot be read: history is never the reason for a refusal.
 /// </summary>
 /// <param name="mostPixels">Most pixels of a picture.</param>
 /// <param name="fetch">Fetches media by URL.</param>
@@ -15,6 +15,9 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 {
     /// <summary>The exception for a medium that the model does not take; null is one that names field and model.</summary>
     public Func<MediumKind, Exception>? Refuses { get; init; }
+
+    // Of all media of a request, decoded: a file of kilobytes can be a sound of an hour, and they go to the worker in one frame.
+    private const long MostBytes = 512L << 20;
 
     // Decoding takes up to a dozen bytes a pixel for a moment, so few pictures of the whole process are decoded at once.
     private static readonly SemaphoreSlim Decoding = new(2);
@@ -46,6 +49,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         // An assistant message at the end is one to go on with, and belongs to the newest turn.
         var newest = Array.FindLastIndex(messages, messages.Length - 1,
             message => message.Role == "assistant" && message != messages[^1]) + 1;
+        var room = MostBytes;
         for (var i = 0; i < messages.Length; i++)
         {
             if (!IsOpen(messages[i]))
@@ -59,8 +63,18 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                 }
                 else if (Takes(model, source.Kind))
                 {
-                    var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
-                    parts.Add(new ContentPart("") { Medium = medium });
+                    try
+                    {
+                        var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
+                        room -= medium.Data.Length;
+                        if (room < 0)
+                            throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
+                        parts.Add(new ContentPart("") { Medium = medium });
+                    }
+                    catch (EngineException e) when (i < newest && e.Failure == EngineFailure.InvalidRequest)
+                    {
+                        parts.Add(Omitted(source, "it cannot be read", e.Message, logger));
+                    }
                 }
                 else if (i >= newest && (messages[i].Role != "tool" || Refuses is not null))
                 {
@@ -113,10 +127,15 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
 
     private static ContentPart Omitted(ILoadedModel model, MediaSource source, ILogger? logger)
     {
-        if (logger is not null)
-            LogOmitted(logger, source.Field, model.Spec.Name, Name(source.Kind));
         var sees = source.Kind == MediumKind.Picture;
-        return new ContentPart($"[{(sees ? "image" : "audio")} omitted: {model.Spec.Name} cannot {(sees ? "see" : "hear")}]");
+        return Omitted(source, $"{model.Spec.Name} cannot {(sees ? "see" : "hear")}", $"{model.Spec.Name} takes no {Name(source.Kind)}s", logger);
+    }
+
+    private static ContentPart Omitted(MediaSource source, string words, string reason, ILogger? logger)
+    {
+        if (logger is not null)
+            LogOmitted(logger, source.Field, reason);
+        return new ContentPart($"[{(source.Kind == MediumKind.Picture ? "image" : "audio")} omitted: {words}]");
     }
 
     private static bool Takes(ILoadedModel model, MediumKind kind) =>
@@ -127,6 +146,6 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     private static EngineException Refusal(MediaSource source, string reason) =>
         new(EngineFailure.InvalidRequest, $"{source.Field}: {reason}") { Option = source.Field };
 
-    [LoggerMessage(LogLevel.Warning, "{Field}: {Model} takes no {Kind}s; words stand in its place")]
-    private static partial void LogOmitted(ILogger logger, string field, string model, string kind);
+    [LoggerMessage(LogLevel.Warning, "{Field}: {Reason}; words stand in its place")]
+    private static partial void LogOmitted(ILogger logger, string field, string reason);
 }

@@ -21,7 +21,7 @@ internal static class SoundDecoder
     {
         [(byte)'R', (byte)'I', (byte)'F', (byte)'F', _, _, _, _, (byte)'W', (byte)'A', (byte)'V', (byte)'E', ..] => SoundFormat.Wav,
         [(byte)'f', (byte)'L', (byte)'a', (byte)'C', ..] => SoundFormat.Flac,
-        [(byte)'I', (byte)'D', (byte)'3', ..] => SoundFormat.Mp3,
+        [(byte)'I', (byte)'D', (byte)'3', ..] => file[TagLength(file)..].StartsWith("fLaC"u8) ? SoundFormat.Flac : SoundFormat.Mp3,
         // A frame of layer 1, 2 or 3: eleven bits of synchronization, and neither a reserved version nor a reserved layer.
         [0xFF, var second, ..] when (second & 0xE0) == 0xE0 && (second & 0x18) != 0x08 && (second & 0x06) != 0 => SoundFormat.Mp3,
         [] => throw new FormatException($"is empty; {Taken}"),
@@ -49,8 +49,6 @@ internal static class SoundDecoder
     public static Medium Decode(ReadOnlyMemory<byte> file, int rate, double mostSeconds)
     {
         var samples = Read(file, mostSeconds).At(rate);
-        if (samples.Length < 2)
-            throw new FormatException("is a sound of fewer than two samples");
         var data = MemoryMarshal.AsBytes(samples).ToArray();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{samples.Length} at {rate} ")));
@@ -60,7 +58,7 @@ internal static class SoundDecoder
 
     /// <summary>The length of a sound at a rate, without its samples: enough to count its tokens.</summary>
     public static Medium Measure(ReadOnlyMemory<byte> file, int rate, double mostSeconds) =>
-        Decode(file, rate, mostSeconds) with { Hash = "", Data = default };
+        new(MediumKind.Sound, Read(file, mostSeconds).LengthAt(rate), 1, "");
 
     /// <summary>The samples of a file as they are. Throws <see cref="FormatException"/>.</summary>
     public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds)
@@ -71,7 +69,7 @@ internal static class SoundDecoder
             return format switch
             {
                 SoundFormat.Wav => WavFile.Read(file.Span, mostSeconds),
-                SoundFormat.Flac => FlacFile.Read(file.Span, mostSeconds),
+                SoundFormat.Flac => FlacFile.Read(file.Span[TagLength(file.Span)..], mostSeconds),
                 _ => Mp3File.Read(file, mostSeconds),
             };
         }
@@ -81,6 +79,11 @@ internal static class SoundDecoder
             throw new FormatException($"is a damaged {format.ToString().ToUpperInvariant()} file", e);
         }
     }
+
+    // The bytes of an ID3v2 tag in front of a sound: ten, and as many as it says in four times seven bits.
+    private static int TagLength(ReadOnlySpan<byte> file) => file is [(byte)'I', (byte)'D', (byte)'3', _, _, _, var a, var b, var c, var d, ..]
+        ? Math.Min(file.Length, 10 + ((a & 0x7F) << 21 | (b & 0x7F) << 14 | (c & 0x7F) << 7 | (d & 0x7F)))
+        : 0;
 
     private const string Taken = "WAV, MP3 and FLAC are taken";
     private const string Unknown = "no sound that is known";
@@ -159,14 +162,23 @@ internal sealed class MonoSound
         _samples[_count++] = (float)Math.Clamp(sample, -1, 1);
     }
 
-    /// <summary>The samples at a rate.</summary>
+    /// <summary>How many samples it has at a rate. Throws <see cref="FormatException"/> where it is too long, or has fewer than two.</summary>
+    public int LengthAt(int rate)
+    {
+        Check(_count);
+        var divisor = CommonDivisor(rate, Rate);
+        var length = (int)((((long)_count * (rate / divisor)) + (Rate / divisor) - 1) / (Rate / divisor));
+        return length >= 2 ? length : throw new FormatException("is a sound of fewer than two samples");
+    }
+
+    /// <summary>The samples at a rate; throws as <see cref="LengthAt"/> does.</summary>
     /// <remarks>
     /// A sum of sincs under Blackman's window: it lets pass what both rates can hold, and damps what the lower one cannot, which would come
     /// back as another tone.
     /// </remarks>
     public Span<float> At(int rate)
     {
-        Check(_count);
+        var to = new float[LengthAt(rate)];
         var from = _samples.AsSpan(0, _count);
         if (rate == Rate)
             return from;
@@ -176,7 +188,6 @@ internal sealed class MonoSound
         var cutoff = Math.Min(1.0, (double)rate / Rate) * 0.95;
         var reach = (int)Math.Ceiling(Crossings / cutoff);
         var kernels = new float[]?[up];
-        var to = new float[((long)_count * up + down - 1) / down];
         for (var i = 0; i < to.Length; i++)
         {
             var place = (long)i * down;
@@ -226,13 +237,17 @@ internal sealed class MonoSound
 /// <summary>Reads MP3 files, and those of layers 1 and 2.</summary>
 internal static class Mp3File
 {
+    // Bytes of a second at the highest bit rate, and room for tags and pictures beside the frames.
+    private const double MostBytesPerSecond = 56_000;
+    private const int Tags = 16 << 20;
+
     /// <summary>The samples. Throws <see cref="FormatException"/>, or what the decoder throws for what it did not foresee.</summary>
     public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds)
     {
-        // The decoder reads ahead, and wants to go back.
-        using var stream = MemoryMarshal.TryGetArray(file, out var segment)
-            ? new MemoryStream(segment.Array!, segment.Offset, segment.Count, writable: false)
-            : new MemoryStream(file.ToArray(), writable: false);
+        // The decoder looks through all of it before it gives the first sample.
+        if (file.Length > (mostSeconds * MostBytesPerSecond) + Tags)
+            throw new FormatException(string.Create(CultureInfo.InvariantCulture, $"is longer than {mostSeconds:F0} s"));
+        using var stream = new MemoryStream(WithoutSizes(file), writable: false);
         using var decoder = new NLayer.MpegFile(stream);
         var channels = decoder.Channels;
         if (channels is not (1 or 2))
@@ -247,10 +262,24 @@ internal static class Mp3File
         }
         return sound;
     }
+
+    // A copy whose tags about its own length (Xing, Info, VBRI) are none: the decoder believes them, ends where one says so, and takes
+    // memory for a table of the size that one says to have, without end for some sizes. Frames that held one are silence.
+    private static byte[] WithoutSizes(ReadOnlyMemory<byte> file)
+    {
+        var copy = file.ToArray();
+        foreach (var tag in (string[])["Xing", "Info", "VBRI"])
+        {
+            var name = Encoding.ASCII.GetBytes(tag);
+            for (int at = 0, found; (found = copy.AsSpan(at).IndexOf(name)) >= 0; at += found + name.Length)
+                copy[at + found] = 0;
+        }
+        return copy;
+    }
 }
 
 /// <summary>
-/// Reads WAV files: whole numbers of 8 to 32 bits and floats, any number of channels. A file that ends before its header says is read up
+/// Reads WAV files: whole numbers of 8 to 32 bits and floats, up to 64 channels. A file that ends before its header says is read up
 /// to its end, as programs that write to a pipe leave it.
 /// </summary>
 internal static class WavFile

@@ -49,7 +49,7 @@ internal sealed class ModelDiscovery(
         if (projector is not null)
             paired = [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))];
         else if (isBlind)
-            paired = [.. paired.Select(model => model with { Sees = false })];
+            paired = [.. paired.Select(model => model with { Sees = false, Hears = false })];
         return new ScanResult(paired, skipped, Stopwatch.GetElapsedTime(started));
     }
 
