@@ -128,7 +128,8 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     private static ContentPart Omitted(ILoadedModel model, MediaSource source, ILogger? logger)
     {
         var sees = source.Kind == MediumKind.Picture;
-        return Omitted(source, $"{model.Spec.Name} cannot {(sees ? "see" : "hear")}", $"{model.Spec.Name} takes no {Name(source.Kind)}s", logger);
+        return Omitted(source, $"{model.Spec.Name} cannot {(sees ? "see" : "hear")}",
+            $"{model.Spec.Name} takes no {Name(source.Kind)}s", logger);
     }
 
     private static ContentPart Omitted(MediaSource source, string words, string reason, ILogger? logger)

@@ -53,12 +53,15 @@ internal static class SoundDecoder
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{samples.Length} at {rate} ")));
         hash.AppendData(data);
-        return new Medium(MediumKind.Sound, samples.Length, 1, Convert.ToHexStringLower(hash.GetHashAndReset())) { Data = data };
+        return new Medium(MediumKind.Sound, Enough(samples.Length), 1, Convert.ToHexStringLower(hash.GetHashAndReset())) { Data = data };
     }
 
     /// <summary>The length of a sound at a rate, without its samples: enough to count its tokens.</summary>
     public static Medium Measure(ReadOnlyMemory<byte> file, int rate, double mostSeconds) =>
-        new(MediumKind.Sound, Read(file, mostSeconds).LengthAt(rate), 1, "");
+        new(MediumKind.Sound, Enough(Read(file, mostSeconds).LengthAt(rate)), 1, "");
+
+    // libmtmd ends the process for one sample.
+    private static int Enough(int samples) => samples >= 2 ? samples : throw new FormatException("is a sound of fewer than two samples");
 
     /// <summary>The samples of a file as they are. Throws <see cref="FormatException"/>.</summary>
     public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds)
@@ -81,7 +84,8 @@ internal static class SoundDecoder
     }
 
     // The bytes of an ID3v2 tag in front of a sound: ten, and as many as it says in four times seven bits.
-    private static int TagLength(ReadOnlySpan<byte> file) => file is [(byte)'I', (byte)'D', (byte)'3', _, _, _, var a, var b, var c, var d, ..]
+    private static int TagLength(ReadOnlySpan<byte> file) =>
+        file is [(byte)'I', (byte)'D', (byte)'3', _, _, _, var a, var b, var c, var d, ..]
         ? Math.Min(file.Length, 10 + ((a & 0x7F) << 21 | (b & 0x7F) << 14 | (c & 0x7F) << 7 | (d & 0x7F)))
         : 0;
 
@@ -162,13 +166,12 @@ internal sealed class MonoSound
         _samples[_count++] = (float)Math.Clamp(sample, -1, 1);
     }
 
-    /// <summary>How many samples it has at a rate. Throws <see cref="FormatException"/> where it is too long, or has fewer than two.</summary>
+    /// <summary>How many samples it has at a rate. Throws <see cref="FormatException"/> where it is too long.</summary>
     public int LengthAt(int rate)
     {
         Check(_count);
         var divisor = CommonDivisor(rate, Rate);
-        var length = (int)((((long)_count * (rate / divisor)) + (Rate / divisor) - 1) / (Rate / divisor));
-        return length >= 2 ? length : throw new FormatException("is a sound of fewer than two samples");
+        return (int)((((long)_count * (rate / divisor)) + (Rate / divisor) - 1) / (Rate / divisor));
     }
 
     /// <summary>The samples at a rate; throws as <see cref="LengthAt"/> does.</summary>
