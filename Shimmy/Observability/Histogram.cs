@@ -45,8 +45,8 @@ internal sealed class Histogram(string name, string help, params double[] bounds
         [.. bounds.Append(double.PositiveInfinity).Select(bound => MetricsText.Labels("le", MetricsText.Number(bound)))];
 
     /// <summary>
-    /// Writes one series of a histogram. <paramref name="counts"/> are per bucket, not cumulative; <paramref name="bounds"/> are their labels,
-    /// from <see cref="BoundLabels"/>.
+    /// Writes one series of a histogram. <paramref name="counts"/> are per bucket, not cumulative; <paramref name="bounds"/> are their
+    /// labels, from <see cref="BoundLabels"/>.
     /// </summary>
     public static void Write(
         MetricsText text, string name, string labels, IReadOnlyList<string> bounds, IReadOnlyList<long> counts, double sum)

@@ -29,7 +29,8 @@ internal static class ProcessFacts
         text.Single("process_threads", "gauge", "Threads of the server process.", last.Threads);
     }
 
-    private static Reading Read() => new(Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime.TotalSeconds, ResidentBytes, Entries("fd"),
+    private static Reading Read() =>
+        new(Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime.TotalSeconds, ResidentBytes, Entries("fd"),
         Entries("task") ?? ThreadsOfProcess());
 
     private sealed record Reading(long At, double Cpu, long Resident, int? OpenFiles, int Threads);
