@@ -58,10 +58,10 @@ public sealed class PictureRequestTests
             Assert.AreEqual(0, prompt.Parts.Single(part => part.Medium is not null).Medium);
         }
         foreach (var prompt in asked.Take(3))
-            Assert.Contains("Before |* after", Shown(prompt).Replace("\n", "", StringComparison.Ordinal).Replace("Before *", "Before |*", StringComparison.Ordinal));
-        Assert.Contains("*after", Shown(asked[3]));
-        Assert.Contains("*after", Shown(asked[4]));
-        Assert.Contains("Before *", Shown(asked[5]));
+            Assert.Contains("Before |* after", ScriptedEngine.Shown(prompt).Replace("\n", "", StringComparison.Ordinal).Replace("Before *", "Before |*", StringComparison.Ordinal));
+        Assert.Contains("*after", ScriptedEngine.Shown(asked[3]));
+        Assert.Contains("*after", ScriptedEngine.Shown(asked[4]));
+        Assert.Contains("Before *", ScriptedEngine.Shown(asked[5]));
     }
 
     [TestMethod]
@@ -79,7 +79,7 @@ public sealed class PictureRequestTests
              {"type":"image_url","image_url":{"url":"{{Url}}"} }]},{"role":"user","content":"Last"}]}
             """);
         Assert.HasCount(1, asked.Single().Media);
-        Assert.Contains("*", Shown(asked[0]));
+        Assert.Contains("*", ScriptedEngine.Shown(asked[0]));
     }
 
     [TestMethod]
@@ -92,7 +92,7 @@ public sealed class PictureRequestTests
              {"type":"image_url","image_url":{"url":"{{Url}}"} },{"type":"image_url","image_url":{"url":"{{Url}}"} }]}]}
             """);
         Assert.HasCount(2, asked.Single().Media);
-        Assert.Contains("<__media__> <image> <|image_pad|>**", Shown(asked[0]));
+        Assert.Contains("<__media__> <image> <|image_pad|>**", ScriptedEngine.Shown(asked[0]));
     }
 
     [TestMethod]
@@ -121,7 +121,7 @@ public sealed class PictureRequestTests
         foreach (var prompt in asked)
         {
             Assert.IsEmpty(prompt.Media);
-            Assert.Contains("[image omitted: talker cannot see]", Shown(prompt));
+            Assert.Contains("[image omitted: talker cannot see]", ScriptedEngine.Shown(prompt));
         }
     }
 
@@ -135,7 +135,7 @@ public sealed class PictureRequestTests
              {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
             """);
         Assert.IsEmpty(asked.Single().Media);
-        Assert.Contains("[image omitted: it cannot be read]", Shown(asked.Single()));
+        Assert.Contains("[image omitted: it cannot be read]", ScriptedEngine.Shown(asked.Single()));
     }
 
     [TestMethod]
@@ -201,24 +201,6 @@ public sealed class PictureRequestTests
         }
     }
 
-    private static ScriptedEngine Seeing(List<Prompt> asked, bool sees = true) => new()
-    {
-        Facts = spec => new ModelFacts
-        {
-            Architecture = "scripted",
-            Description = spec.Name,
-            ContextLength = spec.ContextLength,
-            Slots = spec.Parallel,
-            CanSee = sees,
-            ChatTemplates = new Dictionary<string, string> { ["default"] = RandomModel.ChatMl },
-        },
-        Answer = (_, request) =>
-        {
-            lock (asked)
-                asked.Add(request.Prompt);
-            return ["Seen."];
-        },
-    };
-
-    private static string Shown(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Medium is null ? part.Text : "*"));
+    private static ScriptedEngine Seeing(List<Prompt> asked, bool sees = true) =>
+        ScriptedEngine.OfMedia(asked, facts => facts with { CanSee = sees }, "Seen.");
 }

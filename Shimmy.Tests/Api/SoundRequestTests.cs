@@ -52,9 +52,9 @@ public sealed class SoundRequestTests
             Assert.AreEqual(0, prompt.Parts.Single(part => part.Medium is not null).Medium);
         }
         foreach (var prompt in asked.Take(4))
-            Assert.Contains("Before * after", Shown(prompt).Replace("\n", "", StringComparison.Ordinal));
+            Assert.Contains("Before * after", ScriptedEngine.Shown(prompt).Replace("\n", "", StringComparison.Ordinal));
         foreach (var prompt in asked.Skip(4))
-            Assert.Contains("*after", Shown(prompt));
+            Assert.Contains("*after", ScriptedEngine.Shown(prompt));
     }
 
     [TestMethod]
@@ -79,7 +79,7 @@ public sealed class SoundRequestTests
              {"role":"assistant","content":"A tone."},{"role":"user","content":"And now?"}]}
             """);
         Assert.IsEmpty(asked.Single().Media);
-        Assert.Contains("[audio omitted: talker cannot hear]", Shown(asked[0]));
+        Assert.Contains("[audio omitted: talker cannot hear]", ScriptedEngine.Shown(asked[0]));
     }
 
     [TestMethod]
@@ -144,27 +144,6 @@ public sealed class SoundRequestTests
         Assert.Contains(Part, items.Replace("\\u002B", "+", StringComparison.Ordinal));
     }
 
-    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000, string? whyDeaf = null, int context = 8_192) => new()
-    {
-        Facts = spec => new ModelFacts
-        {
-            Architecture = "scripted",
-            Description = spec.Name,
-            ContextLength = context,
-            Slots = spec.Parallel,
-            SampleRate = rate,
-            SoundTokens = rate > 0 ? 150 : 0,
-            SoundSeconds = rate > 0 ? 30 : 0,
-            WhyDeaf = whyDeaf,
-            ChatTemplates = new Dictionary<string, string> { ["default"] = RandomModel.ChatMl },
-        },
-        Answer = (_, request) =>
-        {
-            lock (asked)
-                asked.Add(request.Prompt);
-            return ["Heard."];
-        },
-    };
-
-    private static string Shown(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Medium is null ? part.Text : "*"));
+    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000, string? whyDeaf = null, int context = 8_192) =>
+        ScriptedEngine.Hearing(asked, rate, context, whyDeaf, "Heard.");
 }

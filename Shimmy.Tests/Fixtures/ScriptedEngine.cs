@@ -33,6 +33,39 @@ internal sealed class ScriptedEngine : IInferenceEngine
         Slots = spec.Parallel,
     };
 
+    /// <summary>One whose models have media, as <paramref name="facts"/> says; what they are asked goes to a list.</summary>
+    public static ScriptedEngine OfMedia(List<Prompt> asked, Func<ModelFacts, ModelFacts> facts, params string[] answer) => new()
+    {
+        Facts = spec => facts(new ModelFacts
+        {
+            Architecture = "scripted",
+            Description = spec.Name,
+            ContextLength = spec.ContextLength,
+            Slots = spec.Parallel,
+            ChatTemplates = new Dictionary<string, string> { ["default"] = RandomModel.ChatMl },
+        }),
+        Answer = (_, request) =>
+        {
+            lock (asked)
+                asked.Add(request.Prompt);
+            return answer;
+        },
+    };
+
+    /// <summary>The same, whose models hear as ultravox does; with a rate of 0 they do not.</summary>
+    public static ScriptedEngine Hearing(List<Prompt> asked, int rate, int context, string? whyDeaf, params string[] answer) =>
+        OfMedia(asked, facts => facts with
+        {
+            ContextLength = context,
+            SampleRate = rate,
+            SoundTokens = rate > 0 ? 150 : 0,
+            SoundSeconds = rate > 0 ? 30 : 0,
+            WhyDeaf = whyDeaf,
+        }, answer);
+
+    /// <summary>The text of a prompt, with a star in the place of each medium.</summary>
+    public static string Shown(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Medium is null ? part.Text : "*"));
+
     /// <summary>What a model's scheduler says of itself.</summary>
     public Func<ModelSpec, EngineStatistics> Statistics { get; set; } = _ => new EngineStatistics();
 

@@ -56,6 +56,9 @@ public sealed record ModelFacts
     /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
     public int SampleRate { get; init; }
 
+    /// <summary>Whether it takes sounds.</summary>
+    public bool CanHear => SampleRate > 0;
+
     /// <summary>Tokens that each begun stretch of <see cref="SoundSeconds"/> of a sound takes; 0 where it takes none.</summary>
     public int SoundTokens { get; init; }
 

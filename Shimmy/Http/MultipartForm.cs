@@ -42,15 +42,7 @@ internal sealed class MultipartForm : IDisposable
     public static async Task<MultipartForm> ReadAsync(HttpRequest request, CancellationToken cancellation)
     {
         var boundary = BoundaryOf(request.ContentType);
-        using var body = new MemoryStream();
-        try
-        {
-            await request.Body.CopyToAsync(body, cancellation).ConfigureAwait(false);
-        }
-        catch (IOException e) when (e is not BadHttpRequestException)
-        {
-            throw RequestFields.Unreadable(e);
-        }
+        using var body = await RequestFields.ReadBytesAsync(request, cancellation).ConfigureAwait(false);
         var form = Parse(body.GetBuffer().AsMemory(0, (int)body.Length), boundary);
         if (form.Fields.Find("model") is { ValueKind: JsonValueKind.String } model)
             RequestContext.Of(request.HttpContext).AskedModel = model.GetString();

@@ -110,11 +110,23 @@ internal sealed class RequestFields
         return (document, OfBody(document));
     }
 
-    /// <summary>
-    /// The error for a body that breaks off: a chunk with an invalid size, or a client that left in the middle of it. Neither is a fault of
-    /// the server.
-    /// </summary>
-    public static ApiException Unreadable(IOException e) =>
+    /// <summary>Reads all of a body, whatever it is. Throws <see cref="ApiException"/> (400) where it breaks off.</summary>
+    public static async Task<MemoryStream> ReadBytesAsync(HttpRequest request, CancellationToken cancellation)
+    {
+        var body = new MemoryStream();
+        try
+        {
+            await request.Body.CopyToAsync(body, cancellation).ConfigureAwait(false);
+            return body;
+        }
+        catch (IOException e) when (e is not BadHttpRequestException)
+        {
+            throw Unreadable(e);
+        }
+    }
+
+    // A chunk with an invalid size, or a client that left in the middle of it: neither is a fault of the server.
+    private static ApiException Unreadable(IOException e) =>
         new(400, $"the body cannot be read: {Shorten(e.Message, LongestReason)}", "invalid_body");
 
     /// <summary>The fields of an object inside a request; <paramref name="name"/> is its full name.</summary>

@@ -169,24 +169,6 @@ public sealed class TranscriptionsTests
         return content;
     }
 
-    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000) => new()
-    {
-        Facts = spec => new ModelFacts
-        {
-            Architecture = "scripted",
-            Description = spec.Name,
-            ContextLength = 8_192,
-            Slots = spec.Parallel,
-            SampleRate = rate,
-            SoundTokens = rate > 0 ? 150 : 0,
-            SoundSeconds = rate > 0 ? 30 : 0,
-            ChatTemplates = new Dictionary<string, string> { ["default"] = RandomModel.ChatMl },
-        },
-        Answer = (_, request) =>
-        {
-            lock (asked)
-                asked.Add(request.Prompt);
-            return ["Hello", " world."];
-        },
-    };
+    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000) =>
+        ScriptedEngine.Hearing(asked, rate, 8_192, null, "Hello", " world.");
 }

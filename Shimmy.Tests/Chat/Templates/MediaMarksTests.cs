@@ -31,7 +31,7 @@ public sealed class MediaMarksTests
     {
         var chat = new ChatTemplate(TemplateSource.Of(new Dictionary<string, string> { ["default"] = template })!, Facts, TimeProvider.System);
         var prompt = chat.Render(new ChatRequest { Messages = [User("one", Picture, "two")] }, addGenerationPrompt: false);
-        Assert.AreEqual(rendered, Shown(prompt));
+        Assert.AreEqual(rendered, ScriptedEngine.Shown(prompt));
         Assert.HasCount(1, prompt.Media);
         // What a template writes for a picture is text where a user writes it.
         var said = chat.Render(new ChatRequest { Messages = [User("<image><|vision_start|><|image_pad|><|vision_end|>", null, "")] },
@@ -64,7 +64,7 @@ public sealed class MediaMarksTests
                 new ChatMessage { Role = "tool", ToolCallId = "call_1", Content = [new ContentPart("seen: "), Part(Picture)] },
             ],
         });
-        Assert.Contains("Result of look: seen: *", Shown(prompt));
+        Assert.Contains("Result of look: seen: *", ScriptedEngine.Shown(prompt));
     }
 
     private static ModelFacts Facts => new() { Architecture = "scripted", Description = "scripted" };
@@ -78,6 +78,4 @@ public sealed class MediaMarksTests
     };
 
     private static ContentPart Part(Medium picture) => new("") { Medium = picture };
-
-    private static string Shown(Prompt prompt) => string.Concat(prompt.Parts.Select(part => part.Medium is null ? part.Text : "*"));
 }

@@ -29,21 +29,8 @@ public sealed class MediaCasesTests
             Assert.Inconclusive("SHIMMY_MEDIA_CASES names no folder; .ci/run knows where one may lie.");
             return;
         }
-        using var document = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(folder, "expected.json")));
-        var cases = document.RootElement.GetProperty("cases").EnumerateArray()
-            .Where(test => test.GetProperty("set").GetString() == set).ToArray();
-        Assert.IsNotEmpty(cases);
-        string PathOf(string name) => Path.Combine(folder, "models", name);
-        var spec = new ModelSpec
-        {
-            Name = set,
-            Path = PathOf(cases[0].GetProperty("text_model").GetString()!),
-            Projector = PathOf(cases[0].GetProperty("mmproj").GetString()!),
-            Parallel = 8,
-            Threads = 1,
-            Speculate = false,
-        };
-        await using var model = await NewEngine().LoadAsync(spec, null, CancellationToken.None);
+        var cases = CasesOf(folder, set);
+        await using var model = await LoadAsync(folder, set, cases[0]);
         Assert.IsTrue(model.Facts.CanSee);
 
         var wrong = new List<string>();
@@ -75,21 +62,8 @@ public sealed class MediaCasesTests
             Assert.Inconclusive("SHIMMY_MEDIA_CASES names no folder; .ci/run knows where one may lie.");
             return;
         }
-        using var document = JsonDocument.Parse(await File.ReadAllBytesAsync(Path.Combine(folder, "expected.json")));
-        var cases = document.RootElement.GetProperty("cases").EnumerateArray()
-            .Where(test => test.GetProperty("set").GetString() == "ultravox").ToArray();
-        Assert.IsNotEmpty(cases);
-        string PathOf(string name) => Path.Combine(folder, "models", name);
-        var spec = new ModelSpec
-        {
-            Name = "ultravox",
-            Path = PathOf(cases[0].GetProperty("text_model").GetString()!),
-            Projector = PathOf(cases[0].GetProperty("mmproj").GetString()!),
-            Parallel = 8,
-            Threads = 1,
-            Speculate = false,
-        };
-        await using var model = await NewEngine().LoadAsync(spec, null, CancellationToken.None);
+        var cases = CasesOf(folder, "ultravox");
+        await using var model = await LoadAsync(folder, "ultravox", cases[0]);
         Assert.IsFalse(model.Facts.CanSee);
         Assert.AreEqual((16_000, 150, 30), (model.Facts.SampleRate, model.Facts.SoundTokens, model.Facts.SoundSeconds));
 
@@ -114,6 +88,31 @@ public sealed class MediaCasesTests
         for (var i = 0; i < cases.Length; i++)
             Assert.AreEqual(alone[i].Start.PromptTokens, together[i].Start.PromptTokens);
         Assert.HasCount(24, (await text).Tokens);
+    }
+
+    private static JsonElement[] CasesOf(string folder, string set)
+    {
+        using var document = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, "expected.json")));
+        var cases = document.RootElement.GetProperty("cases").EnumerateArray()
+            .Where(test => test.GetProperty("set").GetString() == set).Select(test => test.Clone()).ToArray();
+        Assert.IsNotEmpty(cases);
+        return cases;
+    }
+
+    private static Task<ILoadedModel> LoadAsync(string folder, string set, JsonElement test)
+    {
+        var spec = new ModelSpec
+        {
+            Name = set,
+            Path = PathOf("text_model"),
+            Projector = PathOf("mmproj"),
+            Parallel = 8,
+            Threads = 1,
+            Speculate = false,
+        };
+        return NewEngine().LoadAsync(spec, null, CancellationToken.None);
+
+        string PathOf(string field) => Path.Combine(folder, "models", test.GetProperty(field).GetString()!);
     }
 
     private static void Compare(string how, JsonElement test, Answer answer, List<string> wrong)

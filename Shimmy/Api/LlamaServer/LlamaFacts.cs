@@ -101,7 +101,7 @@ internal static class LlamaFacts
             json.WriteStartObject("modalities");
             json.WriteBoolean("vision", facts0.CanSee);
             json.WriteBoolean("video", false);
-            json.WriteBoolean("audio", facts0.SampleRate > 0);
+            json.WriteBoolean("audio", facts0.CanHear);
             json.WriteEndObject();
             json.WriteString("media_marker", MediaMarks.Shown);
             json.WriteBoolean("endpoint_slots", mode.Slots);

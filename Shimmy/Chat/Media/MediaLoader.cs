@@ -140,7 +140,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     }
 
     private static bool Takes(ILoadedModel model, MediumKind kind) =>
-        kind == MediumKind.Picture ? model.Facts.CanSee : model.Facts.SampleRate > 0;
+        kind == MediumKind.Picture ? model.Facts.CanSee : model.Facts.CanHear;
 
     private static string Name(MediumKind kind) => kind == MediumKind.Picture ? "picture" : "sound";
 

@@ -51,7 +51,7 @@ internal static class ProbeCommand
         [
             model.Facts.CanGenerate ? "completion" : "embedding",
             .. model.Facts.CanSee ? ["vision"] : (string[])[],
-            .. model.Facts.SampleRate > 0 ? ["audio"] : (string[])[],
+            .. model.Facts.CanHear ? ["audio"] : (string[])[],
         ],
         Projector = model.Spec.Projector,
         WhyBlind = model.Facts.WhyBlind,

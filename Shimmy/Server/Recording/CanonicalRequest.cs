@@ -82,15 +82,7 @@ internal sealed class CanonicalRequest
     /// </summary>
     public static async Task<byte[]> BodyAsync(HttpContext context)
     {
-        var body = new MemoryStream();
-        try
-        {
-            await context.Request.Body.CopyToAsync(body, context.RequestAborted).ConfigureAwait(false);
-        }
-        catch (IOException e) when (e is not BadHttpRequestException)
-        {
-            throw RequestFields.Unreadable(e);
-        }
+        var body = await RequestFields.ReadBytesAsync(context.Request, context.RequestAborted).ConfigureAwait(false);
         context.Request.Body = new MemoryStream(body.GetBuffer(), 0, (int)body.Length, writable: false);
         return body.ToArray();
     }
