@@ -162,9 +162,10 @@ internal static class SseResponse
                 await context.Response.Body.WriteAsync(output.WrittenMemory, ClientConnection.Token(context)).ConfigureAwait(false);
                 await context.Response.Body.FlushAsync(ClientConnection.Token(context)).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is OperationCanceledException or IOException)
+            catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException)
             {
-                // The client left in the middle of it, and may read the rest later.
+                // The client left in the middle of it, and may read the rest later. InvalidOperationException: the response was completed
+                // before it showed that the connection is gone.
             }
         }
         output.ResetWrittenCount();

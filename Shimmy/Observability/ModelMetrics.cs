@@ -7,19 +7,21 @@ namespace Shimmy.Observability;
 internal static class ModelMetrics
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly Lock Lock = new();
+    private static CancellationTokenSource _end = new();
+    private static long _ended = long.MinValue;
     private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
-    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 s, since it
-    /// is dying or in a long prefill.
+    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 to 4 s,
+    /// since it is dying or in a long prefill.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
         ModelResidency residency, CancellationToken cancellation) =>
         await Task.WhenAll(residency.Resident.Where(model => model.Model is not null).Select(async model =>
         {
             // Cancel on timeout, or a hung worker gains one pending request per scrape.
-            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            patience.CancelAfter(Patience);
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation, SharedPatience());
             try
             {
                 return (model, (EngineStatistics?)await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
@@ -29,6 +31,20 @@ internal static class ModelMetrics
                 return (model, null);
             }
         })).ConfigureAwait(false);
+
+    // One for all who ask within two seconds: a timer of its own would wake the thread of timers at each scrape.
+    private static CancellationToken SharedPatience()
+    {
+        lock (Lock)
+        {
+            if (Environment.TickCount64 >= _ended)
+            {
+                _ended = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
+                _end = new CancellationTokenSource(2 * Patience);
+            }
+            return _end.Token;
+        }
+    }
 
     /// <summary>Writes the metrics of workers.</summary>
     /// <param name="text">Receives the metrics.</param>

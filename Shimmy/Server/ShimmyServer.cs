@@ -7,6 +7,7 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
+using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.AspNetCore.WebSockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -206,6 +207,9 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             parts.AddSingleton(pulls);
         if (traces is not null)
             parts.AddSingleton(_ => traces);
+        // What comes from a socket is handled on the pool's thread that it came on, and not handed on to others twice more: waking them
+        // takes longer than most requests. Nothing here blocks a thread for long, and a connection has no more than one request at a time.
+        parts.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

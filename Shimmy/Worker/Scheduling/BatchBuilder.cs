@@ -17,6 +17,9 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
     private const int SmallestChunk = 32;
 
+    // Fewer at once take longer a token, and what takes longer would be cut smaller still.
+    private const int SmallestChunkAlone = 64;
+
     // A reported prompt needs the logits of each token: a row as wide as the vocabulary.
     private const int LargestReportedChunk = 64;
 
@@ -110,8 +113,8 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     {
         if (SecondsPerPromptToken <= 0)
             return others ? Math.Min(SmallestChunk * 4, model.BatchSize) : model.BatchSize;
-        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(SmallestChunk, model.BatchSize), model.BatchSize);
+        var (time, least) = others ? (ChunkTimeAmongStreams, SmallestChunk) : (ChunkTimeAlone, SmallestChunkAlone);
+        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(least, model.BatchSize), model.BatchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
         return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }
