@@ -20,7 +20,6 @@ internal sealed class ChatLoop
 
     private readonly CommandOptions _options;
     private readonly LineEditor _editor;
-    private readonly ChatCommands _commands;
     private ChatServer? _server;
     private Task<ChatModel>? _loading;
     private long _loadingBegan;
@@ -32,7 +31,6 @@ internal sealed class ChatLoop
         _options = options;
         Conversation = conversation;
         var history = options.KeepsHistory ? ChatFolder + "_history" : null;
-        _commands = new ChatCommands(this);
         _editor = new LineEditor(new InputHistory(history), (text, cursor) => ChatCommands.Complete(this, text, cursor));
     }
 
@@ -279,7 +277,7 @@ internal sealed class ChatLoop
                 continue;
             if (ChatCommands.IsCommand(line))
             {
-                await _commands.RunAsync(line);
+                await ChatCommands.RunAsync(this, line);
                 continue;
             }
             Conversation.Add(Question(line));
