@@ -29,20 +29,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
     public Expression Tuple(bool withCondition = true, string? endName = null, bool inParentheses = false)
     {
         var line = tokens.Current.Line;
-        var items = new List<Expression>();
-        var isTuple = false;
-        while (true)
-        {
-            if (items.Count > 0)
-                tokens.Expect(",");
-            if (IsTupleEnd(endName))
-                break;
-            items.Add(Expression(withCondition));
-            if (!tokens.Current.Is(","))
-                break;
-            isTuple = true;
-        }
-
+        var items = Listed(() => Expression(withCondition), endName, out var isTuple);
         if (isTuple)
             return Sequence(items, isTuple: true, line);
         if (items.Count > 0)
@@ -57,20 +44,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
     {
         tokens.Enter();
         var line = tokens.Current.Line;
-        var targets = new List<Target>();
-        var isTuple = false;
-        while (true)
-        {
-            if (targets.Count > 0)
-                tokens.Expect(",");
-            if (IsTupleEnd(endName))
-                break;
-            targets.Add(SingleTarget(withNamespace));
-            if (!tokens.Current.Is(","))
-                break;
-            isTuple = true;
-        }
-
+        var targets = Listed(() => SingleTarget(withNamespace), endName, out var isTuple);
         tokens.Leave();
         if (targets.Count == 0)
             throw tokens.Error($"Expected an expression, got '{tokens.Current.Describe()}'");
@@ -121,6 +95,22 @@ internal sealed class ExpressionParser(TokenStream tokens)
         var name = tokens.Next();
         tokens.Next();
         return new NamespaceTarget(name.Text, tokens.Expect(TokenKind.Name).Text) { Line = name.Line };
+    }
+
+    // What stands between commas, up to the end of a tuple; a comma behind the only one makes a tuple of it.
+    private List<T> Listed<T>(Func<T> item, string? endName, out bool isTuple)
+    {
+        var items = new List<T>();
+        isTuple = false;
+        while (!IsTupleEnd(endName))
+        {
+            items.Add(item());
+            if (!tokens.Skip(","))
+                break;
+            isTuple = true;
+        }
+
+        return items;
     }
 
     private bool IsTupleEnd(string? endName) =>
@@ -302,16 +292,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
     {
         var line = tokens.Expect("[").Line;
         var items = new List<Expression>();
-        while (!tokens.Current.Is("]"))
-        {
-            if (items.Count > 0)
-                tokens.Expect(",");
-            if (tokens.Current.Is("]"))
-                break;
-            items.Add(Expression());
-        }
-
-        tokens.Expect("]");
+        Enclosed("]", () => items.Add(Expression()));
         return Sequence(items, isTuple: false, line);
     }
 
@@ -319,19 +300,26 @@ internal sealed class ExpressionParser(TokenStream tokens)
     {
         var line = tokens.Expect("{").Line;
         var pairs = new List<KeyValuePair<Expression, Expression>>();
-        while (!tokens.Current.Is("}"))
+        Enclosed("}", () =>
         {
-            if (pairs.Count > 0)
-                tokens.Expect(",");
-            if (tokens.Current.Is("}"))
-                break;
             var key = Expression();
             tokens.Expect(":");
             pairs.Add(new(key, Expression()));
+        });
+        return new DictionaryExpression([.. pairs]) { Line = line };
+    }
+
+    // What stands between commas up to a closing sign, before which one more comma may stand.
+    private void Enclosed(string end, Action item)
+    {
+        while (!tokens.Current.Is(end))
+        {
+            item();
+            if (!tokens.Current.Is(end))
+                tokens.Expect(",");
         }
 
-        tokens.Expect("}");
-        return new DictionaryExpression([.. pairs]) { Line = line };
+        tokens.Expect(end);
     }
 
     private static Expression Sequence(List<Expression> items, bool isTuple, int line)
@@ -473,15 +461,8 @@ internal sealed class ExpressionParser(TokenStream tokens)
         var named = new List<KeyValuePair<string, Expression>>();
         Expression? rest = null;
         Expression? namedRest = null;
-        for (var isFirst = true; !tokens.Current.Is(")"); isFirst = false)
+        Enclosed(")", () =>
         {
-            if (!isFirst)
-            {
-                tokens.Expect(",");
-                if (tokens.Current.Is(")"))
-                    break;
-            }
-
             if (tokens.Skip("*"))
             {
                 Require(rest is null && namedRest is null);
@@ -506,9 +487,7 @@ internal sealed class ExpressionParser(TokenStream tokens)
                 Require(rest is null && namedRest is null && named.Count == 0);
                 positional.Add(Expression());
             }
-        }
-
-        tokens.Expect(")");
+        });
         return new ArgumentList([.. positional], [.. named], rest, namedRest);
 
         void Require(bool condition)
