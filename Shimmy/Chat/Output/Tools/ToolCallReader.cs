@@ -1,4 +1,3 @@
-using System.Text;
 using System.Text.Json;
 using Shimmy.Chat.Messages;
 
@@ -20,13 +19,11 @@ internal sealed class ToolCallReader
 {
     private readonly ToolCallSyntax _syntax;
     private readonly IReadOnlyDictionary<string, JsonElement> _tools;
-    private readonly StringBuilder _buffer = new();
+    private readonly CallText _text = new();
     private readonly List<ToolCallDelta> _found = [];
     private readonly IEnumerator<bool> _steps;
     private readonly string _callBegin;
     private readonly string _callEnd;
-    private int _position;
-    private bool _ended;
     private bool _cut;
 
     // Set where the text has what no call has.
@@ -62,12 +59,12 @@ internal sealed class ToolCallReader
     public bool Done { get; private set; }
 
     /// <summary>The text that is not part of a call.</summary>
-    public string Rest => _buffer.ToString(_position, _buffer.Length - _position);
+    public string Rest => _text.Ahead;
 
     /// <summary>Takes text, the first of which begins with the trigger, and gives the pieces that it completes.</summary>
     public IReadOnlyList<ToolCallDelta> Push(string text)
     {
-        _buffer.Append(text);
+        _text.Append(text);
         return Step();
     }
 
@@ -77,7 +74,7 @@ internal sealed class ToolCallReader
     /// </summary>
     public IReadOnlyList<ToolCallDelta> End(bool cut = false)
     {
-        _ended = true;
+        _text.Ended = true;
         _cut = cut;
         return Step();
     }
@@ -93,12 +90,12 @@ internal sealed class ToolCallReader
     // Yields where more text is needed; returns at the end of the calls.
     private IEnumerable<bool> Read()
     {
-        foreach (var wait in Skip(_syntax.SectionBegin))
+        foreach (var wait in _text.Skip(_syntax.SectionBegin))
             yield return wait;
         var first = Calls;
         while (true)
         {
-            var begin = _position;
+            var begin = _text.Position;
             var calls = Calls;
             foreach (var wait in _syntax.Style switch
             {
@@ -113,62 +110,34 @@ internal sealed class ToolCallReader
             if (Calls == calls)
             {
                 // Without any call, the texts before it are text of the answer as well.
-                _position = calls == first ? 0 : begin;
+                _text.Position = calls == first ? 0 : begin;
                 yield break;
             }
-            foreach (var wait in Skip(_callEnd))
+            foreach (var wait in _text.Skip(_callEnd))
                 yield return wait;
             if (_syntax.Separator is { } separator)
             {
-                var at = _position;
-                foreach (var wait in Skip(separator + _callBegin, take: false))
+                var at = _text.Position;
+                foreach (var wait in _text.Skip(separator + _callBegin, take: false))
                     yield return wait;
-                if (_matched)
+                if (_text.Matched)
                 {
-                    foreach (var wait in Skip(separator))
+                    foreach (var wait in _text.Skip(separator))
                         yield return wait;
                     continue;
                 }
-                _position = at;
+                _text.Position = at;
             }
-            foreach (var wait in Skip(_syntax.SectionEnd))
+            foreach (var wait in _text.Skip(_syntax.SectionEnd))
                 yield return wait;
             // Some models leave out the end of what ends a call.
-            if (_ended && Array.Exists([_callEnd, _callEnd + _syntax.SectionEnd, _syntax.SectionEnd], IsBeginningOf))
-                _position = _buffer.Length;
+            if (_text.Ended && Array.Exists([_callEnd, _callEnd + _syntax.SectionEnd, _syntax.SectionEnd], IsBeginningOf))
+                _text.TakeAll();
             yield break;
         }
     }
 
-    private bool IsBeginningOf(string literal) => LiteralMatch.At(Ahead(), literal, ended: false, out _) == MatchState.Open;
-
-    private bool _matched;
-
-    // Skips a text of the syntax if it is next.
-    private IEnumerable<bool> Skip(string literal, bool take = true)
-    {
-        _matched = false;
-        if (literal.Length == 0)
-        {
-            _matched = true;
-            yield break;
-        }
-        while (true)
-        {
-            var state = LiteralMatch.At(Ahead(), literal, _ended, out var end);
-            if (state == MatchState.Open)
-            {
-                yield return true;
-                continue;
-            }
-            _matched = state == MatchState.Yes;
-            if (_matched && take)
-                _position += end;
-            yield break;
-        }
-    }
-
-    private ReadOnlySpan<char> Ahead() => _buffer.ToString(_position, _buffer.Length - _position);
+    private bool IsBeginningOf(string literal) => LiteralMatch.At(_text.Ahead, literal, ended: false, out _) == MatchState.Open;
 
     private IEnumerable<bool> ReadNamed()
     {
@@ -186,15 +155,15 @@ internal sealed class ToolCallReader
     private IEnumerable<bool> ReadName(string follower)
     {
         _name = null;
-        foreach (var wait in Skip(_syntax.CallBegin))
+        foreach (var wait in _text.Skip(_syntax.CallBegin))
             yield return wait;
-        if (!_matched)
+        if (!_text.Matched)
             yield break;
         while (true)
         {
-            var ahead = Ahead().ToString();
+            var ahead = _text.Ahead;
             var length = NameLength(ahead);
-            if (length == ahead.Length && !_ended)
+            if (length == ahead.Length && !_text.Ended)
             {
                 yield return true;
                 continue;
@@ -206,7 +175,7 @@ internal sealed class ToolCallReader
                 yield break;
             }
 
-            var state = LiteralMatch.At(ahead.AsSpan(length), follower, _ended, out var end);
+            var state = LiteralMatch.At(ahead.AsSpan(length), follower, _text.Ended, out var end);
             if (state == MatchState.Open)
             {
                 yield return true;
@@ -214,7 +183,7 @@ internal sealed class ToolCallReader
             }
             if (state == MatchState.Yes)
             {
-                _position += length + end;
+                _text.Position += length + end;
                 _name = name;
             }
             yield break;
@@ -227,7 +196,7 @@ internal sealed class ToolCallReader
         var length = 0;
         while (length < ahead.Length && LiteralMatch.IsOfName(ahead[length]))
             length++;
-        if (length == ahead.Length && !_ended)
+        if (length == ahead.Length && !_text.Ended)
             return length;
         for (var shorter = length; shorter > 0; shorter--)
         {
@@ -259,14 +228,14 @@ internal sealed class ToolCallReader
     // A JSON object, passed on as it comes; without one, the call has no arguments.
     private IEnumerable<bool> ReadJson(string? name)
     {
-        foreach (var wait in SkipSpace())
+        foreach (var wait in _text.SkipSpace())
             yield return wait;
-        var isThere = _position < _buffer.Length;
+        var isThere = _text.HasMore;
         if (!isThere && _cut)
             yield break;
         if (name is not null)
             Begin(name);
-        if (!isThere || _buffer[_position] != '{')
+        if (!_text.IsNext('{'))
         {
             Complete("{}");
             yield break;
@@ -274,25 +243,10 @@ internal sealed class ToolCallReader
         var scanner = new JsonScanner();
         while (true)
         {
-            var from = _position;
-            while (_position < _buffer.Length && !scanner.Done && scanner.Take(_buffer[_position]))
-                _position++;
-            Add(_buffer.ToString(from, _position - from));
+            Add(_text.Take(scanner));
             if (scanner.Done)
                 IsBroken = false;
-            if (scanner.Done || _ended)
-                yield break;
-            yield return true;
-        }
-    }
-
-    private IEnumerable<bool> SkipSpace()
-    {
-        while (true)
-        {
-            while (_position < _buffer.Length && char.IsWhiteSpace(_buffer[_position]))
-                _position++;
-            if (_position < _buffer.Length || _ended)
+            if (scanner.Done || _text.Ended)
                 yield break;
             yield return true;
         }
@@ -301,9 +255,9 @@ internal sealed class ToolCallReader
     // {"name": …, "arguments": …} in any order, or {NAME: arguments}.
     private IEnumerable<bool> ReadObject()
     {
-        foreach (var wait in Skip(_callBegin))
+        foreach (var wait in _text.Skip(_callBegin))
             yield return wait;
-        if (!_matched)
+        if (!_text.Matched)
             yield break;
         string? name = null;
         // Arguments that came before the name.
@@ -311,23 +265,23 @@ internal sealed class ToolCallReader
         var begun = false;
         while (true)
         {
-            foreach (var wait in SkipSpace())
+            foreach (var wait in _text.SkipSpace())
                 yield return wait;
-            if (_position < _buffer.Length && _buffer[_position] == ',')
+            if (_text.IsNext(','))
             {
-                _position++;
+                _text.Position++;
                 continue;
             }
-            if (_position >= _buffer.Length || _buffer[_position] != '"')
+            if (!_text.IsNext('"'))
                 break;
-            foreach (var wait in ReadValue())
+            foreach (var wait in _text.ReadValue())
                 yield return wait;
-            var key = AsText(_value);
-            foreach (var wait in Skip(":"))
+            var key = AsText(_text.Value);
+            foreach (var wait in _text.Skip(":"))
                 yield return wait;
-            if (key is null || !_matched)
+            if (key is null || !_text.Matched)
             {
-                _refuted |= !begun && !Keys.Any(known => $"\"{known}\"".StartsWith(_value, StringComparison.Ordinal));
+                _refuted |= !begun && !Keys.Any(known => $"\"{known}\"".StartsWith(_text.Value, StringComparison.Ordinal));
                 break;
             }
             if (_syntax.NameKey is null && _tools.ContainsKey(key) && !begun)
@@ -345,18 +299,18 @@ internal sealed class ToolCallReader
             }
             else
             {
-                foreach (var wait in SkipSpace())
+                foreach (var wait in _text.SkipSpace())
                     yield return wait;
-                foreach (var wait in ReadValue())
+                foreach (var wait in _text.ReadValue())
                     yield return wait;
                 if (key == (_syntax.NameKey ?? ""))
                 {
-                    name = AsText(_value) is { } given && _tools.ContainsKey(given) ? given : name;
-                    _refuted |= name is null && !_tools.Keys.Any(known => $"\"{known}".StartsWith(_value, StringComparison.Ordinal));
+                    name = AsText(_text.Value) is { } given && _tools.ContainsKey(given) ? given : name;
+                    _refuted |= name is null && !_tools.Keys.Any(known => $"\"{known}".StartsWith(_text.Value, StringComparison.Ordinal));
                 }
                 else if (key == _syntax.ArgumentsKey)
                 {
-                    held = _value;
+                    held = _text.Value;
                 }
                 else
                 {
@@ -373,24 +327,6 @@ internal sealed class ToolCallReader
     // What an object that is a call begins with.
     private IEnumerable<string> Keys =>
         _syntax.NameKey is { } name ? [name, _syntax.ArgumentsKey ?? "", "id", "type"] : _tools.Keys;
-
-    private string _value = "";
-
-    // Any JSON value, as a whole.
-    private IEnumerable<bool> ReadValue()
-    {
-        var scanner = new JsonScanner();
-        var from = _position;
-        while (true)
-        {
-            while (_position < _buffer.Length && !scanner.Done && scanner.Take(_buffer[_position]))
-                _position++;
-            if (scanner.Done || _ended)
-                break;
-            yield return true;
-        }
-        _value = _buffer.ToString(from, _position - from);
-    }
 
     private static string? AsText(string json)
     {
@@ -413,94 +349,48 @@ internal sealed class ToolCallReader
             yield break;
         Begin(name);
         var arguments = new ParameterWriter(_tools[name]);
-        for (var separator = ""; ; separator = _until == _syntax.ParameterSeparator ? "" : _syntax.ParameterSeparator)
+        for (var separator = ""; ; separator = _text.Until == _syntax.ParameterSeparator ? "" : _syntax.ParameterSeparator)
         {
             // Checked first: the text before an argument may be a prefix of CallEnd.
-            foreach (var wait in Skip(_syntax.CallEnd, take: false))
+            foreach (var wait in _text.Skip(_syntax.CallEnd, take: false))
                 yield return wait;
-            if (_matched)
+            if (_text.Matched)
                 break;
-            foreach (var wait in Skip(separator + _syntax.ParameterBegin))
+            foreach (var wait in _text.Skip(separator + _syntax.ParameterBegin))
                 yield return wait;
-            if (!_matched && _cut)
+            if (!_text.Matched && _cut)
                 yield break;
-            if (!_matched)
+            if (!_text.Matched)
                 break;
-            foreach (var wait in ReadUntil(_syntax.AfterKey, _syntax.AfterKeyOfJson))
+            foreach (var wait in _text.ReadUntil(_syntax.AfterKey, _syntax.AfterKeyOfJson))
                 yield return wait;
-            if (_until is null)
+            if (_text.Until is null)
             {
                 if (_cut)
                     yield break;
                 break;
             }
-            var key = _value.Trim();
-            var asText = _until == _syntax.AfterKey && (_syntax.AfterKey != _syntax.AfterKeyOfJson);
+            var key = _text.Value.Trim();
+            var asText = _text.Until == _syntax.AfterKey && (_syntax.AfterKey != _syntax.AfterKeyOfJson);
             Add(arguments.Key(key));
             var closing = asText ? _syntax.ParameterEnd : _syntax.ParameterEndOfJson.Length > 0
                 ? _syntax.ParameterEndOfJson
                 : _syntax.ParameterSeparator;
-            foreach (var wait in ReadUntil(closing, _syntax.ParameterEndOfJson.Length > 0 ? closing : _syntax.CallEnd))
+            foreach (var wait in _text.ReadUntil(closing, _syntax.ParameterEndOfJson.Length > 0 ? closing : _syntax.CallEnd))
                 yield return wait;
             // The value may have gone on.
-            if (_until is null && _cut)
+            if (_text.Until is null && _cut)
                 yield break;
-            Add(arguments.Value(key, _value, asText ? true : _syntax.AfterKey == _syntax.AfterKeyOfJson ? null : false));
-            if (_until is null)
+            Add(arguments.Value(key, _text.Value, asText ? true : _syntax.AfterKey == _syntax.AfterKeyOfJson ? null : false));
+            if (_text.Until is null)
                 break;
-            if (_until == _syntax.CallEnd && closing != _syntax.CallEnd)
+            if (_text.Until == _syntax.CallEnd && closing != _syntax.CallEnd)
             {
-                _position -= _untilLength;
+                _text.Position -= _text.UntilLength;
                 break;
             }
         }
         Complete(arguments.End());
-    }
-
-    private string? _until;
-    private int _untilLength;
-
-    // Text up to the first of two texts of the syntax, which is skipped.
-    private IEnumerable<bool> ReadUntil(string first, string second)
-    {
-        var from = _position;
-        var at = from;
-        _until = null;
-        while (true)
-        {
-            var ahead = _buffer.ToString(from, _buffer.Length - from);
-            var open = false;
-            for (; at - from < ahead.Length; at++)
-            {
-                var here = ahead.AsSpan(at - from);
-                var state = LiteralMatch.At(here, first, _ended, out var end);
-                var mark = first;
-                if (state == MatchState.No && second != first)
-                {
-                    state = LiteralMatch.At(here, second, _ended, out end);
-                    mark = second;
-                }
-                if (state == MatchState.Yes)
-                {
-                    _value = ahead[..(at - from)];
-                    _position = at + end;
-                    (_until, _untilLength) = (mark, end);
-                    yield break;
-                }
-                if (state == MatchState.Open)
-                {
-                    open = true;
-                    break;
-                }
-            }
-            if (_ended)
-            {
-                _value = ahead;
-                _position = _buffer.Length;
-                yield break;
-            }
-            yield return open;
-        }
     }
 }
 
