@@ -86,7 +86,7 @@ public sealed record ModelSpec
     public bool SharePrefixes { get; init; } = true;
 
     /// <summary>
-    /// Whether prompts of different API keys share what was computed. The time of an answer tells whether somebody has asked the same.
+    /// Whether prompts of different API keys share what was computed. The time of an answer shows whether somebody has asked the same.
     /// </summary>
     public bool ShareAmongClients { get; init; }
 
@@ -97,7 +97,7 @@ public sealed record ModelSpec
     /// </summary>
     public bool Speculate { get; init; } = true;
 
-    /// <summary>Whether the worker tells what its KV cells and kept states hold (<see cref="ICellListener"/>).</summary>
+    /// <summary>Whether the worker reports what its KV cells and kept states hold (<see cref="ICellListener"/>).</summary>
     public bool ReportsCells { get; init; }
 
     /// <summary>
@@ -128,6 +128,13 @@ public sealed record ModelSpec
     public bool LoadsLike(ModelSpec other) =>
         this with { Loras = other.Loras, Defaults = other.Defaults, Tuning = other.Tuning } == other
         && Loras.SequenceEqual(other.Loras) && Defaults.IsSameAs(other.Defaults) && Tuning.IsSameAs(other.Tuning);
+
+    /// <summary>Whether this is the other spec, whose context was left open, with the context that fitted.</summary>
+    internal bool IsFitOf(ModelSpec open)
+    {
+        var unfitted = this with { ContextLength = 0, ContextReason = null, Cells = open.Cells };
+        return (unfitted with { PrefixMemoryBytes = open.PrefixMemoryBytes }).LoadsLike(open);
+    }
 }
 
 /// <summary>A LoRA adapter to apply.</summary>

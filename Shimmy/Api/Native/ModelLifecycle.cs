@@ -32,7 +32,7 @@ internal static class ModelLifecycle
         var entry = await FindAsync(context, pulls: true);
         var residency = ResidencyOf(context);
         var asks = !tuning.IsSameAs(LoadTuning.None);
-        var before = asks ? residency.Retune(entry.Name, new LoadOverride(tuning)) : null;
+        var before = asks ? residency.Tunings.Replace(entry.Name, new LoadOverride(tuning)) : null;
         try
         {
             (await residency.AcquireAsync(entry, null, keepAlive, context.RequestAborted)).Dispose();
@@ -40,7 +40,7 @@ internal static class ModelLifecycle
         catch (EngineException) when (asks)
         {
             // What cannot be loaded so is loaded as before for everybody else.
-            residency.Retune(entry.Name, before);
+            residency.Tunings.Replace(entry.Name, before);
             throw;
         }
         if (pinned is { } asked)

@@ -57,10 +57,10 @@ internal sealed partial class OllamaCall
     {
         var entry = await FindAsync(context, pulls: true);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        var before = residency.OverrideOf(entry.Name);
+        var before = residency.Tunings.Of(entry.Name);
         var changed = await Options.LoadOverAsync(residency, entry, before, ModelResolver.LoggerOf(context), context.RequestAborted);
         if (changed is not null)
-            residency.Retune(entry.Name, changed);
+            residency.Tunings.Replace(entry.Name, changed);
         try
         {
             var lease = await ModelResolver.AcquireAsync(context, _request);
@@ -71,7 +71,7 @@ internal sealed partial class OllamaCall
         {
             // Nobody is refused for an option; and what cannot be loaded so is loaded as before for everybody else.
             LogReverted(ModelResolver.LoggerOf(context), entry.Name, e.Message);
-            residency.Retune(entry.Name, before);
+            residency.Tunings.Replace(entry.Name, before);
             var lease = await ModelResolver.AcquireAsync(context, _request);
             _load = Stopwatch.GetElapsedTime(_began);
             return lease;

@@ -74,7 +74,7 @@ internal sealed partial class Serving : IAsyncDisposable
         ModelConfigWatch? config = null;
         try
         {
-            config = models.WatchConfig(text => LogConfig(logger, text), bytes => residency.SetMemoryBudget(bytes));
+            config = models.WatchConfig(text => LogConfig(logger, text), bytes => residency.MemoryBudget = bytes);
             var pulls = options.Server.LlamaServer is null ? PullsOf(models, options, text => LogPull(logger, text)) : null;
             var limits = options.Server with
             {

@@ -41,7 +41,6 @@ internal sealed class ModelResidency : IAsyncDisposable
 {
     private static readonly StringComparer NameComparer = StringComparer.OrdinalIgnoreCase;
     private readonly IReadOnlyList<IInferenceEngine> _engines;
-    private readonly TuningOverrides _tunings;
     private readonly TimeProvider _time;
     private ResidencyOptions _options;
     private readonly DeadlineTimer _deadlineTimer;
@@ -65,10 +64,10 @@ internal sealed class ModelResidency : IAsyncDisposable
         IReadOnlyList<IInferenceEngine> engines, Func<ModelEntry, ModelSpec> specOf, TimeProvider time, ResidencyOptions? options = null)
     {
         _engines = engines;
-        _tunings = new TuningOverrides(specOf);
+        Tunings = new TuningOverrides(specOf);
         _time = time;
         _options = options ?? new ResidencyOptions();
-        _deadlineTimer = new DeadlineTimer(time, OnTimer);
+        _deadlineTimer = new DeadlineTimer(time, () => Change(static () => { }));
     }
 
     /// <summary>The status of all slots, waiting and unloading ones included, in the order of the models' names.</summary>
@@ -84,33 +83,20 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
     public ResidencyTotals Totals { get; } = new();
 
+    /// <summary>
+    /// How models are to be loaded, until <see cref="UnloadAsync"/>. One that is loaded differently is loaded again with the next request.
+    /// </summary>
+    public TuningOverrides Tunings { get; }
+
     /// <summary>Told of each model that is about to be unloaded, whose worker still answers; it waits for the task.</summary>
     public Func<ILoadedModel, Task>? Unloading { get; set; }
 
-    /// <summary>Bytes that all models together may need; null: no limit.</summary>
-    public long? MemoryBudget => _options.MemoryBudget;
-
-    /// <summary>Changes <see cref="ResidencyOptions.MemoryBudget"/>. Loaded models stay until a load needs their memory.</summary>
-    public void SetMemoryBudget(long? bytes)
+    /// <summary><inheritdoc cref="ResidencyOptions.MemoryBudget"/> Loaded models stay until a load needs their memory.</summary>
+    public long? MemoryBudget
     {
-        lock (_lock)
-        {
-            _options = _options with { MemoryBudget = bytes };
-            Schedule();
-        }
+        get => _options.MemoryBudget;
+        set => Change(() => _options = _options with { MemoryBudget = value });
     }
-
-    /// <summary>
-    /// Overrides how a model is configured to be loaded until <see cref="UnloadAsync"/>. A model that is loaded differently is loaded again
-    /// with the next request.
-    /// </summary>
-    /// <param name="name">The model's name.</param>
-    /// <param name="asked">The override, laid over the configuration; null removes it.</param>
-    /// <returns>The override before; null where there was none.</returns>
-    public LoadOverride? Retune(string name, LoadOverride? asked) => _tunings.Replace(name, asked);
-
-    /// <summary>A model's override (<see cref="Retune"/>); null where it has none.</summary>
-    public LoadOverride? OverrideOf(string name) => _tunings.Of(name);
 
     /// <summary>Whether the memory budget leaves room for a model that is loaded so, when every other that may go is gone.</summary>
     public async ValueTask<bool> FitsAsync(ModelEntry entry, LoadOverride asked, CancellationToken cancellation)
@@ -118,7 +104,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         long? room;
         lock (_lock)
             room = RoomBeside(entry);
-        var need = await _options.Need(entry, asked.Over(_tunings.SpecOf(entry)), room, cancellation).ConfigureAwait(false);
+        var need = await _options.Need(entry, asked.Over(Tunings.SpecOf(entry)), room, cancellation).ConfigureAwait(false);
         return room is null || need.Bytes <= room;
     }
 
@@ -131,7 +117,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         lock (_lock)
         {
-            _tunings.Pin(entry.Name, pinned);
+            Tunings.Pin(entry.Name, pinned);
             if (_slots.TryGetValue(entry.Name, out var slot))
                 slot.Pinned = pinned;
             Schedule();
@@ -140,7 +126,7 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     /// <summary>What a load of the model would need now, by the estimate that decides whether it fits.</summary>
     public ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, CancellationToken cancellation) =>
-        NeedOfAsync(entry, _tunings.SpecOf(entry), cancellation);
+        NeedOfAsync(entry, Tunings.SpecOf(entry), cancellation);
 
     /// <inheritdoc cref="AcquireAsync(ModelEntry, IProgress{float}, TimeSpan?, CancellationToken)"/>
     public Task<ModelLease> AcquireAsync(ModelEntry entry, IProgress<float>? progress = null, CancellationToken cancellation = default) =>
@@ -161,7 +147,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         cancellation.ThrowIfCancellationRequested();
         if (entry.WhyUnloadable is { } reason)
             throw new EngineException(EngineFailure.LoadFailed, $"model '{entry.Name}' cannot be loaded: {reason}") { IsLasting = true };
-        var spec = _tunings.SpecOf(entry);
+        var spec = Tunings.SpecOf(entry);
         var need = await NeedOfAsync(entry, spec, cancellation).ConfigureAwait(false);
         ModelWaiter waiter;
         lock (_lock)
@@ -178,8 +164,7 @@ internal sealed class ModelResidency : IAsyncDisposable
                 KeepAlive = keepAlive ?? KeepAliveOf(entry),
                 Progress = progress,
             };
-            slot.Waiters.Add(waiter);
-            slot.Progress.Add(progress);
+            slot.Add(waiter);
             Schedule();
         }
 
@@ -188,7 +173,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     }
 
     /// <summary>
-    /// Drains and unloads a model, and removes its overrides (<see cref="Retune"/>, <see cref="Pin"/>); completes when its worker has
+    /// Drains and unloads a model, and removes its overrides (<see cref="Tunings"/>, <see cref="Pin"/>); completes when its worker has
     /// ended. Later requests load it again. False where the model was neither loaded nor being loaded.
     /// </summary>
     public async Task<bool> UnloadAsync(string name, CancellationToken cancellation = default)
@@ -196,8 +181,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         Task ended;
         lock (_lock)
         {
-            _tunings.Replace(name, null);
-            _tunings.Pin(name, null);
+            Tunings.Replace(name, null);
+            Tunings.Pin(name, null);
             if (!_slots.TryGetValue(name, out var slot) || !slot.UsesMemory)
                 return false;
             slot.UnloadRequested = true;
@@ -237,29 +222,17 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// </summary>
     public int ContextOf(ModelEntry entry)
     {
-        var spec = _tunings.SpecOf(entry);
+        var spec = Tunings.SpecOf(entry);
         lock (_lock)
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Model is { } model)
                 return model.Facts.ContextLength;
-            if (_needs.TryGetValue(entry.Name, out var last)
-                && (last.Spec with
-                {
-                    ContextLength = 0,
-                    ContextReason = null,
-                    Cells = spec.Cells,
-                    PrefixMemoryBytes = spec.PrefixMemoryBytes,
-                }).LoadsLike(spec))
-            {
-                return last.Spec.ContextLength > 0 ? last.Spec.ContextLength : entry.ContextLength;
-            }
+            if (_needs.TryGetValue(entry.Name, out var last) && last.Spec.IsFitOf(spec))
+                spec = last.Spec;
         }
 
         return spec.ContextLength > 0 ? spec.ContextLength : entry.ContextLength;
     }
-
-    /// <summary>The adapters that a model is loaded with; those found beside it that do not fit are left out by the load.</summary>
-    public IReadOnlyList<LoraSetting> LorasOf(ModelEntry entry) => _tunings.SpecOf(entry).Loras;
 
     // Of a model that is loaded like that: what it needed.
     private async ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
@@ -327,12 +300,9 @@ internal sealed class ModelResidency : IAsyncDisposable
     // Step 1: reopen
     private void Reopen(ModelSlot slot)
     {
-        if (slot.State == ResidencyState.Draining
-            && !slot.UnloadRequested
-            && !_slots.Values.Any(other => other.State == ResidencyState.Waiting))
-        {
+        var isNeeded = _slots.Values.Any(other => other.State == ResidencyState.Waiting);
+        if (slot is { State: ResidencyState.Draining, UnloadRequested: false } && !isNeeded)
             slot.State = ResidencyState.Ready;
-        }
 
         // The worker can be dead before OnDied gets the lock.
         if (slot.State == ResidencyState.Ready && slot.Model!.Completion.IsCompleted)
@@ -346,13 +316,9 @@ internal sealed class ModelResidency : IAsyncDisposable
             return;
         foreach (var waiter in slot.Waiters.Where(waiter => waiter.Spec.LoadsLike(slot.Spec)).ToList())
         {
-            slot.Waiters.Remove(waiter);
-            slot.Progress.Remove(waiter.Progress);
-            slot.Leases++;
-            slot.LastUsed = now;
-            slot.KeepAlive = waiter.KeepAlive;
-            slot.Pinned = _tunings.IsPinned(waiter.Entry); // may have changed in the configuration file since the load
-            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Load!, () => Release(slot)));
+            slot.Admit(waiter, now);
+            slot.Pinned = Tunings.IsPinned(waiter.Entry); // may have changed in the configuration file since the load
+            waiter.Lease.SetResult(new ModelLease(waiter.Entry, slot.Load!, () => Change(() => slot.Release(_time.GetUtcNow()))));
         }
 
         slot.UnloadRequested |= slot.Waiters.Count > 0; // these need the model loaded with another spec
@@ -388,7 +354,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
-        slot.Pinned = _tunings.IsPinned(slot.Entry);
+        slot.Pinned = Tunings.IsPinned(slot.Entry);
         GpuRetry.RecordNeighbours(slot, _slots.Values);
         var spec = GpuRetry.SpecOf(slot);
         _work.Add(Task.Run(() => LoadAsync(slot, spec)));
@@ -411,23 +377,12 @@ internal sealed class ModelResidency : IAsyncDisposable
         _work.Add(slot.LoadCancellation.CancelAsync());
     }
 
-    private void Release(ModelSlot slot)
-    {
-        lock (_lock)
-        {
-            slot.Leases--;
-            slot.LastUsed = _time.GetUtcNow();
-            Schedule();
-        }
-    }
-
     private void CancelWait(ModelWaiter waiter, CancellationToken token)
     {
         lock (_lock)
         {
-            if (!_slots.TryGetValue(waiter.Entry.Name, out var slot) || !slot.Waiters.Remove(waiter))
+            if (!_slots.TryGetValue(waiter.Entry.Name, out var slot) || !slot.Remove(waiter))
                 return;
-            slot.Progress.Remove(waiter.Progress);
             if (slot is { State: ResidencyState.Waiting, Waiters.Count: 0 })
                 _slots.Remove(slot.Entry.Name);
             waiter.Lease.SetCanceled(token);
@@ -435,10 +390,13 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    private void OnTimer()
+    private void Change(Action change)
     {
         lock (_lock)
+        {
+            change();
             Schedule();
+        }
     }
 
     private async Task LoadAsync(ModelSlot slot, ModelSpec spec)
@@ -462,14 +420,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         var model = load.Model;
         lock (_lock)
         {
-            slot.Load = load;
-            slot.State = ResidencyState.Ready;
-            slot.IsLoadCancelled = false; // the cancel came too late
-            slot.GpuNeighbours.Clear();
-            slot.GpuRetry = null;
-            slot.ReadyAt = _time.GetUtcNow();
-            slot.Bytes = Math.Max(slot.Bytes, model.Facts.ResidentBytes);
-            slot.KeepAlive = slot.Waiters.Count > 0 ? slot.Waiters[^1].KeepAlive : KeepAliveOf(slot.Entry);
+            slot.Loaded(load, _time.GetUtcNow(), KeepAliveOf(slot.Entry));
             Totals.Loaded(slot.Entry.Name, TimeSpan.FromMilliseconds(model.Facts.LoadMilliseconds));
             if (_disposed)
                 Unload(slot, UnloadReason.Asked);
@@ -509,7 +460,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Unload(ModelSlot slot, UnloadReason reason)
     {
         if (reason is UnloadReason.Idle or UnloadReason.Room)
-            _tunings.EndLoad(slot.Entry.Name);
+            Tunings.EndLoad(slot.Entry.Name);
         slot.State = ResidencyState.Unloading;
         Totals.Unloaded(slot.Entry.Name, reason);
         _work.Add(Task.Run(async () =>

@@ -30,9 +30,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     public List<ModelWaiter> Waiters { get; } = [];
 
     /// <summary>Leases given out and not yet back.</summary>
-    public int Leases { get; set; }
+    public int Leases { get; private set; }
 
-    public ModelLoad? Load { get; set; }
+    public ModelLoad? Load { get; private set; }
 
     public ILoadedModel? Model => Load?.Model;
 
@@ -43,19 +43,19 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     /// <summary>
     /// Bytes counted against the memory budget: the estimate, or the worker's resident bytes after the load where those are more.
     /// </summary>
-    public long Bytes { get; set; } = need.Bytes;
+    public long Bytes { get; private set; } = need.Bytes;
 
     /// <summary>When the load began.</summary>
     public DateTimeOffset LoadingSince { get; set; }
 
     /// <summary>When the load was done.</summary>
-    public DateTimeOffset ReadyAt { get; set; }
+    public DateTimeOffset ReadyAt { get; private set; }
 
     /// <summary>When a lease was last given or released; null before the first.</summary>
-    public DateTimeOffset? LastUsed { get; set; }
+    public DateTimeOffset? LastUsed { get; private set; }
 
     /// <summary>How long the model stays when idle, as its latest request asked; negative: for ever.</summary>
-    public TimeSpan KeepAlive { get; set; }
+    public TimeSpan KeepAlive { get; private set; }
 
     public bool Pinned { get; set; }
 
@@ -123,6 +123,54 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
             {
                 RetryAfterSeconds = SecondsLeft(now),
             };
+
+    /// <summary>Adds a request that waits for a lease.</summary>
+    public void Add(ModelWaiter waiter)
+    {
+        Waiters.Add(waiter);
+        Progress.Add(waiter.Progress);
+    }
+
+    /// <summary>Removes a request that waits; false where it waits no longer.</summary>
+    public bool Remove(ModelWaiter waiter)
+    {
+        if (!Waiters.Remove(waiter))
+            return false;
+        Progress.Remove(waiter.Progress);
+        return true;
+    }
+
+    /// <summary>Counts the lease of a request that waited.</summary>
+    public void Admit(ModelWaiter waiter, DateTimeOffset now)
+    {
+        Remove(waiter);
+        Leases++;
+        LastUsed = now;
+        KeepAlive = waiter.KeepAlive;
+    }
+
+    /// <summary>Counts the end of a lease.</summary>
+    public void Release(DateTimeOffset now)
+    {
+        Leases--;
+        LastUsed = now;
+    }
+
+    /// <summary>The load is done.</summary>
+    /// <param name="load">The load.</param>
+    /// <param name="now">The time.</param>
+    /// <param name="keepAlive">How long the model stays where no request waits for it.</param>
+    public void Loaded(ModelLoad load, DateTimeOffset now, TimeSpan keepAlive)
+    {
+        Load = load;
+        State = ResidencyState.Ready;
+        IsLoadCancelled = false; // the cancel came too late
+        GpuNeighbours.Clear();
+        GpuRetry = null;
+        ReadyAt = now;
+        Bytes = Math.Max(Bytes, load.Model.Facts.ResidentBytes);
+        KeepAlive = Waiters.Count > 0 ? Waiters[^1].KeepAlive : keepAlive;
+    }
 
     /// <summary>Fails all waiting requests.</summary>
     public void Fail(Exception e)
