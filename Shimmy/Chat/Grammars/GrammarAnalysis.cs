@@ -3,6 +3,22 @@ using Shimmy.Engine.Grammars;
 namespace Shimmy.Chat.Grammars;
 
 /// <summary>
+/// Validates GBNF before llama.cpp parses it. llama.cpp gives the reason of a refusal in its log only, and some grammars that it accepts
+/// crash it: a count like <c>{5,3}</c> never ends, nested parentheses and long chains of rules overflow the stack, and left recursion
+/// through nullable rules is not found and exhausts memory.
+/// </summary>
+internal static class GrammarCheck
+{
+    /// <summary>Parses and analyses a grammar. Throws <see cref="GrammarException"/> with line and column.</summary>
+    public static ParsedGrammar Parse(string text)
+    {
+        var grammar = new GrammarParser(text).Parse();
+        GrammarAnalysis.Check(text, grammar);
+        return grammar;
+    }
+}
+
+/// <summary>
 /// Static checks of a parsed grammar: left recursion, and the cost of sampling with it. A left-recursive rule makes the stacks of
 /// llama.cpp's sampler grow without bound. llama.cpp's own test for it takes only rules with an empty alternative for nullable, so it
 /// misses some, and it follows every path, so it may take for ever.
