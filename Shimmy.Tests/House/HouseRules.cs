@@ -17,7 +17,9 @@ internal static class HouseRules
     public static readonly string[] Native = ["Worker/Native", "Cli/Terminal/Native"];
 
     private const int MostFilesOfFolder = 20;
-    private const int MostFiles = 565;
+    private const int MostFiles = 547;
+    private const int LongestFile = 500;
+    private const int TypicalFile = 110;
     private const int LongestLine = 140;
 
     /// <summary>References to a room that lies above, to another dialect, and into or out of the child's room.</summary>
@@ -53,6 +55,16 @@ internal static class HouseRules
             yield return $"{folder.Key} has {folder.Count()} files; {MostFilesOfFolder} are allowed";
         if (tree.Files.Count > MostFiles)
             yield return $"there are {tree.Files.Count} files; {MostFiles} are allowed";
+    }
+
+    /// <summary>Files that are too long, and a tree half of whose files are longer than one reads at once, blank lines not counted.</summary>
+    public static IEnumerable<string> LongFiles(SourceTree tree)
+    {
+        foreach (var file in tree.Files.Where(file => file.Value.Count('\n') > LongestFile))
+            yield return $"{file.Key} has more than {LongestFile} lines";
+        var lengths = tree.Files.Values.Select(text => text.Split('\n').Count(line => line.AsSpan().Trim().Length > 0)).Order().ToList();
+        if (lengths[lengths.Count / 2] >= TypicalFile)
+            yield return $"half of the files have {lengths[lengths.Count / 2]} lines and more; it is to have less than {TypicalFile}";
     }
 
     /// <summary>Lines that are too long.</summary>

@@ -20,6 +20,9 @@ public sealed class HouseTests
     public void No_folder_is_crowded() => AreNone(HouseRules.CrowdedFolders(Tree));
 
     [TestMethod]
+    public void Most_files_are_short() => AreNone(HouseRules.LongFiles(Tree));
+
+    [TestMethod]
     public void Lines_end_at_140_columns() => AreNone(HouseRules.LongLines(Tree));
 
     [TestMethod]
@@ -77,6 +80,16 @@ public sealed class HouseTests
             const string path = "Shimmy/Gguf/Probe.cs";
             return Of(HouseRules.LongLines(Tree.With(path, line)), path);
         }
+    }
+
+    [TestMethod]
+    public void A_long_file_and_many_of_some_length_are_found()
+    {
+        Assert.AreEqual(1, Of(HouseRules.LongFiles(Tree.With("Shimmy/Gguf/Probe.cs", new string('\n', 501))), "Shimmy/Gguf/Probe.cs"));
+        Assert.AreEqual(0, Of(HouseRules.LongFiles(Tree.With("Shimmy/Gguf/Probe.cs", new string('\n', 500))), "Shimmy/Gguf/Probe.cs"));
+        var many = Enumerable.Range(0, 100)
+            .Aggregate(Tree, (tree, i) => tree.With($"Shimmy/Gguf/Probe{i}.cs", string.Concat(Enumerable.Repeat("//\n", 200))));
+        StringAssert.StartsWith(HouseRules.LongFiles(many).Single(), "half of the files");
     }
 
     private static int Of(IEnumerable<string> found, string path) => found.Count(line => line.StartsWith(path, StringComparison.Ordinal));
