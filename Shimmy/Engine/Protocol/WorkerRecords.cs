@@ -33,7 +33,7 @@ internal static class WorkerRecords
         new() { LibraryVersion = "", RuntimeDirectory = "", Backends = [], Devices = [], Auto = "" };
 
     /// <summary>
-    /// What tells this form of the records from that of other builds. A server that runs on while its file is replaced starts workers of
+    /// The form of the records in this build, which others may not have. A server that runs on while its file is replaced starts workers of
     /// another build, which would take one field for another.
     /// </summary>
     public static string Form { get; } = Convert.ToHexStringLower(XxHash64.Hash([
@@ -142,11 +142,11 @@ internal static class WorkerRecords
         Slots = wire.Int(facts.Slots),
         BosText = wire.TextOrNull(facts.BosText),
         EosText = wire.TextOrNull(facts.EosText),
-        FillInTheMiddle = wire.OrNull(facts.FillInTheMiddle, new FillInTheMiddle("", "", ""), static (wire, marks) =>
-            new FillInTheMiddle(wire.Text(marks.Prefix), wire.Text(marks.Suffix), wire.Text(marks.Middle))
+        FillInTheMiddle = wire.OrNull(facts.FillInTheMiddle, new FillInTheMiddle("", "", ""), static (wire, markers) =>
+            new FillInTheMiddle(wire.Text(markers.Prefix), wire.Text(markers.Suffix), wire.Text(markers.Middle))
             {
-                Repository = wire.TextOrNull(marks.Repository),
-                File = wire.TextOrNull(marks.File),
+                Repository = wire.TextOrNull(markers.Repository),
+                File = wire.TextOrNull(markers.File),
             }),
         AddsBos = wire.Flag(facts.AddsBos),
         ChatTemplates = wire.TextMap(facts.ChatTemplates),
@@ -207,39 +207,9 @@ internal static class WorkerRecords
         Place = Place(wire, request.Place),
     };
 
-    public static GenerationOptions Options(Wire wire, GenerationOptions options) => options with
+    public static GenerationOptions Options(Wire wire, GenerationOptions options) => Sampling(wire, options) with
     {
         MaxTokens = wire.IntOrNull(options.MaxTokens),
-        Seed = (uint?)wire.NumberOrNull(options.Seed),
-        Temperature = wire.Float(options.Temperature),
-        DynamicTemperatureRange = wire.Float(options.DynamicTemperatureRange),
-        DynamicTemperatureExponent = wire.Float(options.DynamicTemperatureExponent),
-        TopK = wire.Int(options.TopK),
-        TopP = wire.Float(options.TopP),
-        MinP = wire.Float(options.MinP),
-        TypicalP = wire.Float(options.TypicalP),
-        TopNSigma = wire.Float(options.TopNSigma),
-        XtcProbability = wire.Float(options.XtcProbability),
-        XtcThreshold = wire.Float(options.XtcThreshold),
-        AdaptiveTarget = wire.Float(options.AdaptiveTarget),
-        AdaptiveDecay = wire.Float(options.AdaptiveDecay),
-        RepeatLastN = wire.Int(options.RepeatLastN),
-        RepeatPenalty = wire.Float(options.RepeatPenalty),
-        FrequencyPenalty = wire.Float(options.FrequencyPenalty),
-        PresencePenalty = wire.Float(options.PresencePenalty),
-        DryMultiplier = wire.Float(options.DryMultiplier),
-        DryBase = wire.Float(options.DryBase),
-        DryAllowedLength = wire.Int(options.DryAllowedLength),
-        DryPenaltyLastN = wire.Int(options.DryPenaltyLastN),
-        DrySequenceBreakers = wire.Texts(options.DrySequenceBreakers),
-        Mirostat = wire.Int(options.Mirostat),
-        MirostatTau = wire.Float(options.MirostatTau),
-        MirostatEta = wire.Float(options.MirostatEta),
-        LogitBias = wire.List(options.LogitBias, default,
-            static (wire, bias) => new LogitBias(wire.Int(bias.Token), wire.Float(bias.Bias))),
-        Loras = wire.OrNull(options.Loras, [], static (wire, loras) => wire.List(loras, default, Lora)),
-        IgnoreEos = wire.Flag(options.IgnoreEos),
-        Stop = wire.Texts(options.Stop),
         TopLogProbabilities = wire.IntOrNull(options.TopLogProbabilities),
         ReportPrompt = wire.Flag(options.ReportPrompt),
         ReportTokens = wire.Flag(options.ReportTokens),
@@ -251,8 +221,28 @@ internal static class WorkerRecords
         PromptMilliseconds = wire.IntOrNull(options.PromptMilliseconds),
         PredictMilliseconds = wire.IntOrNull(options.PredictMilliseconds),
         Slot = wire.IntOrNull(options.Slot),
-        CachePrompt = wire.Flag(options.CachePrompt),
     };
+
+    // The fields that have a row in the table, by their kinds.
+    private static GenerationOptions Sampling(Wire wire, GenerationOptions options)
+    {
+        foreach (var field in SamplingField.All)
+        {
+            var value = field.Get(options);
+            options = field.Set(options, field.Kind switch
+            {
+                SamplingKind.Whole => wire.Int((int)value!),
+                SamplingKind.Number => wire.Float((float)value!),
+                SamplingKind.Seed => (uint?)wire.NumberOrNull((uint?)value),
+                SamplingKind.Flag => wire.Flag((bool)value!),
+                SamplingKind.Texts => wire.Texts((IReadOnlyList<string>)value!),
+                SamplingKind.Biases => wire.List((IReadOnlyList<LogitBias>)value!, default,
+                    static (wire, bias) => new LogitBias(wire.Int(bias.Token), wire.Float(bias.Bias))),
+                _ => wire.OrNull((IReadOnlyList<LoraChoice>?)value, [], static (wire, loras) => wire.List(loras, default, Lora)),
+            });
+        }
+        return options;
+    }
 
     public static EngineStatistics Statistics(Wire wire, EngineStatistics statistics) => statistics with
     {
