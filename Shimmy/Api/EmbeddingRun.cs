@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -13,9 +12,6 @@ namespace Shimmy.Api;
 /// <summary>Embeds the texts of a request, for the dialects that do.</summary>
 internal static partial class EmbeddingRun
 {
-    // The loads that were warned of: once for each, not for each request.
-    private static readonly ConditionalWeakTable<ModelLoad, object> Warned = [];
-
     /// <summary>Embeds all inputs at once; gives the values as the model has them, and the tokens of all together.</summary>
     /// <param name="context">The request.</param>
     /// <param name="lease">The model.</param>
@@ -23,14 +19,14 @@ internal static partial class EmbeddingRun
     /// <param name="inputs">The texts or tokens.</param>
     /// <param name="truncates">Whether what is too long is cut.</param>
     /// <param name="loras">The adapters to apply; null for the model's own.</param>
-    /// <param name="takesTokens">Whether the route tells embeddings of each token, one behind another, where the model pools none.</param>
+    /// <param name="takesTokens">Whether the route gives embeddings of each token, one behind another, where the model pools none.</param>
     public static async Task<(IReadOnlyList<float[]> Values, int Tokens)> AllAsync(HttpContext context, ModelLease lease, string field,
         IReadOnlyList<Prompt> inputs, bool truncates, IReadOnlyList<LoraChoice>? loras, bool takesTokens = false)
     {
         if (lease.Model.Facts.EmbedsTokens && !takesTokens)
         {
             throw ApiException.BadField("model", "Pooling type 'none' is not OAI compatible. Please use a different pooling type, "
-                + "or POST /embedding, which tells the embedding of each token");
+                + "or POST /embedding, which gives the embedding of each token");
         }
 
         var prompts = PromptLog.Of(context);
@@ -126,7 +122,7 @@ internal static partial class EmbeddingRun
             : fields.Flag("truncate") ?? otherwise;
 
     /// <summary>
-    /// How many dimensions are told of those that are asked for; null where all are. Fewer are the first ones of all, as OpenAI has it;
+    /// How many dimensions are returned of those that are asked for; null where all are. Fewer are the first ones of all, as OpenAI has it;
     /// what they are worth depends on how the model was trained.
     /// </summary>
     public static int? Dimensions(int? asked, ModelLease lease, ILogger logger)
@@ -136,7 +132,7 @@ internal static partial class EmbeddingRun
             return null;
         if (dimensions > facts.EmbeddingLength)
             throw ApiException.BadField("dimensions", $"must be at most {facts.EmbeddingLength}, the model's own, not {dimensions}");
-        if (!facts.IsMatryoshka && Warned.TryAdd(lease.Load, lease))
+        if (!facts.IsMatryoshka && lease.Load.IsNews(nameof(LogCut)))
             LogCut(logger, lease.Entry.Name, dimensions, facts.EmbeddingLength);
         return dimensions;
     }

@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Engine;
@@ -20,12 +19,11 @@ internal static class Embed
 
     private static async Task HandleEmbed(HttpContext context)
     {
-        var began = Stopwatch.GetTimestamp();
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var call = OllamaCall.Read(began, fields, ModelResolver.LoggerOf(context));
+        var call = OllamaCall.Read(RequestContext.Of(context), fields, ModelResolver.LoggerOf(context));
         var inputs = Inputs(fields);
-        // Ollama cuts what is too long, unless it is told not to.
+        // Ollama cuts what is too long, unless it is asked not to.
         var truncates = EmbeddingRun.Truncates(fields, otherwise: true);
         var asked = fields.Whole("dimensions", 0, int.MaxValue);
         Habits.Settle(fields, ModelResolver.LoggerOf(context));
@@ -52,10 +50,9 @@ internal static class Embed
 
     private static async Task HandleOlder(HttpContext context)
     {
-        var began = Stopwatch.GetTimestamp();
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
-        var call = OllamaCall.Read(began, fields, ModelResolver.LoggerOf(context));
+        var call = OllamaCall.Read(RequestContext.Of(context), fields, ModelResolver.LoggerOf(context));
         var prompt = fields.Text("prompt") ?? "";
         Habits.Settle(fields, ModelResolver.LoggerOf(context));
         using var lease = await call.AcquireAsync(context);

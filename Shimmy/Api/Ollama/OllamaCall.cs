@@ -1,7 +1,5 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Globalization;
-using System.Runtime.CompilerServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
@@ -22,12 +20,12 @@ internal sealed partial class OllamaCall
 {
     private static readonly GenerationOptions Defaults = new() { TopP = 0.9f, MinP = 0f };
 
-    private readonly long _began;
+    private readonly RequestContext _context;
     private readonly ModelRequest _request;
     private TimeSpan _load;
 
-    private OllamaCall(long began, ModelRequest request, CallOptions options, bool streams) =>
-        (_began, _request, Options, Streams) = (began, request, options, streams);
+    private OllamaCall(RequestContext context, ModelRequest request, CallOptions options, bool streams) =>
+        (_context, _request, Options, Streams) = (context, request, options, streams);
 
     /// <summary>The model's name as the client wrote it, which its answers repeat.</summary>
     public string Model { get; private set; } = "";
@@ -42,11 +40,11 @@ internal sealed partial class OllamaCall
     public bool Unloads => _request.KeepAlive == TimeSpan.Zero;
 
     /// <summary>Reads the fields; throws <see cref="ApiException"/> naming the one that is wrong.</summary>
-    /// <param name="began">When the request came (<see cref="Stopwatch.GetTimestamp"/>).</param>
+    /// <param name="context">Its record, whose clock the durations are read off.</param>
     /// <param name="fields">The request.</param>
     /// <param name="logger">Learns which options are not known.</param>
-    public static OllamaCall Read(long began, RequestFields fields, ILogger logger) =>
-        new(began, ModelRequest.Read(fields), CallOptions.Read(fields, logger), fields.Flag("stream") ?? true);
+    public static OllamaCall Read(RequestContext context, RequestFields fields, ILogger logger) =>
+        new(context, ModelRequest.Read(fields), CallOptions.Read(fields, logger), fields.Flag("stream") ?? true);
 
     /// <summary>
     /// The model, loaded as the options ask where that can still be chosen. A context that is too short is made longer by loading the model
@@ -64,7 +62,7 @@ internal sealed partial class OllamaCall
         try
         {
             var lease = await ModelResolver.AcquireAsync(context, _request);
-            _load = Stopwatch.GetElapsedTime(_began);
+            _load = _context.Elapsed;
             return lease;
         }
         catch (EngineException e) when (changed is not null && e.Failure == EngineFailure.LoadFailed)
@@ -73,7 +71,7 @@ internal sealed partial class OllamaCall
             LogReverted(ModelResolver.LoggerOf(context), entry.Name, e.Message);
             residency.Tunings.Replace(entry.Name, before);
             var lease = await ModelResolver.AcquireAsync(context, _request);
-            _load = Stopwatch.GetElapsedTime(_began);
+            _load = _context.Elapsed;
             return lease;
         }
     }
@@ -118,7 +116,7 @@ internal sealed partial class OllamaCall
     /// <summary>Writes the time of the whole request and of the load.</summary>
     public void WriteDurations(Utf8JsonWriter json)
     {
-        json.WriteNumber("total_duration", OllamaJson.Nanoseconds(Stopwatch.GetElapsedTime(_began).TotalMilliseconds));
+        json.WriteNumber("total_duration", OllamaJson.Nanoseconds(_context.Elapsed.TotalMilliseconds));
         json.WriteNumber("load_duration", OllamaJson.Nanoseconds(_load.TotalMilliseconds));
     }
 
@@ -144,8 +142,6 @@ internal sealed partial class OllamaCall
 /// <param name="LoadNames">The options in <paramref name="Load"/>, for the log.</param>
 internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOverride Load, IReadOnlyList<string> LoadNames)
 {
-    private static readonly ConditionalWeakTable<ILoadedModel, ModelEntry> Told = [];
-
     // What older versions had, and what nothing is to be done for: nothing is ever cut, so nothing is kept.
     private static readonly string[] Idle =
     [
@@ -188,9 +184,8 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
         var asked = before ?? LoadOverride.None;
         var changed = asked;
         var loaded = residency.Resident
-            .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase))?.Model;
-        // Clients send the same options with every request: the log has it once for each load.
-        var isNews = new Lazy<bool>(() => loaded is null || Told.TryAdd(loaded, entry));
+            .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase))?.Load;
+        var isNews = new Lazy<bool>(() => loaded is null || loaded.IsNews(nameof(CallOptions)));
         if (loaded is not null && LoadNames.Count > 0)
         {
             if (isNews.Value)

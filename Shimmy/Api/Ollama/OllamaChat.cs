@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -17,12 +16,11 @@ internal static class OllamaChat
 
     private static async Task Handle(HttpContext context)
     {
-        var began = Stopwatch.GetTimestamp();
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         // Read first: a request that is wrong loads no model.
         var logger = ModelResolver.LoggerOf(context);
-        var call = OllamaCall.Read(began, fields, logger);
+        var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);
         var request = fields.List("messages") is { Count: > 0 } ? ChatMessages.Read(fields) : [];
         var tools = ToolFields.Read(fields, logger);
         var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens);
@@ -67,7 +65,7 @@ internal static class Habits
     /// <summary>Settles what is left of a request; throws <see cref="ApiException"/> for a field that cannot be honoured.</summary>
     public static void Settle(RequestFields fields, Microsoft.Extensions.Logging.ILogger logger)
     {
-        // Ollama cuts what is too long unless it is told not to; nothing is ever cut here, and the error says by how much it is too long.
+        // Ollama cuts what is too long unless it is asked not to; nothing is ever cut here, and the error says by how much it is too long.
         fields.Flag("truncate");
         fields.Flag("shift");
         OtherFields.Settle(fields, logger);
@@ -79,7 +77,7 @@ internal static class Habits
 /// with the counts and times.
 /// </summary>
 /// <param name="call">The request.</param>
-/// <param name="probabilities">Whether the tokens' probabilities are told.</param>
+/// <param name="probabilities">Whether the tokens' probabilities are reported.</param>
 internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWriter
 {
     private readonly StringBuilder _arguments = new();

@@ -5,7 +5,7 @@ using Shimmy.Http;
 namespace Shimmy.Api.Ollama;
 
 /// <summary>
-/// Ollama's dialect (github.com/ollama/ollama, docs/api.md): answers are lines of JSON, and stream unless told otherwise. Its paths lie
+/// Ollama's dialect (github.com/ollama/ollama, docs/api.md): answers are lines of JSON, and stream unless asked otherwise. Its paths lie
 /// among those of Shimmy's own dialect; the routes say which are whose.
 /// </summary>
 internal sealed class OllamaDialect : Dialect

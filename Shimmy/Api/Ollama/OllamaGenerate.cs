@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Text;
 using System.Text.Json;
@@ -26,11 +25,10 @@ internal static class OllamaGenerate
 
     private static async Task Handle(HttpContext context)
     {
-        var began = Stopwatch.GetTimestamp();
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
         using var body = document;
         var logger = ModelResolver.LoggerOf(context);
-        var call = OllamaCall.Read(began, fields, logger);
+        var call = OllamaCall.Read(RequestContext.Of(context), fields, logger);
         var request = GenerateBody.Read(fields, call, logger);
         if (request.Prompt.Length == 0)
         {
@@ -69,7 +67,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
     /// <summary>Tokens of an earlier request and its answer; null where none are given.</summary>
     private IReadOnlyList<int>? Context { get; init; }
 
-    /// <summary>How many alternatives to each token are told; null where no probabilities are.</summary>
+    /// <summary>How many alternatives to each token are reported; null where no probabilities are.</summary>
     public int? Top { get; private init; }
 
     /// <summary>Reads the body; throws <see cref="ApiException"/> naming the field that is wrong.</summary>
@@ -180,7 +178,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
 
 /// <summary>The answers of <c>/api/generate</c>. Streamed: a line for each piece, and a last one with the counts and times.</summary>
 /// <param name="call">The request.</param>
-/// <param name="probabilities">Whether the tokens' probabilities are told.</param>
+/// <param name="probabilities">Whether the tokens' probabilities are reported.</param>
 /// <param name="conversation">Has the conversation's tokens at the end.</param>
 internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenContext conversation) : IStreamWriter
 {

@@ -21,7 +21,7 @@ internal static class ShowModel
     private const int LongArray = 5;
     private const string CopilotAgent = "GitHubCopilotChat/";
 
-    // The template is told by itself.
+    // The template is returned by itself.
     private static readonly string[] LeftOut = ["general.name", "tokenizer.chat_template"];
 
     public static void Map(RouteTable routes) => routes.MapPost("/api/show", Handle);

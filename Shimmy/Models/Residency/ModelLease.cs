@@ -7,11 +7,22 @@ namespace Shimmy.Models.Residency;
 /// <param name="identity">The same for loads that answer alike (<see cref="ModelIdentity"/>).</param>
 internal sealed class ModelLoad(ILoadedModel model, string identity)
 {
+    private readonly HashSet<string> _remarks = [];
+
     /// <summary>The model in memory.</summary>
     public ILoadedModel Model => model;
 
     /// <summary>The same for loads that answer alike (<see cref="ModelIdentity"/>).</summary>
     public string Identity => identity;
+
+    /// <summary>
+    /// Whether this is the first remark of its kind on this load. Clients ask the same with every request; the log has it once.
+    /// </summary>
+    public bool IsNews(string kind)
+    {
+        lock (_remarks)
+            return _remarks.Add(kind);
+    }
 
     /// <summary>
     /// The model's compiled chat template, kept here by <c>Chat/Templates/TemplateCache</c>, whose type this layer does not know; null

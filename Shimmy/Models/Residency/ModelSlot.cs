@@ -205,7 +205,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         ExpiresAt = ExpiresAt,
         KeepAlive = KeepAlive,
         Pinned = Pinned,
-        Model = State is ResidencyState.Ready or ResidencyState.Draining ? Model : null,
+        Load = State is ResidencyState.Ready or ResidencyState.Draining ? Load : null,
     };
 
     // Time left of the load, extrapolated from its progress.

@@ -32,8 +32,11 @@ internal sealed record ResidentModel
     /// <summary>Never evicted, and never unloaded for being idle.</summary>
     public bool Pinned { get; init; }
 
+    /// <summary>The load; null while it is not ready.</summary>
+    public ModelLoad? Load { get; init; }
+
     /// <summary>The loaded model, for its facts and statistics; null while it is not ready.</summary>
-    public ILoadedModel? Model { get; init; }
+    public ILoadedModel? Model => Load?.Model;
 }
 
 /// <summary>States of a slot; the transitions are drawn at <see cref="ModelResidency"/>.</summary>

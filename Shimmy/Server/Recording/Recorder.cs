@@ -30,7 +30,7 @@ internal sealed partial class Recorder(RecordingFile file, IReadOnlyList<string>
             CanonicalRequest.Of(context.Request, await CanonicalRequest.BodyAsync(context).ConfigureAwait(false),
                 secretScrubber, ignoredFields);
         var inner = context.Features.GetRequiredFeature<IHttpResponseBodyFeature>();
-        var tap = new ResponseCapture(inner);
+        var tap = new ResponseCapture(inner, RequestContext.Of(context));
         context.Features.Set<IHttpResponseBodyFeature>(tap);
         try
         {

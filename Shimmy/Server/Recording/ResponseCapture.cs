@@ -1,14 +1,13 @@
 using System.Buffers;
-using System.Diagnostics;
 using System.IO.Pipelines;
 using Microsoft.AspNetCore.Http.Features;
+using Shimmy.Http;
 
 namespace Shimmy.Server.Recording;
 
 /// <summary>A response body that passes everything on and keeps a copy, with the time of each flush.</summary>
-internal sealed class ResponseCapture(IHttpResponseBodyFeature inner) : PipeWriter, IHttpResponseBodyFeature
+internal sealed class ResponseCapture(IHttpResponseBodyFeature inner, RequestContext request) : PipeWriter, IHttpResponseBodyFeature
 {
-    private readonly long _start = Stopwatch.GetTimestamp();
     private readonly ArrayBufferWriter<byte> _copy = new(1024);
     private readonly List<(int Bytes, double Milliseconds)> _flushes = [];
     private Memory<byte> _lent;
@@ -21,7 +20,7 @@ internal sealed class ResponseCapture(IHttpResponseBodyFeature inner) : PipeWrit
     public IReadOnlyList<(int Bytes, double Milliseconds)> Flushes => _flushes;
 
     /// <summary>Milliseconds since the request came.</summary>
-    public double Milliseconds => Stopwatch.GetElapsedTime(_start).TotalMilliseconds;
+    public double Milliseconds => request.Elapsed.TotalMilliseconds;
 
     /// <inheritdoc/>
     public PipeWriter Writer => this;
