@@ -32,7 +32,7 @@ public sealed class FirstScanTests : IDisposable
         RandomModel.Write(_folder["there.gguf"]);
         await using var server = await StartAsync(scans: true);
         var asked = server.Client.GetStringAsync(path);
-        await Task.Delay(50, CancellationToken.None);
+        await Poll.UntilInFlightAsync(server.Client, 1);
         Assert.IsFalse(asked.IsCompleted);
 
         _gate.Set();

@@ -31,7 +31,7 @@ public sealed class SharedAnswersTests
         await using var server = await ServerFixture.StartAsync(engine);
         var asked = Enumerable.Range(0, 8).Select(i => server.AnswerAsync(Route, Ask("?", stream: i % 2 == 1))).ToArray();
         await Poll.UntilAsync(() => Volatile.Read(ref computed) > 0, "one is computed");
-        await Task.Delay(200);
+        await Poll.UntilInFlightAsync(server.Client, asked.Length);
         go.SetResult();
         foreach (var answer in await Task.WhenAll(asked))
             Assert.Contains(" two", answer);
@@ -57,7 +57,7 @@ public sealed class SharedAnswersTests
         var first = server.OpenAsync(Route, Ask("??", stream: true), leave.Token);
         await Poll.UntilAsync(() => Volatile.Read(ref computed) == 1, "the first is computed");
         var second = server.AnswerAsync(Route, Ask("??"));
-        await Task.Delay(200);
+        await Poll.UntilInFlightAsync(server.Client, 2);
         await leave.CancelAsync();
         await ((Task)first).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (first.IsCompletedSuccessfully)

@@ -17,6 +17,11 @@ internal static class Poll
         }
     }
 
+    /// <summary>Waits until a server has so many requests in flight.</summary>
+    public static Task UntilInFlightAsync(HttpClient server, int requests) => UntilAsync(
+        async () => (await server.GetStringAsync("metrics")).Contains($"\nshimmy_requests_in_flight {requests}\n", StringComparison.Ordinal),
+        $"{requests} requests are in flight");
+
     /// <inheritdoc cref="UntilAsync(Func{Task{bool}}, string)"/>
     public static Task UntilAsync(Func<bool> condition, string what) => UntilAsync(() => Task.FromResult(condition()), what);
 }
