@@ -7,7 +7,7 @@ namespace Shimmy.Http;
 /// The body of a request that a client has compressed (<c>Content-Encoding</c>, RFC 9110, 8.4), unpacked while it is read and no longer
 /// than a body may be: a few bytes unpack to gigabytes.
 /// </summary>
-internal sealed class DecodedBody : Stream
+internal sealed class DecodedBody : ForwardStream
 {
     private readonly Stream _unpacked;
     private readonly string _encoding;
@@ -15,20 +15,6 @@ internal sealed class DecodedBody : Stream
     private long _read;
 
     private DecodedBody(Stream unpacked, string encoding, long limit) => (_unpacked, _encoding, _limit) = (unpacked, encoding, limit);
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     /// <summary>
     /// Unpacks the body of a request that says that it is packed. Throws <see cref="ApiException"/> (415) for an encoding that is not
@@ -68,6 +54,33 @@ internal sealed class DecodedBody : Stream
         }
     }
 
+    protected override void Dispose(bool disposing)
+    {
+        if (disposing)
+            _unpacked.Dispose();
+        base.Dispose(disposing);
+    }
+}
+
+/// <summary>A stream that is read once, from its beginning to its end, without blocking a thread.</summary>
+internal abstract class ForwardStream : Stream
+{
+    public override bool CanRead => true;
+
+    public override bool CanSeek => false;
+
+    public override bool CanWrite => false;
+
+    public override long Length => throw new NotSupportedException();
+
+    public override long Position
+    {
+        get => throw new NotSupportedException();
+        set => throw new NotSupportedException();
+    }
+
+    public abstract override ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default);
+
     public override Task<int> ReadAsync(byte[] buffer, int offset, int count, CancellationToken cancellationToken) =>
         ReadAsync(buffer.AsMemory(offset, count), cancellationToken).AsTask();
 
@@ -81,12 +94,5 @@ internal sealed class DecodedBody : Stream
 
     public override void Flush()
     {
-    }
-
-    protected override void Dispose(bool disposing)
-    {
-        if (disposing)
-            _unpacked.Dispose();
-        base.Dispose(disposing);
     }
 }

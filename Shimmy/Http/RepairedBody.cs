@@ -7,7 +7,7 @@ namespace Shimmy.Http;
 /// A request's body as JSON without unpaired surrogates (<see cref="SurrogateRepair"/>), repaired while it is read: bodies are too large to
 /// be read twice. Read-only; the body itself is not disposed.
 /// </summary>
-internal sealed class RepairedBody(Stream body) : Stream
+internal sealed class RepairedBody(Stream body) : ForwardStream
 {
     private const int BufferSize = 16 * 1024;
 
@@ -16,20 +16,6 @@ internal sealed class RepairedBody(Stream body) : Stream
     private int _decided;
     private int _filled;
     private bool _ended;
-
-    public override bool CanRead => true;
-
-    public override bool CanSeek => false;
-
-    public override bool CanWrite => false;
-
-    public override long Length => throw new NotSupportedException();
-
-    public override long Position
-    {
-        get => throw new NotSupportedException();
-        set => throw new NotSupportedException();
-    }
 
     public override async ValueTask<int> ReadAsync(Memory<byte> buffer, CancellationToken cancellationToken = default)
     {
@@ -50,18 +36,6 @@ internal sealed class RepairedBody(Stream body) : Stream
         _buffer.AsSpan(_from, count).CopyTo(buffer.Span);
         _from += count;
         return count;
-    }
-
-    public override int Read(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override long Seek(long offset, SeekOrigin origin) => throw new NotSupportedException();
-
-    public override void SetLength(long value) => throw new NotSupportedException();
-
-    public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
-
-    public override void Flush()
-    {
     }
 
     protected override void Dispose(bool disposing)

@@ -71,7 +71,7 @@ public sealed class MessagesTests
             Answer = (_, _) =>
                 ["<think>", "hm", "</think>", "Let me see.", "<tool_call>\n{\"name\": \"get_weather\", ",
                     "\"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"],
-            Facts = _ => Facts(ThinkingTools),
+            Facts = _ => Facts(ToolTemplates.Thinking),
         };
         await using var server = await ServerFixture.StartAsync(engine);
         const string body =
@@ -128,7 +128,7 @@ public sealed class MessagesTests
                 prompts.Add(string.Concat(request.Prompt.Parts.Select(part => part.Text)));
                 return ["ok"];
             },
-            Facts = _ => Facts(ThinkingTools),
+            Facts = _ => Facts(ToolTemplates.Thinking),
         };
         await using var server = await ServerFixture.StartAsync(engine);
         await server.AnswerAsync(Route,
@@ -201,7 +201,7 @@ public sealed class MessagesTests
                 prompts.Add(string.Concat(request.Prompt.Parts.Select(part => part.Text)));
                 return prompts.Count == 1 ? Enumerable.Repeat(" hm", 5000).Prepend("<think>") : ["Done."];
             },
-            Facts = _ => Facts(ThinkingTools),
+            Facts = _ => Facts(ToolTemplates.Thinking),
         };
         await using var server = await ServerFixture.StartAsync(engine);
         using var answer = JsonDocument.Parse(await server.AnswerAsync(Route,
@@ -290,27 +290,6 @@ public sealed class MessagesTests
             throw new EngineException(EngineFailure.GenerationFailed, "no luck");
         }
     }
-
-    // Qwen's way of calling and thinking, in short.
-    private const string ThinkingTools =
-        """
-        {%- if tools %}<|im_start|>system
-        {% for tool in tools %}{{ tool | tojson }}
-        {% endfor %}For each call write <tool_call>
-        {"name": <name>, "arguments": <object>}
-        </tool_call><|im_end|>
-        {% endif %}{%- for message in messages %}<|im_start|>{{ message.role }}
-        {% if message.role == 'assistant' and message.reasoning_content %}<think>
-        {{ message.reasoning_content }}
-        </think>
-
-        {% endif %}{{ message.content or '' }}{% for call in message.tool_calls or [] %}
-        <tool_call>
-        {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-        </tool_call>{% endfor %}<|im_end|>
-        {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-        {% endif %}
-        """;
 
     private static ModelFacts Facts(string template) => new()
     {

@@ -86,7 +86,7 @@ public sealed partial class CachedAnswersTests
                     Description = "",
                     Slots = 1,
                     ContextLength = 10_000,
-                    ChatTemplates = new Dictionary<string, string> { ["default"] = Thinking }
+                    ChatTemplates = new Dictionary<string, string> { ["default"] = ToolTemplates.Thinking }
                 },
         };
         await using var server = await ServerFixture.StartAsync(engine);
@@ -283,24 +283,4 @@ public sealed partial class CachedAnswersTests
         },
     };
 
-    // Qwen's way of calling and thinking, in short.
-    private const string Thinking =
-        """
-        {%- if tools %}<|im_start|>system
-        {% for tool in tools %}{{ tool | tojson }}
-        {% endfor %}For each call write <tool_call>
-        {"name": <name>, "arguments": <object>}
-        </tool_call><|im_end|>
-        {% endif %}{%- for message in messages %}<|im_start|>{{ message.role }}
-        {% if message.role == 'assistant' and message.reasoning_content %}<think>
-        {{ message.reasoning_content }}
-        </think>
-
-        {% endif %}{{ message.content or '' }}{% for call in message.tool_calls or [] %}
-        <tool_call>
-        {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
-        </tool_call>{% endfor %}<|im_end|>
-        {% endfor %}{% if add_generation_prompt %}<|im_start|>assistant
-        {% endif %}
-        """;
 }

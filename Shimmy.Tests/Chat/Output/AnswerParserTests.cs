@@ -1,7 +1,8 @@
-using System.Text;
 using System.Text.Json;
-using Shimmy.Chat.Output;
+using System.Text;
 using Shimmy.Chat.Output.Tools;
+using Shimmy.Chat.Output;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Output;
 
@@ -11,17 +12,6 @@ namespace Shimmy.Tests.Chat.Output;
 public sealed class AnswerParserTests
 {
     private static readonly ReasoningTags Think = new("<think>", "</think>");
-
-    private static readonly ToolCallSyntax Hermes = new()
-    {
-        Style = ToolCallStyle.Json,
-        CallBegin = "<tool_call>\n{\"name\": \"",
-        AfterName = "\", \"arguments\": ",
-        CallEnd = "}\n</tool_call>",
-        Separator = "\n",
-        NameKey = "name",
-        ArgumentsKey = "arguments",
-    };
 
     private static readonly ToolCallSyntax Bare = new()
     {
@@ -48,7 +38,7 @@ public sealed class AnswerParserTests
     [DataRow("<tool_call>{\"name\":\"get\",\"arguments\":{\"half\": \"wa", "C0:get {\"half\": \"wa")]
     [DataRow("A < b and <tool", "T:A < b and <tool")]
     public void Parts_are_told_apart(string answer, string expected) =>
-    Hold(new AnswerFormat { Reasoning = Think, Calls = Hermes, Tools = Tools }, answer, expected);
+    Hold(new AnswerFormat { Reasoning = Think, Calls = ToolTemplates.Hermes, Tools = Tools }, answer, expected);
 
     [TestMethod]
     [DataRow("<think>\nhm\n</think>\n\nHi", "hm", "<think>\nhm\n</think>\n\nHi", false)]

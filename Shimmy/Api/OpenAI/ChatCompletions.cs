@@ -69,30 +69,10 @@ internal static class ChatCompletions
         var usage = answers.Skip(1)
             .Aggregate(answers[0].End.Usage,
                 (sum, answer) => sum with { CompletionTokens = sum.CompletionTokens + answer.End.Usage.CompletionTokens });
-        await JsonResponse.WriteAsync(context, json =>
+        await OpenAIJson.WriteAnswerAsync(context, (id, "chat.completion", created, name), request.Extras, answers, usage, (json, i) =>
         {
-            json.WriteStartObject();
-            json.WriteString("id", id);
-            json.WriteString("object"u8, "chat.completion"u8);
-            json.WriteNumber("created", created);
-            json.WriteString("model", name);
-            request.Extras.WriteBuild(json);
-            json.WriteStartArray("choices");
-            for (var i = 0; i < answers.Length; i++)
-            {
-                json.WriteStartObject();
-                json.WriteNumber("index", i);
-                ChatAnswerJson.WriteMessage(json, answers[i]);
-                ChatAnswerJson.WriteLogProbabilities(json, request.Extras.LogProbabilities ? answers[i].Tokens ?? [] : null);
-                if (request.Extras.Tokens)
-                    OpenAIJson.WriteTokens(json, answers[i].Tokens);
-                json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            OpenAIJson.WriteUsage(json, usage);
-            request.Extras.WriteTail(json, answers[0].End, answers[0].Text);
-            json.WriteEndObject();
+            ChatAnswerJson.WriteMessage(json, answers[i]);
+            ChatAnswerJson.WriteLogProbabilities(json, request.Extras.LogProbabilities ? answers[i].Tokens ?? [] : null);
         });
     }
 

@@ -25,7 +25,7 @@ internal sealed class CompletionLogprobs(string text)
         json.WriteStartObject("logprobs");
         json.WriteStartArray("tokens");
         foreach (var token in tokens)
-            json.WriteStringValue(TextOf(token.Told));
+            json.WriteStringValue(TextOf(token.Shown));
         json.WriteEndArray();
         json.WriteStartArray("token_logprobs");
         foreach (var token in tokens)
@@ -88,10 +88,10 @@ internal sealed class CompletionLogprobs(string text)
             json.WritePropertyName(text);
             WriteLog(json, top.LogProbability);
         }
-        // OpenAI: the token that was taken is always told, beside the most likely ones where it is none of them.
-        if (written.Add(TextOf(token.Told)))
+        // OpenAI: the token that was taken is always reported, beside the most likely ones where it is none of them.
+        if (written.Add(TextOf(token.Shown)))
         {
-            json.WritePropertyName(TextOf(token.Told));
+            json.WritePropertyName(TextOf(token.Shown));
             WriteLog(json, likely.LogProbability);
         }
         json.WriteEndObject();

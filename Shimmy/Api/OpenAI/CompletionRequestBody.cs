@@ -77,9 +77,9 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
         var request = this with { Options = Own?.Over(options) ?? options };
         if (Suffix is null)
             return request;
-        var marks = facts.FillInTheMiddle
+        var markers = facts.FillInTheMiddle
             ?? throw ApiException.BadField("suffix", "this model's vocabulary has no tokens for filling in the middle");
-        return request with { Prompts = [.. Prompts.Select(prompt => marks.Around(prompt, Suffix))] };
+        return request with { Prompts = [.. Prompts.Select(prompt => markers.Around(prompt, Suffix))] };
     }
 }
 

@@ -44,31 +44,11 @@ internal static class Completions
             answers.Select(
                 (answer, i) => i % request.Choices == 0 ? answer.End.Usage : answer.End.Usage with { PromptTokens = 0, CachedTokens = 0 })
             .Aggregate((sum, usage) => sum + usage);
-        await JsonResponse.WriteAsync(context, json =>
+        await OpenAIJson.WriteAnswerAsync(context, (id, "text_completion", created, name), request.Extras, answers, usage, (json, i) =>
         {
-            json.WriteStartObject();
-            json.WriteString("id", id);
-            json.WriteString("object"u8, "text_completion"u8);
-            json.WriteNumber("created", created);
-            json.WriteString("model", name);
-            request.Extras.WriteBuild(json);
-            json.WriteStartArray("choices");
-            for (var i = 0; i < answers.Length; i++)
-            {
-                json.WriteStartObject();
-                json.WriteNumber("index", i);
-                var text = runs[i].Echo + answers[i].Text;
-                json.WriteString("text", text);
-                CompletionLogprobs.Write(json, request.Extras, text, answers[i]);
-                if (request.Extras.Tokens)
-                    OpenAIJson.WriteTokens(json, answers[i].Tokens);
-                json.WriteString("finish_reason", OpenAIJson.FinishReasonOf(answers[i].End));
-                json.WriteEndObject();
-            }
-            json.WriteEndArray();
-            OpenAIJson.WriteUsage(json, usage);
-            request.Extras.WriteTail(json, answers[0].End, answers[0].Text);
-            json.WriteEndObject();
+            var text = runs[i].Echo + answers[i].Text;
+            json.WriteString("text", text);
+            CompletionLogprobs.Write(json, request.Extras, text, answers[i]);
         });
     }
 
@@ -115,7 +95,7 @@ internal static class Completions
         }));
     }
 
-    // All are generated at once, and told one after another: what comes early waits. Each on its own would stand in the queue anew behind
+    // All are generated at once, and sent one after another: what comes early waits. Each on its own would stand in the queue anew behind
     // all others.
     private static async IAsyncEnumerable<OutputEvent> OneAfterAnother(
         ModelLease lease, CachedExecution cache, Run[] runs, ILogger logger, [EnumeratorCancellation] CancellationToken cancellation)

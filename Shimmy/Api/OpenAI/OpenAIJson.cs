@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Microsoft.AspNetCore.Http;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 using Shimmy.Http;
@@ -20,6 +21,40 @@ internal static class OpenAIJson
             json.WriteNumberValue(token.Token);
         json.WriteEndArray();
     }
+
+    /// <summary>A whole answer of a completion, of messages or of text.</summary>
+    /// <param name="context">The request.</param>
+    /// <param name="head">What the answer is: its id, OpenAI's name of the kind, when it was made, by which model.</param>
+    /// <param name="details">What is written beside the texts.</param>
+    /// <param name="answers">The choices.</param>
+    /// <param name="usage">The tokens of all.</param>
+    /// <param name="writeChoice">Writes the text of a choice, by its number.</param>
+    public static Task WriteAnswerAsync(
+        HttpContext context, (string Id, string Kind, long Created, string Model) head, OutputDetails details, Answer[] answers,
+        Usage usage, Action<Utf8JsonWriter, int> writeChoice) => JsonResponse.WriteAsync(context, json =>
+        {
+            json.WriteStartObject();
+            json.WriteString("id", head.Id);
+            json.WriteString("object", head.Kind);
+            json.WriteNumber("created", head.Created);
+            json.WriteString("model", head.Model);
+            details.WriteBuild(json);
+            json.WriteStartArray("choices");
+            for (var i = 0; i < answers.Length; i++)
+            {
+                json.WriteStartObject();
+                json.WriteNumber("index", i);
+                writeChoice(json, i);
+                if (details.Tokens)
+                    WriteTokens(json, answers[i].Tokens);
+                json.WriteString("finish_reason", FinishReasonOf(answers[i].End));
+                json.WriteEndObject();
+            }
+            json.WriteEndArray();
+            WriteUsage(json, usage);
+            details.WriteTail(json, answers[0].End, answers[0].Text);
+            json.WriteEndObject();
+        });
 
     /// <summary>The answer of routes that count the tokens of a request.</summary>
     public static void WriteInputTokens(Utf8JsonWriter json, int tokens)
@@ -61,17 +96,17 @@ internal static class StreamOptions
 /// Details of an answer that are written beside its text: OpenAI's <c>logprobs</c>, llama.cpp's <c>return_tokens</c> and
 /// <c>timings_per_token</c>.
 /// </summary>
-/// <param name="LogProbabilities">Whether the tokens' probabilities are told.</param>
-/// <param name="Tokens">Whether the tokens' ids are told.</param>
-/// <param name="Timings">Whether the times are told, in a stream with every chunk.</param>
+/// <param name="LogProbabilities">Whether the tokens' probabilities are reported.</param>
+/// <param name="Tokens">Whether the tokens' ids are reported.</param>
+/// <param name="Timings">Whether the times are reported, in a stream with every chunk.</param>
 internal readonly record struct OutputDetails(bool LogProbabilities, bool Tokens, bool Timings)
 {
     /// <summary>
-    /// Whether the answer is one of <c>shimmy llama-server</c>, which tells its build, and its times at the end, unasked.
+    /// Whether the answer is one of <c>shimmy llama-server</c>, which reports its build, and its times at the end, unasked.
     /// </summary>
     public bool AsLlamaServer { get; init; }
 
-    /// <summary>The prompt as the model reads it, where it is to be told (<c>verbose</c>); else null.</summary>
+    /// <summary>The prompt as the model reads it, where it is to be reported (<c>verbose</c>); else null.</summary>
     public string? VerbosePrompt { get; init; }
 
     /// <summary>Longest silence of a stream; null never breaks it.</summary>

@@ -6,7 +6,7 @@ namespace Shimmy.Api.OpenAI;
 
 /// <summary>
 /// <c>POST /v1/completions/render</c> and <c>/v1/chat/completions/render</c>: the tokens that the same body would be computed as, so that
-/// a router can look for them among the blocks that KV events have told of. vLLM's routes; nothing is generated.
+/// a router can look for them among the blocks that KV events have reported. vLLM's routes; nothing is generated.
 /// </summary>
 internal static class Render
 {

@@ -27,7 +27,7 @@ internal static class Rerank
         var documents = ReadDocuments(fields, name);
         var most = fields.Whole("top_n", 1, int.MaxValue) ?? documents.Count;
         var withText = isTei ? fields.Flag("return_text") ?? false : fields.Flag("return_documents") ?? true;
-        // llama-server tells what the model says, others a probability.
+        // llama-server reports what the model says, others a probability.
         var isRaw = (fields.Flag("raw_scores") ?? false) || LlamaServerMode.Of(context).IsOn;
         var loras = LoraFields.Read(fields);
         var truncates = EmbeddingRun.Truncates(fields);

@@ -58,14 +58,14 @@ internal static class Transcriptions
             if (format == "verbose_json")
             {
                 json.WriteString("task"u8, "transcribe"u8);
-                // Not known but where it was said: the model tells none.
+                // Not known but where it was said: the model reports none.
                 json.WriteString("language", language ?? "unknown");
                 json.WriteNumber("duration", Math.Round(seconds, 3));
             }
             json.WriteString("text", answer.Text);
             if (format == "verbose_json")
             {
-                // The model tells no times.
+                // The model reports no times.
                 json.WriteStartArray("segments");
                 json.WriteEndArray();
                 json.WriteStartObject("usage");
@@ -108,7 +108,7 @@ internal static class Transcriptions
         foreach (var times in (string[])["timestamp_granularities[]", "timestamp_granularities"])
             fields.Refuse(times, $"{timesReason}, of segments or of words; leave it out");
         foreach (var include in (string[])["include[]", "include"])
-            fields.Refuse(include, "log probabilities are not told by this route; leave it out");
+            fields.Refuse(include, "log probabilities are not reported by this route; leave it out");
         fields.Refuse("chunking_strategy", "sounds are cut every 30 seconds; leave it out or say 'auto'",
             value => value.ValueKind == JsonValueKind.String && value.ValueEquals("auto"));
         return fields.Choice(name, "json", "text", "verbose_json") ?? "json";

@@ -1,8 +1,9 @@
 using System.Text.Json;
-using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Tools;
+using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output.Tools;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Grammars.Tools;
 
@@ -15,17 +16,6 @@ public sealed class ToolCallConstraintTests
     private static readonly ToolDefinition Add =
         Tool("add", """{"type":"object","properties":{"a":{"type":"integer"},"b":{"type":"integer"}},"required":["a","b"]}""");
     private static readonly ToolDefinition Now = new("now", null, default);
-    private static readonly ToolCallSyntax Hermes = new()
-    {
-        Style = ToolCallStyle.Json,
-        CallBegin = "<tool_call>\n{\"name\": \"",
-        AfterName = "\", \"arguments\": ",
-        CallEnd = "}\n</tool_call>",
-        Separator = "\n",
-        NameKey = "name",
-        ArgumentsKey = "arguments",
-    };
-
     private static readonly ToolCallSyntax Mistral = new()
     {
         Style = ToolCallStyle.Json,
@@ -56,7 +46,7 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void A_named_tool_is_the_only_one_that_can_be_called()
     {
-        var matcher = Matcher(Hermes, [Weather], parallel: false);
+        var matcher = Matcher(ToolTemplates.Hermes, [Weather], parallel: false);
 
         Assert.IsTrue(matcher.Accepts("<tool_call>\n{\"name\": \"get_weather\", \"arguments\": {\"city\": \"Rome\"}}\n</tool_call>"));
         Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"add\", \"arguments\": {\"a\": 1, \"b\": 2}}\n</tool_call>"));
@@ -67,9 +57,9 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void Behind_the_trigger_the_call_goes_on_where_it_stands()
     {
-        var matcher = new GrammarMatcher(ToolCallConstraint.Build(Hermes, [Now], parallel: false, afterTrigger: true).Text);
+        var matcher = new GrammarMatcher(ToolCallConstraint.Build(ToolTemplates.Hermes, [Now], parallel: false, afterTrigger: true).Text);
 
-        Assert.AreEqual("<tool_call>", Hermes.Trigger);
+        Assert.AreEqual("<tool_call>", ToolTemplates.Hermes.Trigger);
         Assert.IsTrue(matcher.Accepts("{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
         Assert.IsFalse(matcher.Accepts("<tool_call>\n{\"name\": \"now\", \"arguments\": {}}\n</tool_call>"));
     }

@@ -112,7 +112,7 @@ internal static class ResponseJson
         json.WriteEndObject();
     }
 
-    // Tools that were left out were not there for the model, and are not told as if they had been.
+    // Tools that were left out were not there for the model, and are not reported as if they had been.
     private static void WriteTools(Utf8JsonWriter json, RequestFields fields)
     {
         json.WritePropertyName("tool_choice");

@@ -46,7 +46,7 @@ internal sealed record ResponseRequestBody
     public static ResponseRequestBody Read(RequestFields fields, ResponseStore store, ILogger? logger, LlamaServerMode? mode = null)
     {
         mode ??= LlamaServerMode.Default;
-        // Of llama-server's details, that server alone tells them here.
+        // Of llama-server's details, that server alone reports them here.
         var extras = mode.IsOn ? OutputDetails.Read(fields, logProbabilities: false, mode) : default;
         CheckOthers(fields);
         if (mode.IsOn && fields.Object("text")?.Object("format") is { } format

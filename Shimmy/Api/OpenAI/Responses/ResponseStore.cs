@@ -31,7 +31,7 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
         }
     }
 
-    /// <summary>Keeps an answer; one that is too large for all of the room is not kept.</summary>
+    /// <summary>Keeps an answer; one that is too large for all of the memory is not kept.</summary>
     public void Add(StoredResponse response)
     {
         lock (_lock)
@@ -107,7 +107,7 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
     private static IEnumerable<string> ItemsOf(StoredResponse response) =>
         response.Input.Concat(response.Output).Select(item => item.Id).Distinct();
 
-    // An answer takes room while it can be found, and while one that followed it does.
+    // An answer takes memory while it can be found, and while one that followed it does.
     private void Hold(StoredResponse response)
     {
         for (var next = response; next is not null && next.Holders++ == 0; next = next.Previous)

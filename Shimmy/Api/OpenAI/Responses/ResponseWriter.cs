@@ -124,7 +124,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
             End(new ResponseOutcome("cancelled", _output));
             return;
         }
-        // A call that was cut is none. In a stream its beginning has been told, and it ends as incomplete.
+        // A call that was cut is none. In a stream its beginning has been sent, and it ends as incomplete.
         if (end.EndsInCall && _stream is null && _open is FunctionCallItem)
         {
             _open = null;

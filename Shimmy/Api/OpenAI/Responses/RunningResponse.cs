@@ -31,7 +31,7 @@ internal sealed class RunningResponse : IDisposable
     /// <summary>The finished answer; null where it broke off without one.</summary>
     public Task<StoredResponse?> Outcome => _outcome.Task;
 
-    /// <summary>Ends it; <see cref="Outcome"/> tells when it has ended.</summary>
+    /// <summary>Ends it; <see cref="Outcome"/> completes when it has ended.</summary>
     public void Cancel()
     {
         _cancelled = true;

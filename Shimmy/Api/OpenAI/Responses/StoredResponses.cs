@@ -6,7 +6,7 @@ using Shimmy.Http;
 namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
-/// <c>/v1/responses/{id}</c>: GET tells an answer, DELETE forgets it, <c>POST …/cancel</c> ends one that runs, <c>GET …/input_items</c>
+/// <c>/v1/responses/{id}</c>: GET returns an answer, DELETE forgets it, <c>POST …/cancel</c> ends one that runs, <c>GET …/input_items</c>
 /// lists what it answered.
 /// </summary>
 internal static class StoredResponses
