@@ -12,6 +12,15 @@ namespace Shimmy.Cli.Chat;
 /// <summary>
 /// A conversation in the terminal: reads a line, does the command or asks the model, shows the answer, and again. Keys are read all the
 /// time; those that come during an answer wait for the next line, but for Ctrl+C, which stops it.
+/// <code>
+///   connect ──► choose a model ──► load ─┐ (in the background, while the first line is typed)
+///                                        ▼
+///      ┌──────────────────────────► read a line ──────────► end (Ctrl+D, /exit)
+///      │                  /command │     │ question
+///      │  ChatCommands ◄───────────┘     ▼
+///      ├───────┘                        ask ──► show pieces as they come ──► keep the answer, or take the question back
+///      └──────────────────────────────────────────────────────────────────────┘
+/// </code>
 /// </summary>
 internal sealed class ChatLoop
 {

@@ -9,9 +9,15 @@ using static Shimmy.Cli.Options.CommandSet;
 namespace Shimmy.Cli.Options;
 
 /// <summary>
-/// Every command and every option. A row feeds the command line, the variable of the environment, the help, <c>/diag</c>, and the tests
-/// that hold the configuration file and docs/inventory.md against it. The options of loading a model and of sampling have their rows in
+/// Every command and every option, a row each. The options of loading a model and of sampling have their rows in
 /// <see cref="TuningOption"/> and <see cref="SamplingField"/>, which requests and the configuration file read as well.
+/// <code>
+///   arguments  ──┐
+///   SHIMMY_NAME ─┼─► OptionParser ──► a row's Set ──► CommandOptions ──► the command
+///   OLLAMA_NAME ─┘                    a row's Limit ───────────────────► /diag
+///                                     a row's Help, Default, Value ────► --help, the manual page, completion scripts
+///   tests hold docs/inventory.md and, by ConfigField, the schema of the configuration file against the rows
+/// </code>
 /// </summary>
 internal static class OptionTable
 {
