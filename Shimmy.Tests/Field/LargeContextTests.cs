@@ -140,7 +140,7 @@ public sealed class LargeContextTests : IDisposable
             MemoryTotalBytes = megabytes * Megabyte,
         };
         return ContextFit.Of(spec, null, new HeaderMemo(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length),
-            HostMemory.RoomOf([gpu], new HeaderMemo()));
+            HostMemory.CapacityOf([gpu], new HeaderMemo()));
     }
 
     private static ModelResidency Residency(int megabytes) => new([new ScriptedEngine()],

@@ -45,8 +45,8 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
             reasoning.Append(outputEvent.Reasoning);
             if (outputEvent.PromptToken is { } read)
                 promptTokens.Add(read);
-            if (outputEvent.Tokens is { } told)
-                (tokens ??= []).AddRange(told);
+            if (outputEvent.Tokens is { } reported)
+                (tokens ??= []).AddRange(reported);
             if (outputEvent.Call is not { } call)
                 continue;
             if (call.Name is { } name)

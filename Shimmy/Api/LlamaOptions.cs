@@ -108,7 +108,7 @@ internal sealed record LlamaOptions
     {
         AfterSampling = AfterSampling && options.TopLogProbabilities is not null,
         Samplers = Samplers,
-        // At temperature 0 nothing else is drawn, and the others are told all the same.
+        // At temperature 0 nothing else is drawn, and the others are reported all the same.
         MinKeep = AfterSampling && options.Temperature <= 0 ? Math.Max(MinKeep, options.TopLogProbabilities ?? 0) : MinKeep,
         Slot = Slot,
         ReportProgress = Progress,
@@ -173,7 +173,7 @@ internal static class ReasoningControls
         return new Entry(id);
     }
 
-    /// <summary>Ends the thinking of an answer; false where none runs under this id that may be told so.</summary>
+    /// <summary>Ends the thinking of an answer; false where none runs under this id that may be asked to.</summary>
     public static bool End(string id)
     {
         if (!Running.TryGetValue(id, out var control))

@@ -20,7 +20,7 @@ internal sealed record LlamaServerMode
     /// <summary>The defaults, for a server that was not started as llama-server.</summary>
     public static LlamaServerMode Default { get; } = new();
 
-    /// <summary>llama-server's name of its build, which it tells with every answer: a letter, a number, a commit.</summary>
+    /// <summary>llama-server's name of its build, which it reports with every answer: a letter, a number, a commit.</summary>
     public static string BuildInfo { get; } = $"b0-shimmy-{ServerState.Version}";
 
     /// <summary>Whether the server was started as llama-server.</summary>
@@ -86,7 +86,7 @@ internal sealed record LlamaServerMode
     /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Where thoughts are told, where a request does not say (<c>--reasoning-format</c>).</summary>
+    /// <summary>Where thoughts are reported, where a request does not say (<c>--reasoning-format</c>).</summary>
     public ThoughtPlace Thoughts { get; init; }
 
     /// <summary>Variables of the chat template, where a request does not give them.</summary>
@@ -144,7 +144,7 @@ internal sealed record LlamaServerMode
     /// </summary>
     /// <param name="request">The conversation.</param>
     /// <param name="fields">The request.</param>
-    /// <param name="hasBoth">Whether the route can tell thoughts in two places; where it cannot they are told beside the text.</param>
+    /// <param name="hasBoth">Whether the route has two places for thoughts; where it has one they stand beside the text.</param>
     public ChatRequest Apply(ChatRequest request, RequestFields fields, bool hasBoth = false)
     {
         var place = ThoughtPlaces.Read(fields) ?? Thoughts;
@@ -162,14 +162,14 @@ internal sealed record LlamaServerMode
             ContinueFinalMessage = continues,
             Messages = [.. request.Messages.Select(
                 (message, i) => Apart(message, continues && i == request.Messages.Count - 1 ? "\n\n" : "\n"))],
-            // llama-server tells every template.
+            // llama-server gives it to every template.
             EnableThinking = request.EnableThinking ?? Thinks ?? true,
             ThinkingBudget = request.ThinkingBudget ?? ThinkingBudget,
             TemplateArguments = arguments,
         };
     }
 
-    // llama-server tells every template the day, under the names that templates of Llama 3 and of firefunction have for it.
+    // llama-server gives every template the day, under the names that templates of Llama 3 and of firefunction have for it.
     private static Dictionary<string, JsonElement> Dates()
     {
         var today = DateTime.Now;
@@ -200,7 +200,7 @@ internal sealed record LlamaServerMode
         };
 }
 
-/// <summary>llama-server's words for where thoughts are told.</summary>
+/// <summary>llama-server's words for where thoughts are reported.</summary>
 internal static class ThoughtPlaces
 {
     private const string Field = "reasoning_format";

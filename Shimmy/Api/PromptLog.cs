@@ -20,7 +20,7 @@ internal sealed partial class PromptLog(ILogger logger, string requestId, Reques
     /// <summary>Logs a prompt, in one line.</summary>
     public void Write(Prompt prompt)
     {
-        var text = prompt.Tokens is { } tokens ? $"{tokens.Count} tokens" : MediaMarks.TextOf(prompt);
+        var text = prompt.Tokens is { } tokens ? $"{tokens.Count} tokens" : MediaMarkers.TextOf(prompt);
         record.KeepTexts(text);
         LogPrompt(logger, requestId, OnOneLine(text));
     }

@@ -47,7 +47,7 @@ internal sealed class TimingsJson
         _tokens += tokens.Count;
     }
 
-    /// <summary>Writes the object, once the prompt is told of or a first token has come.</summary>
+    /// <summary>Writes the object, once the prompt is reported or a first token has come.</summary>
     public void Write(Utf8JsonWriter json)
     {
         if (_start is not { } start)
@@ -79,7 +79,7 @@ internal sealed class TimingsJson
             DraftTimings.Write(json, ended);
         json.WriteEndObject();
 
-        // The rates are those of the time that is told.
+        // The rates are those of the time that is reported.
         void Half(string name, int tokens, int steps, double time)
         {
             time = Math.Round(time, 3);

@@ -30,7 +30,7 @@ internal static class TokenProbabilities
             if (token.LogProbability is not { } likely)
                 continue;
             json.WriteStartObject();
-            WriteToken(json, token.Told, likely.LogProbability);
+            WriteToken(json, token.Shown, likely.LogProbability);
             json.WriteStartArray("top_logprobs");
             foreach (var top in likely.Top)
             {

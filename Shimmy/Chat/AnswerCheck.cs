@@ -7,7 +7,7 @@ using Shimmy.Engine;
 namespace Shimmy.Chat;
 
 /// <summary>
-/// Checks a finished answer against what of its schema the grammar could not express, and tells the log. The answer itself stays as it is:
+/// Checks a finished answer against what of its schema the grammar could not express, and logs what is wrong. The answer itself stays:
 /// it may have been streamed already.
 /// </summary>
 internal sealed class AnswerCheck
@@ -21,7 +21,7 @@ internal sealed class AnswerCheck
     /// <summary>The check that a grammar needs; null where it says all of its schema.</summary>
     public static AnswerCheck? Of(Grammar? grammar) => grammar?.ProblemOf is { } problemOf ? new AnswerCheck(problemOf) : null;
 
-    /// <summary>Takes the next event; at the end of a whole answer in text, tells what is wrong with it.</summary>
+    /// <summary>Takes the next event; at the end of a whole answer in text, logs what is wrong with it.</summary>
     public void Note(in OutputEvent outputEvent, ILogger logger)
     {
         _text.Append(outputEvent.Text);

@@ -142,7 +142,7 @@ internal sealed class TimeLimit : IDisposable
             _over.Cancel();
     }
 
-    /// <summary>The end as it is told.</summary>
+    /// <summary>The end as it is reported.</summary>
     public GenerationEnd Of(GenerationEnd end) =>
         end.Reason == FinishReason.Cancelled && _over.IsCancellationRequested ? end with { Reason = FinishReason.Length } : end;
 

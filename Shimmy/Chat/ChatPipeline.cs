@@ -56,8 +56,8 @@ internal static class ChatPipeline
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
             ShownControlTokens = request.Thoughts == ThoughtPlace.InText && template.Reasoning is { } shown
-                ? [.. format.Marks, shown.Open, shown.Close]
-                : format.Marks,
+                ? [.. format.Tags, shown.Open, shown.Close]
+                : format.Tags,
         };
         var limit = (request.ThinkingBudget ?? (request.ThinkingControl is null ? null : int.MaxValue)) is { } budget
             && format.Reasoning is { } tags
@@ -105,7 +105,7 @@ internal static class ChatPipeline
     // The grammar, and the text after which it applies: an answer that begins inside the reasoning is free up to the closing tag.
     private static (Grammar? Grammar, string? Trigger) ConstraintOf(ChatRequest request, AnswerFormat format, ILogger? logger)
     {
-        var thought = format is { Reasoning: { } marks, BeginsReasoning: true } ? marks.Close : null;
+        var thought = format is { Reasoning: { } tags, BeginsReasoning: true } ? tags.Close : null;
         if (format.Calls is not { } calls)
             return (request.Grammar, request.Grammar is null ? null : thought);
         try
@@ -137,24 +137,24 @@ internal static class ChatPipeline
 
     private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
     {
-        var marks = request.ContinueFinalMessage || request.Thoughts == ThoughtPlace.InText ? null : template.Reasoning;
+        var tags = request.ContinueFinalMessage || request.Thoughts == ThoughtPlace.InText ? null : template.Reasoning;
         return new AnswerFormat
         {
-            Reasoning = marks,
-            BeginsReasoning = marks is not null && TextEndsWith(prompt, marks.Open),
+            Reasoning = tags,
+            BeginsReasoning = tags is not null && TextEndsWith(prompt, tags.Open),
             ReasoningStaysInText = request.Thoughts == ThoughtPlace.Both,
             Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
             Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
         };
     }
 
-    private static bool TextEndsWith(Prompt prompt, string mark)
+    private static bool TextEndsWith(Prompt prompt, string tag)
     {
         // The tag and the line breaks behind it are few parts; no known template writes more than eight.
         var end = "";
         for (var i = prompt.Parts.Count - 1; i >= Math.Max(0, prompt.Parts.Count - 8); i--)
             end = prompt.Parts[i].Text + end;
-        return end.AsSpan().TrimEnd().EndsWith(mark);
+        return end.AsSpan().TrimEnd().EndsWith(tag);
     }
 
     private static async IAsyncEnumerable<OutputEvent> ParsedAsync(
@@ -163,8 +163,8 @@ internal static class ChatPipeline
         List<GeneratedToken>? tokens = null;
         await foreach (var outputEvent in events.ConfigureAwait(false))
         {
-            if (outputEvent.Tokens is { } told)
-                (tokens ??= []).AddRange(told);
+            if (outputEvent.Tokens is { } reported)
+                (tokens ??= []).AddRange(reported);
             if (outputEvent.Start is not null || outputEvent.Progress is not null)
             {
                 yield return outputEvent;

@@ -18,7 +18,7 @@ internal static class ReasoningBudget
         ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock,
         [EnumeratorCancellation] CancellationToken cancellation, ThinkingControl? control = null)
     {
-        var (budget, marks, isOpen) = limit;
+        var (budget, tags, isOpen) = limit;
         var reports = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };
         // Tokens are asked for so that each comes with an event, even the last ones that complete no text.
         var counted = request with { Options = request.Options with { ReportTokens = true } };
@@ -29,20 +29,20 @@ internal static class ReasoningBudget
             yield return reports ? outputEvent : outputEvent with { Tokens = null };
             if (outputEvent.End is not null)
                 yield break;
-            if ((clock.Tokens >= budget || control?.IsEnded == true) && IsThinking(text.ToString(), marks, isOpen))
+            if ((clock.Tokens >= budget || control?.IsEnded == true) && IsThinking(text.ToString(), tags, isOpen))
                 break;
         }
-        var close = $"\n{marks.Close}\n\n";
+        var close = $"\n{tags.Close}\n\n";
         yield return OutputEvent.OfText(close);
         var rest = request with
         {
             Prompt = request.Prompt with
             {
                 Parts =
-                [.. request.Prompt.Parts, .. Thought(text.ToString(), marks, isOpen), new PromptPart(close, ParseSpecial: true)]
+                [.. request.Prompt.Parts, .. Thought(text.ToString(), tags, isOpen), new PromptPart(close, ParseSpecial: true)]
             },
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - clock.Tokens) : null },
-            GrammarTrigger = request.GrammarTrigger == marks.Close ? null : request.GrammarTrigger,
+            GrammarTrigger = request.GrammarTrigger == tags.Close ? null : request.GrammarTrigger,
         };
         await foreach (var outputEvent in ChatPipeline.GenerateAsync(lease, rest, clock, cancellation).ConfigureAwait(false))
         {
@@ -51,15 +51,15 @@ internal static class ReasoningBudget
         }
     }
 
-    private static bool IsThinking(string text, ReasoningTags marks, bool begun) =>
-        (begun || text.AsSpan().TrimStart().StartsWith(marks.Open)) && !text.Contains(marks.Close, StringComparison.Ordinal);
+    private static bool IsThinking(string text, ReasoningTags tags, bool begun) =>
+        (begun || text.AsSpan().TrimStart().StartsWith(tags.Open)) && !text.Contains(tags.Close, StringComparison.Ordinal);
 
     // Special tokens are parsed in the opening tag only: the reasoning may contain text that looks like one.
-    private static IEnumerable<PromptPart> Thought(string text, ReasoningTags marks, bool begun)
+    private static IEnumerable<PromptPart> Thought(string text, ReasoningTags tags, bool begun)
     {
         if (begun)
             return [new PromptPart(text, ParseSpecial: false)];
-        var end = text.IndexOf(marks.Open, StringComparison.Ordinal) + marks.Open.Length;
+        var end = text.IndexOf(tags.Open, StringComparison.Ordinal) + tags.Open.Length;
         return [new PromptPart(text[..end], ParseSpecial: true), new PromptPart(text[end..], ParseSpecial: false)];
     }
 }

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Shimmy.Engine;
 
-/// <summary>Is told what the KV cells and kept states of loaded models hold, for routers (<c>serve --kv-events</c>). Called in turn for a
+/// <summary>Receives what the KV cells and kept states of loaded models hold, for routers (<c>serve --kv-events</c>). Called in turn for a
 /// model, from any thread.</summary>
 internal interface ICellListener
 {
@@ -15,7 +15,7 @@ internal interface ICellListener
 }
 
 /// <summary>
-/// Blocks of tokens that a model has computed and holds, and came to hold no more. A block is told of once it is full; its number stands
+/// Blocks of tokens that a model has computed and holds, and came to hold no more. A block is reported once it is full; its number stands
 /// for all tokens up to its end, and for the adapters and the client that they were computed for.
 /// </summary>
 /// <param name="InMemory">Whether it is a state in the host's memory; else it is in KV cells. A block may be in both.</param>

@@ -29,7 +29,7 @@ public readonly struct GenerationEvent
     public bool IsToken => Start is null && End is null && !IsProgress;
 
     /// <summary>
-    /// Whether the event tells how many tokens of the prompt are computed (<see cref="GenerationOptions.ReportProgress"/>), which is then
+    /// Whether the event says how many tokens of the prompt are computed (<see cref="GenerationOptions.ReportProgress"/>), which is then
     /// <see cref="Token"/>.
     /// </summary>
     public bool IsProgress { get; }

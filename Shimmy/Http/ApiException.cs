@@ -5,7 +5,7 @@ using Shimmy.Models.Pull;
 namespace Shimmy.Http;
 
 /// <summary>
-/// An error that the client is told: wrong request, missing model, full queue. RequestMiddleware turns it into the dialect's error body.
+/// An error that the client receives: wrong request, missing model, full queue. RequestMiddleware turns it into the dialect's error body.
 /// </summary>
 internal sealed class ApiException(int status, string message, string? code = null, string? field = null) : Exception(message)
 {
@@ -82,7 +82,7 @@ internal sealed record ApiError(int Status, string Message, string? Code, string
         BadHttpRequestException { StatusCode: 413 } =>
             new ApiError(413, "the request body is larger than this server accepts", "request_too_large", null),
         BadHttpRequestException e => new ApiError(e.StatusCode, e.Message, null, null),
-        // A client that has left hears nothing, so a cancellation that a client is told of is the server's.
+        // A client that has left hears nothing, so a cancellation that a client receives is the server's.
         OperationCanceledException => new ApiError(503, "the server is stopping", "draining", null, RetryAfterSeconds: 1),
         _ => null,
     };

@@ -175,7 +175,7 @@ internal sealed class ConversationStream(string id, string key, DateTimeOffset s
         }
     }
 
-    /// <summary>Ends what it tells, which may say why.</summary>
+    /// <summary>Ends what it sends, which may say why.</summary>
     public void Stop() => _cancel.Cancel();
 
     /// <summary>Adds bytes.</summary>

@@ -89,7 +89,7 @@ internal sealed class RouteTable
     /// <param name="policy">Its policy; null for that of the dialect.</param>
     /// <param name="takes">Which values the pattern's parameter takes; null for all.</param>
     /// <param name="asked">
-    /// Which requests it takes; null for all. Two dialects may have one path, whose clients are told apart by a header.
+    /// Which requests it takes; null for all. Two dialects may have one path, whose clients are distinguished by a header.
     /// </param>
     public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null,
         Func<string, bool>? takes = null, Func<HttpRequest, bool>? asked = null)

@@ -112,7 +112,7 @@ internal static class SseResponse
             WriteError(output, error ?? ApiError.Internal, DialectOf(context));
             if (stream.Length > 0)
                 await PassAsync(context, output, stream).ConfigureAwait(false);
-            // A load that failed is told to who reads the stream again, where that ends no other that goes on.
+            // A load that failed is reported to who reads the stream again, where that ends no other that goes on.
             else if (!isGone && (error is { Status: < 500 and not 422 } || stream.Before is { EndedAt: null }))
                 ConversationStreams.Drop(context, stream);
             else

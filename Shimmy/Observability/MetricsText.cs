@@ -60,7 +60,7 @@ internal sealed class MetricsText : IDisposable
     /// <summary>Writes bytes of this format as they are.</summary>
     public void Write(ReadOnlySpan<byte> text)
     {
-        text.CopyTo(Room(text.Length));
+        text.CopyTo(Reserve(text.Length));
         Length += text.Length;
     }
 
@@ -111,13 +111,13 @@ internal sealed class MetricsText : IDisposable
             ArrayPool<byte>.Shared.Return(bytes);
     }
 
-    private void Write(string text) => Length += Encoding.UTF8.GetBytes(text, Room(Encoding.UTF8.GetMaxByteCount(text.Length)));
+    private void Write(string text) => Length += Encoding.UTF8.GetBytes(text, Reserve(Encoding.UTF8.GetMaxByteCount(text.Length)));
 
     // Most are whole, and those are written several times as fast as whole numbers.
     private void Write(double value)
     {
-        if (value is > -1e15 and < 1e15 && (long)value is var whole && whole == value && whole.TryFormat(Room(24), out var written, default,
-            CultureInfo.InvariantCulture))
+        if (value is > -1e15 and < 1e15 && (long)value is var whole && whole == value && whole.TryFormat(
+            Reserve(24), out var written, default, CultureInfo.InvariantCulture))
         {
             Length += written;
         }
@@ -127,7 +127,7 @@ internal sealed class MetricsText : IDisposable
         }
     }
 
-    private Span<byte> Room(int size)
+    private Span<byte> Reserve(int size)
     {
         if (_bytes.Length - Length < size)
         {

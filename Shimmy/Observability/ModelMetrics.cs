@@ -134,7 +134,7 @@ internal static class ModelMetrics
         foreach (var (model, totals) in models)
         {
             Series("idle", totals.UnloadedIdle);
-            Series("room", totals.UnloadedForRoom);
+            Series("room", totals.Evicted);
             Series("asked", totals.UnloadedAsked);
 
             void Series(string reason, long count) =>

@@ -27,7 +27,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     private readonly Lock _gate = new();
     private readonly Dictionary<string, Running> _running = new(StringComparer.Ordinal);
 
-    /// <summary>A conversion that is under way, with those who are told of its progress.</summary>
+    /// <summary>A conversion that is under way, with those who receive its progress.</summary>
     private sealed class Running(List<IProgress<float>> listeners)
     {
         public Task<string> Task { get; set; } = null!;
@@ -73,8 +73,8 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     /// of space. Cancelling ends the wait; the conversion goes on for whoever asks next.
     /// </summary>
     /// <param name="source">The Hugging Face folder.</param>
-    /// <param name="progress">Is told the share that is done, 0 to 1.</param>
-    /// <param name="watch">Is told where a conversion begins and what the owner should know about the folder.</param>
+    /// <param name="progress">Receives the share that is done, 0 to 1.</param>
+    /// <param name="watch">Receives where a conversion begins and what the owner should know about the folder.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public Task<string> FileOfAsync(string source, IProgress<float>? progress, ConversionWatch watch, CancellationToken cancellation) =>
         FileOfAsync(() => PathOf(source), () => FolderConversion.Of(source, type), progress, watch, cancellation);
@@ -85,7 +85,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
     /// </summary>
     /// <param name="source">The folder of PEFT.</param>
     /// <param name="model">The model's GGUF.</param>
-    /// <param name="watch">Is told where a conversion begins.</param>
+    /// <param name="watch">Receives where a conversion begins.</param>
     /// <param name="cancellation">Ends the wait.</param>
     public Task<string> AdapterOfAsync(string source, string model, ConversionWatch watch, CancellationToken cancellation)
     {
@@ -261,7 +261,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
 
     private long Free() => FreeOf(folder);
 
-    // Told at once and in order, as Progress<T> would not.
+    // Reported at once and in order, as Progress<T> would not.
     private sealed class Shares(Action<float> report) : IProgress<float>
     {
         public void Report(float value) => report(value);
@@ -281,7 +281,7 @@ internal sealed record ConversionState(bool Done, float? Share)
         Share is { } share ? string.Create(CultureInfo.InvariantCulture, $"{Word} {(int)(share * 100)}%") : Word;
 }
 
-/// <summary>Who is told of a conversion.</summary>
+/// <summary>The receivers of a conversion's progress.</summary>
 /// <param name="Begin">It begins.</param>
 /// <param name="Warn">What the owner should know, before it is converted.</param>
 /// <param name="End">It is done: bytes of the file, and the time it took.</param>

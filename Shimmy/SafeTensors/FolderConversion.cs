@@ -99,14 +99,14 @@ internal sealed class FolderConversion
     /// Writes the GGUF, whole or not at all. Throws as <see cref="Of"/> does, and <see cref="OperationCanceledException"/>.
     /// </summary>
     /// <param name="path">The file to write.</param>
-    /// <param name="progress">Is told the share that is done, 0 to 1, at each whole percent.</param>
+    /// <param name="progress">Receives the share that is done, 0 to 1, at each whole percent.</param>
     /// <param name="quantizer">Makes what quantizes, where a type needs it.</param>
     /// <param name="cancellation">Ends the work; nothing is left behind.</param>
     public void WriteFile(
         string path, IProgress<float>? progress = null, Func<Quantizer>? quantizer = null, CancellationToken cancellation = default)
     {
         var all = Math.Max(1, _plan.Tensors.SelectMany(tensor => tensor.Parts).Sum(part => part.Tensor.Weights!.Value.BytesOf(part.Count)));
-        var (done, told) = (0L, -1L);
+        var (done, reported) = (0L, -1L);
         using var stream = new TensorStream(quantizer, Tell, cancellation);
         var writer = new GgufWriter();
         foreach (var (key, value) in _metadata)
@@ -123,8 +123,8 @@ internal sealed class FolderConversion
         void Tell(long count)
         {
             done += count;
-            if (done * 100 / all != told)
-                progress?.Report((told = done * 100 / all) / 100f);
+            if (done * 100 / all != reported)
+                progress?.Report((reported = done * 100 / all) / 100f);
         }
     }
 
@@ -162,7 +162,7 @@ internal sealed class FolderConversion
     }
 
     /// <summary>
-    /// The model's name: the folder's. llama.cpp tells by "phi3" in a name that control tokens take the blanks behind them, and then needs
+    /// The model's name: the folder's. llama.cpp sees by "phi3" in a name that control tokens take the blanks behind them, and then needs
     /// some tokens: so the name of a Phi 3 that has them gets it, and that of any other vocabulary loses it.
     /// </summary>
     private static string NameOf(string name, string architecture, Vocabulary vocabulary)

@@ -10,7 +10,7 @@ namespace Shimmy.Server;
 /// </summary>
 internal static class ApiKeyFile
 {
-    private const string HashMark = "sha256:";
+    private const string HashPrefix = "sha256:";
     private const int ShownDigits = 8;
 
     /// <summary>The keys. Throws <see cref="FormatException"/> with a message for the user, which never holds a key.</summary>
@@ -85,11 +85,11 @@ internal static class ApiKeyFile
 
     private static byte[] HashOf(string key, string where)
     {
-        if (!key.StartsWith(HashMark, StringComparison.Ordinal))
+        if (!key.StartsWith(HashPrefix, StringComparison.Ordinal))
             return ApiKey.HashOf(key);
-        var digits = key[HashMark.Length..];
+        var digits = key[HashPrefix.Length..];
         return digits.Length == SHA256.HashSizeInBytes * 2 && digits.All(char.IsAsciiHexDigit)
             ? Convert.FromHexString(digits)
-            : throw new FormatException($"{where}: after {HashMark} {SHA256.HashSizeInBytes * 2} hexadecimal digits are required");
+            : throw new FormatException($"{where}: after {HashPrefix} {SHA256.HashSizeInBytes * 2} hexadecimal digits are required");
     }
 }

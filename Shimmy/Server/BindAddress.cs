@@ -53,7 +53,7 @@ internal static class BindAddress
     private const int OllamaPort = 11434;
     private const int FirstPort = 11435;
     private const int LastPort = 11535;
-    private const string UnixMark = "unix:";
+    private const string UnixPrefix = "unix:";
 
     /// <summary>
     /// The addresses to try, in order; those of one choice are listened on together. Throws <see cref="FormatException"/>, naming the
@@ -111,8 +111,8 @@ internal static class BindAddress
 
     private static IEnumerable<EndPoint> ParseAll(string text, int usualPort)
     {
-        if (text.StartsWith(UnixMark, StringComparison.Ordinal))
-            return [UnixSocket(text[UnixMark.Length..])];
+        if (text.StartsWith(UnixPrefix, StringComparison.Ordinal))
+            return [UnixSocket(text[UnixPrefix.Length..])];
         if (AddressOf(text) is { } whole)
             return At(whole, usualPort);
         var colon = text.LastIndexOf(':');

@@ -6,7 +6,7 @@ namespace Shimmy.Server;
 /// <summary>
 /// Grace for half-closed connections. Clients that send all they have and close their side at once (<c>printf … | nc -N</c>) still read.
 /// Kestrel drops them: it resets a connection that has ended its input, even where the whole request is there. Whether such a client waits
-/// cannot be told from one that is gone, since both look the same until something is written. So what it sent is read to its end, and what
+/// is not known: one that is gone looks the same until something is written. So what it sent is read to its end, and what
 /// it asked for goes on for a little while. To a client that is gone, the first writes fail and end a stream earlier than that.
 /// </summary>
 internal static class HalfCloseGrace

@@ -145,8 +145,8 @@ internal sealed class RefusalBodies(RouteTable routes)
             }
 
             var body = routes.DialectOf(request.Path).ErrorBody(new ApiError(status, MessageOf(status), "invalid_http", null));
-            var told = $"\r\nContent-Length: {body.Length}\r\nContent-Type: application/json\r\n";
-            return [.. Encoding.ASCII.GetBytes(text.Replace(length, told, StringComparison.Ordinal)), .. body];
+            var stated = $"\r\nContent-Length: {body.Length}\r\nContent-Type: application/json\r\n";
+            return [.. Encoding.ASCII.GetBytes(text.Replace(length, stated, StringComparison.Ordinal)), .. body];
         }
     }
 }

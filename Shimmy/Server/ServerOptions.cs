@@ -110,6 +110,6 @@ internal sealed record ServerOptions
     /// <summary>Whether models answer requests that <see cref="ReplayFile"/> does not have; else they are refused.</summary>
     public bool ReplayPasses { get; init; }
 
-    /// <summary>Longest time for running requests after the server was told to stop.</summary>
+    /// <summary>Longest time for running requests after the server was asked to stop.</summary>
     public TimeSpan DrainTime { get; init; } = TimeSpan.FromSeconds(30);
 }

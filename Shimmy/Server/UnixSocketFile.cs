@@ -35,7 +35,7 @@ internal static class UnixSocketFile
         throw new IOException($"cannot listen on {path}: another server listens on it");
     }
 
-    // To connect to any file is refused, empty ones included. What tells a socket is that it cannot be opened (ENXIO in open(2)).
+    // To connect to any file is refused, empty ones included. The sign of a socket is that it cannot be opened (ENXIO in open(2)).
     private static bool IsSocket(string path)
     {
         if (new FileInfo(path).Length > 0)

@@ -60,7 +60,7 @@ internal static class GuardCommand
         }
         new Thread(() => Follow(parent, process, mark)) { IsBackground = true, Name = "parent" }.Start();
         process.WaitForExit();
-        // Told to end, or ended by a signal that was passed on, it has ended; what it left running would be nobody's.
+        // Asked to end, or ended by a signal that was passed on, it has ended; what it left running would be nobody's.
         if (Volatile.Read(ref _told) || process.ExitCode == SignalBase + Volatile.Read(ref _passedOn))
             Sweep(process, mark);
         return process.ExitCode;

@@ -19,7 +19,7 @@ public sealed class TopCandidatesTests
         // Few distinct values, so that there are ties at the edge of the selection.
         var logits = Enumerable.Range(0, size).Select(_ => random.Next(0, size / 2) * 0.25f).ToArray();
         var expected = logits.Select((logit, id) => (logit, id)).OrderByDescending(x => x.logit).ThenBy(x => x.id).Take(k).ToArray();
-        var candidates = new LlamaTokenData[Sampler.CandidatesRoom(size)];
+        var candidates = new LlamaTokenData[Sampler.CandidatesCapacity(size)];
 
         var count = TopCandidates.Select(logits, k, candidates);
 
@@ -32,7 +32,7 @@ public sealed class TopCandidatesTests
     public void Rising_logits_are_the_worst_case_and_still_right()
     {
         var logits = Enumerable.Range(0, 100_000).Select(i => (float)i).ToArray();
-        var candidates = new LlamaTokenData[Sampler.CandidatesRoom(logits.Length)];
+        var candidates = new LlamaTokenData[Sampler.CandidatesCapacity(logits.Length)];
 
         var count = TopCandidates.Select(logits, 5, candidates);
 
@@ -45,7 +45,7 @@ public sealed class TopCandidatesTests
         var logits = new float[1000];
         Array.Fill(logits, float.NegativeInfinity);
         Array.Fill(logits, float.NaN, 100, 300);
-        var candidates = new LlamaTokenData[Sampler.CandidatesRoom(logits.Length)];
+        var candidates = new LlamaTokenData[Sampler.CandidatesCapacity(logits.Length)];
         Assert.AreEqual(-1, TopCandidates.IndexOfMax(logits));
         Assert.AreEqual(0, TopCandidates.Select(logits, 10, candidates));
 

@@ -31,17 +31,17 @@ internal static class AnthropicModels
         var page = entries.Take(to).Skip(from).ToArray();
         // Before an id stand those right before it.
         var limit = Limit(context);
-        var told = context.Request.Query.ContainsKey("before_id") ? page.TakeLast(limit).ToArray() : [.. page.Take(limit)];
+        var shown = context.Request.Query.ContainsKey("before_id") ? page.TakeLast(limit).ToArray() : [.. page.Take(limit)];
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
             json.WriteStartArray("data");
-            foreach (var entry in told)
+            foreach (var entry in shown)
                 Write(json, entry);
             json.WriteEndArray();
-            json.WriteBoolean("has_more", told.Length < page.Length);
-            json.WriteString("first_id", told.FirstOrDefault()?.Name);
-            json.WriteString("last_id", told.LastOrDefault()?.Name);
+            json.WriteBoolean("has_more", shown.Length < page.Length);
+            json.WriteString("first_id", shown.FirstOrDefault()?.Name);
+            json.WriteString("last_id", shown.LastOrDefault()?.Name);
             json.WriteEndObject();
         });
     }

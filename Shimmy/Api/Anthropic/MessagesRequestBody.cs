@@ -10,7 +10,7 @@ namespace Shimmy.Api.Anthropic;
 /// <summary><c>POST /v1/messages</c> and its <c>count_tokens</c>, read and checked (Anthropic's API reference).</summary>
 /// <param name="Request">The conversation.</param>
 /// <param name="Stream">Whether the answer is streamed.</param>
-/// <param name="Caches">Whether the client asked for prompt caching anywhere: its usage is then told by what the prefix cache did.</param>
+/// <param name="Caches">Whether the client asked for prompt caching anywhere: its usage then is what the prefix cache did.</param>
 internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, bool Caches)
 {
     private static readonly string[] Cacheable = ["system", "messages", "tools"];

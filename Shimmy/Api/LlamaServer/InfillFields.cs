@@ -29,7 +29,7 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
     /// <param name="cancellation">Ends it.</param>
     public async Task<Prompt> PromptAsync(ILoadedModel model, int predict, LlamaServerMode mode, CancellationToken cancellation)
     {
-        if (model.Facts.FillInTheMiddle is not { } marks)
+        if (model.Facts.FillInTheMiddle is not { } markers)
         {
             throw new ApiException(501,
                 "Infill is not supported by this model: its vocabulary has no tokens for filling in the middle", "not_supported");
@@ -43,26 +43,26 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
         prefix = Last(prefix, 3 * (batch / 4));
         suffix = First(suffix, (batch / 4) - (2 + prompt.Count));
         extra = Last(extra, model.Facts.ContextLength - batch - (2 * predict));
-        IReadOnlyList<int> front = [.. await MarkAsync(marks.Prefix).ConfigureAwait(false), .. prefix, .. prompt];
-        IReadOnlyList<int> back = [.. await MarkAsync(marks.Suffix).ConfigureAwait(false), .. suffix];
+        IReadOnlyList<int> front = [.. await MarkAsync(markers.Prefix).ConfigureAwait(false), .. prefix, .. prompt];
+        IReadOnlyList<int> back = [.. await MarkAsync(markers.Suffix).ConfigureAwait(false), .. suffix];
         var first = await model.TokenizeAsync(Engine.Prompt.FromText(""), cancellation).ConfigureAwait(false);
         return Engine.Prompt.FromTokens(
         [
             .. extra, .. first, .. mode.SuffixFirst ? back : front, .. mode.SuffixFirst ? front : back,
-            .. await MarkAsync(marks.Middle).ConfigureAwait(false),
+            .. await MarkAsync(markers.Middle).ConfigureAwait(false),
         ]);
 
         async Task<IReadOnlyList<int>> ExtraAsync()
         {
             var all = new List<int>();
-            if (marks.Repository is { } repository)
+            if (markers.Repository is { } repository)
             {
                 all.AddRange(await MarkAsync(repository).ConfigureAwait(false));
                 all.AddRange(await TokensAsync(ProjectName).ConfigureAwait(false));
             }
             foreach (var (name, text) in Files)
             {
-                if (marks.File is { } file)
+                if (markers.File is { } file)
                 {
                     all.AddRange(await MarkAsync(file).ConfigureAwait(false));
                     all.AddRange(await TokensAsync((name ?? "tmp") + "\n").ConfigureAwait(false));
@@ -73,7 +73,7 @@ internal sealed record InfillFields(string Prefix, string Suffix, string Prompt,
                 }
                 all.AddRange(await TokensAsync(text).ConfigureAwait(false));
             }
-            if (marks.File is { } current)
+            if (markers.File is { } current)
             {
                 all.AddRange(await MarkAsync(current).ConfigureAwait(false));
                 all.AddRange(await TokensAsync(CurrentFile).ConfigureAwait(false));

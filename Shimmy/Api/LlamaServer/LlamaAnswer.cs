@@ -7,7 +7,7 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.LlamaServer;
 
-/// <summary>What an answer of <c>/completion</c> needs to be told beside its events: the same for all answers of a request.</summary>
+/// <summary>What an answer of <c>/completion</c> needs to report beside its events: the same for all answers of a request.</summary>
 /// <param name="Model">The model's name.</param>
 /// <param name="Facts">The model's facts.</param>
 /// <param name="Request">The request.</param>
@@ -44,7 +44,7 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
             _tokens.AddRange(tokens);
     }
 
-    /// <summary>Writes what a stream tells of an event that <see cref="Take"/> took; nothing for the start.</summary>
+    /// <summary>Writes what a stream reports of an event that <see cref="Take"/> took; nothing for the start.</summary>
     public void WritePiece(IBufferWriter<byte> output, OutputEvent outputEvent)
     {
         if (outputEvent.End is not null)
@@ -162,7 +162,7 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
             if (token.LogProbability is not { } likely)
                 continue;
             json.WriteStartObject();
-            WriteToken(json, token.Token, token.Told, likely.LogProbability, after);
+            WriteToken(json, token.Token, token.Shown, likely.LogProbability, after);
             json.WriteStartArray(after ? "top_probs" : "top_logprobs");
             // Behind the most likely ones may stand the token itself, for its spelling.
             foreach (var top in likely.Top.Take(most))

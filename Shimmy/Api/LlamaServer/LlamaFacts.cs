@@ -13,7 +13,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// What llama-server tells of itself: <c>GET /props</c>, and <c>GET</c> and <c>POST /lora-adapters</c>. Neither <c>/props</c> nor
+/// What llama-server reports of itself: <c>GET /props</c>, and <c>GET</c> and <c>POST /lora-adapters</c>. Neither <c>/props</c> nor
 /// <c>/slots</c> loads a model.
 /// </summary>
 internal static class LlamaFacts
@@ -103,7 +103,7 @@ internal static class LlamaFacts
             json.WriteBoolean("video", false);
             json.WriteBoolean("audio", facts0.CanHear);
             json.WriteEndObject();
-            json.WriteString("media_marker", MediaMarks.Shown);
+            json.WriteString("media_marker", MediaMarkers.Shown);
             json.WriteBoolean("endpoint_slots", mode.Slots);
             json.WriteBoolean("endpoint_props", mode.Props);
             json.WriteBoolean("endpoint_metrics", mode.Metrics);
@@ -135,7 +135,7 @@ internal static class LlamaFacts
         }
         catch (EngineException)
         {
-            // A template that is not valid is told of by requests that need it.
+            // A template that is not valid is reported by requests that need it.
             return null;
         }
     }

@@ -20,10 +20,10 @@ internal sealed record LlamaRequest
     /// <summary>Whether the answer is streamed.</summary>
     public bool Stream { get; private init; }
 
-    /// <summary>Whether the whole answer tells its tokens; a stream always does.</summary>
+    /// <summary>Whether the whole answer reports its tokens; a stream always does.</summary>
     public bool ReturnsTokens { get; private init; }
 
-    /// <summary>Whether every event of a stream tells times.</summary>
+    /// <summary>Whether every event of a stream reports times.</summary>
     public bool TellsTimings { get; private init; }
 
     /// <summary>Most tokens of the answer; -1 is no limit.</summary>
@@ -293,11 +293,11 @@ internal static class LlamaPrompts
         };
         if (media.Count == 0)
             return Prompt.FromText(text);
-        var texts = text.Split(Chat.Templates.MediaMarks.Shown);
+        var texts = text.Split(Chat.Templates.MediaMarkers.Shown);
         if (texts.Length != media.Count + 1)
         {
             throw ApiException.BadField(fields.FullName("prompt_string"),
-                $"has {texts.Length - 1} marks {Chat.Templates.MediaMarks.Shown} for {media.Count} pictures and sounds");
+                $"has {texts.Length - 1} marks {Chat.Templates.MediaMarkers.Shown} for {media.Count} pictures and sounds");
         }
 
         var parts = new List<ContentPart>();

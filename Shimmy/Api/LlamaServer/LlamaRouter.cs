@@ -8,7 +8,7 @@ namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
 /// llama-server as a router: started without a model, it serves those that are found, each by its name, and loads and unloads them as it
-/// is told (<c>POST /models/load</c>, <c>/models/unload</c>) or as they are asked for.
+/// is asked to (<c>POST /models/load</c>, <c>/models/unload</c>) or as they are asked for.
 /// </summary>
 internal static class LlamaRouter
 {

@@ -37,7 +37,7 @@ internal static class LlamaTexts
         var (values, tokens) =
             await EmbeddingRun.AllAsync(context, lease, field, prompts, truncates, loras, takesTokens: !asOpenAI);
         var width = lease.Model.Facts.EmbeddingLength;
-        // Of single tokens the model's own values are told.
+        // Of single tokens the model's own values are returned.
         var vectors = values.Select(value => lease.Model.Facts.EmbedsTokens
             ? value
             : Normalised(dimensions is { } fewer ? value[..fewer] : value, norm)).ToList();

@@ -7,7 +7,7 @@ namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
 /// <c>GET /v1/stream?conv_id=&amp;from=</c> reads a stream again from a byte on, and goes on with it; <c>DELETE</c> ends it;
-/// <c>POST /v1/streams/lookup</c> tells which of some conversations have one.
+/// <c>POST /v1/streams/lookup</c> says which of some conversations have one.
 /// </summary>
 internal static class StreamRoutes
 {

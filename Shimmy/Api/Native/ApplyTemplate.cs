@@ -27,7 +27,7 @@ internal static class ApplyTemplate
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();
-            json.WriteString("prompt", MediaMarks.TextOf(prompt));
+            json.WriteString("prompt", MediaMarkers.TextOf(prompt));
             json.WriteString("template", template.Origin);
             json.WriteStartArray("stop");
             foreach (var stop in template.Stop)

@@ -49,7 +49,7 @@ internal static class Events
         }
     }
 
-    // What one listener has been told.
+    // What one listener has been sent.
     private sealed class View(HttpContext context, ServerState state)
     {
         private readonly LiveRequests _requests = context.RequestServices.GetRequiredService<LiveRequests>();
@@ -103,15 +103,15 @@ internal static class Events
         }
 
         private static bool WriteWhereChanged<T>(
-            IBufferWriter<byte> output, string name, ref string told, IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write)
+            IBufferWriter<byte> output, string name, ref string sent, IReadOnlyList<T> items, Action<Utf8JsonWriter, T> write)
         {
             var buffer = new ArrayBufferWriter<byte>(512);
             using (var json = new Utf8JsonWriter(buffer, JsonText.WriterOptions))
                 WriteArray(json, items, write);
             var text = Encoding.UTF8.GetString(buffer.WrittenSpan);
-            if (text == told)
+            if (text == sent)
                 return false;
-            told = text;
+            sent = text;
             Write(output, name, json => json.WriteRawValue(text));
             return true;
         }

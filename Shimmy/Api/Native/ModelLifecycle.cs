@@ -56,7 +56,7 @@ internal static class ModelLifecycle
         await WriteStatusAsync(context, entry);
     }
 
-    // What a load would need is told before it is done.
+    // What a load would need is returned before it is done.
     private static async Task HandleStatus(HttpContext context)
     {
         var entry = await FindAsync(context);

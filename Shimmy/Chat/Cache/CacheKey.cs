@@ -30,7 +30,7 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
         Append(hash, request.ShownControlTokens.Count);
         foreach (var text in request.ShownControlTokens)
             Append(hash, text);
-        Append(hash, limit is null ? null : $"{limit.Tokens} {limit.Begun} {limit.Marks.Open}\n{limit.Marks.Close}");
+        Append(hash, limit is null ? null : $"{limit.Tokens} {limit.Begun} {limit.Tags.Open}\n{limit.Tags.Close}");
         Span<byte> bytes = stackalloc byte[SHA256.HashSizeInBytes];
         hash.GetHashAndReset(bytes);
         return MemoryMarshal.Read<CacheKey>(bytes);

@@ -93,12 +93,12 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
     private async IAsyncEnumerable<OutputEvent> SharedAsync(CacheKey key, GenerationRequest request, IAsyncEnumerable<OutputEvent> computed,
         [EnumeratorCancellation] CancellationToken cancellation)
     {
-        var told = 0;
+        var sent = 0;
         while (true)
         {
             var answer = cache.Join(key, out var isOurs);
             // An answer is stored before it stops running.
-            if (told == 0 && cache.Find(key) is { } stored)
+            if (sent == 0 && cache.Find(key) is { } stored)
             {
                 if (isOurs)
                     cache.Leave(key, answer);
@@ -111,9 +111,9 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             var computing = isOurs ? ComputeAsync(key, computed, answer, left.Token) : Task.CompletedTask;
             try
             {
-                await foreach (var outputEvent in answer.FromAsync(told, cancellation).ConfigureAwait(false))
+                await foreach (var outputEvent in answer.FromAsync(sent, cancellation).ConfigureAwait(false))
                 {
-                    told++;
+                    sent++;
                     yield return WithSeed(request, outputEvent);
                     if (outputEvent.End is not null)
                         yield break;

@@ -160,7 +160,7 @@ internal static class FlacFile
             }
         }
 
-        // The predictions whose weights need not be told, by their order.
+        // The predictions whose weights need not be stated, by their order.
         private static readonly long[][] Fixed = [[], [1], [2, -1], [3, -3, 1], [4, -6, 4, -1]];
 
         private static void Predict(ref BitReader bits, Span<long> samples, int width, int order, long[]? weights)

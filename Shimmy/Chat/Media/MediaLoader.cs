@@ -49,7 +49,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         // An assistant message at the end is one to go on with, and belongs to the newest turn.
         var newest = Array.FindLastIndex(messages, messages.Length - 1,
             message => message.Role == "assistant" && message != messages[^1]) + 1;
-        var room = MostBytes;
+        var left = MostBytes;
         for (var i = 0; i < messages.Length; i++)
         {
             if (!IsOpen(messages[i]))
@@ -66,8 +66,8 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
                     try
                     {
                         var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
-                        room -= medium.Data.Length;
-                        if (room < 0)
+                        left -= medium.Data.Length;
+                        if (left < 0)
                             throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
                         parts.Add(new ContentPart("") { Medium = medium });
                     }
@@ -120,7 +120,7 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         }
     }
 
-    // The longest sound whose tokens have room in the context of one request.
+    // The longest sound whose tokens fit into the context of one request.
     private static double SecondsFor(ModelFacts facts) => facts.SoundTokens > 0 && facts.ContextLength > 0
         ? Math.Min(SoundDecoder.MostSeconds, (double)facts.SoundSeconds * (facts.ContextLength / facts.SoundTokens))
         : SoundDecoder.MostSeconds;

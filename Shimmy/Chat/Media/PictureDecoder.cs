@@ -65,7 +65,7 @@ internal static class PictureDecoder
             using var stream = new PictureStream(bytes);
             return ImageResult.FromStream(stream, ColorComponents.Default);
         }
-        // The decoder's own exceptions are of many kinds, and none tells more than that the file is damaged.
+        // The decoder's own exceptions are of many kinds, and none says more than that the file is damaged.
         catch (Exception e)
         {
             throw new FormatException("is a damaged picture", e);

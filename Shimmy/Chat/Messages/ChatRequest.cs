@@ -36,7 +36,7 @@ internal sealed record ChatRequest
     /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Where reasoning is told.</summary>
+    /// <summary>Where reasoning is reported.</summary>
     public ThoughtPlace Thoughts { get; init; }
 
     /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
@@ -62,7 +62,7 @@ internal sealed record ChatRequest
     public bool EchoesFinalMessage { get; init; }
 }
 
-/// <summary>Where the reasoning of an answer is told.</summary>
+/// <summary>Where the reasoning of an answer is reported.</summary>
 internal enum ThoughtPlace
 {
     /// <summary>Beside the text.</summary>
@@ -75,7 +75,7 @@ internal enum ThoughtPlace
     Both,
 }
 
-/// <summary>Tells an answer to end its reasoning. Thread-safe.</summary>
+/// <summary>Makes an answer end its reasoning. Thread-safe.</summary>
 internal sealed class ThinkingControl
 {
     private volatile bool _isEnded;

@@ -102,14 +102,14 @@ internal sealed class AnswerParser
         var start = text.AsSpan().TrimStart();
         if (start.IsEmpty && !ended)
             return false;
-        if (_format.Reasoning is { } marks)
+        if (_format.Reasoning is { } tags)
         {
-            if (start.StartsWith(marks.Open))
+            if (start.StartsWith(tags.Open))
             {
-                _buffer.Remove(0, text.Length - start.Length + marks.Open.Length);
+                _buffer.Remove(0, text.Length - start.Length + tags.Open.Length);
                 return Enter(Part.Reasoning);
             }
-            if ((!ended || _cut) && marks.Open.AsSpan().StartsWith(start))
+            if ((!ended || _cut) && tags.Open.AsSpan().StartsWith(start))
             {
                 if (ended)
                     _buffer.Clear();
@@ -230,12 +230,12 @@ internal sealed class AnswerParser
         text.Remove(0, spaces);
     }
 
-    // Length of the longest suffix of the text that is a prefix of the mark.
-    private static int HeldBack(string text, string mark)
+    // Length of the longest suffix of the text that is a prefix of the tag.
+    private static int HeldBack(string text, string tag)
     {
-        for (var length = Math.Min(mark.Length - 1, text.Length); length > 0; length--)
+        for (var length = Math.Min(tag.Length - 1, text.Length); length > 0; length--)
         {
-            if (text.AsSpan(text.Length - length).SequenceEqual(mark.AsSpan(0, length)))
+            if (text.AsSpan(text.Length - length).SequenceEqual(tag.AsSpan(0, length)))
                 return length;
         }
         return 0;
@@ -261,7 +261,7 @@ internal sealed record AnswerFormat
     public IReadOnlyDictionary<string, JsonElement> Tools { get; init; } = new Dictionary<string, JsonElement>();
 
     /// <summary>All texts in which control tokens may stand that must stay visible in the answer.</summary>
-    public IReadOnlyList<string> Marks =>
+    public IReadOnlyList<string> Tags =>
     [
         .. Reasoning is { } tags ? new[] { tags.Open, tags.Close } : [],
         .. Calls?.Texts ?? [],
@@ -278,6 +278,6 @@ internal sealed record ReasoningTags(string Open, string Close);
 
 /// <summary>The most tokens of reasoning before the answer (<c>thinking.budget_tokens</c>).</summary>
 /// <param name="Tokens">The number of tokens.</param>
-/// <param name="Marks">The tags around the reasoning.</param>
+/// <param name="Tags">The tags around the reasoning.</param>
 /// <param name="Begun">Whether the prompt ends with the opening tag.</param>
-internal sealed record ReasoningLimit(int Tokens, ReasoningTags Marks, bool Begun);
+internal sealed record ReasoningLimit(int Tokens, ReasoningTags Tags, bool Begun);

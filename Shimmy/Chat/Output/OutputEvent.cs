@@ -86,8 +86,8 @@ internal readonly struct OutputEvent
 /// <param name="LogProbability">Null where the request does not ask for it, and for the first token of a prompt.</param>
 internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> Piece, TokenLogProbability? LogProbability)
 {
-    /// <summary>Its text as it is told beside the answer, to which a control token adds none.</summary>
-    public ReadOnlyMemory<byte> Told
+    /// <summary>Its text as it is reported beside the answer, to which a control token adds none.</summary>
+    public ReadOnlyMemory<byte> Shown
     {
         get
         {

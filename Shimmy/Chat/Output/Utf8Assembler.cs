@@ -18,14 +18,14 @@ internal sealed class Utf8Assembler
 
     private string Decode(ReadOnlySpan<byte> bytes, bool flush)
     {
-        Span<char> room = stackalloc char[256];
+        Span<char> buffer = stackalloc char[256];
         var needed = _decoder.GetCharCount(bytes, flush);
         if (needed == 0 && !flush)
         {
-            _decoder.GetChars(bytes, room, flush);
+            _decoder.GetChars(bytes, buffer, flush);
             return "";
         }
-        var characters = needed <= room.Length ? room[..needed] : new char[needed];
+        var characters = needed <= buffer.Length ? buffer[..needed] : new char[needed];
         var count = _decoder.GetChars(bytes, characters, flush);
         return new string(characters[..count]);
     }

@@ -67,16 +67,16 @@ internal sealed class CapabilityProbe
         var typed = Shows(asParts, UserText) && !asParts!.Contains("'type'", StringComparison.Ordinal) &&
             !asParts.Contains("\"type\"", StringComparison.Ordinal);
         var found = basis with { TypedContent = typed, TextContent = Shows(asText, UserText) || !typed };
-        return found with { ImageMark = typed ? ImageMark(found) : null };
+        return found with { ImageMarker = typed ? ImageMarker(found) : null };
     }
 
     // What stands between two texts where a picture stood between them, or, of a template that writes pictures first, in front of them.
-    private string? ImageMark(TemplateCapabilities form)
+    private string? ImageMarker(TemplateCapabilities form)
     {
         const string other = "needle-other";
         var picture = new ContentPart("") { Medium = new Medium(MediumKind.Picture, 1, 1, "") };
         var plain = Render(form, [new ChatMessage { Role = "user", Content = [new ContentPart(UserText), new ContentPart(other)] }]);
-        var with = Render(form with { ImageMark = "" },
+        var with = Render(form with { ImageMarker = "" },
             [new ChatMessage { Role = "user", Content = [new ContentPart(UserText), picture, new ContentPart(other)] }]);
         if (!Shows(plain, UserText, other) || !Shows(with, UserText, other) || with!.Length <= plain!.Length)
             return null;
@@ -237,7 +237,7 @@ internal sealed record TemplateCapabilities
     public bool TextContent { get; init; } = true;
 
     /// <summary>What it writes for a part <c>{"type": "image"}</c>; null where it does not know such parts.</summary>
-    public string? ImageMark { get; init; }
+    public string? ImageMarker { get; init; }
 
     /// <summary>Whether a tool call's arguments are an object rather than JSON text.</summary>
     public bool ObjectArguments { get; init; } = true;

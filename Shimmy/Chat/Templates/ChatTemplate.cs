@@ -19,7 +19,7 @@ namespace Shimmy.Chat.Templates;
 internal sealed class ChatTemplate
 {
     // FireFunction's template reads two variables of its own.
-    private const string FireFunctionMark = " functools[";
+    private const string FireFunctionTag = " functools[";
 
     private readonly TemplateSource _source;
     private readonly Dictionary<string, Value> _constants;
@@ -194,11 +194,11 @@ internal sealed class ChatTemplate
         ChatRequest request, IReadOnlyList<ChatMessage> messages, bool addGenerationPrompt)
     {
         var (parts, media) = RenderAsItIs(Capabilities, request, messages, addGenerationPrompt);
-        if (MediaMarks.Place(parts, Capabilities.ImageMark, media) is { } placed)
+        if (MediaMarkers.Place(parts, Capabilities.ImageMarker, media) is { } placed)
             return (placed, media);
         // The template writes pictures in another way than it did for one: it gets them as text.
-        (parts, media) = RenderAsItIs(Capabilities with { ImageMark = null }, request, messages, addGenerationPrompt);
-        return (MediaMarks.Place(parts, null, media)
+        (parts, media) = RenderAsItIs(Capabilities with { ImageMarker = null }, request, messages, addGenerationPrompt);
+        return (MediaMarkers.Place(parts, null, media)
             ?? throw Refusal("messages", "the chat template of this model leaves out pictures or sounds at this place"), media);
     }
 
@@ -209,7 +209,7 @@ internal sealed class ChatTemplate
         var variables = input.Variables(_constants, messages, request.Tools, addGenerationPrompt);
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
-        if (_source.Text.Contains(FireFunctionMark, StringComparison.Ordinal))
+        if (_source.Text.Contains(FireFunctionTag, StringComparison.Ordinal))
             TellFunctions(variables, request);
         foreach (var (name, value) in request.TemplateArguments)
         {

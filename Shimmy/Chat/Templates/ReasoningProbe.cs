@@ -19,9 +19,9 @@ internal static class ReasoningProbe
     public static ReasoningTags? Run(TemplateCapabilities capabilities, string text, Func<IReadOnlyList<ChatMessage>, string?> render)
     {
         if (capabilities.Reasoning && render([User, Message(Thought)]) is { } thinking
-            && Read(thinking, render([User, Message(null)])) is { } marks)
+            && Read(thinking, render([User, Message(null)])) is { } tags)
         {
-            return marks;
+            return tags;
         }
         // Many templates remove the reasoning from earlier answers, and contain the closing tag to find it.
         return text.Contains(Usual.Close, StringComparison.Ordinal) ? Usual : null;
@@ -41,19 +41,19 @@ internal static class ReasoningProbe
         var user = thinking.IndexOf("needle-user", StringComparison.Ordinal) + "needle-user".Length;
         var before = thinking[Math.Max(start, user)..thought];
         if (string.IsNullOrWhiteSpace(before))
-            before = LastMark(thinking[user..thought]);
+            before = LastTag(thinking[user..thought]);
         var (open, close) = (before.Trim(), thinking[(thought + Thought.Length)..answer].Trim());
         // The opening tag may have been cut by the common prefix.
-        if (open.Length > 0 && open[0] != '<' && LastMark(thinking[user..thought]).Trim() is { Length: > 0 } mark
-            && mark.EndsWith(open, StringComparison.Ordinal))
+        if (open.Length > 0 && open[0] != '<' && LastTag(thinking[user..thought]).Trim() is { Length: > 0 } tag
+            && tag.EndsWith(open, StringComparison.Ordinal))
         {
-            open = mark;
+            open = tag;
         }
 
         return open.Length > 0 && close.Length > 0 ? new ReasoningTags(open, close) : null;
     }
 
-    private static string LastMark(string text)
+    private static string LastTag(string text)
     {
         var begin = text.LastIndexOfAny(['<', '[']);
         return begin < 0 ? "" : text[begin..];

@@ -10,7 +10,7 @@ internal sealed record TemplateSource
     private static readonly string[] TurnEnds = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end_of_turn|>"];
 
     /// <summary>Stands before a template that is given as its text, where a file's name could stand.</summary>
-    public const string TextMark = "text:";
+    public const string TextPrefix = "text:";
 
     /// <summary>The origin, for logs: <c>the model</c>, <c>family chatml</c>, <c>file …</c>.</summary>
     public required string Origin { get; init; }
@@ -71,8 +71,8 @@ internal sealed record TemplateSource
     {
         if (TemplateFamilies.Find(nameOrFile) is { } family)
             return Of(family);
-        if (nameOrFile.StartsWith(TextMark, StringComparison.Ordinal))
-            return Written("the command line", nameOrFile[TextMark.Length..]);
+        if (nameOrFile.StartsWith(TextPrefix, StringComparison.Ordinal))
+            return Written("the command line", nameOrFile[TextPrefix.Length..]);
         try
         {
             return Written($"file {nameOrFile}", File.ReadAllText(nameOrFile));

@@ -149,7 +149,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private DictionaryValue MediumOf(ContentPart part)
     {
         var marker = Marker(part);
-        return part.Medium!.Kind == MediumKind.Picture && capabilities.ImageMark is not null
+        return part.Medium!.Kind == MediumKind.Picture && capabilities.ImageMarker is not null
             ? DictionaryValue.OfDistinct([new(Type, Image)])
             : DictionaryValue.OfDistinct([new(Type, Text), new(Text, TextValue.Own(marker))]);
     }
@@ -175,7 +175,7 @@ internal sealed class TemplateVariables(TemplateCapabilities capabilities)
     private string Marker(ContentPart part)
     {
         _media.Add(part.Medium ?? throw new InvalidOperationException("a medium was not decoded before its message was rendered"));
-        return MediaMarks.Marker;
+        return MediaMarkers.Marker;
     }
 
     private DictionaryValue Call(ToolCall call) => DictionaryValue.OfDistinct(

@@ -69,7 +69,7 @@ internal sealed partial class Serving : IAsyncDisposable
             options.Residency with
             {
                 MemoryBudget = models.MemoryBudget,
-                Need = (entry, spec, room, token) => memory.NeedOfAsync(spec, entry.SizeBytes, room, token),
+                Need = (entry, spec, budget, token) => memory.NeedOfAsync(spec, entry.SizeBytes, budget, token),
             });
         ModelConfigWatch? config = null;
         try

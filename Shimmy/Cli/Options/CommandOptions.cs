@@ -172,7 +172,7 @@ internal sealed record CommandOptions
     public ServerOptions Server { get; init; } = new();
 
     /// <summary>
-    /// Address that tells over ZeroMQ what is in the KV caches, and the option or variable that asks for it; null for none.
+    /// Address that reports over ZeroMQ what is in the KV caches, and the option or variable that asks for it; null for none.
     /// </summary>
     public (string Source, string Address)? KvEvents { get; init; }
 

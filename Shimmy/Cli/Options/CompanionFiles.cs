@@ -80,7 +80,7 @@ internal static class CompanionFiles
         {
             _ = TemplateSource.Named(value.Text);
             return TemplateFamilies.Find(value.Text)?.Name
-                ?? (value.Text.StartsWith(TemplateSource.TextMark, StringComparison.Ordinal) ? value.Text : Path.GetFullPath(value.Text));
+                ?? (value.Text.StartsWith(TemplateSource.TextPrefix, StringComparison.Ordinal) ? value.Text : Path.GetFullPath(value.Text));
         }
         catch (Exception e) when (e is FormatException or TemplateException)
         {

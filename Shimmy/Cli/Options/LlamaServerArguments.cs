@@ -33,7 +33,7 @@ internal sealed class LlamaServerArguments
         Residency = new ResidencyOptions { KeepAlive = Timeout.InfiniteTimeSpan },
     };
 
-    /// <summary>What the routes are told.</summary>
+    /// <summary>What the routes are given.</summary>
     public LlamaServerMode Mode { get; set; } = new() { IsOn = true, Metrics = false };
 
     /// <summary>The model.</summary>
@@ -134,7 +134,7 @@ internal sealed class LlamaServerArguments
     /// <summary>Changes the options.</summary>
     public void With(Func<CommandOptions, CommandOptions> change) => Options = change(Options);
 
-    /// <summary>Changes what the routes are told.</summary>
+    /// <summary>Changes what the routes are given.</summary>
     public void Tell(Func<LlamaServerMode, LlamaServerMode> change) => Mode = change(Mode);
 
     /// <summary>An option of <see cref="TuningOption"/> by its name here, with llama-server's value or another.</summary>
@@ -215,7 +215,7 @@ internal sealed class LlamaServerArguments
     /// <summary>A family of chat templates, or a template as its text.</summary>
     public void Template(OptionValue value)
     {
-        var name = TemplateFamilies.Find(value.Text)?.Name ?? TemplateSource.TextMark + value.Text;
+        var name = TemplateFamilies.Find(value.Text)?.Name ?? TemplateSource.TextPrefix + value.Text;
         Options = Options with { Template = CompanionFiles.Template(new OptionValue(value.Source, [name])) };
     }
 

@@ -249,7 +249,7 @@ internal static class LlamaServerTable
             var most = v.Whole(-1);
             a.Tell(mode => mode with { ThinkingBudget = most > 0 ? most : null, Thinks = most == 0 ? false : mode.Thinks });
         }),
-        new(["--reasoning-effort"], "LLAMA_ARG_REASONING_EFFORT", "LEVEL", "Effort that the template is told",
+        new(["--reasoning-effort"], "LLAMA_ARG_REASONING_EFFORT", "LEVEL", "Effort that the template is given",
             (a, v) => a.TemplateArguments(new OptionValue(v.Source,
                 [v.Text == "default" ? "{}" : $"{{\"reasoning_effort\":\"{JsonEncodedText.Encode(v.Text)}\"}}"]))),
         Switch(["--prefill-assistant"], "LLAMA_ARG_PREFILL_ASSISTANT", "Continue an assistant's message at the end, as without it",

@@ -62,14 +62,14 @@ internal static class PackedProgram
     /// <param name="output">The file to write.</param>
     /// <param name="executable">The program.</param>
     /// <param name="files">Paths inside, with slashes, and the files that they are.</param>
-    /// <param name="told">Is told the bytes that are written so far, and all.</param>
+    /// <param name="progress">Receives the bytes that are written so far, and all.</param>
     /// <param name="cancellation">Ends it; nothing is left behind.</param>
     public static Task WriteAsync(string output, string executable, IReadOnlyList<(string Path, string File)> files,
-        Action<long, long> told, CancellationToken cancellation) =>
-        Task.Run(() => Write(output, executable, files, told, cancellation), cancellation);
+        Action<long, long> progress, CancellationToken cancellation) =>
+        Task.Run(() => Write(output, executable, files, progress, cancellation), cancellation);
 
     private static void Write(string output, string executable, IReadOnlyList<(string Path, string File)> files,
-        Action<long, long> told, CancellationToken cancellation)
+        Action<long, long> progress, CancellationToken cancellation)
     {
         var partial = output + Partial;
         var all = files.Sum(file => new FileInfo(file.File).Length) + new FileInfo(executable).Length;
@@ -84,7 +84,7 @@ internal static class PackedProgram
                     target.Position = (target.Position + Alignment - 1) / Alignment * Alignment;
                     var offset = target.Position;
                     using var from = new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read, 1);
-                    var (hash, length) = Copy(from, long.MaxValue, target, count => told(done += count, all), cancellation);
+                    var (hash, length) = Copy(from, long.MaxValue, target, count => progress(done += count, all), cancellation);
                     index.Append(CultureInfo.InvariantCulture, $"{offset} {length} {(RunsAs(path) ? 1 : 0)} {hash} {path}\n");
                 }
                 var bytes = Encoding.UTF8.GetBytes(index.ToString());
@@ -284,7 +284,7 @@ internal static class PackedProgram
 
     // At most so many bytes, up to the end; gives their SHA-256 and their number.
     private static (string Hash, long Length) Copy(
-        Stream from, long most, Stream to, Action<int>? told = null, CancellationToken cancellation = default)
+        Stream from, long most, Stream to, Action<int>? progress = null, CancellationToken cancellation = default)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         var buffer = new byte[1 << 20];
@@ -294,7 +294,7 @@ internal static class PackedProgram
             cancellation.ThrowIfCancellationRequested();
             hash.AppendData(buffer, 0, count);
             to.Write(buffer, 0, count);
-            told?.Invoke(count);
+            progress?.Invoke(count);
         }
         return (Convert.ToHexStringLower(hash.GetHashAndReset()), length);
     }

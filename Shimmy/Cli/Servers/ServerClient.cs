@@ -23,7 +23,7 @@ internal sealed class ServerClient : IDisposable
     /// <summary>How long an answer may take that computes little.</summary>
     public static readonly TimeSpan LongestAnswer = TimeSpan.FromSeconds(30);
 
-    private const string EventMark = "data: ";
+    private const string DataPrefix = "data: ";
 
     private static readonly TimeSpan LongestSignOfLife = TimeSpan.FromSeconds(5);
 
@@ -119,13 +119,13 @@ internal sealed class ServerClient : IDisposable
             using var lines = new StreamReader(stream);
             while (await NextAsync(lines) is { } line)
             {
-                if (!line.StartsWith(EventMark, StringComparison.Ordinal))
+                if (!line.StartsWith(DataPrefix, StringComparison.Ordinal))
                     continue;
-                if (line.AsSpan(EventMark.Length) is "[DONE]")
+                if (line.AsSpan(DataPrefix.Length) is "[DONE]")
                     yield break;
-                using var json = JsonDocument.Parse(line.AsMemory(EventMark.Length));
+                using var json = JsonDocument.Parse(line.AsMemory(DataPrefix.Length));
                 if (json.RootElement.TryGetProperty("error", out _))
-                    throw new ServerRefusal(Address, (int)answer.StatusCode, line[EventMark.Length..]);
+                    throw new ServerRefusal(Address, (int)answer.StatusCode, line[DataPrefix.Length..]);
                 yield return json.RootElement;
             }
             throw new CommandException(ExitCode.Failed, $"the answer of {Address} ended too early");

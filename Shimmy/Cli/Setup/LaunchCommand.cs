@@ -10,7 +10,7 @@ using Shimmy.Models.Discovery;
 
 namespace Shimmy.Cli.Setup;
 
-/// <summary>The command <c>launch</c>: tells a client of a server and a model by its recipe, and starts it.</summary>
+/// <summary>The command <c>launch</c>: gives a client a server and a model by its recipe, and starts it.</summary>
 internal static class LaunchCommand
 {
     private const int NotFound = 127;
@@ -130,7 +130,7 @@ internal static class LaunchCommand
 internal sealed record LaunchTarget(string Url, string Key, string Model, int Context, bool CallsTools, bool Sees);
 
 /// <summary>
-/// How a client is told of a server: a recipe of <c>Assets/launch</c>, with variables, arguments and a settings file. What stands in braces
+/// How a client is given a server: a recipe of <c>Assets/launch</c>, with variables, arguments and a settings file. What stands in braces
 /// is replaced; a text that is nothing but a brace becomes a number or a truth value.
 /// </summary>
 internal sealed class LaunchRecipe

@@ -47,12 +47,12 @@ internal static class Table
     }
 
     /// <summary>
-    /// Makes columns narrower until they have room together, from the <paramref name="first"/> on: the widest gives at first, and none more
+    /// Makes columns narrower until they fit together, from the <paramref name="first"/> on: the widest gives at first, and none more
     /// than to the least.
     /// </summary>
-    public static void Fit(int[] widths, int room, int least, int first = 0)
+    public static void Fit(int[] widths, int width, int least, int first = 0)
     {
-        for (var sum = widths.Sum(); sum > room; sum--)
+        for (var sum = widths.Sum(); sum > width; sum--)
         {
             var widest = first;
             for (var column = first + 1; column < widths.Length; column++)

@@ -40,7 +40,7 @@ internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)
 /// <summary>The memory of the GPUs that a model goes to.</summary>
 /// <param name="Bytes">All of it, whatever else lies there now: the context of a model does not hang on what is loaded beside it.</param>
 /// <param name="Holds">Whether the layers that are to be on GPUs fit, with the cache of a spec's context.</param>
-internal sealed record DeviceRoom(long Bytes, Func<ModelSpec, bool> Holds);
+internal sealed record DeviceCapacity(long Bytes, Func<ModelSpec, bool> Holds);
 
 /// <summary>
 /// Shortens the context of a model that was trained with more than memory holds, where nobody asked for a length: some are trained with
@@ -48,7 +48,7 @@ internal sealed record DeviceRoom(long Bytes, Func<ModelSpec, bool> Holds);
 /// </summary>
 internal static class ContextFit
 {
-    // With less, neither tools nor a conversation have room: then the refusal says more.
+    // With less, neither tools nor a conversation have a place: then the refusal says more.
     private const int Shortest = 2048;
 
     // A context is not made shorter than this for the sake of GPUs: then some layers stay on the CPU, as with llama.cpp.
@@ -60,14 +60,14 @@ internal static class ContextFit
     /// context that GPUs hold with all layers is preferred to a longer one that leaves layers on the CPU.
     /// </summary>
     /// <param name="spec">How the model is to be loaded.</param>
-    /// <param name="room">Bytes of the host that it may need; null: any number.</param>
+    /// <param name="budget">Bytes of the host that it may need; null: any number.</param>
     /// <param name="headers">Reads the header that says how long the model's own context is.</param>
     /// <param name="estimate">Estimates a load's need on the host.</param>
     /// <param name="devices">The GPUs that it goes to; null where there are none.</param>
     public static LoadNeed Of(
-        ModelSpec spec, long? room, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate, DeviceRoom? devices = null)
+        ModelSpec spec, long? budget, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate, DeviceCapacity? devices = null)
     {
-        var most = room ?? long.MaxValue;
+        var most = budget ?? long.MaxValue;
         var need = new LoadNeed(spec, estimate(spec));
         var fitsHost = need.Bytes <= most;
         if (fitsHost && (devices is null || spec.ContextLength > 0))

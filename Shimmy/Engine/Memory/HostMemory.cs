@@ -18,23 +18,23 @@ internal sealed class HostMemory(BackendProbe backends)
     /// </summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
-    /// <param name="room">Bytes that it may need; null: any number.</param>
+    /// <param name="budget">Bytes that it may need; null: any number.</param>
     /// <param name="cancellation">Ends the wait for the report.</param>
-    public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
+    public async ValueTask<LoadNeed> NeedOfAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
     {
-        var need = await ModelNeedAsync(spec, sizeBytes, room, cancellation).ConfigureAwait(false);
+        var need = await ModelNeedAsync(spec, sizeBytes, budget, cancellation).ConfigureAwait(false);
         if (spec.PrefixMemoryBytes is not null)
             return need;
-        // States are of use in proportion to what they spare, and take no room that a model needs: at most half of what is left.
+        // States are of use in proportion to what they spare, and take no memory that a model needs: at most half of what is left.
         var whole = MemoryEstimate.Of(need.Spec, sizeBytes);
         var most = Math.Clamp(whole.KeyValueCache + (whole.Weights / 2), LeastPrefixes, MostPrefixes);
         return need with
         {
-            Spec = need.Spec with { PrefixMemoryBytes = Math.Clamp(((room ?? long.MaxValue) - need.Bytes) / 2, 0, most) },
+            Spec = need.Spec with { PrefixMemoryBytes = Math.Clamp(((budget ?? long.MaxValue) - need.Bytes) / 2, 0, most) },
         };
     }
 
-    private async ValueTask<LoadNeed> ModelNeedAsync(ModelSpec spec, long sizeBytes, long? room, CancellationToken cancellation)
+    private async ValueTask<LoadNeed> ModelNeedAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
     {
         var headers = new HeaderMemo();
         if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
@@ -43,7 +43,7 @@ internal sealed class HostMemory(BackendProbe backends)
         {
             var gpus = GpusOf(spec.Tuning, await backends.GetAsync(cancellation).ConfigureAwait(false));
             long[] free = [.. gpus.Select(device => device.MemoryFreeBytes)];
-            return ContextFit.Of(spec, room, headers, one => WithPrefixes(Of(one, sizeBytes, free, headers)), RoomOf(gpus, headers));
+            return ContextFit.Of(spec, budget, headers, one => WithPrefixes(Of(one, sizeBytes, free, headers)), CapacityOf(gpus, headers));
         }
         catch (EngineException)
         {
@@ -53,7 +53,7 @@ internal sealed class HostMemory(BackendProbe backends)
 
         MemoryEstimate WithPrefixes(MemoryEstimate estimate) => estimate with { Prefixes = spec.PrefixMemoryBytes ?? 0 };
 
-        LoadNeed OnHost() => ContextFit.Of(spec, room, headers, one => WithPrefixes(MemoryEstimate.Of(one, sizeBytes, headers: headers)));
+        LoadNeed OnHost() => ContextFit.Of(spec, budget, headers, one => WithPrefixes(MemoryEstimate.Of(one, sizeBytes, headers: headers)));
     }
 
     /// <summary>The estimate for given GPUs. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
@@ -109,13 +109,13 @@ internal sealed class HostMemory(BackendProbe backends)
         }
     }
 
-    /// <summary>The room on GPUs; null where there are none, or where one of them does not know its memory.</summary>
+    /// <summary>The memory of GPUs; null where there are none, or where one of them does not know its memory.</summary>
     /// <param name="gpus">The devices that were chosen.</param>
     /// <param name="headers">Reads the headers.</param>
-    public static DeviceRoom? RoomOf(IReadOnlyList<DeviceFacts> gpus, HeaderMemo headers)
+    public static DeviceCapacity? CapacityOf(IReadOnlyList<DeviceFacts> gpus, HeaderMemo headers)
     {
         long[] total = [.. gpus.Select(device => device.MemoryTotalBytes)];
-        return total.Length == 0 || total.Contains(0) ? null : new DeviceRoom(total.Sum(), Holds);
+        return total.Length == 0 || total.Contains(0) ? null : new DeviceCapacity(total.Sum(), Holds);
 
         bool Holds(ModelSpec spec)
         {

@@ -54,11 +54,11 @@ internal static class LayerFit
         var rooms = new long[free.Count];
         for (var i = 0; i < rooms.Length; i++)
             rooms[i] = Math.Max(0, Usable(free[i]) - sizes.Compute);
-        var room = Room(rooms, shares);
+        var capacity = Capacity(rooms, shares);
         var most = sizes.Layers.Count + 1;
         for (var layers = most; layers > 0; layers--)
         {
-            if (Bytes(sizes, layers) <= room)
+            if (Bytes(sizes, layers) <= capacity)
                 return layers;
         }
 
@@ -66,7 +66,7 @@ internal static class LayerFit
     }
 
     /// <summary>Bytes that devices hold together: the sum, or with fixed shares as much as fits until the first of them is full.</summary>
-    public static long Room(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
+    public static long Capacity(IReadOnlyList<long> bytes, IReadOnlyList<float> shares)
     {
         // Shares that are none of these devices' are refused elsewhere (LoadPlan).
         if (shares.Count != bytes.Count)

@@ -62,7 +62,7 @@ internal sealed record LlamaRuntime(string Name, string Directory)
 /// <summary>The runtimes of this machine: the folder that the user names, and those in <c>runtimes</c> beside the executable.</summary>
 internal static class InstalledRuntimes
 {
-    private const string VersionMark = "llama.cpp-v";
+    private const string VersionPrefix = "llama.cpp-v";
 
     private static string Root => Path.Combine(AppContext.BaseDirectory, "runtimes");
 
@@ -101,6 +101,6 @@ internal static class InstalledRuntimes
     }
 
     private static Version VersionOf(LlamaRuntime runtime) =>
-        runtime.Name.StartsWith(VersionMark, StringComparison.Ordinal)
-            && Version.TryParse(runtime.Name[VersionMark.Length..], out var version) ? version : new Version(0, 0);
+        runtime.Name.StartsWith(VersionPrefix, StringComparison.Ordinal)
+            && Version.TryParse(runtime.Name[VersionPrefix.Length..], out var version) ? version : new Version(0, 0);
 }

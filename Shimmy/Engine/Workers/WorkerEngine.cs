@@ -24,7 +24,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     /// <summary>
     /// <paramref name="executable"/> is what is started with the command <c>worker</c>; by default this program itself.
     /// <paramref name="conversions"/> keeps what folders are converted into; without it, folders are not loaded.
-    /// <paramref name="cells"/> is told what models hold whose specs ask for that.
+    /// <paramref name="cells"/> receives what models hold whose specs ask for that.
     /// </summary>
     public WorkerEngine(
         ILoggerFactory loggers, string? executable = null, ConversionCache? conversions = null, ICellListener? cells = null)

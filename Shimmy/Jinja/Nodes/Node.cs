@@ -14,7 +14,7 @@ internal abstract class Node
     /// <summary>The nodes directly within this one, in the order in which Jinja visits them.</summary>
     public virtual IEnumerable<Node> Children => [];
 
-    /// <summary>Tells the scope which names this node reads and assigns in it. Nodes with a scope of their own stop here.</summary>
+    /// <summary>Reports to the scope which names this node reads and assigns in it. Nodes with a scope of their own stop here.</summary>
     public virtual void Collect(Symbols symbols)
     {
         foreach (var child in Children)

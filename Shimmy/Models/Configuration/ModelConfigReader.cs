@@ -78,7 +78,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     {
         try
         {
-            using var document = JsonDocument.Parse(WithoutMark(json), Options);
+            using var document = JsonDocument.Parse(WithoutByteOrderMark(json), Options);
             return ReadRoot(document.RootElement);
         }
         catch (Exception e) when (e is JsonException or InvalidOperationException)
@@ -88,7 +88,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
     }
 
     // Editors on Windows put a byte order mark first, which the JSON parser refuses.
-    private static ReadOnlyMemory<byte> WithoutMark(ReadOnlyMemory<byte> json) =>
+    private static ReadOnlyMemory<byte> WithoutByteOrderMark(ReadOnlyMemory<byte> json) =>
         json.Span.StartsWith((ReadOnlySpan<byte>)[0xEF, 0xBB, 0xBF]) ? json[3..] : json;
 
     private ModelConfig ReadRoot(JsonElement root)

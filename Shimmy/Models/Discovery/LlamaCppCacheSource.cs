@@ -4,7 +4,7 @@ namespace Shimmy.Models.Discovery;
 
 /// <summary>
 /// llama.cpp's own cache of <c>-hf</c> downloads, from before it used the Hugging Face cache: files <c>ORG_REPO_FILE.gguf</c> in one
-/// folder, with <c>manifest=ORG=REPO=TAG.json</c>, which tells the model and projector that belong together.
+/// folder, with <c>manifest=ORG=REPO=TAG.json</c>, which names the model and projector that belong together.
 /// </summary>
 internal sealed class LlamaCppCacheSource(HostEnvironment host) : IModelSource
 {

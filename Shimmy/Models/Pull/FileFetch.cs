@@ -13,7 +13,7 @@ namespace Shimmy.Models.Pull;
 /// <param name="file">The file.</param>
 /// <param name="connections">Most connections at once.</param>
 /// <param name="piece">Bytes that one connection fetches at a time.</param>
-/// <param name="report">Is told the bytes that are there, and whether the hash is all that is missing.</param>
+/// <param name="report">Receives the bytes that are there, and whether the hash is all that is missing.</param>
 internal sealed class FileFetch(RegistryClient client, PlannedFile file, int connections, long piece, Action<PullStage, long> report)
 {
     // In a row, without a byte between them.
@@ -30,7 +30,7 @@ internal sealed class FileFetch(RegistryClient client, PlannedFile file, int con
     private long _fetched;
     private Uri? _direct;
 
-    /// <summary>Whether the complete file is there; its size tells.</summary>
+    /// <summary>Whether the complete file is there; its size shows.</summary>
     public static bool IsThere(PlannedFile file) => new FileInfo(file.Target) is { Exists: true } there
         && (there.LinkTarget is null || there.ResolveLinkTarget(true) is { Exists: true })
         && LengthOf(there) == file.Size;

@@ -73,12 +73,12 @@ internal sealed class PartialFile : IDisposable
     }
 
     /// <summary>
-    /// Opens it, waiting for whoever has it open. <paramref name="waiting"/> is told once where that is somebody.
+    /// Opens it, waiting for whoever has it open. <paramref name="waiting"/> is called once where that is somebody.
     /// </summary>
     /// <param name="path">Its path.</param>
     /// <param name="size">Bytes of the complete file.</param>
     /// <param name="piece">Bytes of a piece.</param>
-    /// <param name="identity">What tells one content from another: a digest, or what the server calls this version.</param>
+    /// <param name="identity">What distinguishes one content from another: a digest, or what the server calls this version.</param>
     /// <param name="waiting">Is called before a wait.</param>
     /// <param name="isDone">Ends the wait: somebody else has finished the file.</param>
     /// <param name="cancellation">Ends it as well.</param>
@@ -87,7 +87,7 @@ internal sealed class PartialFile : IDisposable
         string path, long size, long piece, string identity, Action waiting, Func<bool> isDone, CancellationToken cancellation)
     {
         Directory.CreateDirectory(Path.GetDirectoryName(path)!);
-        for (var told = false; ;)
+        for (var reported = false; ;)
         {
             cancellation.ThrowIfCancellationRequested();
             if (isDone())
@@ -101,9 +101,9 @@ internal sealed class PartialFile : IDisposable
             }
             catch (IOException) when (File.Exists(path))
             {
-                if (!told)
+                if (!reported)
                     waiting();
-                told = true;
+                reported = true;
                 await Task.Delay(LockPause, cancellation).ConfigureAwait(false);
                 continue;
             }

@@ -20,7 +20,7 @@ internal enum PullFailure
     /// <summary>Nothing may be fetched here.</summary>
     Offline,
 
-    /// <summary>The disk has no room, or does not let this user write.</summary>
+    /// <summary>The disk is full, or does not let this user write.</summary>
     NoSpace,
 
     /// <summary>Where a file is to go, one lies that Shimmy has not brought.</summary>

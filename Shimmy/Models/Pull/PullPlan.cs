@@ -12,7 +12,7 @@ internal sealed record PlannedFile(string Name, Uri Url, string Target, long Siz
     /// </summary>
     public string? Hash { get; init; }
 
-    /// <summary>What tells this version from others where there is no hash.</summary>
+    /// <summary>What distinguishes this version from others where there is no hash.</summary>
     public string? Etag { get; init; }
 
     /// <summary>What the content is known by.</summary>
@@ -44,7 +44,7 @@ internal sealed record PullPlan(string Name, PullSource Source, string Root, IRe
 
 /// <summary>One of the models that a repository has to choose from.</summary>
 /// <param name="Name">Its name, to be pulled by.</param>
-/// <param name="Quantization">Its quantization, or what tells it from the others.</param>
+/// <param name="Quantization">Its quantization, or what distinguishes it from the others.</param>
 /// <param name="Bytes">Bytes of its files, without those of a projector.</param>
 /// <param name="Shards">Number of its files.</param>
 /// <param name="Fits">Whether this machine's memory holds it.</param>

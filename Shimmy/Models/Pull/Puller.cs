@@ -63,7 +63,7 @@ internal sealed class Puller(PullOptions options)
     /// Brings a model. Throws <see cref="PullException"/>; what came by then is there for the next try.
     /// </summary>
     /// <param name="name">Its name.</param>
-    /// <param name="report">Is told each step, from several threads, for each some kilobytes.</param>
+    /// <param name="report">Receives each step, from several threads, for each some kilobytes.</param>
     /// <param name="cancellation">Ends it.</param>
     public async Task<PulledModel> PullAsync(PullName name, Action<PullStep> report, CancellationToken cancellation)
     {

@@ -31,7 +31,7 @@ internal sealed record GpuRetry(
     }
 
     /// <summary>
-    /// The spec to load a model with. With an automatic number of GPU layers, and models that could be evicted, the engine is told to
+    /// The spec to load a model with. With an automatic number of GPU layers, and models that could be evicted, the engine is asked to
     /// refuse a smaller number than would fit on empty GPUs; otherwise idle models would keep the new one on the CPU.
     /// </summary>
     public static ModelSpec SpecOf(ModelSlot slot) => slot.Need.Spec.Tuning.GpuLayers is { Number: null } layers

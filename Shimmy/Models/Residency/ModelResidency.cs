@@ -88,7 +88,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// </summary>
     public TuningOverrides Tunings { get; }
 
-    /// <summary>Told of each model that is about to be unloaded, whose worker still answers; it waits for the task.</summary>
+    /// <summary>Called with each model that is about to be unloaded, whose worker still answers; it waits for the task.</summary>
     public Func<ILoadedModel, Task>? Unloading { get; set; }
 
     /// <summary><inheritdoc cref="ResidencyOptions.MemoryBudget"/> Loaded models stay until a load needs their memory.</summary>
@@ -98,14 +98,14 @@ internal sealed class ModelResidency : IAsyncDisposable
         set => Change(() => _options = _options with { MemoryBudget = value });
     }
 
-    /// <summary>Whether the memory budget leaves room for a model that is loaded so, when every other that may go is gone.</summary>
+    /// <summary>Whether the memory budget leaves memory for a model that is loaded so, when every other that may go is gone.</summary>
     public async ValueTask<bool> FitsAsync(ModelEntry entry, LoadOverride asked, CancellationToken cancellation)
     {
-        long? room;
+        long? budget;
         lock (_lock)
-            room = RoomBeside(entry);
-        var need = await _options.Need(entry, asked.Over(Tunings.SpecOf(entry)), room, cancellation).ConfigureAwait(false);
-        return room is null || need.Bytes <= room;
+            budget = BudgetBeside(entry);
+        var need = await _options.Need(entry, asked.Over(Tunings.SpecOf(entry)), budget, cancellation).ConfigureAwait(false);
+        return budget is null || need.Bytes <= budget;
     }
 
     /// <summary>How far the conversion of a model's folder is; null for a model that is a file.</summary>
@@ -237,22 +237,22 @@ internal sealed class ModelResidency : IAsyncDisposable
     // Of a model that is loaded like that: what it needed.
     private async ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, ModelSpec spec, CancellationToken cancellation)
     {
-        long? room;
+        long? budget;
         lock (_lock)
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Spec.LoadsLike(spec))
                 return slot.Need;
-            room = RoomBeside(entry);
+            budget = BudgetBeside(entry);
         }
 
-        var need = await _options.Need(entry, spec, room, cancellation).ConfigureAwait(false);
+        var need = await _options.Need(entry, spec, budget, cancellation).ConfigureAwait(false);
         lock (_lock)
             _needs[entry.Name] = need;
         return need;
     }
 
     // What pinned models leave of the budget, the model itself not counted.
-    private long? RoomBeside(ModelEntry entry) => _options.MemoryBudget - _slots.Values
+    private long? BudgetBeside(ModelEntry entry) => _options.MemoryBudget - _slots.Values
         .Where(other => other is { UsesMemory: true, Pinned: true } && !NameComparer.Equals(other.Entry.Name, entry.Name))
         .Sum(other => other.Bytes);
 
@@ -332,7 +332,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         if (slot.Leases == 0 && (slot.State == ResidencyState.Draining || slot.ExpiresAt <= now))
         {
             Unload(slot, slot.UnloadRequested ? UnloadReason.Asked
-                : slot.State == ResidencyState.Draining ? UnloadReason.Room : UnloadReason.Idle);
+                : slot.State == ResidencyState.Draining ? UnloadReason.Evicted : UnloadReason.Idle);
         }
         else if (slot is { State: ResidencyState.Loading, UnloadRequested: true, Waiters.Count: 0, IsLoadCancelled: false })
         {
@@ -366,7 +366,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         if (victim.State == ResidencyState.Loading)
             CancelLoad(victim);
         else if (victim.Leases == 0)
-            Unload(victim, UnloadReason.Room);
+            Unload(victim, UnloadReason.Evicted);
         else
             victim.State = ResidencyState.Draining;
     }
@@ -459,7 +459,7 @@ internal sealed class ModelResidency : IAsyncDisposable
 
     private void Unload(ModelSlot slot, UnloadReason reason)
     {
-        if (reason is UnloadReason.Idle or UnloadReason.Room)
+        if (reason is UnloadReason.Idle or UnloadReason.Evicted)
             Tunings.EndLoad(slot.Entry.Name);
         slot.State = ResidencyState.Unloading;
         Totals.Unloaded(slot.Entry.Name, reason);
@@ -467,8 +467,8 @@ internal sealed class ModelResidency : IAsyncDisposable
         {
             try
             {
-                if (reason != UnloadReason.Crash && Unloading is { } told)
-                    await told(slot.Model!).ConfigureAwait(false);
+                if (reason != UnloadReason.Crash && Unloading is { } unloading)
+                    await unloading(slot.Model!).ConfigureAwait(false);
             }
             finally
             {

@@ -27,7 +27,7 @@ internal sealed class ResidencyTotals
     public void Unloaded(string model, UnloadReason reason) => Change(model, totals => reason switch
     {
         UnloadReason.Idle => totals with { UnloadedIdle = totals.UnloadedIdle + 1 },
-        UnloadReason.Room => totals with { UnloadedForRoom = totals.UnloadedForRoom + 1 },
+        UnloadReason.Evicted => totals with { Evicted = totals.Evicted + 1 },
         UnloadReason.Asked => totals with { UnloadedAsked = totals.UnloadedAsked + 1 },
         _ => totals with { Crashes = totals.Crashes + 1, Crashed = true },
     });
@@ -43,7 +43,7 @@ internal enum UnloadReason
     Idle,
 
     /// <summary>Evicted: another model needed its memory.</summary>
-    Room,
+    Evicted,
 
     /// <summary>Requested by the user or by shutdown, or the spec changed.</summary>
     Asked,
@@ -68,7 +68,7 @@ internal sealed record ModelTotals
     public long UnloadedIdle { get; init; }
 
     /// <summary>Evictions: another model needed the memory.</summary>
-    public long UnloadedForRoom { get; init; }
+    public long Evicted { get; init; }
 
     /// <summary>Unloads on request, at shutdown, or for a changed spec.</summary>
     public long UnloadedAsked { get; init; }

@@ -16,7 +16,7 @@ internal sealed class ModelFolder
 
     private const string Templates = "additional_chat_templates";
 
-    /// <summary>The file that tells an adapter's folder, and the one of its weights.</summary>
+    /// <summary>The file that distinguishes an adapter's folder, and the one of its weights.</summary>
     public const string AdapterConfig = "adapter_config.json", AdapterWeights = "adapter_model.safetensors";
 
     private ModelFolder(string path, PlainJson root, Dictionary<string, StoredTensor> tensors, IReadOnlyList<string> files)

@@ -59,7 +59,7 @@ internal static class MergedPieces
             scores[id] = kinds[id] == TokenKind.Unused ? PaddingScore : ranks.GetValueOrDefault(tokens[id], -(merges.Length + 1));
 
         var vocabulary = new Vocabulary { Model = "llama", Tokens = tokens, Kinds = kinds, Scores = scores };
-        // llama.cpp puts a blank in front of a text unless told not to.
+        // llama.cpp puts a blank in front of a text unless asked not to.
         if (!PutsBlankInFront(files.Json) && files.Config["add_prefix_space"].AsFlag is null)
             vocabulary.Set("add_space_prefix", false);
 

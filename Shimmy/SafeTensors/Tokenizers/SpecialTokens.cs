@@ -49,7 +49,7 @@ internal sealed class SpecialTokens
                 special._added[name] = flag;
         }
 
-        // llama.cpp puts the token in front for these splits unless it is told not to.
+        // llama.cpp puts the token in front for these splits unless it is asked not to.
         if (vocabulary.Model == "gpt2" && vocabulary.Pre is "llama-bpe" or "tekken")
             special._added.TryAdd("bos", false);
 

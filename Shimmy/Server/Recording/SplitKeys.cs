@@ -14,7 +14,7 @@ internal static class SplitKeys
 {
     private const string Data = "data: ";
 
-    // What tells apart texts at one place: the events of several answers or items take turns.
+    // What distinguishes texts at one place: the events of several answers or items take turns.
     private static readonly string[] Discriminators = ["type", "index", "output_index", "content_index", "item_id"];
 
     /// <summary>The events of a stream without these keys.</summary>
@@ -113,7 +113,7 @@ internal static class SplitKeys
         switch (value.ValueKind)
         {
             case JsonValueKind.Object:
-                var here = place + string.Concat(Discriminators.Select(name => value.TryGetProperty(name, out var told) ? $"|{told}" : ""));
+                var here = place + string.Concat(Discriminators.Select(name => value.TryGetProperty(name, out var kind) ? $"|{kind}" : ""));
                 foreach (var field in value.EnumerateObject())
                     Visit(field.Value, $"{here}.{field.Name}", take);
                 break;

@@ -72,7 +72,7 @@ internal sealed class EmbeddingContext
             {
                 var end = next < media.Count ? media[next].Start : tokens.Count;
                 _batch.Clear();
-                for (var i = index; i < end && _batch.Room > 0; i++)
+                for (var i = index; i < end && _batch.Free > 0; i++)
                     _batch.Add(tokens[i], MediaSpan.PositionAt(i, media), 0, logits: true);
                 count = _batch.Count;
                 Check(_batch.Decode(_context));

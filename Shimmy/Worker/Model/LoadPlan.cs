@@ -59,7 +59,7 @@ internal sealed record LoadPlan
             Choice = choice,
             GpuLayers = tuning.GpuLayers is null ? AllLayers : layers,
             ModelLayers = sizes.Layers.Count,
-            Shortage = Lacking(LayerFit.Bytes(sizes, layers) + sizes.Compute - LayerFit.Room(free, tuning.TensorSplit)),
+            Shortage = Lacking(LayerFit.Bytes(sizes, layers) + sizes.Compute - LayerFit.Capacity(free, tuning.TensorSplit)),
             RefusesFewer = tuning.GpuLayers is { RefusesFewer: true },
         };
         var needed =
@@ -82,7 +82,7 @@ internal sealed record LoadPlan
         }
         // Some drivers allocate more than they have and abort the process later. A device that reports 0 free bytes does not know its
         // memory.
-        if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Room(free, tuning.TensorSplit))
+        if (Array.TrueForAll(free, bytes => bytes > 0) && LayerFit.Bytes(sizes, layers) > LayerFit.Capacity(free, tuning.TensorSplit))
             throw Full(plan.Shortage);
         return plan;
 

@@ -112,7 +112,7 @@ internal sealed class LoraAdapters
     // llama.cpp's message does not name the architectures.
     private static string WhyNot(string path, string architecture)
     {
-        var reason = NativeLog.TakeErrors() is { Length: > 0 } told ? told : "llama.cpp does not say why";
+        var reason = NativeLog.TakeErrors() is { Length: > 0 } logged ? logged : "llama.cpp does not say why";
         try
         {
             return GgufReader.ReadFile(path).Architecture is { } other && other != architecture

@@ -55,8 +55,8 @@ internal sealed class Vocabulary
             && Text(tokens.Suffix) is { } suffix && Text(tokens.Middle) is { } middle
             ? new FillInTheMiddle(prefix, suffix, middle)
             {
-                Repository = Text(Native.ProjectMarks.Repository),
-                File = Text(Native.ProjectMarks.File),
+                Repository = Text(Native.ProjectTokens.Repository),
+                File = Text(Native.ProjectTokens.File),
             }
             : null;
 
@@ -96,8 +96,8 @@ internal sealed class Vocabulary
     /// <summary>The bytes of a token, a control token spelled out.</summary>
     public ReadOnlyMemory<byte> Spelled(int token) => Native.Piece(token, special: true);
 
-    /// <summary>The bytes of a token as they are told beside an answer: those that it adds, or else how it is spelled.</summary>
-    public ReadOnlyMemory<byte> Told(int token) => Piece(token) is { Length: > 0 } piece ? piece : Spelled(token);
+    /// <summary>The bytes of a token as they are reported beside an answer: those that it adds, or else how it is spelled.</summary>
+    public ReadOnlyMemory<byte> Shown(int token) => Piece(token) is { Length: > 0 } piece ? piece : Spelled(token);
 
     /// <summary>The control tokens that stand in these texts.</summary>
     public IReadOnlySet<int> ControlTokensIn(IReadOnlyList<string> texts) =>
@@ -324,24 +324,24 @@ internal sealed class Vocabulary
             return;
         var bytes = ArrayPool<byte>.Shared.Rent(Encoding.UTF8.GetMaxByteCount(text.Length));
         var length = Encoding.UTF8.GetBytes(text, bytes);
-        var room = ArrayPool<int>.Shared.Rent(length + 16);
+        var buffer = ArrayPool<int>.Shared.Rent(length + 16);
         try
         {
-            var count = Native.Tokenize(bytes.AsSpan(0, length), room, addSpecial, parseSpecial);
+            var count = Native.Tokenize(bytes.AsSpan(0, length), buffer, addSpecial, parseSpecial);
             if (count < 0 && count != int.MinValue)
             {
-                ArrayPool<int>.Shared.Return(room);
-                room = ArrayPool<int>.Shared.Rent(-count);
-                count = Native.Tokenize(bytes.AsSpan(0, length), room, addSpecial, parseSpecial);
+                ArrayPool<int>.Shared.Return(buffer);
+                buffer = ArrayPool<int>.Shared.Rent(-count);
+                count = Native.Tokenize(bytes.AsSpan(0, length), buffer, addSpecial, parseSpecial);
             }
             if (count < 0)
                 throw new EngineException(EngineFailure.InvalidRequest, "the prompt is too long to be tokenized") { Option = "prompt" };
-            tokens.AddRange(room.AsSpan(0, count));
+            tokens.AddRange(buffer.AsSpan(0, count));
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(bytes);
-            ArrayPool<int>.Shared.Return(room);
+            ArrayPool<int>.Shared.Return(buffer);
         }
     }
 

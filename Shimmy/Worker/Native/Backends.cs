@@ -127,7 +127,7 @@ internal static unsafe class Backends
         return 0;
     }
 
-    // The message of dlopen tells what is wrong: a library that the plug-in needs, a function that its version had, or that the file is
+    // The message of dlopen says what is wrong: a library that the plug-in needs, a function that its version had, or that the file is
     // none.
     private static Plugin WhyNotLoaded(GpuBackend backend, string file, string why) =>
         why.Contains("undefined symbol", StringComparison.Ordinal) || why.Contains("Symbol not found", StringComparison.Ordinal)

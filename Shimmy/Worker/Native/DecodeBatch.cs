@@ -32,7 +32,7 @@ internal sealed unsafe class DecodeBatch : IDisposable
     public int Count => _batch.TokenCount;
 
     /// <summary>Tokens that can still be added.</summary>
-    public int Room => _capacity - _batch.TokenCount;
+    public int Free => _capacity - _batch.TokenCount;
 
     public void Clear() => _batch.TokenCount = 0;
 

@@ -5,7 +5,7 @@ namespace Shimmy.Worker.Native;
 
 /// <summary>
 /// libmtmd of LLamaSharp.Backend.Cpu 0.30.0, which encodes pictures and sounds: C names verbatim, only what Shimmy calls.
-/// <see cref="ProjectorHandle.Load"/> checks the layout by the default values; nothing else tells versions apart.
+/// <see cref="ProjectorHandle.Load"/> checks the layout by the default values; nothing else distinguishes versions.
 /// </summary>
 internal static unsafe partial class MtmdApi
 {

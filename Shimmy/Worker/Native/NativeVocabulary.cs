@@ -42,7 +42,7 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
     /// <summary>
     /// The tokens before the names of a project and of its files, for filling in the middle; negative where there is none.
     /// </summary>
-    public (int Repository, int File) ProjectMarks => (llama_vocab_fim_rep(Pointer), llama_vocab_fim_sep(Pointer));
+    public (int Repository, int File) ProjectTokens => (llama_vocab_fim_rep(Pointer), llama_vocab_fim_sep(Pointer));
 
     public bool AddsBos => llama_vocab_get_add_bos(Pointer);
 
@@ -84,12 +84,12 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
     /// <summary>Its bytes in a text; those of a control token where <paramref name="special"/> is set, else none.</summary>
     public byte[] Piece(int token, bool special)
     {
-        Span<byte> room = stackalloc byte[128];
-        fixed (byte* pointer = room)
+        Span<byte> buffer = stackalloc byte[128];
+        fixed (byte* pointer = buffer)
         {
-            var length = llama_token_to_piece(Pointer, token, pointer, room.Length, 0, special);
+            var length = llama_token_to_piece(Pointer, token, pointer, buffer.Length, 0, special);
             if (length >= 0)
-                return room[..length].ToArray();
+                return buffer[..length].ToArray();
             var exact = new byte[-length];
             fixed (byte* exactPointer = exact)
                 length = llama_token_to_piece(Pointer, token, exactPointer, exact.Length, 0, special);
@@ -102,7 +102,7 @@ internal sealed unsafe class NativeVocabulary(ModelHandle model)
     /// short; <see cref="int.MinValue"/> where the number overflows.
     /// </summary>
     /// <param name="text">The text in UTF-8.</param>
-    /// <param name="tokens">Room for them.</param>
+    /// <param name="tokens">Buffer for them.</param>
     /// <param name="addSpecial">Whether BOS, EOS and their like are added as the vocabulary wants.</param>
     /// <param name="parseSpecial">Whether control tokens are recognised in the text.</param>
     public int Tokenize(ReadOnlySpan<byte> text, Span<int> tokens, bool addSpecial, bool parseSpecial)

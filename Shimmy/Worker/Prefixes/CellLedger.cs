@@ -8,8 +8,8 @@ using Shimmy.Worker.Sequences;
 namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
-/// The blocks that slots and kept states hold, compared once a turn with what was told before: what a router learns is what is there, and
-/// not what a counter beside it believes. A block that several slots share came with the first and goes with the last.
+/// The blocks that slots and kept states hold, compared once a turn with what was reported before: what a router learns is what is there,
+/// and not what a counter beside it believes. A block that several slots share came with the first and goes with the last.
 /// </summary>
 /// <param name="cache">The slots and states.</param>
 /// <param name="adaptersOf">Names of the adapters of a set; null for none.</param>
@@ -27,20 +27,20 @@ internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> ada
     /// <summary>The changes since the last call, as <see cref="CellBlocks"/> writes them; empty where there are none.</summary>
     public ReadOnlyMemory<byte> Changes()
     {
-        // What comes is counted before what goes, so that what only moves is not told.
+        // What comes is counted before what goes, so that what only moves is not reported.
         List<ulong>? left = null;
         foreach (var slot in cache.Slots)
         {
-            var told = _ofSlots[slot.Id];
-            var stays = Math.Min(told.Count, slot.Unchanged / CellBlocks.Tokens);
-            if (stays < told.Count)
+            var reported = _ofSlots[slot.Id];
+            var stays = Math.Min(reported.Count, slot.Unchanged / CellBlocks.Tokens);
+            if (stays < reported.Count)
             {
-                (left ??= []).AddRange(CollectionsMarshal.AsSpan(told)[stays..]);
-                told.RemoveRange(stays, told.Count - stays);
+                (left ??= []).AddRange(CollectionsMarshal.AsSpan(reported)[stays..]);
+                reported.RemoveRange(stays, reported.Count - stays);
             }
             slot.Unchanged = slot.Tokens.Count;
-            if (slot.Tokens.Count / CellBlocks.Tokens > told.Count)
-                Extend(_cells, told, CollectionsMarshal.AsSpan(slot.Tokens), slot.Key!);
+            if (slot.Tokens.Count / CellBlocks.Tokens > reported.Count)
+                Extend(_cells, reported, CollectionsMarshal.AsSpan(slot.Tokens), slot.Key!);
         }
         foreach (var hash in left ?? [])
             _cells.Leave(hash);
@@ -75,17 +75,17 @@ internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> ada
     }
 
     // A block with a picture in it has no tokens by which anybody could find it, and neither has what is behind it.
-    private void Extend(Tier tier, List<ulong> told, ReadOnlySpan<int> tokens, PrefixKey key)
+    private void Extend(Tier tier, List<ulong> reported, ReadOnlySpan<int> tokens, PrefixKey key)
     {
         var adapter = adaptersOf(key);
-        for (var begin = told.Count * CellBlocks.Tokens; begin + CellBlocks.Tokens <= tokens.Length; begin += CellBlocks.Tokens)
+        for (var begin = reported.Count * CellBlocks.Tokens; begin + CellBlocks.Tokens <= tokens.Length; begin += CellBlocks.Tokens)
         {
             var block = tokens.Slice(begin, CellBlocks.Tokens);
             if (block.IndexOfAnyInRange(int.MinValue, -1) >= 0)
                 return;
-            ulong? parent = told.Count == 0 ? null : told[^1];
+            ulong? parent = reported.Count == 0 ? null : reported[^1];
             var hash = HashOf(parent, block, key);
-            told.Add(hash);
+            reported.Add(hash);
             tier.Come(hash, block, parent, adapter);
         }
     }

@@ -25,7 +25,7 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>The states, in no order.</summary>
     public IReadOnlyList<SavedState> States => _states;
 
-    /// <summary>Is told of a state in whose place a longer one is, before it leaves.</summary>
+    /// <summary>Receives a state in whose place a longer one is, before it leaves.</summary>
     public Action<SavedState>? Superseded { get; set; }
 
     /// <summary>Counts the states that came and went.</summary>
@@ -37,7 +37,7 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>Bytes in use.</summary>
     public long Bytes { get; private set; }
 
-    /// <summary>States that left for want of room.</summary>
+    /// <summary>States that left for want of memory.</summary>
     public long Evicted { get; private set; }
 
     /// <summary>

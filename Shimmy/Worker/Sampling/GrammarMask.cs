@@ -81,7 +81,7 @@ internal sealed class GrammarMask : IDisposable
 
     /// <summary>Sets the logits of all tokens that may not follow to negative infinity, or of as many as matter.</summary>
     /// <param name="logits">All logits.</param>
-    /// <param name="candidates">Room of <see cref="Sampler.CandidatesRoom"/>.</param>
+    /// <param name="candidates">Buffer of <see cref="Sampler.CandidatesCapacity"/>.</param>
     /// <param name="cut">
     /// How many of the likeliest allowed tokens are enough, because the choice is cut to them first: 1 where it is greedy, else top-k; 0
     /// where all matter.

@@ -33,13 +33,13 @@ internal sealed class LogProbabilities
         var count = _top == 0 ? 0 : TopCandidates.Select(_logits, _top, candidates);
         var top = new List<TopToken>(count + 1);
         for (var i = 0; i < count; i++)
-            top.Add(Told(candidates[i].Id));
+            top.Add(Shown(candidates[i].Id));
         // A control token adds no text to the answer: how it is spelled stands here alone.
         if (vocabulary.Piece(token).Length == 0 && !top.Exists(one => one.Token == token))
-            top.Add(Told(token));
+            top.Add(Shown(token));
         return new TokenLogProbability(Log(token), top);
 
-        TopToken Told(int id) => new(id, vocabulary.Told(id), Log(id));
+        TopToken Shown(int id) => new(id, vocabulary.Shown(id), Log(id));
     }
 
     private float Log(int token) => (float)(_logits[token] - _logSum);

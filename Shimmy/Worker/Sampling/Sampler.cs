@@ -100,7 +100,7 @@ internal sealed class Sampler : IDisposable
         Draw(options, options.AdaptiveTarget >= 0f, seed);
     }
 
-    // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is told, so never more than there can be.
+    // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is given, so never more than there can be.
     private static int WithinContext(int count, int contextLength) => count < 0 ? contextLength : Math.Min(count, contextLength);
 
     // llama.cpp's order; the penalties are applied before the chain.
@@ -180,14 +180,14 @@ internal sealed class Sampler : IDisposable
         var chosen = 0f;
         foreach (var candidate in left)
             chosen = candidate.Id == token ? candidate.Probability : chosen;
-        var told = new List<TopToken>();
+        var likeliest = new List<TopToken>();
         foreach (var candidate in left[..Math.Min(top, left.Length)])
-            told.Add(new TopToken(candidate.Id, _vocabulary.Told(candidate.Id), MathF.Log(candidate.Probability)));
-        return new TokenLogProbability(MathF.Log(chosen), told);
+            likeliest.Add(new TopToken(candidate.Id, _vocabulary.Shown(candidate.Id), MathF.Log(candidate.Probability)));
+        return new TokenLogProbability(MathF.Log(chosen), likeliest);
     }
 
-    /// <summary>Candidates that <see cref="Sample"/> needs room for.</summary>
-    public static int CandidatesRoom(int vocabularySize) => vocabularySize + 2048;
+    /// <summary>Candidates that <see cref="Sample"/> needs places for.</summary>
+    public static int CandidatesCapacity(int vocabularySize) => vocabularySize + 2048;
 
     /// <summary>Shows the prompt to the penalties and to DRY, which look back at it. A grammar concerns the answer only.</summary>
     public void AcceptPrompt(IReadOnlyList<int> tokens)

@@ -35,11 +35,11 @@ internal static class TopCandidates
 
     /// <summary>
     /// Writes the <paramref name="k"/> largest logits, largest first, equals by id, and returns how many there are: fewer where
-    /// not that many are numbers above negative infinity. <paramref name="candidates"/> has room for k + 1024.
+    /// not that many are numbers above negative infinity. <paramref name="candidates"/> has places for k + 1024.
     /// </summary>
     public static int Select(ReadOnlySpan<float> logits, int k, Span<LlamaTokenData> candidates)
     {
-        var room = candidates[..Math.Min(candidates.Length, k + Slack)];
+        var buffer = candidates[..Math.Min(candidates.Length, k + Slack)];
         var count = 0;
         var threshold = float.NegativeInfinity;
         var i = 0;
@@ -52,26 +52,26 @@ internal static class TopCandidates
                 if (!Vector.GreaterThanAny(vector, thresholdVector))
                     continue;
                 for (var lane = i; lane < i + Vector<float>.Count; lane++)
-                    Add(logits, lane, room);
+                    Add(logits, lane, buffer);
                 thresholdVector = new Vector<float>(threshold);
             }
         }
         for (; i < logits.Length; i++)
-            Add(logits, i, room);
-        var found = room[..count];
+            Add(logits, i, buffer);
+        var found = buffer[..count];
         found.Sort(LargestFirst);
         return Math.Min(k, count);
 
-        void Add(ReadOnlySpan<float> logits, int id, Span<LlamaTokenData> room)
+        void Add(ReadOnlySpan<float> logits, int id, Span<LlamaTokenData> buffer)
         {
             if (!(logits[id] > threshold))
                 return;
-            room[count++] = new LlamaTokenData { Id = id, Logit = logits[id] };
-            if (count < room.Length)
+            buffer[count++] = new LlamaTokenData { Id = id, Logit = logits[id] };
+            if (count < buffer.Length)
                 return;
-            room.Sort(LargestFirst);
+            buffer.Sort(LargestFirst);
             count = k;
-            threshold = room[k - 1].Logit;
+            threshold = buffer[k - 1].Logit;
         }
     }
 

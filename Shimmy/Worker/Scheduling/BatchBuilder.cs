@@ -63,7 +63,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         }
         // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
-            speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
+            speculator?.Draft(_generating, (batch.Free - _generating.Count) / 2);
         foreach (var sequence in _generating)
             Put(sequence, 1);
         var chunk = ChunkLimit(streams);
@@ -72,7 +72,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             // Sequences that generate are in the batch already; media are computed apart.
             if (sequence.Joins is not null || sequence.Generates || sequence.PendingText == 0 || !sequence.Adapters.Equals(adapters))
                 continue;
-            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Room);
+            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Free);
             count = Math.Min(count, UpToNextJoin(running, sequence));
             count = Math.Min(count, sequence.NextCheckpoint(sequence.Slot!.Tokens.Count) - sequence.Slot.Tokens.Count);
             if (sequence.Options.ReportPrompt)

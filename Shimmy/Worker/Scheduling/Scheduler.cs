@@ -191,8 +191,8 @@ internal sealed class Scheduler
         }
     }
 
-    // Until something is posted. States are written down once nothing came for a while. A signal may be older than this rest: what it told
-    // of was done without waiting for it.
+    // Until something is posted. States are written down once nothing came for a while. A signal may be older than this rest: what it
+    // stood for was done without waiting for it.
     private void Rest()
     {
         var patience = IdleBeforeWriting;

@@ -16,7 +16,7 @@ namespace Shimmy.Worker.Scheduling;
 /// </summary>
 internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, SchedulerCounters counters, IEventSink events)
 {
-    private readonly LlamaTokenData[] _candidates = new LlamaTokenData[Sampler.CandidatesRoom(model.Vocabulary.Size)];
+    private readonly LlamaTokenData[] _candidates = new LlamaTokenData[Sampler.CandidatesCapacity(model.Vocabulary.Size)];
 
     /// <summary>
     /// Samples what the sequence's logits allow: one token, and one more for each drafted token that the sampler chooses too, so that the
@@ -76,7 +76,7 @@ internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, Scheduler
         }
 
         void Report(int token, TokenLogProbability? likely) =>
-            events.PromptToken(sequence.RequestId, token, model.Vocabulary.Told(token), likely);
+            events.PromptToken(sequence.RequestId, token, model.Vocabulary.Shown(token), likely);
     }
 
     // The token behind so many accepted tokens of the draft.

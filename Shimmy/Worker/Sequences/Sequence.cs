@@ -20,8 +20,8 @@ internal sealed class Sequence : IQueued, IDisposable
         Options = options;
         Sampler = sampler;
         Seed = seed;
-        var room = contextLength - prompt.Count;
-        MaxTokens = Math.Min(options.MaxTokens ?? int.MaxValue, room);
+        var left = contextLength - prompt.Count;
+        MaxTokens = Math.Min(options.MaxTokens ?? int.MaxValue, left);
     }
 
     /// <summary>The id under which its events are sent.</summary>
@@ -36,7 +36,7 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Tokens of the prompt.</summary>
     public int PromptLength { get; }
 
-    /// <summary>Most tokens to generate: what was asked for, or what the context has room for.</summary>
+    /// <summary>Most tokens to generate: what was asked for, or what the context has cells for.</summary>
     public int MaxTokens { get; }
 
     /// <summary>Control tokens that are spelled out in the answer.</summary>

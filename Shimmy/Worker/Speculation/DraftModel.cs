@@ -80,7 +80,7 @@ internal sealed class DraftModel
     {
         _batch.Clear();
         _going.Clear();
-        var left = Math.Min(MostToReadInTurn, _batch.Room);
+        var left = Math.Min(MostToReadInTurn, _batch.Free);
         foreach (var (sequence, count) in wishes)
             left -= Read(sequence, count, left);
         if (_batch.Count == 0)
@@ -115,8 +115,8 @@ internal sealed class DraftModel
             : SecondsPerToken + Weight * (Math.Min(seconds, 2 * SecondsPerToken) - SecondsPerToken);
     }
 
-    // Adds the tokens of a sequence that it has not read to the batch, as far as there is room. Returns their number.
-    private int Read(Sequence sequence, int count, int room)
+    // Adds the tokens of a sequence that it has not read to the batch, as far as there are free places. Returns their number.
+    private int Read(Sequence sequence, int count, int free)
     {
         var slot = sequence.Slot!.Id;
         var tokens = sequence.Tokens;
@@ -129,7 +129,7 @@ internal sealed class DraftModel
             _model.Context.RemoveCells(slot, common);
             held.RemoveRange(common, held.Count - common);
         }
-        var reads = Math.Min(tokens.Length - common, room);
+        var reads = Math.Min(tokens.Length - common, free);
         if (tokens[common..].ContainsAnyExceptInRange(0, _model.Vocabulary.Size - 1))
             return 0;
         for (var i = 0; i < reads; i++)

@@ -29,17 +29,17 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
     /// <summary>Records the time of a decode that computed next tokens and drafts only.</summary>
     public void Observe(int tokens, TimeSpan elapsed) => _costs.Observe(tokens, elapsed.TotalSeconds);
 
-    /// <summary>Fills the drafts of sequences that generate, with no more than <paramref name="room"/> tokens together.</summary>
-    public void Draft(List<Sequence> sequences, int room)
+    /// <summary>Fills the drafts of sequences that generate, with no more than <paramref name="free"/> tokens together.</summary>
+    public void Draft(List<Sequence> sequences, int free)
     {
         var (total, perSecond) = (sequences.Count, sequences.Count / _costs.Of(sequences.Count));
-        room = Math.Min(room, DecodeCosts.Most - total);
+        free = Math.Min(free, DecodeCosts.Most - total);
         _wishes.Clear();
         foreach (var sequence in sequences)
         {
             var lookup = sequence.Lookup ??= new PromptLookup(_experience);
             lookup.Follow(sequence.Tokens);
-            var most = Math.Min(room, sequence.MaxTokens - sequence.Generated - 1);
+            var most = Math.Min(free, sequence.MaxTokens - sequence.Generated - 1);
             // Before the first decode the time of a token is unknown.
             if (most <= 0 || !double.IsFinite(perSecond))
                 continue;
@@ -55,11 +55,11 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
                 if (more > gain)
                 {
                     _wishes.Add((sequence, proposed));
-                    (count, total, room) = (0, total + proposed, room - proposed);
+                    (count, total, free) = (0, total + proposed, free - proposed);
                 }
             }
             sequence.Draft.RemoveRange(count, sequence.Draft.Count - count);
-            (total, room) = (total + count, room - count);
+            (total, free) = (total + count, free - count);
         }
         if (_wishes.Count > 0)
             draftModel!.Propose(_wishes);

@@ -5,8 +5,8 @@ namespace Shimmy.Chat.Grammars.Schemas;
 
 /// <summary>
 /// Decimal numbers between bounds, without exponent. Integer parts strictly between those of the bounds allow any fraction; the bounds' own
-/// integer parts allow fractions on the right side of the bound, digit by digit. Fractions are short enough that a double tells them from
-/// the bounds.
+/// integer parts allow fractions on the right side of the bound, digit by digit. Fractions are short enough that a double can tell them
+/// from the bounds.
 /// </summary>
 internal sealed class DecimalRange
 {

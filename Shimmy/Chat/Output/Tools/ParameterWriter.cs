@@ -5,7 +5,7 @@ using System.Text.Json;
 namespace Shimmy.Chat.Output.Tools;
 
 /// <summary>
-/// Converts arguments that a model writes one by one between tags to a JSON object. The JSON schema tells which of them are strings.
+/// Converts arguments that a model writes one by one between tags to a JSON object. The JSON schema says which of them are strings.
 /// </summary>
 internal sealed class ParameterWriter(JsonElement schema)
 {

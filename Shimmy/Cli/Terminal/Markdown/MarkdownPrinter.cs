@@ -159,7 +159,7 @@ internal sealed class MarkdownPrinter(Func<int> width)
 
     private void Words(List<string> rows, string text, TextStyle style, string first, string rest, bool isLive)
     {
-        // An indentation that leaves no room is none.
+        // An indentation that leaves no width is none.
         if (first.Length > Width / 2)
             (first, rest) = ("", "");
         rows.AddRange(Inline(text, style, isLive).Wrap(Width, first, rest));
@@ -318,7 +318,7 @@ internal sealed class MarkdownTable(IReadOnlyList<char> alignments)
         }
     }
 
-    private int[] Widths(int room)
+    private int[] Widths(int width)
     {
         var widths = new int[alignments.Count];
         for (var column = 0; column < widths.Length; column++)
@@ -327,7 +327,7 @@ internal sealed class MarkdownTable(IReadOnlyList<char> alignments)
                 widths[column] = Math.Max(widths[column], row[column].Width);
             widths[column] = Math.Max(LeastColumn, widths[column]);
         }
-        Table.Fit(widths, room, LeastColumn);
+        Table.Fit(widths, width, LeastColumn);
         return widths;
     }
 

@@ -60,8 +60,8 @@ internal sealed class StyledText
         do
         {
             var lead = rows.Count == 0 ? first : rest;
-            var room = Math.Max(1, width - TerminalText.WidthOf(lead));
-            var length = TerminalText.Fitting(text.AsSpan(at), room);
+            var most = Math.Max(1, width - TerminalText.WidthOf(lead));
+            var length = TerminalText.Fitting(text.AsSpan(at), most);
             var end = at + length;
             if (end < text.Length)
             {

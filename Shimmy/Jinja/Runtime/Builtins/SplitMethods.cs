@@ -216,7 +216,7 @@ internal static class TrimMethods
         {
             Alignment.Left => 0,
             Alignment.Right => missing,
-            // Where the padding does not divide by two, CPython's rule (unicode_center) tells the side of the odd one.
+            // Where the padding does not divide by two, CPython's rule (unicode_center) decides the side of the odd one.
             _ => missing / 2 + (missing & width & 1),
         };
         context.Reserve(width);

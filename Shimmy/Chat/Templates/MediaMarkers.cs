@@ -6,7 +6,7 @@ namespace Shimmy.Chat.Templates;
 /// The places of media in a rendered prompt. They are the template's own text: either <see cref="Marker"/>, which stood in the content of a
 /// message, or what the template itself writes for a picture. Text of the request is never searched, so no user can write one.
 /// </summary>
-internal static class MediaMarks
+internal static class MediaMarkers
 {
     /// <summary>
     /// Stands for a medium in a content. New with every process, and of letters and digits alone, which no filter of a template escapes.
@@ -20,9 +20,9 @@ internal static class MediaMarks
     /// The prompt with its media at their marks; null where there are not as many marks as media.
     /// </summary>
     /// <param name="parts">The rendered parts.</param>
-    /// <param name="imageMark">What the template writes for a picture; null where only the marker is searched.</param>
+    /// <param name="imageMarker">What the template writes for a picture; null where only the marker is searched.</param>
     /// <param name="media">The media in their order.</param>
-    public static IReadOnlyList<PromptPart>? Place(IReadOnlyList<PromptPart> parts, string? imageMark, IReadOnlyList<Medium> media)
+    public static IReadOnlyList<PromptPart>? Place(IReadOnlyList<PromptPart> parts, string? imageMarker, IReadOnlyList<Medium> media)
     {
         if (media.Count == 0)
             return parts;
@@ -51,9 +51,9 @@ internal static class MediaMarks
         (int At, int Length) Next(ReadOnlySpan<char> text)
         {
             var marker = text.IndexOf(Marker, StringComparison.Ordinal);
-            var image = imageMark is null ? -1 : text.IndexOf(imageMark, StringComparison.Ordinal);
+            var image = imageMarker is null ? -1 : text.IndexOf(imageMarker, StringComparison.Ordinal);
             return marker >= 0 && (image < 0 || marker < image) ? (marker, Marker.Length)
-                : image >= 0 ? (image, imageMark!.Length)
+                : image >= 0 ? (image, imageMarker!.Length)
                 : (0, 0);
         }
     }

@@ -8,7 +8,7 @@ namespace Shimmy.Tests.Chat.Templates;
 /// <summary>Templates of every kind put pictures where they stand in the conversation.</summary>
 [TestClass]
 [TestCategory("Unit")]
-public sealed class MediaMarksTests
+public sealed class MediaMarkersTests
 {
     private static readonly Medium Picture = new(MediumKind.Picture, 1, 1, "00");
 
