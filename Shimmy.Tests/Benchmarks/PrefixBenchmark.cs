@@ -64,8 +64,11 @@ internal static class PrefixBenchmark
                 await AskAsync(first, RandomMemory.Words(900 + round, Prompt));
                 // It is written once the worker has rested.
                 var size = 0L;
-                while ((await first.GetStatisticsAsync(CancellationToken.None)).StateFileBytes is var now && (now == 0 || now != size))
+                for (var waited = 0; waited < 60; waited++)
                 {
+                    var now = (await first.GetStatisticsAsync(CancellationToken.None)).StateFileBytes;
+                    if (now > 0 && now == size)
+                        break;
                     size = now;
                     await Task.Delay(TimeSpan.FromSeconds(1));
                 }

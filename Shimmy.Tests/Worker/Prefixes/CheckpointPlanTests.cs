@@ -13,8 +13,16 @@ public sealed class CheckpointPlanTests
     [TestMethod]
     public void A_plain_prompt_has_checkpoints_at_regular_places_and_shortly_before_its_end()
     {
-        CollectionAssert.AreEqual(new[] { 256, 512, 768, 983 }, PlanOf(Words(1000), 0));
-        CollectionAssert.AreEqual(new[] { 768, 983 }, PlanOf(Words(1000), 600));
+        CollectionAssert.AreEqual(new[] { 256, 512, 743, 983 }, PlanOf(Words(1000), 0));
+        CollectionAssert.AreEqual(new[] { 743, 983 }, PlanOf(Words(1000), 600));
+    }
+
+    [TestMethod]
+    public void Some_way_before_the_end_is_one_whatever_the_regular_places()
+    {
+        CollectionAssert.Contains(PlanOf(Words(1600), 0, step: 512), 1343);
+        CollectionAssert.Contains(PlanOf(Words(2300), 0, step: 512), 2043);
+        CollectionAssert.DoesNotContain(PlanOf([.. Words(1300), Control, Control, .. Words(300)], 0), 1345);
     }
 
     [TestMethod]
@@ -43,8 +51,8 @@ public sealed class CheckpointPlanTests
         Assert.AreEqual(2560, CheckpointPlan.StepOf(256, 75L << 20));
     }
 
-    private static int[] PlanOf(int[] prompt, int cached) =>
-        CheckpointPlan.Of(prompt, cached, 256, token => token == Control, token => token == Blank);
+    private static int[] PlanOf(int[] prompt, int cached, int step = 256) =>
+        CheckpointPlan.Of(prompt, cached, step, token => token == Control, token => token == Blank);
 
     private static int[] Words(int count) => [.. Enumerable.Repeat(Word, count)];
 }

@@ -2,8 +2,8 @@ namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
 /// Where checkpoints are taken while a prompt is computed: where the next prompt of a conversation is likely to part from this one. That is
-/// at the last turns, which control tokens mark; shortly before the end, for the same prompt again; and every so many tokens, for prompts
-/// that share their beginning.
+/// at the last turns, which control tokens mark; shortly before the end, for the same prompt again; some way before it, for the same text
+/// with another question behind it; and every so many tokens, for prompts that share their beginning.
 /// </summary>
 internal static class CheckpointPlan
 {
@@ -12,6 +12,9 @@ internal static class CheckpointPlan
 
     // From the last checkpoint to the end of the prompt, where no turn ends there: few enough to be computed at once.
     private const int Tail = 16;
+
+    // From the last but one to the end, where no turn begins near it: as much as changes at the end of a text, such as a question.
+    private const int Ending = 256;
 
     // Turns, from the end, at whose beginning one is taken: the answer's, the last user's.
     private const int Turns = 2;
@@ -43,6 +46,8 @@ internal static class CheckpointPlan
         }
         if (last - Tail >= cached + ShortestStep && (places.Count == 0 || last - places.Max > Tail))
             places.Add(last - Tail);
+        if (last - Ending >= cached + ShortestStep && places.GetViewBetween(last - (2 * Ending) + ShortestStep, last - (Ending / 2)).Count == 0)
+            places.Add(last - Ending);
         for (var place = (cached / step + 1) * step; place < last; place += step)
         {
             if (place >= cached + ShortestStep && places.GetViewBetween(place - ShortestStep, place + ShortestStep).Count == 0)

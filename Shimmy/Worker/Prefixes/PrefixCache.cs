@@ -122,7 +122,7 @@ internal sealed class PrefixCache
     {
         if (common == 0 || common == held || !NeedsCheckpoints)
             return new Prefix(common);
-        if (!_wholeOnly && firstPosition() <= Math.Max(0, MediaSpan.PositionAt(common, sequence.Media) - _slidingWindow))
+        if (!_wholeOnly && firstPosition() <= FirstSeen(MediaSpan.PositionAt(common, sequence.Media)))
             return new Prefix(common);
         return _store.LongestCheckpoint(tokens, sequence.Key, common) is { } checkpoint
             ? new Prefix(checkpoint.Length, Checkpoint: checkpoint)
@@ -375,7 +375,7 @@ internal sealed class PrefixCache
             IsCheckpoint = parts == StateParts.Uncuttable,
             // Of a window, llama.cpp writes down no more than what the next token sees.
             FirstPosition = Math.Max(_context.FirstPosition(slot.Id),
-                _slidingWindow > 0 ? _context.LastPosition(slot.Id) + 1 - _slidingWindow : 0),
+                _slidingWindow > 0 ? FirstSeen(_context.LastPosition(slot.Id)) : 0),
         };
     }
 
@@ -405,9 +405,11 @@ internal sealed class PrefixCache
             _secondsPerByte = 0.5 * (_secondsPerByte + (elapsed.TotalSeconds / bytes));
     }
 
-    // A sliding window forgets old cells. The next token looks back one window, so all of it must still be there; llama.cpp's server
-    // draws the line in the same way.
+    // A sliding window forgets old cells. All that the next token sees must still be there.
     private bool Usable(Slot slot) =>
-        _slidingWindow <= 0
-        || _context.FirstPosition(slot.Id) <= Math.Max(0, slot.PositionAt(slot.Tokens.Count) - _slidingWindow);
+        _slidingWindow <= 0 || _context.FirstPosition(slot.Id) <= FirstSeen(slot.PositionAt(slot.Tokens.Count));
+
+    // The first position that a token sees through the window, its own counted. llama.cpp's server wants one more (n_past - n_swa), but the
+    // cache gives the cells before this one to other sequences, whose text would have to be computed again for that.
+    private int FirstSeen(int position) => Math.Max(0, position + 1 - _slidingWindow);
 }
