@@ -58,6 +58,7 @@ public sealed class SharedAnswersTests
         await Poll.UntilAsync(() => Volatile.Read(ref computed) == 1, "the first is computed");
         var second = server.AnswerAsync(Route, Ask("??"));
         await Poll.UntilInFlightAsync(server.Client, 2);
+        Assert.AreEqual(1, computed, "the second waits for the first");
         await leave.CancelAsync();
         await ((Task)first).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         if (first.IsCompletedSuccessfully)

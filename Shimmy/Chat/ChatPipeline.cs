@@ -56,8 +56,8 @@ internal static class ChatPipeline
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
             ShownControlTokens = request.Thoughts == ThoughtPlace.InText && template.Reasoning is { } shown
-                ? [.. format.Tags, shown.Open, shown.Close]
-                : format.Tags,
+                ? [.. format.VisibleTexts, shown.Open, shown.Close]
+                : format.VisibleTexts,
         };
         var limit = (request.ThinkingBudget ?? (request.ThinkingControl is null ? null : int.MaxValue)) is { } budget
             && format.Reasoning is { } tags

@@ -29,8 +29,8 @@ internal enum SamplingKind
 
 /// <summary>
 /// One field of <see cref="GenerationOptions"/> as users write it: <c>top_k</c> in a request, <c>--top-k</c> on the command line,
-/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults and the key of the response cache read this
-/// table.
+/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults, the key of the response cache and the worker's
+/// pipe read this table.
 /// A new sampler is a property of <see cref="GenerationOptions"/>, a row here, and its stage in the worker's sampler chain.
 /// </summary>
 internal sealed class SamplingField
@@ -60,7 +60,7 @@ internal sealed class SamplingField
         _set = set;
     }
 
-    /// <summary>All fields, in the order in which a request is checked.</summary>
+    /// <summary>All fields, in the order in which a request is checked, and in which they stand on the worker's pipe.</summary>
     public static IReadOnlyList<SamplingField> All { get; } =
     [
         new("seed", SamplingKind.Seed, o => o.Seed, (o, v) => o with { Seed = (uint?)v })

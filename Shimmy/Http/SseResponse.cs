@@ -33,6 +33,8 @@ internal static class SseResponse
     /// <summary>The content type of server-sent events.</summary>
     public const string EventStream = "text/event-stream; charset=utf-8";
 
+    private static readonly TimeSpan LongestLeaving = TimeSpan.FromSeconds(2);
+
     /// <summary>The content type of lines of JSON, one for each event.</summary>
     public const string JsonLines = "application/x-ndjson";
 
@@ -162,10 +164,16 @@ internal static class SseResponse
                 await context.Response.Body.WriteAsync(output.WrittenMemory, ClientConnection.Token(context)).ConfigureAwait(false);
                 await context.Response.Body.FlushAsync(ClientConnection.Token(context)).ConfigureAwait(false);
             }
-            catch (Exception e) when (e is OperationCanceledException or IOException or InvalidOperationException)
+            catch (Exception e) when (e is OperationCanceledException or IOException)
             {
-                // The client left in the middle of it, and may read the rest later. InvalidOperationException: the response was completed
-                // before it showed that the connection is gone.
+                // The client left in the middle of it, and may read the rest later.
+            }
+            catch (InvalidOperationException)
+            {
+                // The response may be completed before it shows that its client is gone.
+                await Task.Delay(LongestLeaving, ClientConnection.Token(context)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+                if (!ClientConnection.IsGone(context))
+                    throw;
             }
         }
         output.ResetWrittenCount();

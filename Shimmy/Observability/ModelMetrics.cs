@@ -6,14 +6,15 @@ namespace Shimmy.Observability;
 /// <summary>Metrics of loaded models, from their workers' schedulers, and of loads and evictions, from the residency.</summary>
 internal static class ModelMetrics
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan Shared = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(2.5);
     private static readonly Lock Lock = new();
-    private static CancellationTokenSource _end = new();
-    private static long _ended = long.MinValue;
+    private static CancellationTokenSource? _patience;
+    private static long _sharedUntil;
     private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
-    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 to 4 s,
+    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 to 2.5 s,
     /// since it is dying or in a long prefill.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
@@ -32,17 +33,17 @@ internal static class ModelMetrics
             }
         })).ConfigureAwait(false);
 
-    // One for all who ask within two seconds: a timer of its own would wake the thread of timers at each scrape.
+    // One for all who ask within half a second: a timer of its own would wake the thread of timers at each scrape.
     private static CancellationToken SharedPatience()
     {
         lock (Lock)
         {
-            if (Environment.TickCount64 >= _ended)
+            if (_patience is null || Environment.TickCount64 >= _sharedUntil)
             {
-                _ended = Environment.TickCount64 + (long)Patience.TotalMilliseconds;
-                _end = new CancellationTokenSource(2 * Patience);
+                _sharedUntil = Environment.TickCount64 + (long)Shared.TotalMilliseconds;
+                _patience = new CancellationTokenSource(LongestPatience);
             }
-            return _end.Token;
+            return _patience.Token;
         }
     }
 

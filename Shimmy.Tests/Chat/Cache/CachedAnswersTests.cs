@@ -282,5 +282,4 @@ public sealed partial class CachedAnswersTests
             return ["I", " am", " " + spec.Name];
         },
     };
-
 }

@@ -1,7 +1,7 @@
-using System.Text.Json;
 using System.Text;
-using Shimmy.Chat.Output.Tools;
+using System.Text.Json;
 using Shimmy.Chat.Output;
+using Shimmy.Chat.Output.Tools;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Chat.Output;

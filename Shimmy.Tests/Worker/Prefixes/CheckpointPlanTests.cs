@@ -22,6 +22,8 @@ public sealed class CheckpointPlanTests
     {
         CollectionAssert.Contains(PlanOf(Words(1600), 0, step: 512), 1343);
         CollectionAssert.Contains(PlanOf(Words(2300), 0, step: 512), 2043);
+        // 512 is a regular place, of which large states have fewer.
+        CollectionAssert.Contains(PlanOf(Words(769), 0, step: 512), 511);
         CollectionAssert.DoesNotContain(PlanOf([.. Words(1300), Control, Control, .. Words(300)], 0), 1345);
     }
 

@@ -185,10 +185,9 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
         var changed = asked;
         var loaded = residency.Resident
             .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase))?.Load;
-        var isNews = new Lazy<bool>(() => loaded is null || loaded.IsNews(nameof(CallOptions)));
         if (loaded is not null && LoadNames.Count > 0)
         {
-            if (isNews.Value)
+            if (loaded.IsNews(nameof(OptionLog.TooLate)))
                 OptionLog.TooLate(logger, entry.Name, string.Join(", ", LoadNames));
         }
         else if (LoadNames.Count > 0)
@@ -208,7 +207,7 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
             var longer = changed with { ContextLength = most, EndsWithLoad = before?.EndsWithLoad ?? true };
             if (most > residency.ContextOf(entry) && await residency.FitsAsync(entry, longer, cancellation))
                 changed = longer;
-            else if (isNews.Value)
+            else if (loaded is null || loaded.IsNews(nameof(OptionLog.Shorter)))
                 OptionLog.Shorter(logger, entry.Name, residency.ContextOf(entry), context);
         }
 

@@ -261,7 +261,7 @@ internal sealed record AnswerFormat
     public IReadOnlyDictionary<string, JsonElement> Tools { get; init; } = new Dictionary<string, JsonElement>();
 
     /// <summary>All texts in which control tokens may stand that must stay visible in the answer.</summary>
-    public IReadOnlyList<string> Tags =>
+    public IReadOnlyList<string> VisibleTexts =>
     [
         .. Reasoning is { } tags ? new[] { tags.Open, tags.Close } : [],
         .. Calls?.Texts ?? [],

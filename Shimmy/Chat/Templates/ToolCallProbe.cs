@@ -72,18 +72,18 @@ internal sealed class ToolCallProbe
         var open = _calls.LastIndexOf('{', key);
         if (open <= name || JsonEnd(open) is not { } end || _calls[(name + First.Length)..open] is not { } afterName)
             return null;
-        var tags = Tags(_calls[..name], end, () =>
+        var syntax = SyntaxAround(_calls[..name], end, () =>
         {
             var second = _calls.IndexOf(Second, end, StringComparison.Ordinal);
             var secondKey = _calls.IndexOf(KeyOne, second, StringComparison.Ordinal);
             second = _calls.LastIndexOf(Second, secondKey, StringComparison.Ordinal);
             return (second, JsonEnd(_calls.LastIndexOf('{', secondKey)) ?? _calls.Length);
         });
-        if (tags is null)
+        if (syntax is null)
             return null;
-        var (nameKey, argumentsKey) = Keys(tags.CallBegin, afterName);
-        var inObject = tags.CallBegin.EndsWith('"') && tags.CallBegin.Contains('{', StringComparison.Ordinal);
-        return tags with
+        var (nameKey, argumentsKey) = Keys(syntax.CallBegin, afterName);
+        var inObject = syntax.CallBegin.EndsWith('"') && syntax.CallBegin.Contains('{', StringComparison.Ordinal);
+        return syntax with
         {
             Style = inObject ? ToolCallStyle.Json : ToolCallStyle.NamedJson,
             AfterName = WithIndex(afterName, end, "{"),
@@ -104,18 +104,18 @@ internal sealed class ToolCallProbe
         var between = WithKey(_calls[(value + TextValue.Length)..nextKey], KeyOne)
             .Replace(KeyTwo, $"{ToolCallSyntax.KeyHole}", StringComparison.Ordinal);
         var begin = CommonSuffix(afterName, between);
-        var tags = Tags(_calls[..name], end, () =>
+        var syntax = SyntaxAround(_calls[..name], end, () =>
         {
             var secondKey = _calls.IndexOf(KeyOne, end, StringComparison.Ordinal);
             var last = _calls.IndexOf(OtherNumber, secondKey, StringComparison.Ordinal);
             return (_calls.LastIndexOf(Second, secondKey, StringComparison.Ordinal), last + OtherNumber.Length);
         });
-        if (tags is null)
+        if (syntax is null)
             return null;
         var afterKey = WithKey(_calls[(key + KeyOne.Length)..value], KeyOne);
         // The end of a value comes before the next argument and, in full, before the end of the call.
         var afterText = between[..^begin.Length];
-        var afterNumber = WithKey(tags.CallEnd, KeyTwo);
+        var afterNumber = WithKey(syntax.CallEnd, KeyTwo);
         var textEnd = afterText;
         var numberEnd = afterNumber[..CommonPrefix(afterText, afterNumber)];
         var separator = "";
@@ -128,7 +128,7 @@ internal sealed class ToolCallProbe
         var quote = TextQuote(afterText, afterNumber);
         if (quote.Length > 0)
             (textEnd, numberEnd, separator) = (quote, "", afterText[quote.Length..]);
-        return tags with
+        return syntax with
         {
             Style = ToolCallStyle.Parameters,
             AfterName = afterName[..^begin.Length],
@@ -143,7 +143,7 @@ internal sealed class ToolCallProbe
     }
 
     // The texts around whole calls, taken from the text before the first, between two, and after the last.
-    private ToolCallSyntax? Tags(string before, int end, Func<(int Name, int End)> findSecond)
+    private ToolCallSyntax? SyntaxAround(string before, int end, Func<(int Name, int End)> findSecond)
     {
         before = before.Replace(First, $"{ToolCallSyntax.NameHole}", StringComparison.Ordinal)
             .TrimStart(' ', '\n', ToolCallSyntax.NameHole);

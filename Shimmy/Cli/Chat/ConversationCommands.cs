@@ -4,7 +4,7 @@ using Shimmy.Cli.Terminal;
 
 namespace Shimmy.Cli.Chat;
 
-/// <summary>The commands of a conversation that need no model: its messages, its file, and what goes before the next question.</summary>
+/// <summary>The commands that concern the conversation: its messages, its file, and what goes before the next question.</summary>
 internal static class ConversationCommands
 {
     private const int ShownConversations = 12;

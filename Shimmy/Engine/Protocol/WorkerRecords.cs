@@ -1,4 +1,5 @@
 using System.IO.Hashing;
+using System.Text;
 
 namespace Shimmy.Engine.Protocol;
 
@@ -40,7 +41,9 @@ internal static class WorkerRecords
         .. Wire.Write(NoSpec, Spec), .. Wire.Write(NoFacts, Facts), .. Wire.Write(NoGeneration, Generation),
         .. Wire.Write(NoEmbedding, Embedding),
         .. Wire.Write(new EngineStatistics(), Statistics), .. Wire.Write(NoAction, Action), .. Wire.Write(NoResult, Result),
-        .. Wire.Write(NoError, Error), .. Wire.Write(NoReport, Report)]));
+        .. Wire.Write(NoError, Error), .. Wire.Write(NoReport, Report),
+        // Of these the bytes of defaults do not tell the order.
+        .. Encoding.UTF8.GetBytes(string.Join(' ', SamplingField.All.Select(field => $"{field.Name}:{field.Kind}")))]));
 
     public static ModelSpec Spec(Wire wire, ModelSpec spec) => spec with
     {

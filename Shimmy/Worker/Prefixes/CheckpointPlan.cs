@@ -41,19 +41,22 @@ internal static class CheckpointPlan
         {
             if (!BeginsTurn(prompt, i))
                 continue;
-            places.Add(i);
+            Add(i);
             turns++;
         }
         if (last - Tail >= cached + ShortestStep && (places.Count == 0 || last - places.Max > Tail))
-            places.Add(last - Tail);
+            Add(last - Tail);
         if (last - Ending >= cached + ShortestStep && places.GetViewBetween(last - (2 * Ending) + ShortestStep, last - (Ending / 2)).Count == 0)
-            places.Add(last - Ending);
+            Add(last - Ending);
         for (var place = (cached / step + 1) * step; place < last; place += step)
         {
             if (place >= cached + ShortestStep && places.GetViewBetween(place - ShortestStep, place + ShortestStep).Count == 0)
                 places.Add(place);
         }
         return [.. places];
+
+        // At a regular place it would be left out where the state is large; a token before serves as well.
+        void Add(int place) => places.Add(place % step == 0 ? place - 1 : place);
 
         // A control token that follows another at once, or behind a line break: one ends a turn, the next begins one.
         bool BeginsTurn(ReadOnlySpan<int> tokens, int i) => IsControl(tokens[i])

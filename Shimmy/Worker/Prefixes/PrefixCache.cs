@@ -373,7 +373,7 @@ internal sealed class PrefixCache
         return new SavedState([.. slot.Tokens], [.. slot.Media], slot.Key!, buffer)
         {
             IsCheckpoint = parts == StateParts.Uncuttable,
-            // Of a window, llama.cpp writes down no more than what the next token sees.
+            // Of a window, llama.cpp writes down no more than what the last token saw.
             FirstPosition = Math.Max(_context.FirstPosition(slot.Id),
                 _slidingWindow > 0 ? FirstSeen(_context.LastPosition(slot.Id)) : 0),
         };

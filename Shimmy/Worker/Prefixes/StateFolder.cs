@@ -37,7 +37,7 @@ internal sealed class StateFolder
     /// <param name="bound">Most bytes of all states in the folder, those of other models included.</param>
     /// <param name="identity">What a state must belong to: <see cref="StateIdentity"/>.</param>
     /// <param name="needsCheckpoints">Whether a prefix cannot always be cut out of a longer one.</param>
-    /// <param name="warn">Receives files that cannot be used or written.</param>
+    /// <param name="warn">Receives warnings of files that cannot be used or written.</param>
     public StateFolder(string folder, long bound, string identity, bool needsCheckpoints, Action<string> warn)
     {
         (_folder, _bound, _identity, _needsCheckpoints, _warn) = (folder, bound, identity, needsCheckpoints, warn);

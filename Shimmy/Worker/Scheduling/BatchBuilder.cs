@@ -109,14 +109,17 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
 
     /// <summary>Most tokens of a prompt that a turn computes.</summary>
     /// <param name="others">Whether other sequences generate meanwhile.</param>
-    public int ChunkLimit(bool others)
+    public int ChunkLimit(bool others) => ChunkLimit(others, SecondsPerPromptToken, model.BatchSize);
+
+    /// <inheritdoc cref="ChunkLimit(bool)"/>
+    public static int ChunkLimit(bool others, double secondsPerToken, int batchSize)
     {
-        if (SecondsPerPromptToken <= 0)
-            return others ? Math.Min(SmallestChunk * 4, model.BatchSize) : model.BatchSize;
+        if (secondsPerToken <= 0)
+            return others ? Math.Min(SmallestChunk * 4, batchSize) : batchSize;
         var (time, least) = others ? (ChunkTimeAmongStreams, SmallestChunk) : (ChunkTimeAlone, SmallestChunkAlone);
-        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(least, model.BatchSize), model.BatchSize);
+        var most = Math.Clamp(time.TotalSeconds / secondsPerToken, Math.Min(least, batchSize), batchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
-        return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
+        return most >= batchSize ? batchSize : 1 << BitOperations.Log2((uint)most);
     }
 
     // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.

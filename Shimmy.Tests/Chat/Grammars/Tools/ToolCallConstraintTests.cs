@@ -1,6 +1,6 @@
 using System.Text.Json;
-using Shimmy.Chat.Grammars.Tools;
 using Shimmy.Chat.Grammars;
+using Shimmy.Chat.Grammars.Tools;
 using Shimmy.Chat.Messages;
 using Shimmy.Chat.Output.Tools;
 using Shimmy.Tests.Fixtures;

@@ -31,7 +31,7 @@ internal sealed class ResponseStore(int most = 1000, long mostBytes = 64L << 20)
         }
     }
 
-    /// <summary>Keeps an answer; one that is too large for all of the memory is not kept.</summary>
+    /// <summary>Keeps an answer; one that is larger than the store may be is not kept.</summary>
     public void Add(StoredResponse response)
     {
         lock (_lock)
