@@ -33,6 +33,9 @@ switch (args)
     case ["speculation", .. var rest]:
         await SpeculationBenchmark.RunAsync(rest.FirstOrDefault(), rest.Skip(1).FirstOrDefault(), Console.Out);
         return 0;
+    case ["media", .. var rest]:
+        await MediaBenchmark.RunAsync(rest.FirstOrDefault(), rest.Skip(1).FirstOrDefault(), Console.Out);
+        return 0;
     case ["gpu", .. var rest]:
         await GpuBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
@@ -59,6 +62,8 @@ switch (args)
               cache      chats computed, from the response cache and from a recording (the demo model where none is named)
               speculation  tokens with speculative decoding and without, on text that repeats its prompt and on text that does not
                          (demo model; MODEL.gguf and a DRAFT.gguf else)
+              media      the time between tokens of a stream, alone and while pictures and sounds are encoded beside it (the demo model and
+                         larger ones; MODEL.gguf and a PROJECTOR.gguf else)
               gpu        the CPU and every GPU backend that has a device, in turn (1.1 billion random weights where no model is named)
               scan       discover on 10,000 files in 500 folders, without a cache and from it
               pull       1 GB from a registry on loopback and curl of the same, in turn (a folder on the disk in place of MODEL.gguf)

@@ -86,7 +86,11 @@ internal static class RandomProjector
     /// <param name="without">A tensor to leave out.</param>
     /// <param name="heads">Heads, of which 0 is wrong.</param>
     /// <param name="kind">The kind that it calls itself.</param>
-    public static string Write(string path, int embedding, string? without = null, int heads = 2, string kind = "mlp")
+    /// <param name="side">Pixels of a side of its pictures; a picture becomes a token for each 14 x 14 of them.</param>
+    /// <param name="width">Its own embedding length.</param>
+    /// <param name="blocks">Its blocks.</param>
+    public static string Write(string path, int embedding, string? without = null, int heads = 2, string kind = "mlp", int side = Size,
+        int width = Width, int blocks = 1)
     {
         var writer = new GgufWriter()
             .Add("general.architecture", "clip")
@@ -94,59 +98,65 @@ internal static class RandomProjector
             .Add("general.file_type", 0u)
             .Add("clip.projector_type", kind)
             .Add("clip.has_vision_encoder", true)
-            .Add("clip.vision.embedding_length", Width)
-            .Add("clip.vision.feed_forward_length", 2u * Width)
-            .Add("clip.vision.block_count", 1u)
+            .Add("clip.vision.embedding_length", (uint)width)
+            .Add("clip.vision.feed_forward_length", 2u * (uint)width)
+            .Add("clip.vision.block_count", (uint)blocks)
             .Add("clip.vision.projection_dim", (uint)embedding)
             .Add("clip.vision.attention.head_count", (uint)heads)
             .Add("clip.vision.attention.layer_norm_epsilon", 1e-5f)
-            .Add("clip.vision.image_size", Size)
+            .Add("clip.vision.image_size", (uint)side)
             .Add("clip.vision.patch_size", Patch)
             .Add("clip.vision.image_mean", [0.5f, 0.5f, 0.5f])
             .Add("clip.vision.image_std", [0.25f, 0.25f, 0.25f])
             .Add("clip.use_gelu", false);
         var seed = 7;
-        Ones("v.pre_ln.weight", Width);
-        Zeros("v.pre_ln.bias", Width);
-        Zeros("v.class_embd", Width);
-        Matrix("v.position_embd.weight", Width, Tokens + 1);
+        Ones("v.pre_ln.weight", width);
+        Zeros("v.pre_ln.bias", width);
+        Zeros("v.class_embd", width);
+        Matrix("v.position_embd.weight", width, (side / Patch * (side / Patch)) + 1);
         if (without != "v.patch_embd.weight")
         {
-            writer.AddTensor("v.patch_embd.weight", GgmlType.F32, [Patch, Patch, 3, Width], output =>
+            writer.AddTensor("v.patch_embd.weight", GgmlType.F32, [Patch, Patch, 3, width], output =>
                 TensorData.Write(output, GgmlType.F32,
-                    [.. Enumerable.Range(0, Patch * Patch * 3 * Width).Select(i => MathF.Sin(i * 0.37f) * 0.05f)]));
+                    [.. Enumerable.Range(0, Patch * Patch * 3 * width).Select(i => MathF.Sin(i * 0.37f) * 0.05f)]));
         }
-        foreach (var layer in (string[])["ln1", "ln2"])
-        {
-            Ones($"v.blk.0.{layer}.weight", Width);
-            Zeros($"v.blk.0.{layer}.bias", Width);
-        }
-        foreach (var part in (string[])["attn_q", "attn_k", "attn_v", "attn_out"])
-        {
-            Matrix($"v.blk.0.{part}.weight", Width, Width);
-            Zeros($"v.blk.0.{part}.bias", Width);
-        }
-        Matrix("v.blk.0.ffn_up.weight", Width, 2 * Width);
-        Zeros("v.blk.0.ffn_up.bias", 2 * Width);
-        Matrix("v.blk.0.ffn_down.weight", 2 * Width, Width);
-        Zeros("v.blk.0.ffn_down.bias", Width);
-        Matrix("mm.0.weight", Width, embedding);
+        for (var block = 0; block < blocks; block++)
+            Block($"v.blk.{block}");
+        Matrix("mm.0.weight", width, embedding);
         Zeros("mm.0.bias", embedding);
         Matrix("mm.2.weight", embedding, embedding);
         Zeros("mm.2.bias", embedding);
         writer.WriteFile(path);
         return path;
 
-        void Ones(string name, int width)
+        void Block(string prefix)
         {
-            if (name != without)
-                RandomModel.AddOnes(writer, name, width);
+            foreach (var layer in (string[])["ln1", "ln2"])
+            {
+                Ones($"{prefix}.{layer}.weight", width);
+                Zeros($"{prefix}.{layer}.bias", width);
+            }
+            foreach (var part in (string[])["attn_q", "attn_k", "attn_v", "attn_out"])
+            {
+                Matrix($"{prefix}.{part}.weight", width, width);
+                Zeros($"{prefix}.{part}.bias", width);
+            }
+            Matrix($"{prefix}.ffn_up.weight", width, 2 * width);
+            Zeros($"{prefix}.ffn_up.bias", 2 * width);
+            Matrix($"{prefix}.ffn_down.weight", 2 * width, width);
+            Zeros($"{prefix}.ffn_down.bias", width);
         }
 
-        void Zeros(string name, int width)
+        void Ones(string name, int length)
         {
             if (name != without)
-                writer.AddTensor(name, GgmlType.F32, [width], output => TensorData.Write(output, GgmlType.F32, new float[width]));
+                RandomModel.AddOnes(writer, name, length);
+        }
+
+        void Zeros(string name, int length)
+        {
+            if (name != without)
+                writer.AddTensor(name, GgmlType.F32, [length], output => TensorData.Write(output, GgmlType.F32, new float[length]));
         }
 
         void Matrix(string name, int columns, int rows)

@@ -1,4 +1,5 @@
 using Shimmy.Engine.Protocol;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker;
 
@@ -6,7 +7,9 @@ namespace Shimmy.Worker;
 /// A thread that handles long frames one after the other: tokenizing megabytes of text takes seconds, during which short frames, cancels
 /// above all, must not wait.
 /// </summary>
-internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
+/// <param name="handle">Handles a frame.</param>
+/// <param name="isBehind">Whether its thread takes what the streams leave of the processors.</param>
+internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle, bool isBehind = false)
 {
     // In bytes: a shorter frame is handled in a few milliseconds.
     private const int LongestShort = 16 * 1024;
@@ -59,6 +62,8 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle)
 
     private void Run()
     {
+        if (isBehind)
+            Posix.GoBehind();
         while (true)
         {
             using var cancellation = new CancellationTokenSource();

@@ -29,15 +29,17 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
     public void Run()
     {
         NativeLog.Listener = SendLog;
-        // Two threads: a text to tokenize may be of any length and must not delay prompts, whose length is limited.
-        var (prompts, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong));
+        // A thread each: a text to tokenize may be of any length and must not delay prompts, whose length is limited, and to read a picture
+        // or a sound takes several processors for a while.
+        var (prompts, media, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong, isBehind: true),
+            new BackgroundFrames(HandleLong));
         while (incoming.Read() is { } frame)
         {
             Answer(frame, () =>
             {
                 var done = frame.Kind switch
                 {
-                    FrameKind.Generate or FrameKind.Embed => prompts.Take(frame),
+                    FrameKind.Generate or FrameKind.Embed => (PromptFrames.HasMedia(frame.Payload) ? media : prompts).Take(frame),
                     FrameKind.Tokenize or FrameKind.Detokenize => questions.Take(frame),
                     FrameKind.Cancel => CancelPrompt(frame.Id) || questions.Cancel(frame.Id),
                     _ => false,
@@ -51,7 +53,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
 
         bool CancelPrompt(uint id)
         {
-            if (!prompts.Cancel(id))
+            if (!prompts.Cancel(id) && !media.Cancel(id))
                 return false;
             EndUnstarted(id);
             return true;

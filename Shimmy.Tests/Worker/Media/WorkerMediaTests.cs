@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
@@ -198,13 +199,27 @@ public sealed class WorkerMediaTests
             var sound = new Medium(MediumKind.Sound, samples, 1, $"of {samples}") { Data = new byte[4 * samples] };
             var answer = await RunAsync(model, Greedy(Seeing("Hear: ", sound, ""), 1));
             Assert.AreEqual(text + (stretches * RandomProjector.SoundTokens), answer.Start.PromptTokens, $"{samples} samples");
+            Assert.AreEqual(answer.Start.PromptTokens, await CountAsync(samples));
         }
+        // An hour is counted without the memory that its samples would take.
+        var before = MemoryOf(model.Facts.ProcessId);
+        Assert.AreEqual(text + (120 * RandomProjector.SoundTokens), await CountAsync(16_000 * 3600));
+        Assert.IsLessThan(before + (64L << 20), MemoryOf(model.Facts.ProcessId));
         var single = new Medium(MediumKind.Sound, 1, 1, "one") { Data = new byte[4] };
         var refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy(Seeing("", single, ""), 1)));
         Assert.Contains("fewer than two samples", refused.Message);
         var many = new Medium(MediumKind.Sound, 16_000 * 100, 1, "long") { Data = new byte[4 * 16_000 * 100] };
         refused = await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(model, Greedy(Seeing("", many, ""), 1)));
         Assert.AreEqual(EngineFailure.PromptTooLong, refused.Failure);
+
+        async Task<int> CountAsync(int samples) => (await model.TokenizeAsync(
+            Seeing("Hear: ", new Medium(MediumKind.Sound, samples, 1, ""), ""), CancellationToken.None)).Count;
+
+        static long MemoryOf(int process)
+        {
+            using var worker = Process.GetProcessById(process);
+            return worker.PeakWorkingSet64;
+        }
     }
 
     private static Medium Red { get; } = PictureDecoder.Decode(Pictures.Square(28, 250, 20, 10), PictureDecoder.DefaultMostPixels);

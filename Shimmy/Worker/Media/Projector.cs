@@ -205,7 +205,12 @@ internal sealed class Projector : IDisposable
         var list = MediaChunksHandle.Create();
         try
         {
-            return new TokenizedMedium(medium, list, _handle.Tokenize(medium, list));
+            // Every begun stretch of a sound takes the same tokens, so a second of silence tells of any length that is only counted.
+            if (medium is not { Kind: MediumKind.Sound, Data.IsEmpty: true })
+                return new TokenizedMedium(medium, list, _handle.Tokenize(medium, list));
+            var stretches = (int)((medium.Width - 1L) / ((long)SoundSeconds * SampleRate)) + 1;
+            return new TokenizedMedium(medium, list, [.. _handle.Tokenize(medium with { Width = Math.Min(medium.Width, SampleRate) }, list)
+                .SelectMany(chunk => Enumerable.Repeat(chunk, chunk.Text is null ? stretches : 1))]);
         }
         catch
         {
@@ -414,6 +419,7 @@ internal sealed class MediaEncoder(Projector projector, Action done)
 
     private void Run()
     {
+        Posix.GoBehind();
         while (true)
         {
             (TokenizedMedium Medium, Func<bool> Wanted, Action? Then) next;

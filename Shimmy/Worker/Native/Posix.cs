@@ -30,6 +30,21 @@ internal static partial class Posix
             _ = Kill(process, signal);
     }
 
+    /// <summary>
+    /// Puts the calling thread, and those that it will start, behind the others for as long as it lives: where processors are short, each
+    /// gets a third of what another thread gets. Nothing changes where none waits. Only Linux and Windows rank single threads.
+    /// </summary>
+    public static void GoBehind()
+    {
+        if (OperatingSystem.IsLinux())
+            _ = Nice(5);
+        else if (OperatingSystem.IsWindows())
+            Thread.CurrentThread.Priority = ThreadPriority.BelowNormal;
+    }
+
+    [LibraryImport("libc", EntryPoint = "nice")]
+    private static partial int Nice(int increment);
+
     [LibraryImport("libc", EntryPoint = "kill")]
     private static partial int Kill(int process, int signal);
 

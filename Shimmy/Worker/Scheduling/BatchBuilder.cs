@@ -15,10 +15,9 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     // Time of one prompt chunk: short while other sequences stream, longer when only new requests and cancels wait for it.
     private static readonly TimeSpan ChunkTimeAmongStreams = TimeSpan.FromMilliseconds(100);
     private static readonly TimeSpan ChunkTimeAlone = TimeSpan.FromMilliseconds(500);
-    private const int SmallestChunk = 32;
 
-    // Fewer at once take longer a token, and what takes longer would be cut smaller still.
-    private const int SmallestChunkAlone = 64;
+    /// <summary>Tokens of the smallest chunk; shorter ones tell nothing of the time that a token takes.</summary>
+    public const int SmallestChunk = 32;
 
     // A reported prompt needs the logits of each token: a row as wide as the vocabulary.
     private const int LargestReportedChunk = 64;
@@ -63,7 +62,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         }
         // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
-            speculator?.Draft(_generating, (batch.Free - _generating.Count) / 2);
+            speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
         foreach (var sequence in _generating)
             Put(sequence, 1);
         var chunk = ChunkLimit(streams);
@@ -72,7 +71,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             // Sequences that generate are in the batch already; media are computed apart.
             if (sequence.Joins is not null || sequence.Generates || sequence.PendingText == 0 || !sequence.Adapters.Equals(adapters))
                 continue;
-            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Free);
+            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Room);
             count = Math.Min(count, UpToNextJoin(running, sequence));
             count = Math.Min(count, sequence.NextCheckpoint(sequence.Slot!.Tokens.Count) - sequence.Slot.Tokens.Count);
             if (sequence.Options.ReportPrompt)
@@ -103,23 +102,26 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         var prompt = _parts.Where(part => part.Tokens > 1).Sum(part => part.Tokens);
         if (prompt < SmallestChunk / 2 || prompt * 2 < batch.Count)
             return;
-        var seconds = elapsed.TotalSeconds / batch.Count;
+        ObservePrompt(batch.Count, elapsed);
+    }
+
+    /// <summary>Records the time that a chunk of a prompt alone took.</summary>
+    public void ObservePrompt(int tokens, TimeSpan elapsed)
+    {
+        var seconds = elapsed.TotalSeconds / tokens;
         SecondsPerPromptToken = SecondsPerPromptToken <= 0 ? seconds : 0.5 * (SecondsPerPromptToken + seconds);
     }
 
     /// <summary>Most tokens of a prompt that a turn computes.</summary>
     /// <param name="others">Whether other sequences generate meanwhile.</param>
-    public int ChunkLimit(bool others) => ChunkLimit(others, SecondsPerPromptToken, model.BatchSize);
-
-    /// <inheritdoc cref="ChunkLimit(bool)"/>
-    public static int ChunkLimit(bool others, double secondsPerToken, int batchSize)
+    public int ChunkLimit(bool others)
     {
-        if (secondsPerToken <= 0)
-            return others ? Math.Min(SmallestChunk * 4, batchSize) : batchSize;
-        var (time, least) = others ? (ChunkTimeAmongStreams, SmallestChunk) : (ChunkTimeAlone, SmallestChunkAlone);
-        var most = Math.Clamp(time.TotalSeconds / secondsPerToken, Math.Min(least, batchSize), batchSize);
+        if (SecondsPerPromptToken <= 0)
+            return others ? Math.Min(SmallestChunk, model.BatchSize) : model.BatchSize;
+        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
+        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(SmallestChunk, model.BatchSize), model.BatchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
-        return most >= batchSize ? batchSize : 1 << BitOperations.Log2((uint)most);
+        return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
     }
 
     // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.

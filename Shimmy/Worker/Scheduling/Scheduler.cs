@@ -403,6 +403,7 @@ internal sealed class Scheduler
         _model.Threads.Prepare(count);
         if (native.NonCausal)
             _model.Context.UseCausalAttention(false);
+        var before = Stopwatch.GetTimestamp();
         var code = EmbeddingBatch.Decode(
             _model.Context, embeddings.AsSpan(done * width, count * width), count, positions, slot.Id, outputs: isLast ? 1 : 0);
         if (code == 0)
@@ -420,6 +421,8 @@ internal sealed class Scheduler
             FailAll(code);
             return true;
         }
+        if (count >= BatchBuilder.SmallestChunk)
+            _turn.ObservePrompt(count, Stopwatch.GetElapsedTime(before));
         NoteComputed(next, count);
         next.Draft.Clear();
         next.LogitsIndex = isLast ? count - 1 : -1;
