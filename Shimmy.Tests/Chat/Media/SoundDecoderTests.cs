@@ -257,6 +257,31 @@ public sealed class SoundDecoderTests
     }
 
     [TestMethod]
+    public void A_sound_that_nobody_waits_for_is_read_and_resampled_no_further()
+    {
+        var gone = new CancellationToken(canceled: true);
+        foreach (var file in (byte[][])[Sounds.Tone, Sounds.Flac(Rate, [new int[3_000]], 10), Sounds.Mpeg(20)])
+        {
+            Assert.ThrowsExactly<OperationCanceledException>(() => SoundDecoder.Read(file, 10, gone));
+            Assert.ThrowsExactly<OperationCanceledException>(() => SoundDecoder.Measure(file, Rate, 10, gone));
+        }
+        Assert.ThrowsExactly<OperationCanceledException>(() => { SoundDecoder.Read(Sounds.Tone, 10).At(8_000, gone); });
+    }
+
+    [TestMethod]
+    public async Task Resampling_that_has_begun_ends_with_its_request()
+    {
+        // To resample it takes many times as long as to read it.
+        var file = Sounds.Wav(192_000, 1, 8, 1, new byte[192_000 * 60]);
+        using var cancellation = new CancellationTokenSource();
+        var decoding = Task.Run(() => SoundDecoder.Decode(file, Rate, 3600, cancellation.Token));
+        SoundDecoder.Read(file, 3600);
+        await cancellation.CancelAsync();
+
+        await Assert.ThrowsExactlyAsync<OperationCanceledException>(() => decoding);
+    }
+
+    [TestMethod]
     public void Damaged_files_are_read_or_refused_and_nothing_else()
     {
         var random = new Random(7);

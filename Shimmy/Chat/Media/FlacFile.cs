@@ -13,7 +13,7 @@ internal static class FlacFile
     private const int MostBlock = 65_535;
 
     /// <summary>The samples. Throws <see cref="FormatException"/>.</summary>
-    public static MonoSound Read(ReadOnlySpan<byte> file, double mostSeconds)
+    public static MonoSound Read(ReadOnlySpan<byte> file, double mostSeconds, CancellationToken cancellation)
     {
         var at = 4;
         var info = default(ReadOnlySpan<byte>);
@@ -37,7 +37,7 @@ internal static class FlacFile
         var channels = ((info[12] >> 1) & 7) + 1;
         var bits = (((info[12] & 1) << 4) | (info[13] >> 4)) + 1;
         var frames = ((info[13] & 0xFL) << 32) | ((uint)info[14] << 24) | ((uint)info[15] << 16) | ((uint)info[16] << 8) | info[17];
-        var sound = new MonoSound(rate, frames, mostSeconds);
+        var sound = new MonoSound(rate, frames, mostSeconds, cancellation);
         var reader = new FlacFrame(channels, bits);
         while (at < file.Length && (frames == 0 || sound.Count < frames))
             at += reader.Read(file[at..], sound);

@@ -106,8 +106,8 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             try
             {
                 return await Task.Run(() => source.Kind == MediumKind.Picture ? PictureDecoder.Decode(file, mostPixels)
-                    : decodes ? SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts))
-                    : SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts)), cancellation).ConfigureAwait(false);
+                    : decodes ? SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts), cancellation)
+                    : SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts), cancellation), cancellation).ConfigureAwait(false);
             }
             finally
             {

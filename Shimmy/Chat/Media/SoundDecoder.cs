@@ -46,9 +46,10 @@ internal static class SoundDecoder
     /// <param name="file">The file.</param>
     /// <param name="rate">Samples a second that the projector wants.</param>
     /// <param name="mostSeconds">The longest sound that is taken; checked before memory is taken for it.</param>
-    public static Medium Decode(ReadOnlyMemory<byte> file, int rate, double mostSeconds)
+    /// <param name="cancellation">Ends it: an hour of sound takes minutes.</param>
+    public static Medium Decode(ReadOnlyMemory<byte> file, int rate, double mostSeconds, CancellationToken cancellation = default)
     {
-        var samples = Read(file, mostSeconds).At(rate);
+        var samples = Read(file, mostSeconds, cancellation).At(rate, cancellation);
         var data = MemoryMarshal.AsBytes(samples).ToArray();
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.ASCII.GetBytes(string.Create(CultureInfo.InvariantCulture, $"{samples.Length} at {rate} ")));
@@ -57,27 +58,27 @@ internal static class SoundDecoder
     }
 
     /// <summary>The length of a sound at a rate, without its samples: enough to count its tokens.</summary>
-    public static Medium Measure(ReadOnlyMemory<byte> file, int rate, double mostSeconds) =>
-        new(MediumKind.Sound, Enough(Read(file, mostSeconds).LengthAt(rate)), 1, "");
+    public static Medium Measure(ReadOnlyMemory<byte> file, int rate, double mostSeconds, CancellationToken cancellation = default) =>
+        new(MediumKind.Sound, Enough(Read(file, mostSeconds, cancellation).LengthAt(rate)), 1, "");
 
     // libmtmd ends the process for one sample.
     private static int Enough(int samples) => samples >= 2 ? samples : throw new FormatException("is a sound of fewer than two samples");
 
     /// <summary>The samples of a file as they are. Throws <see cref="FormatException"/>.</summary>
-    public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds)
+    public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds, CancellationToken cancellation = default)
     {
         var format = FormatOf(file.Span);
         try
         {
             return format switch
             {
-                SoundFormat.Wav => WavFile.Read(file.Span, mostSeconds),
-                SoundFormat.Flac => FlacFile.Read(file.Span[TagLength(file.Span)..], mostSeconds),
-                _ => Mp3File.Read(file, mostSeconds),
+                SoundFormat.Wav => WavFile.Read(file.Span, mostSeconds, cancellation),
+                SoundFormat.Flac => FlacFile.Read(file.Span[TagLength(file.Span)..], mostSeconds, cancellation),
+                _ => Mp3File.Read(file, mostSeconds, cancellation),
             };
         }
         // The bytes are a stranger's: what a decoder did not foresee says that they are damaged.
-        catch (Exception e) when (e is not (FormatException or OutOfMemoryException))
+        catch (Exception e) when (e is not (FormatException or OutOfMemoryException or OperationCanceledException))
         {
             throw new FormatException($"is a damaged {format.ToString().ToUpperInvariant()} file", e);
         }
@@ -126,7 +127,11 @@ internal sealed class MonoSound
     // Zero crossings of the sinc on each side.
     private const int Crossings = 24;
 
+    // Samples between two looks at whether the sound is still wanted, less one: milliseconds.
+    private const int Block = (1 << 12) - 1;
+
     private readonly double _mostSeconds;
+    private readonly CancellationToken _cancellation;
     private float[] _samples;
     private int _count;
 
@@ -134,12 +139,14 @@ internal sealed class MonoSound
     /// <param name="rate">Samples a second.</param>
     /// <param name="frames">Samples that the file says to have; 0 where it does not say.</param>
     /// <param name="mostSeconds">The longest sound that is taken.</param>
-    public MonoSound(long rate, long frames, double mostSeconds)
+    /// <param name="cancellation">Ends the adding of samples.</param>
+    public MonoSound(long rate, long frames, double mostSeconds, CancellationToken cancellation)
     {
         if (rate is < LeastRate or > MostRate)
             throw new FormatException($"has {rate} samples a second; from {LeastRate} to {MostRate} are taken");
         Rate = (int)rate;
         _mostSeconds = mostSeconds;
+        _cancellation = cancellation;
         Check(frames);
         _samples = new float[Math.Clamp(frames, 256, 1 << 16)];
     }
@@ -158,6 +165,8 @@ internal sealed class MonoSound
     {
         if (!double.IsFinite(sample))
             throw new FormatException("has samples that are no numbers");
+        if ((_count & Block) == 0)
+            _cancellation.ThrowIfCancellationRequested();
         if (_count == _samples.Length)
         {
             Check(_count + 1L);
@@ -179,7 +188,7 @@ internal sealed class MonoSound
     /// A sum of sincs under Blackman's window: it lets pass what both rates can hold, and damps what the lower one cannot, which would come
     /// back as another tone.
     /// </remarks>
-    public Span<float> At(int rate)
+    public Span<float> At(int rate, CancellationToken cancellation = default)
     {
         var to = new float[LengthAt(rate)];
         var from = _samples.AsSpan(0, _count);
@@ -193,6 +202,8 @@ internal sealed class MonoSound
         var kernels = new float[]?[up];
         for (var i = 0; i < to.Length; i++)
         {
+            if ((i & Block) == 0)
+                cancellation.ThrowIfCancellationRequested();
             var place = (long)i * down;
             var (whole, phase) = ((int)(place / up), (int)(place % up));
             var kernel = kernels[phase] ??= Kernel((double)phase / up, cutoff, reach);
@@ -245,18 +256,18 @@ internal static class Mp3File
     private const int Tags = 16 << 20;
 
     /// <summary>The samples. Throws <see cref="FormatException"/>, or what the decoder throws for what it did not foresee.</summary>
-    public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds)
+    public static MonoSound Read(ReadOnlyMemory<byte> file, double mostSeconds, CancellationToken cancellation)
     {
         // The decoder looks through all of it before it gives the first sample.
         if (file.Length > (mostSeconds * MostBytesPerSecond) + Tags)
             throw new FormatException(string.Create(CultureInfo.InvariantCulture, $"is longer than {mostSeconds:F0} s"));
-        using var stream = new MemoryStream(WithoutSizes(file), writable: false);
+        using var stream = new WantedBytes(WithoutSizes(file), cancellation);
         using var decoder = new NLayer.MpegFile(stream);
         var channels = decoder.Channels;
         if (channels is not (1 or 2))
             throw new FormatException($"has {channels} channels; 1 and 2 are taken");
         // What it says of its length is an estimate by the bit rate.
-        var sound = new MonoSound(decoder.SampleRate, 0, mostSeconds);
+        var sound = new MonoSound(decoder.SampleRate, 0, mostSeconds, cancellation);
         var samples = new float[4608];
         for (int count; (count = decoder.ReadSamples(samples, 0, samples.Length)) > 0;)
         {
@@ -264,6 +275,16 @@ internal static class Mp3File
                 sound.Add(channels == 1 ? samples[i] : (samples[i] + samples[i + 1]) / 2.0);
         }
         return sound;
+    }
+
+    // The decoder reads all of the file before it gives a sample.
+    private sealed class WantedBytes(byte[] bytes, CancellationToken cancellation) : MemoryStream(bytes, writable: false)
+    {
+        public override int Read(byte[] buffer, int offset, int count)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            return base.Read(buffer, offset, count);
+        }
     }
 
     // A copy whose tags about its own length (Xing, Info, VBRI) are none: the decoder believes them, ends where one says so, and takes
@@ -293,7 +314,7 @@ internal static class WavFile
     private const int MostChannels = 64;
 
     /// <summary>The samples. Throws <see cref="FormatException"/>.</summary>
-    public static MonoSound Read(ReadOnlySpan<byte> file, double mostSeconds)
+    public static MonoSound Read(ReadOnlySpan<byte> file, double mostSeconds, CancellationToken cancellation)
     {
         var format = default(ReadOnlySpan<byte>);
         for (var at = 12L; at + 8 <= file.Length;)
@@ -304,14 +325,15 @@ internal static class WavFile
             if (chunk.StartsWith("fmt "u8) && format.IsEmpty)
                 format = content;
             else if (chunk.StartsWith("data"u8))
-                return Samples(format, content, mostSeconds);
+                return Samples(format, content, mostSeconds, cancellation);
             // Chunks begin at even places.
             at += 8L + size + (size & 1);
         }
         throw new FormatException("is a WAV file without samples");
     }
 
-    private static MonoSound Samples(ReadOnlySpan<byte> format, ReadOnlySpan<byte> data, double mostSeconds)
+    private static MonoSound Samples(
+        ReadOnlySpan<byte> format, ReadOnlySpan<byte> data, double mostSeconds, CancellationToken cancellation)
     {
         if (format.Length < 16)
             throw new FormatException("is a WAV file that does not say how its samples are written");
@@ -333,7 +355,7 @@ internal static class WavFile
         if (frame != channels * width)
             throw new FormatException($"says that {channels} samples of {bits} bits take {frame} bytes");
 
-        var sound = new MonoSound(rate, data.Length / frame, mostSeconds);
+        var sound = new MonoSound(rate, data.Length / frame, mostSeconds, cancellation);
         for (var at = 0; at + frame <= data.Length; at += frame)
         {
             var sum = 0.0;
