@@ -47,7 +47,7 @@ catch (FormatException e)
           fuzz   100,000 damaged requests in each dialect
           fields 100,000 requests with odd values (null, empty lists and objects, half surrogates …) at every field of every dialect
           folders 100,000 Hugging Face folders with damaged files, read in this process
-          media  9,000 damaged pictures and 1,000 damaged projectors
+          media  9,000 damaged pictures and 1,000 damaged projectors, and half as many sounds and projectors for them
           registries 100,000 pulls from registries that lie, in this process
           idle   5,000 idle connections, slow readers, half-closed sockets
         --requests N, --seconds N, --seed N, --clients N, --kills N, --connections N, --dialect NAME

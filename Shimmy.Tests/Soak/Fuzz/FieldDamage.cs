@@ -36,7 +36,8 @@ internal static class FieldDamage
         "output_format", "text", "include", "instructions", "previous_response_id", "conversation", "truncation", "max_tool_calls",
         "background", "options", "raw", "template", "context", "images", "keep_alive", "timeout", "priority", "content", "tokens",
         "with_pieces", "add_special", "parse_special", "input_prefix", "input_suffix", "input_extra", "id", "action", "conversation_ids",
-        "source", "destination", "name", "", "\ud83d\ude00",
+        "source", "destination", "name", "file", "language", "chunking_strategy", "timestamp_granularities[]", "audio", "modalities", "",
+        "\ud83d\ude00",
     ];
 
     /// <summary>The names that every request gets, one at a time: those of all dialects.</summary>
@@ -71,8 +72,8 @@ internal static class FieldDamage
         var text = root.ToJsonString();
         for (var i = 0; i < Values.Length; i++)
             text = text.Replace($"\"{Mark}{i}{Mark}\"", Values[i], StringComparison.Ordinal);
-        var body = Encoding.UTF8.GetBytes(text);
-        var head = $"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        var body = seed.Encoded(Encoding.UTF8.GetBytes(text));
+        var head = $"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\n{seed.ContentType}"
             + $"Content-Length: {body.Length}\r\n\r\n";
         return new FuzzCase(seed.Path, [.. Encoding.ASCII.GetBytes(head), .. body], Framed: true, Manner.Plain);
     }

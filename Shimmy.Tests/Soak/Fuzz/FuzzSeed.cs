@@ -1,3 +1,6 @@
+using System.Text;
+using System.Text.Json;
+using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Soak.Traffic;
 
 namespace Shimmy.Tests.Soak.Fuzz;
@@ -8,6 +11,50 @@ namespace Shimmy.Tests.Soak.Fuzz;
 /// <param name="Body">The body.</param>
 internal sealed record FuzzSeed(string Method, string Path, string Body)
 {
+    private const string Transcriptions = "/v1/audio/transcriptions";
+    private const string Boundary = "shimmy-fuzz";
+
+    private static readonly string Tone = Convert.ToBase64String(Sounds.Wav(8_000, 1, Sounds.Sine(80, 8_000, 440)));
+
+    /// <summary>Whether its bodies are forms.</summary>
+    public bool TakesForm => Path == Transcriptions;
+
+    /// <summary>The header's line that says what its bodies are.</summary>
+    public string ContentType => TakesForm
+        ? $"Content-Type: multipart/form-data; boundary={Boundary}\r\n"
+        : "Content-Type: application/json\r\n";
+
+    /// <summary>
+    /// The body of damaged JSON. Of a route that takes a form, each member is a part: a text as it is, other values as JSON; the file is
+    /// what its Base64 says, where it is such.
+    /// </summary>
+    public byte[] Encoded(byte[] json)
+    {
+        if (!TakesForm)
+            return json;
+        using var form = new MemoryStream();
+        try
+        {
+            using var document = JsonDocument.Parse(json);
+            foreach (var member in document.RootElement.EnumerateObject())
+            {
+                var text = member.Value.ValueKind == JsonValueKind.String ? member.Value.GetString()! : member.Value.GetRawText();
+                var file = new byte[text.Length];
+                var isFile = member.Name == "file" && Convert.TryFromBase64String(text, file, out _);
+                form.Write(Encoding.UTF8.GetBytes($"--{Boundary}\r\nContent-Disposition: form-data; name=\"{member.Name}\""
+                    + $"{(member.Name == "file" ? "; filename=\"a.wav\"" : "")}\r\n\r\n"));
+                form.Write(isFile ? Convert.FromBase64String(text) : Encoding.UTF8.GetBytes(text));
+                form.Write("\r\n"u8);
+            }
+        }
+        catch (Exception e) when (e is JsonException or InvalidOperationException)
+        {
+            form.Write(json);
+        }
+        form.Write(Encoding.UTF8.GetBytes($"--{Boundary}--\r\n"));
+        return form.ToArray();
+    }
+
     private const string Tools =
         """[{"type":"function","function":{"name":"weather","description":"tells it","parameters":{"type":"object","properties":{"city":{"type":"string","minLength":1},"days":{"type":"integer","minimum":1,"maximum":9}},"required":["city"]}}}]""";
 
@@ -30,6 +77,11 @@ internal sealed record FuzzSeed(string Method, string Path, string Body)
                 """ "prompt":["a","b"],"max_tokens":1,"stream":true,"n":1,"grammar":"root ::= [a-z]{1,5} | \"x\" root" """),
             Post("/v1/embeddings", """ "input":["hi","you"],"encoding_format":"base64" """),
             Post("/v1/embeddings", """ "input":[1,2,3] """),
+            Post("/v1/chat/completions", $$$"""
+                "messages":[{"role":"user","content":[{"type":"input_audio","input_audio":{"data":"{{{Tone}}}","format":"wav"}}]},{"role":"assistant","content":"a tone"},{"role":"user","content":[{"type":"text","text":"and now?"},{"type":"audio_url","audio_url":{"url":"data:audio/wav;base64,{{{Tone}}}"}}]}],"max_tokens":1
+                """),
+            Post(Transcriptions,
+                $$""" "file":"{{Tone}}","language":"en","prompt":"hm","response_format":"verbose_json","temperature":0.5,"stream":false,"chunking_strategy":"auto" """),
         ],
         ["responses"] =
         [

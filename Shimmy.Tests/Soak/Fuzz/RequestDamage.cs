@@ -74,6 +74,13 @@ internal static class RequestDamage
     private static FuzzCase Framed(FuzzSeed seed, byte[] body, Random random)
     {
         var odd = random.Next(5) == 0 ? OddHeaders[random.Next(OddHeaders.Length)] + "\r\n" : "";
+        if (seed.TakesForm)
+        {
+            odd = seed.ContentType;
+            body = seed.Encoded(body);
+            if (random.Next(4) == 0)
+                body = JsonFuzz.Mutate(body, random);
+        }
         var length = seed.Method == "GET" && body.Length == 0 ? "" : $"Content-Length: {body.Length}\r\n";
         return new FuzzCase(seed.Path, [.. Latin1($"{seed.Method} {seed.Path} HTTP/1.1\r\nHost: localhost\r\n{odd}{length}\r\n"), .. body],
             Framed: IsSafe(odd),
