@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Executable.Devices;
@@ -69,6 +70,40 @@ public sealed class RuntimeTests
         Assert.MatchesRegex($@"runtime +{folder["runtime"]} .+ it is the one that SHIMMY_RUNTIME_DIR names", probed.Output);
         Assert.MatchesRegex(@"WRN .+ shimmy-demo is loaded without the projector that was found beside it, .+ needs\r?\n", probed.Errors);
         Assert.DoesNotContain("vision", listed.Output);
+    }
+
+    [TestMethod]
+    public async Task What_a_model_says_to_do_is_what_the_runtime_configured_for_it_can()
+    {
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["models/tiny.gguf"]);
+        RandomProjector.Write(folder["models/mmproj-tiny.gguf"], new RandomModelShape().Embedding);
+        // A runtime is known by its files; nothing is loaded here.
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(folder["old"]).FullName, "libllama.so"), "");
+        var old = $",\"runtime\":\"{folder["old"]}\"";
+        string[] models = ["sees\"", $"blind\"{old}", $"asked\"{old},\"mmproj\":\"models/mmproj-tiny.gguf\""];
+        File.WriteAllText(folder["shimmy.config.json"],
+            $$"""{"models":[{{string.Join(',', models.Select(model => $$"""{"base_path":"models/tiny.gguf","name":"{{model}}}"""))}}]}""");
+        var environment = new Dictionary<string, string> { ["SHIMMY_CONFIG"] = folder["shimmy.config.json"] };
+
+        var listed = await ShimmyProcess.RunAsync(["list"], folder.Path, environment);
+        var everywhere = await ShimmyProcess.RunAsync(["list", "--runtime", folder["old"]], folder.Path, environment);
+        using var server = await ServerProcess.StartAsync(folder, environment, []);
+        using var all = JsonDocument.Parse(await server.Client.GetStringAsync("v1/models"));
+        using var own = JsonDocument.Parse(await server.Client.GetStringAsync("api/models"));
+
+        // A projector that is asked for decides before the runtime; one that was found does not.
+        Assert.AreEqual("asked sees", Seeing(all.RootElement.GetProperty("data"), "id"));
+        Assert.AreEqual("asked sees", Seeing(own.RootElement.GetProperty("models"), "name"));
+        Assert.AreEqual("asked sees", string.Join(' ', Lines(listed.Output)));
+        Assert.AreEqual("asked", string.Join(' ', Lines(everywhere.Output)));
+
+        static string Seeing(JsonElement models, string name) => string.Join(' ', models.EnumerateArray()
+            .Where(model => model.GetProperty("capabilities").EnumerateArray().Any(one => one.ValueEquals("vision")))
+            .Select(model => model.GetProperty(name).GetString()!).Where(model => model != "shimmy-demo").Order(StringComparer.Ordinal));
+
+        static IEnumerable<string> Lines(string table) => table.Split('\n').Where(line => line.Contains("vision", StringComparison.Ordinal))
+            .Select(line => line.Split(' ')[0]).Where(model => model != "shimmy-demo").Order(StringComparer.Ordinal);
     }
 
     [TestMethod]

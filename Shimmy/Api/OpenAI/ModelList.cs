@@ -133,7 +133,7 @@ internal static class ModelList
         json.WriteString("name", entry.Name);
         json.WriteString("model", entry.Name);
         json.WriteNumber("size", entry.SizeBytes);
-        WriteCapabilities(json, entry, mode.IsOn && entry.Projector is not null);
+        WriteCapabilities(json, entry, mode.IsOn && (entry.Sees || entry.Hears));
         json.WriteStartObject("details");
         json.WriteString("format"u8, "gguf"u8);
         json.WriteString("family", entry.Architecture);

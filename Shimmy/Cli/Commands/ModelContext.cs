@@ -33,9 +33,8 @@ internal sealed class ModelContext
             new ModelDiscovery(options.Given is { Path: not null }
                 ? []
                 : SearchOrder.Sources(host, options.ModelDirs), new ScanCache(ScanCache.DefaultPath(host)),
-            options.Projector,
-            isBlind: RuntimeChoice.UsersOwn(options.Tuning.Runtime) is { HasMedia: false });
-        Registry = new ModelRegistry(Discovery, RegisteredModels.Again);
+            options.Projector);
+        Registry = new ModelRegistry(Discovery, RegisteredModels.Again, entry => RuntimeChoice.ReadsMedia(SpecAlone(entry)));
         Conversions =
             new ConversionCache(options.ConvertCache ?? Host.Join(Host.CacheFolder(), "shimmy", "converted"),
                 options.ConvertType)

@@ -15,11 +15,24 @@ internal static class RuntimeChoice
     public static IReadOnlyList<RuntimeCandidate> For(ModelSpec spec) =>
         For(spec, InstalledRuntimes.All, InstalledRuntimes.Given, spec.Tuning.Runtime is { } named ? Named(named) : null);
 
+    /// <summary>
+    /// Whether the runtime that a model is tried with first has libmtmd, so that it sees or hears through its projector; false where no
+    /// runtime has what the model needs.
+    /// </summary>
+    public static bool ReadsMedia(ModelSpec spec)
+    {
+        try
+        {
+            return For(spec)[0].Runtime.HasMedia;
+        }
+        catch (EngineException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>The runtimes to try where no model is known, at least one.</summary>
     public static IReadOnlyList<RuntimeCandidate> ForNone() => InOrder(InstalledRuntimes.All, InstalledRuntimes.Given, null);
-
-    /// <summary>The runtime that the user names, by the option or by the variable; null where there is none.</summary>
-    public static LlamaRuntime? UsersOwn(string? option) => option is not null ? Named(option) : InstalledRuntimes.Given;
 
     /// <summary>
     /// The runtime of that name, or in that folder. Throws <see cref="EngineException"/> with those that there are where there is none.

@@ -11,11 +11,7 @@ namespace Shimmy.Models.Discovery;
 /// <param name="sources">The sources, in order of precedence.</param>
 /// <param name="cache">What is known from earlier scans; null: from those of this object alone.</param>
 /// <param name="projector">The projector that the user chose, as in <see cref="ModelSettings.Projector"/>; null pairs those found.</param>
-/// <param name="isBlind">
-/// Whether the user's runtime has no libmtmd: projectors that are found are no reason to say that a model sees.
-/// </param>
-internal sealed class ModelDiscovery(
-    IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null, bool isBlind = false)
+internal sealed class ModelDiscovery(IReadOnlyList<IModelSource> sources, ScanCache? cache = null, string? projector = null)
 {
     private const int InspectedAtOnce = 8;
 
@@ -48,8 +44,6 @@ internal sealed class ModelDiscovery(
         var paired = adapterPairing.PairWith(models, skipped);
         if (projector is not null)
             paired = [.. paired.Select(model => AdapterPairing.WithProjector(model, projector))];
-        else if (isBlind)
-            paired = [.. paired.Select(model => model with { Sees = false, Hears = false })];
         return new ScanResult(paired, skipped, Stopwatch.GetElapsedTime(started));
     }
 

@@ -9,7 +9,11 @@ namespace Shimmy.Models.Registry;
 /// </summary>
 /// <param name="discovery">Finds models.</param>
 /// <param name="again">Looks again at a registered model that could not be used; null leaves it as it is.</param>
-internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, ModelEntry>? again = null)
+/// <param name="readsMedia">
+/// Whether the runtime that a model would be loaded with reads media, so that it sees and hears as its projector says; null: each does.
+/// </param>
+internal sealed class ModelRegistry(
+    ModelDiscovery discovery, Func<ModelEntry, ModelEntry>? again = null, Func<ModelEntry, bool>? readsMedia = null)
 {
     private const int ScansAtOnce = 10;
     private const int ScanShare = 10;
@@ -232,6 +236,7 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
         try
         {
             var result = discovery.Scan(CancellationToken.None);
+            result = result with { Models = [.. result.Models.Select(AsLoaded)] };
             lock (_lock)
             {
                 if (again is not null)
@@ -255,6 +260,11 @@ internal sealed class ModelRegistry(ModelDiscovery discovery, Func<ModelEntry, M
 
     private ModelEntry LookAgain(ModelEntry entry) => entry.WhyUnloadable is null ? entry : again!(entry);
 
-    private void Renew(ScanResult scan) =>
-        _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models), [.. _copies, .. _aliases, .. _configured.Aliases], scan);
+    private void Renew(ScanResult scan) => _catalogue = new ModelCatalogue(_byHand.Concat(_configured.Models).Select(AsLoaded),
+        [.. _copies, .. _aliases, .. _configured.Aliases], scan);
+
+    // What a model can do is what it will do once it is loaded.
+    private ModelEntry AsLoaded(ModelEntry entry) => (entry.Sees || entry.Hears) && readsMedia?.Invoke(entry) == false
+        ? entry with { Sees = false, Hears = false }
+        : entry;
 }
