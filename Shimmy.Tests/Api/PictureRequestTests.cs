@@ -96,28 +96,57 @@ public sealed class PictureRequestTests
     }
 
     [TestMethod]
-    public async Task A_blind_model_refuses_a_new_picture_and_reads_words_for_an_old_one()
+    [DataRow(false)]
+    [DataRow(true)]
+    public async Task A_blind_model_refuses_a_new_picture_in_every_dialect(bool stream)
     {
         var asked = new List<Prompt>();
         await using var server = await ServerFixture.StartAsync(Seeing(asked, sees: false));
         foreach (var (path, body, field) in (ValueTuple<string, string, string>[])
             [("v1/chat/completions", Chat, "messages[0].content[1].image_url.url"),
             ("v1/responses", Response, "input[0].content[1].image_url"),
-            ("v1/messages", Message, "messages[0].content[1].source.data")])
+            ("v1/messages", Message, "messages[0].content[1].source.data"),
+            ("api/generate", $$"""{"model":"talker","messages":[{"role":"user","content":"after","images":["{{Data}}"]}]}""", "messages[0].images[0]"),
+            ("api/generate", $$"""{"model":"talker","prompt":"after","images":["{{Url}}"]}""", "images[0]"),
+            ("api/chat", $$"""{"model":"talker","messages":[{"role":"user","content":"after","images":["{{Data}}"]}]}""", "messages[0].images[0]"),
+            ("completion", $$"""{"model":"talker","prompt":{"prompt_string":"a <__media__>","multimodal_data":["{{Data}}"] } }""", "prompt.multimodal_data[0]")])
         {
-            using var answer = await server.PostAsync(path, body);
+            using var answer = await server.PostAsync(path, body.TrimStart().Insert(1, $"\"stream\":{(stream ? "true" : "false")},"));
             var text = await answer.Content.ReadAsStringAsync();
-            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, $"{path}: {text}");
             Assert.Contains(field, text);
             Assert.Contains("the model 'talker' takes no pictures", text.Replace("\\u0027", "'", StringComparison.Ordinal));
         }
         Assert.IsEmpty(asked);
+    }
 
-        await server.AnswerAsync("v1/chat/completions", $$"""
-            {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{Url}}"} }]},
-             {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
-            """);
-        await server.AnswerAsync("v1/messages", Screenshot);
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public async Task A_blind_model_reads_words_for_an_old_picture_in_every_dialect(bool stream)
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked, sees: false));
+        const string rest = """{"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]""";
+        (string Path, string Body)[] conversations =
+        [
+            ("v1/chat/completions", $$"""
+                {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{Url}}"} }]},{{rest}}}
+                """),
+            ("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":[{"type":"input_image","image_url":"{{Url}}"}]},{{rest}}}
+                """),
+            ("v1/messages", $$$"""
+                {"model":"talker","max_tokens":5,"messages":[{"role":"user","content":[
+                 {"type":"image","source":{"type":"base64","media_type":"image/png","data":"{{{Data}}}"}}]},{{{rest}}}}
+                """),
+            ("v1/messages", Screenshot),
+            ("api/generate", $$"""{"model":"talker","messages":[{"role":"user","content":"","images":["{{Data}}"]},{{rest}}}"""),
+            ("api/chat", $$"""{"model":"talker","messages":[{"role":"user","content":"","images":["{{Data}}"]},{{rest}}}"""),
+        ];
+        foreach (var (path, body) in conversations)
+            await server.AnswerAsync(path, body.TrimStart().Insert(1, $"\"stream\":{(stream ? "true" : "false")},"));
+        Assert.HasCount(conversations.Length, asked);
         foreach (var prompt in asked)
         {
             Assert.IsEmpty(prompt.Media);

@@ -306,8 +306,8 @@ internal static class LlamaPrompts
             parts.Add(new ContentPart(texts[i]));
             if (i < media.Count)
             {
-                parts.Add(MediaFields.OfBase64(RequestFields.TextOf(media[i], fields.FullName("multimodal_data")),
-                    fields.FullName("multimodal_data"), null));
+                var field = $"{fields.FullName("multimodal_data")}[{i}]";
+                parts.Add(MediaFields.OfBase64(RequestFields.TextOf(media[i], field), field, null));
             }
         }
         return await OfPartsAsync(context, model, parts, cancellation).ConfigureAwait(false);
