@@ -21,7 +21,7 @@ internal static class DebPackage
             Architecture: {archive.Platform.Debian}
             Maintainer: {Product.Maintainer}
             Installed-Size: {contents.Sum(file => (file.Bytes.LongLength + 1023) / 1024)}
-            Depends: libc6 (>= 2.34), libstdc++6
+            Depends: libc6 (>= 2.34), libstdc++6, libssl3t64 | libssl3
             Recommends: ca-certificates
             Section: net
             Priority: optional

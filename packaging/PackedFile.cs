@@ -17,7 +17,7 @@ internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = fa
     /// <summary>A file with this text.</summary>
     public static PackedFile OfText(string path, string text, bool runs = false) => new(path, () => System.Text.Encoding.UTF8.GetBytes(text), runs);
 
-    /// <summary>The files of a folder, in the order of their paths; the executable and scripts run.</summary>
+    /// <summary>The files of a folder, in the order of their paths; the executable, scripts and the C library's loader run.</summary>
     public static IReadOnlyList<PackedFile> In(string folder, string prefix = "") =>
     [
         .. Directory.EnumerateFiles(folder, "*", SearchOption.AllDirectories)
@@ -27,7 +27,8 @@ internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = fa
     ];
 
     private static bool IsProgram(string path) => System.IO.Path.GetFileName(path) is Product.Name or Product.Name + ".exe"
-        || path.EndsWith(".sh", StringComparison.Ordinal);
+        || path.EndsWith(".sh", StringComparison.Ordinal)
+        || System.IO.Path.GetFileName(path).StartsWith("ld-linux-", StringComparison.Ordinal);
 }
 
 /// <summary>Containers that come out the same, byte for byte, from the same files: sorted, owned by root, of one time.</summary>

@@ -1,7 +1,7 @@
 using Shimmy.Packaging;
 
 // dotnet run --project packaging -- archive PUBLISHED RID VERSION [BACKEND]   the folder that was published becomes an archive in its
-// parent
+// parent, and its symbols for debuggers another
 //                                   notes VERSION                            what CHANGELOG.md says of a version
 //                                   size MSTAT [EXECUTABLE] [--rows]         what the executable's bytes are, by assembly and namespace
 //                                   release DIST [--releases URL] [--base RID=FOLDER]…   packages and manifests of the archives in a folder
@@ -38,8 +38,10 @@ static void Archive(string published, string rid, string version, string backend
 {
     var platform = Product.Platforms.FirstOrDefault(one => one.Rid == rid)
         ?? throw new ArgumentException($"unknown RID '{rid}': {string.Join(", ", Product.Platforms.Select(one => one.Rid))}");
+    var dist = Path.GetDirectoryName(published)!;
+    ReleaseArchive.TakeSymbols(published, dist, version, platform, backend);
     SoftwareBill.Write(published, "Shimmy/obj/project.assets.json", "runtimes/manifest.json", version, platform);
-    var archive = ReleaseArchive.Make(published, Path.GetDirectoryName(published)!, version, platform, backend);
+    var archive = ReleaseArchive.Make(published, dist, version, platform, backend);
     Console.WriteLine($"{archive.Path} ({new FileInfo(archive.Path).Length >> 10} KiB), SHA-256 {archive.Hash}");
 }
 

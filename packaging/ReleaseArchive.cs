@@ -12,6 +12,9 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
 {
     private static readonly string[] Backends = ["vulkan", "cuda", "cuda12", "metal"];
 
+    // What the linker leaves for debuggers beside the executable, on Linux, macOS and Windows.
+    private static readonly string[] Symbols = [Product.Name + ".dbg", Product.Name + ".dSYM", Product.Name + ".pdb"];
+
     /// <summary>Its file name.</summary>
     public string FileName => System.IO.Path.GetFileName(Path);
 
@@ -28,13 +31,31 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
     /// <summary>Makes one of a published folder, with its <c>.sha256</c> beside it.</summary>
     public static ReleaseArchive Make(string published, string dist, string version, Platform platform, string backend)
     {
-        var name = $"{Product.Name}-{version}-{platform.Rid}{(backend.Length == 0 ? "" : "-" + backend)}";
-        var files = PackedFile.In(published, name + "/");
-        var bytes = platform.IsWindows ? Packed.Zip(files) : Packed.Gzip(Packed.Tar(files));
+        var name = NameOf(version, platform, backend);
         var archive = new ReleaseArchive(
-            Packed.Write(System.IO.Path.Combine(dist, name + platform.Ending), bytes), version, platform, backend);
+            Write(PackedFile.In(published, name + "/"), System.IO.Path.Combine(dist, name), platform), version, platform, backend);
         File.WriteAllText(archive.Path + ".sha256", $"{archive.Hash}  {archive.FileName}\n");
         return archive;
+    }
+
+    /// <summary>
+    /// Takes the symbols for debuggers out of a published folder, into an archive of their own beside the one of <see cref="Make"/>; gives
+    /// its path, or null where the folder has none.
+    /// </summary>
+    public static string? TakeSymbols(string published, string dist, string version, Platform platform, string backend)
+    {
+        var files = PackedFile.In(published).Where(file => Symbols.Contains(file.Path.Split('/')[0])).ToArray();
+        if (files.Length == 0)
+            return null;
+        var path = Write(files, System.IO.Path.Combine(dist, NameOf(version, platform, backend) + "-symbols"), platform);
+        foreach (var symbols in Symbols.Select(one => System.IO.Path.Combine(published, one)))
+        {
+            if (Directory.Exists(symbols))
+                Directory.Delete(symbols, recursive: true);
+            else
+                File.Delete(symbols);
+        }
+        return path;
     }
 
     /// <summary>The files inside, without the folder's name.</summary>
@@ -67,6 +88,12 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
             files.Add(new PackedFile(name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..], copy.ToArray, runs));
         }
     }
+
+    private static string NameOf(string version, Platform platform, string backend) =>
+        $"{Product.Name}-{version}-{platform.Rid}{(backend.Length == 0 ? "" : "-" + backend)}";
+
+    private static string Write(IReadOnlyList<PackedFile> files, string name, Platform platform) =>
+        Packed.Write(name + platform.Ending, platform.IsWindows ? Packed.Zip(files) : Packed.Gzip(Packed.Tar(files)));
 
     private static ReleaseArchive? Of(string path)
     {

@@ -66,10 +66,11 @@ internal static class RpmPackage
         header.Strings(1040, [.. files.Select(_ => "root")]);
         header.Text(1044, $"{Product.Name}-{archive.Version}-1.src.rpm");
         header.Strings(1047, Product.Name);
-        header.Numbers(1048, 0, OfScripts, Rpmlib, Rpmlib, Rpmlib);
+        header.Numbers(1048, 0, 0, 0, OfScripts, Rpmlib, Rpmlib, Rpmlib);
         header.Strings(1049,
-            "libc.so.6(GLIBC_2.34)(64bit)", "/bin/sh", "rpmlib(CompressedFileNames)", "rpmlib(FileDigests)", "rpmlib(PayloadFilesHavePrefix)");
-        header.Strings(1050, "", "", "3.0.4-1", "4.6.0-1", "4.0-1");
+            "libc.so.6(GLIBC_2.34)(64bit)", "libssl.so.3()(64bit)", "libstdc++.so.6()(64bit)", "/bin/sh",
+            "rpmlib(CompressedFileNames)", "rpmlib(FileDigests)", "rpmlib(PayloadFilesHavePrefix)");
+        header.Strings(1050, "", "", "", "", "3.0.4-1", "4.6.0-1", "4.0-1");
         header.Text(1064, "4.18.0");
         header.Strings(1085, "/bin/sh");
         header.Strings(1086, "/bin/sh");

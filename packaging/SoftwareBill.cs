@@ -119,6 +119,9 @@ internal static class SoftwareBill
                     found.Add((name, download.GetProperty("version").GetString()!.Trim('[', ']').Split(',')[0]));
             }
         }
+        // A restore for another platform, or for none, names none of this one's.
+        if (!found.Any(one => one.Item1.Contains(".Runtime.", StringComparison.Ordinal)))
+            throw new InvalidOperationException($"{assets} is not of a restore for {platform.Rid}: it names no runtime of .NET for it");
         foreach (var (name, version) in found.Distinct())
             yield return (name, version, $"pkg:nuget/{name}@{version}", LicenceOf(folders, name, version));
     }

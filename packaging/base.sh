@@ -13,11 +13,15 @@ case "$1" in
 esac
 mkdir -p "$2"
 out=$(cd "$2" && pwd)
+# OpenSSL, which .NET loads by name while the program runs; newer builds of it need two libraries to compress with.
+ssl="libssl3:$arch"
+if apt-cache show "libssl3t64:$arch" >/dev/null 2>&1; then ssl="libssl3t64:$arch zlib1g:$arch libzstd1:$arch"; fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 (
     cd "$work"
-    apt-get download "libc6:$arch" "libgcc-s1:$arch" "libstdc++6:$arch" ca-certificates >/dev/null 2>&1 \
+    # shellcheck disable=SC2086 # several packages
+    apt-get download "libc6:$arch" "libgcc-s1:$arch" "libstdc++6:$arch" $ssl ca-certificates >/dev/null 2>&1 \
         || fail "apt-get cannot bring the packages of $arch (dpkg --add-architecture $arch && apt-get update)"
     for package in *.deb; do dpkg-deb -x "$package" root; done
 )

@@ -33,26 +33,33 @@ public sealed class PackagingTests
         var second = MakeAll(Folder["second"], DateTime.UtcNow.AddYears(-3));
 
         Assert.IsGreaterThan(20, first.Count);
+        Assert.HasCount(Product.Platforms.Count, first.Keys.Where(name => name.Contains("-symbols.", StringComparison.Ordinal)).ToArray());
         CollectionAssert.AreEqual(first.Keys.ToArray(), second.Keys.ToArray());
         foreach (var (name, hash) in first)
             Assert.AreEqual(hash, second[name], name);
 
         static SortedDictionary<string, string> MakeAll(string folder, DateTime written)
         {
+            var taken = new List<string>();
             foreach (var platform in Product.Platforms)
             {
                 var published = Published(Path.Combine(folder, platform.Rid), platform);
+                var symbols = platform.NodeSystem switch { "linux" => "shimmy.dbg", "win32" => "shimmy.pdb", _ => "shimmy.dSYM/Contents/DWARF/shimmy" };
+                Packed.Write(Path.Combine(published, symbols), [1, 2, 3]);
                 foreach (var file in Directory.EnumerateFiles(published, "*", SearchOption.AllDirectories))
                     File.SetLastWriteTimeUtc(file, written);
+                taken.Add(ReleaseArchive.TakeSymbols(published, Path.Combine(folder, "dist"), "1.2.3", platform, "")!);
+                Assert.IsFalse(Path.Exists(Path.Combine(published, symbols.Split('/')[0])), "symbols are not in the archive");
                 ReleaseArchive.Make(published, Path.Combine(folder, "dist"), "1.2.3", platform, "");
             }
             var archives = ReleaseArchive.In(Path.Combine(folder, "dist"));
+            Assert.HasCount(Product.Platforms.Count, archives);
             var paths = archives.SelectMany(archive => archive.Platform.Debian is null
                     ? [archive.Path] : new[] { archive.Path, DebPackage.Write(archive, folder), RpmPackage.Write(archive, folder) })
                 .Concat(NpmPackages.Write(archives, folder)).Concat(ToolPackages.Write(archives, folder))
                 .Concat(new Manifests(archives, new Uri("https://example.org/o/shimmy/releases/download/v1.2.3")).Write(folder))
                 .Append(OciImage.Write(archives, new Dictionary<string, string> { ["linux-x64"] = Base(folder), ["linux-arm64"] = Base(folder) }, folder)!);
-            return new(paths.ToDictionary(path => Path.GetFileName(path), path => Packed.Hash(File.ReadAllBytes(path))));
+            return new(paths.Concat(taken).ToDictionary(path => Path.GetFileName(path), path => Packed.Hash(File.ReadAllBytes(path))));
         }
 
         static string Base(string folder)
@@ -92,7 +99,19 @@ public sealed class PackagingTests
         var packages = components.Where(one => one.TryGetProperty("purl", out _)).ToDictionary(one => one.GetProperty("purl").GetString()!);
         Assert.AreEqual("MIT", packages["pkg:nuget/Example@1.0.0"].GetProperty("licenses")[0].GetProperty("expression").GetString());
         Assert.IsTrue(packages.ContainsKey("pkg:npm/%40example/linux-x64@3.0.0"));
+        Assert.IsTrue(packages.ContainsKey("pkg:nuget/Microsoft.NETCore.App.Runtime.NativeAOT.linux-x64@10.0.1"));
         Assert.IsFalse(packages.ContainsKey("pkg:nuget/Generator@1.0.0"), "what only compiles is not in it");
+    }
+
+    [TestMethod]
+    public void A_restore_for_another_platform_makes_no_bill()
+    {
+        var published = Published(Folder["for-arm64"], Product.Platforms.First(one => one.Rid == "linux-arm64"));
+
+        var refused = Assert.ThrowsExactly<InvalidOperationException>(() =>
+            SoftwareBill.Write(published, Folder["assets.json"], Folder["manifest.json"], "1.2.3", Archive.Platform));
+
+        StringAssert.EndsWith(refused.Message, "is not of a restore for linux-x64: it names no runtime of .NET for it");
     }
 
     [TestMethod]
@@ -127,6 +146,7 @@ public sealed class PackagingTests
     {
         Directory.CreateDirectory(Folder["image-base/etc"]);
         File.WriteAllText(Folder["image-base/etc/ca"], "certificates");
+        File.WriteAllText(Folder["image-base/ld-linux-x86-64.so.2"], "the loader, which the system starts before a program");
         var path = OciImage.Write(ReleaseArchive.In(Folder["dist"]),
             new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] }, Folder["image"])!;
         var blobs = new Dictionary<string, byte[]>();
@@ -151,6 +171,15 @@ public sealed class PackagingTests
             processors.Add(one.GetProperty("platform").GetProperty("architecture").GetString()!);
             using var manifest = JsonDocument.Parse(Blob(one));
             Assert.AreEqual(2, manifest.RootElement.GetProperty("layers").GetArrayLength());
+            using (var layer = new TarReader(new System.IO.Compression.GZipStream(
+                new MemoryStream(Blob(manifest.RootElement.GetProperty("layers")[0])), System.IO.Compression.CompressionMode.Decompress)))
+            {
+                var modes = new Dictionary<string, UnixFileMode>();
+                while (layer.GetNextEntry() is { } entry)
+                    modes.Add(entry.Name, entry.Mode);
+                Assert.IsTrue(modes["ld-linux-x86-64.so.2"].HasFlag(UnixFileMode.OtherExecute));
+                Assert.IsFalse(modes["etc/ca"].HasFlag(UnixFileMode.OtherExecute));
+            }
             using var configuration = JsonDocument.Parse(Blob(manifest.RootElement.GetProperty("config")));
             Assert.AreEqual("65532:65532", configuration.RootElement.GetProperty("config").GetProperty("User").GetString());
             Assert.AreEqual(2, configuration.RootElement.GetProperty("rootfs").GetProperty("diff_ids").GetArrayLength());
@@ -299,7 +328,8 @@ public sealed class PackagingTests
         File.WriteAllText(Path.Combine(packages, "example/1.0.0/example.nuspec"), """<license type="expression">MIT</license>""");
         var (assets, manifest) = (Folder["assets.json"], Folder["manifest.json"]);
         File.WriteAllText(assets, $$$"""
-            { "packageFolders": { "{{{packages.Replace('\\', '/')}}}": {} }, "project": { "frameworks": { "net10.0": {} } },
+            { "packageFolders": { "{{{packages.Replace('\\', '/')}}}": {} }, "project": { "frameworks": { "net10.0": { "downloadDependencies": [
+                { "name": "Microsoft.NETCore.App.Runtime.NativeAOT.{{{platform.Rid}}}", "version": "[10.0.1, 10.0.1]" } ] } } },
               "targets": { "net10.0": { "Example/1.0.0": { "runtime": { "a.dll": {} } }, "Generator/1.0.0": {} } } }
             """);
         File.WriteAllText(manifest, $$"""

@@ -40,7 +40,12 @@ sum_of() {
 platform() {
     case "$(uname -s)-$(uname -m)" in
         Linux-x86_64)
-            if ldd --version 2>&1 | grep -qi musl || [ -e /lib/ld-musl-x86_64.so.1 ]; then echo linux-musl-x64; else echo linux-x64; fi ;;
+            # A system of glibc may have musl beside it.
+            if ldd --version 2>&1 | grep -qi musl || { [ -e /lib/ld-musl-x86_64.so.1 ] && [ ! -e /lib64/ld-linux-x86-64.so.2 ]; }; then
+                echo linux-musl-x64
+            else
+                echo linux-x64
+            fi ;;
         Linux-aarch64 | Linux-arm64) echo linux-arm64 ;;
         Darwin-arm64) echo osx-arm64 ;;
         Darwin-x86_64) echo osx-x64 ;;
