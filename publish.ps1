@@ -15,7 +15,8 @@ Set-Location $PSScriptRoot
 function Fail([string] $message) { [Console]::Error.WriteLine("publish.ps1: $message"); exit 1 }
 
 if ($env:OS -ne 'Windows_NT') { Fail 'this is the script for Windows; run publish.sh here' }
-if (-not $Rid) { $Rid = if ($env:PROCESSOR_ARCHITECTURE -eq 'ARM64') { 'win-arm64' } else { 'win-x64' } }
+$here = if ($env:PROCESSOR_ARCHITECTURE -eq 'ARM64') { 'win-arm64' } else { 'win-x64' }
+if (-not $Rid) { $Rid = $here }
 if ($Rid -notin 'win-x64', 'win-arm64') { Fail "unknown RID '$Rid': win-x64 or win-arm64 (Linux and macOS with publish.sh, on their own systems)" }
 if (-not (Get-Command dotnet -ErrorAction SilentlyContinue)) { Fail 'the .NET SDK is missing: install the version that global.json names' }
 
@@ -34,6 +35,13 @@ if ($Minimal) {
     $llamaCpp = 'false'
 }
 
+# The build for this machine, which gives the completion. Before the publish: it restores for this machine, and the bill of materials is of
+# the last restore.
+if ($Rid -ne $here) {
+    dotnet build Shimmy -v:q -nologo
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+}
+
 $out = "dist/$Rid"
 if (Test-Path $out) { Remove-Item $out -Recurse -Force }
 dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime $Rid --output $out "-p:LlamaCpp=$llamaCpp" "-p:NativeBackends=$plugins"
@@ -43,15 +51,12 @@ $version = dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version
 $suffix = $plugins -replace ' ', '-'
 $name = "shimmy-$version-$Rid" + $(if ($suffix) { "-$suffix" } else { '' })
 Remove-Item "dist/$name.zip*", "dist/$name-symbols.zip" -Force -ErrorAction SilentlyContinue
-if (Test-Path "$out/shimmy.pdb") {
-    Compress-Archive "$out/shimmy.pdb" "dist/$name-symbols.zip"
-    Remove-Item "$out/shimmy.pdb"
-}
 # The completion for PowerShell, by the program itself or, for another processor, by the build for this one.
 New-Item "$out/share" -ItemType Directory -Force | Out-Null
-if ($Rid -eq $(if ($env:PROCESSOR_ARCHITECTURE -eq 'ARM64') { 'win-arm64' } else { 'win-x64' })) { & "$out/shimmy.exe" completion powershell > "$out/share/shimmy.ps1" }
-else { dotnet run --project Shimmy -- completion powershell > "$out/share/shimmy.ps1" }
-# The archive: a bill of materials in it, one folder of its name, and the same bytes from the same files; everything has the commit's time.
+$shimmy = if ($Rid -eq $here) { "$out/shimmy.exe" } else { 'Shimmy/bin/Debug/net10.0/shimmy.exe' }
+& $shimmy completion powershell > "$out/share/shimmy.ps1"
+# The archive, with a bill of materials in it, and another of the symbols: one folder of its name, and the same bytes from the same files;
+# everything has the commit's time.
 if (-not $env:SOURCE_DATE_EPOCH) { $env:SOURCE_DATE_EPOCH = git log -1 --format=%ct }
 dotnet run --project packaging -- archive $out $Rid $version $suffix
 if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }

@@ -28,7 +28,11 @@ case "$rid" in
     win-*) fail "an executable for $rid can only be made on Windows: run publish.ps1 there" ;;
     *) fail "unknown RID '$rid': linux-x64, linux-musl-x64, linux-arm64, osx-arm64, osx-x64 (and win-x64, win-arm64 with publish.ps1)" ;;
 esac
-[ "${rid%-*}" = "${host%-*}" ] || [ "$rid" = "$host" ] || fail "an executable for $rid can only be made on that system; this is $host"
+case "$host:$rid" in
+    "$rid:$rid" | linux-x64:linux-* | linux-arm64:linux-x64 | osx-*:osx-*) ;;
+    linux-*:linux-*) fail "an executable for $rid is made on linux-x64 or on $rid itself; this is $host" ;;
+    *) fail "an executable for $rid can only be made on that system; this is $host" ;;
+esac
 command -v dotnet >/dev/null || fail "the .NET SDK is missing: install the version that global.json names"
 
 known=$(sed -n "s/.*\"rid\": \"$rid\", \"backend\": \"\([a-z0-9]*\)\".*/\1/p" runtimes/manifest.json | tr '\n' ' ')
@@ -50,17 +54,40 @@ elif [ -z "$backends" ] && ! command -v npm >/dev/null; then
     llama_cpp=false
 fi
 
-# Linux links for the other architecture with Debian's cross compiler (crossbuild-essential-arm64 or -amd64).
-cross=
-if [ "$rid" != "$host" ] && [ "${host%-*}" = linux ]; then
+# Linux links for another architecture or C library with Debian's compiler for it.
+cross='' compiler=''
+needs() { # FILE-OR-COMMAND: what linking for the RID takes, out of these packages of Debian
+    command -v "$1" >/dev/null || [ -e "$1" ] || fail "$1 is missing, which linking for $rid on $host needs: apt-get install $packages"
+}
+if [ "$rid" != "$host" ] && [ "${host%%-*}" = linux ]; then
+    # The C library, by a file that programs are linked with and another package brings.
     case "$rid" in
-        linux-arm64) triple=aarch64-linux-gnu package=crossbuild-essential-arm64 ;;
-        linux-x64) triple=x86_64-linux-gnu package=crossbuild-essential-amd64 ;;
+        linux-arm64) compiler=aarch64-linux-gnu-gcc packages="gcc-aarch64-linux-gnu libc6-dev-arm64-cross" ;;
+        linux-x64) compiler=x86_64-linux-gnu-gcc packages="gcc-x86-64-linux-gnu libc6-dev-amd64-cross" ;;
+        linux-musl-x64) compiler=musl-gcc packages="musl-tools gcc" ;;
     esac
-    command -v "$triple-gcc" >/dev/null || fail "$triple-gcc is missing: install $package to publish for $rid on $host"
-    cross="-p:CppCompilerAndLinker=$triple-gcc -p:ObjCopyName=$triple-objcopy"
-elif [ "${host%-*}" = linux ]; then
-    command -v clang >/dev/null || command -v gcc >/dev/null || fail "a linker is missing: install clang or gcc"
+    needs "$compiler"
+    case "$rid" in
+        linux-musl-x64) objcopy=objcopy ;;
+        *) objcopy=${compiler%gcc}objcopy; needs "$($compiler -print-file-name=Scrt1.o)" ;;
+    esac
+    needs "$objcopy"
+    cross="-p:CppCompilerAndLinker=$compiler -p:ObjCopyName=$objcopy"
+elif [ "${host%%-*}" = linux ]; then
+    if command -v gcc >/dev/null; then compiler=gcc; elif command -v clang >/dev/null; then compiler=clang; else fail "a linker is missing: install clang or gcc"; fi
+fi
+
+# The build for this machine, which gives the manual and the completions. Before the publish: it restores for this machine, and the bill of
+# materials is of the last restore.
+if [ "$rid" != "$host" ]; then
+    # Not every feed has .NET's compiler and runtime for every platform.
+    if ! said=$(dotnet restore Shimmy --runtime "$rid" -v:q -nologo 2>&1); then
+        lacks=$(echo "$said" | sed -n 's/.*NU1101: Unable to find package \(.*\)\. No packages.*/\1/p' | LC_ALL=C sort -u | tr '\n' ' ')
+        if [ -n "$lacks" ]; then fail "the feed of NuGet packages lacks what linking for $rid takes: $lacks"; fi
+        echo "$said" >&2
+        exit 1
+    fi
+    dotnet build Shimmy -v:q -nologo
 fi
 
 out=dist/$rid
@@ -73,7 +100,6 @@ dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime "$rid" --o
 # system has its own build of it, in one package.
 case "$rid" in
     linux-x64 | linux-arm64)
-        if [ -n "$cross" ]; then compiler=$triple-gcc; elif command -v gcc >/dev/null; then compiler=gcc; else compiler=clang; fi
         libgomp=$($compiler -print-file-name=libgomp.so.1)
         if [ -f "$libgomp" ]; then
             cp -L "$libgomp" "$out/runtimes/llamasharp/libgomp.so.1"
@@ -93,14 +119,10 @@ esac
 version=$(dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version)
 name=shimmy-$version-$rid
 for backend in $backends; do name=$name-$backend; done
-rm -rf "dist/$name.tar.gz" "dist/$name.tar.gz.sha256" "dist/$name-symbols.tar.gz"
-for symbols in shimmy.dbg shimmy.dSYM; do
-    [ ! -e "$out/$symbols" ] || { tar -C "$out" -czf "dist/$name-symbols.tar.gz" "$symbols"; rm -rf "${out:?}/$symbols"; }
-done
+rm -f "dist/$name.tar.gz" "dist/$name.tar.gz.sha256" "dist/$name-symbols.tar.gz"
 
 # The manual and completions, by the program itself; one for another platform does not run here, and the build for this one says the same.
-shimmy=$out/shimmy
-if [ "$rid" != "$host" ]; then shimmy="dotnet run --project Shimmy --"; fi
+if [ "$rid" != "$host" ]; then shimmy=Shimmy/bin/Debug/net10.0/shimmy; else shimmy=$out/shimmy; fi
 for file in man/man1/shimmy.1:man bash-completion/completions/shimmy:"completion bash" \
     zsh/site-functions/_shimmy:"completion zsh" fish/vendor_completions.d/shimmy.fish:"completion fish"; do
     mkdir -p "$(dirname "$out/share/${file%%:*}")"
@@ -108,7 +130,8 @@ for file in man/man1/shimmy.1:man bash-completion/completions/shimmy:"completion
     $shimmy ${file#*:} >"$out/share/${file%%:*}"
 done
 
-# The archive: a bill of materials in it, one folder of its name, and the same bytes from the same files; everything has the commit's time.
+# The archive, with a bill of materials in it, and another of the symbols: one folder of its name, and the same bytes from the same files;
+# everything has the commit's time.
 if [ -z "${SOURCE_DATE_EPOCH:-}" ]; then SOURCE_DATE_EPOCH=$(git log -1 --format=%ct 2>/dev/null || true); fi
 export SOURCE_DATE_EPOCH
 dotnet run --project packaging -v q -- archive "$out" "$rid" "$version" "$(echo "${backends# }" | tr ' ' -)"

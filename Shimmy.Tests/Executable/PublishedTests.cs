@@ -1,7 +1,9 @@
 using System.Diagnostics;
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 using System.Text;
+using System.Text.RegularExpressions;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Packaging;
 
@@ -10,7 +12,7 @@ namespace Shimmy.Tests.Executable;
 /// <summary>What publish.sh wrote. .ci/run publishes first and counts a test that is skipped here as a failure.</summary>
 [TestClass]
 [TestCategory("Executable")]
-public sealed class PublishedTests
+public sealed partial class PublishedTests
 {
     private static string Folder => Path.GetDirectoryName(ShimmyProcess.Executable)!;
 
@@ -56,6 +58,37 @@ public sealed class PublishedTests
         using var content = File.OpenRead(archive);
         Assert.AreEqual($"{Convert.ToHexStringLower(SHA256.HashData(content))}  {Path.GetFileName(archive)}",
             File.ReadAllText(checksum).TrimEnd());
+    }
+
+    // Ubuntu 22.04, Debian 12 and RHEL 9 have it; for arm64, LLamaSharp's libraries need that of Ubuntu 24.04 and Debian 13.
+    [TestMethod]
+    public async Task It_needs_no_newer_glibc_than_the_documents_say()
+    {
+        if (!Rid.StartsWith("linux-", StringComparison.Ordinal) || Rid.Contains("musl", StringComparison.Ordinal))
+            Assert.Inconclusive("readelf knows the files of Linux, and glibc alone has versions of its symbols.");
+        var libgomp = Path.Combine(Folder, "runtimes", "llamasharp", "libgomp.so.1");
+        var needed = new Dictionary<bool, int>();
+        foreach (var file in Directory.EnumerateFiles(Folder, "*.so*", SearchOption.AllDirectories).Where(file => file != libgomp))
+        {
+            var isLLamaSharp = file.Contains("/runtimes/llamasharp/", StringComparison.Ordinal);
+            needed[isLLamaSharp] = Math.Max(await NewestOfAsync(file), needed.GetValueOrDefault(isLLamaSharp));
+        }
+
+        // What is of a system with glibc 2.38 or newer, as no release is, takes functions of that one.
+        foreach (var ofTheBuilder in new[] { ShimmyProcess.Executable, libgomp })
+            Assert.Contains(await NewestOfAsync(ofTheBuilder), new[] { 34, 38 });
+        Assert.AreEqual(34, needed[false]);
+        Assert.AreEqual(Rid == "linux-arm64" ? 38 : 34, needed[true]);
+        var contributing = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "contributing.md"));
+        StringAssert.Contains(contributing, "Linux archives need glibc 2.34 or newer");
+        StringAssert.Contains(contributing, "for linux-arm64, LLamaSharp's libraries need 2.38");
+
+        static async Task<int> NewestOfAsync(string file)
+        {
+            var (exitCode, output) = await Tool.RunAsync("readelf", "--version-info", "--wide", file);
+            Assert.AreEqual(0, exitCode, output);
+            return GlibcVersion().Matches(output).Max(match => int.Parse(match.Groups[1].ValueSpan, CultureInfo.InvariantCulture));
+        }
     }
 
     // What is printed would go to whatever was opened first: to the pipe of signals, for one, whose bytes are signals to the process.
@@ -134,4 +167,7 @@ public sealed class PublishedTests
         Task<(int ExitCode, string Output)> RunAsync(string cache, string[] arguments) =>
             Tool.RunAsync("env", ["XDG_CACHE_HOME=" + cache, "HOME=" + folder.Path, packed, .. arguments]);
     }
+
+    [GeneratedRegex(@"Name: GLIBC_2\.(\d+)")]
+    private static partial Regex GlibcVersion();
 }
