@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
+using Shimmy.Engine.Runtimes;
 using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Runtimes;
@@ -24,6 +25,8 @@ public sealed class ManifestTests
     {
         var pinned = Packages.Where(package => Text(package, "rid") == rid).Select(package => Text(package, "backend"));
         CollectionAssert.AreEquivalent(backends.Split(' '), pinned.ToArray());
+        foreach (var backend in new[] { "cpu", "vulkan", "cuda", "cuda12", "metal", "opencl" })
+            Assert.AreEqual(backends.Split(' ').Contains(backend), PinnedPlugins.Exists(rid, backend), backend);
     }
 
     [TestMethod]

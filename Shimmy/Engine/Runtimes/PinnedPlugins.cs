@@ -38,6 +38,19 @@ internal static class PinnedPlugins
         return prebuilt && known ? belongs : null;
     }
 
+    /// <summary>Whether there is a prebuilt plug-in for a platform, which publish.sh then takes.</summary>
+    public static bool Exists(string rid, string backend)
+    {
+        using var stream = typeof(PinnedPlugins).Assembly.GetManifestResourceStream("manifest.json")!;
+        using var manifest = JsonDocument.Parse(stream);
+        foreach (var package in manifest.RootElement.GetProperty("packages").EnumerateArray())
+        {
+            if (package.GetProperty("rid").ValueEquals(rid) && package.GetProperty("backend").ValueEquals(backend))
+                return true;
+        }
+        return false;
+    }
+
     // Of the file itself, where the path is a link.
     private static long LengthOf(string path)
     {

@@ -160,9 +160,9 @@ internal static unsafe class Backends
 
     private static string HowToGet(GpuBackend backend) => backend switch
     {
-        GpuBackend.OpenCl =>
-            "there is no prebuilt one: build it with all of llama.cpp v0.4 or v0.5, and name that folder in SHIMMY_RUNTIME_DIR",
         GpuBackend.Metal => "it comes with Shimmy for osx-arm64",
+        _ when !PinnedPlugins.Exists(RuntimeDirectory.PortableRid, RuntimeDirectory.PluginName(backend)) =>
+            "there is no prebuilt one: build it with all of llama.cpp v0.4 or v0.5, and name that folder in SHIMMY_RUNTIME_DIR",
         _ => $"publish with it (./publish.sh {RuntimeDirectory.PortableRid} {RuntimeDirectory.PluginName(backend)}), {(RuntimeLibraries.Runtime.IsLinked ? "" : "put it there, ")}or name another folder with all libraries in SHIMMY_RUNTIME_DIR",
     };
 
