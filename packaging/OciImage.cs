@@ -8,6 +8,7 @@ namespace Shimmy.Packaging;
 /// </summary>
 internal static class OciImage
 {
+    private const int User = 65532; // as in other images without a shell
     private const string Layer = "application/vnd.oci.image.layer.v1.tar+gzip";
     private const string Configuration = "application/vnd.oci.image.config.v1+json";
     private const string Manifest = "application/vnd.oci.image.manifest.v1+json";
@@ -28,9 +29,9 @@ internal static class OciImage
             var processor = archive.Platform.Debian!;
             var layers = new[] { Packed.Tar(PackedFile.In(bases[archive.Platform.Rid])), Packed.Tar(
                 [
-                    .. LinuxLayout.Program(archive), PackedFile.OfText("etc/passwd", "root:x:0:0::/:\nshimmy:x:65532:65532::/data:\n"),
-                    PackedFile.OfText("etc/group", "root:x:0:\nshimmy:x:65532:\n"),
-                ]) };
+                    .. LinuxLayout.Program(archive), PackedFile.OfText("etc/passwd", $"root:x:0:0::/:\nshimmy:x:{User}:{User}::/data:\n"),
+                    PackedFile.OfText("etc/group", $"root:x:0:\nshimmy:x:{User}:\n"),
+                ], "", ("data", (UnixFileMode)0b111_101_101, User), ("tmp", (UnixFileMode)0b1_111_111_111, 0)) };
             var packed = layers.Select(Packed.Gzip).ToArray();
             var configuration = Json(json => WriteConfiguration(json, processor, layers));
             var manifest = Json(json =>
@@ -81,7 +82,7 @@ internal static class OciImage
         json.WriteString("os", "linux");
         json.WriteString("created", Packed.Time.ToString("yyyy-MM-ddTHH:mm:ssZ", null));
         json.WriteStartObject("config");
-        json.WriteString("User", "65532:65532");
+        json.WriteString("User", $"{User}:{User}");
         json.WriteString("WorkingDir", "/data");
         WriteStrings("Entrypoint", "/usr/bin/shimmy");
         WriteStrings("Cmd", "serve", "--bind", "0.0.0.0:11435");

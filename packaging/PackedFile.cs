@@ -41,12 +41,23 @@ internal static class Packed
         long.TryParse(Environment.GetEnvironmentVariable("SOURCE_DATE_EPOCH"), out var seconds) ? seconds : 315_532_800);
 
     /// <summary>A tar of the files and the folders above them.</summary>
-    public static byte[] Tar(IEnumerable<PackedFile> files, string root = "")
+    /// <param name="files">The files.</param>
+    /// <param name="root">Stands before each path.</param>
+    /// <param name="owned">Empty folders beside them, with their modes and the numbers of their owners.</param>
+    public static byte[] Tar(
+        IEnumerable<PackedFile> files, string root = "", params ReadOnlySpan<(string Path, UnixFileMode Mode, int Owner)> owned)
     {
         var bytes = new MemoryStream();
         using (var tar = new TarWriter(bytes, TarEntryFormat.Gnu, leaveOpen: true))
         {
             var folders = new HashSet<string>(StringComparer.Ordinal);
+            foreach (var (path, mode, owner) in owned)
+            {
+                folders.Add(path);
+                var folder = Entry(TarEntryType.Directory, root + path + "/", mode);
+                (folder.Uid, folder.Gid) = (owner, owner);
+                tar.WriteEntry(folder);
+            }
             foreach (var file in files.OrderBy(file => file.Path, StringComparer.Ordinal))
             {
                 for (var at = file.Path.IndexOf('/', StringComparison.Ordinal); at >= 0; at = file.Path.IndexOf('/', at + 1))

@@ -114,7 +114,7 @@ internal static class MediaBenchmark
                 });
             }
         });
-        await begun.Task;
+        await await Task.WhenAny(begun.Task, streaming);
         var asked = new List<(long From, long Encoded, long To)>();
         while (medium is not null && !end.IsCancellationRequested)
             asked.Add(await AskAsync(model, medium()));

@@ -26,8 +26,9 @@ public sealed partial class PublishedTests
     }
 
     [TestMethod]
-    public void The_executable_has_at_most_15_8_megabytes() =>
-        Assert.IsLessThanOrEqualTo(15_800_000, new FileInfo(ShimmyProcess.Executable).Length);
+    public void The_executable_has_at_most_15_8_megabytes_and_for_arm64_half_a_megabyte_more() =>
+        Assert.IsLessThanOrEqualTo(
+            Rid.EndsWith("arm64", StringComparison.Ordinal) ? 16_300_000 : 15_800_000, new FileInfo(ShimmyProcess.Executable).Length);
 
     [TestMethod]
     public void Beside_the_executable_are_only_its_model_libraries_documents_and_the_schema_of_its_config()

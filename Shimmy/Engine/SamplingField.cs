@@ -29,8 +29,8 @@ internal enum SamplingKind
 
 /// <summary>
 /// One field of <see cref="GenerationOptions"/> as users write it: <c>top_k</c> in a request, <c>--top-k</c> on the command line,
-/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults, the key of the response cache and the worker's
-/// pipe read this table.
+/// <c>general.sampling.top_k</c> in a model's file. Requests, the command line, model defaults, the key of the response cache and the
+/// worker's pipe read this table.
 /// A new sampler is a property of <see cref="GenerationOptions"/>, a row here, and its stage in the worker's sampler chain.
 /// </summary>
 internal sealed class SamplingField

@@ -208,8 +208,8 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
         if (traces is not null)
             parts.AddSingleton(_ => traces);
         // What comes from a socket is handled on the pool's thread that it came on, and not handed on to others twice more: waking them
-        // takes longer than most requests. Nothing here blocks a thread for long. That a client leaves is not noticed before its request waits
-        // for the first time: a template that renders, a schema that becomes a grammar, milliseconds.
+        // takes longer than most requests. Nothing here blocks a thread for long. That a client leaves is not noticed before its request
+        // waits for the first time: a template that renders, a schema that becomes a grammar, milliseconds.
         parts.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {

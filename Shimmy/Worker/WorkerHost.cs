@@ -15,7 +15,7 @@ using Shimmy.Worker.Speculation;
 namespace Shimmy.Worker;
 
 /// <summary>
-/// The worker's end of the pipe, in the one process that loads llama.cpp. One thread reads frames, two others handle long ones, and one
+/// The worker's end of the pipe, in the one process that loads llama.cpp. One thread reads frames, three others handle long ones, and one
 /// owns the context and runs the scheduler. When the pipe closes, the parent is gone or has disposed the model, and the process kills
 /// itself, even in the middle of a decode.
 /// </summary>

@@ -21,7 +21,7 @@
             nativeBuildInputs = pkgs.lib.optionals pkgs.stdenv.isLinux [ pkgs.autoPatchelfHook ];
             buildInputs = pkgs.lib.optionals pkgs.stdenv.isLinux [ pkgs.stdenv.cc.cc.lib ];
             # .NET looks for it while the program runs.
-            runtimeDependencies = pkgs.lib.optionals pkgs.stdenv.isLinux [ pkgs.openssl ];
+            runtimeDependencies = pkgs.lib.optionals pkgs.stdenv.isLinux [ (pkgs.lib.getLib pkgs.openssl) ];
             # GPU plug-ins ask for libraries of the driver, which the system has.
             autoPatchelfIgnoreMissingDeps = true;
             dontStrip = true;

@@ -94,7 +94,7 @@ internal static class ModelList
         }
         json.WriteEndObject();
         json.WriteStartObject("architecture");
-        WriteTexts(json, "input_modalities", entry.Projector is null ? ["text"] : ["text", "image"]);
+        WriteTexts(json, "input_modalities", ["text", .. entry.Sees ? ["image"] : (string[])[], .. entry.Hears ? ["audio"] : (string[])[]]);
         WriteTexts(json, "output_modalities", ["text"]);
         json.WriteEndObject();
     }

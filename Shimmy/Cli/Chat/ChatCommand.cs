@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Nodes;
+using Shimmy.Chat.Media;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Terminal;
 using Shimmy.Models.Discovery;
@@ -65,7 +66,7 @@ internal static class ChatCommand
             Printer.ClearProgress();
         }
         var session = NewSession(server, model, conversation, options);
-        conversation.Add(new ChatEntry("user", text) { Images = [.. options.Images.Select(image => DataUrl(image.Bytes))] });
+        conversation.Add(new ChatEntry("user", text) { Media = [.. MediaOf(options).Select(medium => medium.Url)] });
         await AskAsync(session, prints: !options.Json, cancellation);
         if (session.Skipped > 0)
         {
@@ -86,7 +87,7 @@ internal static class ChatCommand
         using var loggers = ConsoleLog.Create(options.LogLevel, options.LogAsJson);
         await using var server = await ChatServer.ConnectAsync(options, options.Name, loggers, cancellation);
         var session = NewSession(server, await server.LoadAsync(options.Name, cancellation), conversation, options);
-        var images = options.Images;
+        List<string> media = [.. MediaOf(options).Select(medium => medium.Url)];
         while (true)
         {
             Printer.Text("> ");
@@ -94,8 +95,8 @@ internal static class ChatCommand
                 return;
             if (line.Trim().Length == 0)
                 continue;
-            conversation.Add(new ChatEntry("user", line) { Images = [.. images.Select(image => DataUrl(image.Bytes))] });
-            images = [];
+            conversation.Add(new ChatEntry("user", line) { Media = media });
+            media = [];
             await AskAsync(session, prints: true, cancellation);
             Printer.EndText();
         }
@@ -138,8 +139,35 @@ internal static class ChatCommand
         ["json_schema"] = new JsonObject { ["name"] = "answer", ["schema"] = JsonNode.Parse(schema) },
     };
 
-    /// <summary>A picture in a message. The server reads off the bytes of which kind it is.</summary>
-    public static string DataUrl(byte[] picture) => "data:image/png;base64," + Convert.ToBase64String(picture);
+    /// <summary>The pictures and sounds of <c>--image</c> and <c>--audio</c>.</summary>
+    public static IEnumerable<(string Name, string Url)> MediaOf(CommandOptions options) =>
+        options.Images.Select(file => Medium(file.Path, file.Bytes, isSound: false, "--image"))
+            .Concat(options.Sounds.Select(file => Medium(file.Path, file.Bytes, isSound: true, "--audio")));
+
+    /// <summary>
+    /// A picture or sound by its name, as a message takes it. Throws <see cref="UsageException"/> for a file that is none, which
+    /// <paramref name="asked"/> asked for.
+    /// </summary>
+    public static (string Name, string Url) Medium(string path, byte[] bytes, bool isSound, string asked)
+    {
+        try
+        {
+            if (isSound)
+                SoundDecoder.FormatOf(bytes);
+            else
+                PictureHeader.Read(bytes);
+        }
+        catch (FormatException e)
+        {
+            throw new UsageException($"{asked} '{path}' {e.Message}");
+        }
+
+        return (Path.GetFileName(path), DataUrl(bytes));
+    }
+
+    /// <summary>A picture or sound in a message. The server reads off the bytes of which kind it is.</summary>
+    public static string DataUrl(byte[] file) =>
+        $"{(SoundDecoder.IsSound(file) ? ChatEntry.Sound : "data:image/png;base64,")}{Convert.ToBase64String(file)}";
 
     private static JsonObject JsonOf(ChatSession session)
     {

@@ -1,5 +1,4 @@
 using System.Text;
-using Shimmy.Chat.Media;
 using Shimmy.Cli.Terminal;
 
 namespace Shimmy.Cli.Chat;
@@ -90,23 +89,15 @@ internal static class ConversationCommands
         return Task.CompletedTask;
     }
 
-    /// <summary><c>/image</c>.</summary>
-    public static Task Image(ChatLoop loop, string path)
+    /// <summary><c>/image</c> and <c>/audio</c>.</summary>
+    public static Task Show(ChatLoop loop, string path, bool isSound)
     {
         if (path.Length == 0)
-            throw new UsageException("FILE is missing: /image FILE");
-        var bytes = File.ReadAllBytes(ChatCommands.PlaceOf(path));
-        try
-        {
-            PictureHeader.Read(bytes);
-        }
-        catch (FormatException e)
-        {
-            throw new UsageException($"'{path}' {e.Message}");
-        }
-        if (loop.Session is { } session && !session.Model.Capabilities.Contains("vision"))
-            throw new UsageException($"{session.Model.Name} does not see pictures");
-        loop.Images.Add((Path.GetFileName(path), ChatCommand.DataUrl(bytes)));
+            throw new UsageException($"FILE is missing: {(isSound ? "/audio" : "/image")} FILE");
+        var medium = ChatCommand.Medium(path, File.ReadAllBytes(ChatCommands.PlaceOf(path)), isSound, isSound ? "/audio" : "/image");
+        if (loop.Session is { } session && !session.Model.Capabilities.Contains(isSound ? "audio" : "vision"))
+            throw new UsageException($"{session.Model.Name} does not {(isSound ? "hear sounds" : "see pictures")}");
+        loop.Media.Add(medium);
         loop.Terminal.Remark($"{Path.GetFileName(path)} goes before the next question");
         return Task.CompletedTask;
     }

@@ -25,7 +25,7 @@ internal static class RuntimeChoice
         {
             return For(spec)[0].Runtime.HasMedia;
         }
-        catch (EngineException)
+        catch (Exception e) when (e is EngineException or IOException or UnauthorizedAccessException or ArgumentException)
         {
             return false;
         }

@@ -31,8 +31,8 @@ internal static partial class Posix
     }
 
     /// <summary>
-    /// Puts the calling thread, and those that it will start, behind the others for as long as it lives: where processors are short, each
-    /// gets a third of what another thread gets. Nothing changes where none waits. Only Linux and Windows rank single threads.
+    /// Puts the calling thread behind the others for as long as it lives, on Linux those too that it will start: where processors are
+    /// short, each gets a third of what another thread gets. Nothing changes where none waits. Only Linux and Windows rank single threads.
     /// </summary>
     public static void GoBehind()
     {

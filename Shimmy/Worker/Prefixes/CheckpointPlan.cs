@@ -46,8 +46,11 @@ internal static class CheckpointPlan
         }
         if (last - Tail >= cached + ShortestStep && (places.Count == 0 || last - places.Max > Tail))
             Add(last - Tail);
-        if (last - Ending >= cached + ShortestStep && places.GetViewBetween(last - (2 * Ending) + ShortestStep, last - (Ending / 2)).Count == 0)
+        if (last - Ending >= cached + ShortestStep
+            && places.GetViewBetween(last - (2 * Ending) + ShortestStep, last - (Ending / 2)).Count == 0)
+        {
             Add(last - Ending);
+        }
         for (var place = (cached / step + 1) * step; place < last; place += step)
         {
             if (place >= cached + ShortestStep && places.GetViewBetween(place - ShortestStep, place + ShortestStep).Count == 0)
