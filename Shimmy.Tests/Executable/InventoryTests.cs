@@ -77,7 +77,7 @@ public sealed partial class InventoryTests
         ["bench"] = "--max-tokens --prompt-tokens --parallel --json " + Shared,
         ["generate"] = "--prompt --image --audio --media-pixels --system --raw --max-tokens --stream --no-stream --json-schema --grammar "
             + Sampling + " " + Shared,
-        ["chat"] = "--system -c --continue --resume --url --api-key --json --no-history --image --max-tokens --json-schema "
+        ["chat"] = "--system -c --continue --resume --url --api-key --json --no-history --image --audio --max-tokens --json-schema "
             + Sampling + " " + Shared,
         ["pack"] = "-o --output --verify " + Log,
         ["convert"] = "-o --output --type " + Log,

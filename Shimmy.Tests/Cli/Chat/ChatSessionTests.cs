@@ -105,7 +105,7 @@ public sealed class ChatSessionTests
     {
         using var folder = new TemporaryFolder();
         var conversation = new Conversation(folder["chats"]);
-        conversation.Add(new ChatEntry("user", "one") { Images = ["data:image/png;base64,AA=="] });
+        conversation.Add(new ChatEntry("user", "one") { Media = ["data:image/png;base64,AA==", ChatEntry.Sound + "AA=="] });
         conversation.Add(new ChatEntry("assistant", "first") { Reasoning = "hm", Model = "talker" });
         conversation.Add(new ChatEntry("user", "two"));
         conversation.Drop(1);
@@ -123,6 +123,8 @@ public sealed class ChatSessionTests
         Assert.AreEqual(whole, Conversation.Open(folder["chats"], conversation.Id).ToLines());
         using var messages = JsonDocument.Parse(read.ToMessages(0).ToJsonString());
         Assert.AreEqual("image_url", messages.RootElement[0].GetProperty("content")[0].GetProperty("type").GetString());
+        Assert.AreEqual(ChatEntry.Sound + "AA==",
+            messages.RootElement[0].GetProperty("content")[1].GetProperty("audio_url").GetProperty("url").GetString());
         Assert.AreEqual("hm", messages.RootElement[1].GetProperty("reasoning_content").GetString());
         Assert.ThrowsExactly<CommandException>(() => Conversation.Open(folder["chats"], "../nothing"));
         read.Drop(2);

@@ -76,8 +76,8 @@ internal sealed class ChatLoop
     /// <summary>Texts of files that go before the next question.</summary>
     public List<(string Name, string Text)> Texts { get; } = [];
 
-    /// <summary>Pictures that go before the next question.</summary>
-    public List<(string Name, string Url)> Images { get; } = [];
+    /// <summary>Pictures and sounds that go before the next question.</summary>
+    public List<(string Name, string Url)> Media { get; } = [];
 
     /// <summary>Runs a conversation until it is ended. Throws what keeps it from beginning.</summary>
     public static async Task RunAsync(CommandOptions options, Conversation conversation, CancellationToken cancellation)
@@ -136,7 +136,7 @@ internal sealed class ChatLoop
         if (Session is { } session)
             session.Conversation = conversation;
         Texts.Clear();
-        Images.Clear();
+        Media.Clear();
     }
 
     /// <summary>Waits for the model; false where the user gave up waiting. Throws where it cannot be loaded.</summary>
@@ -314,16 +314,15 @@ internal sealed class ChatLoop
         foreach (var (name, content) in Texts)
             text.Append($"{name}:\n```\n{content.TrimEnd()}\n```\n\n");
         text.Append(line);
-        var question = new ChatEntry("user", text.ToString()) { Images = Images.ConvertAll(image => image.Url) };
+        var question = new ChatEntry("user", text.ToString()) { Media = Media.ConvertAll(medium => medium.Url) };
         Texts.Clear();
-        Images.Clear();
+        Media.Clear();
         return question;
     }
 
     private void Welcome()
     {
-        foreach (var image in _options.Images)
-            Images.Add((Path.GetFileName(image.Path), ChatCommand.DataUrl(image.Bytes)));
+        Media.AddRange(ChatCommand.MediaOf(_options));
         if (Conversation.Entries.Count > 0)
         {
             Terminal.Remark($"conversation {Conversation.Id}, {Conversation.Entries.Count} messages; the last:");
@@ -451,8 +450,8 @@ internal sealed class ChatLoop
             above.Add(Terminal.Row(LoadingRow()));
         foreach (var (name, text) in Texts)
             above.Add(Terminal.Row($"[{name}, {text.Split('\n').Length} lines]"));
-        foreach (var (name, _) in Images)
-            above.Add(Terminal.Row($"[picture {name}]"));
+        foreach (var (name, url) in Media)
+            above.Add(Terminal.Row($"[{(url.StartsWith(ChatEntry.Sound, StringComparison.Ordinal) ? "sound" : "picture")} {name}]"));
         if (hint.Length > 0)
             above.Add(Terminal.Row(hint));
         return _editor.Layout(Terminal.Screen.Width, Prompt, [.. above]);

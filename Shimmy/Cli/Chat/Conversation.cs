@@ -15,8 +15,11 @@ internal sealed record ChatEntry(string Role, string Text)
     /// <summary>What the model thought before it.</summary>
     public string Reasoning { get; init; } = "";
 
-    /// <summary>Pictures, each as a data: URL.</summary>
-    public IReadOnlyList<string> Images { get; init; } = [];
+    /// <summary>How the data: URL of a sound begins; others are pictures.</summary>
+    public const string Sound = "data:audio/wav;base64,";
+
+    /// <summary>Pictures and sounds, each as a data: URL.</summary>
+    public IReadOnlyList<string> Media { get; init; } = [];
 
     /// <summary>The model that answered; null for what the user said.</summary>
     public string? Model { get; init; }
@@ -189,16 +192,13 @@ internal sealed class Conversation
         for (var i = skipped; i < _entries.Count; i++)
         {
             var entry = _entries[i];
-            if (entry.Images.Count > 0)
+            if (entry.Media.Count > 0)
             {
                 var parts = new JsonArray();
-                foreach (var image in entry.Images)
+                foreach (var medium in entry.Media)
                 {
-                    parts.Add((JsonNode)new JsonObject
-                    {
-                        ["type"] = "image_url",
-                        ["image_url"] = new JsonObject { ["url"] = image },
-                    });
+                    var type = medium.StartsWith(ChatEntry.Sound, StringComparison.Ordinal) ? "audio_url" : "image_url";
+                    parts.Add((JsonNode)new JsonObject { ["type"] = type, [type] = new JsonObject { ["url"] = medium } });
                 }
                 parts.Add((JsonNode)new JsonObject { ["type"] = "text", ["text"] = entry.Text });
                 messages.Add((JsonNode)new JsonObject { ["role"] = entry.Role, ["content"] = parts });
@@ -219,11 +219,11 @@ internal sealed class Conversation
         var json = new JsonObject { ["role"] = entry.Role, ["content"] = entry.Text };
         if (entry.Reasoning.Length > 0)
             json["reasoning"] = entry.Reasoning;
-        if (entry.Images.Count > 0)
+        if (entry.Media.Count > 0)
         {
             var images = new JsonArray();
-            foreach (var image in entry.Images)
-                images.Add((JsonNode?)image);
+            foreach (var medium in entry.Media)
+                images.Add((JsonNode?)medium);
             json["images"] = images;
         }
         if (entry.Model is { } model)
@@ -344,6 +344,6 @@ internal sealed class Conversation
         if (role == "system")
             System = text;
         else if (role is not null)
-            _entries.Add(new ChatEntry(role, text ?? "") { Reasoning = reasoning, Images = images, Model = model, IsPart = isPart });
+            _entries.Add(new ChatEntry(role, text ?? "") { Reasoning = reasoning, Media = images, Model = model, IsPart = isPart });
     }
 }

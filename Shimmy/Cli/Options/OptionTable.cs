@@ -328,7 +328,7 @@ internal static class OptionTable
             (o, v) => o with { Prompt = v.Text }),
         new("image", "FILE", "Picture to show before the prompt: PNG, JPEG, GIF or BMP", Generate | CommandSet.Chat,
             (o, v) => o with { Images = CompanionFiles.Media(v) }) { IsRepeatable = true },
-        new("audio", "FILE", "Sound to play before the prompt: WAV, MP3 or FLAC", Generate,
+        new("audio", "FILE", "Sound to play before the prompt: WAV, MP3 or FLAC", Generate | CommandSet.Chat,
             (o, v) => o with { Sounds = CompanionFiles.Media(v) }) { IsRepeatable = true },
         new("system", "TEXT", "System message", Generate | CommandSet.Chat, (o, v) => o with { System = v.Text }),
         new("raw", null, "Take the prompt as it is, without the chat template", Generate, (o, v) => o with { Raw = v.Flag() }),

@@ -19,6 +19,9 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
     /// <summary>Tokens of the smallest chunk; shorter ones tell nothing of the time that a token takes.</summary>
     public const int SmallestChunk = 32;
 
+    // Fewer at once take longer a token, and what takes longer would be cut smaller still.
+    private const int SmallestChunkAlone = 64;
+
     // A reported prompt needs the logits of each token: a row as wide as the vocabulary.
     private const int LargestReportedChunk = 64;
 
@@ -62,7 +65,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
         }
         // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
-            speculator?.Draft(_generating, (batch.Room - _generating.Count) / 2);
+            speculator?.Draft(_generating, (batch.Free - _generating.Count) / 2);
         foreach (var sequence in _generating)
             Put(sequence, 1);
         var chunk = ChunkLimit(streams);
@@ -71,7 +74,7 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             // Sequences that generate are in the batch already; media are computed apart.
             if (sequence.Joins is not null || sequence.Generates || sequence.PendingText == 0 || !sequence.Adapters.Equals(adapters))
                 continue;
-            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Room);
+            var count = Math.Min(Math.Min(sequence.PendingText, chunk), batch.Free);
             count = Math.Min(count, UpToNextJoin(running, sequence));
             count = Math.Min(count, sequence.NextCheckpoint(sequence.Slot!.Tokens.Count) - sequence.Slot.Tokens.Count);
             if (sequence.Options.ReportPrompt)
@@ -114,14 +117,17 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
 
     /// <summary>Most tokens of a prompt that a turn computes.</summary>
     /// <param name="others">Whether other sequences generate meanwhile.</param>
-    public int ChunkLimit(bool others)
+    public int ChunkLimit(bool others) => ChunkLimit(others, SecondsPerPromptToken, model.BatchSize);
+
+    /// <inheritdoc cref="ChunkLimit(bool)"/>
+    public static int ChunkLimit(bool others, double secondsPerToken, int batchSize)
     {
-        if (SecondsPerPromptToken <= 0)
-            return others ? Math.Min(SmallestChunk, model.BatchSize) : model.BatchSize;
-        var time = others ? ChunkTimeAmongStreams : ChunkTimeAlone;
-        var most = Math.Clamp(time.TotalSeconds / SecondsPerPromptToken, Math.Min(SmallestChunk, model.BatchSize), model.BatchSize);
+        if (secondsPerToken <= 0)
+            return others ? Math.Min(SmallestChunk, batchSize) : batchSize;
+        var (time, least) = others ? (ChunkTimeAmongStreams, SmallestChunk) : (ChunkTimeAlone, SmallestChunkAlone);
+        var most = Math.Clamp(time.TotalSeconds / secondsPerToken, Math.Min(least, batchSize), batchSize);
         // Powers of two: the measured time differs from run to run, and the size of a chunk changes the last bits of the KV cells.
-        return most >= model.BatchSize ? model.BatchSize : 1 << BitOperations.Log2((uint)most);
+        return most >= batchSize ? batchSize : 1 << BitOperations.Log2((uint)most);
     }
 
     // A chunk ends where another sequence joins, so that the prefix can be taken over at exactly that length.
