@@ -51,6 +51,10 @@ internal static class CommandLine
             var (exitCode, message) = FailureFilter.Describe(e);
             return Refuse(command.Name, message, exitCode);
         }
+        const CommandSet answering = CommandSet.Serve | CommandSet.LlamaServer | CommandSet.Generate | CommandSet.Chat | CommandSet.Exec
+            | CommandSet.Launch | CommandSet.Bench | CommandSet.Pull;
+        if ((command.Is & answering) != 0 && OpenSslLibrary.WhyMissing() is { } missing)
+            return Refuse(command.Name, missing, ExitCode.Failed);
         // The framework ends the process this long after a signal; a server drains first and bounds that itself, and the command of exec
         // does with a signal what it will.
         ConsoleApp.Timeout = command.Is is CommandSet.Serve or CommandSet.LlamaServer or CommandSet.Exec or CommandSet.Launch

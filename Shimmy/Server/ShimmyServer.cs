@@ -7,7 +7,6 @@ using Microsoft.AspNetCore.Hosting;
 using Microsoft.AspNetCore.Hosting.Server;
 using Microsoft.AspNetCore.Hosting.Server.Features;
 using Microsoft.AspNetCore.Http;
-using Microsoft.AspNetCore.Server.Kestrel.Transport.Sockets;
 using Microsoft.AspNetCore.WebSockets;
 using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
@@ -207,10 +206,6 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             parts.AddSingleton(pulls);
         if (traces is not null)
             parts.AddSingleton(_ => traces);
-        // What comes from a socket is handled on the pool's thread that it came on, and not handed on to others twice more: waking them
-        // takes longer than most requests. Nothing here blocks a thread for long. That a client leaves is not noticed before its request
-        // waits for the first time: a template that renders, a schema that becomes a grammar, milliseconds.
-        parts.Configure<SocketTransportOptions>(sockets => sockets.UnsafePreferInlineScheduling = true);
         new KestrelParts(parts).UseKestrelCore().ConfigureKestrel(kestrel =>
         {
             kestrel.AddServerHeader = false;

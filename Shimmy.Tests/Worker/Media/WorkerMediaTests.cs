@@ -57,6 +57,24 @@ public sealed class WorkerMediaTests
     }
 
     [TestMethod]
+    public async Task Encoding_ranks_behind_what_runs_the_streams()
+    {
+        if (!OperatingSystem.IsLinux())
+            Assert.Inconclusive("Only Linux tells the rank of each thread.");
+        await RunAsync(_model, Greedy(Seeing("Rank ", Red, ""), 1));
+        var process = $"/proc/{_model.Facts.ProcessId}";
+        var own = NiceOf(process);
+        var threads = Directory.GetDirectories(process + "/task").Select(NiceOf).ToArray();
+
+        Assert.Contains(Math.Min(own + 5, 19), threads);
+        Assert.IsGreaterThan(1, threads.Count(nice => nice == own));
+
+        // proc(5): behind the name in parentheses, the seventeenth field.
+        static int NiceOf(string folder) => int.Parse(
+            File.ReadAllText(folder + "/stat").Split(") ")[^1].Split(' ')[16], System.Globalization.CultureInfo.InvariantCulture);
+    }
+
+    [TestMethod]
     public async Task Eight_requests_over_one_picture_prefill_it_once()
     {
         var picture = PictureDecoder.Decode(Pictures.Square(40, 9, 99, 199), PictureDecoder.DefaultMostPixels);

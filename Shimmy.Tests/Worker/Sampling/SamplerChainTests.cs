@@ -195,7 +195,7 @@ internal sealed class SamplerChain : IDisposable
     }
 
     // The chain as it is after logits that differ by a twentieth at most and draw the token; null where none of them does.
-    private (SamplerHandle Chain, float[] Logits)? Nearby(Text text, SamplerHandle chain, float[] logits, int? expected)
+    private (OrderedChain Chain, float[] Logits)? Nearby(Text text, OrderedChain chain, float[] logits, int? expected)
     {
         var random = new Random(logits.Length);
         for (var tries = 0; tries < 200; tries++)
@@ -214,12 +214,48 @@ internal sealed class SamplerChain : IDisposable
 
     private bool Is(int chosen, int? expected) => expected is { } token ? chosen == token : _model.Vocabulary.IsEnd(chosen);
 
-    private static int Choose(SamplerHandle chain, float[] logits)
+    private static int Choose(OrderedChain chain, float[] logits)
     {
         var candidates = new LlamaTokenData[logits.Length];
         for (var i = 0; i < candidates.Length; i++)
             candidates[i] = new LlamaTokenData { Id = i, Logit = logits[i] };
-        return chain.Choose(candidates, sorted: false);
+        return chain.Choose(candidates);
+    }
+
+    // llama.cpp's chain, in two parts where penalties stand in it. Those of llama.cpp 0.4.0 do nothing at times, by what its memory held
+    // before; so they are computed here, by its formula.
+    private sealed class OrderedChain(SamplerHandle before, SamplerHandle after, GenerationOptions options, int window) : IDisposable
+    {
+        private readonly List<int> _accepted = [];
+
+        public int Choose(Span<LlamaTokenData> candidates)
+        {
+            before.Choose(candidates, sorted: false);
+            candidates = candidates[..before.Left.Count];
+            foreach (ref var candidate in candidates)
+            {
+                var id = candidate.Id;
+                if (_accepted.TakeLast(window).Count(token => token == id) is > 0 and var times)
+                {
+                    candidate.Logit = (candidate.Logit > 0 ? candidate.Logit / options.RepeatPenalty : candidate.Logit * options.RepeatPenalty)
+                        - (times * options.FrequencyPenalty) - options.PresencePenalty;
+                }
+            }
+            return after.Choose(candidates, sorted: false);
+        }
+
+        public void Accept(int token)
+        {
+            _accepted.Add(token);
+            before.Accept(token);
+            after.Accept(token);
+        }
+
+        public void Dispose()
+        {
+            before.Dispose();
+            after.Dispose();
+        }
     }
 
     // A prompt, what has been drawn behind it, and the logits that it was drawn from.
@@ -250,7 +286,7 @@ internal sealed class SamplerChain : IDisposable
         }
 
         // A chain that has come as far as this text: samplers cannot be asked twice about one token.
-        public SamplerHandle Replay()
+        public OrderedChain Replay()
         {
             var chain = _owner.Build(_options);
             for (var i = 0; i < _prompt; i++)
@@ -287,10 +323,20 @@ internal sealed class SamplerChain : IDisposable
     }
 
     // common_sampler_init of llama.cpp: each stage is there, and does nothing where it is off.
-    private SamplerHandle Build(GenerationOptions options)
+    private OrderedChain Build(GenerationOptions options)
     {
-        var chain = SamplerHandle.Chain(_model.Handle);
         var seed = options.Seed!.Value;
+        SamplerKind[] order = [.. options.Samplers ?? Order];
+        var penalties = options.Mirostat != 0 ? -1 : Array.IndexOf(order, SamplerKind.Penalties);
+        var (before, after) = (SamplerHandle.Chain(_model.Handle), SamplerHandle.Chain(_model.Handle));
+        foreach (var kind in order.Take(penalties))
+            Add(before, kind, options, seed);
+        Draw(after, options, order.Skip(penalties + 1), seed);
+        return new OrderedChain(before, after, options, penalties < 0 ? 0 : Within(options.RepeatLastN));
+    }
+
+    private void Draw(SamplerHandle chain, GenerationOptions options, IEnumerable<SamplerKind> order, uint seed)
+    {
         if (options.Mirostat != 0)
         {
             chain.AddTemperature(options.Temperature);
@@ -298,16 +344,15 @@ internal sealed class SamplerChain : IDisposable
                 chain.AddMirostat(_model.Vocabulary.Size, seed, options.MirostatTau, options.MirostatEta);
             else
                 chain.AddMirostatV2(seed, options.MirostatTau, options.MirostatEta);
-            return chain;
+            return;
         }
-        foreach (var kind in options.Samplers ?? Order)
+        foreach (var kind in order)
             Add(chain, kind, options, seed);
         // llama-server asks for it by its name in the order; ours takes the target alone for that.
         if (options.Samplers?.Contains(SamplerKind.AdaptiveP) ?? options.AdaptiveTarget >= 0)
             chain.AddAdaptiveP(options.AdaptiveTarget, options.AdaptiveDecay, seed);
         else
             chain.AddDistribution(seed);
-        return chain;
     }
 
     private void Add(SamplerHandle chain, SamplerKind kind, GenerationOptions options, uint seed)
@@ -316,8 +361,7 @@ internal sealed class SamplerChain : IDisposable
         switch (kind)
         {
             case SamplerKind.Penalties:
-                chain.AddPenalties(Within(options.RepeatLastN), options.RepeatPenalty, options.FrequencyPenalty, options.PresencePenalty);
-                break;
+                throw new InvalidOperationException("penalties are computed between the two parts");
             case SamplerKind.Dry:
                 chain.AddDry(vocabulary, options.DryMultiplier, options.DryBase, options.DryAllowedLength, Within(options.DryPenaltyLastN),
                     options.DrySequenceBreakers);

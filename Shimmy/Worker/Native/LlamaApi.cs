@@ -188,8 +188,6 @@ internal static unsafe partial class LlamaApi
     [LibraryImport(Library)] public static partial void llama_sampler_apply(SamplerHandle sampler, LlamaTokenDataArray* candidates);
     [LibraryImport(Library)] public static partial void llama_sampler_accept(SamplerHandle sampler, int token);
     [LibraryImport(Library)] public static partial void llama_sampler_free(nint sampler);
-    [LibraryImport(Library)]
-    public static partial nint llama_sampler_init_penalties(int lastN, float repeat, float frequency, float presence);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_infill(nint vocab);
     [LibraryImport(Library)] public static partial nint llama_sampler_init_greedy();
     [LibraryImport(Library)] public static partial nint llama_sampler_init_dist(uint seed);

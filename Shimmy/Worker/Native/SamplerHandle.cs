@@ -50,9 +50,6 @@ internal sealed unsafe class SamplerHandle : SafeHandle
     public void AddXtc(float probability, float threshold, uint seed, int minKeep = 0) =>
         Add(llama_sampler_init_xtc(probability, threshold, (nuint)minKeep, seed));
 
-    public void AddPenalties(int lastN, float repeat, float frequency, float presence) =>
-        Add(llama_sampler_init_penalties(lastN, repeat, frequency, presence));
-
     public void AddInfill(NativeVocabulary vocabulary) => Add(llama_sampler_init_infill(vocabulary.Pointer));
 
     public void AddTemperature(float temperature) => Add(llama_sampler_init_temp(temperature));

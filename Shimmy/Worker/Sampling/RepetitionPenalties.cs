@@ -1,4 +1,5 @@
 using Shimmy.Engine;
+using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Sampling;
 
@@ -50,9 +51,23 @@ internal sealed class RepetitionPenalties
     {
         foreach (var (token, count) in _counts)
         {
-            ref var logit = ref logits[token];
-            logit = logit <= 0 ? logit * _repeat : logit / _repeat;
-            logit -= count * _frequency + _presence;
+            Penalize(ref logits[token], count);
         }
+    }
+
+    /// <summary>Penalizes the logits of the candidates that are in the window.</summary>
+    public void Apply(Span<LlamaTokenData> candidates)
+    {
+        foreach (ref var candidate in candidates)
+        {
+            if (_counts.TryGetValue(candidate.Id, out var count))
+                Penalize(ref candidate.Logit, count);
+        }
+    }
+
+    private void Penalize(ref float logit, int count)
+    {
+        logit = logit <= 0 ? logit * _repeat : logit / _repeat;
+        logit -= count * _frequency + _presence;
     }
 }

@@ -7,12 +7,15 @@ namespace Shimmy.Worker.Sampling;
 /// <summary>
 /// Chooses the tokens of one sequence. The order is llama.cpp's: logit bias; penalties; DRY; top-n-sigma; top-k; typical; top-p;
 /// min-p; XTC; temperature; distribution. Bias, penalties and, where nothing stands before it, top-k are managed code in place of
-/// llama.cpp's samplers: they then cost microseconds instead of a sort of the whole vocabulary. A grammar stands outside the chain
-/// (<see cref="GrammarMask"/>).
+/// llama.cpp's samplers: they then cost microseconds instead of a sort of the whole vocabulary, and the penalties of llama.cpp 0.4.0 leave
+/// the logits alone at times, by what its memory held before. A grammar stands outside the chain (<see cref="GrammarMask"/>).
 /// </summary>
 internal sealed class Sampler : IDisposable
 {
     private readonly SamplerHandle _chain;
+
+    // The stages before the penalties, where a request's order has some there; null where the penalties come first.
+    private readonly SamplerHandle? _beforePenalties;
     private readonly GrammarMask _grammar;
     private readonly Vocabulary _vocabulary;
     private readonly RepetitionPenalties? _penalties;
@@ -36,14 +39,24 @@ internal sealed class Sampler : IDisposable
         var options = request.Options;
         _ignoreEos = options.IgnoreEos;
         _biases = Biases(options, vocabulary);
-        _penalties = options.Samplers is null ? RepetitionPenalties.Of(options, contextLength) : null;
+        _penalties = options is { Samplers: { } named } && (options.Mirostat != 0 || !named.Contains(SamplerKind.Penalties))
+            ? null
+            : RepetitionPenalties.Of(options, contextLength);
         _vocabulary = vocabulary;
         _grammar = new GrammarMask(request, vocabulary, shown, _biases);
         _chain = SamplerHandle.Chain(vocabulary.Native.Model);
         if (options is { Mirostat: 0 } && (options.Samplers is not null || options.MinKeep > 0 || options.AfterSampling))
         {
             _chainLooksBack = true;
-            InOrder(options, options.Samplers ?? LlamaOrder, seed, contextLength);
+            SamplerKind[] order = [.. options.Samplers ?? LlamaOrder];
+            var penalties = _penalties is null ? -1 : Array.IndexOf(order, SamplerKind.Penalties);
+            if (penalties > 0)
+            {
+                _beforePenalties = SamplerHandle.Chain(vocabulary.Native.Model);
+                InOrder(_beforePenalties, options, order.Take(penalties), seed, contextLength);
+            }
+            InOrder(_chain, options, order.Skip(penalties + 1), seed, contextLength);
+            Draw(options, options.Samplers?.Contains(SamplerKind.AdaptiveP) == true, seed);
             return;
         }
 
@@ -110,8 +123,8 @@ internal sealed class Sampler : IDisposable
         SamplerKind.Temperature,
     ];
 
-    // The stages one by one as the request names them, all of them llama.cpp's own; each that is off does nothing there.
-    private void InOrder(GenerationOptions options, IReadOnlyList<SamplerKind> order, uint seed, int contextLength)
+    // The stages one by one as the request names them, all but the penalties llama.cpp's own; each that is off does nothing there.
+    private void InOrder(SamplerHandle chain, GenerationOptions options, IEnumerable<SamplerKind> order, uint seed, int contextLength)
     {
         var (native, keep) = (_vocabulary.Native, options.MinKeep);
         foreach (var stage in order)
@@ -119,45 +132,43 @@ internal sealed class Sampler : IDisposable
             switch (stage)
             {
                 case SamplerKind.Penalties:
-                    _chain.AddPenalties(WithinContext(options.RepeatLastN, contextLength),
-                        options.RepeatPenalty, options.FrequencyPenalty, options.PresencePenalty);
+                    // Off, or named again: they apply once.
                     break;
                 case SamplerKind.Dry:
                     var lastN = WithinContext(options.DryPenaltyLastN, contextLength);
-                    _chain.AddDry(
+                    chain.AddDry(
                         native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
                     break;
                 case SamplerKind.TopNSigma:
-                    _chain.AddTopNSigma(options.TopNSigma);
+                    chain.AddTopNSigma(options.TopNSigma);
                     break;
                 case SamplerKind.TopK:
-                    _chain.AddTopK(Math.Max(options.TopK, 0));
+                    chain.AddTopK(Math.Max(options.TopK, 0));
                     break;
                 case SamplerKind.Typical:
-                    _chain.AddTypical(options.TypicalP, keep);
+                    chain.AddTypical(options.TypicalP, keep);
                     break;
                 case SamplerKind.TopP:
-                    _chain.AddTopP(options.TopP, keep);
+                    chain.AddTopP(options.TopP, keep);
                     break;
                 case SamplerKind.MinP:
-                    _chain.AddMinP(options.MinP, keep);
+                    chain.AddMinP(options.MinP, keep);
                     break;
                 case SamplerKind.Xtc:
-                    _chain.AddXtc(options.XtcProbability, options.XtcThreshold, seed, keep);
+                    chain.AddXtc(options.XtcProbability, options.XtcThreshold, seed, keep);
                     break;
                 case SamplerKind.Temperature:
-                    _chain.AddDynamicTemperature(
+                    chain.AddDynamicTemperature(
                         options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
                     break;
                 case SamplerKind.AdaptiveP:
                     // It draws, and so stands at the end wherever it is named.
                     break;
                 default:
-                    _chain.AddInfill(native);
+                    chain.AddInfill(native);
                     break;
             }
         }
-        Draw(options, order.Contains(SamplerKind.AdaptiveP), seed);
     }
 
     private void Draw(GenerationOptions options, bool adapts, uint seed)
@@ -206,7 +217,8 @@ internal sealed class Sampler : IDisposable
     {
         foreach (var (token, bias) in _biases)
             logits[token] += bias;
-        _penalties?.Apply(logits);
+        if (_beforePenalties is null)
+            _penalties?.Apply(logits);
         var chosen = Choose(logits, candidates);
         if (chosen < 0)
             throw new EngineException(EngineFailure.GenerationFailed, "the model gave no usable logits (all are NaN or negative infinity)");
@@ -229,6 +241,7 @@ internal sealed class Sampler : IDisposable
     public void Dispose()
     {
         _chain.Dispose();
+        _beforePenalties?.Dispose();
         _grammar.Dispose();
     }
 
@@ -237,6 +250,7 @@ internal sealed class Sampler : IDisposable
         _penalties?.Accept(token);
         if (!_greedy)
             _chain.Accept(token);
+        _beforePenalties?.Accept(token);
     }
 
     private int Choose(ReadOnlySpan<float> logits, Span<LlamaTokenData> candidates)
@@ -253,6 +267,13 @@ internal sealed class Sampler : IDisposable
             count = logits.Length;
             for (var i = 0; i < count; i++)
                 candidates[i] = new LlamaTokenData { Id = i, Logit = logits[i] };
+        }
+        if (_beforePenalties is not null && count > 0)
+        {
+            // It chooses none; what it has left is what the penalties see.
+            _beforePenalties.Choose(candidates[..count], sorted: false);
+            count = _beforePenalties.Left.Count;
+            _penalties!.Apply(candidates[..count]);
         }
         return count == 0 ? -1 : _chain.Choose(candidates[..count], sorted: _topK > 0);
     }
