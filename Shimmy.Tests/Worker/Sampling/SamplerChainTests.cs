@@ -158,8 +158,8 @@ internal sealed class SamplerChain : IDisposable
     }
 
     /// <summary>
-    /// Fails where the chain would not have drawn these tokens. Logits differ in their last digits between runtimes, processors and batches,
-    /// which may decide at the edge of a sampler's cut: two tokens of a text may be others, if logits as near as that draw them.
+    /// Fails where the chain would not have drawn these tokens. Logits differ in their last digits between runtimes, processors and
+    /// batches, which may decide at the edge of a sampler's cut: two tokens of a text may be others, if logits as near as that draw them.
     /// </summary>
     public void AssertDraws(Prompt prompt, GenerationOptions options, IReadOnlyList<int> drawn, string settings)
     {
@@ -237,7 +237,8 @@ internal sealed class SamplerChain : IDisposable
                 var id = candidate.Id;
                 if (_accepted.TakeLast(window).Count(token => token == id) is > 0 and var times)
                 {
-                    candidate.Logit = (candidate.Logit > 0 ? candidate.Logit / options.RepeatPenalty : candidate.Logit * options.RepeatPenalty)
+                    var repeat = options.RepeatPenalty;
+                    candidate.Logit = (candidate.Logit > 0 ? candidate.Logit / repeat : candidate.Logit * repeat)
                         - (times * options.FrequencyPenalty) - options.PresencePenalty;
                 }
             }

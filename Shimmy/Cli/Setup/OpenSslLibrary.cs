@@ -13,7 +13,8 @@ internal static class OpenSslLibrary
     private static readonly string[] Versions = ["3", "1.1"];
 
     /// <summary>What to do where none of its versions can be loaded; null where one can, or the system needs none.</summary>
-    public static string? WhyMissing() => !OperatingSystem.IsLinux() ? null : WhyMissing(CanLoad, Environment.GetEnvironmentVariable(Variable));
+    public static string? WhyMissing() =>
+        !OperatingSystem.IsLinux() ? null : WhyMissing(CanLoad, Environment.GetEnvironmentVariable(Variable));
 
     /// <inheritdoc cref="WhyMissing()"/>
     /// <param name="canLoad">Whether the system finds a library of that name.</param>
