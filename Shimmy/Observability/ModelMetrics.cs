@@ -6,23 +6,20 @@ namespace Shimmy.Observability;
 /// <summary>Metrics of loaded models, from their workers' schedulers, and of loads and evictions, from the residency.</summary>
 internal static class ModelMetrics
 {
-    private static readonly TimeSpan Shared = TimeSpan.FromSeconds(0.5);
-    private static readonly TimeSpan LongestPatience = TimeSpan.FromSeconds(2.5);
-    private static readonly Lock Lock = new();
-    private static CancellationTokenSource? _patience;
-    private static long _sharedUntil;
+    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
     private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
-    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 to 2.5 s,
-    /// since it is dying or in a long prefill.
+    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 s, since it
+    /// is dying or in a long prefill.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
         ModelResidency residency, CancellationToken cancellation) =>
         await Task.WhenAll(residency.Resident.Where(model => model.Model is not null).Select(async model =>
         {
             // Cancel on timeout, or a hung worker gains one pending request per scrape.
-            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation, SharedPatience());
+            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+            patience.CancelAfter(Patience);
             try
             {
                 return (model, (EngineStatistics?)await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
@@ -32,20 +29,6 @@ internal static class ModelMetrics
                 return (model, null);
             }
         })).ConfigureAwait(false);
-
-    // One for all who ask within half a second: a timer of its own would wake the thread of timers at each scrape.
-    private static CancellationToken SharedPatience()
-    {
-        lock (Lock)
-        {
-            if (_patience is null || Environment.TickCount64 >= _sharedUntil)
-            {
-                _sharedUntil = Environment.TickCount64 + (long)Shared.TotalMilliseconds;
-                _patience = new CancellationTokenSource(LongestPatience);
-            }
-            return _patience.Token;
-        }
-    }
 
     /// <summary>Writes the metrics of workers.</summary>
     /// <param name="text">Receives the metrics.</param>
