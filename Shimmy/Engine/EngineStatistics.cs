@@ -107,6 +107,12 @@ public sealed record EngineStatistics
 
     /// <summary>Resident bytes of the worker.</summary>
     public long ResidentBytes { get; init; }
+
+    /// <summary>
+    /// Whether none of it but <see cref="ResidentBytes"/> changes until the worker is asked for something else: nothing runs, waits, or
+    /// is being tokenized or written to disk.
+    /// </summary>
+    public bool IsSettled { get; init; }
 }
 
 /// <summary>A slot of a model at one moment.</summary>

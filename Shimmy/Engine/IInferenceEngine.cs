@@ -67,6 +67,9 @@ public interface ILoadedModel : IAsyncDisposable
     Task<SlotResult> DoAsync(SlotAction action, CancellationToken cancellation) =>
         throw new EngineException(EngineFailure.InvalidRequest, "the slots of this model cannot be saved");
 
-    /// <summary>Counters of the model's scheduler since it was loaded.</summary>
+    /// <summary>
+    /// Counters of the model's scheduler since it was loaded, of this moment; <see cref="EngineStatistics.ResidentBytes"/> may be a second
+    /// old.
+    /// </summary>
     Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation);
 }

@@ -22,6 +22,16 @@ internal sealed class BackgroundFrames(Action<Frame, CancellationToken> handle, 
     private (uint Id, CancellationTokenSource Cancellation)? _current;
     private Thread? _thread;
 
+    /// <summary>Whether all frames that it took are handled.</summary>
+    public bool IsIdle
+    {
+        get
+        {
+            lock (_lock)
+                return _current is null && _frames.IsEmpty;
+        }
+    }
+
     /// <summary>
     /// Takes a frame where it is long or has media; false for a short one. Throws <c>EngineException</c> with
     /// <c>EngineFailure.QueueFull</c> where 64 MiB wait.

@@ -22,6 +22,7 @@ namespace Shimmy.Worker;
 internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : IEventSink
 {
     private readonly ArrayBufferWriter<byte> _events = new(4096);
+    private BackgroundFrames[] _background = [];
     private LlamaModel? _model;
     private Scheduler? _scheduler;
 
@@ -33,6 +34,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         // or a sound takes several processors for a while.
         var (prompts, media, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong, isBehind: true),
             new BackgroundFrames(HandleLong));
+        _background = [prompts, media, questions];
         while (incoming.Read() is { } frame)
         {
             Answer(frame, () =>
@@ -118,8 +120,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 break;
             case FrameKind.Statistics:
                 var id = frame.Id;
-                (_scheduler ?? throw NotLoaded()).Report(statistics => Reply(id,
-                    statistics with { ResidentBytes = Environment.WorkingSet }, WorkerRecords.Statistics));
+                (_scheduler ?? throw NotLoaded()).Report(() => Array.TrueForAll(_background, frames => frames.IsIdle),
+                    statistics => Reply(id, statistics with { ResidentBytes = Environment.WorkingSet }, WorkerRecords.Statistics));
                 break;
             case FrameKind.Slot:
                 var asked = frame.Id;

@@ -59,6 +59,33 @@ public sealed class WorkerLifeTests
     }
 
     [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public async Task What_an_idle_worker_said_of_itself_does_not_outlive_it(bool killed)
+    {
+        using var folder = new TemporaryFolder();
+        var model = await LoadAsync(folder);
+        EngineStatistics? last = null;
+        await Poll.UntilAsync(async () => ReferenceEquals(last, last = await model.GetStatisticsAsync(CancellationToken.None)),
+            "an answer stands");
+
+        if (killed)
+        {
+            Process.GetProcessById(model.Facts.ProcessId).Kill();
+            await model.Completion.WaitAsync(TimeSpan.FromSeconds(5));
+        }
+        else
+        {
+            await model.DisposeAsync();
+        }
+
+        var lost = await Assert.ThrowsExactlyAsync<EngineException>(() => model.GetStatisticsAsync(CancellationToken.None));
+        Assert.AreEqual(EngineFailure.WorkerLost, lost.Failure);
+        if (killed)
+            await model.DisposeAsync();
+    }
+
+    [TestMethod]
     public async Task Unloading_ends_what_still_runs_and_the_process()
     {
         using var folder = new TemporaryFolder();

@@ -84,6 +84,18 @@ public sealed class WorkerStateFileTests
         }, "the file is written anew");
     }
 
+    [TestMethod]
+    public async Task States_are_written_down_and_counted_however_often_the_counters_are_asked_for()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, WithStore(folder), RandomMemory.ShapeOf("llama"));
+        await RunAsync(model, RandomMemory.Prompt(1, Length));
+
+        await Poll.UntilAsync(async () => (await model.GetStatisticsAsync(CancellationToken.None)).StateFileBytes > 0, "a state is counted");
+
+        Assert.HasCount(1, Directory.GetFiles(folder["states"], "*.state"));
+    }
+
     private static bool IsWhole(string file, byte[] damaged)
     {
         try

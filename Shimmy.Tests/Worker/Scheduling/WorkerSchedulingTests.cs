@@ -243,6 +243,49 @@ public sealed class WorkerSchedulingTests
     }
 
     [TestMethod]
+    public async Task Statistics_of_an_idle_worker_stand_until_it_gets_something_to_do()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 2, Speculate = false });
+        var last = await AskAsync();
+        // It is the same object where the worker was not asked again.
+        await Poll.UntilAsync(async () => ReferenceEquals(last, last = await AskAsync()), "an answer stands");
+        // Others ask all the time, so that there are answers from before, between and behind the frames of a request.
+        using var end = new CancellationTokenSource();
+        var others = Enumerable.Range(0, 2).Select(_ => Task.Run(async () =>
+        {
+            while (!end.IsCancellationRequested)
+                await AskAsync();
+        })).ToArray();
+        for (var round = 1; round <= 30; round++)
+        {
+            await RunAsync(model, Greedy("short", 2));
+            Assert.AreEqual((2L * round) - 1, (await AskAsync()).Requests, "one that the thread of the pipe hands to the scheduler");
+            await RunAsync(model, Long());
+            var statistics = await AskAsync();
+            Assert.AreEqual(2L * round, statistics.Requests, "one that another thread hands to it later");
+            Assert.AreEqual((4L * round, 0, 0), (statistics.GeneratedTokens, statistics.SlotsBusy, statistics.Waiting));
+        }
+        await foreach (var engineEvent in model.GenerateAsync(Greedy("endless", 100_000), CancellationToken.None))
+        {
+            if (!engineEvent.IsToken)
+                continue;
+            Assert.AreEqual(1, (await AskAsync()).SlotsBusy);
+            break;
+        }
+        await Poll.UntilAsync(async () => (await AskAsync()).SlotsBusy == 0, "what nobody reads has ended");
+        await end.CancelAsync();
+        await Task.WhenAll(others);
+
+        Task<EngineStatistics> AskAsync() => model.GetStatisticsAsync(CancellationToken.None);
+
+        static GenerationRequest Long() => Greedy("long", 2) with
+        {
+            Options = Greedy("", 2).Options with { LogitBias = [.. Enumerable.Range(0, 10_000).Select(i => new LogitBias(i % 400, 0))] },
+        };
+    }
+
+    [TestMethod]
     public async Task mutex_single()
     {
         // One decode at a time on a context, whatever the load: concurrent decodes crash llama.cpp or mix up answers.

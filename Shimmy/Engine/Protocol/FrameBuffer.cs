@@ -9,6 +9,9 @@ internal sealed class FrameBuffer
     private readonly LinkedList<Frame> _frames = new();
     private long _bytes;
 
+    /// <summary>Whether there is none.</summary>
+    public bool IsEmpty => _frames.Count == 0;
+
     /// <summary>
     /// Adds one; throws <see cref="EngineException"/> with <see cref="EngineFailure.QueueFull"/> where 64 MiB wait already.
     /// </summary>

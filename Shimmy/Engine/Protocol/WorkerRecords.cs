@@ -285,6 +285,7 @@ internal static class WorkerRecords
         Preemptions = wire.Number(statistics.Preemptions),
         PrefixesDropped = wire.Number(statistics.PrefixesDropped),
         ResidentBytes = wire.Number(statistics.ResidentBytes),
+        IsSettled = wire.Flag(statistics.IsSettled),
     };
 
     public static SlotAction Action(Wire wire, SlotAction action) =>

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using Shimmy.Engine.Protocol;
@@ -7,6 +8,11 @@ namespace Shimmy.Engine.Workers;
 /// <summary>A model that lives in a worker process.</summary>
 internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFacts facts) : ILoadedModel
 {
+    // Resident memory changes by itself.
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+
+    private volatile Answer? _last;
+
     public ModelSpec Spec { get; } = spec;
 
     public ModelFacts Facts { get; } = facts;
@@ -58,9 +64,20 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
+        // Routers ask twenty times a second, and each question wakes three threads: what an idle worker said stands until it gets
+        // something to do.
+        if (_last is { } last && last.Sent == worker.Sent && !worker.IsLost && Stopwatch.GetElapsedTime(last.At) < Fresh)
+            return last.Statistics;
+        var sent = worker.Sent;
         var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
-        return Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);
+        var statistics = Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);
+        if (statistics.IsSettled)
+            _last = new Answer(statistics, sent, Stopwatch.GetTimestamp());
+        return statistics;
     }
 
     public ValueTask DisposeAsync() => worker.DisposeAsync();
+
+    // What a settled worker said, how many frames had been sent before it was asked, and when it answered.
+    private sealed record Answer(EngineStatistics Statistics, long Sent, long At);
 }

@@ -27,6 +27,7 @@ internal sealed class WorkerProcess : IAsyncDisposable
     private readonly Action<float> _progress;
     private readonly Action<byte[]?> _holds;
     private uint _lastId;
+    private long _sent;
     private volatile EngineException? _lost;
     private bool _disposing;
 
@@ -42,6 +43,12 @@ internal sealed class WorkerProcess : IAsyncDisposable
 
     /// <summary>Process id of the worker.</summary>
     public int Id => _process.Id;
+
+    /// <summary>Frames sent that may change what the worker's statistics say.</summary>
+    public long Sent => Interlocked.Read(ref _sent);
+
+    /// <summary>Whether its pipe has closed: it answers nothing any more.</summary>
+    public bool IsLost => _lost is not null;
 
     /// <summary>Completes when the process has exited, for whatever reason. Never faults.</summary>
     public Task Completion => _ended.Task;
@@ -190,6 +197,9 @@ internal sealed class WorkerProcess : IAsyncDisposable
         try
         {
             _outgoing.Send(kind, id, payload);
+            // Behind the sending: who reads the number and then asks for statistics is answered after all that it counts.
+            if (kind != FrameKind.Statistics)
+                Interlocked.Increment(ref _sent);
         }
         catch (IOException e)
         {

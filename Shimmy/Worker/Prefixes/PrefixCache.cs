@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Runtime.InteropServices;
+using Shimmy.Engine;
 using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
@@ -339,7 +340,7 @@ internal sealed class PrefixCache
             return false;
         foreach (var slot in Slots)
         {
-            if (slot.Owner is not null || slot.PutAway == slot.Tokens.Count)
+            if (slot.IsPutAway)
                 continue;
             PutAway(slot);
             slot.PutAway = slot.Tokens.Count;
@@ -349,6 +350,23 @@ internal sealed class PrefixCache
         }
         return false;
     }
+
+    /// <summary>Whether nothing is left for <see cref="WriteDown"/>, and all that it found is in its file.</summary>
+    public bool IsWrittenDown => _folder is null || (Slots.All(slot => slot.IsPutAway) && _folder.IsIdle);
+
+    /// <summary>The counters with what is to be said of the cells and the states.</summary>
+    public EngineStatistics Describe(EngineStatistics statistics) => statistics with
+    {
+        CellsUsed = CellsUsed,
+        PrefixesDropped = Dropped,
+        StateBytes = _store.Bytes,
+        States = _store.States.Count,
+        StatesRestored = _store.Hits,
+        StatesEvicted = _store.Evicted,
+        StateFileBytes = _folder?.Bytes ?? 0,
+        RestoreMilliseconds = RestoreTime.TotalMilliseconds,
+        Slots = [.. Slots.Select(slot => slot.ToState())],
+    };
 
     // While streams run, what has been saved up of their time.
     private bool MaySpend(TimeSpan time)

@@ -32,6 +32,7 @@ internal sealed class StateFolder
     private readonly Channel<(SavedState State, StateEntry Entry)> _waiting =
         Channel.CreateBounded<(SavedState, StateEntry)>(MostWaiting);
     private long _resumesAt;
+    private int _unwritten;
 
     /// <param name="folder">Full path; made where it is missing.</param>
     /// <param name="bound">Most bytes of all states in the folder, those of other models included.</param>
@@ -55,6 +56,9 @@ internal sealed class StateFolder
         }
     }
 
+    /// <summary>Whether its thread has found all files and written all states that it was given.</summary>
+    public bool IsIdle => _scanned.Task.IsCompleted && Volatile.Read(ref _unwritten) == 0;
+
     /// <summary>Writes a state, on a thread of its own; the scheduler's thread calls it. Nothing where it cannot be written now.</summary>
     public void Keep(SavedState state)
     {
@@ -70,10 +74,15 @@ internal sealed class StateFolder
         };
         var held = false;
         state.Buffer.DangerousAddRef(ref held);
+        // Before it is handed over: it may be written at once.
+        Interlocked.Increment(ref _unwritten);
         if (_waiting.Writer.TryWrite((state, entry)))
+        {
             state.File = entry;
-        else
-            state.Buffer.DangerousRelease();
+            return;
+        }
+        Interlocked.Decrement(ref _unwritten);
+        state.Buffer.DangerousRelease();
     }
 
     /// <summary>Deletes the file of a state in whose place a longer one is.</summary>
@@ -249,6 +258,7 @@ internal sealed class StateFolder
         finally
         {
             state.Buffer.DangerousRelease();
+            Interlocked.Decrement(ref _unwritten);
         }
     }
 

@@ -51,6 +51,7 @@ internal sealed class Scheduler
     private readonly CellLedger? _ledger;
     private readonly List<(Slot Slot, Action Action)> _postponed = [];
     private double _secondsPerRequest;
+    private long _lastWork = Stopwatch.GetTimestamp();
     private long _mediumTurns;
     private bool _anyCancelled;
 
@@ -119,26 +120,23 @@ internal sealed class Scheduler
     });
 
     /// <summary>Reports the counters of this moment; the callback runs on the scheduler's thread.</summary>
-    public void Report(Action<EngineStatistics> callback) => Post(() => callback(_counters.ToStatistics() with
+    /// <param name="nothingComes">Whether no request is on its way to the scheduler; asked on its thread.</param>
+    /// <param name="callback">Gets the counters.</param>
+    public void Report(Func<bool> nothingComes, Action<EngineStatistics> callback) => Post(() =>
     {
-        // An embedding has no slot, but while there are any, one is computed.
-        SlotsBusy = _running.Count + Math.Min(_embeddings.Count, 1),
-        Waiting = _waiting.Count + Math.Max(_embeddings.Count - 1, 0),
-        RunningAdapters = _model.Adapters.ActingIn(_running.Select(sequence => sequence.Adapters)),
-        WaitingAdapters = _model.Adapters.ActingIn(_waiting.Select(sequence => sequence.Adapters)),
-        CellsUsed = _cache.CellsUsed,
-        Cells = _model.Cells,
-        PrefixesDropped = _cache.Dropped,
-        StateBytes = _cache.Store.Bytes,
-        States = _cache.Store.States.Count,
-        StatesRestored = _cache.Store.Hits,
-        StatesEvicted = _cache.Store.Evicted,
-        StateFileBytes = _cache.Folder?.Bytes ?? 0,
-        RestoreMilliseconds = _cache.RestoreTime.TotalMilliseconds,
-        Slots = [.. _cache.Slots.Select(slot => new SlotState(slot.Id, slot.Owner?.RequestId ?? 0, slot.Tokens.Count,
-            slot.Owner?.PromptLength ?? 0, slot.Owner?.Generated ?? 0,
-            slot.Owner is { } owner ? owner.MaxTokens - owner.Generated : 0, slot.LastUsed > 0 || slot.Owner is not null))],
-    }));
+        // In this order, and before the counters: what was on its way is in the inbox by now, and what was being written is counted.
+        var settled = nothingComes() && !HasWork && _embeddings.Count == 0 && _inbox.IsEmpty && _cache.IsWrittenDown;
+        callback(_cache.Describe(_counters.ToStatistics()) with
+        {
+            IsSettled = settled,
+            // An embedding has no slot, but while there are any, one is computed.
+            SlotsBusy = _running.Count + Math.Min(_embeddings.Count, 1),
+            Waiting = _waiting.Count + Math.Max(_embeddings.Count - 1, 0),
+            RunningAdapters = _model.Adapters.ActingIn(_running.Select(sequence => sequence.Adapters)),
+            WaitingAdapters = _model.Adapters.ActingIn(_waiting.Select(sequence => sequence.Adapters)),
+            Cells = _model.Cells,
+        });
+    });
 
     /// <summary>Saves, restores or erases the cells of a slot once it is idle; the callbacks run on the scheduler's thread.</summary>
     public void Do(SlotAction action, Action<SlotResult> done, Action<EngineException> failed) => Post(() =>
@@ -164,7 +162,7 @@ internal sealed class Scheduler
     {
         while (true)
         {
-            if (_running.Count == 0 && _waiting.Count == 0 && _embeddings.Ready == 0 && _inbox.IsEmpty)
+            if (!HasWork && _embeddings.Ready == 0 && _inbox.IsEmpty)
                 Rest();
             while (_inbox.TryDequeue(out var action))
                 action();
@@ -183,6 +181,8 @@ internal sealed class Scheduler
                     DecodeAndSample(adapters);
             }
             computed |= _encoder is not null && DecodeMedium();
+            if (computed)
+                _lastWork = Stopwatch.GetTimestamp();
             TellCells();
             _events.Flush();
             // All that runs waits for a picture.
@@ -191,19 +191,20 @@ internal sealed class Scheduler
         }
     }
 
-    // Until something is posted. States are written down once nothing came for a while. A signal may be older than this rest: what it
-    // stood for was done without waiting for it.
+    private bool HasWork => _running.Count > 0 || _waiting.Count > 0;
+
+    // Until something is posted. States are written down once no request came for a while, however often the counters are asked for. A
+    // signal may be older than this rest: what it stood for was done without waiting for it.
     private void Rest()
     {
-        var patience = IdleBeforeWriting;
         while (_inbox.IsEmpty && _cache.Folder is not null)
         {
-            if (_wake.Wait(patience))
+            var patience = IdleBeforeWriting - Stopwatch.GetElapsedTime(_lastWork);
+            if (_wake.Wait(patience > TimeSpan.Zero ? patience : TimeSpan.Zero))
                 continue;
             if (!_cache.WriteDown())
                 break;
             TellCells();
-            patience = TimeSpan.Zero;
         }
         if (_inbox.IsEmpty)
             _wake.Wait();

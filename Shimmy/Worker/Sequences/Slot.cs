@@ -1,3 +1,4 @@
+using Shimmy.Engine;
 using Shimmy.Worker.Media;
 using Shimmy.Worker.Model;
 
@@ -32,12 +33,19 @@ internal sealed class Slot(int id)
     /// <summary>Tokens that it had when they were last written down; 0 where they were not.</summary>
     public int PutAway { get; set; }
 
+    /// <summary>Whether all of it is written down, or runs.</summary>
+    public bool IsPutAway => Owner is not null || PutAway == Tokens.Count;
+
     /// <summary>How many of the tokens that were here when this was set last are here still.</summary>
     public int Unchanged { get; set; }
 
     /// <summary>Length of the longest prefix of the tokens that this slot holds, at most <paramref name="limit"/>.</summary>
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
+
+    /// <summary>What is told of it.</summary>
+    public SlotState ToState() => new(Id, Owner?.RequestId ?? 0, Tokens.Count, Owner?.PromptLength ?? 0, Owner?.Generated ?? 0,
+        Owner is { } owner ? owner.MaxTokens - owner.Generated : 0, LastUsed > 0 || Owner is not null);
 
     /// <summary>llama.cpp's position of the token at an index, or behind the last.</summary>
     public int PositionAt(int index) => Media.Count == 0 ? index : MediaSpan.PositionAt(index, Media);
