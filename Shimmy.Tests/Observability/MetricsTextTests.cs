@@ -35,6 +35,26 @@ public sealed class MetricsTextTests
     }
 
     [TestMethod]
+    public void Text_that_is_kept_is_written_anew_once_what_it_says_changes()
+    {
+        var (kept, written) = (new KeptText(), 0);
+        object first = new();
+
+        Assert.AreEqual("n 1\n", Write(first, 1L));
+        Assert.AreEqual("n 1\n", Write(first, 1L), "the same");
+        Assert.AreEqual("n 2\n", Write(first, 2L), "a number has changed");
+        Assert.AreEqual("n 3\n", Write(new object(), 2L), "an object is another");
+        Assert.AreEqual("n 4\n", Write(first, 2L, null), "there is one more");
+
+        string Write(params object?[] of)
+        {
+            using var text = new MetricsText();
+            kept.Write(text, of, text => text.Series("n", "", ++written));
+            return text.ToString();
+        }
+    }
+
+    [TestMethod]
     public void The_buckets_of_a_histogram_count_all_below_their_bound()
     {
         var histogram = new Histogram("time_seconds", "Time.", 1, 2.5);

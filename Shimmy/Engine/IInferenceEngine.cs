@@ -68,8 +68,11 @@ public interface ILoadedModel : IAsyncDisposable
         throw new EngineException(EngineFailure.InvalidRequest, "the slots of this model cannot be saved");
 
     /// <summary>
-    /// Counters of the model's scheduler since it was loaded, of this moment; <see cref="EngineStatistics.ResidentBytes"/> may be a second
-    /// old.
+    /// Counters of the model's scheduler since it was loaded, of this moment; <see cref="EngineStatistics.ResidentBytes"/> may be some
+    /// seconds old.
     /// </summary>
     Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation);
+
+    /// <summary>The answer of <see cref="GetStatisticsAsync"/> where it is known without asking the worker; else null.</summary>
+    EngineStatistics? StandingStatistics => null;
 }

@@ -139,3 +139,30 @@ internal sealed class MetricsText : IDisposable
         return _bytes.AsSpan(Length);
     }
 }
+
+/// <summary>
+/// A part of the metrics that is kept as it was written for as long as what it says is the same, which it is between most scrapes.
+/// Thread-safe.
+/// </summary>
+internal sealed class KeptText
+{
+    private volatile Kept? _last;
+
+    /// <summary>Writes the part.</summary>
+    /// <param name="text">Receives it.</param>
+    /// <param name="of">All that decides what it says. Equal ones have the same text, so none may change.</param>
+    /// <param name="write">Writes it anew.</param>
+    public void Write(MetricsText text, IReadOnlyList<object?> of, Action<MetricsText> write)
+    {
+        if (_last is { } last && last.Of.SequenceEqual(of))
+        {
+            text.Write(last.Text);
+            return;
+        }
+        var from = text.Length;
+        write(text);
+        _last = new Kept(of, text.Written[from..].ToArray());
+    }
+
+    private sealed record Kept(IReadOnlyList<object?> Of, byte[] Text);
+}

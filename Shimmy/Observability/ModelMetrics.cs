@@ -14,21 +14,36 @@ internal static class ModelMetrics
     /// is dying or in a long prefill.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
-        ModelResidency residency, CancellationToken cancellation) =>
-        await Task.WhenAll(residency.Resident.Where(model => model.Model is not null).Select(async model =>
+        ModelResidency residency, CancellationToken cancellation)
+    {
+        var asked = new List<(ResidentModel Model, EngineStatistics? Statistics)>();
+        foreach (var model in residency.Resident)
         {
-            // Cancel on timeout, or a hung worker gains one pending request per scrape.
-            using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-            patience.CancelAfter(Patience);
-            try
-            {
-                return (model, (EngineStatistics?)await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
-            }
-            catch (Exception e) when (e is EngineException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
-            {
-                return (model, null);
-            }
-        })).ConfigureAwait(false);
+            if (model.Model is not null)
+                asked.Add((model, model.Model.StandingStatistics));
+        }
+        // Most scrapes have nobody to ask.
+        if (asked.TrueForAll(one => one.Statistics is not null))
+            return asked;
+        return await Task.WhenAll(asked.Select(one =>
+            one.Statistics is null ? AskOneAsync(one.Model, cancellation) : Task.FromResult(one))).ConfigureAwait(false);
+    }
+
+    private static async Task<(ResidentModel Model, EngineStatistics? Statistics)> AskOneAsync(
+        ResidentModel model, CancellationToken cancellation)
+    {
+        // Cancel on timeout, or a hung worker gains one pending request per scrape.
+        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        patience.CancelAfter(Patience);
+        try
+        {
+            return (model, await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
+        }
+        catch (Exception e) when (e is EngineException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        {
+            return (model, null);
+        }
+    }
 
     /// <summary>Writes the metrics of workers.</summary>
     /// <param name="text">Receives the metrics.</param>
@@ -105,9 +120,12 @@ internal static class ModelMetrics
     }
 
     /// <summary>Writes the metrics of the residency.</summary>
-    public static void Write(MetricsText text, ModelResidency residency)
+    /// <param name="text">Receives the metrics.</param>
+    /// <param name="counts">Its counts.</param>
+    /// <param name="resident">Its models.</param>
+    public static void Write(MetricsText text, ResidencyTotals counts, IReadOnlyList<ResidentModel> resident)
     {
-        var models = residency.Totals.Models;
+        var models = counts.Models;
         Family("shimmy_model_loads_total", "Successful loads of a model.", totals => totals.Loads);
         Family("shimmy_model_load_failures_total", "Failed loads of a model.", totals => totals.FailedLoads);
         Family("shimmy_model_load_seconds_total", "Total duration of successful loads in seconds.", totals => totals.LoadTime.TotalSeconds);
@@ -124,7 +142,6 @@ internal static class ModelMetrics
             void Series(string reason, long count) =>
                 text.Series("shimmy_model_evictions_total", MetricsText.Labels("model", model, "reason", reason), count);
         }
-        var resident = residency.Resident;
         text.Single("shimmy_models_loaded", "gauge", "Number of loaded models.", resident.Count(model => model.Model is not null));
         text.Each("shimmy_model_requests", "gauge", "Requests that use a model or wait for its load.", resident,
             model => LabelsOf(model.Entry.Name), model => model.Requests);

@@ -10,15 +10,19 @@ internal static class ProcessFacts
 
     // Asking the system takes longer than all other metrics together, and routers ask twenty times a second.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan CountFresh = TimeSpan.FromSeconds(5);
     private static readonly double Start = StartOfProcess();
     private static volatile Reading? _last;
 
-    /// <summary>Writes the metrics, at most a second old; those that the operating system does not provide are left out.</summary>
+    /// <summary>
+    /// Writes the metrics, at most a second old, counts of files and threads at most five; those that the operating system does not provide
+    /// are left out.
+    /// </summary>
     public static void WriteTo(MetricsText text)
     {
         var last = _last;
         if (last is null || Stopwatch.GetElapsedTime(last.At) > Fresh)
-            _last = last = Read();
+            _last = last = Read(last);
         text.Single("process_cpu_seconds_total", "counter", "CPU time of the server process in seconds, without the workers.", last.Cpu);
         text.Single("process_resident_memory_bytes", "gauge", "Resident memory of the server process in bytes, without the workers.",
             last.Resident);
@@ -29,11 +33,16 @@ internal static class ProcessFacts
         text.Single("process_threads", "gauge", "Threads of the server process.", last.Threads);
     }
 
-    private static Reading Read() =>
-        new(Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime.TotalSeconds, ResidentBytes, Entries("fd"),
-        Entries("task") ?? ThreadsOfProcess());
+    // What is counted in folders may be older: the system is asked about each entry.
+    private static Reading Read(Reading? last)
+    {
+        var (now, cpu, resident) = (Stopwatch.GetTimestamp(), Environment.CpuUsage.TotalTime.TotalSeconds, ResidentBytes);
+        return last is not null && Stopwatch.GetElapsedTime(last.CountedAt) < CountFresh
+            ? last with { At = now, Cpu = cpu, Resident = resident }
+            : new Reading(now, cpu, resident, now, Entries("fd"), Entries("task") ?? ThreadsOfProcess());
+    }
 
-    private sealed record Reading(long At, double Cpu, long Resident, int? OpenFiles, int Threads);
+    private sealed record Reading(long At, double Cpu, long Resident, long CountedAt, int? OpenFiles, int Threads);
 
     // Linux alone has a folder of a process with an entry for each.
     private static int? Entries(string folder)

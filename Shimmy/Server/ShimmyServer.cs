@@ -181,6 +181,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(state)
             .AddSingleton(metrics)
             .AddSingleton(new PickerMetrics(TimeProvider.System))
+            .AddSingleton(new KeptText())
             .AddSingleton(live)
             .AddSingleton<LiveFigures>()
             .AddSingleton(report)

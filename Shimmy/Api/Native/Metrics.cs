@@ -39,21 +39,34 @@ internal static class Metrics
         text.Single("shimmy_uptime_seconds", "gauge", "Time since the server started.",
             context.RequestServices.GetRequiredService<ServerState>().Uptime.TotalSeconds);
         requests.WriteTo(text);
-        // Those that were asked may be gone by now.
-        var inMemory = residency.Resident.Concat(models.Select(model => model.Model))
-            .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
-        ModelMetrics.Write(text, models,
-            [.. registry.Entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name))
-                .Select(entry => entry.Name)]);
-        context.RequestServices.GetRequiredService<PickerMetrics>().Write(text, EngineTotals.Of(models), context.RequestServices
-            .GetRequiredService<ServerState>().NamesMetricsAsVllm);
-        ModelMetrics.Write(text, residency);
-        LlamaMetrics.Write(text, LlamaMetrics.Sum(models.Select(model => model.Statistics).OfType<EngineStatistics>()));
+        WriteModels(context, text, models, residency, registry);
         WriteCache(text, context.RequestServices.GetRequiredService<ResponseCache>());
         ProcessFacts.WriteTo(text);
         context.Response.ContentType = MetricsText.ContentType;
         context.Response.ContentLength = text.Length;
         await context.Response.Body.WriteAsync(text.Written, context.RequestAborted);
+    }
+
+    // As long as no model has anything to do they say the same.
+    private static void WriteModels(HttpContext context, MetricsText text,
+        IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, ModelResidency residency, ModelRegistry registry)
+    {
+        var services = context.RequestServices;
+        var (changes, resident, entries) = (residency.Totals.Changes, residency.Resident, registry.Entries);
+        object?[] decisive =
+            [changes, entries, .. resident, null, .. asked.Select(one => one.Model), .. asked.Select(one => one.Statistics)];
+        services.GetRequiredService<KeptText>().Write(text, decisive, text =>
+        {
+            // Those that were asked may be gone by now.
+            var inMemory = resident.Concat(asked.Select(model => model.Model))
+                .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
+            ModelMetrics.Write(text, asked,
+                [.. entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
+            services.GetRequiredService<PickerMetrics>().Write(
+                text, EngineTotals.Of(asked), services.GetRequiredService<ServerState>().NamesMetricsAsVllm);
+            ModelMetrics.Write(text, residency.Totals, resident);
+            LlamaMetrics.Write(text, LlamaMetrics.Sum(asked.Select(model => model.Statistics).OfType<EngineStatistics>()));
+        });
     }
 
     // Of answers: a request may ask for several. Requests by outcome are counted with the others.

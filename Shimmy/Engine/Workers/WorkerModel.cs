@@ -9,7 +9,7 @@ namespace Shimmy.Engine.Workers;
 internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFacts facts) : ILoadedModel
 {
     // Resident memory changes by itself.
-    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(1);
+    private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(5);
 
     private volatile Answer? _last;
 
@@ -62,12 +62,17 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         return Wire.Read(reply, WorkerRecords.NoResult, WorkerRecords.Result);
     }
 
+    // Routers ask twenty times a second, and each question wakes three threads: what an idle worker said stands until it gets something
+    // to do.
+    public EngineStatistics? StandingStatistics =>
+        _last is { } last && last.Sent == worker.Sent && !worker.IsLost && Stopwatch.GetElapsedTime(last.At) < Fresh
+            ? last.Statistics
+            : null;
+
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
-        // Routers ask twenty times a second, and each question wakes three threads: what an idle worker said stands until it gets
-        // something to do.
-        if (_last is { } last && last.Sent == worker.Sent && !worker.IsLost && Stopwatch.GetElapsedTime(last.At) < Fresh)
-            return last.Statistics;
+        if (StandingStatistics is { } standing)
+            return standing;
         var sent = worker.Sent;
         var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
         var statistics = Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);

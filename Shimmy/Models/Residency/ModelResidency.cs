@@ -75,8 +75,11 @@ internal sealed class ModelResidency : IAsyncDisposable
     {
         get
         {
+            ResidentModel[] resident;
             lock (_lock)
-                return [.. _slots.Values.Select(slot => slot.ToStatus()).OrderBy(model => model.Entry.Name, NameComparer)];
+                resident = [.. _slots.Values.Select(slot => slot.ToStatus())];
+            Array.Sort(resident, static (a, b) => NameComparer.Compare(a.Entry.Name, b.Entry.Name));
+            return resident;
         }
     }
 

@@ -7,6 +7,11 @@ internal sealed class ResidencyTotals
 {
     private readonly ConcurrentDictionary<string, ModelTotals> _models = new(StringComparer.OrdinalIgnoreCase);
 
+    private long _changes;
+
+    /// <summary>How often any of them has changed; read before <see cref="Models"/>, it is never ahead of what these say.</summary>
+    public long Changes => Interlocked.Read(ref _changes);
+
     /// <summary>The totals of each model that was ever loaded or failed to load, in the order of their names.</summary>
     public IReadOnlyList<(string Model, ModelTotals Totals)> Models =>
         [.. _models.OrderBy(entry => entry.Key, StringComparer.OrdinalIgnoreCase).Select(entry => (entry.Key, entry.Value))];
@@ -32,8 +37,12 @@ internal sealed class ResidencyTotals
         _ => totals with { Crashes = totals.Crashes + 1, Crashed = true },
     });
 
-    private void Change(string model, Func<ModelTotals, ModelTotals> change) =>
+    private void Change(string model, Func<ModelTotals, ModelTotals> change)
+    {
         _models.AddOrUpdate(model, static (_, change) => change(new ModelTotals()), static (_, totals, change) => change(totals), change);
+        // Behind the change: what was written of them before is then written again.
+        Interlocked.Increment(ref _changes);
+    }
 }
 
 /// <summary>Why a model left memory.</summary>
