@@ -91,6 +91,66 @@ public sealed class WorkerPrefixTests
     }
 
     [TestMethod]
+    [DataRow("llama")]
+    [DataRow("lfm2")]
+    [DataRow("gemma3")]
+    public async Task Idle_prefixes_leave_the_cells_for_what_runs_and_come_back(string architecture)
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, ContextLength = 1024 },
+            RandomMemory.ShapeOf(architecture));
+        List<List<int>> texts = [];
+        for (var prompt = 0; prompt < 4; prompt++)
+            texts.Add((await RunAsync(model, RandomMemory.Prompt(prompt, 400))).Tokens);
+
+        var after = await model.GetStatisticsAsync(CancellationToken.None);
+        Assert.IsInRange(400, 500, after.CellsUsed, "cells of one prompt");
+        Assert.AreEqual(0L, after.PrefixesDropped);
+        for (var prompt = 0; prompt < 4; prompt++)
+        {
+            var again = await RunAsync(model, RandomMemory.Prompt(prompt, 400));
+            Assert.IsGreaterThan(380, again.Start.CachedTokens, $"prompt {prompt}");
+            CollectionAssert.AreEqual(texts[prompt], again.Tokens, $"prompt {prompt}");
+        }
+    }
+
+    [TestMethod]
+    public async Task What_others_share_or_asked_for_by_number_stays_in_the_cells()
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, ContextLength = 1024 });
+        var system = RandomMemory.Words(1, 400);
+        var numbered = RandomMemory.Prompt(2, 300);
+        await RunAsync(model, numbered with { Options = numbered.Options with { Slot = 3 } });
+        await Task.WhenAll(Enumerable.Range(3, 2)
+            .Select(user => RunAsync(model, RandomMemory.Ask([.. system, .. RandomMemory.Words(user, 50)]))));
+
+        await RunAsync(model, RandomMemory.Prompt(5, 300));
+
+        var slots = (await model.GetStatisticsAsync(CancellationToken.None)).Slots;
+        Assert.HasCount(4, slots.Where(slot => slot.Tokens >= 300), string.Join(' ', slots.Select(slot => slot.Tokens)));
+        var again = await RunAsync(model, numbered with { Options = numbered.Options with { Slot = 3 } });
+        Assert.AreEqual(299, again.Start.CachedTokens);
+    }
+
+    [TestMethod]
+    public async Task The_end_of_a_prompt_is_put_away_before_another_takes_its_place()
+    {
+        using var folder = new TemporaryFolder();
+        // So wide that computing takes far longer than copying.
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 1, ContextLength = 1024 },
+            RandomMemory.ShapeOf("llama") with { FeedForward = 8192 });
+        var prompt = RandomMemory.Words(1, 600);
+        var first = await RunAsync(model, RandomMemory.Ask(prompt));
+        await RunAsync(model, RandomMemory.Ask([.. prompt[..400], .. RandomMemory.Words(2, 200)]));
+
+        var again = await RunAsync(model, RandomMemory.Ask(prompt));
+
+        Assert.AreEqual(599, again.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, again.Tokens);
+    }
+
+    [TestMethod]
     public async Task Clients_share_nothing_unless_they_are_to()
     {
         using var folder = new TemporaryFolder();

@@ -79,6 +79,9 @@ internal sealed class LlamaModel : IDisposable
 
     private IReadOnlyList<DeviceMemory> Memory { get; init; } = [];
 
+    /// <summary>Whether a GPU computes layers of it.</summary>
+    public bool UsesGpu => Plan.UsesGpu;
+
     /// <summary>The devices that compute, with the number of layers there: what changes how results are rounded.</summary>
     public string DeviceNames => $"{Plan.Choice.Backend} {string.Join(' ', Plan.Choice.Facts.Select(device => device.Name))} {GpuLayers}";
 

@@ -23,6 +23,13 @@ internal sealed class PrefixCache
 
     private const int ShortestPeriod = 256; // tokens between regular checkpoints
 
+    // Idle cells leave for so many tokens that are to be computed, and as many cells: llama.cpp computes past 256 at once.
+    private const int LeastToClearFor = 64;
+    private const int LeastToClear = 256;
+
+    // A prompt may be asked again or not. Its end is put away where computing it takes so many times as long.
+    private const int TimesDearer = 10;
+
     private readonly ContextHandle _context;
     private readonly PrefixStore _store;
     private readonly StateFolder? _folder;
@@ -31,6 +38,7 @@ internal sealed class PrefixCache
     private readonly bool _wholeOnly;
     private readonly bool _recurrentOnly;
     private readonly int _slidingWindow;
+    private readonly bool _clearsWay;
     private readonly int _period;
     private long _nextCell;
     private long _turn;
@@ -42,13 +50,16 @@ internal sealed class PrefixCache
     /// <param name="model">Its model.</param>
     /// <param name="slots">Sequences at once.</param>
     /// <param name="memory">Bytes of states in the host's memory; 0 keeps none.</param>
+    /// <param name="clearsWay">Whether cells of idle slots slow down all others enough to be moved to the host's memory.</param>
     /// <param name="folder">Makes the folder in which states survive the worker; null keeps none there.</param>
-    public PrefixCache(ContextHandle context, ModelHandle model, int slots, long memory, Func<bool, StateFolder>? folder = null)
+    public PrefixCache(ContextHandle context, ModelHandle model, int slots, long memory, bool clearsWay,
+        Func<bool, StateFolder>? folder)
     {
         _context = context;
         _wholeOnly = model.HasRecurrentState;
         _recurrentOnly = model.IsRecurrentOnly;
         _slidingWindow = model.SlidingWindow;
+        _clearsWay = clearsWay;
         _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
         _store = new PrefixStore(RuntimeLibraries.HasStates ? memory : 0);
         _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
@@ -151,6 +162,7 @@ internal sealed class PrefixCache
         slot.Key = new PrefixKey(adapters, PrefixKey.Everybody);
         foreach (var token in tokens)
             Computed(slot, token);
+        (slot.PromptLength, slot.IsNumbered) = (tokens.Count, true);
         slot.LastUsed = ++_turn;
     }
 
@@ -171,12 +183,18 @@ internal sealed class PrefixCache
     /// Makes the target hold a prefix of a sequence and nothing else. Returns how many tokens it holds then: 0 where the prefix cannot be
     /// taken over.
     /// </summary>
-    public int TakeOver(Prefix prefix, Slot target, Sequence sequence)
+    /// <param name="prefix">The prefix.</param>
+    /// <param name="target">An idle slot, or the one in which the sequence runs.</param>
+    /// <param name="sequence">The sequence.</param>
+    /// <param name="secondsPerToken">Time to compute a token of a prompt; 0 where it is not known yet.</param>
+    public int TakeOver(Prefix prefix, Slot target, Sequence sequence, double secondsPerToken)
     {
         var (length, source, whole, checkpoint) = prefix;
+        using var kept = _store.Protect(whole, checkpoint);
+        ClearWay(source, target, sequence, length);
         if (source == target && length > 0)
         {
-            using var kept = _store.Protect(whole, checkpoint);
+            KeepTail(target, length, secondsPerToken);
             if (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
                 return Clear(target);
             if (length < target.Tokens.Count)
@@ -187,13 +205,45 @@ internal sealed class PrefixCache
             }
             return Usable(target) ? length : Clear(target);
         }
-        using (_store.Protect(whole, checkpoint))
+        PutAway(target);
+        Clear(target);
+        target.Key = sequence.Key;
+        return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
+    }
+
+    // What a slot holds of a prompt behind the prefix that goes on is put away before it is cut, if it takes much longer to compute again.
+    private void KeepTail(Slot slot, int length, double secondsPerToken)
+    {
+        var lost = Math.Min(slot.PromptLength, slot.Tokens.Count) - length;
+        if (lost > 0 && lost * secondsPerToken > TimesDearer * _context.StateSize(slot.Id, StateParts.Whole) * _secondsPerByte)
+            PutAway(slot);
+    }
+
+    // A processor computes each token past all cells in use, those of idle slots too, which takes longer than to copy them away and back.
+    private void ClearWay(Slot? source, Slot target, Sequence sequence, int cached)
+    {
+        if (!_clearsWay || sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastToClearFor) < LeastToClearFor)
+            return;
+        foreach (var slot in Slots)
         {
-            PutAway(target);
-            Clear(target);
-            target.Key = sequence.Key;
-            return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
+            if (slot.Owner is null && slot != source && slot != target && !slot.IsNumbered && slot.Tokens.Count >= LeastToClear
+                && 2 * SharedCells(slot) < slot.Cells.Count && PutAway(slot))
+            {
+                Clear(slot);
+            }
         }
+    }
+
+    private int SharedCells(Slot slot)
+    {
+        var cells = CollectionsMarshal.AsSpan(slot.Cells);
+        var most = 0;
+        foreach (var other in Slots)
+        {
+            if (other != slot)
+                most = Math.Max(most, cells.CommonPrefixLength(CollectionsMarshal.AsSpan(other.Cells)));
+        }
+        return most;
     }
 
     // Whether so many cells are free, now that idle prefixes have left for them.
@@ -313,22 +363,21 @@ internal sealed class PrefixCache
 
     /// <summary>
     /// Copies an idle slot's state to the host's memory before its cells are taken, where it is worth that, and never in the way of a
-    /// running stream.
+    /// running stream. Whether it is there then.
     /// </summary>
-    public void PutAway(Slot slot)
+    public bool PutAway(Slot slot)
     {
         if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
-            return;
+            return false;
         if (slot.Media.Count > 0 && slot.Media[^1].End > slot.Tokens.Count)
-            return;
+            return false;
         if (_store.Holds(CollectionsMarshal.AsSpan(slot.Tokens), key, checkpoint: _recurrentOnly, exactly: NeedsCheckpoints))
-            return;
+            return true;
         var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
         var size = _context.StateSize(slot.Id, parts);
         if (size <= 0 || size > _store.LargestState || !MaySpend(TimeSpan.FromSeconds(size * _secondsPerByte)))
-            return;
-        if (Save(slot, parts, size) is { } state)
-            _store.Add(state, replacesShorter: !_recurrentOnly);
+            return false;
+        return Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly);
     }
 
     /// <summary>

@@ -94,15 +94,15 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>Notes that a state was of use.</summary>
     public void Touch(SavedState state) => state.LastUsed = ++_uses;
 
-    /// <summary>Takes a state, which is the store's from then on.</summary>
+    /// <summary>Takes a state, which is the store's from then on; false where there is no room for it.</summary>
     /// <param name="state">The state.</param>
     /// <param name="replacesShorter">Whether whole states of a beginning of its tokens are of no use beside it.</param>
-    public void Add(SavedState state, bool replacesShorter)
+    public bool Add(SavedState state, bool replacesShorter)
     {
         if (state.Bytes > LargestState)
         {
             Release(state);
-            return;
+            return false;
         }
         if (replacesShorter)
         {
@@ -118,7 +118,7 @@ internal sealed class PrefixStore(long capacity)
             if (_states.Where(other => !_protected.Contains(other)).MinBy(Value) is not { } least)
             {
                 Release(state);
-                return;
+                return false;
             }
             Remove(least);
             Evicted++;
@@ -127,6 +127,7 @@ internal sealed class PrefixStore(long capacity)
         _states.Add(state);
         Version++;
         Bytes += state.Bytes;
+        return true;
     }
 
     /// <summary>Gives a state up.</summary>

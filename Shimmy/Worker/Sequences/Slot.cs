@@ -27,6 +27,12 @@ internal sealed class Slot(int id)
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
     public Sequence? Owner { get; set; }
 
+    /// <summary>How many of the tokens are the prompt that was computed here last; the others are its answer.</summary>
+    public int PromptLength { get; set; }
+
+    /// <summary>Whether the last request asked for this slot by its number; what it leaves behind is expected here.</summary>
+    public bool IsNumbered { get; set; }
+
     /// <summary>When the slot was last released, as a counter of releases.</summary>
     public long LastUsed { get; set; }
 
