@@ -30,6 +30,9 @@ try
         case "registries":
             await RegistryRun.RunAsync(options, verdict);
             break;
+        case "states":
+            await StatesRun.RunAsync(options, verdict);
+            break;
         case "media":
             await MediaRun.RunAsync(options, verdict);
             break;
@@ -48,6 +51,7 @@ catch (FormatException e)
           fields 100,000 requests with odd values (null, empty lists and objects, half surrogates …) at every field of every dialect
           folders 100,000 Hugging Face folders with damaged files, read in this process
           media  9,000 damaged pictures and 1,000 damaged projectors, and half as many sounds and projectors for them
+          states 10,000 requests of models whose states are kept, each compared with what is computed, then 200 workers killed
           registries 100,000 pulls from registries that lie, in this process
           idle   5,000 idle connections, slow readers, half-closed sockets
         --requests N, --seconds N, --seed N, --clients N, --kills N, --connections N, --dialect NAME

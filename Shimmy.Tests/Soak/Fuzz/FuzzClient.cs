@@ -82,7 +82,9 @@ internal sealed class FuzzClient(IPEndPoint server) : IDisposable
         if (answer is null)
             return fuzz.Framed ? $"no answer to {fuzz}" : null;
         // 505 is the right answer to another version of HTTP, and 501 to what llama-server and Ollama have and Shimmy or the model has not.
-        if (answer.Status >= 500 && answer.Status != 501 && (answer.Status != 505 || fuzz.Framed))
+        // A request that sets itself a time may miss it, on a machine that is as busy as this.
+        var late = answer.Status == 504 && fuzz.Bytes.AsSpan().IndexOf("\"timeout\""u8) >= 0;
+        if (answer.Status >= 500 && answer.Status != 501 && !late && (answer.Status != 505 || fuzz.Framed))
             return $"{answer.Status} {answer.Text} to {fuzz}";
         if (answer.Text.Contains("\"internal_error\"", StringComparison.Ordinal)
             || answer.Text.Contains("internal error;", StringComparison.Ordinal))

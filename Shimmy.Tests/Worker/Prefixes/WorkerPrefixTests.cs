@@ -119,11 +119,11 @@ public sealed class WorkerPrefixTests
     {
         using var folder = new TemporaryFolder();
         await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, ContextLength = 1024 });
-        var system = RandomMemory.Words(1, 400);
+        var system = RandomMemory.Words(1, 300);
         var numbered = RandomMemory.Prompt(2, 300);
         await RunAsync(model, numbered with { Options = numbered.Options with { Slot = 3 } });
-        await Task.WhenAll(Enumerable.Range(3, 2)
-            .Select(user => RunAsync(model, RandomMemory.Ask([.. system, .. RandomMemory.Words(user, 50)]))));
+        for (var user = 3; user < 5; user++)
+            await RunAsync(model, RandomMemory.Ask([.. system, .. RandomMemory.Words(user, 400)]));
 
         await RunAsync(model, RandomMemory.Prompt(5, 300));
 
@@ -131,6 +131,23 @@ public sealed class WorkerPrefixTests
         Assert.HasCount(4, slots.Where(slot => slot.Tokens >= 300), string.Join(' ', slots.Select(slot => slot.Tokens)));
         var again = await RunAsync(model, numbered with { Options = numbered.Options with { Slot = 3 } });
         Assert.AreEqual(299, again.Start.CachedTokens);
+    }
+
+    [TestMethod]
+    public async Task What_the_store_has_no_room_for_stays_in_the_cells()
+    {
+        using var folder = new TemporaryFolder();
+        // Room for fewer states than slots: they would push each other out.
+        await using var model = await LoadAsync(folder,
+            spec => spec with { Parallel = 8, ContextLength = 1024, PrefixMemoryBytes = 1 << 20 });
+        for (var prompt = 0; prompt < 8; prompt++)
+            await RunAsync(model, RandomMemory.Prompt(prompt, 800));
+        var statistics = await model.GetStatisticsAsync(CancellationToken.None);
+        Assert.IsGreaterThan(1600, statistics.CellsUsed, $"{statistics.States} states of {statistics.StateBytes} bytes");
+        Assert.AreEqual(0L, statistics.StatesEvicted);
+
+        for (var prompt = 0; prompt < 8; prompt++)
+            Assert.AreEqual(799, (await RunAsync(model, RandomMemory.Prompt(prompt, 800))).Start.CachedTokens, $"prompt {prompt}");
     }
 
     [TestMethod]

@@ -23,12 +23,17 @@ internal sealed class PrefixCache
 
     private const int ShortestPeriod = 256; // tokens between regular checkpoints
 
-    // Idle cells leave for so many tokens that are to be computed, and as many cells: llama.cpp computes past 256 at once.
-    private const int LeastToClearFor = 64;
+    // What may be of use or not is put away where computing takes so many times as long.
+    private const int TimesDearer = 10;
+
+    // Cells of an idle slot that are worth to be cleared away: llama.cpp goes through cells 256 at a time.
     private const int LeastToClear = 256;
 
-    // A prompt may be asked again or not. Its end is put away where computing it takes so many times as long.
-    private const int TimesDearer = 10;
+    // Tokens of an answer that are counted on, of which nobody knows how long it gets.
+    private const int LeastAnswer = 64;
+
+    // A state was of use not long ago if no more uses of others lie between, for each slot.
+    private const int RecentUses = 16;
 
     private readonly ContextHandle _context;
     private readonly PrefixStore _store;
@@ -59,12 +64,12 @@ internal sealed class PrefixCache
         _wholeOnly = model.HasRecurrentState;
         _recurrentOnly = model.IsRecurrentOnly;
         _slidingWindow = model.SlidingWindow;
-        _clearsWay = clearsWay;
         _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
         _store = new PrefixStore(RuntimeLibraries.HasStates ? memory : 0);
         _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
         if (_folder is not null)
             _store.Superseded = _folder.Drop;
+        _clearsWay = clearsWay && _store.LargestState > 0;
         Slots = [.. Enumerable.Range(0, slots).Select(id => new Slot(id))];
     }
 
@@ -187,14 +192,18 @@ internal sealed class PrefixCache
     /// <param name="target">An idle slot, or the one in which the sequence runs.</param>
     /// <param name="sequence">The sequence.</param>
     /// <param name="secondsPerToken">Time to compute a token of a prompt; 0 where it is not known yet.</param>
-    public int TakeOver(Prefix prefix, Slot target, Sequence sequence, double secondsPerToken)
+    /// <param name="isAlone">Whether no other sequence waits that may want what idle slots hold.</param>
+    public int TakeOver(Prefix prefix, Slot target, Sequence sequence, double secondsPerToken, bool isAlone)
     {
         var (length, source, whole, checkpoint) = prefix;
         using var kept = _store.Protect(whole, checkpoint);
-        ClearWay(source, target, sequence, length);
         if (source == target && length > 0)
         {
             KeepTail(target, length, secondsPerToken);
+            if (isAlone)
+                ClearWay(source, target, sequence, length, secondsPerToken);
+            // What was read from a file that somebody named is the sequence's own from here on.
+            target.Key = sequence.Key;
             if (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
                 return Clear(target);
             if (length < target.Tokens.Count)
@@ -207,33 +216,47 @@ internal sealed class PrefixCache
         }
         PutAway(target);
         Clear(target);
+        if (isAlone)
+            ClearWay(source, target, sequence, length, secondsPerToken);
         target.Key = sequence.Key;
         return whole is not null && !FreeCells(whole.Length) ? 0 : Fill(target, prefix, sequence);
     }
 
     // What a slot holds of a prompt behind the prefix that goes on is put away before it is cut, if it takes much longer to compute again.
+    // The state of recurrent layers alone is of no use for that: it is of the answer's end.
     private void KeepTail(Slot slot, int length, double secondsPerToken)
     {
         var lost = Math.Min(slot.PromptLength, slot.Tokens.Count) - length;
-        if (lost > 0 && lost * secondsPerToken > TimesDearer * _context.StateSize(slot.Id, StateParts.Whole) * _secondsPerByte)
-            PutAway(slot);
+        if (!_recurrentOnly && lost * secondsPerToken > TimesDearer * CopyTime(slot))
+            PutAway(slot, evictsRecent: false);
     }
 
-    // A processor computes each token past all cells in use, those of idle slots too, which takes longer than to copy them away and back.
-    private void ClearWay(Slot? source, Slot target, Sequence sequence, int cached)
+    // Each token is computed past the cells of idle slots as well, up to the last cell in use. Those that nobody shares leave for the
+    // sequence, while that takes a small part of the time that the sequence itself will.
+    private void ClearWay(Slot? source, Slot target, Sequence sequence, int cached, double secondsPerToken)
     {
-        if (!_clearsWay || sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastToClearFor) < LeastToClearFor)
+        if (!_clearsWay)
             return;
+        var time = (sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastAnswer)) * secondsPerToken / TimesDearer;
         foreach (var slot in Slots)
         {
-            if (slot.Owner is null && slot != source && slot != target && !slot.IsNumbered && slot.Tokens.Count >= LeastToClear
-                && 2 * SharedCells(slot) < slot.Cells.Count && PutAway(slot))
+            if (slot.Owner is not null || slot == source || slot == target || slot.IsNumbered || slot.Tokens.Count < LeastToClear
+                || SharedCells(slot) >= LeastToClear)
             {
-                Clear(slot);
+                continue;
             }
+            time -= CopyTime(slot);
+            if (time < 0)
+                break;
+            if (PutAway(slot, evictsRecent: false))
+                Clear(slot);
         }
     }
 
+    private double CopyTime(Slot slot) =>
+        _context.StateSize(slot.Id, _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole) * _secondsPerByte;
+
+    // Cells are shared from the first on.
     private int SharedCells(Slot slot)
     {
         var cells = CollectionsMarshal.AsSpan(slot.Cells);
@@ -268,7 +291,7 @@ internal sealed class PrefixCache
         else if (source is not null)
             _context.ShareCells(source.Id, target.Id, end);
         if ((whole is not null && !Restore(target, StateParts.Whole, whole))
-            || (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
+            || (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint, source))
             || !_context.RemoveCells(target.Id, end))
         {
             return Clear(target);
@@ -300,15 +323,18 @@ internal sealed class PrefixCache
     /// <summary>Frees the slot; its cells stay as a prefix for later requests.</summary>
     public void Release(Slot slot)
     {
+        if (slot.Owner is { } owner)
+            (slot.PromptLength, slot.IsNumbered) = (owner.PromptLength, owner.Options.Slot is not null);
         slot.Owner = null;
         slot.LastUsed = ++_turn;
     }
 
     /// <summary>Frees the cells of the idle slot that was unused the longest; false where there is none to free.</summary>
     /// <param name="kept">A slot that keeps its cells.</param>
-    public bool DropIdle(Slot? kept = null)
+    /// <param name="source">Another.</param>
+    public bool DropIdle(Slot? kept = null, Slot? source = null)
     {
-        var oldest = Slots.Where(slot => slot.Owner is null && slot != kept && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
+        var oldest = Slots.Where(slot => slot.Owner is null && slot != kept && slot != source && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
         if (oldest is null)
             return false;
         PutAway(oldest);
@@ -362,10 +388,12 @@ internal sealed class PrefixCache
     // Whole states
 
     /// <summary>
-    /// Copies an idle slot's state to the host's memory before its cells are taken, where it is worth that, and never in the way of a
-    /// running stream. Whether it is there then.
+    /// Copies an idle slot's state to the host's memory before its cells are taken, where it is worth that; while streams run, in a small
+    /// part of their time. Whether it is there then.
     /// </summary>
-    public bool PutAway(Slot slot)
+    /// <param name="slot">The slot.</param>
+    /// <param name="evictsRecent">Whether states may leave for it that were of use not long ago.</param>
+    public bool PutAway(Slot slot, bool evictsRecent = true)
     {
         if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
             return false;
@@ -375,8 +403,11 @@ internal sealed class PrefixCache
             return true;
         var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
         var size = _context.StateSize(slot.Id, parts);
-        if (size <= 0 || size > _store.LargestState || !MaySpend(TimeSpan.FromSeconds(size * _secondsPerByte)))
+        if (size <= 0 || size > _store.LargestState || (!evictsRecent && !_store.HasRoom(size, RecentUses * Slots.Count))
+            || !MaySpend(TimeSpan.FromSeconds(size * _secondsPerByte)))
+        {
             return false;
+        }
         return Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly);
     }
 
@@ -446,13 +477,13 @@ internal sealed class PrefixCache
         };
     }
 
-    private bool Restore(Slot target, StateParts parts, SavedState state)
+    private bool Restore(Slot target, StateParts parts, SavedState state, Slot? source = null)
     {
         var before = Stopwatch.GetTimestamp();
         while (!_context.RestoreState(target.Id, parts, state.Buffer))
         {
             // llama.cpp wants the cells of a window, of which there are few, side by side.
-            if (_slidingWindow > 0 && DropIdle(target))
+            if (_slidingWindow > 0 && DropIdle(target, source))
                 continue;
             _folder?.Drop(state);
             _store.Remove(state);

@@ -48,7 +48,7 @@ internal sealed class PrefixStore(long capacity)
         SavedState? best = null;
         foreach (var state in _states)
         {
-            if (state.IsCheckpoint && state.Length <= limit && state.Length > (best?.Length ?? 0) && state.Key.Equals(key)
+            if (state.IsCheckpoint && state.Length <= limit && state.Length > (best?.Length ?? 0) && state.Key.Serves(key)
                 && tokens.StartsWith(state.Tokens))
             {
                 best = state;
@@ -63,7 +63,7 @@ internal sealed class PrefixStore(long capacity)
         List<(SavedState, int)>? found = null;
         foreach (var state in _states)
         {
-            if (!state.IsCheckpoint && state.Key.Equals(key) && state.Tokens.CommonPrefixLength(tokens) is > 0 and var common)
+            if (!state.IsCheckpoint && state.Key.Serves(key) && state.Tokens.CommonPrefixLength(tokens) is > 0 and var common)
                 (found ??= []).Add((state, common));
         }
         return found ?? [];
@@ -84,7 +84,21 @@ internal sealed class PrefixStore(long capacity)
         return false;
     }
 
-    /// <summary>Keeps states from leaving until the answer is disposed.</summary>
+    /// <summary>Whether so many bytes find room if only states leave that were of no use for so many uses of others.</summary>
+    public bool HasRoom(long bytes, long uses)
+    {
+        var room = capacity - Bytes - bytes;
+        foreach (var state in _states)
+        {
+            if (room >= 0)
+                break;
+            if (_uses - state.LastUsed > uses && !_protected.Contains(state))
+                room += state.Bytes;
+        }
+        return room >= 0;
+    }
+
+    /// <summary>Keeps states from leaving until the answer is disposed; one pair at a time.</summary>
     public Protection Protect(SavedState? one, SavedState? other)
     {
         _protected = [one, other];

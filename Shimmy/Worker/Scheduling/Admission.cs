@@ -81,7 +81,7 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     private void Begin(Sequence sequence, Slot slot, Prefix prefix)
     {
         var origin = prefix.Origin;
-        var cached = cache.TakeOver(prefix, slot, sequence, turn.SecondsPerPromptToken);
+        var cached = cache.TakeOver(prefix, slot, sequence, turn.SecondsPerPromptToken, isAlone: waiting.Count == 0);
         if (slot.Owner is null)
             Occupy(sequence, slot);
         Begin(sequence, cached, origin);
@@ -90,8 +90,6 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     private void Occupy(Sequence sequence, Slot slot)
     {
         slot.Owner = sequence;
-        slot.PromptLength = sequence.PromptLength;
-        slot.IsNumbered = sequence.Options.Slot is not null;
         sequence.Slot = slot;
         running.Add(sequence);
     }

@@ -27,7 +27,7 @@ internal sealed class Slot(int id)
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
     public Sequence? Owner { get; set; }
 
-    /// <summary>How many of the tokens are the prompt that was computed here last; the others are its answer.</summary>
+    /// <summary>Tokens of the prompt that was computed here last; what follows is its answer.</summary>
     public int PromptLength { get; set; }
 
     /// <summary>Whether the last request asked for this slot by its number; what it leaves behind is expected here.</summary>
