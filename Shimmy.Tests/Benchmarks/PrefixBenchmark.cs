@@ -44,14 +44,16 @@ internal static class PrefixBenchmark
 
     public static async Task RunAsync(string? modelPath, TextWriter output)
     {
-        var models = modelPath is not null
-            ? [(Path.GetFileNameWithoutExtension(modelPath), Path.GetFullPath(modelPath))]
-            : Kinds.Select(kind => (kind.Name, BenchmarkModel.PathOf(kind.Shape.Name + "-prefixes", kind.Shape))).ToArray();
         await output.WriteLineAsync($"milliseconds to the first token of {Prompt} tokens, median of {Rounds}; in brackets the tokens that were not computed");
         await output.WriteLineAsync($"{"",-10} {"first",16} {"the same again",16} {$"another end",16} {$"after {Others} others",16} {$"{AtOnce} at once",16} {"after a restart",16}");
-        foreach (var (name, path) in models)
+        foreach (var (name, path) in Models(modelPath))
             await output.WriteLineAsync(await LineAsync(name, path));
     }
+
+    /// <summary>The model of that path; where none is given, one of each kind of memory, written once.</summary>
+    public static IReadOnlyList<(string Name, string Path)> Models(string? path) => path is not null
+        ? [(Path.GetFileNameWithoutExtension(path), Path.GetFullPath(path))]
+        : [.. Kinds.Select(kind => (kind.Name, BenchmarkModel.PathOf(kind.Shape.Name + "-prefixes", kind.Shape)))];
 
     private static async Task<string> LineAsync(string name, string path)
     {

@@ -15,6 +15,9 @@ switch (args)
     case ["prefixes", .. var rest]:
         await PrefixBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
+    case ["servers", .. var rest]:
+        await ServerBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
+        return 0;
     case ["gaps", .. var rest]:
         await StateGapBenchmark.RunAsync(rest.FirstOrDefault(), Console.Out);
         return 0;
@@ -60,6 +63,7 @@ switch (args)
               overhead   a bare llama_decode loop and the worker, in turn, on the same model, threads and prompt
               sharing    eight requests with a common prefix, with prefix sharing and without
               prefixes   prompts that are computed already in part, by the kind of a model's memory
+              servers    shimmy llama-server and llama-server (the command in LLAMA_SERVER), in turn: prompts, and tokens per second
               gaps       the time between tokens of streams beside new prompts, with states that are kept and without
               templates  chat templates (FILE.jinja or a folder in place of MODEL.gguf) on 40 messages with 10 tools
               grammar    tokens under a grammar and without, on a vocabulary of 150,000
