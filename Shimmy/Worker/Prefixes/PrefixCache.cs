@@ -1,4 +1,3 @@
-using System.Diagnostics;
 using System.Runtime.InteropServices;
 using Shimmy.Engine;
 using Shimmy.Worker.Media;
@@ -17,10 +16,6 @@ internal sealed class PrefixCache
     // A state that is brought back costs a turn; so few tokens are computed instead.
     private const int ShortestRestore = 64;
 
-    // Of the time of running streams so much may go to states that are put away, and so long at once.
-    private const double ShareOfTime = 0.05;
-    private static readonly TimeSpan LongestSave = TimeSpan.FromMilliseconds(100);
-
     private const int ShortestPeriod = 256; // tokens between regular checkpoints
 
     // What may be of use or not is put away where computing takes so many times as long.
@@ -38,6 +33,7 @@ internal sealed class PrefixCache
     private readonly ContextHandle _context;
     private readonly PrefixStore _store;
     private readonly StateFolder? _folder;
+    private readonly StateCopies _copies;
 
     // Recurrent state exists at the end of a sequence only, so it can be taken over whole, or from a checkpoint, or not at all.
     private readonly bool _wholeOnly;
@@ -47,9 +43,6 @@ internal sealed class PrefixCache
     private readonly int _period;
     private long _nextCell;
     private long _turn;
-    private double _secondsPerByte = 1e-9;
-    private TimeSpan _allowance = LongestSave;
-    private long _allowanceAt = Stopwatch.GetTimestamp();
 
     /// <param name="context">The context.</param>
     /// <param name="model">Its model.</param>
@@ -69,6 +62,7 @@ internal sealed class PrefixCache
         _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
         if (_folder is not null)
             _store.Superseded = _folder.Drop;
+        _copies = new StateCopies(context, _store, _folder, _slidingWindow);
         _clearsWay = clearsWay && _store.LargestState > 0;
         Slots = [.. Enumerable.Range(0, slots).Select(id => new Slot(id))];
     }
@@ -83,9 +77,6 @@ internal sealed class PrefixCache
 
     /// <summary>The states on disk; null where none are kept there.</summary>
     public StateFolder? Folder => _folder;
-
-    /// <summary>Time that states took to be brought back.</summary>
-    public TimeSpan RestoreTime { get; private set; }
 
     public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
 
@@ -128,7 +119,7 @@ internal sealed class PrefixCache
             var common = MediaSpan.WholeUpTo(shared, sequence.Media);
             var found = Reach(common, state.Length, () => state.FirstPosition, tokens, sequence) with { Whole = state };
             var gain = found.Length - best.Length;
-            if (gain >= ShortestRestore && (secondsPerToken <= 0 || gain * secondsPerToken > state.Bytes * _secondsPerByte))
+            if (gain >= ShortestRestore && (secondsPerToken <= 0 || gain * secondsPerToken > _copies.SecondsFor(state.Bytes)))
                 best = found;
         }
         return best;
@@ -139,7 +130,7 @@ internal sealed class PrefixCache
     {
         if (common == 0 || common == held || !NeedsCheckpoints)
             return new Prefix(common);
-        if (!_wholeOnly && firstPosition() <= FirstSeen(MediaSpan.PositionAt(common, sequence.Media)))
+        if (!_wholeOnly && firstPosition() <= _copies.FirstSeen(MediaSpan.PositionAt(common, sequence.Media)))
             return new Prefix(common);
         return _store.LongestCheckpoint(tokens, sequence.Key, common) is { } checkpoint
             ? new Prefix(checkpoint.Length, Checkpoint: checkpoint)
@@ -204,7 +195,7 @@ internal sealed class PrefixCache
                 ClearWay(source, target, sequence, length, secondsPerToken);
             // What was read from a file that somebody named is the sequence's own from here on.
             target.Key = sequence.Key;
-            if (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint))
+            if (checkpoint is not null && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, () => DropIdle(target)))
                 return Clear(target);
             if (length < target.Tokens.Count)
             {
@@ -254,7 +245,7 @@ internal sealed class PrefixCache
     }
 
     private double CopyTime(Slot slot) =>
-        _context.StateSize(slot.Id, _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole) * _secondsPerByte;
+        _copies.SecondsFor(_context.StateSize(slot.Id, _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole));
 
     // Cells are shared from the first on.
     private int SharedCells(Slot slot)
@@ -290,8 +281,8 @@ internal sealed class PrefixCache
             _context.ShareCells(source.Id, target.Id);
         else if (source is not null)
             _context.ShareCells(source.Id, target.Id, end);
-        if ((whole is not null && !Restore(target, StateParts.Whole, whole))
-            || (checkpoint is not null && !Restore(target, StateParts.Uncuttable, checkpoint, source))
+        if ((whole is not null && !_copies.Restore(target, StateParts.Whole, whole, () => DropIdle(target)))
+            || (checkpoint is not null && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, () => DropIdle(target, source)))
             || !_context.RemoveCells(target.Id, end))
         {
             return Clear(target);
@@ -334,7 +325,8 @@ internal sealed class PrefixCache
     /// <param name="source">Another.</param>
     public bool DropIdle(Slot? kept = null, Slot? source = null)
     {
-        var oldest = Slots.Where(slot => slot.Owner is null && slot != kept && slot != source && slot.Tokens.Count > 0).MinBy(slot => slot.LastUsed);
+        var oldest = Slots.Where(slot => slot.Owner is null && slot != kept && slot != source && slot.Tokens.Count > 0)
+            .MinBy(slot => slot.LastUsed);
         if (oldest is null)
             return false;
         PutAway(oldest);
@@ -381,7 +373,7 @@ internal sealed class PrefixCache
         var regular = tokens.Length % _period == 0;
         if (size > _store.LargestState || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
             return;
-        if (Save(slot, StateParts.Uncuttable, size) is { } state)
+        if (_copies.Save(slot, StateParts.Uncuttable, size) is { } state)
             _store.Add(state, replacesShorter: false);
     }
 
@@ -404,11 +396,11 @@ internal sealed class PrefixCache
         var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
         var size = _context.StateSize(slot.Id, parts);
         if (size <= 0 || size > _store.LargestState || (!evictsRecent && !_store.HasRoom(size, RecentUses * Slots.Count))
-            || !MaySpend(TimeSpan.FromSeconds(size * _secondsPerByte)))
+            || !_copies.MayTake(size, Slots.Any(slot => slot.Owner is { Generates: true })))
         {
             return false;
         }
-        return Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly);
+        return _copies.Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly);
     }
 
     /// <summary>
@@ -444,70 +436,11 @@ internal sealed class PrefixCache
         StatesRestored = _store.Hits,
         StatesEvicted = _store.Evicted,
         StateFileBytes = _folder?.Bytes ?? 0,
-        RestoreMilliseconds = RestoreTime.TotalMilliseconds,
+        RestoreMilliseconds = _copies.RestoreTime.TotalMilliseconds,
         Slots = [.. Slots.Select(slot => slot.ToState())],
     };
 
-    // While streams run, what has been saved up of their time.
-    private bool MaySpend(TimeSpan time)
-    {
-        var now = Stopwatch.GetTimestamp();
-        var saved = _allowance + (Stopwatch.GetElapsedTime(_allowanceAt, now) * ShareOfTime);
-        (_allowance, _allowanceAt) = (saved < LongestSave ? saved : LongestSave, now);
-        if (!Slots.Any(slot => slot.Owner is { Generates: true }))
-            return true;
-        if (time > _allowance)
-            return false;
-        _allowance -= time;
-        return true;
-    }
-
-    private SavedState? Save(Slot slot, StateParts parts, long size)
-    {
-        var before = Stopwatch.GetTimestamp();
-        if (_context.SaveState(slot.Id, parts, size) is not { } buffer)
-            return null;
-        Observe(Stopwatch.GetElapsedTime(before), size);
-        return new SavedState([.. slot.Tokens], [.. slot.Media], slot.Key!, buffer)
-        {
-            IsCheckpoint = parts == StateParts.Uncuttable,
-            // Of a window, llama.cpp writes down no more than what the last token saw.
-            FirstPosition = Math.Max(_context.FirstPosition(slot.Id),
-                _slidingWindow > 0 ? FirstSeen(_context.LastPosition(slot.Id)) : 0),
-        };
-    }
-
-    private bool Restore(Slot target, StateParts parts, SavedState state, Slot? source = null)
-    {
-        var before = Stopwatch.GetTimestamp();
-        while (!_context.RestoreState(target.Id, parts, state.Buffer))
-        {
-            // llama.cpp wants the cells of a window, of which there are few, side by side.
-            if (_slidingWindow > 0 && DropIdle(target, source))
-                continue;
-            _folder?.Drop(state);
-            _store.Remove(state);
-            return false;
-        }
-        var elapsed = Stopwatch.GetElapsedTime(before);
-        RestoreTime += elapsed;
-        Observe(elapsed, state.Buffer.Length);
-        _store.Hit(state);
-        return true;
-    }
-
-    // Small states say little about the speed of memory.
-    private void Observe(TimeSpan elapsed, long bytes)
-    {
-        if (bytes >= 1 << 20)
-            _secondsPerByte = 0.5 * (_secondsPerByte + (elapsed.TotalSeconds / bytes));
-    }
-
     // A sliding window forgets old cells. All that the next token sees must still be there.
     private bool Usable(Slot slot) =>
-        _slidingWindow <= 0 || _context.FirstPosition(slot.Id) <= FirstSeen(slot.PositionAt(slot.Tokens.Count));
-
-    // The first position that a token sees through the window, its own counted. llama.cpp's server wants one more (n_past - n_swa), but the
-    // cache gives the cells before this one to other sequences, whose text would have to be computed again for that.
-    private int FirstSeen(int position) => Math.Max(0, position + 1 - _slidingWindow);
+        _slidingWindow <= 0 || _context.FirstPosition(slot.Id) <= _copies.FirstSeen(slot.PositionAt(slot.Tokens.Count));
 }

@@ -59,8 +59,7 @@ internal sealed class Scheduler
     {
         _model = model;
         _events = events;
-        _cache = new PrefixCache(model.Context, model.Handle, model.Slots,
-            model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory,
+        _cache = new PrefixCache(model.Context, model.Handle, model.Slots, model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory,
             clearsWay: !model.UsesGpu && draft is null && model.Spec.SharePrefixes, model.Spec.PrefixStore is { } folder
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
                     line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
