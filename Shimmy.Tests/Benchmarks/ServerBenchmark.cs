@@ -19,6 +19,7 @@ internal static class ServerBenchmark
     private const int Others = 12;
     private const int AtOnce = 8;
     private const int SharedAtOnce = 1200;
+    private const int OwnAtOnce = 30;
     private const int Short = 48;
     private const int Answer = 128;
 
@@ -36,11 +37,12 @@ internal static class ServerBenchmark
             await using var ours = await Server.StartAsync([BenchmarkModel.Executable, "llama-server"], path);
             await using var other = await Server.StartAsync(theirs, path);
             var times = await MeasureAsync([ours, other]);
+            await output.WriteLineAsync(name);
             for (var cell = 0; cell < Cells.Length; cell++)
             {
                 var (a, b) = (BenchmarkModel.Median(times[0][cell]), BenchmarkModel.Median(times[1][cell]));
                 await output.WriteLineAsync(string.Create(CultureInfo.InvariantCulture,
-                    $"{name,-10} {Cells[cell],-16} {a,9:F1} {b,9:F1} {a / b,6:F2}"));
+                    $"  {Cells[cell],-16} {a,9:F1} {b,9:F1} {a / b,6:F2}"));
             }
         }
     }
@@ -68,7 +70,7 @@ internal static class ServerBenchmark
             {
                 var begun = Stopwatch.GetTimestamp();
                 await Task.WhenAll(Enumerable.Range(0, AtOnce)
-                    .Select(i => server.AskAsync([.. shared, .. RandomMemory.Words(i, Prompt - SharedAtOnce)])));
+                    .Select(i => server.AskAsync([.. shared, .. RandomMemory.Words(i, OwnAtOnce)])));
                 return Stopwatch.GetElapsedTime(begun).TotalMilliseconds;
             });
             await EachAsync(5, server => RateAsync(server, 1, seed));

@@ -52,6 +52,30 @@ public sealed class PrefixStoreTests
     }
 
     [TestMethod]
+    public void A_checkpoint_without_cells_or_a_whole_state_leaves_before_all_others()
+    {
+        var store = new PrefixStore(4 * Bytes) { Holder = state => state.Tokens[0] == 3000 };
+        store.Add(Of(1), replacesShorter: false);
+        store.Add(Of(1, Tokens / 2, checkpoint: true), replacesShorter: false);
+        store.Add(Of(2, 2 * Tokens, checkpoint: true), replacesShorter: false);
+        store.Add(Of(3, checkpoint: true), replacesShorter: false);
+
+        store.Add(Of(4), replacesShorter: false);
+        CollectionAssert.AreEquivalent(new[] { 1, 1, 3, 4 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
+
+        // Nothing that is of use is older than the two that came last.
+        Assert.IsFalse(HasRoom(5, Tokens, spared: 5));
+        Assert.IsTrue(HasRoom(5, Tokens, spared: 4));
+        Assert.IsTrue(HasRoom(4, 2 * Tokens, spared: 5), "in the place of a shorter one");
+        Assert.IsFalse(store.Add(Of(5), replacesShorter: false, spared: 5));
+        Assert.IsTrue(store.Add(Of(6), replacesShorter: false, spared: 4));
+        CollectionAssert.AreEquivalent(new[] { 1, 3, 4, 6 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
+
+        bool HasRoom(int first, int tokens, long spared) =>
+            store.HasRoom(Words(first, tokens), None, Bytes - (sizeof(int) * tokens), replacesShorter: true, spared);
+    }
+
+    [TestMethod]
     public void A_longer_state_takes_the_place_of_a_shorter_one()
     {
         var store = new PrefixStore(10 * Bytes);

@@ -9,7 +9,7 @@ namespace Shimmy.Engine.Memory;
 /// <param name="backends">The GPUs of this machine.</param>
 internal sealed class HostMemory(BackendProbe backends)
 {
-    private const long LeastPrefixes = 64L << 20;
+    private const long LeastPrefixes = 256L << 20;
     private const long MostPrefixes = 1L << 30;
 
     /// <summary>

@@ -62,9 +62,12 @@ internal sealed class PrefixCache
         _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
         if (_folder is not null)
             _store.Superseded = _folder.Drop;
-        _copies = new StateCopies(context, _store, _folder, _slidingWindow);
-        _clearsWay = clearsWay && _store.LargestState > 0;
         Slots = [.. Enumerable.Range(0, slots).Select(id => new Slot(id))];
+        if (!_recurrentOnly)
+            _store.Holder = checkpoint => Slots.Any(slot => slot.CommonPrefix(checkpoint.Tokens, checkpoint.Length) == checkpoint.Length);
+        _copies = new StateCopies(context, _store, _folder, _slidingWindow);
+        // Recurrent layers compute past no cells.
+        _clearsWay = clearsWay && !_recurrentOnly && _store.LargestState > 0;
     }
 
     public IReadOnlyList<Slot> Slots { get; }
@@ -193,7 +196,9 @@ internal sealed class PrefixCache
             KeepTail(target, length, secondsPerToken);
             if (isAlone)
                 ClearWay(source, target, sequence, length, secondsPerToken);
-            // What was read from a file that somebody named is the sequence's own from here on.
+            // What was read from a file that somebody named is the sequence's own from here on; for others it is put away.
+            if (!sequence.Key.Equals(target.Key))
+                PutAway(target);
             target.Key = sequence.Key;
             if (checkpoint is not null && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, () => DropIdle(target)))
                 return Clear(target);
@@ -218,8 +223,11 @@ internal sealed class PrefixCache
     private void KeepTail(Slot slot, int length, double secondsPerToken)
     {
         var lost = Math.Min(slot.PromptLength, slot.Tokens.Count) - length;
-        if (!_recurrentOnly && lost * secondsPerToken > TimesDearer * CopyTime(slot))
+        if (lost > 0 && secondsPerToken > 0 && !_recurrentOnly && _store.LargestState > 0
+            && lost * secondsPerToken > TimesDearer * CopyTime(slot))
+        {
             PutAway(slot, evictsRecent: false);
+        }
     }
 
     // Each token is computed past the cells of idle slots as well, up to the last cell in use. Those that nobody shares leave for the
@@ -229,25 +237,23 @@ internal sealed class PrefixCache
         if (!_clearsWay)
             return;
         var time = (sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastAnswer)) * secondsPerToken / TimesDearer;
-        foreach (var slot in Slots)
+        foreach (var slot in Slots.OrderBy(slot => slot.LastUsed))
         {
             if (slot.Owner is not null || slot == source || slot == target || slot.IsNumbered || slot.Tokens.Count < LeastToClear
-                || SharedCells(slot) >= LeastToClear)
+                || SharedCells(slot) >= LeastToClear || CopyTime(slot) is var cost && cost > time)
             {
                 continue;
             }
-            time -= CopyTime(slot);
-            if (time < 0)
-                break;
             if (PutAway(slot, evictsRecent: false))
+            {
+                time -= cost;
                 Clear(slot);
+            }
         }
     }
 
-    private double CopyTime(Slot slot) =>
-        _copies.SecondsFor(_context.StateSize(slot.Id, _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole));
+    private double CopyTime(Slot slot) => _copies.SecondsFor(_context.StateSize(slot.Id, StateParts.Whole));
 
-    // Cells are shared from the first on.
     private int SharedCells(Slot slot)
     {
         var cells = CollectionsMarshal.AsSpan(slot.Cells);
@@ -395,12 +401,14 @@ internal sealed class PrefixCache
             return true;
         var parts = _recurrentOnly ? StateParts.Uncuttable : StateParts.Whole;
         var size = _context.StateSize(slot.Id, parts);
-        if (size <= 0 || size > _store.LargestState || (!evictsRecent && !_store.HasRoom(size, RecentUses * Slots.Count))
-            || !_copies.MayTake(size, Slots.Any(slot => slot.Owner is { Generates: true })))
+        var spared = evictsRecent ? 0 : RecentUses * Slots.Count;
+        var tokens = CollectionsMarshal.AsSpan(slot.Tokens);
+        if (size <= 0 || !_store.HasRoom(tokens, key, size, replacesShorter: !_recurrentOnly, spared)
+            || !_copies.MayTake(size, isNeeded: evictsRecent, Slots.Any(slot => slot.Owner is { Generates: true })))
         {
             return false;
         }
-        return _copies.Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly);
+        return _copies.Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly, spared);
     }
 
     /// <summary>

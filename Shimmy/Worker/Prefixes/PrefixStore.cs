@@ -4,7 +4,8 @@ namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
 /// States of sequences in the host's memory, at most so many bytes: checkpoints, and whole states of prefixes that had to leave the cells.
-/// The least valuable leaves first: what is quick to compute again, was not used for long, or is large.
+/// The least valuable leaves first: what is of no use without another that has left, is quick to compute again, was not used for long, or
+/// is large.
 /// </summary>
 /// <param name="capacity">Most bytes; 0 keeps none.</param>
 internal sealed class PrefixStore(long capacity)
@@ -27,6 +28,11 @@ internal sealed class PrefixStore(long capacity)
 
     /// <summary>Receives a state in whose place a longer one is, before it leaves.</summary>
     public Action<SavedState>? Superseded { get; set; }
+
+    /// <summary>
+    /// Tells whether there are cells of a checkpoint's tokens; null where checkpoints are of use without any.
+    /// </summary>
+    public Func<SavedState, bool>? Holder { get; set; }
 
     /// <summary>Counts the states that came and went.</summary>
     public long Version { get; private set; }
@@ -84,18 +90,24 @@ internal sealed class PrefixStore(long capacity)
         return false;
     }
 
-    /// <summary>Whether so many bytes find room if only states leave that were of no use for so many uses of others.</summary>
-    public bool HasRoom(long bytes, long uses)
+    /// <summary>Whether <see cref="Add"/> will take a state of these tokens and so many bytes beside them.</summary>
+    public bool HasRoom(ReadOnlySpan<int> tokens, PrefixKey key, long size, bool replacesShorter, long spared)
     {
-        var room = capacity - Bytes - bytes;
+        var bytes = SavedState.BytesOf(size, tokens.Length);
+        if (bytes > LargestState)
+            return false;
+        var (room, count) = (capacity - Bytes - bytes, _states.Count);
         foreach (var state in _states)
         {
-            if (room >= 0)
-                break;
-            if (_uses - state.LastUsed > uses && !_protected.Contains(state))
+            if (room >= 0 && count < MostStates)
+                return true;
+            if (MayLeave(state, spared) || (replacesShorter && IsReplaced(state, tokens, key, isCheckpoint: false)))
+            {
                 room += state.Bytes;
+                count--;
+            }
         }
-        return room >= 0;
+        return room >= 0 && count < MostStates;
     }
 
     /// <summary>Keeps states from leaving until the answer is disposed; one pair at a time.</summary>
@@ -111,7 +123,8 @@ internal sealed class PrefixStore(long capacity)
     /// <summary>Takes a state, which is the store's from then on; false where there is no room for it.</summary>
     /// <param name="state">The state.</param>
     /// <param name="replacesShorter">Whether whole states of a beginning of its tokens are of no use beside it.</param>
-    public bool Add(SavedState state, bool replacesShorter)
+    /// <param name="spared">States that were of use in so many uses of others do not leave for it.</param>
+    public bool Add(SavedState state, bool replacesShorter, long spared = 0)
     {
         if (state.Bytes > LargestState)
         {
@@ -120,8 +133,7 @@ internal sealed class PrefixStore(long capacity)
         }
         if (replacesShorter)
         {
-            foreach (var shorter in _states.Where(other => other.IsCheckpoint == state.IsCheckpoint && !_protected.Contains(other)
-                && other.Key.Equals(state.Key) && state.Tokens.StartsWith(other.Tokens)).ToArray())
+            foreach (var shorter in _states.Where(other => IsReplaced(other, state.Tokens, state.Key, state.IsCheckpoint)).ToArray())
             {
                 Superseded?.Invoke(shorter);
                 Remove(shorter);
@@ -129,7 +141,7 @@ internal sealed class PrefixStore(long capacity)
         }
         while (Bytes + state.Bytes > capacity || _states.Count >= MostStates)
         {
-            if (_states.Where(other => !_protected.Contains(other)).MinBy(Value) is not { } least)
+            if (_states.Where(other => MayLeave(other, spared)).MinBy(other => (!IsUseless(other), Value(other))) is not { } least)
             {
                 Release(state);
                 return false;
@@ -175,6 +187,16 @@ internal sealed class PrefixStore(long capacity)
         /// <inheritdoc/>
         public void Dispose() => store._protected = [];
     }
+
+    private bool IsReplaced(SavedState shorter, ReadOnlySpan<int> tokens, PrefixKey key, bool isCheckpoint) =>
+        shorter.IsCheckpoint == isCheckpoint && !_protected.Contains(shorter) && shorter.Key.Equals(key)
+        && tokens.StartsWith(shorter.Tokens);
+
+    private bool MayLeave(SavedState state, long spared) => _uses - state.LastUsed >= spared && !_protected.Contains(state);
+
+    // A checkpoint that needs the cells of its tokens, which are neither there nor in a whole state any more.
+    private bool IsUseless(SavedState state) => state.IsCheckpoint && Holder is { } holder && !holder(state)
+        && !_states.Exists(whole => !whole.IsCheckpoint && whole.Key.Equals(state.Key) && whole.Tokens.StartsWith(state.Tokens));
 
     // What it costs to compute, by its bytes and by the time since its last use.
     private double Value(SavedState state) => (double)state.Length / state.Bytes / (_uses - state.LastUsed + 1);

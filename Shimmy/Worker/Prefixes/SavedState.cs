@@ -30,7 +30,10 @@ internal sealed class SavedState(int[] tokens, MediaSpan[] media, PrefixKey key,
     public StateBuffer Buffer => buffer;
 
     /// <summary>Bytes that it takes in memory.</summary>
-    public long Bytes => buffer.Length + (sizeof(int) * (long)tokens.Length);
+    public long Bytes => BytesOf(buffer.Length, tokens.Length);
+
+    /// <summary>Bytes that a state of so many tokens takes in memory, which are so many bytes of llama.cpp's.</summary>
+    public static long BytesOf(long state, int tokens) => state + (sizeof(int) * (long)tokens);
 
     /// <summary>Whether it is a checkpoint.</summary>
     public bool IsCheckpoint { get; init; }

@@ -29,14 +29,17 @@ internal sealed class StateCopies(ContextHandle context, PrefixStore store, Stat
     public double SecondsFor(long bytes) => bytes * _secondsPerByte;
 
     /// <summary>Whether so many bytes may be copied now; while streams run, what has been saved up of their time pays for it.</summary>
-    public bool MayTake(long bytes, bool streamsRun)
+    /// <param name="bytes">Bytes of the state.</param>
+    /// <param name="isNeeded">Whether it would be lost else; half of the time is left for such.</param>
+    /// <param name="streamsRun">Whether streams run.</param>
+    public bool MayTake(long bytes, bool isNeeded, bool streamsRun)
     {
         var (now, time) = (Stopwatch.GetTimestamp(), TimeSpan.FromSeconds(SecondsFor(bytes)));
         var saved = _allowance + (Stopwatch.GetElapsedTime(_allowanceAt, now) * ShareOfTime);
         (_allowance, _allowanceAt) = (saved < LongestSave ? saved : LongestSave, now);
         if (!streamsRun)
             return true;
-        if (time > _allowance)
+        if (time > (isNeeded ? _allowance : _allowance / 2))
             return false;
         _allowance -= time;
         return true;

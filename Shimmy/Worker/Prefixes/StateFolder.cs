@@ -138,7 +138,7 @@ internal sealed class StateFolder
             var checkpoints = new List<StateEntry>();
             foreach (var entry in _entries)
             {
-                if (entry.IsCheckpoint && entry.Bytes <= most && entry.Key.Equals(key) && tokens.StartsWith(entry.Tokens))
+                if (entry.IsCheckpoint && entry.Bytes <= most && entry.Key.Serves(key) && tokens.StartsWith(entry.Tokens))
                     checkpoints.Add(entry);
             }
             // Of a memory that is recurrent alone there are no others.
@@ -146,7 +146,7 @@ internal sealed class StateFolder
                 (best, length) = ([alone], _entries.TrueForAll(entry => entry.IsCheckpoint) ? alone.Tokens.Length : 0);
             foreach (var entry in _entries)
             {
-                if (entry.IsCheckpoint || entry.Bytes > most || !entry.Key.Equals(key))
+                if (entry.IsCheckpoint || entry.Bytes > most || !entry.Key.Serves(key))
                     continue;
                 var common = entry.Tokens.AsSpan().CommonPrefixLength(tokens);
                 var cut = _needsCheckpoints && common < entry.Tokens.Length

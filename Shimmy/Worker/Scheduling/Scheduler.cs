@@ -64,9 +64,8 @@ internal sealed class Scheduler
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
                     line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
                 : null);
-        _ledger = model.Spec.ReportsCells
-            ? new CellLedger(_cache, key => string.Join(',', model.Adapters.NamesOf(key.Adapters)) is { Length: > 0 } names ? names : null)
-            : null;
+        _ledger = !model.Spec.ReportsCells ? null
+            : new CellLedger(_cache, key => string.Join(',', model.Adapters.NamesOf(key.Adapters)) is { Length: > 0 } names ? names : null);
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
@@ -147,6 +146,7 @@ internal sealed class Scheduler
             _postponed.Add((slot, () => Do(action, done, failed)));
             return;
         }
+        _lastWork = Stopwatch.GetTimestamp();
         try
         {
             done(SlotFiles.Do(action, slot, _cache, _model));
@@ -181,8 +181,7 @@ internal sealed class Scheduler
                     DecodeAndSample(adapters);
             }
             computed |= _encoder is not null && DecodeMedium();
-            if (computed)
-                _lastWork = Stopwatch.GetTimestamp();
+            _lastWork = computed ? Stopwatch.GetTimestamp() : _lastWork;
             TellCells();
             _events.Flush();
             // All that runs waits for a picture.
@@ -438,7 +437,8 @@ internal sealed class Scheduler
         job.Do();
         _counters.CountDecode(1);
         _counters.PrefilledTokens += job.Tokens;
-        _counters.PromptSeconds += Stopwatch.GetElapsedTime(before).TotalSeconds;
+        _lastWork = Stopwatch.GetTimestamp();
+        _counters.PromptSeconds += Stopwatch.GetElapsedTime(before, _lastWork).TotalSeconds;
     }
 
     private void End(Sequence sequence, FinishReason reason)
