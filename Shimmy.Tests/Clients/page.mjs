@@ -129,6 +129,9 @@ await run({
 
   async 'an answer is stopped, made again and edited into a branch'() {
     const page = await open();
+    // One that does not end by itself before a busy browser has shown that it can be stopped.
+    await page.route('**/v1/chat/completions', route =>
+      route.continue({ postData: JSON.stringify({ ...route.request().postDataJSON(), ignore_eos: true }) }), { times: 1 });
     await ask(page, 'Tell me a long story.');
     await page.getByRole('button', { name: 'Stop', exact: true }).waitFor();
     await page.locator('.turn.assistant .markdown').first().waitFor();
