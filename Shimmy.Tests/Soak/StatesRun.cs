@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
@@ -35,7 +36,9 @@ internal static class StatesRun
             "--prefix-store-size", $"{Disk}", .. options.Serve]);
         var trial = new Trial(server, folder["states"], options.Seed);
         await trial.LearnAsync();
-        verdict.Say($"states: {Models.Length} models, {Prompts * Ends} prompts of each, seed {options.Seed}");
+        await trial.LeaveOutAsync(options.Clients);
+        verdict.Say($"states: {Models.Length} models, {Prompts * Ends} prompts of each, but {trial.Unsure} that get another answer "
+            + $"where others run beside and nothing is kept, seed {options.Seed}");
 
         var total = options.Requests ?? FullRun;
         await trial.AskAsync(total / 4, options.Clients, errorsAllowed: false);
@@ -78,6 +81,7 @@ internal static class StatesRun
     private sealed class Trial(ServerProcess server, string states, int seed)
     {
         private readonly Dictionary<(string Model, int Prompt), (int Token, Dictionary<int, double> Near)[]> _computed = [];
+        private readonly ConcurrentDictionary<(string Model, int Prompt), bool> _unsure = new();
         private int _number;
         private int _ties;
         private int _errors;
@@ -93,6 +97,8 @@ internal static class StatesRun
         public long Cached => _cached;
 
         public long Asked => _asked;
+
+        public int Unsure => _unsure.Count;
 
         public long FromDisk() => Directory.EnumerateFiles(states, "*", SearchOption.AllDirectories)
             .Sum(file => new FileInfo(file).Length);
@@ -112,6 +118,15 @@ internal static class StatesRun
                 }
             }
         }
+
+        // What depends on the requests beside says nothing about states.
+        public Task LeaveOutAsync(int clients) => Parallel.ForEachAsync(
+            _computed.Keys, new ParallelOptions { MaxDegreeOfParallelism = clients }, async (asked, _) =>
+            {
+                var (_, answer) = await CompleteAsync(asked.Model, asked.Prompt, cachePrompt: false);
+                if (!TokensOf(answer).SequenceEqual(_computed[asked].Select(one => one.Token)))
+                    _unsure[asked] = true;
+            });
 
         public Task AskAsync(int count, int clients, bool errorsAllowed, CancellationToken end = default)
         {
@@ -173,11 +188,13 @@ internal static class StatesRun
                     Complaints.Add($"{model}, prompt {prompt}: {got.Status} {got.Answer}");
                 return;
             }
-            var tokens = got.Answer.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32()).ToArray();
+            var tokens = TokensOf(got.Answer);
             var timings = got.Answer.GetProperty("timings");
             var cached = timings.GetProperty("cache_n").GetInt32();
             Interlocked.Add(ref _cached, cached);
             Interlocked.Add(ref _asked, cached + timings.GetProperty("prompt_n").GetInt32());
+            if (_unsure.ContainsKey((model, prompt)))
+                return;
             var computed = _computed[(model, prompt)];
             for (var i = 0; i < computed.Length; i++)
             {
@@ -195,6 +212,9 @@ internal static class StatesRun
                 return;
             }
         }
+
+        private static int[] TokensOf(JsonElement answer) =>
+            [.. answer.GetProperty("tokens").EnumerateArray().Select(token => token.GetInt32())];
 
         private async Task<(int Status, JsonElement Answer)> CompleteAsync(string model, int prompt, bool cachePrompt)
         {
