@@ -12,12 +12,12 @@ namespace Shimmy.Tests.Benchmarks;
 /// </summary>
 internal static class PrefixBenchmark
 {
-    private const int Rounds = 3;
-    private const int Prompt = 1600;
-    private const int Shared = 1500;
-    private const int Others = 12;
-    private const int AtOnce = 8;
-    private const int SharedAtOnce = 1200;
+    internal const int Rounds = 3;
+    internal const int Prompt = 1600;
+    internal const int Shared = 1500;
+    internal const int Others = 12;
+    internal const int AtOnce = 8;
+    internal const int SharedAtOnce = 1200;
 
     private static readonly (string Name, RandomModelShape Shape)[] Kinds =
     [

@@ -1,24 +1,18 @@
 using System.Diagnostics;
 using System.Globalization;
-using System.Net;
-using System.Net.Sockets;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
+using static Shimmy.Tests.Benchmarks.PrefixBenchmark;
 
 namespace Shimmy.Tests.Benchmarks;
 
 /// <summary>
 /// <c>shimmy llama-server</c> beside llama.cpp's own (LLAMA_SERVER names its command), with the same command line and the same requests to
-/// <c>/completion</c>. The two take turns at each request, so that what else the machine does falls on both.
+/// <c>/completion</c>: those of <see cref="PrefixBenchmark"/>, and streams. The two take turns at each request, so that what else the
+/// machine does falls on both.
 /// </summary>
 internal static class ServerBenchmark
 {
-    private const int Rounds = 3;
-    private const int Prompt = 1600;
-    private const int Shared = 1500;
-    private const int Others = 12;
-    private const int AtOnce = 8;
-    private const int SharedAtOnce = 1200;
     private const int OwnAtOnce = 30;
     private const int Short = 48;
     private const int Answer = 128;
@@ -100,10 +94,7 @@ internal static class ServerBenchmark
     {
         public static async Task<Server> StartAsync(string[] command, string model)
         {
-            using var listener = new TcpListener(IPAddress.Loopback, 0);
-            listener.Start();
-            var port = ((IPEndPoint)listener.LocalEndpoint).Port;
-            listener.Stop();
+            var port = ServerProcess.FreePort();
             var start = new ProcessStartInfo(command[0])
             {
                 RedirectStandardOutput = true,

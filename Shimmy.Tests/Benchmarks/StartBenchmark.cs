@@ -2,6 +2,7 @@ using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
 using System.Text;
+using Shimmy.Tests.Fixtures;
 
 namespace Shimmy.Tests.Benchmarks;
 
@@ -31,7 +32,7 @@ internal static class StartBenchmark
 
     private static async Task<(double Milliseconds, double Megabytes)> StartOnceAsync(string path)
     {
-        var address = new IPEndPoint(IPAddress.Loopback, FreePort());
+        var address = new IPEndPoint(IPAddress.Loopback, ServerProcess.FreePort());
         var start = new ProcessStartInfo(BenchmarkModel.Executable,
             ["serve", "--bind", address.ToString(), "--model-path", path, "--log-level", "none"])
         {
@@ -70,12 +71,5 @@ internal static class StartBenchmark
         {
             return "";
         }
-    }
-
-    private static int FreePort()
-    {
-        using var listener = new TcpListener(IPAddress.Loopback, 0);
-        listener.Start();
-        return ((IPEndPoint)listener.LocalEndpoint).Port;
     }
 }

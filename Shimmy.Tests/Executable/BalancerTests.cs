@@ -1,5 +1,4 @@
 using System.Diagnostics;
-using System.Globalization;
 using System.Net;
 using System.Net.Http.Headers;
 using System.Text;
@@ -99,7 +98,7 @@ public sealed class BalancerTests
         CollectionAssert.AreEqual(Enumerable.Repeat((double)Streamed.Length, sessions.Length).ToArray(), await OfEachAsync(fleet));
 
         // A worker alone: its streams end with their dialect's error, through the balancer.
-        foreach (var worker in WorkersOf(fleet.IdOf(0)))
+        foreach (var worker in ServerProcess.WorkersOf(fleet.IdOf(0)))
             worker.Kill();
         await AssertEndsAsync(0, "error");
         // A whole server: what it had begun breaks off, and is never taken for an end; what it had not is answered by another.
@@ -251,23 +250,6 @@ public sealed class BalancerTests
     private static async Task<double[]> RequestsAsync(ServerFleet fleet) => [.. await Task.WhenAll(Enumerable.Range(0, 3)
         .Select(server =>
             fleet.MetricAsync(server, "shimmy_requests_total{model=\"shimmy-demo\",route=\"/v1/completions\",status=\"200\"}")))];
-
-    private static IEnumerable<Process> WorkersOf(int server) => Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
-        .Where(name => int.TryParse(name, out _) && IsChild(name!, server))
-        .Select(name => Process.GetProcessById(int.Parse(name!, CultureInfo.InvariantCulture)));
-
-    private static bool IsChild(string process, int parent)
-    {
-        try
-        {
-            var stat = File.ReadAllText($"/proc/{process}/stat");
-            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1] == $"{parent}";
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
 
     // A stream that runs long, read in the background.
     private sealed class Stream

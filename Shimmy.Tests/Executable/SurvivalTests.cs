@@ -148,18 +148,7 @@ public sealed class SurvivalTests
     }
 
     // Not WaitForExit: a process whose parent is gone remains as a zombie until init reaps it, which some containers' init does late.
-    private static bool Runs(Process process)
-    {
-        try
-        {
-            var stat = File.ReadAllText($"/proc/{process.Id}/stat");
-            return stat[stat.LastIndexOf(')') + 2] is not ('Z' or 'X');
-        }
-        catch (IOException)
-        {
-            return false;
-        }
-    }
+    private static bool Runs(Process process) => ServerProcess.StatOf($"{process.Id}") is [not ("Z" or "X"), ..];
 
     private static void OnLinux()
     {

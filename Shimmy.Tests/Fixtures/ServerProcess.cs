@@ -41,8 +41,11 @@ internal sealed class ServerProcess : IDisposable
     }
 
     /// <summary>The processes of its loaded models; Linux alone tells them.</summary>
-    public IReadOnlyList<Process> Workers => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
-        .Where(name => int.TryParse(name, out _) && ParentOf(name!) == Id)
+    public IReadOnlyList<Process> Workers => WorkersOf(Id);
+
+    /// <summary>The processes of the models that the server of this process has loaded; Linux alone tells them.</summary>
+    public static IReadOnlyList<Process> WorkersOf(int server) => [.. Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
+        .Where(name => int.TryParse(name, out _) && StatOf(name!) is [_, var parent, ..] && parent == $"{server}")
         .Select(name => Find(int.Parse(name!, CultureInfo.InvariantCulture))).OfType<Process>()];
 
     /// <summary>Starts one in a folder, on a port that the system picks, and waits until it is ready.</summary>
@@ -135,16 +138,17 @@ internal sealed class ServerProcess : IDisposable
         }
     }
 
-    private static int ParentOf(string process)
+    /// <summary>What Linux tells of a process behind its name: its state, its parent and more; nothing where it is gone.</summary>
+    public static string[] StatOf(string process)
     {
         try
         {
             var stat = File.ReadAllText($"/proc/{process}/stat");
-            return int.Parse(stat[(stat.LastIndexOf(')') + 2)..].Split(' ')[1], CultureInfo.InvariantCulture);
+            return stat[(stat.LastIndexOf(')') + 2)..].Split(' ');
         }
         catch (IOException)
         {
-            return 0;
+            return [];
         }
     }
 
