@@ -35,6 +35,13 @@ if ($Minimal) {
     $llamaCpp = 'false'
 }
 
+# A commit with a tag v1.2.3 is that version, where nobody names another.
+if (-not $env:Version) {
+    # By cmd: what git says to stderr would end Windows PowerShell.
+    $tag = cmd /c 'git describe --exact-match --tags --match "v[0-9]*" 2>nul'
+    if ($tag) { $env:Version = $tag.Substring(1) }
+}
+
 # The build for this machine, which gives the completion. Before the publish: it restores for this machine, and the bill of materials is of
 # the last restore.
 if ($Rid -ne $here) {
@@ -48,13 +55,17 @@ dotnet publish Shimmy/Shimmy.csproj --configuration Release --runtime $Rid --out
 if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 
 $version = dotnet msbuild Shimmy/Shimmy.csproj -getProperty:Version
+if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 $suffix = $plugins -replace ' ', '-'
 $name = "shimmy-$version-$Rid" + $(if ($suffix) { "-$suffix" } else { '' })
 Remove-Item "dist/$name.zip*", "dist/$name-symbols.zip" -Force -ErrorAction SilentlyContinue
 # The completion for PowerShell, by the program itself or, for another processor, by the build for this one.
 New-Item "$out/share" -ItemType Directory -Force | Out-Null
 $shimmy = if ($Rid -eq $here) { "$out/shimmy.exe" } else { 'Shimmy/bin/Debug/net10.0/shimmy.exe' }
-& $shimmy completion powershell > "$out/share/shimmy.ps1"
+$completion = & $shimmy completion powershell
+if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+# As it came, on every version of PowerShell: a redirection writes another encoding, and other ends of lines.
+[IO.File]::WriteAllText("$PSScriptRoot/$out/share/shimmy.ps1", ($completion -join "`n") + "`n")
 # The archive, with a bill of materials in it, and another of the symbols: one folder of its name, and the same bytes from the same files;
 # everything has the commit's time.
 if (-not $env:SOURCE_DATE_EPOCH) { $env:SOURCE_DATE_EPOCH = git log -1 --format=%ct }

@@ -77,6 +77,12 @@ elif [ "${host%%-*}" = linux ]; then
     if command -v gcc >/dev/null; then compiler=gcc; elif command -v clang >/dev/null; then compiler=clang; else fail "a linker is missing: install clang or gcc"; fi
 fi
 
+# A commit with a tag v1.2.3 is that version, where nobody names another.
+if [ -z "${Version:-}" ]; then
+    tag=$(git describe --exact-match --tags --match 'v[0-9]*' 2>/dev/null || true)
+    if [ -n "$tag" ]; then Version=${tag#v}; export Version; fi
+fi
+
 # The build for this machine, which gives the manual and the completions. Before the publish: it restores for this machine, and the bill of
 # materials is of the last restore.
 if [ "$rid" != "$host" ]; then
