@@ -7,8 +7,8 @@ fail() { echo "base.sh: $*" >&2; exit 1; }
 
 [ $# -eq 2 ] || fail "usage: sh packaging/base.sh linux-x64|linux-arm64 FOLDER"
 case "$1" in
-    linux-x64) arch=amd64 ;;
-    linux-arm64) arch=arm64 ;;
+    linux-x64) arch=amd64 loader=lib64/ld-linux-x86-64.so.2 ;;
+    linux-arm64) arch=arm64 loader=lib/ld-linux-aarch64.so.1 ;;
     *) fail "there is no base for '$1': linux-x64, linux-arm64" ;;
 esac
 mkdir -p "$2"
@@ -36,6 +36,12 @@ for part in lib lib64 usr/lib usr/share/doc; do
         cp -rL "$root/$part/." "$out/$part/" 2>/dev/null || true
     fi
 done
+# The loader, where every program names it: Debian 13 and Ubuntu 24.04 have it below usr, and links to it may lead into this machine.
+file=$(find "$root" -type f -name "${loader##*/}" | head -n 1)
+[ -n "$file" ] || fail "the packages of $arch have no ${loader##*/}, without which no program starts"
+mkdir -p "$out/${loader%/*}"
+rm -f "$out/$loader"
+cp "$file" "$out/$loader"
 rm -rf "$out"/usr/lib/*/gconv "$out"/usr/lib/*/audit "$out"/lib/*/gconv "$out"/lib/*/audit "$out/usr/lib/bfd-plugins"
 find "$out/usr/share/doc" -type f ! -name copyright -delete
 find "$out" -type d -empty -delete
