@@ -31,12 +31,27 @@ function Set-UserPath([string] $Path) {
     [Environment]::SetEnvironmentVariable('SHIMMY_INSTALLED', $null, 'User')
 }
 
+# Renames a folder, in one step or not at all, so that what runs from it does not leave half of it; gives the name that it has then.
+function Move-Away([string] $Folder) {
+    $old = "$Folder.old"
+    if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
+    if (Test-Path -LiteralPath $Folder) {
+        try { Move-Item -LiteralPath $Folder -Destination $old } catch { throw "$Folder is in use: end the shimmy that runs, then try again" }
+    }
+    $old
+}
+
 function Main {
     $ErrorActionPreference = 'Stop'
+    # Windows PowerShell draws progress at a tenth of the speed, and offers servers what they no longer take.
+    $ProgressPreference = 'SilentlyContinue'
+    [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
+    # As it is written into PATH and looked for there: from the root, with nothing behind the last name.
+    $To = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($To).TrimEnd('\', '/')
     $mark = Join-Path $To '.installed'
     if ($Uninstall) {
-        if (-not (Test-Path $mark)) { throw "$To was not installed by this script" }
-        Remove-Item $To -Recurse -Force
+        if (-not (Test-Path -LiteralPath $mark)) { throw "$To was not installed by this script" }
+        Remove-Item -LiteralPath (Move-Away $To) -Recurse -Force
         Set-UserPath (((Get-UserPath) -split ';' | Where-Object { [Environment]::ExpandEnvironmentVariables($_) -ne $To }) -join ';')
         Write-Output "Shimmy is gone from $To."
         return
@@ -45,9 +60,9 @@ function Main {
     $work = Join-Path ([IO.Path]::GetTempPath()) ([IO.Path]::GetRandomFileName())
     New-Item $work -ItemType Directory | Out-Null
     try {
-        if (Test-Path $From -PathType Leaf) {
+        if (Test-Path -LiteralPath $From -PathType Leaf) {
             $archive = $From
-            $expected = (Get-Content "$From.sha256" -Raw).Split(' ')[0]
+            $sum = "$From.sha256"
         } else {
             $chosen = $Backend
             if ($Backend -eq 'auto') {
@@ -59,8 +74,10 @@ function Main {
             foreach ($name in $names) {
                 $address = "$From/v$Version/$name.zip"
                 $archive = Join-Path $work "$name.zip"
+                $sum = "$archive.sha256"
                 try {
-                    $expected = ([Text.Encoding]::ASCII.GetString((Invoke-WebRequest "$address.sha256" -UseBasicParsing).Content)).Split(' ')[0]
+                    # Through a file: what comes back is a text from one server and bytes from another.
+                    Invoke-WebRequest "$address.sha256" -OutFile $sum -UseBasicParsing
                     Invoke-WebRequest $address -OutFile $archive -UseBasicParsing
                     break
                 } catch {
@@ -68,22 +85,31 @@ function Main {
                 }
             }
         }
-        if ((Get-FileHash $archive -Algorithm SHA256).Hash -ne $expected) { throw "the archive's SHA-256 is not $expected" }
-        Expand-Archive $archive (Join-Path $work 'unpacked')
-        $folder = @(Get-ChildItem (Join-Path $work 'unpacked'))[0].FullName
-        if (-not (Test-Path (Join-Path $folder 'shimmy.exe'))) { throw "the archive is none of Shimmy's" }
+        $expected = (Get-Content -LiteralPath $sum -Raw).Split(' ')[0]
+        if ($expected -notmatch '^[0-9a-fA-F]{64}$') { throw "$sum holds no SHA-256, so the archive cannot be checked" }
+        if ((Get-FileHash -LiteralPath $archive -Algorithm SHA256).Hash -ne $expected) { throw "the archive's SHA-256 is not $expected" }
+        Expand-Archive -LiteralPath $archive -DestinationPath (Join-Path $work 'unpacked')
+        $folder = @(Get-ChildItem -LiteralPath (Join-Path $work 'unpacked'))[0].FullName
+        if (-not (Test-Path -LiteralPath (Join-Path $folder 'shimmy.exe'))) { throw "the archive is none of Shimmy's" }
         New-Item (Join-Path $folder '.installed') -ItemType File | Out-Null
-        if ((Test-Path $To) -and -not (Test-Path $mark)) { throw "$To is there and was not installed by this script" }
+        if ((Test-Path -LiteralPath $To) -and -not (Test-Path -LiteralPath $mark)) { throw "$To is there and was not installed by this script" }
         New-Item (Split-Path $To) -ItemType Directory -Force | Out-Null
-        if (Test-Path "$To.new") { Remove-Item "$To.new" -Recurse -Force }
-        Copy-Item $folder "$To.new" -Recurse
-        if (Test-Path $To) { Remove-Item $To -Recurse -Force }
-        Move-Item "$To.new" $To
+        if (Test-Path -LiteralPath "$To.new") { Remove-Item -LiteralPath "$To.new" -Recurse -Force }
+        Copy-Item -LiteralPath $folder -Destination "$To.new" -Recurse
+        $old = Move-Away $To
+        try {
+            Move-Item -LiteralPath "$To.new" -Destination $To
+        } catch {
+            if (Test-Path -LiteralPath $old) { Move-Item -LiteralPath $old -Destination $To }
+            throw
+        }
+        # What a program that runs still holds stays, and goes with the next install.
+        Remove-Item -LiteralPath $old -Recurse -Force -ErrorAction SilentlyContinue
         $path = Get-UserPath
         if (([Environment]::ExpandEnvironmentVariables($path) -split ';') -notcontains $To) { Set-UserPath ("$path;$To".Trim(';')) }
         Write-Output "Shimmy $Version is in $To. Start it in a new window: shimmy serve"
     } finally {
-        Remove-Item $work -Recurse -Force
+        Remove-Item -LiteralPath $work -Recurse -Force
     }
 }
 

@@ -54,24 +54,26 @@ platform() {
 }
 
 gpu() { # the plug-in for the GPU that is there
-    if [ -e /proc/driver/nvidia/version ]; then
-        echo cuda
-    elif ls /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json >/dev/null 2>&1 && [ -d /dev/dri ]; then
-        echo vulkan
-    else
-        echo cpu
+    found=cpu
+    if [ -d /dev/dri ]; then
+        # A pattern that matches nothing stays as it is, and any one driver will do.
+        for driver in /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json; do
+            if [ -e "$driver" ]; then found=vulkan; fi
+        done
     fi
+    if [ -e /proc/driver/nvidia/version ]; then found=cuda; fi
+    echo "$found"
 }
 
 uninstall() {
     [ -e "$to/lib/shimmy/.installed" ] || fail "$to/lib/shimmy was not installed by this script"
     rm -rf "$to/lib/shimmy"
     if [ "$(readlink "$to/bin/shimmy" 2>/dev/null)" = ../lib/shimmy/shimmy ]; then rm -f "$to/bin/shimmy"; fi
-    echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-$HOME/.cache}/shimmy"
+    echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-${HOME:-~}/.cache}/shimmy"
 }
 
 main() {
-    version=@VERSION@ to=${HOME:-}/.local backend=auto from=@RELEASES@ remove=
+    version=@VERSION@ to=${HOME:+$HOME/.local} backend=auto from=@RELEASES@ remove=
     while [ $# -gt 0 ]; do
         case "$1" in
             --version | --to | --backend | --from)
@@ -89,7 +91,7 @@ main() {
         esac
     done
     case "$backend" in auto | cpu | vulkan | cuda | cuda12) ;; *) fail "--backend '$backend' is not allowed: auto, cpu, vulkan, cuda, cuda12" ;; esac
-    case "$to" in /?*) ;; "") fail "--to is empty" ;; *) to=$PWD/$to ;; esac
+    case "$to" in /?*) ;; "") fail "there is no folder to install to: HOME is not set, or --to is empty" ;; *) to=$PWD/$to ;; esac
     if [ -n "$remove" ]; then uninstall; exit 0; fi
     if [ -e "$to/bin/shimmy" ] || [ -L "$to/bin/shimmy" ]; then
         [ "$(readlink "$to/bin/shimmy")" = ../lib/shimmy/shimmy ] || fail "$to/bin/shimmy is there and was not installed by this script"
@@ -121,19 +123,25 @@ main() {
         fetch "$from/v$version/$name" "$archive" || fail "$from/v$version/$name cannot be fetched"
     fi
     expected=$(cut -d ' ' -f 1 <"$work/sha256")
+    # What is none would be equal to the sum of nothing, where a sum cannot be computed.
+    case "$expected" in *[!0-9a-f]*) expected= ;; esac
+    [ ${#expected} -eq 64 ] || fail "what lies beside the archive as its .sha256 is no SHA-256, so the archive cannot be checked"
     [ "$(sum_of "$archive")" = "$expected" ] || fail "the archive's SHA-256 is not $expected: it was damaged or changed on its way"
 
-    mkdir -p "$work/unpacked" "$to/lib" "$to/bin" || fail "$to cannot be written; --to names another folder"
-    tar -xzf "$archive" -C "$work/unpacked" || fail "the archive cannot be unpacked"
-    set -- "$work"/unpacked/*
+    if [ -e "$to/lib/shimmy" ] && [ ! -e "$to/lib/shimmy/.installed" ]; then fail "$to/lib/shimmy is there and was not installed by this script"; fi
+    # Where it goes and not below /tmp, where a system may let nothing run, and from where a move would be a copy.
+    new=$to/lib/shimmy.new
+    rm -rf "$new"
+    mkdir -p "$new" "$to/bin" || fail "$to cannot be written; --to names another folder"
+    trap 'rm -rf "$work" "$new"' EXIT
+    tar -xzf "$archive" -C "$new" || fail "the archive cannot be unpacked"
+    set -- "$new"/*
     if [ $# -ne 1 ] || [ ! -x "$1/shimmy" ]; then fail "the archive is none of Shimmy's"; fi
     touch "$1/.installed"
     "$1/shimmy" --version >/dev/null || fail "the program does not run here: it is for $rid (glibc 2.34 or newer on Linux)"
-    if [ -e "$to/lib/shimmy" ] && [ ! -e "$to/lib/shimmy/.installed" ]; then fail "$to/lib/shimmy is there and was not installed by this script"; fi
-    rm -rf "$to/lib/shimmy.new"
-    mv "$1" "$to/lib/shimmy.new"
-    rm -rf "$to/lib/shimmy"
-    mv "$to/lib/shimmy.new" "$to/lib/shimmy"
+    # The old one goes when the new one is in its place.
+    if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$new/.old"; fi
+    mv "$1" "$to/lib/shimmy" || { mv "$new/.old" "$to/lib/shimmy" || true; fail "$to/lib/shimmy cannot be written"; }
     ln -sf ../lib/shimmy/shimmy "$to/bin/shimmy"
     echo "Shimmy $version is in $to/lib/shimmy"
     case ":$PATH:" in

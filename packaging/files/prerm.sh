@@ -1,5 +1,5 @@
 #!/bin/sh
-# The service ends with the package; an upgrade leaves it running until it is started again.
+# The service ends with the package; an upgrade leaves it running, and postinst starts it again.
 set -e
 case "${1:-0}" in
     remove | deconfigure | 0)

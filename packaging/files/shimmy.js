@@ -14,15 +14,19 @@ try {
   process.exit(1);
 }
 const child = spawn(join(folder, process.platform === 'win32' ? 'shimmy.exe' : 'shimmy'), process.argv.slice(2), { stdio: 'inherit' });
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGQUIT'];
-for (const signal of signals) process.on(signal, () => child.kill(signal));
+// A terminal sends these to the whole group, so the program has them already: only this process must not end before it.
+const ofTerminal = ['SIGINT', 'SIGQUIT'];
+for (const signal of ofTerminal) process.on(signal, () => {});
+// These are sent to one process, which is this.
+const forwarded = ['SIGTERM', 'SIGHUP'];
+for (const signal of forwarded) process.on(signal, () => child.kill(signal));
 child.on('error', error => {
   console.error(`shimmy: ${error.message}`);
   process.exit(1);
 });
 child.on('exit', (code, signal) => {
   if (signal) {
-    for (const one of signals) process.removeAllListeners(one);
+    for (const one of [...ofTerminal, ...forwarded]) process.removeAllListeners(one);
     process.kill(process.pid, signal);
   } else {
     process.exit(code);
