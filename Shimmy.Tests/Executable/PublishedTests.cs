@@ -18,6 +18,10 @@ public sealed partial class PublishedTests
 
     private static string Rid => Path.GetFileName(Folder);
 
+    // What moves the cache folder, which a packed program unpacks itself into: on macOS it always lies in the home folder.
+    private static string CacheVariable =>
+        OperatingSystem.IsWindows() ? "LOCALAPPDATA" : OperatingSystem.IsMacOS() ? "HOME" : "XDG_CACHE_HOME";
+
     [TestInitialize]
     public void OnlyWherePublished()
     {
@@ -48,8 +52,12 @@ public sealed partial class PublishedTests
     [DataRow("runtimes/llamasharp/LICENSE.libgomp")]
     [DataRow("runtimes/llama.cpp-v0.4.0/LICENSE.llama.cpp")]
     [DataRow("runtimes/llama.cpp-v0.4.0/LICENSE.node-llama-cpp")]
-    public void Licences_travel_with_it(string file) =>
+    public void Licences_travel_with_it(string file)
+    {
+        if (file.EndsWith("libgomp", StringComparison.Ordinal) && Rid is not ("linux-x64" or "linux-arm64"))
+            Assert.Inconclusive("Archives for Linux with glibc alone bring libgomp.");
         Assert.IsGreaterThan(0, new FileInfo(Path.Combine(Folder, file)).Length);
+    }
 
     [TestMethod]
     public void The_archive_has_the_checksum_beside_it()
@@ -132,25 +140,27 @@ public sealed partial class PublishedTests
     public async Task One_file_with_a_model_in_it_runs_where_it_was_copied_to()
     {
         using var folder = new TemporaryFolder();
-        var packed = folder["taken along"];
+        var packed = folder["taken along" + Path.GetExtension(ShimmyProcess.Executable)];
         var written = await ShimmyProcess.RunAsync(["pack", "shimmy-demo", "-o", packed]);
         Assert.AreEqual(0, written.ExitCode, written.Errors);
         var verified = await ShimmyProcess.RunAsync(["pack", "--verify", packed]);
         StringAssert.Contains(verified.Output, "all as they were packed");
 
-        var first = await RunPackedAsync("generate", "--prompt", "What is Shimmy?", "--temperature", "0");
-        var second = await RunPackedAsync("generate", "--prompt", "What is Shimmy?", "--temperature", "0");
+        var cache = folder["cache"];
+        var first = await RunPackedAsync(cache, "generate", "--prompt", "What is Shimmy?", "--temperature", "0");
+        var second = await RunPackedAsync(cache, "generate", "--prompt", "What is Shimmy?", "--temperature", "0");
         Assert.AreEqual(0, first.ExitCode, first.Output);
         StringAssert.Contains(first.Output, "unpacking");
         Assert.DoesNotContain("unpacking", second.Output);
         StringAssert.Contains(second.Output, "server");
         StringAssert.StartsWith(first.Output, second.Output.TrimEnd());
-        Assert.AreEqual(3, (await RunPackedAsync("exec", "--quiet", "--", "sh", "-c", "exit 3")).ExitCode);
+        string[] ends = OperatingSystem.IsWindows() ? ["cmd", "/c", "exit 3"] : ["sh", "-c", "exit 3"];
+        Assert.AreEqual(3, (await RunPackedAsync(cache, ["exec", "--quiet", "--", .. ends])).ExitCode);
 
         File.WriteAllText(folder["no-folder"], "");
         var refused = await RunPackedAsync(folder["no-folder"], "list");
         Assert.AreEqual(1, refused.ExitCode);
-        StringAssert.Contains(refused.Output, "XDG_CACHE_HOME names another folder");
+        StringAssert.Contains(refused.Output, CacheVariable + " names another folder");
         using (var file = File.OpenWrite(packed))
         {
             file.Position = file.Length / 2;
@@ -161,12 +171,14 @@ public sealed partial class PublishedTests
         Assert.AreEqual(1, refused.ExitCode);
         StringAssert.Contains(refused.Output, "copy it again");
 
-        Task<(int ExitCode, string Output)> RunPackedAsync(params string[] arguments) => arguments[0].StartsWith('/')
-            ? RunAsync(arguments[0], arguments[1..])
-            : RunAsync(folder["cache"], arguments);
-
-        Task<(int ExitCode, string Output)> RunAsync(string cache, string[] arguments) =>
-            Tool.RunAsync("env", ["XDG_CACHE_HOME=" + cache, "HOME=" + folder.Path, packed, .. arguments]);
+        Task<(int ExitCode, string Output)> RunPackedAsync(string cacheFolder, params string[] arguments)
+        {
+            var start = ShimmyProcess.CreateStart(
+                arguments, folder.Path, new Dictionary<string, string> { ["HOME"] = folder.Path, [CacheVariable] = cacheFolder });
+            start.FileName = packed;
+            (start.RedirectStandardInput, start.StandardInputEncoding) = (false, null);
+            return SystemTool.RunAsync(start, TimeSpan.FromMinutes(1));
+        }
     }
 
     [GeneratedRegex(@"Name: GLIBC_2\.(\d+)")]

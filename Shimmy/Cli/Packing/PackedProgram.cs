@@ -14,8 +14,9 @@ namespace Shimmy.Cli.Packing;
 ///   executable │ file │ file │ … │ index: a line a file │ trailer: mark, where the index is, its SHA-256
 /// </code>
 /// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of
-/// the index, and every start runs the program there: libraries can only be loaded from files, and llama.cpp maps a model from its
-/// beginning.
+/// the index, and every start runs the program there. Nothing is mapped where it lies in here: the system loads libraries from files of
+/// their own, and llama.cpp takes a model as a path, without a place in the file (<c>llama_model_load_from_file</c>), and maps the whole
+/// file from offset 0 (<c>llama_mmap</c>), where the executable is.
 /// </summary>
 internal static class PackedProgram
 {
@@ -27,7 +28,10 @@ internal static class PackedProgram
     private const string Program = "shimmy";
     private const string Partial = ".partial";
     private const string Lock = ".unpacking";
-    private const string Elsewhere = "XDG_CACHE_HOME names another folder";
+
+    // What moves the cache folder (HostEnvironment.CacheFolder).
+    private static string Elsewhere =>
+        (OperatingSystem.IsWindows() ? "LOCALAPPDATA" : OperatingSystem.IsMacOS() ? "HOME" : "XDG_CACHE_HOME") + " names another folder";
 
     private static ReadOnlySpan<byte> Mark => "SHIMMY.PACKED.1\n"u8;
 
