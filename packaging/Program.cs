@@ -40,7 +40,7 @@ static void Archive(string published, string rid, string version, string backend
         ?? throw new ArgumentException($"unknown RID '{rid}': {string.Join(", ", Product.Platforms.Select(one => one.Rid))}");
     var dist = Path.GetDirectoryName(published)!;
     ReleaseArchive.TakeSymbols(published, dist, version, platform, backend);
-    SoftwareBill.Write(published, "Shimmy/obj/project.assets.json", "runtimes/manifest.json", version, platform);
+    SoftwareBill.Write(published, "Shimmy/obj/project.assets.json", "runtimes/manifest.json", version, platform, backend);
     var archive = ReleaseArchive.Make(published, dist, version, platform, backend);
     Console.WriteLine($"{archive.Path} ({new FileInfo(archive.Path).Length >> 10} KiB), SHA-256 {archive.Hash}");
 }

@@ -5,7 +5,7 @@ namespace Shimmy.Packaging;
 
 /// <summary>
 /// The bill of materials of an archive, in CycloneDX 1.6: the packages that are compiled in or brought (by the assets file of the restore and
-/// runtimes/manifest.json), and every file with its SHA-256.
+/// runtimes/manifest.json), the libraries in them with their own licences, and every file with its SHA-256.
 /// </summary>
 internal static class SoftwareBill
 {
@@ -18,12 +18,15 @@ internal static class SoftwareBill
     /// <param name="manifest">runtimes/manifest.json, which names the packages of npm.</param>
     /// <param name="version">The product's version.</param>
     /// <param name="platform">The platform.</param>
-    public static void Write(string published, string assets, string manifest, string version, Platform platform)
+    /// <param name="backend">Its GPU plug-ins, with hyphens between them; empty for none.</param>
+    public static void Write(string published, string assets, string manifest, string version, Platform platform, string backend)
     {
         var path = Path.Combine(published, FileName);
         File.Delete(path);
         var files = PackedFile.In(published);
-        var packages = NuGet(assets, platform).Concat(Npm(manifest, published, platform)).OrderBy(one => one.Url, StringComparer.Ordinal).ToArray();
+        // A package may bring two backends.
+        var components = NuGet(assets, platform).Concat(Npm(manifest, published, platform, backend)).Concat(Libraries(published))
+            .DistinctBy(one => one.Reference).OrderBy(one => one.Reference, StringComparer.Ordinal).ToArray();
         var bytes = new MemoryStream();
         using (var json = new Utf8JsonWriter(bytes, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
         {
@@ -38,10 +41,10 @@ internal static class SoftwareBill
             json.WriteEndObject();
             json.WriteEndObject();
             json.WriteStartArray("components");
-            foreach (var (name, number, url, licence) in packages)
+            foreach (var (name, number, reference, licence) in components)
             {
                 json.WriteStartObject();
-                WriteHead(json, "library", name, number, url, licence);
+                WriteHead(json, "library", name, number, reference, licence);
                 json.WriteEndObject();
             }
             foreach (var file in files)
@@ -92,8 +95,9 @@ internal static class SoftwareBill
         json.WriteEndArray();
     }
 
-    // The packages of the restore for this platform, .NET's runtime among them; those that only compile (analyzers, generators) are left out.
-    private static IEnumerable<(string Name, string Version, string Url, string? Licence)> NuGet(string assets, Platform platform)
+    // The packages of the restore for this platform, .NET's runtime among them; those that only compile (analyzers, generators) are left out,
+    // but for ConsoleAppFramework, whose generator writes code of its own into the program.
+    private static IEnumerable<Component> NuGet(string assets, Platform platform)
     {
         using var json = JsonDocument.Parse(File.ReadAllBytes(assets));
         var root = json.RootElement;
@@ -104,7 +108,8 @@ internal static class SoftwareBill
         foreach (var library in target.Value.EnumerateObject())
         {
             var brings = library.Value.TryGetProperty("runtime", out _) || library.Value.TryGetProperty("native", out _)
-                || library.Name.StartsWith("LLamaSharp", StringComparison.Ordinal);
+                || library.Name.StartsWith("LLamaSharp", StringComparison.Ordinal)
+                || library.Name.StartsWith("ConsoleAppFramework/", StringComparison.Ordinal);
             if (brings && library.Name.Split('/') is [var name, var version])
                 found.Add((name, version));
         }
@@ -123,7 +128,7 @@ internal static class SoftwareBill
         if (!found.Any(one => one.Item1.Contains(".Runtime.", StringComparison.Ordinal)))
             throw new InvalidOperationException($"{assets} is not of a restore for {platform.Rid}: it names no runtime of .NET for it");
         foreach (var (name, version) in found.Distinct())
-            yield return (name, version, $"pkg:nuget/{name}@{version}", LicenceOf(folders, name, version));
+            yield return new(name, version, $"pkg:nuget/{name}@{version}", LicenceOf(folders, name, version));
     }
 
     private static string? LicenceOf(string[] folders, string name, string version)
@@ -143,22 +148,51 @@ internal static class SoftwareBill
         return end < 0 ? null : text[(at + before.Length)..end].Trim();
     }
 
-    private static IEnumerable<(string Name, string Version, string Url, string? Licence)> Npm(string manifest, string published, Platform platform)
+    private static IEnumerable<Component> Npm(string manifest, string published, Platform platform, string backends)
     {
         using var json = JsonDocument.Parse(File.ReadAllBytes(manifest));
         var version = json.RootElement.GetProperty("version").GetString()!;
         var runtime = "runtimes/llama.cpp-" + json.RootElement.GetProperty("llamaCpp").GetString();
-        var files = PackedFile.In(published).Select(file => file.Path).Where(path => path.StartsWith(runtime, StringComparison.Ordinal)).ToArray();
+        if (!Directory.Exists(Path.Combine(published, runtime)))
+            yield break;
+        var brought = backends.Split('-').Append("cpu").ToArray();
         foreach (var package in json.RootElement.GetProperty("packages").EnumerateArray())
         {
-            var backend = package.GetProperty("backend").GetString()!;
-            if (package.GetProperty("rid").GetString() != platform.Rid
-                || !files.Any(file => backend == "cpu" || file.Contains("ggml-" + backend.TrimEnd('1', '2'), StringComparison.Ordinal)))
-            {
+            if (package.GetProperty("rid").GetString() != platform.Rid || !brought.Contains(package.GetProperty("backend").GetString()))
                 continue;
-            }
             var name = package.GetProperty("package").GetString()!;
-            yield return (name, version, $"pkg:npm/{name.Replace("@", "%40", StringComparison.Ordinal)}@{version}", "MIT");
+            yield return new(name, version, $"pkg:npm/{name.Replace("@", "%40", StringComparison.Ordinal)}@{version}", "MIT");
         }
     }
+
+    // What is in the folders of the runtimes: llama.cpp with its ggml, and the compiler's library of OpenMP (publish.sh).
+    private static IEnumerable<Component> Libraries(string published)
+    {
+        var runtimes = Path.Combine(published, "runtimes");
+        foreach (var runtime in Directory.Exists(runtimes) ? Directory.GetDirectories(runtimes) : [])
+        {
+            // The folder of llama.cpp's release is named by it; LLamaSharp's package does not say which one it has.
+            var folder = Path.GetFileName(runtime);
+            var release = folder.Split("llama.cpp-") is ["", var named] ? named : null;
+            foreach (var (name, part) in new[] { ("llama.cpp", ""), ("ggml", "#ggml") })
+            {
+                var reference = release is null ? $"{folder}/{name}" : $"pkg:github/ggml-org/llama.cpp@{release}{part}";
+                yield return new(name, release, reference, "MIT");
+            }
+            if (!File.Exists(Path.Combine(runtime, "libgomp.so.1")))
+                continue;
+            // The text of its licence begins with the compiler that it is of: "gcc (Debian 12.2.0-14) 12.2.0".
+            var compiler = Between(File.ReadAllText(Path.Combine(runtime, "LICENSE.libgomp"), Encoding.UTF8), "compiler: ", "\n");
+            var gcc = compiler?.Contains("gcc", StringComparison.Ordinal) == true ? compiler.Split(' ')[^1] : null;
+            var libgomp = "pkg:generic/libgomp" + (gcc is null ? "" : "@" + gcc);
+            yield return new("libgomp", gcc, libgomp, "GPL-3.0-or-later WITH GCC-exception-3.1");
+        }
+    }
+
+    /// <summary>Something that is compiled in or brought.</summary>
+    /// <param name="Name">Its name.</param>
+    /// <param name="Version">Its version; null where nobody says it.</param>
+    /// <param name="Reference">What names it in the bill: its package URL, where there is one.</param>
+    /// <param name="Licence">An SPDX expression, or the address of a text; null where it names none.</param>
+    private sealed record Component(string Name, string? Version, string Reference, string? Licence);
 }

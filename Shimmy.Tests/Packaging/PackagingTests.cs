@@ -11,7 +11,6 @@ namespace Shimmy.Tests.Packaging;
 [TestCategory("Unit")]
 public sealed class PackagingTests
 {
-    private const string Program = "#!/bin/sh\necho \"pretended $*\"\n";
     private static readonly TemporaryFolder Folder = new();
 
     [ClassInitialize]
@@ -101,6 +100,32 @@ public sealed class PackagingTests
         Assert.IsTrue(packages.ContainsKey("pkg:npm/%40example/linux-x64@3.0.0"));
         Assert.IsTrue(packages.ContainsKey("pkg:nuget/Microsoft.NETCore.App.Runtime.NativeAOT.linux-x64@10.0.1"));
         Assert.IsFalse(packages.ContainsKey("pkg:nuget/Generator@1.0.0"), "what only compiles is not in it");
+        Assert.IsTrue(packages.ContainsKey("pkg:nuget/ConsoleAppFramework@5.0.0"), "what writes code into the program is");
+        Assert.IsFalse(packages.Keys.Any(package => package.Contains("cuda", StringComparison.Ordinal)));
+        foreach (var (name, licence) in new[]
+        {
+            ("pkg:generic/libgomp@12.2.0", "GPL-3.0-or-later WITH GCC-exception-3.1"), ("pkg:github/ggml-org/llama.cpp@v1", "MIT"),
+            ("pkg:github/ggml-org/llama.cpp@v1#ggml", "MIT"),
+        })
+        {
+            Assert.AreEqual(licence, packages[name].GetProperty("licenses")[0].GetProperty("expression").GetString());
+        }
+    }
+
+    [TestMethod]
+    public async Task A_bill_of_materials_has_the_plugins_that_were_asked_for_and_each_component_once()
+    {
+        var platform = Product.Platforms.First(one => one.Rid == "osx-arm64");
+        var published = Pretended.Published(Folder["plugins"], Folder, platform, "cuda12-metal");
+        var text = await File.ReadAllTextAsync(Path.Combine(published, SoftwareBill.FileName));
+
+        await FollowsAsync(ManifestSchemas.CycloneDx, text);
+        using var bill = JsonDocument.Parse(text);
+        var references = bill.RootElement.GetProperty("components").EnumerateArray()
+            .Select(one => one.GetProperty("bom-ref").GetString()!).ToArray();
+        CollectionAssert.AllItemsAreUnique(references);
+        CollectionAssert.AreEqual(new[] { "pkg:npm/%40example/osx-arm64-cuda12@3.0.0", "pkg:npm/%40example/osx-arm64@3.0.0" },
+            references.Where(one => one.StartsWith("pkg:npm/", StringComparison.Ordinal)).Order(StringComparer.Ordinal).ToArray());
     }
 
     [TestMethod]
@@ -109,7 +134,7 @@ public sealed class PackagingTests
         var published = Published(Folder["for-arm64"], Product.Platforms.First(one => one.Rid == "linux-arm64"));
 
         var refused = Assert.ThrowsExactly<InvalidOperationException>(() =>
-            SoftwareBill.Write(published, Folder["assets.json"], Folder["manifest.json"], "1.2.3", Archive.Platform));
+            SoftwareBill.Write(published, Folder["assets.json"], Folder["manifest.json"], "1.2.3", Archive.Platform, ""));
 
         StringAssert.EndsWith(refused.Message, "is not of a restore for linux-x64: it names no runtime of .NET for it");
     }
@@ -310,35 +335,14 @@ public sealed class PackagingTests
             await File.WriteAllTextAsync(path, Product.Text(file));
             Assert.AreEqual("", await RunAsync("shellcheck", path));
         }
+        foreach (var file in new[] { "packaging/base.sh", "publish.sh" })
+            Assert.AreEqual("", await RunAsync("shellcheck", Path.Combine(Repository.Root, file)));
     }
 
-    private static string Published(string folder, Platform platform)
-    {
-        foreach (var (path, text) in new[]
-        {
-            (platform.Executable, Program), ("LICENSE", "a licence"), ("runtimes/llama.cpp-v1/libllama.so", "library"),
-            ("share/man/man1/shimmy.1", ".TH"), ("share/bash-completion/completions/shimmy", "complete"), ("models/shimmy-demo.gguf", "GGUF"),
-        })
-        {
-            Directory.CreateDirectory(Path.GetDirectoryName(Path.Combine(folder, path))!);
-            File.WriteAllText(Path.Combine(folder, path), text);
-        }
-        var packages = Folder["packages"];
-        Directory.CreateDirectory(Path.Combine(packages, "example/1.0.0"));
-        File.WriteAllText(Path.Combine(packages, "example/1.0.0/example.nuspec"), """<license type="expression">MIT</license>""");
-        var (assets, manifest) = (Folder["assets.json"], Folder["manifest.json"]);
-        File.WriteAllText(assets, $$$"""
-            { "packageFolders": { "{{{packages.Replace('\\', '/')}}}": {} }, "project": { "frameworks": { "net10.0": { "downloadDependencies": [
-                { "name": "Microsoft.NETCore.App.Runtime.NativeAOT.{{{platform.Rid}}}", "version": "[10.0.1, 10.0.1]" } ] } } },
-              "targets": { "net10.0": { "Example/1.0.0": { "runtime": { "a.dll": {} } }, "Generator/1.0.0": {} } } }
-            """);
-        File.WriteAllText(manifest, $$"""
-            { "llamaCpp": "v1", "version": "3.0.0",
-              "packages": [ { "rid": "{{platform.Rid}}", "backend": "cpu", "package": "@example/{{platform.Rid}}" } ] }
-            """);
-        SoftwareBill.Write(folder, assets, manifest, "1.2.3", platform);
-        return folder;
-    }
+    private static string Published(string folder, Platform platform) => Pretended.Published(folder, Folder, platform);
+
+    private static async Task FollowsAsync(string schema, string json) =>
+        Assert.IsEmpty((await NJsonSchema.JsonSchema.FromJsonAsync(schema)).Validate(json), json);
 
     private static async Task<string> RunAsync(string tool, params string[] arguments)
     {
