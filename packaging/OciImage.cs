@@ -4,7 +4,8 @@ namespace Shimmy.Packaging;
 
 /// <summary>
 /// An image of a container as a tar in the OCI layout, for both processors, made without a daemon: the program on top of nothing but what a
-/// glibc system brings with its base image. <c>skopeo copy oci-archive:FILE docker://…</c> or <c>podman load</c> take it.
+/// glibc system brings with its base image. <c>skopeo copy --all oci-archive:FILE docker://…</c> or <c>podman load</c> take it: they want
+/// one entry in <c>index.json</c>, which is the index of both.
 /// </summary>
 internal static class OciImage
 {
@@ -52,17 +53,14 @@ internal static class OciImage
         if (manifests.Count == 0)
             return null;
         files.Add(PackedFile.OfText("oci-layout", """{"imageLayoutVersion":"1.0.0"}"""));
-        files.Add(new PackedFile("index.json", () => Json(json =>
+        var both = Json(json => WriteIndex(json, () =>
         {
-            json.WriteStartObject();
-            json.WriteNumber("schemaVersion", 2);
-            json.WriteString("mediaType", Index);
-            json.WriteStartArray("manifests");
             foreach (var (digest, size, processor) in manifests)
                 WriteDescriptor(json, Manifest, digest, size, processor);
-            json.WriteEndArray();
-            json.WriteEndObject();
-        })));
+        }));
+        var all = Add(both);
+        files.Add(new PackedFile("index.json", () => Json(json => WriteIndex(json,
+            () => WriteDescriptor(json, Index, all, both.Length, name: $"{Product.Name}:{version}")))));
         return Packed.Write(Path.Combine(dist, $"{Product.Name}-{version}-oci.tar"), Packed.Tar(files));
 
         string Add(byte[] bytes)
@@ -72,6 +70,17 @@ internal static class OciImage
                 files.Add(new PackedFile("blobs/sha256/" + digest, () => bytes));
             return "sha256:" + digest;
         }
+    }
+
+    private static void WriteIndex(Utf8JsonWriter json, Action writeManifests)
+    {
+        json.WriteStartObject();
+        json.WriteNumber("schemaVersion", 2);
+        json.WriteString("mediaType", Index);
+        json.WriteStartArray("manifests");
+        writeManifests();
+        json.WriteEndArray();
+        json.WriteEndObject();
     }
 
     // A user of its own, a root that may be read-only, models in a volume.
@@ -115,7 +124,8 @@ internal static class OciImage
         }
     }
 
-    private static void WriteDescriptor(Utf8JsonWriter json, string type, string digest, int size, string? processor = null)
+    private static void WriteDescriptor(
+        Utf8JsonWriter json, string type, string digest, int size, string? processor = null, string? name = null)
     {
         json.WriteStartObject();
         json.WriteString("mediaType", type);
@@ -126,6 +136,12 @@ internal static class OciImage
             json.WriteStartObject("platform");
             json.WriteString("architecture", processor);
             json.WriteString("os", "linux");
+            json.WriteEndObject();
+        }
+        if (name is not null)
+        {
+            json.WriteStartObject("annotations");
+            json.WriteString("org.opencontainers.image.ref.name", name);
             json.WriteEndObject();
         }
         json.WriteEndObject();

@@ -177,19 +177,24 @@ public sealed class PackagingTests
         var blobs = new Dictionary<string, byte[]>();
         using (var tar = new TarReader(File.OpenRead(path)))
         {
-            while (tar.GetNextEntry(copyData: true) is { } entry)
+            while (tar.GetNextEntry(copyData: true) is { } file)
             {
-                if (entry.EntryType != TarEntryType.RegularFile)
+                if (file.EntryType != TarEntryType.RegularFile)
                     continue;
                 var bytes = new MemoryStream();
-                entry.DataStream!.CopyTo(bytes);
-                blobs.Add(entry.Name, bytes.ToArray());
+                file.DataStream!.CopyTo(bytes);
+                blobs.Add(file.Name, bytes.ToArray());
             }
         }
 
         foreach (var (name, bytes) in blobs.Where(blob => blob.Key.StartsWith("blobs/", StringComparison.Ordinal)))
             Assert.AreEqual("blobs/sha256/" + Packed.Hash(bytes), name);
-        using var index = JsonDocument.Parse(blobs["index.json"]);
+        // skopeo and podman take a file whose index has one entry.
+        using var outer = JsonDocument.Parse(blobs["index.json"]);
+        var entry = outer.RootElement.GetProperty("manifests").EnumerateArray().Single();
+        Assert.AreEqual("application/vnd.oci.image.index.v1+json", entry.GetProperty("mediaType").GetString());
+        Assert.AreEqual("shimmy:1.2.3", entry.GetProperty("annotations").GetProperty("org.opencontainers.image.ref.name").GetString());
+        using var index = JsonDocument.Parse(Blob(entry));
         var processors = new List<string>();
         foreach (var one in index.RootElement.GetProperty("manifests").EnumerateArray())
         {
@@ -200,8 +205,8 @@ public sealed class PackagingTests
                 new MemoryStream(Blob(manifest.RootElement.GetProperty("layers")[0])), System.IO.Compression.CompressionMode.Decompress)))
             {
                 var modes = new Dictionary<string, UnixFileMode>();
-                while (layer.GetNextEntry() is { } entry)
-                    modes.Add(entry.Name, entry.Mode);
+                while (layer.GetNextEntry() is { } file)
+                    modes.Add(file.Name, file.Mode);
                 Assert.IsTrue(modes["ld-linux-x86-64.so.2"].HasFlag(UnixFileMode.OtherExecute));
                 Assert.IsFalse(modes["etc/ca"].HasFlag(UnixFileMode.OtherExecute));
             }
