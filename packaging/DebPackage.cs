@@ -17,7 +17,7 @@ internal static class DebPackage
             sums.Append(CultureInfo.InvariantCulture, $"{Sum(bytes)}  {path}\n");
         var control = $"""
             Package: {Product.Name}
-            Version: {archive.Version}
+            Version: {archive.OrderedVersion}
             Architecture: {archive.Platform.Debian}
             Maintainer: {Product.Maintainer}
             Installed-Size: {contents.Sum(file => (file.Bytes.LongLength + 1023) / 1024)}

@@ -24,7 +24,9 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
     {
         foreach (var (path, text) in new[]
         {
-            ("homebrew/shimmy.rb", Formula()), ("scoop/shimmy.json", Scoop()), ("nix/flake.nix", Flake()), ("aur/PKGBUILD", Pkgbuild()),
+            ("homebrew/shimmy.rb", Formula()), ("scoop/shimmy.json", Scoop()), ("nix/flake.nix", Flake()), ("aur/PKGBUILD", Pkgbuild("PKGBUILD")),
+            // In the AUR's repository it is .SRCINFO; the files of a release cannot begin with a full stop.
+            ("aur/SRCINFO", Pkgbuild("SRCINFO")),
             ($"winget/Shimmy.Shimmy.yaml", WinGet("version", "DefaultLocale: en-US")),
             ($"winget/Shimmy.Shimmy.installer.yaml", WinGet("installer", Installers())),
             ($"winget/Shimmy.Shimmy.locale.en-US.yaml", WinGet("defaultLocale", Locale())),
@@ -113,21 +115,22 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
         return Encoding.UTF8.GetString(bytes.ToArray()) + "\n";
     }
 
-    // The three files of WinGet's schema 1.6.
+    // The three files of WinGet's schema 1.9.
     private string? WinGet(string kind, string? body) => body is null || _plain.All(archive => !archive.Platform.IsWindows) ? null
         : $"""
-        # yaml-language-server: $schema=https://aka.ms/winget-manifest.{kind}.1.6.0.schema.json
+        # yaml-language-server: $schema=https://aka.ms/winget-manifest.{kind}.1.9.0.schema.json
         PackageIdentifier: Shimmy.Shimmy
         PackageVersion: {Version}
         {body}
         ManifestType: {kind}
-        ManifestVersion: 1.6.0
+        ManifestVersion: 1.9.0
 
         """.ReplaceLineEndings("\n");
 
     private string Installers()
     {
-        var text = new StringBuilder("InstallerType: zip\nNestedInstallerType: portable\nInstallers:");
+        // The program looks for its runtimes beside itself, so its folder goes into PATH, and no link to it elsewhere.
+        var text = new StringBuilder("InstallerType: zip\nNestedInstallerType: portable\nArchiveBinariesDependOnPath: true\nInstallers:");
         foreach (var archive in _plain.Where(archive => archive.Platform.IsWindows))
         {
             text.Append(CultureInfo.InvariantCulture, $"\n- Architecture: {archive.Platform.NodeProcessor}\n  NestedInstallerFiles:\n");
@@ -154,12 +157,22 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
         return Product.Text("flake.nix", ("summary", Product.Summary), ("version", Version), ("home", Home), ("systems", text.ToString().TrimEnd('\n')));
     }
 
-    private string? Pkgbuild()
+    // PKGBUILD, or SRCINFO, which says the same of it. A version has no hyphen there.
+    private string? Pkgbuild(string file)
     {
-        if (Of("linux-x64") is not { } archive)
+        var systems = new[] { (Processor: "x86_64", Archive: Of("linux-x64")), (Processor: "aarch64", Archive: Of("linux-arm64")) }
+            .Where(system => system.Archive is not null).ToArray();
+        if (systems.Length == 0)
             return null;
-        var arm = Of("linux-arm64") is not { } other ? "" : $"\nsource_aarch64=(\"{Address(other)}\")\nsha256sums_aarch64=('{other.Hash}')";
-        return Product.Text("PKGBUILD", ("summary", Product.Summary), ("version", Version), ("home", Home), ("licence", Product.Licence),
-            ("processors", arm.Length == 0 ? "'x86_64'" : "'x86_64' 'aarch64'"), ("address", Address(archive)), ("hash", archive.Hash), ("arm", arm));
+        var isScript = file == "PKGBUILD";
+        var (processors, sources) = (new StringBuilder(), new StringBuilder());
+        foreach (var (processor, archive) in systems)
+        {
+            processors.Append(isScript ? $" '{processor}'" : $"\n\tarch = {processor}");
+            sources.Append(isScript ? $"\nsource_{processor}=(\"{Address(archive!)}\")" : $"\n\tsource_{processor} = {Address(archive!)}");
+            sources.Append(isScript ? $"\nsha256sums_{processor}=('{archive!.Hash}')" : $"\n\tsha256sums_{processor} = {archive!.Hash}");
+        }
+        return Product.Text(file, ("summary", Product.Summary), ("version", Version.Replace('-', '_')), ("home", Home),
+            ("licence", Product.Licence), ("processors", processors.ToString().TrimStart()), ("sources", sources.ToString().TrimStart()));
     }
 }

@@ -26,7 +26,8 @@ internal sealed record PackedFile(string Path, Func<byte[]> Read, bool Runs = fa
             .Select(one => new PackedFile(prefix + one.Path, () => File.ReadAllBytes(one.File), IsProgram(one.Path))),
     ];
 
-    private static bool IsProgram(string path) => System.IO.Path.GetFileName(path) is Product.Name or Product.Name + ".exe"
+    // By the whole path: the completion for bash has the program's name.
+    private static bool IsProgram(string path) => path is Product.Name or Product.Name + ".exe"
         || path.EndsWith(".sh", StringComparison.Ordinal)
         || System.IO.Path.GetFileName(path).StartsWith("ld-linux-", StringComparison.Ordinal);
 }

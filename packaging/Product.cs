@@ -8,8 +8,8 @@ internal static class Product
     /// <summary>Name of the product, its executable and its packages.</summary>
     public const string Name = "shimmy";
 
-    /// <summary>One line, without a full stop.</summary>
-    public const string Summary = "A local LLM inference server with the APIs of OpenAI, Anthropic, Ollama and llama-server";
+    /// <summary>One line: at most 80 characters, without an article before it and a full stop behind (Homebrew, Debian).</summary>
+    public const string Summary = "Local LLM server with the APIs of OpenAI, Anthropic, Ollama and llama-server";
 
     /// <summary>A paragraph.</summary>
     public const string Description = "Finds the GGUF and SafeTensors models on the machine, loads them on demand with llama.cpp "

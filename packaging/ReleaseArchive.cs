@@ -3,11 +3,11 @@ using System.IO.Compression;
 
 namespace Shimmy.Packaging;
 
-/// <summary>A published archive, <c>shimmy-VERSION-RID[-BACKEND].tar.gz</c> or <c>.zip</c>: one folder of that name inside.</summary>
+/// <summary>A published archive, <c>shimmy-VERSION-RID[-BACKEND]….tar.gz</c> or <c>.zip</c>: one folder of that name inside.</summary>
 /// <param name="Path">Where it is.</param>
 /// <param name="Version">The product's version.</param>
 /// <param name="Platform">What it runs on.</param>
-/// <param name="Backend">Its GPU plug-in; empty for none.</param>
+/// <param name="Backend">Its GPU plug-ins, with hyphens between them; empty for none.</param>
 internal sealed record ReleaseArchive(string Path, string Version, Platform Platform, string Backend)
 {
     private static readonly string[] Backends = ["vulkan", "cuda", "cuda12", "metal"];
@@ -17,6 +17,12 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
 
     /// <summary>Its file name.</summary>
     public string FileName => System.IO.Path.GetFileName(Path);
+
+    /// <summary>
+    /// The version as deb and rpm write it: a tilde stands before what is earlier than the release (1.2.3~rc.1), where a hyphen would begin
+    /// the package's own revision.
+    /// </summary>
+    public string OrderedVersion => Version.Split('-', 2) is [var release, var before] ? $"{release}~{before.Replace('-', '.')}" : Version;
 
     /// <summary>The name of the folder inside.</summary>
     public string Folder => FileName[..^Platform.Ending.Length];
@@ -98,14 +104,18 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
     private static ReleaseArchive? Of(string path)
     {
         var name = System.IO.Path.GetFileName(path);
+        const string start = Product.Name + "-";
         foreach (var platform in Product.Platforms)
         {
-            foreach (var backend in Backends.Prepend(""))
-            {
-                var end = $"-{platform.Rid}{(backend.Length == 0 ? "" : "-" + backend)}{platform.Ending}";
-                if (name.StartsWith(Product.Name + "-", StringComparison.Ordinal) && name.EndsWith(end, StringComparison.Ordinal))
-                    return new ReleaseArchive(path, name[(Product.Name.Length + 1)..^end.Length], platform, backend);
-            }
+            if (!name.StartsWith(start, StringComparison.Ordinal) || !name.EndsWith(platform.Ending, StringComparison.Ordinal))
+                continue;
+            var (stem, rid) = (name[..^platform.Ending.Length], "-" + platform.Rid);
+            var at = stem.LastIndexOf(rid, StringComparison.Ordinal);
+            if (at <= start.Length)
+                continue;
+            var backends = stem[(at + rid.Length)..].Split('-');
+            if (backends[0].Length == 0 && backends.Skip(1).All(backend => Backends.Contains(backend)))
+                return new ReleaseArchive(path, stem[start.Length..at], platform, string.Join('-', backends.Skip(1)));
         }
         return null;
     }

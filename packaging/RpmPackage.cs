@@ -12,7 +12,7 @@ namespace Shimmy.Packaging;
 internal static class RpmPackage
 {
     private const int Configuration = 1 | 16; // %config(noreplace)
-    private const int OfScripts = 256 | 512 | 1024 | 2048; // whoever runs the scripts before and after
+    private const int OfScripts = 256 | 1024 | 2048 | 4096; // what runs the scripts: after installing, before and after removing
     private const int Rpmlib = (1 << 24) | 2 | 8; // a feature of rpm itself, this version or an older one
     private const uint Regular = 0x8000, Link = 0xA000;
 
@@ -26,7 +26,7 @@ internal static class RpmPackage
         var header = Header(archive, files, payload);
         var signature = Signature(header, payload, cpio.Length);
         var package = new MemoryStream();
-        package.Write(Lead($"{Product.Name}-{archive.Version}-1"));
+        package.Write(Lead($"{Product.Name}-{archive.OrderedVersion}-1"));
         package.Write(signature);
         package.Write(new byte[(8 - (signature.Length % 8)) % 8]);
         package.Write(header);
@@ -41,7 +41,7 @@ internal static class RpmPackage
         var header = new RpmHeader(63);
         header.Strings(100, "C");
         header.Text(1000, Product.Name);
-        header.Text(1001, archive.Version);
+        header.Text(1001, archive.OrderedVersion);
         header.Text(1002, "1");
         header.Localized(1004, Product.Summary);
         header.Localized(1005, Product.Description);
@@ -64,13 +64,19 @@ internal static class RpmPackage
         header.Numbers(1037, [.. files.Select(one => one.File.Path == LinuxLayout.Configuration ? Configuration : 0)]);
         header.Strings(1039, [.. files.Select(_ => "root")]);
         header.Strings(1040, [.. files.Select(_ => "root")]);
-        header.Text(1044, $"{Product.Name}-{archive.Version}-1.src.rpm");
+        header.Text(1044, $"{Product.Name}-{archive.OrderedVersion}-1.src.rpm");
         header.Strings(1047, Product.Name);
-        header.Numbers(1048, 0, 0, 0, OfScripts, Rpmlib, Rpmlib, Rpmlib);
-        header.Strings(1049,
-            "libc.so.6(GLIBC_2.34)(64bit)", "libssl.so.3()(64bit)", "libstdc++.so.6()(64bit)", "/bin/sh",
-            "rpmlib(CompressedFileNames)", "rpmlib(FileDigests)", "rpmlib(PayloadFilesHavePrefix)");
-        header.Strings(1050, "", "", "", "", "3.0.4-1", "4.6.0-1", "4.0-1");
+        var required = new List<(string Name, string Version, int Flags)>
+        {
+            ("libc.so.6(GLIBC_2.34)(64bit)", "", 0), ("libssl.so.3()(64bit)", "", 0), ("libstdc++.so.6()(64bit)", "", 0),
+            ("/bin/sh", "", OfScripts), ("rpmlib(CompressedFileNames)", "3.0.4-1", Rpmlib), ("rpmlib(FileDigests)", "4.6.0-1", Rpmlib),
+            ("rpmlib(PayloadFilesHavePrefix)", "4.0-1", Rpmlib),
+        };
+        if (archive.OrderedVersion.Contains('~', StringComparison.Ordinal))
+            required.Add(("rpmlib(TildeInVersions)", "4.10.0-1", Rpmlib));
+        header.Numbers(1048, [.. required.Select(one => one.Flags)]);
+        header.Strings(1049, [.. required.Select(one => one.Name)]);
+        header.Strings(1050, [.. required.Select(one => one.Version)]);
         header.Text(1064, "4.18.0");
         header.Strings(1085, "/bin/sh");
         header.Strings(1086, "/bin/sh");
@@ -79,7 +85,7 @@ internal static class RpmPackage
         header.Numbers(1096, [.. Enumerable.Range(1, files.Length)]);
         header.Strings(1097, [.. files.Select(_ => "")]);
         header.Numbers(1112, 8);
-        header.Strings(1113, $"{archive.Version}-1");
+        header.Strings(1113, $"{archive.OrderedVersion}-1");
         header.Numbers(1116, [.. files.Select(one => folders.IndexOf(FolderOf(one.File.Path)))]);
         header.Strings(1117, [.. files.Select(one => one.File.Path[(one.File.Path.LastIndexOf('/') + 1)..])]);
         header.Strings(1118, [.. folders]);

@@ -80,7 +80,8 @@ public sealed class PackagingTests
 
         Assert.IsTrue(names.Keys.All(name => name.StartsWith("shimmy-1.2.3-linux-x64/", StringComparison.Ordinal)));
         Assert.IsTrue(names["shimmy-1.2.3-linux-x64/shimmy"].HasFlag(UnixFileMode.OtherExecute));
-        Assert.IsFalse(names["shimmy-1.2.3-linux-x64/LICENSE"].HasFlag(UnixFileMode.UserExecute));
+        foreach (var other in new[] { "LICENSE", "share/bash-completion/completions/shimmy" })
+            Assert.IsFalse(names["shimmy-1.2.3-linux-x64/" + other].HasFlag(UnixFileMode.UserExecute), other);
         Assert.AreEqual($"{Archive.Hash}  {Archive.FileName}\n", File.ReadAllText(Archive.Path + ".sha256"));
     }
 
@@ -157,6 +158,8 @@ public sealed class PackagingTests
     {
         var (package, root) = (RpmPackage.Write(Archive, Folder["rpm"]), Folder["rpm-root/x"]);
         StringAssert.Contains(await RunAsync("rpm", "-K", "--nosignature", package), "digests OK");
+        StringAssert.Contains(
+            await RunAsync("rpm", "-qp", "--qf", @"[%{REQUIRENAME} %{REQUIREFLAGS:deptype}\n]", package), "/bin/sh post,preun,postun,interp\n");
         if (Environment.UserName != "root")
             return;
         await RunAsync("rpm", "--root", root, "--nodeps", "--noscripts", "-i", package);
@@ -225,7 +228,7 @@ public sealed class PackagingTests
     }
 
     [TestMethod]
-    public void Manifests_of_package_managers_name_every_archive_by_address_and_hash()
+    public async Task Manifests_of_package_managers_follow_their_schemas_and_name_every_archive_by_address_and_hash()
     {
         var archives = ReleaseArchive.In(Folder["dist"]);
         var texts = new Manifests(archives, new Uri("https://example.org/o/shimmy/releases/download/v1.2.3/")).Write(Folder["manifests"])
@@ -235,6 +238,7 @@ public sealed class PackagingTests
             ["shimmy.rb"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
             ["shimmy.json"] = ["win-x64", "win-arm64"],
             ["PKGBUILD"] = ["linux-x64", "linux-arm64"],
+            ["SRCINFO"] = ["linux-x64", "linux-arm64"],
             ["flake.nix"] = ["linux-x64", "linux-arm64", "osx-x64", "osx-arm64"],
             ["Shimmy.Shimmy.installer.yaml"] = ["win-x64", "win-arm64"],
         })
@@ -249,6 +253,72 @@ public sealed class PackagingTests
         Assert.AreEqual("1.2.3", JsonDocument.Parse(texts["shimmy.json"]).RootElement.GetProperty("version").GetString());
         foreach (var text in texts.Values)
             Assert.DoesNotContain("{{", text);
+
+        foreach (var (file, schema) in new[]
+        {
+            ("Shimmy.Shimmy.installer.yaml", ManifestSchemas.WinGetInstaller), ("Shimmy.Shimmy.locale.en-US.yaml", ManifestSchemas.WinGetLocale),
+            ("Shimmy.Shimmy.yaml", ManifestSchemas.WinGetVersion),
+        })
+        {
+            await FollowsAsync(schema, JsonSerializer.Serialize(Yaml.Documents(texts[file]).Single()));
+        }
+        StringAssert.Contains(texts["Shimmy.Shimmy.installer.yaml"], "ArchiveBinariesDependOnPath: true");
+        await FollowsAsync(ManifestSchemas.Scoop, texts["shimmy.json"]);
+        // What brew audit says of a description.
+        var description = texts["shimmy.rb"].Split('\n').Single(line => line.StartsWith("  desc ", StringComparison.Ordinal)).Split('"')[1];
+        Assert.IsLessThanOrEqualTo(80, description.Length);
+        Assert.DoesNotMatchRegex("^(A|An|The|[Ss]himmy) |\\.$", description);
+        // What makepkg --printsrcinfo would say of PKGBUILD.
+        Assert.AreEqual(texts["SRCINFO"], await RunAsync("bash", "-c", """
+            . "$0"
+            printf 'pkgbase = %s\n\tpkgdesc = %s\n\tpkgver = %s\n\tpkgrel = %s\n\turl = %s\n' "$pkgname" "$pkgdesc" "$pkgver" "$pkgrel" "$url"
+            printf '\tarch = %s\n' "${arch[@]}"
+            printf '\tlicense = %s\n' "${license[@]}"
+            printf '\tdepends = %s\n' "${depends[@]}"
+            printf '\tprovides = %s\n' "${provides[@]}"
+            printf '\tconflicts = %s\n' "${conflicts[@]}"
+            printf '\toptions = %s\n' "${options[@]}"
+            for one in "${arch[@]}"; do
+                for field in source sha256sums; do eval "printf '\tFIELD = %s\n' \"\${${field}_$one[@]}\"" | sed "s/FIELD/${field}_$one/"; done
+            done
+            printf '\npkgname = %s\n' "$pkgname"
+            """, Folder["manifests/aur/PKGBUILD"]));
+    }
+
+    [TestMethod]
+    public async Task A_version_before_a_release_is_older_than_it_for_every_package_manager()
+    {
+        var platform = Archive.Platform;
+        var archive = ReleaseArchive.Make(Published(Folder["before"], platform), Folder["before-dist"], "1.2.3-rc.1-b", platform, "");
+        Assert.AreEqual(archive.Version, ReleaseArchive.In(Folder["before-dist"]).Single().Version);
+        var deb = DebPackage.Write(archive, Folder["before-dist"]);
+        StringAssert.EndsWith(deb, "shimmy_1.2.3-rc.1-b_amd64.deb");
+        Assert.AreEqual("1.2.3~rc.1.b\n", await RunAsync("dpkg-deb", "-f", deb, "Version"));
+        await RunAsync("dpkg", "--compare-versions", "1.2.3~rc.1.b", "lt", "1.2.3");
+        var rpm = RpmPackage.Write(archive, Folder["before-dist"]);
+        StringAssert.Contains(await RunAsync("rpm", "-K", "--nosignature", rpm), "digests OK");
+        Assert.AreEqual("1.2.3~rc.1.b", await RunAsync("rpm", "-qp", "--qf", "%{VERSION}", rpm));
+        StringAssert.Contains(await RunAsync("rpm", "-qp", "--requires", rpm), "rpmlib(TildeInVersions) <= 4.10.0-1");
+        var recipe = new Manifests([archive], new Uri("https://example.org/o/shimmy/releases/download/v1.2.3-rc.1-b/")).Write(Folder["before-dist"])
+            .Single(path => path.EndsWith("PKGBUILD", StringComparison.Ordinal));
+        StringAssert.Contains(await File.ReadAllTextAsync(recipe), "pkgver=1.2.3_rc.1_b\n");
+    }
+
+    [TestMethod]
+    [DataRow("shimmy-1.2.3-linux-x64-vulkan-cuda.tar.gz", "1.2.3", "vulkan-cuda")]
+    [DataRow("shimmy-1.2.3-rc.1-linux-x64.tar.gz", "1.2.3-rc.1", "")]
+    [DataRow("shimmy-1.2.3-linux-x64-symbols.tar.gz", null, "")]
+    [DataRow("shimmy-1.2.3-linux-x64-vulkan-symbols.tar.gz", null, "")]
+    [DataRow("shimmy-linux-x64.tar.gz", null, "")]
+    public void An_archive_is_known_by_its_name(string name, string? version, string backend)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder[name], "");
+
+        var found = ReleaseArchive.In(folder.Path).SingleOrDefault();
+
+        Assert.AreEqual(version, found?.Version);
+        Assert.AreEqual(backend, found?.Backend ?? "");
     }
 
     [TestMethod]
