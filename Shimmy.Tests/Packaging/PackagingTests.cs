@@ -368,11 +368,21 @@ public sealed class PackagingTests
         server.Stop();
         await serving;
 
+        // A sum that is none is equal to no sum.
+        File.Copy(Archive.Path, Folder["no-sum.tar.gz"]);
+        foreach (var sum in new[] { "", "<html>", new string('a', 63) })
+        {
+            await File.WriteAllTextAsync(Folder["no-sum.tar.gz.sha256"], sum);
+            StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Folder["no-sum.tar.gz"]), "is no SHA-256");
+        }
+        StringAssert.Contains(await FailAsync("env", "-u", "HOME", "sh", script, "--from", Archive.Path), "HOME is not set");
+
         // Without a network, from the file.
         StringAssert.Contains(await RunAsync("sh", script, "--uninstall", "--to", to), "is gone");
         Assert.IsFalse(File.Exists(to + "/bin/shimmy"));
         await RunAsync("sh", script, "--to", to, "--from", Archive.Path);
         Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
+        CollectionAssert.AreEqual(new[] { to + "/lib/shimmy" }, Directory.GetFileSystemEntries(to + "/lib"));
         var before = File.GetLastWriteTimeUtc(to + "/lib/shimmy/.installed");
         foreach (var other in new[] { "elsewhere", null })
         {
