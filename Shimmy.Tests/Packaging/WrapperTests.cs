@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using Shimmy.Packaging;
+using Shimmy.Tests.Fixtures;
+
+namespace Shimmy.Tests.Packaging;
+
+/// <summary>The packages of npm and NuGet, installed by npm and the SDK from where they lie, with a script in the place of the program.</summary>
+[TestClass]
+[TestCategory("Executable")]
+public sealed class WrapperTests
+{
+    private static readonly TemporaryFolder Folder = new();
+
+    [ClassInitialize]
+    public static void Publish(TestContext context)
+    {
+        if (OperatingSystem.IsWindows())
+            Assert.Inconclusive("The script in the place of the program is a shell's.");
+        var platform = Product.Platforms.First(one => one.Rid == System.Runtime.InteropServices.RuntimeInformation.RuntimeIdentifier);
+        const string program = """
+            #!/bin/sh
+            for signal in INT TERM HUP; do trap "echo $signal; [ $signal != TERM ] || exit 7" $signal; done
+            echo "pretended $*"
+            while [ "$1" = wait ]; do sleep 0.1; done
+            """;
+        var published = Pretended.Published(Folder["files"], Folder, platform, program: program);
+        ReleaseArchive.Make(published, Folder["dist"], "1.2.3", platform, "");
+        var archives = ReleaseArchive.In(Folder["dist"]);
+        Assert.HasCount(2, NpmPackages.Write(archives, Folder["dist"]).ToArray());
+        Assert.HasCount(2, ToolPackages.Write(archives, Folder["dist"]).ToArray());
+    }
+
+    [ClassCleanup]
+    public static void Clean() => Folder.Dispose();
+
+    [TestMethod]
+    public async Task The_package_of_npm_starts_the_program_of_the_platform_and_leaves_the_terminals_signals_to_it()
+    {
+        File.WriteAllText(Path.Combine(Directory.CreateDirectory(Folder["project"]).FullName, "package.json"), "{}");
+        var packages = Directory.GetFiles(Folder["dist/npm"]).Order(StringComparer.Ordinal).ToArray();
+        var (code, output) = await Tool.RunAsync(
+            "npm", ["install", "--offline", "--no-audit", "--no-fund", "--cache", Folder["npm-cache"], "--prefix", Folder["project"], .. packages]);
+        Assert.AreEqual(0, code, output);
+        var wrapper = Folder["project/node_modules/.bin/shimmy"];
+        Assert.AreEqual((0, "pretended list --all\n"), await Tool.RunAsync(wrapper, "list", "--all"));
+
+        using var process = Process.Start(new ProcessStartInfo(wrapper, ["wait"]) { RedirectStandardOutput = true })!;
+        try
+        {
+            Assert.AreEqual("pretended wait", await process.StandardOutput.ReadLineAsync());
+            // One that a terminal sends would have reached the program by itself.
+            foreach (var signal in new[] { "INT", "QUIT", "HUP", "TERM" })
+                Assert.AreEqual((0, ""), await Tool.RunAsync("kill", "-" + signal, $"{process.Id}"));
+            using var limit = new CancellationTokenSource(TimeSpan.FromSeconds(20));
+            var told = await process.StandardOutput.ReadToEndAsync(limit.Token);
+            await process.WaitForExitAsync(limit.Token);
+            Assert.DoesNotContain("INT", told);
+            StringAssert.Contains(told, "TERM");
+            Assert.AreEqual(7, process.ExitCode);
+        }
+        finally
+        {
+            if (!process.HasExited)
+                process.Kill(entireProcessTree: true);
+        }
+    }
+
+    [TestMethod]
+    public async Task The_tool_of_dotnet_is_the_program_of_the_platform()
+    {
+        // No other feed, and nothing of it in the caches of who runs this.
+        File.WriteAllText(Folder["nuget.config"], $"""
+            <configuration><packageSources><clear /><add key="here" value="{Folder["dist/nuget"]}" /></packageSources></configuration>
+            """);
+        var start = new ProcessStartInfo(
+            "dotnet", ["tool", "install", "shimmy", "--tool-path", Folder["tools"], "--version", "1.2.3", "--configfile", Folder["nuget.config"]])
+        {
+            WorkingDirectory = Folder.Path,
+        };
+        (start.Environment["NUGET_PACKAGES"], start.Environment["DOTNET_CLI_HOME"]) = (Folder["packages-of-nuget"], Folder["cli"]);
+        var (code, output) = await SystemTool.RunAsync(start, TimeSpan.FromMinutes(1));
+        Assert.AreEqual(0, code, output);
+        Assert.AreEqual((0, "pretended list\n"), await Tool.RunAsync(Folder["tools/shimmy"], "list"));
+    }
+}
