@@ -21,7 +21,7 @@ public sealed class WrapperTests
             #!/bin/sh
             for signal in INT TERM HUP; do trap "echo $signal; [ $signal != TERM ] || exit 7" $signal; done
             echo "pretended $*"
-            while [ "$1" = wait ]; do sleep 0.1; done
+            while [ "$1" = wait ] && kill -0 $PPID 2>/dev/null; do sleep 0.1; done
             """;
         var published = Pretended.Published(Folder["files"], Folder, platform, program: program);
         ReleaseArchive.Make(published, Folder["dist"], "1.2.3", platform, "");
