@@ -43,7 +43,7 @@ function Move-Away([string] $Folder) {
 
 function Main {
     $ErrorActionPreference = 'Stop'
-    # Windows PowerShell draws progress at a tenth of the speed, and offers servers what they no longer take.
+    # Windows PowerShell is slow while it draws progress, and may offer servers only what they no longer take.
     $ProgressPreference = 'SilentlyContinue'
     [Net.ServicePointManager]::SecurityProtocol = [Net.ServicePointManager]::SecurityProtocol -bor [Net.SecurityProtocolType]::Tls12
     # As it is written into PATH and looked for there: from the root, with nothing behind the last name.
