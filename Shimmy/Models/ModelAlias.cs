@@ -2,9 +2,12 @@ namespace Shimmy.Models;
 
 /// <summary>Another name for a model, or a pattern of names, set by the user.</summary>
 /// <param name="Pattern">Names that requests may use; see <see cref="Wildcard"/>.</param>
-/// <param name="Target">Name of the model that they stand for.</param>
+/// <param name="Target">Name of the model that they stand for; with wildcards, of the only model that matches.</param>
 internal sealed record ModelAlias(string Pattern, string Target)
 {
+    /// <summary>Whether it leads to the only model that matches, whatever that is called.</summary>
+    public bool IsForTheOnlyOne => Wildcard.Is(Target);
+
     /// <summary>Parses <c>PATTERN=NAME</c>, the form of <c>--alias</c>; null where a part is missing.</summary>
     public static ModelAlias? Parse(string text)
     {

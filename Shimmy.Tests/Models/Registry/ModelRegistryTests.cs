@@ -192,6 +192,36 @@ public sealed class ModelRegistryTests
     }
 
     [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task An_alias_with_a_wildcard_behind_it_means_the_only_model_that_matches()
+    {
+        using var folder = new TemporaryFolder();
+        RandomModel.Write(folder["whatever-7b.gguf"]);
+        var registry = Registry(folder.Path);
+        registry.AddAlias(ModelAlias.Parse("served=*")!);
+        registry.AddAlias(ModelAlias.Parse("seven-*=*-7b")!);
+        registry.Register(new ModelEntry { Name = ModelCatalogue.DemoModel, Path = "/demo.gguf" });
+        Assert.IsNull(registry.Find("served"), "before a scan nobody knows which is the only one");
+
+        await registry.RefreshAsync(Deadline);
+        Assert.AreEqual("whatever-7b", registry.Find("served")?.Name, "the demo model does not count");
+        Assert.AreEqual("whatever-7b", registry.Find("seven-a")?.Name);
+        Assert.IsEmpty(registry.LostAliases);
+
+        RandomModel.Write(folder["second.gguf"]);
+        await registry.RefreshAsync(Deadline);
+        Assert.IsNull(registry.Find("served"));
+        Assert.AreEqual("the alias 'served=*' is for one model, and there are 2: second, whatever-7b", registry.ExplainUnknown("Served"));
+        Assert.AreEqual("whatever-7b", registry.Find("seven-a")?.Name);
+        Assert.AreEqual("served", registry.LostAliases.Single().Pattern);
+
+        File.Delete(folder["second.gguf"]);
+        File.Delete(folder["whatever-7b.gguf"]);
+        await registry.RefreshAsync(Deadline);
+        Assert.IsNull(registry.Find("served"), "nor where there is no other: nobody has mounted it");
+    }
+
+    [TestMethod]
     [DataRow("gpt-4*", "GPT-4o", true)]
     [DataRow("*", "", true)]
     [DataRow("?", "", false)]

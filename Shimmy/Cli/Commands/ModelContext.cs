@@ -18,7 +18,6 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The models that a command can reach by name, and how it loads one.</summary>
 internal sealed class ModelContext
 {
-    private const string DemoModel = "shimmy-demo";
     private const int ShownNames = 8;
 
     private readonly CommandOptions _options;
@@ -211,7 +210,7 @@ internal sealed class ModelContext
         foreach (var alias in Registry.LostAliases)
         {
             yield return $"alias '{alias.Pattern}' leads to '{alias.Target}', which is no model here; "
-                + Registry.ExplainUnknown(alias.Target);
+                + Registry.ExplainUnknown(alias.IsForTheOnlyOne ? alias.Pattern : alias.Target);
         }
 
         var files = skipped.Where(file => !file.IsFolder && !AdapterPairing.IsPart(file)).ToList();
@@ -307,7 +306,7 @@ internal sealed class ModelContext
     /// <summary>The same of models that are known by another server's answer.</summary>
     public static IReadOnlyList<T> Choice<T>(IReadOnlyList<T> loadable, Func<T, string> nameOf)
     {
-        var own = loadable.Where(model => nameOf(model) != DemoModel).ToList();
+        var own = loadable.Where(model => nameOf(model) != ModelCatalogue.DemoModel).ToList();
         return own.Count > 0 ? own : loadable;
     }
 

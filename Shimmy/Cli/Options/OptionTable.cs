@@ -193,7 +193,7 @@ internal static class OptionTable
             (o, v) => o with { Server = o.Server with { BasePath = OptionForms.BasePath(v) } }),
         new("no-ui", null, "Leave out the page at /", Serve, (o, v) => o with { Server = o.Server with { Page = !v.Flag() } }),
         new("model-path", "FILE", "Serve this model file beside those found", Serve, (o, v) => o with { ModelPath = v.Text }),
-        new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards", Serve,
+        new("alias", "PATTERN=NAME", "Another name for a model, with * and ? as wildcards; NAME=* is the only model that is found", Serve,
             (o, v) => o with { Aliases = OptionForms.Aliases(v) })
         {
             IsRepeatable = true, ConfigField = "aliases",

@@ -5,6 +5,9 @@ namespace Shimmy.Models.Registry;
 /// <summary>An immutable snapshot of the registry: all models, with the names and aliases that find them.</summary>
 internal sealed class ModelCatalogue
 {
+    /// <summary>The model that the program brings along: none that a user has put here.</summary>
+    public const string DemoModel = "shimmy-demo";
+
     private readonly Dictionary<string, ModelEntry> _byName = new(StringComparer.OrdinalIgnoreCase);
 
     // The models that claim a name and were there first. Where several came at once it finds none, rather than perhaps the wrong one.
@@ -98,8 +101,25 @@ internal sealed class ModelCatalogue
     /// <summary>The aliases that lead to no model.</summary>
     public IReadOnlyList<ModelAlias> LostAliases => [.. _aliases.Where(alias => Target(alias) is null)];
 
-    private ModelEntry? Target(ModelAlias alias) =>
-        NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))
+    /// <summary>The first alias of this name that is for the only model that matches, where several do, with those; else null.</summary>
+    public (ModelAlias Alias, IReadOnlyList<ModelEntry> Models)? AmbiguousAlias(string name)
+    {
+        foreach (var alias in _aliases.Where(alias => alias.IsForTheOnlyOne))
+        {
+            if (Wildcard.Matches(NameForm.Of(alias.Pattern), NameForm.Of(name)) && MatchesOf(alias) is { Count: > 1 } several)
+                return (alias, several);
+        }
+        return null;
+    }
+
+    // Which one is the only one is known after a scan. Where nobody has put one here, none answers.
+    private List<ModelEntry> MatchesOf(ModelAlias alias) => ReferenceEquals(Scan, ScanResult.Empty)
+        ? []
+        : [.. Entries.Where(entry => entry.WhyUnloadable is null && entry.Name != DemoModel
+            && Wildcard.Matches(NameForm.Of(alias.Target), NameForm.Of(entry.Name)))];
+
+    private ModelEntry? Target(ModelAlias alias) => alias.IsForTheOnlyOne ? MatchesOf(alias) is [var only] ? only : null
+        : NameSpelling.Of(alias.Target).Select(name => _byName.GetValueOrDefault(name) ?? ByOtherName(name))
             .FirstOrDefault(entry => entry is not null)
         ?? Entries.FirstOrDefault(entry => entry.Path == alias.Target);
 }

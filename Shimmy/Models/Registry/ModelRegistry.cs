@@ -18,6 +18,7 @@ internal sealed class ModelRegistry(
     private const int ScansAtOnce = 10;
     private const int ScanShare = 10;
     private const int MostCopies = 1000;
+    private const int ShownNames = 8;
 
     private readonly Lock _lock = new();
     private ModelEntry[] _byHand = [];
@@ -131,6 +132,11 @@ internal sealed class ModelRegistry(
     {
         if (_catalogue.Ambiguous(name) is [_, ..] several)
             return $"several models have that name: {string.Join(", ", several.Select(entry => entry.Name))}";
+        if (_catalogue.AmbiguousAlias(name) is (var alias, var models))
+        {
+            return $"the alias '{alias.Pattern}={alias.Target}' is for one model, and there are {models.Count}: "
+                + string.Join(", ", models.Take(ShownNames).Select(entry => entry.Name)) + (models.Count > ShownNames ? " …" : "");
+        }
         if (LastScan.Skipped.FirstOrDefault(file => IsCalled(file, name)) is { } file)
             return $"{Path.GetFileName(file.Path)} was skipped: {file.Reason}";
         var close = ClosestNames(name);
