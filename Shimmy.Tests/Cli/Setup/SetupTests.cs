@@ -110,6 +110,37 @@ public sealed class SetupTests
 
     [TestMethod]
     [TestCategory("Executable")]
+    [DataRow(false)]
+    [DataRow(true)]
+    public async Task What_kserve_mounts_answers_to_the_name_of_the_service(bool isFolder)
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder["mnt/some-folder"]);
+        if (isFolder)
+            RandomFolder.Write(folder["mnt"]);
+        else
+            RandomModel.Write(folder["mnt/some-folder/weights.gguf"]);
+        var arguments = Regex.Match(Files("kserve").Single(file => file.Path == "kserve.yaml").Text, @"args: (\[.*\])").Groups[1].Value
+            .Replace("/mnt/models", folder["mnt"], StringComparison.Ordinal);
+        // The first are the command and its address, those behind vLLM's names what the test of all templates gives.
+        var all = JsonSerializer.Deserialize<string[]>(arguments)!;
+        var given = all[3..(Array.IndexOf(all, "vllm") + 1)];
+        Assert.Contains("my-app=*", given);
+        using var server = await ServerProcess.StartAsync(folder, given);
+        using var answer = await server.Client.PostAsync("v1/completions",
+            new StringContent("""{"model":"my-app","prompt":"a","max_tokens":2}""", System.Text.Encoding.UTF8, "application/json"));
+        Assert.AreEqual(200, (int)answer.StatusCode, await answer.Content.ReadAsStringAsync());
+
+        RandomModel.Write(folder["mnt/second.gguf"]);
+        using var two = await ServerProcess.StartAsync(folder, given);
+        using var refused = await two.Client.PostAsync("v1/completions",
+            new StringContent("""{"model":"my-app","prompt":"a"}""", System.Text.Encoding.UTF8, "application/json"));
+        Assert.AreEqual(404, (int)refused.StatusCode);
+        Assert.Contains("there are 2: ", await refused.Content.ReadAsStringAsync());
+    }
+
+    [TestMethod]
+    [TestCategory("Executable")]
     public async Task The_application_of_express_answers_with_the_local_model()
     {
         NpmScript.Require();
