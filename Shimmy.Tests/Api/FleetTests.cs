@@ -50,6 +50,37 @@ public sealed class FleetTests
     }
 
     [TestMethod]
+    public async Task A_worker_that_does_not_answer_in_time_is_as_busy_as_it_said_last_or_as_what_it_was_given()
+    {
+        var (silent, release) = (false, new TaskCompletionSource());
+        var said = new EngineStatistics { Waiting = 7, Cells = 640, CellsUsed = 64 };
+        var engine = new ScriptedEngine { Statistics = _ => said };
+        engine.BeforeStatistics = token => silent ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
+        await using var server = await ServerFixture.StartAsync(engine);
+        await server.AnswerAsync("api/generate", """{"model":"talker","prompt":"?"}""");
+        Assert.AreEqual("7", (await FirstSeriesAsync(server))["shimmy_requests_waiting"]);
+
+        silent = true;
+        var last = await FirstSeriesAsync(server);
+        Assert.AreEqual(("7", "0", "0.1"), (last["shimmy_requests_waiting"], last["shimmy_requests_running"],
+            last["shimmy_kv_cache_usage_ratio"]));
+
+        // Idle when it was asked last, and given six requests since.
+        (silent, said) = (false, new EngineStatistics());
+        Assert.AreEqual("0", (await FirstSeriesAsync(server))["shimmy_requests_waiting"]);
+        silent = true;
+        engine.BeforeToken = _ => release.Task;
+        var slots = server.Residency.Resident.Single().Model!.Facts.Slots;
+        var requests = Enumerable.Range(0, slots + 2)
+            .Select(i => server.AnswerAsync("api/generate", $$"""{"model":"talker","prompt":"{{i}}"}""")).ToArray();
+        await Poll.UntilAsync(() => server.Residency.Resident.Single().Requests == requests.Length, "all have the model");
+        var metrics = await FirstSeriesAsync(server);
+        Assert.AreEqual(($"{slots}", "2"), (metrics["shimmy_requests_running"], metrics["shimmy_requests_waiting"]));
+        release.SetResult();
+        await Task.WhenAll(requests);
+    }
+
+    [TestMethod]
     public async Task VLLMs_names_are_there_for_who_asks_for_them()
     {
         await using var server = await ServerFixture.StartAsync();

@@ -69,6 +69,9 @@ internal sealed class ScriptedEngine : IInferenceEngine
     /// <summary>What a model's scheduler says of itself.</summary>
     public Func<ModelSpec, EngineStatistics> Statistics { get; set; } = _ => new EngineStatistics();
 
+    /// <summary>Runs before a model's scheduler says it.</summary>
+    public Func<CancellationToken, Task> BeforeStatistics { get; set; } = _ => Task.CompletedTask;
+
     /// <summary>The adapters that were chosen for what was asked; null where none was.</summary>
     public ConcurrentQueue<IReadOnlyList<LoraChoice>?> Loras { get; } = [];
 
@@ -167,7 +170,13 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
         Task.FromResult<ReadOnlyMemory<byte>>(Encoding.UTF8.GetBytes(string.Join(' ', tokens)));
 
-    public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation) => Task.FromResult(engine.Statistics(spec));
+    public EngineStatistics? LastStatistics { get; private set; }
+
+    public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
+    {
+        await engine.BeforeStatistics(cancellation);
+        return LastStatistics = engine.Statistics(spec);
+    }
 
     public ValueTask DisposeAsync()
     {

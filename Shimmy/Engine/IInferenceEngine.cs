@@ -75,4 +75,7 @@ public interface ILoadedModel : IAsyncDisposable
 
     /// <summary>The answer of <see cref="GetStatisticsAsync"/> where it is known without asking the worker; else null.</summary>
     EngineStatistics? StandingStatistics => null;
+
+    /// <summary>The last answer of <see cref="GetStatisticsAsync"/>, however old; null before the first.</summary>
+    EngineStatistics? LastStatistics => null;
 }

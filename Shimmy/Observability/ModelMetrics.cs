@@ -10,8 +10,8 @@ internal static class ModelMetrics
     private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
-    /// Asks the workers of all loaded models for their statistics, in parallel. Null for a worker that does not answer within 2 s, since it
-    /// is dying or in a long prefill.
+    /// Asks the workers of all loaded models for their statistics, in parallel. One that does not answer within 2 s is in a long prefill,
+    /// or about to end: what it said last stands, with the requests that it has at least by now. Null for one that is gone.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
         ModelResidency residency, CancellationToken cancellation)
@@ -39,10 +39,26 @@ internal static class ModelMetrics
         {
             return (model, await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
         }
-        catch (Exception e) when (e is EngineException || (e is OperationCanceledException && !cancellation.IsCancellationRequested))
+        catch (EngineException)
         {
             return (model, null);
         }
+        catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
+        {
+            return (model, Supposed(model));
+        }
+    }
+
+    // A router would send everything to a server that seems to do nothing. What a worker said last may be from before it got so busy.
+    private static EngineStatistics Supposed(ResidentModel model)
+    {
+        var facts = model.Model!.Facts;
+        var last = model.Model.LastStatistics ?? new EngineStatistics { Cells = facts.Cells };
+        return last with
+        {
+            SlotsBusy = Math.Max(last.SlotsBusy, Math.Min(model.Requests, facts.Slots)),
+            Waiting = Math.Max(last.Waiting, model.Requests - facts.Slots),
+        };
     }
 
     /// <summary>Writes the metrics of workers.</summary>

@@ -12,6 +12,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(5);
 
     private volatile Answer? _last;
+    private volatile EngineStatistics? _latest;
 
     public ModelSpec Spec { get; } = spec;
 
@@ -69,6 +70,8 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
             ? last.Statistics
             : null;
 
+    public EngineStatistics? LastStatistics => _latest;
+
     public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
         if (StandingStatistics is { } standing)
@@ -76,6 +79,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         var sent = worker.Sent;
         var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
         var statistics = Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);
+        _latest = statistics;
         if (statistics.IsSettled)
             _last = new Answer(statistics, sent, Stopwatch.GetTimestamp());
         return statistics;
