@@ -81,6 +81,25 @@ public sealed class FleetTests
     }
 
     [TestMethod]
+    public async Task Requests_that_wait_for_a_load_are_in_the_queue()
+    {
+        var release = new TaskCompletionSource();
+        var engine = new ScriptedEngine { Loading = (_, _, _) => release.Task };
+        await using var server = await ServerFixture.StartAsync(engine, null, null, "one", "other");
+        var requests = Enumerable.Range(0, 3)
+            .Select(i => server.AnswerAsync("api/generate", $$"""{"model":"one","prompt":"{{i}}"}""")).ToArray();
+        await Poll.UntilAsync(() => server.Residency.Resident is [{ Requests: 3 }], "all wait");
+        var metrics = await server.Client.GetStringAsync("metrics");
+        Assert.Contains("\nshimmy_requests_waiting 3\n", metrics);
+        Assert.Contains("\nshimmy_requests_waiting{model=\"one\"} 3\n", metrics);
+        Assert.Contains("\nshimmy_requests_waiting{model=\"other\"} 0\n", metrics);
+        Assert.Contains("\nshimmy_requests_running{model=\"one\"} 0\n", metrics);
+        release.SetResult();
+        await Task.WhenAll(requests);
+        Assert.Contains("\nshimmy_requests_waiting 0\n", await server.Client.GetStringAsync("metrics"));
+    }
+
+    [TestMethod]
     public async Task VLLMs_names_are_there_for_who_asks_for_them()
     {
         await using var server = await ServerFixture.StartAsync();

@@ -61,21 +61,31 @@ internal static class ModelMetrics
         };
     }
 
+    /// <summary>
+    /// The models in memory that nobody could ask, most of them because they are being loaded, with the requests that wait for them: one
+    /// that was loaded since the others were asked, too.
+    /// </summary>
+    public static IReadOnlyList<(string Model, int Requests)> LoadingOf(
+        IReadOnlyList<ResidentModel> resident, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked) =>
+        [.. resident.Where(model => !asked.Any(one => one.Model.Entry.Name == model.Entry.Name && one.Statistics is not null))
+            .Select(model => (model.Entry.Name, model.Requests))];
+
     /// <summary>Writes the metrics of workers.</summary>
     /// <param name="text">Receives the metrics.</param>
     /// <param name="asked">The loaded models, from <see cref="AskAsync"/>.</param>
+    /// <param name="totals">What they are together.</param>
+    /// <param name="loading">The others in memory, from <see cref="LoadingOf"/>.</param>
     /// <param name="idle">Names of models that are not loaded. They get zeros for running and waiting requests, since a load balancer needs
     /// these metrics also from a server that has not loaded the model yet.</param>
-    public static void Write(
-        MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked, IReadOnlyList<string> idle)
+    public static void Write(MetricsText text, IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked,
+        EngineTotals totals, IReadOnlyList<(string Model, int Requests)> loading, IReadOnlyList<string> idle)
     {
         var known = asked.Where(model => model.Statistics is not null)
             .Select(model => (Labels: LabelsOf(model.Model.Entry.Name), model.Model, Of: model.Statistics!)).ToList();
         Family("shimmy_slots", "gauge", "Number of slots: requests that a model runs in parallel.", (model, _) => model.Model!.Facts.Slots);
-        var totals = EngineTotals.Of(asked);
         Routed("shimmy_requests_running", "Busy slots: requests in prefill or decode.", totals.Running, of => of.SlotsBusy);
-        Routed("shimmy_requests_waiting", "Queue length: requests that wait for a slot of a loaded model.", totals.Waiting,
-            of => of.Waiting);
+        Routed("shimmy_requests_waiting", "Queue length: requests that wait for a slot, or for a model to be loaded.", totals.Waiting,
+            of => of.Waiting, requests => requests);
         Family("shimmy_kv_cells", "gauge", "Size of the KV cache in cells (tokens).", (_, of) => of.Cells);
         Family("shimmy_kv_cells_used", "gauge", "KV cache cells in use, including prefixes kept for later requests.",
             (_, of) => of.CellsUsed);
@@ -125,11 +135,13 @@ internal static class ModelMetrics
             text.Each(name, type, help, known, one => one.Labels, one => value(one.Model, one.Of));
 
         // What endpoint pickers route by. They take one series of a family, the first: that of the whole server, which has no label.
-        void Routed(string name, string help, double total, Func<EngineStatistics, double> value)
+        void Routed(string name, string help, double total, Func<EngineStatistics, double> value, Func<int, double>? ofLoading = null)
         {
             text.Single(name, "gauge", help, total);
             foreach (var one in known)
                 text.Series(name, one.Labels, value(one.Of));
+            foreach (var (model, requests) in loading)
+                text.Series(name, LabelsOf(model), ofLoading?.Invoke(requests) ?? 0);
             foreach (var model in idle)
                 text.Series(name, LabelsOf(model), 0);
         }

@@ -18,8 +18,11 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
     /// <summary>Share of the cells in use.</summary>
     public double Usage => Cells == 0 ? 0 : (double)CellsUsed / Cells;
 
-    /// <summary>Adds up what the workers have answered.</summary>
-    public static EngineTotals Of(IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked)
+    /// <summary>Adds up what the workers have answered, and the requests that wait for a load.</summary>
+    /// <param name="asked">The loaded models, from <see cref="ModelMetrics.AskAsync"/>.</param>
+    /// <param name="loading">The others, from <see cref="ModelMetrics.LoadingOf"/>.</param>
+    public static EngineTotals Of(IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked,
+        IReadOnlyList<(string Model, int Requests)> loading)
     {
         var (running, waiting, cells, used, adapters) = (0, 0, 0L, 0L, 0);
         var (acting, awaited) = (new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal));
@@ -35,6 +38,7 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
             acting.UnionWith(of.RunningAdapters);
             awaited.UnionWith(of.WaitingAdapters);
         }
+        waiting += loading.Sum(model => model.Requests);
         return new EngineTotals(running, waiting, cells, used, adapters, [.. acting], [.. awaited]);
     }
 }

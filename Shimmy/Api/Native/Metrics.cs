@@ -60,10 +60,12 @@ internal static class Metrics
             // Those that were asked may be gone by now.
             var inMemory = resident.Concat(asked.Select(model => model.Model))
                 .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
-            ModelMetrics.Write(text, asked,
+            var loading = ModelMetrics.LoadingOf(resident, asked);
+            var totals = EngineTotals.Of(asked, loading);
+            ModelMetrics.Write(text, asked, totals, loading,
                 [.. entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
             services.GetRequiredService<PickerMetrics>().Write(
-                text, EngineTotals.Of(asked), services.GetRequiredService<ServerState>().NamesMetricsAsVllm);
+                text, totals, services.GetRequiredService<ServerState>().NamesMetricsAsVllm);
             ModelMetrics.Write(text, residency.Totals, resident);
             LlamaMetrics.Write(text, LlamaMetrics.Sum(asked.Select(model => model.Statistics).OfType<EngineStatistics>()));
         });
