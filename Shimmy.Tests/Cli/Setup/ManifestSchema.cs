@@ -26,6 +26,8 @@ internal static partial class ManifestSchema
     // Parts of pods
     private static readonly Rule Metadata = Obj(("name!", Name), ("labels", Texts), ("annotations", Texts));
     private static readonly Rule Selector = Obj(("matchLabels!", Texts));
+    private static readonly Rule Expressions = Obj(("matchExpressions!", ListOf(Obj(("key!", AnyText),
+        ("operator!", OneOf("In", "NotIn", "Exists", "DoesNotExist")), ("values", ListOf(AnyText))))));
     private static readonly Rule Action = Obj(
         ("httpGet", Obj(("path!", AnyText), ("port!", Port), ("scheme", OneOf("HTTP", "HTTPS")))),
         ("tcpSocket", Obj(("port!", Port))),
@@ -66,8 +68,8 @@ internal static partial class ManifestSchema
         ["policy/v1/PodDisruptionBudget"] = Resource(("spec!", Obj(("maxUnavailable", Whole), ("selector!", Selector)))),
         ["autoscaling/v2/HorizontalPodAutoscaler"] = Resource(("spec!", Obj(
             ("scaleTargetRef!", Target), ("minReplicas", Whole), ("maxReplicas!", Whole),
-            ("metrics", ListOf(Obj(("type!", OneOf("Pods")), ("pods!", Obj(("metric!", Obj(("name!", AnyText))),
-                ("target!", Obj(("type!", OneOf("AverageValue")), ("averageValue!", Quantity)))))))),
+            ("metrics", ListOf(Obj(("type!", OneOf("Pods")), ("pods!", Obj(
+                ("metric!", Obj(("name!", AnyText), ("selector", Expressions))), ("target!", Obj(("type!", OneOf("AverageValue")), ("averageValue!", Quantity)))))))),
             ("behavior", Obj(("scaleDown", Obj(("stabilizationWindowSeconds", Whole)))))))),
         ["keda.sh/v1alpha1/ScaledObject"] = Resource(("spec!", Obj(
             ("scaleTargetRef!", Target), ("minReplicaCount", Whole), ("maxReplicaCount", Whole), ("cooldownPeriod", Whole),

@@ -63,6 +63,11 @@ public sealed partial class ManifestTests
             {
                 Assert.AreEqual(label, Text(At(Of("Service"), "spec", "selector"), "app"));
                 Assert.AreEqual("my-app", Text(At(Of("ScaledObject"), "spec", "scaleTargetRef"), "name"));
+                // Both count what waits once: by the series that has no model.
+                var metric = At(FirstOf(At(Of("HorizontalPodAutoscaler"), "spec"), "metrics"), "pods", "metric");
+                var expression = FirstOf(At(metric, "selector"), "matchExpressions");
+                Assert.AreEqual(("model", "DoesNotExist"), (Text(expression, "key"), Text(expression, "operator")));
+                Assert.Contains("{model=\"\",", Text(At(FirstOf(At(Of("ScaledObject"), "spec"), "triggers"), "metadata"), "query")!);
                 continue;
             }
             Assert.AreEqual(label, Text(At(Of("InferencePool"), "spec", "selector", "matchLabels"), "app"));
