@@ -69,7 +69,8 @@ internal static partial class ManifestSchema
         ["autoscaling/v2/HorizontalPodAutoscaler"] = Resource(("spec!", Obj(
             ("scaleTargetRef!", Target), ("minReplicas", Whole), ("maxReplicas!", Whole),
             ("metrics", ListOf(Obj(("type!", OneOf("Pods")), ("pods!", Obj(
-                ("metric!", Obj(("name!", AnyText), ("selector", Expressions))), ("target!", Obj(("type!", OneOf("AverageValue")), ("averageValue!", Quantity)))))))),
+                ("metric!", Obj(("name!", AnyText), ("selector", Expressions))),
+                ("target!", Obj(("type!", OneOf("AverageValue")), ("averageValue!", Quantity)))))))),
             ("behavior", Obj(("scaleDown", Obj(("stabilizationWindowSeconds", Whole)))))))),
         ["keda.sh/v1alpha1/ScaledObject"] = Resource(("spec!", Obj(
             ("scaleTargetRef!", Target), ("minReplicaCount", Whole), ("maxReplicaCount", Whole), ("cooldownPeriod", Whole),

@@ -1,6 +1,7 @@
 using System.Text.RegularExpressions;
 using Shimmy.Cli.Options;
 using Shimmy.Cli.Setup;
+using Shimmy.Cli.Terminal;
 using Shimmy.Tests.Fixtures;
 using static Shimmy.Tests.Cli.Setup.ManifestSchema;
 
@@ -31,7 +32,8 @@ public sealed partial class ManifestTests
     public void Every_template_for_clusters_is_among_them_and_every_schema_is_used()
     {
         CollectionAssert.AreEquivalent(new[] { "kubernetes", "llm-d", "kserve", "gpustack" }, Clusters);
-        var written = Clusters.SelectMany(ResourcesOf).Select(pair => $"{Text(pair.Resource, "apiVersion")}/{Text(pair.Resource, "kind")}");
+        var written = Clusters.SelectMany(template => ResourcesOf(template))
+            .Select(pair => $"{Text(pair.Resource, "apiVersion")}/{Text(pair.Resource, "kind")}");
         CollectionAssert.IsSubsetOf(Known.ToArray(), written.ToArray());
     }
 
@@ -90,11 +92,41 @@ public sealed partial class ManifestTests
         await using var server = await ServerFixture.StartAsync();
         var exported = (await server.Client.GetStringAsync("metrics")).Split('\n')
             .Where(line => line.StartsWith("# TYPE ", StringComparison.Ordinal)).Select(line => line.Split(' ')[2]).ToHashSet();
-        var named = Clusters.SelectMany(FilesOf).SelectMany(file => Metric().Matches(file.Text)).Select(match => match.Value).Distinct()
-            .ToList();
+        var named = Clusters.SelectMany(template => FilesOf(template)).SelectMany(file => Metric().Matches(file.Text))
+            .Select(match => match.Value).Distinct().ToList();
         Assert.IsGreaterThan(5, named.Count);
         CollectionAssert.IsSubsetOf(named, exported.ToList());
     }
+
+    [TestMethod]
+    [DataRow("on")]
+    [DataRow("no")]
+    [DataRow("true")]
+    [DataRow("null")]
+    [DataRow("e")]
+    [DataRow("a2345678901234567890123456789012345678901234567890")]
+    public void A_name_is_a_text_wherever_it_stands(string name)
+    {
+        foreach (var (path, resource) in Clusters.SelectMany(template => ResourcesOf(template, name)))
+            CollectionAssert.AreEqual(Array.Empty<string>(), ComplaintsOf(resource).ToArray(), path);
+    }
+
+    // Which words are none is not the same in all versions of YAML.
+    [TestMethod]
+    public void No_name_stands_alone_without_quotes()
+    {
+        foreach (var (path, text) in EmbeddedTexts.Templates.SelectMany(template => FilesOf(template)))
+            Assert.IsFalse(path.Contains(".y", StringComparison.Ordinal) && NameAlone().IsMatch(text), $"{path}: {text}");
+    }
+
+    [TestMethod]
+    [DataRow("123")]
+    [DataRow("1e3")]
+    [DataRow("-a")]
+    [DataRow("a-")]
+    [DataRow("a23456789012345678901234567890123456789012345678901")]
+    public void A_name_that_no_service_can_have_is_refused(string name) =>
+        Assert.ThrowsExactly<UsageException>(() => FilesOf("kubernetes", name));
 
     [TestMethod]
     public void The_backend_of_gpustack_leaves_the_places_open_that_it_fills_in()
@@ -104,15 +136,15 @@ public sealed partial class ManifestTests
             Assert.Contains(place, text);
     }
 
-    private static IReadOnlyList<(string Path, string Text)> FilesOf(string template) => [.. InitCommand.FilesOf(template,
-        OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
-            ["-t", template, "-n", "my-app", "--ctx", "8192", "--alias", "gpt-*=x"], _ => null), [])];
+    private static IReadOnlyList<(string Path, string Text)> FilesOf(string template, string name = "my-app") =>
+        [.. InitCommand.FilesOf(template, OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
+            ["-t", template, "-n", name, "--ctx", "8192", "--alias", "gpt-*=x"], _ => null), [])];
 
     // What a ConfigMap holds is a resource, too.
-    private static List<(string Path, object? Resource)> ResourcesOf(string template)
+    private static List<(string Path, object? Resource)> ResourcesOf(string template, string name = "my-app")
     {
         var found = new List<(string, object?)>();
-        foreach (var (path, text) in FilesOf(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)))
+        foreach (var (path, text) in FilesOf(template, name).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)))
         {
             foreach (var document in Yaml.Documents(text))
             {
@@ -133,6 +165,9 @@ public sealed partial class ManifestTests
 
     [GeneratedRegex("^(apiVersion|backend_name):", RegexOptions.Multiline)]
     private static partial Regex OfCluster();
+
+    [GeneratedRegex(@"^[^#\n]*(: |- )my-app\s*$|^\s*my-app:", RegexOptions.Multiline)]
+    private static partial Regex NameAlone();
 
     [GeneratedRegex("shimmy_[a-z_]+")]
     private static partial Regex Metric();

@@ -23,12 +23,15 @@ internal static class OptionForms
             : FolderConversion.Types[(value with { Texts = [text] }).Choice([.. FolderConversion.Types])];
     }
 
-    /// <summary>The name of an image, a service and a unit at once: the strictest of them is Kubernetes' (RFC 1123 labels).</summary>
+    /// <summary>
+    /// The name of an image, a service and a unit at once: the strictest of them is that of a Kubernetes service (RFC 1035 labels of at
+    /// most 63 characters), to which templates add words.
+    /// </summary>
     public static string DeploymentName(OptionValue value) =>
-        value.Text is { Length: > 0 and <= 63 } name && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')
-            && name[0] != '-' && name[^1] != '-'
+        value.Text is { Length: > 0 and <= 50 } name && name.All(c => c is (>= 'a' and <= 'z') or (>= '0' and <= '9') or '-')
+            && char.IsAsciiLetter(name[0]) && name[^1] != '-'
             ? name
-            : throw value.Refuse("a name of at most 63 lower-case letters, digits and dashes");
+            : throw value.Refuse("a name of at most 50 lower-case letters, digits and dashes that begins with a letter");
 
     /// <summary>The address of a server.</summary>
     public static Uri Url(OptionValue value) =>
