@@ -42,6 +42,26 @@ public sealed class SetupTests
     }
 
     [TestMethod]
+    [TestCategory("Unit")]
+    [DataRow("kserve", "--model-dirs", true)]
+    [DataRow("gpustack", "--model-path", true)]
+    [DataRow("github-actions", "--log-file", true)]
+    [DataRow("kserve", "--alias", false)]
+    [DataRow("kserve", "--model-path", false)]
+    [DataRow("kubernetes", "--model-dirs", false)]
+    public void An_option_that_a_template_has_itself_is_refused_unless_it_may_be_repeated(string template, string option, bool refused)
+    {
+        var options = OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
+            ["-t", template, option, "a=b"], _ => null);
+        if (refused)
+            Assert.Contains(option, Assert.ThrowsExactly<UsageException>(Write).Message);
+        else
+            Write();
+
+        void Write() => Assert.IsNotEmpty(InitCommand.FilesOf(template, options, []).ToList());
+    }
+
+    [TestMethod]
     [TestCategory("Executable")]
     public async Task Each_file_is_read_by_the_tool_that_it_is_for()
     {
@@ -379,8 +399,8 @@ public sealed class SetupTests
     private static IReadOnlyList<(string Path, string Text)> Files(string template)
     {
         var options = OptionParser.Parse(OptionTable.Commands.Single(command => command.Name == "init"),
-            ["-t", template, "-n", "my-app", "--ctx", "8192", "--model-path", "/models/a b.gguf",
-                "--alias", "gpt-*=x$y'z", "--log-prompts"], _ => null);
+            ["-t", template, "-n", "my-app", "--ctx", "8192", "--alias", "gpt-*=x$y'z", "--log-prompts",
+                .. template == "gpustack" ? [] : (string[])["--model-path", "/models/a b.gguf"]], _ => null);
         return [.. InitCommand.FilesOf(template, options, ["one", "two:8b"])];
     }
 

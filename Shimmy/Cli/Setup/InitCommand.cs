@@ -53,7 +53,9 @@ internal static class InitCommand
             .TrimEnd().Split('\n').Skip(1).Select(line => "  " + line)));
     }
 
-    /// <summary>The files of a template with their paths.</summary>
+    /// <summary>
+    /// The files of a template with their paths. Throws <see cref="UsageException"/> for an option that the template has itself.
+    /// </summary>
     public static IEnumerable<(string Path, string Text)> FilesOf(string template, CommandOptions options, IReadOnlyList<string> models)
     {
         var names = EmbeddedTexts.Under($"init/{template}/").Where(name => name != Next).Select(name => $"{template}/{name}");
@@ -61,7 +63,23 @@ internal static class InitCommand
         {
             var path = name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..].Replace("dot-", ".", StringComparison.Ordinal)
                 .Replace("NAME", options.DeploymentName, StringComparison.Ordinal);
-            yield return (path, Fill(EmbeddedTexts.Read($"init/{name}"), path, options, models));
+            var text = EmbeddedTexts.Read($"init/{name}");
+            CheckOnce(template, text, options);
+            yield return (path, Fill(text, path, options, models));
+        }
+    }
+
+    // The server would not start with an option that is there twice.
+    private static void CheckOnce(string template, string text, CommandOptions options)
+    {
+        var words = text.Split(' ', '\n', '"', ',', '<', '>');
+        foreach (var (name, _) in options.GivenOptions.Where(IsOfServe))
+        {
+            if (words.Contains(name) && !OptionTable.Sections.SelectMany(section => section.Options)
+                .Any(option => option.Name == name && option.IsRepeatable))
+            {
+                throw new UsageException($"{name}: the files of {template} say it themselves; write them without it, then change it there");
+            }
         }
     }
 
