@@ -37,8 +37,7 @@ internal static partial class ManifestSchema
         ("name!", Name), ("image!", AnyText), ("imagePullPolicy", OneOf("IfNotPresent", "Always", "Never")), ("command", ListOf(AnyText)),
         ("args", ListOf(AnyText)),
         ("env", ListOf(Obj(("name!", AnyText), ("value", AnyText), ("valueFrom", Obj(
-            ("secretKeyRef", Obj(("name!", Name), ("key!", AnyText), ("optional", Flag))),
-            ("fieldRef", Obj(("fieldPath!", OneOf("status.podIP"))))))))),
+            ("secretKeyRef", Obj(("name!", Name), ("key!", AnyText), ("optional", Flag)))))))),
         ("ports", ListOf(Obj(("name", PortName), ("containerPort!", PortNumber), ("protocol", OneOf("TCP"))))),
         ("startupProbe", Action), ("readinessProbe", Action), ("livenessProbe", Action), ("lifecycle", Obj(("preStop", Action))),
         ("securityContext", Obj(("allowPrivilegeEscalation", Flag), ("readOnlyRootFilesystem", Flag),

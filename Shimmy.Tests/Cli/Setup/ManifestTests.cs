@@ -80,6 +80,7 @@ public sealed partial class ManifestTests
             CollectionAssert.IsSubsetOf(used.ToArray(), plugins);
             var engine = FirstOf(At(((List<object?>)At(picker, "plugins")!)[0], "parameters"), "engineConfigs");
             Assert.AreEqual(Text(At(pod, "metadata", "labels"), "llm-d.ai/engine-type"), Text(engine, "name"));
+            Assert.AreEqual("true", Text(At(pod, "metadata", "labels"), "llm-d.ai/inference-serving"));
             Assert.Contains((long)At(((List<object?>)At(picker, "plugins")!)[1], "parameters", "port")!, ports);
 
             object? Of(string kind) => resources.Single(one => Text(one, "kind") == kind);

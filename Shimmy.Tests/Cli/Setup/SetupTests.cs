@@ -115,9 +115,7 @@ public sealed class SetupTests
         using var folder = new TemporaryFolder();
         using var cluster = new StandInRegistry { Instead = request => Discovery(request.Path) };
         var created = 0;
-        // What the picker reads from its own file is no resource of the cluster.
-        foreach (var (path, text) in Files(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)
-            && !file.Path.StartsWith("picker", StringComparison.Ordinal)))
+        foreach (var (path, text) in Files(template).Where(file => file.Path.EndsWith(".yaml", StringComparison.Ordinal)))
         {
             await File.WriteAllTextAsync(folder[path], text);
             var (exitCode, output) = await Tool.RunAsync("kubectl", "--server", cluster.Address.AbsoluteUri, "--cache-dir", folder["cache"],
@@ -125,7 +123,7 @@ public sealed class SetupTests
             Assert.AreEqual(0, exitCode, $"{path}: {output}");
             created += output.Split('\n').Count(line => line.EndsWith("created (dry run)", StringComparison.Ordinal));
         }
-        Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 5, _ => 1 }, created);
+        Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 6, _ => 1 }, created);
     }
 
     [TestMethod]
