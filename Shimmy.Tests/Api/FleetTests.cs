@@ -100,6 +100,24 @@ public sealed class FleetTests
     }
 
     [TestMethod]
+    public async Task Adapters_in_the_metrics_have_the_names_that_requests_use()
+    {
+        await using var server = await WithAdaptersAsync(new ScriptedEngine
+        {
+            Statistics = spec => new EngineStatistics
+            {
+                RunningAdapters = spec.Name == "base" ? ["sql", "both"] : ["base"],
+                WaitingAdapters = spec.Name == "base" ? [] : ["both", "un named, one"],
+            },
+        });
+        foreach (var model in new[] { "base", "second" })
+            await server.AnswerAsync("api/generate", $$"""{"model":"{{model}}","prompt":"?"}""");
+        var metrics = await server.Client.GetStringAsync("metrics");
+        Assert.Contains("running_lora_adapters=\"base/both,second/base,sql\"", metrics);
+        Assert.Contains("waiting_lora_adapters=\"second/both,un named_ one\"", metrics);
+    }
+
+    [TestMethod]
     public async Task VLLMs_names_are_there_for_who_asks_for_them()
     {
         await using var server = await ServerFixture.StartAsync();

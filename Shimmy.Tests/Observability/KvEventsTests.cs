@@ -15,13 +15,14 @@ public sealed class KvEventsTests
     public async Task Blocks_that_come_and_go_are_events_in_the_topic_of_their_model()
     {
         using var publisher = new ZmtpPublisher([new IPEndPoint(IPAddress.Loopback, 0)]);
-        using var events = new KvEvents(publisher, "10.0.0.7:11435", TimeProvider.System);
+        using var events = new KvEvents(publisher, "10.0.0.7:11435", TimeProvider.System,
+            (model, adapter) => $"{model}/{adapter}");
         using var all = await ZmtpSubscriber.ConnectAsync(publisher.Port, "kv@");
         using var other = await ZmtpSubscriber.ConnectAsync(publisher.Port, "kv@10.0.0.7:11435@other");
         await Poll.UntilAsync(() => publisher.Subscriptions == 2, "both have subscribed");
         var tokens = Enumerable.Range(1, 2 * CellBlocks.Tokens).Select(i => 1000 * i).ToArray();
 
-        events.Changed("one", Bytes(new CellChange(false, [long.MaxValue, 7], tokens, null, "style")));
+        events.Changed("one", Bytes(new CellChange(false, [long.MaxValue, 7], tokens, null, "style\0a, b")));
         events.Changed("other", Bytes(new CellChange(true, [8], tokens[..CellBlocks.Tokens], 5)));
         events.Changed("one", Bytes(new CellChange(false, [7]), new CellChange(true, [7])));
         events.Gone("one");
@@ -31,13 +32,13 @@ public sealed class KvEventsTests
         var first = await all.ReceiveAsync();
         Assert.AreEqual(("kv@10.0.0.7:11435@one", 0L), (first.Topic, first.Number));
         AssertEvent(first.Events.Single(), "BlockStored", new object?[] { long.MaxValue, 7L }, null,
-            tokens.Select(token => (object?)(long)token).ToArray(), 64L, null, "GPU", "style");
+            tokens.Select(token => (object?)(long)token).ToArray(), 64L, null, "GPU", "one/style,one/a_ b");
         var second = await all.ReceiveAsync();
-        Assert.AreEqual(("kv@10.0.0.7:11435@other", 0L), (second.Topic, second.Number));
+        Assert.AreEqual(("kv@10.0.0.7:11435@other", 1L), (second.Topic, second.Number));
         Assert.AreEqual(5L, second.Events.Single()[2]);
         Assert.AreEqual("CPU", second.Events.Single()[6]);
         var third = await all.ReceiveAsync();
-        Assert.AreEqual(1L, third.Number);
+        Assert.AreEqual(2L, third.Number, "one row of numbers for all topics");
         AssertEvent(third.Events[0], "BlockRemoved", new object?[] { 7L }, "GPU");
         AssertEvent(third.Events[1], "BlockRemoved", new object?[] { 7L }, "CPU");
         // Another model still holds some, and all that the server holds would be taken for gone.

@@ -30,8 +30,7 @@ internal static class ModelResolver
     {
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        return AdapterModel.Of(models, entry => residency.Tunings.SpecOf(entry).Loras,
-            name => registry.Entries.Any(entry => Is(entry.Name, name)) || registry.PlainAliases.Any(alias => Is(alias.Name, name)));
+        return AdapterModel.Of(registry, models, entry => residency.Tunings.SpecOf(entry).Loras);
     }
 
     /// <summary>

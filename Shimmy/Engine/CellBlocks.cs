@@ -16,13 +16,16 @@ internal interface ICellListener
 
 /// <summary>
 /// Blocks of tokens that a model has computed and holds, and came to hold no more. A block is reported once it is full; its number stands
-/// for all tokens up to its end, and for the adapters and the client that they were computed for.
+/// for all tokens up to its end, and for the model, the adapters and the client that they were computed for.
 /// </summary>
 /// <param name="InMemory">Whether it is a state in the host's memory; else it is in KV cells. A block may be in both.</param>
 /// <param name="Hashes">The numbers of the blocks; where they came, each follows the one before it.</param>
 /// <param name="Tokens">The tokens of the blocks that came; null where they went.</param>
 /// <param name="Parent">The number of the block before the first; null at the beginning of a prompt.</param>
-/// <param name="Adapter">Names of the adapters that act, with commas between them; null for none.</param>
+/// <param name="Adapter">
+/// Names of the adapters that act, <see cref="CellBlocks.BetweenNames"/> between them; null for none but those that act where a request
+/// chooses none.
+/// </param>
 internal sealed record CellChange(bool InMemory, ulong[] Hashes, int[]? Tokens = null, ulong? Parent = null, string? Adapter = null);
 
 /// <summary>
@@ -34,6 +37,9 @@ internal static class CellBlocks
 {
     /// <summary>Tokens of a block. What llm-d takes for a block of a prompt by default.</summary>
     public const int Tokens = 64;
+
+    /// <summary>Between the names of adapters: no file has it in its name.</summary>
+    public const char BetweenNames = '\0';
 
     /// <summary>Writes one behind the others.</summary>
     public static void Write(Stream stream, CellChange change)

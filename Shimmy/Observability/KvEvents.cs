@@ -2,21 +2,28 @@ using System.Buffers;
 using System.Buffers.Binary;
 using System.Text;
 using Shimmy.Engine;
+using Shimmy.Models.Registry;
 
 namespace Shimmy.Observability;
 
 /// <summary>
 /// Publishes what is in the KV caches in the form that vLLM began and llm-d reads: three frames, the topic <c>kv@POD@MODEL</c>, the number
-/// of the message in its topic, and in MessagePack <c>[time, [events], rank]</c>. Blocks in KV cells have the medium GPU, as everybody
-/// calls the place where prompts are computed; states in the host's memory, CPU.
+/// of the message among all that are published, and in MessagePack <c>[time, [events], rank]</c>. Blocks in KV cells have the medium GPU,
+/// as everybody calls the place where prompts are computed; states in the host's memory, CPU.
 /// </summary>
-internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider time) : ICellListener, IDisposable
+/// <param name="publisher">Sends them.</param>
+/// <param name="pod">Name of this server.</param>
+/// <param name="time">The clock.</param>
+/// <param name="nameOf">What requests call the adapter (second) of a model (first).</param>
+internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider time, Func<string, string, string> nameOf)
+    : ICellListener, IDisposable
 {
     private const string Cells = "GPU";
     private const string Memory = "CPU";
 
     private readonly Lock _lock = new();
     private readonly Dictionary<string, Topic> _topics = new(StringComparer.Ordinal);
+    private long _sent;
 
     /// <inheritdoc/>
     public void Changed(string model, ReadOnlyMemory<byte> changes)
@@ -37,7 +44,7 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
                 else
                 {
                     held.UnionWith(change.Hashes);
-                    Stored(pack, change);
+                    Stored(pack, change, AdapterOf(model, change));
                 }
             }
             Send(topic, pack);
@@ -98,11 +105,14 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
         // The rank among replicas that share a batch, which there are none of.
         pack.Whole(0);
         var number = new byte[sizeof(long)];
-        BinaryPrimitives.WriteInt64BigEndian(number, topic.Sent++);
+        BinaryPrimitives.WriteInt64BigEndian(number, _sent++);
         publisher.Send(topic.Name, number, pack.ToArray());
     }
 
-    private static void Stored(MessagePack pack, CellChange change)
+    private string? AdapterOf(string model, CellChange change) => change.Adapter is null ? null
+        : AdapterModel.Joined(change.Adapter.Split(CellBlocks.BetweenNames).Select(adapter => nameOf(model, adapter)));
+
+    private static void Stored(MessagePack pack, CellChange change, string? adapter)
     {
         pack.Array(8);
         pack.Text("BlockStored");
@@ -117,7 +127,7 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
         pack.Whole(CellBlocks.Tokens);
         pack.Nil(); // a LoRA adapter's number, which its name stands for
         pack.Text(change.InMemory ? Memory : Cells);
-        if (change.Adapter is { } adapter)
+        if (adapter is not null)
             pack.Text(adapter);
         else
             pack.Nil();
@@ -141,8 +151,6 @@ internal sealed class KvEvents(ZmtpPublisher publisher, string pod, TimeProvider
     private sealed class Topic(byte[] name)
     {
         public byte[] Name => name;
-
-        public long Sent { get; set; }
 
         public HashSet<ulong> InCells { get; } = [];
 

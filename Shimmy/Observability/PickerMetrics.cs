@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shimmy.Engine;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
 namespace Shimmy.Observability;
@@ -21,8 +22,9 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
     /// <summary>Adds up what the workers have answered, and the requests that wait for a load.</summary>
     /// <param name="asked">The loaded models, from <see cref="ModelMetrics.AskAsync"/>.</param>
     /// <param name="loading">The others, from <see cref="ModelMetrics.LoadingOf"/>.</param>
+    /// <param name="nameOf">What requests call the adapter (second) of a model (first).</param>
     public static EngineTotals Of(IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked,
-        IReadOnlyList<(string Model, int Requests)> loading)
+        IReadOnlyList<(string Model, int Requests)> loading, Func<string, string, string> nameOf)
     {
         var (running, waiting, cells, used, adapters) = (0, 0, 0L, 0L, 0);
         var (acting, awaited) = (new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal));
@@ -35,8 +37,8 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
             cells += of.Cells;
             used += of.CellsUsed;
             adapters += model.Model!.Facts.Adapters.Count;
-            acting.UnionWith(of.RunningAdapters);
-            awaited.UnionWith(of.WaitingAdapters);
+            acting.UnionWith(of.RunningAdapters.Select(adapter => nameOf(model.Entry.Name, adapter)));
+            awaited.UnionWith(of.WaitingAdapters.Select(adapter => nameOf(model.Entry.Name, adapter)));
         }
         waiting += loading.Sum(model => model.Requests);
         return new EngineTotals(running, waiting, cells, used, adapters, [.. acting], [.. awaited]);
@@ -60,9 +62,9 @@ internal sealed class PickerMetrics(TimeProvider time)
     /// <param name="withVllm">Whether vLLM's names stand beside Shimmy's.</param>
     public void Write(MetricsText text, EngineTotals totals, bool withVllm)
     {
-        // A comma parts the names in the label, so none may hold one.
-        var labels = MetricsText.Labels("max_lora", Whole(totals.Adapters), "running_lora_adapters", Joined(totals.RunningAdapters),
-            "waiting_lora_adapters", Joined(totals.WaitingAdapters));
+        var labels = MetricsText.Labels("max_lora", Whole(totals.Adapters),
+            "running_lora_adapters", AdapterModel.Joined(totals.RunningAdapters),
+            "waiting_lora_adapters", AdapterModel.Joined(totals.WaitingAdapters));
         var changed = ChangedAt(labels);
         const string ofAdapters = "LoRA adapters that act and that are waited for; the value is the time at which that was new.";
         One("shimmy_lora_requests_info", ofAdapters, labels, changed);
@@ -86,9 +88,6 @@ internal sealed class PickerMetrics(TimeProvider time)
     }
 
     private static string Whole(long number) => number.ToString(CultureInfo.InvariantCulture);
-
-    private static string Joined(IReadOnlyList<string> names) =>
-        string.Join(',', names.Select(name => name.Replace(' ', '_').Replace(',', '_')));
 
     private double ChangedAt(string adapters)
     {

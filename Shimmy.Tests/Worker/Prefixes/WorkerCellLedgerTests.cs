@@ -57,6 +57,25 @@ public sealed class WorkerCellLedgerTests
         CollectionAssert.AreEquivalent(new[] { null, "style", null }, held.InCells.Values.Select(change => change.Adapter).ToArray());
     }
 
+    [TestMethod]
+    public async Task By_what_it_was_computed_is_part_of_a_block()
+    {
+        using var folder = new TemporaryFolder();
+        var (style, other) = (RandomAdapter.Write(folder["style.gguf"]), RandomAdapter.Write(folder["other.gguf"]));
+        var blocks = new List<(ulong Hash, string? Adapter)>();
+        foreach (var (name, lora) in new[] { ("random", null), ("second", null), ("random", style), ("random", other) })
+        {
+            var held = new Held();
+            await using var model = await LoadAsync(held, folder, 2048, 0,
+                spec => spec with { Name = name, Loras = lora is null ? [] : [new LoraSetting(lora)] });
+            await RunAsync(model, Request(Tokens(1, 100)));
+            await Poll.UntilAsync(() => held.InCells.Count == 1, "a block is full");
+            blocks.Add((held.InCells.Single().Key, held.InCells.Single().Value.Adapter));
+        }
+        Assert.HasCount(4, blocks.Select(block => block.Hash).Distinct().ToList());
+        Assert.IsTrue(blocks.TrueForAll(block => block.Adapter is null), "what acts for everybody is no adapter that anybody asked for");
+    }
+
     // Slots of unlike prompts hold unlike blocks, so their numbers must add up; states may share blocks.
     private static async Task AssertTrueAsync(ILoadedModel model, Held held)
     {

@@ -61,7 +61,9 @@ internal static class Metrics
             var inMemory = resident.Concat(asked.Select(model => model.Model))
                 .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
             var loading = ModelMetrics.LoadingOf(resident, asked);
-            var totals = EngineTotals.Of(asked, loading);
+            IReadOnlyList<AdapterModel>? adapters = null;
+            var totals = EngineTotals.Of(asked, loading, (model, adapter) =>
+                AdapterModel.NameOf(adapters ??= ModelResolver.AdaptersOf(context, entries), model, adapter));
             ModelMetrics.Write(text, asked, totals, loading,
                 [.. entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
             services.GetRequiredService<PickerMetrics>().Write(

@@ -8,6 +8,7 @@ using Shimmy.Engine.Memory;
 using Shimmy.Engine.Workers;
 using Shimmy.Models.Configuration;
 using Shimmy.Models.Pull;
+using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 using Shimmy.Observability;
 using Shimmy.Server;
@@ -61,7 +62,7 @@ internal sealed partial class Serving : IAsyncDisposable
         loggers.AddProvider(tail);
         var models = ModelContext.Create(options);
         var scan = models.Registry.RefreshAsync(cancellation);
-        var events = EventsOf(options);
+        var events = EventsOf(options, models);
         var engine = new WorkerEngine(loggers, conversions: models.Conversions, cells: events);
         var backends = new BackendProbe(engine.ReportBackendsAsync);
         var memory = new HostMemory(backends);
@@ -101,7 +102,7 @@ internal sealed partial class Serving : IAsyncDisposable
         }
     }
 
-    private static KvEvents? EventsOf(CommandOptions options)
+    private static KvEvents? EventsOf(CommandOptions options, ModelContext models)
     {
         if (options.KvEvents is not { } asked)
             return null;
@@ -110,7 +111,9 @@ internal sealed partial class Serving : IAsyncDisposable
             try
             {
                 return new KvEvents(
-                    new ZmtpPublisher([.. choice.Endpoints.OfType<IPEndPoint>()]), options.KvEventsPod, TimeProvider.System);
+                    new ZmtpPublisher([.. choice.Endpoints.OfType<IPEndPoint>()]), options.KvEventsPod, TimeProvider.System,
+                    (model, adapter) => AdapterModel.NameOf(
+                        AdapterModel.Of(models.Registry, models.Registry.Entries, entry => models.SpecOf(entry).Loras), model, adapter));
             }
             catch (SocketException e)
             {

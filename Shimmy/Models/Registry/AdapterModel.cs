@@ -17,6 +17,22 @@ internal sealed record AdapterModel(string Name, ModelEntry Base, LoraSetting Se
     /// <summary>The entry by which it is answered.</summary>
     public ModelEntry Entry => Base with { Name = Name };
 
+    /// <summary>All adapters of these models, among all that a registry knows.</summary>
+    /// <param name="registry">The registry.</param>
+    /// <param name="models">The models.</param>
+    /// <param name="lorasOf">The adapters that a model is loaded with.</param>
+    public static IReadOnlyList<AdapterModel> Of(
+        ModelRegistry registry, IReadOnlyList<ModelEntry> models, Func<ModelEntry, IReadOnlyList<LoraSetting>> lorasOf) =>
+        Of(models, lorasOf,
+            name => registry.Entries.Any(entry => Is(entry.Name, name)) || registry.PlainAliases.Any(alias => Is(alias.Name, name)));
+
+    /// <summary>What requests call the adapter of a model.</summary>
+    public static string NameOf(IReadOnlyList<AdapterModel> adapters, string model, string adapter) =>
+        adapters.FirstOrDefault(one => one.Base.Name == model && one.Setting.Name == adapter)?.Name ?? adapter;
+
+    /// <summary>Names of adapters as one text: a comma parts them, so none may hold one.</summary>
+    public static string Joined(IEnumerable<string> names) => string.Join(',', names.Select(name => name.Replace(',', '_')));
+
     /// <summary>All adapters of these models.</summary>
     /// <param name="models">The models.</param>
     /// <param name="lorasOf">The adapters that a model is loaded with.</param>
@@ -42,8 +58,9 @@ internal sealed record AdapterModel(string Name, ModelEntry Base, LoraSetting Se
     }
 
     /// <summary>Whether a request means it by this name; the long one is always good.</summary>
-    public bool IsCalled(string name) => string.Equals(Name, name, StringComparison.OrdinalIgnoreCase)
-        || string.Equals(LongName(Base, Setting), name, StringComparison.OrdinalIgnoreCase);
+    public bool IsCalled(string name) => Is(Name, name) || Is(LongName(Base, Setting), name);
+
+    private static bool Is(string name, string other) => string.Equals(name, other, StringComparison.OrdinalIgnoreCase);
 
     private static string LongName(ModelEntry model, LoraSetting setting) => $"{model.Name}/{setting.Name}";
 }

@@ -3,6 +3,7 @@ using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 using Shimmy.Engine;
+using Shimmy.Worker.Model;
 using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
@@ -12,8 +13,9 @@ namespace Shimmy.Worker.Prefixes;
 /// and not what a counter beside it believes. A block that several slots share came with the first and goes with the last.
 /// </summary>
 /// <param name="cache">The slots and states.</param>
-/// <param name="adaptersOf">Names of the adapters of a set; null for none.</param>
-internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> adaptersOf)
+/// <param name="model">Name of the model.</param>
+/// <param name="adapters">Its adapters.</param>
+internal sealed class CellLedger(PrefixCache cache, string model, LoraAdapters adapters)
 {
     private const int HashLength = 8;
 
@@ -77,7 +79,8 @@ internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> ada
     // A block with a picture in it has no tokens by which anybody could find it, and neither has what is behind it.
     private void Extend(Tier tier, List<ulong> reported, ReadOnlySpan<int> tokens, PrefixKey key)
     {
-        var adapter = adaptersOf(key);
+        // Whoever names the model alone gets the adapters that it was loaded with.
+        var adapter = key.Adapters.Equals(adapters.Default) || NamesOf(key) is not { Length: > 0 } names ? null : names;
         for (var begin = reported.Count * CellBlocks.Tokens; begin + CellBlocks.Tokens <= tokens.Length; begin += CellBlocks.Tokens)
         {
             var block = tokens.Slice(begin, CellBlocks.Tokens);
@@ -90,12 +93,14 @@ internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> ada
         }
     }
 
+    private string NamesOf(PrefixKey key) => string.Join(CellBlocks.BetweenNames, adapters.NamesOf(key.Adapters));
+
     private ulong HashOf(ulong? parent, ReadOnlySpan<int> block, PrefixKey key)
     {
-        // The first block stands for whom all are for.
+        // The first block stands for whom all are for, and by what they were computed: routers keep one table for all models.
         var scales = MemoryMarshal.AsBytes(key.Adapters.Scales);
-        var client = parent is null ? Encoding.UTF8.GetBytes(key.Client) : [];
-        var length = HashLength + (4 * block.Length) + (parent is null ? scales.Length + client.Length : 0);
+        var whom = parent is null ? Encoding.UTF8.GetBytes($"{model}\0{scales.Length}\0{NamesOf(key)}\0{key.Client}") : [];
+        var length = HashLength + (4 * block.Length) + (parent is null ? scales.Length + whom.Length : 0);
         if (_buffer.Length < length)
             _buffer = new byte[length];
         BinaryPrimitives.WriteUInt64LittleEndian(_buffer, parent ?? 0);
@@ -103,7 +108,7 @@ internal sealed class CellLedger(PrefixCache cache, Func<PrefixKey, string?> ada
         if (parent is null)
         {
             scales.CopyTo(_buffer.AsSpan(HashLength + (4 * block.Length)));
-            client.CopyTo(_buffer, HashLength + (4 * block.Length) + scales.Length);
+            whom.CopyTo(_buffer, HashLength + (4 * block.Length) + scales.Length);
         }
         Span<byte> hash = stackalloc byte[SHA256.HashSizeInBytes];
         SHA256.HashData(_buffer.AsSpan(0, length), hash);

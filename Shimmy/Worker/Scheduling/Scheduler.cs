@@ -64,8 +64,7 @@ internal sealed class Scheduler
                 ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
                     line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
                 : null);
-        _ledger = !model.Spec.ReportsCells ? null
-            : new CellLedger(_cache, key => string.Join(',', model.Adapters.NamesOf(key.Adapters)) is { Length: > 0 } names ? names : null);
+        _ledger = model.Spec.ReportsCells ? new CellLedger(_cache, model.Spec.Name, model.Adapters) : null;
         _batch = new DecodeBatch(model.BatchSize);
         _turn = new BatchBuilder(model, _batch, model.Spec.Speculate && _cache.CanCut ? new Speculator(model.Vocabulary, draft) : null);
         _encoder = model.Projector is { } projector ? new MediaEncoder(projector, () => _wake.Release()) : null;
