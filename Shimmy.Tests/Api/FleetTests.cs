@@ -251,6 +251,15 @@ public sealed class FleetTests
         Assert.AreEqual(HttpStatusCode.BadRequest, wrong.StatusCode);
     }
 
+    [TestMethod]
+    public async Task Rendered_tokens_end_before_the_first_that_no_text_has()
+    {
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine { Tokens = _ => [5, 6, -1, -1, 7] });
+        using var answer = await server.PostAsync("v1/chat/completions/render",
+            """{"model":"talker","messages":[{"role":"user","content":"?"}]}""");
+        Assert.AreEqual("[5,6]", (await answer.JsonAsync()).GetProperty("token_ids").GetRawText());
+    }
+
     private static Task<ServerFixture> WithAdaptersAsync(ScriptedEngine engine)
     {
         var registry = new ModelRegistry(new ModelDiscovery([]));

@@ -69,6 +69,9 @@ internal sealed class ScriptedEngine : IInferenceEngine
     /// <summary>What a model's scheduler says of itself.</summary>
     public Func<ModelSpec, EngineStatistics> Statistics { get; set; } = _ => new EngineStatistics();
 
+    /// <summary>The tokens of a prompt; null for the words that it has.</summary>
+    public Func<Prompt, IReadOnlyList<int>>? Tokens { get; set; }
+
     /// <summary>Runs before a model's scheduler says it.</summary>
     public Func<CancellationToken, Task> BeforeStatistics { get; set; } = _ => Task.CompletedTask;
 
@@ -165,7 +168,8 @@ internal sealed class ScriptedModel(ScriptedEngine engine, ModelSpec spec, Model
     }
 
     public Task<IReadOnlyList<int>> TokenizeAsync(Prompt prompt, CancellationToken cancellation) => Task.FromResult(
-        prompt.Tokens ?? [.. string.Concat(prompt.Parts.Select(part => part.Text)).Split(' ').Select((_, index) => index)]);
+        engine.Tokens?.Invoke(prompt) ?? prompt.Tokens
+        ?? [.. string.Concat(prompt.Parts.Select(part => part.Text)).Split(' ').Select((_, index) => index)]);
 
     public Task<ReadOnlyMemory<byte>> DetokenizeAsync(IReadOnlyList<int> tokens, CancellationToken cancellation) =>
         Task.FromResult<ReadOnlyMemory<byte>>(Encoding.UTF8.GetBytes(string.Join(' ', tokens)));

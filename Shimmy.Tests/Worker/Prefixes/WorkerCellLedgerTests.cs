@@ -63,7 +63,7 @@ public sealed class WorkerCellLedgerTests
         using var folder = new TemporaryFolder();
         var (style, other) = (RandomAdapter.Write(folder["style.gguf"]), RandomAdapter.Write(folder["other.gguf"]));
         var blocks = new List<(ulong Hash, string? Adapter)>();
-        foreach (var (name, lora) in new[] { ("random", null), ("second", null), ("random", style), ("random", other) })
+        foreach (var (name, lora) in new (string, string?)[] { ("random", null), ("second", null), ("random", style), ("random", other) })
         {
             var held = new Held();
             await using var model = await LoadAsync(held, folder, 2048, 0,

@@ -47,8 +47,8 @@ internal static class Render
         json.WriteString("request_id", id);
         json.WriteString("model", model);
         json.WriteStartArray("token_ids");
-        // -1 for each token of a picture or a sound, which no text has.
-        foreach (var token in tokens)
+        // Readers take them for unsigned. A picture or a sound has none, and no block from there on is told of.
+        foreach (var token in tokens.TakeWhile(token => token >= 0))
             json.WriteNumberValue(token);
         json.WriteEndArray();
         json.WriteEndObject();
