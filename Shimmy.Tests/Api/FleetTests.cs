@@ -154,7 +154,10 @@ public sealed class FleetTests
         using var scraper = new HttpClient { BaseAddress = server.Server.MetricsAddress };
         Assert.Contains("shimmy_requests_waiting 0\n", await scraper.GetStringAsync("metrics"));
         Assert.Contains("\"ok\"", await scraper.GetStringAsync("health"));
-        foreach (var path in new[] { "v1/models", "api/models", "", "diag", "nowhere" })
+        Assert.Contains("\"talker\"", await scraper.GetStringAsync("v1/models"));
+        using (var posted = await scraper.PostAsync("v1/models", null))
+            Assert.IsFalse(posted.IsSuccessStatusCode);
+        foreach (var path in new[] { "v1/models/talker", "api/models", "", "diag", "nowhere" })
         {
             using var answer = await scraper.GetAsync(path);
             Assert.AreEqual(HttpStatusCode.NotFound, answer.StatusCode, path);

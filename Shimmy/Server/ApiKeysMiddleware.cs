@@ -1,5 +1,6 @@
 using Microsoft.AspNetCore.Http;
 using Shimmy.Api.Native;
+using Shimmy.Api.OpenAI;
 using Shimmy.Http;
 
 namespace Shimmy.Server;
@@ -22,9 +23,10 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys, IReadOnlyLis
         var isScrape = log.Match!.Pattern == Metrics.Path;
         if (context.Features.Get<MetricsListener>() is not null)
         {
-            return isScrape || log.Match.Pattern == Health.Path
+            return isScrape || log.Match.Pattern is Health.Path or ModelList.Path
                 ? next(context)
-                : throw new ApiException(404, $"this address (--metrics-bind) answers GET {Metrics.Path} and GET {Health.Path} alone",
+                : throw new ApiException(404,
+                    $"this address (--metrics-bind) answers GET {Metrics.Path}, {ModelList.Path} and {Health.Path} alone",
                     "route_not_found");
         }
         if (log.Match.Is(RoutePolicy.Open) || keys.Count + (isScrape ? ofMetrics.Count : 0) == 0)
@@ -55,7 +57,9 @@ internal sealed class ApiKeysMiddleware(IReadOnlyList<ApiKey> keys, IReadOnlyLis
     }
 }
 
-/// <summary>Marks the connections of the listener that is for scrapers (<c>serve --metrics-bind</c>).</summary>
+/// <summary>
+/// Marks the connections of the listener that is for scrapers (<c>serve --metrics-bind</c>): those of routers read the models, too.
+/// </summary>
 internal sealed class MetricsListener
 {
     private MetricsListener()

@@ -11,9 +11,12 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>GET /v1/models</c> and <c>/v1/models/{id}</c>; an id may hold slashes.</summary>
 internal static class ModelList
 {
+    /// <summary>The path of the list.</summary>
+    public const string Path = "/v1/models";
+
     public static void Map(RouteTable routes)
     {
-        routes.MapRead("/v1/models", HandleListAsync);
+        routes.MapRead(Path, HandleListAsync);
         routes.MapRead("/v1/models/{id}", HandleOne);
     }
 

@@ -227,7 +227,7 @@ internal static class OptionTable
             IsRepeatable = true,
         },
         new("metrics-bind", "ADDRESS",
-            "Answer /metrics and /health to everybody on an address of their own, as 9090 or 0.0.0.0:9090", Serve,
+            "Answer /metrics, /v1/models and /health to everybody on an address of their own, as 9090 or 0.0.0.0:9090", Serve,
             (o, v) => o with { Server = o.Server with { MetricsBind = OptionForms.One(v) } }),
         new("metrics-key", "KEY", "Key that opens /metrics and nothing else, in the forms of --api-key", Serve,
             (o, v) => o with { Server = o.Server with { MetricsKeys = OptionForms.Keys(v) } }) { IsRepeatable = true },
