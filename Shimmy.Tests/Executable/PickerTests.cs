@@ -33,7 +33,7 @@ public sealed class PickerTests
         {
             for (var i = 0; i < Servers; i++)
             {
-                servers.Add(await ServerProcess.StartAsync(folder, "--threads", "1", "--parallel", "8", "--prefix-memory", "0",
+                servers.Add(await ServerProcess.StartAsync(folder, "--threads", "1", "--parallel", "16", "--prefix-memory", "0",
                     "--response-cache", "0"));
             }
             foreach (var server in servers)
@@ -48,10 +48,9 @@ public sealed class PickerTests
             await end.CancelAsync();
 
             Assert.IsGreaterThan(20, (await Task.WhenAll(scrapes)).Min(), "scrapes of the server with the fewest");
-            // More than twofold on a machine that does nothing else; 1.1 was measured on two cores that others had, too.
             var said = $"milliseconds to the first token: {turns:F0} in turn, {routed:F0} by the picker, {turns / routed:F1} to 1";
             TestContext.WriteLine(said);
-            Assert.IsGreaterThan(routed, turns, said);
+            Assert.IsGreaterThanOrEqualTo(2 * routed, turns, said);
         }
         finally
         {
@@ -99,7 +98,8 @@ public sealed class PickerTests
         }
     }
 
-    // Fifteen long beginnings, of which a server holds eight, each asked about three times, in no order that a server's turn follows.
+    // Fifteen long beginnings, each asked about three times, in no order that a server's turn follows. A server has room for all: idle
+    // prefixes count as use of its cells, so that all new ones may go to the one that is a little emptier than the others.
     private static async Task<double> MedianAsync(List<ServerProcess> servers, string run, Func<string, int, Task<int>> choose)
     {
         const int beginnings = 15;
