@@ -15,7 +15,8 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Chat;
 
 /// <summary>
-/// Runs one request on a loaded model, for all dialects and commands. Nothing else makes a <see cref="GenerationRequest"/>.
+/// Runs one request on a loaded model, for all dialects and for the commands that answer. <c>bench</c> and <c>probe</c> measure the engine
+/// without it, with a <see cref="GenerationRequest"/> of their own.
 ///
 /// <code>
 ///   ChatRequest ─► template ─► GenerationRequest ─► engine ─► token events

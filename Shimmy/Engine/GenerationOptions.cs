@@ -1,8 +1,9 @@
 namespace Shimmy.Engine;
 
 /// <summary>
-/// Options of sampling. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md); the order in which the samplers
-/// apply is fixed: logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC, temperature, distribution.
+/// Options of sampling. Names and defaults are llama.cpp's (common/common.h, tools/server/README.md). So is the order in which the samplers
+/// apply where <see cref="Samplers"/> does not say another: logit bias, penalties, DRY, top-n-sigma, top-k, typical, top-p, min-p, XTC,
+/// temperature, distribution.
 /// </summary>
 public sealed record GenerationOptions
 {

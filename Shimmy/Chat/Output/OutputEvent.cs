@@ -97,7 +97,7 @@ internal readonly record struct GeneratedToken(int Token, ReadOnlyMemory<byte> P
     }
 }
 
-/// <summary>Finish reason, usage and times of an answer. Built by <see cref="AnswerClock"/> alone.</summary>
+/// <summary>Finish reason, usage and times of an answer. Built by <see cref="AnswerClock"/>, and read back by the response cache.</summary>
 /// <param name="Reason">The finish reason; a stop sequence counts as <see cref="FinishReason.Stop"/>.</param>
 /// <param name="StopString">The stop sequence that ended the answer; null where none did.</param>
 /// <param name="Usage">Tokens.</param>

@@ -114,7 +114,7 @@ internal sealed record CommandOptions
     /// <summary>Whether <c>pack</c> verifies a file instead of writing one.</summary>
     public bool Verifies { get; init; }
 
-    /// <summary>The file that <c>convert</c> writes; null: named after the folder.</summary>
+    /// <summary>The file that <c>convert</c> or <c>pack</c> writes, or the folder of <c>init</c>; null: the command's default.</summary>
     public string? Output { get; init; }
 
     /// <summary>Full path of the projector, or <see cref="ModelSettings.NoProjector"/>; null takes the one that was found.</summary>
@@ -138,7 +138,7 @@ internal sealed record CommandOptions
     /// <summary>The pictures of <c>generate</c> and <c>chat</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Images { get; init; } = [];
 
-    /// <summary>The sounds of <c>generate</c>, with their paths.</summary>
+    /// <summary>The sounds of <c>generate</c> and <c>chat</c>, with their paths.</summary>
     public IReadOnlyList<(string Path, byte[] Bytes)> Sounds { get; init; } = [];
 
     /// <summary>Full path of the draft model; null where there is none.</summary>
