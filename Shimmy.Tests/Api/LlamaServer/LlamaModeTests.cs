@@ -76,6 +76,13 @@ public sealed class LlamaModeTests
     }
 
     [TestMethod]
+    public void Every_stage_of_the_sampler_chain_has_a_name_of_llama_servers()
+    {
+        foreach (var kind in Enum.GetValues<SamplerKind>())
+            CollectionAssert.AreEqual(new[] { kind }, LlamaOptions.SamplersOf([LlamaOptions.NameOf(kind) ?? ""]).ToArray(), $"{kind}");
+    }
+
+    [TestMethod]
     [DataRow("v1/chat/completions")]
     [DataRow("v1/completions")]
     [DataRow("v1/responses")]

@@ -45,34 +45,28 @@ internal sealed class Sampler : IDisposable
         _vocabulary = vocabulary;
         _grammar = new GrammarMask(request, vocabulary, shown, _biases);
         _chain = SamplerHandle.Chain(vocabulary.Native.Model);
+        var parts = new ChainParts(vocabulary.Native, seed, contextLength);
         if (options is { Mirostat: 0 } && (options.Samplers is not null || options.MinKeep > 0 || options.AfterSampling))
         {
+            // As named, or all of llama.cpp's order: a stage that is off does nothing in the chain.
             _chainLooksBack = true;
-            SamplerKind[] order = [.. options.Samplers ?? LlamaOrder];
+            SamplerKind[] order = [.. options.Samplers ?? Stages.Where(stage => !stage.ByNameAlone).Select(stage => stage.Kind)];
             var penalties = _penalties is null ? -1 : Array.IndexOf(order, SamplerKind.Penalties);
             if (penalties > 0)
             {
                 _beforePenalties = SamplerHandle.Chain(vocabulary.Native.Model);
-                InOrder(_beforePenalties, options, order.Take(penalties), seed, contextLength);
+                Add(_beforePenalties, StagesOf(order.Take(penalties)), options, parts);
             }
-            InOrder(_chain, options, order.Skip(penalties + 1), seed, contextLength);
+            Add(_chain, StagesOf(order.Skip(penalties + 1)), options, parts);
             Draw(options, options.Samplers?.Contains(SamplerKind.AdaptiveP) == true, seed);
             return;
         }
 
-        var dry = options.DryMultiplier != 0f && options.DryPenaltyLastN != 0;
-        var typical = options.TypicalP < 1f;
-        var xtc = options is { XtcProbability: > 0f, XtcThreshold: <= 0.5f };
-        if (dry)
-        {
-            var lastN = WithinContext(options.DryPenaltyLastN, contextLength);
-            _chain.AddDry(
-                vocabulary.Native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
-        }
-        _chainLooksBack = dry;
-
+        var stages = Stages.Where(stage => !stage.ByNameAlone && stage.IsOn(options)).ToList();
+        _chainLooksBack = stages.Exists(stage => stage.LooksBack);
         if (options.Mirostat != 0)
         {
+            Add(_chain, stages.Where(stage => stage.LooksBack), options, parts);
             _chain.AddTemperature(options.Temperature);
             if (options.Mirostat == 1)
                 _chain.AddMirostat(vocabulary.Size, seed, options.MirostatTau, options.MirostatEta);
@@ -80,95 +74,74 @@ internal sealed class Sampler : IDisposable
                 _chain.AddMirostatV2(seed, options.MirostatTau, options.MirostatEta);
             return;
         }
-        // At temperature 0 the truncating samplers keep the best token and need not run; typical and XTC may drop it.
-        var truncates = options.Temperature > 0f || typical || xtc;
-        _greedy = !truncates && !dry;
-        if (truncates)
+        // At temperature 0, stages that keep the best token need not run unless another may drop it.
+        if (options.Temperature <= 0f && !stages.Exists(stage => stage.MayDropBest))
+            stages.RemoveAll(stage => !stage.LooksBack);
+        _greedy = stages.Count == 0;
+        if (stages is [{ Kind: SamplerKind.TopK }, ..])
         {
-            if (options.TopNSigma > 0f)
-                _chain.AddTopNSigma(options.TopNSigma);
-            if (options.TopK > 0 && !dry && options.TopNSigma <= 0f)
-                _topK = Math.Min(options.TopK, vocabulary.Size);
-            else if (options.TopK > 0)
-                _chain.AddTopK(options.TopK);
-            if (typical)
-                _chain.AddTypical(options.TypicalP);
-            if (options.TopP < 1f)
-                _chain.AddTopP(options.TopP);
-            if (options.MinP > 0f)
-                _chain.AddMinP(options.MinP);
-            if (xtc)
-                _chain.AddXtc(options.XtcProbability, options.XtcThreshold, seed);
+            _topK = Math.Min(options.TopK, vocabulary.Size);
+            stages.RemoveAt(0);
         }
+        Add(_chain, stages, options, parts);
+        // Without an order of samplers the target alone asks for adaptive-p.
         if (options.Temperature <= 0f)
-        {
             _chain.AddGreedy();
-            return;
-        }
-        if (options.DynamicTemperatureRange > 0f)
-            _chain.AddDynamicTemperature(options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
         else
-            _chain.AddTemperature(options.Temperature);
-        // Without an order of samplers the target alone asks for it.
-        Draw(options, options.AdaptiveTarget >= 0f, seed);
+            Draw(options, options.AdaptiveTarget >= 0f, seed);
     }
 
-    // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is given, so never more than there can be.
-    private static int WithinContext(int count, int contextLength) => count < 0 ? contextLength : Math.Min(count, contextLength);
+    // What a stage of the chain may need beside the options.
+    private readonly record struct ChainParts(NativeVocabulary Vocabulary, uint Seed, int ContextLength)
+    {
+        // How many tokens to look back on; negative for all. llama.cpp allocates as many as it is given, so never more than there can be.
+        public int Within(int count) => count < 0 ? ContextLength : Math.Min(count, ContextLength);
+    }
 
-    // llama.cpp's order; the penalties are applied before the chain.
-    private static readonly SamplerKind[] LlamaOrder =
+    // A stage of the chain: when it does something, and llama.cpp's sampler for it.
+    private sealed record Stage(
+        SamplerKind Kind, Func<GenerationOptions, bool> IsOn, Action<SamplerHandle, GenerationOptions, ChainParts> Add)
+    {
+        // It weighs tokens by those before them.
+        public bool LooksBack { get; init; }
+
+        // It may drop the most likely token.
+        public bool MayDropBest { get; init; }
+
+        // It applies only where a request names it.
+        public bool ByNameAlone { get; init; }
+    }
+
+    // The stages in llama.cpp's order. Penalties stand before the chain, and adaptive-p at its end, wherever they are named.
+    private static readonly Stage[] Stages =
     [
-        SamplerKind.Dry, SamplerKind.TopNSigma, SamplerKind.TopK, SamplerKind.Typical, SamplerKind.TopP, SamplerKind.MinP, SamplerKind.Xtc,
-        SamplerKind.Temperature,
+        new(SamplerKind.Dry, o => o.DryMultiplier != 0f && o.DryPenaltyLastN != 0, (chain, o, parts) => chain.AddDry(parts.Vocabulary,
+            o.DryMultiplier, o.DryBase, o.DryAllowedLength, parts.Within(o.DryPenaltyLastN), o.DrySequenceBreakers)) { LooksBack = true },
+        new(SamplerKind.TopNSigma, o => o.TopNSigma > 0f, (chain, o, _) => chain.AddTopNSigma(o.TopNSigma)),
+        new(SamplerKind.TopK, o => o.TopK > 0, (chain, o, _) => chain.AddTopK(Math.Max(o.TopK, 0))),
+        new(SamplerKind.Typical, o => o.TypicalP < 1f, (chain, o, _) => chain.AddTypical(o.TypicalP, o.MinKeep)) { MayDropBest = true },
+        new(SamplerKind.TopP, o => o.TopP < 1f, (chain, o, _) => chain.AddTopP(o.TopP, o.MinKeep)),
+        new(SamplerKind.MinP, o => o.MinP > 0f, (chain, o, _) => chain.AddMinP(o.MinP, o.MinKeep)),
+        new(SamplerKind.Xtc, o => o is { XtcProbability: > 0f, XtcThreshold: <= 0.5f },
+            (chain, o, parts) => chain.AddXtc(o.XtcProbability, o.XtcThreshold, parts.Seed, o.MinKeep)) { MayDropBest = true },
+        new(SamplerKind.Temperature, o => o.Temperature > 0f, (chain, o, _) =>
+        {
+            if (o.DynamicTemperatureRange > 0f)
+                chain.AddDynamicTemperature(o.Temperature, o.DynamicTemperatureRange, o.DynamicTemperatureExponent);
+            else
+                chain.AddTemperature(o.Temperature);
+        }),
+        // It joins tokens with a common prefix, for the middle of a text.
+        new(SamplerKind.Infill, _ => true, (chain, _, parts) => chain.AddInfill(parts.Vocabulary)) { ByNameAlone = true },
     ];
 
-    // The stages one by one as the request names them, all but the penalties llama.cpp's own; each that is off does nothing there.
-    private void InOrder(SamplerHandle chain, GenerationOptions options, IEnumerable<SamplerKind> order, uint seed, int contextLength)
+    private static IEnumerable<Stage> StagesOf(IEnumerable<SamplerKind> kinds) =>
+        kinds.SelectMany(kind => Stages.Where(stage => stage.Kind == kind));
+
+    private static void Add(SamplerHandle chain, IEnumerable<Stage> stages, GenerationOptions options, ChainParts parts)
     {
-        var (native, keep) = (_vocabulary.Native, options.MinKeep);
-        foreach (var stage in order)
-        {
-            switch (stage)
-            {
-                case SamplerKind.Penalties:
-                    // Off, or named again: they apply once.
-                    break;
-                case SamplerKind.Dry:
-                    var lastN = WithinContext(options.DryPenaltyLastN, contextLength);
-                    chain.AddDry(
-                        native, options.DryMultiplier, options.DryBase, options.DryAllowedLength, lastN, options.DrySequenceBreakers);
-                    break;
-                case SamplerKind.TopNSigma:
-                    chain.AddTopNSigma(options.TopNSigma);
-                    break;
-                case SamplerKind.TopK:
-                    chain.AddTopK(Math.Max(options.TopK, 0));
-                    break;
-                case SamplerKind.Typical:
-                    chain.AddTypical(options.TypicalP, keep);
-                    break;
-                case SamplerKind.TopP:
-                    chain.AddTopP(options.TopP, keep);
-                    break;
-                case SamplerKind.MinP:
-                    chain.AddMinP(options.MinP, keep);
-                    break;
-                case SamplerKind.Xtc:
-                    chain.AddXtc(options.XtcProbability, options.XtcThreshold, seed, keep);
-                    break;
-                case SamplerKind.Temperature:
-                    chain.AddDynamicTemperature(
-                        options.Temperature, options.DynamicTemperatureRange, options.DynamicTemperatureExponent);
-                    break;
-                case SamplerKind.AdaptiveP:
-                    // It draws, and so stands at the end wherever it is named.
-                    break;
-                default:
-                    chain.AddInfill(native);
-                    break;
-            }
-        }
+        foreach (var stage in stages)
+            stage.Add(chain, options, parts);
     }
 
     private void Draw(GenerationOptions options, bool adapts, uint seed)
