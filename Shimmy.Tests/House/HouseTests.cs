@@ -32,6 +32,9 @@ public sealed class HouseTests
     [DataRow("Shimmy/Api/OpenAI/ChatCompletions.cs", "using Shimmy.Api.Anthropic;", DisplayName = "one dialect and another")]
     [DataRow("Shimmy/Chat/ChatPipeline.cs", "using static Shimmy.Server.ShimmyServer;", DisplayName = "a using static")]
     [DataRow("Shimmy/Chat/ChatPipeline.cs", "using Port = Shimmy.Server.ServerOptions;", DisplayName = "an alias")]
+    [DataRow("Shimmy/Chat/ChatPipeline.cs", "global using Shimmy.Server;", DisplayName = "a global using")]
+    [DataRow("Shimmy/Gguf/GgufReader.cs", "file record Probe(Engine.Prompt Of);", DisplayName = "a name with its namespace")]
+    [DataRow("Shimmy/Gguf/GgufReader.cs", "file record Probe(global::Shimmy.Engine.Memory.LayerFit Of);", DisplayName = "a whole name")]
     [DataRow("Shimmy/Server/ShimmyServer.cs", "using Shimmy.Worker.Native;", DisplayName = "the server and the child")]
     [DataRow("Shimmy/Worker/Scheduling/Scheduler.cs", "using Shimmy.Chat;", DisplayName = "the child and what is above the engine")]
     public void An_arrow_that_points_up_is_found(string path, string line) =>

@@ -4,14 +4,15 @@ using Shimmy.Tests.Fixtures;
 namespace Shimmy.Tests.House;
 
 /// <summary>
-/// The program's source files, by path, with what each refers to: namespaces by its <c>using</c> lines, and types of the folders above its
-/// own, which a namespace sees without one. Read as text, so that a rule can be tried on files that do not exist.
+/// The program's source files, by path, with what each refers to: namespaces by its <c>using</c> lines, types by names with the namespace
+/// in front (<c>Engine.Prompt</c>), and types of the folders above its own, which a namespace sees without one. Read as text, so that a
+/// rule can be tried on files that do not exist.
 /// </summary>
 internal sealed partial class SourceTree
 {
     private const string Top = "Shimmy";
 
-    private readonly Dictionary<string, (string Text, string Code, string[] Types)> _read;
+    private readonly Dictionary<string, (string Text, string Code, string[] Types, string[] Qualified)> _read;
     private readonly ILookup<string, string> _typesByFolder;
 
     // Most tests change one file of the tree: what is as it was before is not read again.
@@ -24,10 +25,11 @@ internal sealed partial class SourceTree
             .Distinct()
             .ToLookup(type => type.Folder, type => type.Name);
 
-        static (string Text, string Code, string[] Types) Of(string text)
+        static (string Text, string Code, string[] Types, string[] Qualified) Of(string text)
         {
             var code = TextAndComments().Replace(text, " ");
-            return (text, code, [.. Declaration().Matches(code).Select(match => match.Groups[1].Value)]);
+            return (text, code, [.. Declaration().Matches(code).Select(match => match.Groups[1].Value)],
+                [.. QualifiedName().Matches(code).Select(match => match.Groups[1].Value).Distinct()]);
         }
     }
 
@@ -86,12 +88,10 @@ internal sealed partial class SourceTree
         foreach (var (path, text) in Files)
         {
             var own = FolderOf(path);
-            foreach (Match match in UsingLine().Matches(text))
-            {
-                var target = FolderOfNamespace(match.Groups[1].Value);
-                if (target is not null && target != own)
-                    yield return (path, target);
-            }
+            var named = UsingLine().Matches(text).Select(match => FolderOfNamespace(match.Groups[1].Value))
+                .Concat(_read[path].Qualified.Select(name => FolderOfType(name, own)));
+            foreach (var target in named.OfType<string>().Where(target => target != own).Distinct())
+                yield return (path, target);
             // A namespace sees the types of those that it lies in.
             for (var above = own; above.Contains('/', StringComparison.Ordinal);)
             {
@@ -118,7 +118,24 @@ internal sealed partial class SourceTree
         return null;
     }
 
-    [GeneratedRegex(@"^using (?:static )?(?:\w+ = )?(Shimmy[\w.]*)", RegexOptions.Multiline)]
+    // The folder of a type that is named with its namespace, whole or from a folder above: Engine.Prompt, Runtime.Value.
+    private string? FolderOfType(string name, string from)
+    {
+        var parts = name.Split('.');
+        for (var above = from; ; above = above.LastIndexOf('/') is >= 0 and var end ? above[..end] : "")
+        {
+            for (var count = parts.Length - 1; count > 0; count--)
+            {
+                var folder = string.Join('/', parts[..count].Prepend(above).Where(part => part.Length > 0));
+                if (_typesByFolder.Contains(folder) && _typesByFolder[folder].Contains(parts[count]))
+                    return folder;
+            }
+            if (above.Length == 0)
+                return null;
+        }
+    }
+
+    [GeneratedRegex(@"^(?:global )?using (?:static )?(?:\w+ = )?(Shimmy[\w.]*)", RegexOptions.Multiline)]
     private static partial Regex UsingLine();
 
     [GeneratedRegex(@"\b(?:class|struct|record|interface|enum|delegate [\w<>?\[\]]+) (?:class |struct )?([A-Z]\w*)")]
@@ -127,6 +144,9 @@ internal sealed partial class SourceTree
     // Names of types stand alone or in front of a dot; behind one stands a member.
     [GeneratedRegex(@"(?<![\w.@])[A-Z]\w*")]
     private static partial Regex Identifier();
+
+    [GeneratedRegex(@"(?<![\w.:])(?:global::)?(?:Shimmy\.)?([A-Z]\w*(?:\.[A-Z]\w*)+)")]
+    private static partial Regex QualifiedName();
 
     [GeneratedRegex("""
         //[^\n]* | /\*.*?\*/ |

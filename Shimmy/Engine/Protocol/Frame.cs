@@ -72,7 +72,11 @@ internal enum FrameKind : byte
 /// <param name="Kind">The kind, which decides the format of the payload.</param>
 /// <param name="Id">Id of the request; 0 for a frame that belongs to none.</param>
 /// <param name="Payload">The content; the receiver owns it.</param>
-internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload);
+internal readonly record struct Frame(FrameKind Kind, uint Id, byte[] Payload)
+{
+    /// <summary>The level in a <see cref="FrameKind.Log"/> of a warning that is the worker's own; the others are llama.cpp's.</summary>
+    public const int LevelOfOwnWarning = 6;
+}
 
 /// <summary>
 /// The payload of frames that carry a <see cref="Prompt"/>: the number of its media (4 bytes), the length of the record (4 bytes), the

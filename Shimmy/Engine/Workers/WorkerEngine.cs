@@ -316,9 +316,6 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         }
     }
 
-    /// <summary>The level of a warning that is the worker's own, beside llama.cpp's.</summary>
-    internal const int WarningOfOurs = 6;
-
     // llama.cpp's levels are lowered by two steps: most of its output is for its developers.
     private void Log(int level, string line)
     {
@@ -327,7 +324,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
             case 4:
                 LogNativeError(_logger, line);
                 break;
-            case WarningOfOurs:
+            case Frame.LevelOfOwnWarning:
                 LogWorkerWarning(_ours, line);
                 break;
             case 3 when line.Contains("failed to mlock", StringComparison.Ordinal):

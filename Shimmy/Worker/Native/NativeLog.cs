@@ -97,5 +97,5 @@ internal enum NativeLogLevel
     Continue = 5,
 
     /// <summary>A warning of ours, for the owner of the server; those of llama.cpp are for its developers.</summary>
-    Ours = Engine.Workers.WorkerEngine.WarningOfOurs,
+    Ours = Engine.Protocol.Frame.LevelOfOwnWarning,
 }
