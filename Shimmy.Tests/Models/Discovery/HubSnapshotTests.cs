@@ -1,9 +1,8 @@
 using Shimmy.Gguf;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
-using Shimmy.Tests.Models.Discovery;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Models.Discovery;
 
 /// <summary>Kind: the Hugging Face cache holds several revisions of a repository, and not every file is in the newest.</summary>
 [TestClass]

@@ -5,7 +5,7 @@ using Shimmy.Api.OpenAI;
 using Shimmy.Engine;
 using Shimmy.Http;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Http;
 
 /// <summary>
 /// Kind: a prompt that does not fit. Agents compact a conversation where they recognise the error, by its code, its numbers, or words that

@@ -2,14 +2,14 @@ using System.Net;
 using System.Text.Json;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Server;
 
 /// <summary>
 /// Kind: the address of a server as people type it into a client: with /v1 missing, twice, behind a whole route, with a slash too many.
 /// </summary>
 [TestClass]
 [TestCategory("Unit")]
-public sealed class AddressTests
+public sealed class ServerAddressTests
 {
     private const string Chat = """{"model":"talker","messages":[{"role":"user","content":"?"}]}""";
 

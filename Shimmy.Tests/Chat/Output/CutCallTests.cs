@@ -4,7 +4,7 @@ using Shimmy.Chat.Output.Tools;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Chat.Output;
 
 /// <summary>
 /// Kind: a tool call that is cut, by the limit or by a stop sequence. What there is of it is no text, nothing is invented to make it whole,

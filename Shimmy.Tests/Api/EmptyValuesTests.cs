@@ -1,7 +1,7 @@
 using System.Text.Json.Nodes;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>
 /// Kind: null, [] and {} in the place of every value, at every depth, in every dialect. It is taken or refused by name, and never a fault

@@ -3,10 +3,9 @@ using System.Text.Json;
 using Shimmy.Chat.Grammars;
 using Shimmy.Chat.Grammars.Schemas;
 using Shimmy.Engine;
-using Shimmy.Tests.Chat.Grammars;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Chat.Grammars.Schemas;
 
 /// <summary>
 /// Kind: JSON schemas as generators and MCP servers write them. One odd schema among many tools refuses nothing; a schema that a grammar

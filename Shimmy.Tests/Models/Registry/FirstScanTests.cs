@@ -7,7 +7,7 @@ using Shimmy.Models.Residency;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Models.Registry;
 
 /// <summary>Kind: who asks while models are still being looked for, or before the search looked where they are now.</summary>
 [TestClass]

@@ -2,7 +2,7 @@ using System.Text.Json;
 using Shimmy.Server.Recording;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Chat.Cache;
 
 /// <summary>Kind: two equal requests at once. What has one answer is computed once, also where who asked first leaves.</summary>
 [TestClass]

@@ -5,7 +5,7 @@ using Shimmy.Api.OpenAI;
 using Shimmy.Chat.Output;
 using Shimmy.Engine;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api.OpenAI;
 
 /// <summary>
 /// Kind: log probabilities beside an echoed prompt. Programs that judge models line them up with the tokens that they sent: an entry a

@@ -6,12 +6,12 @@ using Shimmy.Cli.Terminal;
 using Shimmy.Server;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Server;
 
 /// <summary>Kind: who may come in, and where the server listens. What is refused names the option that lets it in.</summary>
 [TestClass]
 [TestCategory("Unit")]
-public sealed class DoorTests
+public sealed class AccessOptionsTests
 {
     [TestMethod]
     [DataRow("llm.example.com", "llm.example.com", true)]

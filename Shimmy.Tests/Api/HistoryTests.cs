@@ -2,7 +2,7 @@ using System.Net;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>
 /// Kind: what lies in the history of a conversation. It comes again with every turn, so it is never a reason to refuse: it is taken as it

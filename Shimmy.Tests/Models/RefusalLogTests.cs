@@ -4,7 +4,7 @@ using Shimmy.Models.Discovery;
 using Shimmy.Models.Registry;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Models;
 
 /// <summary>Kind: what cannot be used or was refused, and where a person finds out why.</summary>
 [TestClass]

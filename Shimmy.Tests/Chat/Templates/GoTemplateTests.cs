@@ -10,7 +10,7 @@ using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
 using static Shimmy.Tests.Chat.Templates.Templates;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Chat.Templates;
 
 /// <summary>Kind: what Ollama keeps beside a model's file. Its templates are in Go's language, and a model may have no other.</summary>
 [TestClass]

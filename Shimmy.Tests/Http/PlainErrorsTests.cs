@@ -5,7 +5,7 @@ using System.Text.Json;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Http;
 
 /// <summary>
 /// Kind: errors that a person can use, in the words of the request and the shape of the dialect, with a status that clients do not retry in

@@ -3,7 +3,7 @@ using System.Text;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>
 /// Kind: the conversations of agents, with the fields and headers that they really send, turn after turn with all of the history. None is

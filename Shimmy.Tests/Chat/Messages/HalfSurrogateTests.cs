@@ -4,7 +4,7 @@ using Shimmy.Chat.Messages;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Chat.Messages;
 
 /// <summary>
 /// Kind: text that was cut in the middle of an emoji. Half a surrogate pair becomes U+FFFD wherever it stands, and the request goes on: it

@@ -5,7 +5,7 @@ using Shimmy.Models;
 using Shimmy.Models.Discovery;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>Kind: what clients ask of embeddings beyond the text, and what models of their kind only claim.</summary>
 [TestClass]

@@ -3,7 +3,7 @@ using Microsoft.Extensions.Logging.Abstractions;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>
 /// Kind: numbers and empty values as clients write them for "as you like". A limit of -1 is none, 0 generates nothing, 1234.0 is a whole

@@ -4,7 +4,7 @@ using Shimmy.Models;
 using Shimmy.Models.Residency;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Models.Residency;
 
 /// <summary>
 /// Kind: a model that was trained with more context than memory holds. Nobody asked for all of it, so it is no reason to refuse the model.

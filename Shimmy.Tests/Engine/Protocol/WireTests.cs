@@ -3,7 +3,7 @@ using System.Reflection;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
 
-namespace Shimmy.Tests.Engine;
+namespace Shimmy.Tests.Engine.Protocol;
 
 /// <summary>The records on the worker pipe: every property arrives, and damaged bytes are refused.</summary>
 [TestClass]

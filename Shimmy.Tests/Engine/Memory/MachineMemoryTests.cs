@@ -1,7 +1,7 @@
 using Shimmy.Engine.Memory;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Engine.Memory;
 
 /// <summary>Kind: a container with less memory than its machine. The kernel's files say how much; .NET says three quarters of it.</summary>
 [TestClass]

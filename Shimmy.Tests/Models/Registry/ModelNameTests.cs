@@ -5,7 +5,7 @@ using Shimmy.Models.Registry;
 using Shimmy.Tests.Fixtures;
 using Shimmy.Tests.Models.Discovery;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Models.Registry;
 
 /// <summary>Kind: what a name means. It is told from others of its kind, stays what it was, and is found however it is written.</summary>
 [TestClass]

@@ -3,7 +3,7 @@ using Shimmy.Api;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
 
-namespace Shimmy.Tests.Field;
+namespace Shimmy.Tests.Api;
 
 /// <summary>
 /// Kind: fields of other servers' APIs. What there is under another name is honoured, what would change the answer is refused by name, and
