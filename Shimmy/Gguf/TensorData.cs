@@ -67,16 +67,6 @@ internal static class TensorData
         }
     }
 
-    /// <summary>Decodes Q8_0 blocks into as many elements as <paramref name="destination"/> has.</summary>
-    public static void DecodeQ8(ReadOnlySpan<byte> source, Span<float> destination)
-    {
-        for (var i = 0; i < destination.Length; i++)
-        {
-            var block = source.Slice(i / Q8Block * GgmlType.Q8_0.BytesPerBlock(), GgmlType.Q8_0.BytesPerBlock());
-            destination[i] = (float)MemoryMarshal.Read<Half>(block) * (sbyte)block[2 + (i % Q8Block)];
-        }
-    }
-
     // One block: a half-precision scale and 32 signed bytes. Follows ggml's quantize_row_q8_0_ref.
     private static void EncodeQ8(ReadOnlySpan<float> source, Span<byte> destination)
     {

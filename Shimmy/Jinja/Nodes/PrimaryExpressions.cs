@@ -39,9 +39,6 @@ internal sealed class SequenceExpression(Expression[] items, bool isTuple) : Exp
     /// <summary>The elements.</summary>
     public Expression[] Items => items;
 
-    /// <summary>Whether it is a tuple.</summary>
-    public bool IsTuple => isTuple;
-
     public override IEnumerable<Node> Children => items;
 
     public override Value Evaluate(Frame frame)

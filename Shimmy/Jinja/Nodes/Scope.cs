@@ -39,9 +39,6 @@ internal sealed class Symbols
     /// <summary>The depth of the scope: the number of scopes around this one.</summary>
     public int Level { get; }
 
-    /// <summary>The names that the scope assigns.</summary>
-    public IReadOnlySet<string> Stores => _stores;
-
     /// <summary>The source of each variable's first value, in the order of definition.</summary>
     public IEnumerable<KeyValuePair<string, Load>> Loads => _loads;
 

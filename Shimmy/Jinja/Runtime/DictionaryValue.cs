@@ -182,13 +182,6 @@ internal sealed class DictionaryViewValue(DictionaryValue dictionary, Dictionary
             yield return Element(i);
     }
 
-    /// <summary>The elements from last to first.</summary>
-    public IEnumerator<Value> IterateBackwards()
-    {
-        for (var i = dictionary.Entries.Length - 1; i >= 0; i--)
-            yield return Element(i);
-    }
-
     public override bool EqualTo(Value other, RenderContext context)
     {
         if (ReferenceEquals(this, other))

@@ -90,9 +90,6 @@ internal readonly record struct Arguments(Value[] Positional, KeyValuePair<strin
     /// <summary>No arguments.</summary>
     public static Arguments None { get; } = new([], []);
 
-    /// <summary>Positional arguments alone.</summary>
-    public static Arguments Of(params Value[] positional) => new(positional, []);
-
     /// <summary>A named argument, or null.</summary>
     public Value? Find(string name)
     {
@@ -131,9 +128,6 @@ internal static class Parameters
         UndefinedValue undefined => throw undefined.Fail(),
         _ => throw TemplateException.Evaluation($"'{value.TypeName}' object cannot be interpreted as an integer"),
     };
-
-    /// <summary>An integer, or null where it is None or not given.</summary>
-    public static int? OptionalInteger(Value? value) => value is null or NoneValue ? null : Integer(value, 0);
 
     /// <summary>Whether an argument is true.</summary>
     public static bool Flag(Value? value, bool absent = false) => value?.IsTrue ?? absent;

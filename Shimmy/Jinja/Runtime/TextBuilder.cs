@@ -159,9 +159,6 @@ internal readonly struct Provenance
 
     private Provenance(int[] flips) => _flips = flips;
 
-    /// <summary>The template's own text.</summary>
-    public static Provenance Template => default;
-
     /// <summary>Text of the request.</summary>
     public static Provenance Request => new(FromTheStart);
 

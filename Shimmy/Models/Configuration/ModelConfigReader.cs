@@ -275,11 +275,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 /// <param name="Models">Models to register, in the file's order; names are unique.</param>
 /// <param name="Aliases">Aliases, those of the models first.</param>
 /// <param name="MemoryBudget">Bytes that all loaded models together may need; null leaves it to the program.</param>
-internal sealed record ModelConfig(IReadOnlyList<ConfiguredModel> Models, IReadOnlyList<ModelAlias> Aliases, long? MemoryBudget = null)
-{
-    /// <summary>An empty file.</summary>
-    public static ModelConfig Empty { get; } = new([], []);
-}
+internal sealed record ModelConfig(IReadOnlyList<ConfiguredModel> Models, IReadOnlyList<ModelAlias> Aliases, long? MemoryBudget = null);
 
 /// <summary>One model of a configuration file.</summary>
 /// <param name="Name">The name to serve it under.</param>

@@ -67,10 +67,6 @@ internal static unsafe partial class GgmlApi
     [LibraryImport(BaseLibrary)]
     [return: MarshalAs(UnmanagedType.U1)]
     public static partial bool ggml_validate_row_data(int type, void* data, nuint bytes);
-
-    [LibraryImport(BaseLibrary)]
-    public static partial void ggml_log_set(
-        delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
 }
 
 /// <summary>Rows of floats as blocks of a quantized type, by ggml's own quantizer, on all processors.</summary>

@@ -26,7 +26,6 @@ internal static unsafe partial class LlamaApi
 
     [LibraryImport(Library)] public static partial void llama_free(nint context);
     [LibraryImport(Library)] public static partial void llama_attach_threadpool(ContextHandle context, nint decode, nint batch);
-    [LibraryImport(Library)] public static partial void llama_detach_threadpool(ContextHandle context);
     [LibraryImport(Library)] public static partial void llama_set_n_threads(ContextHandle context, int threads, int threadsBatch);
 
     // LoRA

@@ -8,9 +8,6 @@ internal static class AnswerGrammar
     /// <summary>Any JSON object (<c>json_object</c>).</summary>
     public static Grammar AnyObject { get; } = Make(json => json.Object);
 
-    /// <summary>Any JSON value.</summary>
-    public static Grammar AnyValue { get; } = Make(json => json.Value);
-
     /// <summary>
     /// The values that a JSON schema allows. Throws <see cref="SchemaException"/> where it is invalid or a grammar cannot express it.
     /// </summary>
