@@ -96,7 +96,7 @@ public sealed class SoundRequestTests
     {
         await using var server = await ServerFixture.StartAsync(Hearing([]));
         await IsRefused("data", "\"not base64!\"", "is not Base64");
-        await IsRefused("data", $"\"{Convert.ToBase64String(Pictures.Row)}\"", "is no sound that is known");
+        await IsRefused("data", $"\"{Convert.ToBase64String(Pictures.Row)}\"", "is a file of an unknown format");
         await IsRefused("data", $"\"{Convert.ToBase64String("OggS12345678"u8)}\"", "is an Ogg file");
         await IsRefused("data", $"\"{Convert.ToBase64String(Sounds.Wav(16_000, 1, [0]))}\"", "fewer than two samples");
         await IsRefused("data", $"\"{Convert.ToBase64String(Sounds.Wav(4_000, 1, [0, 0, 0]))}\"", "from 8000 to 192000");

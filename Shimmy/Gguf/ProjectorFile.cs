@@ -161,7 +161,7 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
                 Require(tensor.Dimensions.SequenceEqual(first.Dimensions), tensor, $"has another shape than that of block 0");
                 // An MLP's two halves stand in either order in old files.
                 Require(part[0] != 'l' || tensor.Dimensions[0] == length, tensor, $"does not have the width {length}");
-                Require(!part.StartsWith("attn_", StringComparison.Ordinal) || tensor.Dimensions.Count == 2, tensor, "is no matrix");
+                Require(!part.StartsWith("attn_", StringComparison.Ordinal) || tensor.Dimensions.Count == 2, tensor, "must have two dimensions");
                 Require(part is not ("attn_q.weight" or "attn_k.weight" or "attn_v.weight" or "attn_qkv.weight")
                     || tensor.Dimensions[0] == length, tensor, $"does not read the width {length}");
                 Require(part != "attn_out.weight" || tensor.Dimensions[^1] == length, tensor, $"does not write the width {length}");

@@ -51,7 +51,7 @@ internal static class PullStream
         if (settle is null && fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream")) is { } unknown)
             throw ApiException.BadField(unknown, "is not a known field; model, stream are");
         if (isInsecure)
-            throw ApiException.BadField("insecure", "must be false: what comes over http alone can be anybody's", "unsupported_value");
+            throw ApiException.BadField("insecure", "must be false: without TLS (http) nobody can tell who sent the model", "unsupported_value");
         RequestContext.Of(context).AskedModel = name;
         var run = pulls.Begin(name, ofOllama, out var follower);
         using var following = follower;

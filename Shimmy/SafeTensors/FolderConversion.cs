@@ -68,7 +68,7 @@ internal sealed class FolderConversion
         plan.RequireNothingLeft();
         var (rows, width) = plan.Tensors.First(tensor => tensor.Name == "token_embd.weight").Shape is [var first, var second]
             ? (first, second)
-            : throw new SafeTensorsException("the embedding is no matrix");
+            : throw new SafeTensorsException("the token embedding must have two dimensions, tokens and width");
         // Each token takes memory of its own, however short its row is.
         if (rows > MostTokens || (rows > MostTokensOfFew && width < FewElements))
             throw new SafeTensorsException($"the embedding has {rows} rows of {width}: more tokens than any model has");

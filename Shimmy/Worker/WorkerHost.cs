@@ -227,7 +227,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 ? "this model is a reranker: it judges documents by a query and embeds no text"
                 : model.Metadata.LacksRankingHead
                     ? "this model pools as a reranker but its file has no classification head"
-                    : "this model is no reranker")
+                    : "this model is not a reranker: it embeds texts and cannot rank documents")
             { Option = "model" };
         }
 

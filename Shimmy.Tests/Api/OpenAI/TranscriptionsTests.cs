@@ -81,7 +81,7 @@ public sealed class TranscriptionsTests
         await IsRefused(server, Form(null), "file", "is missing");
         await IsRefused(server, Form(null, ("file", "hello")), "file", "is a text");
         await IsRefused(server, Form([]), "file", "is empty");
-        await IsRefused(server, Form(Pictures.Row), "file", "is no sound");
+        await IsRefused(server, Form(Pictures.Row), "file", "those of no sound format");
         await IsRefused(server, Form(Sounds.Tone[..100], ("stream", "true"), ("response_format", "verbose_json")), "response_format", "not streamed");
         await IsRefused(server, Form(Sounds.Wav(16_000, 1, [0])), "file", "fewer than two samples");
         await IsRefused(deaf, Form(Sounds.Tone), "file", "takes no sounds");

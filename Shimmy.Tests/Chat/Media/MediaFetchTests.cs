@@ -45,7 +45,7 @@ public sealed class MediaFetchTests
         foreach (var url in (string[])["file:///../secret", "file:///%2e%2e/secret", "file:///of/../../secret", "file:///none.png",
             "file:///", "file:///" + folder["secret"]])
         {
-            Assert.Contains("folder of media", (await Assert.ThrowsExactlyAsync<FormatException>(
+            Assert.Contains("the media folder", (await Assert.ThrowsExactlyAsync<FormatException>(
                 () => fetch.GetAsync(new Uri(url), CancellationToken.None), url)).Message);
         }
         File.WriteAllText(folder["pictures/empty"], "");

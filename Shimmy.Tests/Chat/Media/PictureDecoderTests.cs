@@ -60,7 +60,7 @@ public sealed class PictureDecoderTests
     [DataRow("II*\0........", "is a TIFF picture")]
     [DataRow("<svg xmlns=", "is SVG or another text")]
     [DataRow("P6\n1 1\n255\n", "is a PNM picture")]
-    [DataRow("hello", "is no picture that is known by its first bytes")]
+    [DataRow("hello", "is a file of an unknown format: its first bytes are those of no picture format")]
     [DataRow("GIF89a", "is a damaged GIF file")]
     public void What_is_no_picture_is_named(string file, string reason) =>
         Assert.StartsWith(reason, Assert.ThrowsExactly<FormatException>(() => PictureHeader.Read(Encoding.Latin1.GetBytes(file))).Message);

@@ -228,7 +228,7 @@ public sealed class SoundDecoderTests
         IsRefused("an Ogg file", [.. "OggS"u8, 0, 2]);
         IsRefused("an M4A file", [0, 0, 0, 32, .. "ftypM4A "u8]);
         IsRefused("a WebM file", [0x1A, 0x45, 0xDF, 0xA3]);
-        IsRefused("no sound that is known", Pictures.Row);
+        IsRefused("a file of an unknown format", Pictures.Row);
         IsRefused("without samples", Sounds.Tone[..36]);
         IsRefused("does not say how", [.. "RIFF"u8, 0, 0, 0, 0, .. "WAVEdata"u8, 4, 0, 0, 0, 1, 2, 3, 4]);
         IsRefused("0 channels", Sounds.Wav(Rate, 0, 16, 1, pcm));
@@ -241,8 +241,8 @@ public sealed class SoundDecoderTests
         IsRefused("the coding 85", Sounds.Wav(Rate, 1, 16, 85, pcm));
         IsRefused("fewer than two samples", Sounds.Wav(Rate, 1, 16, 1, [1, 2]));
         IsRefused("fewer than two samples", Sounds.Wav(Rate, 1, 16, 1, []));
-        IsRefused("no numbers", Sounds.Wav(Rate, 1, 32, 3, MemoryMarshal.AsBytes<float>([0, float.NaN]).ToArray()));
-        IsRefused("no numbers", Sounds.Wav(Rate, 1, 32, 3, MemoryMarshal.AsBytes<float>([0, float.PositiveInfinity]).ToArray()));
+        IsRefused("not finite numbers", Sounds.Wav(Rate, 1, 32, 3, MemoryMarshal.AsBytes<float>([0, float.NaN]).ToArray()));
+        IsRefused("not finite numbers", Sounds.Wav(Rate, 1, 32, 3, MemoryMarshal.AsBytes<float>([0, float.PositiveInfinity]).ToArray()));
         IsRefused("a sound of 2.0 s; at most 1 s", Sounds.Wav(Rate, 1, new float[2 * Rate]));
     }
 

@@ -41,7 +41,7 @@ public sealed class BackendPluginTests
     [DataRow("cuda", "extern int gone; int *ggml_backend_init(void) { return &gone; }", "is of another version than llama.cpp 0.4.0-dev: ")]
     [DataRow("cuda", "int other(void) { return 0; }", "is no plug-in of llama.cpp 0.4.0-dev: it has no ggml_backend_init")]
     // As other releases do, whose interface has the same version: they would crash, or compute nonsense.
-    [DataRow("vulkan", "static struct { int version; void *rest[8]; } r = { 2 }; void *ggml_backend_init(void) { return &r; }", "is none of the plug-ins that belong to them; publish with it")]
+    [DataRow("vulkan", "static struct { int version; void *rest[8]; } r = { 2 }; void *ggml_backend_init(void) { return &r; }", "is not one of the plug-ins that were built with them; publish with it")]
     [DataRow("opencl", "void *ggml_backend_init(void) { return 0; }", "its driver did not start")]
     public async Task A_plug_in_that_does_not_fit_says_how(string backend, string source, string expected)
     {

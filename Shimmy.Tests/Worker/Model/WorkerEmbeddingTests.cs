@@ -177,7 +177,7 @@ public sealed class WorkerEmbeddingTests
         var undisturbed = await RunAsync(model, Greedy("stream on", 20));
         CollectionAssert.AreEqual(undisturbed.Tokens, (await stream).Tokens.Take(20).ToArray());
         var notRanking = await Assert.ThrowsExactlyAsync<EngineException>(() => EmbedAsync(model, "query", "document"));
-        StringAssert.Contains(notRanking.Message, "no reranker");
+        StringAssert.Contains(notRanking.Message, "not a reranker");
     }
 
     [TestMethod]

@@ -297,7 +297,8 @@ internal static class LlamaPrompts
         if (texts.Length != media.Count + 1)
         {
             throw ApiException.BadField(fields.FullName("prompt_string"),
-                $"has {texts.Length - 1} marks {Chat.Templates.MediaMarkers.Shown} for {media.Count} pictures and sounds");
+                $"has {texts.Length - 1} media markers {Chat.Templates.MediaMarkers.Shown}, and multimodal_data has {media.Count} pictures "
+                + "and sounds; write one marker for each");
         }
 
         var parts = new List<ContentPart>();

@@ -38,7 +38,7 @@ internal static class Tokenize
         if (conversation is not null)
         {
             foreach (var name in (string[])["add_special", "parse_special"])
-                fields.Refuse(name, "is for content; of messages the chat template decides it");
+                fields.Refuse(name, "can be given with content only: with messages the chat template decides about special tokens");
         }
 
         var text = content is null ? null : new Prompt

@@ -89,7 +89,10 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
         if (raw || suffix is not null)
         {
             if (images.Count > 0)
-                throw ApiException.BadField("images", "have their place by the chat template alone, which this prompt goes without");
+            {
+                throw ApiException.BadField("images", "cannot be given with raw or suffix: "
+                    + "the chat template places pictures in the prompt, and is not applied then");
+            }
         }
 
         var thinking = ThinkingFields.Read(fields, call.Options.Sampling.MaxTokens);

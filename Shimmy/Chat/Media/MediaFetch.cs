@@ -91,7 +91,7 @@ internal sealed class MediaFetch(
         var parts = Uri.UnescapeDataString(url.Trim()[FileUrl.Length..]).Split('/', StringSplitOptions.RemoveEmptyEntries);
         var shown = url.Length > MostShown ? url[..MostShown] + "…" : url;
         if (parts.Length == 0 || parts.Any(part => part is "." or ".." || part.AsSpan().IndexOfAny(NoPart) >= 0))
-            throw new FormatException($"'{shown}' is no path in the folder of media");
+            throw new FormatException($"'{shown}' is not allowed: it must be file:// and a path in the media folder, without '..'");
         var path = Path.Join([folder, .. parts]);
         try
         {
@@ -105,7 +105,7 @@ internal sealed class MediaFetch(
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            throw new FormatException($"'{shown}' cannot be read in the folder of media");
+            throw new FormatException($"'{shown}' cannot be read in the media folder");
         }
     }
 

@@ -331,7 +331,7 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         [(byte)'<', ..] => "is SVG or another text",
         [(byte)'P', >= (byte)'1' and <= (byte)'6', (byte)'\n' or (byte)' ', ..] => "is a PNM picture",
         [(byte)'%', (byte)'P', (byte)'D', (byte)'F', ..] => "is a PDF file",
-        _ => "is no picture that is known by its first bytes",
+        _ => "is a file of an unknown format: its first bytes are those of no picture format",
     };
 
     private static int Side(uint pixels) => (int)Math.Min(pixels, int.MaxValue);

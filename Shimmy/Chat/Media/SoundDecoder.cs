@@ -91,7 +91,7 @@ internal static class SoundDecoder
         : 0;
 
     private const string Taken = "WAV, MP3 and FLAC are taken";
-    private const string Unknown = "no sound that is known";
+    private const string Unknown = "a file of an unknown format: its first bytes are those of no sound format";
 
     private static string NameOf(ReadOnlySpan<byte> file) => file switch
     {
@@ -164,7 +164,7 @@ internal sealed class MonoSound
     public void Add(double sample)
     {
         if (!double.IsFinite(sample))
-            throw new FormatException("has samples that are no numbers");
+            throw new FormatException("has samples that are not finite numbers (NaN or infinity)");
         if ((_count & Block) == 0)
             _cancellation.ThrowIfCancellationRequested();
         if (_count == _samples.Length)

@@ -31,8 +31,12 @@ internal sealed class GoExpression(
     {
         var value = Pipe();
         Blanks();
-        return _at == text.Length ? value : throw new FormatException($"'{text[_at..]}' is not read here");
+        return _at == text.Length ? value : throw Unsupported($"'{text[_at..]}'");
     }
+
+    /// <summary>The error of a construct of Go's templates that is not converted to Jinja.</summary>
+    public static FormatException Unsupported(string what) =>
+        new($"{what} is not supported in a Go template; give a Jinja template with --template");
 
     private string Pipe()
     {
@@ -90,7 +94,7 @@ internal sealed class GoExpression(
         ("json", [var one]) => $"({one} | tojson(separators=(',', ':')))",
         ("print", [_, ..]) => $"({string.Join(" ~ ", given)})",
         ("currentDate", []) => "strftime_now('%Y-%m-%d')",
-        _ => throw new FormatException($"the function '{name}' with {given.Count} arguments is not read here"),
+        _ => throw Unsupported($"the function '{name}' with {given.Count} arguments"),
     };
 
     private string Operand()
@@ -124,7 +128,7 @@ internal sealed class GoExpression(
                 // $ alone is the template's data.
                 return name.Length > 0 ? Path(variable(name)) : _at < text.Length && text[_at] == '.'
                     ? Path(rootField(Field()))
-                    : throw new FormatException("$ alone is not read here");
+                    : throw Unsupported("'$' without a field name");
             case '-' or (>= '0' and <= '9'):
                 var from = _at++;
                 while (_at < text.Length && char.IsAsciiDigit(text[_at]))
@@ -138,7 +142,7 @@ internal sealed class GoExpression(
             "true" or "false" => word,
             "nil" => "none",
             "currentDate" => Call(word, []),
-            _ => throw new FormatException($"'{(word.Length > 0 ? word : text[_at..])}' is not read here"),
+            _ => throw Unsupported($"'{(word.Length > 0 ? word : text[_at..])}'"),
         };
     }
 
@@ -147,7 +151,7 @@ internal sealed class GoExpression(
         if (_at + 1 >= text.Length || !char.IsLetter(text[_at + 1]))
         {
             _at++;
-            return field is null ? dot : throw new FormatException(". alone is not read here");
+            return field is null ? dot : throw Unsupported("'.' without a field name");
         }
 
         var name = Field();
@@ -195,7 +199,7 @@ internal sealed class GoExpression(
                 'r' => '\r',
                 '"' => '"',
                 '\\' => '\\',
-                var other => throw new FormatException($"the escape '\\{other}' is not read here"),
+                var other => throw Unsupported($"the escape sequence '\\{other}'"),
             });
         }
 

@@ -213,7 +213,7 @@ internal sealed class GoTemplate
                     Range(rest, dot);
                     break;
                 case "break" or "continue" or "define" or "template" or "block":
-                    throw new FormatException($"'{word}' is not read here");
+                    throw GoExpression.Unsupported($"'{word}'");
                 default:
                     Statement(text, dot);
                     break;
@@ -274,7 +274,7 @@ internal sealed class GoTemplate
             else if (rest.Length == 0)
                 Close("{%- else -%}", written);
             else
-                throw new FormatException($"'{close}' is not read here");
+                throw GoExpression.Unsupported($"'{close}'");
             close = Block(dot);
         }
 
@@ -320,8 +320,10 @@ internal sealed class GoTemplate
 
     private static void Expect(string? close, string wanted)
     {
+        if (close is null)
+            throw new FormatException($"'{{{{ {wanted} }}}}' is missing: a block of the Go template is not closed");
         if (close != wanted)
-            throw new FormatException(close is null ? "a block is not ended" : $"'{close}' is not read here");
+            throw GoExpression.Unsupported($"'{close}' in place of '{wanted}'");
     }
 
     // Nothing behind the cut.

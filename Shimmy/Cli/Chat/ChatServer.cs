@@ -130,7 +130,7 @@ internal sealed class ChatServer : IAsyncDisposable
             if (model.Name == name)
                 return model;
         }
-        throw new CommandException(ExitCode.Failed, $"'{name}' does not answer questions: it is no language model");
+        throw new CommandException(ExitCode.Failed, $"'{name}' is not a language model, and cannot chat; shimmy list shows the models that can");
     }
 
     /// <inheritdoc/>

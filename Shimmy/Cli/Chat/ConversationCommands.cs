@@ -80,7 +80,7 @@ internal static class ConversationCommands
                 throw new UsageException($"'{file}' is larger than {MostBytes >> 20} MB");
             var text = File.ReadAllText(file);
             if (text.Contains('\0'))
-                throw new UsageException($"'{file}' is no text");
+                throw new UsageException($"'{file}' is a binary file (it has a zero byte); only text files can be added");
             loop.Texts.Add((file, text));
         }
         loop.Terminal.Remark(files is [var only]

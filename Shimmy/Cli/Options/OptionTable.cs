@@ -144,8 +144,8 @@ internal static class OptionTable
     /// <summary>The options that cannot be given together, by pairs, and why; empty where that goes without saying.</summary>
     public static IReadOnlyList<(string One, string Other, string Why)> Exclusive { get; } =
     [
-        ("--image", "--raw", "a picture has its place by the chat template alone"),
-        ("--audio", "--raw", "a sound has its place by the chat template alone"),
+        ("--image", "--raw", "only the chat template can place a picture in the prompt"),
+        ("--audio", "--raw", "only the chat template can place a sound in the prompt"),
         ("--system", "--raw", "without the chat template there is no system message"),
         ("--grammar", "--json-schema", ""),
         ("--stream", "--no-stream", ""),

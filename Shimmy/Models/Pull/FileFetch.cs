@@ -184,7 +184,7 @@ internal sealed class FileFetch(RegistryClient client, PlannedFile file, int con
             if (opened.IsWhole)
             {
                 throw new PullException(PullFailure.BadAnswer,
-                    $"{client.Name} gives ranges of {file.Name} at one time, and none at another; nothing can be made of that");
+                    $"{client.Name} answers one range request for {file.Name} with the range, another with the whole file; pull it again");
             }
             await ReadAsync(opened.Answer, partial, piece, cancellation).ConfigureAwait(false);
         }

@@ -43,7 +43,8 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
             && endpoint.UserInfo.Length == 0
             ? endpoint
             : throw new PullException(PullFailure.BadName,
-                $"HF_ENDPOINT: '{RegistryPath.Shown(text)}' is no address such as {DefaultEndpoint}");
+                $"HF_ENDPOINT: '{RegistryPath.Shown(text)}' is not a URL of a hub: write it as {DefaultEndpoint}, "
+                + "with http or https, without user and password");
     }
 
     /// <summary>The user's token for the hub, by the variables and files of its own tools; null where there is none.</summary>

@@ -75,9 +75,9 @@ internal sealed class RegistryClient : IDisposable
                 url = answer.Headers.Location is { } location && Uri.TryCreate(url, location, out var next) && WhyNot(url, next) is null
                     ? next
                     : throw new PullException(PullFailure.BadAnswer,
-                        $"{Name} sends to '{RegistryPath.Shown(answer.Headers.Location?.ToString()
-                        ?? "")}' for {what}, where nothing is fetched from: {(answer.Headers.Location is { } bad
-                            && Uri.TryCreate(url, bad, out var asked) ? WhyNot(url, asked) : "it is no URL")}");
+                        $"{Name} redirects to '{RegistryPath.Shown(answer.Headers.Location?.ToString()
+                        ?? "")}' for {what}, which is not allowed: {(answer.Headers.Location is { } bad
+                            && Uri.TryCreate(url, bad, out var asked) ? WhyNot(url, asked) : "it is not a URL")}");
             }
         }
         throw new PullException(PullFailure.BadAnswer, $"{first.Host} redirects more than {MostRedirects} times for {what}");
@@ -124,7 +124,7 @@ internal sealed class RegistryClient : IDisposable
         }
         catch (JsonException e)
         {
-            throw new PullException(PullFailure.BadAnswer, $"{Name} answers with what is no JSON for {what}: {e.Message}", e);
+            throw new PullException(PullFailure.BadAnswer, $"{Name} answers with invalid JSON for {what}: {e.Message}", e);
         }
     }
 

@@ -120,7 +120,7 @@ internal static class RegistryPath
             if (char.IsSurrogate(c) && !(char.IsHighSurrogate(c) ? i + 1 < part.Length && char.IsLowSurrogate(part[i + 1]) : i > 0
                 && char.IsHighSurrogate(part[i - 1])))
             {
-                return "is no valid Unicode";
+                return "is not valid Unicode (half a surrogate pair)";
             }
         }
         if (part.EndsWith(PartialFile.Ending, StringComparison.OrdinalIgnoreCase))

@@ -189,7 +189,7 @@ internal static class LoraFolder
             : target.EndsWith("attn_k", StringComparison.Ordinal) ? HeadsOf(model!, "attention.head_count_kv")
             : 0;
         if (heads > 0 && (rows % heads != 0 || rows / heads % 2 != 0))
-            throw new SafeTensorsException($"'{module}': {rows} rows are no {heads} heads");
+            throw new SafeTensorsException($"'{module}' has {rows} rows, which must be a multiple of twice its {heads} attention heads");
 
         // llama.cpp looks rows of an embedding up, so that A is stored by tokens.
         plan.Tensors.Add(pair.OfEmbedding
@@ -214,7 +214,8 @@ internal static class LoraFolder
             ? $"blk.{layer}.{target}"
             : throw new SafeTensorsException(name.Contains("experts", StringComparison.Ordinal)
                 ? $"'{module}' is an expert; adapters of experts are not converted"
-                : $"'{module}' is no matrix that adapters are known for");
+                : $"'{module}' is not a module whose adapter can be converted; supported are matrices of attention and MLP "
+                    + "(as self_attn.q_proj and mlp.up_proj), the embedding and the output");
     }
 
     // A model in several files has most of its tensors in others than this header's; llama.cpp looks itself.

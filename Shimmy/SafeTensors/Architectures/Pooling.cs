@@ -35,7 +35,7 @@ internal static class Pooling
             return null;
 
         if (path != System.IO.Path.GetFileName(path) || path is "" or "." or "..")
-            throw new SafeTensorsException($"modules.json names '{path}', which is no folder of the model");
+            throw new SafeTensorsException($"modules.json names '{path}': only names of folders in the model's folder are allowed, without a path");
 
         if (PlainJson.Read(System.IO.Path.Combine(folder.Path, path), "config.json", Largest) is not { } config)
             throw new SafeTensorsException($"{path}/config.json is missing; modules.json names it");

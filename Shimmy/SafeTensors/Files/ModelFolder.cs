@@ -59,7 +59,7 @@ internal sealed class ModelFolder
     public static ModelFolder Open(string path)
     {
         if (!Directory.Exists(path))
-            throw new SafeTensorsException($"{path} is no folder");
+            throw new SafeTensorsException($"{path} does not exist or is not a directory");
 
         if (PlainJson.Read(path, "config.json", LargestConfig) is not { } config)
         {
@@ -187,7 +187,7 @@ internal sealed class ModelFolder
             foreach (var name in named)
             {
                 if (name != System.IO.Path.GetFileName(name) || name is "" or "." or "..")
-                    throw new SafeTensorsException($"{Index} names '{name}', which is no file of the folder");
+                    throw new SafeTensorsException($"{Index} names '{name}': only names of files in the same folder are allowed, without a path");
 
                 if (!File.Exists(System.IO.Path.Combine(path, name)))
                     throw new SafeTensorsException($"{name} is missing; {Index} names it");

@@ -87,8 +87,8 @@ internal static unsafe class Backends
         if (belongs == false)
         {
             return new Plugin(PluginState.OtherVersion,
-                $"{file} is of another version than the libraries of llama.cpp {RuntimeLibraries.Version} beside it, "
-                + $"or of another build: it is none of the plug-ins that belong to them; {HowToGet(backend)}");
+                $"{file} is of another version or build than the libraries of llama.cpp {RuntimeLibraries.Version} beside it: it is not "
+                + $"one of the plug-ins that were built with them; {HowToGet(backend)}");
         }
 
         NativeLog.TakeErrors();

@@ -120,7 +120,7 @@ internal static unsafe class RuntimeLibraries
         }
         catch (Exception e) when (e is EntryPointNotFoundException or DllNotFoundException or BadImageFormatException)
         {
-            throw Failure($"the llama.cpp library in {runtime.Directory} is none that Shimmy knows: {e.Message}", e);
+            throw Failure($"the llama.cpp library in {runtime.Directory} is of a version that Shimmy does not support: {e.Message}", e);
         }
         if (layout is null)
         {

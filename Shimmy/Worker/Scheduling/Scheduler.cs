@@ -341,7 +341,7 @@ internal sealed class Scheduler
             else
             {
                 Fail(sequence, new EngineException(EngineFailure.GenerationFailed,
-                    $"the prompt of {sequence.PromptLength} tokens found no room in {_model.Cells} KV cells"));
+                    $"the prompt of {sequence.PromptLength} tokens does not fit into the KV cache ({_model.Cells} cells); raise --ctx"));
             }
         }
         _cache.ClearAll();
