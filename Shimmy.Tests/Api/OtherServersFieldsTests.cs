@@ -119,7 +119,7 @@ public sealed class OtherServersFieldsTests
         foreach (var (route, ask) in Routes)
         {
             // Some dialect holds these to their types.
-            foreach (var hint in OtherFields.Hints.Except(["metadata", "stream_options", "store", "include", "cache_control",
+            foreach (var hint in UnreadFields.Hints.Except(["metadata", "stream_options", "store", "include", "cache_control",
                 "parallel_tool_calls", "max_tool_calls", "service_tier"]))
             {
                 await _server.AnswerAsync(route, $$"""{"model":"talker","{{hint}}":"low",{{ask}}}""");
@@ -130,7 +130,7 @@ public sealed class OtherServersFieldsTests
                 """);
         }
         var listed = await File.ReadAllTextAsync(Path.Combine(Repository.Root, "docs", "fields.md"));
-        foreach (var hint in OtherFields.Hints)
+        foreach (var hint in UnreadFields.Hints)
             Assert.Contains($"`{hint}`", listed);
     }
 

@@ -53,7 +53,7 @@ internal sealed record Answer(string Text, string Reasoning, IReadOnlyList<(stri
                 calls.Add((name, new StringBuilder()));
             calls[call.Index].Arguments.Append(call.Arguments);
         }
-        // A call that was cut is none: its arguments are no JSON. Where only the first call is passed on, it may be a later one.
+        // A call that was cut is left out: its arguments are incomplete JSON. It may be a later one, where only the first is passed on.
         if (end!.EndsInCall && calls.Count > 0 && !IsWholeCall(calls[^1].Arguments.ToString()))
             calls.RemoveAt(calls.Count - 1);
         return new Answer(text.ToString(), reasoning.ToString(),

@@ -106,11 +106,11 @@ internal static class ChatMessages
         return message.Find("content") switch
         {
             null when message.Text("refusal") is { } refusal => [new ContentPart(refusal)],
-            null => message.Find("audio") is { } audio ? [new ContentPart(PlainWord.Of(audio, "audio"))] : [],
+            null => message.Find("audio") is { } audio ? [new ContentPart(PlaceholderText.Of(audio, "audio"))] : [],
             { ValueKind: JsonValueKind.Array } parts =>
                 [.. parts.EnumerateArray().Select((part, i) => Part(part, $"{full}[{i}]", isLenient, thoughts)).OfType<ContentPart>()],
             { ValueKind: JsonValueKind.String } text => [new ContentPart(RequestFields.TextOf(text, full))],
-            { ValueKind: JsonValueKind.Object } other when isLenient => [new ContentPart(PlainWord.AsText(other))],
+            { ValueKind: JsonValueKind.Object } other when isLenient => [new ContentPart(PlaceholderText.AsText(other))],
             { } other => throw ApiException.BadField(full, $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
         };
     }
@@ -129,10 +129,10 @@ internal static class ChatMessages
                 return new ContentPart(part.RequiredText("refusal"));
             case "thinking" or "reasoning" or "redacted_thinking":
                 // Mistral's models think in parts.
-                thoughts.Add((part.Find("thinking") ?? part.Find("text")) is { } thought ? PlainWord.TextOf(thought) : "");
+                thoughts.Add((part.Find("thinking") ?? part.Find("text")) is { } thought ? PlaceholderText.TextOf(thought) : "");
                 return null;
             case "file" or "input_file":
-                return new ContentPart(PlainWord.OfFile(part));
+                return new ContentPart(PlaceholderText.OfFile(part));
             case "image_url" or "input_image":
                 return MediaFields.OfTurn(isLenient, () => MediaFields.ImageUrl(part));
             case "input_audio":
@@ -140,7 +140,7 @@ internal static class ChatMessages
             case "audio_url":
                 return MediaFields.OfTurn(isLenient, () => MediaFields.AudioUrl(part), MediumKind.Sound);
             case var type when isLenient:
-                return new ContentPart(PlainWord.Of(value, type));
+                return new ContentPart(PlaceholderText.Of(value, type));
             case var type:
                 throw MediaFields.Unsupported(part, type);
         }
@@ -174,7 +174,7 @@ internal static class ChatMessages
     /// <summary>
     /// The arguments of a call in the history, as JSON text. Some clients send the object that the text stands for.
     /// </summary>
-    public static string ArgumentsOf(RequestFields call) => call.Find("arguments") is { } arguments ? PlainWord.AsText(arguments) : "{}";
+    public static string ArgumentsOf(RequestFields call) => call.Find("arguments") is { } arguments ? PlaceholderText.AsText(arguments) : "{}";
 
     /// <summary>A call of a tool that takes a text instead of arguments.</summary>
     public static ToolCall Written(string id, string name, JsonElement? input) =>

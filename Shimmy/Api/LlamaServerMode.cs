@@ -86,8 +86,8 @@ internal sealed record LlamaServerMode
     /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
     public int? ThinkingBudget { get; init; }
 
-    /// <summary>Where thoughts are reported, where a request does not say (<c>--reasoning-format</c>).</summary>
-    public ThoughtPlace Thoughts { get; init; }
+    /// <summary>Where the reasoning is reported, if a request does not say (<c>--reasoning-format</c>).</summary>
+    public ReasoningPlace ReasoningPlace { get; init; }
 
     /// <summary>Variables of the chat template, where a request does not give them.</summary>
     public IReadOnlyDictionary<string, JsonElement> TemplateArguments { get; init; } = new Dictionary<string, JsonElement>();
@@ -147,8 +147,8 @@ internal sealed record LlamaServerMode
     /// <param name="hasBoth">Whether the route has two places for thoughts; where it has one they stand beside the text.</param>
     public ChatRequest Apply(ChatRequest request, RequestFields fields, bool hasBoth = false)
     {
-        var place = ThoughtPlaces.Read(fields) ?? Thoughts;
-        request = request with { Thoughts = place == ThoughtPlace.Both && !hasBoth ? ThoughtPlace.Apart : place };
+        var place = ReasoningFormat.Read(fields) ?? ReasoningPlace;
+        request = request with { ReasoningPlace = place == ReasoningPlace.Both && !hasBoth ? ReasoningPlace.Apart : place };
         if (!IsOn)
             return request;
         if (request.Messages is [.., { Role: "assistant" }, { Role: "assistant" }])
@@ -200,8 +200,8 @@ internal sealed record LlamaServerMode
         };
 }
 
-/// <summary>llama-server's words for where thoughts are reported.</summary>
-internal static class ThoughtPlaces
+/// <summary>llama-server's words for where the reasoning is reported.</summary>
+internal static class ReasoningFormat
 {
     private const string Field = "reasoning_format";
 
@@ -209,16 +209,16 @@ internal static class ThoughtPlaces
     public const string Allowed = "auto, none, deepseek or deepseek-legacy";
 
     /// <summary>The place that a word means; null where it is none of them.</summary>
-    public static ThoughtPlace? Of(string word) => word switch
+    public static ReasoningPlace? Of(string word) => word switch
     {
-        "auto" or "deepseek" => ThoughtPlace.Apart,
-        "none" => ThoughtPlace.InText,
-        "deepseek-legacy" => ThoughtPlace.Both,
+        "auto" or "deepseek" => ReasoningPlace.Apart,
+        "none" => ReasoningPlace.InText,
+        "deepseek-legacy" => ReasoningPlace.Both,
         _ => null,
     };
 
     /// <summary>The field <c>reasoning_format</c>; null where it is absent.</summary>
-    public static ThoughtPlace? Read(RequestFields fields) => fields.Text(Field) is { } word
+    public static ReasoningPlace? Read(RequestFields fields) => fields.Text(Field) is { } word
         ? Of(word) ?? throw ApiException.BadField(fields.FullName(Field), $"must be {Allowed}, not {RequestFields.Quote(word)}")
         : null;
 }

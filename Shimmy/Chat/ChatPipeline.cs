@@ -56,7 +56,7 @@ internal static class ChatPipeline
             },
             Grammar = grammar?.Text,
             GrammarTrigger = trigger,
-            ShownControlTokens = request.Thoughts == ThoughtPlace.InText && template.Reasoning is { } shown
+            ShownControlTokens = request.ReasoningPlace == ReasoningPlace.InText && template.Reasoning is { } shown
                 ? [.. format.VisibleTexts, shown.Open, shown.Close]
                 : format.VisibleTexts,
         };
@@ -138,12 +138,12 @@ internal static class ChatPipeline
 
     private static AnswerFormat FormatOf(ChatTemplate template, ChatRequest request, Prompt prompt)
     {
-        var tags = request.ContinueFinalMessage || request.Thoughts == ThoughtPlace.InText ? null : template.Reasoning;
+        var tags = request.ContinueFinalMessage || request.ReasoningPlace == ReasoningPlace.InText ? null : template.Reasoning;
         return new AnswerFormat
         {
             Reasoning = tags,
             BeginsReasoning = tags is not null && TextEndsWith(prompt, tags.Open),
-            ReasoningStaysInText = request.Thoughts == ThoughtPlace.Both,
+            ReasoningStaysInText = request.ReasoningPlace == ReasoningPlace.Both,
             Calls = request.Tools.Count == 0 || request.ToolChoice == ToolChoice.None ? null : template.ToolCalls ?? ToolCallSyntax.Generic,
             Tools = request.Tools.GroupBy(tool => tool.Name).ToDictionary(tools => tools.Key, tools => tools.First().Parameters),
         };

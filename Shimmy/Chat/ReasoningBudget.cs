@@ -39,7 +39,7 @@ internal static class ReasoningBudget
             Prompt = request.Prompt with
             {
                 Parts =
-                [.. request.Prompt.Parts, .. Thought(text.ToString(), tags, isOpen), new PromptPart(close, ParseSpecial: true)]
+                [.. request.Prompt.Parts, .. ReasoningParts(text.ToString(), tags, isOpen), new PromptPart(close, ParseSpecial: true)]
             },
             Options = request.Options with { MaxTokens = request.Options.MaxTokens is { } most ? Math.Max(1, most - clock.Tokens) : null },
             GrammarTrigger = request.GrammarTrigger == tags.Close ? null : request.GrammarTrigger,
@@ -55,7 +55,7 @@ internal static class ReasoningBudget
         (begun || text.AsSpan().TrimStart().StartsWith(tags.Open)) && !text.Contains(tags.Close, StringComparison.Ordinal);
 
     // Special tokens are parsed in the opening tag only: the reasoning may contain text that looks like one.
-    private static IEnumerable<PromptPart> Thought(string text, ReasoningTags tags, bool begun)
+    private static IEnumerable<PromptPart> ReasoningParts(string text, ReasoningTags tags, bool begun)
     {
         if (begun)
             return [new PromptPart(text, ParseSpecial: false)];

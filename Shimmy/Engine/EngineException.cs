@@ -37,7 +37,7 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     public string? Option { get; init; }
 }
 
-/// <summary>What a runtime could not.</summary>
+/// <summary>Why a runtime (a build of llama.cpp) failed, which decides whether another one is tried.</summary>
 public enum RuntimeFault
 {
     /// <summary>It cannot be loaded: a library is missing, or it is a build that is not known.</summary>

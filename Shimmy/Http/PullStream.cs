@@ -35,9 +35,9 @@ internal static class PullStream
     /// <param name="ofOllama">Whether a name of two parts is Ollama's.</param>
     /// <param name="writer">Writes the stream.</param>
     /// <param name="whole">Writes the answer to a request that does not stream.</param>
-    /// <param name="settle">Settles fields that are not known; null refuses them.</param>
+    /// <param name="checkUnread">Checks the fields that are not read here; null refuses them.</param>
     public static async Task HandleAsync(
-        HttpContext context, bool ofOllama, IPullWriter writer, Func<PulledModel, Task> whole, Action<RequestFields>? settle = null)
+        HttpContext context, bool ofOllama, IPullWriter writer, Func<PulledModel, Task> whole, Action<RequestFields>? checkUnread = null)
     {
         var pulls = ServiceOf(context);
         var (document, fields) = await RequestFields.ReadAsync(context.Request, context.RequestAborted);
@@ -46,9 +46,9 @@ internal static class PullStream
         var name = fields.Text("model") ?? older
             ?? throw ApiException.BadField("model", "is missing; a string is required", "missing_required_parameter");
         var streams = fields.Flag("stream") ?? true;
-        var isInsecure = settle is not null && fields.Flag("insecure") == true;
-        settle?.Invoke(fields);
-        if (settle is null && fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream")) is { } unknown)
+        var isInsecure = checkUnread is not null && fields.Flag("insecure") == true;
+        checkUnread?.Invoke(fields);
+        if (checkUnread is null && fields.Names.FirstOrDefault(field => field is not ("model" or "name" or "stream")) is { } unknown)
             throw ApiException.BadField(unknown, "is not a known field; model, stream are");
         if (isInsecure)
             throw ApiException.BadField("insecure", "must be false: without TLS (http) nobody can tell who sent the model", "unsupported_value");

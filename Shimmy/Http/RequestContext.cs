@@ -32,10 +32,10 @@ internal sealed class RequestContext
     /// <summary>The pattern of the route, once its handler was called.</summary>
     public string? Route { get; set; }
 
-    /// <summary>The model that was asked.</summary>
+    /// <summary>The registered name of the model that the request was resolved to; null before that, or where none was found.</summary>
     public string? Model { get; set; }
 
-    /// <summary>The model that the request names, once its body was read, for the log.</summary>
+    /// <summary>The name of a model as the request spells it, once its body was read, for the log; it may be no model's.</summary>
     public string? AskedModel { get; set; }
 
     /// <summary>The error text that the client got, for the log.</summary>

@@ -66,6 +66,6 @@ internal sealed class MetricsListener
     {
     }
 
-    /// <summary>The mark.</summary>
-    public static MetricsListener Mark { get; } = new();
+    /// <summary>The one instance; it has no state.</summary>
+    public static MetricsListener Instance { get; } = new();
 }

@@ -217,14 +217,14 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             foreach (var endpoint in choice.Endpoints)
                 kestrel.Listen(endpoint, connections => connections.Use(refusals.Around).Use(HalfCloseGrace.Around));
             foreach (var endpoint in choice.Ollama)
-                Listen(endpoint, OllamaListener.Mark);
+                Listen(endpoint, OllamaListener.Instance);
             foreach (var endpoint in choice.Metrics)
-                Listen(endpoint, MetricsListener.Mark);
+                Listen(endpoint, MetricsListener.Instance);
 
-            void Listen<T>(EndPoint endpoint, T mark) => kestrel.Listen(endpoint, connections => connections.Use(refusals.Around)
+            void Listen<T>(EndPoint endpoint, T feature) => kestrel.Listen(endpoint, connections => connections.Use(refusals.Around)
                 .Use(HalfCloseGrace.Around).Use(next => connection =>
                 {
-                    connection.Features.Set(mark);
+                    connection.Features.Set(feature);
                     return next(connection);
                 }));
         });

@@ -15,7 +15,7 @@ namespace Shimmy.Worker;
 /// </summary>
 internal static class GuardCommand
 {
-    private const string Mark = "SHIMMY_GUARD";
+    private const string Variable = "SHIMMY_GUARD";
     private const int CannotStart = 126;
     private const int NotFound = 127;
     private const int Killed = 9;
@@ -27,7 +27,7 @@ internal static class GuardCommand
     // What the terminal sends goes to the whole group, this process and the command alike.
     private static readonly TimeSpan SameSignal = TimeSpan.FromMilliseconds(50);
     private static readonly TimeSpan LongestSweep = TimeSpan.FromSeconds(3);
-    private static bool _told;
+    private static bool _isEnding;
     private static int _passedOn = int.MinValue;
     private static readonly int[] Seen = new int[MostSignal];
     private static readonly List<PosixSignalRegistration> Registrations = [];
@@ -46,9 +46,9 @@ internal static class GuardCommand
         using var parent = Open(pipe);
         if (Resolve(command[0]) is not { } file)
             return Refuse(command[0], "there is no such command", NotFound);
-        var mark = Guid.NewGuid().ToString("N");
+        var id = Guid.NewGuid().ToString("N");
         var start = new ProcessStartInfo(file, command[1..]) { UseShellExecute = false };
-        start.Environment[Mark] = mark;
+        start.Environment[Variable] = id;
         Process process;
         try
         {
@@ -58,11 +58,11 @@ internal static class GuardCommand
         {
             return Refuse(command[0], e.Message, CannotStart);
         }
-        new Thread(() => Follow(parent, process, mark)) { IsBackground = true, Name = "parent" }.Start();
+        new Thread(() => Follow(parent, process, id)) { IsBackground = true, Name = "parent" }.Start();
         process.WaitForExit();
         // Asked to end, or ended by a signal that was passed on, it has ended; what it left running would be nobody's.
-        if (Volatile.Read(ref _told) || process.ExitCode == SignalBase + Volatile.Read(ref _passedOn))
-            Sweep(process, mark);
+        if (Volatile.Read(ref _isEnding) || process.ExitCode == SignalBase + Volatile.Read(ref _passedOn))
+            Sweep(process, id);
         return process.ExitCode;
     }
 
@@ -89,7 +89,7 @@ internal static class GuardCommand
         return new FileStream($"/proc/self/fd/{pipe}", FileMode.Open, FileAccess.Read, FileShare.ReadWrite, bufferSize: 0);
     }
 
-    private static void Follow(Stream parent, Process process, string mark)
+    private static void Follow(Stream parent, Process process, string id)
     {
         var taken = new int[MostSignal];
         var signal = new byte[1];
@@ -98,7 +98,7 @@ internal static class GuardCommand
             var number = signal[0];
             Volatile.Write(ref _passedOn, number);
             if (Handled().Any(one => one.Number == number))
-                Volatile.Write(ref _told, true);
+                Volatile.Write(ref _isEnding, true);
             Thread.Sleep(SameSignal);
             var seen = Volatile.Read(ref Seen[number]);
             if (seen == taken[number])
@@ -106,8 +106,8 @@ internal static class GuardCommand
             taken[number] = seen;
         }
         // Once the command is dead, the other thread goes on: it is to sweep, too, and not to end this process in the middle.
-        Volatile.Write(ref _told, true);
-        Sweep(process, mark);
+        Volatile.Write(ref _isEnding, true);
+        Sweep(process, id);
         Process.GetCurrentProcess().Kill();
     }
 
@@ -123,7 +123,7 @@ internal static class GuardCommand
         }
     }
 
-    private static void Sweep(Process process, string mark)
+    private static void Sweep(Process process, string id)
     {
         try
         {
@@ -133,24 +133,24 @@ internal static class GuardCommand
         {
             // It has just ended, or is another user's.
         }
-        var text = Encoding.ASCII.GetBytes($"{Mark}={mark}");
+        var text = Encoding.ASCII.GetBytes($"{Variable}={id}");
         for (var begun = Stopwatch.GetTimestamp(); OperatingSystem.IsLinux() && Stopwatch.GetElapsedTime(begun) < LongestSweep;)
         {
             var found = Directory.EnumerateDirectories("/proc").Select(Path.GetFileName)
-                .Where(name => int.TryParse(name, out var id) && id != Environment.ProcessId && HasMark(id, text)).ToList();
+                .Where(name => int.TryParse(name, out var other) && other != Environment.ProcessId && HasVariable(other, text)).ToList();
             if (found.Count == 0)
                 return;
-            foreach (var id in found)
-                Posix.Signal(int.Parse(id!, System.Globalization.CultureInfo.InvariantCulture), Killed);
+            foreach (var other in found)
+                Posix.Signal(int.Parse(other!, System.Globalization.CultureInfo.InvariantCulture), Killed);
             Thread.Sleep(2);
         }
     }
 
-    private static bool HasMark(int process, byte[] mark)
+    private static bool HasVariable(int process, byte[] variable)
     {
         try
         {
-            return File.ReadAllBytes($"/proc/{process}/environ").AsSpan().IndexOf(mark) >= 0;
+            return File.ReadAllBytes($"/proc/{process}/environ").AsSpan().IndexOf(variable) >= 0;
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {

@@ -206,7 +206,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             Media = media,
             Shown = shown,
             Place = request.Place,
-            Sharer = model.Spec.ShareAmongClients ? "" : request.Place.Client,
+            SharingClient = model.Spec.ShareAmongClients ? "" : request.Place.Client,
         });
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,

@@ -44,7 +44,7 @@ internal static class FieldDamage
     public static IReadOnlyList<string> Names { get; } =
     [
         .. SamplingField.All.SelectMany(field => (string[])[field.Name, field.OtherName ?? field.Name]).Concat(TokenLimit.Names)
-            .Concat(OtherFields.Hints).Concat(MoreNames).Distinct(StringComparer.Ordinal),
+            .Concat(UnreadFields.Hints).Concat(MoreNames).Distinct(StringComparer.Ordinal),
     ];
 
     /// <summary>How many requests it takes to try every value at every place of a seed.</summary>

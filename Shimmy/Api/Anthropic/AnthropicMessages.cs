@@ -118,7 +118,7 @@ internal sealed class AnthropicMessages
                     }));
                     break;
                 case var type:
-                    parts.Add(new ContentPart(PlainWord.Of(block.Value, type)));
+                    parts.Add(new ContentPart(PlaceholderText.Of(block.Value, type)));
                     break;
             }
         }
@@ -174,7 +174,7 @@ internal sealed class AnthropicMessages
                 return MediaFields.OfTurn(_isHistory, () => Image(block));
             case var type:
                 // Kinds of blocks that are newer than this program come in what clients read for the user.
-                return new ContentPart(PlainWord.Of(block.Value, type));
+                return new ContentPart(PlaceholderText.Of(block.Value, type));
         }
     }
 

@@ -57,7 +57,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
                 Stop = [.. SamplingFields.Stops(fields, "stop_sequences") ?? [], .. SamplingFields.Stops(fields, "stop") ?? []],
             },
         };
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
         return body;
     }
 

@@ -24,7 +24,7 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
     private readonly TimingsJson _times = new();
     private GenerationStart _start = new(0, 0, 0);
     private OutputEnd? _end;
-    private bool _told;
+    private bool _hasWritten;
 
     /// <summary>Whether the answer has a line break.</summary>
     public bool HasNewLine { get; private set; }
@@ -69,11 +69,11 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
             if (outline.Request.Options.TopLogProbabilities is not null && outputEvent.Tokens is { Count: > 0 } tokens)
                 WriteProbabilities(json, tokens);
             // The first token has none.
-            if (outline.Request.TellsTimings && (_told || outputEvent.Progress is not null))
+            if (outline.Request.TellsTimings && (_hasWritten || outputEvent.Progress is not null))
                 _times.Write(json);
             json.WriteEndObject();
         });
-        _told |= outputEvent.Progress is null;
+        _hasWritten |= outputEvent.Progress is null;
     }
 
     /// <summary>The whole answer as JSON, or those of its parts that the request asks for.</summary>

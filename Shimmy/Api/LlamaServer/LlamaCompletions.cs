@@ -32,7 +32,7 @@ internal static class LlamaCompletions
         var gap = fills ? InfillFields.Read(fields) : null;
         var given = fills ? [] : LlamaPrompts.Read(fields, "prompt");
         var wanted = ModelRequest.Read(fields);
-        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        UnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, wanted);
         var model = lease.Model;
         var request = await asked.WithDefaultsOfAsync(model, saysLimit, context.RequestAborted);

@@ -28,7 +28,7 @@ internal static class LlamaTexts
         var asked = fields.Whole("dimensions", 1, int.MaxValue);
         var loras = LoraFields.Read(fields);
         var wanted = ModelRequest.Read(fields);
-        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        UnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, wanted);
         var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var prompts = new List<Prompt>();

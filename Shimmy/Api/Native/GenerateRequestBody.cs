@@ -51,7 +51,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         // A picture or sound has its place by the chat template alone.
         var isChat = messages is not null || system is not null || media.Count > 0;
         var thinking = isChat ? ThinkingFields.Read(fields, options.MaxTokens) : null;
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
         if (!isChat)
             return new GenerateRequestBody(Prompt.FromText(prompt!), null, options, grammar, stream);
         var turns = new List<ChatMessage>();

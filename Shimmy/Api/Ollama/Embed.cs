@@ -26,7 +26,7 @@ internal static class Embed
         // Ollama cuts what is too long, unless it is asked not to.
         var truncates = EmbeddingRun.Truncates(fields, otherwise: true);
         var asked = fields.Whole("dimensions", 0, int.MaxValue);
-        Habits.Settle(fields, ModelResolver.LoggerOf(context));
+        OllamaUnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await call.AcquireAsync(context);
         // More than there are, and 0, are all.
         var dimensions = asked > 0 && asked < lease.Model.Facts.EmbeddingLength
@@ -54,7 +54,7 @@ internal static class Embed
         using var body = document;
         var call = OllamaCall.Read(RequestContext.Of(context), fields, ModelResolver.LoggerOf(context));
         var prompt = fields.Text("prompt") ?? "";
-        Habits.Settle(fields, ModelResolver.LoggerOf(context));
+        OllamaUnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await call.AcquireAsync(context);
         var (values, _) = await EmbeddingRun.AllAsync(context, lease, "prompt", prompt.Length == 0 ? [] : [Prompt.FromText(prompt)],
             truncates: false, call.OptionsFor(lease.Model.Facts, null).Loras);

@@ -24,7 +24,7 @@ internal static class Management
         routes.Map(HttpMethods.Delete, "/api/delete", HandleDelete);
         routes.MapPost("/api/pull", context => PullStream.HandleAsync(context, ofOllama: true, new PullLines(),
             _ => JsonResponse.WriteAsync(context, json => PullLines.Status(json, "success")),
-            fields => OtherFields.Settle(fields, ModelResolver.LoggerOf(context))));
+            fields => UnreadFields.Check(fields, ModelResolver.LoggerOf(context))));
         routes.MapPost("/api/create", context => RefuseAsync(context,
             "models are not created here; the configuration file (SHIMMY_CONFIG) gives a model its template and parameters"));
         routes.MapPost("/api/blobs/{digest}", context => RefuseAsync(context,

@@ -37,7 +37,7 @@ internal static class OllamaChat
             // An answer that has begun is gone on with.
             ContinueFinalMessage = request is [.., { Role: "assistant", ToolCalls.Count: 0 }],
         };
-        Habits.Settle(fields, logger);
+        OllamaUnreadFields.Check(fields, logger);
         if (request.Count == 0)
         {
             var done = await call.MoveAsync(context);
@@ -59,16 +59,18 @@ internal static class OllamaChat
     }
 }
 
-/// <summary>Fields that Ollama's clients send out of habit, or that ask for what is always so here.</summary>
-internal static class Habits
+/// <summary>
+/// Fields of Ollama's API that no reader asks for: those that have no effect here, and <see cref="UnreadFields"/>.
+/// </summary>
+internal static class OllamaUnreadFields
 {
-    /// <summary>Settles what is left of a request; throws <see cref="ApiException"/> for a field that cannot be honoured.</summary>
-    public static void Settle(RequestFields fields, Microsoft.Extensions.Logging.ILogger logger)
+    /// <summary>Checks what is left of a request; throws <see cref="ApiException"/> for a field that cannot be honoured.</summary>
+    public static void Check(RequestFields fields, Microsoft.Extensions.Logging.ILogger logger)
     {
         // Ollama cuts what is too long unless it is asked not to; nothing is ever cut here, and the error says by how much it is too long.
         fields.Flag("truncate");
         fields.Flag("shift");
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
     }
 }
 
@@ -92,7 +94,7 @@ internal sealed class ChatLines(OllamaCall call, bool probabilities) : IStreamWr
         var piece = outputEvent;
         if (piece.End is { } end)
         {
-            // A call that was cut is none.
+            // A call that was cut is left out.
             if (!end.EndsInCall || Answer.IsWholeCall(_arguments.ToString()))
                 WriteOpenCall(output, null);
             SseResponse.WriteLine(output, json =>

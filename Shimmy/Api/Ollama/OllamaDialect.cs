@@ -56,8 +56,8 @@ internal sealed class OllamaListener
     {
     }
 
-    /// <summary>The mark.</summary>
-    public static OllamaListener Mark { get; } = new();
+    /// <summary>The one instance; it has no state.</summary>
+    public static OllamaListener Instance { get; } = new();
 
     /// <summary>Origins that may call there beside pages of this machine: those of apps, which Ollama lets in, too.</summary>
     public static IReadOnlyList<string> Origins { get; } =

@@ -38,7 +38,7 @@ internal static class OllamaGenerate
         }
 
         using var lease = await call.AcquireAsync(context);
-        var conversation = new SpokenContext();
+        var conversation = new ContextTokens();
         var events = await request.RunAsync(context, lease, call, conversation, logger);
         if (call.Streams)
         {
@@ -52,7 +52,7 @@ internal static class OllamaGenerate
 }
 
 /// <summary>The tokens of a prompt and its answer, which Ollama's clients send back as <c>context</c> to go on with.</summary>
-internal sealed class SpokenContext
+internal sealed class ContextTokens
 {
     /// <summary>The tokens; null where there are none to tell: of a raw prompt, of a gap, of pictures.</summary>
     public IReadOnlyList<int>? Tokens { get; set; }
@@ -110,7 +110,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
             Context = earlier,
             Top = TokenProbabilities.Read(fields, needsFlag: false),
         };
-        Habits.Settle(fields, logger);
+        OllamaUnreadFields.Check(fields, logger);
         return body;
 
         static void Exclude(string name, bool isGiven)
@@ -122,7 +122,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
 
     /// <summary>Runs the request on a model; <paramref name="conversation"/> gets its tokens before the end.</summary>
     public async Task<IAsyncEnumerable<OutputEvent>> RunAsync(
-        HttpContext http, ModelLease lease, OllamaCall call, SpokenContext conversation, ILogger logger)
+        HttpContext http, ModelLease lease, OllamaCall call, ContextTokens conversation, ILogger logger)
     {
         var model = lease.Model;
         var (cancellation, cache) = (http.RequestAborted, CacheControl.Use(http));
@@ -153,7 +153,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
     }
 
     private static async IAsyncEnumerable<OutputEvent> WithTokens(IAsyncEnumerable<OutputEvent> events, ILoadedModel model,
-        Prompt prompt, SpokenContext conversation, [EnumeratorCancellation] CancellationToken cancellation)
+        Prompt prompt, ContextTokens conversation, [EnumeratorCancellation] CancellationToken cancellation)
     {
         var answer = new List<int>();
         await foreach (var outputEvent in events.ConfigureAwait(false))
@@ -183,7 +183,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
 /// <param name="call">The request.</param>
 /// <param name="probabilities">Whether the tokens' probabilities are reported.</param>
 /// <param name="conversation">Has the conversation's tokens at the end.</param>
-internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenContext conversation) : IStreamWriter
+internal sealed class GenerateLines(OllamaCall call, bool probabilities, ContextTokens conversation) : IStreamWriter
 {
     public string ContentType => SseResponse.JsonLines;
 
@@ -214,7 +214,7 @@ internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenC
 
     /// <summary>Writes a whole answer.</summary>
     public static void Write(
-        Utf8JsonWriter json, OllamaCall call, Answer answer, IReadOnlyList<GeneratedToken>? tokens, SpokenContext conversation)
+        Utf8JsonWriter json, OllamaCall call, Answer answer, IReadOnlyList<GeneratedToken>? tokens, ContextTokens conversation)
     {
         json.WriteStartObject();
         call.WriteHead(json);
@@ -242,7 +242,7 @@ internal sealed class GenerateLines(OllamaCall call, bool probabilities, SpokenC
             json.WriteString("thinking", reasoning);
     }
 
-    private static void WriteEnd(Utf8JsonWriter json, OllamaCall call, OutputEnd end, SpokenContext conversation)
+    private static void WriteEnd(Utf8JsonWriter json, OllamaCall call, OutputEnd end, ContextTokens conversation)
     {
         call.WriteTail(json, end);
         if (conversation.Tokens is not { } tokens)

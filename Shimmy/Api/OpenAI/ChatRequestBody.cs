@@ -9,7 +9,7 @@ namespace Shimmy.Api.OpenAI;
 
 /// <summary>
 /// The body of <c>POST /v1/chat/completions</c>, read and checked (OpenAI's API reference). Fields that cannot be honoured are refused by
-/// name (<see cref="OtherFields"/>).
+/// name (<see cref="UnreadFields"/>).
 /// </summary>
 internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool Stream, bool IncludeUsage)
 {
@@ -61,7 +61,7 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
             Sampling = sampling,
             Own = mode.IsOn ? LlamaOptions.Read(fields, mode) : null,
         };
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
         return body;
     }
 

@@ -63,7 +63,7 @@ internal sealed record CompletionRequestBody(IReadOnlyList<Prompt> Prompts, Gram
                 ReportTokens = extras.Tokens || extras.Timings,
             },
         };
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
         return body;
     }
 

@@ -18,7 +18,7 @@ internal static class Embeddings
         var truncates = EmbeddingRun.Truncates(fields);
         var asked = fields.Whole("dimensions", 1, int.MaxValue);
         var wanted = ModelRequest.Read(fields);
-        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        UnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, wanted);
         var dimensions = EmbeddingRun.Dimensions(asked, lease, ModelResolver.LoggerOf(context));
         var (embeddings, tokens) = await EmbeddingRun.AllAsync(context, lease, "input", inputs, truncates, loras);

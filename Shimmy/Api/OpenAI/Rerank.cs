@@ -32,7 +32,7 @@ internal static class Rerank
         var loras = LoraFields.Read(fields);
         var truncates = EmbeddingRun.Truncates(fields);
         var wanted = ModelRequest.Read(fields);
-        OtherFields.Settle(fields, ModelResolver.LoggerOf(context));
+        UnreadFields.Check(fields, ModelResolver.LoggerOf(context));
         using var lease = await ModelResolver.AcquireAsync(context, wanted);
         if (!lease.Model.Facts.CanRerank)
         {

@@ -31,7 +31,7 @@ internal static class Transcriptions
         var language = LanguageOf(fields);
         var request = RequestOf(form, language);
         var wanted = ModelRequest.Read(fields);
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
 
         using var lease = await ModelResolver.AcquireAsync(context, wanted, context.RequestAborted);
         var heard = await MediaFields.LoaderOf(context).DecodeAsync(lease.Model, request, logger, context.RequestAborted);

@@ -37,7 +37,7 @@ internal sealed record ChatRequest
     public int? ThinkingBudget { get; init; }
 
     /// <summary>Where reasoning is reported.</summary>
-    public ThoughtPlace Thoughts { get; init; }
+    public ReasoningPlace ReasoningPlace { get; init; }
 
     /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
     public ThinkingControl? ThinkingControl { get; init; }
@@ -63,7 +63,7 @@ internal sealed record ChatRequest
 }
 
 /// <summary>Where the reasoning of an answer is reported.</summary>
-internal enum ThoughtPlace
+internal enum ReasoningPlace
 {
     /// <summary>Beside the text.</summary>
     Apart,

@@ -12,14 +12,14 @@ namespace Shimmy.Cli.Chat;
 /// </summary>
 /// <param name="screen">The screen.</param>
 /// <param name="isStyled">Whether text is laid out and coloured.</param>
-/// <param name="showsThoughts">Whether what was thought stays.</param>
-internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThoughts)
+/// <param name="showsReasoning">Whether what was thought stays.</param>
+internal sealed class AnswerView(Screen screen, bool isStyled, bool showsReasoning)
 {
-    private const int LiveThoughts = 6;
-    private const int ShownOfThoughts = 4000;
+    private const int LiveReasoningRows = 6;
+    private const int ShownReasoning = 4000;
 
     private readonly MarkdownPrinter _markdown = new(() => screen.Width);
-    private readonly StringBuilder _thoughts = new();
+    private readonly StringBuilder _reasoning = new();
     private readonly long _began = Stopwatch.GetTimestamp();
     private bool _hasText;
     private bool _thinks;
@@ -30,16 +30,16 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
     public void Add(in ChatPiece piece)
     {
         var text = TerminalText.Escaped(piece.Text.Replace("\r\n", "\n", StringComparison.Ordinal));
-        if (piece.IsThought)
+        if (piece.IsReasoning)
         {
             if (!_thinks)
                 _thinkingBegan = Stopwatch.GetTimestamp();
             _thinks = true;
-            _thoughts.Append(text);
+            _reasoning.Append(text);
             Draw();
             return;
         }
-        EndThoughts();
+        EndReasoning();
         if (!_hasText)
             text = text.TrimStart('\n', ' ');
         if (text.Length == 0)
@@ -64,9 +64,10 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
         if (_thinks)
         {
             frame.Row(Dim($"{Sign(_thinkingBegan)}thinking, {Seconds(_thinkingBegan)}"));
-            var rows = Thoughts(_thoughts.Length > ShownOfThoughts ? _thoughts.ToString(_thoughts.Length - ShownOfThoughts, ShownOfThoughts)
-                : _thoughts.ToString());
-            for (var i = Math.Max(0, rows.Count - LiveThoughts); i < rows.Count; i++)
+            var rows = ReasoningRows(_reasoning.Length > ShownReasoning
+                ? _reasoning.ToString(_reasoning.Length - ShownReasoning, ShownReasoning)
+                : _reasoning.ToString());
+            for (var i = Math.Max(0, rows.Count - LiveReasoningRows); i < rows.Count; i++)
                 frame.Row(rows[i]);
         }
         else if (_hasText)
@@ -88,7 +89,7 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
     /// <summary>Ends it.</summary>
     public void End()
     {
-        EndThoughts();
+        EndReasoning();
         _markdown.Finish();
         screen.Hide();
         if (_markdown.TakeFinished() is { Count: > 0 } rows)
@@ -97,21 +98,21 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsThought
             screen.Write("\n");
     }
 
-    private void EndThoughts()
+    private void EndReasoning()
     {
         if (!_thinks)
             return;
         _thinks = false;
         screen.Hide();
         var rows = new List<string>();
-        if (showsThoughts)
-            rows.AddRange(isStyled ? Thoughts(_thoughts.ToString().Trim()) : [_thoughts.ToString().Trim()]);
+        if (showsReasoning)
+            rows.AddRange(isStyled ? ReasoningRows(_reasoning.ToString().Trim()) : [_reasoning.ToString().Trim()]);
         rows.Add(Dim($"thought for {Seconds(_thinkingBegan)}"));
-        _thoughts.Clear();
+        _reasoning.Clear();
         screen.Print(rows);
     }
 
-    private List<string> Thoughts(string text)
+    private List<string> ReasoningRows(string text)
     {
         var rows = new List<string>();
         foreach (var line in text.Split('\n'))

@@ -108,7 +108,7 @@ internal static class ChatCommand
         {
             await foreach (var piece in session.AskAsync(cancellation))
             {
-                if (prints && !piece.IsThought)
+                if (prints && !piece.IsReasoning)
                     Printer.Text(Console.IsOutputRedirected ? piece.Text : TerminalText.Escaped(piece.Text));
             }
         }

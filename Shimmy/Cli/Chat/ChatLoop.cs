@@ -65,7 +65,7 @@ internal sealed class ChatLoop
     public bool ShowsFigures { get; set; } = true;
 
     /// <summary>Whether what the model thought stays.</summary>
-    public bool ShowsThoughts { get; set; }
+    public bool ShowsReasoning { get; set; }
 
     /// <summary>Whether the conversation is to end.</summary>
     public bool Ends { get; set; }
@@ -185,7 +185,7 @@ internal sealed class ChatLoop
         }
         var session = Session!;
         var skipped = session.Skipped;
-        var view = new AnswerView(Terminal.Screen, Terminal.IsStyled, ShowsThoughts);
+        var view = new AnswerView(Terminal.Screen, Terminal.IsStyled, ShowsReasoning);
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Terminal.Ending);
         CommandException? failure = null;
         await using (var pieces = session.AskAsync(stop.Token).GetAsyncEnumerator(stop.Token))
@@ -345,8 +345,8 @@ internal sealed class ChatLoop
                 Terminal.Show(Prompt + entry.Text.ReplaceLineEndings("\n  "));
                 continue;
             }
-            var view = new AnswerView(Terminal.Screen, Terminal.IsStyled, showsThoughts: false);
-            view.Add(new ChatPiece(entry.Text, IsThought: false));
+            var view = new AnswerView(Terminal.Screen, Terminal.IsStyled, showsReasoning: false);
+            view.Add(new ChatPiece(entry.Text, IsReasoning: false));
             view.End();
         }
     }

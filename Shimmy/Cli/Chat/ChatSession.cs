@@ -11,7 +11,7 @@ using Shimmy.Http;
 namespace Shimmy.Cli.Chat;
 
 /// <summary>A piece of an answer: text, or what the model thinks.</summary>
-internal readonly record struct ChatPiece(string Text, bool IsThought);
+internal readonly record struct ChatPiece(string Text, bool IsReasoning);
 
 /// <summary>What an answer has cost.</summary>
 internal sealed record AnswerFigures
@@ -145,7 +145,7 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
             {
                 if (Figures.First == TimeSpan.Zero)
                     Figures = Figures with { First = Stopwatch.GetElapsedTime(asked) };
-                (piece.IsThought ? thoughts : text).Append(piece.Text);
+                (piece.IsReasoning ? thoughts : text).Append(piece.Text);
                 yield return piece;
             }
         }
@@ -226,9 +226,9 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
                 continue;
             var delta = choices[0].GetProperty("delta");
             if (delta.TryGetProperty("reasoning_content", out var thought) && thought.GetString() is { Length: > 0 } thinking)
-                yield return new ChatPiece(thinking, IsThought: true);
+                yield return new ChatPiece(thinking, IsReasoning: true);
             if (delta.TryGetProperty("content", out var content) && content.GetString() is { Length: > 0 } text)
-                yield return new ChatPiece(text, IsThought: false);
+                yield return new ChatPiece(text, IsReasoning: false);
         }
     }
 

@@ -78,13 +78,13 @@ internal sealed class ChatTerminal : IDisposable
     /// <summary>Says what went wrong, without the name of the request where a server said it.</summary>
     public void SayError(Exception e) => SayError(e is ServerRefusal refusal ? refusal.Text : e.Message);
 
-    /// <summary>Says what is to be heeded.</summary>
+    /// <summary>Prints a warning, in yellow.</summary>
     public void Warn(string text) => Screen.Print(Lines(text, Yellow));
 
-    /// <summary>Says what is only remarked.</summary>
+    /// <summary>Prints a remark, dimmed.</summary>
     public void Remark(string text) => Screen.Print(Lines(text, Dim));
 
-    /// <summary>A row of the frame that is only remarked.</summary>
+    /// <summary>A dimmed row of the frame.</summary>
     public string Row(string text) => Styled(TerminalText.Cut(TerminalText.EscapedLine(text), Screen.Width - 1), Dim);
 
     /// <summary>Stops the program until the shell lets it go on.</summary>

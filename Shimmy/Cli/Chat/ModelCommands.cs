@@ -107,7 +107,7 @@ internal static class ModelCommands
                 fields[Thinking] = word == "on";
                 break;
             case "show" or "hide":
-                loop.ShowsThoughts = word == "show";
+                loop.ShowsReasoning = word == "show";
                 break;
             case "":
                 break;
@@ -120,7 +120,7 @@ internal static class ModelCommands
             false => "the model does not think",
             null => "the model thinks as its template has it",
         };
-        loop.Terminal.Remark($"{thinks}; what it thinks {(loop.ShowsThoughts ? "stays to be read" : "folds to its time")}");
+        loop.Terminal.Remark($"{thinks}; what it thinks {(loop.ShowsReasoning ? "stays to be read" : "folds to its time")}");
         return Task.CompletedTask;
     }
 

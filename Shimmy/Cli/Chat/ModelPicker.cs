@@ -69,7 +69,7 @@ internal sealed class ModelPicker
         return false;
     }
 
-    /// <summary>What is to be seen.</summary>
+    /// <summary>The rows of the list: the filter, and the models that match it.</summary>
     public Frame Layout(int width, bool isStyled)
     {
         var frame = new FrameBuilder(width);

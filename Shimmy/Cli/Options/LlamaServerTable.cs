@@ -241,7 +241,7 @@ internal static class LlamaServerTable
             "Variables of the chat template", (a, v) => a.TemplateArguments(v)),
         new(["--reasoning-format"], "LLAMA_ARG_THINK", "FORMAT",
             "none leaves thoughts in the content; deepseek and auto tell them beside it; deepseek-legacy does both",
-            (a, v) => a.Tell(mode => mode with { Thoughts = ThoughtPlaces.Of(v.Text) ?? throw v.Refuse(ThoughtPlaces.Allowed) })),
+            (a, v) => a.Tell(mode => mode with { ReasoningPlace = ReasoningFormat.Of(v.Text) ?? throw v.Refuse(ReasoningFormat.Allowed) })),
         new(["-rea", "--reasoning"], "LLAMA_ARG_REASONING", "on|off|auto", "Whether the model thinks",
             (a, v) => a.Tell(mode => mode with { Thinks = v.Choice("auto", "on", "off") switch { 0 => null, var c => c == 1 } })),
         new(["--reasoning-budget"], "LLAMA_ARG_THINK_BUDGET", "N", "Most tokens of thinking; 0 for none, -1 for any", (a, v) =>

@@ -91,7 +91,7 @@ internal static class OptionForms
             : (value.Source, value.Text);
     }
 
-    /// <summary>An address that is none in the file system.</summary>
+    /// <summary>An address that is not a Unix socket. Throws <see cref="UsageException"/> for one that is.</summary>
     public static (string Source, string Address) OverTcp((string Source, string Address) given) =>
         given.Address.StartsWith("unix:", StringComparison.Ordinal)
             ? throw new UsageException($"{given.Source}: a port, or HOST:PORT, is required, not a socket in the file system")

@@ -257,7 +257,7 @@ internal sealed class LaunchRecipe
         return true;
     }
 
-    // The key that anybody may know is none.
+    // Whether the settings file gets a secret: ServerClient.AnyKey is a placeholder for servers without keys.
     private bool HoldsKey(LaunchTarget target) => target.Key != ServerClient.AnyKey
         && _recipe["file"]!["content"]!.ToJsonString().Contains("{key}", StringComparison.Ordinal);
 

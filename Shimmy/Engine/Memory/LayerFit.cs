@@ -51,10 +51,10 @@ internal static class LayerFit
     /// <param name="shares">The share of each device; none where they share by free memory.</param>
     public static int Choose(ModelSizes sizes, IReadOnlyList<long> free, IReadOnlyList<float> shares)
     {
-        var rooms = new long[free.Count];
-        for (var i = 0; i < rooms.Length; i++)
-            rooms[i] = Math.Max(0, Usable(free[i]) - sizes.Compute);
-        var capacity = Capacity(rooms, shares);
+        var usable = new long[free.Count];
+        for (var i = 0; i < usable.Length; i++)
+            usable[i] = Math.Max(0, Usable(free[i]) - sizes.Compute);
+        var capacity = Capacity(usable, shares);
         var most = sizes.Layers.Count + 1;
         for (var layers = most; layers > 0; layers--)
         {

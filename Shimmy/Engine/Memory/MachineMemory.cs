@@ -8,7 +8,7 @@ namespace Shimmy.Engine.Memory;
 /// </summary>
 internal static class MachineMemory
 {
-    // A limit that is none: v1 writes the largest multiple of a page for "unlimited".
+    // From here on a limit means "unlimited": cgroup v1 writes the largest multiple of a page for that.
     private const long Unlimited = 1L << 62;
 
     // Files of the kernel have one line, or as /proc/meminfo fifty.

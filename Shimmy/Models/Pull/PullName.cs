@@ -23,7 +23,7 @@ internal enum PullFailure
     /// <summary>The disk is full, or does not let this user write.</summary>
     NoSpace,
 
-    /// <summary>Where a file is to go, one lies that Shimmy has not brought.</summary>
+    /// <summary>The target path has a file that Shimmy did not pull; it is not overwritten.</summary>
     Exists,
 
     /// <summary>What was pulled cannot be removed.</summary>

@@ -232,7 +232,7 @@ internal sealed class ModelWaiter(ModelEntry entry, ModelSpec spec, long number)
     /// <summary>Sequence number over all requests since the start; breaks ties.</summary>
     public long Number { get; } = number;
 
-    /// <summary>What a load with this spec needs.</summary>
+    /// <summary>The memory that a load with this spec takes: of the machine, and of each GPU.</summary>
     public required LoadNeed Need { get; init; }
 
     public DateTimeOffset Since { get; init; }

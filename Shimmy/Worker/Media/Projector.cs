@@ -306,7 +306,7 @@ internal sealed class MediaStretch(NativeChunk native, TokenizedMedium medium)
 {
     private volatile float[]? _embeddings;
 
-    /// <summary>What libmtmd says of it.</summary>
+    /// <summary>libmtmd's chunk of the medium, which it encodes.</summary>
     public NativeChunk Native => native;
 
     /// <summary>The medium.</summary>

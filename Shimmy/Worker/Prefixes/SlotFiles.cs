@@ -10,12 +10,12 @@ namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
 /// The cells of a slot in a file: llama.cpp's file of a sequence's state, whose tokens are packed as llama-server packs them, so that each
-/// reads the other's files. A mark (-1), the form's version, the number of tokens, the tokens, the number of media (0). Older files have
-/// the tokens alone.
+/// reads the other's files. A magic number (-1), the form's version, the number of tokens, the tokens, the number of media (0). Older
+/// files have the tokens alone.
 /// </summary>
 internal static class SlotFiles
 {
-    private const int Mark = -1;
+    private const int Magic = -1;
     private const int Version = 1;
     private const int HeadBytes = 12; // llama.cpp's: a magic number, its version, how many numbers follow
 
@@ -46,7 +46,7 @@ internal static class SlotFiles
         if (slot.Key is { } key && !key.Adapters.Equals(model.Adapters.Default))
             throw Wrong("the slot was computed with other adapters than the model's own, which the file cannot say");
         NativeLog.TakeErrors();
-        var bytes = model.Context.Save(slot.Id, path, [Mark, Version, slot.Tokens.Count, .. slot.Tokens, 0]);
+        var bytes = model.Context.Save(slot.Id, path, [Magic, Version, slot.Tokens.Count, .. slot.Tokens, 0]);
         return bytes > 0
             ? (slot.Tokens.Count, bytes)
             : throw Wrong($"cannot write {path}: {NativeLog.TakeErrors()}");
@@ -97,12 +97,12 @@ internal static class SlotFiles
 
     private static int[] Unpack(int[] numbers, int vocabularySize)
     {
-        if (numbers is [Mark, not Version, ..])
+        if (numbers is [Magic, not Version, ..])
             throw Wrong($"Unsupported server tokens state version {(uint)numbers[1]}; version {Version} is read");
-        var tokens = numbers is not [Mark, ..] ? numbers
+        var tokens = numbers is not [Magic, ..] ? numbers
             : numbers.Length > 3 && numbers[2] >= 0 && numbers[2] <= numbers.Length - 4 ? numbers[3..(3 + numbers[2])]
             : throw Invalid("its tokens are cut");
-        if (numbers is [Mark, ..] && numbers[3 + tokens.Length] != 0)
+        if (numbers is [Magic, ..] && numbers[3 + tokens.Length] != 0)
             throw Wrong("the file holds pictures or sounds, which are not restored");
         return Array.TrueForAll(tokens, token => token >= 0 && token < vocabularySize)
             ? tokens

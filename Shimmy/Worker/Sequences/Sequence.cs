@@ -85,10 +85,10 @@ internal sealed class Sequence : IQueued, IDisposable
     public required AdapterSet Adapters { get; init; }
 
     /// <summary>What it must have in common with a prefix to take it over.</summary>
-    public PrefixKey Key => _key ??= new PrefixKey(Adapters, Sharer);
+    public PrefixKey Key => _key ??= new PrefixKey(Adapters, SharingClient);
 
-    /// <summary>The client whose requests share prefixes with it; empty where all do.</summary>
-    public string Sharer { get; init; } = "";
+    /// <summary>The client whose requests alone share prefixes with it; empty where those of all clients do.</summary>
+    public string SharingClient { get; init; } = "";
 
     /// <summary>Prompt and what was generated so far.</summary>
     public ReadOnlySpan<int> Tokens => CollectionsMarshal.AsSpan(_tokens);

@@ -49,7 +49,7 @@ internal sealed class Slot(int id)
     public int CommonPrefix(ReadOnlySpan<int> tokens, int limit) =>
         System.Runtime.InteropServices.CollectionsMarshal.AsSpan(Tokens).CommonPrefixLength(tokens[..Math.Min(limit, tokens.Length)]);
 
-    /// <summary>What is told of it.</summary>
+    /// <summary>The slot as llama-server's <c>/slots</c> reports it.</summary>
     public SlotState ToState() => new(Id, Owner?.RequestId ?? 0, Tokens.Count, Owner?.PromptLength ?? 0, Owner?.Generated ?? 0,
         Owner is { } owner ? owner.MaxTokens - owner.Generated : 0, LastUsed > 0 || Owner is not null);
 

@@ -48,12 +48,12 @@ internal static class InputItems
         {
             "custom_tool_call" => CallOf(ChatMessages.Written(callId, item.Text("name") ?? "custom", item.Find("input"))),
             _ when type.EndsWith("_output", StringComparison.Ordinal) && callId.Length > 0 =>
-                new FunctionOutputItem("", callId, [new ItemPart("input_text", PlainWord.TextOf(item.Find("output") ?? item.Value))]),
+                new FunctionOutputItem("", callId, [new ItemPart("input_text", PlaceholderText.TextOf(item.Find("output") ?? item.Value))]),
             // A call with what came of it in the same item, or one that another server ran.
             _ when type.EndsWith("_call", StringComparison.Ordinal) && item.Text("call_id") is not null =>
                 CallOf(new ToolCall(callId, item.Text("name") ?? type[..^5],
                     (item.Find("action") ?? item.Find("operation")) is { } action ? action.GetRawText() : ChatMessages.ArgumentsOf(item))),
-            _ => new MessageItem("", "assistant", [new ItemPart("output_text", PlainWord.Of(item.Value, type))]),
+            _ => new MessageItem("", "assistant", [new ItemPart("output_text", PlaceholderText.Of(item.Value, type))]),
         };
         return new ForeignItem(IdOf(item, "item_"), item.Value.Clone(), meaning);
 
@@ -84,14 +84,14 @@ internal static class InputItems
     // What nobody here can read (another server's encrypted thoughts) says nothing, and is no reason to refuse what was said since.
     private static ReasoningItem Reasoning(RequestFields item)
     {
-        var content = Thoughts(item, "content", "reasoning_text");
+        var content = ReasoningTexts(item, "content", "reasoning_text");
         var encrypted = item.Text("encrypted_content");
         if (content.Count == 0 && encrypted is not null && ReasoningItem.Unseal(encrypted) is { } text)
             content = [text];
-        return new ReasoningItem(IdOf(item, "rs_"), content, Thoughts(item, "summary", "summary_text"));
+        return new ReasoningItem(IdOf(item, "rs_"), content, ReasoningTexts(item, "summary", "summary_text"));
     }
 
-    private static IReadOnlyList<string> Thoughts(RequestFields item, string name, string type) =>
+    private static IReadOnlyList<string> ReasoningTexts(RequestFields item, string name, string type) =>
         [.. (item.List(name) ?? []).Select((value, i) =>
         {
             var part = RequestFields.Of(value, $"{item.FullName(name)}[{i}]");
@@ -116,10 +116,10 @@ internal static class InputItems
         "refusal" => new ItemPart("refusal", part.RequiredText("refusal")),
         "input_image" => Image(part, own, isHistory),
         "input_audio" => Audio(part, own, isHistory),
-        "input_file" => new ItemPart(own, PlainWord.OfFile(part)),
+        "input_file" => new ItemPart(own, PlaceholderText.OfFile(part)),
         "summary_text" or "reasoning_text" => new ItemPart(own, part.Text("text") ?? ""),
         // What the assistant once said in a kind of part of its own, and what an earlier turn had: no reason to refuse the next one.
-        var type when isHistory || own == "output_text" => new ItemPart(own, PlainWord.Of(part.Value, type)),
+        var type when isHistory || own == "output_text" => new ItemPart(own, PlaceholderText.Of(part.Value, type)),
         var type => throw MediaFields.Unsupported(part, type),
     };
 

@@ -8,7 +8,7 @@ namespace Shimmy.Api.OpenAI.Responses;
 
 /// <summary>
 /// The body of <c>POST /v1/responses</c>, read and checked (OpenAI's API reference). Fields that cannot be honoured are refused by name
-/// (<see cref="OtherFields"/>).
+/// (<see cref="UnreadFields"/>).
 /// </summary>
 internal sealed record ResponseRequestBody
 {
@@ -94,7 +94,7 @@ internal sealed record ResponseRequestBody
                 TopLogProbabilities = fields.Whole("top_logprobs", 0, 20) ?? (include.Contains("message.output_text.logprobs") ? 0 : null),
             },
         };
-        OtherFields.Settle(fields, logger);
+        UnreadFields.Check(fields, logger);
         return body;
     }
 

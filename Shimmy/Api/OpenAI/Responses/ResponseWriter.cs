@@ -91,7 +91,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         else if (outputEvent.Call is { } call)
             TakeCall(call);
         else if (outputEvent.Reasoning.Length > 0)
-            TakeThoughts(outputEvent.Reasoning);
+            TakeReasoning(outputEvent.Reasoning);
         else if (outputEvent.Text.Length > 0)
             TakeText(outputEvent.Text, outputEvent.Tokens ?? []);
     }
@@ -124,7 +124,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
             End(new ResponseOutcome("cancelled", _output));
             return;
         }
-        // A call that was cut is none. In a stream its beginning has been sent, and it ends as incomplete.
+        // A call that was cut is left out of the whole answer. In a stream its beginning has been sent, and it ends as incomplete.
         if (end.EndsInCall && _stream is null && _open is FunctionCallItem)
         {
             _open = null;
@@ -170,7 +170,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
         });
     }
 
-    private void TakeThoughts(string text)
+    private void TakeReasoning(string text)
     {
         if (_open is not ReasoningItem)
         {

@@ -5,11 +5,11 @@ using Shimmy.Http;
 namespace Shimmy.Api;
 
 /// <summary>
-/// What stands for a piece of a conversation that no local model can read: a call of a tool in somebody's cloud, a file, a kind of block
-/// that is newer than this program. It lies in the history and comes again with every turn, so it is never a reason to refuse the
+/// The text in place of a part of a conversation that no local model can read: a call of a tool in somebody's cloud, a file, a kind of
+/// block that is newer than this program. It lies in the history and comes again with every turn, so it is never a reason to refuse the
 /// conversation. Its text is taken where it has one, and otherwise its kind, in brackets.
 /// </summary>
-internal static class PlainWord
+internal static class PlaceholderText
 {
     private const int Deepest = 8;
     private const int LongestValue = 2000;

@@ -8,7 +8,7 @@ namespace Shimmy.Api;
 /// The fields of requests for an answer that no reader asks for, in any dialect. What would change the answer and cannot be honoured is
 /// refused by name; a hint is accepted without effect (docs/fields.md lists them); what nobody knows is left out with a line in the log.
 /// </summary>
-internal static partial class OtherFields
+internal static partial class UnreadFields
 {
     private const int MostNamed = 10;
 
@@ -121,9 +121,9 @@ internal static partial class OtherFields
     ];
 
     /// <summary>
-    /// Settles what is left when all readers have read. Throws <see cref="ApiException"/> for a field that cannot be honoured.
+    /// Checks what is left when all readers have read. Throws <see cref="ApiException"/> for a field that cannot be honoured.
     /// </summary>
-    public static void Settle(RequestFields fields, ILogger? logger)
+    public static void Check(RequestFields fields, ILogger? logger)
     {
         var left = fields.Unasked.Except(ModelRequest.Names).ToList();
         foreach (var (name, reason, harmless) in Refused.Concat(OfOtherRoutes))
