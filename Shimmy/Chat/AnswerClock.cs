@@ -29,6 +29,9 @@ internal sealed class AnswerClock
     /// <summary>Time since arrival.</summary>
     public TimeSpan Elapsed => Stopwatch.GetElapsedTime(_arrived);
 
+    /// <summary>Time since the first token; zero before it.</summary>
+    public TimeSpan SinceFirstToken => _first == 0 ? TimeSpan.Zero : Stopwatch.GetElapsedTime(_first);
+
     /// <summary>Tokens that were generated so far.</summary>
     public int Tokens { get; private set; }
 
@@ -110,17 +113,18 @@ internal sealed class TimeLimit : IDisposable
 {
     private readonly CancellationTokenSource _over = new();
     private readonly GenerationOptions _options;
-    private long _first;
+    private readonly AnswerClock _clock;
+    private bool _hasToken;
     private bool _hasLine;
 
-    private TimeLimit(GenerationOptions options) => _options = options;
+    private TimeLimit(GenerationOptions options, AnswerClock clock) => (_options, _clock) = (options, clock);
 
     /// <summary>Cancelled where the time is over.</summary>
     public CancellationToken Over => _over.Token;
 
     /// <summary>The limits of a request; null where it has none.</summary>
-    public static TimeLimit? Of(GenerationOptions options) =>
-        options is { PromptMilliseconds: null, PredictMilliseconds: null } ? null : new TimeLimit(options);
+    public static TimeLimit? Of(GenerationOptions options, AnswerClock clock) =>
+        options is { PromptMilliseconds: null, PredictMilliseconds: null } ? null : new TimeLimit(options, clock);
 
     /// <summary>The prompt is begun.</summary>
     public void Begin()
@@ -129,16 +133,14 @@ internal sealed class TimeLimit : IDisposable
             _over.CancelAfter(most);
     }
 
-    /// <summary>A token was generated, and with the first one the prompt is done.</summary>
+    /// <summary>A token was generated, which the clock has counted; with the first one the prompt is done.</summary>
     public void Note(ReadOnlySpan<byte> piece)
     {
-        if (_first == 0)
-        {
+        if (!_hasToken)
             _over.CancelAfter(Timeout.Infinite);
-            _first = Stopwatch.GetTimestamp();
-        }
+        _hasToken = true;
         _hasLine |= piece.Contains((byte)'\n');
-        if (_hasLine && _options.PredictMilliseconds < Stopwatch.GetElapsedTime(_first).TotalMilliseconds)
+        if (_hasLine && _options.PredictMilliseconds < _clock.SinceFirstToken.TotalMilliseconds)
             _over.Cancel();
     }
 

@@ -211,7 +211,7 @@ internal static class ChatPipeline
         var characters = new Utf8Assembler();
         var stops = new StopSequences([.. request.Options.Stop, .. lease.Model.Spec.Defaults.Stop]);
         var tokens = request.Options is { TopLogProbabilities: null, ReportTokens: false } ? null : new List<GeneratedToken>();
-        using var limit = TimeLimit.Of(request.Options);
+        using var limit = TimeLimit.Of(request.Options, clock);
         clock.Send();
         await foreach (var engineEvent in lease.Model.GenerateAsync(request with { Place = lease.Place }, cancellation,
             limit?.Over ?? CancellationToken.None).ConfigureAwait(false))

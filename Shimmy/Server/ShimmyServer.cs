@@ -12,6 +12,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Microsoft.Extensions.Logging;
 using Microsoft.Extensions.Options;
 using Shimmy.Api;
+using Shimmy.Api.LlamaServer;
 using Shimmy.Api.Ollama;
 using Shimmy.Api.OpenAI.Responses;
 using Shimmy.Chat.Cache;
@@ -187,6 +188,7 @@ internal sealed partial class ShimmyServer : IAsyncDisposable
             .AddSingleton(report)
             .AddSingleton(_ => new FileDigests(options.DigestFile))
             .AddSingleton(new ResponseStore())
+            .AddSingleton(new LastLoads())
             .AddSingleton(new ConversationStreams(TimeProvider.System))
             .AddSingleton(new MediaLoader(options.MediaPixels, new MediaFetch(options.MediaHosts, folder: options.MediaFolder))
             {

@@ -22,6 +22,7 @@ namespace Shimmy.Worker;
 internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : IEventSink
 {
     private readonly ArrayBufferWriter<byte> _events = new(4096);
+    private readonly GrammarStateCache _grammars = new();
     private BackgroundFrames[] _background = [];
     private LlamaModel? _model;
     private Scheduler? _scheduler;
@@ -198,7 +199,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         var seed = Math.Min(request.Options.Seed ?? (uint)Random.Shared.NextInt64(0, uint.MaxValue), uint.MaxValue - 1);
         var shown = model.Vocabulary.ControlTokensIn(request.ShownControlTokens);
         var adapters = model.Adapters.Choose(request.Options.Loras);
-        var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength);
+        var sampler = new Sampler(model.Vocabulary, request, shown, seed, model.ContextLength, _grammars);
         sampler.AcceptPrompt(media.Count == 0 ? prompt : [.. prompt.Where(token => token >= 0)]);
         _scheduler!.Submit(new Sequence(id, prompt, request.Options, sampler, seed, model.ContextLength)
         {

@@ -1,4 +1,3 @@
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text.Json;
 using Microsoft.AspNetCore.Http;
@@ -18,9 +17,6 @@ namespace Shimmy.Api.LlamaServer;
 /// </summary>
 internal static class LlamaFacts
 {
-    // Of the last load: a model that sleeps has them still, and asking for them does not keep one awake.
-    private static readonly ConditionalWeakTable<ModelRegistry, Dictionary<string, KnownModel>> Known = [];
-
     public static void Map(RouteTable routes)
     {
         routes.MapRead("/props", HandleProps, RoutePolicy.Quiet);
@@ -69,18 +65,14 @@ internal static class LlamaFacts
         var entry = await EntryAsync(context);
         var loaded = LoadedOf(context, entry);
         var residency = context.RequestServices.GetRequiredService<ModelResidency>();
-        var known = Known.GetOrCreateValue(context.RequestServices.GetRequiredService<ModelRegistry>());
-        KnownModel? of;
-        lock (known)
-            of = known.GetValueOrDefault(entry.Name);
-        if (loaded is not null && !ReferenceEquals(of?.Facts, loaded.Facts))
+        var known = context.RequestServices.GetRequiredService<LastLoads>();
+        var (facts, template) = known.Of(entry.Name);
+        if (loaded is not null && !ReferenceEquals(facts, loaded.Facts))
         {
-            of = new KnownModel(loaded.Facts, await TemplateOfAsync(context, entry));
-            lock (known)
-                known[entry.Name] = of;
+            (facts, template) = (loaded.Facts, await TemplateOfAsync(context, entry));
+            known.Set(entry.Name, facts, template);
         }
 
-        var (facts, template) = (of?.Facts, of?.Template);
         var request = LlamaRequest.Read(RequestFields.Parse("{}"u8.ToArray()).Fields, mode);
         if (loaded is not null)
             request = await request.WithDefaultsOfAsync(loaded, saysLimit: false, context.RequestAborted);
@@ -122,8 +114,6 @@ internal static class LlamaFacts
             json.WriteEndObject();
         });
     }
-
-    private sealed record KnownModel(ModelFacts Facts, ChatTemplate? Template);
 
     private static async Task<ChatTemplate?> TemplateOfAsync(HttpContext context, ModelEntry entry)
     {
@@ -202,5 +192,28 @@ internal static class LlamaFacts
             json.WriteBoolean("success", true);
             json.WriteEndObject();
         });
+    }
+}
+
+/// <summary>
+/// Facts and chat template of each model as of its last load: a model that sleeps has them still, and asking for them does not keep one
+/// awake. Thread-safe.
+/// </summary>
+internal sealed class LastLoads
+{
+    private readonly Dictionary<string, (ModelFacts, ChatTemplate?)> _models = [];
+
+    /// <summary>Those of a model; null where it has not been loaded yet.</summary>
+    public (ModelFacts? Facts, ChatTemplate? Template) Of(string name)
+    {
+        lock (_models)
+            return _models.GetValueOrDefault(name);
+    }
+
+    /// <summary>Keeps those of a model.</summary>
+    public void Set(string name, ModelFacts facts, ChatTemplate? template)
+    {
+        lock (_models)
+            _models[name] = (facts, template);
     }
 }

@@ -1,5 +1,4 @@
 using System.Buffers;
-using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Text;
 using Shimmy.Engine;
@@ -24,11 +23,10 @@ internal sealed class GrammarMask : IDisposable
     private const int FewestLikeliest = 32;
     private const int MostLikeliest = 1024;
 
-    private static readonly ConditionalWeakTable<Vocabulary, GrammarStateCache> StatesOf = [];
-
     private readonly Vocabulary _vocabulary;
     private readonly IReadOnlySet<int> _shown;
     private readonly LogitBias[] _biases;
+    private readonly GrammarStateCache _states;
     private readonly GrammarTrigger? _trigger;
     private readonly List<LlamaTokenData> _others = [];
     private SamplerHandle? _grammar;
@@ -42,11 +40,14 @@ internal sealed class GrammarMask : IDisposable
     /// <param name="vocabulary">The model's tokens.</param>
     /// <param name="shown">Control tokens that are spelled out in the answer.</param>
     /// <param name="biases">The request's biases: a token that they make less likely is not put in place of another.</param>
-    public GrammarMask(GenerationRequest request, Vocabulary vocabulary, IReadOnlySet<int> shown, LogitBias[] biases)
+    /// <param name="states">The states of grammars over this vocabulary.</param>
+    public GrammarMask(
+        GenerationRequest request, Vocabulary vocabulary, IReadOnlySet<int> shown, LogitBias[] biases, GrammarStateCache states)
     {
         _vocabulary = vocabulary;
         _shown = shown;
         _biases = biases;
+        _states = states;
         if (request.Grammar is not { } grammar)
             return;
         // Parsed in any case, so that one that is wrong is refused before anything is generated.
@@ -222,8 +223,7 @@ internal sealed class GrammarMask : IDisposable
         return only;
     }
 
-    private GrammarPath PathOf(string grammar, string root) =>
-        new(StatesOf.GetValue(_vocabulary, static _ => new GrammarStateCache()).Of(grammar, root));
+    private GrammarPath PathOf(string grammar, string root) => new(_states.Of(grammar, root));
 
     // llama.cpp's grammars match the text of control tokens, but that text is not part of the answer, which would then break the grammar.
     private bool IsHidden(int token) => _vocabulary.IsControl(token) && !_shown.Contains(token) && !_vocabulary.IsEnd(token);

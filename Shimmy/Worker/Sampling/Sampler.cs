@@ -34,7 +34,9 @@ internal sealed class Sampler : IDisposable
     /// <param name="shown">Control tokens that are spelled out in the answer.</param>
     /// <param name="seed">Seed of the random numbers.</param>
     /// <param name="contextLength">Tokens that a penalty over the whole context looks at.</param>
-    public Sampler(Vocabulary vocabulary, GenerationRequest request, IReadOnlySet<int> shown, uint seed, int contextLength)
+    /// <param name="grammars">The states of grammars over this vocabulary.</param>
+    public Sampler(
+        Vocabulary vocabulary, GenerationRequest request, IReadOnlySet<int> shown, uint seed, int contextLength, GrammarStateCache grammars)
     {
         var options = request.Options;
         _ignoreEos = options.IgnoreEos;
@@ -43,7 +45,7 @@ internal sealed class Sampler : IDisposable
             ? null
             : RepetitionPenalties.Of(options, contextLength);
         _vocabulary = vocabulary;
-        _grammar = new GrammarMask(request, vocabulary, shown, _biases);
+        _grammar = new GrammarMask(request, vocabulary, shown, _biases, grammars);
         _chain = SamplerHandle.Chain(vocabulary.Native.Model);
         var parts = new ChainParts(vocabulary.Native, seed, contextLength);
         if (options is { Mirostat: 0 } && (options.Samplers is not null || options.MinKeep > 0 || options.AfterSampling))
