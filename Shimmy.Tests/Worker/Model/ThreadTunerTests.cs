@@ -54,19 +54,17 @@ public sealed class ThreadTunerTests
     }
 
     [TestMethod]
-    [DataRow(false)]
-    [DataRow(true)]
-    public void A_core_that_is_taken_away_costs_few_steps(bool rough)
+    public void A_core_that_is_taken_away_costs_few_steps()
     {
         var tuner = new ThreadTuner([1, 2], 2, usual: 1.0);
-        Run(tuner, 20, _ => 1.0, rough);
+        Run(tuner, 20, _ => 1.0);
 
         var slow = 0;
         Run(tuner, 100, threads =>
         {
             slow += threads == 2 ? 1 : 0;
             return threads == 2 ? 200.0 : 1.8;
-        }, rough);
+        });
 
         Assert.AreEqual((1, 2), (tuner.Threads, slow));
     }
@@ -95,14 +93,14 @@ public sealed class ThreadTunerTests
         Assert.AreEqual(3, tuner.Threads);
     }
 
-    private static double Run(ThreadTuner tuner, int steps, Func<int, double> timeOf, bool rough = false)
+    private static double Run(ThreadTuner tuner, int steps, Func<int, double> timeOf)
     {
         var total = 0.0;
         for (var i = 0; i < steps; i++)
         {
             var time = timeOf(tuner.Threads);
             total += time;
-            tuner.Observe(time, rough);
+            tuner.Observe(time);
         }
         return total;
     }

@@ -29,9 +29,15 @@ internal sealed class ThreadChoice : IDisposable
     // A pool for each number that may be used; idle ones sleep. None is freed while the context lives: its backend keeps pointing at
     // the pool of its last decode.
     private readonly Dictionary<int, Threadpool?> _pools = [];
+    private readonly int[] _candidates;
     private readonly ThreadTuner _decodeTuner;
     private readonly ThreadTuner _batchTuner;
-    private bool _fewTokens;
+
+    // For decodes of several tokens, by their number: with each more, further threads pay sooner, and their times cannot be compared.
+    private readonly ThreadTuner?[] _severalTuners = new ThreadTuner?[ComparableBatch];
+    private readonly double _loneSeconds;
+    private readonly double _secondsPerToken;
+    private (int One, int Several) _used;
     private int _spared;
 
     /// <summary>Decides and sets the context up; <paramref name="given"/> 0 measures.</summary>
@@ -41,32 +47,36 @@ internal sealed class ThreadChoice : IDisposable
         if (given > 0 || !model.CanGenerate)
         {
             var threads = given > 0 ? given : Environment.ProcessorCount;
-            _decodeTuner = _batchTuner = new ThreadTuner([threads], threads);
+            _candidates = [threads];
+            _decodeTuner = _batchTuner = new ThreadTuner(_candidates, threads);
             Use(threads, threads);
             return;
         }
+        _candidates = [.. FromAllDown().Reverse()];
         var (decode, time) = Fastest(tokens: 1);
         var several = Math.Min(ComparableBatch, model.BatchSize);
         (int Threads, TimeSpan? Time) batch = time > BigModel ? (Environment.ProcessorCount, null) : Fastest(several);
-        _decodeTuner = new ThreadTuner([.. Candidates().Reverse()], decode, time.TotalSeconds);
-        _batchTuner = new ThreadTuner([.. Candidates().Reverse()], batch.Threads, batch.Time?.TotalSeconds / several);
+        _loneSeconds = time.TotalSeconds;
+        _secondsPerToken = batch.Time?.TotalSeconds / several ?? _loneSeconds / 8;
+        _decodeTuner = new ThreadTuner(_candidates, decode, _loneSeconds);
+        _batchTuner = new ThreadTuner(_candidates, batch.Threads, batch.Time?.TotalSeconds / several);
         Use(decode, batch.Threads);
     }
 
     /// <summary>Threads for one token at a time.</summary>
-    public int Decode { get; private set; }
+    public int Decode => _decodeTuner.Threads;
 
-    /// <summary>Threads for prompts and for several sequences at once.</summary>
-    public int Batch { get; private set; }
+    /// <summary>Threads for prompts.</summary>
+    public int Batch => _batchTuner.Threads;
 
-    /// <summary>Sets the threads for a decode of so many tokens: llama.cpp takes those of prompts for all but a lone one.</summary>
-    public void Prepare(int tokens)
-    {
-        if (tokens < ComparableBatch == _fewTokens)
-            return;
-        _fewTokens = !_fewTokens;
-        Use(Decode, Batch);
-    }
+    // Tokens of a decode for one sequence.
+    private int Lone => _model.PairsLoneTokens ? 2 : 1;
+
+    /// <summary>
+    /// Sets the threads for a decode of so many tokens: llama.cpp takes those of one token for one alone, the others for all else.
+    /// </summary>
+    public void Prepare(int tokens) =>
+        Use(Decode, tokens >= ComparableBatch ? Batch : tokens <= Lone ? Decode : TunerOf(tokens).Threads);
 
     /// <summary>Leaves so many processors to other work from now on, at least one being kept.</summary>
     public void Spare(int threads)
@@ -74,19 +84,18 @@ internal sealed class ThreadChoice : IDisposable
         if (threads == _spared)
             return;
         _spared = threads;
-        Use(Decode, Batch);
+        Attach();
     }
 
     /// <summary>Records the time of a decode, and changes the number of threads where another seems better.</summary>
     public void Observe(int tokens, TimeSpan elapsed)
     {
-        var lone = _model.PairsLoneTokens ? 2 : 1;
         if (tokens >= ComparableBatch)
             _batchTuner.Observe(elapsed.TotalSeconds / tokens);
+        else if (tokens <= Lone)
+            _decodeTuner.Observe(elapsed.TotalSeconds);
         else
-            _decodeTuner.Observe(elapsed.TotalSeconds * Math.Min(1.0, (double)lone / tokens), isRough: tokens > lone);
-        if (_decodeTuner.Threads != Decode || _batchTuner.Threads != Batch)
-            Use(_decodeTuner.Threads, _batchTuner.Threads);
+            TunerOf(tokens).Observe(elapsed.TotalSeconds);
     }
 
     /// <summary>Lets another context of the model compute with the threads of prompts.</summary>
@@ -105,10 +114,14 @@ internal sealed class ThreadChoice : IDisposable
         _pools.Clear();
     }
 
+    // A decode reads the weights once, and computes each token: about so long.
+    private ThreadTuner TunerOf(int tokens) => _severalTuners[tokens]
+        ??= new ThreadTuner(_candidates, Batch, _candidates.Length > 1 ? _loneSeconds + (tokens * _secondsPerToken) : null);
+
     private (int Threads, TimeSpan Time) Fastest(int tokens)
     {
         var best = (Threads: 1, Time: TimeSpan.MaxValue);
-        foreach (var threads in Candidates())
+        foreach (var threads in FromAllDown())
         {
             Use(threads, threads);
             var time = MedianTime(tokens);
@@ -121,7 +134,7 @@ internal sealed class ThreadChoice : IDisposable
     }
 
     // From all processors down by halves; where fewer are clearly slower, still fewer are not tried.
-    private static IEnumerable<int> Candidates()
+    private static IEnumerable<int> FromAllDown()
     {
         for (var threads = Environment.ProcessorCount; threads >= 1; threads /= 2)
             yield return threads;
@@ -155,14 +168,19 @@ internal sealed class ThreadChoice : IDisposable
         _model.Context.ClearCells();
     }
 
-    private void Use(int decode, int batch)
+    private void Use(int one, int several)
     {
-        Decode = decode;
-        Batch = batch;
+        if ((one, several) == _used)
+            return;
+        _used = (one, several);
+        Attach();
+    }
+
+    private void Attach()
+    {
         var most = Math.Max(1, Environment.ProcessorCount - _spared);
-        var several = Math.Min(_fewTokens ? decode : batch, most);
-        decode = Math.Min(decode, most);
-        _model.Context.UseThreads(decode, Pool(decode), several, Pool(several));
+        var (one, several) = (Math.Min(_used.One, most), Math.Min(_used.Several, most));
+        _model.Context.UseThreads(one, Pool(one), several, Pool(several));
     }
 
     private Threadpool? Pool(int threads)

@@ -46,18 +46,16 @@ internal sealed class ThreadTuner
 
     /// <summary>Records the time of a step; the unit must be the same each time.</summary>
     /// <param name="time">The time.</param>
-    /// <param name="isRough">Whether the time is an approximation, used only to notice steps that take many times as long as usual.</param>
-    public void Observe(double time, bool isRough = false)
+    public void Observe(double time)
     {
         if (_candidates.Length < 2)
             return;
         if (_tried >= 0)
         {
-            if (!isRough || _alarmed)
-                ObserveTrial(time);
+            ObserveTrial(time);
             return;
         }
-        if (IsAlarm(time) || isRough)
+        if (IsAlarm(time))
             return;
         _recent.Enqueue(time);
         if (_recent.Count > 2 * TrialSteps)
