@@ -11,10 +11,11 @@ public sealed class CheckpointPlanTests
     private const int Word = 5;
 
     [TestMethod]
-    public void A_plain_prompt_has_checkpoints_at_regular_places_and_shortly_before_its_end()
+    public void A_plain_prompt_has_checkpoints_at_regular_places_and_at_its_end()
     {
-        CollectionAssert.AreEqual(new[] { 256, 512, 743, 983 }, PlanOf(Words(1000), 0));
-        CollectionAssert.AreEqual(new[] { 743, 983 }, PlanOf(Words(1000), 600));
+        CollectionAssert.AreEqual(new[] { 256, 512, 743, 1000 }, PlanOf(Words(1000), 0));
+        CollectionAssert.AreEqual(new[] { 743, 1000 }, PlanOf(Words(1000), 600));
+        CollectionAssert.AreEqual(new[] { 743, 998, 1000 }, PlanOf(Words(1000), 600, onDisk: true));
     }
 
     [TestMethod]
@@ -53,8 +54,8 @@ public sealed class CheckpointPlanTests
         Assert.AreEqual(2560, CheckpointPlan.StepOf(256, 75L << 20));
     }
 
-    private static int[] PlanOf(int[] prompt, int cached, int step = 256) =>
-        CheckpointPlan.Of(prompt, cached, step, token => token == Control, token => token == Blank);
+    private static int[] PlanOf(int[] prompt, int cached, int step = 256, bool onDisk = false) =>
+        CheckpointPlan.Of(prompt, cached, step, onDisk, token => token == Control, token => token == Blank);
 
     private static int[] Words(int count) => [.. Enumerable.Repeat(Word, count)];
 }

@@ -115,6 +115,35 @@ public sealed class WorkerPrefixTests
     }
 
     [TestMethod]
+    [DataRow("llama")]
+    [DataRow("lfm2")]
+    [DataRow("mamba2")]
+    [DataRow("gemma3")]
+    public async Task The_same_prompt_again_computes_nothing(string architecture)
+    {
+        using var folder = new TemporaryFolder();
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 2, ContextLength = 1024 },
+            RandomMemory.ShapeOf(architecture));
+        var prompt = RandomMemory.Prompt(1, 400);
+        prompt = prompt with { Options = prompt.Options with { TopLogProbabilities = 3 } };
+        var first = await RunAsync(model, prompt);
+        for (var other = 2; other < 5; other++)
+            await RunAsync(model, RandomMemory.Prompt(other, 400));
+        var before = await model.GetStatisticsAsync(CancellationToken.None);
+
+        var again = await RunAsync(model, prompt);
+
+        Assert.AreEqual(before.PrefilledTokens, (await model.GetStatisticsAsync(CancellationToken.None)).PrefilledTokens);
+        Assert.AreEqual(399, again.Start.CachedTokens);
+        CollectionAssert.AreEqual(first.Tokens, again.Tokens);
+        // To the last digit: these numbers are those of the first time.
+        Assert.AreEqual(first.LogProbabilities[0]!.LogProbability, again.LogProbabilities[0]!.LogProbability);
+        // Nobody else gets them, and nobody who does not want what was computed before.
+        var asked = prompt with { Options = prompt.Options with { CachePrompt = false } };
+        Assert.AreEqual(0, (await RunAsync(model, asked)).Start.CachedTokens);
+    }
+
+    [TestMethod]
     public async Task What_others_share_or_asked_for_by_number_stays_in_the_cells()
     {
         using var folder = new TemporaryFolder();

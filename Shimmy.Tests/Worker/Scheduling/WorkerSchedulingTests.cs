@@ -207,7 +207,7 @@ public sealed class WorkerSchedulingTests
     public async Task Idle_prefixes_give_way_to_a_long_prompt()
     {
         using var folder = new TemporaryFolder();
-        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, Cells = 512 });
+        await using var model = await LoadAsync(folder, spec => spec with { Parallel = 4, Cells = 512, PrefixMemoryBytes = 0 });
         for (var i = 0; i < 4; i++)
             await RunAsync(model, Greedy($"an idle prefix, number {i}, of no further use to anybody", 60));
 

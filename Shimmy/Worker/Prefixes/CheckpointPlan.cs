@@ -2,15 +2,15 @@ namespace Shimmy.Worker.Prefixes;
 
 /// <summary>
 /// Where checkpoints are taken while a prompt is computed: where the next prompt of a conversation is likely to part from this one. That is
-/// at the last turns, which control tokens mark; shortly before the end, for the same prompt again; some way before it, for the same text
-/// with another question behind it; and every so many tokens, for prompts that share their beginning.
+/// at the last turns, which control tokens mark; at the end, for the same prompt again (<see cref="EndLogits"/>); some way before it, for
+/// the same text with another question behind it; and every so many tokens, for prompts that share their beginning.
 /// </summary>
 internal static class CheckpointPlan
 {
     /// <summary>Fewer tokens are sooner computed than kept.</summary>
     public const int ShortestStep = 64;
 
-    // From the last checkpoint to the end of the prompt, where no turn ends there: few enough to be computed at once.
+    // From the last checkpoint to the end of the prompt: where a turn begins in so many tokens, they are few enough to be computed at once.
     private const int Tail = 16;
 
     // From the last but one to the end, where no turn begins near it: as much as changes at the end of a text, such as a question.
@@ -26,13 +26,15 @@ internal static class CheckpointPlan
     public static int StepOf(int shortest, long bytes) =>
         (int)Math.Min(1 << 20, shortest * Math.Max(1, (bytes + BytesPerStep - 1) / BytesPerStep));
 
-    /// <summary>The lengths in order, each behind <paramref name="cached"/> and before the end.</summary>
+    /// <summary>The lengths in order, each behind <paramref name="cached"/>.</summary>
     /// <param name="prompt">The prompt.</param>
     /// <param name="cached">Tokens that are computed already.</param>
     /// <param name="step">Tokens between regular checkpoints.</param>
+    /// <param name="outlivesLogits">Whether checkpoints are there longer than logits, without which the last token is computed again.</param>
     /// <param name="isControl">Whether a token is a control token.</param>
     /// <param name="isBlank">Whether a token is nothing but blanks.</param>
-    public static int[] Of(ReadOnlySpan<int> prompt, int cached, int step, Func<int, bool> isControl, Func<int, bool> isBlank)
+    public static int[] Of(
+        ReadOnlySpan<int> prompt, int cached, int step, bool outlivesLogits, Func<int, bool> isControl, Func<int, bool> isBlank)
     {
         var last = prompt.Length - 1;
         var places = new SortedSet<int>();
@@ -45,7 +47,11 @@ internal static class CheckpointPlan
             turns++;
         }
         if (last - Tail >= cached + ShortestStep && (places.Count == 0 || last - places.Max > Tail))
-            Add(last - Tail);
+        {
+            if (outlivesLogits)
+                Add(last - 1);
+            places.Add(prompt.Length);
+        }
         if (last - Ending >= cached + ShortestStep
             && places.GetViewBetween(last - (2 * Ending) + ShortestStep, last - (Ending / 2)).Count == 0)
         {

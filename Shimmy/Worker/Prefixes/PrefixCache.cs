@@ -21,11 +21,14 @@ internal sealed class PrefixCache
     // What may be of use or not is put away where computing takes so many times as long.
     private const int TimesDearer = 10;
 
-    // Cells of an idle slot that are worth to be cleared away: llama.cpp goes through cells 256 at a time.
+    // Cells of idle slots that are worth to be cleared away: llama.cpp goes through cells 256 at a time.
     private const int LeastToClear = 256;
 
     // Tokens of an answer that are counted on, of which nobody knows how long it gets.
     private const int LeastAnswer = 64;
+
+    // Of the memory of states so many parts are for logits, beside it.
+    private const int ShareOfEnds = 16;
 
     // A state was of use not long ago if no more uses of others lie between, for each slot.
     private const int RecentUses = 16;
@@ -59,6 +62,7 @@ internal sealed class PrefixCache
         _slidingWindow = model.SlidingWindow;
         _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
         _store = new PrefixStore(RuntimeLibraries.HasStates ? memory : 0);
+        Ends = new EndLogits(memory / ShareOfEnds);
         _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
         if (_folder is not null)
             _store.Superseded = _folder.Drop;
@@ -77,6 +81,9 @@ internal sealed class PrefixCache
 
     /// <summary>The states in the host's memory.</summary>
     public PrefixStore Store => _store;
+
+    /// <summary>The logits behind prompts.</summary>
+    public EndLogits Ends { get; }
 
     /// <summary>The states on disk; null where none are kept there.</summary>
     public StateFolder? Folder => _folder;
@@ -104,7 +111,7 @@ internal sealed class PrefixCache
     public Prefix Longest(Sequence sequence, double secondsPerToken)
     {
         var best = default(Prefix);
-        var tokens = sequence.Tokens[..^1];
+        var tokens = Reusable(sequence);
         foreach (var slot in Slots)
         {
             var found = LongestIn(slot, sequence);
@@ -128,6 +135,10 @@ internal sealed class PrefixCache
         return best;
     }
 
+    // The last token is computed again for its logits, unless they are kept.
+    private ReadOnlySpan<int> Reusable(Sequence sequence) =>
+        Ends.Of(sequence.Tokens, sequence.Key) is null ? sequence.Tokens[..^1] : sequence.Tokens;
+
     // How far a prefix can be taken over from cells, or a state of cells, that share so many tokens with the sequence.
     private Prefix Reach(int common, int held, Func<int> firstPosition, ReadOnlySpan<int> tokens, Sequence sequence)
     {
@@ -148,8 +159,7 @@ internal sealed class PrefixCache
     {
         if (slot.Key?.Serves(sequence.Key) != true)
             return default;
-        // The last token is always computed again: its logits are needed.
-        var tokens = sequence.Tokens[..^1];
+        var tokens = Reusable(sequence);
         var common = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length), sequence.Media);
         return Reach(common, slot.Tokens.Count, () => _context.FirstPosition(slot.Id), tokens, sequence) with { Source = slot };
     }
@@ -200,8 +210,11 @@ internal sealed class PrefixCache
             if (!sequence.Key.Equals(target.Key))
                 PutAway(target);
             target.Key = sequence.Key;
-            if (checkpoint is not null && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, () => DropIdle(target)))
+            if (checkpoint is not null
+                && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, OthersRun(target), () => DropIdle(target)))
+            {
                 return Clear(target);
+            }
             if (length < target.Tokens.Count)
             {
                 if (!_context.RemoveCells(target.Id, target.PositionAt(length)))
@@ -236,15 +249,16 @@ internal sealed class PrefixCache
     {
         if (!_clearsWay)
             return;
+        var idle = Slots.Where(slot => slot.Owner is null && slot != source && slot != target && !slot.IsNumbered
+            && slot.Tokens.Count >= CheckpointPlan.ShortestStep
+            && SharedCells(slot) < Math.Min(LeastToClear, slot.Tokens.Count / 2)).ToArray();
+        if (idle.Sum(slot => slot.Tokens.Count) < LeastToClear)
+            return;
         var time = (sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastAnswer)) * secondsPerToken / TimesDearer;
-        foreach (var slot in Slots.OrderBy(slot => slot.LastUsed))
+        foreach (var slot in idle.OrderBy(slot => slot.LastUsed))
         {
-            if (slot.Owner is not null || slot == source || slot == target || slot.IsNumbered || slot.Tokens.Count < LeastToClear
-                || SharedCells(slot) >= LeastToClear || CopyTime(slot) is var cost && cost > time)
-            {
-                continue;
-            }
-            if (PutAway(slot, evictsRecent: false))
+            var cost = CopyTime(slot);
+            if (cost <= time && PutAway(slot, evictsRecent: false))
             {
                 time -= cost;
                 Clear(slot);
@@ -277,6 +291,8 @@ internal sealed class PrefixCache
         return true;
     }
 
+    private bool OthersRun(Slot target) => Slots.Any(slot => slot != target && slot.Owner is not null);
+
     private int Fill(Slot target, Prefix prefix, Sequence sequence)
     {
         var (length, source, whole, checkpoint) = prefix;
@@ -287,8 +303,9 @@ internal sealed class PrefixCache
             _context.ShareCells(source.Id, target.Id);
         else if (source is not null)
             _context.ShareCells(source.Id, target.Id, end);
-        if ((whole is not null && !_copies.Restore(target, StateParts.Whole, whole, () => DropIdle(target)))
-            || (checkpoint is not null && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, () => DropIdle(target, source)))
+        if ((whole is not null && !_copies.Restore(target, StateParts.Whole, whole, OthersRun(target), () => DropIdle(target)))
+            || (checkpoint is not null
+                && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, OthersRun(target), () => DropIdle(target, source)))
             || !_context.RemoveCells(target.Id, end))
         {
             return Clear(target);
@@ -363,8 +380,8 @@ internal sealed class PrefixCache
     public int[] PlanCheckpoints(Sequence sequence, int cached, Vocabulary vocabulary) =>
         !NeedsCheckpoints || _store.LargestState == 0 || !sequence.Options.CachePrompt
             ? []
-            : [.. CheckpointPlan.Of(sequence.Tokens[..sequence.PromptLength], cached, _period, vocabulary.IsControl,
-                    token => vocabulary.Piece(token).Span.Trim(" \n\r\t"u8).IsEmpty)
+            : [.. CheckpointPlan.Of(sequence.Tokens[..sequence.PromptLength], cached, _period, outlivesLogits: _folder is not null,
+                    vocabulary.IsControl, token => vocabulary.Piece(token).Span.Trim(" \n\r\t"u8).IsEmpty)
                 .Where(place => MediaSpan.WholeUpTo(place, sequence.Media) == place)];
 
     /// <summary>Takes a checkpoint behind the slot's last token.</summary>
@@ -376,7 +393,7 @@ internal sealed class PrefixCache
             return;
         var size = _context.StateSize(slot.Id, StateParts.Uncuttable);
         // Regular places are few for large states.
-        var regular = tokens.Length % _period == 0;
+        var regular = tokens.Length % _period == 0 && tokens.Length != slot.Owner?.PromptLength;
         if (size > _store.LargestState || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
             return;
         if (_copies.Save(slot, StateParts.Uncuttable, size) is { } state)

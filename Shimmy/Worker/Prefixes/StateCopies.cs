@@ -61,12 +61,15 @@ internal sealed class StateCopies(ContextHandle context, PrefixStore store, Stat
         };
     }
 
-    /// <summary>Copies a state into a slot's cells; a state that does not go in is given up.</summary>
+    /// <summary>
+    /// Copies a state into a slot's cells. One that does not go in is given up, unless the cells of running sequences may be in its way.
+    /// </summary>
     /// <param name="target">The slot.</param>
     /// <param name="parts">What the state is of.</param>
     /// <param name="state">The state.</param>
+    /// <param name="othersRun">Whether other sequences run.</param>
     /// <param name="makeRoom">Frees cells; false where none are left to free.</param>
-    public bool Restore(Slot target, StateParts parts, SavedState state, Func<bool> makeRoom)
+    public bool Restore(Slot target, StateParts parts, SavedState state, bool othersRun, Func<bool> makeRoom)
     {
         var before = Stopwatch.GetTimestamp();
         while (!context.RestoreState(target.Id, parts, state.Buffer))
@@ -74,6 +77,8 @@ internal sealed class StateCopies(ContextHandle context, PrefixStore store, Stat
             // llama.cpp wants the cells of a window, of which there are few, side by side.
             if (slidingWindow > 0 && makeRoom())
                 continue;
+            if (slidingWindow > 0 && othersRun)
+                return false;
             folder?.Drop(state);
             store.Remove(state);
             return false;

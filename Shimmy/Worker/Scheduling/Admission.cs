@@ -111,10 +111,12 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
 
     private void Begin(Sequence sequence, int cached, PrefixOrigin origin)
     {
-        counters.CountCached(cached, origin);
         sequence.Checkpoints = cache.PlanCheckpoints(sequence, cached, model.Vocabulary);
         foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
             encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
+        // One token counts as computed where none is: who divides by it gets a number.
+        cached = Math.Min(cached, sequence.Tokens.Length - 1);
+        counters.CountCached(cached, origin);
         if (sequence.Started)
             return;
         sequence.Started = true;

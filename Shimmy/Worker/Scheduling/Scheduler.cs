@@ -170,6 +170,8 @@ internal sealed class Scheduler
                 Embed(_embeddings.TakeNext());
             _admission.Admit();
             _admission.Join();
+            while (_running.Find(sequence => sequence.IsComputed) is { } known)
+                Sample(known);
             _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
             var computed = false;
             if (_adapters.Choose(_running) is { } adapters)

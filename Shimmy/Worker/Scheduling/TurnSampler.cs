@@ -17,6 +17,7 @@ namespace Shimmy.Worker.Scheduling;
 internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, SchedulerCounters counters, IEventSink events)
 {
     private readonly LlamaTokenData[] _candidates = new LlamaTokenData[Sampler.CandidatesCapacity(model.Vocabulary.Size)];
+    private float[]? _kept;
 
     /// <summary>
     /// Samples what the sequence's logits allow: one token, and one more for each drafted token that the sampler chooses too, so that the
@@ -79,13 +80,28 @@ internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, Scheduler
             events.PromptToken(sequence.RequestId, token, model.Vocabulary.Shown(token), likely);
     }
 
+    // A copy: sampling changes them.
+    private Span<float> Kept(Sequence sequence)
+    {
+        var kept = cache.Ends.Of(sequence.Tokens, sequence.Key)
+            ?? throw new EngineException(EngineFailure.GenerationFailed, "the logits of the prompt's last token were not kept");
+        _kept ??= new float[kept.Length];
+        kept.CopyTo(_kept, 0);
+        return _kept;
+    }
+
     // The token behind so many accepted tokens of the draft.
     private FinishReason? SampleOne(Sequence sequence, int accepted, out int token)
     {
         token = 0;
         if (sequence.MaxTokens == 0)
             return FinishReason.Length;
-        var logits = model.Logits(sequence.LogitsIndex + accepted);
+        var logits = sequence.LogitsIndex >= 0 ? model.Logits(sequence.LogitsIndex + accepted) : Kept(sequence);
+        if (sequence is { Generated: 0, LogitsIndex: >= 0, PromptLength: >= CheckpointPlan.ShortestStep, Options.CachePrompt: true }
+            && model.Spec.SharePrefixes)
+        {
+            cache.Ends.Keep(sequence.Tokens, sequence.Key, logits);
+        }
         var after = sequence.Options.AfterSampling;
         var report = !after && sequence.Options.TopLogProbabilities is { } top ? new LogProbabilities(logits, top) : null;
         token = sequence.Sampler.Sample(logits, _candidates);

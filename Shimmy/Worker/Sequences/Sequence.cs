@@ -102,6 +102,9 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>Tokens whose cells are not computed yet; 1 while it generates.</summary>
     public int Pending => _tokens.Count - (Slot?.Tokens.Count ?? 0);
 
+    /// <summary>Whether even its last token is computed: the logits behind it were kept.</summary>
+    public bool IsComputed => Joins is null && Pending == 0;
+
     /// <summary>The sequence that computes a prefix that this one waits for, and how long that prefix is.</summary>
     public (Sequence Source, int Length)? Joins { get; set; }
 
@@ -119,7 +122,9 @@ internal sealed class Sequence : IQueued, IDisposable
         return int.MaxValue;
     }
 
-    /// <summary>Index in the batch of the token whose logits come next; -1 where this turn computes none.</summary>
+    /// <summary>
+    /// Index in the batch of the token whose logits come next; -1 where this turn computes none, or where they were kept.
+    /// </summary>
     public int LogitsIndex { get; set; } = -1;
 
     /// <summary>Position of the first token that this turn computes, and its index in the batch.</summary>
