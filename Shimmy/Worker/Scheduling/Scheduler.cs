@@ -377,9 +377,7 @@ internal sealed class Scheduler
         }
     }
 
-    // 6. Media
-
-    // Computes tokens of one medium; false where none is ready. The sequences take turns, the one that did not for the longest time first.
+    // 6. Media: computes tokens of one; false where none is ready. Sequences take turns, the one that did not for the longest time first.
     private bool DecodeMedium()
     {
         var next = _running.Where(sequence => sequence.Joins is null && sequence.NextMedium is { } span
