@@ -63,6 +63,8 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             if (sequence.Adapters.Equals(adapters))
                 _generating.Add(sequence);
         }
+        // llama.cpp computes recurrent sequences together only where their ids follow one another.
+        _generating.Sort(static (one, other) => one.Slot!.Id.CompareTo(other.Slot!.Id));
         // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
             speculator?.Draft(_generating, (batch.Free - _generating.Count) / 2);
