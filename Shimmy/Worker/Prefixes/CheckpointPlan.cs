@@ -30,7 +30,7 @@ internal static class CheckpointPlan
     /// <param name="prompt">The prompt.</param>
     /// <param name="cached">Tokens that are computed already.</param>
     /// <param name="step">Tokens between regular checkpoints.</param>
-    /// <param name="outlivesLogits">Whether checkpoints are there longer than logits; without those the last token is computed again.</param>
+    /// <param name="outlivesLogits">Whether checkpoints are kept longer than logits, without which a last token is computed again.</param>
     /// <param name="isControl">Whether a token is a control token.</param>
     /// <param name="isBlank">Whether a token is nothing but blanks.</param>
     public static int[] Of(
