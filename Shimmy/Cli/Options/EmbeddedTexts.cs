@@ -1,9 +1,10 @@
+using System.IO.Compression;
 using System.Reflection;
 
 namespace Shimmy.Cli.Options;
 
 /// <summary>
-/// Texts that lie in the executable, from <c>Shimmy/Assets</c>: a folder of files for each template of <c>init</c>, a recipe for each
+/// Texts that lie packed in the executable (<c>packed.targets</c>), from <c>Shimmy/Assets</c>: a folder of files for each template of <c>init</c>, a recipe for each
 /// client of <c>launch</c>. The names of folders and recipes are the words that the command line takes.
 /// </summary>
 internal static class EmbeddedTexts
@@ -25,7 +26,8 @@ internal static class EmbeddedTexts
     /// <summary>A text.</summary>
     public static string Read(string name)
     {
-        using var text = new StreamReader(Own.GetManifestResourceStream(name) ?? Own.GetManifestResourceStream(name.Replace('/', '\\'))!);
+        var packed = Own.GetManifestResourceStream(name) ?? Own.GetManifestResourceStream(name.Replace('/', '\\'))!;
+        using var text = new StreamReader(new GZipStream(packed, CompressionMode.Decompress));
         return text.ReadToEnd();
     }
 }

@@ -9,7 +9,7 @@ namespace Shimmy.Server.Page;
 
 /// <summary>
 /// <c>GET /</c> and <c>GET /page/{file}</c>: the page that a person finds who opens the server's address. Its files stand in <c>Files</c>
-/// as they are sent: no build step, nothing from others. They need no API key, since they say nothing of the server; what the page asks
+/// as they are written: nothing from others, and the build does no more than to pack them. They need no API key, since they say nothing of the server; what the page asks
 /// the server for does.
 /// </summary>
 internal static class PageEndpoint
@@ -79,7 +79,7 @@ internal static class PageEndpoint
         StringWithQualityHeaderValue.TryParseList([.. request.Headers.AcceptEncoding.OfType<string>()], out var taken)
         && taken.Any(one => one.Value.Equals("gzip", StringComparison.OrdinalIgnoreCase) && one.Quality is null or > 0);
 
-    // Once, at the first request; the executable needs no packed copy beside the plain one.
+    // Once, at the first request.
     private static Dictionary<string, PageFile> ReadFiles()
     {
         const string prefix = "page/";
@@ -88,9 +88,9 @@ internal static class PageEndpoint
         foreach (var name in assembly.GetManifestResourceNames().Where(name => name.StartsWith(prefix, StringComparison.Ordinal)))
         {
             using var stream = assembly.GetManifestResourceStream(name)!;
-            var bytes = new byte[stream.Length];
-            stream.ReadExactly(bytes);
-            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), bytes, Policy));
+            var packed = new byte[stream.Length];
+            stream.ReadExactly(packed);
+            files.Add(name[prefix.Length..], new PageFile(TypeOf(name), packed, Policy));
         }
         files["index.html"] = WithStyle(files["index.html"], files["base.css"].Bytes);
         return files;
@@ -102,7 +102,7 @@ internal static class PageEndpoint
         byte[] bytes =
             [.. page.Bytes.AsSpan(0, at), .. "<style>"u8, .. style, .. "</style>"u8, .. page.Bytes.AsSpan(at + FirstStyle.Length)];
         var hash = $" 'sha256-{Convert.ToBase64String(SHA256.HashData(style))}'";
-        return new PageFile(page.Type, bytes, Scripts + hash + Rest);
+        return new PageFile(page.Type, Pack(bytes), Scripts + hash + Rest);
     }
 
     private static string TypeOf(string name) => Path.GetExtension(name) switch
@@ -113,27 +113,35 @@ internal static class PageEndpoint
         var other => other == ".svg" ? "image/svg+xml" : throw new NotSupportedException($"{name} has no content type"),
     };
 
-    private sealed class PageFile(string type, byte[] bytes, string policy)
+    private static byte[] Pack(byte[] bytes)
     {
-        private readonly Lazy<byte[]> _packed = new(() => Pack(bytes));
+        using var packed = new MemoryStream();
+        using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize))
+            gzip.Write(bytes);
+        return packed.ToArray();
+    }
+
+    private sealed class PageFile(string type, byte[] packed, string policy)
+    {
+        private readonly Lazy<byte[]> _bytes = new(() => Unpack(packed));
 
         public string Type => type;
 
         public string Policy => policy;
 
-        public byte[] Bytes => bytes;
+        /// <summary>As it is written: for a client that takes nothing packed.</summary>
+        public byte[] Bytes => _bytes.Value;
 
-        /// <summary>Packed when it is first asked for: the page itself does not wait until all of its files are.</summary>
-        public byte[] Packed => _packed.Value;
+        public byte[] Packed => packed;
 
-        public string Tag { get; } = $"\"{Convert.ToHexStringLower(SHA256.HashData(bytes).AsSpan(0, 12))}\"";
+        public string Tag { get; } = $"\"{Convert.ToHexStringLower(SHA256.HashData(packed).AsSpan(0, 12))}\"";
 
-        private static byte[] Pack(byte[] bytes)
+        private static byte[] Unpack(byte[] packed)
         {
-            using var packed = new MemoryStream();
-            using (var gzip = new GZipStream(packed, CompressionLevel.SmallestSize))
-                gzip.Write(bytes);
-            return packed.ToArray();
+            using var bytes = new MemoryStream();
+            using (var gzip = new GZipStream(new MemoryStream(packed), CompressionMode.Decompress))
+                gzip.CopyTo(bytes);
+            return bytes.ToArray();
         }
     }
 }
