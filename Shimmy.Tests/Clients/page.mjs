@@ -149,7 +149,7 @@ await run({
     await page.locator('.turn.assistant .model-name').waitFor();
     assert.equal(await page.locator('.turn.user .branches').innerText(), '2 of 2');
     await page.locator('.turn.user').getByRole('button', { name: 'Previous branch' }).click();
-    assert.match(await page.locator('.said').innerText(), /long story/);
+    await page.locator('.said', { hasText: 'long story' }).waitFor();
 
     // All of it is there after the page was opened anew.
     await page.reload();
