@@ -67,6 +67,13 @@ public sealed class ThreadTunerTests
         });
 
         Assert.AreEqual((1, 2), (tuner.Threads, slow));
+        Assert.IsTrue(tuner.TakeFlight());
+        Assert.IsFalse(tuner.TakeFlight());
+        var other = new ThreadTuner([1, 2], 2);
+        other.Follow(tuner);
+        Assert.AreEqual(1, other.Threads);
+        other.Follow(new ThreadTuner([1, 2], 2));
+        Assert.AreEqual(1, other.Threads);
     }
 
     [TestMethod]

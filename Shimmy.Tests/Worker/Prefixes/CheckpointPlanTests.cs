@@ -13,9 +13,8 @@ public sealed class CheckpointPlanTests
     [TestMethod]
     public void A_plain_prompt_has_checkpoints_at_regular_places_and_at_its_end()
     {
-        CollectionAssert.AreEqual(new[] { 256, 512, 743, 1000 }, PlanOf(Words(1000), 0));
-        CollectionAssert.AreEqual(new[] { 743, 1000 }, PlanOf(Words(1000), 600));
-        CollectionAssert.AreEqual(new[] { 743, 998, 1000 }, PlanOf(Words(1000), 600, onDisk: true));
+        CollectionAssert.AreEqual(new[] { 256, 512, 743, 998, 1000 }, PlanOf(Words(1000), 0));
+        CollectionAssert.AreEqual(new[] { 743, 998, 1000 }, PlanOf(Words(1000), 600));
     }
 
     [TestMethod]
@@ -44,7 +43,7 @@ public sealed class CheckpointPlanTests
         Assert.IsEmpty(PlanOf(Words(70), 0));
         Assert.IsEmpty(PlanOf(Words(1000), 940));
         // Tokens of a picture are no control tokens.
-        Assert.HasCount(1, PlanOf([.. Words(100), -3, -3, .. Words(100)], 0));
+        Assert.HasCount(2, PlanOf([.. Words(100), -3, -3, .. Words(100)], 0));
     }
 
     [TestMethod]
@@ -54,8 +53,8 @@ public sealed class CheckpointPlanTests
         Assert.AreEqual(2560, CheckpointPlan.StepOf(256, 75L << 20));
     }
 
-    private static int[] PlanOf(int[] prompt, int cached, int step = 256, bool onDisk = false) =>
-        CheckpointPlan.Of(prompt, cached, step, onDisk, token => token == Control, token => token == Blank);
+    private static int[] PlanOf(int[] prompt, int cached, int step = 256) =>
+        CheckpointPlan.Of(prompt, cached, step, token => token == Control, token => token == Blank);
 
     private static int[] Words(int count) => [.. Enumerable.Repeat(Word, count)];
 }

@@ -9,8 +9,10 @@ namespace Shimmy.Engine.Memory;
 /// <param name="backends">The GPUs of this machine.</param>
 internal sealed class HostMemory(BackendProbe backends)
 {
-    private const long LeastPrefixes = 1L << 30;
     private const long MostPrefixes = 2L << 30;
+
+    // Several models may be loaded, each with as much.
+    private static readonly long LeastPrefixes = Math.Clamp(MachineMemory.Bytes / 32, 256L << 20, 1L << 30);
 
     /// <summary>
     /// What loading the model will need on the host, with a context that fits where the spec leaves it open. Asks for GPUs only where there

@@ -90,12 +90,13 @@ internal sealed class ThreadChoice : IDisposable
     /// <summary>Records the time of a decode, and changes the number of threads where another seems better.</summary>
     public void Observe(int tokens, TimeSpan elapsed)
     {
-        if (tokens >= ComparableBatch)
-            _batchTuner.Observe(elapsed.TotalSeconds / tokens);
-        else if (tokens <= Lone)
-            _decodeTuner.Observe(elapsed.TotalSeconds);
-        else
-            TunerOf(tokens).Observe(elapsed.TotalSeconds);
+        var tuner = tokens >= ComparableBatch ? _batchTuner : tokens <= Lone ? _decodeTuner : TunerOf(tokens);
+        tuner.Observe(tuner == _batchTuner ? elapsed.TotalSeconds / tokens : elapsed.TotalSeconds);
+        // A processor that is taken away is missing for all.
+        if (!tuner.TakeFlight())
+            return;
+        foreach (var other in (ThreadTuner?[])[_decodeTuner, _batchTuner, .. _severalTuners])
+            other?.Follow(tuner);
     }
 
     /// <summary>Lets another context of the model compute with the threads of prompts.</summary>

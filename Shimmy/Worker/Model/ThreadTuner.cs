@@ -26,6 +26,7 @@ internal sealed class ThreadTuner
     private int _current;
     private int _tried = -1;
     private bool _alarmed;
+    private bool _fled;
     private int _interval = ShortestInterval;
     private int _steps;
     private bool _up;
@@ -43,6 +44,25 @@ internal sealed class ThreadTuner
 
     /// <summary>The number of threads for the next step.</summary>
     public int Threads => _candidates[_tried >= 0 ? _tried : _current];
+
+    /// <summary>Whether it went over to fewer threads since the last call because steps took many times as long.</summary>
+    public bool TakeFlight()
+    {
+        var fled = _fled;
+        _fled = false;
+        return fled;
+    }
+
+    /// <summary>Takes no more threads than another, which fled from more.</summary>
+    public void Follow(ThreadTuner other)
+    {
+        if (_current <= other._current)
+            return;
+        (_current, _tried, _alarmed, _steps) = (other._current, -1, false, 0);
+        _recent.Clear();
+        _slow.Clear();
+        _trial.Clear();
+    }
 
     /// <summary>Records the time of a step; the unit must be the same each time.</summary>
     /// <param name="time">The time.</param>
@@ -96,6 +116,7 @@ internal sealed class ThreadTuner
             return;
         var better = !hopeless && Median(_trial.Skip(1)) < (_alarmed ? Relief : ClearlyFaster) * usual;
         _interval = better ? ShortestInterval : Math.Min(2 * _interval, LongestInterval);
+        _fled = better && _alarmed;
         if (better)
             _current = _tried;
         // What was usual before an alarm is so no more.

@@ -30,11 +30,9 @@ internal static class CheckpointPlan
     /// <param name="prompt">The prompt.</param>
     /// <param name="cached">Tokens that are computed already.</param>
     /// <param name="step">Tokens between regular checkpoints.</param>
-    /// <param name="outlivesLogits">Whether checkpoints are kept longer than logits, without which a last token is computed again.</param>
     /// <param name="isControl">Whether a token is a control token.</param>
     /// <param name="isBlank">Whether a token is nothing but blanks.</param>
-    public static int[] Of(
-        ReadOnlySpan<int> prompt, int cached, int step, bool outlivesLogits, Func<int, bool> isControl, Func<int, bool> isBlank)
+    public static int[] Of(ReadOnlySpan<int> prompt, int cached, int step, Func<int, bool> isControl, Func<int, bool> isBlank)
     {
         var last = prompt.Length - 1;
         var places = new SortedSet<int>();
@@ -48,8 +46,8 @@ internal static class CheckpointPlan
         }
         if (last - Tail >= cached + ShortestStep && (places.Count == 0 || last - places.Max > Tail))
         {
-            if (outlivesLogits)
-                Add(last - 1);
+            // Without the logits behind it, the last token has to be computed.
+            Add(last - 1);
             places.Add(prompt.Length);
         }
         if (last - Ending >= cached + ShortestStep

@@ -380,8 +380,8 @@ internal sealed class PrefixCache
     public int[] PlanCheckpoints(Sequence sequence, int cached, Vocabulary vocabulary) =>
         !NeedsCheckpoints || _store.LargestState == 0 || !sequence.Options.CachePrompt
             ? []
-            : [.. CheckpointPlan.Of(sequence.Tokens[..sequence.PromptLength], cached, _period, outlivesLogits: _folder is not null,
-                    vocabulary.IsControl, token => vocabulary.Piece(token).Span.Trim(" \n\r\t"u8).IsEmpty)
+            : [.. CheckpointPlan.Of(sequence.Tokens[..sequence.PromptLength], cached, _period, vocabulary.IsControl,
+                    token => vocabulary.Piece(token).Span.Trim(" \n\r\t"u8).IsEmpty)
                 .Where(place => MediaSpan.WholeUpTo(place, sequence.Media) == place)];
 
     /// <summary>Takes a checkpoint behind the slot's last token.</summary>

@@ -115,12 +115,12 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
         foreach (var span in sequence.Media.Where(span => span.Start >= cached && span.Stretch.Embeddings is null))
             encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
         // One token counts as computed where none is: who divides by it gets a number.
-        cached = Math.Min(cached, sequence.Tokens.Length - 1);
-        counters.CountCached(cached, origin);
+        var counted = Math.Min(cached, sequence.Tokens.Length - 1);
+        counters.CountCached(counted, origin);
         if (sequence.Started)
             return;
         sequence.Started = true;
-        events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, cached, sequence.Seed)
+        events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, counted, sequence.Seed)
         {
             Slot = sequence.Slot!.Id,
         });

@@ -60,11 +60,14 @@ internal sealed class BatchBuilder(LlamaModel model, DecodeBatch batch, Speculat
             if (!sequence.Generates)
                 continue;
             streams = true;
-            if (sequence.Adapters.Equals(adapters))
-                _generating.Add(sequence);
+            if (!sequence.Adapters.Equals(adapters))
+                continue;
+            // llama.cpp computes recurrent sequences together only where their ids follow one another.
+            var place = _generating.Count;
+            while (place > 0 && _generating[place - 1].Slot!.Id > sequence.Slot!.Id)
+                place--;
+            _generating.Insert(place, sequence);
         }
-        // llama.cpp computes recurrent sequences together only where their ids follow one another.
-        _generating.Sort(static (one, other) => one.Slot!.Id.CompareTo(other.Slot!.Id));
         // Drafts take at most half of the remaining batch; the rest is for prompts.
         if (_generating.Count > 0 && !_spare)
             speculator?.Draft(_generating, (batch.Free - _generating.Count) / 2);

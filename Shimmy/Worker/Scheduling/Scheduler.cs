@@ -170,15 +170,20 @@ internal sealed class Scheduler
                 Embed(_embeddings.TakeNext());
             _admission.Admit();
             _admission.Join();
-            while (_running.Find(sequence => sequence.IsComputed) is { } known)
-                Sample(known);
-            _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
             var computed = false;
+            while (_running.Find(sequence => sequence.IsComputed) is { } known)
+            {
+                Sample(known);
+                // At once: others' decode may take a while.
+                _events.Flush();
+                computed = true;
+            }
+            _model.Threads.Spare(_encoder?.BusyThreads ?? 0);
             if (_adapters.Choose(_running) is { } adapters)
             {
                 _turn.Compose(_running, adapters);
-                computed = _batch.Count > 0;
-                if (computed)
+                computed |= _batch.Count > 0;
+                if (_batch.Count > 0)
                     DecodeAndSample(adapters);
             }
             computed |= _encoder is not null && DecodeMedium();
@@ -311,7 +316,8 @@ internal sealed class Scheduler
         foreach (var token in sequence.Tokens.Slice(computed, count))
             _cache.Computed(slot, token);
         _counters.PrefilledTokens += Math.Clamp(sequence.PromptLength - computed, 0, count);
-        if (sequence.NextCheckpoint(computed) == computed + count)
+        // Cells of drafts are behind it.
+        if (sequence.Draft.Count == 0 && sequence.NextCheckpoint(computed) == computed + count)
             _cache.TakeCheckpoint(slot);
         if (sequence.Options.ReportProgress && computed < sequence.PromptLength)
             _events.Progress(sequence.RequestId, Math.Min(computed + count, sequence.PromptLength));
@@ -460,14 +466,8 @@ internal sealed class Scheduler
             _counters.GeneratedSteps += Math.Max(0, sequence.Generated - 1);
             _counters.MostTokens = Math.Max(_counters.MostTokens, sequence.PromptLength + sequence.Generated);
         }
-        _events.Ended(sequence.RequestId, new GenerationEnd(reason, sequence.Generated, new GenerationTimings(
-            Stopwatch.GetElapsedTime(sequence.ArrivedAt, admitted).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(admitted, first).TotalMilliseconds,
-            Stopwatch.GetElapsedTime(first, now).TotalMilliseconds)
-        {
-            DraftedTokens = sequence.Drafted,
-            AcceptedTokens = sequence.Accepted,
-        }));
+        _events.Ended(
+            sequence.RequestId, new GenerationEnd(reason, sequence.Generated, sequence.TimingsOf(admitted, first, now)));
     }
 
     private void Fail(Sequence sequence, EngineException error)

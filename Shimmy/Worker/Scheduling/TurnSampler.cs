@@ -98,7 +98,7 @@ internal sealed class TurnSampler(LlamaModel model, PrefixCache cache, Scheduler
             return FinishReason.Length;
         var logits = sequence.LogitsIndex >= 0 ? model.Logits(sequence.LogitsIndex + accepted) : Kept(sequence);
         if (sequence is { Generated: 0, LogitsIndex: >= 0, PromptLength: >= CheckpointPlan.ShortestStep, Options.CachePrompt: true }
-            && model.Spec.SharePrefixes)
+            && model.Spec.SharePrefixes && TopCandidates.IndexOfMax(logits) >= 0)
         {
             cache.Ends.Keep(sequence.Tokens, sequence.Key, logits);
         }

@@ -168,6 +168,16 @@ internal sealed class Sequence : IQueued, IDisposable
 
     public void Append(int token) => _tokens.Add(token);
 
+    /// <summary>How long it waited, was prefilled and generated, by the clock's ticks at its admission, first token and end.</summary>
+    public GenerationTimings TimingsOf(long admitted, long first, long end) => new(
+        System.Diagnostics.Stopwatch.GetElapsedTime(ArrivedAt, admitted).TotalMilliseconds,
+        System.Diagnostics.Stopwatch.GetElapsedTime(admitted, first).TotalMilliseconds,
+        System.Diagnostics.Stopwatch.GetElapsedTime(first, end).TotalMilliseconds)
+    {
+        DraftedTokens = Drafted,
+        AcceptedTokens = Accepted,
+    };
+
     /// <inheritdoc/>
     public void Dispose() => Sampler.Dispose();
 }
