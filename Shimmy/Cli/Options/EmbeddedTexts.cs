@@ -4,8 +4,8 @@ using System.Reflection;
 namespace Shimmy.Cli.Options;
 
 /// <summary>
-/// Texts that lie packed in the executable (<c>packed.targets</c>), from <c>Shimmy/Assets</c>: a folder of files for each template of <c>init</c>, a recipe for each
-/// client of <c>launch</c>. The names of folders and recipes are the words that the command line takes.
+/// Texts that lie packed in the executable (<c>packed.targets</c>), from <c>Shimmy/Assets</c>: a folder of files for each template of
+/// <c>init</c>, a recipe for each client of <c>launch</c>. The names of folders and recipes are the words that the command line takes.
 /// </summary>
 internal static class EmbeddedTexts
 {

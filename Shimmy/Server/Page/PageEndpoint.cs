@@ -9,8 +9,8 @@ namespace Shimmy.Server.Page;
 
 /// <summary>
 /// <c>GET /</c> and <c>GET /page/{file}</c>: the page that a person finds who opens the server's address. Its files stand in <c>Files</c>
-/// as they are written: nothing from others, and the build does no more than to pack them. They need no API key, since they say nothing of the server; what the page asks
-/// the server for does.
+/// as they are written: nothing from others, and the build does no more than to pack them. They need no API key, since they say nothing of
+/// the server; what the page asks the server for does.
 /// </summary>
 internal static class PageEndpoint
 {
