@@ -21,8 +21,10 @@ internal sealed class PrefixCache
     // What may be of use or not is put away where computing takes so many times as long.
     private const int TimesDearer = 10;
 
-    // Cells of idle slots that are worth to be cleared away: llama.cpp goes through cells 256 at a time.
+    // Cells of an idle slot, or of several short ones together, that are worth to be cleared away: llama.cpp goes through cells 256 at a
+    // time. Where a sequence lies changes the last digits of what it computes, so that not every short prompt is to move others.
     private const int LeastToClear = 256;
+    private const int LeastTogether = 1024;
 
     // Tokens of an answer that are counted on, of which nobody knows how long it gets.
     private const int LeastAnswer = 64;
@@ -252,7 +254,7 @@ internal sealed class PrefixCache
         var idle = Slots.Where(slot => slot.Owner is null && slot != source && slot != target && !slot.IsNumbered
             && slot.Tokens.Count >= CheckpointPlan.ShortestStep
             && SharedCells(slot) < Math.Min(LeastToClear, slot.Tokens.Count / 2)).ToArray();
-        if (idle.Sum(slot => slot.Tokens.Count) < LeastToClear)
+        if (idle.Sum(slot => slot.Tokens.Count) < LeastTogether && !idle.Any(slot => slot.Tokens.Count >= LeastToClear))
             return;
         var time = (sequence.Tokens.Length - cached + Math.Min(sequence.MaxTokens, LeastAnswer)) * secondsPerToken / TimesDearer;
         foreach (var slot in idle.OrderBy(slot => slot.LastUsed))
