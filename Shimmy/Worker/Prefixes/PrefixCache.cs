@@ -10,6 +10,17 @@ namespace Shimmy.Worker.Prefixes;
 /// <summary>
 /// The slots, and the reuse of prompt prefixes: of cells, which all sequences share in one pool (kv_unified), so that taking them over
 /// computes nothing; and of states in the host's memory, where cells cannot be cut or were needed for something else.
+/// <code>
+///                      share, or cut to the prefix
+///   cells of a slot ─────────────────────────────────► cells of the slot that runs ──► prefill what is left ──► generate
+///        │   ▲                                                 ▲                             │
+///        │   │ restore                                         │ restore as well             │ TakeCheckpoint: what cannot be cut
+///        ▼   │                                                 │                             ▼
+///   PutAway: whole state ──────────────────────────► PrefixStore (memory) ◄──────────── checkpoint
+///                                                              │ ▲
+///                                                              ▼ │ WriteDown when idle, read before a request is admitted
+///                                                        StateFolder (disk)
+/// </code>
 /// </summary>
 internal sealed class PrefixCache
 {
