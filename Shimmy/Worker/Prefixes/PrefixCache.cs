@@ -127,7 +127,7 @@ internal sealed class PrefixCache
         var tokens = Reusable(sequence);
         foreach (var slot in Slots)
         {
-            var found = LongestIn(slot, sequence);
+            var found = LongestIn(slot, sequence, tokens);
             // Among equals an idle slot is better: nothing needs to be copied.
             if (found.Length > best.Length
                 || (found.Length == best.Length && found.Length > 0 && best.Source!.Owner is not null && slot.Owner is null))
@@ -168,11 +168,12 @@ internal sealed class PrefixCache
     public Slot? Wished(Sequence sequence) => sequence.Options.Slot is { } id ? Slots[id % Slots.Count] : null;
 
     /// <summary>The prefix that one slot shares with the sequence, as far as it can be taken over.</summary>
-    public Prefix LongestIn(Slot slot, Sequence sequence)
+    public Prefix LongestIn(Slot slot, Sequence sequence) => LongestIn(slot, sequence, Reusable(sequence));
+
+    private Prefix LongestIn(Slot slot, Sequence sequence, ReadOnlySpan<int> tokens)
     {
         if (slot.Key?.Serves(sequence.Key) != true)
             return default;
-        var tokens = Reusable(sequence);
         var common = MediaSpan.WholeUpTo(slot.CommonPrefix(tokens, tokens.Length), sequence.Media);
         return Reach(common, slot.Tokens.Count, () => _context.FirstPosition(slot.Id), tokens, sequence) with { Source = slot };
     }
