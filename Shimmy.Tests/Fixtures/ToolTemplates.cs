@@ -37,4 +37,19 @@ internal static class ToolTemplates
         NameKey = "name",
         ArgumentsKey = "arguments",
     };
+
+    /// <summary>What is read off a template that calls as Qwen3-Coder does.</summary>
+    public static ToolCallSyntax Coder { get; } = new()
+    {
+        Style = ToolCallStyle.Parameters,
+        CallBegin = "<tool_call>\n<function=",
+        AfterName = ">\n",
+        CallEnd = "</function>\n</tool_call>",
+        Separator = "\n",
+        ParameterBegin = "<parameter=",
+        AfterKey = ">\n",
+        AfterKeyOfJson = ">\n",
+        ParameterEnd = "\n</parameter>\n",
+        ParameterEndOfJson = "\n</parameter>\n",
+    };
 }

@@ -178,24 +178,12 @@ public sealed class CutCallTests
     [TestMethod]
     public void Parameters_that_are_cut_are_not_closed()
     {
-        var syntax = new ToolCallSyntax
-        {
-            Style = ToolCallStyle.Parameters,
-            CallBegin = "<tool_call>\n<function=",
-            AfterName = ">\n",
-            CallEnd = "</function>\n</tool_call>",
-            ParameterBegin = "<parameter=",
-            AfterKey = ">\n",
-            AfterKeyOfJson = ">\n",
-            ParameterEnd = "\n</parameter>\n",
-            ParameterEndOfJson = "\n</parameter>\n",
-        };
         const string whole = "<tool_call>\n<function=f>\n<parameter=city>\nParis\n</parameter>\n</function>\n</tool_call>";
         for (var length = 0; length < whole.Length; length++)
         {
             var parser = new AnswerParser(new AnswerFormat
             {
-                Calls = syntax,
+                Calls = ToolTemplates.Coder,
                 Tools = new Dictionary<string, JsonElement> { ["f"] = JsonElement.Parse("""{"properties":{"city":{"type":"string"}}}""") },
             });
             var events = parser.Push(whole[..length]).Concat(parser.End(cut: true)).ToArray();

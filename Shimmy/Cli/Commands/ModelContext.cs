@@ -18,8 +18,6 @@ namespace Shimmy.Cli.Commands;
 /// <summary>The models that a command can reach by name, and how it loads one.</summary>
 internal sealed class ModelContext
 {
-    private const int ShownNames = 8;
-
     private readonly CommandOptions _options;
 
     private ModelContext(CommandOptions options, HostEnvironment host)
@@ -293,9 +291,7 @@ internal sealed class ModelContext
             [var only] => only,
             [] => throw new CommandException(ExitCode.Failed,
                 $"{source} is missing, and no models were found (shimmy discover says where they are looked for)"),
-            _ => throw new UsageException($"{source} is missing, and there are several models: "
-                + string.Join(", ", entries.Take(ShownNames).Select(entry => entry.Name))
-                + (entries.Count > ShownNames ? $" and {entries.Count - ShownNames} more" : "")),
+            _ => throw new UsageException($"{source} is missing, and there are several models: {ModelRegistry.NamesOf(entries)}"),
         };
     }
 

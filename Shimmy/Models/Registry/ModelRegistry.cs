@@ -125,6 +125,10 @@ internal sealed class ModelRegistry(
     public IReadOnlyList<string> ClosestNames(string name, int count = 3) =>
         NameSuggestions.Of(name, Entries.Select(entry => entry.Name), count);
 
+    /// <summary>The names of models for a message: the first few, and how many there are beside them.</summary>
+    public static string NamesOf(IReadOnlyList<ModelEntry> models) => string.Join(", ", models.Take(ShownNames).Select(entry => entry.Name))
+        + (models.Count > ShownNames ? $" and {models.Count - ShownNames} more" : "");
+
     /// <summary>
     /// The end of an error text for an unknown name: why its file was skipped, if a scan saw one, or else the closest names.
     /// </summary>
@@ -135,7 +139,7 @@ internal sealed class ModelRegistry(
         if (_catalogue.AmbiguousAlias(name) is (var alias, var models))
         {
             return $"the alias '{alias.Pattern}={alias.Target}' is for one model, and there are {models.Count}: "
-                + string.Join(", ", models.Take(ShownNames).Select(entry => entry.Name)) + (models.Count > ShownNames ? " …" : "");
+                + NamesOf(models);
         }
         if (LastScan.Skipped.FirstOrDefault(file => IsCalled(file, name)) is { } file)
             return $"{Path.GetFileName(file.Path)} was skipped: {file.Reason}";

@@ -29,20 +29,6 @@ public sealed class ToolCallConstraintTests
         ArgumentsKey = "arguments",
     };
 
-    private static readonly ToolCallSyntax Coder = new()
-    {
-        Style = ToolCallStyle.Parameters,
-        CallBegin = "<tool_call>\n<function=",
-        AfterName = ">\n",
-        CallEnd = "</function>\n</tool_call>",
-        Separator = "\n",
-        ParameterBegin = "<parameter=",
-        AfterKey = ">\n",
-        AfterKeyOfJson = ">\n",
-        ParameterEnd = "\n</parameter>\n",
-        ParameterEndOfJson = "\n</parameter>\n",
-    };
-
     [TestMethod]
     public void A_named_tool_is_the_only_one_that_can_be_called()
     {
@@ -80,7 +66,7 @@ public sealed class ToolCallConstraintTests
     [TestMethod]
     public void Each_argument_may_have_marks_of_its_own()
     {
-        var matcher = Matcher(Coder, [Weather, Add, Now], parallel: false);
+        var matcher = Matcher(ToolTemplates.Coder, [Weather, Add, Now], parallel: false);
 
         Assert.IsTrue(
             matcher.Accepts(
