@@ -87,6 +87,110 @@ public sealed class PictureDecoderTests
     }
 
     [TestMethod]
+    public void What_zlib_does_not_inflate_is_never_inflated_without_a_limit()
+    {
+        var rows = Pictures.Deflated(new byte[1_000_000]);
+        // A window larger than zlib has.
+        (rows[0], rows[1]) = (0x88, 0x1C);
+        var header = Pictures.PngOf(1, 1, 8, 0, 0, rows);
+        var apples = Pictures.PngOf(1, 1, 8, 0, 0, Pictures.Deflated(new byte[1_000_000])[2..^4], ("CgBI", [0x50, 0, 0x20, 2]));
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.Contains("damaged PNG", Assert.ThrowsExactly<FormatException>(() => PictureDecoder.Decode(header, Most)).Message);
+        Assert.Contains("CgBI", Assert.ThrowsExactly<FormatException>(() => PictureDecoder.Decode(apples, Most)).Message);
+        Assert.Contains("CgBI", Assert.ThrowsExactly<FormatException>(() => PictureHeader.Read(
+            [.. apples[..8], .. apples[33..49], .. apples[8..33], .. apples[49..]])).Message);
+        Assert.IsLessThan(900_000, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [TestMethod]
+    public void What_a_frame_of_a_GIF_does_not_cover_is_white()
+    {
+        var picture = PictureDecoder.Decode(Pictures.Gif, Most);
+        for (var i = 0; i < 16; i++)
+        {
+            CollectionAssert.AreEqual(i is 5 or 6 or 9 or 10 ? new byte[] { 255, 0, 0 } : [255, 255, 255],
+                picture.Data.Slice(3 * i, 3).ToArray(), $"pixel {i}");
+        }
+        // The file is the caller's, and stays as it was.
+        Assert.AreEqual(1, Pictures.Gif[PictureHeader.GifBackground]);
+    }
+
+    [TestMethod]
+    public void Every_kind_of_PNG_is_read()
+    {
+        // Each pixel of 8 x 8 has its place as its value, in the seven passes of Adam7.
+        var rows = new List<byte>();
+        foreach (var (x, y, dx, dy) in ((int, int, int, int)[])
+            [(0, 0, 8, 8), (4, 0, 8, 8), (0, 4, 4, 8), (2, 0, 4, 4), (0, 2, 2, 4), (1, 0, 2, 2), (0, 1, 1, 2)])
+        {
+            for (var row = y; row < 8; row += dy)
+            {
+                rows.Add(0);
+                for (var column = x; column < 8; column += dx)
+                    rows.Add((byte)((8 * row) + column));
+            }
+        }
+        var interlaced = PictureDecoder.Decode(Pictures.PngOf(8, 8, 8, 0, 1, Pictures.Deflated([.. rows])), Most);
+        CollectionAssert.AreEqual(Enumerable.Range(0, 64).ToArray(), interlaced.Data.ToArray().Chunk(3).Select(pixel => (int)pixel[1]).ToArray());
+        var wide = PictureDecoder.Decode(Pictures.PngOf(2, 1, 16, 2, 0, Pictures.Deflated([0, 255, 9, 128, 8, 1, 7, 0, 0, 64, 99, 2, 255])), Most);
+        CollectionAssert.AreEqual(new byte[] { 255, 128, 1, 0, 64, 2 }, wide.Data.ToArray());
+        var keyed = PictureDecoder.Decode(Pictures.Png(3, 1, 2, [255, 0, 0, 0, 255, 0, 0, 0, 255], ("tRNS", [0, 255, 0, 0, 0, 0])), Most);
+        CollectionAssert.AreEqual(new byte[] { 255, 255, 255, 0, 255, 0, 0, 0, 255 }, keyed.Data.ToArray());
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void Every_kind_of_JPEG_is_read(bool isProgressive)
+    {
+        // Red, as brightness and differences, and as the inverse of cyan, magenta, yellow and black.
+        foreach (var channels in (byte[][])[[76, 85, 255], [255, 0, 0, 255]])
+        {
+            var picture = PictureDecoder.Decode(Pictures.Jpeg(channels, isProgressive), Most);
+            Assert.AreEqual((8, 8), (picture.Width, picture.Height));
+            foreach (var pixel in picture.Data.ToArray().Chunk(3))
+                Assert.IsTrue(pixel[0] >= 250 && pixel[1] <= 5 && pixel[2] <= 5, string.Join(' ', pixel));
+        }
+        var grey = PictureDecoder.Decode(Pictures.Jpeg([200], isProgressive), Most).Data.ToArray();
+        Assert.IsTrue(grey.All(value => Math.Abs(value - 200) <= 1));
+    }
+
+    [TestMethod]
+    public void A_JPEG_of_hundreds_of_scans_is_refused()
+    {
+        Assert.AreEqual(8, PictureDecoder.Decode(Pictures.Jpeg([200], scans: 100), Most).Width);
+        Assert.Contains("more than 100 scans", Assert.ThrowsExactly<FormatException>(
+            () => PictureDecoder.Decode(Pictures.Jpeg([200], scans: 101), Most)).Message);
+        Assert.Contains("more than 100 scans", Assert.ThrowsExactly<FormatException>(
+            () => PictureDecoder.Decode(Pictures.Jpeg([200], isProgressive: true, scans: 101), Most)).Message);
+    }
+
+    [TestMethod]
+    public void A_client_that_leaves_ends_the_decoding()
+    {
+        using var left = new CancellationTokenSource();
+        left.Cancel();
+        Assert.Throws<OperationCanceledException>(() => PictureDecoder.Decode(Pictures.Jpeg([200]), Most, left.Token));
+        Assert.Throws<OperationCanceledException>(() => PictureDecoder.Decode(Pictures.Row, Most, left.Token));
+        using var stream = new PictureStream([1, 2, 3], left.Token);
+        Assert.AreEqual((-1, 0), (stream.ReadByte(), stream.Read(new byte[3], 0, 3)));
+    }
+
+    [TestMethod]
+    [DataRow(40, 1, 8, "compressed with RLE")]
+    [DataRow(40, 4, 24, "compression 4")]
+    [DataRow(64, 0, 24, "its header has 64 bytes")]
+    [DataRow(12, 0, 8, "OS/2 1.x with a palette")]
+    public void A_rare_kind_of_bitmap_is_named(int header, int compression, int bits, string reason)
+    {
+        var file = new byte[100];
+        (file[0], file[1], file[14], file[18], file[30]) = ((byte)'B', (byte)'M', (byte)header, 1, (byte)compression);
+        file[header == 12 ? 20 : 22] = 1;
+        file[header == 12 ? 24 : 28] = (byte)bits;
+        Assert.Contains(reason, Assert.ThrowsExactly<FormatException>(() => PictureHeader.Read(file)).Message);
+    }
+
+    [TestMethod]
     public void Damaged_files_are_refused_or_read_and_nothing_else()
     {
         var random = new Random(11);

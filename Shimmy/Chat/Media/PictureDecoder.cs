@@ -18,15 +18,18 @@ internal static class PictureDecoder
     /// <summary>Pixels that a picture may have where nothing else is set: 24 megapixels, as phones make them.</summary>
     public const int DefaultMostPixels = 25_000_000;
 
-    /// <summary>Decodes a picture. Throws <see cref="FormatException"/> whose text follows the field's name.</summary>
+    /// <summary>
+    /// Decodes a picture. Throws <see cref="FormatException"/> whose text follows the field's name, and
+    /// <see cref="OperationCanceledException"/> where <paramref name="cancellation"/> asks.
+    /// </summary>
     /// <param name="file">The file.</param>
     /// <param name="mostPixels">Most pixels; checked before anything is allocated.</param>
-    public static Medium Decode(ReadOnlyMemory<byte> file, long mostPixels)
+    /// <param name="cancellation">Ends the decoding.</param>
+    public static Medium Decode(ReadOnlyMemory<byte> file, long mostPixels, CancellationToken cancellation = default)
     {
         var header = HeaderOf(file.Span, mostPixels);
-        if (header.InflatesTooFar(file))
-            throw new FormatException("is a PNG file that holds more pixels than its header says");
-        var image = Load(file);
+        header.CheckContent(file, cancellation);
+        var image = Load(file, header.Format, cancellation);
         if ((image.Width, image.Height) != (header.Width, header.Height))
             throw new FormatException("is a picture of another size than its header says");
         var pixels = Turned(OverWhite(image), header.Width, header.Height, header.Orientation);
@@ -55,20 +58,29 @@ internal static class PictureDecoder
                 $"is a picture of {header.Width} x {header.Height} pixels; at most {mostPixels} pixels are taken (--media-pixels)");
     }
 
-    private static ImageResult Load(ReadOnlyMemory<byte> file)
+    private static ImageResult Load(ReadOnlyMemory<byte> file, PictureFormat format, CancellationToken cancellation)
     {
         try
         {
-            var bytes = MemoryMarshal.TryGetArray(file, out var segment) && segment.Offset == 0 && segment.Count == segment.Array!.Length
-                ? segment.Array
-                : file.ToArray();
-            using var stream = new PictureStream(bytes);
-            return ImageResult.FromStream(stream, ColorComponents.Default);
+            var bytes = format != PictureFormat.Gif && MemoryMarshal.TryGetArray(file, out var segment) && segment.Offset == 0
+                && segment.Count == segment.Array!.Length ? segment.Array : file.ToArray();
+            // What the first frame does not cover is transparent in every browser. StbImageSharp would fill it with a background color,
+            // and takes that from a wrong place.
+            if (format == PictureFormat.Gif)
+                bytes[PictureHeader.GifBackground] = 0;
+            using var stream = new PictureStream(bytes, cancellation);
+            var image = ImageResult.FromStream(stream, ColorComponents.Default);
+            cancellation.ThrowIfCancellationRequested();
+            return image;
         }
         // The decoder's own exceptions are of many kinds, and none says more than that the file is damaged.
-        catch (Exception e)
+        catch (Exception e) when (!cancellation.IsCancellationRequested)
         {
             throw new FormatException("is a damaged picture", e);
+        }
+        catch (Exception e) when (e is not OperationCanceledException)
+        {
+            throw new OperationCanceledException(cancellation);
         }
     }
 
@@ -122,11 +134,20 @@ internal static class PictureDecoder
 
 /// <summary>
 /// A file for StbImageSharp, which frees what it has allocated where its own checks fail, but not where an exception passes through it. A
-/// chunk of negative length makes it seek backwards, which ends the file here, as in stb_image.
+/// chunk of negative length makes it seek backwards, which ends the file here, as in stb_image. Where cancellation is asked for, the file
+/// ends as well.
 /// </summary>
 /// <param name="file">The file.</param>
-internal sealed class PictureStream(byte[] file) : MemoryStream(file, writable: false)
+/// <param name="cancellation">Ends the file.</param>
+internal sealed class PictureStream(byte[] file, CancellationToken cancellation) : MemoryStream(file, writable: false)
 {
+    /// <inheritdoc/>
+    public override int ReadByte() => cancellation.IsCancellationRequested ? -1 : base.ReadByte();
+
+    /// <inheritdoc/>
+    public override int Read(byte[] buffer, int offset, int count) =>
+        cancellation.IsCancellationRequested ? 0 : base.Read(buffer, offset, count);
+
     /// <inheritdoc/>
     public override long Seek(long offset, SeekOrigin loc) =>
         loc == SeekOrigin.Current && offset < 0 ? Position = Length : base.Seek(offset, loc);
@@ -145,7 +166,13 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
     /// <summary>The formats that are read, for error texts.</summary>
     public const string Formats = "PNG, JPEG, GIF and BMP are read";
 
+    /// <summary>Where a GIF file has the index of its background color.</summary>
+    public const int GifBackground = 11;
+
     private const int MostSide = 1 << 20;
+
+    // Each scan of a JPEG file costs as much as decoding the picture, and the encoders of today write about ten.
+    private const int MostScans = 100;
 
     // JPEG's markers
     private const byte StartOfScan = 0xDA;
@@ -180,17 +207,28 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
     }
 
     /// <summary>
-    /// Whether the compressed pixels of a PNG file are more than its size says: inflating them without a limit fills the memory.
+    /// Refuses a file that the decoder would spend memory or time on without a limit. Throws <see cref="FormatException"/>.
     /// </summary>
-    public bool InflatesTooFar(ReadOnlyMemory<byte> file)
+    public void CheckContent(ReadOnlyMemory<byte> file, CancellationToken cancellation)
     {
-        if (Format != PictureFormat.Png)
-            return false;
+        if (Format == PictureFormat.Png)
+            CheckInflated(file, cancellation);
+        else if (Format == PictureFormat.Jpeg && Scans(file.Span) > MostScans)
+            throw new FormatException($"is a JPEG file of more than {MostScans} scans");
+    }
+
+    // The decoder inflates the pixels of a PNG file whatever its size says. What .NET's zlib does not inflate it may inflate all the same:
+    // it takes headers and codes that zlib refuses.
+    private void CheckInflated(ReadOnlyMemory<byte> file, CancellationToken cancellation)
+    {
         using var compressed = new MemoryStream();
         for (var at = 8L; at + 12 <= file.Length;)
         {
             var length = BinaryPrimitives.ReadUInt32BigEndian(file.Span[(int)at..]);
-            if (file.Span.Slice((int)at + 4, 4).SequenceEqual("IDAT"u8))
+            var kind = file.Span.Slice((int)at + 4, 4);
+            if (kind.SequenceEqual("CgBI"u8))
+                throw Apples();
+            if (kind.SequenceEqual("IDAT"u8))
                 compressed.Write(file.Span.Slice((int)at + 8, (int)Math.Min(length, file.Length - at - 8)));
             at += 12L + length;
         }
@@ -203,16 +241,42 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         {
             using var inflated = new ZLibStream(compressed, CompressionMode.Decompress);
             for (int count; total <= most && (count = inflated.Read(buffer)) > 0;)
+            {
+                cancellation.ThrowIfCancellationRequested();
                 total += count;
+            }
         }
         catch (Exception e) when (e is InvalidDataException or IOException)
         {
-            // The decoder says what is wrong.
+            throw Cut("PNG");
         }
-        return total > most;
+        if (total > most)
+            throw new FormatException("is a PNG file that holds more pixels than its header says");
     }
 
-    private static PictureHeader Png(ReadOnlySpan<byte> file) => file.Length >= 33 && file[12..16].SequenceEqual("IHDR"u8)
+    private static int Scans(ReadOnlySpan<byte> file)
+    {
+        var scans = 0;
+        for (var at = 2; at + 4 <= file.Length;)
+        {
+            var marker = file[at] == 0xFF ? file[at + 1] : (byte)0;
+            if (marker == EndOfImage)
+                break;
+            // Pixels, fill bytes, and markers that stand alone
+            if (marker is 0 or 1 or 0xFF or (>= 0xD0 and <= 0xD7))
+            {
+                at += marker is 0 or 0xFF ? 1 : 2;
+                continue;
+            }
+            scans += marker == StartOfScan ? 1 : 0;
+            at += 2 + BinaryPrimitives.ReadUInt16BigEndian(file[(at + 2)..]);
+        }
+        return scans;
+    }
+
+    private static PictureHeader Png(ReadOnlySpan<byte> file) => file.Length >= 16 && file[12..16].SequenceEqual("CgBI"u8)
+        ? throw Apples()
+        : file.Length >= 33 && file[12..16].SequenceEqual("IHDR"u8)
         ? new PictureHeader(PictureFormat.Png, Side(BinaryPrimitives.ReadUInt32BigEndian(file[16..])),
             Side(BinaryPrimitives.ReadUInt32BigEndian(file[20..])), PngOrientation(file))
         : throw Cut("PNG");
@@ -226,10 +290,21 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
     {
         if (file.Length < 26)
             throw Cut("BMP");
-        if (BinaryPrimitives.ReadUInt32LittleEndian(file[14..]) == 12)
+        var header = BinaryPrimitives.ReadUInt32LittleEndian(file[14..]);
+        if (header is not (12 or 40 or 56 or 108 or 124))
+            throw new FormatException($"is a BMP file of a rare kind (its header has {header} bytes, as OS/2's), which is not read");
+        if (header == 12)
         {
+            if (BinaryPrimitives.ReadUInt16LittleEndian(file[24..]) < 24)
+                throw new FormatException("is a BMP file of a rare kind (OS/2 1.x with a palette), which is not read");
             return new PictureHeader(PictureFormat.Bmp, BinaryPrimitives.ReadUInt16LittleEndian(file[18..]),
                 BinaryPrimitives.ReadUInt16LittleEndian(file[20..]));
+        }
+        // Bit fields (3) say where the channels are.
+        if (file.Length >= 34 && BinaryPrimitives.ReadUInt32LittleEndian(file[30..]) is not (0 or 3) and var packed)
+        {
+            throw new FormatException("is a BMP file of a rare kind ("
+                + (packed is 1 or 2 ? "compressed with RLE" : $"compression {packed}") + "), which is not read");
         }
         var height = BinaryPrimitives.ReadInt32LittleEndian(file[22..]);
         return new PictureHeader(PictureFormat.Bmp, Side(BinaryPrimitives.ReadUInt32LittleEndian(file[18..])),
@@ -335,6 +410,8 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
     };
 
     private static int Side(uint pixels) => (int)Math.Min(pixels, int.MaxValue);
+
+    private static FormatException Apples() => new("is a PNG file in Apple's own form (CgBI), which is not read");
 
     private static FormatException Cut(string format) => new($"is a damaged {format} file");
 }
