@@ -113,7 +113,15 @@ internal static class RandomProjector
         Ones("v.pre_ln.weight", width);
         Zeros("v.pre_ln.bias", width);
         Zeros("v.class_embd", width);
-        Matrix("v.position_embd.weight", width, (side / Patch * (side / Patch)) + 1);
+        if (kind is "gemma4v")
+        {
+            writer.AddTensor("v.position_embd.weight", GgmlType.F32, [width, 512, 2],
+                output => TensorData.Write(output, GgmlType.F32, new float[width * 512 * 2]));
+        }
+        else
+        {
+            Matrix("v.position_embd.weight", width, (side / Patch * (side / Patch)) + 1);
+        }
         if (without != "v.patch_embd.weight")
         {
             writer.AddTensor("v.patch_embd.weight", GgmlType.F32, [Patch, Patch, 3, width], output =>
@@ -122,6 +130,9 @@ internal static class RandomProjector
         }
         for (var block = 0; block < blocks; block++)
             Block($"v.blk.{block}");
+        // Gemma's own name for the last matrix, in kinds whose pictures take tokens by their size.
+        if (kind is "gemma4v")
+            Matrix("mm.input_projection.weight", width, embedding);
         Matrix("mm.0.weight", width, embedding);
         Zeros("mm.0.bias", embedding);
         Matrix("mm.2.weight", embedding, embedding);

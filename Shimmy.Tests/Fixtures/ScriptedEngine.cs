@@ -53,14 +53,14 @@ internal sealed class ScriptedEngine : IInferenceEngine
     };
 
     /// <summary>The same, whose models hear as ultravox does; with a rate of 0 they do not.</summary>
-    public static ScriptedEngine Hearing(List<Prompt> asked, int rate, int context, string? whyDeaf, params string[] answer) =>
+    public static ScriptedEngine Hearing(List<Prompt> asked, int rate, int context, string? audioReason, params string[] answer) =>
         OfMedia(asked, facts => facts with
         {
             ContextLength = context,
             SampleRate = rate,
             SoundTokens = rate > 0 ? 150 : 0,
             SoundSeconds = rate > 0 ? 30 : 0,
-            WhyDeaf = whyDeaf,
+            AudioUnsupportedReason = audioReason,
         }, answer);
 
     /// <summary>The text of a prompt, with a star in the place of each medium.</summary>

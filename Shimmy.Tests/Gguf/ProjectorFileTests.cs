@@ -46,9 +46,44 @@ public sealed class ProjectorFileTests
         var file = ProjectorFile.Of(GgufReader.ReadFile(folder["mmproj.gguf"]));
         Assert.AreEqual((false, reason is null), (file.CanSee, file.CanHear));
         if (reason is null)
-            Assert.IsNull(file.WhyDeaf);
+            Assert.IsNull(file.AudioUnsupportedReason);
         else
-            Assert.Contains(reason, file.WhyDeaf!);
+            Assert.Contains(reason, file.AudioUnsupportedReason!);
+    }
+
+    // What libmtmd was seen to read: llava's converter writes CLIP's own width into projection_dim.
+    [TestMethod]
+    [DataRow("mlp", "mm.2.weight", 1)]
+    [DataRow("ldp", "mm.model.mb_block.1.block.2.1.bias", 0)]
+    [DataRow("ldpv2", "mm.model.peg.0.bias", 0)]
+    [DataRow("qwen3vl_merger", "mm.2.bias", 0)]
+    [DataRow("glm4v", "mm.down.weight", 1)]
+    [DataRow("adapter", "adapter.linear.dense_4h_to_h.weight", 1)]
+    public void The_width_is_that_of_the_last_tensor_and_not_of_the_metadata(string kind, string tensor, int dimension)
+    {
+        Assert.AreEqual(96, WidthOf(kind, [(tensor, dimension == 0 ? [96] : [32, 96])]));
+        Assert.AreEqual(0, WidthOf(kind, []));
+    }
+
+    [TestMethod]
+    public void An_mlp_with_a_normalization_has_the_width_of_its_other_matrix() => Assert.AreEqual(96,
+        WidthOf("mlp", [("mm.0.weight", [32, 96]), ("mm.3.weight", [96, 96]), ("mm.3.bias", [96])]));
+
+    [TestMethod]
+    public void The_metadata_say_the_width_of_kinds_whose_tensors_are_not_known() => Assert.AreEqual(768, WidthOf("granite4_vision", []));
+
+    private static int WidthOf(string kind, (string Name, int[] Dimensions)[] tensors)
+    {
+        using var folder = new TemporaryFolder();
+        var writer = new GgufWriter().Add("general.architecture", "clip").Add("clip.has_vision_encoder", true)
+            .Add("clip.projector_type", kind).Add("clip.vision.projection_dim", 768u);
+        foreach (var (name, dimensions) in tensors)
+        {
+            writer.AddTensor(name, GgmlType.F32, [.. dimensions.Select(length => (long)length)], output =>
+                TensorData.Write(output, GgmlType.F32, new float[dimensions.Aggregate(1, (all, length) => all * length)]));
+        }
+        writer.WriteFile(folder["mmproj.gguf"]);
+        return ProjectorFile.Of(GgufReader.ReadFile(folder["mmproj.gguf"])).Width;
     }
 
     [TestMethod]

@@ -51,7 +51,7 @@ public sealed record ModelFacts
     public bool CanSee { get; init; }
 
     /// <summary>Why the projector that was found beside the model was left out; null where it was not.</summary>
-    public string? WhyBlind { get; init; }
+    public string? ProjectorSkipReason { get; init; }
 
     /// <summary>Samples a second of the sounds that it takes, by its projector; 0 where it takes none.</summary>
     public int SampleRate { get; init; }
@@ -66,7 +66,7 @@ public sealed record ModelFacts
     public int SoundSeconds { get; init; }
 
     /// <summary>Why it takes no sounds although its projector has an encoder for them; null where it takes them, or has none.</summary>
-    public string? WhyDeaf { get; init; }
+    public string? AudioUnsupportedReason { get; init; }
 
     /// <summary>The context the model was trained with, in tokens.</summary>
     public int TrainedContextLength { get; init; }

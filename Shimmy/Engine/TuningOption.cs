@@ -115,8 +115,9 @@ internal sealed class TuningOption
             (tuning, number) => tuning with { YarnBetaSlow = number }),
         Numbered("yarn-beta-fast", "YaRN: correction of the high dimensions (beta)", null, 0, 1e4,
             (tuning, number) => tuning with { YarnBetaFast = number }),
-        WholeNumber("image-max-tokens", "Most tokens of one picture, for projectors that choose it by the picture's size",
-            "the projector's own, at most 1024 on a CPU", 16, 1 << 16, (tuning, tokens) => tuning with { ImageMaxTokens = tokens }),
+        WholeNumber("image-max-tokens", "Most tokens of one picture, for projectors that choose it by the picture's size, unless their file does",
+            "the projector's own; 1024 on a CPU where that is 4096 or more", 16, 1 << 16,
+            (tuning, tokens) => tuning with { ImageMaxTokens = tokens }),
     ];
 
     /// <summary>The options that cannot be given together, by pairs, and why.</summary>

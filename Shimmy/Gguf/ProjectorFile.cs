@@ -7,13 +7,14 @@ namespace Shimmy.Gguf;
 /// <param name="Kinds">The kinds of its encoders (<c>clip.projector_type</c>), for pictures, sound or both.</param>
 /// <param name="CanSee">Whether it has an encoder for pictures.</param>
 /// <param name="CanHear">Whether it has an encoder for sound.</param>
-/// <param name="WhyDeaf">Why its encoder for sound is not used, which <paramref name="CanHear"/> then does not count; null where it is, or
-/// there is none.</param>
+/// <param name="AudioUnsupportedReason">
+/// Why its encoder for sound is not used, which <paramref name="CanHear"/> then does not count; null where it is, or there is none.
+/// </param>
 /// <param name="Width">Embedding length of the models that it fits; 0 where its tensors do not tell.</param>
-internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, string? WhyDeaf, int Width)
+internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, bool CanHear, string? AudioUnsupportedReason, int Width)
 {
     // Kinds that hear as Whisper does, in stretches of 30 seconds: of these it is known what libmtmd adds, and it is taken away again.
-    private static readonly HashSet<string> HearAsWhisper =
+    private static readonly HashSet<string> WhisperEncoders =
         ["ultravox", "qwen2a", "qwen2.5o", "voxtral", "glma", "meralion", "musicflamingo"];
 
     // The kinds of the libmtmd that Shimmy is bound to (llama.cpp c0c7e147).
@@ -40,20 +41,27 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
         ["ultravox"] = ["a.conv1d.1.weight", "a.conv1d.2.weight", "a.position_embd.weight", "mm.a.mlp.1.weight", "mm.a.mlp.2.weight"],
     };
 
-    // Where a kind's width stands: the tensor, and its dimension. The metadata of older files has another model's.
-    private static readonly Dictionary<string, (string Tensor, int Dimension)> Widths = new()
-    {
-        ["mlp"] = ("mm.2.weight", 1),
-        ["qwen2vl_merger"] = ("mm.2.weight", 1),
-        ["qwen2.5vl_merger"] = ("mm.2.weight", 1),
-        ["pixtral"] = ("mm.2.weight", 1),
-        ["gemma3"] = ("mm.input_projection.weight", 0),
-        ["idefics3"] = ("mm.model.fc.weight", 1),
-        ["internvl"] = ("mm.model.mlp.3.weight", 1),
-        ["ultravox"] = ("mm.a.mlp.2.weight", 1),
-        ["voxtral"] = ("mm.a.mlp.2.weight", 1),
-        ["qwen2a"] = ("mm.a.fc.weight", 1),
-    };
+    // The tensor that libmtmd reads the width of a kind from, and its dimension: found by changing them one by one until it said another
+    // width. It asks no metadata, which in older files have another model's.
+    private static readonly (string Tensor, int Dimension, string[] Kinds)[] Widths =
+    [
+        ("mm.2.weight", 1,
+            ["mlp", "paddleocr", "dots_ocr", "kimivl", "kimik25", "pixtral", "lightonocr", "lfm2", "yasa2", "mimovl", "phi4"]),
+        ("mm.2.bias", 0, ["qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "qwen2.5o", "youtuvl", "exaone4_5"]),
+        ("mm.model.mb_block.1.block.2.1.bias", 0, ["ldp"]),
+        ("mm.model.peg.0.bias", 0, ["ldpv2"]),
+        ("resampler.proj.weight", 0, ["resampler"]),
+        ("adapter.linear.dense_4h_to_h.weight", 1, ["adapter"]),
+        ("mm.input_projection.weight", 0, ["gemma3", "gemma3nv"]),
+        ("mm.input_projection.weight", 1, ["gemma4v", "gemma4uv"]),
+        ("mm.down.weight", 1, ["glm4v", "minicpmv4_6", "cogvlm"]),
+        ("mm.model.fc.weight", 1, ["hunyuanvl", "step3vl", "idefics3", "llama4"]),
+        ("mm.model.mlp.3.weight", 1, ["internvl", "nemotron_v2_vl"]),
+        ("mm.merger.fc2.bias", 0, ["minimax_m3"]),
+        ("mm.1.bias", 0, ["janus_pro"]),
+        ("mm.a.mlp.2.weight", 1, ["ultravox", "voxtral"]),
+        ("mm.a.fc.weight", 1, ["qwen2a"]),
+    ];
 
     // Kinds whose pictures have one size, so that the table of positions must have a row for each patch.
     private static readonly HashSet<string> OneSize = ["mlp", "ldp", "ldpv2", "gemma3", "idefics3", "internvl", "llama4", "adapter"];
@@ -75,21 +83,24 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             sees ? header.Text("clip.vision.projector_type") ?? header.Text("clip.projector_type") ?? "mlp" : null,
             hears ? header.Text("clip.audio.projector_type") ?? header.Text("clip.projector_type") : null,
         ];
-        var width = kinds.Select(kind => kind is not null && Widths.TryGetValue(kind, out var place)
-            ? Dimension(header, place.Tensor, place.Dimension)
-            : 0).FirstOrDefault(width => width > 0);
-        width = width > 0 ? width : header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0;
-        var whyDeaf = hears ? WhyDeafOf(header, kinds[1]) : null;
-        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears && whyDeaf is null, whyDeaf,
+        var places = Widths.Where(place => place.Kinds.Any(kinds.Contains)).ToList();
+        // With a normalization behind it, the last matrix of LLaVA's is another one.
+        if (kinds[0] == "mlp" && Dimension(header, "mm.3.weight", 0) > 0)
+            places = [("mm.3.bias", 0, [])];
+        var width = places.Count == 0
+            ? header.Integer("clip.vision.projection_dim") ?? header.Integer("clip.audio.projection_dim") ?? 0
+            : places.Select(place => Dimension(header, place.Tensor, place.Dimension)).FirstOrDefault(width => width > 0);
+        var audioReason = hears ? AudioUnsupportedReasonOf(header, kinds[1]) : null;
+        return new ProjectorFile([.. kinds.OfType<string>().Distinct()], sees, hears && audioReason is null, audioReason,
             (int)Math.Clamp(width, 0, int.MaxValue));
     }
 
-    private static string? WhyDeafOf(GgufHeader header, string? kind)
+    private static string? AudioUnsupportedReasonOf(GgufHeader header, string? kind)
     {
-        if (kind is null || !HearAsWhisper.Contains(kind))
+        if (kind is null || !WhisperEncoders.Contains(kind))
         {
             return $"with encoders of the kind {kind} this version of libmtmd is not known to hear what was said; "
-                + $"it is with {string.Join(", ", HearAsWhisper)}";
+                + $"it is with {string.Join(", ", WhisperEncoders)}";
         }
         // Where that does not come out even, libmtmd counts a token less than it computes, and ends the process.
         return header.Integer("clip.audio.projector.stack_factor") is { } joined and > 0 && SoundPositions % joined != 0
@@ -122,15 +133,19 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
             throw new GgufException("the tensor mm.2.weight is missing, which projectors of the kind mlp have");
         if (file.CanSee)
             CheckEncoder(header, tensors, "vision", "v");
-        if (file.CanHear || file.WhyDeaf is not null)
+        if (file.CanHear || file.AudioUnsupportedReason is not null)
             CheckEncoder(header, tensors, "audio", "a");
         foreach (var kind in file.Kinds)
             CheckPatches(header, tensors, kind);
+        if (file.Kinds.Contains("gemma4v") && tensors.TryGetValue("v.position_embd.weight", out var places))
+            Require(places.Dimensions is [_, _, 2], places, "is not a table for columns and one for rows");
         if (file.CanHear)
-            CheckEar(header, tensors);
+            CheckAudioEncoder(header, tensors);
         CheckBiases(tensors);
         CheckSteps(tensors, "mm.0", "mm.2");
         CheckSteps(tensors, "mm.1", "mm.2");
+        if (file.Kinds.Contains("mlp"))
+            CheckSteps(tensors, "mm.0", "mm.3");
         return file;
     }
 
@@ -199,7 +214,7 @@ internal sealed record ProjectorFile(IReadOnlyList<string> Kinds, bool CanSee, b
     }
 
     // As Whisper hears: two convolutions over the bands of a spectrum, and a row of positions for each step of 30 seconds.
-    private static void CheckEar(GgufHeader header, Dictionary<string, GgufTensor> tensors)
+    private static void CheckAudioEncoder(GgufHeader header, Dictionary<string, GgufTensor> tensors)
     {
         if (header.Integer("clip.audio.embedding_length") is not { } length)
             return;

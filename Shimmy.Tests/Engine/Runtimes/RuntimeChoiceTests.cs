@@ -47,6 +47,19 @@ public sealed class RuntimeChoiceTests
     }
 
     [TestMethod]
+    public void The_libmtmd_of_another_build_does_not_count()
+    {
+        var official = Make("official", "llama", "ggml-cpu", "mtmd");
+        File.AppendAllText(official.Find("llama")!, "..llama_version\0..");
+        var plugins = Make("plugins", "llama", "mtmd");
+        var package = Make("package", "llama", "ggml-cpu", "mtmd");
+
+        Assert.AreEqual((false, false, true), (official.HasMedia, plugins.HasMedia, package.HasMedia));
+        Assert.AreEqual("llamasharp, because it has libmtmd, which the model's projector needs; official does not",
+            Order(Plain with { Projector = "/p.gguf" }, given: official));
+    }
+
+    [TestMethod]
     public void A_projector_without_any_runtime_that_reads_pictures_is_refused_with_those_there_are()
     {
         var refused = Assert.ThrowsExactly<EngineException>(

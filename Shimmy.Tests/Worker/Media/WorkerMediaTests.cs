@@ -114,9 +114,35 @@ public sealed class WorkerMediaTests
         Assert.Contains("embedding length 32, not 64", refused.Message);
         await using var blind = await LoadAsync(folder, spec => spec with { Projector = projector, ProjectorIsFound = true });
         Assert.IsFalse(blind.Facts.CanSee);
-        Assert.Contains("embedding length 32", blind.Facts.WhyBlind!);
+        Assert.Contains("embedding length 32", blind.Facts.ProjectorSkipReason!);
         Assert.AreEqual(EngineFailure.InvalidRequest,
             (await Assert.ThrowsExactlyAsync<EngineException>(() => RunAsync(blind, Greedy(Seeing("a", Red, "b"), 1)))).Failure);
+    }
+
+    [TestMethod]
+    public async Task A_picture_whose_tokens_see_each_other_fits_one_step_whatever_its_shape()
+    {
+        using var folder = new TemporaryFolder();
+        var projector = RandomProjector.Write(folder["mmproj.gguf"], new RandomModelShape().Embedding, kind: "gemma4v");
+        await using var model = await LoadAsync(folder, spec => spec with
+        {
+            Projector = projector,
+            Speculate = false,
+            ContextLength = 1024,
+            BatchSize = 64,
+            Tuning = LoadTuning.None with { FlashAttention = FlashAttention.Off },
+        });
+        var most = 0;
+        foreach (var (width, height) in ((int, int)[])[(64, 64), (1024, 1024), (1280, 960), (960, 1280), (1920, 1080), (960, 672), (2000, 500)])
+        {
+            var pixels = PictureDecoder.Of(width, height, new byte[3 * width * height]);
+            var prompt = Seeing("See ", pixels, "?");
+            var tokens = (await model.TokenizeAsync(prompt, CancellationToken.None)).Count(token => token == -1);
+            most = Math.Max(most, tokens);
+            // libmtmd's own limit is 280; a worker that got more than it computes at once would end.
+            Assert.AreEqual(1, (await RunAsync(model, Greedy(prompt, 1))).End.GeneratedTokens, $"{width} x {height}: {tokens} tokens");
+        }
+        Assert.IsGreaterThan(260, most);
     }
 
     [TestMethod]

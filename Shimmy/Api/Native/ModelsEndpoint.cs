@@ -92,7 +92,7 @@ internal static class ModelsEndpoint
         if (entry.ContextLength > 0 && entry.ContextLength != context)
             json.WriteNumber("max_context_length", entry.ContextLength);
         json.WriteStartArray("capabilities");
-        foreach (var capability in entry.Capabilities)
+        foreach (var capability in residency.AsLoaded(entry).Capabilities)
             json.WriteStringValue(capability);
         json.WriteEndArray();
         json.WriteString("source"u8, entry.Source == ModelSource.Registered ? "registered"u8 : "discovered"u8);

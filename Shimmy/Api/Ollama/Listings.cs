@@ -53,7 +53,7 @@ internal static class Listings
     public static void WriteCapabilities(HttpContext context, Utf8JsonWriter json, ModelEntry entry)
     {
         json.WriteStartArray("capabilities");
-        foreach (var capability in entry.Capabilities)
+        foreach (var capability in context.RequestServices.GetRequiredService<ModelResidency>().AsLoaded(entry).Capabilities)
             json.WriteStringValue(capability);
         if (entry.Inserts || LoadedIn(context)[entry.Name].Any(model => model.Model!.Facts.FillInTheMiddle is not null))
             json.WriteStringValue("insert"u8);

@@ -43,7 +43,7 @@ internal static class ModelList
             // Clients of Ollama and of Codex look here.
             json.WriteStartArray("models");
             foreach (var entry in entries)
-                WriteAsOllama(json, entry, mode);
+                WriteAsOllama(json, residency.AsLoaded(entry), mode);
             json.WriteEndArray();
             json.WriteEndObject();
         });
@@ -60,6 +60,7 @@ internal static class ModelList
     private static void Write(Utf8JsonWriter json, ModelEntry entry, ModelResidency residency, LlamaServerMode mode,
         AdapterModel? adapter)
     {
+        entry = residency.AsLoaded(entry);
         json.WriteStartObject();
         json.WriteString("id", adapter?.Name ?? entry.Name);
         json.WriteString("object"u8, "model"u8);

@@ -6,8 +6,8 @@ namespace Shimmy.Chat.Media;
 
 /// <summary>
 /// Turns the pictures and sounds of a conversation from files and URLs into pixels and samples, for a model that takes them. For one that
-/// does not, one in the newest turn is refused, and an older one, or one in the result of a tool, becomes words, as an older one does that
-/// cannot be read: history is never the reason for a refusal.
+/// does not, one in the newest turn is refused, and an older one, or one in the result of a tool, becomes words. So does one of those that
+/// cannot be read: neither history nor a tool is ever the reason for a refusal.
 /// </summary>
 /// <param name="mostPixels">Most pixels of a picture.</param>
 /// <param name="fetch">Fetches media by URL.</param>
@@ -49,47 +49,48 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         // An assistant message at the end is one to go on with, and belongs to the newest turn.
         var newest = Array.FindLastIndex(messages, messages.Length - 1,
             message => message.Role == "assistant" && message != messages[^1]) + 1;
+        // The newest turn first, then back in time: what memory allows goes to what was said last.
         var left = MostBytes;
-        for (var i = 0; i < messages.Length; i++)
+        for (var i = newest; i < messages.Length; i++)
+            await LoadMessageAsync(i).ConfigureAwait(false);
+        for (var i = newest - 1; i >= 0; i--)
+            await LoadMessageAsync(i).ConfigureAwait(false);
+        return request with { Messages = messages };
+
+        async Task LoadMessageAsync(int i)
         {
             if (!IsOpen(messages[i]))
-                continue;
+                return;
             var parts = new List<ContentPart>();
+            // Neither history nor what a tool gives is a reason to refuse what was said.
+            var isStrict = i >= newest && messages[i].Role != "tool";
             foreach (var part in messages[i].Content)
-            {
-                if (part.Source is not { } source)
-                {
-                    parts.Add(part);
-                }
-                else if (Takes(model, source.Kind))
-                {
-                    try
-                    {
-                        var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
-                        left -= medium.Data.Length;
-                        if (left < 0)
-                            throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
-                        parts.Add(new ContentPart("") { Medium = medium });
-                    }
-                    catch (EngineException e) when (i < newest && e.Failure == EngineFailure.InvalidRequest)
-                    {
-                        parts.Add(Omitted(source, "it cannot be read", e.Message, logger));
-                    }
-                }
-                else if (i >= newest && (messages[i].Role != "tool" || Refuses is not null))
-                {
-                    throw Refuses?.Invoke(source.Kind)
-                        ?? Refusal(source, $"the model '{model.Spec.Name}' takes no {Name(source.Kind)}s: " +
-                            ((source.Kind == MediumKind.Sound ? model.Facts.WhyDeaf : null) ?? "it has no projector for them"));
-                }
-                else
-                {
-                    parts.Add(Omitted(model, source, logger));
-                }
-            }
+                parts.Add(part.Source is { } source ? await LoadPartAsync(source, i >= newest, isStrict).ConfigureAwait(false) : part);
             messages[i] = messages[i] with { Content = ContentPart.Merge(parts) };
         }
-        return request with { Messages = messages };
+
+        async Task<ContentPart> LoadPartAsync(MediaSource source, bool isNewest, bool isStrict)
+        {
+            if (!Takes(model, source.Kind))
+            {
+                if (isStrict || (isNewest && Refuses is not null))
+                    throw Refuses?.Invoke(source.Kind) ?? Refusal(source, WhyNot(model, source.Kind));
+                return Omitted(source, $"{model.Spec.Name} cannot {(source.Kind == MediumKind.Picture ? "see" : "hear")}",
+                    WhyNot(model, source.Kind), logger);
+            }
+            try
+            {
+                var medium = await LoadAsync(model.Facts, source, decodes, cancellation).ConfigureAwait(false);
+                if (medium.DataLength > left)
+                    throw Refusal(source, $"pictures and sounds of one request may have {MostBytes >> 20} MiB together, decoded");
+                left -= medium.DataLength;
+                return new ContentPart("") { Medium = medium };
+            }
+            catch (EngineException e) when (!isStrict && e.Failure == EngineFailure.InvalidRequest)
+            {
+                return Omitted(source, "it cannot be read", e.Message, logger);
+            }
+        }
     }
 
     // Whether some medium is still a file or a URL.
@@ -99,13 +100,15 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     {
         try
         {
+            if (source.Unreadable is { } reason)
+                throw new FormatException(reason);
             var file = source.Url is { } url ? await fetch.GetAsync(url, cancellation).ConfigureAwait(false) : source.File;
             if (!decodes && source.Kind == MediumKind.Picture)
                 return PictureDecoder.Measure(file.Span, mostPixels);
             await Decoding.WaitAsync(cancellation).ConfigureAwait(false);
             try
             {
-                return await Task.Run(() => source.Kind == MediumKind.Picture ? PictureDecoder.Decode(file, mostPixels)
+                return await Task.Run(() => source.Kind == MediumKind.Picture ? PictureDecoder.Decode(file, mostPixels, cancellation)
                     : decodes ? SoundDecoder.Decode(file, facts.SampleRate, SecondsFor(facts), cancellation)
                     : SoundDecoder.Measure(file, facts.SampleRate, SecondsFor(facts), cancellation), cancellation).ConfigureAwait(false);
             }
@@ -125,12 +128,10 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
         ? Math.Min(SoundDecoder.MostSeconds, (double)facts.SoundSeconds * (facts.ContextLength / facts.SoundTokens))
         : SoundDecoder.MostSeconds;
 
-    private static ContentPart Omitted(ILoadedModel model, MediaSource source, ILogger? logger)
-    {
-        var sees = source.Kind == MediumKind.Picture;
-        return Omitted(source, $"{model.Spec.Name} cannot {(sees ? "see" : "hear")}",
-            $"{model.Spec.Name} takes no {Name(source.Kind)}s", logger);
-    }
+    // Why a model does not take media of a kind, in a text that names it.
+    private static string WhyNot(ILoadedModel model, MediumKind kind) => $"the model '{model.Spec.Name}' takes no {Name(kind)}s: "
+        + ((kind == MediumKind.Sound ? model.Facts.AudioUnsupportedReason : null) ?? model.Facts.ProjectorSkipReason
+            ?? "it has no projector for them");
 
     private static ContentPart Omitted(MediaSource source, string words, string reason, ILogger? logger)
     {
@@ -145,7 +146,11 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
     private static string Name(MediumKind kind) => kind == MediumKind.Picture ? "picture" : "sound";
 
     private static EngineException Refusal(MediaSource source, string reason) =>
-        new(EngineFailure.InvalidRequest, $"{source.Field}: {reason}") { Option = source.Field };
+        new(EngineFailure.InvalidRequest,
+            reason.StartsWith($"{source.Field}: ", StringComparison.Ordinal) ? reason : $"{source.Field}: {reason}")
+        {
+            Option = source.Field,
+        };
 
     [LoggerMessage(LogLevel.Warning, "{Field}: {Reason}; words stand in its place")]
     private static partial void LogOmitted(ILogger logger, string field, string reason);

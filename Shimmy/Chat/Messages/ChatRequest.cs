@@ -166,7 +166,11 @@ internal readonly record struct ContentPart(string Text)
 /// <param name="Field">The full name of its field, for errors.</param>
 /// <param name="File">The bytes of its file; empty where it is given by URL.</param>
 /// <param name="Url">Where it is to be fetched from; null where its bytes are given.</param>
-internal sealed record MediaSource(MediumKind Kind, string Field, ReadOnlyMemory<byte> File, Uri? Url = null);
+internal sealed record MediaSource(MediumKind Kind, string Field, ReadOnlyMemory<byte> File, Uri? Url = null)
+{
+    /// <summary>Why its bytes cannot be had, so that words will stand for it; null where they can.</summary>
+    public string? Unreadable { get; init; }
+}
 
 /// <summary>A tool call of the assistant.</summary>
 /// <param name="Id">The call's id.</param>

@@ -66,8 +66,8 @@ internal static class CliJson
         json.WriteNumber("trained_context_length", report.TrainedContextLength);
         Texts(json, "capabilities", report.Capabilities);
         json.WriteString("projector", report.Projector);
-        json.WriteString("why_blind", report.WhyBlind);
-        json.WriteString("why_deaf", report.WhyDeaf);
+        json.WriteString("why_blind", report.ProjectorSkipReason);
+        json.WriteString("why_deaf", report.AudioUnsupportedReason);
         json.WriteNumber("load_milliseconds", report.LoadMilliseconds);
         json.WriteNumber("first_token_milliseconds", report.FirstTokenMilliseconds);
         json.WriteNumber("estimated_bytes", report.EstimatedBytes);

@@ -54,8 +54,8 @@ internal static class ProbeCommand
             .. model.Facts.CanHear ? ["audio"] : (string[])[],
         ],
         Projector = model.Spec.Projector,
-        WhyBlind = model.Facts.WhyBlind,
-        WhyDeaf = model.Facts.WhyDeaf,
+        ProjectorSkipReason = model.Facts.ProjectorSkipReason,
+        AudioUnsupportedReason = model.Facts.AudioUnsupportedReason,
         LoadMilliseconds = Math.Round(model.Facts.LoadMilliseconds, 1),
         FirstTokenMilliseconds = Math.Round(firstToken.TotalMilliseconds, 1),
         EstimatedBytes = MemoryEstimate.Of(model.Spec, model.Facts.SizeBytes).Total,
@@ -81,9 +81,9 @@ internal static class ProbeCommand
         Print("format", report.Converted is { } converted ? $"SafeTensors, converted to {converted}" : "GGUF");
         Print("parameters", report.ParameterCount.ToString(CultureInfo.InvariantCulture));
         Print("context", $"{report.ContextLength} tokens (trained with {report.TrainedContextLength})");
-        Print("capabilities", string.Join(", ", report.Capabilities) + (report.WhyBlind is { } blind ? $" (no projector: {blind})"
+        Print("capabilities", string.Join(", ", report.Capabilities) + (report.ProjectorSkipReason is { } skipped ? $" (no projector: {skipped})"
             : report.Projector is { } projector ? $" (projector {projector})" : "")
-            + (report.WhyDeaf is { } deaf ? $" (no sound: {deaf})" : ""));
+            + (report.AudioUnsupportedReason is { } unsupported ? $" (no sound: {unsupported})" : ""));
         Print("loaded in", Milliseconds(report.LoadMilliseconds));
         Print("first token in", Milliseconds(report.FirstTokenMilliseconds));
         Print("memory",

@@ -35,11 +35,11 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelSpec.Projector"/>
     public string? Projector { get; init; }
 
-    /// <inheritdoc cref="ModelFacts.WhyBlind"/>
-    public string? WhyBlind { get; init; }
+    /// <inheritdoc cref="ModelFacts.ProjectorSkipReason"/>
+    public string? ProjectorSkipReason { get; init; }
 
-    /// <inheritdoc cref="ModelFacts.WhyDeaf"/>
-    public string? WhyDeaf { get; init; }
+    /// <inheritdoc cref="ModelFacts.AudioUnsupportedReason"/>
+    public string? AudioUnsupportedReason { get; init; }
 
     /// <inheritdoc cref="ModelFacts.LoadMilliseconds"/>
     public required double LoadMilliseconds { get; init; }

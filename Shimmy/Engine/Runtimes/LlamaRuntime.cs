@@ -13,8 +13,33 @@ internal sealed record LlamaRuntime(string Name, string Directory)
 
     private const string Spin = "GOMP_SPINCOUNT";
 
-    /// <summary>Whether it has libmtmd, which reads pictures and sound.</summary>
-    public bool HasMedia => Find("mtmd") is not null;
+    // What later builds than LLamaSharp's export.
+    private static readonly byte[] LaterExport = "llama_version\0"u8.ToArray();
+
+    private static readonly Dictionary<string, bool> HaveMedia = [];
+
+    /// <summary>
+    /// Whether it has the libmtmd that Shimmy is bound to, LLamaSharp's, which reads pictures and sound. That of another build has other
+    /// structs, and none belongs to libraries that it was not built with.
+    /// </summary>
+    public bool HasMedia => Find("mtmd") is not null && (Name == LLamaSharp || (IsLinked && IsOfLLamaSharp));
+
+    // The package, in a folder of the user's: known by a function that its libllama lacks.
+    private bool IsOfLLamaSharp
+    {
+        get
+        {
+            lock (HaveMedia)
+            {
+                if (!HaveMedia.TryGetValue(Directory, out var has))
+                {
+                    HaveMedia[Directory] = has = Find("llama") is { } file
+                        && File.ReadAllBytes(file).AsSpan().IndexOf(LaterExport) < 0;
+                }
+                return has;
+            }
+        }
+    }
 
     /// <summary>Whether it holds a plug-in of any GPU backend, usable or not, or has one built in.</summary>
     public bool HasGpu => RuntimeDirectory.GpuBackends.Any(HasBackend);

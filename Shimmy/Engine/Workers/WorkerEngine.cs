@@ -76,17 +76,18 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     private async Task<ILoadedModel> LoadAsync(
         ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, IProgress<float>? progress, CancellationToken cancellation)
     {
+        string? skipped = null;
         for (var tuning = spec.Tuning; ;)
         {
             try
             {
-                return await LoadAsync(spec, files, candidate, tuning, progress, cancellation).ConfigureAwait(false);
+                return await LoadAsync(spec, files, candidate, tuning, skipped, progress, cancellation).ConfigureAwait(false);
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost
                 && spec is { Projector: not null, ProjectorIsFound: true })
             {
                 // libmtmd trusts its file, and nobody asked for this one.
-                LogBlind(_logger, spec.Name, lost.Message);
+                skipped = lost.Message;
                 spec = spec with { Projector = null };
             }
             catch (EngineException lost) when (lost.Failure == EngineFailure.WorkerLost)
@@ -180,7 +181,7 @@ internal sealed partial class WorkerEngine : IInferenceEngine
         (bytes, time) => LogConverted(_logger, folder, bytes >> 20, time.TotalSeconds));
 
     private async Task<ILoadedModel> LoadAsync(ModelSpec spec, LoadFiles files, RuntimeCandidate candidate, LoadTuning tuning,
-        IProgress<float>? progress, CancellationToken cancellation)
+        string? skipped, IProgress<float>? progress, CancellationToken cancellation)
     {
         var worker = WorkerProcess.Start(_executable, candidate.Runtime, Log, share => progress?.Report(share),
             _cells is not { } cells || !spec.ReportsCells ? null : changes =>
@@ -200,16 +201,18 @@ internal sealed partial class WorkerEngine : IInferenceEngine
                 Runtime = candidate.Runtime.Name,
                 RuntimeReason = candidate.Reason,
             };
+            if (skipped is not null)
+                facts = facts with { ProjectorSkipReason = skipped };
             LogRuntime(_logger, spec.Name, facts.Runtime, facts.LibraryVersion, facts.RuntimeReason);
             LogLoaded(_logger, spec.Name, facts.LoadMilliseconds, facts.ProcessId, facts.Threads, facts.BatchThreads, facts.Cells);
             var memory = string.Join("; ", facts.Memory.Select(device => device.Describe()));
             LogPlaced(_logger, spec.Name, facts.Backend, facts.GpuLayers, facts.Layers, memory);
             if (spec.Tuning.GpuLayers is { Number: > 0 and var asked } && facts.Backend == "cpu")
                 LogNoGpu(_logger, spec.Name, asked);
-            if (facts.WhyBlind is { } blind)
-                LogBlind(_logger, spec.Name, blind);
-            if (facts.WhyDeaf is { } deaf)
-                LogDeaf(_logger, spec.Name, deaf);
+            if (facts.ProjectorSkipReason is { } skipReason)
+                LogProjectorSkipped(_logger, spec.Name, skipReason);
+            if (facts.AudioUnsupportedReason is { } audioReason)
+                LogAudioUnsupported(_logger, spec.Name, audioReason);
             if (facts.LayerReason is { } reason)
                 LogLayers(_logger, spec.Name, reason);
             if (spec.ContextReason is { } shorter)
@@ -361,10 +364,10 @@ internal sealed partial class WorkerEngine : IInferenceEngine
     private static partial void LogAgain(ILogger logger, string model, string reason, string less);
 
     [LoggerMessage(LogLevel.Warning, "{Model} is loaded without the projector that was found beside it, so it takes no pictures: {Reason}")]
-    private static partial void LogBlind(ILogger logger, string model, string reason);
+    private static partial void LogProjectorSkipped(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Warning, "{Model} takes no sounds: {Reason}")]
-    private static partial void LogDeaf(ILogger logger, string model, string reason);
+    private static partial void LogAudioUnsupported(ILogger logger, string model, string reason);
 
     [LoggerMessage(LogLevel.Information, "layers of {Model} on GPUs: {Reason}")]
     private static partial void LogLayers(ILogger logger, string model, string reason);

@@ -220,6 +220,10 @@ internal sealed class ModelResidency : IAsyncDisposable
         await _work.EndAsync().ConfigureAwait(false);
     }
 
+    /// <summary>The entry; where it is loaded, it sees and hears as the model really does.</summary>
+    public ModelEntry AsLoaded(ModelEntry entry) => Resident.FirstOrDefault(one => one.Entry.Name == entry.Name)?.Model?.Facts is { } facts
+        ? entry with { Sees = facts.CanSee, Hears = facts.CanHear } : entry;
+
     /// <summary>
     /// Tokens that one request may use of a model: of a load, the last one where there was one; else as it would be asked for.
     /// </summary>

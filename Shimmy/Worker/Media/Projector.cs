@@ -13,8 +13,17 @@ internal sealed class Projector : IDisposable
     // Hashes whose numbers are known; forgetting them costs a prefix that is not recognised.
     private const int MostNumbers = 1 << 16;
 
-    // In pixels a side: the largest picture of every kind that sees its tokens non-causally.
-    private const int LargestProbe = 1024;
+    // Pixels of the first pictures that are asked for to learn the most tokens of one, and of the last.
+    private const int FirstProbe = 1 << 20;
+    private const int LastProbe = 1 << 24;
+
+    // Width by height of those pictures: a grid of patches comes nearest to its limit at another ratio for every limit.
+    private static readonly double[] Ratios = [1, 1.25, 1.34, 1.43, 1.5, 1.78, 2, 2.5, 2.8, 4, 7];
+
+    // Kinds whose own limit is 4096 tokens or more, and which libmtmd lets be limited. Pictures of paddleocr, dots_ocr, exaone4_5 and
+    // mimovl are limited by the file alone; other kinds take at most 1024 by themselves, and a greater limit would give them more.
+    private static readonly HashSet<string> LimitedKinds =
+        ["qwen2vl_merger", "qwen2.5vl_merger", "qwen3vl_merger", "qwen2.5o", "glm4v", "kimik25", "youtuvl"];
 
     private readonly ProjectorHandle _handle;
     private readonly long _capacity;
@@ -31,7 +40,7 @@ internal sealed class Projector : IDisposable
         _handle = handle;
         _capacity = capacity;
         CanSee = handle.CanSee;
-        WhyDeaf = file.WhyDeaf;
+        AudioUnsupportedReason = file.AudioUnsupportedReason;
         SampleRate = file.CanHear ? handle.SampleRate : 0;
         SoundTokens = SampleRate > 0 ? SoundTokensOf(handle, SampleRate) : 0;
     }
@@ -49,12 +58,15 @@ internal sealed class Projector : IDisposable
     public int SoundTokens { get; }
 
     /// <summary>Why its encoder for sounds is not used; null where it is, or there is none.</summary>
-    public string? WhyDeaf { get; }
+    public string? AudioUnsupportedReason { get; }
 
     /// <summary>
     /// Most tokens that see each other, so that they must be computed in one step; 0 where all tokens see only those before them.
     /// </summary>
     public int LargestNonCausal { get; private init; }
+
+    /// <summary>Tokens that the model's contexts compute in one step: llama.cpp ends its process at more that see each other.</summary>
+    public int MostAtOnce { get; set; } = int.MaxValue;
 
     /// <summary>Threads that encode.</summary>
     public int Threads { get; private init; }
@@ -74,8 +86,7 @@ internal sealed class Projector : IDisposable
         // Half of the processors: streams that run meanwhile keep the other half, so the time between their tokens at most doubles.
         var threads = Math.Max(1, (spec.Threads > 0 ? spec.Threads : Environment.ProcessorCount) / 2);
         var most = spec.Tuning.ImageMaxTokens
-            ?? (!usesGpu && file.Kinds.Any(kind => kind.StartsWith("qwen", StringComparison.Ordinal) && kind.EndsWith("vl_merger",
-                StringComparison.Ordinal)) ? LoadTuning.DefaultImageMaxTokens : null);
+            ?? (!usesGpu && file.CanSee && file.Kinds.Any(LimitedKinds.Contains) ? LoadTuning.DefaultImageMaxTokens : null);
         var handle = ProjectorHandle.Load(spec.Projector!, model, threads, most, usesGpu);
         return new Projector(handle, file, spec.MediaCacheBytes) { Threads = threads, LargestNonCausal = LargestNonCausalOf(handle) };
     }
@@ -174,16 +185,31 @@ internal sealed class Projector : IDisposable
             .Where(chunk => chunk.Text is null).Sum(chunk => chunk.Tokens);
     }
 
+    // libmtmd does not say what its limit is, so pictures are counted: of several ratios, and larger ones as long as that gives more.
     private static int LargestNonCausalOf(ProjectorHandle handle)
     {
         if (!handle.CanSee)
             return 0;
-        return Largest(64) > 0 ? Math.Max(Largest(64), Largest(LargestProbe)) : 0;
+        var small = NonCausal(64, 64);
+        var most = Math.Max(small, small == 0 ? 0 : NonCausal(1024, 1024));
+        if (most == small)
+            return most;
+        for (var (pixels, before) = ((double)FirstProbe, 0); pixels <= LastProbe && before < most; pixels *= 2)
+        {
+            before = most;
+            foreach (var ratio in Ratios)
+            {
+                var (longer, shorter) = ((int)Math.Sqrt(pixels * ratio), (int)Math.Sqrt(pixels / ratio));
+                most = Math.Max(most, Math.Max(NonCausal(longer, shorter), ratio == 1 ? 0 : NonCausal(shorter, longer)));
+            }
+        }
+        // The limit itself is reached at a few sizes alone, which differ by kind: it is this much above what others take at most.
+        return most + (most / 8);
 
-        int Largest(int side)
+        int NonCausal(int width, int height)
         {
             using var list = MediaChunksHandle.Create();
-            return handle.Tokenize(new Medium(MediumKind.Picture, side, side, ""), list)
+            return handle.Tokenize(new Medium(MediumKind.Picture, width, height, ""), list)
                 .Where(chunk => chunk.NonCausal).Select(chunk => chunk.Tokens).DefaultIfEmpty(0).Max();
         }
     }
@@ -195,7 +221,7 @@ internal sealed class Projector : IDisposable
         {
             throw new EngineException(EngineFailure.InvalidRequest, medium.Kind == MediumKind.Picture
                 ? "this model takes no pictures"
-                : $"this model takes no sounds{(WhyDeaf is null ? "" : $": {WhyDeaf}")}, or the sound has fewer than two samples")
+                : $"this model takes no sounds{(AudioUnsupportedReason is null ? "" : $": {AudioUnsupportedReason}")}, or the sound has fewer than two samples")
             { Option = "messages" };
         }
     }
@@ -207,7 +233,17 @@ internal sealed class Projector : IDisposable
         {
             // Every begun stretch of a sound takes the same tokens, so a second of silence tells of any length that is only counted.
             if (medium is not { Kind: MediumKind.Sound, Data.IsEmpty: true })
-                return new TokenizedMedium(medium, list, _handle.Tokenize(medium, list));
+            {
+                var chunks = _handle.Tokenize(medium, list);
+                if (chunks.Find(chunk => chunk.NonCausal && chunk.Tokens > MostAtOnce) is { } large)
+                {
+                    throw new EngineException(EngineFailure.InvalidRequest, $"a picture of {medium.Width} x {medium.Height} pixels takes "
+                        + $"{large.Tokens} tokens of this model at once, and at most {MostAtOnce} are computed at once "
+                        + "(--batch, --image-max-tokens)")
+                    { Option = "messages" };
+                }
+                return new TokenizedMedium(medium, list, chunks);
+            }
             var stretches = (int)((medium.Width - 1L) / ((long)SoundSeconds * SampleRate)) + 1;
             return new TokenizedMedium(medium, list, [.. _handle.Tokenize(medium with { Width = Math.Min(medium.Width, SampleRate) }, list)
                 .SelectMany(chunk => Enumerable.Repeat(chunk, chunk.Text is null ? stretches : 1))]);

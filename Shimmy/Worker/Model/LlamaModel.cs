@@ -70,7 +70,7 @@ internal sealed class LlamaModel : IDisposable
     /// </summary>
     public bool PairsLoneTokens { get; private init; }
 
-    private string? WhyBlind { get; init; }
+    private string? ProjectorSkipReason { get; init; }
 
     private LoadPlan Plan { get; init; } = null!;
 
@@ -131,7 +131,7 @@ internal sealed class LlamaModel : IDisposable
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;
-        string? whyBlind = null;
+        string? skipReason = null;
         try
         {
             log.CheckOverrides(spec.Tuning.MetadataOverrides);
@@ -141,7 +141,7 @@ internal sealed class LlamaModel : IDisposable
             var contextLength = spec.ContextLength > 0 ? spec.ContextLength : Math.Max(1, handle.TrainedContext);
             var attention = AttentionChoice.Of(spec.Tuning, metadata.HeadSize, plan.UsesGpu);
             if (spec.Projector is not null && metadata.CanGenerate)
-                (projector, whyBlind) = LoadProjector(spec, handle, plan.UsesGpu);
+                (projector, skipReason) = LoadProjector(spec, handle, plan.UsesGpu);
             // Which answers to pictures are known are those of llama.cpp's own programs, which fuse attention wherever they can.
             if (projector is not null && spec.Tuning.FlashAttention is null)
                 attention = FlashAttention.Auto;
@@ -153,13 +153,15 @@ internal sealed class LlamaModel : IDisposable
                 var advice = log.OutOfMemory ? " (a smaller --ctx needs less memory)" : "";
                 throw Failure($"cannot make a context of {contextLength} tokens for {spec.Path}{advice}", plan, log);
             }
+            if (projector is not null)
+                projector.MostAtOnce = context.MicroBatchSize;
             var model = new LlamaModel(spec, handle, context, adapters, metadata, contextLength)
             {
                 PairsLoneTokens = attention == FlashAttention.Off && AttentionChoice.IsPlainFaster(metadata.HeadSize, plan.UsesGpu)
                     && !handle.HasRecurrentState,
                 Plan = plan,
                 Projector = projector,
-                WhyBlind = whyBlind,
+                ProjectorSkipReason = skipReason,
                 GpuLayers = log.GpuLayers,
                 Memory = new MemoryUse(log).Of(handle, [.. plan.Choice.Facts.Select(device => device.Name)]),
             };
@@ -212,11 +214,11 @@ internal sealed class LlamaModel : IDisposable
             EmbeddingLength = Handle.OutputEmbeddingLength,
             CanGenerate = CanGenerate,
             CanSee = Projector is { CanSee: true },
-            WhyBlind = WhyBlind,
+            ProjectorSkipReason = ProjectorSkipReason,
             SampleRate = Projector?.SampleRate ?? 0,
             SoundTokens = Projector?.SoundTokens ?? 0,
             SoundSeconds = Projector is { SampleRate: > 0 } ? Projector.SoundSeconds : 0,
-            WhyDeaf = Projector?.WhyDeaf,
+            AudioUnsupportedReason = Projector?.AudioUnsupportedReason,
             CanRerank = Metadata.Pooling == PoolingType.Rank,
             EmbedsTokens = Metadata.Pooling == PoolingType.None,
             LacksRankingHead = Metadata.LacksRankingHead,
@@ -256,7 +258,7 @@ internal sealed class LlamaModel : IDisposable
         Handle.Dispose();
     }
 
-    private static (Projector? Projector, string? WhyBlind) LoadProjector(ModelSpec spec, ModelHandle handle, bool usesGpu)
+    private static (Projector? Projector, string? ProjectorSkipReason) LoadProjector(ModelSpec spec, ModelHandle handle, bool usesGpu)
     {
         try
         {

@@ -12,7 +12,8 @@ internal static unsafe partial class MtmdApi
     /// <summary>The name that <see cref="RuntimeLibraries"/> resolves to the file of this platform.</summary>
     public const string Library = "mtmd";
 
-    [LibraryImport(Library)] public static partial MtmdContextParams mtmd_context_params_default();
+    /// <summary>Into memory for the struct of any build: it is returned through a pointer.</summary>
+    [LibraryImport(Library)] public static partial MtmdContextParamsProbe mtmd_context_params_default();
 
     [LibraryImport(Library)]
     public static partial void mtmd_helper_log_set(delegate* unmanaged[Cdecl]<int, byte*, void*, void> callback, void* userData);
@@ -98,6 +99,13 @@ internal unsafe struct MtmdContextParams
     public int BatchMaxTokens;
     public nint ProgressCallback;
     public nint ProgressCallbackData;
+}
+
+/// <summary>The same with room for what other versions have behind it.</summary>
+[StructLayout(LayoutKind.Sequential, Size = 1024)]
+internal struct MtmdContextParamsProbe
+{
+    public MtmdContextParams Known;
 }
 
 /// <summary><c>struct mtmd_input_text</c>.</summary>
@@ -187,7 +195,12 @@ internal sealed unsafe class ProjectorHandle() : SafeHandle(0, ownsHandle: true)
     {
         try
         {
-            var parameters = MtmdApi.mtmd_context_params_default();
+            if (!RuntimeLayout.Loaded.HasMedia)
+            {
+                throw new EngineException(EngineFailure.LoadFailed, $"the runtime in {RuntimeLibraries.Directory} is "
+                    + $"{RuntimeLayout.Loaded.Builds}, and pictures and sounds are read with the libmtmd of LLamaSharp 0.30 alone");
+            }
+            var parameters = MtmdApi.mtmd_context_params_default().Known;
             if (!IsKnown(parameters))
             {
                 throw new EngineException(EngineFailure.LoadFailed,

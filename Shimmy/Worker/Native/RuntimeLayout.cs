@@ -47,6 +47,9 @@ internal abstract unsafe partial class RuntimeLayout
     public abstract nint CreateDry(NativeVocabulary vocabulary, float multiplier, float dryBase, int allowedLength, int lastN,
         byte** breakers, nuint breakerCount);
 
+    /// <summary>Whether its libmtmd, where there is one, is the one that <see cref="MtmdApi"/> declares.</summary>
+    public virtual bool HasMedia => false;
+
     /// <summary>A grammar in the words of this build.</summary>
     public virtual string Spell(string grammar) => grammar;
 
@@ -312,6 +315,8 @@ internal abstract unsafe partial class RuntimeLayout
             byte** breakers, nuint breakerCount) =>
             llama_sampler_init_dry(vocabulary.Pointer, vocabulary.Model.TrainedContext, multiplier, dryBase, allowedLength, lastN, breakers,
                 breakerCount);
+
+        public override bool HasMedia => true;
 
         // It knows no \-, which later builds do.
         public override string Spell(string grammar)
