@@ -154,17 +154,138 @@ public sealed class PictureRequestTests
         }
     }
 
+    // In the history, and in what a tool gave in the newest turn.
+    private static (string Path, string Body)[] Unreadable(string data)
+    {
+        var url = "data:image/webp;base64," + data;
+        const string rest = """{"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]""";
+        return
+        [
+            ("v1/chat/completions", $$"""
+                {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{url}}"} }]},{{rest}}}
+                """),
+            ("v1/chat/completions", $$"""
+                {"model":"talker","messages":[{"role":"user","content":"Look."},
+                 {"role":"assistant","tool_calls":[{"id":"c","type":"function","function":{"name":"f","arguments":"{}"} }]},
+                 {"role":"tool","tool_call_id":"c","content":[{"type":"image_url","image_url":{"url":"{{url}}"} }]}]}
+                """),
+            ("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":[{"type":"input_image","image_url":"{{url}}"}]},{{rest}}}
+                """),
+            ("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":"Look."},{"type":"function_call","call_id":"c","name":"f","arguments":"{}"},
+                 {"type":"function_call_output","call_id":"c","output":[{"type":"input_image","image_url":"{{url}}"}]}]}
+                """),
+            ("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":"Look."},{"type":"custom_tool_call","call_id":"c","name":"f","input":"x"},
+                 {"type":"custom_tool_call_output","call_id":"c","output":[{"type":"input_image","image_url":"{{url}}"}]}]}
+                """),
+            ("v1/messages", $$$"""
+                {"model":"talker","max_tokens":5,"messages":[{"role":"user","content":[
+                 {"type":"image","source":{"type":"base64","media_type":"image/webp","data":"{{{data}}}"}}]},{{{rest}}}}
+                """),
+            ("v1/messages", Screenshot.Replace(Data, data, StringComparison.Ordinal)),
+            ("api/generate", $$"""{"model":"talker","messages":[{"role":"user","content":"","images":["{{data}}"]},{{rest}}}"""),
+            ("api/chat", $$"""{"model":"talker","messages":[{"role":"user","content":"","images":["{{data}}"]},{{rest}}}"""),
+            ("api/chat", $$"""
+                {"model":"talker","messages":[{"role":"user","content":"Look."},
+                 {"role":"assistant","content":"","tool_calls":[{"function":{"name":"f","arguments":{} } }]},
+                 {"role":"tool","tool_name":"f","content":"so","images":["{{data}}"]}]}
+                """),
+        ];
+    }
+
     [TestMethod]
-    public async Task A_picture_of_an_earlier_turn_that_cannot_be_read_becomes_words()
+    [DataRow(true, "[image omitted: it cannot be read]")]
+    [DataRow(false, "[image omitted: talker cannot see]")]
+    public async Task A_picture_of_the_history_or_of_a_tool_that_cannot_be_read_becomes_words(bool sees, string words)
+    {
+        var asked = new List<Prompt>();
+        var log = new CapturedLog();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked, sees: sees), loggers: log);
+        // One whose first bytes say it, and one that only decoding finds out.
+        foreach (var data in (string[])[Convert.ToBase64String("RIFF1234WEBPVP8 "u8), Convert.ToBase64String(Pictures.PngOf(9, 9, 8, 2, 0, [1]))])
+        {
+            foreach (var (path, body) in Unreadable(data))
+            {
+                asked.Clear();
+                await server.AnswerAsync(path, body);
+                Assert.IsEmpty(asked.Single().Media);
+                Assert.Contains(words, ScriptedEngine.Shown(asked.Single()), $"{path} {body}");
+            }
+        }
+        await log.WaitForAsync("words stand in its place");
+    }
+
+    [TestMethod]
+    public async Task A_picture_of_the_newest_turn_that_cannot_be_read_is_refused_in_every_dialect()
+    {
+        await using var server = await ServerFixture.StartAsync(Seeing([]));
+        var data = Convert.ToBase64String("RIFF1234WEBPVP8 "u8);
+        const string before = """{"role":"user","content":"Hi."},{"role":"assistant","content":"Hello."},""";
+        foreach (var (path, body) in (ValueTuple<string, string>[])
+            [("v1/chat/completions", Chat.Replace(Data, data, StringComparison.Ordinal)),
+            ("v1/responses", Response.Replace(Data, data, StringComparison.Ordinal)),
+            ("v1/messages", Message.Replace(Data, data, StringComparison.Ordinal)),
+            // The newest turn begins behind the assistant's, not with the last item.
+            ("v1/responses", $$"""
+                {"model":"talker","input":[{{before}}{"role":"user","content":[{"type":"input_image","image_url":"{{data}}"}]},
+                 {"role":"user","content":"What is it?"}]}
+                """),
+            // One that the client begins itself is to be continued.
+            ("v1/chat/completions", $$"""
+                {"model":"talker","continue_final_message":true,"messages":[{"role":"user","content":[
+                 {"type":"image_url","image_url":{"url":"{{data}}"} }]},{"role":"assistant","content":"It is"}]}
+                """),
+            ("api/generate", $$"""{"model":"talker","messages":[{{before}}{"role":"user","content":"a","images":["{{data}}"]}]}"""),
+            ("api/chat", $$"""{"model":"talker","messages":[{{before}}{"role":"user","content":"a","images":["{{data}}"]}]}""")])
+        {
+            using var answer = await server.PostAsync(path, body);
+            var text = await answer.Content.ReadAsStringAsync();
+            Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode, $"{path}: {text}");
+            Assert.Contains("is a WebP picture", text);
+        }
+    }
+
+    [TestMethod]
+    public async Task Pictures_that_tools_of_the_Responses_API_give_are_seen()
     {
         var asked = new List<Prompt>();
         await using var server = await ServerFixture.StartAsync(Seeing(asked));
-        await server.AnswerAsync("v1/chat/completions", """
-            {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"data:image/png;base64,iVBORw0KGgo="} }]},
-             {"role":"assistant","content":"A row."},{"role":"user","content":"And now?"}]}
-            """);
-        Assert.IsEmpty(asked.Single().Media);
-        Assert.Contains("[image omitted: it cannot be read]", ScriptedEngine.Shown(asked.Single()));
+        foreach (var item in (string[])
+            [$$"""{"type":"custom_tool_call_output","call_id":"c","output":[{"type":"input_image","image_url":"{{Url}}"}]}""",
+            $$"""{"type":"computer_call_output","call_id":"c","output":{"type":"computer_screenshot","image_url":"{{Url}}"} }"""])
+        {
+            asked.Clear();
+            await server.AnswerAsync("v1/responses", $$"""
+                {"model":"talker","input":[{"role":"user","content":"Look."},
+                 {"type":"{{(item.Contains("custom", StringComparison.Ordinal) ? "custom_tool_call" : "computer_call")}}","call_id":"c",
+                  "name":"f","input":"x","action":{"type":"screenshot"} },{{item}}]}
+                """);
+            Assert.HasCount(1, asked.Single().Media);
+        }
+    }
+
+    [TestMethod]
+    public async Task Data_URIs_may_be_written_as_URLs_are()
+    {
+        var asked = new List<Prompt>();
+        await using var server = await ServerFixture.StartAsync(Seeing(asked));
+        // With characters that Base64 for URLs writes otherwise, and padding.
+        var picture = Pictures.PngOf(1, 1, 8, 2, 0, Pictures.Deflated([0, 255, 254, 250]), ("tEXt", [255, 239, 190, 251, 255]));
+        var plain = Convert.ToBase64String(picture);
+        Assert.IsTrue(plain.Contains('+', StringComparison.Ordinal) || plain.Contains('/', StringComparison.Ordinal), plain);
+        foreach (var url in (string[])
+            ["data:image/png;base64," + plain.TrimEnd('='), "data:image/png;base64," + plain.Replace('+', '-').Replace('/', '_').TrimEnd('='),
+            "data:image/png;base64," + Uri.EscapeDataString(plain), plain.TrimEnd('='),
+            "data:image/png," + string.Concat(picture.Select(value => $"%{value:X2}"))])
+        {
+            asked.Clear();
+            await server.AnswerAsync("v1/chat/completions", $$"""
+                {"model":"talker","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"{{url}}"} }]}]}
+                """);
+            CollectionAssert.AreEqual(new byte[] { 255, 254, 250 }, asked.Single().Media.Single().Data.ToArray(), url);
+        }
     }
 
     [TestMethod]

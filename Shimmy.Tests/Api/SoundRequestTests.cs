@@ -85,7 +85,7 @@ public sealed class SoundRequestTests
     [TestMethod]
     public async Task Why_a_projector_is_not_heard_through_is_said()
     {
-        await using var server = await ServerFixture.StartAsync(Hearing([], rate: 0, whyDeaf: "its encoder is of tomorrow"));
+        await using var server = await ServerFixture.StartAsync(Hearing([], rate: 0, audioReason: "its encoder is of tomorrow"));
         using var answer = await server.PostAsync("v1/chat/completions", Chat);
         Assert.AreEqual(HttpStatusCode.BadRequest, answer.StatusCode);
         Assert.Contains("its encoder is of tomorrow", await answer.Content.ReadAsStringAsync());
@@ -144,6 +144,6 @@ public sealed class SoundRequestTests
         Assert.Contains(Part, items.Replace("\\u002B", "+", StringComparison.Ordinal));
     }
 
-    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000, string? whyDeaf = null, int context = 8_192) =>
-        ScriptedEngine.Hearing(asked, rate, context, whyDeaf, "Heard.");
+    private static ScriptedEngine Hearing(List<Prompt> asked, int rate = 16_000, string? audioReason = null, int context = 8_192) =>
+        ScriptedEngine.Hearing(asked, rate, context, audioReason, "Heard.");
 }

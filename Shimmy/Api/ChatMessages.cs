@@ -22,7 +22,8 @@ internal static class ChatMessages
             throw ApiException.BadField("messages", "is empty; at least one message is required");
         var messages = given.Select((message, i) => RequestFields.Of(message, $"messages[{i}]")).ToArray();
         var history = Array.FindLastIndex(messages, message => RoleOf(message) == "assistant");
-        return WithCallIds([.. messages.Select((message, i) => Message(message, i, isHistory: i < history))]);
+        var turn = NewestTurn(messages, message => RoleOf(message) == "assistant");
+        return WithCallIds([.. messages.Select((message, i) => Message(message, i, isHistory: i < history, isOld: i < turn))]);
     }
 
     /// <summary>
@@ -51,6 +52,18 @@ internal static class ChatMessages
         return RoleOf(message) == "assistant" && (message.Flag("prefix") ?? message.Flag("partial")) == true;
     }
 
+    /// <summary>
+    /// Where the newest turn begins: behind the last message of the assistant. One at the very end is to be continued, and belongs to it.
+    /// </summary>
+    public static int NewestTurn(RequestFields[] messages, Func<RequestFields, bool> isAssistants)
+    {
+        var last = messages.Length - 1;
+        while (--last >= 0 && !isAssistants(messages[last]))
+        {
+        }
+        return last + 1;
+    }
+
     // The older word for tool is taken, and not offered.
     private static string RoleOf(RequestFields message) =>
         message.Find("role") is { ValueKind: JsonValueKind.String } role && role.ValueEquals("function")
@@ -58,7 +71,7 @@ internal static class ChatMessages
             : message.Choice("role", "system", "developer", "user", "assistant", "tool") ?? throw ApiException.BadField(
                 message.FullName("role"), "is missing; 'system', 'developer', 'user', 'assistant' or 'tool' is required");
 
-    private static ChatMessage Message(RequestFields message, int index, bool isHistory)
+    private static ChatMessage Message(RequestFields message, int index, bool isHistory, bool isOld)
     {
         var role = RoleOf(message);
         var isAssistant = role == "assistant";
@@ -67,8 +80,8 @@ internal static class ChatMessages
         // Ollama's place for pictures is beside the content; there they come first.
         IReadOnlyList<ContentPart> content =
         [
-            .. MediaFields.OfTurns(message, isHistory),
-            .. Content(message, isHistory || isAssistant || isResult, thoughts),
+            .. MediaFields.Images(message, isOld || isResult),
+            .. Content(message, isHistory || isAssistant || isResult, isOld || isResult, thoughts),
         ];
         if (content.Count == 0 && role is not "assistant")
         {
@@ -100,7 +113,8 @@ internal static class ChatMessages
         return null;
     }
 
-    private static IReadOnlyList<ContentPart> Content(RequestFields message, bool isLenient, List<string> thoughts)
+    private static IReadOnlyList<ContentPart> Content(
+        RequestFields message, bool isLenient, bool isOld, List<string> thoughts)
     {
         var full = message.FullName("content");
         return message.Find("content") switch
@@ -108,7 +122,8 @@ internal static class ChatMessages
             null when message.Text("refusal") is { } refusal => [new ContentPart(refusal)],
             null => message.Find("audio") is { } audio ? [new ContentPart(PlaceholderText.Of(audio, "audio"))] : [],
             { ValueKind: JsonValueKind.Array } parts =>
-                [.. parts.EnumerateArray().Select((part, i) => Part(part, $"{full}[{i}]", isLenient, thoughts)).OfType<ContentPart>()],
+                [.. parts.EnumerateArray()
+                    .Select((part, i) => Part(part, $"{full}[{i}]", isLenient, isOld, thoughts)).OfType<ContentPart>()],
             { ValueKind: JsonValueKind.String } text => [new ContentPart(RequestFields.TextOf(text, full))],
             { ValueKind: JsonValueKind.Object } other when isLenient => [new ContentPart(PlaceholderText.AsText(other))],
             { } other => throw ApiException.BadField(full, $"must be a string or an array of parts, not {RequestFields.Describe(other)}"),
@@ -116,7 +131,7 @@ internal static class ChatMessages
     }
 
     // Null where the part is a thought.
-    private static ContentPart? Part(JsonElement value, string name, bool isLenient, List<string> thoughts)
+    private static ContentPart? Part(JsonElement value, string name, bool isLenient, bool isOld, List<string> thoughts)
     {
         if (value.ValueKind == JsonValueKind.String)
             return new ContentPart(value.GetString()!);
@@ -134,11 +149,11 @@ internal static class ChatMessages
             case "file" or "input_file":
                 return new ContentPart(PlaceholderText.OfFile(part));
             case "image_url" or "input_image":
-                return MediaFields.OfTurn(isLenient, () => MediaFields.ImageUrl(part));
+                return MediaFields.OfTurn(isOld, () => MediaFields.ImageUrl(part), name);
             case "input_audio":
-                return MediaFields.OfTurn(isLenient, () => MediaFields.InputAudio(part), MediumKind.Sound);
+                return MediaFields.OfTurn(isOld, () => MediaFields.InputAudio(part), name, MediumKind.Sound);
             case "audio_url":
-                return MediaFields.OfTurn(isLenient, () => MediaFields.AudioUrl(part), MediumKind.Sound);
+                return MediaFields.OfTurn(isOld, () => MediaFields.AudioUrl(part), name, MediumKind.Sound);
             case var type when isLenient:
                 return new ContentPart(PlaceholderText.Of(value, type));
             case var type:

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Microsoft.AspNetCore.Http;
 using Microsoft.Extensions.DependencyInjection;
 using Shimmy.Chat.Media;
@@ -67,8 +68,11 @@ internal static class MediaFields
         {
             // The media type is not believed: the first bytes decide.
             var comma = text.IndexOf(',', StringComparison.Ordinal);
-            return comma > 0 && text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase)
-                ? OfBase64(text[(comma + 1)..], field, kind)
+            if (comma > 0 && text.AsSpan(0, comma).EndsWith(";base64", StringComparison.OrdinalIgnoreCase))
+                return OfBase64(text[(comma + 1)..], field, kind);
+            // No picture and no sound is text alone.
+            return comma > 0 && text.AsSpan(comma).Contains('%')
+                ? OfFile(PercentDecoded(text.AsSpan(comma + 1)), field, kind)
                 : throw ApiException.BadField(field, "is a data: URI that does not say ';base64,' in front of its data");
         }
         if (!text.Contains(':', StringComparison.Ordinal))
@@ -82,21 +86,23 @@ internal static class MediaFields
     }
 
     /// <summary>
-    /// A picture or sound of a turn. One of an earlier turn comes again with every request, so it is never a reason to refuse the
-    /// conversation: where it cannot be read, words stand for it.
+    /// A picture or sound of a turn. One of an earlier turn comes again with every request, and one in a tool's result is nothing that the
+    /// user said, so neither is a reason to refuse the conversation: where it cannot be read, words will stand for it, which say whether
+    /// the model could have seen it.
     /// </summary>
-    /// <param name="isHistory">Whether the turn is an earlier one.</param>
+    /// <param name="isLenient">Whether the turn is an earlier one, or a tool's result.</param>
     /// <param name="read">Reads it; throws <see cref="ApiException"/> where it cannot.</param>
+    /// <param name="field">The full name of the part's field.</param>
     /// <param name="kind">What it is.</param>
-    public static ContentPart OfTurn(bool isHistory, Func<ContentPart> read, MediumKind kind = MediumKind.Picture)
+    public static ContentPart OfTurn(bool isLenient, Func<ContentPart> read, string field, MediumKind kind = MediumKind.Picture)
     {
         try
         {
             return read();
         }
-        catch (ApiException) when (isHistory)
+        catch (ApiException e) when (isLenient)
         {
-            return new ContentPart($"[{(kind == MediumKind.Picture ? "image" : "audio")} omitted: it cannot be read]");
+            return ContentPart.Of(new MediaSource(kind, e.Field ?? field, default) { Unreadable = e.Message });
         }
     }
 
@@ -104,9 +110,35 @@ internal static class MediaFields
     public static ContentPart OfBase64(string text, string field, MediumKind? kind = MediumKind.Picture)
     {
         var file = new byte[(text.Length / 4 * 3) + 3];
-        if (!Convert.TryFromBase64String(text, file, out var length))
+        if (!Convert.TryFromBase64String(text, file, out var length) && !Convert.TryFromBase64String(Plain(text), file, out length))
             throw ApiException.BadField(field, "is not Base64");
         return OfFile(file.AsMemory(0, length), field, kind);
+    }
+
+    // Base64 as URLs have it: without padding, with two other digits, or with its own as %2B, %2F and %3D.
+    private static string Plain(string text)
+    {
+        if (text.Contains('%', StringComparison.Ordinal))
+            text = Uri.UnescapeDataString(text);
+        text = text.Replace('-', '+').Replace('_', '/').Trim().TrimEnd('=');
+        return text.PadRight((text.Length + 3) / 4 * 4, '=');
+    }
+
+    // What a data: URI has where it does not say Base64 (RFC 2397): bytes as characters, or as %XX.
+    private static byte[] PercentDecoded(ReadOnlySpan<char> text)
+    {
+        var bytes = new byte[text.Length];
+        var count = 0;
+        for (var i = 0; i < text.Length; i++)
+        {
+            var isEscape = text[i] == '%' && i + 2 < text.Length && char.IsAsciiHexDigit(text[i + 1])
+                && char.IsAsciiHexDigit(text[i + 2]);
+            bytes[count++] = isEscape
+                ? byte.Parse(text.Slice(i + 1, 2), NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture)
+                : (byte)text[i];
+            i += isEscape ? 2 : 0;
+        }
+        return bytes[..count];
     }
 
     /// <summary>A file; the rest as <see cref="OfUrl"/> has it. Throws <see cref="ApiException"/>.</summary>
@@ -143,27 +175,22 @@ internal static class MediaFields
     }
 
     /// <summary>
-    /// The field <c>images</c>, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent. Sounds may stand there as
-    /// well, as Ollama's clients send them.
+    /// The field <c>images</c> of a turn, an array of pictures as <see cref="OfUrl"/> takes them; empty where it is absent. Sounds may
+    /// stand there as well, as Ollama's clients send them.
     /// </summary>
-    public static IReadOnlyList<ContentPart> Images(RequestFields fields) => [.. OfTurns(fields, isHistory: false)];
+    /// <param name="turn">The message, or the request.</param>
+    /// <param name="isLenient">Whether the turn is an earlier one, or a tool's result.</param>
+    public static IReadOnlyList<ContentPart> Images(RequestFields turn, bool isLenient = false) => OfList(turn, "images", null, isLenient);
 
-    /// <summary>The field <c>audio</c>, an array of sounds as <see cref="OfUrl"/> takes them; empty where it is absent.</summary>
-    public static IReadOnlyList<ContentPart> Sounds(RequestFields fields)
-    {
-        var name = fields.FullName("audio");
-        return [.. (fields.List("audio") ?? []).Select((sound, i) =>
-            OfUrl(RequestFields.TextOf(sound, $"{name}[{i}]"), $"{name}[{i}]", MediumKind.Sound))];
-    }
+    /// <summary>The field <c>audio</c> of a turn, an array of sounds; the rest as <see cref="Images"/> has it.</summary>
+    public static IReadOnlyList<ContentPart> Sounds(RequestFields turn, bool isLenient = false) =>
+        OfList(turn, "audio", MediumKind.Sound, isLenient);
 
-    /// <summary>The field <c>images</c> of a turn, as Ollama has it.</summary>
-    /// <param name="turn">The message.</param>
-    /// <param name="isHistory">Whether the turn is an earlier one.</param>
-    public static IEnumerable<ContentPart> OfTurns(RequestFields turn, bool isHistory)
+    private static IReadOnlyList<ContentPart> OfList(RequestFields turn, string name, MediumKind? kind, bool isLenient)
     {
-        var name = turn.FullName("images");
-        return (turn.List("images") ?? []).Select((image, i) =>
-            OfTurn(isHistory, () => OfUrl(RequestFields.TextOf(image, $"{name}[{i}]"), $"{name}[{i}]", null)));
+        var full = turn.FullName(name);
+        return [.. (turn.List(name) ?? []).Select((item, i) => OfTurn(isLenient,
+            () => OfUrl(RequestFields.TextOf(item, $"{full}[{i}]"), $"{full}[{i}]", kind), $"{full}[{i}]", kind ?? MediumKind.Picture))];
     }
 
     /// <summary>Refuses a part of another kind.</summary>

@@ -15,6 +15,8 @@ internal sealed class AnthropicMessages
     private readonly List<ChatMessage> _messages = [];
     private readonly List<ToolCall> _open = [];
     private bool _isHistory;
+    private bool _isOld;
+    private bool _isResult;
 
     /// <summary>Reads both fields; throws <see cref="ApiException"/> naming what is wrong with them.</summary>
     /// <param name="fields">The body.</param>
@@ -28,8 +30,12 @@ internal sealed class AnthropicMessages
             throw ApiException.BadField("messages", "is empty; at least one message is required");
         var all = messages.Select((message, i) => RequestFields.Of(message, $"messages[{i}]")).ToArray();
         var history = Array.FindLastIndex(all, message => RoleOf(message) == "assistant");
+        var turn = ChatMessages.NewestTurn(all, message => RoleOf(message) == "assistant");
         for (var i = 0; i < all.Length; i++)
+        {
+            reader._isOld = i < turn;
             reader.ReadMessage(all[i], isHistory: i < history);
+        }
         return reader._messages;
     }
 
@@ -74,7 +80,9 @@ internal sealed class AnthropicMessages
                 parts.Add(TextOf(block));
                 continue;
             }
+            _isResult = true;
             var result = block.Find("content") is { } content ? Texts(content, block.FullName("content")) : [];
+            _isResult = false;
             // One without an id answers the first call that has no answer yet.
             var id = block.Text("tool_use_id") ?? (_open.Count > 0 ? _open[0].Id : block.RequiredText("tool_use_id"));
             _open.RemoveAll(call => call.Id == id);
@@ -171,7 +179,7 @@ internal sealed class AnthropicMessages
             case "tool_reference":
                 return new ContentPart(block.RequiredText("tool_name"));
             case "image":
-                return MediaFields.OfTurn(_isHistory, () => Image(block));
+                return MediaFields.OfTurn(_isOld || _isResult, () => Image(block), block.FullName("source"));
             case var type:
                 // Kinds of blocks that are newer than this program come in what clients read for the user.
                 return new ContentPart(PlaceholderText.Of(block.Value, type));

@@ -59,8 +59,9 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
             turns.Add(new ChatMessage { Role = "system", Content = [new ContentPart(system)] });
         if (prompt is not null)
             turns.Add(new ChatMessage { Role = "user", Content = [.. media, new ContentPart(prompt)] });
-        for (var i = 0; i < messages?.Count; i++)
-            turns.Add(Message(RequestFields.Of(messages[i], $"messages[{i}]")));
+        var said = messages?.Select((message, i) => RequestFields.Of(message, $"messages[{i}]")).ToArray() ?? [];
+        var turn = ChatMessages.NewestTurn(said, message => RoleOf(message) == "assistant");
+        turns.AddRange(said.Select((message, i) => Message(message, isOld: i < turn)));
         if (turns.Count == 0)
             throw ApiException.BadField("messages", "is empty; at least one message is required");
         var chat = new ChatRequest
@@ -82,10 +83,17 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
         : ChatPipeline.CompleteAsync(lease, new CompletionRequest { Prompt = Prompt!, Options = Options, Grammar = Grammar },
             cancellation, cache, logger);
 
-    private static ChatMessage Message(RequestFields message) => new()
+    private static string RoleOf(RequestFields message) => message.Choice("role", "system", "user", "assistant")
+        ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required");
+
+    private static ChatMessage Message(RequestFields message, bool isOld) => new()
     {
-        Role = message.Choice("role", "system", "user", "assistant")
-            ?? throw ApiException.BadField(message.FullName("role"), "is missing; 'system', 'user' or 'assistant' is required"),
-        Content = [.. MediaFields.Images(message), .. MediaFields.Sounds(message), new ContentPart(message.RequiredText("content"))],
+        Role = RoleOf(message),
+        Content =
+        [
+            .. MediaFields.Images(message, isOld),
+            .. MediaFields.Sounds(message, isOld),
+            new ContentPart(message.RequiredText("content")),
+        ],
     };
 }

@@ -19,16 +19,25 @@ internal static class InputItems
         null => null,
         { ValueKind: JsonValueKind.String } text =>
             [new MessageItem(Answer.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
-        { ValueKind: JsonValueKind.Array } items =>
-            [.. items.EnumerateArray()
-                .Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store, isHistory: i < items.GetArrayLength() - 1))],
+        { ValueKind: JsonValueKind.Array } items => Items([.. items.EnumerateArray()
+            .Select((item, i) => RequestFields.Of(item, $"input[{i}]"))], store),
         { } other => throw ApiException.BadField("input", $"must be a string or an array of items, not {RequestFields.Describe(other)}"),
     };
+
+    private static IReadOnlyList<ResponseItem> Items(RequestFields[] items, ResponseStore store)
+    {
+        var turn = ChatMessages.NewestTurn(items, item => item.Text("role") == "assistant" || TypeOf(item) is "reasoning" or "item_reference"
+            || TypeOf(item)?.EndsWith("_call", StringComparison.Ordinal) == true);
+        return [.. items.Select((item, i) => Item(item, store, isHistory: i < turn))];
+    }
+
+    private static string? TypeOf(RequestFields item) =>
+        item.Text("type") ?? (item.Has("role") ? "message" : item.Has("id") ? "item_reference" : null);
 
     // OpenAI lets the type be left out of messages and of references. A type that is not known here is one of the history: what tools of
     // other servers did, or Codex's own.
     private static ResponseItem Item(RequestFields item, ResponseStore store, bool isHistory) =>
-        (item.Text("type") ?? (item.Has("role") ? "message" : item.Has("id") ? "item_reference" : null)) switch
+        TypeOf(item) switch
         {
             "message" => Message(item, isHistory),
             "reasoning" => Reasoning(item),
@@ -48,7 +57,7 @@ internal static class InputItems
         {
             "custom_tool_call" => CallOf(ChatMessages.Written(callId, item.Text("name") ?? "custom", item.Find("input"))),
             _ when type.EndsWith("_output", StringComparison.Ordinal) && callId.Length > 0 =>
-                new FunctionOutputItem("", callId, [new ItemPart("input_text", PlaceholderText.TextOf(item.Find("output") ?? item.Value))]),
+                new FunctionOutputItem("", callId, OutputOf(item)),
             // A call with what came of it in the same item, or one that another server ran.
             _ when type.EndsWith("_call", StringComparison.Ordinal) && item.Text("call_id") is not null =>
                 CallOf(new ToolCall(callId, item.Text("name") ?? type[..^5],
@@ -58,6 +67,22 @@ internal static class InputItems
         return new ForeignItem(IdOf(item, "item_"), item.Value.Clone(), meaning);
 
         static FunctionCallItem CallOf(ToolCall call) => new("", call.Id, call.Name, call.Arguments);
+    }
+
+    // Parts as a function's output has them, a screenshot, or whatever else.
+    private static IReadOnlyList<ItemPart> OutputOf(RequestFields item)
+    {
+        const string own = "input_text";
+        return item.Find("output") switch
+        {
+            { ValueKind: JsonValueKind.Array } parts when parts.EnumerateArray().All(part => part.ValueKind == JsonValueKind.Object
+                && part.TryGetProperty("type", out var type) && type.ValueKind == JsonValueKind.String) =>
+                Content(item, "output", own, isHistory: true)!,
+            { ValueKind: JsonValueKind.Object } output when output.TryGetProperty("image_url", out _) =>
+                [Image(item.Object("output")!, own, isHistory: true)],
+            { } output => [new ItemPart(own, PlaceholderText.TextOf(output))],
+            null => [new ItemPart(own, PlaceholderText.TextOf(item.Value))],
+        };
     }
 
     private static MessageItem Message(RequestFields item, bool isHistory)
@@ -123,21 +148,20 @@ internal static class InputItems
         var type => throw MediaFields.Unsupported(part, type),
     };
 
-    private static ItemPart Image(RequestFields part, string own, bool isHistory)
-    {
-        var read = MediaFields.OfTurn(isHistory, () =>
+    private static ItemPart Image(RequestFields part, string own, bool isHistory) => OfMedium("input_image", own,
+        MediaFields.OfTurn(isHistory, () =>
         {
             part.Refuse("file_id", "files are not stored here; send the picture as image_url");
             return MediaFields.ImageUrl(part);
-        });
-        return read.Source is null ? new ItemPart(own, read.Text) : new ItemPart("input_image", "") { Medium = read };
-    }
+        }, part.FullName("image_url")));
 
-    private static ItemPart Audio(RequestFields part, string own, bool isHistory)
-    {
-        var read = MediaFields.OfTurn(isHistory, () => MediaFields.InputAudio(part), MediumKind.Sound);
-        return read.Source is null ? new ItemPart(own, read.Text) : new ItemPart("input_audio", "") { Medium = read };
-    }
+    private static ItemPart Audio(RequestFields part, string own, bool isHistory) => OfMedium("input_audio", own,
+        MediaFields.OfTurn(isHistory, () => MediaFields.InputAudio(part), part.FullName("input_audio"), MediumKind.Sound));
+
+    private static ItemPart OfMedium(string type, string own, ContentPart medium) =>
+        medium.Source is { Unreadable: not null, Kind: var kind }
+        ? new ItemPart(own, $"[{(kind == MediumKind.Picture ? "image" : "audio")} omitted: it cannot be read]") { Medium = medium }
+        : new ItemPart(type, "") { Medium = medium };
 
     private static string IdOf(RequestFields item, string prefix) => item.Text("id") is { Length: > 0 } id ? id : Answer.NewId(prefix);
 }

@@ -56,7 +56,7 @@ internal sealed record MessageItem(string Id, string Role, IReadOnlyList<ItemPar
 /// <param name="Text">Its text; empty where it is a picture or sound.</param>
 internal sealed record ItemPart(string Type, string Text)
 {
-    /// <summary>The picture or sound; null where it is text.</summary>
+    /// <summary>The picture or sound; null where it is text. One that cannot be read is written as its text.</summary>
     public ContentPart? Medium { get; init; }
 
     /// <summary>The part as messages of a conversation have it.</summary>
@@ -73,13 +73,13 @@ internal sealed record ItemPart(string Type, string Text)
     {
         json.WriteStartObject();
         json.WriteString("type", Type);
-        if (Medium?.Source is { Kind: MediumKind.Sound } sound)
+        if (Medium?.Source is { Kind: MediumKind.Sound, Unreadable: null } sound)
         {
             MediaFields.WriteInputAudio(json, sound);
             json.WriteEndObject();
             return;
         }
-        if (Medium?.Source is { } source)
+        if (Medium?.Source is { Unreadable: null } source)
         {
             json.WriteString("detail"u8, "auto"u8);
             json.WriteString("image_url", MediaFields.UrlOf(source));
