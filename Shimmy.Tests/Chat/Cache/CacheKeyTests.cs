@@ -90,7 +90,8 @@ public sealed class CacheKeyTests
         ];
         var keys = requests.Select(request => CacheKey.Of(model, request, null))
             .Concat(new[] { new ReasoningLimit(5, marks, true), new ReasoningLimit(6, marks, true),
-                new ReasoningLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit))).ToList();
+                new ReasoningLimit(5, marks, false) }.Select(limit => CacheKey.Of(model, Request, limit)))
+            .Append(CacheKey.Of(model, Request, null, "someone")).Append(CacheKey.Of(model, Request, null, "somebody")).ToList();
 
         Assert.HasCount(keys.Count, keys.Distinct().ToList());
         Assert.AreEqual(keys[0], CacheKey.Of(model, new GenerationRequest { Prompt = Prompt.FromText("a b") }, null));

@@ -252,10 +252,66 @@ public sealed partial class CachedAnswersTests
         Assert.Contains("I am talker", answer);
     }
 
-    private static async Task<(string? Cache, string Body)> AskAsync(ServerFixture server, string path, string body, string? control = null)
+    [TestMethod]
+    [DataRow("v1/chat/completions", Ask)]
+    [DataRow("v1/completions", """{"model":"talker","temperature":0,"prompt":"a b"}""")]
+    [DataRow("v1/messages", """{"model":"talker","temperature":0,"max_tokens":9,"messages":[{"role":"user","content":"?"}]}""")]
+    [DataRow("v1/responses", """{"model":"talker","temperature":0,"input":"?"}""")]
+    [DataRow("api/generate", """{"model":"talker","seed":1,"prompt":"?"}""")]
+    public async Task No_client_gets_what_another_key_has_asked_for(string path, string body)
+    {
+        await using var server = await WithKeysAsync(Engine(), sharesAmongClients: false);
+
+        Assert.AreEqual("miss", (await AskAsync(server, path, body, key: "a")).Cache);
+        Assert.AreEqual("miss", (await AskAsync(server, path, body, key: "b")).Cache);
+        Assert.AreEqual(2, _computed);
+        Assert.AreEqual("hit", (await AskAsync(server, path, body, key: "a")).Cache);
+        Assert.AreEqual("hit", (await AskAsync(server, path, body, key: "b")).Cache);
+    }
+
+    [TestMethod]
+    public async Task No_client_waits_for_what_is_computed_for_another_key()
+    {
+        var (begun, goes) = (new SemaphoreSlim(0), new TaskCompletionSource());
+        var engine = Engine();
+        engine.BeforeToken = async cancellation =>
+        {
+            begun.Release();
+            await goes.Task.WaitAsync(cancellation);
+        };
+        await using var server = await WithKeysAsync(engine, sharesAmongClients: false);
+        var one = AskAsync(server, Chat, Ask, key: "a");
+        Assert.IsTrue(await begun.WaitAsync(TimeSpan.FromSeconds(30)));
+
+        var other = AskAsync(server, Chat, Ask, key: "b");
+
+        Assert.IsTrue(await begun.WaitAsync(TimeSpan.FromSeconds(30)), "the second key's request is computed on its own");
+        goes.SetResult();
+        Assert.AreEqual(("miss", "miss"), ((await one).Cache, (await other).Cache));
+        Assert.AreEqual(2, _computed);
+    }
+
+    [TestMethod]
+    public async Task Clients_share_answers_where_they_share_prefixes()
+    {
+        await using var server = await WithKeysAsync(Engine(), sharesAmongClients: true);
+
+        Assert.AreEqual("miss", (await AskAsync(server, Chat, Ask, key: "a")).Cache);
+        Assert.AreEqual("hit", (await AskAsync(server, Chat, Ask, key: "b")).Cache);
+        Assert.AreEqual(1, _computed);
+    }
+
+    private static Task<ServerFixture> WithKeysAsync(ScriptedEngine engine, bool sharesAmongClients) => ServerFixture.StartAsync(engine,
+        entry => new ModelSpec { Name = entry.Name, Path = entry.Path, ContextLength = 64, ShareAmongClients = sharesAmongClients },
+        new ServerOptions { Keys = ApiKeyFile.Read(["a", "b"]) }, null, ["talker"], name => $"/nowhere/{name}.gguf");
+
+    private static async Task<(string? Cache, string Body)> AskAsync(
+        ServerFixture server, string path, string body, string? control = null, string? key = null)
     {
         using var request =
             new HttpRequestMessage(HttpMethod.Post, path) { Content = new StringContent(body, Encoding.UTF8, "application/json") };
+        if (key is not null)
+            request.Headers.Add("Authorization", "Bearer " + key);
         if (control is not null)
             request.Headers.TryAddWithoutValidation("Cache-Control", control);
         using var answer = await server.Client.SendAsync(request);

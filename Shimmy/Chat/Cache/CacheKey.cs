@@ -9,7 +9,8 @@ namespace Shimmy.Chat.Cache;
 
 /// <summary>
 /// Key of the response cache: a SHA-256 of everything that an answer depends on. That is the model (<see cref="ModelIdentity"/>), the
-/// rendered prompt, every option that has an effect, the grammar, the visible control tokens and the reasoning budget; not the dialect.
+/// rendered prompt, every option that has an effect, the grammar, the visible control tokens, the reasoning budget, and the client whose
+/// answers are its own; not the dialect.
 /// </summary>
 internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
 {
@@ -19,10 +20,15 @@ internal readonly record struct CacheKey(UInt128 High, UInt128 Low)
     /// The key of an answer of the model with this identity. Texts are hashed as they lie in memory, each with its length, which is faster
     /// than what goes to the worker and writes no second copy of a long prompt. The place in the queue is not part of the key.
     /// </summary>
-    public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit)
+    /// <param name="model">The model's identity.</param>
+    /// <param name="request">The request.</param>
+    /// <param name="limit">The limit of its reasoning; null for none.</param>
+    /// <param name="client">Name of the client that shares answers with no other; empty where all share them.</param>
+    public static CacheKey Of(string model, GenerationRequest request, ReasoningLimit? limit, string client = "")
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         Append(hash, model);
+        Append(hash, client);
         Append(hash, request.Prompt);
         hash.AppendData(Wire.Write(Effective(request.Options), WorkerRecords.Options));
         Append(hash, request.Grammar);

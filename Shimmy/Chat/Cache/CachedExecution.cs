@@ -55,7 +55,8 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             Note(CacheOutcome.Bypass);
             return computed;
         }
-        var key = CacheKey.Of(lease.Load.Identity, request, limit);
+        // As for prefixes: how fast an answer comes would tell a client what others have asked.
+        var key = CacheKey.Of(lease.Load.Identity, request, limit, lease.Model.Spec.ShareAmongClients ? "" : lease.Place.Client);
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);

@@ -267,7 +267,7 @@ internal static class OptionTable
         },
         new("prefix-memory", "BYTES|auto", "Host memory of a model for prompts that left the KV cache, and for checkpoints; 0 keeps none",
             Serve, (o, v) => o with { PrefixMemoryBytes = v.Text == "auto" ? null : v.Bytes() }) { Default = "auto" },
-        new("share-prefixes", "key|all", "Which requests share what was computed of prompts: those of one API key, or all",
+        new("share-prefixes", "key|all", "Which requests share computed prompts and cached answers: those of one API key, or all",
             Serve, (o, v) => o with { ShareAmongClients = v.Choice("key", "all") == 1 }) { Default = "key" },
         new("prefix-store", "DIR", "Keep computed prompts in this folder, across unloads and restarts", Serve,
             (o, v) => o with { PrefixStore = Path.GetFullPath(v.Text) }),
