@@ -278,6 +278,31 @@ public sealed class ModelEvictionTests
         Array.ForEach(await Task.WhenAll(later), lease => lease.Dispose());
     }
 
+    [TestMethod]
+    [Timeout(10_000, CooperativeCancellation = true)]
+    public async Task Memory_for_states_counts_and_is_less_where_others_are_loaded()
+    {
+        var budget = Budget(100);
+        await using var residency = Residency(budget with
+        {
+            // As much as the estimate gives where nobody has said how much.
+            Need = async (entry, spec, left, cancellation) => await budget.Need(entry, spec, left, cancellation) is var need
+                ? need with { Spec = need.Spec with { PrefixMemoryBytes = 20 * Megabyte } }
+                : throw new InvalidOperationException(),
+        });
+        foreach (var name in new[] { "a30", "b30", "c10" })
+        {
+            (await residency.AcquireAsync(Model(name), null, Deadline)).Dispose();
+            _time.Advance(TimeSpan.FromSeconds(1));
+        }
+
+        // 20 of 70, 10 of 20, half of 0.
+        await Remaining(residency, "a30 b30 c10");
+        CollectionAssert.AreEqual(new[] { 50L, 40L, 10L }, residency.Resident.Select(model => model.MemoryBytes / Megabyte).ToArray());
+        CollectionAssert.AreEqual(new long?[] { 20, 10, 0 },
+            residency.Resident.Select(model => model.Model!.Spec.PrefixMemoryBytes / Megabyte).ToArray());
+    }
+
     private ModelResidency Residency(ResidencyOptions? options = null) =>
         new([_engine], entry => new ModelSpec { Name = entry.Name, Path = entry.Path }, _time, options);
 

@@ -16,8 +16,9 @@ internal static class ModelIdentity
     /// <summary>The identity that a load of this spec would have now.</summary>
     public static string Read(ModelSpec spec)
     {
-        // The template is left out: its effect is in the rendered prompt, which the cache key holds as well.
-        var alike = spec with { Name = "", Template = null, ContextReason = null };
+        // The template is left out: its effect is in the rendered prompt, which the cache key holds as well. So is the memory for states,
+        // which other models leave.
+        var alike = spec with { Name = "", Template = null, ContextReason = null, PrefixMemoryBytes = null };
         var text = new StringBuilder(Convert.ToBase64String(Wire.Write(alike, WorkerRecords.Spec)));
         foreach (var path in FilesOf(spec.Path).Concat(spec.Loras.SelectMany(lora => FilesOf(lora.Path)))
             .Concat(spec.Projector is { } projector ? [projector] : []))

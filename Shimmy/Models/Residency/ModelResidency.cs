@@ -359,6 +359,8 @@ internal sealed class ModelResidency : IAsyncDisposable
     // Step 5: load
     private void Load(ModelSlot slot)
     {
+        if (_options.MemoryBudget is { } budget)
+            slot.TakePrefixes(budget - _slots.Values.Where(other => other.UsesMemory).Sum(other => other.Bytes));
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = Tunings.IsPinned(slot.Entry);

@@ -22,7 +22,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     public ModelSpec Spec { get; } = spec;
 
     /// <summary>What the load needs, and the spec to load with.</summary>
-    public LoadNeed Need { get; } = need;
+    public LoadNeed Need { get; private set; } = WithoutOpenPrefixes(spec, need);
 
     public ResidencyState State { get; set; } = ResidencyState.Waiting;
 
@@ -43,7 +43,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     /// <summary>
     /// Bytes counted against the memory budget: the estimate, or the worker's resident bytes after the load where those are more.
     /// </summary>
-    public long Bytes { get; private set; } = need.Bytes;
+    public long Bytes { get; private set; } = WithoutOpenPrefixes(spec, need).Bytes;
 
     /// <summary>When the load began.</summary>
     public DateTimeOffset LoadingSince { get; set; }
@@ -123,6 +123,23 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
             {
                 RetryAfterSeconds = SecondsLeft(now),
             };
+
+    /// <summary>
+    /// Gives the load memory for states of prompts where nobody has said how much: at most half of what of the budget is left beside it.
+    /// From then on it counts, but nothing is evicted for it.
+    /// </summary>
+    /// <param name="left">What others leave of the budget.</param>
+    public void TakePrefixes(long left)
+    {
+        if (Spec.PrefixMemoryBytes is not null || Need.Spec.PrefixMemoryBytes is not { } most)
+            return;
+        var share = Math.Clamp((left - Bytes) / 2, 0, most);
+        Need = Need with { Spec = Need.Spec with { PrefixMemoryBytes = share }, Memory = Need.Memory with { Prefixes = share } };
+        Bytes = Need.Bytes;
+    }
+
+    private static LoadNeed WithoutOpenPrefixes(ModelSpec spec, LoadNeed need) =>
+        spec.PrefixMemoryBytes is null ? need with { Memory = need.Memory with { Prefixes = 0 } } : need;
 
     /// <summary>Adds a request that waits for a lease.</summary>
     public void Add(ModelWaiter waiter)
