@@ -139,6 +139,23 @@ internal sealed record LlamaServerMode
     public static LlamaServerMode Of(HttpContext context) => context.RequestServices.GetService<LlamaServerMode>() ?? Default;
 
     /// <summary>
+    /// The file of a slot. Where keys share nothing, each has a folder of its own; what lies beside these was put there for all.
+    /// </summary>
+    /// <param name="name">The name that a client gives.</param>
+    /// <param name="key">Name of the client's key; empty where keys are not told apart.</param>
+    /// <param name="saves">Whether it is to be written.</param>
+    public string SlotFileOf(string name, string key, bool saves)
+    {
+        if (key.Length == 0)
+            return Path.Join(SlotFolder, name);
+        var own = Path.Join(SlotFolder, "of-" + Uri.EscapeDataString(key));
+        if (saves)
+            Directory.CreateDirectory(own);
+        var path = Path.Join(own, name);
+        return saves || File.Exists(path) ? path : Path.Join(SlotFolder, name);
+    }
+
+    /// <summary>
     /// The conversation with what the options say of it, and with <c>reasoning_format</c>. Throws <see cref="ApiException"/> where it
     /// cannot be answered.
     /// </summary>

@@ -129,7 +129,8 @@ public sealed record SlotState(int Id, uint Request, int Tokens, int PromptToken
 /// <param name="Slot">The slot's number.</param>
 /// <param name="Path">Full path of the file with the slot's tokens and cells; null where they are erased.</param>
 /// <param name="Restore">Whether the file is read; else it is written.</param>
-public sealed record SlotAction(int Slot, string? Path, bool Restore);
+/// <param name="Client">Name of the client's API key; empty where there is none.</param>
+public sealed record SlotAction(int Slot, string? Path, bool Restore, string Client = "");
 
 /// <summary>What a <see cref="SlotAction"/> did.</summary>
 /// <param name="Tokens">Tokens that were written, read or erased.</param>

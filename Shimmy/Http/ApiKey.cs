@@ -31,6 +31,9 @@ internal sealed class ApiKey
     /// <summary>SHA-256 of the key.</summary>
     public byte[] Hash { get; }
 
+    /// <summary>Whether the server has no other key.</summary>
+    public bool IsOnly { get; set; }
+
     /// <summary>Generations and embeddings at once; 0 sets no limit.</summary>
     public int Concurrency { get; init; }
 

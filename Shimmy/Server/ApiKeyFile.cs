@@ -39,6 +39,8 @@ internal static class ApiKeyFile
         }
         if (keys.GroupBy(key => key.Name, StringComparer.Ordinal).FirstOrDefault(same => same.Count() > 1) is { } twice)
             throw new FormatException($"two keys are called '{twice.Key}'");
+        if (keys is [var only])
+            only.IsOnly = true;
         return values.Count > 0 && keys.Count == 0 ? throw new FormatException("the files hold no key") : keys;
     }
 

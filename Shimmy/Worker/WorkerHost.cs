@@ -130,6 +130,10 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 (_scheduler ?? throw NotLoaded()).Do(action,
                     result => Reply(asked, result, WorkerRecords.Result), error => Fail(asked, error));
                 break;
+            case FrameKind.Flush:
+                var flushed = frame.Id;
+                (_scheduler ?? throw NotLoaded()).Flush(() => Send(FrameKind.Reply, flushed, []));
+                break;
             case FrameKind.ReportBackends:
                 RuntimeLibraries.Load();
                 var crashing = Wire.Read<IReadOnlyDictionary<string, string>>(frame.Payload, new Dictionary<string, string>(),
@@ -190,7 +194,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
         if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
             throw TooLong(beyond, "more than ");
-        var prompt = model.Vocabulary.Tokenize(request.Prompt, model.Projector, out var media);
+        var prompt = model.Vocabulary.Tokenize(OfClient(request.Prompt, SharingClient(request.Place)), model.Projector, out var media);
         if (prompt.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)
@@ -207,7 +211,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             Media = media,
             Shown = shown,
             Place = request.Place,
-            SharingClient = model.Spec.ShareAmongClients ? "" : request.Place.Client,
+            SharingClient = SharingClient(request.Place),
         });
 
         EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
@@ -218,6 +222,14 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             ContextLength = model.ContextLength,
         };
     }
+
+    // The client whose requests share what was computed; empty where all clients do.
+    private string SharingClient(QueuePlace place) => Model.Spec.ShareAmongClients ? "" : place.Client;
+
+    /// <summary>The prompt with media that are encoded for this client alone, as its prefixes are; empty: for all.</summary>
+    public static Prompt OfClient(Prompt prompt, string client) => prompt.Media.Count == 0 || client.Length == 0
+        ? prompt
+        : prompt with { Media = [.. prompt.Media.Select(medium => medium with { Hash = $"{medium.Hash} {client}" })] };
 
     private void Embed(uint id, EmbeddingRequest request, CancellationToken cancellation)
     {
@@ -243,7 +255,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
         List<MediaSpan> media = [];
         var tokens = request.Document is { } document ? Pair(document)
-            : sees ? model.Vocabulary.Tokenize(request.Prompt with { AddEos = true }, model.Projector, out media)
+            : sees ? model.Vocabulary.Tokenize(
+                OfClient(request.Prompt, SharingClient(request.Place)) with { AddEos = true }, model.Projector, out media)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (request is { Truncate: true, Document: null } && !sees && tokens.Count > longest)
             PromptLengthCheck.Cut(tokens, longest, model.Vocabulary);

@@ -45,6 +45,15 @@ public sealed class OptionReaderTests
     [DataRow("1e-3", 0.001f)]
     public void Numbers_are_written_with_a_point(string text, float expected) => Assert.AreEqual(expected, Temperature(text));
 
+    [TestMethod]
+    public void A_store_on_disk_without_memory_for_states_is_refused()
+    {
+        StringAssert.StartsWith(
+            Assert.ThrowsExactly<UsageException>(() => Read("serve --prefix-store x --prefix-memory 0")).Message, "--prefix-store: ");
+        Assert.AreEqual(1L << 20, Read("serve --prefix-store x --prefix-memory 1MiB").PrefixMemoryBytes);
+        Assert.AreEqual(0L, Read("serve --prefix-memory 0").PrefixMemoryBytes);
+    }
+
     private static float Temperature(string text) => Read(["generate", "--temperature", text]).Sampling.Temperature;
 
     [TestMethod]

@@ -2,6 +2,7 @@ using System.Diagnostics;
 using Shimmy.Chat.Media;
 using Shimmy.Engine;
 using Shimmy.Tests.Fixtures;
+using Shimmy.Worker;
 using static Shimmy.Tests.Fixtures.WorkerFixture;
 
 namespace Shimmy.Tests.Worker.Media;
@@ -27,6 +28,17 @@ public sealed class WorkerMediaTests
     {
         await _model.DisposeAsync();
         _folder.Dispose();
+    }
+
+    [TestMethod]
+    public void A_picture_is_encoded_for_one_client_alone_unless_all_share()
+    {
+        var prompt = new Prompt { Media = [new Medium(MediumKind.Picture, 1, 1, "h")] };
+        string[] hashes = [.. ((string[])["", "one", "two"]).Select(client => WorkerHost.OfClient(prompt, client).Media[0].Hash)];
+
+        Assert.HasCount(3, hashes.Distinct().ToArray());
+        Assert.AreEqual("h", hashes[0]);
+        Assert.AreEqual(hashes[1], WorkerHost.OfClient(prompt, "one").Media[0].Hash);
     }
 
     [TestMethod]

@@ -44,11 +44,35 @@ public sealed class PrefixStoreTests
             store.Add(Of(5), replacesShorter: false);
             store.Add(Of(6), replacesShorter: false);
         }
-        var large = Of(7, bytes: Bytes + 1);
+        var large = Of(7, bytes: (3 * Bytes) + 1);
         store.Add(large, replacesShorter: false);
 
         CollectionAssert.AreEquivalent(new[] { 0, 1, 5, 6 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
         Assert.IsTrue(large.Buffer.IsClosed);
+    }
+
+    [TestMethod]
+    public void One_state_may_take_three_quarters_of_the_memory()
+    {
+        var store = new PrefixStore(4 * Bytes);
+        for (var i = 0; i < 4; i++)
+            store.Add(Of(i), replacesShorter: false);
+
+        Assert.IsTrue(store.Add(Of(4, bytes: 3 * Bytes), replacesShorter: false));
+
+        CollectionAssert.AreEquivalent(new[] { 3, 4 }, store.States.Select(state => state.Tokens[0] / 1000).ToArray());
+        Assert.AreEqual(4L * Bytes, store.Bytes);
+    }
+
+    [TestMethod]
+    public void Kept_logits_are_counted()
+    {
+        var ends = new EndLogits(10_000);
+        ends.Keep(Words(1, Tokens), None, new float[1000]);
+        ends.Keep(Words(2, Tokens), None, new float[1000]);
+        ends.Keep(Words(3, Tokens), None, new float[1000]);
+
+        Assert.AreEqual(2 * sizeof(float) * (1000L + Tokens), ends.Bytes);
     }
 
     [TestMethod]
@@ -79,15 +103,14 @@ public sealed class PrefixStoreTests
     public void A_longer_state_takes_the_place_of_a_shorter_one()
     {
         var store = new PrefixStore(10 * Bytes);
-        var superseded = new List<int>();
-        store.Superseded = state => superseded.Add(state.Length);
         store.Add(Of(1), replacesShorter: true);
         store.Add(Of(2), replacesShorter: true);
         store.Add(Of(1, Tokens, checkpoint: true), replacesShorter: false);
 
         store.Add(Of(1, 2 * Tokens), replacesShorter: true);
 
-        CollectionAssert.AreEqual(new[] { Tokens }, superseded);
+        CollectionAssert.AreEquivalent(
+            new[] { Tokens, Tokens, 2 * Tokens }, store.States.Select(state => state.Length).ToArray(), "of the other, and a checkpoint");
         Assert.HasCount(3, store.States);
         Assert.AreEqual(Tokens, store.LongestCheckpoint(Words(1, 70), None, 60)!.Length);
         Assert.IsNull(store.LongestCheckpoint(Words(1, 70), None, Tokens - 1));

@@ -194,6 +194,8 @@ public sealed class WorkerSchedulingTests
         var statistics = await model.GetStatisticsAsync(CancellationToken.None);
 
         Assert.IsGreaterThan(0, statistics.Preemptions);
+        Assert.IsLessThanOrEqualTo(
+            statistics.PromptTokens, statistics.CachedTokensFrom.Values.Sum(), "what comes back is not counted again");
         for (var i = 0; i < alone.Length; i++)
         {
             Assert.AreEqual(200, answers[i].End.GeneratedTokens);

@@ -55,7 +55,8 @@ internal static class LlamaSlots
 
     private static async Task HandleAction(HttpContext context)
     {
-        if (LlamaServerMode.Of(context).SlotFolder is not { } folder)
+        var mode = LlamaServerMode.Of(context);
+        if (mode.SlotFolder is null)
             throw new ApiException(501, "This server does not support slots action. Start it with `--slot-save-path`");
         if (!int.TryParse((string?)context.Request.RouteValues["id"], NumberStyles.None, CultureInfo.InvariantCulture, out var id))
             throw new ApiException(400, "Invalid slot ID", "invalid_value", "id");
@@ -64,8 +65,11 @@ internal static class LlamaSlots
             throw new ApiException(400, "Invalid action", "invalid_value", "action");
         var name = action == "erase" ? null : await FileNameAsync(context);
         using var lease = await LlamaFacts.AcquireAsync(context);
+        var client = RequestContext.Of(context).Client;
+        var key = lease.Model.Spec.ShareAmongClients || client is null or { IsOnly: true } ? "" : client.Name;
+        var path = name is null ? null : mode.SlotFileOf(name, key, saves: action == "save");
         var result = await lease.Model.DoAsync(
-            new SlotAction(id, name is null ? null : Path.Join(folder, name), Restore: action == "restore"), context.RequestAborted);
+            new SlotAction(id, path, Restore: action == "restore", client?.Name ?? ""), context.RequestAborted);
         await JsonResponse.WriteAsync(context, json =>
         {
             json.WriteStartObject();

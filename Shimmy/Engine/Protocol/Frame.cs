@@ -49,6 +49,9 @@ internal enum FrameKind : byte
     /// </summary>
     Quantize = 10,
 
+    /// <summary>P: answered by an empty <see cref="Reply"/> once all states of prompts are in their files.</summary>
+    Flush = 11,
+
     /// <summary>W: a float, 0 to 1: how much of the model is loaded.</summary>
     Progress = 32,
 

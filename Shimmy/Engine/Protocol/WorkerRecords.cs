@@ -289,7 +289,7 @@ internal static class WorkerRecords
     };
 
     public static SlotAction Action(Wire wire, SlotAction action) =>
-        new(wire.Int(action.Slot), wire.TextOrNull(action.Path), wire.Flag(action.Restore));
+        new(wire.Int(action.Slot), wire.TextOrNull(action.Path), wire.Flag(action.Restore), wire.Text(action.Client));
 
     public static SlotResult Result(Wire wire, SlotResult result) =>
         new(wire.Int(result.Tokens), wire.Number(result.Bytes), wire.Double(result.Milliseconds));

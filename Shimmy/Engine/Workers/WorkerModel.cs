@@ -11,6 +11,9 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
     // Resident memory changes by itself.
     private static readonly TimeSpan Fresh = TimeSpan.FromSeconds(5);
 
+    // An unload waits no longer for states to be written down.
+    private static readonly TimeSpan TimeToWrite = TimeSpan.FromSeconds(5);
+
     private volatile Answer? _last;
     private volatile EngineStatistics? _latest;
 
@@ -85,7 +88,17 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
         return statistics;
     }
 
-    public ValueTask DisposeAsync() => worker.DisposeAsync();
+    // What was computed is written down first, where it is to survive the worker.
+    public async ValueTask DisposeAsync()
+    {
+        if (Spec.PrefixStore is not null && !Completion.IsCompleted && !worker.IsLost)
+        {
+            using var limit = new CancellationTokenSource(TimeToWrite);
+            // What is not written by then is computed again.
+            await ((Task)worker.AskAsync(FrameKind.Flush, [], limit.Token)).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+        await worker.DisposeAsync().ConfigureAwait(false);
+    }
 
     // What a settled worker said, how many frames had been sent before it was asked, and when it answered.
     private sealed record Answer(EngineStatistics Statistics, long Sent, long At);

@@ -38,6 +38,9 @@ internal static unsafe class RuntimeLibraries
     /// <summary>Version of the loaded library; where it has none, the package that it comes from and its commit.</summary>
     public static string Version { get; private set; } = "";
 
+    /// <summary>The commit that the loaded library was built from, and its size: builds of one version may compute otherwise.</summary>
+    public static string Commit { get; private set; } = "";
+
     /// <summary>Whether the library can write down the state of a sequence, whole or in part.</summary>
     public static bool HasStates { get; private set; }
 
@@ -130,6 +133,7 @@ internal static unsafe class RuntimeLibraries
         RuntimeLayout.Loaded = layout;
         HasStates = Array.TrueForAll(StateFunctions, name => NativeLibrary.TryGetExport(Llama, name, out _));
         Version = version ?? layout.Builds;
+        Commit = $"{commit} {(runtime.Find(LlamaApi.Library) is { } file ? new FileInfo(file).Length : 0)}";
     }
 
     private static EngineException Failure(string message, Exception? inner = null) =>

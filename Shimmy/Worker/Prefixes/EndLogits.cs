@@ -15,6 +15,9 @@ internal sealed class EndLogits(long capacity)
     // The last used last.
     private readonly List<Entry> _entries = [];
 
+    /// <summary>Bytes in use.</summary>
+    public long Bytes => _entries.Sum(entry => BytesOf(entry.Logits.Length, entry.Tokens.Length));
+
     /// <summary>The logits behind these tokens, which are not to be changed; null where they are not kept.</summary>
     public float[]? Of(ReadOnlySpan<int> tokens, PrefixKey key)
     {
@@ -38,12 +41,12 @@ internal sealed class EndLogits(long capacity)
             logits.CopyTo(known);
             return;
         }
-        var places = Math.Min(Most, capacity / (sizeof(float) * (long)logits.Length));
-        if (places == 0)
+        var bytes = BytesOf(logits.Length, tokens.Length);
+        if (bytes > capacity)
             return;
         // Logits are large: those of who leaves serve whoever comes.
         float[]? free = null;
-        while (_entries.Count >= places)
+        while (_entries.Count >= Most || Bytes + bytes > capacity)
         {
             free = _entries[0].Logits;
             _entries.RemoveAt(0);
@@ -52,6 +55,8 @@ internal sealed class EndLogits(long capacity)
         logits.CopyTo(free);
         _entries.Add(new Entry(tokens.ToArray(), key, free));
     }
+
+    private static long BytesOf(int logits, int tokens) => sizeof(float) * ((long)logits + tokens);
 
     private sealed record Entry(int[] Tokens, PrefixKey Key, float[] Logits);
 }

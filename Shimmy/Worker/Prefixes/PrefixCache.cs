@@ -18,7 +18,7 @@ namespace Shimmy.Worker.Prefixes;
 ///        ▼   │                                                 │                             ▼
 ///   PutAway: whole state ──────────────────────────► PrefixStore (memory) ◄──────────── checkpoint
 ///                                                              │ ▲
-///                                                              ▼ │ WriteDown when idle, read before a request is admitted
+///                                                              ▼ │ Keep, read before a request is admitted
 ///                                                        StateFolder (disk)
 /// </code>
 /// </summary>
@@ -40,15 +40,17 @@ internal sealed class PrefixCache
     // Tokens of an answer that are counted on, of which nobody knows how long it gets.
     private const int LeastAnswer = 64;
 
-    // Of the memory of states so many parts are for logits, beside it.
+    // Of the memory of states so many parts are for logits.
     private const int ShareOfEnds = 16;
 
     // A state was of use not long ago if no more uses of others lie between, for each slot.
     private const int RecentUses = 16;
 
+    // Of the memory of states so many parts may wait to be written, which hold their memory until then.
+    private const int ShareOfWaiting = 4;
+
     private readonly ContextHandle _context;
     private readonly PrefixStore _store;
-    private readonly StateFolder? _folder;
     private readonly StateCopies _copies;
 
     // Recurrent state exists at the end of a sequence only, so it can be taken over whole, or from a checkpoint, or not at all.
@@ -57,32 +59,44 @@ internal sealed class PrefixCache
     private readonly int _slidingWindow;
     private readonly bool _clearsWay;
     private readonly int _period;
+    private readonly Action<string> _warn;
     private long _nextCell;
     private long _turn;
+    private bool _toldOfSize;
 
     /// <param name="context">The context.</param>
     /// <param name="model">Its model.</param>
     /// <param name="slots">Sequences at once.</param>
     /// <param name="memory">Bytes of states in the host's memory; 0 keeps none.</param>
     /// <param name="clearsWay">Whether cells of idle slots slow down all others enough to be moved to the host's memory.</param>
-    /// <param name="folder">Makes the folder in which states survive the worker; null keeps none there.</param>
-    public PrefixCache(ContextHandle context, ModelHandle model, int slots, long memory, bool clearsWay,
-        Func<bool, StateFolder>? folder)
+    /// <param name="warn">Receives what the user is to know.</param>
+    /// <param name="folder">
+    /// Makes the folder in which states survive the worker, from whether they are cut at checkpoints and how many bytes may wait; null
+    /// keeps none there.
+    /// </param>
+    public PrefixCache(ContextHandle context, ModelHandle model, int slots, long memory, bool clearsWay, Action<string> warn,
+        Func<bool, long, StateFolder>? folder)
     {
+        _warn = warn;
         _context = context;
         _wholeOnly = model.HasRecurrentState;
         _recurrentOnly = model.IsRecurrentOnly;
         _slidingWindow = model.SlidingWindow;
         _period = Math.Max(ShortestPeriod, context.MicroBatchSize);
-        _store = new PrefixStore(RuntimeLibraries.HasStates ? memory : 0);
+        _store = new PrefixStore(RuntimeLibraries.HasStates ? memory - (memory / ShareOfEnds) : 0);
         Ends = new EndLogits(memory / ShareOfEnds);
-        _folder = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints) : null;
-        if (_folder is not null)
-            _store.Superseded = _folder.Drop;
+        var files = _store.LargestState > 0 ? folder?.Invoke(NeedsCheckpoints, memory / ShareOfWaiting) : null;
+        if (folder is not null && files is null)
+        {
+            warn("--prefix-store has no effect: " + (RuntimeLibraries.HasStates
+                ? "the memory budget leaves no memory for states of prompts (--prefix-memory, --memory-budget)"
+                : "this runtime cannot write states of prompts down"));
+        }
         Slots = [.. Enumerable.Range(0, slots).Select(id => new Slot(id))];
         if (!_recurrentOnly)
             _store.Holder = checkpoint => Slots.Any(slot => slot.CommonPrefix(checkpoint.Tokens, checkpoint.Length) == checkpoint.Length);
-        _copies = new StateCopies(context, _store, _folder, _slidingWindow);
+        _copies = new StateCopies(context, _store, files, _slidingWindow);
+        Writing = files is null ? null : new StateWriting(Slots, _store, files, PutAway);
         // Recurrent layers compute past no cells.
         _clearsWay = clearsWay && !_recurrentOnly && _store.LargestState > 0;
     }
@@ -98,8 +112,11 @@ internal sealed class PrefixCache
     /// <summary>The logits behind prompts.</summary>
     public EndLogits Ends { get; }
 
-    /// <summary>The states on disk; null where none are kept there.</summary>
-    public StateFolder? Folder => _folder;
+    /// <summary>Writes states to disk; null where none are kept there.</summary>
+    public StateWriting? Writing { get; }
+
+    /// <summary>Whether all that there is to be written is in its file, or cannot be written.</summary>
+    public bool IsWrittenDown => Writing is not { IsDone: false };
 
     public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
 
@@ -179,10 +196,10 @@ internal sealed class PrefixCache
     }
 
     /// <summary>Makes the slot hold these tokens, whose cells were read from a file.</summary>
-    public void Restored(Slot slot, IReadOnlyList<int> tokens, AdapterSet adapters)
+    public void Restored(Slot slot, IReadOnlyList<int> tokens, PrefixKey key)
     {
         slot.Truncate(0);
-        slot.Key = new PrefixKey(adapters, PrefixKey.Everybody);
+        slot.Key = key;
         foreach (var token in tokens)
             Computed(slot, token);
         (slot.PromptLength, slot.IsNumbered) = (tokens.Count, true);
@@ -220,10 +237,6 @@ internal sealed class PrefixCache
             KeepTail(target, length, secondsPerToken);
             if (isAlone)
                 ClearWay(source, target, sequence, length, secondsPerToken);
-            // What was read from a file that somebody named is the sequence's own from here on; for others it is put away.
-            if (!sequence.Key.Equals(target.Key))
-                PutAway(target);
-            target.Key = sequence.Key;
             if (checkpoint is not null
                 && !_copies.Restore(target, StateParts.Uncuttable, checkpoint, OthersRun(target), () => DropIdle(target)))
             {
@@ -408,7 +421,8 @@ internal sealed class PrefixCache
         var size = _context.StateSize(slot.Id, StateParts.Uncuttable);
         // Regular places are few for large states.
         var regular = tokens.Length % _period == 0 && tokens.Length != slot.Owner?.PromptLength;
-        if (size > _store.LargestState || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
+        if (size > (_recurrentOnly ? _store.LargestState : _store.LargestCheckpoint)
+            || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
             return;
         if (_copies.Save(slot, StateParts.Uncuttable, size) is { } state)
             _store.Add(state, replacesShorter: false);
@@ -434,47 +448,38 @@ internal sealed class PrefixCache
         var size = _context.StateSize(slot.Id, parts);
         var spared = evictsRecent ? 0 : RecentUses * Slots.Count;
         var tokens = CollectionsMarshal.AsSpan(slot.Tokens);
+        if (SavedState.BytesOf(size, tokens.Length) is var bytes && bytes > _store.LargestState)
+            TellOfSize(tokens.Length, bytes);
         if (size <= 0 || !_store.HasRoom(tokens, key, size, replacesShorter: !_recurrentOnly, spared)
             || !_copies.MayTake(size, isNeeded: evictsRecent, Slots.Any(slot => slot.Owner is { Generates: true })))
         {
             return false;
         }
-        return _copies.Save(slot, parts, size) is { } state && _store.Add(state, replacesShorter: !_recurrentOnly, spared);
-    }
-
-    /// <summary>
-    /// Writes down what is only in memory, one slot a call, while nothing runs. False where nothing was left to do, or there is no folder.
-    /// </summary>
-    public bool WriteDown()
-    {
-        if (_folder is null)
+        if (_copies.Save(slot, parts, size) is not { } state || !_store.Add(state, replacesShorter: !_recurrentOnly, spared))
             return false;
-        foreach (var slot in Slots)
-        {
-            if (slot.IsPutAway)
-                continue;
-            PutAway(slot);
-            slot.PutAway = slot.Tokens.Count;
-            foreach (var state in _store.States)
-                _folder.Keep(state);
-            return true;
-        }
-        return false;
+        Writing?.Keep(state);
+        return true;
     }
 
-    /// <summary>Whether nothing is left for <see cref="WriteDown"/>, and all that it found is in its file.</summary>
-    public bool IsWrittenDown => _folder is null || (Slots.All(slot => slot.IsPutAway) && _folder.IsIdle);
+    private void TellOfSize(int tokens, long bytes)
+    {
+        if (_toldOfSize)
+            return;
+        _toldOfSize = true;
+        _warn($"a prompt of {tokens} tokens is not kept when it leaves the KV cache: its state has {bytes >> 20} MiB, and one may have "
+            + $"{_store.LargestState >> 20} MiB, three quarters of --prefix-memory. This is said once");
+    }
 
     /// <summary>The counters with what is to be said of the cells and the states.</summary>
     public EngineStatistics Describe(EngineStatistics statistics) => statistics with
     {
         CellsUsed = CellsUsed,
         PrefixesDropped = Dropped,
-        StateBytes = _store.Bytes,
+        StateBytes = _store.Bytes + Ends.Bytes,
         States = _store.States.Count,
         StatesRestored = _store.Hits,
         StatesEvicted = _store.Evicted,
-        StateFileBytes = _folder?.Bytes ?? 0,
+        StateFileBytes = Writing?.Folder.Bytes ?? 0,
         RestoreMilliseconds = _copies.RestoreTime.TotalMilliseconds,
         Slots = [.. Slots.Select(slot => slot.ToState())],
     };

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
@@ -13,21 +14,22 @@ internal sealed class PrefixStore(long capacity)
     // Every one is compared with every prompt.
     private const int MostStates = 1024;
 
-    // One state must not push out all others.
-    private const int LeastStates = 4;
+    // One state may push out most others, since it spares as much as they do, but not all; of checkpoints there are to be several.
+    private const double LargestShare = 0.75;
+    private const int LeastCheckpoints = 4;
 
     private readonly List<SavedState> _states = [];
     private SavedState?[] _protected = [];
     private long _uses;
 
     /// <summary>Most bytes of one state.</summary>
-    public long LargestState => capacity / LeastStates;
+    public long LargestState => (long)(capacity * LargestShare);
+
+    /// <summary>Most bytes of one checkpoint beside cells.</summary>
+    public long LargestCheckpoint => capacity / LeastCheckpoints;
 
     /// <summary>The states, in no order.</summary>
     public IReadOnlyList<SavedState> States => _states;
-
-    /// <summary>Receives a state in whose place a longer one is, before it leaves.</summary>
-    public Action<SavedState>? Superseded { get; set; }
 
     /// <summary>
     /// Tells whether there are cells of a checkpoint's tokens; null where checkpoints are of use without any.
@@ -134,10 +136,7 @@ internal sealed class PrefixStore(long capacity)
         if (replacesShorter)
         {
             foreach (var shorter in _states.Where(other => IsReplaced(other, state.Tokens, state.Key, state.IsCheckpoint)).ToArray())
-            {
-                Superseded?.Invoke(shorter);
                 Remove(shorter);
-            }
         }
         while (Bytes + state.Bytes > capacity || _states.Count >= MostStates)
         {
@@ -192,7 +191,9 @@ internal sealed class PrefixStore(long capacity)
         shorter.IsCheckpoint == isCheckpoint && !_protected.Contains(shorter) && shorter.Key.Equals(key)
         && tokens.StartsWith(shorter.Tokens);
 
-    private bool MayLeave(SavedState state, long spared) => _uses - state.LastUsed >= spared && !_protected.Contains(state);
+    // What is being written holds its memory, wherever it is.
+    private bool MayLeave(SavedState state, long spared) =>
+        _uses - state.LastUsed >= spared && state.File is not { IsWaiting: true } && !_protected.Contains(state);
 
     // A checkpoint that needs the cells of its tokens, which are neither there nor in a whole state any more.
     private bool IsUseless(SavedState state) => state.IsCheckpoint && Holder is { } holder && !holder(state)
@@ -200,4 +201,101 @@ internal sealed class PrefixStore(long capacity)
 
     // What it costs to compute, by its bytes and by the time since its last use.
     private double Value(SavedState state) => (double)state.Length / state.Bytes / (_uses - state.LastUsed + 1);
+}
+
+/// <summary>
+/// What of the states goes to disk, and when: those that leave the cells at once; the others half a second after the last request has
+/// ended, now and then beside streams, or when the worker is to end. Called on the scheduler's thread.
+/// </summary>
+/// <param name="slots">The slots.</param>
+/// <param name="store">The states in memory.</param>
+/// <param name="folder">Where they are written.</param>
+/// <param name="putAway">Copies the state of a slot to memory: <see cref="PrefixCache.PutAway"/>.</param>
+internal sealed class StateWriting(IReadOnlyList<Slot> slots, PrefixStore store, StateFolder folder, Func<Slot, bool, bool> putAway)
+{
+    private static readonly TimeSpan IdleBeforeWriting = TimeSpan.FromSeconds(0.5);
+    private static readonly TimeSpan BetweenSlots = TimeSpan.FromSeconds(10);
+    private static readonly TimeSpan Soon = TimeSpan.FromMilliseconds(20);
+
+    // Who waits for all to be written waits for no longer pause.
+    private static readonly TimeSpan LongestPause = TimeSpan.FromSeconds(1);
+
+    private readonly List<Action> _flushes = [];
+    private long _besideAt = Stopwatch.GetTimestamp();
+    private bool _isAnyLeft;
+
+    /// <summary>The states on disk.</summary>
+    public StateFolder Folder => folder;
+
+    /// <summary>Whether all that there is to be written is in its file, or cannot be written.</summary>
+    public bool IsDone => slots.All(slot => slot.IsPutAway) && folder.IsIdle && (!_isAnyLeft || folder.Pause > TimeSpan.Zero);
+
+    /// <summary>Writes a state that is new in memory, with the checkpoints at which it can be cut.</summary>
+    public void Keep(SavedState state)
+    {
+        _isAnyLeft |= !folder.Keep(state);
+        foreach (var other in store.States)
+        {
+            if (other.IsCheckpoint && other.Key.Equals(state.Key) && state.Tokens.StartsWith(other.Tokens))
+                _isAnyLeft |= !folder.Keep(other);
+        }
+    }
+
+    /// <summary>Calls back once all states are written, for which nothing but running requests is waited for.</summary>
+    public void Flush(Action done) => _flushes.Add(done);
+
+    /// <summary>How long to wait before <see cref="WriteDown"/> now that nothing runs.</summary>
+    /// <param name="left">What it said last.</param>
+    /// <param name="idle">How long nothing has run.</param>
+    public TimeSpan PatienceFor(TimeSpan left, TimeSpan idle)
+    {
+        folder.Hurries = true;
+        return _flushes.Count > 0 || IdleBeforeWriting - idle < left ? left : IdleBeforeWriting - idle;
+    }
+
+    /// <summary>Notes that requests run again.</summary>
+    public void EndRest() => folder.Hurries = _flushes.Count > 0;
+
+    /// <summary>
+    /// Writes down what is only in memory, one slot a call, while nothing runs. How long to wait before the next call; null where nothing
+    /// was left to do.
+    /// </summary>
+    public TimeSpan? WriteDown()
+    {
+        var left = WriteNext() ?? (_flushes.Count > 0 && !folder.IsIdle ? Soon : null);
+        if (left is null || left > LongestPause)
+        {
+            _flushes.ForEach(done => done());
+            _flushes.Clear();
+        }
+        return left;
+    }
+
+    private TimeSpan? WriteNext()
+    {
+        foreach (var slot in slots)
+        {
+            if (slot.IsPutAway)
+                continue;
+            // What is being written makes no room for others.
+            if (!putAway(slot, true) && !folder.IsIdle)
+                return Soon;
+            slot.PutAway = slot.Tokens.Count;
+            return TimeSpan.Zero;
+        }
+        _isAnyLeft = false;
+        foreach (var state in store.States)
+            _isAnyLeft |= !folder.Keep(state);
+        return !_isAnyLeft ? null : folder.Pause > Soon ? folder.Pause : Soon;
+    }
+
+    /// <summary>Writes one idle slot down now and then while others run, so that a server which never rests loses little.</summary>
+    public void WriteDownBeside()
+    {
+        if (Stopwatch.GetElapsedTime(_besideAt) < BetweenSlots)
+            return;
+        _besideAt = Stopwatch.GetTimestamp();
+        if (slots.Where(slot => !slot.IsPutAway).OrderBy(slot => slot.LastUsed).FirstOrDefault(slot => putAway(slot, false)) is { } written)
+            written.PutAway = written.Tokens.Count;
+    }
 }

@@ -11,7 +11,8 @@ namespace Shimmy.Worker.Prefixes;
 /// <summary>
 /// The cells of a slot in a file: llama.cpp's file of a sequence's state, whose tokens are packed as llama-server packs them, so that each
 /// reads the other's files. A magic number (-1), the form's version, the number of tokens, the tokens, the number of media (0). Older
-/// files have the tokens alone.
+/// files have the tokens alone. Where clients share nothing, what another one has computed is neither saved nor erased, and what is
+/// restored is for the one that restores it.
 /// </summary>
 internal static class SlotFiles
 {
@@ -23,10 +24,13 @@ internal static class SlotFiles
     public static SlotResult Do(SlotAction action, Slot slot, PrefixCache cache, LlamaModel model)
     {
         var before = Stopwatch.GetTimestamp();
+        var client = model.Spec.ShareAmongClients ? "" : action.Client;
+        if (!action.Restore && slot is { Tokens.Count: > 0, Key: { } holder } && holder.Client != client)
+            throw Wrong("the slot holds what was computed for another API key", "id_slot");
         var (tokens, bytes) = action switch
         {
             { Path: null } => (Erase(slot, cache), 0L),
-            { Restore: true } => Restore(action.Path, slot, cache, model),
+            { Restore: true } => Restore(action.Path, slot, cache, model, client),
             _ => Save(action.Path, slot, model),
         };
         return new SlotResult(tokens, bytes, Stopwatch.GetElapsedTime(before).TotalMilliseconds);
@@ -52,7 +56,7 @@ internal static class SlotFiles
             : throw Wrong($"cannot write {path}: {NativeLog.TakeErrors()}");
     }
 
-    private static (int Tokens, long Bytes) Restore(string path, Slot slot, PrefixCache cache, LlamaModel model)
+    private static (int Tokens, long Bytes) Restore(string path, Slot slot, PrefixCache cache, LlamaModel model, string client)
     {
         // Read first: llama.cpp is asked for no more numbers than the file can have, and a slot is emptied for no file that is wrong.
         var tokens = Unpack(Numbers(path), model.Vocabulary.Size);
@@ -62,6 +66,8 @@ internal static class SlotFiles
                 + $"{model.ContextLength}");
         }
 
+        // Whoever it belongs to finds it in memory.
+        cache.PutAway(slot);
         cache.Clear(slot);
         NativeLog.TakeErrors();
         var bytes = model.Context.Load(slot.Id, path, new int[tokens.Length + HeadBytes]);
@@ -71,7 +77,7 @@ internal static class SlotFiles
             throw Invalid(NativeLog.TakeErrors());
         }
 
-        cache.Restored(slot, tokens, model.Adapters.Default);
+        cache.Restored(slot, tokens, new PrefixKey(model.Adapters.Default, client));
         return (tokens.Length, bytes);
     }
 
@@ -112,5 +118,6 @@ internal static class SlotFiles
     private static EngineException Invalid(string why) =>
         Wrong($"Unable to restore slot: No available space in KV cache or invalid slot save file ({why})");
 
-    private static EngineException Wrong(string message) => new(EngineFailure.InvalidRequest, message) { Option = "filename" };
+    private static EngineException Wrong(string message, string option = "filename") =>
+        new(EngineFailure.InvalidRequest, message) { Option = option };
 }

@@ -1,3 +1,4 @@
+using System.Diagnostics;
 using System.IO.Hashing;
 using System.Runtime.InteropServices;
 using System.Text;
@@ -21,22 +22,29 @@ internal static class StateFile
 
     private const int Version = 1;
     private const int MostTokens = 1 << 24;
-    private const int Step = 1 << 20;
+
+    // What a step takes of a processor is little beside the time of a token.
+    private const int Step = 1 << 18;
 
     private static ReadOnlySpan<byte> Magic => "ShimmySt"u8;
 
     /// <summary>Writes a state. Throws <see cref="IOException"/> where that fails; then there is no file.</summary>
-    public static void Write(string path, string identity, SavedState state)
+    /// <param name="path">The file.</param>
+    /// <param name="identity">What it belongs to.</param>
+    /// <param name="state">The state.</param>
+    /// <param name="pace">Called after each step with the time that it took; may wait.</param>
+    public static void Write(string path, string identity, SavedState state, Action<TimeSpan>? pace = null)
     {
-        var unfinished = $"{path}.{Environment.ProcessId}{Unfinished}";
+        var unfinished = $"{path}.{Guid.NewGuid():N}{Unfinished}";
         try
         {
             var options = new FileStreamOptions
             {
                 Mode = FileMode.Create,
                 Access = FileAccess.Write,
+                // Locked until it is renamed: IsBeingWritten asks for that.
                 Share = FileShare.None,
-                BufferSize = Step,
+                BufferSize = 0,
             };
             // States tell what was asked.
             if (!OperatingSystem.IsWindows())
@@ -50,8 +58,11 @@ internal static class StateFile
                 Put(head.GetBuffer().AsSpan(0, (int)head.Length));
                 using var bytes = state.Buffer.AsStream();
                 var step = new byte[Step];
-                while (bytes.Read(step) is > 0 and var count)
+                for (var before = Stopwatch.GetTimestamp(); bytes.Read(step) is > 0 and var count; before = Stopwatch.GetTimestamp())
+                {
                     Put(step.AsSpan(0, count));
+                    pace?.Invoke(Stopwatch.GetElapsedTime(before));
+                }
                 file.Write(hash.GetCurrentHash());
                 file.Flush(flushToDisk: true);
 
@@ -67,6 +78,23 @@ internal static class StateFile
         {
             TryDelete(unfinished);
             throw new IOException(e.Message, e);
+        }
+    }
+
+    /// <summary>
+    /// Whether somebody writes this unfinished file. Who does holds a lock on it, which ends with the process; ids of processes say nothing
+    /// of those in other containers, and come again.
+    /// </summary>
+    public static bool IsBeingWritten(string unfinished)
+    {
+        try
+        {
+            using var file = new FileStream(unfinished, FileMode.Open, FileAccess.ReadWrite, FileShare.None, 0);
+            return false;
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            return true;
         }
     }
 

@@ -1,6 +1,6 @@
-using System.Globalization;
 using System.IO.Hashing;
 using System.Threading.Channels;
+using Shimmy.Worker.Native;
 using Shimmy.Worker.Sequences;
 
 namespace Shimmy.Worker.Prefixes;
@@ -11,17 +11,20 @@ namespace Shimmy.Worker.Prefixes;
 /// </summary>
 internal sealed class StateFolder
 {
-    // Written bytes hold their memory until they are written.
     private const int MostWaiting = 64;
+
+    // While streams run, the thread rests so many times as long as it works.
+    private const int RestsByWork = 19;
 
     // A prefix that is computed in no time needs no file.
     private const int ShortestKept = 128;
 
     private static readonly TimeSpan LongestScan = TimeSpan.FromSeconds(5);
-    private static readonly TimeSpan PauseAfterFailure = TimeSpan.FromMinutes(1);
+    private static readonly TimeSpan LongestRest = TimeSpan.FromSeconds(0.2);
 
     private readonly string _folder;
     private readonly long _bound;
+    private readonly long _mostWaiting;
     private readonly string _identity;
     private readonly string _prefix;
     private readonly bool _needsCheckpoints;
@@ -29,19 +32,22 @@ internal sealed class StateFolder
     private readonly Lock _lock = new();
     private readonly List<StateEntry> _entries = [];
     private readonly TaskCompletionSource _scanned = new();
-    private readonly Channel<(SavedState State, StateEntry Entry)> _waiting =
-        Channel.CreateBounded<(SavedState, StateEntry)>(MostWaiting);
+    private readonly List<StateEntry> _waiting = [];
+    private readonly Channel<(SavedState State, StateEntry Entry)> _queue = Channel.CreateUnbounded<(SavedState, StateEntry)>();
     private long _resumesAt;
-    private int _unwritten;
+    private string? _failure;
+    private volatile bool _hurries = true;
 
     /// <param name="folder">Full path; made where it is missing.</param>
     /// <param name="bound">Most bytes of all states in the folder, those of other models included.</param>
     /// <param name="identity">What a state must belong to: <see cref="StateIdentity"/>.</param>
     /// <param name="needsCheckpoints">Whether a prefix cannot always be cut out of a longer one.</param>
+    /// <param name="mostWaiting">Bytes of states that may wait to be written, but for a single larger one.</param>
     /// <param name="warn">Receives warnings of files that cannot be used or written.</param>
-    public StateFolder(string folder, long bound, string identity, bool needsCheckpoints, Action<string> warn)
+    public StateFolder(string folder, long bound, string identity, bool needsCheckpoints, long mostWaiting, Action<string> warn)
     {
-        (_folder, _bound, _identity, _needsCheckpoints, _warn) = (folder, bound, identity, needsCheckpoints, warn);
+        (_folder, _bound, _identity, _warn) = (folder, bound, identity, warn);
+        (_needsCheckpoints, _mostWaiting) = (needsCheckpoints, mostWaiting);
         _prefix = identity[..16] + "-";
         new Thread(Work) { IsBackground = true, Name = "states" }.Start();
     }
@@ -57,35 +63,65 @@ internal sealed class StateFolder
     }
 
     /// <summary>Whether its thread has found all files and written all states that it was given.</summary>
-    public bool IsIdle => _scanned.Task.IsCompleted && Volatile.Read(ref _unwritten) == 0;
-
-    /// <summary>Writes a state, on a thread of its own; the scheduler's thread calls it. Nothing where it cannot be written now.</summary>
-    public void Keep(SavedState state)
+    public bool IsIdle
     {
-        if (state.File is not null || state.Media.Count > 0 || state.Length < ShortestKept || state.Bytes > _bound / 4
-            || Environment.TickCount64 < Volatile.Read(ref _resumesAt))
+        get
         {
-            return;
+            lock (_lock)
+                return _scanned.Task.IsCompleted && _waiting.Count == 0;
         }
-        var entry = new StateEntry(Path.Join(_folder, NameOf(state)), state.Tokens.ToArray(), state.Key, state.IsCheckpoint,
-            state.FirstPosition, state.Bytes)
-        {
-            InMemory = true,
-        };
-        var held = false;
-        state.Buffer.DangerousAddRef(ref held);
-        // Before it is handed over: it may be written at once.
-        Interlocked.Increment(ref _unwritten);
-        if (_waiting.Writer.TryWrite((state, entry)))
-        {
-            state.File = entry;
-            return;
-        }
-        Interlocked.Decrement(ref _unwritten);
-        state.Buffer.DangerousRelease();
     }
 
-    /// <summary>Deletes the file of a state in whose place a longer one is.</summary>
+    /// <summary>Whether it writes as fast as it can, because no stream runs.</summary>
+    public bool Hurries
+    {
+        get => _hurries;
+        set => _hurries = value;
+    }
+
+    /// <summary>How long nothing is written any more, after a failure; zero where there was none.</summary>
+    public TimeSpan Pause => TimeSpan.FromMilliseconds(Math.Max(0, Volatile.Read(ref _resumesAt) - Environment.TickCount64));
+
+    /// <summary>How long that is.</summary>
+    public TimeSpan PauseAfterFailure { get; init; } = TimeSpan.FromMinutes(1);
+
+    /// <summary>
+    /// Writes a state, on a thread of its own; the scheduler's thread calls it. False where it cannot be written now and is to be given
+    /// again: too much waits, or writing has failed not long ago.
+    /// </summary>
+    public bool Keep(SavedState state)
+    {
+        if (state.File is { HasFailed: false } || state.Media.Count > 0 || state.Length < ShortestKept || state.Bytes > _bound / 4 * 3)
+            return true;
+        if (Pause > TimeSpan.Zero)
+            return false;
+        var path = Path.Join(_folder, NameOf(state));
+        lock (_lock)
+        {
+            // It was found in the folder, and computed again all the same.
+            if (_entries.Find(one => one.Path == path) is { } known && File.Exists(path))
+            {
+                (state.File, known.InMemory) = (known, true);
+                return true;
+            }
+            if (_waiting.Count >= MostWaiting || (_waiting.Count > 0 && _waiting.Sum(one => one.Bytes) + state.Bytes > _mostWaiting))
+                return false;
+            var entry = new StateEntry(path, state.Tokens.ToArray(), state.Key, state.IsCheckpoint, state.FirstPosition, state.Bytes)
+            {
+                InMemory = true,
+                IsWaiting = true,
+            };
+            foreach (var shorter in _waiting.Where(shorter => !shorter.HasBegun && IsReplaced(shorter, entry)))
+                shorter.Dropped = true;
+            _waiting.Add(entry);
+            state.File = entry;
+            var held = false;
+            state.Buffer.DangerousAddRef(ref held);
+            return _queue.Writer.TryWrite((state, entry));
+        }
+    }
+
+    /// <summary>Deletes the file of a state that is of no use.</summary>
     public void Drop(SavedState state)
     {
         if (state.File is not { } entry)
@@ -95,6 +131,10 @@ internal sealed class StateFolder
         entry.Dropped = true;
         StateFile.TryDelete(entry.Path);
     }
+
+    // Of a whole state shorter ones of its tokens can be made.
+    private static bool IsReplaced(StateEntry shorter, StateEntry entry) => !entry.IsCheckpoint && !shorter.IsCheckpoint
+        && shorter.Tokens.Length < entry.Tokens.Length && shorter.Key.Equals(entry.Key) && entry.Tokens.AsSpan().StartsWith(shorter.Tokens);
 
     /// <summary>
     /// Reads the states that spare a prompt most, where none in memory spares as much; from any thread but the scheduler's. What is read is
@@ -164,6 +204,7 @@ internal sealed class StateFolder
 
     private void Work()
     {
+        Posix.GoBehind();
         try
         {
             // States tell what was asked.
@@ -172,15 +213,16 @@ internal sealed class StateFolder
             else
                 Directory.CreateDirectory(_folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
             Scan();
+            MakeRoom(0);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             _warn($"states of prompts cannot be kept in {_folder}: {e.Message}");
         }
         _scanned.SetResult();
-        while (_waiting.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
+        while (_queue.Reader.WaitToReadAsync().AsTask().GetAwaiter().GetResult())
         {
-            while (_waiting.Reader.TryRead(out var next))
+            while (_queue.Reader.TryRead(out var next))
                 Write(next.State, next.Entry);
         }
     }
@@ -196,7 +238,7 @@ internal sealed class StateFolder
         {
             if (path.EndsWith(StateFile.Unfinished, StringComparison.Ordinal))
             {
-                if (!IsBeingWritten(path))
+                if (!StateFile.IsBeingWritten(path))
                     StateFile.TryDelete(path);
                 continue;
             }
@@ -210,8 +252,8 @@ internal sealed class StateFolder
                     throw new InvalidDataException("it belongs to another model, runtime or setting");
                 lock (_lock)
                 {
-                    _entries.Add(
-                        new StateEntry(path, head.Tokens, head.Key, head.IsCheckpoint, head.FirstPosition, head.Bytes));
+                    _entries.Add(new StateEntry(path, head.Tokens, head.Key, head.IsCheckpoint, head.FirstPosition,
+                        SavedState.BytesOf(head.Bytes, head.Tokens.Length)));
                 }
             }
             catch (Exception e) when (e is InvalidDataException or IOException or UnauthorizedAccessException)
@@ -221,45 +263,55 @@ internal sealed class StateFolder
         }
     }
 
-    // Its name ends in the id of the process.
-    private static bool IsBeingWritten(string path)
-    {
-        try
-        {
-            var id = Path.GetExtension(path[..^StateFile.Unfinished.Length]).TrimStart('.');
-            using var process = System.Diagnostics.Process.GetProcessById(int.Parse(id, CultureInfo.InvariantCulture));
-            return true;
-        }
-        catch (Exception e) when (e is ArgumentException or FormatException or OverflowException)
-        {
-            return false;
-        }
-    }
-
     private void Write(SavedState state, StateEntry entry)
     {
+        var isWritten = false;
         try
         {
-            // After a failure one warning is enough.
-            if (entry.Dropped || Environment.TickCount64 < Volatile.Read(ref _resumesAt))
+            lock (_lock)
+                entry.HasBegun = true;
+            if (entry.Dropped || Pause > TimeSpan.Zero)
                 return;
             MakeRoom(entry.Bytes);
-            StateFile.Write(entry.Path, _identity, state);
-            lock (_lock)
-                _entries.Add(entry);
+            StateFile.Write(entry.Path, _identity, state, took =>
+            {
+                if (!_hurries)
+                    Thread.Sleep(took * RestsByWork < LongestRest ? took * RestsByWork : LongestRest);
+            });
+            (isWritten, _failure) = (true, null);
+            TakeIn(entry);
             if (entry.Dropped)
                 Drop(state);
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            _warn($"a state of a prompt cannot be written to {_folder}: {e.Message}");
+            // One warning is enough while it fails for the same reason.
+            if (_failure != e.Message)
+                _warn($"a state of a prompt cannot be written to {_folder}: {e.Message}");
+            _failure = e.Message;
             Volatile.Write(ref _resumesAt, Environment.TickCount64 + (long)PauseAfterFailure.TotalMilliseconds);
         }
         finally
         {
             state.Buffer.DangerousRelease();
-            Interlocked.Decrement(ref _unwritten);
+            (entry.HasFailed, entry.IsWaiting) = (!isWritten && !entry.Dropped, false);
+            lock (_lock)
+                _waiting.Remove(entry);
         }
+    }
+
+    // Shorter ones leave only now that the longer one is there.
+    private void TakeIn(StateEntry entry)
+    {
+        List<StateEntry> replaced;
+        lock (_lock)
+        {
+            replaced = _entries.FindAll(other => IsReplaced(other, entry));
+            _entries.RemoveAll(other => other.Path == entry.Path || replaced.Contains(other));
+            _entries.Add(entry);
+        }
+        foreach (var shorter in replaced)
+            StateFile.TryDelete(shorter.Path);
     }
 
     // The states of all models share the bound; those that were not used for the longest time leave.
@@ -267,7 +319,8 @@ internal sealed class StateFolder
     {
         var files = new DirectoryInfo(_folder).EnumerateFiles()
             .Where(file => IsOurs(file.Name)
-                && (file.Extension == StateFile.Ending || (file.Extension == StateFile.Unfinished && !IsBeingWritten(file.FullName))))
+                && (file.Extension == StateFile.Ending
+                    || (file.Extension == StateFile.Unfinished && !StateFile.IsBeingWritten(file.FullName))))
             .Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc)).OrderBy(file => file.LastWriteTimeUtc).ToList();
         var total = files.Sum(file => file.Length) + bytes;
         foreach (var file in files)
@@ -311,6 +364,8 @@ internal sealed class StateEntry(string path, int[] tokens, PrefixKey key, bool 
 {
     private volatile bool _inMemory;
     private volatile bool _dropped;
+    private volatile bool _waiting;
+    private volatile bool _failed;
 
     public string Path => path;
 
@@ -331,10 +386,27 @@ internal sealed class StateEntry(string path, int[] tokens, PrefixKey key, bool 
         set => _inMemory = value;
     }
 
-    /// <summary>Whether a longer one took its place before it was written.</summary>
+    /// <summary>Whether it is not to be written any more, or was of no use: a longer one took its place.</summary>
     public bool Dropped
     {
         get => _dropped;
         set => _dropped = value;
+    }
+
+    /// <summary>Whether it waits to be written, or is being written.</summary>
+    public bool IsWaiting
+    {
+        get => _waiting;
+        set => _waiting = value;
+    }
+
+    /// <summary>Whether its writing has begun; the folder's.</summary>
+    public bool HasBegun { get; set; }
+
+    /// <summary>Whether it was not written, and may be tried again.</summary>
+    public bool HasFailed
+    {
+        get => _failed;
+        set => _failed = value;
     }
 }

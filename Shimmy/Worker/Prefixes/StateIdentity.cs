@@ -2,6 +2,7 @@ using System.IO.Hashing;
 using System.Text;
 using Shimmy.Engine;
 using Shimmy.Engine.Protocol;
+using Shimmy.Gguf;
 using Shimmy.Worker.Model;
 using Shimmy.Worker.Native;
 
@@ -20,7 +21,7 @@ internal static class StateIdentity
     public static string Of(LlamaModel model)
     {
         var hash = new XxHash128();
-        Append(RuntimeLibraries.Version);
+        Append($"{RuntimeLibraries.Version} {RuntimeLibraries.Commit}");
         Append(RuntimeLayout.Loaded.Builds);
         foreach (var (key, value) in model.Handle.ReadMetadata().OrderBy(pair => pair.Key, StringComparer.Ordinal))
             Append($"{key}={value}");
@@ -30,7 +31,8 @@ internal static class StateIdentity
         var spec = model.Spec;
         hash.Append(
             Wire.Write(new ModelSpec { Name = "", Path = "", Tuning = spec.Tuning, BatchSize = spec.BatchSize }, WorkerRecords.Spec));
-        AppendFile(spec.Path);
+        foreach (var part in PartsOf(spec.Path))
+            AppendFile(part);
         foreach (var lora in spec.Loras)
             AppendFile(lora.File ?? lora.Path);
         if (spec.Projector is { } projector)
@@ -48,6 +50,8 @@ internal static class StateIdentity
         {
             using var file = File.OpenRead(path);
             hash.Append(BitConverter.GetBytes(file.Length));
+            // Where little was changed, the samples may miss it.
+            hash.Append(BitConverter.GetBytes(File.GetLastWriteTimeUtc(path).Ticks));
             var sample = new byte[SampleBytes];
             for (var i = 0; i < Samples; i++)
             {
@@ -56,5 +60,14 @@ internal static class StateIdentity
                 hash.Append(sample.AsSpan(0, count));
             }
         }
+    }
+
+    /// <summary>The files that a model consists of, from the path of the first.</summary>
+    public static IEnumerable<string> PartsOf(string path)
+    {
+        var name = ModelFileName.Parse(Path.GetFileName(path));
+        return name.ShardCount == 0
+            ? [path]
+            : Enumerable.Range(1, name.ShardCount).Select(number => Path.Join(Path.GetDirectoryName(path), name.OfShard(number)));
     }
 }

@@ -15,8 +15,12 @@ namespace Shimmy.Worker.Scheduling;
 internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilder turn, MediaEncoder? encoder, SchedulerCounters counters,
     IEventSink events, RequestQueue<Sequence> waiting, List<Sequence> running)
 {
+    private const int LongestRetryAfter = 60; // seconds
+
     // In tokens: a join must save more than the turn that waiting may cost.
     private const int ShortestJoin = 16;
+
+    private double _secondsPerRequest;
 
     /// <summary>
     /// A sequence was preempted since the last one left: admitting a request now would only preempt another.
@@ -28,6 +32,27 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
     /// </summary>
     public bool Shares(Sequence sequence) =>
         model.Spec.SharePrefixes && sequence.Options is { CachePrompt: true, ReportPrompt: false };
+
+    /// <summary>Notes how long a request took.</summary>
+    public void NoteTime(double seconds) =>
+        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
+
+    /// <summary>
+    /// The error for a request for which the queue has no place. Retry-After: the time until as many requests have ended as wait now, at
+    /// the recent rate.
+    /// </summary>
+    /// <param name="embeddings">Embeddings that wait.</param>
+    public EngineException Refusal(int embeddings)
+    {
+        counters.Refused++;
+        var seconds = Math.Clamp(Math.Ceiling(_secondsPerRequest * (waiting.Count + 1) / model.Slots), 1, LongestRetryAfter);
+        return new EngineException(EngineFailure.QueueFull,
+            $"{waiting.Count + embeddings} requests wait for this model already and {running.Count} run; try again in {seconds} s "
+            + "(--queue sets how many may wait)")
+        {
+            RetryAfterSeconds = (int)seconds,
+        };
+    }
 
     /// <summary>1. Waiting requests get slots, and take over the longest prefix there is or wait for the one that there will be.</summary>
     public void Admit()
@@ -116,10 +141,11 @@ internal sealed class Admission(LlamaModel model, PrefixCache cache, BatchBuilde
             encoder!.Request(span.Stretch.Medium, () => !sequence.Cancelled);
         // One token counts as computed where none is: who divides by it gets a number.
         var counted = Math.Min(cached, sequence.Tokens.Length - 1);
-        counters.CountCached(counted, origin);
+        // One that was preempted has been counted, like its prompt.
         if (sequence.Started)
             return;
         sequence.Started = true;
+        counters.CountCached(counted, origin);
         events.Started(sequence.RequestId, new GenerationStart(sequence.PromptLength, counted, sequence.Seed)
         {
             Slot = sequence.Slot!.Id,

@@ -29,10 +29,6 @@ namespace Shimmy.Worker.Scheduling;
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Lives as long as its process.")]
 internal sealed class Scheduler
 {
-    private const int LongestRetryAfter = 60; // seconds
-
-    private static readonly TimeSpan IdleBeforeWriting = TimeSpan.FromSeconds(0.5);
-
     private readonly LlamaModel _model;
     private readonly PrefixCache _cache;
     private readonly DecodeBatch _batch;
@@ -50,7 +46,6 @@ internal sealed class Scheduler
     private readonly MediaEncoder? _encoder;
     private readonly CellLedger? _ledger;
     private readonly List<(Slot Slot, Action Action)> _postponed = [];
-    private double _secondsPerRequest;
     private long _lastWork = Stopwatch.GetTimestamp();
     private long _mediumTurns;
     private bool _anyCancelled;
@@ -60,9 +55,9 @@ internal sealed class Scheduler
         _model = model;
         _events = events;
         _cache = new PrefixCache(model.Context, model.Handle, model.Slots, model.Spec.PrefixMemoryBytes ?? ModelSpec.DefaultPrefixMemory,
-            clearsWay: !model.UsesGpu && draft is null && model.Spec.SharePrefixes, model.Spec.PrefixStore is { } folder
-                ? needsCheckpoints => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model), needsCheckpoints,
-                    line => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line))
+            clearsWay: !model.UsesGpu && draft is null && model.Spec.SharePrefixes, Warn, model.Spec.PrefixStore is { } folder
+                ? (needsCheckpoints, mostWaiting) => new StateFolder(folder, model.Spec.PrefixStoreBytes, StateIdentity.Of(model),
+                    needsCheckpoints, mostWaiting, Warn)
                 : null);
         _ledger = model.Spec.ReportsCells ? new CellLedger(_cache, model.Spec.Name, model.Adapters) : null;
         _batch = new DecodeBatch(model.BatchSize);
@@ -71,14 +66,16 @@ internal sealed class Scheduler
         _embeddings = new EmbeddingQueue(_encoder, Post);
         _admission = new Admission(model, _cache, _turn, _encoder, _counters, events, _waiting, _running);
         _sampler = new TurnSampler(model, _cache, _counters, events);
+
+        static void Warn(string line) => NativeLog.Listener?.Invoke(NativeLogLevel.Ours, line);
     }
 
     /// <summary>Hands in a request; from any thread but the scheduler's. The sequence is disposed by the scheduler.</summary>
     public void Submit(Sequence sequence)
     {
         // Reading takes time: before the scheduler sees the request.
-        var states = _cache.Folder is { } folder && _admission.Shares(sequence)
-            ? folder.Read(sequence.Tokens, sequence.Key, _cache.Store.LargestState)
+        var states = _cache.Writing is { } writing && _admission.Shares(sequence)
+            ? writing.Folder.Read(sequence.Tokens, sequence.Key, _cache.Store.LargestState)
             : [];
         Post(() =>
         {
@@ -95,7 +92,7 @@ internal sealed class Scheduler
             _waiting.Add(sequence);
             return;
         }
-        _events.Failed(sequence.RequestId, Refusal());
+        _events.Failed(sequence.RequestId, _admission.Refusal(_embeddings.Count));
         sequence.Dispose();
     }
 
@@ -105,7 +102,7 @@ internal sealed class Scheduler
         if (_embeddings.Count <= _model.Spec.Queue)
             _embeddings.Add(embeddingJob);
         else
-            embeddingJob.Refuse(Refusal());
+            embeddingJob.Refuse(_admission.Refusal(_embeddings.Count));
     });
 
     /// <summary>
@@ -156,6 +153,15 @@ internal sealed class Scheduler
         }
     });
 
+    /// <summary>Writes all states down as soon as nothing runs; the callback runs on the scheduler's thread once they are.</summary>
+    public void Flush(Action done) => Post(() =>
+    {
+        if (_cache.Writing is { } writing)
+            writing.Flush(done);
+        else
+            done();
+    });
+
     /// <summary>The loop. It never returns: a worker ends as a process.</summary>
     public void Run()
     {
@@ -188,6 +194,7 @@ internal sealed class Scheduler
             }
             computed |= _encoder is not null && DecodeMedium();
             _lastWork = computed ? Stopwatch.GetTimestamp() : _lastWork;
+            _cache.Writing?.WriteDownBeside();
             TellCells();
             _events.Flush();
             // All that runs waits for a picture.
@@ -202,17 +209,16 @@ internal sealed class Scheduler
     // signal may be older than this rest: what it stood for was done without waiting for it.
     private void Rest()
     {
-        while (_inbox.IsEmpty && _cache.Folder is not null)
+        for (TimeSpan? left = TimeSpan.Zero; left is not null && _inbox.IsEmpty && _cache.Writing is { } writing;)
         {
-            var patience = IdleBeforeWriting - Stopwatch.GetElapsedTime(_lastWork);
-            if (_wake.Wait(patience > TimeSpan.Zero ? patience : TimeSpan.Zero))
+            if (_wake.Wait(writing.PatienceFor(left.Value, Stopwatch.GetElapsedTime(_lastWork))))
                 continue;
-            if (!_cache.WriteDown())
-                break;
+            left = writing.WriteDown();
             TellCells();
         }
         if (_inbox.IsEmpty)
             _wake.Wait();
+        _cache.Writing?.EndRest();
     }
 
     private void TellCells()
@@ -225,18 +231,6 @@ internal sealed class Scheduler
     {
         _inbox.Enqueue(action);
         _wake.Release();
-    }
-
-    // Retry-After: the time until as many requests have ended as wait now, at the recent rate.
-    private EngineException Refusal()
-    {
-        _counters.Refused++;
-        var seconds = Math.Clamp(Math.Ceiling(_secondsPerRequest * (_waiting.Count + 1) / _model.Slots), 1, LongestRetryAfter);
-        return new EngineException(EngineFailure.QueueFull,
-            $"{_waiting.Count + _embeddings.Count} requests wait for this model already and {_running.Count} run; try again in {seconds} s (--queue sets how many may wait)")
-        {
-            RetryAfterSeconds = (int)seconds,
-        };
     }
 
     private void RetireCancelled()
@@ -449,8 +443,7 @@ internal sealed class Scheduler
     private void End(Sequence sequence, FinishReason reason)
     {
         ReportEnd(sequence, reason);
-        var seconds = Stopwatch.GetElapsedTime(sequence.AdmittedAt).TotalSeconds;
-        _secondsPerRequest = _secondsPerRequest <= 0 ? seconds : (0.8 * _secondsPerRequest) + (0.2 * seconds);
+        _admission.NoteTime(Stopwatch.GetElapsedTime(sequence.AdmittedAt).TotalSeconds);
         Retire(sequence);
     }
 

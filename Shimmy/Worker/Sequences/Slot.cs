@@ -72,9 +72,6 @@ internal sealed class Slot(int id)
 /// <param name="Client">The client whose requests share prefixes; empty where all clients do.</param>
 internal sealed record PrefixKey(AdapterSet Adapters, string Client)
 {
-    /// <summary>For <see cref="Client"/>: of no client, as what was restored from a file that somebody named.</summary>
-    public const string Everybody = "\0";
-
     /// <summary>Whether a request with another key may take over what has this one.</summary>
-    public bool Serves(PrefixKey request) => Adapters.Equals(request.Adapters) && (Client == request.Client || Client == Everybody);
+    public bool Serves(PrefixKey request) => Equals(request);
 }
