@@ -423,7 +423,9 @@ internal sealed class PrefixCache
         var regular = tokens.Length % _period == 0 && tokens.Length != slot.Owner?.PromptLength;
         if (size > (_recurrentOnly ? _store.LargestState : _store.LargestCheckpoint)
             || (regular && tokens.Length % CheckpointPlan.StepOf(_period, size) != 0))
+        {
             return;
+        }
         if (_copies.Save(slot, StateParts.Uncuttable, size) is { } state)
             _store.Add(state, replacesShorter: false);
     }
