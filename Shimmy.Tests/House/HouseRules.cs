@@ -3,11 +3,11 @@ namespace Shimmy.Tests.House;
 /// <summary>The rules of the house, each as what breaks it in a tree: one line a place, none where the rule holds.</summary>
 internal static class HouseRules
 {
-    /// <summary>The rooms from the top down; a room uses those behind it. docs/architecture.md says what each is.</summary>
+    /// <summary>The layers from the top down; a layer uses those behind it. docs/architecture.md says what each is.</summary>
     public static readonly string[] Layers =
         ["Cli", "Server", "Api", "Http", "Observability", "Chat", "Jinja", "Models", "Engine", "SafeTensors", "Gguf"];
 
-    /// <summary>The room of what runs in the child process: it uses these, and nothing uses it but Program.cs, which starts it.</summary>
+    /// <summary>The layer of what runs in the child process: it uses these, and nothing uses it but Program.cs, which starts it.</summary>
     public const string Child = "Worker";
 
     /// <summary>
@@ -22,7 +22,7 @@ internal static class HouseRules
     private const int TypicalFile = 110;
     private const int LongestLine = 140;
 
-    /// <summary>References to a room that lies above, to another dialect, and into or out of the child's room.</summary>
+    /// <summary>References to a layer above, to another dialect, and into or out of the layer of the child.</summary>
     public static IEnumerable<string> UpwardArrows(SourceTree tree) =>
         from arrow in tree.Arrows()
         let folder = SourceTree.FolderOf(arrow.File)
@@ -75,12 +75,12 @@ internal static class HouseRules
 
     private static bool MayUse(string folder, string other)
     {
-        var (room, used) = (SourceTree.RoomOf(folder), SourceTree.RoomOf(other));
-        if (room == used)
-            return room != "Api" || DialectOf(folder) is not { } dialect || DialectOf(other) is not { } another || dialect == another;
-        if (room == Child || used == Child)
-            return room == Child && used is "Engine" or "Gguf";
-        return Array.IndexOf(Layers, room) is >= 0 and var at && Array.IndexOf(Layers, used) > at;
+        var (layer, used) = (SourceTree.LayerOf(folder), SourceTree.LayerOf(other));
+        if (layer == used)
+            return layer != "Api" || DialectOf(folder) is not { } dialect || DialectOf(other) is not { } another || dialect == another;
+        if (layer == Child || used == Child)
+            return layer == Child && used is "Engine" or "Gguf";
+        return Array.IndexOf(Layers, layer) is >= 0 and var at && Array.IndexOf(Layers, used) > at;
     }
 
     private static string? DialectOf(string folder) => folder.Split('/') is [_, var dialect, ..] ? dialect : null;

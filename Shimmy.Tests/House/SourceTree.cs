@@ -79,8 +79,8 @@ internal sealed partial class SourceTree
         return folder == Top ? "" : folder[(Top.Length + 1)..];
     }
 
-    /// <summary>The room of a folder, its first name: <c>Worker</c> of <c>Worker/Native</c>.</summary>
-    public static string RoomOf(string folder) => folder.Split('/')[0];
+    /// <summary>The layer of a folder, its first name: <c>Worker</c> of <c>Worker/Native</c>.</summary>
+    public static string LayerOf(string folder) => folder.Split('/')[0];
 
     /// <summary>Every reference from a file to another folder, the file first.</summary>
     public IEnumerable<(string File, string Folder)> Arrows()
