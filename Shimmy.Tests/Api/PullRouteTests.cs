@@ -230,7 +230,7 @@ public sealed class PullRouteTests
                 Connections = 1,
             }), host, models, pullsMissing, _ => { })
             {
-                Patience = TimeSpan.FromSeconds(slow ? 0.3 : 30),
+                PullWait = TimeSpan.FromSeconds(slow ? 0.3 : 30),
             };
             var http = await ServerFixture.StartAsync(new ScriptedEngine(), models, options: new ServerOptions { Pulls = pulls });
             return new Run(folder, registry, http, pulls, models);

@@ -132,7 +132,7 @@ internal static partial class EmbeddingRun
             return null;
         if (dimensions > facts.EmbeddingLength)
             throw ApiException.BadField("dimensions", $"must be at most {facts.EmbeddingLength}, the model's own, not {dimensions}");
-        if (!facts.IsMatryoshka && lease.Load.IsNews(nameof(LogCut)))
+        if (!facts.IsMatryoshka && lease.Load.IsFirstReport(nameof(LogCut)))
             LogCut(logger, lease.Entry.Name, dimensions, facts.EmbeddingLength);
         return dimensions;
     }

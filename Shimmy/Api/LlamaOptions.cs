@@ -163,10 +163,10 @@ internal sealed record LlamaOptions
 /// </summary>
 internal static class ReasoningControls
 {
-    private static readonly ConcurrentDictionary<string, ThinkingControl> Running = new(StringComparer.Ordinal);
+    private static readonly ConcurrentDictionary<string, ReasoningControl> Running = new(StringComparer.Ordinal);
 
     /// <summary>Lets an answer be found until the result is disposed.</summary>
-    public static IDisposable Begin(string id, ThinkingControl? control)
+    public static IDisposable Begin(string id, ReasoningControl? control)
     {
         if (control is not null)
             Running[id] = control;

@@ -84,7 +84,7 @@ internal sealed record LlamaServerMode
     public bool? Thinks { get; init; }
 
     /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
-    public int? ThinkingBudget { get; init; }
+    public int? MaxReasoningTokens { get; init; }
 
     /// <summary>Where the reasoning is reported, if a request does not say (<c>--reasoning-format</c>).</summary>
     public ReasoningPlace ReasoningPlace { get; init; }
@@ -181,7 +181,7 @@ internal sealed record LlamaServerMode
                 (message, i) => Apart(message, continues && i == request.Messages.Count - 1 ? "\n\n" : "\n"))],
             // llama-server gives it to every template.
             EnableThinking = request.EnableThinking ?? Thinks ?? true,
-            ThinkingBudget = request.ThinkingBudget ?? ThinkingBudget,
+            MaxReasoningTokens = request.MaxReasoningTokens ?? MaxReasoningTokens,
             TemplateArguments = arguments,
         };
     }

@@ -119,7 +119,7 @@ internal static class ModelResolver
             return (entry, null);
         var service = context.RequestServices.GetService<PullService>();
         if (pulls && service is { PullsMissing: true } && service.BeginMissing(name) is { } run)
-            return (await PulledAsync(registry, name, run, service.Patience, cancellation).ConfigureAwait(false), null);
+            return (await PulledAsync(registry, name, run, service.PullWait, cancellation).ConfigureAwait(false), null);
         throw new ApiException(404, $"the model {RequestFields.Quote(name)} does not exist here; {registry.ExplainUnknown(name)}"
             + (service is null ? "" : PullName.Hint(name)), "model_not_found", "model")
         {
@@ -137,9 +137,9 @@ internal static class ModelResolver
 
     // Waits a moment: a small model is here then, and a name that no registry knows is refused as such.
     private static async Task<ModelEntry> PulledAsync(
-        ModelRegistry registry, string name, PullRun run, TimeSpan patience, CancellationToken cancellation)
+        ModelRegistry registry, string name, PullRun run, TimeSpan pullWait, CancellationToken cancellation)
     {
-        var until = Task.Delay(patience, cancellation);
+        var until = Task.Delay(pullWait, cancellation);
         await Task.WhenAny(run.Done, until).ConfigureAwait(false);
         cancellation.ThrowIfCancellationRequested();
         if (run.Done.IsCompleted)

@@ -27,7 +27,7 @@ internal sealed record ThinkingFields(bool? Enabled, int? Budget, Dictionary<str
         var effort = Effort(fields, "reasoning_effort") ?? (reasoning is null ? null : Effort(reasoning, "effort"))
             ?? (fields.Object("output_config") is { } config ? Effort(config, "effort") : null) ?? level;
         if (reasoning?.Flag("exclude") == true)
-            throw ApiException.BadField("reasoning.exclude", "thoughts are always reported, beside the answer", "unsupported_value");
+            throw ApiException.BadField("reasoning.exclude", "reasoning is always returned in a separate field", "unsupported_value");
         budget ??= (reasoning is null ? null : Tokens(reasoning, "max_tokens")) ?? Tokens(fields, "thinking_budget")
             ?? Tokens(fields, "thinking_budget_tokens") ?? Tokens(fields, "reasoning_budget")
             ?? Tokens(fields, "reasoning_budget_tokens");

@@ -47,8 +47,8 @@ internal sealed class AnswerCheck
 /// <summary>Lines of the pipeline in the log.</summary>
 internal static partial class PipelineLog
 {
-    [LoggerMessage(LogLevel.Warning, "the arguments of a tool are not held to its schema: {Reason}")]
-    public static partial void OddTool(ILogger logger, string reason);
+    [LoggerMessage(LogLevel.Warning, "the arguments of a tool are not checked against its schema: {Reason}")]
+    public static partial void UncheckedArguments(ILogger logger, string reason);
 
     [LoggerMessage(LogLevel.Warning, "an answer does not satisfy its schema, of which a grammar expresses a part: {Problem}")]
     public static partial void Unsatisfied(ILogger logger, string problem);

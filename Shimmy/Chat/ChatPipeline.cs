@@ -60,15 +60,15 @@ internal static class ChatPipeline
                 ? [.. format.VisibleTexts, shown.Open, shown.Close]
                 : format.VisibleTexts,
         };
-        var limit = (request.ThinkingBudget ?? (request.ThinkingControl is null ? null : int.MaxValue)) is { } budget
+        var limit = (request.MaxReasoningTokens ?? (request.ReasoningControl is null ? null : int.MaxValue)) is { } budget
             && format.Reasoning is { } tags
             ? new ReasoningLimit(budget, tags, format.BeginsReasoning)
             : null;
         var events = limit is null
             ? GenerateAsync(lease, generation, clock, cancellation)
-            : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation, request.ThinkingControl);
+            : ReasoningBudget.RunAsync(lease, generation, limit, clock, cancellation, request.ReasoningControl);
         // An answer that somebody may change while it runs is no answer to keep.
-        if (request.ThinkingControl is not null)
+        if (request.ReasoningControl is not null)
             cache = null;
         events = cache?.Through(lease, generation, limit, events, cancellation) ?? events;
         var parser = format.IsPlain ? null : new AnswerParser(format);
@@ -115,23 +115,23 @@ internal static class ChatPipeline
                 return (ToolCallConstraint.Build(calls, request.Tools, request.ParallelToolCalls, afterTrigger: false), thought);
             // The request's grammar is for answers in text; a call is an alternative to it.
             if (request.Grammar is { } words)
-                return (Forgiving(afterTrigger: false).Or(words), thought);
+                return (Lenient(afterTrigger: false).Or(words), thought);
             // Calls are optional: the grammar applies once one has begun. Calls of bare JSON have no trigger, and JSON may be an answer as
             // well.
             return calls.Trigger.Length == 0
                 ? (null, null)
-                : (Forgiving(afterTrigger: true), calls.Trigger);
+                : (Lenient(afterTrigger: true), calls.Trigger);
         }
         catch (SchemaException e)
         {
             throw ChatTemplate.Refusal(e.Place.Length == 0 ? "tools" : e.Place, e.Message);
         }
 
-        Grammar Forgiving(bool afterTrigger)
+        Grammar Lenient(bool afterTrigger)
         {
-            var grammar = ToolCallConstraint.BuildForgiving(calls, request.Tools, request.ParallelToolCalls, afterTrigger, out var odd);
+            var grammar = ToolCallConstraint.BuildLenient(calls, request.Tools, request.ParallelToolCalls, afterTrigger, out var odd);
             foreach (var reason in logger is null ? [] : odd)
-                PipelineLog.OddTool(logger!, reason);
+                PipelineLog.UncheckedArguments(logger!, reason);
             return grammar;
         }
     }

@@ -16,7 +16,7 @@ internal static class ReasoningBudget
     /// <summary>Runs a request as one answer.</summary>
     public static async IAsyncEnumerable<OutputEvent> RunAsync(
         ModelLease lease, GenerationRequest request, ReasoningLimit limit, AnswerClock clock,
-        [EnumeratorCancellation] CancellationToken cancellation, ThinkingControl? control = null)
+        [EnumeratorCancellation] CancellationToken cancellation, ReasoningControl? control = null)
     {
         var (budget, tags, isOpen) = limit;
         var reports = request.Options is { ReportTokens: true } or { TopLogProbabilities: not null };

@@ -51,7 +51,7 @@ internal sealed class RouteTable
     public IReadOnlyList<Dialect> Dialects => _dialects;
 
     /// <summary>The dialect whose errors all routes have; null leaves each route its own.</summary>
-    public Dialect? Speaks { get; init; }
+    public Dialect? ForcedDialect { get; init; }
 
     /// <summary>Adds a dialect with its endpoints, each of which maps its own routes.</summary>
     public void Add(Dialect dialect, params ReadOnlySpan<Action<RouteTable>> endpoints)
@@ -176,7 +176,7 @@ internal sealed class RouteTable
             ofOtherMethod = ofOtherMethod is null || route.Rank > ofOtherMethod.Rank ? route : ofOtherMethod;
         }
         var dialect = (best ?? ofOtherMethod)?.Dialect ?? DialectOf(path);
-        return new RouteMatch(Speaks ?? dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
+        return new RouteMatch(ForcedDialect ?? dialect, (best ?? ofOtherMethod)?.Policy ?? dialect.Policy)
         {
             Pattern = best?.Pattern,
             Handle = best?.Handle,
@@ -229,7 +229,7 @@ internal sealed class RouteTable
     /// <summary>The dialect of a path, whether it has a route or not.</summary>
     public Dialect DialectOf(PathString path)
     {
-        var best = Speaks;
+        var best = ForcedDialect;
         if (best is not null)
             return best;
         foreach (var dialect in _dialects)

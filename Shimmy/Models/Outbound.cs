@@ -26,7 +26,7 @@ internal static class Outbound
             AllowAutoRedirect = false,
             UseCookies = false,
             UseProxy = proxy,
-            Proxy = proxy ? new FarProxy(HttpClient.DefaultProxy) : null,
+            Proxy = proxy ? new ExternalHostProxy(HttpClient.DefaultProxy) : null,
             MaxResponseHeadersLength = 32,
             SslOptions = new SslClientAuthenticationOptions
             {
@@ -50,7 +50,7 @@ internal static class Outbound
     }
 
     // The proxies of the environment, for hosts elsewhere.
-    private sealed class FarProxy(IWebProxy proxy) : IWebProxy
+    private sealed class ExternalHostProxy(IWebProxy proxy) : IWebProxy
     {
         public ICredentials? Credentials
         {

@@ -67,7 +67,7 @@ internal static class LlamaMetrics
 /// </summary>
 internal sealed class LlamaTotals
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    private static readonly TimeSpan ScrapeTimeout = TimeSpan.FromSeconds(2);
 
     private readonly Lock _lock = new();
     private readonly Dictionary<ILoadedModel, EngineStatistics> _last = new(ReferenceEqualityComparer.Instance);
@@ -79,11 +79,11 @@ internal sealed class LlamaTotals
     /// <summary>Notes the counters of a model that is about to be unloaded.</summary>
     public async Task KeepAsync(ILoadedModel model)
     {
-        using var patience = new CancellationTokenSource(Patience);
+        using var limit = new CancellationTokenSource(ScrapeTimeout);
         EngineStatistics? statistics = null;
         try
         {
-            statistics = await model.GetStatisticsAsync(patience.Token).ConfigureAwait(false);
+            statistics = await model.GetStatisticsAsync(limit.Token).ConfigureAwait(false);
         }
         catch (Exception e) when (e is EngineException or OperationCanceledException)
         {

@@ -31,7 +31,7 @@ internal sealed class ZmtpPublisher : IDisposable
     private const byte Long = 2;
     private const byte Command = 4;
 
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(10); // for greeting and READY
+    private static readonly TimeSpan HandshakeTimeout = TimeSpan.FromSeconds(10); // for greeting and READY
 
     private readonly List<Socket> _listeners = [];
     private readonly Lock _lock = new();
@@ -134,7 +134,7 @@ internal sealed class ZmtpPublisher : IDisposable
             socket.NoDelay = true;
             // One whose machine is gone never says so.
             socket.SetSocketOption(SocketOptionLevel.Socket, SocketOptionName.KeepAlive, true);
-            left.CancelAfter(Patience);
+            left.CancelAfter(HandshakeTimeout);
             await GreetAsync(stream, left.Token).ConfigureAwait(false);
             left.CancelAfter(Timeout.InfiniteTimeSpan);
             lock (_lock)

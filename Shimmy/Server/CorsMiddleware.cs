@@ -81,11 +81,11 @@ internal sealed class CorsMiddleware(IReadOnlyList<string> allowed, HostCheckMid
     {
         if (text is All or "null")
             return true;
-        var mark = text.IndexOf("://", StringComparison.Ordinal);
-        return mark > 0
-            && text[..mark].All(c => char.IsAsciiLetterOrDigit(c) || c is '+' or '-' or '.' or '*')
-            && text.Length > mark + 3
-            && text[(mark + 3)..].All(c => c > ' ' && c is not ('/' or '\\' or '?' or '#' or '@' or ','));
+        var schemeEnd = text.IndexOf("://", StringComparison.Ordinal);
+        return schemeEnd > 0
+            && text[..schemeEnd].All(c => char.IsAsciiLetterOrDigit(c) || c is '+' or '-' or '.' or '*')
+            && text.Length > schemeEnd + 3
+            && text[(schemeEnd + 3)..].All(c => c > ' ' && c is not ('/' or '\\' or '?' or '#' or '@' or ','));
     }
 
     /// <summary>The origins of pages of this machine, which may call by default.</summary>

@@ -18,7 +18,7 @@ internal static class Routes
     /// <summary>Makes the route table, with the page or without it.</summary>
     public static RouteTable Create(LlamaServerMode? mode = null, bool page = true)
     {
-        var routes = new RouteTable { Speaks = mode is null ? null : LlamaServerDialect.Instance };
+        var routes = new RouteTable { ForcedDialect = mode is null ? null : LlamaServerDialect.Instance };
         routes.Add(NativeDialect.Instance, [Health.Map, Metrics.Map, Diagnostics.Map, ModelsEndpoint.Map, PullEndpoint.Map,
             ModelLifecycle.Map, Generate.Map, GenerateSocket.Map, ApplyTemplate.Map, Tokenize.Map, Events.Map,
             .. page ? [PageEndpoint.Map] : (Action<RouteTable>[])[]]);

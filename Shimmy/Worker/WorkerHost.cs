@@ -33,8 +33,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         NativeLog.Listener = SendLog;
         // A thread each: a text to tokenize may be of any length and must not delay prompts, whose length is limited, and to read a picture
         // or a sound takes several processors for a while.
-        var (prompts, media, questions) = (new BackgroundFrames(HandleLong), new BackgroundFrames(HandleLong, isBehind: true),
-            new BackgroundFrames(HandleLong));
+        var (prompts, media, questions) = (new BackgroundFrames(HandleInBackground),
+            new BackgroundFrames(HandleInBackground, isBehind: true), new BackgroundFrames(HandleInBackground));
         _background = [prompts, media, questions];
         while (incoming.Read() is { } frame)
         {
@@ -63,7 +63,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         }
     }
 
-    private void HandleLong(Frame frame, CancellationToken cancellation)
+    private void HandleInBackground(Frame frame, CancellationToken cancellation)
     {
         Answer(frame, () => Handle(frame, cancellation));
         // A cancel that came while the prompt was tokenized found no sequence yet.
@@ -237,7 +237,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         if (request.Document is not null != model.Metadata.Pooling is PoolingType.Rank)
         {
             throw new EngineException(EngineFailure.InvalidRequest, model.Metadata.Pooling == PoolingType.Rank
-                ? "this model is a reranker: it judges documents by a query and embeds no text"
+                ? "this model is a reranker: it scores documents for a query; use /v1/rerank"
                 : model.Metadata.LacksRankingHead
                     ? "this model pools as a reranker but its file has no classification head"
                     : "this model is not a reranker: it embeds texts and cannot rank documents")

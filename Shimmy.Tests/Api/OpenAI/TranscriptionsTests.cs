@@ -59,7 +59,7 @@ public sealed class TranscriptionsTests
     [DataRow("response_format", "srt", "'json', 'text' and 'verbose_json'")]
     [DataRow("response_format", "vtt", "'json', 'text' and 'verbose_json'")]
     [DataRow("response_format", "xml", "'verbose_json'")]
-    [DataRow("timestamp_granularities[]", "word", "tell no times")]
+    [DataRow("timestamp_granularities[]", "word", "produce no timestamps")]
     [DataRow("include[]", "logprobs", "log probabilities")]
     [DataRow("chunking_strategy", "manual", "'auto'")]
     [DataRow("temperature", "2", "from 0 to 1")]

@@ -139,8 +139,8 @@ public sealed class LargeContextTests : IDisposable
             MemoryFreeBytes = Megabyte,
             MemoryTotalBytes = megabytes * Megabyte,
         };
-        return ContextFit.Of(spec, null, new HeaderMemo(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length),
-            HostMemory.CapacityOf([gpu], new HeaderMemo()));
+        return ContextFit.Of(spec, null, new HeaderCache(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length),
+            HostMemory.CapacityOf([gpu], new HeaderCache()));
     }
 
     private static ModelResidency Residency(int megabytes) => new([new ScriptedEngine()],
@@ -161,7 +161,7 @@ public sealed class LargeContextTests : IDisposable
     private static LoadNeed Need(ModelSpec spec, int megabytes) => Fit(spec, megabytes * Megabyte);
 
     private static LoadNeed Fit(ModelSpec spec, long? room) =>
-        ContextFit.Of(spec, room, new HeaderMemo(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length));
+        ContextFit.Of(spec, room, new HeaderCache(), one => MemoryEstimate.Of(one, new FileInfo(one.Path).Length));
 
     private ModelSpec Spec() => new() { Name = "m", Path = _path, Parallel = 1, Tuning = Fused };
 }

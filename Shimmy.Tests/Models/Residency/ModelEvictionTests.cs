@@ -199,7 +199,7 @@ public sealed class ModelEvictionTests
     [Timeout(10_000, CooperativeCancellation = true)]
     public async Task A_model_under_steady_use_lets_another_in_after_a_while_and_comes_back()
     {
-        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, Patience = TimeSpan.FromSeconds(5) });
+        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, DrainAfter = TimeSpan.FromSeconds(5) });
         var first = await residency.AcquireAsync(Model("a"), null, Deadline);
         var other = residency.AcquireAsync(Model("b"), null, Deadline);
         _time.Advance(TimeSpan.FromSeconds(4));
@@ -226,7 +226,7 @@ public sealed class ModelEvictionTests
     [Timeout(10_000, CooperativeCancellation = true)]
     public async Task A_model_that_drains_for_a_request_that_gave_up_takes_requests_again()
     {
-        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, Patience = TimeSpan.FromSeconds(5) });
+        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, DrainAfter = TimeSpan.FromSeconds(5) });
         using var busy = await residency.AcquireAsync(Model("a"), null, Deadline);
         using var leaving = new CancellationTokenSource();
         var other = residency.AcquireAsync(Model("b"), null, leaving.Token);
@@ -261,7 +261,7 @@ public sealed class ModelEvictionTests
     [Timeout(10_000, CooperativeCancellation = true)]
     public async Task The_most_wanted_comes_first_until_another_has_waited_long_enough()
     {
-        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, Patience = TimeSpan.FromSeconds(5) });
+        await using var residency = Residency(new ResidencyOptions { MaxLoaded = 1, DrainAfter = TimeSpan.FromSeconds(5) });
         var busy = await residency.AcquireAsync(Model("a"), null, Deadline);
         var early = residency.AcquireAsync(Model("b"), null, Deadline);
         var wanted = new[] { residency.AcquireAsync(Model("c"), null, Deadline), residency.AcquireAsync(Model("c"), null, Deadline) };

@@ -67,8 +67,8 @@ public sealed class ThreadTunerTests
         });
 
         Assert.AreEqual((1, 2), (tuner.Threads, slow));
-        Assert.IsTrue(tuner.TakeFlight());
-        Assert.IsFalse(tuner.TakeFlight());
+        Assert.IsTrue(tuner.TakeReduced());
+        Assert.IsFalse(tuner.TakeReduced());
         var other = new ThreadTuner([1, 2], 2);
         other.Follow(tuner);
         Assert.AreEqual(1, other.Threads);

@@ -33,7 +33,7 @@ internal static class AnthropicJson
         json.WriteEndObject();
     }
 
-    /// <summary><c>stop_reason</c> and <c>stop_sequence</c>. A stop string of the template's is the model's own end.</summary>
+    /// <summary><c>stop_reason</c> and <c>stop_sequence</c>. A stop sequence of the template's is the model's own end.</summary>
     public static void WriteStop(Utf8JsonWriter json, OutputEnd end, IReadOnlyList<string> sequences)
     {
         var sequence = end.StopString is { } hit && sequences.Contains(hit) ? hit : null;

@@ -41,7 +41,7 @@ internal sealed record MessagesRequestBody(ChatRequest Request, bool Stream, boo
             ToolChoice = tools.Choice,
             ParallelToolCalls = tools.Parallel,
             EnableThinking = thinking.Enabled,
-            ThinkingBudget = thinking.Budget,
+            MaxReasoningTokens = thinking.Budget,
             TemplateArguments = thinking.TemplateArguments,
             Grammar = ConstraintFields.Read(fields, responseFormat: true, Format(fields)),
             // Anthropic: an assistant's message at the end is the beginning of the answer.

@@ -69,7 +69,7 @@ internal sealed class LlamaAnswer(LlamaOutline outline, int index, string prompt
             if (outline.Request.Options.TopLogProbabilities is not null && outputEvent.Tokens is { Count: > 0 } tokens)
                 WriteProbabilities(json, tokens);
             // The first token has none.
-            if (outline.Request.TellsTimings && (_hasWritten || outputEvent.Progress is not null))
+            if (outline.Request.ReportsTimings && (_hasWritten || outputEvent.Progress is not null))
                 _times.Write(json);
             json.WriteEndObject();
         });
@@ -251,7 +251,7 @@ internal static class LlamaSettings
         foreach (var kind in options.Samplers ?? LlamaOptions.DefaultSamplers)
             json.WriteStringValue(LlamaOptions.NameOf(kind));
         json.WriteEndArray();
-        json.WriteBoolean("timings_per_token", request.TellsTimings);
+        json.WriteBoolean("timings_per_token", request.ReportsTimings);
         json.WriteBoolean("post_sampling_probs", options.AfterSampling);
         json.WriteStartArray("lora");
         foreach (var adapter in options.Loras ?? [])

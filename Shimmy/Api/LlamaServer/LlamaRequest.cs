@@ -24,7 +24,7 @@ internal sealed record LlamaRequest
     public bool ReturnsTokens { get; private init; }
 
     /// <summary>Whether every event of a stream reports times.</summary>
-    public bool TellsTimings { get; private init; }
+    public bool ReportsTimings { get; private init; }
 
     /// <summary>Most tokens of the answer; -1 is no limit.</summary>
     public int Predict { get; private init; }
@@ -71,7 +71,7 @@ internal sealed record LlamaRequest
             Choices = FirstOf(fields, 1, MostPlaces, "n_cmpl", "n") ?? 1,
             Stream = stream,
             ReturnsTokens = fields.Flag("return_tokens") ?? false,
-            TellsTimings = fields.Flag("timings_per_token") ?? false,
+            ReportsTimings = fields.Flag("timings_per_token") ?? false,
             Predict = predict ?? -1,
             Keep = fields.Whole("n_keep", -1, int.MaxValue) ?? mode.Keep,
             Discard = fields.Whole("n_discard", 0, int.MaxValue) ?? 0,

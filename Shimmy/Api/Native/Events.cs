@@ -19,7 +19,7 @@ namespace Shimmy.Api.Native;
 internal static class Events
 {
     private static readonly TimeSpan Pace = TimeSpan.FromMilliseconds(500);
-    private static readonly TimeSpan Silence = TimeSpan.FromSeconds(15);
+    private static readonly TimeSpan PingInterval = TimeSpan.FromSeconds(15);
 
     public static void Map(RouteTable routes) => routes.MapRead("/api/events", HandleAsync, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
 
@@ -37,7 +37,7 @@ internal static class Events
         {
             if (view.WriteChanges(output))
                 silent = TimeSpan.Zero;
-            if (silent >= Silence)
+            if (silent >= PingInterval)
             {
                 output.Write(": still here\n\n"u8);
                 silent = TimeSpan.Zero;

@@ -70,7 +70,7 @@ internal sealed record GenerateRequestBody(Prompt? Prompt, ChatRequest? Chat, Ge
             Options = options,
             Grammar = grammar,
             EnableThinking = thinking!.Enabled,
-            ThinkingBudget = thinking.Budget,
+            MaxReasoningTokens = thinking.Budget,
             TemplateArguments = thinking.TemplateArguments,
         };
         return new GenerateRequestBody(null, chat, options, grammar, stream);

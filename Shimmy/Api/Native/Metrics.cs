@@ -82,7 +82,7 @@ internal static class Metrics
         text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "miss"), cache.Misses);
         text.Series("shimmy_response_cache_answers_total", MetricsText.Labels("outcome", "bypass"), cache.Bypasses);
         text.Single("shimmy_response_cache_evictions_total", "counter",
-            "Answers that went to make room or for their age.", cache.Evictions);
+            "Answers evicted by size or age.", cache.Evictions);
         text.Single("shimmy_response_cache_entries", "gauge", "Answers in the response cache.", cache.Entries);
         text.Single("shimmy_response_cache_bytes", "gauge", "Bytes of the answers in the response cache.", cache.Bytes);
     }

@@ -187,7 +187,7 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
             .FirstOrDefault(model => string.Equals(model.Entry.Name, entry.Name, StringComparison.OrdinalIgnoreCase))?.Load;
         if (loaded is not null && LoadNames.Count > 0)
         {
-            if (loaded.IsNews(nameof(OptionLog.TooLate)))
+            if (loaded.IsFirstReport(nameof(OptionLog.TooLate)))
                 OptionLog.TooLate(logger, entry.Name, string.Join(", ", LoadNames));
         }
         else if (LoadNames.Count > 0)
@@ -207,7 +207,7 @@ internal sealed record CallOptions(SamplingPatch Sampling, int? Context, LoadOve
             var longer = changed with { ContextLength = most, EndsWithLoad = before?.EndsWithLoad ?? true };
             if (most > residency.ContextOf(entry) && await residency.FitsAsync(entry, longer, cancellation))
                 changed = longer;
-            else if (loaded is null || loaded.IsNews(nameof(OptionLog.Shorter)))
+            else if (loaded is null || loaded.IsFirstReport(nameof(OptionLog.Shorter)))
                 OptionLog.Shorter(logger, entry.Name, residency.ContextOf(entry), context);
         }
 

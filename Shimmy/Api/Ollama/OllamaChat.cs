@@ -32,7 +32,7 @@ internal static class OllamaChat
             ToolChoice = tools.Choice,
             Grammar = ConstraintFields.Read(fields, responseFormat: true),
             EnableThinking = thinking.Enabled,
-            ThinkingBudget = thinking.Budget,
+            MaxReasoningTokens = thinking.Budget,
             TemplateArguments = thinking.TemplateArguments,
             // An answer that has begun is gone on with.
             ContinueFinalMessage = request is [.., { Role: "assistant", ToolCalls.Count: 0 }],

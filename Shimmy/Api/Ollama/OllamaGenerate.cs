@@ -102,7 +102,7 @@ internal sealed record GenerateBody(string Prompt, string? Suffix, bool Raw, Cha
             Messages = system is null ? [user] : [new ChatMessage { Role = "system", Content = [new ContentPart(system)] }, user],
             Grammar = ConstraintFields.Read(fields, responseFormat: true),
             EnableThinking = thinking.Enabled,
-            ThinkingBudget = thinking.Budget,
+            MaxReasoningTokens = thinking.Budget,
             TemplateArguments = thinking.TemplateArguments,
         })
         {

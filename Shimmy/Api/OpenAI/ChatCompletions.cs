@@ -44,7 +44,7 @@ internal static class ChatCompletions
         var name = lease.Entry.Name;
         request = request.WithDefaultsOf(lease);
         var id = Answer.NewId("chatcmpl-");
-        using var controlled = ReasoningControls.Begin(id, request.Request.ThinkingControl);
+        using var controlled = ReasoningControls.Begin(id, request.Request.ReasoningControl);
         var created = DateTimeOffset.UtcNow.ToUnixTimeSeconds();
         var cache = CacheControl.Use(context);
         // Once for all choices.

@@ -40,14 +40,14 @@ internal sealed record ChatRequestBody(ChatRequest Request, int Choices, bool St
         var body = new ChatRequestBody(
             mode.Apply(new ChatRequest
             {
-                ThinkingControl = fields.Flag("reasoning_control") == true ? new ThinkingControl() : null,
+                ReasoningControl = fields.Flag("reasoning_control") == true ? new ReasoningControl() : null,
                 Messages = messages,
                 Tools = tools.Tools,
                 ToolChoice = tools.Choice,
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Grammar = ConstraintFields.Read(fields, responseFormat: true),
                 EnableThinking = thinking.Enabled,
-                ThinkingBudget = thinking.Budget,
+                MaxReasoningTokens = thinking.Budget,
                 TemplateArguments = thinking.TemplateArguments,
                 ContinueFinalMessage = ChatMessages.Continues(fields),
                 AddGenerationPrompt = fields.Flag("add_generation_prompt") ?? true,

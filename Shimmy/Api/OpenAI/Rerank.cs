@@ -43,13 +43,13 @@ internal static class Rerank
         }
 
         var prompts = PromptLog.Of(context);
-        var judged =
+        var scored =
             await Task.WhenAll(
-                documents.Select((text, i) => JudgeAsync(
+                documents.Select((text, i) => ScoreAsync(
                     lease, prompts, query, text, truncates, loras, $"{name}[{i}]", context.RequestAborted)));
-        var tokens = judged.Sum(one => one.Tokens);
+        var tokens = scored.Sum(one => one.Tokens);
         RequestContext.Of(context).Usage = new Usage(tokens, 0, 0);
-        var order = judged.Select((one, i) => (Index: i, Score: isRaw ? one.Values[0] : ScoreOf(one.Values)))
+        var order = scored.Select((one, i) => (Index: i, Score: isRaw ? one.Values[0] : ScoreOf(one.Values)))
             .OrderByDescending(one => one.Score).Take(most);
         await JsonResponse.WriteAsync(context, json =>
         {
@@ -76,7 +76,7 @@ internal static class Rerank
         });
     }
 
-    private static async Task<Embedding> JudgeAsync(
+    private static async Task<Embedding> ScoreAsync(
         ModelLease lease, PromptLog? prompts, string query, string document, bool truncates, IReadOnlyList<LoraChoice>? loras,
         string name, CancellationToken cancellation)
     {

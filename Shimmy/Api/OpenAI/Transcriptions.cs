@@ -65,7 +65,7 @@ internal static class Transcriptions
             json.WriteString("text", answer.Text);
             if (format == "verbose_json")
             {
-                // The model reports no times.
+                // The model produces no timestamps.
                 json.WriteStartArray("segments");
                 json.WriteEndArray();
                 json.WriteStartObject("usage");
@@ -99,7 +99,7 @@ internal static class Transcriptions
     private static string FormatOf(RequestFields fields)
     {
         const string name = "response_format";
-        const string timesReason = "models that read sounds as tokens tell no times";
+        const string timesReason = "audio models of this kind produce no timestamps";
         if (fields.Text(name) is "srt" or "vtt" or "diarized_json")
         {
             throw ApiException.BadField(name,

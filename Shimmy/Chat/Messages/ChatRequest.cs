@@ -34,13 +34,13 @@ internal sealed record ChatRequest
     public bool? EnableThinking { get; init; }
 
     /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
-    public int? ThinkingBudget { get; init; }
+    public int? MaxReasoningTokens { get; init; }
 
     /// <summary>Where reasoning is reported.</summary>
     public ReasoningPlace ReasoningPlace { get; init; }
 
     /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
-    public ThinkingControl? ThinkingControl { get; init; }
+    public ReasoningControl? ReasoningControl { get; init; }
 
     /// <summary>
     /// Whether the end of the answer says how many tokens its reasoning has; counting them takes a request to the engine.
@@ -76,7 +76,7 @@ internal enum ReasoningPlace
 }
 
 /// <summary>Makes an answer end its reasoning. Thread-safe.</summary>
-internal sealed class ThinkingControl
+internal sealed class ReasoningControl
 {
     private volatile bool _isEnded;
 

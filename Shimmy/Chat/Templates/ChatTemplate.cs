@@ -210,7 +210,7 @@ internal sealed class ChatTemplate
         if (request.EnableThinking is { } thinking)
             variables[Capabilities.ThinkingSwitch ?? "enable_thinking"] = BooleanValue.Of(thinking);
         if (_source.Text.Contains(FireFunctionTag, StringComparison.Ordinal))
-            TellFunctions(variables, request);
+            AddFunctions(variables, request);
         foreach (var (name, value) in request.TemplateArguments)
         {
             variables[name] = name is "messages" or "tools" or "add_generation_prompt"
@@ -222,7 +222,7 @@ internal sealed class ChatTemplate
         return (template.Render(variables, SizeOf(request), _clock), input.Media);
     }
 
-    private void TellFunctions(Dictionary<string, Value> variables, ChatRequest request)
+    private void AddFunctions(Dictionary<string, Value> variables, ChatRequest request)
     {
         var buffer = new ArrayBufferWriter<byte>();
         using (var json = new Utf8JsonWriter(buffer))

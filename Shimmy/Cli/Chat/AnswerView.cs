@@ -75,7 +75,7 @@ internal sealed class AnswerView(Screen screen, bool isStyled, bool showsReasoni
             foreach (var row in _markdown.Live())
                 frame.Row(row);
         }
-        else if (Stopwatch.GetElapsedTime(_began) > ProgressLine.Patience)
+        else if (Stopwatch.GetElapsedTime(_began) > ProgressLine.ShowAfter)
         {
             frame.Row(Dim(Sign(_began) + Seconds(_began)));
         }

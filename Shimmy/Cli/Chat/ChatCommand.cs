@@ -115,7 +115,7 @@ internal static class ChatCommand
         finally
         {
             if (session.Answer is null)
-                session.Conversation.TakeBackQuestion();
+                session.Conversation.RemoveUnansweredTurn();
         }
     }
 

@@ -85,7 +85,7 @@ internal static class ChatCommands
         if (Array.Find(Rows, row => string.Equals(row.Name, word, StringComparison.OrdinalIgnoreCase)) is not { } command)
         {
             var nearest = NameSuggestions.Of(word, Rows.Select(row => row.Name), 1)[0];
-            loop.Terminal.SayError($"there is no command {word}; did you mean {nearest}? /help shows all");
+            loop.Terminal.PrintError($"there is no command {word}; did you mean {nearest}? /help shows all");
             return;
         }
         try
@@ -97,7 +97,7 @@ internal static class ChatCommands
         catch (Exception e) when ((!command.NeedsModel || loop.Session is not null)
             && e is CommandException or UsageException or EngineException or IOException or UnauthorizedAccessException)
         {
-            loop.Terminal.SayError(e);
+            loop.Terminal.PrintError(e);
         }
     }
 

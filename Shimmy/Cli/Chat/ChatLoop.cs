@@ -163,7 +163,7 @@ internal sealed class ChatLoop
     public Task<T?> WaitAsync<T>(Task<T> task, string what) where T : class
     {
         var began = Stopwatch.GetTimestamp();
-        return Terminal.WaitAsync(task, () => Stopwatch.GetElapsedTime(began) < ProgressLine.Patience ? null : what);
+        return Terminal.WaitAsync(task, () => Stopwatch.GetElapsedTime(began) < ProgressLine.ShowAfter ? null : what);
     }
 
     /// <summary>Asks the model with what was said last, and shows the answer.</summary>
@@ -176,11 +176,11 @@ internal sealed class ChatLoop
         }
         catch (CommandException e) when (Session is not null)
         {
-            Terminal.SayError(e);
+            Terminal.PrintError(e);
         }
         if (!isLoaded)
         {
-            Conversation.TakeBackQuestion();
+            Conversation.RemoveUnansweredTurn();
             return;
         }
         var session = Session!;
@@ -207,11 +207,11 @@ internal sealed class ChatLoop
             }
         }
         if (failure is not null)
-            Terminal.SayError(failure);
+            Terminal.PrintError(failure);
         else if (stop.IsCancellationRequested)
             Terminal.Remark(session.Answer is null ? "stopped before the answer" : "stopped; the part is kept");
         if (session.Answer is null)
-            Conversation.TakeBackQuestion();
+            Conversation.RemoveUnansweredTurn();
         if (session.Answer is not null && session.Skipped > skipped)
         {
             Terminal.Warn(
@@ -413,7 +413,7 @@ internal sealed class ChatLoop
                 {
                     // The model before goes on.
                     _loading = null;
-                    Terminal.SayError(e);
+                    Terminal.PrintError(e);
                 }
             }
             Terminal.Screen.Show(Layout(hint));

@@ -72,11 +72,11 @@ internal sealed class ChatTerminal : IDisposable
     /// <summary>Says something to the user.</summary>
     public void Say(string text) => Screen.Print(Lines(text, ""));
 
-    /// <summary>Says what went wrong.</summary>
-    public void SayError(string text) => Screen.Print(Lines(text, Red));
+    /// <summary>Prints an error, in red.</summary>
+    public void PrintError(string text) => Screen.Print(Lines(text, Red));
 
-    /// <summary>Says what went wrong, without the name of the request where a server said it.</summary>
-    public void SayError(Exception e) => SayError(e is ServerRefusal refusal ? refusal.Text : e.Message);
+    /// <summary>Prints an error, without the name of the request where a server said it.</summary>
+    public void PrintError(Exception e) => PrintError(e is ServerRefusal refusal ? refusal.Text : e.Message);
 
     /// <summary>Prints a warning, in yellow.</summary>
     public void Warn(string text) => Screen.Print(Lines(text, Yellow));

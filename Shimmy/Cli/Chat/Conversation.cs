@@ -142,8 +142,8 @@ internal sealed class Conversation
             Keep(new JsonObject { ["undo"] = count });
     }
 
-    /// <summary>Takes back a question that got no answer, which would stand before the next one.</summary>
-    public void TakeBackQuestion()
+    /// <summary>Removes a last question that got no answer, which would stand before the next one.</summary>
+    public void RemoveUnansweredTurn()
     {
         if (_entries is [.., { IsQuestion: true }])
             Drop(1);

@@ -91,7 +91,7 @@ internal sealed class ModelContext
     /// Registers the model of <c>llama-server</c> that a repository names, once the caches were searched. Throws
     /// <see cref="CommandException"/> where they have no such file.
     /// </summary>
-    public void GiveFromCaches()
+    public void RegisterFromCaches()
     {
         if (_options.Given is not { Repository: { } repository } given)
             return;
@@ -198,7 +198,7 @@ internal sealed class ModelContext
     /// <summary>
     /// What cannot be used of what the user has set up, and how many files were skipped: a line each, for the log.
     /// </summary>
-    public IEnumerable<string> Complaints()
+    public IEnumerable<string> SetupWarnings()
     {
         var skipped = Registry.LastScan.Skipped;
         foreach (var folder in skipped.Where(file => file.IsFolder))

@@ -24,7 +24,7 @@ internal static partial class ServeCommand
         Announce(serving.Server);
         var load = options.Server.LlamaServer is { } mode ? LoadGivenAsync(mode, serving, ending) : Task.CompletedTask;
         var logged = LogScanAsync(loggers.CreateLogger("shimmy"), serving.Scan, serving.Models);
-        using var hangups = new Hangups(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), serving), ending.Cancel);
+        using var sighup = new SighupHandler(() => _ = ReloadAsync(loggers.CreateLogger("shimmy"), serving), ending.Cancel);
 
         await Task.Delay(Timeout.Infinite, ending.Token).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         Printer.Notice("serve", "stopping; running requests may end, a second signal ends them");
@@ -44,7 +44,7 @@ internal static partial class ServeCommand
                 mode.Loading.TrySetResult();
                 return;
             }
-            serving.Models.GiveFromCaches();
+            serving.Models.RegisterFromCaches();
             using var lease = await serving.Residency.AcquireAsync(serving.Models.Registry.Default!, null, ending.Token);
             mode.Loading.TrySetResult();
         }
@@ -92,8 +92,8 @@ internal static partial class ServeCommand
         else if (scan.IsCompletedSuccessfully && models.Registry is var registry)
         {
             LogFound(logger, registry.RegisteredCount, registry.DiscoveredCount, registry.LastScan.Elapsed.TotalMilliseconds);
-            foreach (var complaint in models.Complaints())
-                LogConfig(logger, complaint);
+            foreach (var warning in models.SetupWarnings())
+                LogConfig(logger, warning);
         }
     }
 

@@ -88,7 +88,7 @@ internal sealed class LlamaServerArguments
         {
             var port = environment("AIP_HTTP_PORT");
             all.Port = string.IsNullOrEmpty(port) ? 8080 : new OptionValue("AIP_HTTP_PORT", [port]).Whole(0, 65535);
-            all.Tell(mode => mode with
+            all.SetMode(mode => mode with
             {
                 PredictRoute = RouteOf("POST", "AIP_PREDICT_ROUTE") ?? "/predict",
                 HealthRoute = RouteOf("GET", "AIP_HEALTH_ROUTE"),
@@ -135,7 +135,7 @@ internal sealed class LlamaServerArguments
     public void With(Func<CommandOptions, CommandOptions> change) => Options = change(Options);
 
     /// <summary>Changes what the routes are given.</summary>
-    public void Tell(Func<LlamaServerMode, LlamaServerMode> change) => Mode = change(Mode);
+    public void SetMode(Func<LlamaServerMode, LlamaServerMode> change) => Mode = change(Mode);
 
     /// <summary>An option of <see cref="TuningOption"/> by its name here, with llama-server's value or another.</summary>
     public void Tune(OptionValue value, string name, string text)

@@ -44,9 +44,9 @@ internal static class LlamaServerTable
         new(["-hff", "--hf-file"], "LLAMA_ARG_HF_FILE", "FILE", "The file in that repository",
             (a, v) => a.Given = a.Given with { File = v.Text }),
         new(["-a", "--alias"], "LLAMA_ARG_ALIAS", "NAME,NAME", "Names of the model; it is listed under the first by the alphabet",
-            (a, v) => a.Tell(mode => mode with { Aliases = Words(v) })),
+            (a, v) => a.SetMode(mode => mode with { Aliases = Words(v) })),
         new(["--tags"], "LLAMA_ARG_TAGS", "WORD,WORD", "Words about the model, shown in its list",
-            (a, v) => a.Tell(mode => mode with { Tags = Words(v) })),
+            (a, v) => a.SetMode(mode => mode with { Tags = Words(v) })),
         new(["--lora"], null, "FILE,FILE", "LoRA adapters to apply", (a, v) => a.Loras(v, scaled: false)),
         new(["--lora-scaled"], null, "FILE:SCALE,…", "LoRA adapters with their strengths", (a, v) => a.Loras(v, scaled: true)),
         Switch(["--lora-init-without-apply"], null, "Load adapters with strength 0", a => a.LorasAreOff = true),
@@ -77,7 +77,7 @@ internal static class LlamaServerTable
         new(["-to", "--timeout"], "LLAMA_ARG_TIMEOUT", "SECONDS", "Longest time of a request (default: no limit)",
             (a, v) => a.With(o => o with { Server = o.Server with { RequestTimeout = TimeSpan.FromSeconds(v.Whole(1)) } })),
         new(["--sse-ping-interval"], "LLAMA_ARG_SSE_PING_INTERVAL", "SECONDS", "Longest silence of a stream; -1 for any (default 30)",
-            (a, v) => a.Tell(mode => mode with
+            (a, v) => a.SetMode(mode => mode with
             {
                 PingAfter = v.Whole(-1) is > 0 and var s ? TimeSpan.FromSeconds(Math.Min(s, 86_400)) : null,
             })),
@@ -86,18 +86,18 @@ internal static class LlamaServerTable
         new(["--models-dir"], "LLAMA_ARG_MODELS_DIR", "DIR", "Without a model: a folder of models, beside those of the caches",
             (a, v) => a.With(o => o with { ModelDirs = Existing(v) })),
         new(["--models-max"], "LLAMA_ARG_MODELS_MAX", "N", "Without a model: most models in memory; 0 is any number (default 4)",
-            (a, v) => a.Tell(mode => mode with { MostModels = v.Whole(0) })),
+            (a, v) => a.SetMode(mode => mode with { MostModels = v.Whole(0) })),
         Switch(["--models-autoload"], "LLAMA_ARG_MODELS_AUTOLOAD", "Without a model: load what is asked for, as without it",
-            a => a.Tell(mode => mode with { LoadsModels = true }), a => a.Tell(mode => mode with { LoadsModels = false })),
+            a => a.SetMode(mode => mode with { LoadsModels = true }), a => a.SetMode(mode => mode with { LoadsModels = false })),
         Switch(["--no-models-autoload"], null, "Without a model: load by POST /models/load alone",
-            a => a.Tell(mode => mode with { LoadsModels = false })),
-        Switch(["--metrics"], "LLAMA_ARG_ENDPOINT_METRICS", "Answer GET /metrics", a => a.Tell(mode => mode with { Metrics = true })),
-        Switch(["--props"], "LLAMA_ARG_ENDPOINT_PROPS", "Answer POST /props", a => a.Tell(mode => mode with { Props = true })),
-        Switch(["--slots"], "LLAMA_ARG_ENDPOINT_SLOTS", "Answer GET /slots, as without it", a => a.Tell(mode => mode with { Slots = true }),
-            a => a.Tell(mode => mode with { Slots = false })),
-        Switch(["--no-slots"], null, "Answer 501 to GET /slots", a => a.Tell(mode => mode with { Slots = false })),
+            a => a.SetMode(mode => mode with { LoadsModels = false })),
+        Switch(["--metrics"], "LLAMA_ARG_ENDPOINT_METRICS", "Answer GET /metrics", a => a.SetMode(mode => mode with { Metrics = true })),
+        Switch(["--props"], "LLAMA_ARG_ENDPOINT_PROPS", "Answer POST /props", a => a.SetMode(mode => mode with { Props = true })),
+        Switch(["--slots"], "LLAMA_ARG_ENDPOINT_SLOTS", "Answer GET /slots, as without it",
+            a => a.SetMode(mode => mode with { Slots = true }), a => a.SetMode(mode => mode with { Slots = false })),
+        Switch(["--no-slots"], null, "Answer 501 to GET /slots", a => a.SetMode(mode => mode with { Slots = false })),
         new(["--slot-save-path"], "LLAMA_ARG_SLOT_SAVE_PATH", "DIR", "Folder of the files of POST /slots/ID",
-            (a, v) => a.Tell(mode => mode with { SlotFolder = Folder(v) })),
+            (a, v) => a.SetMode(mode => mode with { SlotFolder = Folder(v) })),
         Switch(["--embedding", "--embeddings"], "LLAMA_ARG_EMBEDDINGS", "Models that embed always do: no effect", _ => { }),
         Switch(["--rerank", "--reranking"], "LLAMA_ARG_RERANKING", "Models that rerank always do: no effect", _ => { }),
         new(["--pooling"], "LLAMA_ARG_POOLING", "none|mean|cls|last|rank",
@@ -106,7 +106,7 @@ internal static class LlamaServerTable
         Switch(["-v", "--verbose", "--log-verbose"], null, "Log all, and tell prompts with answers", a =>
         {
             a.With(o => o with { LogLevel = LogLevel.Debug });
-            a.Tell(mode => mode with { Verbose = true });
+            a.SetMode(mode => mode with { Verbose = true });
         }),
         new(["-lv", "--verbosity", "--log-verbosity"], "LLAMA_ARG_LOG_VERBOSITY", "N", "What is logged, 0 to 5",
             (a, v) => a.With(o => o with
@@ -178,17 +178,18 @@ internal static class LlamaServerTable
         new(["--yarn-beta-slow"], "LLAMA_ARG_YARN_BETA_SLOW", "N", "YaRN: correction of low dimensions", Tuned("yarn-beta-slow")),
         new(["--yarn-beta-fast"], "LLAMA_ARG_YARN_BETA_FAST", "N", "YaRN: correction of high dimensions", Tuned("yarn-beta-fast")),
         Switch(["--context-shift"], "LLAMA_ARG_CONTEXT_SHIFT", "/completion goes on beyond the context, without its middle",
-            a => a.Tell(mode => mode with { ShiftsContext = true })),
+            a => a.SetMode(mode => mode with { ShiftsContext = true })),
         Switch(["--no-context-shift"], null, "Answers end with the context, as without it",
-            a => a.Tell(mode => mode with { ShiftsContext = false })),
+            a => a.SetMode(mode => mode with { ShiftsContext = false })),
         new(["--keep"], null, "N", "Tokens of the prompt that --context-shift keeps; -1 keeps it", (a, v) =>
-            a.Tell(mode => mode with { Keep = v.Whole(-1) })),
+            a.SetMode(mode => mode with { Keep = v.Whole(-1) })),
         new(["-cram", "--cache-ram"], "LLAMA_ARG_CACHE_RAM", "MIB", "Host memory for prompts that left the slots; -1 to measure",
             (a, v) => a.With(o => o with { PrefixMemoryBytes = v.Whole(-1) is >= 0 and var most ? (long)most << 20 : null })),
         Switch(["--cache-prompt"], "LLAMA_ARG_CACHE_PROMPT", "Prompts take over what is computed, as without it",
-            a => a.Tell(mode => mode with { CachesPrompts = true }), a => a.Tell(mode => mode with { CachesPrompts = false })),
-        Switch(["--no-cache-prompt"], null, "Compute every prompt anew", a => a.Tell(mode => mode with { CachesPrompts = false })),
-        Switch(["--spm-infill"], null, "/infill puts the suffix before the prefix", a => a.Tell(mode => mode with { SuffixFirst = true })),
+            a => a.SetMode(mode => mode with { CachesPrompts = true }), a => a.SetMode(mode => mode with { CachesPrompts = false })),
+        Switch(["--no-cache-prompt"], null, "Compute every prompt anew", a => a.SetMode(mode => mode with { CachesPrompts = false })),
+        Switch(["--spm-infill"], null, "/infill puts the suffix before the prefix",
+            a => a.SetMode(mode => mode with { SuffixFirst = true })),
     ];
 
     private static LlamaServerOption[] Sampling() =>
@@ -223,9 +224,9 @@ internal static class LlamaServerTable
         new(["--adaptive-decay"], null, "N", "How much of its past adaptive_p remembers", Sampled("adaptive_decay")),
         Switch(["--ignore-eos"], null, "Go on past the end", a => a.Sample(new OptionValue("--ignore-eos", ["true"]), "ignore_eos")),
         new(["--samplers"], null, "NAME;NAME", "The samplers in their order", (a, v) =>
-            a.Tell(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text.Split(';', StringSplitOptions.TrimEntries)) })),
+            a.SetMode(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text.Split(';', StringSplitOptions.TrimEntries)) })),
         new(["--sampler-seq", "--sampling-seq"], null, "LETTERS", "The samplers in their order, a letter each (edskypmxt)", (a, v) =>
-            a.Tell(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text) })),
+            a.SetMode(mode => mode with { Samplers = LlamaOptions.SamplersOf(v.Text) })),
         new(["-r", "--reverse-prompt"], null, "TEXT", "Text that ends an answer", (a, v) => a.Stop(v)),
     ];
 
@@ -240,22 +241,25 @@ internal static class LlamaServerTable
         new(["--chat-template-kwargs"], "LLAMA_ARG_CHAT_TEMPLATE_KWARGS", "JSON",
             "Variables of the chat template", (a, v) => a.TemplateArguments(v)),
         new(["--reasoning-format"], "LLAMA_ARG_THINK", "FORMAT",
-            "none leaves thoughts in the content; deepseek and auto tell them beside it; deepseek-legacy does both",
-            (a, v) => a.Tell(mode => mode with { ReasoningPlace = ReasoningFormat.Of(v.Text) ?? throw v.Refuse(ReasoningFormat.Allowed) })),
+            "none leaves reasoning in the content; deepseek and auto return reasoning in reasoning_content; deepseek-legacy does both",
+            (a, v) => a.SetMode(mode => mode with
+            {
+                ReasoningPlace = ReasoningFormat.Of(v.Text) ?? throw v.Refuse(ReasoningFormat.Allowed),
+            })),
         new(["-rea", "--reasoning"], "LLAMA_ARG_REASONING", "on|off|auto", "Whether the model thinks",
-            (a, v) => a.Tell(mode => mode with { Thinks = v.Choice("auto", "on", "off") switch { 0 => null, var c => c == 1 } })),
+            (a, v) => a.SetMode(mode => mode with { Thinks = v.Choice("auto", "on", "off") switch { 0 => null, var c => c == 1 } })),
         new(["--reasoning-budget"], "LLAMA_ARG_THINK_BUDGET", "N", "Most tokens of thinking; 0 for none, -1 for any", (a, v) =>
         {
             var most = v.Whole(-1);
-            a.Tell(mode => mode with { ThinkingBudget = most > 0 ? most : null, Thinks = most == 0 ? false : mode.Thinks });
+            a.SetMode(mode => mode with { MaxReasoningTokens = most > 0 ? most : null, Thinks = most == 0 ? false : mode.Thinks });
         }),
         new(["--reasoning-effort"], "LLAMA_ARG_REASONING_EFFORT", "LEVEL", "Effort that the template is given",
             (a, v) => a.TemplateArguments(new OptionValue(v.Source,
                 [v.Text == "default" ? "{}" : $"{{\"reasoning_effort\":\"{JsonEncodedText.Encode(v.Text)}\"}}"]))),
         Switch(["--prefill-assistant"], "LLAMA_ARG_PREFILL_ASSISTANT", "Continue an assistant's message at the end, as without it",
-            a => a.Tell(mode => mode with { Prefills = true }), a => a.Tell(mode => mode with { Prefills = false })),
+            a => a.SetMode(mode => mode with { Prefills = true }), a => a.SetMode(mode => mode with { Prefills = false })),
         Switch(["--no-prefill-assistant"], null, "Answer an assistant's message at the end",
-            a => a.Tell(mode => mode with { Prefills = false })),
+            a => a.SetMode(mode => mode with { Prefills = false })),
     ];
 
     private static LlamaServerOption[] Speculation() =>

@@ -33,14 +33,14 @@ internal sealed class ForceQuit : IDisposable
 /// <summary>
 /// SIGHUP: asks a server to read its configuration again, as servers do; but where the terminal that it was started from is gone, to end.
 /// </summary>
-internal sealed class Hangups : IDisposable
+internal sealed class SighupHandler : IDisposable
 {
     private readonly PosixSignalRegistration? _registration;
 
     /// <summary>Listens from now on.</summary>
     /// <param name="reload">Reads the configuration again.</param>
     /// <param name="end">Ends the server.</param>
-    public Hangups(Action reload, Action end)
+    public SighupHandler(Action reload, Action end)
     {
         // On Windows the signal stands for a window that is closed.
         if (OperatingSystem.IsWindows())

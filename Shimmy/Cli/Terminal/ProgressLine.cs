@@ -11,7 +11,7 @@ namespace Shimmy.Cli.Terminal;
 internal sealed class ProgressLine(Action<string> write) : IDisposable
 {
     /// <summary>How long nothing is shown.</summary>
-    public static readonly TimeSpan Patience = TimeSpan.FromMilliseconds(500);
+    public static readonly TimeSpan ShowAfter = TimeSpan.FromMilliseconds(500);
 
     private const string Turning = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏";
     private const int BarCells = 20;
@@ -34,7 +34,7 @@ internal sealed class ProgressLine(Action<string> write) : IDisposable
             {
                 _began = Stopwatch.GetTimestamp();
                 _timer ??= new Timer(_ => Draw());
-                _timer.Change(Patience, Turn);
+                _timer.Change(ShowAfter, Turn);
             }
             _now = (text, share);
         }

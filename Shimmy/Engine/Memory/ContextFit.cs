@@ -65,7 +65,7 @@ internal static class ContextFit
     /// <param name="estimate">Estimates a load's need on the host.</param>
     /// <param name="devices">The GPUs that it goes to; null where there are none.</param>
     public static LoadNeed Of(
-        ModelSpec spec, long? budget, HeaderMemo headers, Func<ModelSpec, MemoryEstimate> estimate, DeviceCapacity? devices = null)
+        ModelSpec spec, long? budget, HeaderCache headers, Func<ModelSpec, MemoryEstimate> estimate, DeviceCapacity? devices = null)
     {
         var most = budget ?? long.MaxValue;
         var need = new LoadNeed(spec, estimate(spec));
@@ -114,7 +114,7 @@ internal static class ContextFit
         }
     }
 
-    private static long TrainedContext(ModelSpec spec, HeaderMemo headers)
+    private static long TrainedContext(ModelSpec spec, HeaderCache headers)
     {
         try
         {
@@ -128,7 +128,7 @@ internal static class ContextFit
 }
 
 /// <summary>Headers of files, each read once for one decision.</summary>
-internal sealed class HeaderMemo
+internal sealed class HeaderCache
 {
     private readonly Dictionary<string, GgufHeader> _read = new(StringComparer.Ordinal);
 

@@ -38,7 +38,7 @@ internal sealed class HostMemory(BackendProbe backends)
 
     private async ValueTask<LoadNeed> ModelNeedAsync(ModelSpec spec, long sizeBytes, long? budget, CancellationToken cancellation)
     {
-        var headers = new HeaderMemo();
+        var headers = new HeaderCache();
         if (spec.Tuning is { Backend: GpuBackend.Cpu } or { GpuLayers.Number: 0 } || !UsesGpus(spec))
             return OnHost();
         try
@@ -63,9 +63,9 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>
     /// <param name="free">Free bytes of each GPU; none where there is none.</param>
     /// <param name="headers">Reads the headers; null reads them anew.</param>
-    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderMemo? headers = null)
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderCache? headers = null)
     {
-        headers ??= new HeaderMemo();
+        headers ??= new HeaderCache();
         if (free.Count == 0)
             return MemoryEstimate.Of(spec, sizeBytes, headers: headers);
         var main = OfOne(spec with { Draft = null }, sizeBytes, LayerFit.FreeFor(spec, free, headers), headers);
@@ -78,7 +78,7 @@ internal sealed class HostMemory(BackendProbe backends)
             main.Compute + second.Compute, main.Process);
     }
 
-    private static MemoryEstimate OfOne(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderMemo headers)
+    private static MemoryEstimate OfOne(ModelSpec spec, long sizeBytes, IReadOnlyList<long> free, HeaderCache headers)
     {
         var all = MemoryEstimate.Of(spec, sizeBytes, headers: headers);
         var sizes = ModelSizes.Read(spec, headers);
@@ -114,7 +114,7 @@ internal sealed class HostMemory(BackendProbe backends)
     /// <summary>The memory of GPUs; null where there are none, or where one of them does not know its memory.</summary>
     /// <param name="gpus">The devices that were chosen.</param>
     /// <param name="headers">Reads the headers.</param>
-    public static DeviceCapacity? CapacityOf(IReadOnlyList<DeviceFacts> gpus, HeaderMemo headers)
+    public static DeviceCapacity? CapacityOf(IReadOnlyList<DeviceFacts> gpus, HeaderCache headers)
     {
         long[] total = [.. gpus.Select(device => device.MemoryTotalBytes)];
         return total.Length == 0 || total.Contains(0) ? null : new DeviceCapacity(total.Sum(), Holds);

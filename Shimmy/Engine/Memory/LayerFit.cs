@@ -18,7 +18,7 @@ internal static class LayerFit
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="free">Free bytes of each device; 0 where a device does not know.</param>
     /// <param name="headers">Reads the headers; null reads them anew.</param>
-    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free, HeaderMemo? headers = null)
+    public static long[] FreeFor(ModelSpec spec, IReadOnlyList<long> free, HeaderCache? headers = null)
     {
         long[] left = [.. Used(spec.Tuning, free)];
         if (spec.OfDraft() is not { } draft)

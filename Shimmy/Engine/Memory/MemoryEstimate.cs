@@ -38,9 +38,9 @@ internal sealed record MemoryEstimate(long Weights, long KeyValueCache, long Com
     /// <param name="sizeBytes">Bytes of its file, all shards together.</param>
     /// <param name="onGpu">Whether a GPU computes, which takes its buffers whole.</param>
     /// <param name="headers">Reads the headers; null reads them anew.</param>
-    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false, HeaderMemo? headers = null)
+    public static MemoryEstimate Of(ModelSpec spec, long sizeBytes, bool onGpu = false, HeaderCache? headers = null)
     {
-        headers ??= new HeaderMemo();
+        headers ??= new HeaderCache();
         try
         {
             var estimate = Of(headers.Read(spec.Path), sizeBytes + LoraBytes(spec), spec, onGpu);

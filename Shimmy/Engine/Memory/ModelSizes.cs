@@ -21,16 +21,16 @@ internal sealed record ModelSizes(IReadOnlyList<long> Layers, long Output, long 
     private const int MostLayers = 4096;
 
     /// <summary>Reads the headers. Throws <see cref="EngineException"/> where a file cannot be read.</summary>
-    public static ModelSizes Read(ModelSpec spec, HeaderMemo? memo = null)
+    public static ModelSizes Read(ModelSpec spec, HeaderCache? cache = null)
     {
-        memo ??= new HeaderMemo();
+        cache ??= new HeaderCache();
         try
         {
-            var first = memo.Read(spec.Path);
+            var first = cache.Read(spec.Path);
             var headers = new List<GgufHeader> { first };
             var name = ModelFileName.Parse(Path.GetFileName(spec.Path));
             for (var shard = 2; shard <= Math.Min(name.ShardCount, first.Integer("split.count") ?? 0); shard++)
-                headers.Add(memo.Read(Path.Join(Path.GetDirectoryName(spec.Path), name.OfShard(shard))));
+                headers.Add(cache.Read(Path.Join(Path.GetDirectoryName(spec.Path), name.OfShard(shard))));
             return Of(first, [.. headers.SelectMany(header => header.Tensors)], spec);
         }
         catch (Exception e) when (e is GgufException or IOException or UnauthorizedAccessException)

@@ -157,7 +157,7 @@ internal sealed class PullService(Puller puller, HostEnvironment host, ModelRegi
     public bool PullsMissing => pullsMissing && !puller.IsOffline;
 
     /// <summary>How long a request for a model that is being pulled waits for it.</summary>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
+    public TimeSpan PullWait { get; init; } = TimeSpan.FromSeconds(5);
 
     /// <summary>The pulls that run or wait, in their order.</summary>
     public IReadOnlyList<PullRun> Runs

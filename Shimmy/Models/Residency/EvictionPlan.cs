@@ -1,16 +1,16 @@
 namespace Shimmy.Models.Residency;
 
 /// <summary>Which models fit together, which waiting one to load next, and which to evict for it. Read-only.</summary>
-/// <param name="options">Limits on number and memory, and the patience of waiting requests.</param>
+/// <param name="options">Limits on number and memory, and how long a request waits for a busy model.</param>
 /// <param name="slots">All slots; a live view is fine, nothing is cached between calls.</param>
 internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection<ModelSlot> slots)
 {
     /// <summary>
     /// The waiting models. Those with the most waiting requests come first, which saves loads; but a model whose oldest request has waited
-    /// for <see cref="ResidencyOptions.Patience"/> comes before all others.
+    /// for <see cref="ResidencyOptions.DrainAfter"/> comes before all others.
     /// </summary>
     public IEnumerable<ModelSlot> MostUrgentFirst(DateTimeOffset now) => slots.Where(slot => slot.State == ResidencyState.Waiting)
-        .OrderByDescending(slot => slot.Waiters[0].Since + options.Patience <= now ? int.MaxValue : slot.Waiters.Count)
+        .OrderByDescending(slot => slot.Waiters[0].Since + options.DrainAfter <= now ? int.MaxValue : slot.Waiters.Count)
         .ThenBy(slot => slot.Waiters[0].Number);
 
     /// <summary>
@@ -44,7 +44,7 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
 
     /// <summary>
     /// The models to evict so that <paramref name="slot"/> fits: idle models, least recently used first. Once its oldest request has waited
-    /// for <see cref="ResidencyOptions.Patience"/>, also busy models that have been ready for as long, longest ready first. Empty where
+    /// for <see cref="ResidencyOptions.DrainAfter"/>, also busy models that have been ready for as long, longest ready first. Empty where
     /// models that are already being unloaded free enough, or where evicting does not help yet.
     /// </summary>
     /// <param name="slot">The waiting model; has at least one waiting request.</param>
@@ -61,21 +61,21 @@ internal sealed class EvictionPlan(ResidencyOptions options, IReadOnlyCollection
         if (Choose(slot, leaving, idle) is { } chosenIdle)
             return chosenIdle;
 
-        var outOfPatience = slot.Waiters[0].Since + options.Patience;
-        if (outOfPatience > now)
+        var mayDrainAt = slot.Waiters[0].Since + options.DrainAfter;
+        if (mayDrainAt > now)
         {
-            retryAt = outOfPatience;
+            retryAt = mayDrainAt;
             return [];
         }
 
         var drainable = evictable.Where(other =>
-            other.IsIdle || (other.State == ResidencyState.Ready && other.ReadyAt + options.Patience <= now))
+            other.IsIdle || (other.State == ResidencyState.Ready && other.ReadyAt + options.DrainAfter <= now))
             .OrderByDescending(other => other.IsIdle).ThenBy(other => other.ReadyAt);
         if (Choose(slot, leaving, drainable) is { } chosenBusy)
             return chosenBusy;
 
-        retryAt = evictable.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + options.Patience > now)
-            .Min(other => (DateTimeOffset?)(other.ReadyAt + options.Patience));
+        retryAt = evictable.Where(other => other.State == ResidencyState.Ready && other.ReadyAt + options.DrainAfter > now)
+            .Min(other => (DateTimeOffset?)(other.ReadyAt + options.DrainAfter));
         return [];
     }
 

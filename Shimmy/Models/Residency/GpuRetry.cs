@@ -17,16 +17,16 @@ internal sealed record GpuRetry(
     IReadOnlyList<ModelSlot> Models, GpuShortage Shortage, string Refusal, bool OffloadsWhatFits, bool IsRepeated)
 {
     /// <summary>
-    /// Records in <see cref="ModelSlot.GpuNeighbours"/> which models compete with a beginning load for GPU memory, and adds it to the
-    /// neighbours of the loads in progress.
+    /// Records in <see cref="ModelSlot.GpuCompetitors"/> which models compete with a beginning load for GPU memory, and adds it to the
+    /// competitors of the loads in progress.
     /// </summary>
-    public static void RecordNeighbours(ModelSlot slot, IEnumerable<ModelSlot> all)
+    public static void RecordCompetitors(ModelSlot slot, IEnumerable<ModelSlot> all)
     {
         foreach (var other in all.Where(other => other != slot && other.IsOnGpus))
         {
-            slot.GpuNeighbours.Add(other);
+            slot.GpuCompetitors.Add(other);
             if (other.State == ResidencyState.Loading && slot.IsOnGpus)
-                other.GpuNeighbours.Add(slot);
+                other.GpuCompetitors.Add(slot);
         }
     }
 
@@ -35,7 +35,7 @@ internal sealed record GpuRetry(
     /// refuse a smaller number than would fit on empty GPUs; otherwise idle models would keep the new one on the CPU.
     /// </summary>
     public static ModelSpec SpecOf(ModelSlot slot) => slot.Need.Spec.Tuning.GpuLayers is { Number: null } layers
-        && (slot.GpuRetry is { } retry ? retry.Models.Any(retry.CanFreeMemory) : slot.GpuNeighbours.Any(IsLeavingOrIdle))
+        && (slot.GpuRetry is { } retry ? retry.Models.Any(retry.CanFreeMemory) : slot.GpuCompetitors.Any(IsLeavingOrIdle))
         ? slot.Need.Spec with { Tuning = slot.Need.Spec.Tuning with { GpuLayers = layers with { RefusesFewer = true } } }
         : slot.Need.Spec;
 
@@ -46,9 +46,9 @@ internal sealed record GpuRetry(
     /// <param name="tried">The spec of that load, from <see cref="SpecOf"/>.</param>
     /// <param name="failure">The exception that ended it.</param>
     public static GpuRetry? Of(ModelSlot slot, ModelSpec tried, Exception failure) =>
-        failure is EngineException { Shortage: { } shortage } && slot.GpuNeighbours.Count > 0
+        failure is EngineException { Shortage: { } shortage } && slot.GpuCompetitors.Count > 0
             && tried.Tuning.GpuLayers is not { Number: null, RefusesFewer: false }
-            ? new GpuRetry([.. slot.GpuNeighbours], shortage, failure.Message,
+            ? new GpuRetry([.. slot.GpuCompetitors], shortage, failure.Message,
                 OffloadsWhatFits: tried.Tuning.GpuLayers is { Number: null }, IsRepeated: slot.GpuRetry is not null)
             : null;
 

@@ -7,7 +7,7 @@ namespace Shimmy.Models.Residency;
 /// <param name="identity">The same for loads that answer alike (<see cref="ModelIdentity"/>).</param>
 internal sealed class ModelLoad(ILoadedModel model, string identity)
 {
-    private readonly HashSet<string> _remarks = [];
+    private readonly HashSet<string> _reports = [];
 
     /// <summary>The model in memory.</summary>
     public ILoadedModel Model => model;
@@ -16,12 +16,12 @@ internal sealed class ModelLoad(ILoadedModel model, string identity)
     public string Identity => identity;
 
     /// <summary>
-    /// Whether this is the first remark of its kind on this load. Clients ask the same with every request; the log has it once.
+    /// Whether this is the first report of its kind for this load. Clients ask the same with every request; the log has it once.
     /// </summary>
-    public bool IsNews(string kind)
+    public bool IsFirstReport(string kind)
     {
-        lock (_remarks)
-            return _remarks.Add(kind);
+        lock (_reports)
+            return _reports.Add(kind);
     }
 
     /// <summary>

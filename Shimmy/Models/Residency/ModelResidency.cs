@@ -30,7 +30,7 @@ namespace Shimmy.Models.Residency;
 /// 3. unload   models that are idle for their keep-alive, or drained; cancel loads that nothing waits for and that are to be unloaded
 /// 4. refuse   for each waiting model, the most urgent first: fail its requests if it can never fit, else
 /// 5. load     start the load if it fits now, else
-/// 6. evict    idle models, least recently used first; after <see cref="ResidencyOptions.Patience"/> drain busy ones, longest ready first
+/// 6. evict    idle models, least recently used first; after <see cref="ResidencyOptions.DrainAfter"/> drain busy ones, longest ready first
 /// </code>
 /// A model is loaded once, however many requests wait for it. Cancelling a waiting request does not cancel the load, since a client that
 /// gave up usually asks again; only (6) does, when another model needs the memory. No request starves: one that has waited for the patience
@@ -364,7 +364,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = Tunings.IsPinned(slot.Entry);
-        GpuRetry.RecordNeighbours(slot, _slots.Values);
+        GpuRetry.RecordCompetitors(slot, _slots.Values);
         var spec = GpuRetry.SpecOf(slot);
         _work.Add(Task.Run(() => LoadAsync(slot, spec)));
     }
@@ -491,7 +491,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Remove(ModelSlot slot, GpuRetry? retry = null)
     {
         _slots.Remove(slot.Entry.Name);
-        slot.GpuNeighbours.Clear();
+        slot.GpuCompetitors.Clear();
         slot.Ended.TrySetResult();
         if (slot.Waiters.Count > 0)
             _slots.Add(slot.Waiters[0].Entry.Name, slot.Successor(retry));

@@ -68,7 +68,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     public bool IsLoadCancelled { get; set; }
 
     /// <summary>During the load: the models that had, or may have had, layers on GPUs at any time since it began.</summary>
-    public List<ModelSlot> GpuNeighbours { get; } = [];
+    public List<ModelSlot> GpuCompetitors { get; } = [];
 
     /// <summary>The last load's failure for lack of GPU memory; null where there was none.</summary>
     public GpuRetry? GpuRetry { get; set; }
@@ -182,7 +182,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         Load = load;
         State = ResidencyState.Ready;
         IsLoadCancelled = false; // the cancel came too late
-        GpuNeighbours.Clear();
+        GpuCompetitors.Clear();
         GpuRetry = null;
         ReadyAt = now;
         Bytes = Math.Max(Bytes, load.Model.Facts.ResidentBytes);

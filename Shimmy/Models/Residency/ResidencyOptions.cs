@@ -31,5 +31,5 @@ internal sealed record ResidencyOptions
     /// How long a request waits for a busy model to become idle before that model is drained: it gets no new requests and is evicted when
     /// the running ones have ended. Shorter is fairer, longer loads models less often.
     /// </summary>
-    public TimeSpan Patience { get; init; } = TimeSpan.FromSeconds(5);
+    public TimeSpan DrainAfter { get; init; } = TimeSpan.FromSeconds(5);
 }

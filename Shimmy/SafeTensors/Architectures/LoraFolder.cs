@@ -140,11 +140,11 @@ internal static class LoraFolder
         var name = tensor.Name.StartsWith("base_model.model.", StringComparison.Ordinal)
             ? tensor.Name["base_model.model.".Length..]
             : tensor.Name;
-        foreach (var (mark, isA, embeds) in new[] { (".lora_A.", true, false), (".lora_B.", false, false),
+        foreach (var (suffix, isA, embeds) in new[] { (".lora_A.", true, false), (".lora_B.", false, false),
             (".lora_embedding_A", true, true), (".lora_embedding_B", false, true) })
         {
-            // Behind the mark stands "weight", in files of older versions with the adapter's own name before it.
-            if (name.IndexOf(mark, StringComparison.Ordinal) is var at and > 0
+            // Behind the suffix stands "weight", in files of older versions with the adapter's own name before it.
+            if (name.IndexOf(suffix, StringComparison.Ordinal) is var at and > 0
                 && (embeds || name.EndsWith("weight", StringComparison.Ordinal)))
             {
                 var module = name[..at];

@@ -33,13 +33,13 @@ internal readonly record struct StreamPiece(string Text, double Milliseconds)
     /// </summary>
     public static List<StreamPiece> Split(byte[] body, IReadOnlyList<(int Bytes, double Milliseconds)> flushes, bool lines = false)
     {
-        var mark = lines ? "\n"u8 : "\n\n"u8;
+        var separator = lines ? "\n"u8 : "\n\n"u8;
         var pieces = new List<StreamPiece>();
         var flush = 0;
         for (var at = 0; at < body.Length;)
         {
-            var length = body.AsSpan(at).IndexOf(mark);
-            var end = length < 0 ? body.Length : at + length + mark.Length;
+            var length = body.AsSpan(at).IndexOf(separator);
+            var end = length < 0 ? body.Length : at + length + separator.Length;
             while (flush < flushes.Count - 1 && flushes[flush].Bytes < end)
                 flush++;
             pieces.Add(new StreamPiece(Encoding.UTF8.GetString(body, at, end - at), flushes.Count == 0 ? 0 : flushes[flush].Milliseconds));

@@ -93,7 +93,7 @@ internal sealed class ThreadChoice : IDisposable
         var tuner = tokens >= ComparableBatch ? _batchTuner : tokens <= Lone ? _decodeTuner : TunerOf(tokens);
         tuner.Observe(tuner == _batchTuner ? elapsed.TotalSeconds / tokens : elapsed.TotalSeconds);
         // A processor that is taken away is missing for all.
-        if (!tuner.TakeFlight())
+        if (!tuner.TakeReduced())
             return;
         foreach (var other in (ThreadTuner?[])[_decodeTuner, _batchTuner, .. _severalTuners])
             other?.Follow(tuner);

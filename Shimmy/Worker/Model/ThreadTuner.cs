@@ -14,10 +14,10 @@ internal sealed class ThreadTuner
     private const double ClearlyFaster = 0.9;
     private const double ClearlySlower = 2.0;
 
-    // So many steps in a row that take Alarming times as long are no accident.
-    private const int AlarmSteps = 2;
-    private const double Alarming = 5.0;
-    private const double Relief = 0.5;
+    // So many steps in a row that take SlowdownFactor times as long are no accident.
+    private const int SlowdownSteps = 2;
+    private const double SlowdownFactor = 5.0;
+    private const double RecoveryFactor = 0.5;
 
     private readonly int[] _candidates;
     private readonly Queue<double> _recent = new();
@@ -26,7 +26,7 @@ internal sealed class ThreadTuner
     private int _current;
     private int _tried = -1;
     private bool _alarmed;
-    private bool _fled;
+    private bool _reduced;
     private int _interval = ShortestInterval;
     private int _steps;
     private bool _up;
@@ -46,14 +46,14 @@ internal sealed class ThreadTuner
     public int Threads => _candidates[_tried >= 0 ? _tried : _current];
 
     /// <summary>Whether it went over to fewer threads since the last call because steps took many times as long.</summary>
-    public bool TakeFlight()
+    public bool TakeReduced()
     {
-        var fled = _fled;
-        _fled = false;
-        return fled;
+        var reduced = _reduced;
+        _reduced = false;
+        return reduced;
     }
 
-    /// <summary>Takes no more threads than another, which fled from more.</summary>
+    /// <summary>Takes no more threads than another, which changed to fewer because steps were slow.</summary>
     public void Follow(ThreadTuner other)
     {
         if (_current <= other._current)
@@ -92,13 +92,13 @@ internal sealed class ThreadTuner
     // Whether a step is slow beyond all measure; where several are, fewer threads are tried at once.
     private bool IsAlarm(double time)
     {
-        if (_current == 0 || _recent.Count == 0 || time < Alarming * Median(_recent))
+        if (_current == 0 || _recent.Count == 0 || time < SlowdownFactor * Median(_recent))
         {
             _slow.Clear();
             return false;
         }
         _slow.Add(time);
-        if (_slow.Count == AlarmSteps)
+        if (_slow.Count == SlowdownSteps)
         {
             _alarmed = true;
             _tried = _current - 1;
@@ -114,9 +114,9 @@ internal sealed class ThreadTuner
         var hopeless = time > ClearlySlower * usual && _trial.Count > 1;
         if (_trial.Count <= TrialSteps && !hopeless)
             return;
-        var better = !hopeless && Median(_trial.Skip(1)) < (_alarmed ? Relief : ClearlyFaster) * usual;
+        var better = !hopeless && Median(_trial.Skip(1)) < (_alarmed ? RecoveryFactor : ClearlyFaster) * usual;
         _interval = better ? ShortestInterval : Math.Min(2 * _interval, LongestInterval);
-        _fled = better && _alarmed;
+        _reduced = better && _alarmed;
         if (better)
             _current = _tried;
         // What was usual before an alarm is so no more.

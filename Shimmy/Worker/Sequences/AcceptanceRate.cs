@@ -90,10 +90,10 @@ internal sealed class DraftBackoff
     }
 
     /// <summary>Whether the pause still lasts, by the number of tokens generated.</summary>
-    public bool Rests(int generated) => generated < _resumesAt;
+    public bool IsPaused(int generated) => generated < _resumesAt;
 
     /// <summary>Starts a pause: drafting does not pay at present.</summary>
-    public void Rest(int generated)
+    public void Pause(int generated)
     {
         _resumesAt = generated + _pause;
         _pause = Math.Min(2 * _pause, LongestPause);

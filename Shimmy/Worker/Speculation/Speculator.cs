@@ -69,11 +69,11 @@ internal sealed class Speculator(Vocabulary vocabulary, DraftModel? draftModel)
         (int Count, double Gain) Proposal(Sequence sequence, int most)
         {
             var trust = sequence.DraftBackoff ??= new DraftBackoff();
-            if (trust.Rests(sequence.Generated))
+            if (trust.IsPaused(sequence.Generated))
                 return default;
             var (proposed, gain) = WorthWhile(most, _ => trust.Chance, draftModel!.SecondsPerToken);
             if (proposed == 0)
-                trust.Rest(sequence.Generated);
+                trust.Pause(sequence.Generated);
             return (proposed, gain);
         }
 

@@ -68,7 +68,7 @@ public sealed class OddSchemaTests
             Log.Lines.Clear();
             await _server.AnswerAsync(route, auto);
             Assert.IsNotNull(_seen!.Grammar, route);
-            var warning = await Log.WaitForAsync("not held to its schema");
+            var warning = await Log.WaitForAsync("not checked against its schema");
             Assert.StartsWith("Warning", warning);
             Assert.Contains("tools[33] 'odd'", warning);
 

@@ -78,7 +78,7 @@ internal sealed record ResponseRequestBody
                 ParallelToolCalls = fields.Flag("parallel_tool_calls") ?? true,
                 Grammar = GrammarOf(fields),
                 EnableThinking = thinking.Enabled,
-                ThinkingBudget = thinking.Budget,
+                MaxReasoningTokens = thinking.Budget,
                 TemplateArguments = thinking.TemplateArguments,
             }, fields),
             Input = input,

@@ -85,7 +85,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
             return;
         }
         if (outputEvent.Progress is { } computed)
-            TellProgress(computed, outputEvent.Elapsed);
+            ReportProgress(computed, outputEvent.Elapsed);
         else if (outputEvent.End is { } end)
             End(end);
         else if (outputEvent.Call is { } call)
@@ -109,7 +109,7 @@ internal sealed class ResponseWriter(ResponseHead outline, Action<byte[]> begun,
     }
 
     // llama-server's.
-    private void TellProgress(int computed, TimeSpan elapsed) => Emit("response.in_progress", json =>
+    private void ReportProgress(int computed, TimeSpan elapsed) => Emit("response.in_progress", json =>
     {
         json.WritePropertyName("response");
         json.WriteRawValue(_inProgress, skipInputValidation: true);

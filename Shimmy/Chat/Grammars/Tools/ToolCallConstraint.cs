@@ -39,7 +39,7 @@ internal sealed class ToolCallConstraint
     /// The same where calls are optional: one odd schema among many is no reason to refuse all. A tool that is not strict and whose schema
     /// is invalid takes any arguments; <paramref name="odd"/> gets the reasons.
     /// </summary>
-    public static Grammar BuildForgiving(
+    public static Grammar BuildLenient(
         ToolCallSyntax syntax, IReadOnlyList<ToolDefinition> tools, bool parallel, bool afterTrigger, out IReadOnlyList<string> odd)
     {
         odd = [];
