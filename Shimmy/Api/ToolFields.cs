@@ -10,17 +10,30 @@ namespace Shimmy.Api;
 /// <param name="Choice">Whether it may or must call one.</param>
 internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice)
 {
+    /// <summary>Characters of the longest name of a tool.</summary>
+    public const int LongestName = 128;
+
     private const int MostTools = 512;
-    private const int LongestName = 128;
 
     /// <summary>
     /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong with them. Kinds of tools that there are only in the cloud
     /// are left out with a line in the log, because coding agents send them unasked.
     /// </summary>
     /// <param name="fields">The request.</param>
-    /// <param name="logger">Learns what was left out.</param>
+    /// <param name="logger">Logs what was left out.</param>
     /// <param name="flat">Whether a tool is the function itself, as in <c>/v1/responses</c>, rather than an object that holds it.</param>
-    public static ToolFields Read(RequestFields fields, ILogger? logger, bool flat = false)
+    public static ToolFields Read(RequestFields fields, ILogger? logger, bool flat = false) =>
+        Choose(fields, List(fields, "function", tool => Function(tool, flat), logger));
+
+    /// <summary>
+    /// Reads <c>tools</c>: those of one type. Others are left out with a line in the log; of two with one name the first counts.
+    /// </summary>
+    /// <param name="fields">The request.</param>
+    /// <param name="type">The type that the dialect gives to a function, which may be left out.</param>
+    /// <param name="read">Reads one.</param>
+    /// <param name="logger">Logs what was left out.</param>
+    public static List<ToolDefinition> List(
+        RequestFields fields, string type, Func<RequestFields, ToolDefinition> read, ILogger? logger)
     {
         var given = fields.List("tools") ?? [];
         if (given.Count > MostTools)
@@ -28,23 +41,20 @@ internal sealed record ToolFields(IReadOnlyList<ToolDefinition> Tools, ToolChoic
         var tools = new List<ToolDefinition>();
         for (var i = 0; i < given.Count; i++)
         {
-            var tool = RequestFields.Of(given[i], $"tools[{i}]");
-            var type = tool.Text("type") ?? "function";
-            if (type == "function")
-                Add(tools, Function(tool, flat) with { Index = i }, logger);
+            var fieldsOfTool = RequestFields.Of(given[i], $"tools[{i}]");
+            if (fieldsOfTool.Text("type") is { } other && other != type)
+            {
+                if (logger is not null)
+                    SkippedTools.Log(logger, other);
+                continue;
+            }
+            var tool = read(fieldsOfTool) with { Index = i };
+            if (!tools.Exists(earlier => earlier.Name == tool.Name))
+                tools.Add(tool);
             else if (logger is not null)
-                SkippedTools.Log(logger, type);
+                SkippedTools.LogTwice(logger, tool.Place);
         }
-        return Choose(fields, tools);
-    }
-
-    /// <summary>Adds a tool, unless one before it has its name: of two with one name the first counts.</summary>
-    public static void Add(List<ToolDefinition> tools, ToolDefinition tool, ILogger? logger)
-    {
-        if (!tools.Exists(other => other.Name == tool.Name))
-            tools.Add(tool);
-        else if (logger is not null)
-            SkippedTools.LogTwice(logger, tool.Place);
+        return tools;
     }
 
     /// <summary>

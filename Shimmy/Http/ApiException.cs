@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Microsoft.AspNetCore.Http;
 using Shimmy.Engine;
 using Shimmy.Models.Pull;
@@ -45,6 +46,13 @@ internal sealed record ContextOverflow(int PromptTokens, int ContextLength)
 {
     /// <summary>OpenAI's code of the error.</summary>
     public const string Code = "context_length_exceeded";
+
+    /// <summary>Writes the numbers by llama-server's names.</summary>
+    public void Write(Utf8JsonWriter json)
+    {
+        json.WriteNumber("n_prompt_tokens", PromptTokens);
+        json.WriteNumber("n_ctx", ContextLength);
+    }
 
     /// <summary>The numbers of an engine's error; null where it has none.</summary>
     public static ContextOverflow? Of(EngineException e) =>

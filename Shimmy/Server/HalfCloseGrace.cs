@@ -21,16 +21,9 @@ internal static class HalfCloseGrace
         using var _ = connection.ConnectionClosed.UnsafeRegister(static gone => ((CancellationTokenSource)gone!).CancelAfter(Grace), gone);
         connection.ConnectionClosed = gone.Token;
         var transport = connection.Transport;
-        connection.Transport = new Pipes(new Input(transport.Input), transport.Output);
+        connection.Transport = new WrappedTransport(new Input(transport.Input), transport.Output);
         await next(connection).ConfigureAwait(false);
     };
-
-    private sealed class Pipes(PipeReader input, PipeWriter output) : IDuplexPipe
-    {
-        public PipeReader Input => input;
-
-        public PipeWriter Output => output;
-    }
 
     // Shows the end only to a read that finds nothing new before it.
     private sealed class Input(PipeReader inner) : PipeReader
@@ -79,4 +72,14 @@ internal static class HalfCloseGrace
                 : result;
         }
     }
+}
+
+/// <summary>A connection's transport with one or both of its pipes replaced.</summary>
+internal sealed class WrappedTransport(PipeReader input, PipeWriter output) : IDuplexPipe
+{
+    /// <inheritdoc/>
+    public PipeReader Input => input;
+
+    /// <inheritdoc/>
+    public PipeWriter Output => output;
 }

@@ -19,7 +19,7 @@ internal sealed class RefusalBodies(RouteTable routes)
     {
         var transport = connection.Transport;
         var request = new RequestLine(transport.Input);
-        connection.Transport = new Pipes(request, new Output(transport.Output, request, routes));
+        connection.Transport = new WrappedTransport(request, new Output(transport.Output, request, routes));
         await next(connection).ConfigureAwait(false);
     };
 
@@ -32,13 +32,6 @@ internal sealed class RefusalBodies(RouteTable routes)
         505 => "the version of HTTP is not supported; HTTP/1.1 is",
         _ => "the request is not valid HTTP: its first line or a line of its header is malformed",
     };
-
-    private sealed class Pipes(PipeReader input, PipeWriter output) : IDuplexPipe
-    {
-        public PipeReader Input => input;
-
-        public PipeWriter Output => output;
-    }
 
     // Reads along, for the first line of the latest request.
     private sealed class RequestLine(PipeReader inner) : PipeReader

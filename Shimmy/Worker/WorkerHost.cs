@@ -214,13 +214,9 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             SharingClient = SharingClient(request.Place),
         });
 
-        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+        EngineException TooLong(int tokens, string orMore = "") => PromptTooLong(tokens, model.ContextLength,
             $"the maximum context length is {model.ContextLength} tokens, but the prompt has {orMore}{tokens} tokens: it exceeds the " +
-            "available context size, of which at least one token must be left for the answer")
-        {
-            PromptTokens = tokens,
-            ContextLength = model.ContextLength,
-        };
+            "available context size, of which at least one token must be left for the answer");
     }
 
     // The client whose requests share what was computed; empty where all clients do.
@@ -288,14 +284,13 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
                 : pair;
         }
 
-        EngineException TooLong(int tokens, string orMore = "") => new(EngineFailure.PromptTooLong,
+        EngineException TooLong(int tokens, string orMore = "") => PromptTooLong(tokens, longest,
             $"the maximum context length is {longest} tokens for a text that is embedded, but the text has {orMore}{tokens} tokens: it " +
-            $"is too large, and exceeds the available context size{(sees ? "; one with pictures is never cut" : "")}")
-        {
-            PromptTokens = tokens,
-            ContextLength = longest,
-        };
+            $"is too large, and exceeds the available context size{(sees ? "; one with pictures is never cut" : "")}");
     }
+
+    private static EngineException PromptTooLong(int tokens, int contextLength, string message) =>
+        new(EngineFailure.PromptTooLong, message) { PromptTokens = tokens, ContextLength = contextLength };
 
     void IEventSink.Started(uint requestId, GenerationStart start) => EventCodec.WriteStart(_events, requestId, start);
 

@@ -10,40 +10,20 @@ namespace Shimmy.Api.Anthropic;
 /// <param name="Parallel">Whether one answer may hold several calls.</param>
 internal sealed record AnthropicTools(IReadOnlyList<ToolDefinition> Tools, ToolChoice Choice, bool Parallel)
 {
-    private const int MostTools = 512;
-    private const int LongestName = 128;
-
     /// <summary>
     /// Reads the fields; throws <see cref="ApiException"/> naming what is wrong. Tools that Anthropic's servers run are left out with a
     /// line in the log, because Claude Code sends them unasked.
     /// </summary>
-    public static AnthropicTools Read(RequestFields fields, ILogger? logger)
-    {
-        var given = fields.List("tools") ?? [];
-        if (given.Count > MostTools)
-            throw ApiException.BadField("tools", $"has {given.Count} entries; at most {MostTools} are allowed");
-        var tools = new List<ToolDefinition>();
-        for (var i = 0; i < given.Count; i++)
-        {
-            var tool = RequestFields.Of(given[i], $"tools[{i}]");
-            if (tool.Text("type") is { } type and not "custom")
-            {
-                if (logger is not null)
-                    SkippedTools.Log(logger, type);
-                continue;
-            }
-            ToolFields.Add(tools, Tool(tool) with { Index = i }, logger);
-        }
-        return Choose(fields, tools);
-    }
+    public static AnthropicTools Read(RequestFields fields, ILogger? logger) =>
+        Choose(fields, ToolFields.List(fields, "custom", Tool, logger));
 
     private static ToolDefinition Tool(RequestFields tool)
     {
         var name = tool.RequiredText("name");
-        if (name.Length is 0 or > LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
+        if (name.Length is 0 or > ToolFields.LongestName || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '_' or '-'))
         {
             throw ApiException.BadField(tool.FullName("name"),
-                $"must be 1 to {LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
+                $"must be 1 to {ToolFields.LongestName} letters, digits, _ or -, not {RequestFields.Quote(name)}");
         }
 
         if (!tool.Has("input_schema"))

@@ -30,11 +30,7 @@ internal sealed class LlamaServerDialect : Dialect
         json.WriteString("type", TypeOf(error));
         if (error.Field is { } field)
             json.WriteString("param", field);
-        if (error.Overflow is { } overflow)
-        {
-            json.WriteNumber("n_prompt_tokens", overflow.PromptTokens);
-            json.WriteNumber("n_ctx", overflow.ContextLength);
-        }
+        error.Overflow?.Write(json);
         json.WriteEndObject();
         json.WriteEndObject();
     }

@@ -206,17 +206,8 @@ internal static class ShowModel
             return text.ToString();
         }
 
-        private static string? LicenseOf(ModelEntry entry)
-        {
-            try
-            {
-                return entry.Manifest is { } manifest ? OllamaSource.LicenseOf(manifest, entry.Path) : null;
-            }
-            catch (Exception e) when (e is IOException or UnauthorizedAccessException or JsonException or InvalidOperationException)
-            {
-                return null;
-            }
-        }
+        private static string? LicenseOf(ModelEntry entry) =>
+            entry.Manifest is { } manifest ? OllamaSource.LicenseOf(manifest, entry.Path) : null;
 
         // Those that differ from what the model's file says, under Ollama's names; the context also where the server limits it.
         private static IEnumerable<(string Name, string Value)> ParametersOf(ModelEntry entry, int context)

@@ -50,12 +50,7 @@ internal sealed class OpenAIDialect : Dialect
         json.WriteString("type", TypeOf(error.Status));
         json.WriteString("param", error.Field);
         json.WriteString("code", error.Code);
-        if (error.Overflow is { } overflow)
-        {
-            // llama-server's fields.
-            json.WriteNumber("n_prompt_tokens", overflow.PromptTokens);
-            json.WriteNumber("n_ctx", overflow.ContextLength);
-        }
+        error.Overflow?.Write(json);
         json.WriteEndObject();
         json.WriteEndObject();
     }

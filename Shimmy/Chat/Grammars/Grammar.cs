@@ -74,21 +74,19 @@ internal sealed record Grammar
                 '[' => PastQuoted(grammar, at, ']'),
                 '{' => Past(grammar, at, '}'),
                 '#' => Past(grammar, at, '\n'),
-                var c when IsWord(c) => PastWord(grammar, at),
+                var c when GrammarParser.IsWord(c) => PastWord(grammar, at),
                 _ => at + 1,
             };
-            if (IsWord(grammar[begin]))
+            if (GrammarParser.IsWord(grammar[begin]))
                 text.Append(prefix);
             text.Append(grammar, begin, at - begin);
         }
         text.Append('\n');
     }
 
-    private static bool IsWord(char c) => char.IsAsciiLetterOrDigit(c) || c == '-';
-
     private static int PastWord(string text, int at)
     {
-        while (at < text.Length && IsWord(text[at]))
+        while (at < text.Length && GrammarParser.IsWord(text[at]))
             at++;
         return at;
     }

@@ -10,12 +10,6 @@ namespace Shimmy.Cli.Chat;
 /// <summary>The command <c>chat</c>: a conversation in the terminal, or one answer where TEXT or a pipe asks for it.</summary>
 internal static class ChatCommand
 {
-    private static readonly JsonSerializerOptions Indented = new()
-    {
-        WriteIndented = true,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     /// <summary>Runs it.</summary>
     public static async Task RunAsync(CommandOptions options, CancellationToken cancellation)
     {
@@ -74,7 +68,7 @@ internal static class ChatCommand
                 $"the first {session.Skipped} messages were left out: the context of {model.Context} tokens does not hold them");
         }
         if (options.Json)
-            Printer.Line(JsonOf(session).ToJsonString(Indented));
+            Printer.Line(JsonOf(session).ToJsonString(Printer.IndentedJson));
         else
             Printer.EndText();
         if (session.Figures.FinishReason == "length")

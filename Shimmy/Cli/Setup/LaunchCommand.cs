@@ -141,12 +141,6 @@ internal sealed class LaunchRecipe
     // Of the context, what a client may take for the answer.
     private const int AnswerShare = 4;
 
-    private static readonly JsonSerializerOptions Indented = new()
-    {
-        WriteIndented = true,
-        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
-    };
-
     private static readonly JsonDocumentOptions WithComments =
         new() { CommentHandling = JsonCommentHandling.Skip, AllowTrailingCommas = true };
 
@@ -201,7 +195,7 @@ internal sealed class LaunchRecipe
 
     /// <summary>What its settings file gets; null where it has none.</summary>
     public string? SettingsFor(LaunchTarget target) =>
-        _recipe["file"] is { } file ? Filled(file["content"]!, target).ToJsonString(Indented) : null;
+        _recipe["file"] is { } file ? Filled(file["content"]!, target).ToJsonString(Printer.IndentedJson) : null;
 
     /// <summary>
     /// Puts the settings into the client's file, beside what is there, and keeps the file as it was the first time. Throws
@@ -226,7 +220,7 @@ internal sealed class LaunchRecipe
                 else
                     PrivateFile.Write(path + Backup, "");
             }
-            var text = Merge(there, settings).ToJsonString(Indented) + "\n";
+            var text = Merge(there, settings).ToJsonString(Printer.IndentedJson) + "\n";
             if (HoldsKey(target))
                 PrivateFile.Write(path, text);
             else

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json;
 
 namespace Shimmy.Cli.Terminal;
 
@@ -24,6 +25,13 @@ internal static class Printer
     private static readonly Lazy<Stream> Output = new(OpenOutput);
     private static readonly ProgressLine ProgressLine = new(ToErrors);
     private static bool _lineOpen;
+
+    /// <summary>How JSON for people is written: a field a line, letters of all languages as they are.</summary>
+    public static JsonSerializerOptions IndentedJson { get; } = new()
+    {
+        WriteIndented = true,
+        Encoder = System.Text.Encodings.Web.JavaScriptEncoder.UnsafeRelaxedJsonEscaping,
+    };
 
     /// <summary>When output is coloured; set once, when the options are read.</summary>
     public static ColorUse Color { get; set; }

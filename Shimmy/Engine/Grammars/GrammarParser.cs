@@ -376,7 +376,8 @@ internal sealed class GrammarParser(string text)
         }
     }
 
-    private static bool IsWord(char c) => char.IsAsciiLetterOrDigit(c) || c == '-';
+    /// <summary>Whether a character may stand in the name of a rule.</summary>
+    public static bool IsWord(char c) => char.IsAsciiLetterOrDigit(c) || c == '-';
 
     private string Shown() => _at == text.Length ? "the end of the grammar"
         : Here is '\r' or '\n' ? "the end of the line"

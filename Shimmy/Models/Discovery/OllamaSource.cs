@@ -55,13 +55,14 @@ internal sealed class OllamaSource(string root, bool isNamedByUser = false) : IM
     }
 
     /// <summary>
-    /// The licenses of a model in the store, which are read when somebody asks for them; empty where it has none. Throws like a read of its
-    /// files.
+    /// The licenses of a model in the store, which are read when somebody asks for them; empty where it has none, null where they cannot be
+    /// read.
     /// </summary>
     /// <param name="manifest">Path of its manifest.</param>
     /// <param name="blob">Path of its model layer, beside which the others lie.</param>
-    public static string LicenseOf(string manifest, string blob) => string.Join("\n", OllamaManifest.Parse(SmallFile.ReadBytes(manifest))
-        .Licenses.Select(digest => SmallFile.ReadText(Path.Join(Path.GetDirectoryName(blob), digest))));
+    public static string? LicenseOf(string manifest, string blob) => Optional(() => string.Join("\n",
+        OllamaManifest.Parse(SmallFile.ReadBytes(manifest)).Licenses
+            .Select(digest => SmallFile.ReadText(Path.Join(Path.GetDirectoryName(blob), digest)))));
 
     /// <inheritdoc/>
     public IEnumerable<ModelCandidate> Find(Action<SkippedFile> skipped, CancellationToken cancellation)
