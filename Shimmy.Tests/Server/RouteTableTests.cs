@@ -85,6 +85,10 @@ public sealed class RouteTableTests
         await using var server = await ServerFixture.StartAsync();
         using var health = JsonDocument.Parse(await server.Client.GetStringAsync("health"));
 
+        Assert.AreEqual(
+            "chat_completions completions diag embeddings generate health messages metrics models native_models ollama_chat ollama_models "
+            + "rerank responses websocket",
+            string.Join(' ', health.RootElement.GetProperty("endpoints").EnumerateObject().Select(endpoint => endpoint.Name).Order()));
         var patterns = server.Server.Routes.Select(route => route.Pattern).ToList();
         foreach (var endpoint in health.RootElement.GetProperty("endpoints").EnumerateObject())
             Assert.Contains(endpoint.Value.GetString()!, patterns);

@@ -47,6 +47,10 @@ internal sealed class RouteTable
         [.. _routes.GroupBy(route => route.Pattern)
             .Select(group => ((IReadOnlyList<string>)[.. group.Select(route => route.Method).Distinct()], group.Key))];
 
+    /// <summary>The routes that have a name, for <c>/health</c>.</summary>
+    public IEnumerable<(string Name, string Pattern)> Endpoints =>
+        _routes.Where(route => route.Name is not null).Select(route => (route.Name!, route.Pattern)).Distinct();
+
     /// <summary>The dialects, in the order in which they were added.</summary>
     public IReadOnlyList<Dialect> Dialects => _dialects;
 
@@ -70,10 +74,12 @@ internal sealed class RouteTable
     /// Which requests it takes by their body, where no other route takes them by the header; null for none. The path must have another
     /// route, for the others.
     /// </param>
+    /// <param name="name">The name by which <c>/health</c> lists it; null leaves it out.</param>
     public void MapPost(string pattern, RequestDelegate handle, RoutePolicy? policy = null, Func<HttpRequest, bool>? asked = null,
-        Func<JsonElement, bool>? askedInBody = null) =>
+        Func<JsonElement, bool>? askedInBody = null, string? name = null) =>
         _routes.Add(new Route(HttpMethods.Post, pattern, handle, policy)
         {
+            Name = name,
             Asked = asked,
             AskedInBody = askedInBody,
             Dialect = _dialects.LastOrDefault(),
@@ -91,16 +97,28 @@ internal sealed class RouteTable
     /// <param name="asked">
     /// Which requests it takes; null for all. Two dialects may have one path, whose clients are distinguished by a header.
     /// </param>
+    /// <param name="name">The name by which <c>/health</c> lists it; null leaves it out.</param>
     public void MapRead(string pattern, RequestDelegate handle, RoutePolicy? policy = null,
-        Func<string, bool>? takes = null, Func<HttpRequest, bool>? asked = null)
+        Func<string, bool>? takes = null, Func<HttpRequest, bool>? asked = null, string? name = null)
     {
         foreach (var method in (string[])[HttpMethods.Get, HttpMethods.Head])
-            _routes.Add(new Route(method, pattern, handle, policy) { Takes = takes, Asked = asked, Dialect = _dialects.LastOrDefault() });
+        {
+            _routes.Add(new Route(method, pattern, handle, policy)
+            {
+                Name = name,
+                Takes = takes,
+                Asked = asked,
+                Dialect = _dialects.LastOrDefault(),
+            });
+        }
     }
 
-    /// <summary>Maps one method of a pattern; without a policy it has that of the dialect.</summary>
-    public void Map(string method, string pattern, RequestDelegate handle, RoutePolicy? policy = null, Func<string, bool>? takes = null) =>
-        _routes.Add(new Route(method, pattern, handle, policy) { Takes = takes, Dialect = _dialects.LastOrDefault() });
+    /// <summary>
+    /// Maps one method of a pattern; without a policy it has that of the dialect, without a name <c>/health</c> leaves it out.
+    /// </summary>
+    public void Map(string method, string pattern, RequestDelegate handle, RoutePolicy? policy = null, Func<string, bool>? takes = null,
+        string? name = null) =>
+        _routes.Add(new Route(method, pattern, handle, policy) { Name = name, Takes = takes, Dialect = _dialects.LastOrDefault() });
 
     /// <summary>
     /// Finds the route of a request: a path before one with a parameter, and the longest pattern of those. Letter case and a slash at the
@@ -262,6 +280,8 @@ internal sealed class RouteTable
         public RequestDelegate Handle { get; }
 
         public RoutePolicy? Policy { get; }
+
+        public string? Name { get; init; }
 
         public string? Parameter { get; }
 

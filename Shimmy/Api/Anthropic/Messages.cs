@@ -14,7 +14,7 @@ internal static class Messages
 {
     public static void Map(RouteTable routes)
     {
-        routes.MapPost("/v1/messages", Handle);
+        routes.MapPost("/v1/messages", Handle, name: "messages");
         routes.MapPost("/v1/messages/count_tokens", HandleCount);
     }
 

@@ -16,7 +16,7 @@ internal static class Diagnostics
 {
     private const double Megabyte = 1 << 20;
 
-    public static void Map(RouteTable routes) => routes.MapRead("/diag", Handle);
+    public static void Map(RouteTable routes) => routes.MapRead("/diag", Handle, name: "diag");
 
     private static async Task Handle(HttpContext context)
     {

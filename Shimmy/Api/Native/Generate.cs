@@ -8,7 +8,7 @@ namespace Shimmy.Api.Native;
 /// <summary><c>POST /api/generate</c>.</summary>
 internal static class Generate
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle, RoutePolicy.Recorded);
+    public static void Map(RouteTable routes) => routes.MapPost("/api/generate", Handle, RoutePolicy.Recorded, name: "generate");
 
     private static async Task Handle(HttpContext context)
     {

@@ -15,7 +15,7 @@ namespace Shimmy.Api.Native;
 /// </summary>
 internal static partial class GenerateSocket
 {
-    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle, RoutePolicy.Socket);
+    public static void Map(RouteTable routes) => routes.Map(HttpMethods.Get, "/ws/generate", Handle, RoutePolicy.Socket, name: "websocket");
 
     private static async Task Handle(HttpContext context)
     {

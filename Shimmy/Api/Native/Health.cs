@@ -9,36 +9,17 @@ namespace Shimmy.Api.Native;
 /// <summary><c>GET /health</c>: 200 while the server takes requests, 503 while it drains.</summary>
 internal static class Health
 {
-    /// <summary>The routes that <c>endpoints</c> lists, by name.</summary>
-    private static readonly (string Name, string Route)[] Endpoints =
-    [
-        ("chat_completions", "/v1/chat/completions"),
-        ("completions", "/v1/completions"),
-        ("responses", "/v1/responses"),
-        ("embeddings", "/v1/embeddings"),
-        ("rerank", "/v1/rerank"),
-        ("messages", "/v1/messages"),
-        ("models", "/v1/models"),
-        ("native_models", "/api/models"),
-        ("generate", "/api/generate"),
-        ("ollama_chat", "/api/chat"),
-        ("ollama_models", "/api/tags"),
-        ("websocket", "/ws/generate"),
-        ("health", "/health"),
-        ("metrics", "/metrics"),
-        ("diag", "/diag"),
-    ];
-
     /// <summary>The path.</summary>
     public const string Path = "/health";
 
     public static void Map(RouteTable routes) =>
-        routes.MapRead(Path, Handle, RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+        routes.MapRead(Path, context => HandleAsync(context, routes), RoutePolicy.Open | RoutePolicy.Quiet | RoutePolicy.DuringDrain,
+            name: "health");
 
     // Probes give up soon: what comes later is counted at the next.
     private static readonly TimeSpan LongestWait = TimeSpan.FromSeconds(5);
 
-    private static async Task Handle(HttpContext context)
+    private static async Task HandleAsync(HttpContext context, RouteTable routes)
     {
         var state = context.RequestServices.GetRequiredService<ServerState>();
         var registry = context.RequestServices.GetRequiredService<ModelRegistry>();
@@ -61,7 +42,7 @@ internal static class Health
                 json.WriteBoolean("scanning", true);
             json.WriteEndObject();
             json.WriteStartObject("endpoints");
-            foreach (var (name, route) in Endpoints)
+            foreach (var (name, route) in routes.Endpoints)
                 json.WriteString(name, route);
             json.WriteEndObject();
             json.WriteStartObject("compatibility");

@@ -18,7 +18,7 @@ internal static class Metrics
     /// <summary>The path.</summary>
     public const string Path = "/metrics";
 
-    public static void Map(RouteTable routes) => routes.MapRead(Path, Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain);
+    public static void Map(RouteTable routes) => routes.MapRead(Path, Handle, RoutePolicy.Quiet | RoutePolicy.DuringDrain, name: "metrics");
 
     private static async Task Handle(HttpContext context)
     {

@@ -14,7 +14,7 @@ internal static class ModelsEndpoint
 {
     public static void Map(RouteTable routes)
     {
-        routes.MapRead("/api/models", HandleList);
+        routes.MapRead("/api/models", HandleList, name: "native_models");
         routes.MapPost("/api/models/discover", HandleDiscover);
     }
 

@@ -23,7 +23,7 @@ internal static class Listings
     {
         routes.MapRead("/", HandleRoot, RoutePolicy.Quiet, asked: OllamaDialect.IsAsked);
         routes.MapRead("/api/version", HandleVersion, RoutePolicy.Quiet);
-        routes.MapRead("/api/tags", HandleTags);
+        routes.MapRead("/api/tags", HandleTags, name: "ollama_models");
         routes.MapRead("/api/ps", HandlePs);
     }
 

@@ -12,7 +12,7 @@ namespace Shimmy.Api.Ollama;
 /// <summary><c>POST /api/chat</c>: answers a conversation; one without messages loads the model, or unloads it.</summary>
 internal static class OllamaChat
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/api/chat", Handle, RoutePolicy.Recorded);
+    public static void Map(RouteTable routes) => routes.MapPost("/api/chat", Handle, RoutePolicy.Recorded, name: "ollama_chat");
 
     private static async Task Handle(HttpContext context)
     {

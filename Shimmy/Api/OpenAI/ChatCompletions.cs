@@ -13,7 +13,7 @@ internal static class ChatCompletions
 {
     public static void Map(RouteTable routes)
     {
-        routes.MapPost("/v1/chat/completions", Handle);
+        routes.MapPost("/v1/chat/completions", Handle, name: "chat_completions");
         routes.MapPost("/v1/chat/completions/input_tokens", HandleInputTokens);
         // Not recorded: the id that it names is another in each run.
         routes.MapPost("/v1/chat/completions/control", HandleControl, RoutePolicy.None);

@@ -16,7 +16,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/completions</c>: goes on with prompts as they are.</summary>
 internal static class Completions
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/completions", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/completions", Handle, name: "completions");
 
     private static async Task Handle(HttpContext context)
     {

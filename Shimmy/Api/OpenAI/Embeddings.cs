@@ -6,7 +6,7 @@ namespace Shimmy.Api.OpenAI;
 /// <summary><c>POST /v1/embeddings</c> (OpenAI's API reference), from models that embed and from those that generate.</summary>
 internal static class Embeddings
 {
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/embeddings", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/embeddings", Handle, name: "embeddings");
 
     private static async Task Handle(HttpContext context)
     {

@@ -16,7 +16,7 @@ internal static class ModelList
 
     public static void Map(RouteTable routes)
     {
-        routes.MapRead(Path, HandleListAsync);
+        routes.MapRead(Path, HandleListAsync, name: "models");
         routes.MapRead("/v1/models/{id}", HandleOne);
     }
 

@@ -15,7 +15,7 @@ internal static class Rerank
 {
     private const int MostDocuments = 2048;
 
-    public static void Map(RouteTable routes) => routes.MapPost("/v1/rerank", Handle);
+    public static void Map(RouteTable routes) => routes.MapPost("/v1/rerank", Handle, name: "rerank");
 
     private static async Task Handle(HttpContext context)
     {

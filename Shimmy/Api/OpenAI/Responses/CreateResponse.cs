@@ -17,7 +17,7 @@ internal static class CreateResponse
 {
     public static void Map(RouteTable routes)
     {
-        routes.MapPost("/v1/responses", Handle);
+        routes.MapPost("/v1/responses", Handle, name: "responses");
         routes.MapPost("/v1/responses/input_tokens", HandleInputTokens);
     }
 
