@@ -13,6 +13,9 @@ internal sealed class TuningOption
     /// <summary>Most threads that llama.cpp runs (GGML_MAX_N_THREADS).</summary>
     public const int MostThreads = 512;
 
+    /// <summary>Most tokens of context that may be asked for.</summary>
+    public const int MostContext = 1 << 24;
+
     private const int MostLayers = 10_000;
 
     private const int LongestOverride = 127; // llama.cpp keeps keys and texts in char[128]
@@ -101,7 +104,7 @@ internal sealed class TuningOption
             (tuning, number) => tuning with { RopeFrequencyBase = number }),
         Numbered("rope-freq-scale", "Factor on RoPE's frequencies: 1/N stretches the context N times", null, 1e-6, 1e3,
             (tuning, factor) => tuning with { RopeFrequencyScale = factor }),
-        WholeNumber("yarn-orig-ctx", "YaRN: tokens of context that the model was trained with", ModelsOwn, 1, 1 << 24,
+        WholeNumber("yarn-orig-ctx", "YaRN: tokens of context that the model was trained with", ModelsOwn, 1, MostContext,
             (tuning, tokens) => tuning with { YarnOriginalContext = tokens }),
         new("yarn-ext-factor", "N", "YaRN: mix of extrapolation, 0 to 1; 0 interpolates alone, -1 is the model's own",
             "a number from 0 to 1, or -1 for the model's own",

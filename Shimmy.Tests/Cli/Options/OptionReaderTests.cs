@@ -105,6 +105,14 @@ public sealed class OptionReaderTests
     }
 
     [TestMethod]
+    public void The_context_has_the_range_that_the_config_file_allows()
+    {
+        Assert.AreEqual(1 << 24, Read("serve --ctx 16777216").ContextLength);
+        StringAssert.Contains(Assert.ThrowsExactly<UsageException>(() => Read("serve --ctx 16777217")).Message,
+            "a whole number from 0 to 16777216");
+    }
+
+    [TestMethod]
     public void What_follows_two_dashes_is_left_alone()
     {
         Assert.AreEqual("--x", Read("probe -- --x").Name);

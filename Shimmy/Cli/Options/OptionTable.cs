@@ -382,7 +382,7 @@ internal static class OptionTable
         new("model-dirs", "DIR;DIR", "More folders to look for models in, beside SHIMMY_MODEL_PATHS", CommandSet.Models,
             (o, v) => o with { ModelDirs = v.Text }),
         new("ctx", "N", "Context: tokens one request may use, prompt and answer together; 0 is the model's own, or what fits",
-            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0) })
+            CommandSet.Models, (o, v) => o with { ContextLength = v.Whole(0, TuningOption.MostContext) })
         {
             Default = "0", ConfigField = "ctx_len", Ollama = ("OLLAMA_CONTEXT_LENGTH", UnlessZero),
         },

@@ -13,8 +13,6 @@ namespace Shimmy.Models.Configuration;
 /// <param name="folder">The folder of the file, where relative paths begin.</param>
 internal sealed class ModelConfigReader(HostEnvironment host, string folder)
 {
-    private const int MaxContext = 1 << 24;
-
     private static readonly JsonDocumentOptions Options = new()
     {
         AllowTrailingCommas = true,
@@ -31,7 +29,7 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         ("lora_path", (reader, model, value, at) => model.Settings = model.Settings with { Loras = reader.Loras(value, at) }),
         ("template", (reader, model, value, at) => model.Settings = model.Settings with { Template = reader.Template(Text(value, at)) }),
         ("mmproj", (reader, model, value, at) => model.Settings = model.Settings with { Projector = reader.Projector(Text(value, at)) }),
-        ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, MaxContext) }),
+        ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, TuningOption.MostContext) }),
         ("n_threads", (_, model, value, at) =>
             model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
         .. TuningOption.All.Select(option =>
