@@ -211,7 +211,6 @@ public sealed class ChatTests
             {
                 await Poll.UntilAsync(async () =>
                 {
-                    await Task.Delay(50);
                     screen = string.Join('\n', look().Split('\n').Select(line => line.TrimEnd())) + "\n";
                     return screen.Contains(text.TrimEnd(), StringComparison.Ordinal);
                 }, "");
