@@ -14,7 +14,7 @@ namespace Microsoft.CodeAnalysis
 namespace System.Runtime.CompilerServices
 {
     /// <summary>
-    /// What an async method that returns a Task runs on. .NET's own is compiled anew for each of our 400 methods, and again for each kind
+    /// The builder of async methods that return a Task. .NET's own is compiled anew for each of our 400 methods, and again for each kind
     /// of thing that they await: half a megabyte of the native executable. This one puts a method that has to wait into an object, and
     /// .NET's own runs that object, so one compilation serves all.
     /// </summary>
@@ -27,7 +27,7 @@ namespace System.Runtime.CompilerServices
         /// <summary>Of a method that begins.</summary>
         public static AsyncTaskMethodBuilder Create() => default;
 
-        /// <summary>What the caller gets.</summary>
+        /// <summary>The task that the caller gets.</summary>
         public readonly Task Task => _run is { } run ? run.Task : _ended!;
 
         /// <summary>Runs the method up to where it first has to wait.</summary>
@@ -93,7 +93,7 @@ namespace System.Runtime.CompilerServices
         /// <summary>Of a method that begins.</summary>
         public static AsyncTaskMethodBuilder<TResult> Create() => default;
 
-        /// <summary>What the caller gets.</summary>
+        /// <summary>The task that the caller gets.</summary>
         public readonly Task<TResult> Task => _run is { } run ? run.Task : _ended!;
 
         /// <summary>Runs the method up to where it first has to wait.</summary>
@@ -149,7 +149,7 @@ namespace System.Runtime.CompilerServices
         public readonly void SetStateMachine(IAsyncStateMachine stateMachine) => ArgumentNullException.ThrowIfNull(stateMachine);
     }
 
-    /// <summary>What <see cref="AsyncRun{TResult}"/> needs of no result.</summary>
+    /// <summary>The part of <see cref="AsyncRun{TResult}"/> that does not depend on the result.</summary>
     internal static class AsyncRun
     {
         /// <summary>Puts a method that has to wait into an object; the copy has the run in it, which is a part of the machine.</summary>
@@ -162,7 +162,7 @@ namespace System.Runtime.CompilerServices
             begun.Machine = machine;
         }
 
-        /// <summary>What a method changed of its context up to its first wait stays its own.</summary>
+        /// <summary>Restores the caller's context: what a method changed of it up to its first wait stays its own.</summary>
         [MethodImpl(MethodImplOptions.NoInlining)]
         public static void Restore(ExecutionContext? context)
         {

@@ -153,7 +153,7 @@ internal static class Sequences
     public static Sorted<T> Order<T>(this IEnumerable<T> source, IComparer<T>? comparer = null) => source.OrderBy(item => item, comparer);
 }
 
-/// <summary>What <see cref="Steps{T}"/> has that does not depend on what it gives.</summary>
+/// <summary>The part of <see cref="Steps{T}"/> that does not depend on the type of its items.</summary>
 internal abstract class Steps
 {
     private IDisposable? _items;
@@ -201,7 +201,7 @@ internal abstract class Steps<T> : Steps, IEnumerable<T>, IEnumerator<T>
     protected abstract Steps<T> Again();
 }
 
-/// <summary>What a function makes of the items of a sequence.</summary>
+/// <summary>The results of a function for the items of a sequence.</summary>
 internal sealed class Selected<T, TResult>(IEnumerable<T> source, Func<T, TResult> selector) : Steps<TResult>
 {
     public override bool MoveNext()

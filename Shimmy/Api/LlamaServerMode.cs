@@ -12,8 +12,8 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api;
 
 /// <summary>
-/// What <c>shimmy llama-server</c> serves, and what its options say of all routes. Also of <c>shimmy serve</c>, whose routes of
-/// llama-server have the defaults.
+/// The mode of <c>shimmy llama-server</c>: how it serves, and what its options say of all routes. Also of <c>shimmy serve</c>, whose
+/// routes of llama-server have the defaults.
 /// </summary>
 internal sealed record LlamaServerMode
 {
@@ -86,7 +86,7 @@ internal sealed record LlamaServerMode
     /// <summary>Most tokens of thinking, where a request does not say; null is unlimited.</summary>
     public int? MaxReasoningTokens { get; init; }
 
-    /// <summary>Where the reasoning is reported, if a request does not say (<c>--reasoning-format</c>).</summary>
+    /// <summary>The place of the reasoning in an answer, if a request does not say (<c>--reasoning-format</c>).</summary>
     public ReasoningPlace ReasoningPlace { get; init; }
 
     /// <summary>Variables of the chat template, where a request does not give them.</summary>
@@ -104,7 +104,7 @@ internal sealed record LlamaServerMode
     /// <summary>Ends once the model is in memory for the first time; waited for where <see cref="IsOn"/>.</summary>
     public TaskCompletionSource Loading { get; } = new(TaskCreationOptions.RunContinuationsAsynchronously);
 
-    /// <summary>What llama-server answers where the model has no projector.</summary>
+    /// <summary>llama-server's error where the model has no projector.</summary>
     public static Exception NoMedium(MediumKind kind) => new ApiException(500, (kind == MediumKind.Picture ? "image" : "audio")
         + " input is not supported - hint: if this is unexpected, you may need to provide the mmproj", "unsupported_value", null);
 

@@ -14,7 +14,7 @@ internal static class MediaFields
     private const string Data = "data:";
     private const string FileUrl = "file://";
 
-    /// <summary>What decodes the media of this server's requests.</summary>
+    /// <summary>The decoder of the media of this server's requests.</summary>
     public static MediaLoader LoaderOf(HttpContext context) => context.RequestServices.GetRequiredService<MediaLoader>();
 
     /// <summary>

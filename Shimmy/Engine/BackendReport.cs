@@ -25,7 +25,7 @@ public sealed record BackendReport
 /// <summary>One runtime: a build of llama.cpp.</summary>
 public sealed record RuntimeFacts
 {
-    /// <summary>What <c>--runtime</c> takes.</summary>
+    /// <summary>The name, as <c>--runtime</c> takes it.</summary>
     public required string Name { get; init; }
 
     /// <summary>Its folder.</summary>

@@ -7,7 +7,7 @@ namespace Shimmy.Engine;
 /// model, from any thread.</summary>
 internal interface ICellListener
 {
-    /// <summary>What a model holds has changed; <see cref="CellBlocks.Read"/> reads it.</summary>
+    /// <summary>Called when the blocks that a model holds have changed; <see cref="CellBlocks.Read"/> reads the changes.</summary>
     void Changed(string model, ReadOnlyMemory<byte> changes);
 
     /// <summary>A model holds nothing any more: it was unloaded, or its worker died.</summary>

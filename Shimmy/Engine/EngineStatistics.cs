@@ -125,14 +125,14 @@ public sealed record EngineStatistics
 /// <param name="Used">Whether it has run a request since the load, or its cells came from a file.</param>
 public sealed record SlotState(int Id, uint Request, int Tokens, int PromptTokens, int Generated, int Remaining, bool Used);
 
-/// <summary>What is to be done with the cells of a slot, once no request runs in it.</summary>
+/// <summary>An action on the cells of a slot, done once no request runs in it.</summary>
 /// <param name="Slot">The slot's number.</param>
 /// <param name="Path">Full path of the file with the slot's tokens and cells; null where they are erased.</param>
 /// <param name="Restore">Whether the file is read; else it is written.</param>
 /// <param name="Client">Name of the client's API key; empty where there is none.</param>
 public sealed record SlotAction(int Slot, string? Path, bool Restore, string Client = "");
 
-/// <summary>What a <see cref="SlotAction"/> did.</summary>
+/// <summary>The result of a <see cref="SlotAction"/>.</summary>
 /// <param name="Tokens">Tokens that were written, read or erased.</param>
 /// <param name="Bytes">Bytes of the file.</param>
 /// <param name="Milliseconds">How long it took.</param>

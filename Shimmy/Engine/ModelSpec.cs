@@ -67,7 +67,7 @@ public sealed record ModelSpec
     /// </summary>
     public long? PrefixMemoryBytes { get; init; }
 
-    /// <summary>What <see cref="PrefixMemoryBytes"/> is where nobody has chosen.</summary>
+    /// <summary>The default of <see cref="PrefixMemoryBytes"/>.</summary>
     public const long DefaultPrefixMemory = 512L << 20;
 
     /// <summary>Full path of the folder in which states of prompts survive the worker; null keeps none.</summary>
@@ -144,7 +144,7 @@ public sealed record ModelSpec
 /// <param name="File">The GGUF that a folder was converted into, for this load.</param>
 public sealed record LoraSetting(string Path, float Scale = 1f, bool Found = false, string? File = null)
 {
-    /// <summary>What requests call it: the name of the file without its ending, or of the folder.</summary>
+    /// <summary>The name in requests: the name of the file without its ending, or of the folder.</summary>
     public string Name => File is null && !Path.EndsWith(".gguf", StringComparison.OrdinalIgnoreCase) && Directory.Exists(Path)
         ? System.IO.Path.GetFileName(System.IO.Path.TrimEndingDirectorySeparator(Path))
         : File is null ? System.IO.Path.GetFileNameWithoutExtension(Path) : System.IO.Path.GetFileName(Path);

@@ -1,7 +1,7 @@
 namespace Shimmy.Gguf;
 
 /// <summary>
-/// What a file says of a model that embeds or ranks and llama.cpp does not tell: whether there is anything to rank with, and whether its
+/// Facts of a file on embedding and ranking that llama.cpp does not report: whether there is anything to rank with, and whether its
 /// embeddings may be cut.
 /// </summary>
 /// <param name="HasRankingHead">

@@ -126,7 +126,7 @@ internal sealed class ConversationStreams(TimeProvider time)
     }
 }
 
-/// <summary>What one stream has said, its last 4 MiB, and whether it goes on. Thread-safe.</summary>
+/// <summary>One stream: the last 4 MiB that it has sent, and whether it goes on. Thread-safe.</summary>
 [System.Diagnostics.CodeAnalysis.SuppressMessage("Design", "CA1001", Justification = "Its source has no timer and no handle.")]
 internal sealed class ConversationStream(string id, string key, DateTimeOffset startedAt)
 {

@@ -5,7 +5,7 @@ using Shimmy.Models.Pull;
 
 namespace Shimmy.Http;
 
-/// <summary>What a dialect writes of a pull.</summary>
+/// <summary>The writer of a pull's progress in the form of a dialect.</summary>
 internal interface IPullWriter
 {
     /// <summary>The content type of the stream.</summary>

@@ -79,7 +79,7 @@ internal sealed class RequestContext
         : _acquired != 0 ? "queued"
         : Model is null ? "reading" : "loading";
 
-    /// <summary>What the model reads; null where prompts are not logged.</summary>
+    /// <summary>The prompt; null where prompts are not logged.</summary>
     public string? PromptText { get; private set; }
 
     /// <summary>The beginning of what it has answered so far; null where prompts are not logged.</summary>

@@ -102,7 +102,7 @@ internal sealed record ModelEntry
     public bool Hears { get; init; }
 
     /// <summary>
-    /// What it can do, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c>,
+    /// Its capabilities, in Ollama's words: <c>completion</c>, <c>embedding</c> or <c>rerank</c>, then <c>tools</c>, <c>thinking</c>,
     /// <c>vision</c> and <c>audio</c>.
     /// </summary>
     public IEnumerable<string> Capabilities =>

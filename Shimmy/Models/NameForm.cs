@@ -97,8 +97,8 @@ internal static class NameSpelling
     private const string Latest = ":latest";
 
     /// <summary>
-    /// What a name may mean, the likeliest first: as it is; without the host of a registry, Ollama's <c>library/</c> and <c>:latest</c>;
-    /// and each of these without <c>.gguf</c> and the number of a shard.
+    /// The names that a name may stand for, the likeliest first: as it is; without the host of a registry, Ollama's <c>library/</c> and
+    /// <c>:latest</c>; and each of these without <c>.gguf</c> and the number of a shard.
     /// </summary>
     public static IEnumerable<string> Of(string name)
     {

@@ -5,7 +5,7 @@ using Shimmy.Models.Residency;
 
 namespace Shimmy.Observability;
 
-/// <summary>What all loaded models of a server are together at one moment.</summary>
+/// <summary>The totals of all loaded models of a server at one moment.</summary>
 /// <param name="Running">Requests that run.</param>
 /// <param name="Waiting">Requests that wait.</param>
 /// <param name="Cells">KV cells.</param>
@@ -46,9 +46,9 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
 }
 
 /// <summary>
-/// What endpoint pickers (Gateway API inference extension, llm-d) read beside the load: adapters and the size of the KV cache; and vLLM's
-/// names for all of it, for pickers that are set up for those. Each is one series, and there also while no model is loaded: a picker takes
-/// a server that lacks a metric for a full one.
+/// The metrics that endpoint pickers (Gateway API inference extension, llm-d) read beside the load: adapters and the size of the KV
+/// cache; and vLLM's names for all of it, for pickers that are set up for those. Each is one series, and there also while no model is
+/// loaded: a picker takes a server that lacks a metric for a full one.
 /// </summary>
 internal sealed class PickerMetrics(TimeProvider time)
 {

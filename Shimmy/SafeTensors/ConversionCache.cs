@@ -35,7 +35,7 @@ internal sealed class ConversionCache(string folder, string type, long bound = C
         public float Share { get; set; }
     }
 
-    /// <summary>Where the files are.</summary>
+    /// <summary>The folder of the files.</summary>
     public string Folder => folder;
 
     /// <summary>Makes what quantizes, where the type needs llama.cpp for it.</summary>

@@ -36,7 +36,7 @@ internal sealed class FolderConversion
     /// <summary>The types that weights can become; "auto" keeps the source's.</summary>
     public static IReadOnlyList<string> Types { get; } = [WeightType.Auto, .. WeightType.All.Select(type => type.Name)];
 
-    /// <summary>What the owner should know.</summary>
+    /// <summary>Warnings for the user.</summary>
     public IReadOnlyList<string> Warnings => _plan.Warnings;
 
     /// <summary>Bytes of weights that are written.</summary>

@@ -47,7 +47,7 @@ internal static class BindAddress
     /// <summary>Leaves the address to the variable and the server.</summary>
     public const string Auto = "auto";
 
-    /// <summary>Where Ollama's clients look for it.</summary>
+    /// <summary>The address that Ollama's clients try.</summary>
     public const string OllamaDefault = "127.0.0.1:11434";
 
     private const int OllamaPort = 11434;

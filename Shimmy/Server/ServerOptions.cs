@@ -56,7 +56,7 @@ internal sealed record ServerOptions
     /// <summary>Origins that browsers may call from, with wildcards or without; none allows loopback origins.</summary>
     public IReadOnlyList<string> CorsOrigins { get; init; } = [];
 
-    /// <summary>What <c>shimmy llama-server</c> serves; null where the server was started as <c>shimmy serve</c>.</summary>
+    /// <summary>The mode of <c>shimmy llama-server</c>; null where the server was started as <c>shimmy serve</c>.</summary>
     public LlamaServerMode? LlamaServer { get; init; }
 
     /// <summary>File that gets the address once the server listens; null writes none.</summary>

@@ -7,7 +7,9 @@ using Shimmy.Http;
 
 namespace Shimmy.Api.LlamaServer;
 
-/// <summary>What an answer of <c>/completion</c> needs to report beside its events: the same for all answers of a request.</summary>
+/// <summary>
+/// The parts of an answer of <c>/completion</c> that it reports beside its events: the same for all answers of a request.
+/// </summary>
 /// <param name="Model">The model's name.</param>
 /// <param name="Facts">The model's facts.</param>
 /// <param name="Request">The request.</param>

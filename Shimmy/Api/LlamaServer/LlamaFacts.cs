@@ -12,7 +12,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// What llama-server reports of itself: <c>GET /props</c>, and <c>GET</c> and <c>POST /lora-adapters</c>. Neither <c>/props</c> nor
+/// llama-server's reports of itself: <c>GET /props</c>, and <c>GET</c> and <c>POST /lora-adapters</c>. Neither <c>/props</c> nor
 /// <c>/slots</c> loads a model.
 /// </summary>
 internal static class LlamaFacts

@@ -6,7 +6,7 @@ using Shimmy.Http;
 namespace Shimmy.Api.LlamaServer;
 
 /// <summary>
-/// What llama-server has for the places that it runs in: Vertex AI's predictions (<c>AIP_MODE</c>), and the files that its own page leaves
+/// llama-server's routes for the places that it runs in: Vertex AI's predictions (<c>AIP_MODE</c>), and the files that its own page leaves
 /// browsers asking for. Its proxy for pages is left out: any page that reaches the server could read this machine's network by it.
 /// </summary>
 internal static class LlamaHosts

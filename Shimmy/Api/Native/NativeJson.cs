@@ -32,7 +32,7 @@ internal static class NativeJson
     public static void WriteTime(Utf8JsonWriter json, string name, DateTimeOffset? time) => json.WriteString(name,
         time?.UtcDateTime.ToString("yyyy-MM-dd'T'HH:mm:ss.fff'Z'", CultureInfo.InvariantCulture));
 
-    /// <summary>What form the model's files have, and of a folder of SafeTensors how far its conversion is.</summary>
+    /// <summary>Writes the form of the model's files, and of a folder of SafeTensors how far its conversion is.</summary>
     public static void WriteFormat(Utf8JsonWriter json, ConversionState? conversion)
     {
         json.WriteString("format"u8, conversion is null ? "gguf"u8 : "safetensors"u8);

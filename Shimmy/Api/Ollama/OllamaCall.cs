@@ -14,7 +14,7 @@ using Shimmy.Models.Residency;
 namespace Shimmy.Api.Ollama;
 
 /// <summary>
-/// What all of Ollama's requests that use a model have in common: its name, whether to stream, the options, and the time.
+/// The fields that all of Ollama's requests for a model have in common: its name, whether to stream, the options, and the time.
 /// </summary>
 internal sealed partial class OllamaCall
 {

@@ -177,7 +177,7 @@ internal static class ShowModel
         json.WriteEndArray();
     }
 
-    /// <summary>What a Modelfile says of a model.</summary>
+    /// <summary>The parts of a Modelfile.</summary>
     private sealed record Origin(string Template, string License, IReadOnlyList<(string Name, string Value)> Parameters)
     {
         public static Origin Of(ModelEntry entry, GgufHeader? header, int context) => new(

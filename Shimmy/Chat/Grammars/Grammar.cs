@@ -16,8 +16,8 @@ internal sealed record Grammar
     public string Text { get; }
 
     /// <summary>
-    /// What is wrong with a finished answer that the grammar let pass, by the schema that it was made of; null where it says all of the
-    /// schema. The function gives null for an answer that satisfies the schema.
+    /// The check of a finished answer that the grammar let pass, by the schema that it was made of; null where it says all of the schema.
+    /// The function gives null for an answer that satisfies the schema.
     /// </summary>
     public Func<string, string?>? ProblemOf { get; init; }
 

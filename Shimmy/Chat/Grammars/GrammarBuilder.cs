@@ -235,7 +235,7 @@ internal sealed class SchemaException(string pointer, string problem) : Exceptio
     /// <summary>The message, beginning with the keyword if there is one.</summary>
     public string Problem { get; } = problem;
 
-    /// <summary>Where the schema stands in the request; empty where that is known otherwise.</summary>
+    /// <summary>The schema's place in the request; empty where that is known otherwise.</summary>
     public string Place { get; init; } = "";
 }
 

@@ -11,7 +11,7 @@ internal sealed record ChatRequest
     public required IReadOnlyList<ChatMessage> Messages { get; init; }
 
     /// <summary>
-    /// What the model has read before the messages, as it read it, with its special tokens (Ollama's <c>context</c>); empty where nothing.
+    /// The prompt before the messages, as it read it, with its special tokens (Ollama's <c>context</c>); empty where nothing.
     /// </summary>
     public string Earlier { get; init; } = "";
 
@@ -36,7 +36,7 @@ internal sealed record ChatRequest
     /// <summary>Most tokens of reasoning, at least 1; null is unlimited.</summary>
     public int? MaxReasoningTokens { get; init; }
 
-    /// <summary>Where reasoning is reported.</summary>
+    /// <summary>The place of the reasoning in an answer.</summary>
     public ReasoningPlace ReasoningPlace { get; init; }
 
     /// <summary>Ends the reasoning while it runs; null where nothing may.</summary>
@@ -62,7 +62,7 @@ internal sealed record ChatRequest
     public bool EchoesFinalMessage { get; init; }
 }
 
-/// <summary>Where the reasoning of an answer is reported.</summary>
+/// <summary>The place of the reasoning in an answer.</summary>
 internal enum ReasoningPlace
 {
     /// <summary>Beside the text.</summary>

@@ -236,7 +236,7 @@ internal sealed record TemplateCapabilities
     /// <summary>Whether content may be a string; otherwise a string becomes a list of one part.</summary>
     public bool TextContent { get; init; } = true;
 
-    /// <summary>What it writes for a part <c>{"type": "image"}</c>; null where it does not know such parts.</summary>
+    /// <summary>The text that it writes for a part <c>{"type": "image"}</c>; null where it does not know such parts.</summary>
     public string? ImageMarker { get; init; }
 
     /// <summary>Whether a tool call's arguments are an object rather than JSON text.</summary>

@@ -6,7 +6,7 @@ using Shimmy.Models.Registry;
 
 namespace Shimmy.Cli.Chat;
 
-/// <summary>What completes the argument of a command.</summary>
+/// <summary>The kind of completion for the argument of a command.</summary>
 internal enum ChatArgument
 {
     /// <summary>Nothing does.</summary>
@@ -101,7 +101,7 @@ internal static class ChatCommands
         }
     }
 
-    /// <summary>What the text before the cursor may become.</summary>
+    /// <summary>The completions of the text before the cursor.</summary>
     public static Completion? Complete(ChatLoop loop, string text, int cursor)
     {
         if (text.Length == 0 || text[0] != '/' || text.Contains('\n'))

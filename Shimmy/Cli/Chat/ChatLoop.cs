@@ -70,7 +70,7 @@ internal sealed class ChatLoop
     /// <summary>Whether the conversation is to end.</summary>
     public bool Ends { get; set; }
 
-    /// <summary>What the next line begins with.</summary>
+    /// <summary>Text that the next line begins with.</summary>
     public string Prefill { get; set; } = "";
 
     /// <summary>Texts of files that go before the next question.</summary>

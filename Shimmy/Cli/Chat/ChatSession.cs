@@ -13,7 +13,7 @@ namespace Shimmy.Cli.Chat;
 /// <summary>A piece of an answer: text, or what the model thinks.</summary>
 internal readonly record struct ChatPiece(string Text, bool IsReasoning);
 
-/// <summary>What an answer has cost.</summary>
+/// <summary>Tokens and times of an answer.</summary>
 internal sealed record AnswerFigures
 {
     /// <summary>Tokens of the prompt.</summary>
@@ -101,7 +101,7 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
     /// <summary>The model.</summary>
     public ChatModel Model { get; set; } = model;
 
-    /// <summary>What was said.</summary>
+    /// <summary>The messages so far.</summary>
     public Conversation Conversation { get; set; } = conversation;
 
     /// <summary>Fields of the requests beside the messages, as <c>temperature</c>.</summary>
@@ -110,7 +110,7 @@ internal sealed class ChatSession(ServerClient client, ChatModel model, Conversa
     /// <summary>The messages at the beginning that the last answer did not see, because the context did not hold them.</summary>
     public int Skipped { get; private set; }
 
-    /// <summary>What the last answer has cost.</summary>
+    /// <summary>Tokens and times of the last answer.</summary>
     public AnswerFigures Figures { get; private set; } = new();
 
     /// <summary>The last answer.</summary>

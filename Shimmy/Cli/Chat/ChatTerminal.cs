@@ -63,7 +63,7 @@ internal sealed class ChatTerminal : IDisposable
     /// <summary>Whether the terminal is gone.</summary>
     public bool IsClosed { get; private set; }
 
-    /// <summary>What gets the log in place of stderr: lines above what is typed.</summary>
+    /// <summary>The stream for the log in place of stderr: lines above what is typed.</summary>
     public Stream OpenLog() => new NoteStream(Screen);
 
     /// <summary>Shows a text as it is, on lines of its own.</summary>

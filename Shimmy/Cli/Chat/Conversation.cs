@@ -12,7 +12,7 @@ namespace Shimmy.Cli.Chat;
 /// <param name="Text">Its text.</param>
 internal sealed record ChatEntry(string Role, string Text)
 {
-    /// <summary>What the model thought before it.</summary>
+    /// <summary>The model's reasoning before it.</summary>
     public string Reasoning { get; init; } = "";
 
     /// <summary>How the data: URL of a sound begins; others are pictures.</summary>
@@ -68,7 +68,7 @@ internal sealed class Conversation
     /// <summary>The system message; null where there is none.</summary>
     public string? System { get; private set; }
 
-    /// <summary>What was said.</summary>
+    /// <summary>The messages so far.</summary>
     public IReadOnlyList<ChatEntry> Entries => _entries;
 
     /// <summary>The folder of the user's conversations.</summary>

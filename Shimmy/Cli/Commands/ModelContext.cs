@@ -51,7 +51,7 @@ internal sealed class ModelContext
     /// <summary>The configuration file that SHIMMY_CONFIG names; null where it is not set.</summary>
     public string? ConfigFile { get; }
 
-    /// <summary>What Hugging Face folders were converted into.</summary>
+    /// <summary>The cache of converted Hugging Face folders.</summary>
     public ConversionCache Conversions { get; }
 
     /// <summary>Bytes that all loaded models together may need of the machine's memory.</summary>
@@ -219,7 +219,7 @@ internal sealed class ModelContext
         }
     }
 
-    /// <summary>What pulls models, as the options say.</summary>
+    /// <summary>The puller of models, as the options say.</summary>
     public Puller PullerOf(CommandOptions options) => new(new PullOptions
     {
         Host = Host,

@@ -29,7 +29,7 @@ internal sealed record ProbeReport
     /// <inheritdoc cref="ModelFacts.TrainedContextLength"/>
     public required int TrainedContextLength { get; init; }
 
-    /// <summary>What it can do beside text: <c>vision</c>.</summary>
+    /// <summary>Capabilities beside text: <c>vision</c>.</summary>
     public required IReadOnlyList<string> Capabilities { get; init; }
 
     /// <inheritdoc cref="ModelSpec.Projector"/>

@@ -19,7 +19,7 @@ internal sealed record RunningModel
     /// <summary>Bytes that it needs.</summary>
     public required long MemoryBytes { get; init; }
 
-    /// <summary>Where it is computed; null while it is loading.</summary>
+    /// <summary>The backend that computes it; null while it is loading.</summary>
     public required string? Backend { get; init; }
 
     /// <summary>Requests that it answers now.</summary>

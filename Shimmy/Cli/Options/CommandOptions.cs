@@ -33,7 +33,7 @@ internal sealed record CommandOptions
     /// <summary>The JSON schema that the answers of <c>chat</c> must satisfy, as text; null where there is none.</summary>
     public string? Schema { get; init; }
 
-    /// <summary>What follows <c>--</c>: the command of <c>exec</c>, arguments for the client of <c>launch</c>.</summary>
+    /// <summary>The arguments behind <c>--</c>: the command of <c>exec</c>, arguments for the client of <c>launch</c>.</summary>
     public IReadOnlyList<string> Rest { get; init; } = [];
 
     /// <summary>The options on the command line, with their values, in the order of the table; null is the value of a switch.</summary>
@@ -57,7 +57,7 @@ internal sealed record CommandOptions
     /// <summary>The key for the running server; null where it needs none.</summary>
     public string? ClientKey { get; init; }
 
-    /// <summary>What <c>init</c> writes; null where that was not said.</summary>
+    /// <summary>The template that <c>init</c> writes; null where none was given.</summary>
     public string? Deployment { get; init; }
 
     /// <summary>The name that <c>init</c> gives to what it writes.</summary>
@@ -96,7 +96,7 @@ internal sealed record CommandOptions
     /// <summary>LoRA adapters in place of those that a model is set up with.</summary>
     public IReadOnlyList<LoraSetting> Loras { get; init; } = [];
 
-    /// <summary>What the weights of Hugging Face folders become.</summary>
+    /// <summary>The type of weights that Hugging Face folders are converted to.</summary>
     public string ConvertType { get; init; } = "auto";
 
     /// <summary>Full path of the folder for converted models; null where the user's cache has it.</summary>
@@ -246,6 +246,6 @@ internal sealed record GivenModel(string? Path, string? Repository, string? File
     /// <summary>Most tokens of a batch.</summary>
     public int BatchSize { get; init; } = 512;
 
-    /// <summary>What requests leave open.</summary>
+    /// <summary>Values for what requests leave open.</summary>
     public RequestDefaults Defaults { get; init; } = RequestDefaults.None;
 }

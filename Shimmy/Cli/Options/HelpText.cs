@@ -9,7 +9,7 @@ internal static class HelpText
     /// <summary>Most characters of a line.</summary>
     public const int Width = 100;
 
-    /// <summary>What the program is.</summary>
+    /// <summary>The first line of the help: what the program is.</summary>
     internal const string About =
         "Answers with the language models of this machine, and serves them over the APIs of OpenAI, Anthropic, Ollama and llama-server.";
 
@@ -103,7 +103,7 @@ internal static class HelpText
     internal static string NameOf(Option option) =>
         (option.Letter is { } letter ? letter + ", " : "") + option.Name + (option.Value is { } value ? " " + value : "");
 
-    /// <summary>What an option does, as the help of a command says it, or of all that have it.</summary>
+    /// <summary>The description of an option, as the help of a command says it, or of all that have it.</summary>
     internal static string DescriptionOf(Option option, Command? command = null)
     {
         var text = new StringBuilder(option.Help);

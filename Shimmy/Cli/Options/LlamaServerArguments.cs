@@ -33,7 +33,7 @@ internal sealed class LlamaServerArguments
         Residency = new ResidencyOptions { KeepAlive = Timeout.InfiniteTimeSpan },
     };
 
-    /// <summary>What the routes are given.</summary>
+    /// <summary>The mode that the routes get.</summary>
     public LlamaServerMode Mode { get; set; } = new() { IsOn = true, Metrics = false };
 
     /// <summary>The model.</summary>

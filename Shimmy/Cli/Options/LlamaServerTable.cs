@@ -16,7 +16,7 @@ namespace Shimmy.Cli.Options;
 internal sealed record LlamaServerOption(
     string[] Names, string? Variable, string? Value, string Help, Action<LlamaServerArguments, OptionValue> Set)
 {
-    /// <summary>What a variable that says no does; null where that is the default.</summary>
+    /// <summary>The action of a variable that says no; null where that is the default.</summary>
     public Action<LlamaServerArguments, OptionValue>? SetOff { get; init; }
 }
 

@@ -84,7 +84,7 @@ internal sealed record Command(CommandSet Is, string Name, string Help, string? 
     /// <summary>The argument that names a model and may be left out where there is only one.</summary>
     public const string AnyModel = "[NAME]";
 
-    /// <summary>What stands for a second argument in the help, and what it is; null where there is none.</summary>
+    /// <summary>The second argument, with its placeholder in the help and its description; null where there is none.</summary>
     public (string Name, string Help)? Second { get; init; }
 
     /// <summary>Both arguments as the help writes them; null where there are none.</summary>
@@ -93,7 +93,7 @@ internal sealed record Command(CommandSet Is, string Name, string Help, string? 
     /// <summary>Text of the command's own help beside <see cref="Help"/>.</summary>
     public string? Details { get; init; }
 
-    /// <summary>What the argument is, for the help.</summary>
+    /// <summary>The description of the argument, for the help.</summary>
     public string ArgumentHelp { get; init; } = "A model: its registered or discovered name, or the path of its file";
 
     /// <summary>The values that the argument may have; none leaves it open.</summary>

@@ -12,7 +12,7 @@ namespace Shimmy.Cli.Options;
 /// </summary>
 internal static class OptionForms
 {
-    /// <summary>What weights become: a name of llama.cpp.</summary>
+    /// <summary>The type of weights to convert to: a name of llama.cpp.</summary>
     public static string ConvertType(OptionValue value)
     {
         // llama.cpp's names without a letter mean the middle one.
@@ -40,7 +40,7 @@ internal static class OptionForms
             ? url
             : throw value.Refuse("an address such as http://127.0.0.1:11435 or unix:PATH");
 
-    /// <summary>Where Ollama's clients are answered: the address of Ollama where none is given.</summary>
+    /// <summary>The address for Ollama's clients: the address of Ollama where none is given.</summary>
     public static (string Source, string Address) Ollama(OptionValue value)
     {
         var address = value.IsOn ? BindAddress.OllamaDefault : value.Text;

@@ -46,7 +46,7 @@ internal sealed class ServerClient : IDisposable
         }
     }
 
-    /// <summary>Where it is, without a slash at the end.</summary>
+    /// <summary>The server's URL, without a slash at the end.</summary>
     public string Address { get; }
 
     /// <summary>
@@ -69,7 +69,7 @@ internal sealed class ServerClient : IDisposable
         return answering;
     }
 
-    /// <summary>What is said where no server runs.</summary>
+    /// <summary>The error where no server runs.</summary>
     public static CommandException NoServer() => new(ExitCode.Failed,
         "no server of this user runs here; shimmy serve starts one, --url or SHIMMY_URL names one elsewhere");
 

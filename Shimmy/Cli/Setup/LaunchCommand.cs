@@ -126,7 +126,7 @@ internal static class LaunchCommand
     }
 }
 
-/// <summary>What a client is to use: the server's address, a key for it, and a model with what is known of it.</summary>
+/// <summary>The server that a client is to use: the server's address, a key for it, and a model with what is known of it.</summary>
 internal sealed record LaunchTarget(string Url, string Key, string Model, int Context, bool CallsTools, bool Sees);
 
 /// <summary>
@@ -193,7 +193,7 @@ internal sealed class LaunchRecipe
         pair => Filled(pair.Value!, target) is var value && value.GetValueKind() == JsonValueKind.String
             ? value.GetValue<string>() : value.ToJsonString());
 
-    /// <summary>What its settings file gets; null where it has none.</summary>
+    /// <summary>The text for its settings file; null where it has none.</summary>
     public string? SettingsFor(LaunchTarget target) =>
         _recipe["file"] is { } file ? Filled(file["content"]!, target).ToJsonString(Printer.IndentedJson) : null;
 

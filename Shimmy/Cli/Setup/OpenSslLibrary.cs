@@ -12,7 +12,7 @@ internal static class OpenSslLibrary
     private const string Variable = "CLR_OPENSSL_VERSION_OVERRIDE";
     private static readonly string[] Versions = ["3", "1.1"];
 
-    /// <summary>What to do where none of its versions can be loaded; null where one can, or the system needs none.</summary>
+    /// <summary>The advice where none of its versions can be loaded; null where one can, or the system needs none.</summary>
     public static string? WhyMissing() =>
         !OperatingSystem.IsLinux() ? null : WhyMissing(CanLoad, Environment.GetEnvironmentVariable(Variable));
 

@@ -5,7 +5,7 @@ using Shimmy.SafeTensors;
 
 namespace Shimmy.Engine.Memory;
 
-/// <summary>What a load needs, and how it is to be done for that.</summary>
+/// <summary>The memory that a load needs, and the spec to load with for that.</summary>
 /// <param name="Spec">How the model is to be loaded: as asked, or with a shorter context where that was left open.</param>
 /// <param name="Memory">The estimate for it, by parts.</param>
 internal sealed record LoadNeed(ModelSpec Spec, MemoryEstimate Memory)

@@ -15,8 +15,8 @@ internal sealed class HostMemory(BackendProbe backends)
     private static readonly long LeastPrefixes = Math.Clamp(MachineMemory.Bytes / 32, 256L << 20, 1L << 30);
 
     /// <summary>
-    /// What loading the model will need on the host, with a context that fits where the spec leaves it open. Asks for GPUs only where there
-    /// is a plug-in that could use one.
+    /// The memory that loading the model will need on the host, with a context that fits where the spec leaves it open. Asks for GPUs
+    /// only where there is a plug-in that could use one.
     /// </summary>
     /// <param name="spec">How it is to be loaded.</param>
     /// <param name="sizeBytes">Bytes of the model's file, all shards together.</param>

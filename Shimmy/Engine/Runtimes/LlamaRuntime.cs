@@ -53,7 +53,7 @@ internal sealed record LlamaRuntime(string Name, string Directory)
     /// </summary>
     public bool IsLinked => Find("ggml-cpu") is not null;
 
-    /// <summary>What a process that loads it must find in its environment.</summary>
+    /// <summary>The environment variables that a process needs to load it.</summary>
     public IReadOnlyDictionary<string, string> Environment
     {
         get
@@ -113,7 +113,7 @@ internal static class InstalledRuntimes
     public static LlamaRuntime? Given =>
         Environment.GetEnvironmentVariable(RuntimeDirectory.Variable) is { Length: > 0 } folder ? Of(folder) : null;
 
-    /// <summary>Where a runtime of that name would lie.</summary>
+    /// <summary>The folder that a runtime of that name would have.</summary>
     public static string DirectoryOf(string name) => Path.Combine(Root, name);
 
     /// <summary>The runtime in a folder, which need not exist.</summary>

@@ -9,7 +9,7 @@ namespace Shimmy.Models.Discovery;
 /// </summary>
 internal sealed class HuggingFaceSource(HostEnvironment host) : IModelSource
 {
-    /// <summary>What the folder of a model begins with.</summary>
+    /// <summary>The prefix of the name of a model's folder.</summary>
     public const string Prefix = "models--";
 
     /// <inheritdoc/>

@@ -77,7 +77,7 @@ internal sealed class HubRegistry(RegistryClient client, HostEnvironment host, U
     }
 
     /// <summary>
-    /// What is to be done to bring a model. Throws <see cref="PullException"/> where the repository has none of that name.
+    /// Plans a pull. Throws <see cref="PullException"/> where the repository has none of that name.
     /// </summary>
     /// <param name="name">Its name.</param>
     /// <param name="to">Folder in place of the hub's cache; null for the cache.</param>

@@ -33,7 +33,7 @@ internal sealed class OllamaRegistry(RegistryClient client, HostEnvironment host
         return new Uri($"https://{address}/") is { IsLoopback: true } ? new Uri($"http://{address}/") : new Uri($"https://{address}/");
     }
 
-    /// <summary>What is to be done to bring a model. Throws <see cref="PullException"/> where the registry has none of that name.</summary>
+    /// <summary>Plans a pull. Throws <see cref="PullException"/> where the registry has none of that name.</summary>
     /// <param name="name">Its name.</param>
     /// <param name="to">Folder that gets the model's file alone; null for Ollama's store.</param>
     /// <param name="cancellation">Ends it.</param>

@@ -151,7 +151,7 @@ internal sealed class PartialFile : IDisposable
     /// <summary>Bytes of a piece.</summary>
     public long LengthOf(int piece) => Math.Min(_piece, Size - (piece * _piece));
 
-    /// <summary>Where a piece begins.</summary>
+    /// <summary>The offset of a piece.</summary>
     public long StartOf(int piece) => piece * _piece;
 
     /// <summary>Bytes of a piece that are there, from its beginning.</summary>

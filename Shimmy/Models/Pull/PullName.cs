@@ -26,13 +26,13 @@ internal enum PullFailure
     /// <summary>The target path has a file that Shimmy did not pull; it is not overwritten.</summary>
     Exists,
 
-    /// <summary>What was pulled cannot be removed.</summary>
+    /// <summary>A pulled model cannot be removed.</summary>
     NotRemoved,
 
     /// <summary>So many models are pulled, or wait for it, that no more are taken.</summary>
     QueueFull,
 
-    /// <summary>What came is not what the registry says it is.</summary>
+    /// <summary>The content is not the one that the registry announced.</summary>
     WrongContent,
 
     /// <summary>The registry says what cannot be: no JSON, names that are no names of files, endless redirects.</summary>
@@ -52,7 +52,7 @@ internal sealed class PullException(PullFailure failure, string message, Excepti
     public int? RetryAfterSeconds { get; init; }
 }
 
-/// <summary>Where a model is pulled from.</summary>
+/// <summary>A kind of registry.</summary>
 internal enum PullSource
 {
     /// <summary>Hugging Face's hub, or a mirror of it.</summary>
@@ -80,7 +80,7 @@ internal sealed record PullName
         Source = source;
     }
 
-    /// <summary>Where it is pulled from.</summary>
+    /// <summary>The kind of registry to pull it from.</summary>
     public PullSource Source { get; }
 
     /// <summary><c>ORG/REPO</c> of the hub, <c>NAMESPACE/MODEL</c> of Ollama; empty for a URL.</summary>
@@ -149,7 +149,7 @@ internal sealed record PullName
         };
     }
 
-    /// <summary>What a person can do who asked for a model that is not here; empty where the name is none that could be pulled.</summary>
+    /// <summary>Advice for a model that is not here; empty where the name is none that could be pulled.</summary>
     public static string Hint(string name)
     {
         const int longest = 120;

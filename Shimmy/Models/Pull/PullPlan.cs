@@ -12,14 +12,14 @@ internal sealed record PlannedFile(string Name, Uri Url, string Target, long Siz
     /// </summary>
     public string? Hash { get; init; }
 
-    /// <summary>What distinguishes this version from others where there is no hash.</summary>
+    /// <summary>The tag of this version where there is no hash.</summary>
     public string? Etag { get; init; }
 
-    /// <summary>What the content is known by.</summary>
+    /// <summary>The identity of the content.</summary>
     public string Identity => Hash ?? $"{Url.AbsoluteUri} {Etag}";
 }
 
-/// <summary>What is to be done to bring a model: the files to fetch, and what makes a model of them in the layout of a tool.</summary>
+/// <summary>The plan of a pull: the files to fetch, and what makes a model of them in the layout of a tool.</summary>
 /// <param name="Name">The name in one spelling.</param>
 /// <param name="Source">Where it comes from.</param>
 /// <param name="Root">The folder that all of it lies in.</param>
@@ -32,7 +32,7 @@ internal sealed record PullPlan(string Name, PullSource Source, string Root, IRe
     /// <summary>Small files to write last: full path and content.</summary>
     public IReadOnlyList<(string Path, byte[] Content)> Texts { get; init; } = [];
 
-    /// <summary>What a person should know; null where there is nothing.</summary>
+    /// <summary>A remark for the user; null where there is nothing.</summary>
     public string? Remark { get; init; }
 
     /// <summary>Bytes of all files.</summary>
@@ -51,7 +51,7 @@ internal sealed record PullPlan(string Name, PullSource Source, string Root, IRe
 /// <param name="Chosen">Whether it is taken where no quantization is named.</param>
 internal sealed record PullChoice(string Name, string Quantization, long Bytes, int Shards, bool Fits, bool Chosen);
 
-/// <summary>What a pull does now.</summary>
+/// <summary>The stage of a pull.</summary>
 internal enum PullStage
 {
     /// <summary>It waits for another pull of this server.</summary>

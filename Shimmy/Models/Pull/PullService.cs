@@ -24,7 +24,7 @@ internal sealed class PullRun
             TaskScheduler.Default);
     }
 
-    /// <summary>What is pulled.</summary>
+    /// <summary>The name of the model.</summary>
     public PullName Name { get; }
 
     /// <summary>When it began.</summary>

@@ -6,7 +6,7 @@ using Shimmy.Models.Discovery;
 
 namespace Shimmy.Models.Pull;
 
-/// <summary>What was removed.</summary>
+/// <summary>A model that was removed.</summary>
 /// <param name="Name">The model.</param>
 /// <param name="Bytes">Bytes that are free now.</param>
 /// <param name="Kept">The files that stay, and why.</param>

@@ -248,7 +248,7 @@ internal sealed class RegistryClient : IDisposable
 /// <param name="Url">Where it came from, after all redirects.</param>
 internal sealed record RegistryAnswer(HttpResponseMessage Message, Uri Url) : IDisposable
 {
-    /// <summary>What distinguishes this version of the content from others, without quotes; null where nothing does.</summary>
+    /// <summary>The ETag of this version of the content, without quotes; null where it has none.</summary>
     public string? Etag { get; init; }
 
     /// <summary>Bytes of the whole content; null where the server does not say.</summary>

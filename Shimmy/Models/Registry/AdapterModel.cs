@@ -11,7 +11,7 @@ namespace Shimmy.Models.Registry;
 /// <param name="Setting">The adapter.</param>
 internal sealed record AdapterModel(string Name, ModelEntry Base, LoraSetting Setting)
 {
-    /// <summary>What chooses it: one that is loaded with strength 0 acts as it was trained.</summary>
+    /// <summary>The choice that applies it: one that is loaded with strength 0 acts as it was trained.</summary>
     public IReadOnlyList<LoraChoice> Choice => [new LoraChoice(null, Setting.Name, Setting.Scale == 0 ? 1 : Setting.Scale)];
 
     /// <summary>The entry by which it is answered.</summary>
@@ -26,7 +26,7 @@ internal sealed record AdapterModel(string Name, ModelEntry Base, LoraSetting Se
         Of(models, lorasOf,
             name => registry.Entries.Any(entry => Is(entry.Name, name)) || registry.PlainAliases.Any(alias => Is(alias.Name, name)));
 
-    /// <summary>What requests call the adapter of a model.</summary>
+    /// <summary>The name of a model's adapter in requests.</summary>
     public static string NameOf(IReadOnlyList<AdapterModel> adapters, string model, string adapter) =>
         adapters.FirstOrDefault(one => one.Base.Name == model && one.Setting.Name == adapter)?.Name ?? adapter;
 

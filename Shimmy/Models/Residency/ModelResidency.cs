@@ -127,7 +127,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         }
     }
 
-    /// <summary>What a load of the model would need now, by the estimate that decides whether it fits.</summary>
+    /// <summary>The memory that a load of the model would need now, by the estimate that decides whether it fits.</summary>
     public ValueTask<LoadNeed> NeedOfAsync(ModelEntry entry, CancellationToken cancellation) =>
         NeedOfAsync(entry, Tunings.SpecOf(entry), cancellation);
 

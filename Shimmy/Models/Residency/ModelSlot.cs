@@ -21,7 +21,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     /// <summary>How the model was asked for.</summary>
     public ModelSpec Spec { get; } = spec;
 
-    /// <summary>What the load needs, and the spec to load with.</summary>
+    /// <summary>The memory that the load needs, and the spec to load with.</summary>
     public LoadNeed Need { get; private set; } = WithoutOpenPrefixes(spec, need);
 
     public ResidencyState State { get; set; } = ResidencyState.Waiting;

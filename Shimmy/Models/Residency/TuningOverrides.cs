@@ -34,7 +34,7 @@ internal sealed record LoadOverride(LoadTuning Tuning)
     };
 }
 
-/// <summary>What the user set by hand, laid over the configuration: load tunings, and which models stay. Thread-safe.</summary>
+/// <summary>Settings that the user made by hand, laid over the configuration: load tunings, and which models stay. Thread-safe.</summary>
 /// <param name="specOf">The spec of a model by the configuration.</param>
 internal sealed class TuningOverrides(Func<ModelEntry, ModelSpec> specOf)
 {

@@ -4,7 +4,7 @@ using Shimmy.SafeTensors.Plans;
 namespace Shimmy.SafeTensors.Architectures;
 
 /// <summary>
-/// What decoders of transformers have in common: the names of their tensors, the shapes that follow from config.json, and the metadata
+/// The common part of transformers' decoders: the names of their tensors, the shapes that follow from config.json, and the metadata
 /// of every one. What differs is a flag here or a line in the architecture's own file.
 /// </summary>
 internal sealed class Decoder
@@ -300,7 +300,7 @@ internal sealed class Decoder
     }
 }
 
-/// <summary>What a model's library takes for keys that its config.json lacks.</summary>
+/// <summary>The defaults of a model's library for keys that its config.json lacks.</summary>
 internal sealed record DecoderDefaults
 {
     /// <summary>num_attention_heads; null where it must be there.</summary>

@@ -15,7 +15,7 @@ internal static class Rope
         config.Number("rope_local_base_freq") ?? config["rope_parameters"]["sliding_attention"].Number("rope_theta");
 
     /// <summary>
-    /// What scales the positions: rope_scaling, or rope_parameters where they have a type; a value of no kind where nothing does.
+    /// The scaling of positions: rope_scaling, or rope_parameters where they have a type; a value of no kind where nothing does.
     /// </summary>
     public static PlainJson ScalingOf(PlainJson config) =>
         config.Has("rope_scaling") ? config["rope_scaling"] : Parameters(config, "full_attention");

@@ -34,7 +34,7 @@ internal sealed class ModelFolder
     /// <summary>config.json.</summary>
     public PlainJson Root { get; }
 
-    /// <summary>What describes the language model: text_config of a model that also sees, else config.json itself.</summary>
+    /// <summary>The configuration of the language model: text_config of a model that also sees, else config.json itself.</summary>
     public PlainJson Config { get; }
 
     /// <summary>The tensors of all weight files, by name as stored.</summary>

@@ -22,7 +22,7 @@ internal readonly struct PlainJson
         _where = where;
     }
 
-    /// <summary>Where the value stands, for errors: "config.json, rope_scaling".</summary>
+    /// <summary>The value's place, for errors: "config.json, rope_scaling".</summary>
     public string Where => _where;
 
     /// <summary>Whether the value is an object.</summary>
@@ -148,7 +148,7 @@ internal readonly struct PlainJson
         }
     }
 
-    /// <summary>Where and why JSON is broken, without .NET's words.</summary>
+    /// <summary>The place and reason of broken JSON, without .NET's words.</summary>
     public static string Reason(JsonException broken) =>
         broken is { LineNumber: { } line, BytePositionInLine: { } place } ? $"line {line + 1}, byte {place + 1}" : "it breaks off";
 

@@ -12,7 +12,7 @@ internal static class SamplingAdvice
         ("top_p", "top_p"), ("min_p", "min_p"), ("temperature", "temp"), ("repetition_penalty", "penalty_repeat"),
     ];
 
-    /// <summary>What the folder says; nothing where it has no such file.</summary>
+    /// <summary>The advice of the folder; nothing where it has no such file.</summary>
     public static IEnumerable<(string Key, GgufValue Value)> Of(ModelFolder folder)
     {
         if (PlainJson.Read(folder.Path, "generation_config.json", Largest) is not { } config)

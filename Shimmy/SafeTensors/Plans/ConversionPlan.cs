@@ -3,7 +3,7 @@ using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Plans;
 
-/// <summary>What is done with the elements of a tensor on their way.</summary>
+/// <summary>A change of a tensor's elements on their way.</summary>
 internal enum TensorChange
 {
     /// <summary>Nothing.</summary>
@@ -69,7 +69,7 @@ internal sealed class ConversionPlan
     /// <summary>The tensors to write.</summary>
     public List<PlannedTensor> Tensors { get; } = [];
 
-    /// <summary>What the owner should know, although the folder is served: a window that is not kept, and the like.</summary>
+    /// <summary>Warnings for the user, although the folder is served: a window that is not kept, and the like.</summary>
     public List<string> Warnings { get; } = [];
 
     /// <summary>Adds a whole number under the architecture's name.</summary>

@@ -3,7 +3,7 @@ using Shimmy.Gguf;
 
 namespace Shimmy.SafeTensors.Plans;
 
-/// <summary>What the weights of a folder become: a name of llama.cpp's quantizer.</summary>
+/// <summary>The type that the weights of a folder are converted to: a name of llama.cpp's quantizer.</summary>
 /// <param name="Name">The name, as options take it.</param>
 /// <param name="FileType">general.file_type (llama_ftype).</param>
 /// <param name="Most">The type of most matrices.</param>

@@ -3,7 +3,7 @@ using Shimmy.SafeTensors.Files;
 
 namespace Shimmy.SafeTensors.Tokenizers;
 
-/// <summary>What a token is, with llama.cpp's numbers (llama_token_type).</summary>
+/// <summary>The kind of a token, with llama.cpp's numbers (llama_token_type).</summary>
 internal enum TokenKind
 {
     Normal = 1,
@@ -29,7 +29,7 @@ internal sealed class Vocabulary
     /// <summary>The tokens by id; all differ.</summary>
     public required string[] Tokens { get; init; }
 
-    /// <summary>What each token is.</summary>
+    /// <summary>The kind of each token.</summary>
     public required TokenKind[] Kinds { get; init; }
 
     /// <summary>Scores of the pieces; null for a kind without.</summary>

@@ -45,7 +45,7 @@ internal sealed class ModelMetadata
     /// </summary>
     public bool LacksRankingHead { get; }
 
-    /// <summary>What the file says beside; read only of models that say how they pool, or that do not generate.</summary>
+    /// <summary>The file's facts on embedding and ranking; read only of models that say how they pool, or that do not generate.</summary>
     public EmbeddingTraits Traits { get; }
 
     /// <summary>Elements of one head's key.</summary>

@@ -70,7 +70,7 @@ internal static unsafe partial class MtmdApi
     /// <summary>0 where done. Never twice at once on one context: that ends the process.</summary>
     [LibraryImport(Library)] public static partial int mtmd_encode_chunk(ProjectorHandle context, nint chunk);
 
-    /// <summary>What was encoded last; valid until the next.</summary>
+    /// <summary>The embeddings that were encoded last; valid until the next.</summary>
     [LibraryImport(Library)] public static partial float* mtmd_get_output_embd(ProjectorHandle context);
 
     // Of libllama, for what libmtmd gives

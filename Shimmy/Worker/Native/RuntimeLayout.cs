@@ -5,7 +5,7 @@ using LLama.Native;
 namespace Shimmy.Worker.Native;
 
 /// <summary>
-/// What differs between the builds of llama.cpp that Shimmy knows: the structs that are passed by value to load a model and to make a
+/// The differences between the builds of llama.cpp that Shimmy knows: the structs that are passed by value to load a model and to make a
 /// context, and a sampler's parameters. All callers fill the structs of v0.4.0, which have every field; a layout gives its build what it
 /// knows of them.
 /// </summary>

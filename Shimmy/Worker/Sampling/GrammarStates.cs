@@ -220,7 +220,7 @@ internal sealed class GrammarStates
 
     private static long KeyOf(int position, Stack? below) => ((long)position << 32) | (uint)(below?.Number ?? 0);
 
-    /// <summary>What has to be matched: the element at a position, then what is below.</summary>
+    /// <summary>The elements still to be matched: the element at a position, then what is below.</summary>
     internal sealed record Stack(int Number, int Position, Stack? Below);
 }
 
@@ -228,7 +228,7 @@ internal sealed class GrammarStates
 /// <param name="stacks">What may follow.</param>
 internal sealed class GrammarState(GrammarStates.Stack[] stacks)
 {
-    /// <summary>What may follow.</summary>
+    /// <summary>The stacks that may follow.</summary>
     public GrammarStates.Stack[] Stacks => stacks;
 
     /// <summary>The states behind characters that were met; null where the character may not follow.</summary>

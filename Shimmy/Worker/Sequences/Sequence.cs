@@ -84,7 +84,7 @@ internal sealed class Sequence : IQueued, IDisposable
     /// <summary>The adapters that it is computed with.</summary>
     public required AdapterSet Adapters { get; init; }
 
-    /// <summary>What it must have in common with a prefix to take it over.</summary>
+    /// <summary>The key that a prefix must have to be taken over.</summary>
     public PrefixKey Key => _key ??= new PrefixKey(Adapters, SharingClient);
 
     /// <summary>The client whose requests alone share prefixes with it; empty where those of all clients do.</summary>

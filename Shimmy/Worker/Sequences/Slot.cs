@@ -21,7 +21,7 @@ internal sealed class Slot(int id)
     /// <summary>The media among <see cref="Tokens"/>; the last may be computed in part.</summary>
     public List<MediaSpan> Media { get; } = [];
 
-    /// <summary>Who may take <see cref="Tokens"/> over; null before the first.</summary>
+    /// <summary>The key that a request must have to take <see cref="Tokens"/> over; null before the first.</summary>
     public PrefixKey? Key { get; set; }
 
     /// <summary>The sequence that runs here; null where the slot is idle.</summary>
@@ -67,7 +67,7 @@ internal sealed class Slot(int id)
     }
 }
 
-/// <summary>What a request must have in common with what was computed to take it over.</summary>
+/// <summary>The adapters and the client that a prefix and a request must have in common for the request to take it over.</summary>
 /// <param name="Adapters">The adapters that act.</param>
 /// <param name="Client">The client whose requests share prefixes; empty where all clients do.</param>
 internal sealed record PrefixKey(AdapterSet Adapters, string Client)

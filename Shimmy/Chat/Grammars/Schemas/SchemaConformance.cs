@@ -19,7 +19,7 @@ internal sealed class SchemaConformance(JsonElement schema)
     private readonly SchemaReferences _references = new(schema);
     private readonly Dictionary<string, Regex?> _patterns = [];
 
-    /// <summary>What is wrong with an answer, with the place; null where it satisfies the schema.</summary>
+    /// <summary>The first fault of an answer, with its place; null where it satisfies the schema.</summary>
     public string? ProblemOf(string answer)
     {
         try

@@ -25,7 +25,7 @@ internal sealed class CallText
     /// <summary>Whether the last <see cref="Skip"/> found its text.</summary>
     public bool Matched { get; private set; }
 
-    /// <summary>What the last <see cref="ReadValue"/> or <see cref="ReadUntil"/> found.</summary>
+    /// <summary>The text that the last <see cref="ReadValue"/> or <see cref="ReadUntil"/> found.</summary>
     public string Value { get; private set; } = "";
 
     /// <summary>The text that ended the last <see cref="ReadUntil"/>; null where the answer did.</summary>

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Shimmy.Cli.Terminal.Editing;
 
-/// <summary>What a key is.</summary>
+/// <summary>The keys that the editor knows.</summary>
 internal enum KeyCode
 {
     /// <summary>Characters, in <see cref="Key.Text"/>.</summary>

@@ -28,7 +28,7 @@ internal sealed class LineBuffer
     /// <summary>The text as it is sent.</summary>
     public string Whole => Unfolded(Text);
 
-    /// <summary>What is shown for a character that stands for a paste; null for any other.</summary>
+    /// <summary>The label shown for a character that stands for a paste; null for any other.</summary>
     public string? LabelOf(char c)
     {
         if (FoldOf(c) is not { } fold)

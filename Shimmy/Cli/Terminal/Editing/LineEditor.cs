@@ -1,6 +1,6 @@
 namespace Shimmy.Cli.Terminal.Editing;
 
-/// <summary>What a key has done.</summary>
+/// <summary>The result of a key.</summary>
 internal enum EditOutcome
 {
     /// <summary>The text goes on.</summary>
@@ -22,13 +22,13 @@ internal enum EditOutcome
     Suspend,
 }
 
-/// <summary>What may stand in place of a part of the text.</summary>
+/// <summary>The choices that may replace a part of the text.</summary>
 /// <param name="Start">Where the part begins; it ends at the cursor.</param>
 /// <param name="Choices">What it may become.</param>
 internal sealed record Completion(int Start, IReadOnlyList<string> Choices);
 
 /// <summary>
-/// What keys do to the text that is typed: the keys of Emacs, history and search in it, completion, and several lines. It knows no
+/// The editor of the text that is typed: the keys of Emacs, history and search in it, completion, and several lines. It knows no
 /// terminal: keys come in, and <see cref="Layout"/> says what is to be seen.
 /// </summary>
 /// <param name="history">The lines that were sent.</param>
@@ -52,7 +52,7 @@ internal sealed class LineEditor(InputHistory history, Func<string, int, Complet
     /// <summary>The text that is typed.</summary>
     public LineBuffer Buffer => _buffer;
 
-    /// <summary>What is sent: without the quotes around several lines.</summary>
+    /// <summary>The text to send, without the quotes around several lines.</summary>
     public string Sent { get; private set; } = "";
 
     /// <summary>Begins a new line.</summary>
@@ -136,7 +136,7 @@ internal sealed class LineEditor(InputHistory history, Func<string, int, Complet
         return EditOutcome.Editing;
     }
 
-    /// <summary>What is to be seen.</summary>
+    /// <summary>The lines to show, and the cursor.</summary>
     /// <param name="width">Cells of a row.</param>
     /// <param name="prompt">What stands before the first line; blanks stand before the others.</param>
     /// <param name="above">Rows above the text.</param>
