@@ -15,7 +15,7 @@ namespace Shimmy.Chat;
 /// </summary>
 internal sealed class AnswerClock
 {
-    private readonly long _arrived = Stopwatch.GetTimestamp();
+    private long _arrived = Stopwatch.GetTimestamp();
     private GenerationStart _start = new(0, 0, 0);
     private double _templateMilliseconds;
     private long _sent;
@@ -34,6 +34,9 @@ internal sealed class AnswerClock
 
     /// <summary>Tokens that were generated so far.</summary>
     public int Tokens { get; private set; }
+
+    /// <summary>The request has arrived in the pipeline; a clock that was made before counts from here.</summary>
+    public void Arrive() => _arrived = Stopwatch.GetTimestamp();
 
     /// <summary>The chat template was rendered.</summary>
     public void Rendered() => _templateMilliseconds = Elapsed.TotalMilliseconds;
@@ -84,11 +87,17 @@ internal sealed class AnswerClock
         ReasoningTokens = Math.Min(reasoningTokens, end.Usage.CompletionTokens),
     };
 
-    /// <summary>The end of an answer that another request cancelled. Its tokens are taken to be the pieces of text until then.</summary>
-    public static OutputEnd Cancelled(GenerationStart? start, int pieces)
+    /// <summary>
+    /// The end of an answer that another request cancelled. What the engine generates until it is cancelled is not counted, as with a stop
+    /// sequence: to wait for its own end event would take another decode.
+    /// </summary>
+    /// <param name="start">The start that the client has seen, if any: one of the response cache did not pass this clock.</param>
+    /// <param name="pieces">Pieces of the answer that the client has seen, which stand for the tokens where the cache answered.</param>
+    public OutputEnd Cancelled(GenerationStart? start, int pieces)
     {
-        var usage = new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, pieces);
-        return new OutputEnd(FinishReason.Stop, null, usage, new GenerationTimings(0, 0, 0)) { IsCancelled = true };
+        var usage = new Usage(start?.PromptTokens ?? 0, start?.CachedTokens ?? 0, _requests > 0 ? Tokens : pieces);
+        var timings = _requests > 0 ? Measured(_drafted, _accepted) : new GenerationTimings(0, 0, 0);
+        return new OutputEnd(FinishReason.Stop, null, usage, timings) { IsCancelled = true };
     }
 
     private Usage UsageOf(int tokens) => new(_start.PromptTokens, _start.CachedTokens, tokens);

@@ -33,15 +33,17 @@ internal static class ChatPipeline
     /// <summary>
     /// Answers a conversation. <paramref name="logger"/> gets the choice of the chat template; <paramref name="cache"/> may have the
     /// answer; <paramref name="media"/> decodes pictures, with default limits where it is null; <paramref name="own"/> is a template in
-    /// place of the model's.
+    /// place of the model's; <paramref name="clock"/> lets the caller end the answer with its counts.
     /// </summary>
     public static async IAsyncEnumerable<OutputEvent> ChatAsync(
         ModelLease lease, ChatRequest request, [EnumeratorCancellation] CancellationToken cancellation,
-        ILogger? logger = null, CachedExecution? cache = null, MediaLoader? media = null, ChatTemplate? own = null)
+        ILogger? logger = null, CachedExecution? cache = null, MediaLoader? media = null, ChatTemplate? own = null,
+        AnswerClock? clock = null)
     {
         var template = own ?? await TemplateCache.OfAsync(lease, logger, cancellation).ConfigureAwait(false);
         request = await (media ?? MediaLoader.Default).DecodeAsync(lease.Model, request, logger, cancellation).ConfigureAwait(false);
-        var clock = new AnswerClock();
+        clock ??= new AnswerClock();
+        clock.Arrive();
         var prompt = template.Render(request, request.AddGenerationPrompt);
         clock.Rendered();
         var format = FormatOf(template, request, prompt);

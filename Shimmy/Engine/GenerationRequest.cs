@@ -108,7 +108,7 @@ public sealed record QueuePlace(string Client, int Rank = 0, int Priority = 0)
     public static QueuePlace Default { get; } = new("");
 }
 
-/// <summary>One text to embed, or a query and a document to be judged together by a reranker.</summary>
+/// <summary>One text to embed, or a query and a document to be scored together by a reranker.</summary>
 public sealed record EmbeddingRequest
 {
     /// <summary>
@@ -117,7 +117,7 @@ public sealed record EmbeddingRequest
     public required Prompt Prompt { get; init; }
 
     /// <summary>
-    /// The document to be judged by the query in <see cref="Prompt"/>: for rerankers (models whose pooling is <c>rank</c>), else null.
+    /// The document to be scored for the query in <see cref="Prompt"/>: for rerankers (models whose pooling is <c>rank</c>), else null.
     /// </summary>
     public Prompt? Document { get; init; }
 

@@ -49,7 +49,7 @@ public interface ILoadedModel : IAsyncDisposable
         GenerationRequest request, CancellationToken cancellation, CancellationToken finish = default);
 
     /// <summary>
-    /// Embeds a text, or judges a document by a query. Throws <see cref="EngineException"/> for what is wrong with the request or the
+    /// Embeds a text, or scores a document for a query. Throws <see cref="EngineException"/> for what is wrong with the request or the
     /// model.
     /// </summary>
     Task<Embedding> EmbedAsync(EmbeddingRequest request, CancellationToken cancellation);

@@ -35,7 +35,7 @@ public sealed record ModelFacts
     /// <summary>Whether it generates text; what does not may embed or rerank.</summary>
     public bool CanGenerate { get; init; } = true;
 
-    /// <summary>Whether it judges how well a document answers a query.</summary>
+    /// <summary>Whether it scores how well a document answers a query.</summary>
     public bool CanRerank { get; init; }
 
     /// <summary>Whether it embeds each token of a text for itself, and no text as a whole (<c>--pooling none</c>).</summary>

@@ -29,7 +29,8 @@ internal sealed class ModelConfigReader(HostEnvironment host, string folder)
         ("lora_path", (reader, model, value, at) => model.Settings = model.Settings with { Loras = reader.Loras(value, at) }),
         ("template", (reader, model, value, at) => model.Settings = model.Settings with { Template = reader.Template(Text(value, at)) }),
         ("mmproj", (reader, model, value, at) => model.Settings = model.Settings with { Projector = reader.Projector(Text(value, at)) }),
-        ("ctx_len", (_, model, value, at) => model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, TuningOption.MostContext) }),
+        ("ctx_len", (_, model, value, at) =>
+            model.Settings = model.Settings with { ContextLength = Integer(value, at, 0, TuningOption.MostContext) }),
         ("n_threads", (_, model, value, at) =>
             model.Settings = model.Settings with { Threads = Integer(value, at, 0, TuningOption.MostThreads) }),
         .. TuningOption.All.Select(option =>

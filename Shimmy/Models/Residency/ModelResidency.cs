@@ -33,7 +33,7 @@ namespace Shimmy.Models.Residency;
 /// 6. evict    idle models, least recently used first; after <see cref="ResidencyOptions.DrainAfter"/> drain busy ones, longest ready first
 /// </code>
 /// A model is loaded once, however many requests wait for it. Cancelling a waiting request does not cancel the load, since a client that
-/// gave up usually asks again; only (6) does, when another model needs the memory. No request starves: one that has waited for the patience
+/// gave up usually asks again; only (6) does, when another model needs the memory. No request starves: one that has waited for that time
 /// comes before all younger ones, new requests for a drained model queue behind it, and every loaded model serves at least that long while
 /// it has requests. Estimates decide whether a model fits; for GPUs, the load itself does (<see cref="GpuRetry"/>).
 /// </summary>

@@ -121,6 +121,29 @@ public sealed class StoredResponseTests
     }
 
     [TestMethod]
+    public async Task The_metrics_of_a_cancelled_answer_count_tokens_that_made_no_text_of_their_own()
+    {
+        var tokens = 0;
+        await using var server = await ServerFixture.StartAsync(new ScriptedEngine
+        {
+            Answer = (_, _) => ["I", "", "", " am", " here"],
+            BeforeToken = cancellation =>
+                Interlocked.Increment(ref tokens) < 5 ? Task.CompletedTask : Task.Delay(Timeout.Infinite, cancellation),
+        });
+        using var stream = await server.OpenAsync(Route, """{"model":"talker","input":"hi","stream":true}""");
+        using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
+        var text = "";
+        while (!text.EndsWith("\"delta\":\" am\",\"logprobs\":[]}\n\n", StringComparison.Ordinal))
+            text += await reader.ReadLineAsync() + "\n";
+        var id = IdOf(text.Split("data: ")[1], "response");
+
+        await server.AnswerAsync($"{Route}/{id}/cancel", "");
+        await reader.ReadToEndAsync();
+        await Poll.UntilInFlightAsync(server.Client, 0);
+        Assert.Contains("\nshimmy_generated_tokens_total{model=\"talker\"} 4\n", await server.Client.GetStringAsync("metrics"));
+    }
+
+    [TestMethod]
     public async Task An_answer_that_has_ended_cannot_be_cancelled_or_streamed_again()
     {
         await using var server = await ServerFixture.StartAsync();

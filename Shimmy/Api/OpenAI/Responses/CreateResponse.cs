@@ -39,10 +39,11 @@ internal static class CreateResponse
                 store.Add(stored);
             running.End(stored);
         }, asked.Extras);
+        var clock = new AnswerClock();
         var events = UntilCancelled(
             ChatPipeline.ChatAsync(lease, outline.Body.Request with { CountsReasoningTokens = true },
-                running.Token, logger, CacheControl.Use(context), MediaFields.LoaderOf(context)),
-            running, context.RequestAborted);
+                running.Token, logger, CacheControl.Use(context), MediaFields.LoaderOf(context), clock: clock),
+            running, clock, context.RequestAborted);
         if (asked.Stream)
         {
             await SseResponse.SendAsync(context, events, writer);
@@ -84,7 +85,8 @@ internal static class CreateResponse
 
     // An answer that another request cancels ends without an error.
     private static async IAsyncEnumerable<OutputEvent> UntilCancelled(
-        IAsyncEnumerable<OutputEvent> events, RunningResponse running, [EnumeratorCancellation] CancellationToken cancellation)
+        IAsyncEnumerable<OutputEvent> events, RunningResponse running, AnswerClock clock,
+        [EnumeratorCancellation] CancellationToken cancellation)
     {
         GenerationStart? start = null;
         var pieces = 0;
@@ -113,7 +115,7 @@ internal static class CreateResponse
                 ? outputEvent with { End = end with { IsCancelled = true } }
                 : outputEvent;
         }
-        yield return OutputEvent.OfEnd(AnswerClock.Cancelled(start, pieces));
+        yield return OutputEvent.OfEnd(clock.Cancelled(start, pieces));
     }
 }
 
