@@ -91,6 +91,35 @@ public sealed class PackedProgramTests
     }
 
     [TestMethod]
+    public async Task What_is_missing_or_cut_where_it_was_unpacked_is_unpacked_again()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["shimmy"], "the program");
+        File.WriteAllText(folder["model.gguf"], "the model");
+        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+            CancellationToken.None);
+        var program = PackedProgram.Unpack(folder["packed"], folder["root"])!;
+        var home = Path.GetDirectoryName(program)!;
+        var model = Path.Join(home, "models", "model.gguf");
+
+        File.WriteAllText(Path.Join(home, "beside"), "what is not in the index is left alone");
+        Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["root"]));
+        Assert.IsTrue(File.Exists(Path.Join(home, "beside")));
+        foreach (var damage in new Action[]
+        {
+            () => File.WriteAllText(model, "the m"), () => File.Delete(model), () => Directory.Delete(Path.Join(home, "models"), recursive: true),
+            () => File.Delete(program),
+        })
+        {
+            damage();
+            Assert.AreEqual(program, PackedProgram.Unpack(folder["packed"], folder["root"]));
+            Assert.AreEqual("the program", File.ReadAllText(program));
+            Assert.AreEqual("the model", File.ReadAllText(model));
+            CollectionAssert.AreEqual(new[] { home }, Directory.GetFileSystemEntries(folder["root"]));
+        }
+    }
+
+    [TestMethod]
     public async Task A_write_that_fails_leaves_nothing()
     {
         using var folder = new TemporaryFolder();

@@ -11,10 +11,10 @@ namespace Shimmy.Cli.Packing;
 /// <summary>
 /// A program with its libraries and a model behind it, in one file that runs as it is: for machines to which files are copied.
 /// <code>
-///   executable │ file │ file │ … │ index: a line a file │ trailer: mark, where the index is, its SHA-256
+///   executable │ file │ file │ … │ index: a line a file │ trailer: magic, where the index is, its SHA-256
 /// </code>
 /// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of
-/// the index, and every start runs the program there. Nothing is mapped where it lies in here: the system loads libraries from files of
+/// the index, and every start runs the program there, where the lengths of its files are those of the index. Nothing is mapped where it lies in here: the system loads libraries from files of
 /// their own, and llama.cpp takes a model as a path, without a place in the file (<c>llama_model_load_from_file</c>), and maps the whole
 /// file from offset 0 (<c>llama_mmap</c>), where the executable is.
 /// </summary>
@@ -33,7 +33,7 @@ internal static class PackedProgram
     private static string Elsewhere =>
         (OperatingSystem.IsWindows() ? "LOCALAPPDATA" : OperatingSystem.IsMacOS() ? "HOME" : "XDG_CACHE_HOME") + " names another folder";
 
-    private static ReadOnlySpan<byte> Mark => "SHIMMY.PACKED.1\n"u8;
+    private static ReadOnlySpan<byte> Magic => "SHIMMY.PACKED.1\n"u8;
 
     /// <summary>A file of it: where its bytes are, what they hash to, and whether it runs.</summary>
     private sealed record Part(long Offset, long Length, bool Runs, string Hash, string Path);
@@ -93,7 +93,7 @@ internal static class PackedProgram
                 }
                 var bytes = Encoding.UTF8.GetBytes(index.ToString());
                 var trailer = new byte[TrailerLength];
-                Mark.CopyTo(trailer);
+                Magic.CopyTo(trailer);
                 BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(16), target.Position);
                 BinaryPrimitives.WriteInt64LittleEndian(trailer.AsSpan(24), bytes.Length);
                 SHA256.HashData(bytes, trailer.AsSpan(32));
@@ -133,7 +133,7 @@ internal static class PackedProgram
     }
 
     /// <summary>
-    /// Unpacks one below a folder, unless it is there already. Throws <see cref="CommandException"/> where that fails, or where others
+    /// Unpacks one below a folder, unless it is there already with all its files. Throws <see cref="CommandException"/> where that fails, or where others
     /// could have changed what is there.
     /// </summary>
     /// <returns>The program in there; null where the file carries nothing.</returns>
@@ -149,7 +149,7 @@ internal static class PackedProgram
             return false;
         file.Position = file.Length - TrailerLength;
         file.ReadExactly(trailer);
-        return trailer.StartsWith(Mark);
+        return trailer.StartsWith(Magic);
     }
 
     private static (string Id, List<Part> Parts)? ReadIndex(FileStream file)
@@ -183,7 +183,8 @@ internal static class PackedProgram
 
     private static CommandException Damaged() => new(ExitCode.Failed, "the file was damaged or cut on its way; copy it again");
 
-    // A folder that is there is whole: it got its name when all was written. What a start that was killed left behind is taken away.
+    // A folder gets its name when all is written, and may lose files later, to what cleans caches or to a disk that was full. What a start
+    // that was killed left behind is taken away.
     private static string Unpack(FileStream file, (string Id, List<Part> Parts) packed, string root)
     {
         var folder = Path.Join(root, packed.Id);
@@ -195,11 +196,13 @@ internal static class PackedProgram
             if (Directory.Exists(folder))
             {
                 RefuseOthers(folder);
-                return folder;
+                if (IsWhole(folder, packed.Parts))
+                    return folder;
             }
             foreach (var left in Directory.EnumerateDirectories(root, $"{packed.Id}.*{Partial}"))
                 RemoveLeft(left);
-            Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, once");
+            Console.Error.WriteLine($"unpacking {packed.Parts.Sum(part => part.Length) >> 20} MB into {folder}, "
+                + (Directory.Exists(folder) ? "again, since files in it are missing or were changed" : "once"));
             PrivateFile.MakeFolder(partial);
             using (HoldLock(partial))
             {
@@ -216,6 +219,8 @@ internal static class PackedProgram
             }
             // Nobody takes the folder away now: it has just been changed.
             File.Delete(Path.Join(partial, Lock));
+            if (Directory.Exists(folder) && !IsWhole(folder, packed.Parts))
+                PutAside(folder);
             Directory.Move(partial, folder);
         }
         catch (Exception e)
@@ -224,12 +229,31 @@ internal static class PackedProgram
                 Directory.Delete(partial, recursive: true);
             if (e is not (IOException or UnauthorizedAccessException))
                 throw;
-            if (!Directory.Exists(folder))
+            if (!IsWhole(folder, packed.Parts))
                 throw new CommandException(ExitCode.Failed, $"cannot unpack into {folder}: {e.Message} ({Elsewhere})");
             // Another start was first.
             RefuseOthers(folder);
         }
         return folder;
+    }
+
+    // By names and lengths: hashes would read the whole model at every start.
+    private static bool IsWhole(string folder, List<Part> parts) => parts.TrueForAll(
+        part => new FileInfo(Path.Join(folder, part.Path)) is { Exists: true } file && file.Length == part.Length);
+
+    // Under a name that a later start takes away, where a program that still runs from it holds it.
+    private static void PutAside(string folder)
+    {
+        var old = $"{folder}.{Guid.NewGuid():N}{Partial}";
+        Directory.Move(folder, old);
+        try
+        {
+            Directory.Delete(old, recursive: true);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            // RemoveLeft finds it.
+        }
     }
 
     // Whoever may write there decides what runs here.
