@@ -15,13 +15,14 @@ internal static class DebPackage
         var sums = new StringBuilder();
         foreach (var (path, bytes) in contents)
             sums.Append(CultureInfo.InvariantCulture, $"{Sum(bytes)}  {path}\n");
+        var glibc = Glibc.NewestOf(contents.Select(file => file.Bytes)) is { } newest ? $"libc6 (>= {newest})" : "libc6";
         var control = $"""
             Package: {Product.Name}
             Version: {archive.OrderedVersion}
             Architecture: {archive.Platform.Debian}
             Maintainer: {Product.Maintainer}
             Installed-Size: {contents.Sum(file => (file.Bytes.LongLength + 1023) / 1024)}
-            Depends: libc6 (>= 2.34), libstdc++6, libssl3t64 | libssl3
+            Depends: {glibc}, libstdc++6, libssl3t64 | libssl3
             Recommends: ca-certificates
             Section: net
             Priority: optional

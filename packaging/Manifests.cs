@@ -172,7 +172,7 @@ internal sealed class Manifests(IReadOnlyList<ReleaseArchive> archives, Uri rele
             sources.Append(isScript ? $"\nsource_{processor}=(\"{Address(archive!)}\")" : $"\n\tsource_{processor} = {Address(archive!)}");
             sources.Append(isScript ? $"\nsha256sums_{processor}=('{archive!.Hash}')" : $"\n\tsha256sums_{processor} = {archive!.Hash}");
         }
-        return Product.Text(file, ("summary", Product.Summary), ("version", Version.Replace('-', '_')), ("home", Home),
+        return Product.Text(file, ("summary", Product.Summary), ("version", _plain[0].LetteredVersion), ("home", Home),
             ("licence", Product.Licence), ("processors", processors.ToString().TrimStart()), ("sources", sources.ToString().TrimStart()));
     }
 }

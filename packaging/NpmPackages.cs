@@ -10,7 +10,12 @@ namespace Shimmy.Packaging;
 internal static class NpmPackages
 {
     /// <summary>Writes all of them; gives their paths.</summary>
-    public static IEnumerable<string> Write(IReadOnlyList<ReleaseArchive> archives, string dist)
+    /// <param name="archives">The archives.</param>
+    /// <param name="dist">Where to.</param>
+    /// <param name="home">
+    /// The address of the repository, which npm compares with the one whose workflow publishes (provenance); null leaves it out.
+    /// </param>
+    public static IEnumerable<string> Write(IReadOnlyList<ReleaseArchive> archives, string dist, string? home = null)
     {
         var plain = archives.Where(archive => archive.Backend.Length == 0).ToArray();
         if (plain.Length == 0)
@@ -18,7 +23,7 @@ internal static class NpmPackages
         foreach (var archive in plain)
         {
             var (platform, name) = (archive.Platform, NameOf(archive.Platform));
-            var manifest = Manifest(name, archive.Version, json =>
+            var manifest = Manifest(name, archive.Version, home, json =>
             {
                 WriteArray(json, "os", platform.NodeSystem);
                 WriteArray(json, "cpu", platform.NodeProcessor);
@@ -32,7 +37,7 @@ internal static class NpmPackages
         var version = plain[0].Version;
         yield return Pack(Product.Name, version, dist,
         [
-            PackedFile.OfText("package.json", Manifest(Product.Name, version, json =>
+            PackedFile.OfText("package.json", Manifest(Product.Name, version, home, json =>
             {
                 json.WriteStartObject("bin");
                 json.WriteString(Product.Name, "bin/shimmy.js");
@@ -57,7 +62,7 @@ internal static class NpmPackages
     private static string Pack(string name, string version, string dist, IEnumerable<PackedFile> files) => Packed.Write(
         Path.Combine(dist, "npm", $"{name.TrimStart('@').Replace('/', '-')}-{version}.tgz"), Packed.Gzip(Packed.Tar(files, "package/")));
 
-    private static string Manifest(string name, string version, Action<Utf8JsonWriter> more)
+    private static string Manifest(string name, string version, string? home, Action<Utf8JsonWriter> more)
     {
         var bytes = new MemoryStream();
         using (var json = new Utf8JsonWriter(bytes, new JsonWriterOptions { Indented = true, NewLine = "\n" }))
@@ -67,6 +72,13 @@ internal static class NpmPackages
             json.WriteString("version", version);
             json.WriteString("description", Product.Summary);
             json.WriteString("license", Product.Licence);
+            if (home is not null)
+            {
+                json.WriteStartObject("repository");
+                json.WriteString("type", "git");
+                json.WriteString("url", $"git+{home}.git");
+                json.WriteEndObject();
+            }
             more(json);
             json.WriteEndObject();
         }

@@ -19,14 +19,19 @@ internal static class OciImage
     /// <param name="archives">The archives; those of Linux with glibc go in.</param>
     /// <param name="bases">By platform, the root file system below the program: a folder with glibc, libstdc++ and certificates.</param>
     /// <param name="dist">Where to.</param>
-    public static string? Write(IReadOnlyList<ReleaseArchive> archives, IReadOnlyDictionary<string, string> bases, string dist)
+    /// <param name="source">The address of the repository; null where nobody says it.</param>
+    /// <param name="revision">The commit; null where nobody says it.</param>
+    public static string? Write(IReadOnlyList<ReleaseArchive> archives, IReadOnlyDictionary<string, string> bases, string dist,
+        string? source = null, string? revision = null)
     {
         var files = new List<PackedFile>();
         var manifests = new List<(string Digest, int Size, string Processor)>();
         var version = "";
+        var said = new List<(string Name, string Text)>();
         foreach (var archive in archives.Where(one => one.Backend.Length == 0 && bases.ContainsKey(one.Platform.Rid)))
         {
             version = archive.Version;
+            said = Said(version, source, revision);
             var processor = archive.Platform.Debian!;
             var layers = new[] { Packed.Tar(PackedFile.In(bases[archive.Platform.Rid])), Packed.Tar(
                 [
@@ -34,7 +39,7 @@ internal static class OciImage
                     PackedFile.OfText("etc/group", $"root:x:0:\nshimmy:x:{User}:\n"),
                 ], "", ("data", (UnixFileMode)0b111_101_101, User), ("tmp", (UnixFileMode)0b1_111_111_111, 0)) };
             var packed = layers.Select(Packed.Gzip).ToArray();
-            var configuration = Json(json => WriteConfiguration(json, processor, layers));
+            var configuration = Json(json => WriteConfiguration(json, processor, layers, said));
             var manifest = Json(json =>
             {
                 json.WriteStartObject();
@@ -46,6 +51,7 @@ internal static class OciImage
                 foreach (var layer in packed)
                     WriteDescriptor(json, Layer, Add(layer), layer.Length);
                 json.WriteEndArray();
+                WriteTexts(json, "annotations", said);
                 json.WriteEndObject();
             });
             manifests.Add((Add(manifest), manifest.Length, processor));
@@ -57,7 +63,7 @@ internal static class OciImage
         {
             foreach (var (digest, size, processor) in manifests)
                 WriteDescriptor(json, Manifest, digest, size, processor);
-        }));
+        }, said));
         var all = Add(both);
         files.Add(new PackedFile("index.json", () => Json(json => WriteIndex(json,
             () => WriteDescriptor(json, Index, all, both.Length, name: $"{Product.Name}:{version}")))));
@@ -72,7 +78,30 @@ internal static class OciImage
         }
     }
 
-    private static void WriteIndex(Utf8JsonWriter json, Action writeManifests)
+    // What the specification has names for, in annotations of the image and, for tools that read no manifest, in labels.
+    private static List<(string Name, string Text)> Said(string version, string? source, string? revision)
+    {
+        var said = new List<(string, string)>
+        {
+            ("title", Product.Name), ("description", Product.Summary), ("version", version), ("licenses", Product.Licence),
+            ("created", Packed.Time.ToString("yyyy-MM-ddTHH:mm:ssZ", null)),
+        };
+        if (source is not null)
+            said.Add(("source", source));
+        if (revision is not null)
+            said.Add(("revision", revision));
+        return said;
+    }
+
+    private static void WriteTexts(Utf8JsonWriter json, string name, IEnumerable<(string Name, string Text)> texts)
+    {
+        json.WriteStartObject(name);
+        foreach (var (key, text) in texts)
+            json.WriteString("org.opencontainers.image." + key, text);
+        json.WriteEndObject();
+    }
+
+    private static void WriteIndex(Utf8JsonWriter json, Action writeManifests, IReadOnlyList<(string Name, string Text)>? said = null)
     {
         json.WriteStartObject();
         json.WriteNumber("schemaVersion", 2);
@@ -80,11 +109,14 @@ internal static class OciImage
         json.WriteStartArray("manifests");
         writeManifests();
         json.WriteEndArray();
+        if (said is not null)
+            WriteTexts(json, "annotations", said);
         json.WriteEndObject();
     }
 
     // A user of its own, a root that may be read-only, models in a volume.
-    private static void WriteConfiguration(Utf8JsonWriter json, string processor, byte[][] layers)
+    private static void WriteConfiguration(
+        Utf8JsonWriter json, string processor, byte[][] layers, IReadOnlyList<(string Name, string Text)> said)
     {
         json.WriteStartObject();
         json.WriteString("architecture", processor);
@@ -108,6 +140,7 @@ internal static class OciImage
         }
         json.WriteEndObject();
         json.WriteString("StopSignal", "SIGTERM");
+        WriteTexts(json, "Labels", said);
         json.WriteEndObject();
         json.WriteStartObject("rootfs");
         json.WriteString("type", "layers");
@@ -139,11 +172,7 @@ internal static class OciImage
             json.WriteEndObject();
         }
         if (name is not null)
-        {
-            json.WriteStartObject("annotations");
-            json.WriteString("org.opencontainers.image.ref.name", name);
-            json.WriteEndObject();
-        }
+            WriteTexts(json, "annotations", [("ref.name", name)]);
         json.WriteEndObject();
     }
 

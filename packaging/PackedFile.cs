@@ -57,6 +57,9 @@ internal static class Packed
                 folders.Add(path);
                 var folder = Entry(TarEntryType.Directory, root + path + "/", mode);
                 (folder.Uid, folder.Gid) = (owner, owner);
+                // By a name, where there is one, would a reader find its owner.
+                if (owner != 0)
+                    folder.UserName = folder.GroupName = "";
                 tar.WriteEntry(folder);
             }
             foreach (var file in files.OrderBy(file => file.Path, StringComparer.Ordinal))

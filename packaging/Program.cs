@@ -4,7 +4,8 @@ using Shimmy.Packaging;
 // parent, and its symbols for debuggers another
 //                                   notes VERSION                            what CHANGELOG.md says of a version
 //                                   size MSTAT [EXECUTABLE] [--rows]         what the executable's bytes are, by assembly and namespace
-//                                   release DIST [--releases URL] [--base RID=FOLDER]…   packages and manifests of the archives in a folder
+//                                   release DIST [--releases URL] [--revision COMMIT] [--base RID=FOLDER]…
+//                                                                            packages and manifests of the archives in a folder
 // Run by publish.sh, publish.ps1 and the release. The same files in give the same bytes out (SOURCE_DATE_EPOCH is the time of everything).
 try
 {
@@ -24,7 +25,7 @@ try
             break;
         default:
             throw new ArgumentException(
-                "usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | size MSTAT [EXECUTABLE] [--rows] | release DIST [--releases URL] [--base RID=FOLDER]…");
+                "usage: archive PUBLISHED RID VERSION [BACKEND] | notes VERSION | size MSTAT [EXECUTABLE] [--rows] | release DIST [--releases URL] [--revision COMMIT] [--base RID=FOLDER]…");
     }
     return 0;
 }
@@ -59,12 +60,15 @@ static void Size(string mstat, string[] more)
 static void Release(string dist, string[] options)
 {
     var releases = new Uri("https://localhost/releases/download/");
+    string? home = null, revision = null;
     var bases = new Dictionary<string, string>(StringComparer.Ordinal);
     for (var i = 0; i < options.Length; i += 2)
     {
         var value = i + 1 < options.Length ? options[i + 1] : throw new ArgumentException($"{options[i]} needs a value");
         if (options[i] == "--releases" && Uri.TryCreate(value, UriKind.Absolute, out var address))
-            releases = address;
+            (releases, home) = (address, address.AbsoluteUri.Split("/releases/")[0]);
+        else if (options[i] == "--revision")
+            revision = value;
         else if (options[i] == "--base" && value.Split('=', 2) is [var rid, var folder])
             bases[rid] = folder;
         else
@@ -82,9 +86,9 @@ static void Release(string dist, string[] options)
         written.Add(DebPackage.Write(archive, dist));
         written.Add(RpmPackage.Write(archive, dist));
     }
-    written.AddRange(NpmPackages.Write(archives, dist));
+    written.AddRange(NpmPackages.Write(archives, dist, home));
     written.AddRange(ToolPackages.Write(archives, dist));
-    if (OciImage.Write(archives, bases, dist) is { } image)
+    if (OciImage.Write(archives, bases, dist, home, revision) is { } image)
         written.Add(image);
     if (archives.Any(archive => archive.Backend.Length == 0))
     {

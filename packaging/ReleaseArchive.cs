@@ -24,6 +24,14 @@ internal sealed record ReleaseArchive(string Path, string Version, Platform Plat
     /// </summary>
     public string OrderedVersion => Version.Split('-', 2) is [var release, var before] ? $"{release}~{before.Replace('-', '.')}" : Version;
 
+    /// <summary>
+    /// The version as the AUR writes it: letters right behind the release's number stand before what is earlier (1.2.3rc.1). For vercmp, what
+    /// begins behind a full stop, an underscore or the like is later.
+    /// </summary>
+    public string LetteredVersion => Version.Split('-', 2) is [var release, var before]
+        ? release + (char.IsAsciiLetter(before[0]) ? "" : "pre") + before.Replace('-', '.')
+        : Version;
+
     /// <summary>The name of the folder inside.</summary>
     public string Folder => FileName[..^Platform.Ending.Length];
 

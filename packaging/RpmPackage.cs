@@ -66,9 +66,10 @@ internal static class RpmPackage
         header.Strings(1040, [.. files.Select(_ => "root")]);
         header.Text(1044, $"{Product.Name}-{archive.OrderedVersion}-1.src.rpm");
         header.Strings(1047, Product.Name);
+        var glibc = Glibc.NewestOf(files.Select(one => one.Bytes)) is { } newest ? $"GLIBC_{newest}" : "";
         var required = new List<(string Name, string Version, int Flags)>
         {
-            ("libc.so.6(GLIBC_2.34)(64bit)", "", 0), ("libssl.so.3()(64bit)", "", 0), ("libstdc++.so.6()(64bit)", "", 0),
+            ($"libc.so.6({glibc})(64bit)", "", 0), ("libssl.so.3()(64bit)", "", 0), ("libstdc++.so.6()(64bit)", "", 0),
             ("/bin/sh", "", OfScripts), ("rpmlib(CompressedFileNames)", "3.0.4-1", Rpmlib), ("rpmlib(FileDigests)", "4.6.0-1", Rpmlib),
             ("rpmlib(PayloadFilesHavePrefix)", "4.0-1", Rpmlib),
         };

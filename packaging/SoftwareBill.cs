@@ -5,7 +5,7 @@ namespace Shimmy.Packaging;
 
 /// <summary>
 /// The bill of materials of an archive, in CycloneDX 1.6: the packages that are compiled in or brought (by the assets file of the restore and
-/// runtimes/manifest.json), the libraries in them with their own licences, and every file with its SHA-256.
+/// runtimes/manifest.json), the libraries in them with their own licences, and every file with its SHA-256; itself without, which it cannot hold.
 /// </summary>
 internal static class SoftwareBill
 {
@@ -59,6 +59,9 @@ internal static class SoftwareBill
                 json.WriteEndArray();
                 json.WriteEndObject();
             }
+            json.WriteStartObject();
+            WriteHead(json, "file", FileName, null, "file:" + FileName, null);
+            json.WriteEndObject();
             json.WriteEndArray();
             json.WriteEndObject();
         }
@@ -102,8 +105,9 @@ internal static class SoftwareBill
         using var json = JsonDocument.Parse(File.ReadAllBytes(assets));
         var root = json.RootElement;
         var folders = root.GetProperty("packageFolders").EnumerateObject().Select(folder => folder.Name).ToArray();
-        var target = root.GetProperty("targets").EnumerateObject().First(one => one.Name.EndsWith("/" + platform.Rid, StringComparison.Ordinal)
-            || !one.Name.Contains('/', StringComparison.Ordinal));
+        // That of the platform, where the restore has one beside that of all.
+        var target = root.GetProperty("targets").EnumerateObject().OrderByDescending(one => one.Name.Contains('/', StringComparison.Ordinal))
+            .First(one => one.Name.EndsWith("/" + platform.Rid, StringComparison.Ordinal) || !one.Name.Contains('/', StringComparison.Ordinal));
         var found = new List<(string, string)>();
         foreach (var library in target.Value.EnumerateObject())
         {

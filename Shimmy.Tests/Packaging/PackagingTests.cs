@@ -1,5 +1,4 @@
 using System.Formats.Tar;
-using System.Net;
 using System.Text.Json;
 using Shimmy.Packaging;
 using Shimmy.Tests.Fixtures;
@@ -9,7 +8,7 @@ namespace Shimmy.Tests.Packaging;
 /// <summary>Packages of a release, made of archives with a script in the place of the program.</summary>
 [TestClass]
 [TestCategory("Unit")]
-public sealed class PackagingTests
+public sealed partial class PackagingTests
 {
     private static readonly TemporaryFolder Folder = new();
 
@@ -92,15 +91,18 @@ public sealed class PackagingTests
         using var bill = JsonDocument.Parse(Archive.Files().First(file => file.Path == SoftwareBill.FileName).Read());
         var components = bill.RootElement.GetProperty("components").EnumerateArray().ToArray();
         var listed = components.Where(one => one.GetProperty("type").GetString() == "file").ToDictionary(
-            one => one.GetProperty("name").GetString()!, one => one.GetProperty("hashes")[0].GetProperty("content").GetString()!);
+            one => one.GetProperty("name").GetString()!,
+            one => one.TryGetProperty("hashes", out var hashes) ? hashes[0].GetProperty("content").GetString()! : null);
 
-        foreach (var (path, hash) in files.Where(file => file.Key != SoftwareBill.FileName))
-            Assert.AreEqual(hash, listed[path], path);
+        CollectionAssert.AreEquivalent(files.Keys, listed.Keys);
+        foreach (var (path, hash) in files)
+            Assert.AreEqual(path == SoftwareBill.FileName ? null : hash, listed[path], path);
         var packages = components.Where(one => one.TryGetProperty("purl", out _)).ToDictionary(one => one.GetProperty("purl").GetString()!);
         Assert.AreEqual("MIT", packages["pkg:nuget/Example@1.0.0"].GetProperty("licenses")[0].GetProperty("expression").GetString());
         Assert.IsTrue(packages.ContainsKey("pkg:npm/%40example/linux-x64@3.0.0"));
         Assert.IsTrue(packages.ContainsKey("pkg:nuget/Microsoft.NETCore.App.Runtime.NativeAOT.linux-x64@10.0.1"));
         Assert.IsFalse(packages.ContainsKey("pkg:nuget/Generator@1.0.0"), "what only compiles is not in it");
+        Assert.IsTrue(packages.ContainsKey("pkg:nuget/OfPlatform@1.0.0"), "what is of this platform alone is");
         Assert.IsTrue(packages.ContainsKey("pkg:nuget/ConsoleAppFramework@5.0.0"), "what writes code into the program is");
         Assert.IsFalse(packages.Keys.Any(package => package.Contains("cuda", StringComparison.Ordinal)));
         foreach (var (name, licence) in new[]
@@ -176,7 +178,8 @@ public sealed class PackagingTests
         File.WriteAllText(Folder["image-base/etc/ca"], "certificates");
         File.WriteAllText(Folder["image-base/ld-linux-x86-64.so.2"], "the loader, which the system starts before a program");
         var path = OciImage.Write(ReleaseArchive.In(Folder["dist"]),
-            new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] }, Folder["image"])!;
+            new Dictionary<string, string> { ["linux-x64"] = Folder["image-base/"], ["linux-arm64"] = Folder["image-base/"] }, Folder["image"],
+            "https://example.org/o/shimmy", "0123abc")!;
         var blobs = new Dictionary<string, byte[]>();
         using (var tar = new TarReader(File.OpenRead(path)))
         {
@@ -213,8 +216,31 @@ public sealed class PackagingTests
                 Assert.IsTrue(modes["ld-linux-x86-64.so.2"].HasFlag(UnixFileMode.OtherExecute));
                 Assert.IsFalse(modes["etc/ca"].HasFlag(UnixFileMode.OtherExecute));
             }
+            var owners = new Dictionary<string, (int, int, string, string)>();
+            using (var layer = new TarReader(new System.IO.Compression.GZipStream(
+                new MemoryStream(Blob(manifest.RootElement.GetProperty("layers")[1])), System.IO.Compression.CompressionMode.Decompress)))
+            {
+                while (layer.GetNextEntry() is PosixTarEntry file)
+                    owners.Add(file.Name, (file.Uid, file.Gid, file.UserName, file.GroupName));
+            }
+            Assert.AreEqual((65532, 65532, "", ""), owners["data/"]);
+            Assert.AreEqual((0, 0, "root", "root"), owners["usr/bin/shimmy"]);
             using var configuration = JsonDocument.Parse(Blob(manifest.RootElement.GetProperty("config")));
             Assert.AreEqual("65532:65532", configuration.RootElement.GetProperty("config").GetProperty("User").GetString());
+            foreach (var said in new[]
+            {
+                manifest.RootElement.GetProperty("annotations"), index.RootElement.GetProperty("annotations"),
+                configuration.RootElement.GetProperty("config").GetProperty("Labels"),
+            })
+            {
+                foreach (var (name, value) in new[]
+                {
+                    ("title", "shimmy"), ("version", "1.2.3"), ("licenses", "MIT"), ("source", "https://example.org/o/shimmy"), ("revision", "0123abc"),
+                })
+                {
+                    Assert.AreEqual(value, said.GetProperty("org.opencontainers.image." + name).GetString());
+                }
+            }
             Assert.AreEqual(2, configuration.RootElement.GetProperty("rootfs").GetProperty("diff_ids").GetArrayLength());
         }
         CollectionAssert.AreEquivalent(new[] { "amd64", "arm64" }, processors);
@@ -303,7 +329,85 @@ public sealed class PackagingTests
         StringAssert.Contains(await RunAsync("rpm", "-qp", "--requires", rpm), "rpmlib(TildeInVersions) <= 4.10.0-1");
         var recipe = new Manifests([archive], new Uri("https://example.org/o/shimmy/releases/download/v1.2.3-rc.1-b/")).Write(Folder["before-dist"])
             .Single(path => path.EndsWith("PKGBUILD", StringComparison.Ordinal));
-        StringAssert.Contains(await File.ReadAllTextAsync(recipe), "pkgver=1.2.3_rc.1_b\n");
+        StringAssert.Contains(await File.ReadAllTextAsync(recipe), "pkgver=1.2.3rc.1.b\n");
+        Assert.IsLessThan(0, VersionOrder.Alpm("1.2.3rc.1.b", "1.2.3"));
+        Assert.AreEqual("1.2.3pre0.1", (archive with { Version = "1.2.3-0.1" }).LetteredVersion);
+        Assert.AreEqual("-1\n", await RunAsync("rpm", "--eval", "%{lua:print(rpm.vercmp('1.2.3~rc.1.b', '1.2.3'))}"));
+    }
+
+    // As libalpm 13 says of them.
+    [TestMethod]
+    [DataRow("1.2.3_rc.1", "1.2.3", 1)]
+    [DataRow("1.2.3rc.1", "1.2.3", -1)]
+    [DataRow("1.0.a", "1.0", 1)]
+    [DataRow("1.2.3pre0.1", "1.2.3", -1)]
+    [DataRow("1.2.3rc.1.b", "1.2.3rc.1", 1)]
+    [DataRow("1.2.3rc.10", "1.2.3rc.9", 1)]
+    [DataRow("1.2.3rc.1", "1.2.2", 1)]
+    [DataRow("1.2.3", "1.2.03", 0)]
+    public void The_order_of_the_AUR_is_pacmans(string first, string second, int order)
+    {
+        Assert.AreEqual(order, VersionOrder.Alpm(first, second));
+        Assert.AreEqual(-order, VersionOrder.Alpm(second, first));
+    }
+
+    [TestMethod]
+    public async Task Packages_need_the_glibc_that_their_files_need()
+    {
+        var platform = Archive.Platform;
+        var published = Published(Folder["needs"], platform);
+        Packed.Write(Path.Combine(published, "runtimes/llamasharp/libllama.so"), Elf("GLIBC_2.2.5", "GLIBC_2.38", "GLIBC_2.9", "GLIBC_PRIVATE"));
+        var archive = ReleaseArchive.Make(published, Folder["needs-dist"], "1.2.3", platform, "");
+
+        StringAssert.StartsWith(
+            await RunAsync("dpkg-deb", "-f", DebPackage.Write(archive, Folder["needs-dist"]), "Depends"), "libc6 (>= 2.38), ");
+        StringAssert.Contains(
+            await RunAsync("rpm", "-qp", "--requires", RpmPackage.Write(archive, Folder["needs-dist"])), "libc.so.6(GLIBC_2.38)(64bit)\n");
+        Assert.AreEqual(new Version(2, 36), Glibc.NewestOf(Elf("GLIBC_2.34", "GLIBC_ABI_DT_RELR")));
+        foreach (var none in new[] { [], "#!/bin/sh"u8.ToArray(), Elf("GLIBCXX_3.4.29") })
+            Assert.IsNull(Glibc.NewestOf(none));
+    }
+
+    [TestMethod]
+    public async Task The_glibc_that_a_library_needs_is_what_readelf_reads()
+    {
+        var libraries = Directory.GetFiles(AppContext.BaseDirectory, "*.so", SearchOption.AllDirectories);
+        if (!OperatingSystem.IsLinux() || libraries.Length == 0)
+            Assert.Inconclusive("readelf knows the files of Linux.");
+        foreach (var library in libraries)
+        {
+            var said = await RunAsync("readelf", "--version-info", "--wide", library);
+            var versions = GlibcVersion().Matches(said).Select(match => Version.Parse(match.Groups[1].Value));
+            Assert.AreEqual(versions.DefaultIfEmpty().Max(), Glibc.NewestOf(await File.ReadAllBytesAsync(library)), library);
+        }
+    }
+
+    // No more of an ELF file than says what it needs: a section of needs, of one library, and one of their names.
+    private static byte[] Elf(params string[] versions)
+    {
+        const int header = 64, section = 64, need = 16;
+        var names = "\0libc.so.6\0" + string.Concat(versions.Select(version => version + "\0"));
+        var (needs, texts) = (header + (3 * section), header + (3 * section) + need + (need * versions.Length));
+        var file = new byte[texts + names.Length];
+        "\u007FELF\u0002\u0001"u8.CopyTo(file);
+        Put(0x28, header);
+        (file[0x3A], file[0x3C]) = (section, 3);
+        Put(header + section + 4, 0x6FFFFFFE);
+        Put(header + section + 0x18, needs);
+        Put(header + section + 0x28, 2);
+        Put(header + (2 * section) + 4, 3);
+        Put(header + (2 * section) + 0x18, texts);
+        Put(needs + 4, 1);
+        Put(needs + 8, need);
+        for (var i = 0; i < versions.Length; i++)
+        {
+            Put(needs + need + (i * need) + 8, names.IndexOf(versions[i] + "\0", StringComparison.Ordinal));
+            Put(needs + need + (i * need) + 12, i + 1 < versions.Length ? need : 0);
+        }
+        System.Text.Encoding.ASCII.GetBytes(names).CopyTo(file, texts);
+        return file;
+
+        void Put(int at, int value) => System.Buffers.Binary.BinaryPrimitives.WriteInt32LittleEndian(file.AsSpan(at), value);
     }
 
     [TestMethod]
@@ -321,86 +425,6 @@ public sealed class PackagingTests
 
         Assert.AreEqual(version, found?.Version);
         Assert.AreEqual(backend, found?.Backend ?? "");
-    }
-
-    [TestMethod]
-    public async Task The_installer_fetches_checks_installs_and_takes_away()
-    {
-        if (OperatingSystem.IsWindows())
-            Assert.Inconclusive("install.ps1 is for Windows.");
-        using var server = new HttpListener();
-        var address = $"http://127.0.0.1:{ServerProcess.FreePort()}/";
-        server.Prefixes.Add(address);
-        server.Start();
-        var damaged = false;
-        var serving = Task.Run(async () =>
-        {
-            while (server.IsListening)
-            {
-                HttpListenerContext request;
-                try
-                {
-                    request = await server.GetContextAsync();
-                }
-                catch (Exception e) when (e is HttpListenerException or ObjectDisposedException)
-                {
-                    return;
-                }
-                var file = Folder["dist/" + Path.GetFileName(request.Request.Url!.AbsolutePath)];
-                request.Response.StatusCode = File.Exists(file) ? 200 : 404;
-                var bytes = File.Exists(file) ? await File.ReadAllBytesAsync(file) : [];
-                if (damaged && file.EndsWith(".gz", StringComparison.Ordinal))
-                    bytes[^1] ^= 1;
-                request.Response.Close(bytes, willBlock: true);
-            }
-        });
-        var script = Folder["install.sh"];
-        await File.WriteAllTextAsync(script, Product.Text("install.sh").Replace("@VERSION@", "1.2.3", StringComparison.Ordinal)
-            .Replace("@RELEASES@", address.TrimEnd('/'), StringComparison.Ordinal));
-        var to = Folder["home/of it"];
-
-        StringAssert.Contains(await RunAsync("sh", script, "--to", to, "--backend", "cpu"), $"{to}/bin/shimmy serve");
-        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
-        await RunAsync("sh", script, "--to", to, "--backend", "auto");
-        damaged = true;
-        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--backend", "cpu"), "SHA-256 is not");
-        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--version", "9.9.9", "--backend", "cpu"), "is there a version 9.9.9?");
-        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--backend", "tpu"), "auto, cpu, vulkan, cuda, cuda12");
-        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
-        server.Stop();
-        await serving;
-
-        // A sum that is none is equal to no sum.
-        File.Copy(Archive.Path, Folder["no-sum.tar.gz"]);
-        foreach (var sum in new[] { "", "<html>", new string('a', 63) })
-        {
-            await File.WriteAllTextAsync(Folder["no-sum.tar.gz.sha256"], sum);
-            StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Folder["no-sum.tar.gz"]), "is no SHA-256");
-        }
-        StringAssert.Contains(await FailAsync("env", "-u", "HOME", "sh", script, "--from", Archive.Path), "HOME is not set");
-
-        // Without a network, from the file.
-        StringAssert.Contains(await RunAsync("sh", script, "--uninstall", "--to", to), "is gone");
-        Assert.IsFalse(File.Exists(to + "/bin/shimmy"));
-        await RunAsync("sh", script, "--to", to, "--from", Archive.Path);
-        Assert.AreEqual("pretended list\n", await RunAsync(to + "/bin/shimmy", "list"));
-        CollectionAssert.AreEqual(new[] { to + "/lib/shimmy" }, Directory.GetFileSystemEntries(to + "/lib"));
-        var before = File.GetLastWriteTimeUtc(to + "/lib/shimmy/.installed");
-        foreach (var other in new[] { "elsewhere", null })
-        {
-            File.Delete(to + "/bin/shimmy");
-            if (other is null)
-                await File.WriteAllTextAsync(to + "/bin/shimmy", "mine");
-            else
-                File.CreateSymbolicLink(to + "/bin/shimmy", other);
-            StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Archive.Path), "bin/shimmy is there and was not");
-            Assert.AreEqual(before, File.GetLastWriteTimeUtc(to + "/lib/shimmy/.installed"), "nothing was replaced");
-        }
-        Assert.AreEqual("mine", await File.ReadAllTextAsync(to + "/bin/shimmy"));
-        File.Delete(to + "/bin/shimmy");
-        File.Delete(to + "/lib/shimmy/.installed");
-        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--from", Archive.Path), "was not installed by this script");
-        StringAssert.Contains(await FailAsync("sh", script, "--to", to, "--uninstall"), "was not installed by this script");
     }
 
     [TestMethod]
@@ -438,10 +462,6 @@ public sealed class PackagingTests
         return output;
     }
 
-    private static async Task<string> FailAsync(string tool, params string[] arguments)
-    {
-        var (code, output) = await Tool.RunAsync(tool, arguments);
-        Assert.AreNotEqual(0, code, output);
-        return output;
-    }
+    [System.Text.RegularExpressions.GeneratedRegex(@"Name: GLIBC_([\d.]+)")]
+    private static partial System.Text.RegularExpressions.Regex GlibcVersion();
 }

@@ -41,7 +41,9 @@ internal static class Pretended
         File.WriteAllText(assets, $$$"""
             { "packageFolders": { "{{{packages.Replace('\\', '/')}}}": {} }, "project": { "frameworks": { "net10.0": { "downloadDependencies": [
                 { "name": "Microsoft.NETCore.App.Runtime.NativeAOT.{{{platform.Rid}}}", "version": "[10.0.1, 10.0.1]" } ] } } },
-              "targets": { "net10.0": { "Example/1.0.0": { "runtime": { "a.dll": {} } }, "Generator/1.0.0": {}, "ConsoleAppFramework/5.0.0": {} } } }
+              "targets": { "net10.0": { "Elsewhere/1.0.0": { "runtime": { "a.dll": {} } } }, "net10.0/{{{platform.Rid}}}": {
+                  "OfPlatform/1.0.0": { "native": { "a.so": {} } }, "Example/1.0.0": { "runtime": { "a.dll": {} } }, "Generator/1.0.0": {},
+                  "ConsoleAppFramework/5.0.0": {} } } }
             """);
         File.WriteAllText(manifest, $$"""
             { "llamaCpp": "v1", "version": "3.0.0", "packages": [
