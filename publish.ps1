@@ -5,7 +5,7 @@ Publishes Shimmy as a native executable for one platform.
     .\publish.ps1 [-Minimal] [RID] [BACKEND…]     RID: default this machine's; BACKEND: vulkan, cuda (CUDA 13), cuda12
 
 Beside LLamaSharp's libraries it takes the second runtime, llama.cpp's own release from npm, where npm is there; -Minimal leaves it out.
-Writes dist\RID\ (executable, runtimes\, licences), dist\shimmy-VERSION-RID[-BACKEND].zip with its .sha256, and the debug symbols as
+Writes dist\RID\ (executable, runtimes\, licences, manual, completions, bill of materials), dist\shimmy-VERSION-RID[-BACKEND].zip with its .sha256, and the debug symbols as
 an archive of their own. On Linux and macOS use publish.sh.
 #>
 param([switch] $Minimal, [Parameter(Position = 0)] [string] $Rid, [Parameter(ValueFromRemainingArguments)] [string[]] $Backends = @())
@@ -42,7 +42,7 @@ if (-not $env:Version) {
     if ($tag) { $env:Version = $tag.Substring(1) }
 }
 
-# The build for this machine, which gives the completion. Before the publish: it restores for this machine, and the bill of materials is of
+# The build for this machine, which gives the manual and the completions. Before the publish: it restores for this machine, and the bill of materials is of
 # the last restore.
 if ($Rid -ne $here) {
     dotnet build Shimmy -v:q -nologo
@@ -59,13 +59,21 @@ if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 $suffix = $plugins -replace ' ', '-'
 $name = "shimmy-$version-$Rid" + $(if ($suffix) { "-$suffix" } else { '' })
 Remove-Item "dist/$name.zip*", "dist/$name-symbols.zip" -Force -ErrorAction SilentlyContinue
-# The completion for PowerShell, by the program itself or, for another processor, by the build for this one.
-New-Item "$out/share" -ItemType Directory -Force | Out-Null
+# The manual and completions, as on Linux and for PowerShell, by the program itself or, for another processor, the build for this one.
 $shimmy = if ($Rid -eq $here) { "$out/shimmy.exe" } else { 'Shimmy/bin/Debug/net10.0/shimmy.exe' }
-$completion = & $shimmy completion powershell
-if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
-# As it came, on every version of PowerShell: a redirection writes another encoding, and other ends of lines.
-[IO.File]::WriteAllText("$PSScriptRoot/$out/share/shimmy.ps1", ($completion -join "`n") + "`n")
+[Console]::OutputEncoding = New-Object Text.UTF8Encoding $false
+foreach ($file in @(
+        @('man/man1/shimmy.1', 'man'), @('bash-completion/completions/shimmy', 'completion', 'bash'),
+        @('zsh/site-functions/_shimmy', 'completion', 'zsh'), @('fish/vendor_completions.d/shimmy.fish', 'completion', 'fish'),
+        @('shimmy.ps1', 'completion', 'powershell'))) {
+    $path = "$PSScriptRoot/$out/share/$($file[0])"
+    New-Item (Split-Path $path) -ItemType Directory -Force | Out-Null
+    $words = $file[1..($file.Length - 1)]
+    $text = & $shimmy @words
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
+    # As it came, on every version of PowerShell: a redirection writes another encoding, and other ends of lines.
+    [IO.File]::WriteAllText($path, ($text -join "`n") + "`n")
+}
 # The archive, with a bill of materials in it, and another of the symbols: one folder of its name, and the same bytes from the same files;
 # everything has the commit's time.
 if (-not $env:SOURCE_DATE_EPOCH) { $env:SOURCE_DATE_EPOCH = git log -1 --format=%ct }

@@ -48,6 +48,30 @@ public sealed partial class WorkflowTests
     }
 
     [TestMethod]
+    public async Task PowerShell_can_parse_what_it_is_given()
+    {
+        using var folder = new TemporaryFolder();
+        var scripts = Files.SelectMany(file => Read(File.ReadAllText(Path.Combine(Repository.Root, (string)file[0]))).Scripts)
+            .Where(one => one.Shell == "pwsh").Select(one => one.Script)
+            .Concat(new[] { "publish.ps1", "packaging/files/install.ps1" }.Select(file => File.ReadAllText(Path.Combine(Repository.Root, file))))
+            .ToArray();
+        Assert.HasCount(5, scripts);
+        for (var i = 0; i < scripts.Length; i++)
+            await File.WriteAllTextAsync(folder[$"script{i}.ps1"], scripts[i]);
+
+        var (_, output) = await Tool.RunAsync(Tool.PowerShell, "-NoProfile", "-Command", $$"""
+            foreach ($file in Get-ChildItem '{{folder.Path}}') {
+                $errors = $null
+                [void][Management.Automation.Language.Parser]::ParseFile($file.FullName, [ref] $null, [ref] $errors)
+                foreach ($one in $errors) { "$($file.Name): $one" }
+            }
+            'parsed'
+            """);
+
+        Assert.AreEqual("parsed\n", output.ReplaceLineEndings("\n"));
+    }
+
+    [TestMethod]
     [DataRow("runs-on: ubuntu-24.04", "runs_on: ubuntu-24.04", "jobs.a.runs_on is not known", DisplayName = "a key")]
     [DataRow("runs-on: ubuntu-24.04", "runs-on: ubuntu-2", "there is no runner ubuntu-2", DisplayName = "a runner")]
     [DataRow("name: Say", "nmae: Say", "jobs.a.steps[1].nmae is not known", DisplayName = "a step's key")]

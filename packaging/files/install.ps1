@@ -6,7 +6,7 @@ The version; by default the one of this script.
 .PARAMETER To
 Where to; by default %LOCALAPPDATA%\Programs\Shimmy.
 .PARAMETER Backend
-auto (by the GPU that is there), cpu, vulkan, cuda or cuda12.
+auto (cuda or cuda12 where CUDA's libraries are, else vulkan where its loader is, else cpu), cpu, vulkan, cuda or cuda12.
 .PARAMETER From
 Where releases lie, or an archive that is here, with FILE.sha256 beside it: then without a network.
 .PARAMETER Uninstall
@@ -27,15 +27,35 @@ function Get-UserPath {
 
 function Set-UserPath([string] $Path) {
     New-ItemProperty 'HKCU:\Environment' -Name Path -Value $Path -PropertyType ExpandString -Force | Out-Null
-    # Taking away a variable that is not there tells the windows that come next.
-    [Environment]::SetEnvironmentVariable('SHIMMY_INSTALLED', $null, 'User')
+    # Taking away a variable that is not there tells the windows that come next. $null would be an empty text, which newer .NET sets.
+    [Environment]::SetEnvironmentVariable('SHIMMY_INSTALLED', [NullString]::Value, 'User')
+}
+
+# The plug-in that works here: CUDA's libraries do not come with NVIDIA's driver. Libraries are looked for as Windows does for a program.
+function Get-Backend {
+    $folders = @("$env:SystemRoot/System32") + ($env:PATH -split [IO.Path]::PathSeparator | Where-Object { $_ })
+    function Test-Library([string] $Name) {
+        [bool]($folders | Where-Object { Test-Path -LiteralPath "$_/$Name" -ErrorAction SilentlyContinue })
+    }
+    if (Test-Library 'nvcuda.dll') {
+        if ((Test-Library 'cudart64_13.dll') -and (Test-Library 'cublas64_13.dll')) { return 'cuda' }
+        if ((Test-Library 'cudart64_12.dll') -and (Test-Library 'cublas64_12.dll')) { return 'cuda12' }
+    }
+    if (Test-Library 'vulkan-1.dll') { 'vulkan' } else { 'cpu' }
+}
+
+# Puts the old program back where a run was ended between the two renames.
+function Restore-Old([string] $Folder) {
+    if ((Test-Path -LiteralPath "$Folder.old/.installed") -and -not (Test-Path -LiteralPath $Folder)) {
+        Move-Item -LiteralPath "$Folder.old" -Destination $Folder
+    }
 }
 
 # Renames a folder, in one step or not at all, so that what runs from it does not leave half of it; gives the name that it has then.
 function Move-Away([string] $Folder) {
     $old = "$Folder.old"
-    if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
     if (Test-Path -LiteralPath $Folder) {
+        if (Test-Path -LiteralPath $old) { Remove-Item -LiteralPath $old -Recurse -Force }
         try { Move-Item -LiteralPath $Folder -Destination $old } catch { throw "$Folder is in use: end the shimmy that runs, then try again" }
     }
     $old
@@ -49,6 +69,9 @@ function Main {
     # As it is written into PATH and looked for there: from the root, with nothing behind the last name.
     $To = $ExecutionContext.SessionState.Path.GetUnresolvedProviderPathFromPSPath($To).TrimEnd('\', '/')
     $mark = Join-Path $To '.installed'
+    $Version = $Version -replace '^v', ''
+    $From = $From.TrimEnd('/')
+    Restore-Old $To
     if ($Uninstall) {
         if (-not (Test-Path -LiteralPath $mark)) { throw "$To was not installed by this script" }
         Remove-Item -LiteralPath (Move-Away $To) -Recurse -Force
@@ -64,11 +87,8 @@ function Main {
             $archive = $From
             $sum = "$From.sha256"
         } else {
-            $chosen = $Backend
-            if ($Backend -eq 'auto') {
-                $chosen = if (Test-Path "$env:SystemRoot\System32\nvcuda.dll") { 'cuda' }
-                    elseif (Test-Path "$env:SystemRoot\System32\vulkan-1.dll") { 'vulkan' } else { 'cpu' }
-            }
+            # Other processors have no plug-ins.
+            $chosen = if ($Backend -ne 'auto') { $Backend } elseif ($rid -eq 'win-x64') { Get-Backend } else { 'cpu' }
             $names = @("shimmy-$Version-$rid" + $(if ($chosen -eq 'cpu') { '' } else { "-$chosen" }))
             if ($Backend -eq 'auto') { $names += "shimmy-$Version-$rid" }
             foreach ($name in $names) {
@@ -81,7 +101,7 @@ function Main {
                     Invoke-WebRequest $address -OutFile $archive -UseBasicParsing
                     break
                 } catch {
-                    if ($name -eq $names[-1]) { throw "$address cannot be fetched: is there a version $Version?" }
+                    if ($name -eq $names[-1]) { throw "$address cannot be fetched: is there a version ${Version} for ${rid}?" }
                 }
             }
         }
@@ -90,6 +110,9 @@ function Main {
         if ((Get-FileHash -LiteralPath $archive -Algorithm SHA256).Hash -ne $expected) { throw "the archive's SHA-256 is not $expected" }
         Expand-Archive -LiteralPath $archive -DestinationPath (Join-Path $work 'unpacked')
         $folder = @(Get-ChildItem -LiteralPath (Join-Path $work 'unpacked'))[0].FullName
+        # shimmy-VERSION-RID[-BACKEND] is the name of the folder: what is installed, whatever was asked for.
+        $name = Split-Path $folder -Leaf
+        $Version = $name -replace '^shimmy-', '' -replace '-win-(x64|arm64).*$', ''
         if (-not (Test-Path -LiteralPath (Join-Path $folder 'shimmy.exe'))) { throw "the archive is none of Shimmy's" }
         New-Item (Join-Path $folder '.installed') -ItemType File | Out-Null
         if ((Test-Path -LiteralPath $To) -and -not (Test-Path -LiteralPath $mark)) { throw "$To is there and was not installed by this script" }
@@ -99,15 +122,15 @@ function Main {
         $old = Move-Away $To
         try {
             Move-Item -LiteralPath "$To.new" -Destination $To
-        } catch {
-            if (Test-Path -LiteralPath $old) { Move-Item -LiteralPath $old -Destination $To }
-            throw
+        } finally {
+            # Also where Ctrl+C ends it.
+            Restore-Old $To
         }
         # What a program that runs still holds stays, and goes with the next install.
         Remove-Item -LiteralPath $old -Recurse -Force -ErrorAction SilentlyContinue
         $path = Get-UserPath
         if (([Environment]::ExpandEnvironmentVariables($path) -split ';') -notcontains $To) { Set-UserPath ("$path;$To".Trim(';')) }
-        Write-Output "Shimmy $Version is in $To. Start it in a new window: shimmy serve"
+        Write-Output "Shimmy $Version is in $To ($name). Start it in a new window: shimmy serve"
     } finally {
         Remove-Item -LiteralPath $work -Recurse -Force
     }

@@ -11,7 +11,8 @@ Installs Shimmy for this user.
 
   --version V       the version; by default the one of this script
   --to DIR          where to: DIR/lib/shimmy, with a link in DIR/bin; by default ~/.local
-  --backend B       auto (by the GPU that is there), cpu, vulkan, cuda, cuda12; by default auto
+  --backend B       auto (cuda or cuda12 where CUDA's libraries are, else vulkan where its loader and a driver are, else cpu), cpu, vulkan,
+                    cuda, cuda12; by default auto
   --from URL|FILE   where releases lie, or an archive that is here: with FILE.sha256 beside it, and without a network
   --uninstall       takes away what was installed; models stay
 TEXT
@@ -53,21 +54,52 @@ platform() {
     esac
 }
 
-gpu() { # the plug-in for the GPU that is there
-    found=cpu
-    if [ -d /dev/dri ]; then
-        # A pattern that matches nothing stays as it is, and any one driver will do.
-        for driver in /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json; do
-            if [ -e "$driver" ]; then found=vulkan; fi
+has() { # LIBRARY: whether programs find it here
+    case "$known" in *"	$1 (libc6,x86-64"*) return 0 ;; esac
+    (IFS=:; for folder in ${LD_LIBRARY_PATH:-}; do if [ -e "$folder/$1" ]; then exit 0; fi; done; exit 1)
+}
+
+gpu() { # the plug-in that works here: CUDA's libraries do not come with NVIDIA's driver
+    known=$({ ldconfig -p || /sbin/ldconfig -p; } 2>/dev/null || true)
+    if has libcuda.so.1; then
+        if has libcudart.so.13 && has libcublas.so.13; then echo cuda; return; fi
+        if has libcudart.so.12 && has libcublas.so.12; then echo cuda12; return; fi
+    fi
+    if has libvulkan.so.1; then
+        for device in /dev/dri /dev/nvidia0 /dev/dxg; do
+            if [ ! -e "$device" ]; then continue; fi
+            # A pattern that matches nothing stays as it is, and any one driver will do.
+            for driver in /usr/share/vulkan/icd.d/*.json /etc/vulkan/icd.d/*.json; do
+                if [ -e "$driver" ]; then echo vulkan; return; fi
+            done
         done
     fi
-    if [ -e /proc/driver/nvidia/version ]; then found=cuda; fi
-    echo "$found"
+    echo cpu
+}
+
+restore() { # the old program, which a run that was ended in between has put aside
+    if [ -e "$to/lib/shimmy.old/.installed" ] && [ ! -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy.old" "$to/lib/shimmy"; fi
+}
+
+clean() {
+    restore || true
+    rm -rf "$work" "$new"
+    # What could not be put back is the only copy.
+    if [ -e "$to/lib/shimmy" ]; then rm -rf "$to/lib/shimmy.old"; fi
+}
+
+absent() { # FILE: it cannot be fetched
+    case "$rid" in
+        *-musl-*)
+            fail "$1 cannot be fetched: releases have no archive for $rid (musl, as on Alpine); make one there with ./publish.sh $rid and install it with --from FILE, or run the release's container image" ;;
+        *) fail "$1 cannot be fetched: is there a version $version for $rid?" ;;
+    esac
 }
 
 uninstall() {
+    restore
     [ -e "$to/lib/shimmy/.installed" ] || fail "$to/lib/shimmy was not installed by this script"
-    rm -rf "$to/lib/shimmy"
+    rm -rf "$to/lib/shimmy" "$to/lib/shimmy.new" "$to/lib/shimmy.old"
     if [ "$(readlink "$to/bin/shimmy" 2>/dev/null)" = ../lib/shimmy/shimmy ]; then rm -f "$to/bin/shimmy"; fi
     echo "Shimmy is gone from $to. Its caches stay: ${XDG_CACHE_HOME:-${HOME:-~}/.cache}/shimmy"
 }
@@ -115,9 +147,9 @@ main() {
         name=shimmy-$version-$rid$suffix.tar.gz
         if ! fetch "$from/v$version/$name.sha256" "$work/sha256"; then
             # Where the plug-in was only our guess, the processor does.
-            if [ "$backend" != auto ] || [ -z "$suffix" ]; then fail "$from/v$version/$name.sha256 cannot be fetched: is there a version $version?"; fi
+            if [ "$backend" != auto ] || [ -z "$suffix" ]; then absent "$from/v$version/$name.sha256"; fi
             name=shimmy-$version-$rid.tar.gz
-            fetch "$from/v$version/$name.sha256" "$work/sha256" || fail "$from/v$version/$name.sha256 cannot be fetched: is there a version $version?"
+            fetch "$from/v$version/$name.sha256" "$work/sha256" || absent "$from/v$version/$name.sha256"
         fi
         archive=$work/$name
         fetch "$from/v$version/$name" "$archive" || fail "$from/v$version/$name cannot be fetched"
@@ -128,22 +160,27 @@ main() {
     [ ${#expected} -eq 64 ] || fail "what lies beside the archive as its .sha256 is no SHA-256, so the archive cannot be checked"
     [ "$(sum_of "$archive")" = "$expected" ] || fail "the archive's SHA-256 is not $expected: it was damaged or changed on its way"
 
+    restore
     if [ -e "$to/lib/shimmy" ] && [ ! -e "$to/lib/shimmy/.installed" ]; then fail "$to/lib/shimmy is there and was not installed by this script"; fi
     # Where it goes and not below /tmp, where a system may let nothing run, and from where a move would be a copy.
     new=$to/lib/shimmy.new
     rm -rf "$new"
     mkdir -p "$new" "$to/bin" || fail "$to cannot be written; --to names another folder"
-    trap 'rm -rf "$work" "$new"' EXIT
+    trap clean EXIT
     tar -xzf "$archive" -C "$new" || fail "the archive cannot be unpacked"
     set -- "$new"/*
     if [ $# -ne 1 ] || [ ! -x "$1/shimmy" ]; then fail "the archive is none of Shimmy's"; fi
     touch "$1/.installed"
     "$1/shimmy" --version >/dev/null || fail "the program does not run here: it is for $rid (glibc 2.34 or newer on Linux)"
+    # shimmy-VERSION-RID[-BACKEND] is the name of the folder: what is installed, whatever was asked for.
+    name=${1##*/}
+    version=${name#shimmy-} version=${version%-linux-*} version=${version%-osx-*}
     # The old one goes when the new one is in its place.
-    if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$new/.old"; fi
-    mv "$1" "$to/lib/shimmy" || { mv "$new/.old" "$to/lib/shimmy" || true; fail "$to/lib/shimmy cannot be written"; }
+    rm -rf "$to/lib/shimmy.old"
+    if [ -e "$to/lib/shimmy" ]; then mv "$to/lib/shimmy" "$to/lib/shimmy.old"; fi
+    mv "$1" "$to/lib/shimmy" || fail "$to/lib/shimmy cannot be written"
     ln -sf ../lib/shimmy/shimmy "$to/bin/shimmy"
-    echo "Shimmy $version is in $to/lib/shimmy"
+    echo "Shimmy $version is in $to/lib/shimmy ($name)"
     case ":$PATH:" in
         *":$to/bin:"*) echo "Start it: shimmy serve" ;;
         *) echo "Start it: $to/bin/shimmy serve   (or put $to/bin into your PATH: export PATH=\"$to/bin:\$PATH\")" ;;
