@@ -14,9 +14,9 @@ namespace Shimmy.Cli.Packing;
 ///   executable │ file │ file │ … │ index: a line a file │ trailer: magic, where the index is, its SHA-256
 /// </code>
 /// Each file begins at a multiple of <see cref="Alignment"/>. The first start unpacks all of it into the cache folder, under the hash of
-/// the index, and every start runs the program there, where the lengths of its files are those of the index. Nothing is mapped where it lies in here: the system loads libraries from files of
-/// their own, and llama.cpp takes a model as a path, without a place in the file (<c>llama_model_load_from_file</c>), and maps the whole
-/// file from offset 0 (<c>llama_mmap</c>), where the executable is.
+/// the index, and every start runs the program there, where all files of the index are, in their lengths. Nothing is mapped where it lies
+/// in here: the system loads libraries from files of their own, and llama.cpp takes a model as a path, without a place in the file
+/// (<c>llama_model_load_from_file</c>), and maps the whole file from offset 0 (<c>llama_mmap</c>), where the executable is.
 /// </summary>
 internal static class PackedProgram
 {
@@ -133,8 +133,8 @@ internal static class PackedProgram
     }
 
     /// <summary>
-    /// Unpacks one below a folder, unless it is there already with all its files. Throws <see cref="CommandException"/> where that fails, or where others
-    /// could have changed what is there.
+    /// Unpacks one below a folder, unless it is there already with all its files. Throws <see cref="CommandException"/> where that fails,
+    /// or where others could have changed what is there.
     /// </summary>
     /// <returns>The program in there; null where the file carries nothing.</returns>
     public static string? Unpack(string path, string root)
