@@ -27,6 +27,16 @@ internal sealed record GgufHeader
     /// <summary>Number of elements in all tensors of this file; a shard has only its own.</summary>
     public long ParameterCount => Tensors.Sum(tensor => tensor.ElementCount);
 
+    /// <summary>
+    /// Whether this file has layers that keep a recurrent state (Mamba, short convolutions, RWKV, and hybrids of them), by the names of
+    /// their tensors; a shard knows of its own.
+    /// </summary>
+    public bool HasRecurrentLayers =>
+        Tensors.Any(tensor => System.Array.Exists(RecurrentParts, part => tensor.Name.Contains(part, StringComparison.Ordinal)));
+
+    // As llama.cpp's llama-arch.cpp names them.
+    private static readonly string[] RecurrentParts = [".ssm_", ".shortconv.", ".time_mix_"];
+
     /// <summary>The string value of a key; null where the key is missing or has another type.</summary>
     public string? Text(string key) => Metadata.TryGetValue(key, out var value) ? value.Text : null;
 

@@ -100,11 +100,13 @@ internal sealed class LlamaModel : IDisposable
     /// </summary>
     public static LlamaModel Load(ModelSpec spec, Action<float> progress)
     {
-        RuntimeLibraries.Load();
+        var header = HeaderOf(spec.Path);
+        var isRecurrent = header?.HasRecurrentLayers == true;
+        RuntimeLibraries.Load(avoidTiles: isRecurrent);
         if (spec.Tuning.Numa is { } numa)
             RuntimeLibraries.UseNuma(numa);
-        var tuned = LongRope.Keep(spec);
-        for (var plan = LoadPlan.For(spec); ;)
+        var tuned = LongRope.Keep(spec, header);
+        for (var plan = LoadPlan.For(spec) with { RepacksWeights = !isRecurrent || !Backends.UsesTiles }; ;)
         {
             var log = new LoadLog();
             NativeLog.LoadObserver = log.Listen;
@@ -123,11 +125,24 @@ internal sealed class LlamaModel : IDisposable
         }
     }
 
+    // Null where it cannot be read: llama.cpp says what is wrong with the file.
+    private static GgufHeader? HeaderOf(string path)
+    {
+        try
+        {
+            return GgufReader.ReadFile(path, new GgufLimits { ArrayLength = 0 });
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException or GgufException)
+        {
+            return null;
+        }
+    }
+
     // What is tuned goes to llama.cpp alone: the model is known by what was asked for.
     private static LlamaModel Load(ModelSpec spec, ModelSpec tuned, LoadPlan plan, LoadLog log, Action<float> progress)
     {
         NativeLog.TakeErrors();
-        var handle = ModelFile.Load(tuned, plan.Choice, plan.GpuLayers, plan.ModelLayers, progress);
+        var handle = ModelFile.Load(tuned, plan, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;

@@ -23,6 +23,11 @@ internal sealed record LoadPlan
     /// <summary>Layers of the model, without the output layer; 0 where the headers were not read.</summary>
     public int ModelLayers { get; init; }
 
+    /// <summary>
+    /// Whether the CPU backend may bring weights into a layout of its own (<c>use_extra_bufts</c>); see <see cref="Backends.UsesTiles"/>.
+    /// </summary>
+    public bool RepacksWeights { get; init; } = true;
+
     /// <summary>Whether some layer is on a GPU.</summary>
     public bool UsesGpu => Choice.Handles.Count > 0 && GpuLayers != 0;
 

@@ -20,20 +20,12 @@ internal static class LongRope
     /// is put out of reach. The spec as it is where the model has no such factors, where requests may be longer, or where the
     /// user has set the length.
     /// </summary>
-    public static ModelSpec Keep(ModelSpec spec)
+    /// <param name="spec">What to load.</param>
+    /// <param name="header">The header of its file; null where it cannot be read, which llama.cpp says better.</param>
+    public static ModelSpec Keep(ModelSpec spec, GgufHeader? header)
     {
-        if (spec.ContextLength <= 0)
+        if (spec.ContextLength <= 0 || header is null)
             return spec;
-        GgufHeader header;
-        try
-        {
-            header = GgufReader.ReadFile(spec.Path, new GgufLimits { ArrayLength = 0 });
-        }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or GgufException)
-        {
-            // llama.cpp says what is wrong with the file.
-            return spec;
-        }
         var key = $"{header.Architecture}.{OriginalContext}";
         if (header.Integer(key) is not { } original || spec.ContextLength > original || !header.Tensors.Any(one => one.Name == LongFactors)
             || spec.Tuning.MetadataOverrides.Any(one => one.Key == key))

@@ -16,22 +16,36 @@ internal static unsafe class Backends
     private static readonly nint[] None = [];
 
     /// <summary>
+    /// Whether the CPU backend multiplies with AMX's tiles. Weights then lie in a layout that its other kernels cannot read, and llama.cpp
+    /// (seen in v0.4.0, and in 0.7.0) turns to those where activations have a third dimension, as those of several sequences in a
+    /// recurrent layer do: LFM2 gave NaN for all, from the first batch of two sequences on.
+    /// </summary>
+    public static bool UsesTiles { get; private set; }
+
+    /// <summary>
     /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score; one that is linked in is there already.
     /// Throws <see cref="EngineException"/> where the folder holds none.
     /// </summary>
-    public static void LoadCpu(string directory)
+    /// <param name="directory">The runtime's folder.</param>
+    /// <param name="avoidTiles">Whether the best without AMX is preferred.</param>
+    public static void LoadCpu(string directory, bool avoidTiles)
     {
+        var variants = RuntimeDirectory.Libraries(directory, "ggml-cpu*");
         if (GgmlApi.ggml_backend_dev_by_type(Cpu) != 0)
+        {
+            UsesTiles = variants.Any(HasTiles);
             return;
-        var best = RuntimeDirectory.Libraries(directory, "ggml-cpu*").Select(file => (File: file, Score: ScoreOf(file)))
-            .OrderByDescending(variant => variant.Score).FirstOrDefault();
-        if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
+        }
+        var best = variants.Select(file => (File: file, Score: ScoreOf(file))).Where(variant => variant.Score > 0)
+            .OrderBy(variant => avoidTiles && HasTiles(variant.File)).ThenByDescending(variant => variant.Score).FirstOrDefault();
+        if (best.File is null || GgmlApi.ggml_backend_load(best.File) == 0)
         {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}"
                     .TrimEnd())
             { Fault = RuntimeFault.Unusable };
         }
+        UsesTiles = HasTiles(best.File);
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)
             GgmlApi.ggml_backend_load(blas);
@@ -178,6 +192,16 @@ internal static unsafe class Backends
             : 1;
         NativeLibrary.Free(library);
         return score;
+    }
+
+    private static bool HasTiles(string file)
+    {
+        if (!NativeLibrary.TryLoad(file, out var library))
+            return false;
+        var has = NativeLibrary.TryGetExport(library, "ggml_cpu_has_amx_int8", out var function)
+            && ((delegate* unmanaged[Cdecl]<int>)function)() != 0;
+        NativeLibrary.Free(library);
+        return has;
     }
 
     private static string FileName(string name) => OperatingSystem.IsWindows() ? $"ggml-{name}.dll" : $"libggml-{name}.so";

@@ -48,7 +48,8 @@ internal static unsafe class RuntimeLibraries
     /// Loads the libraries and the backend for the CPU, once a process; those for GPUs are <see cref="Backends"/>.
     /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where they are missing or of an unknown layout.
     /// </summary>
-    public static void Load()
+    /// <param name="avoidTiles">Whether a variant of the CPU backend without AMX is preferred; <see cref="Backends.UsesTiles"/>.</param>
+    public static void Load(bool avoidTiles = false)
     {
         lock (Gate)
         {
@@ -76,7 +77,7 @@ internal static unsafe class RuntimeLibraries
             FindLayout(runtime);
             NativeLog.Attach();
             LlamaApi.llama_backend_init();
-            Backends.LoadCpu(runtime.Directory);
+            Backends.LoadCpu(runtime.Directory, avoidTiles);
             _runtime = runtime;
         }
     }
