@@ -19,8 +19,8 @@ public sealed class FleetTests
         var engine = new ScriptedEngine
         {
             Statistics = spec => spec.Name == "one"
-                ? new EngineStatistics { SlotsBusy = 2, Waiting = 5, Cells = 6400, CellsUsed = 1600, RunningAdapters = ["b", "a"] }
-                : new EngineStatistics { SlotsBusy = 1, Waiting = 1, Cells = 1600, CellsUsed = 400, WaitingAdapters = ["c"] },
+                ? new EngineStatistics { SlotsBusy = 2, Waiting = 5, Cells = 6400, CellsUsed = 3200, CellsBusy = 1600, RunningAdapters = ["b", "a"] }
+                : new EngineStatistics { SlotsBusy = 1, Waiting = 1, Cells = 1600, CellsUsed = 1600, CellsBusy = 400, WaitingAdapters = ["c"] },
         };
         await using var server = await ServerFixture.StartAsync(engine, new ServerOptions { MetricsAsVllm = true }, null, "one", "other");
         var before = await FirstSeriesAsync(server);
@@ -53,7 +53,7 @@ public sealed class FleetTests
     public async Task A_worker_that_does_not_answer_in_time_is_as_busy_as_it_said_last_or_as_what_it_was_given()
     {
         var (silent, release) = (false, new TaskCompletionSource());
-        var said = new EngineStatistics { Waiting = 7, Cells = 640, CellsUsed = 64 };
+        var said = new EngineStatistics { Waiting = 7, Cells = 640, CellsBusy = 64 };
         var engine = new ScriptedEngine { Statistics = _ => said };
         engine.BeforeStatistics = token => silent ? Task.Delay(Timeout.Infinite, token) : Task.CompletedTask;
         await using var server = await ServerFixture.StartAsync(engine);
@@ -110,6 +110,8 @@ public sealed class FleetTests
                 WaitingAdapters = spec.Name == "base" ? [] : ["both", "un named, one"],
             },
         });
+        // Routers send requests for an adapter to servers that have room for one, which are all, also before a model is loaded.
+        Assert.Contains("max_lora=\"4\"", await server.Client.GetStringAsync("metrics"));
         foreach (var model in new[] { "base", "second" })
             await server.AnswerAsync("api/generate", $$"""{"model":"{{model}}","prompt":"?"}""");
         var metrics = await server.Client.GetStringAsync("metrics");

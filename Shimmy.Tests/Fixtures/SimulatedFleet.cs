@@ -75,7 +75,7 @@ internal sealed class SimulatedFleet(int size, double secondsOfPrompt, double se
         for (var i = 0; i < size; i++)
         {
             _seen[i].Queue = _servers[i].Waiting.Count;
-            _seen[i].Usage = Math.Min(1, (double)_servers[i].Held.Count / HeldBeginnings);
+            _seen[i].Usage = Math.Min(1, (double)_servers[i].Busy / HeldBeginnings);
         }
     }
 

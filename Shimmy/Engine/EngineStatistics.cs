@@ -21,6 +21,9 @@ public sealed record EngineStatistics
     /// <summary>KV cells in use now, idle prefixes included.</summary>
     public int CellsUsed { get; init; }
 
+    /// <summary>Those of them that hold requests which run; the others are given up wherever cells are needed.</summary>
+    public int CellsBusy { get; init; }
+
     /// <summary>All KV cells.</summary>
     public int Cells { get; init; }
 

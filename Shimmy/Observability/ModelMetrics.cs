@@ -6,12 +6,15 @@ namespace Shimmy.Observability;
 /// <summary>Metrics of loaded models, from their workers' schedulers, and of loads and evictions, from the residency.</summary>
 internal static class ModelMetrics
 {
-    private static readonly TimeSpan Patience = TimeSpan.FromSeconds(2);
+    // Endpoint pickers take a server for full whose figures are older than 0.2 s, and a worker answers between two batches only.
+    private static readonly TimeSpan BusyTimeout = TimeSpan.FromMilliseconds(50);
+    private static readonly TimeSpan IdleTimeout = TimeSpan.FromSeconds(2);
     private static readonly string[] BatchSizes = Histogram.BoundLabels(EngineStatistics.BatchSizeBounds.Select(bound => (double)bound));
 
     /// <summary>
-    /// Asks the workers of all loaded models for their statistics, in parallel. One that does not answer within 2 s is in a long prefill,
-    /// or about to end: what it said last stands, with the requests that it has at least by now. Null for one that is gone.
+    /// Asks the workers of all loaded models for their statistics, in parallel. One that has requests and does not answer within 50 ms is
+    /// in a batch: what it said last stands, with the requests that it has at least by now. So it is with one that has none and does not
+    /// answer within 2 s. Null for one that is gone.
     /// </summary>
     public static async Task<IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)>> AskAsync(
         ModelResidency residency, CancellationToken cancellation)
@@ -32,12 +35,11 @@ internal static class ModelMetrics
     private static async Task<(ResidentModel Model, EngineStatistics? Statistics)> AskOneAsync(
         ResidentModel model, CancellationToken cancellation)
     {
-        // Cancel on timeout, or a hung worker gains one pending request per scrape.
-        using var patience = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
-        patience.CancelAfter(Patience);
+        using var timeout = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
+        timeout.CancelAfter(model.Requests > 0 ? BusyTimeout : IdleTimeout);
         try
         {
-            return (model, await model.Model!.GetStatisticsAsync(patience.Token).ConfigureAwait(false));
+            return (model, await model.Model!.GetStatisticsAsync(timeout.Token).ConfigureAwait(false));
         }
         catch (EngineException)
         {
@@ -45,12 +47,12 @@ internal static class ModelMetrics
         }
         catch (OperationCanceledException) when (!cancellation.IsCancellationRequested)
         {
-            return (model, Supposed(model));
+            return (model, AssumedBusy(model));
         }
     }
 
     // A router would send everything to a server that seems to do nothing. What a worker said last may be from before it got so busy.
-    private static EngineStatistics Supposed(ResidentModel model)
+    private static EngineStatistics AssumedBusy(ResidentModel model)
     {
         var facts = model.Model!.Facts;
         var last = model.Model.LastStatistics ?? new EngineStatistics { Cells = facts.Cells };
@@ -89,8 +91,8 @@ internal static class ModelMetrics
         Family("shimmy_kv_cells", "gauge", "Size of the KV cache in cells (tokens).", (_, of) => of.Cells);
         Family("shimmy_kv_cells_used", "gauge", "KV cache cells in use, including prefixes kept for later requests.",
             (_, of) => of.CellsUsed);
-        Routed("shimmy_kv_cache_usage_ratio", "Share of the KV cache cells in use, 0 to 1.", totals.Usage,
-            of => of.Cells == 0 ? 0 : (double)of.CellsUsed / of.Cells);
+        Routed("shimmy_kv_cache_usage_ratio", "Share of the KV cache cells that running requests use, 0 to 1; prefixes kept for later are free.", totals.Usage,
+            of => of.Cells == 0 ? 0 : (double)of.CellsBusy / of.Cells);
         Family("shimmy_admitted_requests_total", "counter", "Requests that got a slot since the model was loaded.", (_, of) => of.Requests);
         Family("shimmy_refused_requests_total", "counter", "Requests refused since the model was loaded because the queue was full.",
             (_, of) => of.Refused);

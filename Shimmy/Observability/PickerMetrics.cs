@@ -1,5 +1,6 @@
 using System.Globalization;
 using Shimmy.Engine;
+using Shimmy.Models;
 using Shimmy.Models.Registry;
 using Shimmy.Models.Residency;
 
@@ -9,24 +10,28 @@ namespace Shimmy.Observability;
 /// <param name="Running">Requests that run.</param>
 /// <param name="Waiting">Requests that wait.</param>
 /// <param name="Cells">KV cells.</param>
-/// <param name="CellsUsed">KV cells in use.</param>
-/// <param name="Adapters">LoRA adapters that can act.</param>
+/// <param name="CellsBusy">KV cells of requests that run.</param>
+/// <param name="Adapters">LoRA adapters that can act, those of models that are not loaded included.</param>
 /// <param name="RunningAdapters">Names of those that act now.</param>
 /// <param name="WaitingAdapters">Names of those that are waited for now.</param>
-internal sealed record EngineTotals(int Running, int Waiting, long Cells, long CellsUsed, int Adapters,
+internal sealed record EngineTotals(int Running, int Waiting, long Cells, long CellsBusy, int Adapters,
     IReadOnlyList<string> RunningAdapters, IReadOnlyList<string> WaitingAdapters)
 {
-    /// <summary>Share of the cells in use.</summary>
-    public double Usage => Cells == 0 ? 0 : (double)CellsUsed / Cells;
+    /// <summary>
+    /// Share of the cells that requests use. Idle prefixes are not counted, as vLLM does not count blocks that nobody refers to: they are
+    /// free for whoever needs cells, and a router that took them for use would shun the servers that have something computed already.
+    /// </summary>
+    public double Usage => Cells == 0 ? 0 : (double)CellsBusy / Cells;
 
     /// <summary>Adds up what the workers have answered, and the requests that wait for a load.</summary>
     /// <param name="asked">The loaded models, from <see cref="ModelMetrics.AskAsync"/>.</param>
     /// <param name="loading">The others, from <see cref="ModelMetrics.LoadingOf"/>.</param>
     /// <param name="nameOf">What requests call the adapter (second) of a model (first).</param>
+    /// <param name="adapters">Adapters of all models.</param>
     public static EngineTotals Of(IReadOnlyList<(ResidentModel Model, EngineStatistics? Statistics)> asked,
-        IReadOnlyList<(string Model, int Requests)> loading, Func<string, string, string> nameOf)
+        IReadOnlyList<(string Model, int Requests)> loading, Func<string, string, string> nameOf, int adapters)
     {
-        var (running, waiting, cells, used, adapters) = (0, 0, 0L, 0L, 0);
+        var (running, waiting, cells, busy) = (0, 0, 0L, 0L);
         var (acting, awaited) = (new SortedSet<string>(StringComparer.Ordinal), new SortedSet<string>(StringComparer.Ordinal));
         foreach (var (model, statistics) in asked)
         {
@@ -35,13 +40,12 @@ internal sealed record EngineTotals(int Running, int Waiting, long Cells, long C
             running += of.SlotsBusy;
             waiting += of.Waiting;
             cells += of.Cells;
-            used += of.CellsUsed;
-            adapters += model.Model!.Facts.Adapters.Count;
+            busy += of.CellsBusy;
             acting.UnionWith(of.RunningAdapters.Select(adapter => nameOf(model.Entry.Name, adapter)));
             awaited.UnionWith(of.WaitingAdapters.Select(adapter => nameOf(model.Entry.Name, adapter)));
         }
         waiting += loading.Sum(model => model.Requests);
-        return new EngineTotals(running, waiting, cells, used, adapters, [.. acting], [.. awaited]);
+        return new EngineTotals(running, waiting, cells, busy, adapters, [.. acting], [.. awaited]);
     }
 }
 
@@ -54,6 +58,7 @@ internal sealed class PickerMetrics(TimeProvider time)
 {
     private readonly Lock _lock = new();
     private string _adapters = "";
+    private (IReadOnlyList<ModelEntry>? Models, IReadOnlyList<AdapterModel> Adapters) _known = (null, []);
     private double _changedAt = time.GetUtcNow().ToUnixTimeMilliseconds() / 1000.0;
 
     /// <summary>Writes them.</summary>
@@ -84,6 +89,18 @@ internal sealed class PickerMetrics(TimeProvider time)
         {
             text.Head(name, "gauge", help);
             text.Series(name, labels, value);
+        }
+    }
+
+    /// <summary>The adapters of these models; made once for each list of models, as they are looked at with each scrape.</summary>
+    public IReadOnlyList<AdapterModel> AdaptersOf(
+        IReadOnlyList<ModelEntry> models, Func<IReadOnlyList<ModelEntry>, IReadOnlyList<AdapterModel>> make)
+    {
+        lock (_lock)
+        {
+            if (!ReferenceEquals(_known.Models, models))
+                _known = (models, make(models));
+            return _known.Adapters;
         }
     }
 

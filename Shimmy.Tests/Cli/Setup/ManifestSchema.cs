@@ -11,7 +11,7 @@ internal static partial class ManifestSchema
     private delegate IEnumerable<string> Rule(object? value, string path);
 
     // Scalars
-    private static readonly Rule Any = (_, _) => [];
+    private static readonly Rule Number = (value, path) => value is long or double ? [] : [$"{path} must be a number"];
     private static readonly Rule AnyText = (value, path) => value is string ? [] : [$"{path} must be a text"];
     private static readonly Rule Whole = (value, path) => value is long ? [] : [$"{path} must be a whole number"];
     private static readonly Rule Flag = (value, path) => value is bool ? [] : [$"{path} must be true or false"];
@@ -49,6 +49,7 @@ internal static partial class ManifestSchema
             ("seccompProfile", Obj(("type!", OneOf("RuntimeDefault")))))),
         ("containers!", ListOf(Container)),
         ("volumes", ListOf(Obj(("name!", Name), ("persistentVolumeClaim", Obj(("claimName!", Name))), ("emptyDir", Obj())))));
+    private static readonly Rule Behavior = Obj(("scaleDown", Obj(("stabilizationWindowSeconds", Whole))));
     private static readonly Rule Target = Obj(("apiVersion", AnyText), ("kind", AnyText), ("name!", Name));
 
     private static readonly Dictionary<string, Rule> Kinds = new()
@@ -70,13 +71,15 @@ internal static partial class ManifestSchema
             ("metrics", ListOf(Obj(("type!", OneOf("Pods")), ("pods!", Obj(
                 ("metric!", Obj(("name!", AnyText), ("selector", Expressions))),
                 ("target!", Obj(("type!", OneOf("AverageValue")), ("averageValue!", Quantity)))))))),
-            ("behavior", Obj(("scaleDown", Obj(("stabilizationWindowSeconds", Whole)))))))),
+            ("behavior", Behavior)))),
         ["keda.sh/v1alpha1/ScaledObject"] = Resource(("spec!", Obj(
             ("scaleTargetRef!", Target), ("minReplicaCount", Whole), ("maxReplicaCount", Whole), ("cooldownPeriod", Whole),
+            ("advanced", Obj(("horizontalPodAutoscalerConfig", Obj(("behavior", Behavior))))),
             ("triggers!", ListOf(Obj(("type!", OneOf("prometheus")), ("metricType", OneOf("AverageValue", "Value")),
                 ("metadata!", Obj(("serverAddress!", AnyText), ("query!", AnyText), ("threshold!", AnyText))))))))),
         ["inference.networking.k8s.io/v1/InferencePool"] = Resource(("spec!", Obj(
             ("selector!", Selector), ("targetPorts!", ListOf(Obj(("number!", PortNumber)), most: 8)),
+            ("appProtocol", OneOf("http", "kubernetes.io/h2c")),
             ("endpointPickerRef", Obj(("group", AnyText), ("kind", AnyText), ("name!", Name), ("port", Obj(("number!", PortNumber))),
                 ("failureMode", OneOf("FailOpen", "FailClose"))))))),
         ["gateway.networking.k8s.io/v1/HTTPRoute"] = Resource(("spec!", Obj(
@@ -92,11 +95,12 @@ internal static partial class ManifestSchema
                 ("parameters", Obj(
                     ("engineConfigs", ListOf(Obj(("name!", AnyText), ("queuedRequestsSpec!", AnyText), ("runningRequestsSpec!", AnyText),
                         ("kvUsageSpec!", AnyText), ("loraSpec", AnyText), ("cacheInfoSpec", AnyText), ("cacheBlockSizeSpec", AnyText),
-                        ("cacheNumBlocksSpec", AnyText)))),
+                        ("cacheNumBlocksSpec", AnyText), ("cacheBlockSizeLabelName", AnyText), ("cacheNumBlocksLabelName", AnyText),
+                        ("customMetrics", ListOf(Obj(("attributeKey!", AnyText), ("metricSpec!", AnyText))))))),
                     ("scheme", OneOf("http", "https")), ("path", AnyText), ("port", PortNumber), ("interval", AnyText),
                     ("insecureSkipVerify", Flag)))))),
             ("dataLayer!", Obj(("sources!", ListOf(Obj(("pluginRef!", AnyText), ("extractors!", ListOf(Obj(("pluginRef!", AnyText))))))))),
-            ("schedulingProfiles!", ListOf(Obj(("name!", AnyText), ("plugins!", ListOf(Obj(("pluginRef!", AnyText), ("weight", Any)))))))),
+            ("schedulingProfiles!", ListOf(Obj(("name!", AnyText), ("plugins!", ListOf(Obj(("pluginRef!", AnyText), ("weight", Number)))))))),
         ["serving.kserve.io/v1alpha2/LLMInferenceService"] = Resource(("spec!", Obj(
             ("model!", Obj(("uri!", Matching(ModelUri(), "a model's address")), ("name", AnyText))), ("replicas", Whole),
             ("router", Obj(("route", Obj()), ("gateway", Obj()), ("scheduler", Obj()))), ("template!", PodSpec)))),

@@ -123,7 +123,7 @@ public sealed class SetupTests
             Assert.AreEqual(0, exitCode, $"{path}: {output}");
             created += output.Split('\n').Count(line => line.EndsWith("created (dry run)", StringComparison.Ordinal));
         }
-        Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 6, _ => 1 }, created);
+        Assert.AreEqual(template switch { "kubernetes" => 6, "llm-d" => 8, _ => 1 }, created);
     }
 
     [TestMethod]

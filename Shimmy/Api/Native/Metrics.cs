@@ -61,13 +61,12 @@ internal static class Metrics
             var inMemory = resident.Concat(asked.Select(model => model.Model))
                 .Select(model => model.Entry.Name).ToHashSet(StringComparer.OrdinalIgnoreCase);
             var loading = ModelMetrics.LoadingOf(resident, asked);
-            IReadOnlyList<AdapterModel>? adapters = null;
-            var totals = EngineTotals.Of(asked, loading, (model, adapter) =>
-                AdapterModel.NameOf(adapters ??= ModelResolver.AdaptersOf(context, entries), model, adapter));
+            var picker = services.GetRequiredService<PickerMetrics>();
+            var adapters = picker.AdaptersOf(entries, entries => ModelResolver.AdaptersOf(context, entries));
+            var totals = EngineTotals.Of(asked, loading, (model, adapter) => AdapterModel.NameOf(adapters, model, adapter), adapters.Count);
             ModelMetrics.Write(text, asked, totals, loading,
                 [.. entries.Where(entry => entry.WhyUnloadable is null && !inMemory.Contains(entry.Name)).Select(entry => entry.Name)]);
-            services.GetRequiredService<PickerMetrics>().Write(
-                text, totals, services.GetRequiredService<ServerState>().NamesMetricsAsVllm);
+            picker.Write(text, totals, services.GetRequiredService<ServerState>().NamesMetricsAsVllm);
             ModelMetrics.Write(text, residency.Totals, resident);
             LlamaMetrics.Write(text, LlamaMetrics.Sum(asked.Select(model => model.Statistics).OfType<EngineStatistics>()));
         });

@@ -16,6 +16,9 @@ internal static class InitCommand
     private const string Next = "NEXT.txt";
     private const string DockerImage = "docker/Dockerfile";
 
+    // Those of kubernetes and llm-d, whose pods are the same.
+    private const string Autoscaling = "kubernetes/autoscaling/";
+
     // These build the image of docker.
     private static readonly string[] WithImage = ["compose", "kubernetes", "llm-d", "kserve", "gpustack", "railway", "fly"];
 
@@ -59,7 +62,11 @@ internal static class InitCommand
     public static IEnumerable<(string Path, string Text)> FilesOf(string template, CommandOptions options, IReadOnlyList<string> models)
     {
         var names = EmbeddedTexts.Under($"init/{template}/").Where(name => name != Next).Select(name => $"{template}/{name}");
-        foreach (var name in WithImage.Contains(template) ? names.Append(DockerImage) : names)
+        if (WithImage.Contains(template))
+            names = names.Append(DockerImage);
+        if (template == "llm-d")
+            names = names.Concat(EmbeddedTexts.Under($"init/{Autoscaling}").Select(name => Autoscaling + name));
+        foreach (var name in names)
         {
             var path = name[(name.IndexOf('/', StringComparison.Ordinal) + 1)..].Replace("dot-", ".", StringComparison.Ordinal)
                 .Replace("NAME", options.DeploymentName, StringComparison.Ordinal);

@@ -257,6 +257,7 @@ internal static class WorkerRecords
         RunningAdapters = wire.Texts(statistics.RunningAdapters),
         WaitingAdapters = wire.Texts(statistics.WaitingAdapters),
         CellsUsed = wire.Int(statistics.CellsUsed),
+        CellsBusy = wire.Int(statistics.CellsBusy),
         Cells = wire.Int(statistics.Cells),
         Requests = wire.Number(statistics.Requests),
         PromptTokens = wire.Number(statistics.PromptTokens),

@@ -16,6 +16,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     private volatile Answer? _last;
     private volatile EngineStatistics? _latest;
+    private volatile Task<EngineStatistics>? _question;
 
     public ModelSpec Spec { get; } = spec;
 
@@ -75,12 +76,21 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public EngineStatistics? LastStatistics => _latest;
 
-    public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
+    // One question is out at a time: who asks while the worker is in a batch waits for the answer to those who asked before, and one that
+    // nobody waited for is there for the next. What was asked of a worker that hangs does not pile up.
+    public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
         if (StandingStatistics is { } standing)
-            return standing;
+            return Task.FromResult(standing);
+        if (_question is not { IsCompleted: false } question)
+            _question = question = AskStatisticsAsync();
+        return question.WaitAsync(cancellation);
+    }
+
+    private async Task<EngineStatistics> AskStatisticsAsync()
+    {
         var sent = worker.Sent;
-        var reply = await worker.AskAsync(FrameKind.Statistics, [], cancellation).ConfigureAwait(false);
+        var reply = await worker.AskAsync(FrameKind.Statistics, [], CancellationToken.None).ConfigureAwait(false);
         var statistics = Wire.Read(reply, new EngineStatistics(), WorkerRecords.Statistics);
         _latest = statistics;
         if (statistics.IsSettled)

@@ -121,7 +121,7 @@ internal sealed class PrefixCache
     public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
 
     /// <summary>Cells in use; shared ones count once.</summary>
-    public int CellsUsed => Slots.SelectMany(slot => slot.Cells).Distinct().Count();
+    public int CellsUsed => CellsOf(Slots);
 
     /// <summary>Whether the last cells of a sequence can be removed.</summary>
     public bool CanCut => !_wholeOnly;
@@ -476,6 +476,7 @@ internal sealed class PrefixCache
     public EngineStatistics Describe(EngineStatistics statistics) => statistics with
     {
         CellsUsed = CellsUsed,
+        CellsBusy = CellsOf(Slots.Where(slot => slot.Owner is not null)),
         PrefixesDropped = Dropped,
         StateBytes = _store.Bytes + Ends.Bytes,
         States = _store.States.Count,
@@ -485,6 +486,8 @@ internal sealed class PrefixCache
         RestoreMilliseconds = _copies.RestoreTime.TotalMilliseconds,
         Slots = [.. Slots.Select(slot => slot.ToState())],
     };
+
+    private static int CellsOf(IEnumerable<Slot> slots) => slots.SelectMany(slot => slot.Cells).Distinct().Count();
 
     // A sliding window forgets old cells. All that the next token sees must still be there.
     private bool Usable(Slot slot) =>
