@@ -33,6 +33,12 @@ public sealed class EngineException(EngineFailure failure, string message, Excep
     /// </summary>
     public bool IsLasting { get; init; }
 
+    /// <summary>
+    /// For <see cref="EngineFailure.GenerationFailed"/>: whether the model gave logits that are no numbers, which what it remembers of a
+    /// sequence then is neither.
+    /// </summary>
+    public bool HasBrokenMemory { get; init; }
+
     /// <summary>For <see cref="EngineFailure.InvalidRequest"/>: the field at fault, as requests spell it (<c>logit_bias</c>).</summary>
     public string? Option { get; init; }
 }

@@ -158,8 +158,8 @@ internal sealed unsafe class ContextHandle : SafeHandle
             return (long)llama_state_seq_load_file(this, path, sequence, numbers, (nuint)head.Length, &count);
     }
 
-    /// <summary>Frees all cells of all sequences; what is in them stays unread.</summary>
-    public void ClearCells() => llama_memory_clear(_memory, data: false);
+    /// <summary>Frees all cells of all sequences; what is in them stays unread, or is overwritten with zeros.</summary>
+    public void ClearCells(bool data = false) => llama_memory_clear(_memory, data);
 
     protected override bool ReleaseHandle()
     {

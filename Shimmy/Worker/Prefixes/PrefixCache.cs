@@ -394,11 +394,14 @@ internal sealed class PrefixCache
     }
 
     /// <summary>Empties all slots, after an error that leaves the memory in doubt.</summary>
-    public void ClearAll()
+    /// <param name="isBroken">Whether NaN may be in it, which passes from masked cells to all: they become zeros, and states go.</param>
+    public void ClearAll(bool isBroken = false)
     {
-        _context.ClearCells();
+        _context.ClearCells(isBroken);
         foreach (var slot in Slots)
             slot.Truncate(0);
+        foreach (var state in isBroken ? _store.States.ToArray() : [])
+            _store.Remove(state);
     }
 
     // Checkpoints

@@ -196,7 +196,12 @@ internal sealed class Sampler : IDisposable
             _penalties?.Apply(logits);
         var chosen = Choose(logits, candidates);
         if (chosen < 0)
-            throw new EngineException(EngineFailure.GenerationFailed, "the model gave no usable logits (all are NaN or negative infinity)");
+        {
+            throw new EngineException(EngineFailure.GenerationFailed, "the model gave no usable logits (all are NaN or negative infinity)")
+            {
+                HasBrokenMemory = float.IsNaN(logits[0]),
+            };
+        }
         if (!_grammar.Allows(chosen))
         {
             _grammar.Apply(logits, candidates, _greedy ? 1 : _topK);

@@ -49,6 +49,7 @@ internal sealed class Scheduler
     private long _lastWork = Stopwatch.GetTimestamp();
     private long _mediumTurns;
     private bool _anyCancelled;
+    private bool _isBroken; // NaN in the memory: nothing is admitted until it is cleared
 
     public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
@@ -174,7 +175,13 @@ internal sealed class Scheduler
             RetireCancelled();
             if (_embeddings.Ready > 0)
                 Embed(_embeddings.TakeNext());
-            _admission.Admit();
+            if (_isBroken && _running.Count == 0)
+            {
+                _cache.ClearAll(isBroken: true);
+                _isBroken = false;
+            }
+            if (!_isBroken)
+                _admission.Admit();
             _admission.Join();
             var computed = false;
             while (_running.Find(sequence => sequence.IsComputed) is { } known)
@@ -373,6 +380,7 @@ internal sealed class Scheduler
         }
         catch (EngineException e)
         {
+            _isBroken |= e.HasBrokenMemory;
             Fail(sequence, e);
         }
     }
