@@ -227,11 +227,6 @@ public sealed class PictureRequestTests
             [("v1/chat/completions", Chat.Replace(Data, data, StringComparison.Ordinal)),
             ("v1/responses", Response.Replace(Data, data, StringComparison.Ordinal)),
             ("v1/messages", Message.Replace(Data, data, StringComparison.Ordinal)),
-            // The newest turn begins behind the assistant's, not with the last item.
-            ("v1/responses", $$"""
-                {"model":"talker","input":[{{before}}{"role":"user","content":[{"type":"input_image","image_url":"{{data}}"}]},
-                 {"role":"user","content":"What is it?"}]}
-                """),
             // One that the client begins itself is to be continued.
             ("v1/chat/completions", $$"""
                 {"model":"talker","continue_final_message":true,"messages":[{"role":"user","content":[

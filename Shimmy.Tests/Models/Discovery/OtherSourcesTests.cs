@@ -119,7 +119,7 @@ public sealed class OtherSourcesTests
         result.Skipped.Single(skipped => Path.GetFileName(skipped.Path) == fileName).Reason;
 
     private static void Projector(string path, uint width) => new GgufWriter()
-        .Add("general.architecture", "clip").Add("clip.vision.projection_dim", width)
+        .Add("general.architecture", "clip").AddTensor("mm.2.weight", GgmlType.F32, [1, width], output => output.Write(new byte[4 * width]))
         .AddTensor("v.x", GgmlType.F32, [1], output => output.Write(new byte[4])).WriteFile(path);
 
     private static void Adapter(string path, string architecture, int width, int layers, string? baseModel = null)

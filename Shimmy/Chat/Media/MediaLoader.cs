@@ -62,10 +62,14 @@ internal sealed partial class MediaLoader(long mostPixels, MediaFetch fetch)
             if (!IsOpen(messages[i]))
                 return;
             var parts = new List<ContentPart>();
-            // Neither history nor what a tool gives is a reason to refuse what was said.
+            // Neither history nor what a tool gives is a reason to refuse what was said; nor what the dialect has let pass.
             var isStrict = i >= newest && messages[i].Role != "tool";
             foreach (var part in messages[i].Content)
-                parts.Add(part.Source is { } source ? await LoadPartAsync(source, i >= newest, isStrict).ConfigureAwait(false) : part);
+            {
+                parts.Add(part.Source is { } source
+                    ? await LoadPartAsync(source, i >= newest, isStrict && source.Unreadable is null).ConfigureAwait(false)
+                    : part);
+            }
             messages[i] = messages[i] with { Content = ContentPart.Merge(parts) };
         }
 

@@ -86,9 +86,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     /// <summary>Counts of loads, evictions and crashes, for metrics.</summary>
     public ResidencyTotals Totals { get; } = new();
 
-    /// <summary>
-    /// How models are to be loaded, until <see cref="UnloadAsync"/>. One that is loaded differently is loaded again with the next request.
-    /// </summary>
+    /// <summary>How models are to be loaded until <see cref="UnloadAsync"/>; one that is loaded otherwise is loaded again.</summary>
     public TuningOverrides Tunings { get; }
 
     /// <summary>Called with each model that is about to be unloaded, whose worker still answers; it waits for the task.</summary>
@@ -451,7 +449,6 @@ internal sealed class ModelResidency : IAsyncDisposable
                 Totals.LoadFailed(slot.Entry.Name);
                 slot.Fail(e as EngineException ?? new EngineException(EngineFailure.LoadFailed, e.Message, e));
             }
-
             Remove(slot, retry);
         }
     }

@@ -142,7 +142,7 @@ internal sealed class LlamaModel : IDisposable
     private static LlamaModel Load(ModelSpec spec, ModelSpec tuned, LoadPlan plan, LoadLog log, Action<float> progress)
     {
         NativeLog.TakeErrors();
-        var handle = ModelFile.Load(tuned, plan, progress);
+        var handle = ModelFile.Load(tuned, plan.Choice, plan.GpuLayers, plan.ModelLayers, plan.RepacksWeights, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;

@@ -5,7 +5,6 @@ using System.Text;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
 using Shimmy.Gguf;
-using Shimmy.Worker.Model;
 
 namespace Shimmy.Worker.Native;
 
@@ -16,21 +15,24 @@ internal static unsafe class ModelFile
 
     /// <summary>Loads; the handle is invalid where llama.cpp could not, which its log explains.</summary>
     /// <param name="spec">What to load.</param>
-    /// <param name="plan">The devices to use, and what goes on them.</param>
+    /// <param name="choice">The devices to use.</param>
+    /// <param name="gpuLayers">Layers on them, the output layer counted as one.</param>
+    /// <param name="modelLayers">Layers that the model has, without the output layer.</param>
+    /// <param name="repacks">Whether the CPU backend may bring weights into a layout of its own.</param>
     /// <param name="progress">Gets 0 to 1.</param>
-    public static ModelHandle Load(ModelSpec spec, LoadPlan plan, Action<float> progress)
+    public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, bool repacks,
+        Action<float> progress)
     {
         var tuning = spec.Tuning;
         var parameters = RuntimeLayout.Loaded.DefaultModelParams();
-        var choice = plan.Choice;
-        parameters.GpuLayers = plan.GpuLayers;
-        if (!plan.RepacksWeights)
+        parameters.GpuLayers = gpuLayers;
+        if (!repacks)
             parameters.UseExtraBufts = 0;
         parameters.LoadMode = LoadMode(tuning, parameters.LoadMode);
         if (tuning.SplitMode is { } mode)
             parameters.SplitMode = (int)mode;
         parameters.MainGpu = tuning.MainGpu ?? 0;
-        var patterns = ExpertTensors.Patterns(tuning.CpuExpertLayers ?? 0, plan.ModelLayers).ToList();
+        var patterns = ExpertTensors.Patterns(tuning.CpuExpertLayers ?? 0, modelLayers).ToList();
         var devices = stackalloc nint[choice.Handles.Count + 1];
         for (var i = 0; i < choice.Handles.Count; i++)
             devices[i] = choice.Handles[i];

@@ -19,25 +19,17 @@ internal static class InputItems
         null => null,
         { ValueKind: JsonValueKind.String } text =>
             [new MessageItem(Answer.NewId("msg_"), "user", [new ItemPart("input_text", RequestFields.TextOf(text, "input"))])],
-        { ValueKind: JsonValueKind.Array } items => Items([.. items.EnumerateArray()
-            .Select((item, i) => RequestFields.Of(item, $"input[{i}]"))], store),
+        // Only the last item can be refused for what it shows: a client that was refused sends the same once more with the next.
+        { ValueKind: JsonValueKind.Array } items =>
+            [.. items.EnumerateArray()
+                .Select((item, i) => Item(RequestFields.Of(item, $"input[{i}]"), store, isHistory: i < items.GetArrayLength() - 1))],
         { } other => throw ApiException.BadField("input", $"must be a string or an array of items, not {RequestFields.Describe(other)}"),
     };
-
-    private static IReadOnlyList<ResponseItem> Items(RequestFields[] items, ResponseStore store)
-    {
-        var turn = ChatMessages.NewestTurn(items, item => item.Text("role") == "assistant" || TypeOf(item) is "reasoning" or "item_reference"
-            || TypeOf(item)?.EndsWith("_call", StringComparison.Ordinal) == true);
-        return [.. items.Select((item, i) => Item(item, store, isHistory: i < turn))];
-    }
-
-    private static string? TypeOf(RequestFields item) =>
-        item.Text("type") ?? (item.Has("role") ? "message" : item.Has("id") ? "item_reference" : null);
 
     // OpenAI lets the type be left out of messages and of references. A type that is not known here is one of the history: what tools of
     // other servers did, or Codex's own.
     private static ResponseItem Item(RequestFields item, ResponseStore store, bool isHistory) =>
-        TypeOf(item) switch
+        (item.Text("type") ?? (item.Has("role") ? "message" : item.Has("id") ? "item_reference" : null)) switch
         {
             "message" => Message(item, isHistory),
             "reasoning" => Reasoning(item),
