@@ -28,11 +28,15 @@ internal sealed record GgufHeader
     public long ParameterCount => Tensors.Sum(tensor => tensor.ElementCount);
 
     /// <summary>
-    /// Whether this file has layers that keep a recurrent state (Mamba, short convolutions, RWKV, and hybrids of them), by the names of
-    /// their tensors; a shard knows of its own.
+    /// The numbers of the layers that keep a recurrent state (Mamba, short convolutions, RWKV, and hybrids of them), by the names of their
+    /// tensors; a shard knows of its own.
     /// </summary>
-    public bool HasRecurrentLayers =>
-        Tensors.Any(tensor => System.Array.Exists(RecurrentParts, part => tensor.Name.Contains(part, StringComparison.Ordinal)));
+    public IReadOnlyList<int> RecurrentLayers =>
+    [
+        .. Tensors.Where(tensor => System.Array.Exists(RecurrentParts, part => tensor.Name.Contains(part, StringComparison.Ordinal)))
+            .Select(tensor => tensor.Name.Split('.')).Where(name => name[0] == "blk")
+            .Select(name => int.TryParse(name[1], out var layer) ? layer : -1).Where(layer => layer >= 0).Distinct()
+    ];
 
     // As llama.cpp's llama-arch.cpp names them.
     private static readonly string[] RecurrentParts = [".ssm_", ".shortconv.", ".time_mix_"];

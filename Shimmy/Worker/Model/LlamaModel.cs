@@ -101,12 +101,11 @@ internal sealed class LlamaModel : IDisposable
     public static LlamaModel Load(ModelSpec spec, Action<float> progress)
     {
         var header = HeaderOf(spec.Path);
-        var isRecurrent = header?.HasRecurrentLayers == true;
-        RuntimeLibraries.Load(avoidTiles: isRecurrent);
+        RuntimeLibraries.Load();
         if (spec.Tuning.Numa is { } numa)
             RuntimeLibraries.UseNuma(numa);
         var tuned = LongRope.Keep(spec, header);
-        for (var plan = LoadPlan.For(spec) with { RepacksWeights = !isRecurrent || !Backends.UsesTiles }; ;)
+        for (var plan = LoadPlan.For(spec).WithPlainWeights(header); ;)
         {
             var log = new LoadLog();
             NativeLog.LoadObserver = log.Listen;
@@ -142,7 +141,7 @@ internal sealed class LlamaModel : IDisposable
     private static LlamaModel Load(ModelSpec spec, ModelSpec tuned, LoadPlan plan, LoadLog log, Action<float> progress)
     {
         NativeLog.TakeErrors();
-        var handle = ModelFile.Load(tuned, plan.Choice, plan.GpuLayers, plan.ModelLayers, plan.RepacksWeights, progress);
+        var handle = ModelFile.Load(tuned, plan.Choice, plan.GpuLayers, plan.ModelLayers, plan.PlainWeights, progress);
         if (handle.IsInvalid)
             throw Failure($"cannot load {spec.Path}", plan, log);
         Projector? projector = null;

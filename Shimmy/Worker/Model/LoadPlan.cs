@@ -1,6 +1,7 @@
 using System.Globalization;
 using Shimmy.Engine;
 using Shimmy.Engine.Memory;
+using Shimmy.Gguf;
 using Shimmy.Worker.Native;
 
 namespace Shimmy.Worker.Model;
@@ -24,9 +25,9 @@ internal sealed record LoadPlan
     public int ModelLayers { get; init; }
 
     /// <summary>
-    /// Whether the CPU backend may bring weights into a layout of its own (<c>use_extra_bufts</c>); see <see cref="Backends.UsesTiles"/>.
+    /// The tensors that the CPU backend may not bring into a layout of its own, as llama.cpp's pattern; null where it may with all.
     /// </summary>
-    public bool RepacksWeights { get; init; } = true;
+    public string? PlainWeights { get; init; }
 
     /// <summary>Whether some layer is on a GPU.</summary>
     public bool UsesGpu => Choice.Handles.Count > 0 && GpuLayers != 0;
@@ -110,6 +111,20 @@ internal sealed record LoadPlan
         GpuLayers = GpuLayers / 2,
         Reason = string.Create(CultureInfo.InvariantCulture, $"{Reason}; {GpuLayers} could not be allocated, so {GpuLayers / 2}"),
     };
+
+    /// <summary>
+    /// The plan with which recurrent layers are computed right where the CPU backend has AMX (<see cref="Backends.UsesTiles"/>): there
+    /// activations have a third dimension, the sequences, but in the feed-forward part. With a GPU llama.cpp has no such layout.
+    /// </summary>
+    /// <param name="header">The header of the model's first file; null where it cannot be read.</param>
+    public LoadPlan WithPlainWeights(GgufHeader? header)
+    {
+        if (!Backends.UsesTiles || Choice.Handles.Count > 0 || header?.RecurrentLayers is not { Count: > 0 } layers)
+            return this;
+        // Of layers in other files nothing is known.
+        var numbers = header.Integer("split.count") > 1 ? "[0-9]+" : string.Join('|', layers);
+        return this with { PlainWeights = $"^blk\\.({numbers})\\.(?!ffn_)" };
+    }
 
     // Options that llama.cpp would ignore are refused.
     private static void Check(LoadTuning tuning, DeviceChoice choice)

@@ -26,9 +26,7 @@ internal static unsafe class Backends
     /// Loads the variant of the CPU backend that suits this processor best, by ggml's own score; one that is linked in is there already.
     /// Throws <see cref="EngineException"/> where the folder holds none.
     /// </summary>
-    /// <param name="directory">The runtime's folder.</param>
-    /// <param name="avoidTiles">Whether the best without AMX is preferred.</param>
-    public static void LoadCpu(string directory, bool avoidTiles)
+    public static void LoadCpu(string directory)
     {
         var variants = RuntimeDirectory.Libraries(directory, "ggml-cpu*");
         if (GgmlApi.ggml_backend_dev_by_type(Cpu) != 0)
@@ -36,9 +34,8 @@ internal static unsafe class Backends
             UsesTiles = variants.Any(HasTiles);
             return;
         }
-        var best = variants.Select(file => (File: file, Score: ScoreOf(file))).Where(variant => variant.Score > 0)
-            .OrderBy(variant => avoidTiles && HasTiles(variant.File)).ThenByDescending(variant => variant.Score).FirstOrDefault();
-        if (best.File is null || GgmlApi.ggml_backend_load(best.File) == 0)
+        var best = variants.Select(file => (File: file, Score: ScoreOf(file))).OrderByDescending(variant => variant.Score).FirstOrDefault();
+        if (best.File is null || best.Score == 0 || GgmlApi.ggml_backend_load(best.File) == 0)
         {
             throw new EngineException(EngineFailure.LoadFailed,
                 $"llama.cpp's CPU backend is missing: {directory} holds no ggml-cpu library for this processor. {NativeLog.TakeErrors()}"
@@ -49,6 +46,21 @@ internal static unsafe class Backends
         // Accelerate on macOS; a helper of the CPU backend rather than a choice beside it.
         if (RuntimeDirectory.Libraries(directory, "ggml-blas*").FirstOrDefault() is { } blas)
             GgmlApi.ggml_backend_load(blas);
+    }
+
+    /// <summary>
+    /// The CPU's type of buffers, at an address of its own. Of a tensor that is to lie in the CPU's own type llama.cpp
+    /// (llama-model-loader.cpp) asks once more whether another layout suits it; it knows this one only as somebody else's.
+    /// </summary>
+    public static nint PlainBuffers { get; } = CopyOf(GgmlApi.ggml_backend_cpu_buffer_type());
+
+    // struct ggml_backend_buffer_type: six functions, the device and a context. It lives as long as the process, as ggml's do.
+    private static nint CopyOf(nint type)
+    {
+        const int size = 8;
+        var copy = (nint*)NativeMemory.Alloc(size, (nuint)sizeof(nint));
+        new ReadOnlySpan<nint>((void*)type, size).CopyTo(new Span<nint>(copy, size));
+        return (nint)copy;
     }
 
     /// <summary>Loads a plug-in; the result says why it cannot be used. Never throws.</summary>

@@ -18,21 +18,21 @@ internal static unsafe class ModelFile
     /// <param name="choice">The devices to use.</param>
     /// <param name="gpuLayers">Layers on them, the output layer counted as one.</param>
     /// <param name="modelLayers">Layers that the model has, without the output layer.</param>
-    /// <param name="repacks">Whether the CPU backend may bring weights into a layout of its own.</param>
+    /// <param name="plain">The pattern of tensors that the CPU backend may not bring into a layout of its own; null for none.</param>
     /// <param name="progress">Gets 0 to 1.</param>
-    public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, bool repacks,
+    public static ModelHandle Load(ModelSpec spec, DeviceChoice choice, int gpuLayers, int modelLayers, string? plain,
         Action<float> progress)
     {
         var tuning = spec.Tuning;
         var parameters = RuntimeLayout.Loaded.DefaultModelParams();
         parameters.GpuLayers = gpuLayers;
-        if (!repacks)
-            parameters.UseExtraBufts = 0;
         parameters.LoadMode = LoadMode(tuning, parameters.LoadMode);
         if (tuning.SplitMode is { } mode)
             parameters.SplitMode = (int)mode;
         parameters.MainGpu = tuning.MainGpu ?? 0;
         var patterns = ExpertTensors.Patterns(tuning.CpuExpertLayers ?? 0, modelLayers).ToList();
+        if (plain is not null)
+            patterns.Add(plain);
         var devices = stackalloc nint[choice.Handles.Count + 1];
         for (var i = 0; i < choice.Handles.Count; i++)
             devices[i] = choice.Handles[i];
@@ -47,6 +47,7 @@ internal static unsafe class ModelFile
             parameters.TensorSplit = shares;
         }
         var buffers = new LlamaTensorBuftOverride[patterns.Count + 1];
+        var cpu = GgmlApi.ggml_backend_cpu_buffer_type();
         var metadata = new LlamaModelKvOverride[tuning.MetadataOverrides.Count + 1];
         for (var i = 0; i < tuning.MetadataOverrides.Count; i++)
             Fill(ref metadata[i], tuning.MetadataOverrides[i]);
@@ -59,7 +60,7 @@ internal static unsafe class ModelFile
                     new()
                     {
                         Pattern = (byte*)Marshal.StringToCoTaskMemUTF8(patterns[i]),
-                        BufferType = GgmlApi.ggml_backend_cpu_buffer_type()
+                        BufferType = patterns[i] == plain ? Backends.PlainBuffers : cpu,
                     };
             }
 

@@ -48,8 +48,7 @@ internal static unsafe class RuntimeLibraries
     /// Loads the libraries and the backend for the CPU, once a process; those for GPUs are <see cref="Backends"/>.
     /// Throws <see cref="EngineException"/> (<see cref="EngineFailure.LoadFailed"/>) where they are missing or of an unknown layout.
     /// </summary>
-    /// <param name="avoidTiles">Whether a variant of the CPU backend without AMX is preferred; <see cref="Backends.UsesTiles"/>.</param>
-    public static void Load(bool avoidTiles = false)
+    public static void Load()
     {
         lock (Gate)
         {
@@ -77,7 +76,7 @@ internal static unsafe class RuntimeLibraries
             FindLayout(runtime);
             NativeLog.Attach();
             LlamaApi.llama_backend_init();
-            Backends.LoadCpu(runtime.Directory, avoidTiles);
+            Backends.LoadCpu(runtime.Directory);
             _runtime = runtime;
         }
     }
