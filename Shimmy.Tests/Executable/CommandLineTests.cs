@@ -23,7 +23,7 @@ public sealed class CommandLineTests
     [DataRow("ps --url ftp://x", "shimmy ps: --url: 'ftp://x' is not an address such as http://127.0.0.1:11435 or unix:PATH")]
     [DataRow("probe x --ctx", "shimmy probe: --ctx: a value is missing")]
     [DataRow("probe x --ctx=5", "shimmy probe: unknown option --ctx=5; a value follows its option after a blank: --ctx 5")]
-    [DataRow("probe x --ctx 1,000", "shimmy probe: --ctx: '1,000' is not a whole number of at least 0")]
+    [DataRow("probe x --ctx 1,000", "shimmy probe: --ctx: '1,000' is not a whole number from 0 to 16777216")]
     [DataRow("probe x --threads 513", "shimmy probe: --threads: '513' is not a whole number from 0 to 512")]
     [DataRow("probe x --threads 1 --threads 2", "shimmy probe: --threads: given twice")]
     [DataRow("bench x --max-tokens 1", "shimmy bench: --max-tokens: '1' is not a whole number of at least 2")]

@@ -138,8 +138,8 @@ public sealed class DiscoverTests
     {
         RandomModel.Write(folder["work/models/story.gguf"]);
         RandomAdapter.Write(folder["work/models/lora.gguf"]);
-        new GgufWriter().Add("general.architecture", "clip").Add("clip.vision.projection_dim", 64u)
-            .AddTensor("v.x", GgmlType.F32, [1], output => output.Write(new byte[4])).WriteFile(folder["work/models/mmproj-story.gguf"]);
+        new GgufWriter().Add("general.architecture", "clip")
+            .AddTensor("mm.2.weight", GgmlType.F32, [1, 64], output => output.Write(new byte[4 * 64])).WriteFile(folder["work/models/mmproj-story.gguf"]);
         File.WriteAllText(folder["work/models/text.gguf"], "Once upon a time");
         File.CreateSymbolicLink(folder["work/models/broken.gguf"], folder["gone.gguf"]);
         Directory.CreateSymbolicLink(folder["work/models/loop"], folder["work/models"]);

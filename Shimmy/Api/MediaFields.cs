@@ -120,7 +120,7 @@ internal static class MediaFields
     {
         if (text.Contains('%', StringComparison.Ordinal))
             text = Uri.UnescapeDataString(text);
-        text = text.Replace('-', '+').Replace('_', '/').Trim().TrimEnd('=');
+        text = string.Concat(text.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries)).Replace('-', '+').Replace('_', '/').TrimEnd('=');
         return text.PadRight((text.Length + 3) / 4 * 4, '=');
     }
 

@@ -174,6 +174,68 @@ public sealed class PictureDecoderTests
         Assert.Throws<OperationCanceledException>(() => PictureDecoder.Decode(Pictures.Row, Most, left.Token));
         using var stream = new PictureStream([1, 2, 3], left.Token);
         Assert.AreEqual((-1, 0), (stream.ReadByte(), stream.Read(new byte[3], 0, 3)));
+        Assert.AreEqual(stream.Length, stream.Position, "by which the decoder leaves its loops");
+    }
+
+    // In the middle of the pixels and between segments, wherever the decoder reads on until it finds a marker.
+    [TestMethod]
+    [Timeout(30_000, CooperativeCancellation = false)]
+    public void A_client_that_leaves_in_the_middle_ends_the_decoding()
+    {
+        var file = Pictures.Jpeg([200]);
+        for (var read = 0; read < file.Length; read++)
+        {
+            using var left = new CancellationTokenSource();
+            using var stream = new LeavingStream(file, read, left);
+            try
+            {
+                StbImageSharp.ImageResult.FromStream(stream, StbImageSharp.ColorComponents.RedGreenBlue);
+            }
+            catch (Exception e) when (e is not OperationCanceledException)
+            {
+                // Damaged, as far as it has come.
+            }
+        }
+    }
+
+    private sealed class LeavingStream(byte[] file, int after, CancellationTokenSource left) : Stream
+    {
+        private readonly PictureStream _file = new(file, left.Token);
+        private int _read;
+
+        public override bool CanRead => true;
+
+        public override bool CanSeek => true;
+
+        public override bool CanWrite => false;
+
+        public override long Length => _file.Length;
+
+        public override long Position { get => _file.Position; set => _file.Position = value; }
+
+        public override int ReadByte()
+        {
+            if (_read++ == after)
+                left.Cancel();
+            return _file.ReadByte();
+        }
+
+        public override int Read(byte[] buffer, int offset, int count)
+        {
+            if ((_read += count) >= after)
+                left.Cancel();
+            return _file.Read(buffer, offset, count);
+        }
+
+        public override long Seek(long offset, SeekOrigin origin) => _file.Seek(offset, origin);
+
+        public override void SetLength(long value) => throw new NotSupportedException();
+
+        public override void Write(byte[] buffer, int offset, int count) => throw new NotSupportedException();
+
+        public override void Flush()
+        {
+        }
     }
 
     [TestMethod]

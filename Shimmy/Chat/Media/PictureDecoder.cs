@@ -135,22 +135,28 @@ internal static class PictureDecoder
 /// <summary>
 /// A file for StbImageSharp, which frees what it has allocated where its own checks fail, but not where an exception passes through it. A
 /// chunk of negative length makes it seek backwards, which ends the file here, as in stb_image. Where cancellation is asked for, the file
-/// ends as well.
+/// ends as well: its position is the end then, by which the decoder leaves the loops that look for a marker.
 /// </summary>
 /// <param name="file">The file.</param>
 /// <param name="cancellation">Ends the file.</param>
 internal sealed class PictureStream(byte[] file, CancellationToken cancellation) : MemoryStream(file, writable: false)
 {
     /// <inheritdoc/>
-    public override int ReadByte() => cancellation.IsCancellationRequested ? -1 : base.ReadByte();
+    public override int ReadByte() => IsAtEnd() ? -1 : base.ReadByte();
 
     /// <inheritdoc/>
-    public override int Read(byte[] buffer, int offset, int count) =>
-        cancellation.IsCancellationRequested ? 0 : base.Read(buffer, offset, count);
+    public override int Read(byte[] buffer, int offset, int count) => IsAtEnd() ? 0 : base.Read(buffer, offset, count);
 
     /// <inheritdoc/>
     public override long Seek(long offset, SeekOrigin loc) =>
         loc == SeekOrigin.Current && offset < 0 ? Position = Length : base.Seek(offset, loc);
+
+    private bool IsAtEnd()
+    {
+        if (cancellation.IsCancellationRequested)
+            Position = Length;
+        return Position >= Length;
+    }
 }
 
 /// <summary>
@@ -218,7 +224,7 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
     }
 
     // The decoder inflates the pixels of a PNG file whatever its size says. What .NET's zlib does not inflate it may inflate all the same:
-    // it takes headers and codes that zlib refuses.
+    // it takes headers and codes that zlib refuses. Neither asks for the checksum, as browsers do not.
     private void CheckInflated(ReadOnlyMemory<byte> file, CancellationToken cancellation)
     {
         using var compressed = new MemoryStream();
@@ -234,12 +240,16 @@ internal sealed record PictureHeader(PictureFormat Format, int Width, int Height
         }
         // Four channels of 16 bits and a byte a row, of all passes of an interlaced file.
         var most = (8 * Pixels) + (4L * Height) + 4096;
-        compressed.Position = 0;
+        // RFC 1950: deflate, a window of 32 KiB at most, no dictionary.
+        var (method, flags) = compressed.Length < 2 ? (0, 0) : (compressed.GetBuffer()[0], compressed.GetBuffer()[1]);
+        if ((method & 15) != 8 || method >> 4 > 7 || (flags & 32) != 0 || ((256 * method) + flags) % 31 != 0)
+            throw Cut("PNG");
+        compressed.Position = 2;
         var buffer = new byte[1 << 16];
         var total = 0L;
         try
         {
-            using var inflated = new ZLibStream(compressed, CompressionMode.Decompress);
+            using var inflated = new DeflateStream(compressed, CompressionMode.Decompress);
             for (int count; total <= most && (count = inflated.Read(buffer)) > 0;)
             {
                 cancellation.ThrowIfCancellationRequested();

@@ -16,7 +16,7 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     private volatile Answer? _last;
     private volatile EngineStatistics? _latest;
-    private volatile Task<EngineStatistics>? _question;
+    private volatile Task<EngineStatistics>? _late;
 
     public ModelSpec Spec { get; } = spec;
 
@@ -76,15 +76,22 @@ internal sealed class WorkerModel(WorkerProcess worker, ModelSpec spec, ModelFac
 
     public EngineStatistics? LastStatistics => _latest;
 
-    // One question is out at a time: who asks while the worker is in a batch waits for the answer to those who asked before, and one that
-    // nobody waited for is there for the next. What was asked of a worker that hangs does not pile up.
-    public Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
+    // Who does not wait for the answer to the end, as of a worker in a long batch, leaves the question to those who ask after: theirs would
+    // wait in line behind it, and those of a worker that hangs would pile up.
+    public async Task<EngineStatistics> GetStatisticsAsync(CancellationToken cancellation)
     {
         if (StandingStatistics is { } standing)
-            return Task.FromResult(standing);
-        if (_question is not { IsCompleted: false } question)
-            _question = question = AskStatisticsAsync();
-        return question.WaitAsync(cancellation);
+            return standing;
+        var question = _late is { IsCompleted: false } late ? late : AskStatisticsAsync();
+        try
+        {
+            return await question.WaitAsync(cancellation).ConfigureAwait(false);
+        }
+        catch (OperationCanceledException) when (!question.IsCompleted)
+        {
+            _late = question;
+            throw;
+        }
     }
 
     private async Task<EngineStatistics> AskStatisticsAsync()

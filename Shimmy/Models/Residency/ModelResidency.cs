@@ -246,7 +246,7 @@ internal sealed class ModelResidency : IAsyncDisposable
         lock (_lock)
         {
             if (_slots.TryGetValue(entry.Name, out var slot) && slot.Spec.LoadsLike(spec))
-                return slot.Need;
+                return slot.Asked;
             budget = BudgetBeside(entry);
         }
 
@@ -358,7 +358,7 @@ internal sealed class ModelResidency : IAsyncDisposable
     private void Load(ModelSlot slot)
     {
         if (_options.MemoryBudget is { } budget)
-            slot.TakePrefixes(budget - _slots.Values.Where(other => other.UsesMemory).Sum(other => other.Bytes));
+            slot.TakePrefixes(budget, _slots.Values, _needs);
         slot.State = ResidencyState.Loading;
         slot.LoadingSince = _time.GetUtcNow();
         slot.Pinned = Tunings.IsPinned(slot.Entry);

@@ -21,6 +21,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     /// <summary>How the model was asked for.</summary>
     public ModelSpec Spec { get; } = spec;
 
+    /// <summary><see cref="Need"/> before anything was given to it.</summary>
+    public LoadNeed Asked { get; } = WithoutOpenPrefixes(spec, need);
+
     /// <summary>The memory that the load needs, and the spec to load with.</summary>
     public LoadNeed Need { get; private set; } = WithoutOpenPrefixes(spec, need);
 
@@ -126,13 +129,22 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
 
     /// <summary>
     /// Gives the load memory for states of prompts where nobody has said how much: at most half of what of the budget is left beside it.
-    /// From then on it counts, but nothing is evicted for it.
+    /// From then on it counts, but nothing is evicted for it: the largest of the models that were asked for before and are not in memory
+    /// counts as there, or two that fit beside each other would take turns.
     /// </summary>
-    /// <param name="left">What others leave of the budget.</param>
-    public void TakePrefixes(long left)
+    /// <param name="budget">The memory budget.</param>
+    /// <param name="slots">All slots.</param>
+    /// <param name="known">What the last load of each model needed.</param>
+    public void TakePrefixes(long budget, IReadOnlyCollection<ModelSlot> slots, IReadOnlyDictionary<string, LoadNeed> known)
     {
         if (Spec.PrefixMemoryBytes is not null || Need.Spec.PrefixMemoryBytes is not { } most)
             return;
+        var loaded = slots.Where(other => other.UsesMemory && other != this).ToArray();
+        var next = known.Where(one => one.Key != Entry.Name && !loaded.Any(other => other.Entry.Name == one.Key))
+            .Select(one => one.Value.Bytes).DefaultIfEmpty().Max();
+        var left = budget - loaded.Sum(other => other.Bytes);
+        // One that does not fit beside this anyway takes its place.
+        left -= left - Bytes >= next ? next : 0;
         var share = Math.Clamp((left - Bytes) / 2, 0, most);
         Need = Need with { Spec = Need.Spec with { PrefixMemoryBytes = share }, Memory = Need.Memory with { Prefixes = share } };
         Bytes = Need.Bytes;
@@ -185,7 +197,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         GpuCompetitors.Clear();
         GpuRetry = null;
         ReadyAt = now;
-        Bytes = Math.Max(Bytes, load.Model.Facts.ResidentBytes);
+        Bytes = Math.Max(Bytes, load.Model.Facts.ResidentBytes + Need.Memory.Prefixes);
         KeepAlive = Waiters.Count > 0 ? Waiters[^1].KeepAlive : keepAlive;
     }
 

@@ -118,10 +118,14 @@ internal sealed class PrefixCache
     /// <summary>Whether all that there is to be written is in its file, or cannot be written.</summary>
     public bool IsWrittenDown => Writing is not { IsDone: false };
 
+    /// <summary>Whether NaN may be in the memory, which passes from masked cells to all: no state is kept until it is cleared.</summary>
+    public bool IsBroken { get; set; }
+
     public bool HasIdleSlot => Slots.Any(slot => slot.Owner is null);
 
     /// <summary>Cells in use; shared ones count once.</summary>
     public int CellsUsed => CellsOf(Slots);
+    private static int CellsOf(IEnumerable<Slot> slots) => slots.SelectMany(slot => slot.Cells).Distinct().Count();
 
     /// <summary>Whether the last cells of a sequence can be removed.</summary>
     public bool CanCut => !_wholeOnly;
@@ -393,15 +397,15 @@ internal sealed class PrefixCache
         return 0;
     }
 
-    /// <summary>Empties all slots, after an error that leaves the memory in doubt.</summary>
-    /// <param name="isBroken">Whether NaN may be in it, which passes from masked cells to all: they become zeros, and states go.</param>
-    public void ClearAll(bool isBroken = false)
+    /// <summary>Empties all slots, after an error that leaves the memory in doubt; states go where it <see cref="IsBroken"/>.</summary>
+    public void ClearAll()
     {
-        _context.ClearCells(isBroken);
+        _context.ClearCells(data: IsBroken);
         foreach (var slot in Slots)
             slot.Truncate(0);
-        foreach (var state in isBroken ? _store.States.ToArray() : [])
-            _store.Remove(state);
+        if (IsBroken)
+            _store.RemoveAll(Writing?.Folder);
+        IsBroken = false;
     }
 
     // Checkpoints
@@ -443,7 +447,7 @@ internal sealed class PrefixCache
     /// <param name="evictsRecent">Whether states may leave for it that were of use not long ago.</param>
     public bool PutAway(Slot slot, bool evictsRecent = true)
     {
-        if (_store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
+        if (IsBroken || _store.LargestState == 0 || slot.Tokens.Count < CheckpointPlan.ShortestStep || slot.Key is not { } key)
             return false;
         if (slot.Media.Count > 0 && slot.Media[^1].End > slot.Tokens.Count)
             return false;
@@ -489,8 +493,6 @@ internal sealed class PrefixCache
         RestoreMilliseconds = _copies.RestoreTime.TotalMilliseconds,
         Slots = [.. Slots.Select(slot => slot.ToState())],
     };
-
-    private static int CellsOf(IEnumerable<Slot> slots) => slots.SelectMany(slot => slot.Cells).Distinct().Count();
 
     // A sliding window forgets old cells. All that the next token sees must still be there.
     private bool Usable(Slot slot) =>

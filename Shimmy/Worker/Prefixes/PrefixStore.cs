@@ -155,6 +155,16 @@ internal sealed class PrefixStore(long capacity)
         return true;
     }
 
+    /// <summary>Drops all states, and their files.</summary>
+    public void RemoveAll(StateFolder? folder)
+    {
+        foreach (var state in _states.ToArray())
+        {
+            folder?.Drop(state);
+            Remove(state);
+        }
+    }
+
     /// <summary>Gives a state up.</summary>
     public void Remove(SavedState state)
     {

@@ -318,7 +318,8 @@ internal sealed class StateFolder
     private void MakeRoom(long bytes)
     {
         var files = new DirectoryInfo(_folder).EnumerateFiles()
-            .Where(file => IsOurs(file.Name)
+            // Other workers delete here, too; this also keeps the length and the time for what follows.
+            .Where(file => file.Exists && IsOurs(file.Name)
                 && (file.Extension == StateFile.Ending
                     || (file.Extension == StateFile.Unfinished && !StateFile.IsBeingWritten(file.FullName))))
             .Select(file => (file.FullName, file.Length, file.LastWriteTimeUtc)).OrderBy(file => file.LastWriteTimeUtc).ToList();

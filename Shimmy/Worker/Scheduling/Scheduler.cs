@@ -49,7 +49,6 @@ internal sealed class Scheduler
     private long _lastWork = Stopwatch.GetTimestamp();
     private long _mediumTurns;
     private bool _anyCancelled;
-    private bool _isBroken; // NaN in the memory: nothing is admitted until it is cleared
 
     public Scheduler(LlamaModel model, DraftModel? draft, IEventSink events)
     {
@@ -168,6 +167,8 @@ internal sealed class Scheduler
     {
         while (true)
         {
+            if (_cache.IsBroken && _running.Count == 0)
+                _cache.ClearAll();
             if (!HasWork && _embeddings.Ready == 0 && _inbox.IsEmpty)
                 Rest();
             while (_inbox.TryDequeue(out var action))
@@ -175,12 +176,7 @@ internal sealed class Scheduler
             RetireCancelled();
             if (_embeddings.Ready > 0)
                 Embed(_embeddings.TakeNext());
-            if (_isBroken && _running.Count == 0)
-            {
-                _cache.ClearAll(isBroken: true);
-                _isBroken = false;
-            }
-            if (!_isBroken)
+            if (!_cache.IsBroken)
                 _admission.Admit();
             _admission.Join();
             var computed = false;
@@ -380,7 +376,7 @@ internal sealed class Scheduler
         }
         catch (EngineException e)
         {
-            _isBroken |= e.HasBrokenMemory;
+            _cache.IsBroken |= e.HasBrokenMemory;
             Fail(sequence, e);
         }
     }
