@@ -90,6 +90,10 @@ public sealed record ModelSpec
     /// </summary>
     public bool ShareAmongClients { get; init; }
 
+    /// <summary>The client that alone finds again what was computed for it; empty where all clients do.</summary>
+    /// <param name="client">Whose request it is; empty where there are no keys.</param>
+    public string SharingClient(string client) => ShareAmongClients ? "" : client;
+
     /// <summary>
     /// Whether tokens are drafted where that saves time (speculative decoding). Each token is still chosen by the request's own sampler;
     /// but ggml rounds a batch of several tokens differently than one token, so a choice between nearly equal logits may differ. False

@@ -194,7 +194,8 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             throw new EngineException(EngineFailure.InvalidRequest, "this model does not generate text") { Option = "model" };
         if (PromptLengthCheck.TokensAtLeast(model.Vocabulary, request.Prompt, model.ContextLength, cancellation) is { } beyond)
             throw TooLong(beyond, "more than ");
-        var prompt = model.Vocabulary.Tokenize(OfClient(request.Prompt, SharingClient(request.Place)), model.Projector, out var media);
+        var client = model.Spec.SharingClient(request.Place.Client);
+        var prompt = model.Vocabulary.Tokenize(OfClient(request.Prompt, client), model.Projector, out var media);
         if (prompt.Count == 0)
             throw new EngineException(EngineFailure.InvalidRequest, "the prompt is empty") { Option = "prompt" };
         if (prompt.Count >= model.ContextLength)
@@ -211,16 +212,13 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
             Media = media,
             Shown = shown,
             Place = request.Place,
-            SharingClient = SharingClient(request.Place),
+            SharingClient = client,
         });
 
         EngineException TooLong(int tokens, string orMore = "") => PromptTooLong(tokens, model.ContextLength,
             $"the maximum context length is {model.ContextLength} tokens, but the prompt has {orMore}{tokens} tokens: it exceeds the " +
             "available context size, of which at least one token must be left for the answer");
     }
-
-    // The client whose requests share what was computed; empty where all clients do.
-    private string SharingClient(QueuePlace place) => Model.Spec.ShareAmongClients ? "" : place.Client;
 
     /// <summary>The prompt with media that are encoded for this client alone, as its prefixes are; empty: for all.</summary>
     public static Prompt OfClient(Prompt prompt, string client) => prompt.Media.Count == 0 || client.Length == 0
@@ -252,7 +250,7 @@ internal sealed class WorkerHost(FrameReader incoming, FrameWriter outgoing) : I
         List<MediaSpan> media = [];
         var tokens = request.Document is { } document ? Pair(document)
             : sees ? model.Vocabulary.Tokenize(
-                OfClient(request.Prompt, SharingClient(request.Place)) with { AddEos = true }, model.Projector, out media)
+                OfClient(request.Prompt, model.Spec.SharingClient(request.Place.Client)) with { AddEos = true }, model.Projector, out media)
             : model.Vocabulary.TokenizeWhole(request.Prompt);
         if (request is { Truncate: true, Document: null } && !sees && tokens.Count > longest)
             PromptLengthCheck.Cut(tokens, longest, model.Vocabulary);

@@ -45,10 +45,7 @@ public sealed class PackedProgramTests
     public async Task It_is_unpacked_once_whole_or_not_at_all_and_only_where_nobody_else_writes()
     {
         using var folder = new TemporaryFolder();
-        File.WriteAllText(folder["shimmy"], "the program");
-        File.WriteAllText(folder["model.gguf"], "the model");
-        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
-            CancellationToken.None);
+        await PackAsync(folder);
         Assert.IsTrue(PackedProgram.IsPacked(folder["packed"]));
         Assert.IsFalse(PackedProgram.IsPacked(folder["model.gguf"]));
         Assert.IsNull(PackedProgram.Unpack(folder["model.gguf"], folder["cache/root"]));
@@ -94,10 +91,7 @@ public sealed class PackedProgramTests
     public async Task What_is_missing_or_cut_where_it_was_unpacked_is_unpacked_again()
     {
         using var folder = new TemporaryFolder();
-        File.WriteAllText(folder["shimmy"], "the program");
-        File.WriteAllText(folder["model.gguf"], "the model");
-        await PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
-            CancellationToken.None);
+        await PackAsync(folder);
         var program = PackedProgram.Unpack(folder["packed"], folder["root"])!;
         var home = Path.GetDirectoryName(program)!;
         var model = Path.Join(home, "models", "model.gguf");
@@ -129,5 +123,13 @@ public sealed class PackedProgramTests
             folder["packed"], folder["shimmy"], [("models/model.gguf", folder["none.gguf"])], (_, _) => { }, CancellationToken.None));
 
         Assert.IsEmpty(Directory.GetFiles(folder.Path, "packed*"));
+    }
+
+    private static Task PackAsync(TemporaryFolder folder)
+    {
+        File.WriteAllText(folder["shimmy"], "the program");
+        File.WriteAllText(folder["model.gguf"], "the model");
+        return PackedProgram.WriteAsync(folder["packed"], folder["shimmy"], [("models/model.gguf", folder["model.gguf"])], (_, _) => { },
+            CancellationToken.None);
     }
 }

@@ -66,7 +66,7 @@ internal static class LlamaSlots
         var name = action == "erase" ? null : await FileNameAsync(context);
         using var lease = await LlamaFacts.AcquireAsync(context);
         var client = RequestContext.Of(context).Client;
-        var key = lease.Model.Spec.ShareAmongClients || client is null or { IsOnly: true } ? "" : client.Name;
+        var key = lease.Model.Spec.SharingClient(client is null or { IsOnly: true } ? "" : client.Name);
         var path = name is null ? null : mode.SlotFileOf(name, key, saves: action == "save");
         var result = await lease.Model.DoAsync(
             new SlotAction(id, path, Restore: action == "restore", client?.Name ?? ""), context.RequestAborted);

@@ -56,7 +56,7 @@ internal sealed class CachedExecution(ResponseCache cache, CachePolicy policy, A
             return computed;
         }
         // As for prefixes: how fast an answer comes would tell a client what others have asked.
-        var key = CacheKey.Of(lease.Load.Identity, request, limit, lease.Model.Spec.ShareAmongClients ? "" : lease.Place.Client);
+        var key = CacheKey.Of(lease.Load.Identity, request, limit, lease.Model.Spec.SharingClient(lease.Place.Client));
         if (policy == CachePolicy.Use && cache.Find(key) is { } stored)
         {
             Note(CacheOutcome.Hit);

@@ -16,6 +16,9 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     // GPU memory that a driver takes for each process, beside the buffers: a CUDA context takes some hundred megabytes.
     private const long DriverBytes = 512L << 20;
 
+    private LoadNeed? _given; // with memory for states
+    private long _measured;
+
     public ModelEntry Entry { get; } = entry;
 
     /// <summary>How the model was asked for.</summary>
@@ -25,7 +28,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     public LoadNeed Asked { get; } = WithoutOpenPrefixes(spec, need);
 
     /// <summary>The memory that the load needs, and the spec to load with.</summary>
-    public LoadNeed Need { get; private set; } = WithoutOpenPrefixes(spec, need);
+    public LoadNeed Need => _given ?? Asked;
 
     public ResidencyState State { get; set; } = ResidencyState.Waiting;
 
@@ -46,7 +49,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
     /// <summary>
     /// Bytes counted against the memory budget: the estimate, or the worker's resident bytes after the load where those are more.
     /// </summary>
-    public long Bytes { get; private set; } = WithoutOpenPrefixes(spec, need).Bytes;
+    public long Bytes => Math.Max(Need.Bytes, _measured);
 
     /// <summary>When the load began.</summary>
     public DateTimeOffset LoadingSince { get; set; }
@@ -146,8 +149,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         // One that does not fit beside this anyway takes its place.
         left -= left - Bytes >= next ? next : 0;
         var share = Math.Clamp((left - Bytes) / 2, 0, most);
-        Need = Need with { Spec = Need.Spec with { PrefixMemoryBytes = share }, Memory = Need.Memory with { Prefixes = share } };
-        Bytes = Need.Bytes;
+        _given = Need with { Spec = Need.Spec with { PrefixMemoryBytes = share }, Memory = Need.Memory with { Prefixes = share } };
     }
 
     private static LoadNeed WithoutOpenPrefixes(ModelSpec spec, LoadNeed need) =>
@@ -197,7 +199,7 @@ internal sealed class ModelSlot(ModelEntry entry, ModelSpec spec, LoadNeed need)
         GpuCompetitors.Clear();
         GpuRetry = null;
         ReadyAt = now;
-        Bytes = Math.Max(Bytes, load.Model.Facts.ResidentBytes + Need.Memory.Prefixes);
+        _measured = load.Model.Facts.ResidentBytes + Need.Memory.Prefixes;
         KeepAlive = Waiters.Count > 0 ? Waiters[^1].KeepAlive : keepAlive;
     }
 

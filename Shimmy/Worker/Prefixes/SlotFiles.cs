@@ -24,7 +24,7 @@ internal static class SlotFiles
     public static SlotResult Do(SlotAction action, Slot slot, PrefixCache cache, LlamaModel model)
     {
         var before = Stopwatch.GetTimestamp();
-        var client = model.Spec.ShareAmongClients ? "" : action.Client;
+        var client = model.Spec.SharingClient(action.Client);
         if (!action.Restore && slot is { Tokens.Count: > 0, Key: { } holder } && holder.Client != client)
             throw Wrong("the slot holds what was computed for another API key", "id_slot");
         var (tokens, bytes) = action switch

@@ -97,9 +97,7 @@ public sealed class StoredResponseTests
         });
         using var stream = await server.OpenAsync(Route, """{"model":"talker","input":"hi","stream":true}""");
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
-        var text = "";
-        while (!text.EndsWith("\"delta\":\"I\",\"logprobs\":[]}\n\n", StringComparison.Ordinal))
-            text += await reader.ReadLineAsync() + "\n";
+        var text = await ReadToDeltaAsync(reader, "I");
         var id = IdOf(text.Split("data: ")[1], "response");
 
         using var running = JsonDocument.Parse(await server.Client.GetStringAsync($"{Route}/{id}"));
@@ -132,9 +130,7 @@ public sealed class StoredResponseTests
         });
         using var stream = await server.OpenAsync(Route, """{"model":"talker","input":"hi","stream":true}""");
         using var reader = new StreamReader(await stream.Content.ReadAsStreamAsync());
-        var text = "";
-        while (!text.EndsWith("\"delta\":\" am\",\"logprobs\":[]}\n\n", StringComparison.Ordinal))
-            text += await reader.ReadLineAsync() + "\n";
+        var text = await ReadToDeltaAsync(reader, " am");
         var id = IdOf(text.Split("data: ")[1], "response");
 
         await server.AnswerAsync($"{Route}/{id}/cancel", "");
@@ -153,6 +149,15 @@ public sealed class StoredResponseTests
         Assert.Contains("is completed; only one that is in_progress", await cancelled.Content.ReadAsStringAsync());
         using var streamed = await server.Client.GetAsync($"{Route}/{id}?stream=true");
         Assert.AreEqual(HttpStatusCode.BadRequest, streamed.StatusCode);
+    }
+
+    // The stream's text as far as the piece with this delta, all of it.
+    private static async Task<string> ReadToDeltaAsync(StreamReader reader, string delta)
+    {
+        var text = "";
+        while (!text.EndsWith($"\"delta\":\"{delta}\",\"logprobs\":[]}}\n\n", StringComparison.Ordinal))
+            text += await reader.ReadLineAsync() + "\n";
+        return text;
     }
 
     private static string IdOf(string json, string? inside = null)
